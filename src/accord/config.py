@@ -1,0 +1,278 @@
+"""The run's configuration: one TOML file, checked key by key before anything is touched."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from accord.errors import ConfigError, nearest
+from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EncoderConfig(Section):
+    """`[encoder]`: which pretrained BERT, and whether it is trained."""
+
+    path: str = Field(description="A folder in Hugging Face format, or a hub id.")
+    revision: str | None = Field(None, description="A hub revision: branch, tag or commit.")
+    mode: Literal["finetune", "frozen"] = Field(
+        "finetune", description="'frozen' trains the heads alone; the encoder reads the data once."
+    )
+    max_length: Annotated[int, Field(ge=4)] | None = Field(
+        None, description="Tokens a sequence may have; default: all that the encoder can hold."
+    )
+    dropout: Fraction | None = Field(
+        None, description="Dropout inside the encoder; default: the checkpoint's own."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute each layer in the backward pass: less memory, more time."
+    )
+
+
+class TaskConfig(Section):
+    """`[tasks.NAME]`: the task's files, columns, labels, loss and head."""
+
+    kind: Kind
+    train: str | None = Field(None, description="Labelled training file.")
+    dev: str | None = Field(
+        None, description="Labelled dev file; default: a seeded share of `train`."
+    )
+    test: str | None = Field(None, description="Unlabelled file to predict after training.")
+    text: str | list[str] = Field(
+        description="Column of the text; for a pair a list of two columns."
+    )
+    label: str = Field("label", description="Column of the label.")
+    id: str | None = Field(None, description="Column of the row's id; default: the row's number.")
+    labels: list[str | int] | None = Field(
+        None, description="Class names in order; default: those of the training file, sorted."
+    )
+    range: list[float | int] | None = Field(
+        None,
+        description="[lowest, highest] of a regression's targets; default: the training file's.",
+    )
+    delimiter: Literal["tab", "comma"] | None = Field(
+        None, description="Default: what the header line uses."
+    )
+    quoting: Literal["csv", "none"] = Field(
+        "csv",
+        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
+    )
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="What a row that can't be used does; skipped rows are counted."
+    )
+    loss: Loss | None = Field(
+        None, description="Default: cross_entropy for classification, mse for regression."
+    )
+    metric: Metric | None = Field(
+        None, description="Default: accuracy for classification, pearson for regression."
+    )
+    encoding: Encoding = Field(
+        "joint", description="A pair as one sequence ('joint') or each text alone ('separate')."
+    )
+    head: HeadKind = Field("linear", description="'cosine' compares separately encoded texts.")
+    pooling: Pooling = Field("cls", description="What of the encoder's output the head sees.")
+    dropout: Fraction = Field(0.1, description="Dropout before the head's linear layer.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        pair = self.kind.startswith("pair-")
+        columns = 1 if isinstance(self.text, str) else len(self.text)
+        classification = self.kind.endswith("classification")
+        if columns != (2 if pair else 1):
+            raise ValueError(
+                f"text: kind '{self.kind}' takes {'two columns' if pair else 'one column'}, got {columns}"
+            )
+        if not pair and self.encoding == "separate":
+            raise ValueError(f"encoding: 'separate' is for pairs, but kind is '{self.kind}'")
+        if self.head == "cosine" and self.encoding != "separate":
+            raise ValueError("head: 'cosine' needs encoding = 'separate'")
+        if self.head == "cosine" and self.loss not in (None, "mse"):
+            raise ValueError(f"loss: head 'cosine' takes 'mse' alone, got '{self.loss}'")
+        if not classification and self.loss == "cross_entropy":
+            raise ValueError(
+                f"loss: 'cross_entropy' is for classification, but kind is '{self.kind}'"
+            )
+        if classification and self.range is not None:
+            raise ValueError(f"range: is for regression, but kind is '{self.kind}'")
+        if not classification and self.labels is not None:
+            raise ValueError(f"labels: is for classification, but kind is '{self.kind}'")
+        if self.metric and (self.metric in ("accuracy", "f1")) != classification:
+            allowed = "accuracy, f1" if classification else "pearson, spearman"
+            raise ValueError(
+                f"metric: kind '{self.kind}' is judged by {allowed}, got '{self.metric}'"
+            )
+        if self.range is not None and (len(self.range) != 2 or not self.range[0] < self.range[1]):
+            raise ValueError(f"range: takes [lowest, highest], got {self.range}")
+        if self.labels is not None and (
+            len(self.labels) < 2 or len(set(map(str, self.labels))) < len(self.labels)
+        ):
+            raise ValueError(f"labels: takes two or more different names, got {self.labels}")
+        return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text columns, one or two."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text)
+
+
+class TrainingConfig(Section):
+    """`[training]`: how long, in which batches, by which optimizer and gradient method."""
+
+    epochs: PositiveInt = 3
+    batch_size: PositiveInt = Field(32, description="Examples of each task in a step.")
+    batching: str = Field("finish-largest", description="How an epoch draws from unequal data.")
+    steps_per_epoch: PositiveInt | None = Field(None, description="At most so many steps an epoch.")
+    gradients: str = Field("sum", description="How the tasks' gradients become one.")
+    lr: PositiveFloat | None = Field(
+        None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
+    )
+    head_lr: PositiveFloat | None = Field(None, description="The heads' own; default 1e-3.")
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises.")
+    clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1.0, description="Largest gradient norm; 0 switches clipping off."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    micro_batch_tokens: PositiveInt | None = Field(
+        None, description="Split a step into passes of at most so many tokens; default: one pass."
+    )
+    dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of a training file that serves as dev where no dev file is named."
+    )
+    threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
+
+
+class CheckpointConfig(Section):
+    """`[checkpoint]`: how often a run can be picked up again."""
+
+    every_steps: PositiveInt | None = Field(
+        None, description="Save after so many steps, beside each epoch's end; default: 500."
+    )
+    keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
+
+
+class Config(Section):
+    """A whole configuration file."""
+
+    encoder: EncoderConfig
+    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TaskConfig] = Field(
+        min_length=1
+    )
+    training: TrainingConfig = TrainingConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    score: Literal["mean", "cs224n"] = Field(
+        "mean", description="The overall score: the metrics' mean, or the course's formula."
+    )
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key.
+
+    Relative paths are relative to the file's own folder.
+
+    Args:
+        path: the TOML file.
+        overrides: texts of the form `training.epochs=2`; values are TOML, or plain text.
+
+    Raises:
+        ConfigError: one line a fault: where, what was given, what is allowed.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such config file; 'accord init FILE...' writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(table, override)
+    return _resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
+
+
+def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
+    """Check a configuration given as a nested mapping.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    try:
+        return Config.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_lines(error, table, where))) from None
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {override}: takes KEY=VALUE, as in training.epochs=2")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: '{part}' is a value, not a section")
+    table[parts[-1]] = value
+
+
+def _lines(error: ValidationError, table: Mapping[str, Any], where: str) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        location = [part for part in item["loc"] if isinstance(part, str)]
+        # Within a union pydantic appends the tried type's name to the path.
+        keys = [part for i, part in enumerate(location) if i < 3 and part != "[key]"]
+        if item["type"] == "extra_forbidden":
+            yield f"{where}: unknown key '{'.'.join(keys)}'{nearest(keys[-1], _allowed(keys[:-1]))}"
+        elif item["type"] == "missing":
+            yield f"{where}: '{'.'.join(keys)}' is missing"
+        elif item["type"] == "value_error":
+            yield f"{where}: {'.'.join(keys)}.{item['ctx']['error']}"
+        else:
+            wanted = item["msg"].removeprefix("Input should be ")
+            yield f"{where}: '{'.'.join(keys)}' should be {wanted}, got {item['input']!r}"
+
+
+def _allowed(section: Sequence[str]) -> list[str]:
+    models: dict[str, type[Section]] = {
+        "encoder": EncoderConfig, "tasks": TaskConfig,
+        "training": TrainingConfig, "checkpoint": CheckpointConfig,
+    }  # fmt: skip
+    return list((models[section[0]] if section else Config).model_fields)
+
+
+def _resolve_paths(config: Config, folder: Path) -> Config:
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str((folder / Path(path).expanduser()).absolute())
+
+    encoder = config.encoder
+    as_folder = Path(absolute(encoder.path) or "")
+    # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
+    if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
+        encoder = encoder.model_copy(update={"path": str(as_folder)})
+    tasks = {
+        name: task.model_copy(
+            update={split: absolute(getattr(task, split)) for split in ("train", "dev", "test")}
+        )
+        for name, task in config.tasks.items()
+    }
+    return config.model_copy(update={"encoder": encoder, "tasks": tasks})

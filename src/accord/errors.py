@@ -1,0 +1,68 @@
+"""Every error that Accord raises on purpose.
+
+AccordError                  exit 1: something failed
+├── TrainingError            exit 1: a run could not go on
+└── UsageError               exit 2: wrong usage, config or input
+    ├── ConfigError          a key, a value or an override
+    ├── DataError            a file, a column or a row
+    ├── EncoderError         a folder or hub id that is no usable encoder
+    ├── ModelError           a folder that is no Accord model
+    └── RunFolderError       an output folder that can't be used
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AccordError(Exception):
+    """The base of every error raised on purpose; its text is one line for the user."""
+
+    exit_code = 1
+
+
+class TrainingError(AccordError):
+    """A run that could not go on."""
+
+
+class UsageError(AccordError):
+    """Wrong usage, config or input: nothing was written."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A config key, value or override that can't be used."""
+
+
+class DataError(UsageError):
+    """A data file, column or row that can't be used."""
+
+
+class EncoderError(UsageError):
+    """A folder or hub id that is no usable BERT encoder."""
+
+
+class ModelError(UsageError):
+    """A folder that is no Accord model."""
+
+
+class RunFolderError(UsageError):
+    """An output folder that can't be used."""
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?`, or the allowed names where nothing is near.
+
+    Example:
+        >>> nearest("epoch", ["epochs", "seed"])
+        "; did you mean 'epochs'?"
+        >>> nearest("zzz", ["epochs", "seed"])
+        '; allowed: epochs, seed'
+    """
+    names = list(allowed)
+    close = difflib.get_close_matches(value, names, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; allowed: {', '.join(names)}"

@@ -1,0 +1,84 @@
+"""What a task is: its kind, its labels or range, and how its head is trained and judged."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["classification", "regression", "pair-classification", "pair-regression"]
+Loss = Literal["cross_entropy", "binary_cross_entropy", "mse"]
+Metric = Literal["accuracy", "f1", "pearson", "spearman"]
+Encoding = Literal["joint", "separate"]
+HeadKind = Literal["linear", "cosine"]
+Pooling = Literal["cls", "pooler", "mean"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, fully specified: nothing here is left to be guessed from data.
+
+    `labels` are the class names in the order of their indices (classification kinds);
+    `range` is (lowest, highest) in the task's own units (regression kinds).
+    """
+
+    name: str
+    kind: Kind
+    loss: Loss
+    metric: Metric
+    labels: tuple[str, ...] = ()
+    range: tuple[float, float] = (0.0, 1.0)
+    encoding: Encoding = "joint"
+    head: HeadKind = "linear"
+    pooling: Pooling = "mean"
+    dropout: float = 0.1
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether an example holds two texts."""
+        return self.kind.startswith("pair-")
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether a label is one of a fixed set of names."""
+        return self.kind.endswith("classification")
+
+    @property
+    def texts(self) -> int:
+        """Number of texts in an example: 1 or 2."""
+        return 2 if self.is_pair else 1
+
+    @property
+    def sequences(self) -> int:
+        """Number of sequences that the encoder sees for one example: 1 or 2."""
+        return 2 if self.is_pair and self.encoding == "separate" else 1
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head: one per class under cross entropy, else 1."""
+        return len(self.labels) if self.loss == "cross_entropy" else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object from which `from_json` makes an equal task."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> Task:
+        """Make a task from what `to_json` returned."""
+        return Task(**{**value, "labels": tuple(value["labels"]), "range": tuple(value["range"])})
+
+
+def canonical_label(text: str) -> str:
+    """Return a label's canonical spelling: whole numbers lose their decimals.
+
+    Files of one task often spell a class both `1` and `1.0`.
+
+    Example:
+        >>> canonical_label(" 1.0 "), canonical_label("positive")
+        ('1', 'positive')
+    """
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else text
