@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from accord.errors import ConfigError, nearest
-from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling
+from accord.config_faults import fault_lines
+from accord.errors import ConfigError
+from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, canonical_label
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -88,38 +91,8 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        pair = self.kind.startswith("pair-")
-        columns = 1 if isinstance(self.text, str) else len(self.text)
-        classification = self.kind.endswith("classification")
-        if columns != (2 if pair else 1):
-            raise ValueError(
-                f"text: kind '{self.kind}' takes {'two columns' if pair else 'one column'}, got {columns}"
-            )
-        if not pair and self.encoding == "separate":
-            raise ValueError(f"encoding: 'separate' is for pairs, but kind is '{self.kind}'")
-        if self.head == "cosine" and self.encoding != "separate":
-            raise ValueError("head: 'cosine' needs encoding = 'separate'")
-        if self.head == "cosine" and self.loss not in (None, "mse"):
-            raise ValueError(f"loss: head 'cosine' takes 'mse' alone, got '{self.loss}'")
-        if not classification and self.loss == "cross_entropy":
-            raise ValueError(
-                f"loss: 'cross_entropy' is for classification, but kind is '{self.kind}'"
-            )
-        if classification and self.range is not None:
-            raise ValueError(f"range: is for regression, but kind is '{self.kind}'")
-        if not classification and self.labels is not None:
-            raise ValueError(f"labels: is for classification, but kind is '{self.kind}'")
-        if self.metric and (self.metric in ("accuracy", "f1")) != classification:
-            allowed = "accuracy, f1" if classification else "pearson, spearman"
-            raise ValueError(
-                f"metric: kind '{self.kind}' is judged by {allowed}, got '{self.metric}'"
-            )
-        if self.range is not None and (len(self.range) != 2 or not self.range[0] < self.range[1]):
-            raise ValueError(f"range: takes [lowest, highest], got {self.range}")
-        if self.labels is not None and (
-            len(self.labels) < 2 or len(set(map(str, self.labels))) < len(self.labels)
-        ):
-            raise ValueError(f"labels: takes two or more different names, got {self.labels}")
+        for fault in (*_shape_faults(self), *_target_faults(self)):
+            raise ValueError(fault)
         return self
 
     @property
@@ -128,14 +101,55 @@ class TaskConfig(Section):
         return (self.text,) if isinstance(self.text, str) else tuple(self.text)
 
 
+def _shape_faults(task: TaskConfig) -> Iterator[str]:
+    """Yield what is wrong with the texts, their encoding and the head."""
+    pair = task.kind.startswith("pair-")
+    columns = task.text_columns
+    if len(columns) != (2 if pair else 1):
+        wanted = "two columns" if pair else "one column"
+        yield f"text: kind '{task.kind}' takes {wanted}, got {len(columns)}"
+    if not pair and task.encoding == "separate":
+        yield f"encoding: 'separate' is for pairs, but kind is '{task.kind}'"
+    if task.head == "cosine" and task.encoding != "separate":
+        yield "head: 'cosine' needs encoding = 'separate'"
+    if task.head == "cosine" and task.loss not in (None, "mse"):
+        yield f"loss: head 'cosine' takes 'mse' alone, got '{task.loss}'"
+
+
+def _target_faults(task: TaskConfig) -> Iterator[str]:
+    """Yield what is wrong with the labels or range, the loss and the metric."""
+    classification = task.kind.endswith("classification")
+    if not classification and task.loss == "cross_entropy":
+        yield f"loss: 'cross_entropy' is for classification, but kind is '{task.kind}'"
+    if task.metric and (task.metric in ("accuracy", "f1")) != classification:
+        allowed = "accuracy, f1" if classification else "pearson, spearman"
+        yield f"metric: kind '{task.kind}' is judged by {allowed}, got '{task.metric}'"
+    if task.range is not None:
+        if classification:
+            yield f"range: is for regression, but kind is '{task.kind}'"
+        # NaN is not below anything, so it fails here too.
+        if len(task.range) != 2 or not -inf < task.range[0] < task.range[1] < inf:
+            yield f"range: takes [lowest, highest], got {task.range}"
+    if task.labels is not None:
+        if not classification:
+            yield f"labels: is for classification, but kind is '{task.kind}'"
+        names = [canonical_label(str(label)) for label in task.labels]
+        if len(names) < 2 or len(set(names)) < len(names) or "" in names:
+            yield f"labels: takes two or more different names, got {task.labels}"
+
+
 class TrainingConfig(Section):
     """`[training]`: how long, in which batches, by which optimizer and gradient method."""
 
     epochs: PositiveInt = 3
     batch_size: PositiveInt = Field(32, description="Examples of each task in a step.")
-    batching: str = Field("finish-largest", description="How an epoch draws from unequal data.")
+    batching: Literal["proportional", "finish-largest", "finish-smallest"] = Field(
+        "finish-largest", description="How an epoch draws from unequal data."
+    )
     steps_per_epoch: PositiveInt | None = Field(None, description="At most so many steps an epoch.")
-    gradients: str = Field("sum", description="How the tasks' gradients become one.")
+    gradients: Literal["sum", "pcgrad"] = Field(
+        "sum", description="How the tasks' gradients become one."
+    )
     lr: PositiveFloat | None = Field(
         None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
     )
@@ -182,7 +196,7 @@ class Config(Section):
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key.
+    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key and file.
 
     Relative paths are relative to the file's own folder.
 
@@ -205,7 +219,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     for override in overrides:
         _apply(table, override)
-    return _resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
+    config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
+    check_files(config, where=str(path))
+    return config
 
 
 def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
@@ -217,7 +233,33 @@ def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
     try:
         return Config.model_validate(dict(table))
     except ValidationError as error:
-        raise ConfigError("\n".join(_lines(error, table, where))) from None
+        raise ConfigError("\n".join(fault_lines(error, Config, where))) from None
+
+
+def check_files(config: Config, where: str = "config") -> None:
+    """Check that every data file is there.
+
+    Raises:
+        ConfigError: one line for each that isn't: the task, the key, the path, the nearest name.
+    """
+    lines = []
+    for name, task in config.tasks.items():
+        for split in ("train", "dev", "test"):
+            path = getattr(task, split)
+            if path is not None and not Path(path).is_file():
+                lines.append(f"{where}: tasks.{name}.{split}: {_missing_file(Path(path))}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _missing_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, not a file"
+    if not path.parent.is_dir():
+        return f"{path}: no such file, nor is there a folder {path.parent}"
+    names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"{path}: no such file" + (f"; did you mean '{close[0]}'?" if close else "")
 
 
 def _apply(table: dict[str, Any], override: str) -> None:
@@ -236,31 +278,9 @@ def _apply(table: dict[str, Any], override: str) -> None:
     table[parts[-1]] = value
 
 
-def _lines(error: ValidationError, table: Mapping[str, Any], where: str) -> Iterator[str]:
-    for item in error.errors(include_url=False):
-        location = [part for part in item["loc"] if isinstance(part, str)]
-        # Within a union pydantic appends the tried type's name to the path.
-        keys = [part for i, part in enumerate(location) if i < 3 and part != "[key]"]
-        if item["type"] == "extra_forbidden":
-            yield f"{where}: unknown key '{'.'.join(keys)}'{nearest(keys[-1], _allowed(keys[:-1]))}"
-        elif item["type"] == "missing":
-            yield f"{where}: '{'.'.join(keys)}' is missing"
-        elif item["type"] == "value_error":
-            yield f"{where}: {'.'.join(keys)}.{item['ctx']['error']}"
-        else:
-            wanted = item["msg"].removeprefix("Input should be ")
-            yield f"{where}: '{'.'.join(keys)}' should be {wanted}, got {item['input']!r}"
+def resolve_paths(config: Config, folder: Path) -> Config:
+    """Return a config whose paths are absolute; relative ones are relative to `folder`."""
 
-
-def _allowed(section: Sequence[str]) -> list[str]:
-    models: dict[str, type[Section]] = {
-        "encoder": EncoderConfig, "tasks": TaskConfig,
-        "training": TrainingConfig, "checkpoint": CheckpointConfig,
-    }  # fmt: skip
-    return list((models[section[0]] if section else Config).model_fields)
-
-
-def _resolve_paths(config: Config, folder: Path) -> Config:
     def absolute(path: str | None) -> str | None:
         return None if path is None else str((folder / Path(path).expanduser()).absolute())
 

@@ -2,6 +2,7 @@
 
 AccordError                  exit 1: something failed
 ├── TrainingError            exit 1: a run could not go on
+├── Stopped                  exit 130 or 143: a signal came; the run can be resumed
 └── UsageError               exit 2: wrong usage, config or input
     ├── ConfigError          a key, a value or an override
     ├── DataError            a file, a column or a row
@@ -24,6 +25,19 @@ class AccordError(Exception):
 
 class TrainingError(AccordError):
     """A run that could not go on."""
+
+
+class Stopped(AccordError):
+    """A run that a signal stopped after a checkpoint.
+
+    Args:
+        message: one line for the user.
+        exit_code: 128 plus the signal's number.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class UsageError(AccordError):

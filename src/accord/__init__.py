@@ -1,0 +1,39 @@
+"""Accord: fine-tune one BERT encoder for many text tasks.
+
+    accord.train(config)                     a run, as `accord train`
+    accord.resume(run)                       goes on with one
+    accord.load(folder).predict(task, texts) predictions
+    accord.load_encoder(path)                a bare encoder
+    accord.optim.AdamW, accord.bert.BertEncoder, accord.gradients.get_method …
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accord.api import resume, train
+    from accord.predict import Predictor, load
+    from accord.pretrained import load_encoder
+
+__all__ = ["Predictor", "load", "load_encoder", "resume", "train"]
+
+_HOMES = {
+    "train": "accord.api",
+    "resume": "accord.api",
+    "load": "accord.predict",
+    "Predictor": "accord.predict",
+    "load_encoder": "accord.pretrained",
+}
+_MODULES = ("attention", "bert", "gradients", "heads", "metrics", "optim", "packing", "sampling")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"accord.{name}")
+    raise AttributeError(f"module 'accord' has no attribute '{name}'")

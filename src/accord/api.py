@@ -1,0 +1,61 @@
+"""The Python face of training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accord.config import Config, load_config, parse_config, resolve_paths
+from accord.training import Run, resume_run, start_run
+
+
+def train(
+    config: Config | Mapping[str, Any] | str | Path,
+    out: str | Path | None = None,
+    *,
+    quiet: bool = False,
+) -> Run:
+    """Train one encoder for all tasks of a config, as `accord train` does.
+
+    Args:
+        config: a TOML file's path, or what stands in one as a nested mapping.
+        out: the run's folder; default `runs/` and the time.
+        quiet: no progress on stderr.
+
+    Returns:
+        The run's folder and its results.
+
+    Raises:
+        UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
+        TrainingError: a loss or gradient was not finite.
+        Stopped: a signal came; `resume` goes on.
+
+    Example:
+        >>> import accord
+        >>> run = accord.train("accord.toml", out="runs/first")  # doctest: +SKIP
+        >>> accord.load(run.folder).predict("sst", ["A lovely film."])  # doctest: +SKIP
+        ['4']
+    """
+    folder = Path(out) if out is not None else Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+    if isinstance(config, str | Path):
+        path = Path(config)
+        return start_run(
+            load_config(path), folder, source=path.read_text(encoding="utf-8"), quiet=quiet
+        )
+    given = config if isinstance(config, Config) else parse_config(config)
+    return start_run(resolve_paths(given, Path.cwd()), folder, quiet=quiet)
+
+
+def resume(run: str | Path, *, quiet: bool = False) -> Run:
+    """Go on with a run that was stopped, as `accord resume` does.
+
+    Args:
+        run: its folder.
+        quiet: no progress on stderr.
+
+    Raises:
+        RunFolderError: if there is no run, or its data or config are no longer what they were.
+    """
+    return resume_run(Path(run), quiet=quiet)

@@ -1,0 +1,229 @@
+"""BERT (Devlin et al. 2019) over packed sequences: embeddings, layers, pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from accord.attention import AttentionPlan, attend
+from accord.dropout import DropoutKey, dropout
+from accord.functional import embedding, layer_norm, linear
+from accord.jacobian import Jacobian, TaskRows
+from accord.packing import PackedBatch, TokenSequence, pack
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+}
+
+_SITES = 1024  # dropout sites reserved for a layer: an attention draws one a bucket
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The sizes and constants of a BERT, by Hugging Face's names."""
+
+    vocab_size: int = 30522
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+
+
+class Linear(nn.Module):
+    """A dense layer whose weight gradient is kept apart by task."""
+
+    def __init__(self, inputs: int, outputs: int, std: float) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.empty(outputs, inputs).normal_(0, std))
+        self.bias = Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, rows: TaskRows | None) -> Tensor:
+        """[n, inputs] -> [n, outputs]."""
+        return linear(x, self.weight, self.bias, rows)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation whose weight gradients are kept apart by task."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = Parameter(torch.ones(size))
+        self.bias = Parameter(torch.zeros(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor, rows: TaskRows | None) -> Tensor:
+        """[n, size] -> [n, size]."""
+        return layer_norm(x, self.weight, self.bias, self.eps, rows)
+
+
+class Embeddings(nn.Module):
+    """Word + position + token type, normalised, with dropout."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        hidden, std = config.hidden_size, config.initializer_range
+
+        def table(rows: int) -> Parameter:
+            return Parameter(torch.empty(rows, hidden).normal_(0, std))
+
+        self.word = table(config.vocab_size)
+        self.position = table(config.max_position_embeddings)
+        self.token_type = table(config.type_vocab_size)
+        self.norm = LayerNorm(hidden, config.layer_norm_eps)
+        self.p = config.hidden_dropout_prob
+
+    def forward(self, batch: PackedBatch, rows: TaskRows | None, key: DropoutKey | None) -> Tensor:
+        """Return the first layer's input, [N, H]."""
+        x = embedding(batch.input_ids, self.word, rows)
+        x = x + embedding(batch.position_ids, self.position, rows)
+        x = x + embedding(batch.token_type_ids, self.token_type, rows)
+        return dropout(self.norm(x, rows), self.p, key)
+
+
+class Layer(nn.Module):
+    """One transformer layer: attention, then feed-forward, each added and normalised."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        hidden, std, eps = config.hidden_size, config.initializer_range, config.layer_norm_eps
+        self.heads = config.num_attention_heads
+        self.query = Linear(hidden, hidden, std)
+        self.key_value = Linear(hidden, 2 * hidden, std)
+        self.attention_output = Linear(hidden, hidden, std)
+        self.attention_norm = LayerNorm(hidden, eps)
+        self.intermediate = Linear(hidden, config.intermediate_size, std)
+        self.output = Linear(config.intermediate_size, hidden, std)
+        self.output_norm = LayerNorm(hidden, eps)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.p, self.attention_p = config.hidden_dropout_prob, config.attention_probs_dropout_prob
+
+    def forward(
+        self,
+        x: Tensor,
+        plan: AttentionPlan,
+        rows: TaskRows | None,
+        key: DropoutKey | None,
+        cls: tuple[Tensor, TaskRows | None] | None = None,
+    ) -> Tensor:
+        """Run the layer.
+
+        Args:
+            x: [N, H].
+            plan: how attention runs; a CLS plan where `cls` is given.
+            rows: the tasks' rows of x.
+            key: names the dropout masks; None is evaluation.
+            cls: the rows of x wanted and the tasks' rows among them, to compute no others.
+
+        Returns:
+            [N, H], or [B, H] where `cls` is given.
+        """
+        key_value = self.key_value(x, rows)
+        if cls is not None:
+            x, rows = x.index_select(0, cls[0]), cls[1]
+        key_at = [None if key is None else key.at(key.site + i) for i in range(3)]
+        attended = attend(
+            self.query(x, rows), key_value, plan, self.heads, self.attention_p, key_at[2]
+        )
+        attended = dropout(self.attention_output(attended, rows), self.p, key_at[0])
+        x = self.attention_norm(attended + x, rows)
+        inner = self.activation(self.intermediate(x, rows))
+        return self.output_norm(dropout(self.output(inner, rows), self.p, key_at[1]) + x, rows)
+
+
+class BertEncoder(nn.Module):
+    """A BERT encoder.
+
+    Args:
+        config: its sizes.
+        pooler: whether it has BERT's pooler, tanh(W x_cls + b).
+    """
+
+    def __init__(self, config: BertConfig, pooler: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+        hidden = config.hidden_size
+        self.pooler = Linear(hidden, hidden, config.initializer_range) if pooler else None
+
+    def forward(
+        self,
+        batch: PackedBatch,
+        jacobian: Jacobian | None = None,
+        key: DropoutKey | None = None,
+        cls_only: bool = False,
+    ) -> Tensor:
+        """Encode a packed batch.
+
+        Args:
+            batch: N tokens of B sequences.
+            jacobian: collects the tasks' weight gradients, a row for each of the batch's
+                tasks; None leaves them to autograd.
+            key: names the dropout masks; None is evaluation.
+            cls_only: compute the last layer for each sequence's first token alone.
+
+        Returns:
+            The last hidden states [N, H], or [B, H] of the first tokens.
+        """
+        rows = jacobian.tasks(batch.task_tokens) if jacobian else None
+        x = self.embeddings(batch, rows, key.at(0) if key else None)
+        for i, layer in enumerate(self.layers, start=1):
+            plan, cls = batch.plan, None
+            if cls_only and i == len(self.layers):
+                sequences = jacobian.tasks(batch.task_sequences) if jacobian else None
+                plan, cls = batch.cls_plan, (batch.cls_rows, sequences)
+            arguments = (x, plan, rows, key.at(i * _SITES) if key else None, cls)
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, *arguments, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = layer(*arguments)
+        return x
+
+    def set_dropout(self, p: float) -> None:
+        """Set both of the encoder's dropout rates."""
+        self.config = replace(self.config, hidden_dropout_prob=p, attention_probs_dropout_prob=p)
+        self.embeddings.p = p
+        for layer in self.layers:
+            layer.p = layer.attention_p = p
+
+    def pool(self, cls: Tensor, rows: TaskRows | None = None) -> Tensor:
+        """Apply BERT's pooler to the first tokens' states [B, H]."""
+        if self.pooler is None:
+            raise ValueError("this encoder has no pooler")
+        return torch.tanh(self.pooler(cls, rows))
+
+    @torch.no_grad()
+    def encode_ids(self, sequences: list[list[int]]) -> list[Tensor]:
+        """Encode sequences of token ids, special tokens included, all of token type 0.
+
+        Args:
+            sequences: the ids, as in [[101, 7592, 102], ...].
+
+        Returns:
+            A float32 tensor [length, hidden] for each, in the order given.
+        """
+        packed = pack([[TokenSequence(np.array(ids), first=len(ids)) for ids in sequences]])
+        device = self.embeddings.word.device
+        return list(self(packed.to(device)).float().split(list(packed.lengths)))

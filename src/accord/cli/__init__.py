@@ -1,0 +1,76 @@
+"""The command line: `accord COMMAND`; each command is a file and is imported when it is used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "init": "Write a starter accord.toml from your files.",
+    "check": "Check a config and its data before training.",
+    "train": "Train one encoder for all tasks of a config.",
+    "resume": "Go on with a run that was stopped.",
+    "evaluate": "Judge a model on labelled files.",
+    "predict": "Predict a file with a model.",
+    "compare": "Compare runs side by side.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"accord.cli.{name}"), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say which is near."""
+        from accord.errors import nearest
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'{nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup)
+@click.version_option(package_name="accord")
+def accord() -> None:
+    """Fine-tune one BERT encoder for many text tasks, and learn whether sharing was worth it."""
+
+
+def main() -> None:
+    """Run the command line; every error raised on purpose is one line on stderr."""
+    from accord.errors import AccordError
+
+    try:
+        code = accord.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except AccordError as error:
+        print(f"accord: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

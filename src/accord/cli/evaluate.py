@@ -1,0 +1,50 @@
+"""`accord evaluate`: a model's figures on labelled files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from accord.cli.options import as_json_option
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--task", help="One task alone.")
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path), help="A labelled file of that task."
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="A config whose dev files are judged."
+)
+@as_json_option
+def evaluate(
+    model: Path, task: str | None, source: Path | None, config: Path | None, as_json: bool
+) -> None:
+    """Judge MODEL, a run folder or a model folder.
+
+    On the dev files of the run that it belongs to; or on those of --config; or, with --task, on
+    --input. Rows that can't be used are treated as the config says (with --input they stop).
+    """
+    from accord.errors import UsageError
+    from accord.evaluate import evaluate_config, evaluate_input, evaluated_config
+
+    if source is not None:
+        if task is None:
+            raise UsageError("--input needs --task: which task's file is it?")
+        judged = {task: evaluate_input(model, task, source)}
+    else:
+        judged = evaluate_config(model, evaluated_config(model, config), task)
+    if as_json:
+        click.echo(json.dumps(judged))
+        return
+
+    from accord.cli.results import new_table, print_table
+
+    table = new_table("task", "metric", "value", left=2)
+    for name, figures in judged.items():
+        for metric, value in figures.items():
+            table.add_row(name, metric, f"{value:.4f}")
+    print_table(table)

@@ -1,0 +1,103 @@
+"""`accord init`: writes a starter configuration."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from accord.errors import UsageError
+
+if TYPE_CHECKING:
+    from accord.data.guessing import GuessedTask
+
+_HUB_ENCODER = "bert-base-uncased"
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("accord.toml"),
+    show_default=True, help="The file to write; it must not exist.",
+)  # fmt: skip
+@click.option("--encoder", metavar="PATH", help=f"Folder or hub id; default: {_HUB_ENCODER}.")
+@click.option("--recipe", type=click.Choice(["cs224n"]), help="A ready-made configuration.")
+@click.option("--data", type=click.Path(path_type=Path), help="The recipe's folder of data files.")
+def init(
+    files: tuple[Path, ...],
+    output: Path,
+    encoder: str | None,
+    recipe: str | None,
+    data: Path | None,
+) -> None:
+    """Write a starter configuration for labelled FILES, or a recipe's.
+
+    Guesses which files belong together, their columns and what kind of task they hold, and says
+    what it guessed and why.
+    """
+    _check_usage(files, output, recipe, data)
+    if recipe is not None and data is not None:
+        from accord.recipes.cs224n import cs224n_recipe
+
+        text = cs224n_recipe(data, _encoder_path(encoder))
+    else:
+        text = _guess(files, output, _encoder_path(encoder))
+    _write(output, text)
+    if encoder is None:
+        click.echo(f"encoder: '{_HUB_ENCODER}' from the hub, since --encoder names none")
+    click.echo(f"wrote {output}; next: accord check {output}")
+
+
+def _check_usage(
+    files: Sequence[Path], output: Path, recipe: str | None, data: Path | None
+) -> None:
+    if recipe is not None and (files or data is None):
+        raise UsageError(f"--recipe {recipe} takes --data FOLDER, and no files")
+    if recipe is None and data is not None:
+        raise UsageError("--data goes with --recipe; name the data files themselves instead")
+    if recipe is None and not files:
+        raise UsageError("name data files, or --recipe cs224n --data FOLDER")
+    if output.exists():
+        raise UsageError(f"{output}: exists already; choose another name with -o")
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.absolute().parent}")
+
+
+def _encoder_path(encoder: str | None) -> str:
+    if encoder is None:
+        return _HUB_ENCODER
+    folder = Path(encoder).expanduser()
+    # The configuration may stand elsewhere, so a folder is named in full.
+    return str(folder.absolute()) if folder.is_dir() else encoder
+
+
+def _guess(files: Sequence[Path], output: Path, encoder: str) -> str:
+    from accord.data.guessing import guess_tasks
+    from accord.recipes.starter import starter_config
+
+    tasks = guess_tasks(files)
+    for task in tasks:
+        _say(task)
+    return starter_config(tasks, encoder, output.absolute().parent)
+
+
+def _say(task: GuessedTask) -> None:
+    click.echo(f"{task.name}: {task.kind}")
+    for split, path in task.files.items():
+        click.echo(f"  {split}: {path}")
+    for reason in task.reasons:
+        click.echo(f"  {reason}")
+
+
+def _write(output: Path, text: str) -> None:
+    from accord.config import parse_config
+
+    parse_config(tomllib.loads(text), where=str(output))
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{output}: can't be written: {error.strerror}") from None

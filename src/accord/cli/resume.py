@@ -1,0 +1,25 @@
+"""`accord resume`: goes on with a run that was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from accord.cli.options import as_json_option, quiet_option
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@as_json_option
+@quiet_option
+def resume(run: Path, as_json: bool, quiet: bool) -> None:
+    """Go on with the run in folder RUN from its last complete checkpoint."""
+    from accord.run_folder import RunFolder
+
+    RunFolder.open(run)
+
+    from accord.cli.results import show_run
+    from accord.training import resume_run
+
+    show_run(resume_run(run, quiet=quiet), as_json)

@@ -1,0 +1,108 @@
+"""Says what is wrong with a configuration, a line a key: where, what is allowed, what was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from accord.errors import nearest
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+_WANTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "finite_number": "a finite number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+}
+
+
+def fault_lines(error: ValidationError, root: type[BaseModel], where: str) -> Iterator[str]:
+    """Yield one line for each key at fault.
+
+    Args:
+        error: what pydantic found.
+        root: the model of the whole file, whose fields are the allowed keys.
+        where: the file's name.
+    """
+    faults: dict[str, list[ErrorDetails]] = {}
+    for item in error.errors(include_url=False):
+        # A value that may have one of several types is reported once for each.
+        faults.setdefault(".".join(_keys(item["loc"])), []).append(item)
+    for key, items in faults.items():
+        yield f"{where}: {_line(key, items, root)}"
+
+
+def _keys(location: Sequence[int | str]) -> list[str]:
+    # Behind the key pydantic appends list positions and the type it tried.
+    depth = 3 if location[:1] == ("tasks",) else 2
+    return [str(part) for part in location[:depth] if part != "[key]"]
+
+
+def _line(key: str, items: list[ErrorDetails], root: type[BaseModel]) -> str:
+    item = items[0]
+    keys = key.split(".")
+    match item["type"]:
+        case "extra_forbidden":
+            return f"unknown key '{key}'{nearest(keys[-1], _allowed(root, keys[:-1]))}"
+        case "missing":
+            return f"'{key}' is missing"
+        case "value_error":
+            return f"{key}.{item['ctx']['error']}"
+        case "too_short":
+            return f"'{key}' is empty: at least one section [{key}.NAME] is needed"
+        case "string_pattern_mismatch":
+            name = item["input"]
+            return f"[{key}]: a name takes letters, digits, '-' and '_', got {name!r}"
+    return _wrong_value(key, items)
+
+
+def _wrong_value(key: str, items: list[ErrorDetails]) -> str:
+    item = items[0]
+    value = item["input"]
+    if item["type"] == "literal_error" and isinstance(value, str):
+        names = [name.strip("' ") for name in _names(item).replace(" or ", ",").split(",")]
+        return f"{key}: unknown value '{value}'{nearest(value, names)}"
+    position = key.count(".") + 1
+    inside = len(item["loc"]) > position and isinstance(item["loc"][position], int)
+    wanted = list(dict.fromkeys(_wanted(one) for one in items))
+    if "a number" in wanted:
+        wanted = [one for one in wanted if one != "a whole number"]
+    prefix = "a list, each " if inside else ""
+    return f"'{key}' should be {prefix}{' or '.join(wanted)}, got {_show(value)}"
+
+
+def _names(item: ErrorDetails) -> str:
+    return str(item["ctx"]["expected"])
+
+
+def _wanted(item: ErrorDetails) -> str:
+    if item["type"] == "literal_error":
+        return _names(item)
+    text = _WANTED.get(item["type"], item["msg"].removeprefix("Input should be "))
+    return text.format(**item.get("ctx", {}))
+
+
+def _show(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _allowed(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
+    """Return the keys of the table that `keys` lead to."""
+    if not keys:
+        return list(model.model_fields)
+    annotation = model.model_fields[keys[0]].annotation
+    # `tasks` maps any name to one model; every other section is its own.
+    if isinstance(annotation, type):
+        return _allowed(annotation, keys[1:])
+    return _allowed(annotation.__args__[1], [])  # type: ignore[union-attr]

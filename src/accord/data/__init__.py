@@ -1,0 +1,1 @@
+"""From labelled files to token ids: reading, validation, tokenising, storing, checking."""

@@ -1,0 +1,232 @@
+"""What a configuration's data is like, found before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.config import Config, EncoderConfig, TaskConfig
+from accord.data.examples import BadRow
+from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
+from accord.data.resolving import resolve_task
+from accord.data.splits import dev_split
+from accord.data.store import open_store
+from accord.data.tokenizing import load_tokenizer
+from accord.errors import ConfigError
+from accord.tasks import Task
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Sequence lengths in tokens, special tokens included, before truncation."""
+
+    min: int
+    median: int
+    p90: int
+    p99: int
+    max: int
+
+
+@dataclass(frozen=True)
+class TargetSummary:
+    """The targets of a regression, in the task's units."""
+
+    min: float
+    mean: float
+    max: float
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split of one task.
+
+    `labels` is None but for labelled classification, `targets` but for labelled regression;
+    `share` is set where dev is a seeded share of the training file.
+    """
+
+    split: str
+    path: str
+    share: float | None
+    rows: int
+    skipped: list[BadRow]
+    labels: dict[str, int] | None
+    targets: TargetSummary | None
+    tokens: Quantiles
+    truncated: int
+    duplicates: Counts
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task as it was resolved, and its splits.
+
+    `taken_from_data` names what the config left open and the training file settled.
+    """
+
+    task: Task
+    taken_from_data: list[str]
+    splits: list[SplitReport]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `accord check` found."""
+
+    encoder: str
+    max_length: int
+    tasks: list[TaskReport] = field(default_factory=list)
+    overlaps: list[Overlap] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        report = asdict(self)
+        for task in report["tasks"]:
+            for split in task["splits"]:
+                for bad in split["skipped"]:
+                    bad["path"] = str(bad["path"])
+        return report
+
+
+@dataclass(frozen=True)
+class _Part:
+    split: str
+    path: Path
+    share: float | None
+    rowset: Rowset
+
+
+def check_config(
+    config: Config, *, cache: Path | None = None, reading: Callable[[str], None] | None = None
+) -> CheckReport:
+    """Read every file that a configuration names, and report on it.
+
+    Args:
+        config: the configuration, its paths absolute.
+        cache: the token stores' folder, as `open_store`.
+        reading: called with the name of each task before its files are read.
+
+    Raises:
+        ConfigError: labels, range, loss or lengths don't go together.
+        DataError: a file, a column, or under `on_bad_row = "stop"` a row can't be used.
+        EncoderError: the encoder's folder is none.
+    """
+    folder, max_length = _encoder(config.encoder)
+    tokenizer = load_tokenizer(folder)
+    report = CheckReport(encoder=str(folder), max_length=max_length)
+    parts: dict[str, list[_Part]] = {}
+    for name, section in config.tasks.items():
+        if reading is not None:
+            reading(name)
+        task = resolve_task(name, section)
+        parts[name] = list(_parts(task, section, tokenizer, config, cache))
+        splits = [_split_report(part, task, max_length) for part in parts[name]]
+        report.tasks.append(TaskReport(task, _taken_from_data(section, task), splits))
+    report.overlaps.extend(_overlaps(parts))
+    return report
+
+
+def _encoder(section: EncoderConfig) -> tuple[Path, int]:
+    from accord.pretrained import read_config, resolve_encoder_folder
+
+    folder = resolve_encoder_folder(section.path, section.revision)
+    positions = read_config(folder).max_position_embeddings
+    max_length = section.max_length or positions
+    if max_length > positions:
+        raise ConfigError(f"encoder.max_length: {max_length}, but the encoder holds {positions}")
+    return folder, max_length
+
+
+def _parts(
+    task: Task, section: TaskConfig, tokenizer: Tokenizer, config: Config, cache: Path | None
+) -> Iterator[_Part]:
+    """Yield a task's splits; without a dev file, a share of the training file is one."""
+    for split in ("train", "dev", "test"):
+        name = getattr(section, split)
+        if name is None:
+            continue
+        path = Path(name)
+        store = open_store(
+            path, task.name, section, task, tokenizer, labelled=split != "test", cache=cache
+        )
+        rows = np.arange(len(store))
+        if split == "train" and section.dev is None:
+            share = config.training.dev_share
+            rows, dev_rows = dev_split(len(store), share, config.training.seed)
+            yield _Part("train", path, None, Rowset(store, rows))
+            yield _Part("dev", path, share, Rowset(store, dev_rows))
+        else:
+            yield _Part(split, path, None, Rowset(store, rows))
+
+
+def _split_report(part: _Part, task: Task, max_length: int) -> SplitReport:
+    store, rows = part.rowset.store, part.rowset.rows
+    lengths = sequence_lengths(store.lengths[rows], task)
+    labels = store.labels[rows] if part.split != "test" else None
+    return SplitReport(
+        split=part.split,
+        path=str(part.path),
+        share=part.share,
+        rows=len(rows),
+        skipped=[] if part.share is not None else store.skipped,
+        labels=_label_counts(labels, task) if labels is not None else None,
+        targets=_target_summary(labels, task) if labels is not None else None,
+        tokens=_quantiles(lengths),
+        truncated=int((lengths > max_length).any(axis=1).sum()),
+        duplicates=count_duplicates(part.rowset),
+    )
+
+
+def sequence_lengths(lengths: npt.NDArray[np.int64], task: Task) -> npt.NDArray[np.int64]:
+    """Return the lengths of the sequences that the encoder reads, before truncation.
+
+    Args:
+        lengths: tokens of each text, `[rows, texts]`, without special tokens.
+        task: its encoding decides whether a pair is one sequence or two.
+
+    Returns:
+        Lengths with special tokens, `[rows, sequences]`.
+    """
+    if task.is_pair and task.sequences == 1:
+        return np.asarray(lengths.sum(axis=1, keepdims=True) + 3)
+    return np.asarray(lengths + 2)
+
+
+def _quantiles(lengths: npt.NDArray[np.int64]) -> Quantiles:
+    values = np.quantile(lengths, [0, 0.5, 0.9, 0.99, 1], method="inverted_cdf")
+    return Quantiles(*(int(value) for value in values))
+
+
+def _label_counts(labels: npt.NDArray[np.float64], task: Task) -> dict[str, int] | None:
+    if not task.is_classification:
+        return None
+    counts = np.bincount(labels.astype(np.int64), minlength=len(task.labels))
+    return {label: int(count) for label, count in zip(task.labels, counts, strict=True)}
+
+
+def _target_summary(labels: npt.NDArray[np.float64], task: Task) -> TargetSummary | None:
+    if task.is_classification:
+        return None
+    return TargetSummary(float(labels.min()), float(labels.mean()), float(labels.max()))
+
+
+def _taken_from_data(section: TaskConfig, task: Task) -> list[str]:
+    key = "labels" if task.is_classification else "range"
+    return [key] if getattr(section, key) is None else []
+
+
+def _overlaps(parts: dict[str, list[_Part]]) -> Iterator[Overlap]:
+    def rowsets(split: str) -> Iterator[tuple[str, Rowset]]:
+        for name, some in parts.items():
+            yield from ((name, part.rowset) for part in some if part.split == split)
+
+    for dev_name, dev in rowsets("dev"):
+        for train_name, train in rowsets("train"):
+            yield find_overlap(train_name, train, dev_name, dev)

@@ -1,0 +1,153 @@
+"""What each column of a file looks like, and which of them are texts, label and id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from accord.data.examples import parse_number
+from accord.data.reading import open_rows
+from accord.errors import DataError
+
+_PAIRS = (
+    ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
+    ("sentence_1", "sentence_2"), ("text_1", "text_2"), ("sentence_a", "sentence_b"),
+    ("text_a", "text_b"), ("premise", "hypothesis"), ("question", "sentence"),
+    ("question", "answer"), ("query", "passage"), ("query", "document"), ("s1", "s2"),
+)  # fmt: skip
+_TEXTS = ("text", "sentence", "review", "content", "comment", "body", "document", "question")
+_LABELS = (
+    "label", "labels", "gold_label", "class", "category", "target", "sentiment", "similarity",
+    "is_duplicate", "score", "rating", "stars", "polarity", "intent", "topic", "y",
+)  # fmt: skip
+_IDS = ("id", "guid", "uid", "uuid", "idx", "index")
+_WORDY = 2.5
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column in a sample of rows.
+
+    `numeric` says whether every value is a number, `words` is the mean number of words in a
+    value, `distinct` the share of different values.
+    """
+
+    name: str
+    numeric: bool
+    words: float
+    distinct: float
+
+    @property
+    def wordy(self) -> bool:
+        """Whether the column looks like running text."""
+        return not self.numeric and self.words >= _WORDY
+
+
+@dataclass(frozen=True)
+class Role:
+    """Which columns are what, and why."""
+
+    text: tuple[str, ...]
+    label: str
+    id: str | None
+    reasons: list[str]
+
+
+def read_columns(path: Path, rows: int) -> list[Column]:
+    """Return what a file's first rows say of its columns, but for those without an own name.
+
+    Raises:
+        DataError: the file can't be read, or holds no row.
+    """
+    reader = open_rows(path)
+    names = [name for name in reader.columns if name and reader.columns.count(name) == 1]
+    sample = [row.values for row in islice(reader.rows(names), rows) if row.values is not None]
+    if not sample:
+        raise DataError(f"{path}: no readable row below the header")
+    return [_describe(name, [values[name].strip() for values in sample]) for name in names]
+
+
+def find_roles(path: Path, columns: Sequence[Column]) -> Role:
+    """Choose the text, label and id columns.
+
+    Raises:
+        DataError: no column looks like a text, or none like a label.
+    """
+    text, text_reason = _find_text(path, columns)
+    rest = [column for column in columns if column.name not in text]
+    number = _named(rest, _IDS, lambda column: column.distinct == 1)
+    label, label_reason = _find_label(path, [column for column in rest if column.name != number])
+    reasons = [text_reason, label_reason]
+    if number is not None:
+        reasons.append(f"id '{number}', because of its name, and no value stands twice")
+    return Role(text, label, number, reasons)
+
+
+def _find_text(path: Path, columns: Sequence[Column]) -> tuple[tuple[str, ...], str]:
+    lower = {column.name.lower(): column for column in columns if not column.numeric}
+    for first, second in _PAIRS:
+        if first in lower and second in lower:
+            names = (lower[first].name, lower[second].name)
+            return names, f"texts '{names[0]}' and '{names[1]}', because of their names"
+    known = _named(columns, _TEXTS, lambda column: not column.numeric)
+    wordy = [column for column in columns if column.wordy]
+    if known is not None and len(wordy) != 2:
+        return (known,), f"text '{known}', because of its name"
+    if len(wordy) == 2:
+        names = (wordy[0].name, wordy[1].name)
+        return names, f"texts '{names[0]}' and '{names[1]}', the columns with running text"
+    candidates = wordy or [
+        column for column in columns
+        if not column.numeric and column.distinct > 0.5 and column.name.lower() not in _IDS
+    ]  # fmt: skip
+    if not candidates:
+        raise DataError(f"{path}: no column looks like a text; columns: {_list(columns)}")
+    best = max(candidates, key=lambda column: column.words)
+    return (best.name,), f"text '{best.name}', the column with the longest texts"
+
+
+def _find_label(path: Path, columns: Sequence[Column]) -> tuple[str, str]:
+    known = _named(columns, _LABELS, lambda column: True)
+    if known is not None:
+        return known, f"label '{known}', because of its name"
+    repeated = [column for column in columns if 0 < column.distinct <= 0.5 and not column.wordy]
+    candidates = repeated or [
+        column for column in columns if column.numeric and column.distinct < 1
+    ]
+    if not candidates:
+        raise DataError(
+            f"{path}: no column looks like a label; name one of {_list(columns)} 'label'"
+        )
+    best = min(candidates, key=lambda column: column.distinct)
+    return best.name, f"label '{best.name}', the column with the fewest different values"
+
+
+def _named(
+    columns: Iterable[Column], names: Sequence[str], fits: Callable[[Column], bool]
+) -> str | None:
+    lower = {column.name.lower(): column for column in columns if fits(column)}
+    return next((lower[name].name for name in names if name in lower), None)
+
+
+def _describe(name: str, values: list[str]) -> Column:
+    present = [value for value in values if value]
+    return Column(
+        name=name,
+        numeric=bool(present) and all(map(_is_number, present)),
+        words=sum(len(value.split()) for value in present) / max(1, len(present)),
+        distinct=len(set(present)) / max(1, len(present)) if present else 0.0,
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        parse_number(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _list(columns: Sequence[Column]) -> str:
+    return ", ".join(f"'{column.name}'" for column in columns)

@@ -1,0 +1,94 @@
+"""JSON lines: one object a line, read line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from accord.data.rows import Row, choose_columns, encodable
+from accord.errors import DataError
+
+_LOOK_AHEAD_ROWS = 100
+
+
+class JsonLinesReader:
+    """Reads JSON lines; `columns` are the keys of the first hundred objects."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        names: dict[str, None] = {}
+        for row, (_, value) in enumerate(self._values()):
+            if row >= _LOOK_AHEAD_ROWS:
+                break
+            names |= dict.fromkeys(value if isinstance(value, dict) else ())
+        if not names:
+            raise DataError(f"{path}:1: no JSON object: JSON lines hold one object a line")
+        self.columns = tuple(names)
+
+    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+        """Yield every line that is not blank; a missing key is the row's fault."""
+        choose_columns(self._path, self.columns, use)
+        for line, value in self._values():
+            if isinstance(value, str):
+                yield Row(line, None, value)
+                continue
+            try:
+                yield Row(line, {name: _text(value, name) for name in use})
+            except ValueError as error:
+                yield Row(line, None, str(error))
+
+    def _values(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
+        """Yield each line's number with its object, or with what is wrong with it."""
+        with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _parse(line)
+
+
+def _parse(line: str) -> dict[str, Any] | str:
+    if not encodable(line):
+        return "not valid UTF-8"
+    try:
+        # Numbers keep their spelling: 1.10 is not 1.1, and 1e400 no infinity.
+        value = json.loads(line, object_pairs_hook=_object, parse_float=_Spelt, parse_int=_Spelt)
+    except json.JSONDecodeError as error:
+        return f"not valid JSON: {error.msg} at column {error.colno}"
+    except RecursionError:
+        return "not usable JSON: nested too deeply"
+    except ValueError as error:
+        return str(error)
+    return value if isinstance(value, dict) else "not a JSON object"
+
+
+class _Spelt(str):
+    """A number as the file spells it."""
+
+    __slots__ = ()
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"key '{twice}' stands in the object twice")
+    return value
+
+
+def _text(value: dict[str, Any], name: str) -> str:
+    if name not in value:
+        raise ValueError(f"key '{name}' is missing")
+    item = value[name]
+    if item is None:
+        return ""
+    if isinstance(item, bool):
+        return str(item).lower()
+    if isinstance(item, (dict, list)):
+        kind = "an object" if isinstance(item, dict) else "a list"
+        raise ValueError(f"'{name}' holds {kind}, not a text or a number")
+    text = str(item)
+    if not encodable(text):
+        raise ValueError(f"'{name}' holds half a character (a lone surrogate)")
+    return text

@@ -1,0 +1,91 @@
+"""How often the same text or example stands in a set of rows, or in two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.data.store import TokenStore
+
+Hashes = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Rowset:
+    """Some rows of a store: a file's, or a share of them."""
+
+    store: TokenStore
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A number of rows, by how closely texts are compared.
+
+    `exact` compares texts as they stand; `normalised` is blind to case and white space.
+    """
+
+    exact: int
+    normalised: int
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What of one task's dev rows stands in the training rows of a task.
+
+    `examples` counts dev rows whose whole example does, the texts of a pair in either order (0
+    between tasks with one text and with two); `texts` counts those of which any text does.
+    """
+
+    train_task: str
+    dev_task: str
+    dev_rows: int
+    examples: Counts
+    texts: Counts
+
+
+def count_duplicates(part: Rowset) -> Counts:
+    """Count the rows whose whole example stands in an earlier row too."""
+
+    def count(hashes: Hashes) -> int:
+        examples = _examples(hashes[part.rows])
+        return len(examples) - len(np.unique(examples))
+
+    return Counts(count(part.store.exact_hashes), count(part.store.normalised_hashes))
+
+
+def find_overlap(train_task: str, train: Rowset, dev_task: str, dev: Rowset) -> Overlap:
+    """Count the dev rows that stand in the training rows."""
+    exact = _shared(train.store.exact_hashes[train.rows], dev.store.exact_hashes[dev.rows])
+    normalised = _shared(
+        train.store.normalised_hashes[train.rows], dev.store.normalised_hashes[dev.rows]
+    )
+    return Overlap(
+        train_task=train_task,
+        dev_task=dev_task,
+        dev_rows=len(dev.rows),
+        examples=Counts(exact[0], normalised[0]),
+        texts=Counts(exact[1], normalised[1]),
+    )
+
+
+def _shared(train: Hashes, dev: Hashes) -> tuple[int, int]:
+    """Return how many dev rows share their whole example, and how many any text."""
+    examples = 0
+    if train.shape[1] == dev.shape[1]:
+        examples = int(np.isin(_examples(dev), _examples(train)).sum())
+    return examples, int(np.isin(dev, train).any(axis=1).sum())
+
+
+def _examples(hashes: Hashes) -> Hashes:
+    """Return one hash for each row, blind to the order of its texts."""
+    ordered = np.sort(hashes, axis=1)
+    total = ordered[:, 0].copy()
+    for column in ordered.T[1:]:
+        total = total * _ODD + column
+    return total

@@ -1,0 +1,120 @@
+"""Completes a task's configuration from its training file: labels, range, loss and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from accord.config import TaskConfig
+from accord.data.examples import parse_number, read_labels
+from accord.errors import ConfigError
+from accord.tasks import Loss, Metric, Task, canonical_label
+
+_MOST_LABELS = 1_000
+
+
+def resolve_task(name: str, config: TaskConfig) -> Task:
+    """Return the task with nothing left open.
+
+    Labels that aren't configured are those of the training file, in numerical order if all are
+    numbers, else sorted; a range that isn't configured is the training file's lowest and highest.
+
+    Args:
+        name: the task's name, as in `[tasks.NAME]`.
+        config: its section.
+
+    Raises:
+        ConfigError: the labels, range, loss and metric don't go together, or can't be found.
+        DataError: the training file can't be read.
+    """
+    classification = config.kind.endswith("classification")
+    labels = _labels(name, config) if classification else ()
+    loss = config.loss or _default_loss(config)
+    if classification and loss != "cross_entropy" and len(labels) != 2:
+        raise ConfigError(
+            f"tasks.{name}.loss: '{loss}' takes exactly two labels, but there are {len(labels)}: "
+            f"{', '.join(labels)}"
+        )
+    metric: Metric = config.metric or ("accuracy" if classification else "pearson")
+    return Task(
+        name=name,
+        kind=config.kind,
+        loss=loss,
+        metric=metric,
+        labels=labels,
+        range=(0.0, 1.0) if classification else _range(name, config),
+        encoding=config.encoding,
+        head=config.head,
+        pooling=config.pooling,
+        dropout=config.dropout,
+    )
+
+
+def sort_labels(labels: Iterable[str]) -> list[str]:
+    """Return labels in numerical order if all are numbers, else in alphabetical order.
+
+    Example:
+        >>> sort_labels(["10", "9"]), sort_labels(["b", "a", "1"])
+        (['9', '10'], ['1', 'a', 'b'])
+    """
+    names = list(labels)
+    try:
+        return sorted(names, key=lambda name: (parse_number(name), name))
+    except ValueError:
+        return sorted(names)
+
+
+def _default_loss(config: TaskConfig) -> Loss:
+    if config.head == "cosine" or not config.kind.endswith("classification"):
+        return "mse"
+    return "cross_entropy"
+
+
+def _labels(name: str, config: TaskConfig) -> tuple[str, ...]:
+    if config.labels is not None:
+        return tuple(canonical_label(str(label)) for label in config.labels)
+    found: set[str] = set()
+    path = _training_file(name, config, "labels")
+    for label in read_labels(path, config):
+        found.add(canonical_label(label))
+        if len(found) > _MOST_LABELS:
+            raise ConfigError(
+                f"tasks.{name}.label: column '{config.label}' of {path} holds more than "
+                f"{_MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
+            )
+    if len(found) < 2:
+        held = f"the one label '{found.pop()}'" if found else "no label"
+        raise ConfigError(
+            f"tasks.{name}.label: column '{config.label}' of {path} holds {held}; "
+            "a classification needs two or more"
+        )
+    return tuple(sort_labels(found))
+
+
+def _range(name: str, config: TaskConfig) -> tuple[float, float]:
+    if config.range is not None:
+        return float(config.range[0]), float(config.range[1])
+    path = _training_file(name, config, "range")
+    lowest, highest = float("inf"), float("-inf")
+    for number in _numbers(path, config):
+        lowest, highest = min(lowest, number), max(highest, number)
+    if not lowest < highest:
+        raise ConfigError(
+            f"tasks.{name}.label: column '{config.label}' of {path} holds fewer than two "
+            f"different numbers; name the lowest and highest in tasks.{name}.range"
+        )
+    return lowest, highest
+
+
+def _numbers(path: Path, config: TaskConfig) -> Iterator[float]:
+    for label in read_labels(path, config):
+        try:
+            yield parse_number(label)
+        except ValueError:
+            continue  # the row is faulted, with its line, when the file is read in full
+
+
+def _training_file(name: str, config: TaskConfig, key: str) -> Path:
+    if config.train is None:
+        raise ConfigError(f"tasks.{name}.{key}: missing, and there is no training file to ask")
+    return Path(config.train)

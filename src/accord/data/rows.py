@@ -1,0 +1,73 @@
+"""A row of a file as its reader hands it on, and the choice of the columns in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from accord.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its values by column name, or why it could not be read.
+
+    `line` is where the row starts in a text file, counted from 1; in a Parquet file it is the
+    row's number. Values are text as it stands in the file, never a guessed type; a null is
+    the empty text.
+    """
+
+    line: int
+    values: Mapping[str, str] | None
+    fault: str | None = None
+
+
+class RowReader(Protocol):
+    """What the reader of each format offers."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column names in the file's order; delimited files may repeat or leave out names."""
+
+    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+        """Yield every row with the values of the columns in `use`.
+
+        Raises:
+            DataError: a column is missing, or stands in the file twice.
+        """
+
+
+def choose_columns(path: Path, columns: Sequence[str], use: Sequence[str]) -> list[int]:
+    """Return the positions of the columns in `use`.
+
+    Raises:
+        DataError: a column is missing, or its name stands in the header twice.
+    """
+    for name in use:
+        if columns.count(name) == 0:
+            named = [_shorten(column) for column in columns if column]
+            raise DataError(f"{path}: no column '{name}'{nearest(name, dict.fromkeys(named))}")
+        if columns.count(name) > 1:
+            raise DataError(f"{path}:1: column '{name}' stands in the header more than once")
+    return [columns.index(name) for name in use]
+
+
+def encodable(text: str) -> bool:
+    """Return whether a text is proper Unicode: without lone surrogates.
+
+    Readers turn bytes that are no UTF-8 into lone surrogates, and JSON can spell them out.
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shorten(name: str) -> str:
+    # A file without a header offers its first row, which may be a whole text.
+    return name if len(name) <= 40 else name[:37] + "..."

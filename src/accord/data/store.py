@@ -1,0 +1,178 @@
+"""A task's file as token ids on disk: tokenised once, memory-mapped, found again by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.config import TaskConfig
+from accord.data.cache import cache_folder, publish
+from accord.data.examples import BadRow, read_examples
+from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store
+from accord.data.tokenizing import TEXT_CHARACTERS
+from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
+from accord.errors import DataError
+from accord.tasks import Task
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_HASH_BLOCK_BYTES = 2**20
+
+
+class Strings(Sequence[str]):
+    """Strings kept as one block of UTF-8, decoded one by one as they are asked for."""
+
+    def __init__(self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
+        self._data = data
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = index + len(self) if index < 0 else index
+        if not 0 <= i < len(self):
+            raise IndexError(index)
+        return self._data[self._offsets[i] : self._offsets[i + 1]].tobytes().decode()
+
+
+class TokenStore:
+    """The usable rows of one file: token ids without special tokens, a segment a text.
+
+    How a pair is laid out and where a sequence is cut is decided at packing, so one store
+    serves every encoding and length.
+
+    Attributes:
+        labels: float64 `[rows]`: class index or target in the task's units; NaN if unlabelled.
+        lengths: int64 `[rows, texts]`, in tokens.
+        lines: int64 `[rows]`, the line of the file where each row starts.
+        ids: the rows' ids.
+        exact_hashes: uint64 `[rows, texts]`, of each text.
+        normalised_hashes: uint64 `[rows, texts]`, blind to case and white space.
+        skipped: the rows that could not be used.
+        fingerprint: SHA-256 of the content, the same on every machine.
+    """
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        # Plain views: slicing a memmap object costs several times as much.
+        arrays = {name: np.asarray(array) for name, array in map_arrays(folder).items()}
+        rows, texts = int(meta["rows"]), int(meta["texts"])
+        self._texts = texts
+        self._tokens = arrays["tokens"]
+        self._offsets = np.concatenate([[0], np.cumsum(arrays["lengths"], dtype=np.int64)])
+        self.lengths: npt.NDArray[np.int64] = arrays["lengths"].reshape(rows, texts)
+        self.labels: npt.NDArray[np.float64] = arrays["labels"]
+        self.lines: npt.NDArray[np.int64] = arrays["lines"]
+        id_offsets = np.concatenate([[0], np.cumsum(arrays["id_bytes"], dtype=np.int64)])
+        self.ids = Strings(arrays["ids"], id_offsets)
+        self.exact_hashes: npt.NDArray[np.uint64] = arrays["exact_hashes"].reshape(rows, texts)
+        self.normalised_hashes: npt.NDArray[np.uint64] = arrays["normalised_hashes"].reshape(
+            rows, texts
+        )
+        self.skipped = [BadRow(source, int(line), str(reason)) for line, reason in meta["skipped"]]
+        self.fingerprint: str = meta["fingerprint"]
+        if content_hash(arrays, meta) != self.fingerprint:
+            raise ValueError(f"{folder}: damaged")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
+        """Return the token ids of a row's first (0) or second (1) text."""
+        index = row * self._texts + which
+        segment: npt.NDArray[np.int32] = self._tokens[
+            self._offsets[index] : self._offsets[index + 1]
+        ]
+        return segment
+
+
+def open_store(
+    path: Path,
+    task_name: str,
+    config: TaskConfig,
+    task: Task,
+    tokenizer: Tokenizer,
+    *,
+    labelled: bool,
+    cache: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> TokenStore:
+    """Return a file's token store, from the cache if the same content was tokenised before.
+
+    Args:
+        path: the data file.
+        task_name: the task's name, for messages.
+        config: the task's columns and how its files are read.
+        task: the resolved task.
+        tokenizer: as `load_tokenizer` returns it.
+        labelled: whether labels are read.
+        cache: the cache folder; default `$ACCORD_CACHE`, else `accord` in the user's cache.
+        progress: called with the number of rows read so far, when a file is tokenised.
+
+    Raises:
+        DataError: the file can't be used, a row can't be and `on_bad_row` says stop, or no row
+            is left.
+    """
+    examples = read_examples(path, config, task, labelled=labelled)
+    key = _key(path, config, task, tokenizer, labelled)
+    found = _find(cache_folder(cache, create=False) / key, path)
+    if found is not None:
+        return found
+    folder = cache_folder(cache)
+
+    def write(aside: Path) -> None:
+        stop = config.on_bad_row == "stop"
+        write_store(
+            aside, examples, tokenizer,
+            name=f"{path} (task '{task_name}')", texts=task.texts, stop=stop,
+            progress=progress or (lambda rows: None),
+        )  # fmt: skip
+
+    return TokenStore(publish(folder / key, write), path)
+
+
+def _find(folder: Path, source: Path) -> TokenStore | None:
+    try:
+        return TokenStore(folder, source)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or damaged: it is written anew
+
+
+def _key(
+    path: Path, config: TaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
+) -> str:  # fmt: skip
+    spec: dict[str, Any] = {
+        "format": FORMAT,
+        "suffix": path.suffix.lower(),
+        "file": _file_hash(path),
+        "tokenizer": tokenizer_fingerprint(tokenizer),
+        "columns": [config.text_columns, config.id],
+        "reading": [config.delimiter, config.quoting, config.on_bad_row, TEXT_CHARACTERS],
+        "labels": [config.label, task.kind, task.labels, config.range] if labelled else None,
+    }
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_HASH_BLOCK_BYTES):
+                digest.update(block)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror}") from None
+    return digest.hexdigest()

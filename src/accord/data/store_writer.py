@@ -1,0 +1,149 @@
+"""Writes a token store's files, batch by batch: memory doesn't grow with the data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.data.examples import BadRow, Example, refuse
+from accord.data.tokenizing import encode_texts
+from accord.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+FORMAT = 1
+"""Goes up when a store's files or their meaning change, so that old ones aren't found."""
+
+ARRAYS = {
+    "tokens": "<i4",
+    "lengths": "<i8",
+    "labels": "<f8",
+    "lines": "<i8",
+    "ids": "|u1",
+    "id_bytes": "<i8",
+    "exact_hashes": "<u8",
+    "normalised_hashes": "<u8",
+}
+
+_BATCH_ROWS = 2_000
+_BATCH_CHARACTERS = 2**23
+
+
+def write_store(
+    folder: Path,
+    items: Iterator[Example | BadRow],
+    tokenizer: Tokenizer,
+    *,
+    name: str,
+    texts: int,
+    stop: bool,
+    progress: Callable[[int], None],
+) -> None:
+    """Tokenise examples into the files of a store.
+
+    Args:
+        folder: an empty folder.
+        items: the file's rows, validated.
+        tokenizer: turns texts into ids.
+        name: what the messages call the file.
+        texts: how many texts an example has.
+        stop: whether a bad row is an error; otherwise it is noted.
+        progress: called with the number of rows read so far.
+
+    Raises:
+        DataError: a bad row under `stop`, or no usable row at all.
+    """
+    skipped: list[BadRow] = []
+    rows = 0
+    with ExitStack() as stack:
+        files = {n: stack.enter_context((folder / f"{n}.bin").open("wb")) for n in ARRAYS}
+        for batch in _batches(items, skipped, stop):
+            for array, data in _encode(batch, tokenizer).items():
+                files[array].write(data.astype(ARRAYS[array], copy=False).tobytes())
+            rows += len(batch)
+            progress(rows + len(skipped))
+    if rows == 0:
+        first = f"; the first: {skipped[0]}" if skipped else ""
+        count = f"none of {len(skipped)} rows can be used" if skipped else "no row below the header"
+        raise DataError(f"{name}: {count}{first}")
+    meta = {"rows": rows, "texts": texts, "skipped": [[bad.line, bad.reason] for bad in skipped]}
+    fingerprint = content_hash(map_arrays(folder), meta)
+    text = json.dumps({**meta, "fingerprint": fingerprint})
+    (folder / "store.json").write_text(text, encoding="utf-8")
+
+
+def map_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return a store's arrays, mapped read-only and flat.
+
+    Raises:
+        OSError: a file is not there.
+        ValueError: a file's size fits no whole number of items.
+    """
+
+    def mapped(path: Path, dtype: str) -> npt.NDArray[Any]:
+        # An empty file can't be mapped.
+        empty = path.stat().st_size == 0
+        return np.empty(0, dtype=dtype) if empty else np.memmap(path, dtype=dtype, mode="r")
+
+    return {name: mapped(folder / f"{name}.bin", dtype) for name, dtype in ARRAYS.items()}
+
+
+def content_hash(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a store's arrays and notes: no path, no time."""
+    digest = hashlib.sha256(json.dumps([meta["rows"], meta["texts"], meta["skipped"]]).encode())
+    for name in ARRAYS:
+        digest.update(f"{name} {arrays[name].size}\n".encode())
+        digest.update(arrays[name].data)
+    return digest.hexdigest()
+
+
+def _batches(
+    items: Iterator[Example | BadRow], skipped: list[BadRow], stop: bool
+) -> Iterator[list[Example]]:
+    """Yield lists of usable examples, bounded in rows and in characters."""
+    batch: list[Example] = []
+    size = 0
+    for item in items:
+        if isinstance(item, BadRow):
+            if stop:
+                raise refuse(item)
+            skipped.append(item)
+            continue
+        batch.append(item)
+        size += sum(len(text) for text in item.texts)
+        if len(batch) >= _BATCH_ROWS or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _encode(batch: list[Example], tokenizer: Tokenizer) -> dict[str, npt.NDArray[Any]]:
+    texts = [text for example in batch for text in example.texts]
+    segments = encode_texts(tokenizer, texts)
+    ids = [example.id.encode() for example in batch]
+    labels = [float("nan") if e.label is None else e.label for e in batch]
+    return {
+        "tokens": np.concatenate(segments),
+        "lengths": np.array([len(segment) for segment in segments]),
+        "labels": np.array(labels),
+        "lines": np.array([example.line for example in batch]),
+        "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
+        "id_bytes": np.array([len(data) for data in ids]),
+        "exact_hashes": np.array([_hash(text) for text in texts], dtype=np.uint64),
+        "normalised_hashes": np.array(
+            [_hash(" ".join(text.casefold().split())) for text in texts], dtype=np.uint64
+        ),
+    }
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,95 @@
+"""Dropout whose masks are a function of (seed, step, pass, site), so nothing about them is state.
+
+A resumed run, a layer recomputed under gradient checkpointing and a step repeated for a
+test all draw the masks they drew before, whatever ran in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_LEVELS = 65536  # masks compare 16 random bits with a threshold: a byte could not give 0.1
+
+
+@dataclass(frozen=True)
+class DropoutKey:
+    """Names the masks of one pass of one step; `at` names those of one place in the network."""
+
+    seed: int
+    step: int
+    micro_batch: int = 0
+    site: int = 0
+
+    def at(self, site: int) -> DropoutKey:
+        """Return the key of one place in the network."""
+        return DropoutKey(self.seed, self.step, self.micro_batch, site)
+
+    def keep_mask(self, shape: torch.Size, p: float, device: torch.device) -> Tensor:
+        """Draw which elements stay.
+
+        Args:
+            shape: of the mask.
+            p: share of elements to drop, in [0, 1); rounded to a multiple of 1/65536.
+            device: where the mask is needed.
+
+        Returns:
+            A bool tensor, true with probability 1 - p.
+        """
+        entropy = [self.seed, self.step, self.micro_batch, self.site]
+        threshold = round(p * _LEVELS) - _LEVELS // 2
+        if device.type == "cpu":
+            bits = np.random.SFC64(np.random.SeedSequence(entropy)).random_raw(
+                (shape.numel() + 3) // 4
+            )
+            numbers = torch.from_numpy(bits.view(np.int16))[: shape.numel()].view(shape)
+        else:
+            seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+            generator = torch.Generator(device).manual_seed(seed)
+            numbers = torch.empty(shape, dtype=torch.int16, device=device)
+            numbers.random_(-_LEVELS // 2, _LEVELS // 2, generator=generator)
+        return numbers >= threshold
+
+
+def kept_scale(p: float) -> float:
+    """Return what a kept element is multiplied by: 1 over the keep rate actually drawn."""
+    return _LEVELS / (_LEVELS - round(p * _LEVELS))
+
+
+def dropout(x: Tensor, p: float, key: DropoutKey | None) -> Tensor:
+    """Zero a share p of the elements and scale the others so that the mean stays.
+
+    Args:
+        x: any floating tensor.
+        p: share of elements to drop.
+        key: names the mask; None (evaluation) returns x as it is.
+    """
+    if key is None or p == 0:
+        return x
+    result: Tensor = _Dropout.apply(x, p, key)
+    return result
+
+
+class _Dropout(torch.autograd.Function):
+    """Saves the mask as a byte an element."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: float, key: DropoutKey) -> Tensor:
+        keep = key.keep_mask(x.shape, p, x.device)
+        ctx.save_for_backward(keep)
+        ctx.scale = kept_scale(p)
+        return x * scaled(keep, ctx.scale, x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (keep,) = ctx.saved_tensors
+        return grad * scaled(keep, ctx.scale, grad.dtype), None, None
+
+
+def scaled(keep: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
+    """Return a bool mask as 0 and `scale`."""
+    return keep.to(dtype).mul_(scale)

@@ -1,0 +1,105 @@
+"""What a run will take, said before it starts: time and memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from accord.bert import BertConfig
+
+_SHARE_OF_PEAK = 0.7  # of the measured matrix rate that a whole step reaches; see docs/lab.md
+_ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of training and evaluation, and peak memory."""
+
+    seconds: float
+    memory_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"about {duration(self.seconds)} and {self.memory_bytes / (1 << 30):.1f} GiB of memory"
+        )
+
+
+def matrix_rate(device: torch.device, bfloat16: bool, seconds: float = 0.2) -> float:
+    """Measure the rate of a matrix product of a BERT's shape, in FLOP a second."""
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    x = torch.ones(2048, 768, dtype=dtype, device=device)
+    weight = torch.ones(768, 768, dtype=dtype, device=device)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        product = x @ weight
+        product[0, 0].item()  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return 2 * 2048 * 768 * 768 / best
+
+
+def token_flops(config: BertConfig, length: float) -> float:
+    """Return the FLOP of one token's forward pass in a sequence of so many tokens."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    weights = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner)
+    return 2.0 * weights + config.num_hidden_layers * 4 * hidden * length
+
+
+def estimate(
+    config: BertConfig,
+    *,
+    parameters: int,
+    tasks: int,
+    step_tokens: float,
+    pass_tokens: float,
+    steps: int,
+    evaluated_tokens: float,
+    mean_length: float,
+    rate: float,
+    frozen: bool,
+    checkpointing: bool,
+) -> Estimate:
+    """Estimate a run.
+
+    Args:
+        config: the encoder's.
+        parameters: shared and heads'.
+        tasks: rows of J.
+        step_tokens: mean tokens of a step.
+        pass_tokens: most tokens of a pass.
+        steps: of the run.
+        evaluated_tokens: that are only encoded, over the whole run.
+        mean_length: of a sequence, in tokens.
+        rate: the measured matrix rate.
+        frozen: whether the encoder is.
+        checkpointing: whether activations are recomputed.
+    """
+    forward = token_flops(config, mean_length)
+    trained = 0.0 if frozen else 3.0 * forward * step_tokens * steps
+    flops = trained * (4 / 3 if checkpointing else 1) + forward * evaluated_tokens
+    table = config.vocab_size * config.hidden_size
+    state = 4 * parameters if frozen else 4 * (4 * parameters + (tasks + 1) * (parameters - table))
+    layers = 1 if frozen else 2 if checkpointing else config.num_hidden_layers
+    saved = 4 * _ACTIVATION_FLOATS * config.hidden_size * pass_tokens * layers
+    return Estimate(
+        seconds=flops / (rate * _SHARE_OF_PEAK),
+        memory_bytes=int(state + saved + 500 * _MEBIBYTE),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Say a duration as people do.
+
+    Example:
+        >>> duration(7.4), duration(95), duration(7500)
+        ('7 s', '1 min 35 s', '2 h 5 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,72 @@
+"""A saved model's figures on labelled data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from accord.config import Config, load_config
+from accord.errors import ConfigError, ModelError, nearest
+from accord.inference import judge, split_logits
+from accord.predict import load
+from accord.saved_model import find_model_folder
+from accord.setup import read_data
+
+Figures = dict[str, float]
+
+
+def evaluated_config(model: Path, config: Path | None) -> Config:
+    """Return the config whose dev files are judged: the one named, or that of the model's run.
+
+    Raises:
+        ModelError: if none is named and the model lies in no run folder.
+    """
+    if config is not None:
+        return load_config(config)
+    resolved = find_model_folder(model).absolute().parent / "resolved.json"
+    if not resolved.is_file():
+        raise ModelError(
+            f"{model}: lies in no run folder: name the files by --config, or --task and --input"
+        )
+    return Config.model_validate(json.loads(resolved.read_text())["config"], strict=False)
+
+
+def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Figures]:
+    """Judge a model on the dev splits of a config.
+
+    Args:
+        model: a run folder or model folder.
+        config: its tasks must be the model's.
+        only: one task's name, to judge no other.
+
+    Returns:
+        For each task its metrics and the mean loss.
+
+    Raises:
+        UsageError: if model and config don't fit, or a file can't be used.
+    """
+    predictor = load(model)
+    names = [only] if only else list(config.tasks)
+    for name in names:
+        predictor.task(name)
+        if name not in config.tasks:
+            raise ConfigError(f"task '{name}' is not in the config{nearest(name, config.tasks)}")
+    part = config.model_copy(update={"tasks": {name: config.tasks[name] for name in names}})
+    data = read_data(part, find_model_folder(model), lambda text: None)
+    figures = {}
+    for split in data.dev:
+        own = replace(split, task=predictor.task(split.task.name))
+        figures[own.task.name] = judge(
+            own, split_logits(predictor.model, own, predictor.assembler)
+        ).figures
+    return figures
+
+
+def evaluate_input(model: Path, task: str, source: Path) -> Figures:
+    """Judge a model on one labelled file of one task.
+
+    Raises:
+        UsageError: if there is no such task, or a row can't be used.
+    """
+    return load(model).evaluate_file(task, source).figures

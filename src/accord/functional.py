@@ -1,0 +1,152 @@
+"""The encoder's differentiable operations, whose weight gradients are kept apart by task.
+
+Each takes `rows`: which rows of its input belong to which task. Without it, it is torch's
+own operation; with it, the backward pass returns the ordinary gradient of the input, and
+adds each task's weight gradient to J instead of summing them into `.grad`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import Parameter
+from torch.nn import functional as F
+
+from accord.jacobian import TaskRows
+
+
+def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None) -> Tensor:
+    """Compute x Wᵀ + b.
+
+    Args:
+        x: [n, k].
+        weight: [m, k].
+        bias: [m].
+        rows: the tasks' rows of x; None for torch's own gradient.
+
+    Returns:
+        [n, m], in the autocast dtype where autocast is on.
+    """
+    if rows is None or not rows.jacobian.owns(weight):
+        return F.linear(x, weight, bias)
+    result: Tensor = _Linear.apply(x, weight, bias, rows)
+    return result
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows) -> Tensor:
+        ctx.parameters = weight, bias
+        ctx.rows, ctx.dtype = rows, x.dtype
+        device = x.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)  # type: ignore[assignment]
+        ctx.save_for_backward(x, weight)
+        with torch.autocast(device, enabled=False):
+            return F.linear(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, weight = ctx.saved_tensors
+        parameter, bias = ctx.parameters
+        jacobian, bounds = ctx.rows
+        for row, start, stop in bounds:
+            part = grad[start:stop]
+            jacobian.add_product(parameter, row, part, x[start:stop])
+            jacobian.add(bias, row, part.sum(0, dtype=torch.float32))
+        input_grad = (grad @ weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
+        return input_grad, None, None, None
+
+
+def layer_norm(
+    x: Tensor, weight: Parameter, bias: Parameter, eps: float, rows: TaskRows | None
+) -> Tensor:
+    """Normalise each row of x [n, H] to mean 0 and variance 1, then scale and shift.
+
+    Args:
+        x: [n, H].
+        weight: [H].
+        bias: [H].
+        eps: added to the variance.
+        rows: the tasks' rows of x; None for torch's own gradient.
+
+    Returns:
+        [n, H], float32 under autocast too.
+    """
+    if rows is None or not rows.jacobian.owns(weight):
+        return F.layer_norm(x, weight.shape, weight, bias, eps)
+    result: Tensor = _LayerNorm.apply(x.float(), weight, bias, eps, rows)
+    return result
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter, eps: float, rows: TaskRows
+    ) -> Tensor:
+        y, mean, rstd = torch.native_layer_norm(x, list(weight.shape), weight, bias, eps)
+        ctx.save_for_backward(x, mean, rstd)
+        ctx.parameters, ctx.rows = (weight, bias), rows
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x, mean, rstd = ctx.saved_tensors
+        weight, bias = ctx.parameters
+        jacobian, bounds = ctx.rows
+        parts = []
+        for row, start, stop in bounds:
+            part = slice(start, stop)
+            input_grad, weight_grad, bias_grad = torch.ops.aten.native_layer_norm_backward(
+                grad[part].contiguous(), x[part], list(weight.shape), mean[part], rstd[part],
+                weight, bias, [True, True, True],
+            )  # fmt: skip
+            jacobian.add(weight, row, weight_grad)
+            jacobian.add(bias, row, bias_grad)
+            parts.append(input_grad)
+        return parts[0] if len(parts) == 1 else torch.cat(parts), None, None, None, None
+
+
+def embedding(ids: Tensor, weight: Parameter, rows: TaskRows | None) -> Tensor:
+    """Look rows of a table up.
+
+    Args:
+        ids: int64 [n].
+        weight: [V, H].
+        rows: the tasks' rows of ids; None for torch's own gradient.
+
+    Returns:
+        [n, H].
+    """
+    if rows is None or not rows.jacobian.owns(weight):
+        return F.embedding(ids, weight)
+    result: Tensor = _Embedding.apply(ids, weight, rows)
+    return result
+
+
+class _Embedding(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, weight: Parameter, rows: TaskRows) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.weight, ctx.rows = weight, rows
+        return F.embedding(ids, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+        (ids,) = ctx.saved_tensors
+        jacobian, bounds = ctx.rows
+        for row, start, stop in bounds:
+            part, part_ids = grad[start:stop], ids[start:stop]
+            if ctx.weight is jacobian.embedding:
+                jacobian.add_embedding(row, part_ids, part)
+            else:
+                table = torch.zeros_like(ctx.weight).index_add_(0, part_ids, part)
+                jacobian.add(ctx.weight, row, table)
+        return None, None, None

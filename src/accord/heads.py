@@ -1,0 +1,90 @@
+"""A task's head: from the encoder's vectors to logits, and from logits to predictions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from accord.dropout import DropoutKey, dropout
+from accord.tasks import Task
+
+
+class Head(nn.Module):
+    """Dropout and a linear layer over a task's pooled vectors; or a pair's cosine.
+
+    A pair that is encoded separately comes as [u, v, |u - v|] (Reimers & Gurevych 2019).
+
+    Args:
+        task: whose head.
+        hidden: the encoder's width H.
+        std: of the initial weights.
+    """
+
+    def __init__(self, task: Task, hidden: int, std: float = 0.02) -> None:
+        super().__init__()
+        self.task = task
+        self.linear: nn.Linear | None = None
+        if task.head == "linear":
+            self.linear = nn.Linear(hidden * (3 if task.sequences == 2 else 1), task.outputs)
+            nn.init.normal_(self.linear.weight, std=std)
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, pooled: Tensor, key: DropoutKey | None = None) -> Tensor:
+        """Compute logits.
+
+        Args:
+            pooled: [n * sequences, H], a pair's two vectors next to each other.
+            key: names the dropout mask; None is evaluation.
+
+        Returns:
+            float32 [n, outputs].
+        """
+        x = pooled.float()
+        if self.task.sequences == 2:
+            u, v = x.view(-1, 2, x.shape[1]).unbind(1)
+            if self.linear is None:
+                return F.cosine_similarity(u, v)[:, None]
+            x = torch.cat([u, v, (u - v).abs()], dim=1)
+        assert self.linear is not None  # a cosine head has pairs encoded separately
+        with torch.autocast(x.device.type, enabled=False):
+            return self.linear(dropout(x, self.task.dropout, key))
+
+
+def decode(logits: Tensor, task: Task) -> Tensor:
+    """Turn logits into predictions.
+
+    Args:
+        logits: [n, outputs].
+        task: whose logits.
+
+    Returns:
+        float64 [n]: a class index, or a value in the task's own units. A binary label under
+        MSE is 1 at 0.5 and above. Values may lie slightly outside the range, as the linear
+        layer gives them.
+    """
+    if task.loss == "cross_entropy":
+        return logits.argmax(dim=1).double()
+    share = _share(logits, task)
+    if task.is_classification:
+        return (share >= 0.5).double()
+    low, high = task.range
+    return low + (high - low) * share
+
+
+def probabilities(logits: Tensor, task: Task) -> Tensor:
+    """Return each class's probability, float64 [n, labels]; an MSE head's value is clamped.
+
+    Args:
+        logits: [n, outputs].
+        task: a classification task.
+    """
+    if task.loss == "cross_entropy":
+        return torch.softmax(logits.double(), dim=1)
+    share = _share(logits, task).clamp(0, 1)
+    return torch.stack([1 - share, share], dim=1)
+
+
+def _share(logits: Tensor, task: Task) -> Tensor:
+    value = logits.squeeze(1).double()
+    return torch.sigmoid(value) if task.loss == "binary_cross_entropy" else value

@@ -1,0 +1,164 @@
+"""The one path to predictions: sequences, packed by length, encoded, pooled, put back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.heads import decode
+from accord.loader import Assembler, TaskData
+from accord.losses import LOSSES, targets
+from accord.metrics import METRICS
+from accord.model import MultitaskModel
+from accord.packing import TokenSequence, pack
+from accord.tasks import Task
+
+PASS_TOKENS = 4096  # of one pass of the encoder: its activations still fit a CPU's cache
+CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
+
+
+@torch.inference_mode()
+def pooled_vectors(
+    model: MultitaskModel,
+    sequences: Sequence[Sequence[TokenSequence]],
+    pass_tokens: int = PASS_TOKENS,
+    bfloat16: bool = False,
+) -> list[Tensor]:
+    """Encode and pool sequences of any number of tasks, without dropout.
+
+    Args:
+        model: its encoder is used; its tasks say how each pools.
+        sequences: for each of the model's tasks its sequences; may be empty.
+        pass_tokens: most tokens of one pass, but for a single sequence that is longer.
+        bfloat16: whether to run under autocast.
+
+    Returns:
+        For each task a tensor [sequences, H], in the order given, on the model's device.
+    """
+    model.eval()
+    device = model.encoder.embeddings.word.device
+    hidden = model.encoder.config.hidden_size
+    vectors = [torch.empty(len(own), hidden, device=device) for own in sequences]
+    for members in _passes(sequences, pass_tokens):
+        present = [i for i, own in enumerate(members) if own]
+        batch = pack([[sequences[i][j] for j in members[i]] for i in present]).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            pooled = model.pooled(batch, present)
+        for i, own in zip(present, pooled, strict=True):
+            vectors[i][torch.tensor(members[i], device=device)] = own.float()
+    return vectors
+
+
+def _passes(sequences: Sequence[Sequence[TokenSequence]], limit: int) -> Iterator[list[list[int]]]:
+    """Yield for each pass every task's members, sequences of like length together."""
+    order = sorted(
+        ((len(sequence.input_ids), task, i) for task, own in enumerate(sequences)
+         for i, sequence in enumerate(own)),
+        reverse=True,
+    )  # fmt: skip
+    members: list[list[int]] = [[] for _ in sequences]
+    tokens = 0
+    for length, task, i in order:
+        if tokens and tokens + length > limit:
+            yield members
+            members, tokens = [[] for _ in sequences], 0
+        members[task].append(i)
+        tokens += length
+    if tokens:
+        yield members
+
+
+@torch.inference_mode()
+def head_logits(model: MultitaskModel, task: int, vectors: Tensor) -> Tensor:
+    """Apply one task's head to pooled vectors: float32 [n, outputs] on the host."""
+    model.eval()
+    return model.logits([vectors], [task])[0].cpu()
+
+
+def logits_of(
+    model: MultitaskModel,
+    data: Sequence[TaskData],
+    assembler: Assembler,
+    *,
+    bfloat16: bool = False,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> list[Tensor]:
+    """Compute the logits of every row of each task's split, all tasks in the same passes.
+
+    Args:
+        model: its tasks are those of `data`, in the same order.
+        data: a split of each task.
+        assembler: makes sequences.
+        bfloat16: whether to run under autocast.
+        advance: called with the number of rows done since the last call.
+
+    Returns:
+        For each task float32 [rows, outputs] on the host.
+    """
+    parts: list[list[Tensor]] = [[] for _ in data]
+    for chunk in _chunks([len(own) for own in data]):
+        sequences = [assembler.sequences(own, rows) for own, rows in zip(data, chunk, strict=True)]
+        vectors = pooled_vectors(model, sequences, bfloat16=bfloat16)
+        for i, own in enumerate(vectors):
+            parts[i].append(head_logits(model, i, own))
+        advance(sum(map(len, chunk)))
+    return [torch.cat(own) for own in parts]
+
+
+def split_logits(
+    model: MultitaskModel, data: TaskData, assembler: Assembler, *, bfloat16: bool = False
+) -> Tensor:
+    """Compute the logits of one task's split, as `logits_of` does for all tasks."""
+    splits = [
+        data if task.name == data.task.name else TaskData(task, data.store, data.rows[:0])
+        for task in model.tasks
+    ]
+    every = logits_of(model, splits, assembler, bfloat16=bfloat16)
+    return every[[task.name for task in model.tasks].index(data.task.name)]
+
+
+def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
+    """Cut all tasks' rows into chunks, each with the tasks' rows in proportion."""
+    count = max(1, -(-sum(sizes) // CHUNK_ROWS))
+    for i in range(count):
+        yield [range(size * i // count, size * (i + 1) // count) for size in sizes]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on one task's split.
+
+    Attributes:
+        metric: the task's own metric.
+        figures: all metrics that fit the task's kind, and the mean loss.
+        logits: float32 [rows, outputs].
+    """
+
+    metric: float
+    figures: dict[str, float]
+    logits: Tensor
+
+
+def judge(data: TaskData, logits: Tensor) -> Evaluation:
+    """Compare a split's logits [rows, outputs] with its labels."""
+    return judge_labels(data.task, data.labels, logits)
+
+
+def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
+    """Compare logits with labels.
+
+    Args:
+        task: whose.
+        labels: float64 [rows], class indices or values in the task's units.
+        logits: [rows, outputs].
+    """
+    predictions = decode(logits, task).numpy()
+    names = ("accuracy", "f1") if task.is_classification else ("pearson", "spearman")
+    figures = {name: METRICS[name](predictions, labels) for name in names}
+    wanted = targets(torch.from_numpy(labels), task)
+    figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
+    return Evaluation(figures[task.metric], figures, logits)

@@ -1,0 +1,216 @@
+"""J: every task's gradient of the shared parameters, filled in by one backward pass.
+
+Examples of different tasks never mix inside the encoder. The backward pass through the
+activations is therefore the ordinary one; only the weight gradients differ, and each is
+taken from the rows of its task alone. `accord.functional` holds the operations that do so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+_ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
+_CHUNK = 1 << 19  # columns of J in one product for the Gram matrix
+
+
+class TaskRows(NamedTuple):
+    """Which rows of an activation belong to which row of J."""
+
+    jacobian: Jacobian
+    bounds: tuple[tuple[int, int, int], ...]  # (row of J, start, stop)
+
+
+class Jacobian:
+    """The matrix J [T, P] of T tasks' gradients of P shared parameters, float32.
+
+    A step goes `begin`, one or more backward passes (micro-batches add up), `gramian`,
+    `write`. The word embeddings' part is kept for the step's own tokens alone: J's other
+    columns are zero. With T = 1 the row of J *is* the gradient and nothing is copied.
+
+    Args:
+        parameters: the shared parameters; those that need no gradient are left out.
+        embedding: the one among them, [V, H], that is indexed by token ids.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], embedding: Parameter | None = None) -> None:
+        self.embedding = embedding if embedding is not None and embedding.requires_grad else None
+        self.parameters = [p for p in parameters if p.requires_grad and p is not embedding]
+        self._slots = {id(parameter): i for i, parameter in enumerate(self.parameters)}
+        self._offsets = [0]
+        for parameter in self.parameters:
+            blocks = -(-parameter.numel() // _ALIGNMENT)
+            self._offsets.append(self._offsets[-1] + blocks * _ALIGNMENT)
+        self._matrix: Tensor | None = None
+        self._combined: Tensor | None = None
+        self._dense: Tensor | None = None  # the embedding's .grad, zero outside _written
+        self._written: Tensor | None = None
+        self._touched: set[tuple[int, int]] = set()  # (slot, row) written in this step
+        self._stale: set[tuple[int, int]] = set()  # (slot, row) that holds an earlier step's
+        self.rows = 0
+
+    def begin(self, rows: int, token_ids: Tensor) -> None:
+        """Start a step.
+
+        Args:
+            rows: T, the number of tasks in this step.
+            token_ids: int64, all token ids of the step, in any shape.
+        """
+        device = token_ids.device
+        if self._matrix is None or self._matrix.shape[0] < rows:
+            self._matrix = torch.zeros(rows, self._offsets[-1], device=device)
+            self._stale.clear()
+        self._stale |= self._touched
+        self._touched.clear()
+        self.rows = rows
+        if self.embedding is not None:
+            self._ids = torch.unique(token_ids)
+            shape = (rows, len(self._ids), self.embedding.shape[1])
+            self._compact = torch.zeros(shape, device=device)
+            self._embedded = False
+
+    def tasks(self, bounds: Sequence[tuple[int, int]]) -> TaskRows:
+        """Name the rows of each task: (start, stop) for every row of J, in order.
+
+        With a single row of J all rows are its own, whatever the bounds.
+        """
+        if self.rows == 1:
+            return TaskRows(self, ((0, bounds[0][0], bounds[-1][1]),))
+        parts = ((row, start, stop) for row, (start, stop) in enumerate(bounds))
+        return TaskRows(self, tuple(part for part in parts if part[1] < part[2]))
+
+    def task(self, row: int, count: int) -> TaskRows:
+        """Say that all `count` rows of an activation are one task's."""
+        return TaskRows(self, ((0 if self.rows == 1 else row, 0, count),))
+
+    def owns(self, parameter: Parameter) -> bool:
+        """Whether a parameter's gradient is collected here."""
+        return id(parameter) in self._slots or parameter is self.embedding
+
+    def add(self, parameter: Parameter, row: int, value: Tensor) -> None:
+        """Add a task's gradient of a parameter.
+
+        Args:
+            parameter: one of the shared parameters.
+            row: of J.
+            value: of the parameter's shape.
+        """
+        view, fresh = self._view(parameter, row)
+        if fresh:
+            view.copy_(value)
+        else:
+            view.add_(value)
+
+    def add_product(self, parameter: Parameter, row: int, left: Tensor, right: Tensor) -> None:
+        """Add leftᵀ right to a task's gradient of a matrix, straight into J.
+
+        Args:
+            parameter: [m, k].
+            row: of J.
+            left: [n, m].
+            right: [n, k].
+        """
+        view, fresh = self._view(parameter, row)
+        if left.dtype != view.dtype:
+            product = left.t() @ right
+            view.copy_(product) if fresh else view.add_(product)
+        elif fresh:
+            torch.mm(left.t(), right, out=view)
+        else:
+            view.addmm_(left.t(), right)
+
+    def add_embedding(self, row: int, token_ids: Tensor, value: Tensor) -> None:
+        """Add a task's gradient of the embedding table.
+
+        Args:
+            row: of J.
+            token_ids: int64 [n], each among the ids given to `begin`.
+            value: [n, H].
+        """
+        self._compact[row].index_add_(0, torch.searchsorted(self._ids, token_ids), value)
+        self._embedded = True
+
+    def _view(self, parameter: Parameter, row: int) -> tuple[Tensor, bool]:
+        slot = self._slots[id(parameter)]
+        fresh = (slot, row) not in self._touched
+        self._touched.add((slot, row))
+        return self._part(slot, row), fresh
+
+    def _part(self, slot: int, row: int) -> Tensor:
+        assert self._matrix is not None  # begin() comes first
+        parameter, offset = self.parameters[slot], self._offsets[slot]
+        return self._matrix[row, offset : offset + parameter.numel()].view(parameter.shape)
+
+    def gramian(self) -> Tensor:
+        """Return G = J Jᵀ, float64 [T, T] on the host, after the step's last backward pass."""
+        for slot, row in self._stale - self._touched:
+            self._part(slot, row).zero_()
+        self._stale = self._stale & self._touched
+        gram = torch.zeros(self.rows, self.rows, dtype=torch.float64)
+        for part in self._flat():
+            for start in range(0, part.shape[1], _CHUNK):
+                chunk = part[:, start : start + _CHUNK]
+                gram += (chunk @ chunk.t()).cpu()
+        return gram
+
+    def dense(self) -> Tensor:
+        """Return J as one matrix [T, P], parameters in order and the embedding last.
+
+        For tests and analysis: training never needs it whole.
+        """
+        columns = [self._matrix_of(slot) for slot in range(len(self.parameters))]
+        if self.embedding is not None:
+            table = torch.zeros(self.rows, *self.embedding.shape, device=self._compact.device)
+            columns.append(table.index_copy_(1, self._ids, self._compact).flatten(1))
+        return torch.cat(columns, dim=1)
+
+    def _matrix_of(self, slot: int) -> Tensor:
+        rows = [self._part(slot, row).flatten() for row in range(self.rows)]
+        return torch.stack([part * ((slot, row) in self._touched) for row, part in enumerate(rows)])
+
+    def _flat(self) -> list[Tensor]:
+        assert self._matrix is not None  # begin() comes first
+        parts = [self._matrix[: self.rows]]
+        if self.embedding is not None:
+            parts.append(self._compact.flatten(1))
+        return parts
+
+    def write(self, weights: Tensor) -> None:
+        """Set every touched parameter's `.grad` to Σ_i w_i g_i; others keep None.
+
+        Args:
+            weights: float [T], on the host. The gradients live until the next `begin`.
+        """
+        assert self._matrix is not None  # begin() comes first
+        combined = self._combine(weights)
+        touched = {slot for slot, _ in self._touched}
+        for slot, parameter in enumerate(self.parameters):
+            offset = self._offsets[slot]
+            flat = combined[offset : offset + parameter.numel()]
+            parameter.grad = flat.view(parameter.shape) if slot in touched else None
+        self._write_embedding(weights)
+
+    def _combine(self, weights: Tensor) -> Tensor:
+        assert self._matrix is not None
+        if self.rows == 1:
+            row = self._matrix[0]
+            return row if weights[0] == 1 else row.mul_(float(weights[0]))
+        if self._combined is None:
+            self._combined = torch.empty_like(self._matrix[0])
+        return torch.mv(self._matrix[: self.rows].t(), weights.to(self._matrix), out=self._combined)
+
+    def _write_embedding(self, weights: Tensor) -> None:
+        if self.embedding is None:
+            return
+        if self._dense is None:
+            self._dense = torch.zeros_like(self.embedding)
+        if self._written is not None:
+            self._dense.index_fill_(0, self._written, 0)
+        self._written = self._ids
+        values = torch.einsum("t,tuh->uh", weights.to(self._compact), self._compact)
+        self._dense.index_copy_(0, self._ids, values)
+        self.embedding.grad = self._dense if self._embedded else None

@@ -1,0 +1,181 @@
+"""From rows of the token stores to packed batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.data.store import TokenStore
+from accord.data.tokenizing import SpecialIds
+from accord.losses import targets
+from accord.packing import PackedBatch, TokenSequence, join, pack
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of one task's split.
+
+    Attributes:
+        task: whose.
+        store: holds the file's tokens and labels.
+        rows: indices into the store.
+    """
+
+    task: Task
+    store: TokenStore
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class indices, or values in the task's units: float64 [rows]."""
+        return np.asarray(self.store.labels)[self.rows]
+
+    def targets(self, index: np.ndarray) -> Tensor:
+        """What the loss compares with, float32, for some of the rows."""
+        return targets(torch.from_numpy(self.labels[index]), self.task)
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """Makes the sequences that the encoder reads.
+
+    Attributes:
+        special: ids of [CLS] and [SEP].
+        max_length: tokens a sequence may have, special tokens included.
+    """
+
+    special: SpecialIds
+    max_length: int
+
+    def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
+        """Return the sequences of some rows of a split; a separate pair's two are neighbours."""
+        task, store = data.task, data.store
+        result = []
+        for i in index:
+            row = int(data.rows[i])
+            segments = [store.segment(row, which) for which in range(task.texts)]
+            groups = [[segment] for segment in segments] if task.sequences == 2 else [segments]
+            result += [self.join(group) for group in groups]
+        return result
+
+    def join(self, segments: Sequence[np.ndarray]) -> TokenSequence:
+        """Add special tokens to one text or a pair, and cut to the longest length allowed."""
+        return join(segments, self.special.cls, self.special.sep, self.max_length)
+
+    def lengths(self, data: TaskData) -> np.ndarray:
+        """Return the tokens of each row as the encoder will read it, int64 [rows]."""
+        lengths = np.asarray(data.store.lengths)[data.rows].astype(np.int64)
+        if data.task.sequences == 2:
+            total = np.minimum(lengths + 2, self.max_length).sum(axis=1)
+        else:
+            total = np.minimum(lengths.sum(axis=1) + 1 + data.task.texts, self.max_length)
+        return np.asarray(total)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """One pass of a step: a share of the examples of each present task.
+
+    Attributes:
+        inputs: the packed sequences; or, with a frozen encoder, each task's pooled vectors.
+        targets: float32 [n] for each present task.
+    """
+
+    inputs: PackedBatch | list[Tensor]
+    targets: list[Tensor]
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """All of a step's examples.
+
+    Attributes:
+        present: indices of the tasks that have examples in this step.
+        rows: the rows drawn of each present task, for messages.
+        loss_weights: of each present task.
+        passes: the examples, in one pass or several.
+        tokens: of all passes; 0 where the encoder is frozen.
+        token_ids: all of them, for the embedding's gradient.
+    """
+
+    present: tuple[int, ...]
+    rows: tuple[np.ndarray, ...]
+    loss_weights: tuple[float, ...]
+    passes: list[MicroBatch]
+    tokens: int
+    token_ids: Tensor
+
+
+def step_batch(
+    drawn: Sequence[np.ndarray],
+    data: Sequence[TaskData],
+    loss_weights: Sequence[float],
+    assembler: Assembler,
+    device: torch.device,
+    micro_batch_tokens: int | None = None,
+) -> StepBatch:
+    """Pack a step's examples.
+
+    Args:
+        drawn: for every task the rows of its split in this step; may be empty.
+        data: of every task.
+        loss_weights: of every task.
+        assembler: makes sequences.
+        device: where the tensors go.
+        micro_batch_tokens: most tokens of one pass, but for a single example that is longer.
+    """
+    present = tuple(i for i, rows in enumerate(drawn) if len(rows))
+    rows = tuple(drawn[i] for i in present)
+    parts = [data[i] for i in present]
+    sequences = [assembler.sequences(part, index) for part, index in zip(parts, rows, strict=True)]
+    targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
+    passes = []
+    for shares in _passes(parts, sequences, micro_batch_tokens):
+        batch = pack([
+            own[start * part.task.sequences : stop * part.task.sequences]
+            for part, own, (start, stop) in zip(parts, sequences, shares, strict=True)
+        ])  # fmt: skip
+        wanted = [
+            own[start:stop].to(device) for own, (start, stop) in zip(targets, shares, strict=True)
+        ]
+        passes.append(MicroBatch(batch.to(device), wanted))
+    ids = [micro.inputs.input_ids for micro in passes if isinstance(micro.inputs, PackedBatch)]
+    return StepBatch(
+        present=present,
+        rows=rows,
+        loss_weights=tuple(loss_weights[i] for i in present),
+        passes=passes,
+        tokens=sum(map(len, ids)),
+        token_ids=torch.cat(ids),
+    )
+
+
+def _passes(
+    parts: Sequence[TaskData], sequences: Sequence[list[TokenSequence]], limit: int | None
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield for each pass every task's (start, stop) among its examples."""
+    ends = [len(own) // part.task.sequences for part, own in zip(parts, sequences, strict=True)]
+    shares = [(0, 0) for _ in ends]
+    tokens = 0
+    for i, part in enumerate(parts):
+        width = part.task.sequences
+        for example in range(ends[i]):
+            own = sequences[i][example * width : (example + 1) * width]
+            size = sum(len(sequence.input_ids) for sequence in own)
+            if limit is not None and tokens and tokens + size > limit:
+                yield shares
+                shares = [(stop, stop) for _, stop in shares]
+                tokens = 0
+            tokens += size
+            shares = [
+                (start, example + 1 if t == i else stop) for t, (start, stop) in enumerate(shares)
+            ]
+    yield shares

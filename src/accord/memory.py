@@ -1,0 +1,37 @@
+"""Keeps the memory that a step frees, so that the next step need not ask for it again."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
+_MIB = 1 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc's allocator to keep freed blocks.
+
+    Every step frees and asks for the same large blocks. By default the larger ones go back
+    to the system, and each new one costs a page fault every 4 KiB: ten times what writing
+    to it costs. Changes this process for good.
+
+    Returns:
+        Whether it took effect: it does with glibc on Linux alone.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = ((_MMAP_THRESHOLD, 32 * _MIB), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 64 * _MIB))
+    return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far, in bytes."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,93 @@
+"""One encoder and a head per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from accord.bert import BertEncoder
+from accord.dropout import DropoutKey
+from accord.heads import Head
+from accord.jacobian import Jacobian
+from accord.packing import PackedBatch
+from accord.tasks import Task
+
+_HEAD_SITE = 1 << 24  # dropout sites of the heads, beyond any layer's
+
+
+class MultitaskModel(nn.Module):
+    """A shared BERT encoder with a head for each task.
+
+    Args:
+        encoder: shared by all tasks.
+        tasks: in the order in which batches hold them.
+
+    Raises:
+        ValueError: if a task pools by a pooler that the encoder hasn't got.
+    """
+
+    def __init__(self, encoder: BertEncoder, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        for task in tasks:
+            if task.pooling == "pooler" and encoder.pooler is None:
+                raise ValueError(f"task '{task.name}' pools by 'pooler'; the encoder has none")
+        self.encoder = encoder
+        self.tasks = tuple(tasks)
+        hidden, std = encoder.config.hidden_size, encoder.config.initializer_range
+        self.heads = nn.ModuleDict({task.name: Head(task, hidden, std) for task in tasks})
+
+    def pooled(
+        self,
+        batch: PackedBatch,
+        present: Sequence[int],
+        jacobian: Jacobian | None = None,
+        key: DropoutKey | None = None,
+    ) -> list[Tensor]:
+        """Encode a batch and pool each sequence to a vector.
+
+        Args:
+            batch: holds the present tasks' sequences in order.
+            present: indices of those tasks.
+            jacobian: collects the encoder's gradients by task.
+            key: names the dropout masks; None is evaluation.
+
+        Returns:
+            For each present task a tensor [sequences, H].
+        """
+        poolings = [self.tasks[i].pooling for i in present]
+        cls_only = "mean" not in poolings
+        hidden = self.encoder(batch, jacobian, key, cls_only)
+        cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
+        means = None if cls_only else _means(hidden, batch)
+        vectors = []
+        for row, (pooling, (start, stop)) in enumerate(
+            zip(poolings, batch.task_sequences, strict=True)
+        ):
+            if pooling == "mean":
+                assert means is not None
+                vectors.append(means[start:stop])
+            elif pooling == "pooler":
+                rows = jacobian.task(row, stop - start) if jacobian else None
+                vectors.append(self.encoder.pool(cls[start:stop], rows))
+            else:
+                vectors.append(cls[start:stop])
+        return vectors
+
+    def logits(
+        self, pooled: Sequence[Tensor], present: Sequence[int], key: DropoutKey | None = None
+    ) -> list[Tensor]:
+        """Apply each present task's head to its pooled vectors: a list of [n, outputs]."""
+        return [
+            self.heads[self.tasks[i].name](vectors, key.at(_HEAD_SITE + i) if key else None)
+            for vectors, i in zip(pooled, present, strict=True)
+        ]
+
+
+def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:
+    """Average each sequence's tokens: [N, H] -> [B, H]."""
+    lengths = torch.tensor(batch.lengths, device=hidden.device)
+    sequence = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
+    sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add_(0, sequence, hidden)
+    return sums / lengths[:, None]

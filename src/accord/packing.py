@@ -1,0 +1,144 @@
+"""Packed batches: every sequence of a step end to end, ordered by task, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.attention import AttentionPlan, plan_attention
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """B sequences of N tokens in all, of one or more tasks.
+
+    Attributes:
+        input_ids: int64 [N].
+        position_ids: int64 [N], counted from 0 in each sequence.
+        token_type_ids: int64 [N].
+        lengths: the tokens of each sequence, on the host.
+        task_sequences: for each task its (start, stop) among the sequences.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    token_type_ids: Tensor
+    lengths: tuple[int, ...]
+    task_sequences: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def cu_seqlens(self) -> tuple[int, ...]:
+        """Where each sequence starts among the tokens; B + 1 numbers."""
+        return (0, *np.cumsum(self.lengths).tolist())
+
+    @cached_property
+    def task_tokens(self) -> tuple[tuple[int, int], ...]:
+        """For each task its (start, stop) among the tokens."""
+        bounds = self.cu_seqlens
+        return tuple((bounds[start], bounds[stop]) for start, stop in self.task_sequences)
+
+    @cached_property
+    def cls_rows(self) -> Tensor:
+        """The row of each sequence's first token: int64 [B]."""
+        return torch.tensor(self.cu_seqlens[:-1], device=self.input_ids.device)
+
+    @cached_property
+    def plan(self) -> AttentionPlan:
+        """How attention runs over these sequences, every token a query."""
+        return plan_attention(self.lengths, self.input_ids.device)
+
+    @cached_property
+    def cls_plan(self) -> AttentionPlan:
+        """How attention runs where only the first token of each sequence is a query."""
+        return plan_attention(self.lengths, self.input_ids.device, cls_queries=True)
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """Return the batch with its tensors on a device."""
+        if device == self.input_ids.device:
+            return self
+        names = ("input_ids", "position_ids", "token_type_ids")
+        return replace(
+            self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names}
+        )
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """One sequence as the encoder reads it.
+
+    Attributes:
+        input_ids: int [L], special tokens included.
+        first: how many of them are of token type 0; the rest are of type 1.
+    """
+
+    input_ids: np.ndarray
+    first: int
+
+
+def pack(tasks: Sequence[Sequence[TokenSequence]]) -> PackedBatch:
+    """Lay sequences end to end.
+
+    Args:
+        tasks: for each task its sequences; a task may have none.
+
+    Raises:
+        ValueError: if there is no sequence, or an empty one.
+    """
+    flat = [sequence for sequences in tasks for sequence in sequences]
+    lengths = tuple(len(sequence.input_ids) for sequence in flat)
+    if not lengths or min(lengths) == 0:
+        raise ValueError("a packed batch takes at least one sequence, and none that is empty")
+    counts = np.cumsum([0, *map(len, tasks)]).tolist()
+    positions = np.concatenate([np.arange(length) for length in lengths])
+    firsts = np.repeat([sequence.first for sequence in flat], lengths)
+    return PackedBatch(
+        input_ids=torch.from_numpy(
+            np.concatenate([sequence.input_ids for sequence in flat]).astype(np.int64)
+        ),
+        position_ids=torch.from_numpy(positions),
+        token_type_ids=torch.from_numpy((positions >= firsts).astype(np.int64)),
+        lengths=lengths,
+        task_sequences=tuple(zip(counts[:-1], counts[1:], strict=True)),
+    )
+
+
+def join(segments: Sequence[np.ndarray], cls: int, sep: int, max_length: int) -> TokenSequence:
+    """Make `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
+
+    Args:
+        segments: the token ids of one text or two, without special tokens.
+        cls: id of [CLS].
+        sep: id of [SEP].
+        max_length: most tokens of the result, special tokens included.
+    """
+    room = truncated_lengths([len(segment) for segment in segments], max_length)
+    parts: list[np.ndarray] = [np.array([cls])]
+    for segment, length in zip(segments, room, strict=True):
+        parts += [segment[:length], np.array([sep])]
+    return TokenSequence(np.concatenate(parts), first=room[0] + 2)
+
+
+def truncated_lengths(lengths: Sequence[int], max_length: int) -> list[int]:
+    """Return how many tokens of each text fit, taking from the longer first.
+
+    The same lengths as Hugging Face's `longest_first` truncation leaves.
+
+    Example:
+        >>> truncated_lengths([10], 6), truncated_lengths([3, 10], 10)
+        ([4], [3, 4])
+    """
+    room = max(0, max_length - 1 - len(lengths))
+    if sum(lengths) <= room:
+        return list(lengths)
+    if len(lengths) == 1:
+        return [room]
+    short = min(lengths)
+    long = max(short, room - short) if short <= room else short
+    if short + long > room:
+        short, long = room // 2, room - room // 2
+    return [short, long] if lengths[0] <= lengths[1] else [long, short]

@@ -1,0 +1,221 @@
+"""A trained model, ready to predict texts and files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.config import TaskConfig
+from accord.data.examples import BadRow, Example, read_examples, refuse
+from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.errors import DataError, UsageError, nearest
+from accord.inference import CHUNK_ROWS, Evaluation, head_logits, judge_labels, pooled_vectors
+from accord.loader import Assembler
+from accord.model import MultitaskModel
+from accord.packing import TokenSequence
+from accord.predictions import Format, guess_format, predicted_values, write_predictions
+from accord.saved_model import InputFormat, find_model_folder, load_model
+from accord.tasks import Task
+
+Texts = Sequence[str] | Sequence[tuple[str, str]]
+
+
+class Predictor:
+    """A model folder's encoder and heads with their tokenizer.
+
+    Args:
+        model: encoder and heads.
+        inputs: how each task's files name their columns.
+        max_length: tokens a sequence may have.
+        folder: where the tokenizer is.
+    """
+
+    def __init__(
+        self, model: MultitaskModel, inputs: dict[str, InputFormat], max_length: int, folder: Path
+    ) -> None:
+        self.model, self.inputs = model, inputs
+        self.tokenizer = load_tokenizer(folder)
+        self.assembler = Assembler(special_ids(self.tokenizer), max_length)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the model serves."""
+        return self.model.tasks
+
+    def task(self, name: str) -> Task:
+        """Return a task by its name.
+
+        Raises:
+            UsageError: if the model has none of that name.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise UsageError(
+            f"the model has no task '{name}'{nearest(name, [task.name for task in self.tasks])}"
+        )
+
+    def predict(self, task: str, texts: Texts) -> list[str] | list[float]:
+        """Predict texts.
+
+        Args:
+            task: one of the model's tasks.
+            texts: strings; for a pair task tuples of two.
+
+        Returns:
+            Label names, or values in the task's own units, in the order given.
+
+        Raises:
+            UsageError: if there is no such task, or a text is no string or no pair.
+        """
+        return predicted_values(self.logits(task, texts), self.task(task))
+
+    def logits(self, task: str, texts: Texts) -> Tensor:
+        """Return the head's output for texts, float32 [n, outputs], as `predict` takes them."""
+        own = self.task(task)
+        rows = [_checked(text, own, i) for i, text in enumerate(texts)]
+        parts = [
+            self._chunk(own, rows[start : start + CHUNK_ROWS])
+            for start in range(0, len(rows), CHUNK_ROWS)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, own.outputs)
+
+    def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> Tensor:
+        index = self.tasks.index(task)
+        segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
+        width = task.texts // task.sequences
+        sequences: list[list[TokenSequence]] = [[] for _ in self.tasks]
+        sequences[index] = [
+            self.assembler.join(segments[i : i + width]) for i in range(0, len(segments), width)
+        ]
+        vectors = pooled_vectors(self.model, sequences)[index]
+        return head_logits(self.model, index, vectors)
+
+    def predict_file(
+        self,
+        task: str,
+        source: Path,
+        target: Path,
+        form: Format | None = None,
+        columns: Sequence[str] = (),
+    ) -> int:
+        """Predict every row of a file.
+
+        Args:
+            task: one of the model's tasks.
+            source: a file with the task's text columns; labels are not needed.
+            target: the file to write.
+            form: its format; default by its name, JSON lines or CSV.
+            columns: the text columns, where they are named otherwise than in training.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            UsageError: if there is no such task, or a row can't be read; nothing was written.
+        """
+        own = self.task(task)
+        examples = self.read(own, source, labelled=False, columns=columns)
+        logits = self.logits(task, [_as_text(example) for example in examples])
+        ids = [example.id for example in examples]
+        write_predictions(target, logits, own, ids, form or guess_format(target))
+        return len(ids)
+
+    def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
+        """Judge the model on a labelled file.
+
+        Args:
+            task: one of the model's tasks.
+            source: a file with the task's text and label columns.
+            skip_bad_rows: leave out rows that can't be used, rather than stop.
+
+        Raises:
+            UsageError: if there is no such task, or a row can't be read.
+        """
+        own = self.task(task)
+        examples = self.read(own, source, labelled=True, skip_bad_rows=skip_bad_rows)
+        logits = self.logits(task, [_as_text(example) for example in examples])
+        labels = np.array([example.label for example in examples], dtype=np.float64)
+        return judge_labels(own, labels, logits)
+
+    def read(
+        self,
+        task: Task,
+        source: Path,
+        *,
+        labelled: bool,
+        columns: Sequence[str] = (),
+        skip_bad_rows: bool = False,
+    ) -> list[Example]:
+        """Read a file's rows as the task's examples.
+
+        Raises:
+            DataError: for a bad row, or a file without rows.
+        """
+        config = _task_config(task, self.inputs[task.name], columns)
+        examples = []
+        for row in read_examples(source, config, task, labelled=labelled):
+            if not isinstance(row, BadRow):
+                examples.append(row)
+            elif not skip_bad_rows:
+                raise refuse(row)
+        if not examples:
+            raise DataError(f"{source}: has no rows to use")
+        return examples
+
+
+def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskConfig:
+    text = tuple(columns) or form.text
+    if len(text) != task.texts:
+        wanted = "one text column" if task.texts == 1 else "two text columns"
+        raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
+    return TaskConfig.model_validate({
+        "kind": task.kind,
+        "text": text[0] if len(text) == 1 else list(text),
+        "label": form.label,
+        "id": form.id,
+        "delimiter": form.delimiter,
+        "quoting": form.quoting,
+    })  # fmt: skip
+
+
+def _as_text(example: Example) -> str | tuple[str, str]:
+    return example.texts[0] if len(example.texts) == 1 else (example.texts[0], example.texts[1])
+
+
+def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
+    """Return a row's texts, or say which row is not what the task takes."""
+    parts = (text,) if task.texts == 1 else text
+    if not isinstance(parts, tuple | list) or len(parts) != task.texts or isinstance(parts, str):
+        raise UsageError(f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}")
+    for part in parts:
+        if not isinstance(part, str):
+            raise UsageError(f"text {index}: should be a string, got {type(part).__name__}")
+        if any("\ud800" <= character <= "\udfff" for character in part):
+            raise UsageError(f"text {index}: holds a lone surrogate, which is no character")
+    return tuple(part.strip() for part in parts)
+
+
+def load(folder: str | Path, device: str | None = None) -> Predictor:
+    """Load a trained model.
+
+    Args:
+        folder: a model folder, or the run folder that holds it.
+        device: where it runs; default a GPU where there is one.
+
+    Raises:
+        ModelError, EncoderError: if it can't be loaded.
+
+    Example:
+        >>> model = load("runs/first")  # doctest: +SKIP
+        >>> model.predict("quora", [("How old is he?", "What is his age?")])  # doctest: +SKIP
+        ['1']
+    """
+    path = find_model_folder(Path(folder))
+    model, inputs, max_length = load_model(path)
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    return Predictor(model, inputs, max_length, path)

@@ -1,0 +1,85 @@
+"""Prediction files: CSV, JSON lines, and the course leaderboard's format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from accord.errors import UsageError
+from accord.heads import decode, probabilities
+from accord.leaderboard import write_cs224n
+from accord.run_folder import write_whole
+from accord.tasks import Task
+
+Format = Literal["csv", "jsonl", "cs224n"]
+
+
+def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
+    """Return label names, or values in the task's own units, from logits [n, outputs]."""
+    values = decode(logits, task).tolist()
+    if task.is_classification:
+        return [task.labels[int(value)] for value in values]
+    return [float(value) for value in values]
+
+
+def predicted_records(logits: Tensor, task: Task, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one record a row: id, prediction and, for classes, each label's probability."""
+    values = predicted_values(logits, task)
+    if not task.is_classification:
+        return [{"id": i, "prediction": v} for i, v in zip(ids, values, strict=True)]
+    shares = probabilities(logits, task).tolist()
+    return [
+        {"id": i, "prediction": v, "probabilities": dict(zip(task.labels, own, strict=True))}
+        for i, v, own in zip(ids, values, shares, strict=True)
+    ]
+
+
+def guess_format(path: Path) -> Format:
+    """Return the format that a file's name asks for: JSON lines, or else CSV."""
+    return "jsonl" if path.suffix in (".jsonl", ".ndjson", ".json") else "csv"
+
+
+def write_predictions(
+    path: Path, logits: Tensor, task: Task, ids: Sequence[str], form: Format
+) -> None:
+    """Write a task's predictions, the whole file or none.
+
+    Args:
+        path: the file; its folder must exist.
+        logits: [n, outputs].
+        task: whose.
+        ids: of the rows, in the order of the logits.
+        form: the file's format.
+
+    Raises:
+        UsageError: if the file can't be written.
+    """
+    try:
+        if form == "cs224n":
+            write_cs224n(path, task.kind, list(ids), predicted_values(logits, task))
+        else:
+            records = predicted_records(logits, task, ids)
+            write_whole(path, _jsonl(records) if form == "jsonl" else _csv(records, task))
+    except OSError as error:
+        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def _jsonl(records: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+def _csv(records: list[dict[str, Any]], task: Task) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    labels = task.labels if task.is_classification else ()
+    writer.writerow(["id", "prediction", *(f"p({label})" for label in labels)])
+    for record in records:
+        shares = (f"{record['probabilities'][label]:.6f}" for label in labels)
+        writer.writerow([record["id"], record["prediction"], *shares])
+    return text.getvalue()

@@ -1,0 +1,73 @@
+"""A starter configuration for tasks guessed from files, as commented TOML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from accord.data.guessing import GuessedTask
+
+_TRAINING = """
+[training]
+epochs = 3
+batch_size = 32               # examples of each task in a step
+batching = "finish-largest"   # or "finish-smallest", "proportional"
+gradients = "pcgrad"          # or "sum"
+"""
+
+
+def starter_config(tasks: Sequence[GuessedTask], encoder: str, folder: Path) -> str:
+    """Return the configuration as TOML text.
+
+    Args:
+        tasks: at least one.
+        encoder: a folder in Hugging Face format, or a hub id.
+        folder: where the configuration will stand; files below it are named relative to it.
+    """
+    head = (
+        "# Written by 'accord init' from the files' columns: a guess to start from.\n\n"
+        f"[encoder]\npath = {quote(encoder)}\n"
+    )
+    return head + "".join(_section(task, folder) for task in tasks) + _TRAINING
+
+
+def quote(text: str) -> str:
+    """Return a text as a TOML string.
+
+    Example:
+        >>> print(quote('a "b"'))
+        "a \\\\"b\\\\""
+    """
+    # A JSON string is a TOML string too, but for DEL, which TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _section(task: GuessedTask, folder: Path) -> str:
+    lines = ["", *(f"# {_printable(reason)}" for reason in task.reasons), f"[tasks.{task.name}]"]
+    lines.append(f"kind = {quote(task.kind)}")
+    lines += [f"{split} = {quote(_path(path, folder))}" for split, path in task.files.items()]
+    if "dev" not in task.files:
+        lines.append("# no dev file: a seeded share of train serves as one (training.dev_share)")
+    columns = [quote(name) for name in task.text]
+    lines.append(f"text = {columns[0] if len(columns) == 1 else '[' + ', '.join(columns) + ']'}")
+    lines.append(f"label = {quote(task.label)}")
+    if task.id is not None:
+        lines.append(f"id = {quote(task.id)}")
+    if task.kind.endswith("classification"):
+        lines.append(f"labels = [{', '.join(quote(label) for label in task.labels)}]")
+    else:
+        lines.append(f"range = [{task.range[0]!r}, {task.range[1]!r}]   # as found in the files")
+    lines.append('on_bad_row = "stop"   # "skip" leaves out rows that can\'t be used')
+    return "\n".join(lines) + "\n"
+
+
+def _printable(text: str) -> str:
+    # A header may hold a line break, and that would end the comment.
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _path(path: Path, folder: Path) -> str:
+    absolute = path.absolute()
+    inside = absolute.is_relative_to(folder.absolute())
+    return str(absolute.relative_to(folder.absolute()) if inside else absolute)

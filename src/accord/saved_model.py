@@ -1,0 +1,152 @@
+"""A model folder: an encoder that Hugging Face's loaders open, with its heads beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from accord.errors import ModelError
+from accord.model import MultitaskModel
+from accord.pretrained import load_encoder, save_encoder
+from accord.tasks import Task
+
+DESCRIPTION, HEADS = "accord.json", "heads.safetensors"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """How a task's files name their columns, so that new files of the kind can be read.
+
+    Attributes:
+        text: the text columns, one or two.
+        label: the label's column.
+        id: the id's column; None numbers the rows.
+        delimiter: 'tab' or 'comma'; None takes what the header line uses.
+        quoting: 'csv' or 'none'.
+    """
+
+    text: tuple[str, ...]
+    label: str = "label"
+    id: str | None = None
+    delimiter: str | None = None
+    quoting: str = "csv"
+
+
+def save_model(
+    model: MultitaskModel,
+    folder: Path,
+    inputs: dict[str, InputFormat],
+    max_length: int,
+    tokenizer_from: Path,
+) -> None:
+    """Write a model folder; it holds no time, path or host.
+
+    Args:
+        model: to save.
+        folder: made where it is missing.
+        inputs: each task's columns.
+        max_length: tokens a sequence may have.
+        tokenizer_from: the folder whose tokenizer files are copied.
+    """
+    save_encoder(model.encoder, folder, tokenizer_from)
+    heads = {
+        name: value.detach().to("cpu", torch.float32).contiguous()
+        for name, value in model.heads.state_dict().items()
+    }
+    save_file(heads, folder / HEADS, metadata={"format": "pt"})
+    description = {
+        "format": FORMAT,
+        "max_length": max_length,
+        "tasks": [{**task.to_json(), "input": asdict(inputs[task.name])} for task in model.tasks],
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def find_model_folder(path: Path) -> Path:
+    """Return the model folder that a path names: itself, or a run folder's `model/`.
+
+    Raises:
+        ModelError: if it is neither.
+    """
+    for folder in (path, path / "model"):
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    problem = "holds no accord.json" if path.is_dir() else "no such folder"
+    raise ModelError(f"{path}: {problem}; a model is a run folder or its model/ folder")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read and check a model folder's `accord.json`.
+
+    Raises:
+        ModelError: if it can't be read or is of another format.
+    """
+    file = folder / DESCRIPTION
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: can't be read: {error}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ModelError(f"{file}: is of another format; this version reads format {FORMAT}")
+    return description
+
+
+def parse_tasks(description: dict[str, Any]) -> tuple[list[Task], dict[str, InputFormat]]:
+    """Return the tasks and input formats of an `accord.json`."""
+    tasks, inputs = [], {}
+    for entry in description["tasks"]:
+        value = dict(entry)
+        given = value.pop("input")
+        task = Task.from_json(value)
+        tasks.append(task)
+        inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
+    return tasks, inputs
+
+
+def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], int]:
+    """Load a model folder.
+
+    Returns:
+        The model, each task's columns, and the longest length allowed.
+
+    Raises:
+        ModelError, EncoderError: if it can't be loaded, naming the file and tensor.
+    """
+    description = read_description(folder)
+    try:
+        tasks, inputs = parse_tasks(description)
+        max_length = int(description["max_length"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
+    model = MultitaskModel(load_encoder(folder), tasks)
+    try:
+        heads = load_file(folder / HEADS)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{folder / HEADS}: can't be read: {error}") from None
+    fill_heads(model, heads, folder / HEADS)
+    return model, inputs, max_length
+
+
+def fill_heads(model: MultitaskModel, tensors: dict[str, torch.Tensor], file: Path) -> None:
+    """Copy the heads' tensors into a model.
+
+    Raises:
+        ModelError: naming a tensor that is missing, misshapen or too many.
+    """
+    own = model.heads.state_dict()
+    for name, value in own.items():
+        if name not in tensors:
+            raise ModelError(f"{file}: tensor '{name}' is missing")
+        if tensors[name].shape != value.shape:
+            shape = list(tensors[name].shape)
+            raise ModelError(f"{file}: tensor '{name}' has shape {shape}, not {list(value.shape)}")
+        value.copy_(tensors[name])
+    if extra := sorted(tensors.keys() - own.keys()):
+        raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no head")

@@ -1,0 +1,289 @@
+"""From a configuration to everything that a run needs, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from accord.bert import BertEncoder
+from accord.config import Config, TaskConfig
+from accord.data.resolving import resolve_task
+from accord.data.splits import dev_split
+from accord.data.store import TokenStore, open_store
+from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.errors import ConfigError
+from accord.estimate import Estimate, estimate, matrix_rate
+from accord.frozen import feature_batch
+from accord.gradients import get_method
+from accord.inference import PASS_TOKENS, pooled_vectors
+from accord.jacobian import Jacobian
+from accord.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.model import MultitaskModel
+from accord.optim import AdamW, parameter_groups
+from accord.pretrained import load_encoder, read_config, resolve_encoder_folder
+from accord.sampling import BATCHING, Sampler
+from accord.saved_model import InputFormat
+from accord.step import Learner
+from accord.tasks import Task
+
+HEAD_LR = 1e-3
+LR = {"finetune": 5e-5, "frozen": 1e-3}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of every task, in the config's order."""
+
+    tasks: tuple[Task, ...]
+    train: list[TaskData]
+    dev: list[TaskData]
+    test: list[TaskData]
+    assembler: Assembler
+
+    def fingerprint(self) -> list[str]:
+        """Return what tells these data from others: the content of every split."""
+        splits = [*self.train, *self.dev, *self.test]
+        return [f"{own.store.fingerprint}:{len(own)}" for own in splits]
+
+
+@dataclass
+class Setup:
+    """A run, ready to start.
+
+    Attributes:
+        config: as given.
+        data: every task's splits.
+        encoder_folder: where the encoder and its tokenizer were found.
+        learner: model, optimizer, method.
+        sampler: says which rows a step draws.
+        device: of the model.
+        fingerprint: of config and data.
+        features: with a frozen encoder, each task's pooled training vectors.
+    """
+
+    config: Config
+    data: Data
+    encoder_folder: Path
+    learner: Learner
+    sampler: Sampler
+    device: torch.device
+    fingerprint: str
+    features: list[torch.Tensor] | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.training.epochs * self.sampler.shape.steps
+
+    def batch(self, step: int) -> StepBatch:
+        """Return the examples of a step, counted from 0."""
+        drawn, weights = self.sampler.draw(step), self.sampler.shape.loss_weights
+        if self.features is not None:
+            return feature_batch(drawn, self.data.train, weights, self.features)
+        limit = self.config.training.micro_batch_tokens
+        return step_batch(drawn, self.data.train, weights, self.data.assembler, self.device, limit)
+
+    def encode_training_data(self) -> None:
+        """Run a frozen encoder over the training data, once for the whole run."""
+        data, assembler = self.data, self.data.assembler
+        sequences = [assembler.sequences(own, range(len(own))) for own in data.train]
+        self.features = pooled_vectors(
+            self.learner.model, sequences, bfloat16=self.learner.bfloat16
+        )
+
+    def estimate(self) -> Estimate:
+        """Estimate the run's time and memory."""
+        config, model = self.config, self.learner.model
+        lengths = [self.data.assembler.lengths(own) for own in self.data.train]
+        dev = sum(int(self.data.assembler.lengths(own).sum()) for own in self.data.dev)
+        frozen = config.encoder.mode == "frozen"
+        shares = self.sampler.shape.batch_sizes
+        step_tokens = sum(
+            share * float(own.mean()) for share, own in zip(shares, lengths, strict=True)
+        )
+        once = sum(int(own.sum()) for own in lengths) if frozen else 0
+        return estimate(
+            model.encoder.config,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            tasks=len(self.data.tasks),
+            step_tokens=step_tokens,
+            pass_tokens=PASS_TOKENS if frozen
+            else min(step_tokens, config.training.micro_batch_tokens or step_tokens),
+            steps=self.total_steps,
+            evaluated_tokens=dev * config.training.epochs + once,
+            mean_length=float(np.concatenate(lengths).mean()),
+            rate=matrix_rate(self.device, self.learner.bfloat16),
+            frozen=frozen,
+            checkpointing=config.encoder.gradient_checkpointing,
+        )  # fmt: skip
+
+
+def prepare(config: Config, say: Say = lambda text: None) -> Setup:
+    """Read and check everything that a run needs.
+
+    Args:
+        config: of the run.
+        say: told what is being done and what was decided.
+
+    Raises:
+        UsageError: whatever is wrong with config, data or encoder.
+    """
+    device = choose_device(config.training.device)
+    if config.training.threads is not None:
+        torch.set_num_threads(config.training.threads)
+    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    data = read_data(config, folder, say)
+    encoder = build_encoder(config, folder)
+    learner = build_learner(config, encoder, data.tasks, device)
+    shape = BATCHING[config.training.batching](
+        [len(own) for own in data.train], config.training.batch_size
+    )
+    sampler = Sampler(
+        names=tuple(task.name for task in data.tasks),
+        sizes=tuple(len(own) for own in data.train),
+        shape=shape,
+        seed=config.training.seed,
+    ).capped(config.training.steps_per_epoch)
+    return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a config names; 'auto' takes a GPU where there is one.
+
+    Raises:
+        ConfigError: if torch knows no such device, or it isn't there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(
+            f"training.device: '{name}' is unknown; allowed: auto, cpu, cuda"
+        ) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"training.device: '{name}' is not available on this machine")
+    return device
+
+
+def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
+    """Tokenise every file of every task, or find it tokenised.
+
+    Raises:
+        DataError: naming the file, line and reason.
+    """
+    tokenizer = load_tokenizer(encoder_folder)
+    limit = read_config(encoder_folder).max_position_embeddings
+    length = config.encoder.max_length or limit
+    if length > limit:
+        raise ConfigError(f"encoder.max_length: {length} is more than the encoder's {limit}")
+    assembler = Assembler(special_ids(tokenizer), length)
+    tasks, train, dev, test = [], [], [], []
+    for name, own in config.tasks.items():
+        if own.train is None:
+            raise ConfigError(f"tasks.{name}.train is missing: a task needs a training file")
+        task = resolve_task(name, own)
+        tasks.append(task)
+        read = partial(_read, name, own, task, tokenizer, say)
+        store = read(own.train)
+        if own.dev is not None:
+            train.append(_whole(task, store))
+            dev.append(_whole(task, read(own.dev)))
+        else:
+            share, seed = config.training.dev_share, config.training.seed
+            rows, held_out = dev_split(len(store), share, seed)
+            train.append(TaskData(task, store, rows))
+            dev.append(TaskData(task, store, held_out))
+            say(
+                f"{name}: no dev file; {len(held_out)} of {len(store)} rows of {own.train}"
+                f" (seed {seed}) serve as one and are not trained on"
+            )
+        if own.test is not None:
+            test.append(_whole(task, read(own.test, labelled=False)))
+    return Data(tuple(tasks), train, dev, test, assembler)
+
+
+def _read(
+    name: str, config: TaskConfig, task: Task, tokenizer: object, say: Say, path: str,
+    labelled: bool = True,
+) -> TokenStore:  # fmt: skip
+    store = open_store(
+        Path(path),
+        name,
+        config,
+        task,
+        tokenizer,
+        labelled=labelled,  # type: ignore[arg-type]
+    )
+    if store.skipped:
+        first = store.skipped[0]
+        say(f"{name}: {len(store.skipped)} rows of {path} skipped; the first: {first}")
+    return store
+
+
+def _whole(task: Task, store: TokenStore) -> TaskData:
+    return TaskData(task, store, np.arange(len(store)))
+
+
+def build_encoder(config: Config, folder: Path) -> BertEncoder:
+    """Load the encoder with the dropout that the config asks for."""
+    encoder = load_encoder(folder)
+    if config.encoder.dropout is not None:
+        encoder.set_dropout(config.encoder.dropout)
+    encoder.gradient_checkpointing = config.encoder.gradient_checkpointing
+    return encoder
+
+
+def build_learner(
+    config: Config, encoder: BertEncoder, tasks: tuple[Task, ...], device: torch.device
+) -> Learner:
+    """Make the model with fresh heads, its optimizer and the gradient method."""
+    settings, frozen = config.training, config.encoder.mode == "frozen"
+    torch.manual_seed(settings.seed)
+    try:
+        model = MultitaskModel(encoder, tasks).to(device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    model.encoder.requires_grad_(not frozen)
+    trained = [] if frozen else list(model.encoder.named_parameters(prefix="encoder"))
+    lr = settings.lr or LR[config.encoder.mode]
+    head_lr = settings.head_lr or (lr if frozen else HEAD_LR)
+    groups = parameter_groups(
+        trained, model.heads.named_parameters(prefix="heads"), lr, head_lr, settings.weight_decay
+    )
+    if not groups:
+        raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
+    method = get_method(settings.gradients)
+    word = model.encoder.embeddings.word
+    return Learner(
+        model=model,
+        optimizer=AdamW(groups),
+        method=method,
+        seed=settings.seed,
+        clip=settings.clip,
+        bfloat16=settings.precision == "bfloat16",
+        jacobian=None if frozen else Jacobian(model.encoder.parameters(), word),
+        method_state=method.initial_state(len(tasks)),
+    )
+
+
+def input_formats(config: Config) -> dict[str, InputFormat]:
+    """Return how each task's files name their columns."""
+    return {
+        name: InputFormat(task.text_columns, task.label, task.id, task.delimiter, task.quoting)
+        for name, task in config.tasks.items()
+    }
+
+
+def _fingerprint(config: Config, data: Data) -> str:
+    content = json.dumps([config.model_dump(mode="json"), data.fingerprint()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

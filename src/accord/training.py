@@ -1,0 +1,305 @@
+"""A run: steps, an evaluation each epoch, checkpoints, the best model kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from accord.checkpoint import (
+    Progress,
+    complete_checkpoints,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+)
+from accord.config import Config
+from accord.errors import AccordError, RunFolderError, Stopped
+from accord.estimate import duration
+from accord.inference import judge, logits_of, split_logits
+from accord.loader import StepBatch, TaskData
+from accord.memory import keep_freed_memory, peak_memory_bytes
+from accord.metrics import overall_score
+from accord.predictions import write_predictions
+from accord.progress import Bar, Console
+from accord.run_folder import RunFolder, environment, replace_folder
+from accord.saved_model import load_model, save_model
+from accord.schedules import lr_factor
+from accord.setup import Setup, input_formats, prepare
+from accord.signals import StopSignals
+from accord.step import StepRecord
+
+EVERY_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and what `results.json` holds."""
+
+    folder: Path
+    results: dict[str, Any]
+
+
+def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bool = False) -> Run:
+    """Train from the beginning.
+
+    Args:
+        config: of the run.
+        out: the run's folder; must not hold anything yet.
+        source: the config file's text, kept as given.
+        quiet: no progress on stderr.
+
+    Raises:
+        UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
+        TrainingError: a loss or gradient was not finite.
+        Stopped: a signal came; `resume_run` goes on.
+    """
+    console = Console(quiet)
+    RunFolder.check_free(out)
+    setup = prepare(config, console.say)
+    expected = setup.estimate()
+    run = RunFolder.create(out)
+    if source is not None:
+        (out / "config.toml").write_text(source, encoding="utf-8")
+    run.write_json("resolved.json", _resolved(setup))
+    return _train(setup, run, Progress(), console, f"expected: {expected}")
+
+
+def resume_run(folder: Path, *, quiet: bool = False) -> Run:
+    """Go on with a run from its last complete checkpoint, or from the start if there is none.
+
+    Args:
+        folder: of the run.
+        quiet: no progress on stderr.
+
+    Raises:
+        RunFolderError: if there is no run, or its data or config are no longer what they were.
+    """
+    console = Console(quiet)
+    run = RunFolder.open(folder)
+    if run.read_json("status.json")["state"] == "done":
+        console.say(f"{folder}: this run is done; nothing to resume")
+        return Run(folder, run.read_json("results.json"))
+    config = Config.model_validate(run.read_json("resolved.json")["config"], strict=False)
+    setup = prepare(config, console.say)
+    checkpoints = complete_checkpoints(run.checkpoints)
+    if not checkpoints:
+        return _train(setup, run, Progress(), console, "no checkpoint yet: starting over")
+    progress = read_progress(checkpoints[0])
+    if progress.fingerprint != setup.fingerprint:
+        raise RunFolderError(f"{folder}: the data or the config changed since this run began")
+    load_checkpoint(checkpoints[0], setup.learner)
+    note = f"resuming after step {progress.step} of {setup.total_steps}"
+    if progress.threads != torch.get_num_threads():
+        note += f"; with {torch.get_num_threads()} threads, not {progress.threads}: sums may differ"
+    return _train(setup, run, progress, console, note)
+
+
+def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, note: str) -> Run:
+    keep_freed_memory()
+    progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
+    run.write_json("environment.json", environment(progress.threads, str(setup.device)))
+    run.truncate_metrics(progress.step)
+    run.set_status("running", step=progress.step, steps=setup.total_steps)
+    for line in (_headline(setup), note):
+        console.say(line)
+        run.log(line)
+    try:
+        if setup.config.encoder.mode == "frozen":
+            console.say("encoding the training data once")
+            setup.encode_training_data()
+        _loop(setup, run, progress, console)
+        results = _finish(setup, run, progress, console)
+    except BaseException as error:
+        _record_failure(run, progress, error)
+        raise
+    run.set_status("done", step=progress.step, steps=setup.total_steps)
+    return Run(run.path, results)
+
+
+def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
+    """Take the steps that are left."""
+    settings, steps = setup.config.training, setup.sampler.shape.steps
+    warmup = round(settings.warmup * setup.total_steps)
+    every = setup.config.checkpoint.every_steps or EVERY_STEPS
+    bar = Bar(console, "step", setup.total_steps, progress.step)
+    with StopSignals() as signals, bar:
+        for step in range(progress.step, setup.total_steps):
+            started = time.perf_counter()
+            setup.learner.model.train()
+            batch = setup.batch(step)
+            factor = lr_factor(settings.schedule, step, setup.total_steps, warmup)
+            record = setup.learner.step(step, batch, factor)
+            progress.step = step + 1
+            progress.train_seconds += time.perf_counter() - started
+            run.append_metrics(
+                _step_record(setup, progress, batch, record, time.perf_counter() - started)
+            )
+            bar.advance(1, " ".join(f"{k} {v:.3f}" for k, v in record.losses.items()))
+
+            epoch_ends = progress.step % steps == 0
+            if epoch_ends:
+                _evaluate_epoch(setup, run, progress, console)
+            if epoch_ends or progress.step % every == 0 or signals.received:
+                keep = setup.config.checkpoint.keep
+                save_checkpoint(run.checkpoints, setup.learner, progress, keep)
+                run.set_status("running", step=progress.step, steps=setup.total_steps)
+            if signals.received and progress.step < setup.total_steps:
+                name = signal.Signals(signals.received).name
+                raise Stopped(
+                    f"{name} after step {progress.step} of {setup.total_steps}; "
+                    f"'accord resume {run.path}' goes on",
+                    128 + signals.received,
+                )
+
+
+def _evaluate_epoch(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
+    """Judge the model on every dev split; keep it if it is the best so far."""
+    started = time.perf_counter()
+    data, model = setup.data, setup.learner.model
+    logits = logits_of(model, data.dev, data.assembler, bfloat16=setup.learner.bfloat16)
+    judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}
+    metrics = {name: evaluation.metric for name, evaluation in judged.items()}
+    record = {
+        "kind": "dev",
+        "epoch": progress.step // setup.sampler.shape.steps,
+        "step": progress.step,
+        "metrics": metrics,
+        "sum": sum(metrics.values()),
+        "score": overall_score(
+            setup.config.score, metrics, {task.name: task.metric for task in data.tasks}
+        ),
+        "figures": {name: evaluation.figures for name, evaluation in judged.items()},
+    }
+    progress.evaluations.append(record)
+    run.append_metrics({**record, "seconds": time.perf_counter() - started})
+    best = progress.best is None or record["sum"] > progress.evaluations[progress.best]["sum"]
+    if best:
+        progress.best = len(progress.evaluations) - 1
+        _save_best(setup, run, logits)
+    shown = "  ".join(f"{task.name} {task.metric} {metrics[task.name]:.3f}" for task in data.tasks)
+    line = f"epoch {record['epoch']}/{setup.config.training.epochs}  {shown}"
+    console.say(line + "  (best so far)" * best)
+    run.log(line)
+
+
+def _save_best(setup: Setup, run: RunFolder, logits: list[torch.Tensor]) -> None:
+    """Keep the model and its dev predictions, as the paper does: by the sum of dev metrics."""
+    formats, assembler = input_formats(setup.config), setup.data.assembler
+    replace_folder(
+        run.model,
+        lambda folder: save_model(
+            setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder
+        ),
+    )
+    for own, part in zip(setup.data.dev, logits, strict=True):
+        _write(setup, run, own, part, "dev")
+
+
+def _write(setup: Setup, run: RunFolder, own: TaskData, logits: torch.Tensor, split: str) -> None:
+    ids = [own.store.ids[int(row)] for row in own.rows]
+    name = f"{own.task.name}-{split}"
+    write_predictions(run.predictions / f"{name}.csv", logits, own.task, ids, "csv")
+    if setup.config.score == "cs224n":
+        path = run.predictions / f"{name}-leaderboard.csv"
+        write_predictions(path, logits, own.task, ids, "cs224n")
+
+
+def _finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> dict[str, Any]:
+    """Predict the test files with the best model, and write `results.json`."""
+    assert progress.best is not None  # every epoch ends with an evaluation
+    best = progress.evaluations[progress.best]
+    if setup.data.test:
+        console.say("predicting the test files with the best model")
+        model, _, _ = load_model(run.model)
+        model.to(setup.device)
+        for own in setup.data.test:
+            logits = split_logits(model, own, setup.data.assembler, bfloat16=setup.learner.bfloat16)
+            _write(setup, run, own, logits, "test")
+    results = {
+        "metrics": best["metrics"],
+        "metric_names": {task.name: task.metric for task in setup.data.tasks},
+        "figures": best["figures"],
+        "score": best["score"],
+        "score_kind": setup.config.score,
+        "best_epoch": best["epoch"],
+        "epochs": progress.evaluations,
+        "steps": progress.step,
+        "train_seconds": round(progress.train_seconds, 3),
+        "parameters": sum(p.numel() for p in setup.learner.model.parameters()),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    run.write_json("results.json", results)
+    console.say(
+        f"done: best epoch {best['epoch']}, {setup.config.score} score {best['score']:.4f},"
+        f" {duration(progress.train_seconds)} of training; model in {run.model}"
+    )
+    return results
+
+
+def _record_failure(run: RunFolder, progress: Progress, error: BaseException) -> None:
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        run.set_status("stopped", step=progress.step, resumable=True)
+    else:
+        reason = str(error) if isinstance(error, AccordError) else repr(error)
+        run.set_status("failed", step=progress.step, reason=reason)
+    run.log(f"{type(error).__name__}: {error}")
+
+
+def _step_record(
+    setup: Setup, progress: Progress, batch: StepBatch, record: StepRecord, seconds: float
+) -> dict[str, Any]:
+    """Return a step's line of `metrics.jsonl`; only its last two fields are timings."""
+    names = [setup.data.tasks[i].name for i in batch.present]
+    line: dict[str, Any] = {
+        "kind": "step",
+        "step": progress.step,
+        "epoch": (progress.step - 1) // setup.sampler.shape.steps + 1,
+        "losses": record.losses,
+        "loss_weights": dict(zip(names, batch.loss_weights, strict=True)),
+        "gradient_norm": record.gradient_norm,
+        "lr": [group["lr"] for group in setup.learner.optimizer.param_groups],
+        "tokens": batch.tokens,
+    }
+    if record.gramian is not None:
+        norms = record.gramian.diagonal().clamp(min=0).sqrt()
+        cosines = record.gramian / torch.outer(norms, norms).clamp(min=1e-300)
+        line |= {
+            "task_gradient_norms": dict(zip(names, norms.tolist(), strict=True)),
+            "cosines": {
+                f"{names[i]},{names[j]}": float(cosines[i, j])
+                for i in range(len(names))
+                for j in range(i)
+            },
+            "gramian": record.gramian.tolist(),
+            "method_weights": dict(zip(names, record.weights, strict=True)),
+        }
+    return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
+
+
+def _headline(setup: Setup) -> str:
+    settings, shape = setup.config.training, setup.sampler.shape
+    rows = ", ".join(
+        f"{own.task.name} {len(own):,} (dev {len(dev):,})"
+        for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
+    )
+    return (
+        f"{rows}\n{settings.epochs} epochs of {shape.steps} steps, {settings.batching},"
+        f" {settings.gradients}, {setup.config.encoder.mode}, {settings.precision}"
+        f" on {setup.device}, {torch.get_num_threads()} threads"
+    )
+
+
+def _resolved(setup: Setup) -> dict[str, Any]:
+    return {
+        "config": setup.config.model_dump(mode="json"),
+        "tasks": [task.to_json() for task in setup.data.tasks],
+        "epoch": dataclasses.asdict(setup.sampler.shape),
+        "max_length": setup.data.assembler.max_length,
+        "fingerprint": setup.fingerprint,
+    }

@@ -1,0 +1,228 @@
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accord.config import TaskConfig
+from accord.data import store as store_module
+from accord.data.cache import cache_folder
+from accord.data.resolving import resolve_task
+from accord.data.store import TokenStore, open_store
+from accord.errors import DataError
+
+ROWS = ["r1\tGood  a\tb c\t1", "r2\tgood a\tb c\t0", "ré\ta a a\tgoods\t1.0"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write(tmp_path / "data.tsv", ROWS)
+
+
+def write(path: Path, rows: list[str]) -> Path:
+    path.write_text("\n".join(["id\tx\ty\tlabel", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def section(data: Path, **keys) -> TaskConfig:
+    values = {"kind": "pair-classification", "text": ["x", "y"], "id": "id", "train": str(data)}
+    return TaskConfig(**{**values, "labels": [0, 1], **keys})
+
+
+def opened(data: Path, tokenizer, cache: Path, labelled: bool = True, **keys) -> TokenStore:
+    config = section(data, **keys)
+    task = resolve_task("t", config)
+    return open_store(data, "t", config, task, tokenizer, labelled=labelled, cache=cache)
+
+
+@pytest.fixture
+def tokenised(monkeypatch) -> list[int]:
+    """Counts the files that were tokenised rather than found."""
+    calls: list[int] = []
+    real = store_module.write_store
+
+    def counting(*args, **kwargs):
+        calls.append(1)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(store_module, "write_store", counting)
+    return calls
+
+
+def test_what_a_store_holds(data, tiny_tokenizer, tmp_path):
+    store = opened(data, tiny_tokenizer, tmp_path / "cache")
+    text = lambda row, which: [  # noqa: E731
+        tiny_tokenizer.id_to_token(i) for i in store.segment(row, which)
+    ]
+    assert len(store) == 3
+    assert text(0, 0) == ["good", "a"]
+    assert text(0, 1) == ["b", "c"]
+    assert text(2, 1) == ["good", "##s"]
+    assert store.segment(2, 1).dtype == np.int32
+    assert store.lengths.tolist() == [[2, 2], [2, 2], [3, 2]]
+    assert store.labels.tolist() == [1, 0, 1]
+    assert list(store.ids) == ["r1", "r2", "ré"]
+    assert (store.ids[-1], store.ids[1:]) == ("ré", ["r2", "ré"])
+    with pytest.raises(IndexError):
+        store.ids[3]
+    assert store.lines.tolist() == [2, 3, 4]
+    assert store.exact_hashes[0, 0] != store.exact_hashes[1, 0]
+    assert store.normalised_hashes[0, 0] == store.normalised_hashes[1, 0]
+    assert store.exact_hashes[0, 1] == store.exact_hashes[1, 1]
+
+
+def test_a_store_is_found_again_by_content(data, tiny_tokenizer, tmp_path, tokenised):
+    cache = tmp_path / "cache"
+    first = opened(data, tiny_tokenizer, cache)
+    other = tmp_path / "elsewhere.tsv"
+    shutil.copy(data, other)
+    second = opened(other, tiny_tokenizer, cache)
+    assert len(tokenised) == 1
+    assert second.fingerprint == first.fingerprint
+    write(data, [*ROWS, "r4\ta\tb\t0"])
+    assert len(opened(data, tiny_tokenizer, cache)) == 4
+    assert len(tokenised) == 2
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [{"text": ["y", "x"]}, {"id": None}, {"labels": [1, 0]}, {"on_bad_row": "skip"},
+     {"quoting": "none"}, {"labelled": False}],
+)  # fmt: skip
+def test_another_spec_is_another_store(data, tiny_tokenizer, tmp_path, tokenised, keys):
+    cache = tmp_path / "cache"
+    opened(data, tiny_tokenizer, cache)
+    opened(data, tiny_tokenizer, cache, **keys)
+    assert len(tokenised) == 2
+
+
+def test_the_encoding_of_pairs_does_not_matter(data, tiny_tokenizer, tmp_path, tokenised):
+    opened(data, tiny_tokenizer, tmp_path / "cache")
+    opened(data, tiny_tokenizer, tmp_path / "cache", encoding="separate", loss="mse")
+    assert len(tokenised) == 1
+
+
+@pytest.mark.parametrize("name", ["tokens.bin", "labels.bin", "store.json", "ids.bin"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+def test_a_damaged_entry_is_written_anew(data, tiny_tokenizer, tmp_path, tokenised, name, damage):
+    cache = tmp_path / "cache"
+    fingerprint = opened(data, tiny_tokenizer, cache).fingerprint
+    (file,) = cache.glob(f"*/{name}")
+    content = file.read_bytes()
+    if damage == "cut":
+        file.write_bytes(content[:-3])
+    elif damage == "flip":
+        file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    else:
+        file.unlink()
+    assert opened(data, tiny_tokenizer, cache).fingerprint == fingerprint
+    assert len(tokenised) == 2
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_writer_that_dies_leaves_nothing(data, tiny_tokenizer, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+
+    def dying(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module, "write_store", dying)
+    with pytest.raises(KeyboardInterrupt):
+        opened(data, tiny_tokenizer, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_leavings_of_killed_writers_go_after_a_day(data, tiny_tokenizer, tmp_path):
+    cache = tmp_path / "cache"
+    old, fresh = cache / ".aside-old", cache / ".aside-fresh"
+    old.mkdir(parents=True)
+    fresh.mkdir()
+    os.utime(old, (0, 0))
+    opened(data, tiny_tokenizer, cache)
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_a_bad_row_stops(data, tiny_tokenizer, tmp_path):
+    write(data, [*ROWS, "r4\ta\tb\t7"])
+    with pytest.raises(DataError) as caught:
+        opened(data, tiny_tokenizer, tmp_path / "cache")
+    assert str(caught.value) == (
+        f"{data}:5: label: unknown label '7'; allowed: 0, 1"
+        ' (on_bad_row = "skip" would leave it out)'
+    )
+
+
+def test_or_is_skipped_and_counted(data, tiny_tokenizer, tmp_path):
+    write(data, ["r0\t\tb\t1", *ROWS, "r4\ta\tb"])
+    for _ in range(2):  # written, then found
+        store = opened(data, tiny_tokenizer, tmp_path / "cache", on_bad_row="skip")
+        assert len(store) == 3
+        assert [str(bad) for bad in store.skipped] == [
+            f"{data}:2: 'x' is empty",
+            f"{data}:6: 3 columns where the header has 4",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([], "no row below the header"), (["r\t\tb\t1"], "none of 1 rows can be used; the first: ")],
+)
+def test_no_usable_row(data, tiny_tokenizer, tmp_path, rows, message):
+    write(data, rows)
+    with pytest.raises(DataError, match=message):
+        opened(data, tiny_tokenizer, tmp_path / "cache", on_bad_row="skip")
+
+
+def test_unlabelled_rows_may_be_empty(data, tiny_tokenizer, tmp_path):
+    data.write_text('x\ty\n""\t""\n')
+    store = opened(data, tiny_tokenizer, tmp_path / "cache", labelled=False)
+    assert np.isnan(store.labels).all()
+    assert store.lengths.tolist() == [[0, 0]]
+    assert store.segment(0, 1).tolist() == []
+
+
+def test_batches_do_not_show(tiny_tokenizer, tmp_path, monkeypatch):
+    data = write(tmp_path / "data.tsv", [f"r{i}\ta {'b ' * (i % 7)}\tc\t1" for i in range(50)])
+    seen: list[int] = []
+    config = section(data)
+    task = resolve_task("t", config)
+    monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 7)
+    small = open_store(
+        data, "t", config, task, tiny_tokenizer,
+        labelled=True, cache=tmp_path / "one", progress=seen.append,
+    )  # fmt: skip
+    assert seen == [7, 14, 21, 28, 35, 42, 49, 50]
+    monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 2_000)
+    whole = opened(data, tiny_tokenizer, tmp_path / "two")
+    assert small.fingerprint == whole.fingerprint
+    assert small.segment(41, 0).tolist() == whole.segment(41, 0).tolist()
+
+
+def test_a_cache_that_can_not_be_written_falls_back(data, tiny_tokenizer, tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.warns(UserWarning, match="can't be written to"):
+        store = opened(data, tiny_tokenizer, blocker / "cache")
+    assert len(store) == 3
+
+
+def test_where_the_cache_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("ACCORD_CACHE", raising=False)
+    assert cache_folder(create=False) == tmp_path / "xdg" / "accord"
+    monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "own"))
+    assert cache_folder(create=False) == tmp_path / "own"
+    monkeypatch.delenv("ACCORD_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder(create=False) == tmp_path / ".cache" / "accord"
+
+
+def test_nothing_of_the_machine_is_stored(data, tiny_tokenizer, tmp_path):
+    cache = tmp_path / "cache"
+    opened(data, tiny_tokenizer, cache)
+    (meta,) = cache.glob("*/store.json")
+    assert set(json.loads(meta.read_text())) == {"rows", "texts", "skipped", "fingerprint"}

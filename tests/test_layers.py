@@ -1,0 +1,139 @@
+"""Imports inside the package point downward only, and nothing in it unpickles."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Top to bottom; a module imports from its own layer and from those below. A name covers
+# everything under it that has no name of its own. `__init__` is the package's public API.
+LAYERS = [
+    ["cli", "__main__", "__init__"],
+    ["recipes", "compare", "report", "experiments", "server"],
+    ["train", "evaluate", "predict", "inference", "frozen"],
+    [
+        "checkpoint", "run_folder", "estimate", "progress", "memory", "loader", "step",
+        "model", "pretrained", "saved_model", "leaderboard", "data.checking", "data.guessing",
+    ],
+    ["data", "packing", "heads", "bert"],
+    [
+        "losses", "metrics", "sampling", "balancing", "gradients", "optim", "schedules",
+        "jacobian", "functional", "attention", "dropout",
+    ],
+    ["config", "config_faults", "tasks", "types", "errors"],
+]  # fmt: skip
+
+FORBIDDEN = [
+    r"\bimport\s+pickle\b",
+    r"\bfrom\s+pickle\b",
+    r"\bpickle\.\w",
+    r"\btorch\.load\s*\(",
+    r"\bfrom\s+torch\s+import\b.*\bload\b",
+    r"\ballow_pickle\s*=\s*True\b",
+    r"\bweights_only\s*=\s*False\b",
+    r"trust_remote_code",
+]
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def layer(module: str) -> int | None:
+    """The index in LAYERS of the longest name that covers `module`, which omits `accord.`."""
+    names = {name: depth for depth, row in enumerate(LAYERS) for name in row}
+    parts = module.split(".")
+    covering = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((names[name] for name in covering if name in names), None)
+
+
+def module_name(file: Path, source: Path) -> str:
+    """`accord/data/store.py` is `data.store`, `accord/data/__init__.py` is `data`."""
+    parts = file.relative_to(source / "accord").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imported(file: Path, source: Path) -> Iterator[str]:
+    """Every module of the package that a file imports anywhere, functions included."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (inner(alias.name, source) for alias in node.names if is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            folder = file.relative_to(source).parts[: -node.level] if node.level else ()
+            base = ".".join((*folder, *([node.module] if node.module else [])))
+            if is_ours(base):
+                yield from (inner(f"{base}.{alias.name}", source) for alias in node.names)
+
+
+def is_ours(dotted: str) -> bool:
+    return dotted.partition(".")[0] == "accord"
+
+
+def inner(dotted: str, source: Path) -> str:
+    """Reduce `accord.tasks.Task` to `tasks`, and a name of the package itself to `__init__`."""
+    parts = dotted.split(".")
+    while len(parts) > 1:
+        path = source.joinpath(*parts)
+        if path.is_dir() or path.with_suffix(".py").exists():
+            return ".".join(parts[1:])
+        parts.pop()
+    return "__init__"
+
+
+def faults(source: Path) -> list[str]:
+    """One line for each module without a layer and each import that points upward."""
+    found = []
+    for file in sorted((source / "accord").rglob("*.py")):
+        name = module_name(file, source)
+        own = layer(name)
+        if own is None:
+            found.append(f"{name}: has no layer; add it to LAYERS in tests/test_layers.py")
+            continue
+        for target in imported(file, source):
+            below = layer(target)
+            if below is not None and below < own:
+                found.append(f"{name} imports {target}, which stands in a layer above it")
+    return found
+
+
+def test_imports_point_downward() -> None:
+    assert faults(SOURCE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "expected"),
+    [
+        ("tasks.py", "from accord.train import train", ["tasks imports train"]),
+        ("tasks.py", "def f():\n    import accord.train", ["tasks imports train"]),
+        ("tasks.py", "from accord import train", ["tasks imports train"]),
+        ("tasks.py", "from accord import load", ["tasks imports __init__"]),
+        ("tasks.py", "from . import train", ["tasks imports train"]),
+        ("data/store.py", "from accord.data import checking", ["data.store imports data.checking"]),
+        ("data/store.py", "from ..train import train", ["data.store imports train"]),
+        ("data/checking.py", "from .store import Store", []),
+        ("data/__init__.py", "from accord.tasks import Task", []),
+        ("train.py", "from accord import tasks\nimport accordion, os", []),
+        ("strange.py", "import os", ["strange: has no layer; add it to LAYERS"]),
+    ],
+)
+def test_the_check_sees(tmp_path: Path, file: str, line: str, expected: list[str]) -> None:
+    for name in ("train.py", "tasks.py", "data/__init__.py", "data/store.py", "data/checking.py"):
+        path = tmp_path / "accord" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "accord" / file).write_text(line)
+    found = faults(tmp_path)
+    assert len(found) == len(expected)
+    assert all(text.startswith(start) for text, start in zip(found, expected, strict=True))
+
+
+def test_nothing_unpickles_or_runs_a_model_folder_s_code() -> None:
+    files = list(SOURCE.rglob("*.py"))
+    assert files
+    found = [
+        f"{file.relative_to(SOURCE)}: {pattern}"
+        for file in files
+        for pattern in FORBIDDEN
+        if re.search(pattern, file.read_text(encoding="utf-8"))
+    ]
+    assert found == []

@@ -1,0 +1,40 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accord.tasks import Task, canonical_label
+
+TASKS = [
+    Task("a", "classification", "cross_entropy", "accuracy", labels=("x", "y", "z")),
+    Task("b", "pair-classification", "mse", "f1", labels=("0", "1"), encoding="separate"),
+    Task("c", "pair-regression", "mse", "pearson", range=(0.0, 5.0)),
+    Task("d", "regression", "binary_cross_entropy", "spearman", range=(-1.0, 1.0)),
+]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_survives_json(task):
+    assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
+
+
+def test_what_a_task_derives():
+    assert [task.outputs for task in TASKS] == [3, 1, 1, 1]
+    assert [task.texts for task in TASKS] == [1, 2, 2, 1]
+    assert [task.sequences for task in TASKS] == [1, 2, 1, 1]
+    assert [task.is_classification for task in TASKS] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("1.0", "1"), (" 1 ", "1"), ("-0.0", "0"), ("1.5", "1.5"), ("nan", "nan"), ("inf", "inf"),
+     ("yes ", "yes"), ("", ""), ("1e400", "1e400")],
+)  # fmt: skip
+def test_canonical_labels(text, label):
+    assert canonical_label(text) == label
+
+
+@given(st.text())
+def test_canonical_labels_are_fixed_points(text):
+    assert canonical_label(canonical_label(text)) == canonical_label(text)
