@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from accord.dropout import DropoutKey, dropout, kept_scale, scaled
+from accord.dropout import DropoutKey, dropout, kept_scale
 
 _WASTE = 1.12  # longest over shortest length within a bucket; measured best from 1.0 to 2.0
 
@@ -29,37 +30,96 @@ class Bucket:
     """b sequences of like length, padded to the longest, L.
 
     Attributes:
-        keys: int64 [b * L], the token at each padded place; padding repeats a first token.
-        queries: int64 [b * Lq], the query row at each place (Lq is L, or 1 for CLS alone).
-        shape: (b, Lq, L).
-        padding: bool [b, 1, 1, L], true at padding; None where there is none.
-        padded_queries: int64, places in `queries` that are padding; None where there are none.
+        count: b.
+        length: L.
+        width: queries a sequence: L, or 1 if CLS tokens alone are queries.
+        queries: (start, stop) of its b * width query places.
+        keys: (start, stop) of its b * L key places.
+        padding: float32 [b, 1, 1, L], -inf at padding and else 0; None where there is none.
     """
 
-    keys: Tensor
-    queries: Tensor
-    shape: tuple[int, int, int]
+    count: int
+    length: int
+    width: int
+    queries: tuple[int, int]
+    keys: tuple[int, int]
     padding: Tensor | None
-    padded_queries: Tensor | None
 
 
 @dataclass(frozen=True)
 class AttentionPlan:
     """How attention runs over one batch's sequences; made once a batch, used by every layer.
 
+    Rows are laid out bucket by bucket, as [b, heads, L, d] in each: `keys` and `queries` hold
+    the row at each place of a bucket as [b, L], padding repeating a sequence's first row.
+
     Attributes:
         lengths: tokens of each sequence.
         cls_queries: whether only each sequence's first token is a query.
         buckets: groups of like length.
-        query_places: int64 [Q], where each query stands among the buckets' query places.
-        key_places: int64 [N], where each token stands among the buckets' key places.
+        queries: for each bucket, int64 [b, width].
+        keys: for each bucket, int64 [b, L].
+        inside: for each bucket, bool [b, L], false at padding.
     """
 
     lengths: tuple[int, ...]
     cls_queries: bool
     buckets: tuple[Bucket, ...]
-    query_places: Tensor
-    key_places: Tensor
+    queries: tuple[Tensor, ...]
+    keys: tuple[Tensor, ...]
+    inside: tuple[Tensor, ...]
+    _layouts: dict[tuple[int, bool], Layout] = field(default_factory=dict)
+
+    def layout(self, heads: int, of_queries: bool) -> Layout:
+        """Return where each head of each query (or key) row goes."""
+        if (heads, of_queries) not in self._layouts:
+            rows = self.queries if of_queries else self.keys
+            inside = [part[:, :1] for part in self.inside] if self.cls_queries else self.inside
+            self._layouts[heads, of_queries] = Layout.of(
+                rows, inside if of_queries else self.inside, heads
+            )
+        return self._layouts[heads, of_queries]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Moves [rows, heads, d] to the buckets' [b, heads, L, d] and back, one gather each.
+
+    Attributes:
+        heads: number of heads.
+        out: int64 [places * heads], the (row, head) at each place.
+        back: int64 [rows * heads], the place of each (row, head).
+        padded: int64, the places that are padding; None where there are none.
+    """
+
+    heads: int
+    out: Tensor
+    back: Tensor
+    padded: Tensor | None
+
+    @staticmethod
+    def of(rows: Sequence[Tensor], inside: Sequence[Tensor], heads: int) -> Layout:
+        """Make the layout of buckets whose places hold `rows`, those `inside` for good."""
+        head = torch.arange(heads, device=rows[0].device)[:, None]
+        out = torch.cat([(part[:, None] * heads + head).flatten() for part in rows])
+        valid = torch.cat([
+            part[:, None].expand(-1, heads, -1).flatten() for part in inside
+        ])  # fmt: skip
+        places = torch.arange(len(out), device=out.device)
+        back = torch.empty(int(valid.sum()), dtype=torch.int64, device=out.device)
+        back[out[valid]] = places[valid]
+        return Layout(heads, out, back, None if bool(valid.all()) else places[~valid])
+
+    def spread(self, x: Tensor, zeroed: bool = False) -> Tensor:
+        """[rows, H] -> [places * heads, d], with zeros at padding if asked for."""
+        laid = x.reshape(-1, x.shape[1] // self.heads).index_select(0, self.out)
+        if zeroed and self.padded is not None:
+            laid.index_fill_(0, self.padded, 0)
+        return laid
+
+    def gather(self, x: Tensor) -> Tensor:
+        """[places * heads, d] -> [rows, H]."""
+        return x.index_select(0, self.back).view(-1, self.heads * x.shape[1])
 
 
 def plan_attention(
@@ -74,40 +134,33 @@ def plan_attention(
     """
     sizes = torch.tensor(lengths)
     starts = F.pad(sizes.cumsum(0), (1, 0))[:-1]
-    buckets = []
+    buckets, queries, keys, valid = [], [], [], []
+    key_stop = query_stop = 0
     for members in _alike(lengths):
-        longest = max(lengths[i] for i in members)
+        count, longest = len(members), lengths[members[0]]
+        width = 1 if cls_queries else longest
         offsets = torch.arange(longest)[None]
-        valid = offsets < sizes[members][:, None]
-        keys = torch.where(valid, starts[members][:, None] + offsets, starts[members][:, None])
-        query_valid = valid[:, :1] if cls_queries else valid
-        queries = torch.tensor(members)[:, None] if cls_queries else keys
-        even = bool(valid.all())
-        buckets.append((keys, queries, valid, query_valid, even))
-    key_places = _places([(keys, valid) for keys, _, valid, _, _ in buckets])
-    query_places = _places([(queries, valid) for _, queries, _, valid, _ in buckets])
-    return AttentionPlan(
-        lengths=tuple(lengths),
-        cls_queries=cls_queries,
-        buckets=tuple(
+        inside = offsets < sizes[members][:, None]
+        rows = starts[members][:, None] + offsets * inside
+        keys.append(rows.to(device))
+        queries.append(torch.tensor(members)[:, None].to(device) if cls_queries else keys[-1])
+        valid.append(inside.to(device))
+        bias = torch.zeros(count, 1, 1, longest).masked_fill_(~inside[:, None, None], -math.inf)
+        key_start, key_stop = key_stop, key_stop + count * longest
+        query_start, query_stop = query_stop, query_stop + count * width
+        buckets.append(
             Bucket(
-                keys=keys.flatten().to(device),
-                queries=queries.flatten().to(device),
-                shape=(keys.shape[0], queries.shape[1], keys.shape[1]),
-                padding=None if even else ~valid[:, None, None, :].to(device),
-                padded_queries=None
-                if even or cls_queries
-                else (~query_valid).flatten().nonzero().flatten().to(device),
+                count, longest, width, (query_start, query_stop), (key_start, key_stop),
+                None if bool(inside.all()) else bias.to(device),
             )
-            for keys, queries, valid, query_valid, even in buckets
-        ),
-        query_places=query_places.to(device),
-        key_places=key_places.to(device),
+        )  # fmt: skip
+    return AttentionPlan(
+        tuple(lengths), cls_queries, tuple(buckets), tuple(queries), tuple(keys), tuple(valid)
     )
 
 
 def _alike(lengths: Sequence[int]) -> list[list[int]]:
-    """Group the indices of sequences whose lengths differ by little."""
+    """Group the indices of sequences whose lengths differ by little, each longest first."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     groups: list[list[int]] = []
     for i in order:
@@ -116,15 +169,6 @@ def _alike(lengths: Sequence[int]) -> list[list[int]]:
         else:
             groups.append([i])
     return groups
-
-
-def _places(parts: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Invert: the place of each row, from the rows at each place and which of them count."""
-    rows = torch.cat([rows.flatten() for rows, _ in parts])
-    valid = torch.cat([valid.flatten() for _, valid in parts])
-    places = torch.empty(int(valid.sum()), dtype=torch.int64)
-    places[rows[valid]] = torch.arange(len(rows))[valid]
-    return places
 
 
 def attend(
@@ -164,9 +208,11 @@ def reference(
     """Attend sequence by sequence, as the formula reads."""
     outputs = []
     width = query.shape[1] // heads
-    queries = query.split([1] * len(plan.lengths) if plan.cls_queries else list(plan.lengths))
-    for i, (q, kv) in enumerate(zip(queries, key_value.split(list(plan.lengths)), strict=True)):
-        q, k, v = (x.view(-1, heads, width).transpose(0, 1) for x in (q, *kv.chunk(2, dim=1)))
+    sizes = [1] * len(plan.lengths) if plan.cls_queries else list(plan.lengths)
+    queries, keys = torch.split(query, sizes), torch.split(key_value, list(plan.lengths))
+    for i, (own, kv) in enumerate(zip(queries, keys, strict=True)):
+        by_head = (x.view(-1, heads, width).transpose(0, 1) for x in (own, *kv.chunk(2, dim=1)))
+        q, k, v = by_head
         probabilities = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(width), dim=-1)
         mask = None if key is None else key.at(key.site + i)
         outputs.append((dropout(probabilities, p, mask) @ v).transpose(0, 1).flatten(1))
@@ -208,12 +254,16 @@ def bucketed(
     key: DropoutKey | None = None,
 ) -> Tensor:
     """Attend by batched products over buckets of like length."""
-    result: Tensor = _Bucketed.apply(query, key_value, plan, heads, p, key)
+    result: Tensor = _Bucketed.apply(query, key_value, plan, heads, p, key)  # type: ignore[no-untyped-call]
     return result
 
 
 class _Bucketed(torch.autograd.Function):
-    """Both passes by hand: gathers in place of the scatters that autograd would use."""
+    """Both passes by hand: gathers in place of the scatters that autograd would use.
+
+    With P = softmax(s QKᵀ), mask M and scale c of the kept: out = c (P ∘ M) V. The backward
+    pass needs P and D = P ∘ M alone: dS = E - P · rowsum(E) with E = c (dO Vᵀ) ∘ D.
+    """
 
     @staticmethod
     def forward(
@@ -225,69 +275,62 @@ class _Bucketed(torch.autograd.Function):
         p: float,
         key: DropoutKey | None,
     ) -> Tensor:
-        hidden = query.shape[1]
-        scale = 1 / math.sqrt(hidden // heads)
-        outputs, saved = [], []
+        layouts = plan.layout(heads, True), plan.layout(heads, False)
+        scale = 1 / math.sqrt(query.shape[1] // heads)
+        kept = 1.0 if key is None else kept_scale(p)
+        queries = layouts[0].spread(query)
+        keys, values = (layouts[1].spread(x) for x in key_value.chunk(2, dim=1))
+        out = torch.empty_like(queries)
+        saved = [queries, keys, values]
         for i, bucket in enumerate(plan.buckets):
-            q = _split(query, bucket.queries, bucket.shape[1], 1, heads)[0].mul_(scale)
-            k, v = _split(key_value, bucket.keys, bucket.shape[2], 2, heads)
-            scores = torch.bmm(q, k.transpose(1, 2))
+            q, o = (_batch(x, bucket.queries, bucket.width, heads) for x in (queries, out))
+            k, v = (_batch(x, bucket.keys, bucket.length, heads) for x in (keys, values))
+            scores = _product(q, k.transpose(1, 2), scale)
             if bucket.padding is not None:
-                _per_head(scores, heads).masked_fill_(bucket.padding, -math.inf)
+                scores.view(bucket.count, heads, bucket.width, -1).add_(bucket.padding)
             probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
-            kept, keep = probabilities, None
+            dropped = probabilities
             if key is not None and p:
                 keep = key.at(key.site + i).keep_mask(scores.shape, p, scores.device)
-                kept = probabilities * scaled(keep, kept_scale(p), scores.dtype)
-            outputs.append(_merge(torch.bmm(kept, v)[None], heads))
-            saved += [q, k, v, probabilities, keep]
+                dropped = keep.to(q.dtype).mul_(probabilities)
+            _product(dropped, v, kept, out=o)
+            saved += [probabilities, dropped]
         ctx.save_for_backward(*saved)
-        ctx.arguments = plan, heads, kept_scale(p), scale
-        return torch.cat(outputs).index_select(0, plan.query_places)
+        ctx.arguments = plan, layouts, heads, scale, kept
+        return layouts[0].gather(out)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        plan, heads, kept, scale = ctx.arguments
-        saved = ctx.saved_tensors
-        query_grads, key_value_grads = [], []
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        plan, layouts, heads, scale, kept = ctx.arguments
+        queries, keys, values, *saved = ctx.saved_tensors
+        outs = layouts[0].spread(grad, zeroed=True)
+        grads = [torch.empty_like(x) for x in (queries, keys, values)]
         for i, bucket in enumerate(plan.buckets):
-            q, k, v, probabilities, keep = saved[5 * i : 5 * i + 5]
-            (out,) = _split(grad, bucket.queries, bucket.shape[1], 1, heads, bucket.padded_queries)
-            product = torch.bmm(out, v.transpose(1, 2))
-            dropped = probabilities
-            if keep is not None:
-                mask = scaled(keep, kept, product.dtype)
-                product, dropped = product.mul_(mask), mask.mul_(probabilities)
-            scores = torch._softmax_backward_data(product, probabilities, -1, product.dtype)
-            query_grads.append(_merge(torch.bmm(scores, k).mul_(scale)[None], heads))
-            pair = torch.stack(
-                [torch.bmm(scores.transpose(1, 2), q), torch.bmm(dropped.transpose(1, 2), out)]
+            probabilities, dropped = saved[2 * i], saved[2 * i + 1]
+            q, o, dq = (
+                _batch(x, bucket.queries, bucket.width, heads) for x in (queries, outs, grads[0])
             )
-            key_value_grads.append(_merge(pair, heads))
-        return (
-            torch.cat(query_grads).index_select(0, plan.query_places),
-            torch.cat(key_value_grads).index_select(0, plan.key_places),
-            None, None, None, None,
-        )  # fmt: skip
+            k, v, dk, dv = (
+                _batch(x, bucket.keys, bucket.length, heads)
+                for x in (keys, values, grads[1], grads[2])
+            )
+            _product(dropped.transpose(1, 2), o, kept, out=dv)
+            scores = _product(o, v.transpose(1, 2), kept).mul_(dropped)
+            scores.addcmul_(probabilities, scores.sum(-1, keepdim=True), value=-1)
+            _product(scores, k, scale, out=dq)
+            _product(scores.transpose(1, 2), q, scale, out=dk)
+        pair = torch.cat([layouts[1].gather(x) for x in grads[1:]], dim=1)
+        return layouts[0].gather(grads[0]), pair, None, None, None, None
 
 
-def _split(
-    x: Tensor, rows: Tensor, length: int, parts: int, heads: int, zeroed: Tensor | None = None
-) -> tuple[Tensor, ...]:
-    """Gather rows of [N, parts·H] into `parts` tensors [b·heads, length, H / heads]."""
-    gathered = x.index_select(0, rows)
-    if zeroed is not None:
-        gathered.index_fill_(0, zeroed, 0)
-    gathered = gathered.view(-1, length, parts, heads, x.shape[1] // (parts * heads))
-    return gathered.permute(2, 0, 3, 1, 4).flatten(1, 2).unbind(0)
+def _batch(x: Tensor, places: tuple[int, int], length: int, heads: int) -> Tensor:
+    """A bucket's part of [places * heads, d] as [b * heads, length, d]."""
+    return x[places[0] * heads : places[1] * heads].view(-1, length, x.shape[1])
 
 
-def _merge(x: Tensor, heads: int) -> Tensor:
-    """Lay [c, b·heads, length, d] out as rows [b·length, c·heads·d]."""
-    parts, batch_heads, length, width = x.shape
-    x = x.view(parts, batch_heads // heads, heads, length, width).permute(1, 3, 0, 2, 4)
-    return x.reshape(batch_heads // heads * length, parts * heads * width)
-
-
-def _per_head(scores: Tensor, heads: int) -> Tensor:
-    return scores.view(-1, heads, *scores.shape[1:])
+def _product(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+    """scale · a b over a batch; the scaling costs no pass of its own."""
+    if out is None:
+        out = a.new_empty(a.shape[0], a.shape[1], b.shape[2])
+    return torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)

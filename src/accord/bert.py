@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from accord.attention import AttentionPlan, attend
-from accord.dropout import DropoutKey, dropout
+from accord.dropout import DropoutKey, dropout, dropout_add
 from accord.functional import embedding, layer_norm, linear
 from accord.jacobian import Jacobian, TaskRows
 from accord.packing import PackedBatch, TokenSequence, pack
@@ -98,7 +98,8 @@ class Embeddings(nn.Module):
         x = embedding(batch.input_ids, self.word, rows)
         x = x + embedding(batch.position_ids, self.position, rows)
         x = x + embedding(batch.token_type_ids, self.token_type, rows)
-        return dropout(self.norm(x, rows), self.p, key)
+        normed: Tensor = self.norm(x, rows)
+        return dropout(normed, self.p, key)
 
 
 class Layer(nn.Module):
@@ -145,10 +146,19 @@ class Layer(nn.Module):
         attended = attend(
             self.query(x, rows), key_value, plan, self.heads, self.attention_p, key_at[2]
         )
-        attended = dropout(self.attention_output(attended, rows), self.p, key_at[0])
-        x = self.attention_norm(attended + x, rows)
+        added = dropout_add(self.attention_output(attended, rows), x, self.p, key_at[0])
+        x = self.attention_norm(added, rows)
         inner = self.activation(self.intermediate(x, rows))
-        return self.output_norm(dropout(self.output(inner, rows), self.p, key_at[1]) + x, rows)
+        added = dropout_add(self.output(inner, rows), x, self.p, key_at[1])
+        normed: Tensor = self.output_norm(added, rows)
+        return normed
+
+
+class LayerList(nn.ModuleList):
+    """A list of layers that says what it holds."""
+
+    def __iter__(self) -> Iterator[Layer]:
+        return super().__iter__()  # type: ignore[return-value]
 
 
 class BertEncoder(nn.Module):
@@ -164,7 +174,7 @@ class BertEncoder(nn.Module):
         self.config = config
         self.gradient_checkpointing = False
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+        self.layers = LayerList(Layer(config) for _ in range(config.num_hidden_layers))
         hidden = config.hidden_size
         self.pooler = Linear(hidden, hidden, config.initializer_range) if pooler else None
 
@@ -188,7 +198,7 @@ class BertEncoder(nn.Module):
             The last hidden states [N, H], or [B, H] of the first tokens.
         """
         rows = jacobian.tasks(batch.task_tokens) if jacobian else None
-        x = self.embeddings(batch, rows, key.at(0) if key else None)
+        x: Tensor = self.embeddings(batch, rows, key.at(0) if key else None)
         for i, layer in enumerate(self.layers, start=1):
             plan, cls = batch.plan, None
             if cls_only and i == len(self.layers):
@@ -212,7 +222,8 @@ class BertEncoder(nn.Module):
         """Apply BERT's pooler to the first tokens' states [B, H]."""
         if self.pooler is None:
             raise ValueError("this encoder has no pooler")
-        return torch.tanh(self.pooler(cls, rows))
+        pooled: Tensor = self.pooler(cls, rows)
+        return pooled.tanh()
 
     @torch.no_grad()
     def encode_ids(self, sequences: list[list[int]]) -> list[Tensor]:

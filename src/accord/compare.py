@@ -37,18 +37,21 @@ def summarise(path: Path) -> RunSummary:
         RunFolderError: if the folder holds no run, or one that is not done.
     """
     run = RunFolder.open(path)
-    state = run.read_json("status.json")["state"]
+    state = run.state()
     if state != "done":
         raise RunFolderError(f"{path}: the run is {state}, not done; 'accord resume {path}'")
     results = run.read_json("results.json")
-    return RunSummary(
-        name=str(path),
-        metrics=results["metrics"],
-        metric_names=results["metric_names"],
-        best_epoch=results["best_epoch"],
-        train_seconds=results["train_seconds"],
-        parameters=results["parameters"],
-    )
+    try:
+        return RunSummary(
+            name=str(path),
+            metrics=results["metrics"],
+            metric_names=results["metric_names"],
+            best_epoch=results["best_epoch"],
+            train_seconds=results["train_seconds"],
+            parameters=results["parameters"],
+        )
+    except KeyError as error:
+        raise RunFolderError(f"{path / 'results.json'}: lacks {error}") from None
 
 
 def tasks_of(runs: list[RunSummary]) -> dict[str, str]:

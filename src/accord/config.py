@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from accord.config_faults import fault_lines
-from accord.errors import ConfigError
+from accord.errors import ConfigError, nearest
+from accord.gradients import method_names
 from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, canonical_label
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -147,8 +148,8 @@ class TrainingConfig(Section):
         "finish-largest", description="How an epoch draws from unequal data."
     )
     steps_per_epoch: PositiveInt | None = Field(None, description="At most so many steps an epoch.")
-    gradients: Literal["sum", "pcgrad"] = Field(
-        "sum", description="How the tasks' gradients become one."
+    gradients: str = Field(
+        "sum", description="How the tasks' gradients become one: a method of `accord.gradients`."
     )
     lr: PositiveFloat | None = Field(
         None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
@@ -170,6 +171,15 @@ class TrainingConfig(Section):
     )
     threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
+
+    @model_validator(mode="after")
+    def _knows_method(self) -> Self:
+        names = method_names()
+        if self.gradients not in names:
+            raise ValueError(
+                f"gradients: unknown value '{self.gradients}'{nearest(self.gradients, names)}"
+            )
+        return self
 
 
 class CheckpointConfig(Section):

@@ -7,7 +7,6 @@ test all draw the masks they drew before, whatever ran in between.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,26 +69,23 @@ def dropout(x: Tensor, p: float, key: DropoutKey | None) -> Tensor:
     """
     if key is None or p == 0:
         return x
-    result: Tensor = _Dropout.apply(x, p, key)
-    return result
+    return x * _mask(x, p, key)
 
 
-class _Dropout(torch.autograd.Function):
-    """Saves the mask as a byte an element."""
+def dropout_add(x: Tensor, residual: Tensor, p: float, key: DropoutKey | None) -> Tensor:
+    """Return residual + dropout(x), in one pass over both.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, p: float, key: DropoutKey) -> Tensor:
-        keep = key.keep_mask(x.shape, p, x.device)
-        ctx.save_for_backward(keep)
-        ctx.scale = kept_scale(p)
-        return x * scaled(keep, ctx.scale, x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        (keep,) = ctx.saved_tensors
-        return grad * scaled(keep, ctx.scale, grad.dtype), None, None
+    Args:
+        x: any floating tensor.
+        residual: of the same shape.
+        p: share of x's elements to drop.
+        key: names the mask; None is evaluation.
+    """
+    if key is None or p == 0:
+        return residual + x
+    return torch.addcmul(residual, x.to(residual.dtype), _mask(residual, p, key))
 
 
-def scaled(keep: Tensor, scale: float, dtype: torch.dtype) -> Tensor:
-    """Return a bool mask as 0 and `scale`."""
-    return keep.to(dtype).mul_(scale)
+def _mask(x: Tensor, p: float, key: DropoutKey) -> Tensor:
+    """The mask as 0 and the kept elements' scale: multiplying is faster than choosing."""
+    return key.keep_mask(x.shape, p, x.device).to(x.dtype).mul_(kept_scale(p))

@@ -27,7 +27,7 @@ class TrainingError(AccordError):
     """A run that could not go on."""
 
 
-class Stopped(AccordError):
+class Stopped(AccordError):  # noqa: N818 (no error: the user asked for it)
     """A run that a signal stopped after a checkpoint.
 
     Args:

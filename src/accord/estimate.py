@@ -11,7 +11,7 @@ from accord.bert import BertConfig
 
 _SHARE_OF_PEAK = 0.7  # of the measured matrix rate that a whole step reaches; see docs/lab.md
 _ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
-_MEBIBYTE = 1 << 20
+_LIBRARIES = 400 << 20  # bytes that Python and torch hold before any model is loaded
 
 
 @dataclass(frozen=True)
@@ -48,46 +48,55 @@ def token_flops(config: BertConfig, length: float) -> float:
     return 2.0 * weights + config.num_hidden_layers * 4 * hidden * length
 
 
-def estimate(
-    config: BertConfig,
-    *,
-    parameters: int,
-    tasks: int,
-    step_tokens: float,
-    pass_tokens: float,
-    steps: int,
-    evaluated_tokens: float,
-    mean_length: float,
-    rate: float,
-    frozen: bool,
-    checkpointing: bool,
-) -> Estimate:
-    """Estimate a run.
+@dataclass(frozen=True)
+class Workload:
+    """How much a run has to do.
 
-    Args:
-        config: the encoder's.
-        parameters: shared and heads'.
+    Attributes:
+        parameters: of the encoder and all heads.
         tasks: rows of J.
+        steps: of the run.
         step_tokens: mean tokens of a step.
         pass_tokens: most tokens of a pass.
-        steps: of the run.
-        evaluated_tokens: that are only encoded, over the whole run.
+        encoded_tokens: that are only encoded, over the whole run.
         mean_length: of a sequence, in tokens.
-        rate: the measured matrix rate.
         frozen: whether the encoder is.
         checkpointing: whether activations are recomputed.
     """
-    forward = token_flops(config, mean_length)
-    trained = 0.0 if frozen else 3.0 * forward * step_tokens * steps
-    flops = trained * (4 / 3 if checkpointing else 1) + forward * evaluated_tokens
-    table = config.vocab_size * config.hidden_size
-    state = 4 * parameters if frozen else 4 * (4 * parameters + (tasks + 1) * (parameters - table))
-    layers = 1 if frozen else 2 if checkpointing else config.num_hidden_layers
-    saved = 4 * _ACTIVATION_FLOATS * config.hidden_size * pass_tokens * layers
+
+    parameters: int
+    tasks: int
+    steps: int
+    step_tokens: float
+    pass_tokens: float
+    encoded_tokens: float
+    mean_length: float
+    frozen: bool
+    checkpointing: bool
+
+
+def estimate(config: BertConfig, work: Workload, rate: float) -> Estimate:
+    """Estimate a run from the encoder's sizes and the measured matrix rate, in FLOP a second."""
+    forward = token_flops(config, work.mean_length)
+    trained = 0.0 if work.frozen else 3.0 * forward * work.step_tokens * work.steps
+    flops = trained * (4 / 3 if work.checkpointing else 1) + forward * work.encoded_tokens
     return Estimate(
         seconds=flops / (rate * _SHARE_OF_PEAK),
-        memory_bytes=int(state + saved + 500 * _MEBIBYTE),
+        memory_bytes=_state_bytes(config, work) + _activation_bytes(config, work) + _LIBRARIES,
     )
+
+
+def _state_bytes(config: BertConfig, work: Workload) -> int:
+    """Parameters, gradient and two moments; J, whose embedding part is small; their sum."""
+    if work.frozen:
+        return 4 * work.parameters
+    dense = work.parameters - config.vocab_size * config.hidden_size
+    return 4 * (4 * work.parameters + (work.tasks + 1) * dense)
+
+
+def _activation_bytes(config: BertConfig, work: Workload) -> int:
+    layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
+    return int(4 * _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers)
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from accord.config import Config, load_config
 from accord.errors import ConfigError, ModelError, nearest
 from accord.inference import judge, split_logits
 from accord.predict import load
+from accord.run_folder import RunFolder
 from accord.saved_model import find_model_folder
 from accord.setup import read_data
 
@@ -24,12 +24,12 @@ def evaluated_config(model: Path, config: Path | None) -> Config:
     """
     if config is not None:
         return load_config(config)
-    resolved = find_model_folder(model).absolute().parent / "resolved.json"
-    if not resolved.is_file():
+    run = RunFolder(find_model_folder(model).absolute().parent)
+    if not (run.path / "resolved.json").is_file():
         raise ModelError(
             f"{model}: lies in no run folder: name the files by --config, or --task and --input"
         )
-    return Config.model_validate(json.loads(resolved.read_text())["config"], strict=False)
+    return run.config()
 
 
 def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Figures]:

@@ -32,7 +32,7 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None)
     """
     if rows is None or not rows.jacobian.owns(weight):
         return F.linear(x, weight, bias)
-    result: Tensor = _Linear.apply(x, weight, bias, rows)
+    result: Tensor = _Linear.apply(x, weight, bias, rows)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -51,7 +51,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         parameter, bias = ctx.parameters
         jacobian, bounds = ctx.rows
@@ -80,7 +80,7 @@ def layer_norm(
     """
     if rows is None or not rows.jacobian.owns(weight):
         return F.layer_norm(x, weight.shape, weight, bias, eps)
-    result: Tensor = _LayerNorm.apply(x.float(), weight, bias, eps, rows)
+    result: Tensor = _LayerNorm.apply(x.float(), weight, bias, eps, rows)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -96,7 +96,7 @@ class _LayerNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, rstd = ctx.saved_tensors
         weight, bias = ctx.parameters
         jacobian, bounds = ctx.rows
@@ -126,7 +126,7 @@ def embedding(ids: Tensor, weight: Parameter, rows: TaskRows | None) -> Tensor:
     """
     if rows is None or not rows.jacobian.owns(weight):
         return F.embedding(ids, weight)
-    result: Tensor = _Embedding.apply(ids, weight, rows)
+    result: Tensor = _Embedding.apply(ids, weight, rows)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -139,7 +139,7 @@ class _Embedding(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:
         (ids,) = ctx.saved_tensors
         jacobian, bounds = ctx.rows
         for row, start, stop in bounds:

@@ -48,7 +48,8 @@ class Head(nn.Module):
             x = torch.cat([u, v, (u - v).abs()], dim=1)
         assert self.linear is not None  # a cosine head has pairs encoded separately
         with torch.autocast(x.device.type, enabled=False):
-            return self.linear(dropout(x, self.task.dropout, key))
+            logits: Tensor = self.linear(dropout(x, self.task.dropout, key))
+        return logits
 
 
 def decode(logits: Tensor, task: Task) -> Tensor:

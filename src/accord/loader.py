@@ -36,7 +36,8 @@ class TaskData:
     @property
     def labels(self) -> np.ndarray:
         """Class indices, or values in the task's units: float64 [rows]."""
-        return np.asarray(self.store.labels)[self.rows]
+        labels: np.ndarray = self.store.labels[self.rows]
+        return labels
 
     def targets(self, index: np.ndarray) -> Tensor:
         """What the loss compares with, float32, for some of the rows."""

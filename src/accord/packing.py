@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def pack(tasks: Sequence[Sequence[TokenSequence]]) -> PackedBatch:
         position_ids=torch.from_numpy(positions),
         token_type_ids=torch.from_numpy((positions >= firsts).astype(np.int64)),
         lengths=lengths,
-        task_sequences=tuple(zip(counts[:-1], counts[1:], strict=True)),
+        task_sequences=tuple(pairwise(counts)),
     )
 
 

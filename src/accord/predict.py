@@ -21,7 +21,7 @@ from accord.predictions import Format, guess_format, predicted_values, write_pre
 from accord.saved_model import InputFormat, find_model_folder, load_model
 from accord.tasks import Task
 
-Texts = Sequence[str] | Sequence[tuple[str, str]]
+Texts = Sequence[str | tuple[str, str]]
 
 
 class Predictor:
@@ -190,7 +190,7 @@ def _as_text(example: Example) -> str | tuple[str, str]:
 def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
     """Return a row's texts, or say which row is not what the task takes."""
     parts = (text,) if task.texts == 1 else text
-    if not isinstance(parts, tuple | list) or len(parts) != task.texts or isinstance(parts, str):
+    if not isinstance(parts, tuple | list) or len(parts) != task.texts:
         raise UsageError(f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}")
     for part in parts:
         if not isinstance(part, str):

@@ -73,19 +73,7 @@ def _checked(table: dict[str, Any], file: Path) -> BertConfig:
     names = {field.name for field in fields(BertConfig)}
     config = BertConfig(**{name: value for name, value in table.items() if name in names})
     for field in fields(BertConfig):
-        value = getattr(config, field.name)
-        wanted: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[
-            str(field.type)
-        ]
-        low = 0 if field.name == "pad_token_id" or "float" in str(field.type) else 1
-        if (
-            not isinstance(value, wanted)
-            or isinstance(value, bool)
-            or (not isinstance(value, str) and not low <= value < 2**31)
-        ):
-            raise EncoderError(
-                f"{file}: {field.name} is {value!r}; allowed: a {field.type} from {low}"
-            )
+        _check_value(getattr(config, field.name), field.name, str(field.type), file)
     if config.hidden_act not in ACTIVATIONS:
         hint = nearest(config.hidden_act, ACTIVATIONS)
         raise EncoderError(f"{file}: hidden_act '{config.hidden_act}' is unknown{hint}")
@@ -98,6 +86,19 @@ def _checked(table: dict[str, Any], file: Path) -> BertConfig:
         kind = table["position_embedding_type"]
         raise EncoderError(f"{file}: position_embedding_type is {kind!r}; allowed: 'absolute'")
     return config
+
+
+def _check_value(value: object, name: str, kind: str, file: Path) -> None:
+    """Check a config value's type and bounds: sizes count from 1, the others from 0."""
+    low = 0 if name == "pad_token_id" or kind == "float" else 1
+    if kind == "str":
+        fits = isinstance(value, str)
+    else:
+        wanted = int if kind == "int" else (int, float)
+        fits = isinstance(value, wanted) and not isinstance(value, bool) and low <= value < 2**31
+    if not fits:
+        allowed = "a str" if kind == "str" else f"a {kind} from {low}"
+        raise EncoderError(f"{file}: {name} is {value!r}; allowed: {allowed}")
 
 
 def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:

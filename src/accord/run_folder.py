@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accord.config import Config
 from accord.errors import RunFolderError
 
 STATUS = "status.json"
@@ -82,16 +83,42 @@ class RunFolder:
         """Write one of the folder's JSON files, whole or not at all."""
         write_whole(self.path / name, json.dumps(value, indent=2) + "\n")
 
-    def read_json(self, name: str) -> Any:
+    def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the folder's JSON files.
 
         Raises:
             RunFolderError: if it is missing or damaged.
         """
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            table = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.path / name}: can't be read: {error}") from None
+        if not isinstance(table, dict):
+            raise RunFolderError(f"{self.path / name}: is no JSON object")
+        return table
+
+    def state(self) -> str:
+        """Return what the run was last known to do: running, stopped, failed or done.
+
+        Raises:
+            RunFolderError: if `status.json` is missing or damaged.
+        """
+        state = self.read_json(STATUS).get("state")
+        if not isinstance(state, str):
+            raise RunFolderError(f"{self.path / STATUS}: names no state")
+        return state
+
+    def config(self) -> Config:
+        """Return the config that the run was begun with, paths absolute.
+
+        Raises:
+            RunFolderError: if `resolved.json` is missing or damaged.
+        """
+        try:
+            return Config.model_validate(self.read_json("resolved.json")["config"], strict=False)
+        except (KeyError, ValueError):
+            file = self.path / "resolved.json"
+            raise RunFolderError(f"{file}: holds no config that can be used") from None
 
     def set_status(self, state: str, **details: Any) -> None:
         """Record what the run is doing: running, stopped, failed or done."""
@@ -129,11 +156,15 @@ def now() -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write a file aside, flush it to the disk and rename it into place."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def replace_folder(path: Path, write: Callable[[Path], None]) -> None:

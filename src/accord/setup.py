@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from accord.bert import BertEncoder
 from accord.config import Config, TaskConfig
@@ -19,7 +20,7 @@ from accord.data.splits import dev_split
 from accord.data.store import TokenStore, open_store
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.errors import ConfigError
-from accord.estimate import Estimate, estimate, matrix_rate
+from accord.estimate import Estimate, Workload, estimate, matrix_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
 from accord.inference import PASS_TOKENS, pooled_vectors
@@ -105,26 +106,24 @@ class Setup:
         config, model = self.config, self.learner.model
         lengths = [self.data.assembler.lengths(own) for own in self.data.train]
         dev = sum(int(self.data.assembler.lengths(own).sum()) for own in self.data.dev)
-        frozen = config.encoder.mode == "frozen"
+        frozen, limit = config.encoder.mode == "frozen", config.training.micro_batch_tokens
         shares = self.sampler.shape.batch_sizes
         step_tokens = sum(
             share * float(own.mean()) for share, own in zip(shares, lengths, strict=True)
         )
         once = sum(int(own.sum()) for own in lengths) if frozen else 0
-        return estimate(
-            model.encoder.config,
+        work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             tasks=len(self.data.tasks),
-            step_tokens=step_tokens,
-            pass_tokens=PASS_TOKENS if frozen
-            else min(step_tokens, config.training.micro_batch_tokens or step_tokens),
             steps=self.total_steps,
-            evaluated_tokens=dev * config.training.epochs + once,
+            step_tokens=step_tokens,
+            pass_tokens=PASS_TOKENS if frozen else min(step_tokens, limit or step_tokens),
+            encoded_tokens=dev * config.training.epochs + once,
             mean_length=float(np.concatenate(lengths).mean()),
-            rate=matrix_rate(self.device, self.learner.bfloat16),
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
-        )  # fmt: skip
+        )
+        return estimate(model.encoder.config, work, matrix_rate(self.device, self.learner.bfloat16))
 
 
 def prepare(config: Config, say: Say = lambda text: None) -> Setup:
@@ -213,7 +212,7 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
 
 
 def _read(
-    name: str, config: TaskConfig, task: Task, tokenizer: object, say: Say, path: str,
+    name: str, config: TaskConfig, task: Task, tokenizer: Tokenizer, say: Say, path: str,
     labelled: bool = True,
 ) -> TokenStore:  # fmt: skip
     store = open_store(
@@ -222,7 +221,7 @@ def _read(
         config,
         task,
         tokenizer,
-        labelled=labelled,  # type: ignore[arg-type]
+        labelled=labelled,
     )
     if store.skipped:
         first = store.skipped[0]

@@ -84,12 +84,13 @@ class Learner:
         for i, micro in enumerate(batch.passes):
             means = self._losses(micro, batch, DropoutKey(self.seed, step, i))
             weighted = means * torch.tensor(batch.loss_weights, device=means.device)
-            weighted.sum().backward()
+            torch.autograd.backward(weighted.sum())
             losses += means.detach().cpu()
 
-        gramian, weights = self._combine(batch, step)
+        gramian, weights, method_state = self._combine(batch, step)
         norm = self._gradient_norm(gramian, weights)
         self._check_finite(losses, norm, batch, step)
+        self.method_state = method_state
         factor = clip_factor(norm, self.clip) if self.clip else 1.0
         self._write(weights, factor)
         scale_lr(self.optimizer, lr_factor)
@@ -120,16 +121,17 @@ class Learner:
             parts.append(loss(own, targets).sum() / len(rows))
         return torch.stack(parts)
 
-    def _combine(self, batch: StepBatch, step: int) -> tuple[Tensor | None, Tensor]:
+    def _combine(self, batch: StepBatch, step: int) -> tuple[Tensor | None, Tensor, State]:
+        """Return the Gram matrix, the method's weights and its state after them."""
         if self.jacobian is None:
-            return None, torch.ones(len(batch.present), dtype=torch.float64)
+            return None, torch.ones(len(batch.present), dtype=torch.float64), self.method_state
         gramian = self.jacobian.gramian()
         if self.joint or not bool(gramian.isfinite().all()):
-            return gramian, torch.ones(len(gramian), dtype=torch.float64)
-        weights, self.method_state = step_weights(
+            return gramian, torch.ones(len(gramian), dtype=torch.float64), self.method_state
+        weights, state = step_weights(
             self.method, gramian, self.method_state, batch.present, (self.seed, step)
         )
-        return gramian, weights
+        return gramian, weights, state
 
     def _head_gradients(self) -> list[Tensor]:
         return [p.grad for p in self.model.heads.parameters() if p.grad is not None]

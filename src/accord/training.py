@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import signal
 import time
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bo
     run = RunFolder.create(out)
     if source is not None:
         (out / "config.toml").write_text(source, encoding="utf-8")
-    run.write_json("resolved.json", _resolved(setup))
+    run.write_json("resolved.json", _resolved(setup, run))
     return _train(setup, run, Progress(), console, f"expected: {expected}")
 
 
@@ -82,22 +83,36 @@ def resume_run(folder: Path, *, quiet: bool = False) -> Run:
     """
     console = Console(quiet)
     run = RunFolder.open(folder)
-    if run.read_json("status.json")["state"] == "done":
+    if run.state() == "done":
         console.say(f"{folder}: this run is done; nothing to resume")
         return Run(folder, run.read_json("results.json"))
-    config = Config.model_validate(run.read_json("resolved.json")["config"], strict=False)
-    setup = prepare(config, console.say)
+    setup = _prepare_again(run, console)
     checkpoints = complete_checkpoints(run.checkpoints)
     if not checkpoints:
         return _train(setup, run, Progress(), console, "no checkpoint yet: starting over")
     progress = read_progress(checkpoints[0])
     if progress.fingerprint != setup.fingerprint:
-        raise RunFolderError(f"{folder}: the data or the config changed since this run began")
+        raise RunFolderError(f"{checkpoints[0]}: is of another run")
     load_checkpoint(checkpoints[0], setup.learner)
     note = f"resuming after step {progress.step} of {setup.total_steps}"
     if progress.threads != torch.get_num_threads():
         note += f"; with {torch.get_num_threads()} threads, not {progress.threads}: sums may differ"
     return _train(setup, run, progress, console, note)
+
+
+def _prepare_again(run: RunFolder, console: Console) -> Setup:
+    """Prepare a run as it was when it began, or refuse to mix two."""
+    begun, config = run.read_json("resolved.json"), run.config()
+    setup = prepare(config, console.say)
+    now = {"fingerprint": setup.fingerprint, "config_toml": _source_hash(run)}
+    if any(begun.get(name) != value for name, value in now.items()):
+        raise RunFolderError(f"{run.path}: the data or the config changed since this run began")
+    return setup
+
+
+def _source_hash(run: RunFolder) -> str | None:
+    file = run.path / "config.toml"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, note: str) -> Run:
@@ -295,11 +310,12 @@ def _headline(setup: Setup) -> str:
     )
 
 
-def _resolved(setup: Setup) -> dict[str, Any]:
+def _resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
     return {
         "config": setup.config.model_dump(mode="json"),
         "tasks": [task.to_json() for task in setup.data.tasks],
         "epoch": dataclasses.asdict(setup.sampler.shape),
         "max_length": setup.data.assembler.max_length,
         "fingerprint": setup.fingerprint,
+        "config_toml": _source_hash(run),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -87,11 +88,8 @@ class CheckReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
-        report = asdict(self)
-        for task in report["tasks"]:
-            for split in task["splits"]:
-                for bad in split["skipped"]:
-                    bad["path"] = str(bad["path"])
+        # By way of a text, so that paths and tuples come out as JSON's own types.
+        report: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return report
 
 

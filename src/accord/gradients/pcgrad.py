@@ -12,7 +12,7 @@ from accord.gradients._registry import State, method
     "pcgrad",
     paper="Yu et al. 2020, Gradient Surgery for Multi-Task Learning, Algorithm 1",
     laws=("sum_without_conflict", "permutation", "scale", "no_conflict_of_two"),
-    example=([[4.0, -2.0], [-2.0, 2.0]], [2.0, 1.5]),
+    example=([[4.0, -2.0], [-2.0, 2.0]], [1.5, 2.0]),
 )
 def pcgrad(gramian: Tensor, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
     """Project conflicting gradients.
@@ -41,7 +41,7 @@ def pcgrad(gramian: Tensor, state: State, generator: torch.Generator) -> tuple[T
     for i, order in enumerate(visiting_orders(tasks, generator)):
         for j in order:
             product = torch.dot(projected[i], gramian[:, j])
-            if product < 0:
+            if product < 0 < gramian[j, j]:  # a tiny g_j's square may have underflowed
                 projected[i, j] -= product / gramian[j, j]
     return projected.sum(0), state
 

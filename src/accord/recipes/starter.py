@@ -36,8 +36,8 @@ def quote(text: str) -> str:
     """Return a text as a TOML string.
 
     Example:
-        >>> print(quote('a "b"'))
-        "a \\\\"b\\\\""
+        >>> quote("text")
+        '"text"'
     """
     # A JSON string is a TOML string too, but for DEL, which TOML wants escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

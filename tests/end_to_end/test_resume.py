@@ -1,0 +1,207 @@
+"""A run that was stopped anywhere and resumed leaves the bytes of one that never stopped."""
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from accord.errors import RunFolderError, Stopped
+from accord.training import resume_run
+
+METHODS = [
+    (batching, gradients)
+    for batching in ("proportional", "finish-largest", "finish-smallest")
+    for gradients in ("sum", "pcgrad")
+]
+
+
+@pytest.fixture
+def stopped(project, train, stop_after, tmp_path):
+    """Train a project until a step and return its run: (changes, last step)."""
+
+    def call(changes, last):
+        stop_after(last)
+        with pytest.raises(Stopped, match=f"SIGTERM after step {last} of") as error:
+            train(project(changes), tmp_path / "stopped")
+        assert error.value.exit_code == 143
+        assert not (tmp_path / "stopped" / "results.json").exists()
+        return tmp_path / "stopped"
+
+    return call
+
+
+@pytest.mark.parametrize(("batching", "gradients"), METHODS)
+def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching, gradients):
+    last = 5 if batching == "finish-smallest" else 8
+    changes = {"training.batching": batching, "training.gradients": gradients}
+    run = stopped(changes, last)
+    assert len(metrics(run, "dev")) == 1
+    assert metrics(run)[-1]["step"] == last
+    resume_run(run, quiet=True)
+    whole = train(project(changes), tmp_path / "whole")
+    assert outcome(run) == outcome(whole)
+    assert len(metrics(run)) == (9 if batching == "finish-smallest" else 18)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encoder.mode": "frozen"},
+        {"training.precision": "bfloat16", "training.gradients": "pcgrad"},
+        {"training.micro_batch_tokens": 20, "encoder.gradient_checkpointing": True},
+        {"tasks.same.head": "cosine", "tasks.same.loss": "mse"},
+        {"tasks.mood.dev": None, "tasks.near.dev": None, "training.dev_share": 0.3},
+    ],
+    ids=["frozen", "bfloat16", "passes", "cosine", "dev-share"],
+)
+def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes):
+    run = stopped(changes, 8)
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(train(project(changes), tmp_path / "whole"))
+
+
+def test_dropout_is_on_in_these_tests(project, train, tmp_path, outcome):
+    with_dropout = train(project(), tmp_path / "with")
+    without = train(project({"encoder.dropout": 0.0}), tmp_path / "without")
+    assert outcome(with_dropout)["model/model.safetensors"] != (
+        outcome(without)["model/model.safetensors"]
+    )
+
+
+def test_stopped_twice_and_stopped_in_the_last_step(
+    stopped, stop_after, project, train, tmp_path, outcome
+):
+    run = stopped({}, 2)
+    stop_after(13)
+    with pytest.raises(Stopped):
+        resume_run(run, quiet=True)
+    stop_after(18)  # there is nothing left to stop
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
+def test_after_kill_9(
+    start_accord, wait_for_steps, project, train, tmp_path, outcome, kept, accord_cli
+):
+    if kept:
+        config = project({"training.epochs": 16, "checkpoint.every_steps": 10})
+    else:  # one epoch, so that the only checkpoint is the one at its end
+        config = project({"training.epochs": 1, "training.batch_size": 1}, ("mood",))
+        file = config.parent / "mood-train.csv"
+        header, *rows = file.read_text().splitlines(keepends=True)
+        file.write_text(header + "".join(rows * 20))
+    run = tmp_path / "run"
+    process = start_accord("train", config, "--out", run)
+    wait_for_steps(process, run, 25 if kept else 1)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert (list((run / "checkpoints").glob("step-*")) != []) == kept
+    assert json.loads((run / "status.json").read_text())["state"] == "running"
+
+    # What a kill in the middle of writing leaves behind.
+    half = run / "checkpoints" / ".new-step-30"
+    half.mkdir(exist_ok=True)
+    (half / "progress.json").write_text("{")
+    empty = run / "checkpoints" / "step-9999"
+    empty.mkdir()
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "step", "ste')
+
+    answer = accord_cli("resume", run)
+    assert answer.code == 0, answer.err
+    assert ("resuming after step" if kept else "no checkpoint yet: starting over") in answer.err
+    assert outcome(run) == outcome(train(config, tmp_path / "whole"))
+
+
+def test_killed_between_an_evaluation_and_its_checkpoint(
+    stopped, project, train, tmp_path, outcome, monkeypatch
+):
+    """The best model was saved already, though the step it belongs to is taken again."""
+    run = stopped({}, 11)
+
+    def die(*rest):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr("accord.training.save_checkpoint", die)
+        resume_run(run, quiet=True)
+    assert json.loads((run / "status.json").read_text())["state"] == "failed"
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+
+
+def test_a_finished_run_says_so_and_stays_as_it_is(finished, accord_cli, listing):
+    before = listing(finished)
+    answer = accord_cli("resume", finished, "--json")
+    assert answer.code == 0
+    assert "this run is done; nothing to resume" in answer.err
+    assert json.loads(answer.out)["best_epoch"] == json.loads(before["results.json"])["best_epoch"]
+    assert listing(finished) == before
+
+
+def _edit_resolved(run, project):
+    file = run / "resolved.json"
+    table = json.loads(file.read_text())
+    table["config"]["training"]["lr"] = 2e-3
+    file.write_text(json.dumps(table))
+
+
+def _edit_config(run, project):
+    file = run / "config.toml"
+    file.write_text(file.read_text().replace("lr = 0.001", "lr = 0.002"))
+
+
+def _edit_data(run, project):
+    file = project / "same-dev.tsv"
+    file.write_text(file.read_text().replace("\t1\n", "\t0\n", 1))
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
+@pytest.mark.parametrize("edit", [_edit_resolved, _edit_config, _edit_data])
+def test_a_change_since_is_refused(stopped, accord_cli, listing, tmp_path, edit, kept):
+    run = stopped({}, 8)
+    if not kept:
+        shutil.rmtree(run / "checkpoints")
+    edit(run, tmp_path / "project")
+    before = listing(tmp_path)
+    answer = accord_cli("resume", run, "--quiet")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+    assert str(run) in answer.err
+    assert "changed since this run began" in answer.err
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", '{"config": {"encoder": {}}}', "[]"])
+def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli, damage):
+    run = stopped({}, 2)
+    (run / "resolved.json").write_text(damage)
+    answer = accord_cli("resume", run, "--quiet")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert "resolved.json" in answer.err
+
+
+@pytest.mark.parametrize("name", ["parameters", "optimizer", "method"])
+def test_a_cut_checkpoint_file_is_refused(stopped, name):
+    run = stopped({}, 2)
+    file = run / "checkpoints" / "step-2" / f"{name}.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunFolderError, match="step-2: can't be read"):
+        resume_run(run, quiet=True)
+
+
+def test_another_thread_count_is_said(stopped, accord_cli):
+    run = stopped({}, 2)
+    file = run / "checkpoints" / "step-2" / "progress.json"
+    file.write_text(file.read_text().replace('"threads": 1', '"threads": 3'))
+    assert "with 1 threads, not 3: sums may differ" in accord_cli("resume", run).err
+
+
+def test_only_the_newest_checkpoints_stay(project, train, tmp_path):
+    changes = {"checkpoint.keep": 2, "checkpoint.every_steps": 4}
+    run = train(project(changes), tmp_path / "run")
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"step-16", "step-18"}
