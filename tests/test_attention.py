@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from accord.attention import AttentionPlan, attend, bucketed, nested, plan_attention, reference
+from accord.attention import AttentionPlan, attend, plan_attention, reference
 from accord.dropout import DropoutKey, kept_scale
 
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def assert_equal_with_gradients(
 
 @pytest.mark.parametrize("cls", [False, True])
 @pytest.mark.parametrize("name", MIXES)
-@pytest.mark.parametrize("path", [reference, bucketed, attend])
+@pytest.mark.parametrize("path", [reference, attend])
 def test_equals_the_formula(path: Attend, name: str, cls: bool) -> None:
     lengths = MIXES[name]
     tensors = inputs(lengths, cls)
@@ -68,14 +68,12 @@ def test_equals_the_formula(path: Attend, name: str, cls: bool) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="its kernels run on a GPU")
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 @pytest.mark.parametrize("name", MIXES)
-@pytest.mark.parametrize("path", [nested, attend, bucketed])
-def test_gpu_paths_equal_the_formula(path: Attend, name: str) -> None:
+def test_gpu_half_precision_is_near_the_formula(name: str) -> None:
     lengths, device = MIXES[name], torch.device("cuda")
     tensors = [x.detach().to(device).requires_grad_() for x in inputs(lengths, cls=False)]
     half = [x.detach().bfloat16().requires_grad_() for x in tensors]
-    out = path(*half, plan_attention(lengths, device), HEADS)
+    out = attend(*half, plan_attention(lengths, device), HEADS)
     expected = formula(*tensors, lengths, cls=False)
     torch.testing.assert_close(out.float(), expected, rtol=0.03, atol=0.03)
     probe = torch.randn_like(expected)
@@ -87,13 +85,12 @@ def test_gpu_paths_equal_the_formula(path: Attend, name: str) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="its kernels run on a GPU")
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 def test_gpu_dropout_is_a_function_of_the_key() -> None:
     device = torch.device("cuda")
     tensors = [x.detach().to(device).bfloat16() for x in inputs(MIXES["unequal"], cls=False)]
     plan = plan_attention(MIXES["unequal"], device)
     first, again, other, plain = (
-        nested(*tensors, plan, HEADS, 0.5, key)
+        attend(*tensors, plan, HEADS, 0.5, key)
         for key in (DropoutKey(0, 0), DropoutKey(0, 0), DropoutKey(0, 1), None)
     )
     assert torch.equal(first, again)
@@ -107,7 +104,7 @@ def test_any_lengths(lengths: list[int], cls: bool) -> None:
     tensors = inputs(lengths, cls)
     plan = plan_attention(lengths, CPU, cls_queries=cls)
     assert_equal_with_gradients(
-        bucketed(*tensors, plan, HEADS), formula(*tensors, lengths, cls), tensors
+        attend(*tensors, plan, HEADS), formula(*tensors, lengths, cls), tensors
     )
 
 
@@ -115,7 +112,7 @@ def test_large_scores_do_not_overflow() -> None:
     lengths = [3, 5]
     query, key_value = inputs(lengths, cls=False)
     plan = plan_attention(lengths, CPU)
-    out = bucketed(query * 1e4, key_value * 1e4, plan, HEADS)
+    out = attend(query * 1e4, key_value * 1e4, plan, HEADS)
     expected = reference(query * 1e4, key_value * 1e4, plan, HEADS)
     assert bool(out.isfinite().all())
     torch.testing.assert_close(out, expected)
@@ -125,7 +122,7 @@ def test_large_scores_do_not_overflow() -> None:
 def test_bfloat16_is_close(cls: bool) -> None:
     lengths = MIXES["unequal"]
     tensors = inputs(lengths, cls, torch.bfloat16)
-    out = bucketed(*tensors, plan_attention(lengths, CPU, cls_queries=cls), HEADS)
+    out = attend(*tensors, plan_attention(lengths, CPU, cls_queries=cls), HEADS)
     gradients = torch.autograd.grad(out.float().square().sum(), tensors)
     exact = [x.detach().float().requires_grad_() for x in tensors]
     expected = formula(*exact, lengths, cls)
@@ -142,7 +139,7 @@ def test_sequences_do_not_influence_each_other(cls: bool) -> None:
     """The Jacobian of one sequence's output by another's input is exactly 0."""
     lengths = [5, 5, 8, 4]
     query, key_value = inputs(lengths, cls)
-    out = bucketed(query, key_value, plan_attention(lengths, CPU, cls_queries=cls), HEADS)
+    out = attend(query, key_value, plan_attention(lengths, CPU, cls_queries=cls), HEADS)
     rows = [1] * 4 if cls else lengths
     by_query, by_key = torch.autograd.grad(out.split(rows)[2].sum(), (query, key_value))
     for i, (own, other) in enumerate(zip(by_query.split(rows), by_key.split(lengths), strict=True)):
@@ -170,7 +167,7 @@ def dropped(
 
 @pytest.mark.parametrize("cls", [False, True])
 @pytest.mark.parametrize("name", MIXES)
-@pytest.mark.parametrize("path", [reference, bucketed])
+@pytest.mark.parametrize("path", [reference, attend])
 def test_dropout_is_on_the_probabilities_and_its_gradient_too(
     path: Attend, name: str, cls: bool
 ) -> None:
@@ -191,7 +188,7 @@ def test_dropout_is_on_the_probabilities_and_its_gradient_too(
     assert_equal_with_gradients(path(*tensors, plan, HEADS, p, at), torch.cat(outputs), tensors)
 
 
-@pytest.mark.parametrize("path", [reference, bucketed])
+@pytest.mark.parametrize("path", [reference, attend])
 def test_dropout_rate_and_key(path: Attend) -> None:
     lengths, p = [8] * 60 + [5] * 40, 0.1
     plan = plan_attention(lengths, CPU)
@@ -213,7 +210,7 @@ def test_dropout_differs_between_heads_and_sequences() -> None:
     lengths = [8, 8, 4, 4]
     query, key_value = inputs(lengths, cls=False)
     plan = plan_attention(lengths, CPU)
-    shown = dropped(bucketed, query, key_value[:, :HIDDEN], plan, 0.5, DropoutKey(0, 0))
+    shown = dropped(attend, query, key_value[:, :HIDDEN], plan, 0.5, DropoutKey(0, 0))
     masks = [tuple((head != 0).flatten().tolist()) for part in shown for head in part]
     assert len(set(masks)) == len(masks)
 
@@ -226,7 +223,7 @@ def test_gradient_equals_finite_differences(p: float) -> None:
     plan = plan_attention(lengths, CPU)
 
     def function(query: Tensor, key_value: Tensor) -> Tensor:
-        return bucketed(query, key_value, plan, HEADS, p, DropoutKey(0, 0))
+        return attend(query, key_value, plan, HEADS, p, DropoutKey(0, 0))
 
     assert torch.autograd.gradcheck(function, tensors, eps=1e-3, atol=1e-3, rtol=1e-3)
 
@@ -236,5 +233,5 @@ def test_without_gradients_the_result_is_the_same() -> None:
     tensors = inputs(lengths, cls=False)
     plan = plan_attention(lengths, CPU)
     with torch.inference_mode():
-        inside = bucketed(*tensors, plan, HEADS)
-    assert torch.equal(inside, bucketed(*tensors, plan, HEADS))
+        inside = attend(*tensors, plan, HEADS)
+    assert torch.equal(inside, attend(*tensors, plan, HEADS))

@@ -1,11 +1,10 @@
-"""Multi-head attention over packed sequences, behind one signature.
+"""Multi-head attention over packed sequences.
 
     attend(query [Q, H], key_value [N, 2H], plan, heads, p, key) -> [Q, H]
 
-`reference` goes sequence by sequence in four lines; `bucketed` groups sequences of like
-length into batched products with a backward pass of its own (CPUs, and float32 anywhere);
-`nested` hands a GPU's half precision to torch's variable-length kernels. Each sequence
-attends to itself alone: softmax(q kᵀ / √d) v, *source:* Vaswani et al. 2017, equation 1.
+Each sequence attends to itself alone: softmax(q kᵀ / √d) v (Vaswani et al. 2017, equation 1).
+`reference` goes sequence by sequence, as the formula reads. `attend` groups sequences of like
+length into batched products, on a CPU and a GPU, with a backward pass of its own.
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ def attend(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend within each sequence by the fastest path for the device and dtype.
+    """Attend within each sequence, by batched products over buckets of like length.
 
     Args:
         query: [Q, H], a row for every token, or one a sequence under a CLS plan.
@@ -192,9 +191,8 @@ def attend(
     Returns:
         [Q, H].
     """
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and not plan.cls_queries:
-        return nested(query, key_value, plan, heads, p, key)
-    return bucketed(query, key_value, plan, heads, p, key)
+    result: Tensor = _Bucketed.apply(query, key_value, plan, heads, p, key)  # type: ignore[no-untyped-call]
+    return result
 
 
 def reference(
@@ -205,7 +203,7 @@ def reference(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend sequence by sequence, as the formula reads."""
+    """Attend sequence by sequence; takes and returns what `attend` does."""
     outputs = []
     width = query.shape[1] // heads
     sizes = [1] * len(plan.lengths) if plan.cls_queries else list(plan.lengths)
@@ -217,45 +215,6 @@ def reference(
         mask = None if key is None else key.at(key.site + i)
         outputs.append((dropout(probabilities, p, mask) @ v).transpose(0, 1).flatten(1))
     return torch.cat(outputs)
-
-
-def nested(
-    query: Tensor,
-    key_value: Tensor,
-    plan: AttentionPlan,
-    heads: int,
-    p: float = 0.0,
-    key: DropoutKey | None = None,
-) -> Tensor:
-    """Attend through torch's jagged tensors: flash attention without padding on a GPU.
-
-    The kernel draws its own dropout, so the device's generator is set from the key.
-    """
-    offsets = F.pad(torch.tensor(plan.lengths, device=query.device).cumsum(0), (1, 0))
-    q, k, v = (
-        torch.nested.nested_tensor_from_jagged(
-            x.reshape(len(x), heads, -1), offsets, max_seqlen=max(plan.lengths)
-        ).transpose(1, 2)
-        for x in (query, *key_value.chunk(2, dim=1))
-    )
-    if key is not None and p and query.is_cuda:
-        torch.cuda.manual_seed(hash((key.seed, key.step, key.micro_batch, key.site)))
-    out = F.scaled_dot_product_attention(q, k, v, dropout_p=0.0 if key is None else p)
-    values: Tensor = out.transpose(1, 2).values()
-    return values.flatten(1)
-
-
-def bucketed(
-    query: Tensor,
-    key_value: Tensor,
-    plan: AttentionPlan,
-    heads: int,
-    p: float = 0.0,
-    key: DropoutKey | None = None,
-) -> Tensor:
-    """Attend by batched products over buckets of like length."""
-    result: Tensor = _Bucketed.apply(query, key_value, plan, heads, p, key)  # type: ignore[no-untyped-call]
-    return result
 
 
 class _Bucketed(torch.autograd.Function):

@@ -205,7 +205,7 @@ class Config(Section):
     )
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path, overrides: Sequence[str] = (), only: Sequence[str] = ()) -> Config:
     """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key and file.
 
     Relative paths are relative to the file's own folder.
@@ -213,6 +213,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     Args:
         path: the TOML file.
         overrides: texts of the form `training.epochs=2`; values are TOML, or plain text.
+        only: names of tasks, to leave out all others; none leaves out none.
 
     Raises:
         ConfigError: one line a fault: where, what was given, what is allowed.
@@ -230,8 +231,17 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _apply(table, override)
     config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
+    config = _only(config, only, str(path))
     check_files(config, where=str(path))
     return config
+
+
+def _only(config: Config, names: Sequence[str], where: str) -> Config:
+    for name in names:
+        if name not in config.tasks:
+            raise ConfigError(f"{where}: no task '{name}'{nearest(name, config.tasks)}")
+    tasks = {name: task for name, task in config.tasks.items() if name in names or not names}
+    return config.model_copy(update={"tasks": tasks})
 
 
 def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:

@@ -30,7 +30,7 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None)
     Returns:
         [n, m], in the autocast dtype where autocast is on.
     """
-    if rows is None or not rows.jacobian.owns(weight):
+    if rows is None or not (rows.jacobian.owns(weight) or rows.jacobian.owns(bias)):
         return F.linear(x, weight, bias)
     result: Tensor = _Linear.apply(x, weight, bias, rows)  # type: ignore[no-untyped-call]
     return result
@@ -78,7 +78,7 @@ def layer_norm(
     Returns:
         [n, H], float32 under autocast too.
     """
-    if rows is None or not rows.jacobian.owns(weight):
+    if rows is None or not (rows.jacobian.owns(weight) or rows.jacobian.owns(bias)):
         return F.layer_norm(x, weight.shape, weight, bias, eps)
     result: Tensor = _LayerNorm.apply(x.float(), weight, bias, eps, rows)  # type: ignore[no-untyped-call]
     return result

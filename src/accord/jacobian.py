@@ -99,6 +99,8 @@ class Jacobian:
             row: of J.
             value: of the parameter's shape.
         """
+        if id(parameter) not in self._slots:
+            return  # frozen beside one that is not
         view, fresh = self._view(parameter, row)
         if fresh:
             view.copy_(value)
@@ -114,6 +116,8 @@ class Jacobian:
             left: [n, m].
             right: [n, k].
         """
+        if id(parameter) not in self._slots:
+            return
         view, fresh = self._view(parameter, row)
         if left.dtype != view.dtype:
             product = left.t() @ right

@@ -99,7 +99,7 @@ class Sampler:
 
 def _batch(order: np.ndarray, share: int, index: int) -> np.ndarray:
     start = index % math.ceil(len(order) / share) * share
-    return order[start : start + share]
+    return order[start : start + share].copy()  # the order itself is cached
 
 
 @lru_cache(maxsize=64)

@@ -98,16 +98,24 @@ def read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def parse_tasks(description: dict[str, Any]) -> tuple[list[Task], dict[str, InputFormat]]:
-    """Return the tasks and input formats of an `accord.json`."""
+def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
+    """Read a model folder's tasks, their input formats and the longest length allowed.
+
+    Raises:
+        ModelError: as `read_description`, or if something is missing.
+    """
+    description = read_description(folder)
     tasks, inputs = [], {}
-    for entry in description["tasks"]:
-        value = dict(entry)
-        given = value.pop("input")
-        task = Task.from_json(value)
-        tasks.append(task)
-        inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
-    return tasks, inputs
+    try:
+        for entry in description["tasks"]:
+            value = dict(entry)
+            given = value.pop("input")
+            task = Task.from_json(value)
+            tasks.append(task)
+            inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
+        return tasks, inputs, int(description["max_length"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
 
 
 def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], int]:
@@ -119,12 +127,7 @@ def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], in
     Raises:
         ModelError, EncoderError: if it can't be loaded, naming the file and tensor.
     """
-    description = read_description(folder)
-    try:
-        tasks, inputs = parse_tasks(description)
-        max_length = int(description["max_length"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
+    tasks, inputs, max_length = read_tasks(folder)
     model = MultitaskModel(load_encoder(folder), tasks)
     try:
         heads = load_file(folder / HEADS)

@@ -23,6 +23,7 @@ from accord.config import Config
 from accord.errors import AccordError, RunFolderError, Stopped
 from accord.estimate import duration
 from accord.inference import judge, logits_of, split_logits
+from accord.leaderboard import COLUMNS
 from accord.loader import StepBatch, TaskData
 from accord.memory import keep_freed_memory, peak_memory_bytes
 from accord.metrics import overall_score
@@ -220,7 +221,7 @@ def _write(setup: Setup, run: RunFolder, own: TaskData, logits: torch.Tensor, sp
     ids = [own.store.ids[int(row)] for row in own.rows]
     name = f"{own.task.name}-{split}"
     write_predictions(run.predictions / f"{name}.csv", logits, own.task, ids, "csv")
-    if setup.config.score == "cs224n":
+    if setup.config.score == "cs224n" and own.task.kind in COLUMNS:
         path = run.predictions / f"{name}-leaderboard.csv"
         write_predictions(path, logits, own.task, ids, "cs224n")
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -69,9 +70,7 @@ def test_a_wrong_config(refused, project, tmp_path, changes, text):
 
 
 @pytest.mark.parametrize(("break_it", "text"), ENCODER_CASES)
-def test_a_folder_that_is_no_encoder(
-    refused, project, write_encoder, tmp_path, break_it, text
-):
+def test_a_folder_that_is_no_encoder(refused, project, write_encoder, tmp_path, break_it, text):
     folder = write_encoder(tmp_path / "encoder")
     config = project({"encoder.path": str(folder)})
     break_it(folder)
@@ -143,7 +142,8 @@ def test_a_place_that_is_taken(refused, project, tmp_path):
 
 def _lose_root_s_rights() -> None:
     """Drop CAP_DAC_OVERRIDE for the process to come: root too minds a folder's permissions."""
-    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
 
 
 @pytest.mark.parametrize("out", ["locked/run", "locked/deep/run", "locked"])
@@ -152,9 +152,7 @@ def test_a_place_that_can_t_be_written(start_accord, project, tmp_path, listing,
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(0o555)
-    process = start_accord(
-        "train", config, "--out", tmp_path / out, preexec_fn=_lose_root_s_rights
-    )
+    process = start_accord("train", config, "--out", tmp_path / out, preexec_fn=_lose_root_s_rights)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err.count("\n")) == (2, 1), err
     assert "can't be written to" in err
@@ -180,11 +178,10 @@ def test_a_cache_that_can_t_be_written_is_a_one_line_warning(start_accord, proje
         process = start_accord("train", project({"training.epochs": 1}), "--out", tmp_path / "run")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0
-    warnings = [line for line in err.splitlines() if "cache" in line]
+    warnings = [line for line in err.splitlines() if "warning" in line]
     assert len(warnings) == 1
     assert warnings[0].startswith("accord: warning: the cache folder")
     assert ".py" not in err
-    assert "warnings.warn" not in err
 
 
 def test_models_and_files(refused, finished, tmp_path):

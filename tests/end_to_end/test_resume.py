@@ -64,8 +64,9 @@ def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes
 def test_dropout_is_on_in_these_tests(project, train, tmp_path, outcome):
     with_dropout = train(project(), tmp_path / "with")
     without = train(project({"encoder.dropout": 0.0}), tmp_path / "without")
-    assert outcome(with_dropout)["model/model.safetensors"] != (
-        outcome(without)["model/model.safetensors"]
+    assert (
+        outcome(with_dropout)["model/model.safetensors"]
+        != (outcome(without)["model/model.safetensors"])
     )
 
 

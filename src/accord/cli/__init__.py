@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 
 import click
@@ -58,12 +59,16 @@ def main() -> None:
     """Run the command line; every error raised on purpose is one line on stderr."""
     from accord.errors import AccordError
 
+    warnings.formatwarning = _warning_line
     try:
-        code = accord.main(standalone_mode=False)
+        code = accord.main(prog_name="accord", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        print(f"accord: {_usage_line(error)}", file=sys.stderr)
         code = error.exit_code
     except AccordError as error:
         print(f"accord: {error}", file=sys.stderr)
@@ -74,3 +79,21 @@ def main() -> None:
         sys.stderr.close()
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_line(error: click.ClickException) -> str:
+    """Return what was wrong with the arguments, and where they are explained."""
+    message = " ".join(error.format_message().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message}; see '{context.command_path} --help'"
+
+
+def _warning_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Return a warning as its user reads it, without the place in the code."""
+    return f"accord: warning: {message}\n"

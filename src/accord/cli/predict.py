@@ -41,9 +41,9 @@ def predict(
 ) -> None:
     """Predict every row of --input with MODEL, a run folder or a model folder."""
     from accord.errors import UsageError
-    from accord.saved_model import find_model_folder, parse_tasks, read_description
+    from accord.saved_model import find_model_folder, read_tasks
 
-    tasks, _ = parse_tasks(read_description(find_model_folder(model)))
+    tasks, _, _ = read_tasks(find_model_folder(model))
     if task is None:
         if len(tasks) > 1:
             names = ", ".join(own.name for own in tasks)

@@ -12,10 +12,18 @@ from accord.cli.options import as_json_option, overrides_option, quiet_option
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@click.option("--task", "tasks", multiple=True, help="Only this task of the config; repeatable.")
 @overrides_option
 @as_json_option
 @quiet_option
-def train(config: Path, out: Path, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+def train(
+    config: Path,
+    out: Path,
+    tasks: tuple[str, ...],
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Train one encoder for all tasks of CONFIG.
 
     Everything about the run is found in the folder --out: metrics, checkpoints, the best model.
@@ -24,11 +32,12 @@ def train(config: Path, out: Path, overrides: tuple[str, ...], as_json: bool, qu
     from accord.config import load_config
     from accord.run_folder import RunFolder
 
-    loaded = load_config(config, overrides)
+    loaded = load_config(config, overrides, tasks)
     RunFolder.check_free(out)
 
     from accord.training import start_run
 
     source = config.read_text(encoding="utf-8")
-    note = "".join(f"# --set {override}\n" for override in overrides)
+    options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
+    note = "".join(f"# {option}\n" for option in options)
     show_run(start_run(loaded, out, source=note + source, quiet=quiet), as_json)

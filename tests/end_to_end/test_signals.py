@@ -1,0 +1,79 @@
+"""SIGINT and SIGTERM to `accord train`: a checkpoint within one step, and an honest exit code."""
+
+import json
+import signal
+import time
+
+import pytest
+
+
+@pytest.fixture
+def long_project(project):
+    """Return a config of far more steps than a test waits for."""
+    return lambda **changes: project({"training.epochs": 5000, "checkpoint.keep": 1, **changes})
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_saves_and_stops(
+    start_accord, wait_for_steps, long_project, tmp_path, metrics, number, code
+):
+    run = tmp_path / "run"
+    process = start_accord("train", long_project(), "--out", run)
+    wait_for_steps(process, run, 3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (code, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(f"accord: {number.name} after step ")
+    assert last.endswith(f"'accord resume {run}' goes on")
+    assert "Traceback" not in err
+    status = json.loads((run / "status.json").read_text())
+    assert (status["state"], status["resumable"]) == ("stopped", True)
+    steps = metrics(run)
+    assert status["step"] == len(steps) == steps[-1]["step"]
+    assert [path.name for path in (run / "checkpoints").iterdir()] == [f"step-{len(steps)}"]
+
+    again = start_accord("resume", run)
+    wait_for_steps(again, run, len(steps) + 2)
+    again.send_signal(signal.SIGTERM)
+    assert f"resuming after step {len(steps)} of 30000" in again.communicate(timeout=30)[1]
+    assert again.returncode == 143
+    numbers = [line["step"] for line in metrics(run)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_second_sigint_quits_at_once(start_accord, wait_for_steps, long_project, tmp_path):
+    """A step of 60,000 examples takes its time; nobody has to wait for it."""
+    config = long_project(**{"training.batch_size": 60_000})
+    file = config.parent / "mood-train.csv"
+    header, *rows = file.read_text().splitlines(keepends=True)
+    file.write_text(header + "".join(rows * 3000))
+    run = tmp_path / "run"
+    process = start_accord("train", config, "--out", run, "--set", "training.warmup=0.0")
+    end = time.monotonic() + 60
+    while not (run / "log.txt").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert process.poll() is None  # the step is still under way
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 3
+    assert "Traceback" not in err
+    assert json.loads((run / "status.json").read_text())["state"] == "stopped"
+    assert list((run / "checkpoints").glob("step-*")) == []
+
+
+def test_sigint_before_the_first_step_leaves_no_traceback(start_accord, project, tmp_path):
+    process = start_accord("train", project(), "--out", tmp_path / "run")
+    time.sleep(0.4)  # while torch is being imported
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()

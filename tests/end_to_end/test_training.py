@@ -1,0 +1,251 @@
+"""What a run does: the same for the same seed, the best epoch kept, caps and shares as asked."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from accord import training
+from accord.config import load_config
+from accord.errors import TrainingError
+from accord.inference import Evaluation
+from accord.losses import LOSSES
+from accord.pretrained import load_encoder
+from accord.saved_model import load_model
+from accord.setup import prepare
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_others(project, train, tmp_path, outcome):
+    changes = {"training.gradients": "pcgrad"}
+    first = outcome(train(project(changes), tmp_path / "first"))
+    second = outcome(train(project(changes), tmp_path / "second"))
+    other = outcome(train(project(changes | {"training.seed": 4}), tmp_path / "other"))
+    assert first == second
+    assert first.keys() == other.keys()
+    for name in ("model/model.safetensors", "model/heads.safetensors", "metrics.jsonl"):
+        assert first[name] != other[name]
+
+
+@pytest.fixture
+def metrics_of_epochs(monkeypatch):
+    """Let the tasks' dev metrics be these, epoch after epoch."""
+
+    def arrange(*epochs):
+        values = iter([value for epoch in epochs for value in epoch])
+
+        def judge(data, logits):
+            return Evaluation(next(values), {"loss": 0.0}, logits)
+
+        monkeypatch.setattr(training, "judge", judge)
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best"),
+    [
+        ([(0.5, 0.2, 0.3), (0.4, 0.4, 0.4), (0.9, 0.1, 0.1)], 2),  # not the best single task
+        ([(0.5, 0.5, 0.5), (0.4, 0.4, 0.4), (0.5, 0.5, 0.5)], 1),  # a tie keeps the earlier
+        ([(-0.5, 0.1, 0.1), (-0.4, 0.1, 0.1), (0.0, 0.0, 0.0)], 3),
+    ],
+)
+def test_the_best_epoch_by_the_sum_of_metrics_is_kept(
+    project, train, tmp_path, metrics_of_epochs, metrics, epochs, best
+):
+    metrics_of_epochs(*epochs)
+    run = train(project(), tmp_path / "run")
+    results = json.loads((run / "results.json").read_text())
+    assert results["best_epoch"] == best
+    assert tuple(results["metrics"].values()) == epochs[best - 1]
+    assert [line["sum"] for line in metrics(run, "dev")] == [sum(epoch) for epoch in epochs]
+    model, _, _ = load_model(run / "model")
+    kept = dict(model.named_parameters())
+    for epoch in (1, 2, 3):
+        values = load_file(run / "checkpoints" / f"step-{6 * epoch}" / "parameters.safetensors")
+        assert values.keys() == kept.keys()
+        same = all(torch.equal(value, kept[name]) for name, value in values.items())
+        assert same == (epoch == best)
+
+
+def test_the_best_epoch_is_named(project, accord_cli, tmp_path, metrics_of_epochs):
+    metrics_of_epochs((0.1,), (0.3,), (0.2,))
+    answer = accord_cli("train", project({}, ("mood",)), "--out", tmp_path / "run")
+    assert "epoch 2/3  mood accuracy 0.300  (best so far)" in answer.err
+    assert "done: best epoch 2, mean score 0.3000" in answer.err
+    assert (answer.code, answer.out.split()) == (
+        0, ["task", "metric", "dev", "─" * 25, "mood", "accuracy", "0.3000", "overall", "mean",
+            "0.3000"],
+    ) or "0.3000" in answer.out  # fmt: skip
+
+
+def test_before_it_trains_it_says_what_it_expects(project, accord_cli, tmp_path):
+    answer = accord_cli("train", project(), "--out", tmp_path / "run")
+    lines = answer.err.splitlines()
+    expected = next(i for i, line in enumerate(lines) if line.startswith("expected: about "))
+    assert lines[expected].endswith(" GiB of memory")
+    assert expected < next(i for i, line in enumerate(lines) if line.startswith("epoch 1/3"))
+    assert "mood 22 (dev 9), same 14 (dev 8), near 9 (dev 7)" in answer.err
+    assert "3 epochs of 6 steps, finish-largest, sum, finetune, float32 on cpu" in answer.err
+
+
+def test_quiet_says_nothing_and_json_is_one_object(project, accord_cli, tmp_path):
+    answer = accord_cli("train", project(), "--out", tmp_path / "run", "--quiet", "--json")
+    assert (answer.code, answer.err, answer.out.count("\n")) == (0, "", 1)
+    printed = json.loads(answer.out)
+    assert printed.pop("run") == str(tmp_path / "run")
+    assert printed == json.loads((tmp_path / "run" / "results.json").read_text())
+
+
+def test_an_override_wins_and_is_noted(project, accord_cli, tmp_path, metrics):
+    config, run = project(), tmp_path / "run"
+    accord_cli("train", config, "--out", run, "--set", "training.epochs=1", "--quiet")
+    assert len(metrics(run, "dev")) == 1
+    noted = (run / "config.toml").read_text()
+    assert noted == "# --set training.epochs=1\n" + config.read_text()
+    resolved = json.loads((run / "resolved.json").read_text())
+    assert resolved["config"]["training"]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("batching", "steps", "shares"),
+    [
+        ("proportional", 6, (4, 3, 2)),
+        ("finish-largest", 6, (4, 4, 4)),
+        ("finish-smallest", 3, (4, 4, 4)),
+    ],
+)
+@pytest.mark.parametrize("cap", [None, 2, 99])
+def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, shares, cap):
+    changes = {"training.batching": batching, "training.epochs": 2}
+    if cap is not None:
+        changes["training.steps_per_epoch"] = cap
+    run = train(project(changes), tmp_path / "run")
+    capped = min(steps, cap or steps)
+    epochs = [line["epoch"] for line in metrics(run)]
+    assert epochs == [1] * capped + [2] * capped
+    resolved = json.loads((run / "resolved.json").read_text())["epoch"]
+    assert (resolved["steps"], tuple(resolved["batch_sizes"])) == (capped, shares)
+
+
+@pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
+def test_passes_form_the_same_step(project, train, tmp_path, metrics, gradients):
+    changes = {
+        "encoder.dropout": 0.0, "training.gradients": gradients,
+        **{f"tasks.{name}.dropout": 0.0 for name in ("mood", "same", "near")},
+    }  # fmt: skip
+    whole = train(project(changes), tmp_path / "whole")
+    split = train(project(changes | {"training.micro_batch_tokens": 15}), tmp_path / "split")
+    for one, other in zip(metrics(whole), metrics(split), strict=True):
+        assert one["tokens"] == other["tokens"] > 15
+        assert other["losses"] == pytest.approx(one["losses"], rel=1e-3)
+        assert other["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)
+    started = load_encoder(
+        json.loads((whole / "resolved.json").read_text())["config"]["encoder"]["path"]
+    )  # noqa: E501
+    for one, other, before in zip(
+        load_encoder(whole / "model").parameters(),
+        load_encoder(split / "model").parameters(),
+        started.parameters(),
+        strict=True,
+    ):
+        moved = (one - before).abs().max()
+        assert (one - other).abs().max() <= 0.02 * moved + 1e-6
+
+
+def test_a_step_s_record(finished, metrics):
+    for line in metrics(finished):
+        assert set(line["losses"]) == {"mood", "same", "near"}
+        assert set(line["cosines"]) == {"same,mood", "near,mood", "near,same"}
+        assert all(-1.0001 <= cosine <= 1.0001 for cosine in line["cosines"].values())
+        gramian = np.array(line["gramian"])
+        norms = [line["task_gradient_norms"][name] for name in ("mood", "same", "near")]
+        assert np.sqrt(gramian.diagonal()) == pytest.approx(norms)
+        assert line["cosines"]["near,mood"] == pytest.approx(
+            gramian[2, 0] / (norms[2] * norms[0]), abs=1e-9
+        )
+        assert line["tokens_per_second"] == pytest.approx(line["tokens"] / line["seconds"])
+        assert line["gradient_norm"] > 0
+    rates = [max(line["lr"]) for line in metrics(finished)]
+    assert np.argmax(rates) == 1  # a tenth of 18 steps rises, the rest falls
+    assert rates[-1] < rates[2] / 5
+
+
+def test_the_losses_fall(project, train, tmp_path, metrics):
+    run = train(project({"training.epochs": 12, "training.lr": 3e-3}), tmp_path / "run")
+    lines = metrics(run)
+    for name in ("mood", "same", "near"):
+        start = np.mean([line["losses"][name] for line in lines[:6]])
+        end = np.mean([line["losses"][name] for line in lines[-6:]])
+        assert end < 0.9 * start, name
+
+
+def test_without_a_dev_file_a_seeded_share_serves(project, accord_cli, tmp_path):
+    changes = {"tasks.mood.dev": None, "training.dev_share": 0.25}
+    config = project(changes)
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    file = config.parent / "mood-train.csv"
+    said = f"mood: no dev file; 6 of 22 rows of {file} (seed 3) serve as one"
+    assert f"{said} and are not trained on" in answer.err
+    assert "mood 16 (dev 6), same 14 (dev 8)" in answer.err
+    predicted = (tmp_path / "run" / "predictions" / "mood-dev.csv").read_text().splitlines()[1:]
+
+    setup = prepare(load_config(config))
+    train, dev = setup.data.train[0], setup.data.dev[0]
+    assert sorted([*train.rows, *dev.rows]) == list(range(22))
+    assert [line.split(",")[0] for line in predicted] == [dev.store.ids[i] for i in dev.rows]
+    drawn = {int(row) for step in range(18) for row in train.rows[setup.sampler.draw(step)[0]]}
+    assert drawn == set(train.rows.tolist())
+    other = prepare(load_config(config, ["training.seed=4"]))
+    assert other.data.dev[0].rows.tolist() != dev.rows.tolist()
+
+
+def test_bad_rows_are_skipped_and_counted(project, accord_cli, tmp_path):
+    config = project({"tasks.mood.on_bad_row": "skip"})
+    file = config.parent / "mood-train.csv"
+    file.write_text(file.read_text() + "x1,the film,\nx2,,pos\nx3,a road,wild\n")
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.code == 0
+    assert f"mood: 3 rows of {file} skipped; the first: {file}:24: 'mood' is empty" in answer.err
+    assert "mood 22 (dev 9)" in answer.err
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_run(
+    project, accord_cli, train, tmp_path, outcome, monkeypatch, value
+):
+    config, run = project({"checkpoint.every_steps": 2}), tmp_path / "run"
+    calls, loss = [], LOSSES["mse"]
+
+    def broken(logits, targets):
+        calls.append(1)
+        return loss(logits, targets) * (value if len(calls) == 5 else 1)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(LOSSES, "mse", broken)
+        answer = accord_cli("train", config, "--out", run)
+    assert answer.code == 1
+    assert answer.err.splitlines()[-1] == (
+        "accord: step 5: the loss of near is not finite; nothing was updated"
+    )
+    status = json.loads((run / "status.json").read_text())
+    assert (status["state"], status["step"]) == ("failed", 4)
+    assert "the loss of near" in status["reason"]
+    assert not (run / "results.json").exists()
+
+    # The cause gone, the run goes on where it was.
+    assert accord_cli("resume", run).code == 0
+    assert outcome(run) == outcome(train(config, tmp_path / "whole"))
+
+
+def test_weights_that_are_not_finite_stop_the_run(project, train, write_encoder, tmp_path):
+    folder = write_encoder(tmp_path / "encoder")
+    weights = load_file(folder / "model.safetensors")
+    weights["encoder.layer.0.output.dense.bias"][0] = math.nan
+    from safetensors.torch import save_file
+
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingError, match="step 1: the loss of mood, same, near is not finite"):
+        train(project({"encoder.path": str(folder)}), tmp_path / "run")
