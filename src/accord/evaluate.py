@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from accord.config import Config, load_config
+from accord.datasets import TaskFiles
 from accord.errors import ConfigError, ModelError, nearest
 from accord.inference import judge, split_logits
 from accord.predict import load
 from accord.run_folder import RunFolder
 from accord.saved_model import find_model_folder
-from accord.setup import read_data
 
 Figures = dict[str, float]
 
@@ -52,14 +51,14 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
         predictor.task(name)
         if name not in config.tasks:
             raise ConfigError(f"task '{name}' is not in the config{nearest(name, config.tasks)}")
-    part = config.model_copy(update={"tasks": {name: config.tasks[name] for name in names}})
-    data = read_data(part, find_model_folder(model), lambda text: None)
     figures = {}
-    for split in data.dev:
-        own = replace(split, task=predictor.task(split.task.name))
-        figures[own.task.name] = judge(
-            own, split_logits(predictor.model, own, predictor.assembler)
-        ).figures
+    for name in names:
+        files = TaskFiles(
+            predictor.task(name), config.tasks[name], predictor.tokenizer, lambda text: None
+        )
+        split = files.dev(config.training)
+        logits = split_logits(predictor.model, split, predictor.assembler)
+        figures[name] = judge(split, logits).figures
     return figures
 
 

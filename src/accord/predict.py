@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from accord.loader import Assembler
 from accord.model import MultitaskModel
 from accord.packing import TokenSequence
 from accord.predictions import Format, guess_format, predicted_values, write_predictions
+from accord.progress import Bar, Console
 from accord.saved_model import InputFormat, find_model_folder, load_model
 from accord.tasks import Task
 
@@ -74,14 +75,23 @@ class Predictor:
         """
         return predicted_values(self.logits(task, texts), self.task(task))
 
-    def logits(self, task: str, texts: Texts) -> Tensor:
-        """Return the head's output for texts, float32 [n, outputs], as `predict` takes them."""
+    def logits(
+        self, task: str, texts: Texts, advance: Callable[[int], None] = lambda rows: None
+    ) -> Tensor:
+        """Return the head's output for texts, float32 [n, outputs], as `predict` takes them.
+
+        Args:
+            task: one of the model's tasks.
+            texts: as `predict` takes them.
+            advance: called with the number of rows done since the last call.
+        """
         own = self.task(task)
         rows = [_checked(text, own, i) for i, text in enumerate(texts)]
-        parts = [
-            self._chunk(own, rows[start : start + CHUNK_ROWS])
-            for start in range(0, len(rows), CHUNK_ROWS)
-        ]
+        parts = []
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            parts.append(self._chunk(own, chunk))
+            advance(len(chunk))
         return torch.cat(parts) if parts else torch.empty(0, own.outputs)
 
     def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> Tensor:
@@ -102,6 +112,7 @@ class Predictor:
         target: Path,
         form: Format | None = None,
         columns: Sequence[str] = (),
+        console: Console | None = None,
     ) -> int:
         """Predict every row of a file.
 
@@ -111,6 +122,7 @@ class Predictor:
             target: the file to write.
             form: its format; default by its name, JSON lines or CSV.
             columns: the text columns, where they are named otherwise than in training.
+            console: shows progress.
 
         Returns:
             The number of rows.
@@ -120,7 +132,8 @@ class Predictor:
         """
         own = self.task(task)
         examples = self.read(own, source, labelled=False, columns=columns)
-        logits = self.logits(task, [_as_text(example) for example in examples])
+        with Bar(console or Console(quiet=True), "row", len(examples)) as bar:
+            logits = self.logits(task, [_as_text(example) for example in examples], bar.advance)
         ids = [example.id for example in examples]
         write_predictions(target, logits, own, ids, form or guess_format(target))
         return len(ids)

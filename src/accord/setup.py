@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from accord.bert import BertEncoder
-from accord.config import Config, TaskConfig
-from accord.data.resolving import resolve_task
-from accord.data.splits import dev_split
-from accord.data.store import TokenStore, open_store
-from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.config import Config
+from accord.datasets import Data, Say, read_data
 from accord.errors import ConfigError
 from accord.estimate import Estimate, Workload, estimate, matrix_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
 from accord.inference import PASS_TOKENS, pooled_vectors
 from accord.jacobian import Jacobian
-from accord.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.loader import StepBatch, step_batch
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
-from accord.pretrained import load_encoder, read_config, resolve_encoder_folder
+from accord.pretrained import load_encoder, resolve_encoder_folder
 from accord.sampling import BATCHING, Sampler
 from accord.saved_model import InputFormat
 from accord.step import Learner
@@ -36,24 +30,6 @@ from accord.tasks import Task
 
 HEAD_LR = 1e-3
 LR = {"finetune": 5e-5, "frozen": 1e-3}
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Data:
-    """The splits of every task, in the config's order."""
-
-    tasks: tuple[Task, ...]
-    train: list[TaskData]
-    dev: list[TaskData]
-    test: list[TaskData]
-    assembler: Assembler
-
-    def fingerprint(self) -> list[str]:
-        """Return what tells these data from others: the content of every split."""
-        splits = [*self.train, *self.dev, *self.test]
-        return [f"{own.store.fingerprint}:{len(own)}" for own in splits]
 
 
 @dataclass
@@ -141,6 +117,8 @@ def prepare(config: Config, say: Say = lambda text: None) -> Setup:
         torch.set_num_threads(config.training.threads)
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
     data = read_data(config, folder, say)
+    if config.encoder.mode == "frozen" and config.training.gradients != "sum":
+        say(f"the encoder is frozen: gradients = '{config.training.gradients}' has nothing to do")
     encoder = build_encoder(config, folder)
     learner = build_learner(config, encoder, data.tasks, device)
     shape = BATCHING[config.training.batching](
@@ -172,65 +150,6 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"training.device: '{name}' is not available on this machine")
     return device
-
-
-def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
-    """Tokenise every file of every task, or find it tokenised.
-
-    Raises:
-        DataError: naming the file, line and reason.
-    """
-    tokenizer = load_tokenizer(encoder_folder)
-    limit = read_config(encoder_folder).max_position_embeddings
-    length = config.encoder.max_length or limit
-    if length > limit:
-        raise ConfigError(f"encoder.max_length: {length} is more than the encoder's {limit}")
-    assembler = Assembler(special_ids(tokenizer), length)
-    tasks, train, dev, test = [], [], [], []
-    for name, own in config.tasks.items():
-        if own.train is None:
-            raise ConfigError(f"tasks.{name}.train is missing: a task needs a training file")
-        task = resolve_task(name, own)
-        tasks.append(task)
-        read = partial(_read, name, own, task, tokenizer, say)
-        store = read(own.train)
-        if own.dev is not None:
-            train.append(_whole(task, store))
-            dev.append(_whole(task, read(own.dev)))
-        else:
-            share, seed = config.training.dev_share, config.training.seed
-            rows, held_out = dev_split(len(store), share, seed)
-            train.append(TaskData(task, store, rows))
-            dev.append(TaskData(task, store, held_out))
-            say(
-                f"{name}: no dev file; {len(held_out)} of {len(store)} rows of {own.train}"
-                f" (seed {seed}) serve as one and are not trained on"
-            )
-        if own.test is not None:
-            test.append(_whole(task, read(own.test, labelled=False)))
-    return Data(tuple(tasks), train, dev, test, assembler)
-
-
-def _read(
-    name: str, config: TaskConfig, task: Task, tokenizer: Tokenizer, say: Say, path: str,
-    labelled: bool = True,
-) -> TokenStore:  # fmt: skip
-    store = open_store(
-        Path(path),
-        name,
-        config,
-        task,
-        tokenizer,
-        labelled=labelled,
-    )
-    if store.skipped:
-        first = store.skipped[0]
-        say(f"{name}: {len(store.skipped)} rows of {path} skipped; the first: {first}")
-    return store
-
-
-def _whole(task: Task, store: TokenStore) -> TaskData:
-    return TaskData(task, store, np.arange(len(store)))
 
 
 def build_encoder(config: Config, folder: Path) -> BertEncoder:

@@ -7,15 +7,21 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from accord.errors import Stopped
+
 
 class StopSignals:
-    """Remembers the first stop signal; a second SIGINT quits at once.
+    """Remembers the first stop signal; a second one quits at once.
+
+    Args:
+        at_once: raise `Stopped` on the first, where there is no step to finish.
 
     Attributes:
         received: the signal's number, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool = False) -> None:
+        self.at_once = at_once
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -38,3 +44,6 @@ class StopSignals:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
+        if self.at_once:
+            name = signal.Signals(number).name
+            raise Stopped(f"{name}; 'accord resume' goes on with the run", 128 + number)

@@ -126,11 +126,12 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
         console.say(line)
         run.log(line)
     try:
-        if setup.config.encoder.mode == "frozen":
-            console.say("encoding the training data once")
-            setup.encode_training_data()
-        _loop(setup, run, progress, console)
-        results = _finish(setup, run, progress, console)
+        with StopSignals(at_once=True):
+            if setup.config.encoder.mode == "frozen":
+                console.say("encoding the training data once")
+                setup.encode_training_data()
+            _loop(setup, run, progress, console)
+            results = _finish(setup, run, progress, console)
     except BaseException as error:
         _record_failure(run, progress, error)
         raise
@@ -160,7 +161,7 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
 
             epoch_ends = progress.step % steps == 0
             if epoch_ends:
-                _evaluate_epoch(setup, run, progress, console)
+                _evaluate_epoch(setup, run, progress, console, bar)
             if epoch_ends or progress.step % every == 0 or signals.received:
                 keep = setup.config.checkpoint.keep
                 save_checkpoint(run.checkpoints, setup.learner, progress, keep)
@@ -174,10 +175,13 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
                 )
 
 
-def _evaluate_epoch(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
+def _evaluate_epoch(
+    setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar
+) -> None:
     """Judge the model on every dev split; keep it if it is the best so far."""
     started = time.perf_counter()
     data, model = setup.data, setup.learner.model
+    bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")
     logits = logits_of(model, data.dev, data.assembler, bfloat16=setup.learner.bfloat16)
     judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}
     metrics = {name: evaluation.metric for name, evaluation in judged.items()}

@@ -245,12 +245,16 @@ def accord_cli(
 
 @pytest.fixture
 def start_accord() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a command as a process of its own; what still runs after the test is killed."""
+    """Start a command as a process of its own: (arguments, before=code that runs first).
+
+    What still runs after the test is killed.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def call(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    def call(*arguments: object, before: str = "", **options: Any) -> subprocess.Popen[str]:
+        program = ["-c", f"{before}\nfrom accord.cli import main\nmain()"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "accord", *map(str, arguments)],
+            [sys.executable, *(program if before else ["-m", "accord"]), *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

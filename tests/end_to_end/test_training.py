@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from accord import training
 from accord.config import load_config
@@ -75,10 +75,10 @@ def test_the_best_epoch_is_named(project, accord_cli, tmp_path, metrics_of_epoch
     answer = accord_cli("train", project({}, ("mood",)), "--out", tmp_path / "run")
     assert "epoch 2/3  mood accuracy 0.300  (best so far)" in answer.err
     assert "done: best epoch 2, mean score 0.3000" in answer.err
-    assert (answer.code, answer.out.split()) == (
-        0, ["task", "metric", "dev", "─" * 25, "mood", "accuracy", "0.3000", "overall", "mean",
-            "0.3000"],
-    ) or "0.3000" in answer.out  # fmt: skip
+    rows = [line.split() for line in answer.out.splitlines() if line.strip()]
+    assert [row for row in rows if len(row) == 3] == [
+        ["task", "metric", "dev"], ["mood", "accuracy", "0.3000"], ["overall", "mean", "0.3000"],
+    ]  # fmt: skip
 
 
 def test_before_it_trains_it_says_what_it_expects(project, accord_cli, tmp_path):
@@ -131,7 +131,9 @@ def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, s
 
 
 @pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
-def test_passes_form_the_same_step(project, train, tmp_path, metrics, gradients):
+def test_passes_form_the_same_step(
+    project, train, tmp_path, metrics, encoder_folder, gradients
+):
     changes = {
         "encoder.dropout": 0.0, "training.gradients": gradients,
         **{f"tasks.{name}.dropout": 0.0 for name in ("mood", "same", "near")},
@@ -169,12 +171,13 @@ def test_a_step_s_record(finished, metrics):
         assert line["tokens_per_second"] == pytest.approx(line["tokens"] / line["seconds"])
         assert line["gradient_norm"] > 0
     rates = [max(line["lr"]) for line in metrics(finished)]
-    assert np.argmax(rates) == 1  # a tenth of 18 steps rises, the rest falls
+    assert np.argmax(rates) == 2  # it rises for a tenth of the 18 steps, then it falls
     assert rates[-1] < rates[2] / 5
 
 
 def test_the_losses_fall(project, train, tmp_path, metrics):
-    run = train(project({"training.epochs": 12, "training.lr": 3e-3}), tmp_path / "run")
+    changes = {"training.epochs": 12, "training.lr": 3e-3, "training.head_lr": 0.02}
+    run = train(project(changes), tmp_path / "run")
     lines = metrics(run)
     for name in ("mood", "same", "near"):
         start = np.mean([line["losses"][name] for line in lines[:6]])
@@ -244,8 +247,6 @@ def test_weights_that_are_not_finite_stop_the_run(project, train, write_encoder,
     folder = write_encoder(tmp_path / "encoder")
     weights = load_file(folder / "model.safetensors")
     weights["encoder.layer.0.output.dense.bias"][0] = math.nan
-    from safetensors.torch import save_file
-
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingError, match="step 1: the loss of mood, same, near is not finite"):
         train(project({"encoder.path": str(folder)}), tmp_path / "run")

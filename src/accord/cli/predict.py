@@ -53,7 +53,8 @@ def predict(
         raise UsageError(f"{target}: there is no folder {target.parent}")
 
     from accord.predict import load
+    from accord.progress import Console
 
-    rows = load(model).predict_file(task, source, target, form, columns)
-    if not quiet:
-        click.echo(f"{rows} predictions of task '{task}' in {target}", err=True)
+    console = Console(quiet)
+    rows = load(model).predict_file(task, source, target, form, columns, console)
+    console.say(f"{rows} predictions of task '{task}' in {target}")

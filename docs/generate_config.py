@@ -1,0 +1,71 @@
+"""Write docs/config.md from the config's own fields: python docs/generate_config.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from accord.config import CheckpointConfig, Config, EncoderConfig, TaskConfig, TrainingConfig
+from accord.gradients import method_names
+
+HEAD = """# Every key of the config
+
+The config is one TOML file. `--set training.epochs=2` overrides one key on the command line.
+Relative paths are relative to the file's own folder. Unknown keys are errors.
+`accord init FILE...` writes a first config from your files.
+"""
+SECTIONS: list[tuple[str, type[BaseModel]]] = [
+    ("[encoder]", EncoderConfig),
+    ("[tasks.NAME]", TaskConfig),
+    ("[training]", TrainingConfig),
+    ("[checkpoint]", CheckpointConfig),
+]
+
+
+def page() -> str:
+    """Return the page's text."""
+    parts = [HEAD, "## Before the first section\n", table({"score": Config.model_fields["score"]})]
+    for title, model in SECTIONS:
+        parts += [f"## `{title}`\n", table(model.model_fields)]
+    parts.append(f"Gradient methods: {', '.join(f'`{name}`' for name in method_names())}.\n")
+    return "\n".join(parts)
+
+
+def table(fields: dict[str, FieldInfo]) -> str:
+    """Return the keys of one section."""
+    rows = ["| key | takes | default | |", "| --- | --- | --- | --- |"]
+    for name, field in fields.items():
+        default = "**required**" if field.is_required() else shown(field.default)
+        rows.append(
+            f"| `{name}` | {kind(field.annotation)} | {default} | {field.description or ''} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def shown(value: Any) -> str:
+    """Return a default as TOML spells it."""
+    if value is None:
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f'`"{text}"`' if isinstance(value, str) else f"`{text}`"
+
+
+def kind(annotation: Any) -> str:
+    """Return a type in words."""
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if annotation in names:
+        return names[annotation]
+    arguments = [part for part in get_args(annotation) if part is not type(None)]
+    if arguments and all(isinstance(part, str) for part in arguments):
+        return ", ".join(f"`{part}`" for part in arguments)
+    if getattr(annotation, "__origin__", None) is list:
+        return "list"
+    kinds = [kind(part) for part in arguments if isinstance(part, type) or get_args(part)]
+    return " or ".join(dict.fromkeys(kinds)) or "text"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("config.md").write_text(page(), encoding="utf-8")

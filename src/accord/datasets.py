@@ -1,0 +1,135 @@
+"""Every split of every task: tokenised once, found again by content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from accord.config import Config, TaskConfig, TrainingConfig
+from accord.data.resolving import resolve_task
+from accord.data.splits import dev_split
+from accord.data.store import TokenStore, open_store
+from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.errors import ConfigError
+from accord.loader import Assembler, TaskData
+from accord.pretrained import read_config
+from accord.tasks import Task
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of every task, in the config's order."""
+
+    tasks: tuple[Task, ...]
+    train: list[TaskData]
+    dev: list[TaskData]
+    test: list[TaskData]
+    assembler: Assembler
+
+    def fingerprint(self) -> list[str]:
+        """Return what tells these data from others: the content of every split."""
+        splits = [*self.train, *self.dev, *self.test]
+        return [f"{own.store.fingerprint}:{len(own)}" for own in splits]
+
+
+def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
+    """Read every file of every task.
+
+    Args:
+        config: names the files.
+        encoder_folder: whose tokenizer is used.
+        say: told what was skipped or decided.
+
+    Raises:
+        DataError: naming the file, line and reason.
+    """
+    tokenizer = load_tokenizer(encoder_folder)
+    assembler = build_assembler(tokenizer, encoder_folder, config.encoder.max_length)
+    tasks, train, dev, test = [], [], [], []
+    for name, own in config.tasks.items():
+        task = resolve_task(name, own)
+        files = TaskFiles(task, own, tokenizer, say)
+        tasks.append(task)
+        train.append(files.train(config.training))
+        dev.append(files.dev(config.training))
+        if own.test is not None:
+            test.append(files.whole(own.test, labelled=False))
+    for own_train, own_dev, own_config in zip(train, dev, config.tasks.values(), strict=True):
+        if own_config.dev is None:
+            say(
+                f"{own_dev.task.name}: no dev file; {len(own_dev)} of"
+                f" {len(own_dev) + len(own_train)} rows of {own_config.train}"
+                f" (seed {config.training.seed}) serve as one and are not trained on"
+            )
+    return Data(tuple(tasks), train, dev, test, assembler)
+
+
+def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | None) -> Assembler:
+    """Return what makes sequences, of at most `length` tokens or all that the encoder holds.
+
+    Raises:
+        ConfigError: if the encoder can't hold so many.
+    """
+    limit = read_config(encoder_folder).max_position_embeddings
+    if length is not None and length > limit:
+        raise ConfigError(f"encoder.max_length: {length} is more than the encoder's {limit}")
+    return Assembler(special_ids(tokenizer), length or limit)
+
+
+@dataclass
+class TaskFiles:
+    """One task's files.
+
+    Attributes:
+        task: resolved.
+        config: names the files and columns.
+        tokenizer: of the encoder.
+        say: told what was skipped.
+    """
+
+    task: Task
+    config: TaskConfig
+    tokenizer: Tokenizer
+    say: Say
+
+    def train(self, settings: TrainingConfig) -> TaskData:
+        """The training rows: the whole file, or what a held-out share leaves of it."""
+        store = self._open(self._training_file())
+        if self.config.dev is not None:
+            return TaskData(self.task, store, np.arange(len(store)))
+        rows, _ = dev_split(len(store), settings.dev_share, settings.seed)
+        return TaskData(self.task, store, rows)
+
+    def dev(self, settings: TrainingConfig) -> TaskData:
+        """The dev rows: a file of their own, or a seeded share of the training file."""
+        if self.config.dev is not None:
+            return self.whole(self.config.dev)
+        store = self._open(self._training_file(), silent=True)
+        _, rows = dev_split(len(store), settings.dev_share, settings.seed)
+        return TaskData(self.task, store, rows)
+
+    def whole(self, path: str, *, labelled: bool = True) -> TaskData:
+        """All rows of a file."""
+        store = self._open(path, labelled=labelled)
+        return TaskData(self.task, store, np.arange(len(store)))
+
+    def _training_file(self) -> str:
+        if self.config.train is None:
+            raise ConfigError(f"'tasks.{self.task.name}.train' is missing")
+        return self.config.train
+
+    def _open(self, path: str, *, labelled: bool = True, silent: bool = False) -> TokenStore:
+        name = self.task.name
+        store = open_store(
+            Path(path), name, self.config, self.task, self.tokenizer, labelled=labelled
+        )
+        if store.skipped and not silent:
+            first = store.skipped[0]
+            self.say(f"{name}: {len(store.skipped)} rows of {path} skipped; the first: {first}")
+        return store
