@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import Parameter
 
 from accord.errors import RunFolderError
-from accord.optim import load_state_tensors, state_tensors
+from accord.optimizer_state import load_state_tensors, state_tensors
 from accord.run_folder import replace_folder
 from accord.step import Learner
 

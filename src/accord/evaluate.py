@@ -11,6 +11,7 @@ from accord.inference import judge, split_logits
 from accord.predict import load
 from accord.run_folder import RunFolder
 from accord.saved_model import find_model_folder
+from accord.tasks import Task
 
 Figures = dict[str, float]
 
@@ -48,18 +49,26 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
     predictor = load(model)
     names = [only] if only else list(config.tasks)
     for name in names:
-        predictor.task(name)
-        if name not in config.tasks:
-            raise ConfigError(f"task '{name}' is not in the config{nearest(name, config.tasks)}")
+        _check_fit(predictor.task(name), config)
+    bfloat16 = config.training.precision == "bfloat16"
     figures = {}
     for name in names:
         files = TaskFiles(
             predictor.task(name), config.tasks[name], predictor.tokenizer, lambda text: None
         )
         split = files.dev(config.training)
-        logits = split_logits(predictor.model, split, predictor.assembler)
+        logits = split_logits(predictor.model, split, predictor.assembler, bfloat16=bfloat16)
         figures[name] = judge(split, logits).figures
     return figures
+
+
+def _check_fit(task: Task, config: Config) -> None:
+    if task.name not in config.tasks:
+        hint = nearest(task.name, config.tasks)
+        raise ConfigError(f"task '{task.name}' is not in the config{hint}")
+    kind = config.tasks[task.name].kind
+    if kind != task.kind:
+        raise ConfigError(f"tasks.{task.name}.kind: '{kind}', but the model's is '{task.kind}'")
 
 
 def evaluate_input(model: Path, task: str, source: Path) -> Figures:

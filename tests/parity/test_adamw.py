@@ -14,11 +14,10 @@ from accord.optim import (
     AdamW,
     clip_factor,
     clip_grad_norm,
-    load_state_tensors,
     parameter_groups,
     scale_lr,
-    state_tensors,
 )
+from accord.optimizer_state import load_state_tensors, state_tensors
 
 SHAPES = [(), (1,), (7,), (33, 5), (64, 48), (3, 4, 5), (0,)]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -1,0 +1,74 @@
+"""A frozen encoder: not a bit of it changes, it reads the data once, and without dropout."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from accord.bert import BertEncoder
+from accord.config import load_config
+from accord.setup import prepare
+
+
+@pytest.fixture
+def tokens_read(monkeypatch):
+    """Record the number of tokens of every pass of the encoder, and whether it had dropout."""
+    passes, forward = [], BertEncoder.forward
+
+    def counted(self, batch, jacobian=None, key=None, *rest, **options):
+        passes.append((len(batch.input_ids), key is not None))
+        return forward(self, batch, jacobian, key, *rest, **options)
+
+    monkeypatch.setattr(BertEncoder, "forward", counted)
+    return passes
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_the_encoder_reads_the_training_data_once(project, train, tmp_path, tokens_read, epochs):
+    config = project({"encoder.mode": "frozen", "training.epochs": epochs})
+    data = prepare(load_config(config)).data
+    once, each, test = (
+        sum(int(data.assembler.lengths(own).sum()) for own in split)
+        for split in (data.train, data.dev, data.test)
+    )
+    train(config, tmp_path / "run")
+    assert sum(tokens for tokens, _ in tokens_read) == once + epochs * each + test
+    assert not any(dropout for _, dropout in tokens_read)
+
+
+def test_fine_tuning_has_dropout_in_these_counts(project, train, tmp_path, tokens_read):
+    train(project({"training.epochs": 1}), tmp_path / "run")
+    assert [dropout for _, dropout in tokens_read].count(True) == 6
+
+
+@pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
+def test_the_encoder_keeps_every_bit(project, train, tmp_path, encoder_folder, metrics, gradients):
+    changes = {"encoder.mode": "frozen", "training.gradients": gradients}
+    run = train(project(changes), tmp_path / "run")
+    before = load_file(encoder_folder / "model.safetensors")
+    after = load_file(run / "model" / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert "pooler.dense.weight" in after
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all("gramian" not in line for line in metrics(run))
+    lines = metrics(run)
+    assert lines[-1]["losses"] != lines[0]["losses"]
+
+
+def test_the_encoder_s_dropout_is_off_and_the_heads_is_on(project, train, tmp_path):
+    def heads(name: str, **changes: object) -> bytes:
+        run: Path = train(project({"encoder.mode": "frozen", **changes}), tmp_path / name)
+        return (run / "model" / "heads.safetensors").read_bytes()
+
+    plain = heads("plain")
+    assert heads("encoder", **{"encoder.dropout": 0.5}) == plain
+    assert heads("head", **{"tasks.mood.dropout": 0.0}) != plain
+
+
+def test_frozen_heads_learn_at_their_own_rate(project, train, tmp_path, metrics):
+    run = train(project({"encoder.mode": "frozen", "training.lr": None}), tmp_path / "run")
+    assert max(max(line["lr"]) for line in metrics(run)) == 1e-3
+    tuned = train(project({"training.lr": None}), tmp_path / "tuned")
+    assert {max(line["lr"]) for line in metrics(tuned)} >= {1e-3}
+    assert max(min(line["lr"]) for line in metrics(tuned)) == 5e-5

@@ -1,0 +1,231 @@
+"""One path to predictions: Python, the command line's formats, evaluation and training agree."""
+
+import csv
+import json
+import random
+import shutil
+
+import pytest
+
+import accord
+from accord.errors import DataError, UsageError
+from accord.inference import PASS_TOKENS
+
+
+@pytest.fixture
+def rows():
+    """Read a delimited file as dictionaries."""
+
+    def read(file):
+        text = file.read_text(encoding="utf-8")
+        separator = "\t" if "\t" in text.splitlines()[0] else ","
+        return list(csv.DictReader(text.splitlines(), delimiter=separator))
+
+    return read
+
+
+@pytest.fixture
+def project_folder(finished):
+    return finished.parent / "project"
+
+
+TASKS = [("mood", "mood-test.csv"), ("same", "same-dev.tsv"), ("near", "near-test.csv")]
+TEXTS = {"mood": ["text"], "same": ["first", "second"], "near": ["s1", "s2"]}
+
+
+@pytest.mark.parametrize(("task", "name"), TASKS)
+def test_all_ways_agree(finished, project_folder, accord_cli, rows, tmp_path, task, name):
+    source = project_folder / name
+    given = rows(source)
+    texts = [tuple(row[column] for column in TEXTS[task]) for row in given]
+    model = accord.load(finished)
+    expected = model.predict(task, texts if len(texts[0]) == 2 else [text for (text,) in texts])
+
+    def predict(file, *options):
+        answer = accord_cli(
+            "predict", finished, "--task", task, "--input", source, "--output", tmp_path / file,
+            *options,
+        )  # fmt: skip
+        assert (answer.code, answer.out) == (0, "")
+        assert answer.err == f"{len(given)} predictions of task '{task}' in {tmp_path / file}\n"
+        return tmp_path / file
+
+    as_csv = rows(predict("out.csv"))
+    as_json = [json.loads(line) for line in predict("out.jsonl").read_text().splitlines()]
+    head, *lines = predict("out.txt", "--format", "cs224n").read_text().splitlines()
+    ids = [row["id"] for row in given]
+    assert [row["id"] for row in as_csv] == [row["id"] for row in as_json] == ids
+    assert [row["prediction"] for row in as_json] == expected
+    assert [row["prediction"] for row in as_csv] == [str(value) for value in expected]
+    assert lines == [f"{key} , {value} " for key, value in zip(ids, expected, strict=True)]
+    columns = {
+        "mood": "Predicted_Sentiment", "same": "Predicted_Is_Paraphrase",
+        "near": "Predicted_Similiary",
+    }  # fmt: skip
+    assert head == f"id \t {columns[task]} "
+    if task != "near":
+        labels = {"mood": ["neg", "mixed", "pos"], "same": ["0", "1"]}[task]
+        for row, record in zip(as_csv, as_json, strict=True):
+            shares = record["probabilities"]
+            assert list(shares) == labels
+            assert sum(shares.values()) == pytest.approx(1)
+            assert max(shares, key=shares.get) == record["prediction"]
+            assert [float(row[f"p({label})"]) for label in labels] == pytest.approx(
+                list(shares.values()), abs=1e-6
+            )
+
+
+@pytest.mark.parametrize("task", ["mood", "same", "near"])
+def test_order_is_restored_whatever_the_lengths(finished, task):
+    model = accord.load(finished)
+    rng = random.Random(1)
+    words = ["bright", "film", "grim", "road", "the", "warm"]
+
+    def text():
+        return " ".join(rng.choices(words, k=rng.randint(0, 40)))
+
+    texts = [text() if task == "mood" else (text(), text()) for _ in range(400)]
+    together = model.logits(task, texts)
+    assert sum(len(str(text).split()) for text in texts) > PASS_TOKENS  # more than one pass
+    alone = [model.logits(task, [text])[0] for text in texts[:60]]
+    for i, logits in enumerate(alone):
+        assert together[i].tolist() == pytest.approx(logits.tolist(), abs=1e-5), i
+    assert len({tuple(row) for row in together.tolist()}) > 300
+
+
+def test_training_s_own_prediction_files_are_the_model_s(finished, project_folder, rows, tmp_path):
+    model = accord.load(finished / "model")
+    for task, name in [("mood", "mood-dev.csv"), ("same", "same-dev.tsv"), *TASKS[::2]]:
+        split = "dev" if "dev" in name else "test"
+        model.predict_file(task, project_folder / name, tmp_path / "own.csv")
+        trained = rows(finished / "predictions" / f"{task}-{split}.csv")
+        for one, other in zip(rows(tmp_path / "own.csv"), trained, strict=True):
+            assert one.keys() == other.keys()
+            for column, value in one.items():
+                if column == "id" or task != "near" and column == "prediction":
+                    assert value == other[column]
+                else:
+                    assert float(value) == pytest.approx(float(other[column]), abs=3e-6)
+
+
+def test_a_run_folder_and_its_model_folder_are_one_model(finished, tmp_path):
+    shutil.copytree(finished / "model", tmp_path / "elsewhere")
+    texts = ["a lovely film", "", "grim and stale"]
+    models = [
+        accord.load(place)
+        for place in (finished, str(finished / "model"), tmp_path / "elsewhere")
+    ]
+    logits = [model.logits("mood", texts).tolist() for model in models]
+    assert logits[0] == logits[1] == logits[2]
+    assert [[task.to_json() for task in model.tasks] for model in models[1:]] == [
+        [task.to_json() for task in models[0].tasks]
+    ] * 2
+
+
+def test_files_with_other_columns_no_labels_and_empty_texts(
+    finished, accord_cli, rows, tmp_path
+):
+    source, target = tmp_path / "new.tsv", tmp_path / "out.csv"
+    source.write_text("a\tb\tnote\nthe film\t\tx\n\t\ty\n" + "warm " * 500 + "\tgrim\tz\n")
+    answer = accord_cli(
+        "predict", finished, "--task", "near", "--input", source, "--output", target,
+        "--text", "a", "--text", "b", "--quiet",
+    )  # fmt: skip
+    assert (answer.code, answer.err) == (0, "")
+    assert [row["id"] for row in rows(target)] == ["1", "2", "3"]
+    expected = accord.load(finished).predict(
+        "near", [("the film", ""), ("", ""), ("warm " * 500, "grim")]
+    )
+    assert [float(row["prediction"]) for row in rows(target)] == expected
+
+
+def test_values_come_in_the_task_s_units(finished, project_folder):
+    file = project_folder / "near-dev.csv"
+    evaluation = accord.load(finished).evaluate_file("near", file)
+    values = accord.load(finished).predict("near", [("a film", "a film"), ("a", "the road")])
+    share = accord.load(finished).logits("near", [("a film", "a film"), ("a", "the road")])
+    assert values == pytest.approx([5 * value for value in share[:, 0].tolist()])
+    assert -1 <= evaluation.metric <= 1
+
+
+def test_what_predict_refuses(finished, project_folder, tmp_path):
+    model = accord.load(finished)
+    with pytest.raises(UsageError, match="no task 'mod'; did you mean 'mood'"):
+        model.predict("mod", ["x"])
+    with pytest.raises(UsageError, match="text 1: task 'same' takes pairs"):
+        model.predict("same", [("a", "b"), "ab"])
+    with pytest.raises(UsageError, match="text 0: should be a string, got int"):
+        model.predict("mood", [3])
+    with pytest.raises(UsageError, match="text 1: holds a lone surrogate"):
+        model.predict("mood", ["fine", "\ud800"])
+    (tmp_path / "empty.csv").write_text("id,text\n")
+    with pytest.raises(DataError, match=r"empty.csv: has no rows"):
+        model.predict_file("mood", tmp_path / "empty.csv", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+    assert model.predict("mood", []) == []
+
+
+def test_evaluation_gives_training_s_figures(finished, project_folder, accord_cli, tmp_path):
+    trained = json.loads((finished / "results.json").read_text())["figures"]
+
+    def evaluate(*arguments):
+        answer = accord_cli("evaluate", *arguments, "--json")
+        assert (answer.code, answer.err) == (0, "")
+        return json.loads(answer.out)
+
+    def check(judged, names):
+        assert list(judged) == names
+        for name in names:
+            assert judged[name] == pytest.approx(trained[name], rel=1e-5)
+
+    config = project_folder / "accord.toml"
+    check(evaluate(finished), ["mood", "same", "near"])
+    check(evaluate(finished / "model"), ["mood", "same", "near"])
+    check(evaluate(finished, "--task", "near"), ["near"])
+    shutil.copytree(finished / "model", tmp_path / "model")
+    check(evaluate(tmp_path / "model", "--config", config), ["mood", "same", "near"])
+    file = project_folder / "same-dev.tsv"
+    check(evaluate(tmp_path / "model", "--task", "same", "--input", file), ["same"])
+
+
+def test_evaluation_prints_a_table(finished, accord_cli):
+    answer = accord_cli("evaluate", finished, "--task", "mood")
+    rows = [line.split() for line in answer.out.splitlines() if "mood" in line]
+    assert [row[:2] for row in rows] == [["mood", "accuracy"], ["mood", "f1"], ["mood", "loss"]]
+    trained = json.loads((finished / "results.json").read_text())["figures"]["mood"]
+    assert [float(row[2]) for row in rows] == pytest.approx(list(trained.values()), abs=6e-5)
+
+
+def test_evaluation_on_the_seeded_share(project, train, accord_cli, tmp_path):
+    changes = {"tasks.mood.dev": None, "training.dev_share": 0.3, "training.epochs": 1}
+    run = train(project(changes), tmp_path / "run")
+    judged = json.loads(accord_cli("evaluate", run, "--json").out)
+    trained = json.loads((run / "results.json").read_text())["figures"]
+    assert judged["mood"] == pytest.approx(trained["mood"], rel=1e-5)
+
+
+def test_evaluation_in_the_run_s_precision(project, train, accord_cli, tmp_path):
+    changes = {"training.precision": "bfloat16", "training.epochs": 1}
+    run = train(project(changes), tmp_path / "run")
+    judged = json.loads(accord_cli("evaluate", run, "--json").out)
+    trained = json.loads((run / "results.json").read_text())["figures"]
+    for name, figures in trained.items():
+        assert judged[name] == pytest.approx(figures, rel=1e-5)
+
+
+def test_labels_in_another_order_mean_the_same(finished, make_project, accord_cli, tmp_path):
+    """A config to evaluate on may list the labels otherwise than the model's did."""
+    changes = {"tasks.mood.labels": ["mixed", "pos", "neg"], "tasks.same.labels": None}
+    other = make_project(tmp_path / "other", changes)
+    answer = accord_cli("evaluate", finished, "--config", other, "--json")
+    trained = json.loads((finished / "results.json").read_text())["figures"]
+    assert json.loads(answer.out)["mood"] == pytest.approx(trained["mood"], rel=1e-5)
+
+
+def test_another_kind_of_task_is_refused(finished, make_project, accord_cli, tmp_path):
+    changes = {"tasks.near.kind": "pair-classification", "tasks.near.range": None}
+    other = make_project(tmp_path / "other", changes)
+    answer = accord_cli("evaluate", finished, "--config", other)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "tasks.near.kind" in answer.err
+    assert "'pair-regression'" in answer.err
