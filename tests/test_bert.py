@@ -76,3 +76,19 @@ def test_encode_ids_is_evaluation(tiny_encoder: MakeEncoder) -> None:
     assert not any(states.requires_grad for states in encoded)
     for one, states in zip(sequences, encoded, strict=True):
         torch.testing.assert_close(encoder.encode_ids([one])[0], states, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([[1, 2], []], "sequence 1 has 0 tokens; allowed: 1 to"),
+        ([[1] * 100], "sequence 0 has 100 tokens"),
+        ([[-1]], "sequence 0 holds an id out of 0 to"),
+        ([[3], [10**6]], "sequence 1 holds an id out of 0 to"),
+    ],
+)
+def test_encode_ids_says_which_sequence_is_wrong(
+    tiny_encoder: MakeEncoder, ids: list[list[int]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_encoder().encode_ids(ids)

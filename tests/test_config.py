@@ -170,3 +170,10 @@ def test_a_config_survives_json(training):
 
 def test_check_files_of_a_complete_config(file):
     check_files(load_config(file))
+
+
+def test_only_some_tasks(file):
+    names = list(load_config(file).tasks)
+    assert list(load_config(file, only=names[:1]).tasks) == names[:1]
+    with pytest.raises(ConfigError, match=f"no task '{names[0]}x'; did you mean '{names[0]}'"):
+        load_config(file, only=[f"{names[0]}x"])

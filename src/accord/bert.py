@@ -234,7 +234,16 @@ class BertEncoder(nn.Module):
 
         Returns:
             A float32 tensor [length, hidden] for each, in the order given.
+
+        Raises:
+            ValueError: for a sequence that is empty or too long, or an id out of the vocabulary.
         """
+        longest, vocabulary = self.config.max_position_embeddings, self.config.vocab_size
+        for i, ids in enumerate(sequences):
+            if not 0 < len(ids) <= longest:
+                raise ValueError(f"sequence {i} has {len(ids)} tokens; allowed: 1 to {longest}")
+            if not 0 <= min(ids) <= max(ids) < vocabulary:
+                raise ValueError(f"sequence {i} holds an id out of 0 to {vocabulary - 1}")
         packed = pack([[TokenSequence(np.array(ids), first=len(ids)) for ids in sequences]])
         device = self.embeddings.word.device
         return list(self(packed.to(device)).float().split(list(packed.lengths)))

@@ -11,7 +11,7 @@ from accord.bert import BertConfig
 
 _SHARE_OF_PEAK = 0.7  # of the measured matrix rate that a whole step reaches; see docs/lab.md
 _ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
-_LIBRARIES = 400 << 20  # bytes that Python and torch hold before any model is loaded
+_LIBRARIES = 600 << 20  # bytes that Python and torch hold before any model is loaded
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from accord.errors import ConfigError, ModelError, nearest
 from accord.inference import judge, split_logits
 from accord.predict import load
 from accord.run_folder import RunFolder
-from accord.saved_model import find_model_folder
+from accord.saved_model import find_model_folder, read_tasks
 from accord.tasks import Task
 
 Figures = dict[str, float]
@@ -69,6 +69,12 @@ def _check_fit(task: Task, config: Config) -> None:
     kind = config.tasks[task.name].kind
     if kind != task.kind:
         raise ConfigError(f"tasks.{task.name}.kind: '{kind}', but the model's is '{task.kind}'")
+
+
+def metric_names(model: Path) -> dict[str, str]:
+    """Return the metric by which each task of a model is judged."""
+    tasks, _, _ = read_tasks(find_model_folder(model))
+    return {task.name: task.metric for task in tasks}
 
 
 def evaluate_input(model: Path, task: str, source: Path) -> Figures:

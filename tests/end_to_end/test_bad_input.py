@@ -10,7 +10,7 @@ import pytest
 import torch
 
 ENCODER_CASES = [
-    (lambda folder: shutil.rmtree(folder), "no such folder"),
+    (shutil.rmtree, "no such folder"),
     (lambda folder: (folder / "config.json").unlink(), "is no encoder: it has no config.json"),
     (lambda folder: (folder / "model.safetensors").unlink(), "it has no model.safetensors"),
     (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 40), "can't be read"),
@@ -221,9 +221,18 @@ def test_evaluate(refused, finished, tmp_path):
     refused(["evaluate", finished, "--config", tmp_path / "no.toml"], "no such config file")
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"format": 1}', '{"format": 2}',
-                                    '{"format": 1, "tasks": [3], "max_length": 9}',
-                                    '{"format": 1, "tasks": [{"name": "x"}], "max_length": 9}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"format": 1}',
+        '{"format": 2}',
+        '{"format": 1, "tasks": [3], "max_length": 9}',
+        '{"format": 1, "tasks": [{"name": "x"}], "max_length": 9}',
+    ],
+)
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 def test_a_damaged_description(refused, finished, tmp_path, command, damage):
     shutil.copytree(finished, tmp_path / "run")

@@ -102,7 +102,7 @@ def test_training_s_own_prediction_files_are_the_model_s(finished, project_folde
         for one, other in zip(rows(tmp_path / "own.csv"), trained, strict=True):
             assert one.keys() == other.keys()
             for column, value in one.items():
-                if column == "id" or task != "near" and column == "prediction":
+                if column == "id" or (task != "near" and column == "prediction"):
                     assert value == other[column]
                 else:
                     assert float(value) == pytest.approx(float(other[column]), abs=3e-6)
@@ -112,8 +112,7 @@ def test_a_run_folder_and_its_model_folder_are_one_model(finished, tmp_path):
     shutil.copytree(finished / "model", tmp_path / "elsewhere")
     texts = ["a lovely film", "", "grim and stale"]
     models = [
-        accord.load(place)
-        for place in (finished, str(finished / "model"), tmp_path / "elsewhere")
+        accord.load(place) for place in (finished, str(finished / "model"), tmp_path / "elsewhere")
     ]
     logits = [model.logits("mood", texts).tolist() for model in models]
     assert logits[0] == logits[1] == logits[2]
@@ -122,9 +121,7 @@ def test_a_run_folder_and_its_model_folder_are_one_model(finished, tmp_path):
     ] * 2
 
 
-def test_files_with_other_columns_no_labels_and_empty_texts(
-    finished, accord_cli, rows, tmp_path
-):
+def test_files_with_other_columns_no_labels_and_empty_texts(finished, accord_cli, rows, tmp_path):
     source, target = tmp_path / "new.tsv", tmp_path / "out.csv"
     source.write_text("a\tb\tnote\nthe film\t\tx\n\t\ty\n" + "warm " * 500 + "\tgrim\tz\n")
     answer = accord_cli(

@@ -29,22 +29,29 @@ def evaluate(
     --input. Rows that can't be used are treated as the config says (with --input they stop).
     """
     from accord.errors import UsageError
-    from accord.evaluate import evaluate_config, evaluate_input, evaluated_config
+    from accord.evaluate import evaluate_config, evaluate_input, evaluated_config, metric_names
 
     if source is not None:
         if task is None:
             raise UsageError("--input needs --task: which task's file is it?")
-        judged = {task: evaluate_input(model, task, source)}
+        judged, score = {task: evaluate_input(model, task, source)}, None
     else:
-        judged = evaluate_config(model, evaluated_config(model, config), task)
+        settings = evaluated_config(model, config)
+        judged = evaluate_config(model, settings, task)
+        score = None if task else settings.score
     if as_json:
         click.echo(json.dumps(judged))
         return
 
-    from accord.cli.results import new_table, print_table
+    from accord.cli.results import new_table, overall_scores, print_table
 
     table = new_table("task", "metric", "value", left=2)
     for name, figures in judged.items():
         for metric, value in figures.items():
             table.add_row(name, metric, f"{value:.4f}")
+    if score is not None:
+        names = metric_names(model)
+        values = {name: figures[names[name]] for name, figures in judged.items()}
+        for kind, value in overall_scores(values, names, score):
+            table.add_row("overall", kind, f"{value:.4f}")
     print_table(table)

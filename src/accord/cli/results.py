@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from accord.metrics import Score
     from accord.training import Run
 
 
@@ -22,8 +23,21 @@ def show_run(run: Run, as_json: bool) -> None:
     table = new_table("task", "metric", "dev")
     for name, value in results["metrics"].items():
         table.add_row(name, results["metric_names"][name], f"{value:.4f}")
-    table.add_row("overall", results["score_kind"], f"{results['score']:.4f}")
+    for kind, score in overall_scores(
+        results["metrics"], results["metric_names"], results["score_kind"]
+    ):
+        table.add_row("overall", kind, f"{score:.4f}")
     print_table(table)
+
+
+def overall_scores(
+    values: dict[str, float], metrics: dict[str, str], kind: Score
+) -> list[tuple[str, float]]:
+    """Return the plain mean of the tasks' metrics, and the config's own score before it."""
+    from accord.metrics import overall_score
+
+    kinds: list[Score] = ["mean"] if kind == "mean" else [kind, "mean"]
+    return [(one, overall_score(one, values, metrics)) for one in kinds]
 
 
 def new_table(*columns: str, left: int = 1) -> Table:

@@ -1,0 +1,56 @@
+"""The names that `accord` promises, and what they need before they are used."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import accord
+from accord.pretrained import save_encoder
+
+
+def test_every_promised_name_is_there():
+    assert set(accord.__all__) == {"Predictor", "load", "load_encoder", "resume", "train"}
+    for name in accord.__all__:
+        assert callable(getattr(accord, name))
+    for name in accord._MODULES:
+        assert getattr(accord, name).__name__ == f"accord.{name}"
+    with pytest.raises(AttributeError, match="module 'accord' has no attribute 'trian'"):
+        _ = accord.trian  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "accord.optim.AdamW", "accord.bert.BertEncoder", "accord.train", "accord.load",
+        "accord.load_encoder", "accord.gradients.get_method('pcgrad')",
+    ],
+)  # fmt: skip
+def test_one_import_is_enough(use):
+    """In a process of its own: here another test may have imported the module already."""
+    code = f"import sys, accord; assert 'torch' not in sys.modules; print({use})"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_optimizer_as_it_is_spelt():
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = accord.optim.AdamW([weight], lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    weight.sum().backward()
+    optimizer.step()
+    assert weight.tolist() == pytest.approx([0.9] * 3)
+
+
+def test_a_bare_encoder(tiny_encoder, tmp_path):
+    encoder = tiny_encoder()
+    save_encoder(encoder, tmp_path / "encoder")
+    loaded = accord.load_encoder(tmp_path / "encoder")
+    rows = [[2, 7, 3], [2, 9, 11, 12, 3], [4]]
+    hidden = loaded.encode_ids(rows)
+    assert [tuple(own.shape) for own in hidden] == [(3, 8), (5, 8), (1, 8)]
+    for own, expected, ids in zip(hidden, encoder.encode_ids(rows), rows, strict=True):
+        assert own.dtype == torch.float32
+        assert torch.equal(own, expected)
+        assert torch.allclose(own, loaded.encode_ids([ids])[0], atol=1e-5)
