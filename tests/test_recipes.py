@@ -55,6 +55,17 @@ def test_the_course_recipe_names_test_files_where_they_are(course):
     assert config.tasks["sst"].train == str(course / "ids-sst-train.csv")
 
 
+@pytest.mark.parametrize(
+    ("config", "lr"),
+    [('{"hidden_size": 384}', 1e-4), ('{"hidden_size": 768}', None), ("{", None), (None, None)],
+)
+def test_the_course_recipe_gives_a_small_encoder_its_rate(course, tmp_path, config, lr):
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    recipe = parse_config(tomllib.loads(cs224n_recipe(course, str(tmp_path))))
+    assert recipe.training.lr == lr
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_course_recipe_needs_its_files(course, name):
     (course / name).unlink()

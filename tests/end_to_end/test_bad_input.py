@@ -34,7 +34,7 @@ CONFIG_CASES = [
     ({"training.device": "gpu"}, "training.device: 'gpu' is unknown; allowed: auto, cpu, cuda"),
     ({"encoder.path": None}, "'encoder.path' is missing"),
     ({"encoder.max_length": 33}, "encoder.max_length: 33 is more than the encoder's 32"),
-    ({"tasks.mood.train": None}, "tasks.mood.train is missing"),
+    ({"tasks.mood.train": None}, "'tasks.mood.train' is missing"),
     ({"tasks.mood.train": "mood-trian.csv"}, "no such file; did you mean 'mood-train.csv'?"),
     ({"tasks.same.dev": "gone/dev.tsv"}, "no such file, nor is there a folder"),
     ({"tasks.mood.text": "txt"}, "did you mean 'text'?"),

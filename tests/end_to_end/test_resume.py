@@ -5,8 +5,10 @@ import shutil
 import signal
 
 import pytest
+import torch
 
 from accord.errors import RunFolderError, Stopped
+from accord.gradients._registry import Method
 from accord.training import resume_run
 
 METHODS = [
@@ -59,6 +61,24 @@ def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes
     run = stopped(changes, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(changes), tmp_path / "whole"))
+
+
+def _steadied(gramian, state, generator):
+    """A method that remembers: weights from a running mean of the Gram matrix, and a draw."""
+    mean = 0.8 * state["mean"] + 0.2 * gramian
+    noise = torch.rand(len(gramian), generator=generator, dtype=torch.float64)
+    return 1 + noise / (1 + mean.diagonal()), {"mean": mean}
+
+
+def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, monkeypatch):
+    def initial_state(tasks):
+        return {"mean": torch.zeros(tasks, tasks, dtype=torch.float64)}
+
+    method = Method("steadied", _steadied, "none", frozenset(), ([], []), initial_state)
+    monkeypatch.setattr("accord.setup.get_method", lambda name: method)
+    run = stopped({}, 8)
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
 
 
 def test_dropout_is_on_in_these_tests(project, train, tmp_path, outcome):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from accord.errors import DataError
@@ -26,6 +27,7 @@ text = "sentence"
 label = "sentiment"
 id = "id"
 labels = [0, 1, 2, 3, 4]
+pooling = "mean"
 on_bad_row = "skip"
 """
 
@@ -39,6 +41,7 @@ text = ["sentence1", "sentence2"]
 label = "is_duplicate"
 id = "id"
 labels = [0, 1]
+pooling = "mean"
 on_bad_row = "skip"
 """
 
@@ -51,6 +54,7 @@ text = ["sentence1", "sentence2"]
 label = "similarity"
 id = "id"
 range = [0, 5]
+pooling = "mean"
 on_bad_row = "skip"
 """
 
@@ -61,6 +65,9 @@ batch_size = 32               # of each task, in every step
 batching = "finish-largest"   # an epoch is one pass over the largest data set
 gradients = "pcgrad"          # where tasks' gradients conflict, project the conflict away
 """
+
+_SMALL_LR = "lr = 1e-4                     # a small encoder learns at more than the default 5e-5\n"
+_SMALL_HIDDEN = 512
 
 _SECTIONS = {"ids-sst": _SST, "quora": _QUORA, "sts": _STS}
 
@@ -78,7 +85,16 @@ def cs224n_recipe(data: Path, encoder: str) -> str:
     text = _HEAD.format(encoder=quote(encoder))
     for prefix, section in _SECTIONS.items():
         text += section.format(files=_files(data, prefix))
-    return text + _TRAINING
+    return text + _TRAINING + _SMALL_LR * _is_small(encoder)
+
+
+def _is_small(encoder: str) -> bool:
+    """Whether the encoder is a folder at hand whose config says that it is narrow."""
+    try:
+        config = json.loads((Path(encoder) / "config.json").read_text(encoding="utf-8"))
+        return int(config["hidden_size"]) <= _SMALL_HIDDEN
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _files(data: Path, prefix: str) -> str:

@@ -13,7 +13,7 @@ _TRAINING = """
 epochs = 3
 batch_size = 32               # examples of each task in a step
 batching = "finish-largest"   # or "finish-smallest", "proportional"
-gradients = "pcgrad"          # or "sum"
+gradients = "sum"             # or "pcgrad", where tasks conflict
 """
 
 

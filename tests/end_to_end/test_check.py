@@ -1,0 +1,43 @@
+"""`accord check` sees the data as training does, and starts nothing."""
+
+import json
+
+import pytest
+
+
+def test_it_counts_what_training_will_use(project, accord_cli, train, tmp_path, listing):
+    config = project({"tasks.mood.dev": None, "training.dev_share": 0.25})
+    before = listing(tmp_path)
+    answer = accord_cli("check", config, "--json")
+    assert (answer.code, answer.err) == (0, "")
+    assert listing(tmp_path) == before
+    report = json.loads(answer.out)
+    rows = {
+        (task["task"]["name"], split["split"]): split["rows"]
+        for task in report["tasks"]
+        for split in task["splits"]
+    }
+    assert rows == {
+        ("mood", "train"): 16, ("mood", "dev"): 6, ("mood", "test"): 12, ("same", "train"): 14,
+        ("same", "dev"): 8, ("near", "train"): 9, ("near", "dev"): 7, ("near", "test"): 6,
+    }  # fmt: skip
+    resolved = json.loads((train(config, tmp_path / "run") / "resolved.json").read_text())
+    assert [task["task"] for task in report["tasks"]] == resolved["tasks"]
+    assert report["max_length"] == resolved["max_length"]
+
+
+def test_the_tables(project, accord_cli):
+    answer = accord_cli("check", project())
+    assert (answer.code, answer.err) == (0, "")
+    assert "same: pair-classification, separate encoding, labels 0, 1" in answer.out
+    assert "near: pair-regression, joint encoding, range 0 to 5" in answer.out
+    assert "neg: 8, mixed: 7, pos: 7" in answer.out
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_it_refuses_what_training_refuses(project, accord_cli, tmp_path, command):
+    config = project({"tasks.mood.labels": ["neg", "pos"]})
+    out = ["--out", tmp_path / "run"] if command == "train" else []
+    answer = accord_cli(command, config, *out)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "mood-train.csv:3: mood: unknown label 'mixed'" in answer.err
