@@ -12,7 +12,7 @@ import pytest
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["recipes", "compare"],
-    ["training", "evaluate"],
+    ["training", "outcome", "evaluate"],
     ["setup", "predict"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets"],
     [

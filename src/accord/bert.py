@@ -238,6 +238,8 @@ class BertEncoder(nn.Module):
         Raises:
             ValueError: for a sequence that is empty or too long, or an id out of the vocabulary.
         """
+        if not sequences:
+            return []
         longest, vocabulary = self.config.max_position_embeddings, self.config.vocab_size
         for i, ids in enumerate(sequences):
             if not 0 < len(ids) <= longest:

@@ -77,10 +77,10 @@ def metric_names(model: Path) -> dict[str, str]:
     return {task.name: task.metric for task in tasks}
 
 
-def evaluate_input(model: Path, task: str, source: Path) -> Figures:
+def evaluate_input(model: Path, task: str, source: Path, skip_bad_rows: bool = False) -> Figures:
     """Judge a model on one labelled file of one task.
 
     Raises:
-        UsageError: if there is no such task, or a row can't be used.
+        UsageError: if there is no such task, or a row can't be used and may not be skipped.
     """
-    return load(model).evaluate_file(task, source).figures
+    return load(model).evaluate_file(task, source, skip_bad_rows).figures

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from accord.errors import AccordError, UsageError
+from accord.errors import UsageError
 from accord.tasks import Kind
 
 # The spellings are the course's own, `Similiary` included.
@@ -34,7 +34,7 @@ def write_cs224n(
 
     Raises:
         UsageError: the course has no file for such a task.
-        AccordError: the file can't be written.
+        UsageError: the file can't be written.
     """
     lines = cs224n_lines(kind, ids, values)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -44,7 +44,7 @@ def write_cs224n(
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise AccordError(f"{path}: can't be written: {error.strerror}") from None
+        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
 
 
 def cs224n_lines(

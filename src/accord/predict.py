@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from accord.config import TaskConfig
-from accord.data.examples import BadRow, Example, read_examples, refuse
+from accord.data.examples import BadRow, Example, read_examples
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.errors import DataError, UsageError, nearest
 from accord.inference import CHUNK_ROWS, Evaluation, head_logits, judge_labels, pooled_vectors
@@ -131,6 +132,8 @@ class Predictor:
             UsageError: if there is no such task, or a row can't be read; nothing was written.
         """
         own = self.task(task)
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target}: is the input too; predictions take a file of their own")
         examples = self.read(own, source, labelled=False, columns=columns)
         with Bar(console or Console(quiet=True), "row", len(examples)) as bar:
             logits = self.logits(task, [_as_text(example) for example in examples], bar.advance)
@@ -164,18 +167,22 @@ class Predictor:
         columns: Sequence[str] = (),
         skip_bad_rows: bool = False,
     ) -> list[Example]:
-        """Read a file's rows as the task's examples.
+        """Read a file's rows as the task's examples; warns of rows that were skipped.
 
         Raises:
             DataError: for a bad row, or a file without rows.
         """
         config = _task_config(task, self.inputs[task.name], columns)
-        examples = []
+        examples, skipped = [], []
         for row in read_examples(source, config, task, labelled=labelled):
             if not isinstance(row, BadRow):
                 examples.append(row)
-            elif not skip_bad_rows:
-                raise refuse(row)
+            elif skip_bad_rows:
+                skipped.append(row)
+            else:
+                raise DataError(str(row))
+        if skipped:
+            warnings.warn(f"{len(skipped)} rows skipped; the first: {skipped[0]}", stacklevel=2)
         if not examples:
             raise DataError(f"{source}: has no rows to use")
         return examples

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from accord.data.tokenizing import load_tokenizer
 from accord.errors import ModelError
 from accord.model import MultitaskModel
 from accord.pretrained import load_encoder, save_encoder
@@ -56,6 +57,9 @@ def save_model(
         tokenizer_from: the folder whose tokenizer files are copied.
     """
     save_encoder(model.encoder, folder, tokenizer_from)
+
+    if not (folder / "tokenizer.json").exists() and (folder / "vocab.txt").exists():
+        load_tokenizer(tokenizer_from).save(str(folder / "tokenizer.json"))
     heads = {
         name: value.detach().to("cpu", torch.float32).contiguous()
         for name, value in model.heads.state_dict().items()

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord import training
 from accord.config import load_config
 from accord.errors import TrainingError
 from accord.inference import Evaluation
@@ -39,7 +38,7 @@ def metrics_of_epochs(monkeypatch):
         def judge(data, logits):
             return Evaluation(next(values), {"loss": 0.0}, logits)
 
-        monkeypatch.setattr(training, "judge", judge)
+        monkeypatch.setattr("accord.outcome.judge", judge)
 
     return arrange
 

@@ -19,14 +19,20 @@ from accord.cli.options import as_json_option
 @click.option(
     "--config", type=click.Path(path_type=Path), help="A config whose dev files are judged."
 )
+@click.option("--skip-bad-rows", is_flag=True, help="With --input: leave such rows out, and say.")
 @as_json_option
 def evaluate(
-    model: Path, task: str | None, source: Path | None, config: Path | None, as_json: bool
+    model: Path,
+    task: str | None,
+    source: Path | None,
+    config: Path | None,
+    skip_bad_rows: bool,
+    as_json: bool,
 ) -> None:
     """Judge MODEL, a run folder or a model folder.
 
     On the dev files of the run that it belongs to; or on those of --config; or, with --task, on
-    --input. Rows that can't be used are treated as the config says (with --input they stop).
+    --input. Rows that can't be used are treated as the config says; with --input they stop.
     """
     from accord.errors import UsageError
     from accord.evaluate import evaluate_config, evaluate_input, evaluated_config, metric_names
@@ -34,7 +40,7 @@ def evaluate(
     if source is not None:
         if task is None:
             raise UsageError("--input needs --task: which task's file is it?")
-        judged, score = {task: evaluate_input(model, task, source)}, None
+        judged, score = {task: evaluate_input(model, task, source, skip_bad_rows)}, None
     else:
         settings = evaluated_config(model, config)
         judged = evaluate_config(model, settings, task)

@@ -39,5 +39,5 @@ def train(
 
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
-    note = "".join(f"# {option}\n" for option in options)
+    note = "".join(f"# {' '.join(option.split())}\n" for option in options)
     show_run(start_run(loaded, out, source=note + source, quiet=quiet), as_json)
