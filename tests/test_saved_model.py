@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from accord.data.tokenizing import load_tokenizer
 from accord.errors import ModelError
 from accord.model import MultitaskModel
 from accord.saved_model import InputFormat, find_model_folder, load_model, read_tasks, save_model
@@ -17,6 +18,7 @@ TASKS = [
     Task("sts", "pair-regression", "mse", "pearson", range=(0.0, 5.0), encoding="separate",
          head="cosine"),
 ]  # fmt: skip
+VOCABULARY = "[PAD]\n[CLS]\n[SEP]\n[UNK]\nfilm\n"
 INPUTS = {
     "sst": InputFormat(("sentence",), "sentiment", "id", "tab", "none"),
     "quora": InputFormat(("a", "b")),
@@ -32,7 +34,7 @@ def model(tiny_encoder):
 @pytest.fixture
 def folder(model, tmp_path):
     (tmp_path / "tokenizer").mkdir()
-    (tmp_path / "tokenizer" / "vocab.txt").write_text("[PAD]\n")
+    (tmp_path / "tokenizer" / "vocab.txt").write_text(VOCABULARY)
     save_model(model, tmp_path / "model", INPUTS, 40, tmp_path / "tokenizer")
     return tmp_path / "model"
 
@@ -43,7 +45,8 @@ def test_it_comes_back(model, folder):
     own, other = model.state_dict(), loaded.state_dict()
     assert own.keys() == other.keys()
     assert all(torch.equal(value, other[name]) for name, value in own.items())
-    assert (folder / "vocab.txt").read_text() == "[PAD]\n"
+    assert (folder / "vocab.txt").read_text() == VOCABULARY
+    assert load_tokenizer(folder).token_to_id("film") == 4
 
 
 def test_saving_twice_gives_the_same_bytes(model, folder, tmp_path):

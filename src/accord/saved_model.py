@@ -57,7 +57,6 @@ def save_model(
         tokenizer_from: the folder whose tokenizer files are copied.
     """
     save_encoder(model.encoder, folder, tokenizer_from)
-
     if not (folder / "tokenizer.json").exists() and (folder / "vocab.txt").exists():
         load_tokenizer(tokenizer_from).save(str(folder / "tokenizer.json"))
     heads = {
