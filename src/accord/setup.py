@@ -116,10 +116,10 @@ def prepare(config: Config, say: Say = lambda text: None) -> Setup:
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    encoder = build_encoder(config, folder)
     data = read_data(config, folder, say)
     if config.encoder.mode == "frozen" and config.training.gradients != "sum":
         say(f"the encoder is frozen: gradients = '{config.training.gradients}' has nothing to do")
-    encoder = build_encoder(config, folder)
     learner = build_learner(config, encoder, data.tasks, device)
     shape = BATCHING[config.training.batching](
         [len(own) for own in data.train], config.training.batch_size
