@@ -64,7 +64,7 @@ BATCH, LR = 32, 1e-5
 class Examples:
     """The super batch: for each task its sequences and targets."""
 
-    def __init__(self, folder: Path, encoder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, encoder: Path, pooling: str, seed: int) -> None:
         tokenizer = load_tokenizer(encoder)
         assembler = Assembler(special_ids(tokenizer), 512)
         self.tasks, self.sequences, self.targets = [], [], []
@@ -73,6 +73,7 @@ class Examples:
             columns = text.split()
             config = TaskConfig.model_validate({
                 "kind": kind, "train": str(folder / file), "on_bad_row": "skip", "label": label,
+                "pooling": pooling,
                 "text": columns[0] if len(columns) == 1 else columns,
             })  # fmt: skip
             task = resolve_task(name, config)
@@ -139,8 +140,9 @@ def peer(examples: Examples, encoder: Path, fused: bool) -> Callable[[int], None
             examples.tasks, heads, batches, examples.targets, strict=True
         ):
             optimizer.zero_grad()
-            cls = bert(**batch).last_hidden_state[:, 0]
-            LOSSES[task.loss](head(cls), wanted).mean().backward()
+            hidden = bert(**batch).last_hidden_state
+            pooled = hidden[:, 0] if task.pooling == "cls" else masked_mean(hidden, batch)
+            LOSSES[task.loss](head(pooled), wanted).mean().backward()
             flat.append(torch.cat([p.grad.flatten() for p in shared]))
             head_grads.append([p.grad for p in head.parameters()])
         combined, offset = pcgrad_on_vectors(flat), 0
@@ -153,6 +155,11 @@ def peer(examples: Examples, encoder: Path, fused: bool) -> Callable[[int], None
         optimizer.step()
 
     return step
+
+
+def masked_mean(hidden: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    mask = batch["attention_mask"][..., None]
+    return (hidden * mask).sum(1) / mask.sum(1)
 
 
 def pcgrad_on_vectors(gradients: list[torch.Tensor]) -> torch.Tensor:
@@ -191,6 +198,7 @@ def main() -> None:
     default = shared if shared.exists() else ROOT / "examples" / "sample"
     parser.add_argument("--data", type=Path, default=default)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--pooling", choices=["cls", "mean"], default="cls")
     parser.add_argument("--output", type=Path, help="also write the figures as JSON")
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -199,7 +207,7 @@ def main() -> None:
     assert spec is not None
     assert spec.origin is not None
     encoder = Path(spec.origin).parent / "model"
-    examples = Examples(arguments.data, encoder, seed=0)
+    examples = Examples(arguments.data, encoder, arguments.pooling, seed=0)
     lengths = [[len(s.input_ids) for s in own] for own in examples.sequences]
     real, padded = sum(map(sum, lengths)), sum(max(own) * BATCH for own in lengths)
     sides = {
@@ -220,7 +228,8 @@ def main() -> None:
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, float32")
     print(f"{'the course files' if examples.tasks[0].name == 'sst' else 'the bundled sample'}: "
           f"{real} real tokens, {padded} with the peer's padding; "
-          f"matrix rate {rate / 1e9:.0f} GFLOP/s; {arguments.rounds} rounds\n")  # fmt: skip
+          f"{arguments.pooling} pooling; matrix rate {rate / 1e9:.0f} GFLOP/s; "
+          f"{arguments.rounds} rounds\n")  # fmt: skip
     print(f"{'side':10} {'median ms':>10} {'steps/s':>9}")
     for name, values in seconds.items():
         middle = statistics.median(values)
@@ -231,6 +240,7 @@ def main() -> None:
     if arguments.output:
         result = {
             "machine": machine, "transformers": transformers.__version__, "tokens": real,
+            "pooling": arguments.pooling,
             "padded_tokens": padded, "matrix_gflops": rate / 1e9, "rounds": arguments.rounds,
             "milliseconds": {k: statistics.median(v) * 1e3 for k, v in seconds.items()},
             "ratios": {k: {"median": v[0], "quartiles": v[1:]} for k, (v, _) in figures.items()},

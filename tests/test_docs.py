@@ -42,3 +42,8 @@ def test_every_module_stands_in_the_architecture() -> None:
     folders = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
     assert own | folders <= named
     assert named - {"src", "accord", "py"} <= own | folders
+
+
+def test_no_page_waits_for_a_figure() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        assert not re.findall(r"@[A-Z]+@", page.read_text(encoding="utf-8")), page.name

@@ -16,7 +16,7 @@ LAYERS = [
     ["setup", "predict"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets"],
     [
-        "run_folder", "estimate", "progress", "signals", "memory", "loader", "step", "model",
+        "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step", "model",
         "pretrained", "saved_model", "leaderboard", "data.checking", "data.guessing",
     ],
     ["data", "packing", "heads", "bert"],

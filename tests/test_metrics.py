@@ -141,3 +141,10 @@ def test_no_task_and_unknown_kind_are_refused() -> None:
         overall_score("cs224n", {}, {})
     with pytest.raises(UsageError, match="unknown score 'means'; did you mean 'mean'"):
         overall_score("means", {"a": 1.0}, {})  # type: ignore[arg-type]
+
+
+def test_f1_of_a_task_of_three_classes_is_macro_whatever_occurs() -> None:
+    predictions, targets = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
+    f1 = METRICS["f1"]
+    assert f1(predictions, targets) == pytest.approx(2 / 3)
+    assert f1(predictions, targets, classes=3) == pytest.approx((2 / 3 + 0.8) / 2)

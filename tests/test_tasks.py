@@ -38,3 +38,8 @@ def test_canonical_labels(text, label):
 @given(st.text())
 def test_canonical_labels_are_fixed_points(text):
     assert canonical_label(canonical_label(text)) == canonical_label(text)
+
+
+@pytest.mark.parametrize("label", ["1_0", "007", "+1", "1e3", "inf", "nan", "0x1"])
+def test_a_name_that_only_looks_like_a_number_stays(label):
+    assert canonical_label(label) == label

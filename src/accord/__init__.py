@@ -28,7 +28,10 @@ _HOMES = {
     "Predictor": "accord.predict",
     "load_encoder": "accord.pretrained",
 }
-_MODULES = ("attention", "bert", "gradients", "heads", "metrics", "optim", "packing", "sampling")
+_MODULES = (
+    "attention", "bert", "gradients", "heads", "leaderboard", "losses", "metrics", "optim",
+    "packing", "sampling", "schedules",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

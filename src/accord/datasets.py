@@ -14,7 +14,7 @@ from accord.data.resolving import resolve_task
 from accord.data.splits import dev_split
 from accord.data.store import TokenStore, open_store
 from accord.data.tokenizing import load_tokenizer, special_ids
-from accord.errors import ConfigError
+from accord.errors import ConfigError, EncoderError
 from accord.loader import Assembler, TaskData
 from accord.pretrained import read_config
 from accord.tasks import Task
@@ -60,6 +60,7 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
         dev.append(files.dev(config.training))
         if own.test is not None:
             test.append(files.whole(own.test, labelled=False))
+    _check_encoder(encoder_folder, tokenizer, tasks)
     for own_train, own_dev, own_config in zip(train, dev, config.tasks.values(), strict=True):
         if own_config.dev is None:
             say(
@@ -68,6 +69,21 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
                 f" (seed {config.training.seed}) serve as one and are not trained on"
             )
     return Data(tuple(tasks), train, dev, test, assembler)
+
+
+def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: list[Task]) -> None:
+    """Check that the encoder has a row for every id that the data can hold."""
+    config, words = read_config(folder), tokenizer.get_vocab_size()
+    if words > config.vocab_size:
+        raise EncoderError(
+            f"{folder}: the tokenizer has {words} entries, the encoder {config.vocab_size}"
+        )
+    joint = [task.name for task in tasks if task.is_pair and task.encoding == "joint"]
+    if joint and config.type_vocab_size < 2:
+        raise EncoderError(
+            f"{folder}: has one token type, but task '{joint[0]}' joins pairs, which takes two;"
+            ' encoding = "separate" takes one'
+        )
 
 
 def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | None) -> Assembler:

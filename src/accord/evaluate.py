@@ -23,7 +23,7 @@ def evaluated_config(model: Path, config: Path | None) -> Config:
         ModelError: if none is named and the model lies in no run folder.
     """
     if config is not None:
-        return load_config(config)
+        return load_config(config, files=False)  # only the dev files are read
     run = RunFolder(find_model_folder(model).absolute().parent)
     if not (run.path / "resolved.json").is_file():
         raise ModelError(

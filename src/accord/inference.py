@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from accord.heads import decode
 from accord.loader import Assembler, TaskData
 from accord.losses import LOSSES, targets
-from accord.metrics import METRICS
+from accord.metrics import METRICS, f1
 from accord.model import MultitaskModel
 from accord.packing import TokenSequence, pack
 from accord.tasks import Task
@@ -158,7 +159,10 @@ def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
     """
     predictions = decode(logits, task).numpy()
     names = ("accuracy", "f1") if task.is_classification else ("pearson", "spearman")
-    figures = {name: METRICS[name](predictions, labels) for name in names}
+    metrics: dict[str, Callable[..., float]] = {
+        **METRICS, "f1": partial(f1, classes=len(task.labels)),
+    }  # fmt: skip
+    figures = {name: metrics[name](predictions, labels) for name in names}
     wanted = targets(torch.from_numpy(labels), task)
     figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
     return Evaluation(figures[task.metric], figures, logits)

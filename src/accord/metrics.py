@@ -39,15 +39,15 @@ def accuracy(predictions: Array, targets: Array) -> float:
     return float(accuracy_score(targets, predictions))
 
 
-def f1(predictions: Array, targets: Array) -> float:
-    """Return F1 = 2PR / (P + R), of class 1 for two classes, else the mean over the classes.
+def f1(predictions: Array, targets: Array, classes: int | None = None) -> float:
+    """Return F1 = 2PR / (P + R), of class 1 for two classes, else the mean over those that occur.
 
-    There are two classes where no index above 1 stands in either array. P is precision, R is
-    recall; F1 is 0 where both are.
+    P is precision, R is recall; F1 is 0 where both are.
 
     Args:
         predictions: class indices `[n]`.
         targets: class indices `[n]`.
+        classes: how many the task has; default two if no index above 1 stands in either array.
 
     Raises:
         UsageError: no examples, or arrays of different shapes.
@@ -59,8 +59,8 @@ def f1(predictions: Array, targets: Array) -> float:
     from sklearn.metrics import f1_score
 
     _check("f1", predictions, targets)
-    binary = max(predictions.max(), targets.max()) <= 1
-    average = "binary" if binary else "macro"
+    highest = max(predictions.max(), targets.max())
+    average = "binary" if (classes or highest + 1) <= 2 else "macro"
     return float(f1_score(targets, predictions, average=average, zero_division=0))
 
 

@@ -25,12 +25,14 @@ class MultitaskModel(nn.Module):
         tasks: in the order in which batches hold them.
 
     Raises:
-        ValueError: if a task pools by a pooler that the encoder hasn't got.
+        ValueError: if a task pools by a pooler that the encoder hasn't got, or its name is taken.
     """
 
     def __init__(self, encoder: BertEncoder, tasks: Sequence[Task]) -> None:
         super().__init__()
         for task in tasks:
+            if hasattr(nn.ModuleDict(), task.name):
+                raise ValueError(f"tasks.{task.name}: a module's own name; choose another")
             if task.pooling == "pooler" and encoder.pooler is None:
                 raise ValueError(f"task '{task.name}' pools by 'pooler'; the encoder has none")
         self.encoder = encoder

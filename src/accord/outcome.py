@@ -9,7 +9,7 @@ import torch
 
 from accord.checkpoint import Progress
 from accord.estimate import duration
-from accord.inference import judge, logits_of, split_logits
+from accord.inference import head_logits, judge, logits_of, split_logits
 from accord.leaderboard import COLUMNS
 from accord.loader import TaskData
 from accord.memory import peak_memory_bytes
@@ -28,7 +28,10 @@ def evaluate_epoch(
     started = time.perf_counter()
     data, model = setup.data, setup.learner.model
     bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")
-    logits = logits_of(model, data.dev, data.assembler, bfloat16=setup.learner.bfloat16)
+    if setup.dev_features is not None:
+        logits = [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
+    else:
+        logits = logits_of(model, data.dev, data.assembler, bfloat16=setup.learner.bfloat16)
     judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}
     metrics = {name: evaluation.metric for name, evaluation in judged.items()}
     record = {
@@ -93,6 +96,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "figures": best["figures"],
         "score": best["score"],
         "score_kind": setup.config.score,
+        "mean": overall_score("mean", best["metrics"], {}),
         "best_epoch": best["epoch"],
         "epochs": progress.evaluations,
         "steps": progress.step,

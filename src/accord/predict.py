@@ -13,6 +13,7 @@ from torch import Tensor
 from accord.config import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.devices import choose_device
 from accord.errors import DataError, UsageError, nearest
 from accord.inference import CHUNK_ROWS, Evaluation, head_logits, judge_labels, pooled_vectors
 from accord.loader import Assembler
@@ -87,6 +88,8 @@ class Predictor:
             advance: called with the number of rows done since the last call.
         """
         own = self.task(task)
+        if isinstance(texts, str):
+            raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
         rows = [_checked(text, own, i) for i, text in enumerate(texts)]
         parts = []
         for start in range(0, len(rows), CHUNK_ROWS):
@@ -220,15 +223,15 @@ def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts)
 
 
-def load(folder: str | Path, device: str | None = None) -> Predictor:
+def load(folder: str | Path, device: str = "auto") -> Predictor:
     """Load a trained model.
 
     Args:
         folder: a model folder, or the run folder that holds it.
-        device: where it runs; default a GPU where there is one.
+        device: where it runs: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
 
     Raises:
-        ModelError, EncoderError: if it can't be loaded.
+        ModelError, EncoderError, ConfigError: if it can't be loaded, or not there.
 
     Example:
         >>> model = load("runs/first")  # doctest: +SKIP
@@ -237,5 +240,5 @@ def load(folder: str | Path, device: str | None = None) -> Predictor:
     """
     path = find_model_folder(Path(folder))
     model, inputs, max_length = load_model(path)
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    model.to(choose_device(device)).eval()
     return Predictor(model, inputs, max_length, path)

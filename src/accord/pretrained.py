@@ -63,7 +63,7 @@ def read_config(folder: Path) -> BertConfig:
         table = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EncoderError(f"{file}: can't be read: {error}") from None
-    if not isinstance(table, dict) or table.get("model_type") != "bert":
+    if not isinstance(table, dict) or table.get("model_type", "bert") != "bert":
         kind = table.get("model_type") if isinstance(table, dict) else table
         raise EncoderError(f"{file}: model_type is {kind!r}; allowed: 'bert'")
     return _checked(table, file)

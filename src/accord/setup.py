@@ -13,13 +13,14 @@ import torch
 from accord.bert import BertEncoder
 from accord.config import Config
 from accord.datasets import Data, Say, read_data
+from accord.devices import choose_device
 from accord.errors import ConfigError
 from accord.estimate import Estimate, Workload, estimate, matrix_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
 from accord.inference import PASS_TOKENS, pooled_vectors
 from accord.jacobian import Jacobian
-from accord.loader import StepBatch, step_batch
+from accord.loader import StepBatch, TaskData, step_batch
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.pretrained import load_encoder, resolve_encoder_folder
@@ -45,6 +46,7 @@ class Setup:
         device: of the model.
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.
+        dev_features: likewise of its dev rows.
     """
 
     config: Config
@@ -55,6 +57,7 @@ class Setup:
     device: torch.device
     fingerprint: str
     features: list[torch.Tensor] | None = None
+    dev_features: list[torch.Tensor] | None = None
 
     @property
     def total_steps(self) -> int:
@@ -69,13 +72,14 @@ class Setup:
         limit = self.config.training.micro_batch_tokens
         return step_batch(drawn, self.data.train, weights, self.data.assembler, self.device, limit)
 
-    def encode_training_data(self) -> None:
-        """Run a frozen encoder over the training data, once for the whole run."""
-        data, assembler = self.data, self.data.assembler
-        sequences = [assembler.sequences(own, range(len(own))) for own in data.train]
-        self.features = pooled_vectors(
-            self.learner.model, sequences, bfloat16=self.learner.bfloat16
-        )
+    def encode_data(self) -> None:
+        """Run a frozen encoder over the training and dev rows, once for the whole run."""
+        self.features = self._encoded(self.data.train)
+        self.dev_features = self._encoded(self.data.dev)
+
+    def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
+        sequences = [self.data.assembler.sequences(own, range(len(own))) for own in data]
+        return pooled_vectors(self.learner.model, sequences, bfloat16=self.learner.bfloat16)
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
@@ -94,7 +98,7 @@ class Setup:
             steps=self.total_steps,
             step_tokens=step_tokens,
             pass_tokens=PASS_TOKENS if frozen else min(step_tokens, limit or step_tokens),
-            encoded_tokens=dev * config.training.epochs + once,
+            encoded_tokens=once + dev * (1 if frozen else config.training.epochs),
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
@@ -131,25 +135,6 @@ def prepare(config: Config, say: Say = lambda text: None) -> Setup:
         seed=config.training.seed,
     ).capped(config.training.steps_per_epoch)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device that a config names; 'auto' takes a GPU where there is one.
-
-    Raises:
-        ConfigError: if torch knows no such device, or it isn't there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(
-            f"training.device: '{name}' is unknown; allowed: auto, cpu, cuda"
-        ) from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"training.device: '{name}' is not available on this machine")
-    return device
 
 
 def build_encoder(config: Config, folder: Path) -> BertEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -73,12 +74,12 @@ def canonical_label(text: str) -> str:
     Files of one task often spell a class both `1` and `1.0`.
 
     Example:
-        >>> canonical_label(" 1.0 "), canonical_label("positive")
-        ('1', 'positive')
+        >>> canonical_label(" 1.0 "), canonical_label("positive"), canonical_label("007")
+        ('1', 'positive', '007')
     """
     text = text.strip()
-    try:
-        number = float(text)
-    except ValueError:
+    whole = re.fullmatch(r"(-?)(0|[1-9][0-9]*)(?:\.0*)?", text)
+    if whole is None:
         return text
-    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else text
+    sign, digits = whole.groups()
+    return digits if digits == "0" else sign + digits

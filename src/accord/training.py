@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import signal
@@ -20,7 +21,7 @@ from accord.checkpoint import (
     save_checkpoint,
 )
 from accord.config import Config
-from accord.errors import AccordError, RunFolderError, Stopped
+from accord.errors import AccordError, RunFolderError, Stopped, TrainingError
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
 from accord.outcome import evaluate_epoch, finish
@@ -124,13 +125,17 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
     try:
         with StopSignals(at_once=True):
             if setup.config.encoder.mode == "frozen":
-                console.say("encoding the training data once")
-                setup.encode_training_data()
+                console.say("encoding the training and dev data once")
+                setup.encode_data()
             _loop(setup, run, progress, console)
             results = finish(setup, run, progress, console)
     except BaseException as error:
-        _record_failure(run, progress, error)
-        raise
+        known = _in_words(run, error)
+        with contextlib.suppress(OSError):  # a full disk has no room for this either
+            _record_failure(run, progress, known)
+        if known is error:
+            raise
+        raise known from error
     run.set_status("done", step=progress.step, steps=setup.total_steps)
     return Run(run.path, results)
 
@@ -171,6 +176,18 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
                     f"'accord resume {run.path}' goes on",
                     128 + signals.received,
                 )
+
+
+def _in_words(run: RunFolder, error: BaseException) -> BaseException:
+    """Say what a full memory or disk means for the run."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return TrainingError(
+            "out of memory: set training.micro_batch_tokens or encoder.gradient_checkpointing;"
+            f" '{str(error).splitlines()[0]}'"
+        )
+    if isinstance(error, OSError):
+        return TrainingError(f"{run.path}: {error}; 'accord resume {run.path}' goes on")
+    return error
 
 
 def _record_failure(run: RunFolder, progress: Progress, error: BaseException) -> None:

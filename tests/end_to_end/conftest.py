@@ -66,7 +66,9 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def _write_encoder(folder: Path, *, pooler: bool = True, seed: int = 0) -> Path:
+def _write_encoder(
+    folder: Path, *, pooler: bool = True, seed: int = 0, type_vocab_size: int = 2
+) -> Path:
     words = [*SPECIAL, *GOOD, *BAD, *PLAIN, *"abcdefghijklmnopqrstuvwxyz"]
     encoder = BertEncoder(
         BertConfig(
@@ -76,6 +78,7 @@ def _write_encoder(folder: Path, *, pooler: bool = True, seed: int = 0) -> Path:
             num_attention_heads=2,
             intermediate_size=24,
             max_position_embeddings=32,
+            type_vocab_size=type_vocab_size,
         ),
         pooler,
     )
@@ -92,7 +95,7 @@ def _write_encoder(folder: Path, *, pooler: bool = True, seed: int = 0) -> Path:
 
 @pytest.fixture(scope="session")
 def write_encoder() -> Callable[..., Path]:
-    """Write an encoder of random weights: (folder, pooler=True, seed=0)."""
+    """Write an encoder of random weights: (folder, pooler=True, seed=0, ...)."""
     return _write_encoder
 
 

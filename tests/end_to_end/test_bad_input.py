@@ -31,7 +31,8 @@ CONFIG_CASES = [
     ({"training.epochs": "many"}, "'training.epochs' should be a whole number, got 'many'"),
     ({"training.epochs": 0}, "'training.epochs' should be at least 1, got 0"),
     ({"training.gradients": "pcgrab"}, "unknown value 'pcgrab'; did you mean 'pcgrad'?"),
-    ({"training.device": "gpu"}, "training.device: 'gpu' is unknown; allowed: auto, cpu, cuda"),
+    ({"training.device": "gpu"}, "device: 'gpu' is unknown; allowed: auto, cpu, cuda"),
+    ({"training.device": "meta"}, "device: 'meta' is not supported; allowed: auto, cpu, cuda"),
     ({"encoder.path": None}, "'encoder.path' is missing"),
     ({"encoder.max_length": 33}, "encoder.max_length: 33 is more than the encoder's 32"),
     ({"tasks.mood.train": None}, "'tasks.mood.train' is missing"),
@@ -81,6 +82,18 @@ def test_a_pooler_that_is_not_there(refused, project, write_encoder, tmp_path):
     folder = write_encoder(tmp_path / "encoder", pooler=False)
     config = project({"encoder.path": str(folder)})
     refused(["train", config, "--out", tmp_path / "run"], "task 'near' pools by 'pooler'")
+
+
+def test_one_token_type_can_t_join_pairs(refused, project, write_encoder, tmp_path):
+    folder = write_encoder(tmp_path / "encoder", type_vocab_size=1)
+    config = project({"encoder.path": str(folder)})
+    refused(["train", config, "--out", tmp_path / "run"], "one token type", "joins pairs")
+
+
+def test_a_task_named_like_a_part_of_torch(refused, project, tmp_path):
+    path = project({}, ("mood",))
+    path.write_text(path.read_text().replace("[tasks.mood]", "[tasks.type]"))
+    refused(["train", path, "--out", tmp_path / "run"], "tasks.type", "choose another")
 
 
 def test_cosine_heads_alone_have_nothing_to_train(refused, project, tmp_path):
@@ -281,9 +294,9 @@ def test_the_course_s_score_leaves_other_kinds_out(train, project, tmp_path):
 
 
 def test_no_such_device(refused, project, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = project({"training.device": "cuda:1"})
-    refused(["train", config, "--out", tmp_path / "run"], "'cuda:1' is not available")
+    refused(["train", config, "--out", tmp_path / "run"], "'cuda:1' is not on this machine")
 
 
 def test_nothing_is_made_in_the_working_folder(accord_cli, project, tmp_path, monkeypatch):

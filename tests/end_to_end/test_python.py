@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import accord
-from accord.errors import ConfigError, RunFolderError, Stopped
+from accord.errors import ConfigError, RunFolderError, Stopped, UsageError
 
 
 def test_a_mapping_a_path_and_the_command_train_alike(
@@ -48,3 +48,8 @@ def test_resume(project, stop_after, tmp_path):
     with pytest.raises(Stopped):
         accord.train(project(), out=tmp_path / "run", quiet=True)
     assert accord.resume(str(tmp_path / "run"), quiet=True).results["steps"] == 18
+
+
+def test_one_string_is_no_list_of_texts(finished):
+    with pytest.raises(UsageError, match="takes a list of texts, got one string"):
+        accord.load(finished).predict("mood", "a fine film")

@@ -90,7 +90,7 @@ def test_a_signal_while_a_frozen_encoder_reads(start_accord, project, tmp_path, 
     """Before the first step there is nothing to save, but the folder must not say 'running'."""
     run = tmp_path / "run"
     config = project({"encoder.mode": "frozen"})
-    before = wait_in("accord.setup:Setup.encode_training_data")
+    before = wait_in("accord.setup:Setup.encode_data")
     process = start_accord("train", config, "--out", run, before=before)
     assert process.stdout.readline() == "reached\n"
     process.send_signal(number)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from accord.cli.options import as_json_option, overrides_option
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -22,8 +24,8 @@ _PLAIN_COLUMNS = 120
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@overrides_option
+@as_json_option
 def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check a configuration and its data before training.
 

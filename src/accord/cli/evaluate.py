@@ -34,6 +34,7 @@ def evaluate(
     On the dev files of the run that it belongs to; or on those of --config; or, with --task, on
     --input. Rows that can't be used are treated as the config says; with --input they stop.
     """
+    from accord.cli.results import overall_scores
     from accord.errors import UsageError
     from accord.evaluate import evaluate_config, evaluate_input, evaluated_config, metric_names
 
@@ -45,19 +46,21 @@ def evaluate(
         settings = evaluated_config(model, config)
         judged = evaluate_config(model, settings, task)
         score = None if task else settings.score
+    overall = {}
+    if score is not None:
+        names = metric_names(model)
+        values = {name: figures[names[name]] for name, figures in judged.items()}
+        overall = dict(overall_scores(values, names, score))
     if as_json:
-        click.echo(json.dumps(judged))
+        click.echo(json.dumps({**judged, "overall": overall} if overall else judged))
         return
 
-    from accord.cli.results import new_table, overall_scores, print_table
+    from accord.cli.results import new_table, print_table
 
     table = new_table("task", "metric", "value", left=2)
     for name, figures in judged.items():
         for metric, value in figures.items():
             table.add_row(name, metric, f"{value:.4f}")
-    if score is not None:
-        names = metric_names(model)
-        values = {name: figures[names[name]] for name, figures in judged.items()}
-        for kind, value in overall_scores(values, names, score):
-            table.add_row("overall", kind, f"{value:.4f}")
+    for kind, value in overall.items():
+        table.add_row("overall", kind, f"{value:.4f}")
     print_table(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -59,11 +59,3 @@ def print_table(table: Table) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, markup=False, width=160)
     console.print(table)
-
-
-def figures(values: dict[str, float]) -> list[str]:
-    """Format figures by name: `accuracy 0.512`."""
-    return [f"{name} {value:.4f}" for name, value in values.items()]
-
-
-Json = dict[str, Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 from accord.data.columns import find_roles, read_columns
 from accord.data.examples import parse_number
 from accord.data.reading import open_rows
-from accord.data.resolving import sort_labels
+from accord.data.resolving import MOST_LABELS, sort_labels
 from accord.errors import DataError
 from accord.tasks import Kind, canonical_label
 
@@ -23,7 +23,6 @@ _SPLIT_WORDS = {
 _TEST_WORDS = {"student", "unlabelled", "unlabeled"}  # stand beside `test` in a name
 _SAMPLE_ROWS = 5_000
 _MOST_CLASSES = 20
-_MOST_LABELS = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class _Labels:
         return not self.numeric or (self.whole and len(self.labels) <= _MOST_CLASSES)
 
     def add(self, label: str) -> None:
-        if len(self.labels) <= _MOST_LABELS:
+        if len(self.labels) <= MOST_LABELS:
             self.labels.add(label)
         try:
             number = parse_number(label)
@@ -127,9 +126,9 @@ def _guess(name: str, files: dict[str, Path]) -> GuessedTask:
     columns = read_columns(files["train"], _SAMPLE_ROWS)
     role = find_roles(files["train"], columns)
     found = _survey(files, role.label)
-    if found.classes and len(found.labels) > _MOST_LABELS:
+    if found.classes and len(found.labels) > MOST_LABELS:
         raise DataError(
-            f"{files['train']}: column '{role.label}' holds more than {_MOST_LABELS} different "
+            f"{files['train']}: column '{role.label}' holds more than {MOST_LABELS} different "
             "values, so it is no label; name the label's column 'label'"
         )
     return GuessedTask(

@@ -10,7 +10,7 @@ from accord.data.examples import parse_number, read_labels
 from accord.errors import ConfigError
 from accord.tasks import Loss, Metric, Task, canonical_label
 
-_MOST_LABELS = 1_000
+MOST_LABELS = 1_000
 
 
 def resolve_task(name: str, config: TaskConfig) -> Task:
@@ -77,10 +77,10 @@ def _labels(name: str, config: TaskConfig) -> tuple[str, ...]:
     path = _training_file(name, config, "labels")
     for label in read_labels(path, config):
         found.add(canonical_label(label))
-        if len(found) > _MOST_LABELS:
+        if len(found) > MOST_LABELS:
             raise ConfigError(
                 f"tasks.{name}.label: column '{config.label}' of {path} holds more than "
-                f"{_MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
+                f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
             )
     if len(found) < 2:
         held = f"the one label '{found.pop()}'" if found else "no label"
