@@ -16,8 +16,8 @@ LAYERS = [
     ["setup", "predict"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets"],
     [
-        "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step", "model",
-        "pretrained", "saved_model", "leaderboard", "data.checking", "data.guessing",
+        "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
+        "model", "pretrained", "saved_model", "leaderboard", "data.checking", "data.guessing",
     ],
     ["data", "packing", "heads", "bert"],
     [
