@@ -3,12 +3,13 @@
     python benchmarks/step.py [--data FOLDER] [--rounds N]
 
 One process, the same super batch of 3 x 32 examples, dropout on, both sides in turn; ratios
-are taken round by round, so that a machine whose speed drifts is no one's advantage.
+are taken round by round, so that a machine whose speed drifts is no one's advantage. Freed memory
+is kept for both sides (accord.memory).
 
 peer     transformers' BertModel (SDPA), a padded batch a task, three backward passes, PCGrad
          on flattened gradients, torch.optim.AdamW; at torch's default matmul precision
 peer+    the same with torch's fused AdamW
-surgery  Accord's step with PCGrad
+surgery  Accord's step with PCGrad; no clipping on any side
 joint    Accord's step without per-task gradients
 """
 
