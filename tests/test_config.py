@@ -1,11 +1,12 @@
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.config import Config, check_files, load_config, parse_config
+from accord.config import Config, check_files, dump_config, load_config, parse_config
 from accord.errors import ConfigError
 
 TASK = {"kind": "classification", "train": "train.csv", "text": "x"}
@@ -177,3 +178,11 @@ def test_only_some_tasks(file):
     assert list(load_config(file, only=names[:1]).tasks) == names[:1]
     with pytest.raises(ConfigError, match=f"no task '{names[0]}x'; did you mean '{names[0]}'"):
         load_config(file, only=[f"{names[0]}x"])
+
+
+@pytest.mark.parametrize("score", [{}, {"score": "cs224n"}])
+def test_a_dumped_config_is_read_as_an_equal_one(score):
+    training = {"lr": 1e-5, "gradients": "pcgrad", "seed": 7}
+    odd = {**TASK, "text": 'a "quoted" \\ column\n\u2028', "labels": ["x", 'y"', 3], "dropout": 0}
+    config = parse_config(table(odd, training=training, **score))
+    assert parse_config(tomllib.loads(dump_config(config))) == config

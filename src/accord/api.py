@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accord.config import Config, load_config, parse_config, resolve_paths
+from accord.config import Config, dump_config, load_config, parse_config, resolve_paths
 from accord.training import Run, resume_run, start_run
 
 
@@ -45,7 +45,8 @@ def train(
             load_config(path), folder, source=path.read_text(encoding="utf-8"), quiet=quiet
         )
     given = config if isinstance(config, Config) else parse_config(config)
-    return start_run(resolve_paths(given, Path.cwd()), folder, quiet=quiet)
+    resolved = resolve_paths(given, Path.cwd())
+    return start_run(resolved, folder, source=dump_config(resolved), quiet=quiet)
 
 
 def resume(run: str | Path, *, quiet: bool = False) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
@@ -265,6 +266,18 @@ def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
         return Config.model_validate(dict(table))
     except ValidationError as error:
         raise ConfigError("\n".join(fault_lines(error, Config, where))) from None
+
+
+def dump_config(config: Config) -> str:
+    """Return a config as TOML text that `load_config` reads as an equal one."""
+    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    tasks = {f"tasks.{name}": section for name, section in table.pop("tasks").items()}
+    lines = [f"{key} = {json.dumps(table.pop(key))}" for key in ("score",) if key in table]
+    for title, section in (*table.items(), *tasks.items()):
+        lines += ["", f"[{title}]"]
+        # JSON spells texts, numbers, truth values and lists of them as TOML does.
+        lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+    return "\n".join(lines).lstrip() + "\n"
 
 
 def check_files(config: Config, where: str = "config") -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import accord
+from accord.config import load_config
 from accord.errors import ConfigError, RunFolderError, Stopped, UsageError
 
 
@@ -23,7 +24,8 @@ def test_a_mapping_a_path_and_the_command_train_alike(
     assert by_path.folder == tmp_path / "path"
     assert by_mapping.results["metrics"] == by_path.results["metrics"]
     assert by_path.results == json.loads((tmp_path / "path" / "results.json").read_text())
-    assert not (tmp_path / "map" / "config.toml").exists()  # none was given; resolved.json has it
+    written = load_config(tmp_path / "map" / "config.toml")
+    assert written.model_dump() == load_config(config).model_dump()
 
 
 def test_the_default_folder_carries_the_time(project, tmp_path, monkeypatch):
