@@ -97,10 +97,10 @@ def test_gradient_sees_the_forward_mask(dtype: torch.dtype) -> None:
     y = dropout(x, 0.4, KEY)
     probe = torch.randn(30, 40).to(dtype)
     (gradient,) = torch.autograd.grad(y, x, probe)
-    mask = KEY.keep_mask(x.shape, 0.4, CPU).to(dtype) * kept_scale(0.4)
+    keep = KEY.keep_mask(x.shape, 0.4, CPU)
     assert y.dtype == gradient.dtype == dtype
-    assert torch.equal(y, x * mask)
-    assert torch.equal(gradient, probe * mask)
+    assert torch.equal(y, x * keep * kept_scale(0.4))
+    assert torch.equal(gradient, probe * keep * kept_scale(0.4))
 
 
 @pytest.mark.parametrize("key", [KEY, None])

@@ -70,7 +70,7 @@ def test_memory_is_state_and_activations():
 
 
 def test_a_measured_rate_is_one_that_a_computer_has():
-    rate = matrix_rate(torch.device("cpu"), bfloat16=False, seconds=0.05)
+    rate = matrix_rate(torch.device("cpu"), seconds=0.05)
     assert 1e8 < rate < 1e15
 
 

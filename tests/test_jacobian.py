@@ -48,8 +48,11 @@ def test_passes_add_up(matrix: Parameter, table: Parameter) -> None:
     jacobian = Jacobian([matrix, table], table)
     jacobian.begin(2, ids(0, 1))
     left, right = torch.randn(6, 2), torch.randn(6, 5)
+    frozen = Parameter(torch.zeros(2), requires_grad=False)
     for part in (slice(0, 4), slice(4, 6)):
-        jacobian.add_product(matrix, 1, left[part], right[part])
+        jacobian.add_linear(
+            matrix, frozen, ((1, 0, 4 if part.start == 0 else 2),), left[part], right[part]
+        )
         jacobian.add_embedding(0, ids(1), torch.ones(1, 3))
     J = jacobian.dense()
     torch.testing.assert_close(J[1, :10].view(2, 5), left.t() @ right)
@@ -60,9 +63,10 @@ def test_half_precision_products_are_added_in_single(matrix: Parameter) -> None:
     jacobian = Jacobian([matrix])
     jacobian.begin(1, ids(0))
     left, right = torch.ones(1, 2).bfloat16(), torch.full((1, 5), 256.0).bfloat16()
+    frozen = Parameter(torch.zeros(2), requires_grad=False)
     for _ in range(2):
-        jacobian.add_product(matrix, 0, left, right)
-    jacobian.add_product(matrix, 0, left, right / 256)
+        jacobian.add_linear(matrix, frozen, ((0, 0, 1),), left, right)
+    jacobian.add_linear(matrix, frozen, ((0, 0, 1),), left, right / 256)
     assert jacobian.dense().unique().tolist() == [513.0]  # bfloat16 would say 512
 
 

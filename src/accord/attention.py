@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from accord.dropout import DropoutKey, dropout, kept_scale
+from accord.dropout import DropoutKey, dropout, kept_scale, masked
+from accord.products import batched
 
 _WASTE = 1.12  # longest over shortest length within a bucket; measured best from 1.0 to 2.0
 
@@ -59,6 +60,7 @@ class AttentionPlan:
         queries: for each bucket, int64 [b, width].
         keys: for each bucket, int64 [b, L].
         inside: for each bucket, bool [b, L], false at padding.
+        device: where attention runs; the indices above are on the host.
     """
 
     lengths: tuple[int, ...]
@@ -67,58 +69,71 @@ class AttentionPlan:
     queries: tuple[Tensor, ...]
     keys: tuple[Tensor, ...]
     inside: tuple[Tensor, ...]
-    _layouts: dict[tuple[int, bool], Layout] = field(default_factory=dict)
+    device: torch.device
+    _layouts: dict[int, tuple[Layout, Layout]] = field(default_factory=dict)
 
-    def layout(self, heads: int, of_queries: bool) -> Layout:
-        """Return where each head of each query (or key) row goes."""
-        if (heads, of_queries) not in self._layouts:
-            rows = self.queries if of_queries else self.keys
+    def layouts(self, heads: int) -> tuple[Layout, Layout]:
+        """Return where each head of each query goes, and of each key and value."""
+        if heads not in self._layouts:
             inside = [part[:, :1] for part in self.inside] if self.cls_queries else self.inside
-            self._layouts[heads, of_queries] = Layout.of(
-                rows, inside if of_queries else self.inside, heads
+            self._layouts[heads] = (
+                Layout.of(self.queries, inside, heads, 1).to(self.device),
+                Layout.of(self.keys, self.inside, heads, 2).to(self.device),
             )
-        return self._layouts[heads, of_queries]
+        return self._layouts[heads]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Moves [rows, heads, d] to the buckets' [b, heads, L, d] and back, one gather each.
+    """Moves rows of heads to the buckets' [b, heads, L, d] and back, one gather each.
+
+    A row holds one tensor's heads, or a key's and then a value's. What is laid out holds all
+    of the first and then all of the second.
 
     Attributes:
-        heads: number of heads.
-        out: int64 [places * heads], the (row, head) at each place.
-        back: int64 [rows * heads], the place of each (row, head).
+        out: int64, the (row, head) at each place.
+        back: int64, the place of each (row, head).
         padded: int64, the places that are padding; None where there are none.
+        width: heads of a row.
     """
 
-    heads: int
     out: Tensor
     back: Tensor
     padded: Tensor | None
+    width: int
 
     @staticmethod
-    def of(rows: Sequence[Tensor], inside: Sequence[Tensor], heads: int) -> Layout:
-        """Make the layout of buckets whose places hold `rows`, those `inside` for good."""
-        head = torch.arange(heads, device=rows[0].device)[:, None]
-        out = torch.cat([(part[:, None] * heads + head).flatten() for part in rows])
+    def of(rows: Sequence[Tensor], inside: Sequence[Tensor], heads: int, parts: int) -> Layout:
+        """Make the layout of buckets whose places hold `rows`, those `inside` for good.
+
+        All on the host: on a GPU, a count of what is inside would wait for it.
+        """
+        width, head = heads * parts, torch.arange(heads)[:, None]
+        first = torch.cat([(part[:, None] * width + head).flatten() for part in rows])
+        out = torch.cat([first + part * heads for part in range(parts)])
         valid = torch.cat([
             part[:, None].expand(-1, heads, -1).flatten() for part in inside
-        ])  # fmt: skip
-        places = torch.arange(len(out), device=out.device)
-        back = torch.empty(int(valid.sum()), dtype=torch.int64, device=out.device)
+        ]).repeat(parts)  # fmt: skip
+        places = torch.arange(len(out))
+        back = torch.empty(int(valid.sum()), dtype=torch.int64)
         back[out[valid]] = places[valid]
-        return Layout(heads, out, back, None if bool(valid.all()) else places[~valid])
+        return Layout(out, back, None if bool(valid.all()) else places[~valid], width)
+
+    def to(self, device: torch.device) -> Layout:
+        """Return the layout on a device."""
+        padded = None if self.padded is None else self.padded.to(device)
+        return Layout(self.out.to(device), self.back.to(device), padded, self.width)
 
     def spread(self, x: Tensor, zeroed: bool = False) -> Tensor:
-        """[rows, H] -> [places * heads, d], with zeros at padding if asked for."""
-        laid = x.reshape(-1, x.shape[1] // self.heads).index_select(0, self.out)
+        """[rows, width * d] -> [places, d], with zeros at padding if asked for."""
+        laid = x.reshape(-1, x.shape[1] // self.width).index_select(0, self.out)
         if zeroed and self.padded is not None:
             laid.index_fill_(0, self.padded, 0)
         return laid
 
     def gather(self, x: Tensor) -> Tensor:
-        """[places * heads, d] -> [rows, H]."""
-        return x.index_select(0, self.back).view(-1, self.heads * x.shape[1])
+        """[places, d] -> [rows, width * d]."""
+        return x.index_select(0, self.back).view(-1, self.width * x.shape[1])
 
 
 def plan_attention(
@@ -140,10 +155,9 @@ def plan_attention(
         width = 1 if cls_queries else longest
         offsets = torch.arange(longest)[None]
         inside = offsets < sizes[members][:, None]
-        rows = starts[members][:, None] + offsets * inside
-        keys.append(rows.to(device))
-        queries.append(torch.tensor(members)[:, None].to(device) if cls_queries else keys[-1])
-        valid.append(inside.to(device))
+        keys.append(starts[members][:, None] + offsets * inside)
+        queries.append(torch.tensor(members)[:, None] if cls_queries else keys[-1])
+        valid.append(inside)
         bias = torch.zeros(count, 1, 1, longest).masked_fill_(~inside[:, None, None], -math.inf)
         key_start, key_stop = key_stop, key_stop + count * longest
         query_start, query_stop = query_stop, query_stop + count * width
@@ -154,8 +168,9 @@ def plan_attention(
             )
         )  # fmt: skip
     return AttentionPlan(
-        tuple(lengths), cls_queries, tuple(buckets), tuple(queries), tuple(keys), tuple(valid)
-    )
+        tuple(lengths), cls_queries, tuple(buckets),
+        tuple(queries), tuple(keys), tuple(valid), device,
+    )  # fmt: skip
 
 
 def _alike(lengths: Sequence[int]) -> list[list[int]]:
@@ -234,62 +249,56 @@ class _Bucketed(torch.autograd.Function):
         p: float,
         key: DropoutKey | None,
     ) -> Tensor:
-        layouts = plan.layout(heads, True), plan.layout(heads, False)
+        layouts = plan.layouts(heads)
         scale = 1 / math.sqrt(query.shape[1] // heads)
         kept = 1.0 if key is None else kept_scale(p)
         queries = layouts[0].spread(query)
-        keys, values = (layouts[1].spread(x) for x in key_value.chunk(2, dim=1))
+        pair = layouts[1].spread(key_value)
+        keys, values = pair.chunk(2)
         out = torch.empty_like(queries)
-        saved = [queries, keys, values]
+        saved = [queries, pair]
         for i, bucket in enumerate(plan.buckets):
             q, o = (_batch(x, bucket.queries, bucket.width, heads) for x in (queries, out))
             k, v = (_batch(x, bucket.keys, bucket.length, heads) for x in (keys, values))
-            scores = _product(q, k.transpose(1, 2), scale)
+            scores = batched(q, k.transpose(1, 2), scale)
             if bucket.padding is not None:
                 scores.view(bucket.count, heads, bucket.width, -1).add_(bucket.padding)
             probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
-            dropped = probabilities
+            saved.append(probabilities)
             if key is not None and p:
-                keep = key.at(key.site + i).keep_mask(scores.shape, p, scores.device)
-                dropped = keep.to(q.dtype).mul_(probabilities)
-            _product(dropped, v, kept, out=o)
-            saved += [probabilities, dropped]
+                saved.append(key.at(key.site + i).keep_mask(scores.shape, p, scores.device))
+                probabilities = masked(probabilities, saved[-1])
+            batched(probabilities, v, kept, out=o)
         ctx.save_for_backward(*saved)
-        ctx.arguments = plan, layouts, heads, scale, kept
+        ctx.arguments = plan, layouts, heads, scale, kept, key is not None and p > 0
         return layouts[0].gather(out)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        plan, layouts, heads, scale, kept = ctx.arguments
-        queries, keys, values, *saved = ctx.saved_tensors
+        plan, layouts, heads, scale, kept, has_masks = ctx.arguments
+        queries, pair, *saved = ctx.saved_tensors
+        parts = iter(saved)
         outs = layouts[0].spread(grad, zeroed=True)
-        grads = [torch.empty_like(x) for x in (queries, keys, values)]
-        for i, bucket in enumerate(plan.buckets):
-            probabilities, dropped = saved[2 * i], saved[2 * i + 1]
+        query_grad, pair_grad = torch.empty_like(queries), torch.empty_like(pair)
+        for bucket in plan.buckets:
+            probabilities = next(parts)
+            dropped = masked(probabilities, next(parts)) if has_masks else probabilities
             q, o, dq = (
-                _batch(x, bucket.queries, bucket.width, heads) for x in (queries, outs, grads[0])
+                _batch(x, bucket.queries, bucket.width, heads) for x in (queries, outs, query_grad)
             )
             k, v, dk, dv = (
                 _batch(x, bucket.keys, bucket.length, heads)
-                for x in (keys, values, grads[1], grads[2])
+                for x in (*pair.chunk(2), *pair_grad.chunk(2))
             )
-            _product(dropped.transpose(1, 2), o, kept, out=dv)
-            scores = _product(o, v.transpose(1, 2), kept).mul_(dropped)
+            batched(dropped.transpose(1, 2), o, kept, out=dv)
+            scores = batched(o, v.transpose(1, 2), kept).mul_(dropped)
             scores.addcmul_(probabilities, scores.sum(-1, keepdim=True), value=-1)
-            _product(scores, k, scale, out=dq)
-            _product(scores.transpose(1, 2), q, scale, out=dk)
-        pair = torch.cat([layouts[1].gather(x) for x in grads[1:]], dim=1)
-        return layouts[0].gather(grads[0]), pair, None, None, None, None
+            batched(scores, k, scale, out=dq)
+            batched(scores.transpose(1, 2), q, scale, out=dk)
+        return layouts[0].gather(query_grad), layouts[1].gather(pair_grad), *[None] * 4
 
 
 def _batch(x: Tensor, places: tuple[int, int], length: int, heads: int) -> Tensor:
     """A bucket's part of [places * heads, d] as [b * heads, length, d]."""
     return x[places[0] * heads : places[1] * heads].view(-1, length, x.shape[1])
-
-
-def _product(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
-    """scale · a b over a batch; the scaling costs no pass of its own."""
-    if out is None:
-        out = a.new_empty(a.shape[0], a.shape[1], b.shape[2])
-    return torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)

@@ -17,6 +17,7 @@ from accord.errors import ConfigError, nearest
 from accord.gradients import method_names
 from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, canonical_label
 
+Precision = Literal["float32", "bfloat16"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -166,7 +167,10 @@ class TrainingConfig(Section):
         1.0, description="Largest gradient norm; 0 switches clipping off."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = Field(
+        "float32",
+        description="'bfloat16': linear layers and attention in bfloat16, weights in float32.",
+    )
     micro_batch_tokens: PositiveInt | None = Field(
         None, description="Split a step into passes of at most so many tokens; default: one pass."
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from accord.bert import BertConfig
+from accord.products import DEFAULT, Products, computing, matmul
 
 _SHARE_OF_PEAK = 0.7  # of the measured matrix rate that a whole step reaches; see docs/lab.md
 _ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
@@ -27,17 +28,18 @@ class Estimate:
         )
 
 
-def matrix_rate(device: torch.device, bfloat16: bool, seconds: float = 0.2) -> float:
+def matrix_rate(device: torch.device, products: Products = DEFAULT, seconds: float = 0.2) -> float:
     """Measure the rate of a matrix product of a BERT's shape, in FLOP a second."""
-    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    dtype = torch.bfloat16 if products.bfloat16 else torch.float32
     x = torch.ones(2048, 768, dtype=dtype, device=device)
     weight = torch.ones(768, 768, dtype=dtype, device=device)
     best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        product = x @ weight
-        product[0, 0].item()  # waits for the device
-        best = min(best, time.perf_counter() - start)
+    with computing(products):
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            product = matmul(x, weight)
+            product[0, 0].item()  # waits for the device
+            best = min(best, time.perf_counter() - start)
     return 2 * 2048 * 768 * 768 / best
 
 

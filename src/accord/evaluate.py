@@ -46,18 +46,19 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
     Raises:
         UsageError: if model and config don't fit, or a file can't be used.
     """
-    predictor = load(model)
+    predictor = load(model, precision=config.training.precision)
     names = [only] if only else list(config.tasks)
     for name in names:
         _check_fit(predictor.task(name), config)
-    bfloat16 = config.training.precision == "bfloat16"
     figures = {}
     for name in names:
         files = TaskFiles(
             predictor.task(name), config.tasks[name], predictor.tokenizer, lambda text: None
         )
         split = files.dev(config.training)
-        logits = split_logits(predictor.model, split, predictor.assembler, bfloat16=bfloat16)
+        logits = split_logits(
+            predictor.model, split, predictor.assembler, products=predictor.products
+        )
         figures[name] = judge(split, logits).figures
     return figures
 

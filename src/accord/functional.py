@@ -7,7 +7,8 @@ adds each task's weight gradient to J instead of summing them into `.grad`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.jacobian import TaskRows
+from accord.jacobian import Bounds, TaskRows
+from accord.products import affine, compute_dtype, matmul
+
+_CACHED_ROWS = 1024  # of a feed-forward block at a time: what lies between stays in the cache
+
+Activation = Callable[[Tensor], Tensor]
 
 
 def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None) -> Tensor:
@@ -30,37 +36,134 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None)
     Returns:
         [n, m], in the autocast dtype where autocast is on.
     """
-    if rows is None or not (rows.jacobian.owns(weight) or rows.jacobian.owns(bias)):
+    if not collects(rows, weight, bias) and torch.is_grad_enabled():
         return F.linear(x, weight, bias)
     result: Tensor = _Linear.apply(x, weight, bias, rows)  # type: ignore[no-untyped-call]
     return result
 
 
+def collects(rows: TaskRows | None, *parameters: Parameter) -> bool:
+    """Whether the gradient of any of the parameters goes into J."""
+    return rows is not None and any(rows.jacobian.owns(own) for own in parameters)
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows) -> Tensor:
-        ctx.parameters = weight, bias
-        ctx.rows, ctx.dtype = rows, x.dtype
-        device = x.device.type
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-            x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)  # type: ignore[assignment]
-        ctx.save_for_backward(x, weight)
-        with torch.autocast(device, enabled=False):
-            return F.linear(x, weight, bias)
+    def forward(
+        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None
+    ) -> Tensor:
+        ctx.parameters, ctx.rows, ctx.dtype = (weight, bias), rows, x.dtype
+        dtype = compute_dtype(x)
+        x, cast = x.to(dtype), weight.to(dtype)
+        ctx.save_for_backward(x, cast)
+        with torch.autocast(x.device.type, enabled=False):
+            return affine(x, cast, bias.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        parameter, bias = ctx.parameters
         jacobian, bounds = ctx.rows
-        for row, start, stop in bounds:
-            part = grad[start:stop]
-            jacobian.add_product(parameter, row, part, x[start:stop])
-            jacobian.add(bias, row, part.sum(0, dtype=torch.float32))
-        input_grad = (grad @ weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
+        jacobian.add_linear(*ctx.parameters, bounds, grad, x)
+        input_grad = matmul(grad, weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return input_grad, None, None, None
+
+
+class FeedForward(NamedTuple):
+    """The parameters of W₂ f(W₁ x + b₁) + b₂ and its activation f."""
+
+    weight1: Parameter
+    bias1: Parameter
+    weight2: Parameter
+    bias2: Parameter
+    activation: Activation
+
+
+def feed_forward(x: Tensor, block: FeedForward, rows: TaskRows | None) -> Tensor:
+    """Compute W₂ f(W₁ x + b₁) + b₂, some rows at a time.
+
+    The inner activations are four times as wide as all others. Between the two products they
+    are used at once, while the cache holds them; only W₁ x + b₁ is kept for the backward pass.
+    `feed_forward_reference` computes the same in one piece.
+
+    Args:
+        x: [n, H].
+        block: weights [4H, H] and [H, 4H], their biases, the activation.
+        rows: the tasks' rows of x; None for torch's own gradient.
+
+    Returns:
+        [n, H], in the autocast dtype where autocast is on.
+    """
+    if not collects(rows, *block[:4]) and torch.is_grad_enabled():
+        return feed_forward_reference(x, block, rows)
+    result: Tensor = _FeedForward.apply(x, *block, rows)  # type: ignore[no-untyped-call]
+    return result
+
+
+def feed_forward_reference(x: Tensor, block: FeedForward, rows: TaskRows | None) -> Tensor:
+    """Compute the same by two linear layers, one after the other."""
+    inner = block.activation(linear(x, block.weight1, block.bias1, rows))
+    return linear(inner, block.weight2, block.bias2, rows)
+
+
+class _FeedForward(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight1: Parameter,
+        bias1: Parameter,
+        weight2: Parameter,
+        bias2: Parameter,
+        activation: Activation,
+        rows: TaskRows | None,
+    ) -> Tensor:
+        ctx.parameters = (weight1, bias1), (weight2, bias2)
+        ctx.activation, ctx.rows, ctx.dtype = activation, rows, x.dtype
+        dtype = compute_dtype(x)
+        x, first, second = x.to(dtype), weight1.to(dtype), weight2.to(dtype)
+        shift1, shift2 = bias1.to(dtype), bias2.to(dtype)
+        kept = rows is not None  # for the backward pass; else a buffer that is used again
+        inner = x.new_empty(len(x) if kept or x.is_cuda else min(len(x), _CACHED_ROWS), len(first))
+        out = torch.empty_like(x)
+        with torch.autocast(x.device.type, enabled=False):
+            for start, stop in _pieces(0, len(x), x.device):
+                own = inner[start:stop] if kept else inner[: stop - start]
+                affine(x[start:stop], first, shift1, out=own)
+                affine(activation(own), second, shift2, out=out[start:stop])
+        ctx.save_for_backward(x, first, second, inner)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, first, second, inner = ctx.saved_tensors
+        jacobian, bounds = ctx.rows
+        input_grad = torch.empty_like(x)
+        for row, start, stop in _pieces_of(bounds, x.device):
+            part, own = slice(start, stop), ((row, 0, stop - start),)
+            with torch.enable_grad():
+                before = inner[part].detach().requires_grad_()
+                after = ctx.activation(before)
+            jacobian.add_linear(*ctx.parameters[1], own, grad[part], after.detach())
+            (inner_grad,) = torch.autograd.grad(after, before, matmul(grad[part], second))
+            jacobian.add_linear(*ctx.parameters[0], own, inner_grad, x[part])
+            matmul(inner_grad, first, out=input_grad[part])
+        return input_grad.to(ctx.dtype), *[None] * 6
+
+
+def _pieces(start: int, stop: int, device: torch.device) -> Iterator[tuple[int, int]]:
+    """Cut rows into pieces that fit a CPU's cache; a GPU takes them whole."""
+    size = _CACHED_ROWS if device.type == "cpu" else max(1, stop - start)
+    for low in range(start, stop, size):
+        yield low, min(low + size, stop)
+
+
+def _pieces_of(bounds: Bounds, device: torch.device) -> Iterator[tuple[int, int, int]]:
+    """Cut each task's rows likewise."""
+    for row, start, stop in bounds:
+        for piece in _pieces(start, stop, device):
+            yield row, *piece
 
 
 def layer_norm(
@@ -78,8 +181,8 @@ def layer_norm(
     Returns:
         [n, H], float32 under autocast too.
     """
-    if rows is None or not (rows.jacobian.owns(weight) or rows.jacobian.owns(bias)):
-        return F.layer_norm(x, weight.shape, weight, bias, eps)
+    if not collects(rows, weight, bias):
+        return F.layer_norm(x.float(), weight.shape, weight, bias, eps)
     result: Tensor = _LayerNorm.apply(x.float(), weight, bias, eps, rows)  # type: ignore[no-untyped-call]
     return result
 
@@ -124,7 +227,7 @@ def embedding(ids: Tensor, weight: Parameter, rows: TaskRows | None) -> Tensor:
     Returns:
         [n, H].
     """
-    if rows is None or not rows.jacobian.owns(weight):
+    if not collects(rows, weight):
         return F.embedding(ids, weight)
     result: Tensor = _Embedding.apply(ids, weight, rows)  # type: ignore[no-untyped-call]
     return result

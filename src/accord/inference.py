@@ -16,6 +16,7 @@ from accord.losses import LOSSES, targets
 from accord.metrics import METRICS, f1
 from accord.model import MultitaskModel
 from accord.packing import TokenSequence, pack
+from accord.products import DEFAULT, Products, computing
 from accord.tasks import Task
 
 PASS_TOKENS = 4096  # of one pass of the encoder: its activations still fit a CPU's cache
@@ -26,16 +27,16 @@ CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's s
 def pooled_vectors(
     model: MultitaskModel,
     sequences: Sequence[Sequence[TokenSequence]],
+    products: Products = DEFAULT,
     pass_tokens: int = PASS_TOKENS,
-    bfloat16: bool = False,
 ) -> list[Tensor]:
     """Encode and pool sequences of any number of tasks, without dropout.
 
     Args:
         model: its encoder is used; its tasks say how each pools.
         sequences: for each of the model's tasks its sequences; may be empty.
+        products: in what precision, and how this machine multiplies.
         pass_tokens: most tokens of one pass, but for a single sequence that is longer.
-        bfloat16: whether to run under autocast.
 
     Returns:
         For each task a tensor [sequences, H], in the order given, on the model's device.
@@ -47,7 +48,7 @@ def pooled_vectors(
     for members in _passes(sequences, pass_tokens):
         present = [i for i, own in enumerate(members) if own]
         batch = pack([[sequences[i][j] for j in members[i]] for i in present]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        with computing(products), products.autocast(device):
             pooled = model.pooled(batch, present)
         for i, own in zip(present, pooled, strict=True):
             vectors[i][torch.tensor(members[i], device=device)] = own.float()
@@ -85,7 +86,7 @@ def logits_of(
     data: Sequence[TaskData],
     assembler: Assembler,
     *,
-    bfloat16: bool = False,
+    products: Products = DEFAULT,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> list[Tensor]:
     """Compute the logits of every row of each task's split, all tasks in the same passes.
@@ -94,7 +95,7 @@ def logits_of(
         model: its tasks are those of `data`, in the same order.
         data: a split of each task.
         assembler: makes sequences.
-        bfloat16: whether to run under autocast.
+        products: in what precision, and how this machine multiplies.
         advance: called with the number of rows done since the last call.
 
     Returns:
@@ -103,7 +104,7 @@ def logits_of(
     parts: list[list[Tensor]] = [[] for _ in data]
     for chunk in _chunks([len(own) for own in data]):
         sequences = [assembler.sequences(own, rows) for own, rows in zip(data, chunk, strict=True)]
-        vectors = pooled_vectors(model, sequences, bfloat16=bfloat16)
+        vectors = pooled_vectors(model, sequences, products)
         for i, own in enumerate(vectors):
             parts[i].append(head_logits(model, i, own))
         advance(sum(map(len, chunk)))
@@ -111,14 +112,14 @@ def logits_of(
 
 
 def split_logits(
-    model: MultitaskModel, data: TaskData, assembler: Assembler, *, bfloat16: bool = False
+    model: MultitaskModel, data: TaskData, assembler: Assembler, *, products: Products = DEFAULT
 ) -> Tensor:
     """Compute the logits of one task's split, as `logits_of` does for all tasks."""
     splits = [
         data if task.name == data.task.name else TaskData(task, data.store, data.rows[:0])
         for task in model.tasks
     ]
-    every = logits_of(model, splits, assembler, bfloat16=bfloat16)
+    every = logits_of(model, splits, assembler, products=products)
     return every[[task.name for task in model.tasks].index(data.task.name)]
 
 

@@ -14,15 +14,21 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from accord.products import add_matmul, matmul
+
 _ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
-_CHUNK = 1 << 19  # columns of J in one product for the Gram matrix
+_CHUNK = 1 << 16  # columns of J in one float32 sum for the Gram matrix
+
+
+Bounds = tuple[tuple[int, int, int], ...]
+"""(row of J, start, stop): which rows of an activation belong to which row of J."""
 
 
 class TaskRows(NamedTuple):
-    """Which rows of an activation belong to which row of J."""
+    """The J in which an activation's gradients are collected, and whose rows are whose."""
 
     jacobian: Jacobian
-    bounds: tuple[tuple[int, int, int], ...]  # (row of J, start, stop)
+    bounds: Bounds
 
 
 class Jacobian:
@@ -58,9 +64,9 @@ class Jacobian:
 
         Args:
             rows: T, the number of tasks in this step.
-            token_ids: int64, all token ids of the step, in any shape.
+            token_ids: int64, all token ids of the step, in any shape, on the host.
         """
-        device = token_ids.device
+        device = self._device()
         if self._matrix is None or self._matrix.shape[0] < rows:
             self._matrix = torch.zeros(rows, self._offsets[-1], device=device)
             self._stale.clear()
@@ -68,10 +74,14 @@ class Jacobian:
         self._touched.clear()
         self.rows = rows
         if self.embedding is not None:
-            self._ids = torch.unique(token_ids)
+            self._ids = torch.unique(token_ids).to(device)
             shape = (rows, len(self._ids), self.embedding.shape[1])
             self._compact = torch.zeros(shape, device=device)
             self._embedded = False
+
+    def _device(self) -> torch.device:
+        first = self.parameters[0] if self.embedding is None else self.embedding
+        return first.device
 
     def tasks(self, bounds: Sequence[tuple[int, int]]) -> TaskRows:
         """Name the rows of each task: (start, stop) for every row of J, in order.
@@ -107,25 +117,28 @@ class Jacobian:
         else:
             view.add_(value)
 
-    def add_product(self, parameter: Parameter, row: int, left: Tensor, right: Tensor) -> None:
-        """Add leftᵀ right to a task's gradient of a matrix, straight into J.
+    def add_linear(
+        self, weight: Parameter, bias: Parameter, bounds: Bounds, grad: Tensor, x: Tensor
+    ) -> None:
+        """Add each task's gradients of x Wᵀ + b, straight into J.
 
         Args:
-            parameter: [m, k].
-            row: of J.
-            left: [n, m].
-            right: [n, k].
+            weight: W [m, k].
+            bias: b [m].
+            bounds: whose the rows of x are.
+            grad: of the output, [n, m].
+            x: [n, k].
         """
-        if id(parameter) not in self._slots:
-            return
-        view, fresh = self._view(parameter, row)
-        if left.dtype != view.dtype:
-            product = left.t() @ right
-            view.copy_(product) if fresh else view.add_(product)
-        elif fresh:
-            torch.mm(left.t(), right, out=view)
-        else:
-            view.addmm_(left.t(), right)
+        for row, start, stop in bounds:
+            part = grad[start:stop]
+            self.add(bias, row, part.sum(0, dtype=torch.float32))
+            if id(weight) not in self._slots:
+                continue
+            view, fresh = self._view(weight, row)
+            if fresh:
+                matmul(part.t(), x[start:stop], out=view)
+            else:
+                add_matmul(view, part.t(), x[start:stop])
 
     def add_embedding(self, row: int, token_ids: Tensor, value: Tensor) -> None:
         """Add a task's gradient of the embedding table.
@@ -150,16 +163,11 @@ class Jacobian:
         return self._matrix[row, offset : offset + parameter.numel()].view(parameter.shape)
 
     def gramian(self) -> Tensor:
-        """Return G = J Jᵀ, float64 [T, T] on the host, after the step's last backward pass."""
+        """Return G = J Jᵀ, float64 [T, T] on J's device, after the step's last backward pass."""
         for slot, row in self._stale - self._touched:
             self._part(slot, row).zero_()
         self._stale = self._stale & self._touched
-        gram = torch.zeros(self.rows, self.rows, dtype=torch.float64)
-        for part in self._flat():
-            for start in range(0, part.shape[1], _CHUNK):
-                chunk = part[:, start : start + _CHUNK]
-                gram += (chunk @ chunk.t()).cpu()
-        return gram
+        return torch.stack([_gramian(part) for part in self._flat()]).sum(0)
 
     def dense(self) -> Tensor:
         """Return J as one matrix [T, P], parameters in order and the embedding last.
@@ -218,3 +226,11 @@ class Jacobian:
         values = torch.einsum("t,tuh->uh", weights.to(self._compact), self._compact)
         self._dense.index_copy_(0, self._ids, values)
         self.embedding.grad = self._dense if self._embedded else None
+
+
+def _gramian(part: Tensor) -> Tensor:
+    """X Xᵀ of [T, n], float64: float32 over chunks of columns, and float64 over the chunks."""
+    whole = part.shape[1] // _CHUNK * _CHUNK
+    chunks = part[:, :whole].view(len(part), -1, _CHUNK).transpose(0, 1)
+    rest = part[:, whole:]
+    return torch.bmm(chunks, chunks.mT).double().sum(0) + (rest @ rest.t()).double()

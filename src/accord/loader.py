@@ -104,7 +104,7 @@ class StepBatch:
         loss_weights: of each present task.
         passes: the examples, in one pass or several.
         tokens: of all passes; 0 where the encoder is frozen.
-        token_ids: all of them, for the embedding's gradient.
+        token_ids: all of them, on the host, for the embedding's gradient.
     """
 
     present: tuple[int, ...]
@@ -138,7 +138,7 @@ def step_batch(
     parts = [data[i] for i in present]
     sequences = [assembler.sequences(part, index) for part, index in zip(parts, rows, strict=True)]
     targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
-    passes = []
+    passes, ids = [], []
     for shares in _passes(parts, sequences, micro_batch_tokens):
         batch = pack([
             own[start * part.task.sequences : stop * part.task.sequences]
@@ -147,8 +147,8 @@ def step_batch(
         wanted = [
             own[start:stop].to(device) for own, (start, stop) in zip(targets, shares, strict=True)
         ]
+        ids.append(batch.input_ids)
         passes.append(MicroBatch(batch.to(device), wanted))
-    ids = [micro.inputs.input_ids for micro in passes if isinstance(micro.inputs, PackedBatch)]
     return StepBatch(
         present=present,
         rows=rows,

@@ -31,7 +31,7 @@ def evaluate_epoch(
     if setup.dev_features is not None:
         logits = [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
     else:
-        logits = logits_of(model, data.dev, data.assembler, bfloat16=setup.learner.bfloat16)
+        logits = logits_of(model, data.dev, data.assembler, products=setup.learner.products)
     judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}
     metrics = {name: evaluation.metric for name, evaluation in judged.items()}
     record = {
@@ -88,7 +88,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         model, _, _ = load_model(run.model)
         model.to(setup.device)
         for own in setup.data.test:
-            logits = split_logits(model, own, setup.data.assembler, bfloat16=setup.learner.bfloat16)
+            logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
             _write(setup, run, own, logits, "test")
     results = {
         "metrics": best["metrics"],

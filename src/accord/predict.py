@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from accord.config import TaskConfig
+from accord.config import Precision, TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.devices import choose_device
@@ -20,6 +21,7 @@ from accord.loader import Assembler
 from accord.model import MultitaskModel
 from accord.packing import TokenSequence
 from accord.predictions import Format, guess_format, predicted_values, write_predictions
+from accord.products import DEFAULT, Products, choose_products
 from accord.progress import Bar, Console
 from accord.saved_model import InputFormat, find_model_folder, load_model
 from accord.tasks import Task
@@ -35,12 +37,18 @@ class Predictor:
         inputs: how each task's files name their columns.
         max_length: tokens a sequence may have.
         folder: where the tokenizer is.
+        products: in what precision, and how this machine multiplies.
     """
 
     def __init__(
-        self, model: MultitaskModel, inputs: dict[str, InputFormat], max_length: int, folder: Path
+        self,
+        model: MultitaskModel,
+        inputs: dict[str, InputFormat],
+        max_length: int,
+        folder: Path,
+        products: Products = DEFAULT,
     ) -> None:
-        self.model, self.inputs = model, inputs
+        self.model, self.inputs, self.products = model, inputs, products
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
 
@@ -106,7 +114,7 @@ class Predictor:
         sequences[index] = [
             self.assembler.join(segments[i : i + width]) for i in range(0, len(segments), width)
         ]
-        vectors = pooled_vectors(self.model, sequences)[index]
+        vectors = pooled_vectors(self.model, sequences, self.products)[index]
         return head_logits(self.model, index, vectors)
 
     def predict_file(
@@ -223,12 +231,13 @@ def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts)
 
 
-def load(folder: str | Path, device: str = "auto") -> Predictor:
+def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:
     """Load a trained model.
 
     Args:
         folder: a model folder, or the run folder that holds it.
         device: where it runs: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
+        precision: 'float32' or 'bfloat16'.
 
     Raises:
         ModelError, EncoderError, ConfigError: if it can't be loaded, or not there.
@@ -238,7 +247,13 @@ def load(folder: str | Path, device: str = "auto") -> Predictor:
         >>> model.predict("quora", [("How old is he?", "What is his age?")])  # doctest: +SKIP
         ['1']
     """
+    if precision not in get_args(Precision):
+        raise UsageError(
+            f"precision: '{precision}' is unknown; allowed: {', '.join(get_args(Precision))}"
+        )
     path = find_model_folder(Path(folder))
+    place = choose_device(device)
+    products = choose_products(place, precision == "bfloat16")
     model, inputs, max_length = load_model(path)
-    model.to(choose_device(device)).eval()
-    return Predictor(model, inputs, max_length, path)
+    model.to(place).eval()
+    return Predictor(model, inputs, max_length, path, products)

@@ -24,6 +24,7 @@ from accord.loader import StepBatch, TaskData, step_batch
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.pretrained import load_encoder, resolve_encoder_folder
+from accord.products import Products, choose_products
 from accord.sampling import BATCHING, Sampler
 from accord.saved_model import InputFormat
 from accord.step import Learner
@@ -79,7 +80,7 @@ class Setup:
 
     def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
         sequences = [self.data.assembler.sequences(own, range(len(own))) for own in data]
-        return pooled_vectors(self.learner.model, sequences, bfloat16=self.learner.bfloat16)
+        return pooled_vectors(self.learner.model, sequences, self.learner.products)
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
@@ -103,15 +104,18 @@ class Setup:
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
         )
-        return estimate(model.encoder.config, work, matrix_rate(self.device, self.learner.bfloat16))
+        return estimate(model.encoder.config, work, matrix_rate(self.device, self.learner.products))
 
 
-def prepare(config: Config, say: Say = lambda text: None) -> Setup:
+def prepare(
+    config: Config, say: Say = lambda text: None, products: Products | None = None
+) -> Setup:
     """Read and check everything that a run needs.
 
     Args:
         config: of the run.
         say: told what is being done and what was decided.
+        products: how to multiply, as a run began that goes on; default: what is best here.
 
     Raises:
         UsageError: whatever is wrong with config, data or encoder.
@@ -124,7 +128,8 @@ def prepare(config: Config, say: Say = lambda text: None) -> Setup:
     data = read_data(config, folder, say)
     if config.encoder.mode == "frozen" and config.training.gradients != "sum":
         say(f"the encoder is frozen: gradients = '{config.training.gradients}' has nothing to do")
-    learner = build_learner(config, encoder, data.tasks, device)
+    products = products or choose_products(device, config.training.precision == "bfloat16")
+    learner = build_learner(config, encoder, data.tasks, device, products)
     shape = BATCHING[config.training.batching](
         [len(own) for own in data.train], config.training.batch_size
     )
@@ -147,7 +152,11 @@ def build_encoder(config: Config, folder: Path) -> BertEncoder:
 
 
 def build_learner(
-    config: Config, encoder: BertEncoder, tasks: tuple[Task, ...], device: torch.device
+    config: Config,
+    encoder: BertEncoder,
+    tasks: tuple[Task, ...],
+    device: torch.device,
+    products: Products,
 ) -> Learner:
     """Make the model with fresh heads, its optimizer and the gradient method."""
     settings, frozen = config.training, config.encoder.mode == "frozen"
@@ -173,7 +182,7 @@ def build_learner(
         method=method,
         seed=settings.seed,
         clip=settings.clip,
-        bfloat16=settings.precision == "bfloat16",
+        products=products,
         jacobian=None if frozen else Jacobian(model.encoder.parameters(), word),
         method_state=method.initial_state(len(tasks)),
     )

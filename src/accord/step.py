@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +17,7 @@ from accord.losses import LOSSES
 from accord.model import MultitaskModel
 from accord.optim import AdamW, clip_factor, scale_lr
 from accord.packing import PackedBatch
+from accord.products import DEFAULT, Products, computing
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Learner:
         method: combines the tasks' gradients.
         seed: of the run.
         clip: largest gradient norm; 0 is none.
-        bfloat16: whether to run under autocast.
+        products: in what precision, and how this machine multiplies.
         jacobian: collects the shared gradients; None where the encoder is frozen.
         joint: collect one gradient for all tasks (no Gram matrix; the method is not asked).
         method_state: the method's.
@@ -60,7 +59,7 @@ class Learner:
     method: Method
     seed: int = 0
     clip: float = 1.0
-    bfloat16: bool = False
+    products: Products = DEFAULT
     jacobian: Jacobian | None = None
     joint: bool = False
     method_state: State = field(default_factory=dict)
@@ -80,19 +79,18 @@ class Learner:
         if self.jacobian is not None:
             self.jacobian.begin(1 if self.joint else len(batch.present), batch.token_ids)
 
-        losses = torch.zeros(len(batch.present), dtype=torch.float64)
-        for i, micro in enumerate(batch.passes):
-            means = self._losses(micro, batch, DropoutKey(self.seed, step, i))
-            weighted = means * torch.tensor(batch.loss_weights, device=means.device)
-            torch.autograd.backward(weighted.sum())
-            losses += means.detach().cpu()
+        with computing(self.products):
+            parts = [
+                self._backward(micro, batch, DropoutKey(self.seed, step, i))
+                for i, micro in enumerate(batch.passes)
+            ]
+        losses, gramian, head_norm = self._to_host(torch.stack(parts).sum(0))
 
-        gramian, weights, method_state = self._combine(batch, step)
-        norm = self._gradient_norm(gramian, weights)
+        weights, method_state = self._combine(gramian, batch, step)
+        norm = _gradient_norm(gramian, weights, head_norm)
         self._check_finite(losses, norm, batch, step)
         self.method_state = method_state
-        factor = clip_factor(norm, self.clip) if self.clip else 1.0
-        self._write(weights, factor)
+        self._write(weights, clip_factor(norm, self.clip) if self.clip else 1.0)
         scale_lr(self.optimizer, lr_factor)
         self.optimizer.step()
 
@@ -106,10 +104,17 @@ class Learner:
             gradient_norm=norm,
         )
 
+    def _backward(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
+        """Add this pass's gradients; return its share of each present task's mean loss, [t]."""
+        means = self._losses(micro, batch, key)
+        weights = torch.tensor(batch.loss_weights).to(means.device, non_blocking=True)
+        torch.autograd.backward((means * weights).sum())
+        return means.detach().double()
+
     def _losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
         """Return this pass's share of each present task's mean loss, [t]."""
         present, inputs = batch.present, micro.inputs
-        with self._autocast():
+        with self.products.autocast(self._device()):
             if isinstance(inputs, PackedBatch):
                 pooled = self.model.pooled(inputs, present, self.jacobian, key)
             else:
@@ -121,27 +126,31 @@ class Learner:
             parts.append(loss(own, targets).sum() / len(rows))
         return torch.stack(parts)
 
-    def _combine(self, batch: StepBatch, step: int) -> tuple[Tensor | None, Tensor, State]:
-        """Return the Gram matrix, the method's weights and its state after them."""
-        if self.jacobian is None:
-            return None, torch.ones(len(batch.present), dtype=torch.float64), self.method_state
-        gramian = self.jacobian.gramian()
+    def _to_host(self, losses: Tensor) -> tuple[Tensor, Tensor | None, float]:
+        """Fetch losses [t], G and the heads' gradient norm: the step's one wait for a GPU."""
+        heads = self._head_gradients()
+        norms = torch.stack(torch._foreach_norm(heads)).double() if heads else losses.new_zeros(1)
+        gramian = losses.new_zeros(0, 0) if self.jacobian is None else self.jacobian.gramian()
+        fetched = torch.cat([losses, norms.norm()[None], gramian.flatten()]).cpu()
+        own, norm, entries = (
+            fetched[: len(losses)],
+            fetched[len(losses)],
+            fetched[len(losses) + 1 :],
+        )
+        return own, None if self.jacobian is None else entries.view(gramian.shape), float(norm)
+
+    def _combine(self, gramian: Tensor | None, batch: StepBatch, step: int) -> tuple[Tensor, State]:
+        """Return the method's weights and its state after them."""
+        if gramian is None:
+            return torch.ones(len(batch.present), dtype=torch.float64), self.method_state
         if self.joint or not bool(gramian.isfinite().all()):
-            return gramian, torch.ones(len(gramian), dtype=torch.float64), self.method_state
-        weights, state = step_weights(
+            return torch.ones(len(gramian), dtype=torch.float64), self.method_state
+        return step_weights(
             self.method, gramian, self.method_state, batch.present, (self.seed, step)
         )
-        return gramian, weights, state
 
     def _head_gradients(self) -> list[Tensor]:
         return [p.grad for p in self.model.heads.parameters() if p.grad is not None]
-
-    def _gradient_norm(self, gramian: Tensor | None, weights: Tensor) -> float:
-        """‖Jᵀw‖² is wᵀGw, so the shared gradient's norm costs no pass over it."""
-        shared = 0.0 if gramian is None else float(weights @ gramian @ weights)
-        heads = self._head_gradients()
-        own = float(torch.stack(torch._foreach_norm(heads)).norm()) if heads else 0.0
-        return math.sqrt(max(0.0, shared) + own**2) if math.isfinite(shared) else shared
 
     def _write(self, weights: Tensor, factor: float) -> None:
         if self.jacobian is not None:
@@ -161,6 +170,11 @@ class Learner:
         what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
         raise TrainingError(f"step {step + 1}: {what} is not finite; nothing was updated")
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        device = next(self.model.parameters()).device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.bfloat16)
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def _gradient_norm(gramian: Tensor | None, weights: Tensor, head_norm: float) -> float:
+    """‖Jᵀw‖² is wᵀGw, so the shared gradient's norm costs no pass over it."""
+    shared = 0.0 if gramian is None else float(weights @ gramian @ weights)
+    return math.sqrt(max(0.0, shared) + head_norm**2) if math.isfinite(shared) else shared

@@ -25,6 +25,7 @@ from accord.errors import AccordError, RunFolderError, Stopped, TrainingError
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
 from accord.outcome import evaluate_epoch, finish
+from accord.products import Products
 from accord.progress import Bar, Console
 from accord.run_folder import RunFolder, environment
 from accord.schedules import lr_factor
@@ -101,11 +102,19 @@ def resume_run(folder: Path, *, quiet: bool = False) -> Run:
 def _prepare_again(run: RunFolder, console: Console) -> Setup:
     """Prepare a run as it was when it began, or refuse to mix two."""
     begun, config = run.read_json("resolved.json"), run.config()
-    setup = prepare(config, console.say)
+    setup = prepare(config, console.say, _products(begun))
     now = {"fingerprint": setup.fingerprint, "config_toml": _source_hash(run)}
     if any(begun.get(name) != value for name, value in now.items()):
         raise RunFolderError(f"{run.path}: the data or the config changed since this run began")
     return setup
+
+
+def _products(begun: dict[str, Any]) -> Products | None:
+    """Return how a run multiplied when it began: its later steps have to do so too."""
+    try:
+        return Products(**begun["products"])
+    except (KeyError, TypeError):
+        return None
 
 
 def _source_hash(run: RunFolder) -> str | None:
@@ -249,6 +258,7 @@ def _resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "tasks": [task.to_json() for task in setup.data.tasks],
         "epoch": dataclasses.asdict(setup.sampler.shape),
         "max_length": setup.data.assembler.max_length,
+        "products": dataclasses.asdict(setup.learner.products),
         "fingerprint": setup.fingerprint,
         "config_toml": _source_hash(run),
     }

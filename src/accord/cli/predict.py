@@ -10,6 +10,7 @@ import click
 from accord.cli.options import quiet_option
 
 if TYPE_CHECKING:
+    from accord.config import Precision
     from accord.predictions import Format
 
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     "--text", "columns", multiple=True, metavar="COLUMN",
     help="The text column, where it is named otherwise than in training; twice for a pair.",
 )  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True
+)
 @quiet_option
 def predict(
     model: Path,
@@ -37,6 +41,7 @@ def predict(
     target: Path,
     form: Format | None,
     columns: tuple[str, ...],
+    precision: Precision,
     quiet: bool,
 ) -> None:
     """Predict every row of --input with MODEL, a run folder or a model folder."""
@@ -56,5 +61,7 @@ def predict(
     from accord.progress import Console
 
     console = Console(quiet)
-    rows = load(model).predict_file(task, source, target, form, columns, console)
+    rows = load(model, precision=precision).predict_file(
+        task, source, target, form, columns, console
+    )
     console.say(f"{rows} predictions of task '{task}' in {target}")

@@ -1,0 +1,240 @@
+"""What a good user of other libraries would write: the peers of our training step.
+
+All are transformers' BertModel (SDPA, in training mode, without the pooler, which no task uses)
+with dropout and a linear layer a task; a padded batch a task, padded anew in every step from the
+same examples that ours packs; no clipping; torch.optim.AdamW.
+
+transformers_step              the losses' sum, one backward pass
+transformers_pcgrad_step       PCGrad as its public wrappers do it, on vectors of all parameters
+transformers_lean_pcgrad_step  PCGrad by somebody who looked for what can be left out of that
+torchjd_step                   PCGrad by torchjd
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import transformers
+from harness import Side
+from torch import Tensor, nn
+from torchjd.aggregation import PCGrad
+from torchjd.autojac import jac_to_grad, mtl_backward
+from workload import LR, WEIGHT_DECAY, Batch, Workload, minilm_folder
+
+from accord.losses import LOSSES
+from accord.packing import TokenSequence
+
+
+def bert(size: str) -> transformers.BertModel:
+    """MiniLM with its weights, or bert-base with random ones."""
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    if size == "minilm":
+        return transformers.BertModel.from_pretrained(
+            minilm_folder(), add_pooling_layer=False, attn_implementation="sdpa",
+            dtype=torch.float32,
+        )  # fmt: skip
+    config = transformers.BertConfig(attn_implementation="sdpa")
+    return transformers.BertModel(config, add_pooling_layer=False)
+
+
+def padded(sequences: Sequence[TokenSequence]) -> dict[str, Tensor]:
+    """Pad sequences to their longest, as a collator does."""
+    shape = len(sequences), max(len(own.input_ids) for own in sequences)
+    ids, mask, types = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    for i, own in enumerate(sequences):
+        count = len(own.input_ids)
+        ids[i, :count] = own.input_ids
+        mask[i, :count] = 1
+        types[i, own.first : count] = 1
+    arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class Peer:
+    """The encoder, a head a task, and the optimizer of both.
+
+    Args:
+        work: the super batches.
+        encoder: trained in place.
+        fused: use AdamW's fused kernel, instead of the one torch takes by itself.
+        bfloat16: run the forward pass under autocast.
+    """
+
+    def __init__(
+        self, work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool
+    ) -> None:
+        self.tasks, self.encoder, self.bfloat16 = work.tasks, encoder.train(), bfloat16
+        width = encoder.config.hidden_size
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Dropout(task.dropout), nn.Linear(width, task.outputs))
+            for task in work.tasks
+        )
+        self.shared, self.own = list(encoder.parameters()), list(self.heads.parameters())
+        self.optimizer = torch.optim.AdamW(
+            [*self.shared, *self.own], lr=LR, weight_decay=WEIGHT_DECAY, fused=fused or None
+        )
+
+    def vectors(self, batch: Batch, task: int) -> Tensor:
+        """Pad a task's examples, encode them, and pool each to a vector [n, H]."""
+        inputs = padded(batch.sequences[task])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            hidden = self.encoder(**inputs).last_hidden_state
+        if self.tasks[task].pooling == "cls":
+            return hidden[:, 0]
+        mask = inputs["attention_mask"][..., None]
+        return (hidden * mask).sum(1) / mask.sum(1)
+
+    def loss(self, batch: Batch, task: int, vectors: Tensor) -> Tensor:
+        """A task's mean loss from its vectors."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            logits = self.heads[task](vectors)
+        return LOSSES[self.tasks[task].loss](logits.float(), batch.targets[task]).mean()
+
+    def losses(self, batch: Batch) -> list[Tensor]:
+        """Every task's mean loss, a forward pass each."""
+        return [self.loss(batch, i, self.vectors(batch, i)) for i in range(len(self.tasks))]
+
+
+def transformers_step(
+    work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
+) -> Side:
+    """Joint training: a forward pass a task, one backward pass through the sum of the losses."""
+    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16)
+
+    def step(i: int) -> None:
+        peer.optimizer.zero_grad()
+        torch.stack(peer.losses(work.batch(i))).sum().backward()
+        peer.optimizer.step()
+
+    return step
+
+
+def transformers_pcgrad_step(
+    work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
+) -> Side:
+    """PCGrad as the public wrappers around an optimizer do it.
+
+    They know losses and an optimizer, not which parameters are shared: every task's gradient is
+    a vector of all parameters, beside one that tells where there was a gradient at all.
+    """
+    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16)
+    parameters = [*peer.shared, *peer.own]
+
+    def step(i: int) -> None:
+        losses = peer.losses(work.batch(i))
+        gradients, present = [], []
+        for loss in losses:
+            peer.optimizer.zero_grad()
+            loss.backward(retain_graph=True)
+            gradient, mask = _flat_gradient(parameters)
+            gradients.append(gradient)
+            present.append(mask)
+        merged = _merged(_each_projected(gradients), present)
+        sizes = [p.numel() for p in parameters]
+        for p, part in zip(parameters, merged.split(sizes), strict=True):
+            p.grad = part.view_as(p).clone()
+        peer.optimizer.step()
+
+    return step
+
+
+def _flat_gradient(parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
+    """Copy all gradients into one vector, zeros for none; and 1 where there was one, else 0."""
+    gradients, present = [], []
+    for p in parameters:
+        missing = p.grad is None
+        gradients.append(torch.zeros_like(p) if missing else p.grad.clone())
+        present.append(torch.zeros_like(p) if missing else torch.ones_like(p))
+    return _flat(gradients), _flat(present)
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([own.flatten() for own in tensors])
+
+
+def _each_projected(gradients: list[Tensor]) -> list[Tensor]:
+    """Project each gradient off those that it conflicts with, visited in random order."""
+    projected = copy.deepcopy(gradients)
+    for own in projected:
+        random.shuffle(gradients)
+        for other in gradients:
+            product = torch.dot(own, other)
+            if product < 0:
+                own.sub_(product * other / other.norm() ** 2)
+    return projected
+
+
+def _merged(projected: list[Tensor], present: list[Tensor]) -> Tensor:
+    """Average what all tasks have a gradient of; add up the rest."""
+    shared = torch.stack(present).prod(0).bool()
+    merged = torch.zeros_like(projected[0])
+    merged[shared] = torch.stack([own[shared] for own in projected]).mean(0)
+    merged[~shared] = torch.stack([own[~shared] for own in projected]).sum(0)
+    return merged
+
+
+def transformers_lean_pcgrad_step(
+    work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
+) -> Side:
+    """PCGrad with little to spare: no graph is retained, vectors hold shared parameters alone."""
+    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16)
+    sizes = [p.numel() for p in peer.shared]
+
+    def step(i: int) -> None:
+        batch, gradients = work.batch(i), []
+        peer.optimizer.zero_grad()
+        for task in range(len(work.tasks)):
+            peer.loss(batch, task, peer.vectors(batch, task)).backward()
+            gradients.append(_flat([p.grad for p in peer.shared]))
+            for p in peer.shared:
+                p.grad = None
+        combined = _sum_projected(gradients)
+        for p, part in zip(peer.shared, combined.split(sizes), strict=True):
+            p.grad = part.view_as(p)
+        peer.optimizer.step()
+
+    return step
+
+
+def _sum_projected(gradients: list[Tensor]) -> Tensor:
+    """Add up the projected gradients; each norm is taken once, no gradient meets itself."""
+    squares, total = [own.dot(own) for own in gradients], torch.zeros_like(gradients[0])
+    for i, gradient in enumerate(gradients):
+        own, others = gradient.clone(), [j for j in range(len(gradients)) if j != i]
+        random.shuffle(others)
+        for j in others:
+            product = float(own.dot(gradients[j]))
+            if product < 0:
+                own.add_(gradients[j], alpha=-product / float(squares[j]))
+        total += own
+    return total
+
+
+def torchjd_step(
+    work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
+) -> Side:
+    """PCGrad by torchjd's way for several tasks, from the pooled vectors down.
+
+    One row of the Jacobian at a time: SDPA with dropout doesn't run under vmap.
+    """
+    peer, aggregator = Peer(work, encoder, fused=fused, bfloat16=bfloat16), PCGrad()
+    heads = [list(head.parameters()) for head in peer.heads]
+
+    def step(i: int) -> None:
+        batch = work.batch(i)
+        vectors = [peer.vectors(batch, task) for task in range(len(work.tasks))]
+        losses = [peer.loss(batch, task, own) for task, own in enumerate(vectors)]
+        peer.optimizer.zero_grad()
+        mtl_backward(
+            losses, features=vectors, tasks_params=heads, shared_params=peer.shared,
+            parallel_chunk_size=1,
+        )  # fmt: skip
+        jac_to_grad(peer.shared, aggregator)
+        peer.optimizer.step()
+
+    return step

