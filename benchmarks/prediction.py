@@ -78,9 +78,22 @@ def dev_sets(data: Path | None) -> list[Set]:
 
 
 def thinned(sets: Sequence[Set], rows: int) -> list[Set]:
-    """About so many rows in all, of every task alike and from all over its file."""
-    wanted = max(1, rows // len(sets))
-    return [Set(own.task, own.texts[:: -(-len(own.texts) // wanted)]) for own in sets]
+    """About so many rows in all: whole batches from all over each task's order by length.
+
+    Rows drawn singly would differ more in length, and the peers would pad more than they do
+    over a whole file.
+    """
+    tokenizer, count = load_tokenizer(minilm_folder()), max(1, rows // (len(sets) * BATCH))
+    chosen = []
+    for own in sets:
+        encodings = tokenizer.encode_batch_fast(own.texts)
+        order = sorted(range(len(own.texts)), key=lambda i: len(encodings[i].ids))
+        batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
+        step = max(1.0, len(batches) / count)
+        middles = [batches[int((i + 0.5) * step)] for i in range(min(count, len(batches)))]
+        rows_kept = sorted(i for batch in middles for i in batch)
+        chosen.append(Set(own.task, [own.texts[i] for i in rows_kept]))
+    return chosen
 
 
 def save(sets: Sequence[Set], folder: Path) -> MultitaskModel:
@@ -266,7 +279,7 @@ def bfloat16_rows(
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0], "prediction", rounds=12)
-    parser.add_argument("--bf16-rows", type=int, default=128, help="of both tasks together")
+    parser.add_argument("--bf16-rows", type=int, default=128, help="of both tasks, in bfloat16")
     parser.add_argument("--rows", type=int, default=None, help="in float32; default: all")
     options = parser.parse_args()
     quieten()

@@ -114,7 +114,7 @@ def sides(
 
 def measure(own: Comparison, work: Workload, options: argparse.Namespace, precision: str) -> Row:
     """Time a comparison; its models are gone afterwards, so that two of them have to fit."""
-    warmup = 1 if own.bfloat16 else 3
+    warmup = min(1, options.warmup) if own.bfloat16 else options.warmup
     seconds = alternate(sides(own, work, options, precision), options.rounds, warmup)
     gc.collect()
     release_freed_memory()
@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--only", nargs="+", default=[], help="figures whose names hold a word")
     parser.add_argument("--examples", type=int, default=32, help="of each task in a super batch")
+    parser.add_argument("--warmup", type=int, default=3, help="rounds before; 1 at most in bf16")
     parser.set_defaults(output=None)
     options = parser.parse_args()
     comparisons = chosen(options)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from accord.attention import AttentionPlan, attend, plan_attention, reference
 from accord.dropout import DropoutKey, kept_scale
+from accord.products import Products, computing
 
 CPU = torch.device("cpu")
 HEADS, HIDDEN = 2, 16
@@ -235,3 +236,65 @@ def test_without_gradients_the_result_is_the_same() -> None:
     with torch.inference_mode():
         inside = attend(*tensors, plan, HEADS)
     assert torch.equal(inside, attend(*tensors, plan, HEADS))
+
+
+# Each a bucket of its own, longest first: `attend` and `reference` draw the same masks.
+APART = [24, 16, 10, 6, 3, 1]
+RATES = pytest.mark.parametrize("p", [0.0, 0.3], ids=["no-dropout", "dropout"])
+Found = tuple[Tensor, ...]
+
+
+def passes(
+    path: Attend,
+    lengths: list[int],
+    cls: bool,
+    p: float,
+    dtype: torch.dtype = torch.float32,
+    rounded: bool = False,
+) -> Found:
+    """The output, and the gradients of queries and of keys and values."""
+    tensors = [x.detach().to(dtype).requires_grad_() for x in inputs(lengths, cls, torch.bfloat16)]
+    plan = plan_attention(lengths, CPU, cls_queries=cls)
+    with computing(Products(bfloat16=rounded, rounded=rounded)):
+        out = path(*tensors, plan, HEADS, p, DropoutKey(5, 6, 7, 8))
+        probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(3)).bfloat16()
+        found = out, *torch.autograd.grad(out, tensors, probe.to(dtype))
+    assert all(x.dtype == dtype for x in found)
+    return tuple(x.detach().double() for x in found)
+
+
+def errors(ours: Found, expected: Found) -> list[float]:
+    return [float((a - b).norm() / b.norm()) for a, b in zip(ours, expected, strict=True)]
+
+
+@RATES
+@pytest.mark.parametrize("cls", [False, True])
+def test_buckets_equal_the_reference_with_its_masks(cls: bool, p: float) -> None:
+    plan = plan_attention(APART, CPU, cls_queries=cls)
+    assert [(bucket.count, bucket.length) for bucket in plan.buckets] == [(1, n) for n in APART]
+    expected = passes(reference, APART, cls, p)
+    assert max(errors(passes(attend, APART, cls, p), expected)) < 1e-5
+    assert max(errors(expected, passes(reference, APART, cls, p, torch.float64))) < 1e-5
+
+
+@RATES
+@pytest.mark.parametrize("rounded", [False, True], ids=["native", "rounded"])
+@pytest.mark.parametrize("cls", [False, True])
+def test_bfloat16_is_the_reference_to_rounding(cls: bool, rounded: bool, p: float) -> None:
+    """Inputs that bfloat16 holds exactly, so that each error is the path's own."""
+    exact = passes(reference, APART, cls, p, torch.float64)
+    ours = errors(passes(attend, APART, cls, p, torch.bfloat16, rounded), exact)
+    theirs = errors(passes(reference, APART, cls, p, torch.bfloat16, rounded), exact)
+    assert max(ours) < 2**-7
+    assert all(own < 1.5 * other for own, other in zip(ours, theirs, strict=True))
+
+
+@RATES
+@pytest.mark.parametrize("cls", [False, True])
+@pytest.mark.parametrize("name", MIXES)
+def test_rounded_operands_give_what_bfloat16_products_give(name: str, cls: bool, p: float) -> None:
+    native, rounded = (
+        passes(attend, MIXES[name], cls, p, torch.bfloat16, rounded) for rounded in (False, True)
+    )
+    for own, other in zip(rounded, native, strict=True):
+        assert float((own - other).norm()) <= 2**-7 * float(other.norm()) + 1e-6

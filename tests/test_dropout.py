@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from scipy import stats
 
 from accord.bert import BertEncoder
-from accord.dropout import DropoutKey, dropout, dropout_add, kept_scale
+from accord.dropout import DropoutKey, dropout, dropout_add, kept_scale, masked
 from accord.packing import PackedBatch, TokenSequence, pack
 
 CPU = torch.device("cpu")
@@ -34,6 +35,34 @@ def test_rate_holds_along_every_axis(p: float) -> None:
         assert float((mask.mean(axis) - (1 - p)).abs().max()) < deviation(400, p)
 
 
+@pytest.mark.parametrize("draws", [7, 64, 1000])
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.9])
+def test_kept_counts_are_binomial(p: float, draws: int) -> None:
+    """Over 2000 keys, neither more nor less spread than independent draws at the exact rate."""
+    shape, keep_rate = torch.Size([draws]), 1 / kept_scale(p)
+    counts = torch.tensor([
+        int(DropoutKey(0, step, 0, site).keep_mask(shape, p, CPU).sum())
+        for step in range(100) for site in range(20)
+    ]).double()  # fmt: skip
+    low, high = stats.binom(2000 * draws, keep_rate).interval(1 - 1e-6)
+    assert low <= int(counts.sum()) <= high
+    variance = draws * keep_rate * (1 - keep_rate)
+    kurtosis = 3 + (1 - 6 * keep_rate * (1 - keep_rate)) / variance
+    spread = float((counts - draws * keep_rate).square().mean()) / variance
+    assert abs(spread - 1) < 5 * ((kurtosis - 1) / 2000) ** 0.5
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5])
+def test_places_of_a_mask_are_independent(p: float) -> None:
+    """Four draws come from each 64 random bits: neighbours agree as often as strangers."""
+    mask = KEY.keep_mask(torch.Size([10**6]), p, CPU)
+    drop = 1 - 1 / kept_scale(p)
+    for distance in (1, 2, 3, 4, 1000):
+        both = int((~mask[distance:] & ~mask[:-distance]).sum())
+        expected = drop**2 * (len(mask) - distance)
+        assert abs(both - expected) < 5 * (2 * expected) ** 0.5
+
+
 @pytest.mark.parametrize("shape", [(0,), (1,), (3,), (5, 1), (2, 3, 7)])
 def test_any_shape(shape: tuple[int, ...]) -> None:
     mask = KEY.keep_mask(torch.Size(shape), 0.5, CPU)
@@ -45,6 +74,23 @@ def test_mask_is_a_function_of_the_key() -> None:
     first = KEY.keep_mask(MILLION, 0.5, CPU)
     torch.rand(3)
     assert torch.equal(first, DropoutKey(3, 7, 1, 9).keep_mask(MILLION, 0.5, CPU))
+
+
+def test_a_mask_is_the_same_in_every_process_and_release() -> None:
+    """What a checkpoint of last year resumes with; these numbers must never change."""
+    mask = KEY.keep_mask(torch.Size([4, 8]), 0.5, CPU)
+    assert ["".join("01"[bit] for bit in row) for row in mask.int().tolist()] == [
+        "10100011", "00111100", "00001110", "10110001",
+    ]  # fmt: skip
+
+
+def test_a_mask_depends_on_no_mask_before_it_and_on_no_thread_count() -> None:
+    alone = KEY.keep_mask(torch.Size([1000]), 0.3, CPU)
+    torch.manual_seed(9)
+    torch.set_num_threads(2)
+    for step in range(7):
+        DropoutKey(3, step, 1, 9).keep_mask(torch.Size([77]), 0.3, CPU)
+    assert torch.equal(alone, KEY.keep_mask(torch.Size([10, 100]), 0.3, CPU).flatten())
 
 
 @pytest.mark.parametrize(
@@ -101,6 +147,18 @@ def test_gradient_sees_the_forward_mask(dtype: torch.dtype) -> None:
     assert y.dtype == gradient.dtype == dtype
     assert torch.equal(y, x * keep * kept_scale(0.4))
     assert torch.equal(gradient, probe * keep * kept_scale(0.4))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_masked_is_multiplication_by_the_mask(dtype: torch.dtype) -> None:
+    """To the bit and in x's dtype, of a transposed tensor and a part of a mask too."""
+    x = (1e3 * torch.randn(40, 30)).to(dtype)
+    keep = KEY.keep_mask(torch.Size([30, 50]), 0.4, CPU)[:, :40]
+    for own, mask in ((x, keep.t()), (x.t(), keep), (x, keep.t().contiguous())):
+        result = masked(own, mask)
+        assert result.dtype == dtype
+        assert torch.equal(result, own * mask.to(dtype))
+        assert torch.equal(result, torch.where(mask, own, 0))
 
 
 @pytest.mark.parametrize("key", [KEY, None])

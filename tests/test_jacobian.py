@@ -174,6 +174,62 @@ def test_gramian_of_many_columns_and_scales() -> None:
     )
 
 
+CHUNK = 65_536  # columns in one float32 sum
+
+
+@pytest.mark.parametrize("width", [CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 1234])
+def test_gramian_is_j_jt_with_the_embedding_s_part(width: int) -> None:
+    """Whatever is left over after whole chunks, of the matrix and of the tokens' vectors."""
+    wide, words = Parameter(torch.zeros(width)), Parameter(torch.zeros(50, width // 20))
+    jacobian = Jacobian([wide, words], words)
+    used = torch.arange(0, 50, 2)
+    jacobian.begin(4, used)
+    jacobian.begin(3, used)  # a row of the larger matrix stays out
+    for row in range(3):
+        jacobian.add(wide, row, torch.randn(width))
+        jacobian.add_embedding(row, used, torch.randn(25, width // 20))
+    J = jacobian.dense().double()
+    norms, words_share = J.norm(dim=1), J[:, width:].norm(dim=1) / J.norm(dim=1)
+    assert float(words_share.min()) > 0.5
+    error = (jacobian.gramian() - J @ J.t()) / torch.outer(norms, norms)
+    assert float(error.abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("column", [CHUNK, 2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 4])
+def test_chunks_add_up_in_double_precision(column: int) -> None:
+    """A 1 beside 2^26 in another chunk: float32 would forget it."""
+    wide = Parameter(torch.zeros(2 * CHUNK + 5))
+    jacobian = Jacobian([wide])
+    jacobian.begin(2, ids(0))
+    value = torch.zeros_like(wide)
+    value[CHUNK - 1], value[column] = 2**13, 1
+    jacobian.add(wide, 0, value)
+    jacobian.add(wide, 1, -value)
+    assert jacobian.gramian().tolist() == [
+        [2**26 + 1, -(2**26) - 1], [-(2**26) - 1, 2**26 + 1],
+    ]  # fmt: skip
+
+
+def test_the_embedding_s_part_adds_up_in_double_precision(
+    matrix: Parameter, table: Parameter
+) -> None:
+    jacobian = Jacobian([matrix, table], table)
+    jacobian.begin(1, ids(4, 4, 9))
+    value = torch.zeros(2, 5)
+    value[0, 0] = 2**13
+    jacobian.add(matrix, 0, value)
+    jacobian.add_embedding(0, ids(9), torch.tensor([[0.0, 1.0, 0.0]]))
+    assert jacobian.gramian().tolist() == [[2**26 + 1]]
+
+
+def test_an_encoder_whose_table_alone_is_trained(table: Parameter) -> None:
+    jacobian = Jacobian([table], table)
+    jacobian.begin(2, ids(4, 9))
+    for row in range(2):
+        jacobian.add_embedding(row, ids(4, 9), torch.full((2, 3), row + 1.0))
+    assert jacobian.gramian().tolist() == [[6.0, 12.0], [12.0, 24.0]]
+
+
 def test_parameters_without_gradient_are_left_out(matrix: Parameter, table: Parameter) -> None:
     still = Parameter(torch.zeros(3), requires_grad=False)
     jacobian = Jacobian([still, matrix, table], table.requires_grad_(False))

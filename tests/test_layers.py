@@ -11,7 +11,7 @@ import pytest
 # everything under it that has no name of its own. `__init__` is the package's public API.
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
-    ["recipes", "compare"],
+    ["recipes", "compare", "doctor"],
     ["training", "outcome", "evaluate"],
     ["setup", "predict"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets"],

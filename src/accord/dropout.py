@@ -101,7 +101,8 @@ class _Dropout(torch.autograd.Function):
         ctx.scale, ctx.dtype = scale, x.dtype
         if residual is None:
             return masked(x, keep).mul_(scale)
-        return torch.add(residual, masked(x, keep), alpha=scale)
+        # torch adds two dtypes at a quarter of the speed of a conversion and an addition.
+        return torch.add(residual, masked(x, keep).to(residual.dtype), alpha=scale)
 
     @staticmethod
     @once_differentiable

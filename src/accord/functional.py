@@ -7,7 +7,7 @@ adds each task's weight gradient to J instead of summing them into `.grad`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,10 +16,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.jacobian import Bounds, TaskRows
+from accord.jacobian import TaskRows
 from accord.products import affine, compute_dtype, matmul
-
-_CACHED_ROWS = 1024  # of a feed-forward block at a time: what lies between stays in the cache
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -80,11 +78,10 @@ class FeedForward(NamedTuple):
 
 
 def feed_forward(x: Tensor, block: FeedForward, rows: TaskRows | None) -> Tensor:
-    """Compute W₂ f(W₁ x + b₁) + b₂, some rows at a time.
+    """Compute W₂ f(W₁ x + b₁) + b₂, keeping only W₁ x + b₁ for the backward pass.
 
-    The inner activations are four times as wide as all others. Between the two products they
-    are used at once, while the cache holds them; only W₁ x + b₁ is kept for the backward pass.
-    `feed_forward_reference` computes the same in one piece.
+    The inner activations are four times as wide as all others; f is computed anew in the
+    backward pass. `feed_forward_reference` computes the same and keeps both.
 
     Args:
         x: [n, H].
@@ -122,48 +119,23 @@ class _FeedForward(torch.autograd.Function):
         ctx.activation, ctx.rows, ctx.dtype = activation, rows, x.dtype
         dtype = compute_dtype(x)
         x, first, second = x.to(dtype), weight1.to(dtype), weight2.to(dtype)
-        shift1, shift2 = bias1.to(dtype), bias2.to(dtype)
-        kept = rows is not None  # for the backward pass; else a buffer that is used again
-        inner = x.new_empty(len(x) if kept or x.is_cuda else min(len(x), _CACHED_ROWS), len(first))
-        out = torch.empty_like(x)
         with torch.autocast(x.device.type, enabled=False):
-            for start, stop in _pieces(0, len(x), x.device):
-                own = inner[start:stop] if kept else inner[: stop - start]
-                affine(x[start:stop], first, shift1, out=own)
-                affine(activation(own), second, shift2, out=out[start:stop])
-        ctx.save_for_backward(x, first, second, inner)
-        return out
+            inner = affine(x, first, bias1.to(dtype))
+            ctx.save_for_backward(x, first, second, inner)
+            return affine(activation(inner), second, bias2.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, first, second, inner = ctx.saved_tensors
         jacobian, bounds = ctx.rows
-        input_grad = torch.empty_like(x)
-        for row, start, stop in _pieces_of(bounds, x.device):
-            part, own = slice(start, stop), ((row, 0, stop - start),)
-            with torch.enable_grad():
-                before = inner[part].detach().requires_grad_()
-                after = ctx.activation(before)
-            jacobian.add_linear(*ctx.parameters[1], own, grad[part], after.detach())
-            (inner_grad,) = torch.autograd.grad(after, before, matmul(grad[part], second))
-            jacobian.add_linear(*ctx.parameters[0], own, inner_grad, x[part])
-            matmul(inner_grad, first, out=input_grad[part])
-        return input_grad.to(ctx.dtype), *[None] * 6
-
-
-def _pieces(start: int, stop: int, device: torch.device) -> Iterator[tuple[int, int]]:
-    """Cut rows into pieces that fit a CPU's cache; a GPU takes them whole."""
-    size = _CACHED_ROWS if device.type == "cpu" else max(1, stop - start)
-    for low in range(start, stop, size):
-        yield low, min(low + size, stop)
-
-
-def _pieces_of(bounds: Bounds, device: torch.device) -> Iterator[tuple[int, int, int]]:
-    """Cut each task's rows likewise."""
-    for row, start, stop in bounds:
-        for piece in _pieces(start, stop, device):
-            yield row, *piece
+        with torch.enable_grad():
+            before = inner.detach().requires_grad_()
+            after = ctx.activation(before)
+        jacobian.add_linear(*ctx.parameters[1], bounds, grad, after.detach())
+        (inner_grad,) = torch.autograd.grad(after, before, matmul(grad, second))
+        jacobian.add_linear(*ctx.parameters[0], bounds, inner_grad, x)
+        return matmul(inner_grad, first).to(ctx.dtype), *[None] * 6
 
 
 def layer_norm(

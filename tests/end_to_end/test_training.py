@@ -144,8 +144,8 @@ def test_passes_form_the_same_step(project, train, tmp_path, metrics, encoder_fo
     folders = (whole / "model", split / "model", encoder_folder)
     parameters = [load_encoder(folder).parameters() for folder in folders]
     for one, other, before in zip(*parameters, strict=True):
-        moved = (one - before).abs().max()
-        assert (one - other).abs().max() <= 0.02 * moved + 1e-6
+        # As a whole: AdamW makes much of the rounding in a gradient that should be zero.
+        assert (one - other).norm() <= 0.02 * (one - before).norm() + 1e-6
 
 
 def test_a_step_s_record(finished, metrics):

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "Judge a model on labelled files.",
     "predict": "Predict a file with a model.",
     "compare": "Compare runs side by side.",
+    "doctor": "Examine this machine: what it has, and which paths a run takes.",
 }
 
 

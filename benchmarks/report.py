@@ -1,0 +1,86 @@
+"""All benchmarks' figures in one table, and in one file.
+
+    python benchmarks/report.py [--results FOLDER]
+
+Reads every file of results and writes `latest.json` beside them. Files that were measured on
+another machine, or with another torch, than most of them are marked: ratios hold there too, but
+they say nothing about this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from harness import RESULTS, Row, print_rows
+
+LATEST = "latest.json"
+KEPT = ("value", "target", "better", "ours_ms", "peer_ms", "interval", "rounds", "note")
+Machine = tuple[str, int, str]
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read every benchmark's file, by its name."""
+    files = sorted(path for path in folder.glob("*.json") if path.name != LATEST)
+    if not files:
+        raise SystemExit(f"{folder}: no results; 'make bench' measures")
+    return {path.name: json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def measured_on(result: dict[str, Any]) -> Machine:
+    """The machine and the torch of a file's figures."""
+    machine = result["machine"]
+    return machine["processor"], machine["threads"], machine["packages"]["torch"]
+
+
+def rows_of(result: dict[str, Any], usual: Machine) -> list[Row]:
+    """A file's figures; the note of those from elsewhere says so."""
+    known = {field.name for field in fields(Row)}
+    rows = [Row(**{k: v for k, v in row.items() if k in known}) for row in result["rows"]]
+    own = measured_on(result)
+    if own == usual:
+        return rows
+    warning = f"MEASURED ELSEWHERE: {own[0]}, {own[1]} threads, torch {own[2]}"
+    return [replace(row, note="; ".join(filter(None, (row.note, warning)))) for row in rows]
+
+
+def ratios(results: dict[str, dict[str, Any]], usual: Machine) -> dict[str, dict[str, Any]]:
+    """Every figure by its name; one name in two files is a mistake."""
+    table: dict[str, dict[str, Any]] = {}
+    for file, result in results.items():
+        for row in rows_of(result, usual):
+            if row.name in table:
+                raise SystemExit(f"{file}: another file of results holds '{row.name}' too")
+            table[row.name] = {k: getattr(row, k) for k in KEPT} | {"command": result["command"]}
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    folder = parser.parse_args().results
+    results = read_results(folder)
+    usual = Counter(map(measured_on, results.values())).most_common(1)[0][0]
+    machine = next(own["machine"] for own in results.values() if measured_on(own) == usual)
+    print(f"{usual[0]}, {usual[1]} threads; torch {usual[2]}")
+    for file, result in results.items():
+        print(f"\n{file}: {result['question']}")
+        print_rows(rows_of(result, usual))
+    table = ratios(results, usual)
+    rows = [row for result in results.values() for row in rows_of(result, usual)]
+    reached = [row.reached for row in rows if row.reached is not None]
+    elsewhere = sorted(file for file, own in results.items() if measured_on(own) != usual)
+    print(f"\n{sum(reached)} of {len(reached)} targets reached")
+    if elsewhere:
+        print(f"warning: measured on another machine or torch: {', '.join(elsewhere)}")
+    text = json.dumps({"machine": machine, "ratios": table}, indent=1)
+    (folder / LATEST).write_text(text + "\n", encoding="utf-8")
+    print(f"written: {folder / LATEST}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""What a machine has: processor, memory, GPUs and disks, and how they are found."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from accord.data.cache import cache_folder
+from accord.errors import UsageError
+from accord.run_folder import environment
+
+_SHOWN_PACKAGES = ("accord", "torch", "tokenizers", "safetensors", "numpy")
+_NVIDIA_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The processor, and how much of it this process may use.
+
+    Attributes:
+        name: as the system gives it.
+        instructions: the widest that torch computes with, as in 'AVX512'.
+        physical_cores: of the machine; None where the system doesn't say.
+        logical_cores: of the machine.
+        affinity_cpus: logical cores that this process may run on.
+        affinity_cores: the physical cores that they belong to; None if unknown.
+        quota_cpus: seconds of processor time a second that its control group has; None: no limit.
+        load_average: processes that ran or waited to, over the last minute; None if unknown.
+        torch_threads: that torch computes with.
+        omp_num_threads: the environment's OMP_NUM_THREADS; None: not set.
+    """
+
+    name: str
+    instructions: str
+    physical_cores: int | None
+    logical_cores: int
+    affinity_cpus: int
+    affinity_cores: int | None
+    quota_cpus: float | None
+    load_average: float | None
+    torch_threads: int
+    omp_num_threads: str | None
+
+    @property
+    def usable_cpus(self) -> int:
+        """Logical cores that this process can keep busy."""
+        quota = math.inf if self.quota_cpus is None else max(1, math.ceil(self.quota_cpus))
+        return int(min(self.affinity_cpus, quota))
+
+    @property
+    def useful_threads(self) -> int:
+        """Threads that add to the rate of products: two on one physical core don't."""
+        return min(self.usable_cpus, self.affinity_cores or self.usable_cpus)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory that this process may use: the machine's, or its control group's where that is less.
+
+    Attributes:
+        total_bytes: None if unknown.
+        available_bytes: that can be had without swapping; None if unknown.
+    """
+
+    total_bytes: int | None
+    available_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that torch finds.
+
+    Attributes:
+        name: as its driver gives it.
+        memory_bytes: of its own.
+        compute_capability: as in '9.0'.
+        bfloat16: whether it has instructions for it.
+    """
+
+    name: str
+    memory_bytes: int
+    compute_capability: str
+    bfloat16: bool
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Room in a folder.
+
+    Attributes:
+        path: of the folder, which the first run may still have to make.
+        free_bytes: for this user, where the folder is or will be.
+        writable: whether this user can write there.
+    """
+
+    path: str
+    free_bytes: int
+    writable: bool
+
+
+def examine_processor(root: Path = Path("/")) -> Processor:
+    """Find out about the processor.
+
+    Args:
+        root: of the file system.
+    """
+    logical = os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(logical)
+    return Processor(
+        name=environment(0, "cpu")["processor"] or platform.machine(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        physical_cores=_cores(range(logical), root),
+        logical_cores=logical,
+        affinity_cpus=len(allowed),
+        affinity_cores=_cores(allowed, root),
+        quota_cpus=cpu_quota(root),
+        load_average=_load_average(),
+        torch_threads=torch.get_num_threads(),
+        omp_num_threads=os.environ.get("OMP_NUM_THREADS"),
+    )
+
+
+def _load_average() -> float | None:
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (OSError, AttributeError):
+        return None
+
+
+def _cores(cpus: Iterable[int], root: Path) -> int | None:
+    """Return how many physical cores some logical ones belong to."""
+    topology = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    cores = {_text(root / topology.format(cpu)) for cpu in cpus}
+    return None if "" in cores else len(cores)
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Return the processor time that this process's control groups have, in seconds a second.
+
+    Args:
+        root: of the file system.
+
+    Returns:
+        The least of its group and those around it; None: no limit.
+    """
+    quotas = []
+    for group in _groups("cpu", root):
+        words = _text(group / "cpu.max").split() or [
+            _text(group / name) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        ]
+        if len(words) == 2 and all(word.isdigit() and int(word) for word in words):
+            quotas.append(int(words[0]) / int(words[1]))
+    return min(quotas, default=None)
+
+
+def examine_memory(root: Path = Path("/")) -> Memory:
+    """Find out about memory.
+
+    Args:
+        root: of the file system.
+    """
+    table = _numbers(root / "proc/meminfo")
+    totals = [table[name] * 1024 for name in ("MemTotal",) if name in table]
+    available = [table[name] * 1024 for name in ("MemAvailable",) if name in table]
+    for group in _groups("memory", root):
+        limit = _number(group, "memory.max", "memory.limit_in_bytes")
+        used = _number(group, "memory.current", "memory.usage_in_bytes")
+        if limit is not None and used is not None:
+            stat = _numbers(group / "memory.stat")
+            given_back = stat.get("total_inactive_file", stat.get("inactive_file", 0))
+            totals.append(limit)
+            available.append(max(0, limit - max(0, used - given_back)))
+    return Memory(min(totals, default=None), min(available, default=None))
+
+
+def _groups(controller: str, root: Path) -> Iterator[Path]:
+    """Yield the folders of this process's control group and those around it.
+
+    Version 2 names no controllers and has one tree for all, version 1 a tree for each.
+    """
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, name = [*line.split(":", 2), "", ""][:3]
+        if controllers and controller not in controllers.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / (controller if controllers else "")
+        group = Path(name.lstrip("/"))
+        yield from (mount / folder for folder in (group, *group.parents))
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _number(folder: Path, *names: str) -> int | None:
+    """Return the number that the first of some files holds."""
+    texts = (_text(folder / name) for name in names)
+    return next((int(text) for text in texts if text.isdigit()), None)
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    """Return the numbers of lines such as `MemTotal:  24683656 kB`."""
+    lines = [line.replace(":", " ").split() for line in _text(file).splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+
+
+def examine_gpus() -> tuple[Gpu, ...]:
+    """Find out about the GPUs that torch finds."""
+    found = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        own = torch.cuda.get_device_properties(index)
+        with torch.cuda.device(index):
+            bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        found.append(Gpu(own.name, own.total_memory, f"{own.major}.{own.minor}", bfloat16))
+    return tuple(found)
+
+
+def has_nvidia_driver() -> bool:
+    """Whether the system has one."""
+    return any(Path(file).exists() for file in _NVIDIA_FILES)
+
+
+def examine_disk(path: Path) -> Disk:
+    """Find out about the disk that a folder is on.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    try:
+        free = shutil.disk_usage(path).free
+        is_folder = path.is_dir()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such folder") from None
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from None
+    if not is_folder:
+        raise UsageError(f"{path}: is no folder")
+    return Disk(str(path.absolute()), free, os.access(path, os.W_OK))
+
+
+def examine_cache() -> Disk:
+    """Find out about the disk that the token stores are on."""
+    folder = cache_folder(create=False).absolute()
+    there = next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
+    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return Disk(str(folder), shutil.disk_usage(there).free, writable)
+
+
+def versions() -> dict[str, str]:
+    """Return those of Python, of packages and of the C library, which is '' where unknown."""
+    packages = environment(0, "cpu")["packages"]
+    return {
+        "python": platform.python_version(),
+        **{name: packages[name] for name in _SHOWN_PACKAGES},
+        "libc": " ".join(platform.libc_ver()).strip(),
+    }

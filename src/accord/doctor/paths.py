@@ -1,0 +1,170 @@
+"""What follows from what a machine has: the paths that a run takes, why, and what would help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accord.doctor.machine import Disk, Gpu, Processor
+from accord.doctor.rates import Rates
+
+if TYPE_CHECKING:
+    from accord.doctor.report import Report  # whose JSON holds what this file says
+
+_FASTER = 1.1  # a ratio of rates from which on the difference is worth a word
+_ROOM_BYTES = 5 * 10**9  # BERT-base: 3 checkpoints of 12 bytes a parameter, one in the making
+_GIB = 1 << 30
+_NO_TIME = 'precision = "bfloat16" saves memory but no time here'
+_NO_CACHE = "the token cache's folder {} can't be written to: set ACCORD_CACHE to another"
+
+
+def taken_paths(report: Report) -> dict[str, str]:
+    """Return a line for each path that a run takes by default: which one it is, and why."""
+    gpu = report.gpus[0] if report.gpus else None
+    return {
+        "float32": _gpu_float32(report.rates) if gpu else _float32(report),
+        "bfloat16": _gpu_bfloat16(gpu, report.rates) if gpu else _bfloat16(report),
+        "attention": "batched products over buckets of sequences of like length",
+        "AdamW": "torch's fused kernel: one pass over a parameter and its moments",
+        "memory": (
+            "glibc keeps freed blocks for the next step, which saves page faults"
+            if report.keeps_memory
+            else "as the system has it: keeping freed blocks takes glibc, which is not here"
+        ),
+    }
+
+
+def _float32(report: Report) -> str:
+    rates = report.rates
+    error = rates.onednn_relative_error
+    if report.products.onednn:
+        times = _ratio(rates.float32_onednn_gflops, rates.float32_default_gflops)
+        rate = "" if times is None else f", at {times:.2g} times the default library's rate"
+        return f"oneDNN: its result is float32's in full (relative error {_error(error)}){rate}"
+    if error is None:
+        return "torch's default library: this torch has no oneDNN"
+    return (
+        "torch's default library: oneDNN's result would be bfloat16's"
+        f" (relative error {_error(error)})"
+    )
+
+
+def _bfloat16(report: Report) -> str:
+    native, float32 = report.rates.bfloat16_native_gflops, _float32_rate(report)
+    times = _ratio(native, float32)
+    if report.products.rounded:
+        why = (
+            f"this processor's bfloat16 products run at {native:.3g} GFLOP/s against"
+            f" {float32:.3g} in float32"
+            if times is not None and times < 1
+            else "on one core its bfloat16 products took longer than float32's"
+        )
+        return f"in float32 from rounded operands: {why}; {_NO_TIME}"
+    if times is None:
+        return "the processor's own instructions: on one core no slower than float32's"
+    what = f"the processor's own instructions: they run at {times:.2g} times float32's rate"
+    return what if times > _FASTER else f"{what}; {_NO_TIME}"
+
+
+def _gpu_float32(rates: Rates) -> str:
+    rate = rates.gpu_float32_gflops
+    measured = "" if rate is None else f", at {rate:,.0f} GFLOP/s"
+    return f"the GPU's own library, in float32 in full (TF32 is left off){measured}"
+
+
+def _gpu_bfloat16(gpu: Gpu, rates: Rates) -> str:
+    times = _ratio(rates.gpu_bfloat16_gflops, rates.gpu_float32_gflops)
+    if not gpu.bfloat16:
+        return f"in torch's own way: this GPU has no instructions for it; {_NO_TIME}"
+    if times is None:
+        return "the GPU's own instructions"
+    what = f"the GPU's own instructions: they run at {times:.2g} times float32's rate"
+    return what if times > _FASTER else f"{what}; {_NO_TIME}"
+
+
+def advice(report: Report) -> list[str]:
+    """Return what would help: a line each, none where nothing would."""
+    found = (
+        _thread_advice(report.processor),
+        _load_advice(report.processor),
+        _gpu_advice(report),
+        _precision_advice(report),
+        *(_disk_advice(disk) for disk in (report.disk, report.cache)),
+        None if report.cache.writable else _NO_CACHE.format(report.cache.path),
+    )
+    return list(dict.fromkeys(line for line in found if line))
+
+
+def _thread_advice(processor: Processor) -> str | None:
+    threads, usable = processor.torch_threads, processor.usable_cpus
+    count = f"{threads} thread{'s' * (threads != 1)} on {usable} usable CPU{'s' * (usable != 1)}"
+    best = processor.useful_threads
+    if threads > usable:
+        return (
+            f"{count}: they wait for each other;"
+            f" set training.threads = {best} or OMP_NUM_THREADS={best}"
+        )
+    if threads >= best:
+        return None
+    if processor.omp_num_threads is not None:
+        return (
+            f"{count}, as OMP_NUM_THREADS={processor.omp_num_threads} has it:"
+            f" unset it, or set training.threads = {best}"
+        )
+    return f"{count}: set training.threads = {best} or OMP_NUM_THREADS={best}"
+
+
+def _load_advice(processor: Processor) -> str | None:
+    load, cores = processor.load_average, processor.logical_cores
+    if load is None or load <= cores / 2:
+        return None
+    return (
+        f"other processes are at work (load average {load:.1f} on {cores} logical cores):"
+        " the rates here may be too low"
+    )
+
+
+def _gpu_advice(report: Report) -> str | None:
+    if report.gpus or not report.nvidia_driver:
+        return None
+    if report.torch_cuda is None:
+        return "an NVIDIA driver is here, and a torch without CUDA: install PyTorch's CUDA build"
+    return (
+        f"an NVIDIA driver is here, but torch (CUDA {report.torch_cuda}) finds no GPU: the driver"
+        " may be too old for it, or CUDA_VISIBLE_DEVICES hides the GPU"
+    )
+
+
+def _precision_advice(report: Report) -> str | None:
+    rates = report.rates
+    if report.gpus:
+        times = _ratio(rates.gpu_bfloat16_gflops, rates.gpu_float32_gflops)
+        slow = not report.gpus[0].bfloat16
+    else:
+        times = _ratio(rates.bfloat16_accord_gflops, _float32_rate(report))
+        slow = report.products.rounded
+    if slow or times is None or times <= _FASTER:
+        return None
+    return f'training.precision = "bfloat16": products at {times:.2g} times float32\'s rate'
+
+
+def _disk_advice(disk: Disk) -> str | None:
+    if disk.free_bytes >= _ROOM_BYTES:
+        return None
+    return (
+        f"{disk.free_bytes / _GIB:.1f} GiB free in {disk.path}: a run of BERT-base takes up to"
+        f" {_ROOM_BYTES / _GIB:.1f}; checkpoint.keep = 1 needs less"
+    )
+
+
+def _float32_rate(report: Report) -> float | None:
+    """Return the rate of float32 as a run computes it on the processor."""
+    rates = report.rates
+    return rates.float32_onednn_gflops if report.products.onednn else rates.float32_default_gflops
+
+
+def _ratio(one: float | None, other: float | None) -> float | None:
+    return one / other if one and other else None
+
+
+def _error(error: float | None) -> str:
+    return "not measured" if error is None else f"{error:.1e}"

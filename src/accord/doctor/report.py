@@ -1,0 +1,92 @@
+"""All that was found out about this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from accord.devices import choose_device
+from accord.doctor.machine import (
+    Disk,
+    Gpu,
+    Memory,
+    Processor,
+    examine_cache,
+    examine_disk,
+    examine_gpus,
+    examine_memory,
+    examine_processor,
+    has_nvidia_driver,
+    versions,
+)
+from accord.doctor.paths import advice, taken_paths
+from accord.doctor.rates import Rates, measure_rates
+from accord.memory import keep_freed_memory
+from accord.products import Products, choose_products
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found.
+
+    Attributes:
+        processor: and threads.
+        memory: of the machine.
+        gpus: that torch finds.
+        torch_cuda: the CUDA version that torch was built for; None: without CUDA.
+        nvidia_driver: whether the system has one.
+        rates: measured.
+        products: what `choose_products` chose for the processor.
+        keeps_memory: whether freed blocks can be kept for the next step.
+        disk: room at the path that was asked about.
+        cache: room for the token stores.
+        versions: of Python and packages; 'libc' is empty where it is unknown.
+    """
+
+    processor: Processor
+    memory: Memory
+    gpus: tuple[Gpu, ...]
+    torch_cuda: str | None
+    nvidia_driver: bool
+    rates: Rates
+    products: Products
+    keeps_memory: bool
+    disk: Disk
+    cache: Disk
+    versions: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, with the paths and the advice that follow from it."""
+        table = asdict(self)
+        table["processor"]["usable_cpus"] = self.processor.usable_cpus
+        return {**table, "paths": taken_paths(self), "advice": advice(self)}
+
+
+def examine(path: Path) -> Report:
+    """Find out what this machine has and measure how fast it multiplies, in a few seconds.
+
+    Args:
+        path: a folder, whose disk is looked at.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    disk, cache = examine_disk(path), examine_cache()
+    processor, device = examine_processor(), choose_device("auto")
+    products = choose_products(torch.device("cpu"), True)
+    return Report(
+        processor=processor,
+        memory=examine_memory(),
+        gpus=examine_gpus(),
+        torch_cuda=torch.version.cuda,
+        nvidia_driver=has_nvidia_driver(),
+        rates=measure_rates(device, products),
+        products=products,
+        keeps_memory=keep_freed_memory(),
+        disk=disk,
+        cache=cache,
+        versions=versions(),
+    )

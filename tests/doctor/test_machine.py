@@ -1,0 +1,113 @@
+"""How the system's values are read: processor, quota and memory."""
+
+import os
+
+import pytest
+
+from accord.doctor import Memory
+from accord.doctor.machine import cpu_quota, examine_memory, examine_processor
+
+GIB = 1 << 30
+
+
+def write(root, **files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, None),
+        ({"proc/self/cgroup": "0::/\n"}, None),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/cpu.max": "400000 100000\n",
+                "sys/fs/cgroup/a/cpu.max": "200000 100000\n",
+            },
+            2.0,
+        ),
+        (
+            {
+                "proc/self/cgroup": "9:name=systemd:/\n4:cpu,cpuacct:/x\n0::/\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "50000\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n",
+            },
+            0.5,
+        ),
+        (
+            {
+                "proc/self/cgroup": "1:cpu:/\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            },
+            None,
+        ),
+        ({"proc/self/cgroup": "nonsense\n"}, None),
+    ],
+)
+def test_the_quota_of_processor_time(tmp_path, files, quota):
+    write(tmp_path, **files)
+    assert cpu_quota(tmp_path) == quota
+
+
+MEMINFO = "MemTotal:       8388608 kB\nMemFree:        1 kB\nMemAvailable:   4194304 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "total", "available"),
+    [
+        ({}, None, None),
+        ({"proc/meminfo": MEMINFO}, 8 * GIB, 4 * GIB),
+        (  # a container's limit; pages of files that nobody uses are given back
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "0::/\n",
+                "sys/fs/cgroup/memory.max": f"{2 * GIB}\n",
+                "sys/fs/cgroup/memory.current": f"{GIB}\n",
+                "sys/fs/cgroup/memory.stat": f"anon 5\ninactive_file {GIB // 2}\n",
+            },
+            2 * GIB,
+            3 * GIB // 2,
+        ),
+        (  # no limit, as version 1 says it
+            {
+                "proc/meminfo": MEMINFO,
+                "proc/self/cgroup": "4:memory:/x\n",
+                "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "9223372036854771712\n",
+                "sys/fs/cgroup/memory/x/memory.usage_in_bytes": "5\n",
+            },
+            8 * GIB,
+            4 * GIB,
+        ),
+    ],
+)
+def test_memory(tmp_path, files, total, available):
+    write(tmp_path, **files)
+    assert examine_memory(tmp_path) == Memory(total, available)
+
+
+def test_physical_cores(tmp_path, monkeypatch):
+    """Two logical cores each."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    siblings = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    shared = {siblings.format(cpu): f"{cpu % 2},{cpu % 2 + 2}\n" for cpu in range(4)}
+    write(tmp_path, **shared)
+    found = examine_processor(tmp_path)
+    assert (found.physical_cores, found.logical_cores) == (2, 4)
+    assert (found.affinity_cpus, found.affinity_cores) == (3, 2)
+    assert (found.usable_cpus, found.useful_threads) == (3, 2)
+
+
+def test_a_system_that_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.delattr(os, "getloadavg", raising=False)
+    found = examine_processor(tmp_path)
+    assert (found.physical_cores, found.quota_cpus, found.load_average) == (None, None, None)
+    assert found.useful_threads == found.logical_cores
