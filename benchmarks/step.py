@@ -11,6 +11,9 @@ with PCGrad against PCGrad. Freed memory is kept for both (accord.memory).
 best       torch's fused AdamW, and its setting for float32 products that is faster here
 defaults   what torch does unless told otherwise
 
+medium     torch's float32 setting that allows bfloat16 inside: where a processor has instructions
+           for it, its results are bfloat16's, and ours in bfloat16 is compared with it
+
 In bfloat16 both run under autocast. A processor that has no such instructions takes a hundred
 times as long for the peer, so there a few rounds have to do, and fewer examples may.
 """
@@ -67,6 +70,7 @@ class Comparison:
         build: makes the peer's side.
         best: with the settings that are best here, instead of torch's own.
         bfloat16: whether the peer runs in bfloat16.
+        medium: whether the peer's float32 products are allowed bfloat16 inside.
     """
 
     kind: str
@@ -74,6 +78,7 @@ class Comparison:
     build: Callable[..., Side]
     best: bool = True
     bfloat16: bool = False
+    medium: bool = False
 
 
 FLOAT32 = (
@@ -87,6 +92,7 @@ FLOAT32 = (
 )
 BFLOAT16 = (
     Comparison("train", "transformers_bf16", transformers_step, bfloat16=True),
+    Comparison("train", "transformers_medium", transformers_step, medium=True),
     Comparison("train", "transformers_fp32_best", transformers_step),
 )
 
@@ -109,6 +115,8 @@ def sides(
         work, encoder(options.size), joint=own.kind == "train",
         bfloat16=options.precision == "bfloat16",
     )  # fmt: skip
+    if own.medium:
+        precision = "medium"
     return {"ours": ours, "peer": at_precision(peer, precision) if own.best else peer}
 
 

@@ -74,7 +74,7 @@ def store(file: File, tokenizer: Tokenizer, folder: Path) -> None:
 def reopen(open_all: Callable[[Path], None], cache: Path) -> float:
     """Seconds of opening all stores again; fails if a text is tokenised."""
     refusal = AssertionError("a store that is there was tokenised again")
-    with patch.object(store_writer, "encode_texts", side_effect=refusal):
+    with patch.object(store_writer, "encode_flat", side_effect=refusal):
         start = time.perf_counter()
         open_all(cache)
         return time.perf_counter() - start

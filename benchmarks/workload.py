@@ -147,12 +147,12 @@ def workload(
     return Workload(resolved, drawn, source)
 
 
-def step_batch(batch: Batch) -> StepBatch:
+def step_batch(batch: Batch, multiple: int) -> StepBatch:
     """Pack a super batch, as the loader does."""
-    packed, count = pack(batch.sequences), len(batch.sequences)
+    packed, count = pack(batch.sequences, multiple), len(batch.sequences)
     return StepBatch(
         tuple(range(count)), tuple(np.arange(len(own)) for own in batch.targets), (1.0,) * count,
-        [MicroBatch(packed, batch.targets)], len(packed.input_ids), packed.input_ids,
+        [MicroBatch(packed, batch.targets)], batch.tokens, packed.input_ids,
     )  # fmt: skip
 
 
@@ -171,9 +171,10 @@ def our_step(work: Workload, bert: BertEncoder, *, joint: bool, bfloat16: bool =
         model.heads.named_parameters(prefix="heads"), LR, LR, WEIGHT_DECAY,
     )  # fmt: skip
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
+    products = choose_products(torch.device("cpu"), bfloat16)
     learner = Learner(
-        model, AdamW(groups), get_method("pcgrad"), clip=0.0,
-        products=choose_products(torch.device("cpu"), bfloat16), jacobian=jacobian, joint=joint,
+        model, AdamW(groups), get_method("pcgrad"), clip=0.0, products=products,
+        jacobian=jacobian, joint=joint,
     )  # fmt: skip
     model.train()
-    return lambda step: learner.step(step, step_batch(work.batch(step)), 1.0)
+    return lambda step: learner.step(step, step_batch(work.batch(step), products.row_multiple), 1.0)

@@ -28,11 +28,11 @@ def assembler(max_length: int = 64) -> Assembler:
 
 def batch_of(
     data: Sequence[TaskData], drawn: Sequence[Sequence[int]], limit: int | None = None,
-    max_length: int = 64,
+    max_length: int = 64, multiple: int = 1,
 ) -> StepBatch:  # fmt: skip
     rows = [np.array(own, dtype=int) for own in drawn]
-    weights = [1.0, 2.0, 3.0][: len(data)]
-    return step_batch(rows, data, weights, assembler(max_length), torch.device("cpu"), limit)
+    weights, cpu = [1.0, 2.0, 3.0][: len(data)], torch.device("cpu")
+    return step_batch(rows, data, weights, assembler(max_length), cpu, limit, multiple)
 
 
 def examples(batch: StepBatch, data: Sequence[TaskData]) -> list[list[tuple[object, float]]]:
@@ -168,6 +168,28 @@ def test_a_pass_is_as_full_as_the_limit_allows(random_split: Split, limit: int) 
         if number + 1 < len(batch.passes):
             assert len(micro.inputs.input_ids) + following > limit
     assert next(sizes, None) is None
+
+
+@pytest.mark.parametrize("limit", [None, 40])
+def test_fillers_change_neither_the_examples_nor_the_count_of_tokens(
+    random_split: Split, limit: int | None
+) -> None:
+    data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
+    plain, filled = (batch_of(data, [range(5)] * 3, limit, multiple=m) for m in (1, 16))
+    assert examples(filled, data) == examples(plain, data)
+    assert filled.tokens == plain.tokens == len(plain.token_ids)
+
+
+@pytest.mark.parametrize("limit", [None, 40])
+def test_each_pass_is_filled_task_by_task(random_split: Split, limit: int | None) -> None:
+    data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
+    batch = batch_of(data, [range(5)] * 3, limit, multiple=16)
+    ids = [micro.inputs.input_ids for micro in batch.passes]  # type: ignore[union-attr]
+    for micro in batch.passes:
+        assert isinstance(micro.inputs, PackedBatch)
+        assert all(stop % 16 == 0 for _, stop in micro.inputs.task_tokens)
+    assert torch.equal(batch.token_ids, torch.cat(ids))
+    assert len(batch.token_ids) > batch.tokens
 
 
 def test_without_a_limit_there_is_one_pass(random_split: Split) -> None:

@@ -12,7 +12,6 @@ from accord.products import (
     Products,
     add_matmul,
     affine,
-    batched,
     choose_products,
     compute_dtype,
     computing,
@@ -40,17 +39,6 @@ OPERATIONS = {
         lambda a, b, out=None: matmul(a.t(), b.t(), out),
         lambda a, b: a.t() @ b.t(),
         ((K, N), (M, K)),
-    ),
-    "affine": (affine, lambda x, w, b: x @ w.t() + b, ((N, K), (M, K), (M,))),
-    "batched": (
-        lambda a, b, out=None: batched(a, b, 0.3, out),
-        lambda a, b: 0.3 * (a @ b),
-        ((3, N, K), (3, K, M)),
-    ),
-    "batched with a negative scale": (
-        lambda a, b, out=None: batched(a, b.transpose(1, 2), -2.0, out),
-        lambda a, b: -2.0 * (a @ b.transpose(1, 2)),
-        ((3, N, K), (3, M, K)),
     ),
 }
 
@@ -106,7 +94,19 @@ def test_operations_against_float64(way, name, out_dtype):
     assert out is None or result is out
     assert all(torch.equal(x, y) for x, y in zip(operands, before, strict=True))
     once = way == "native" or result.dtype == torch.bfloat16  # else float32 from end to end
-    assert_near(result, reference, terms, once, twice=way == "native" and "matmul" not in name)
+    assert_near(result, reference, terms, once)
+
+
+def test_affine_against_float64(way):
+    choice, dtype = WAYS[way]
+    x, weight, bias = draw(((N, K), (M, K), (M,)), dtype)
+    reference = x.double() @ weight.double().t() + bias.double()
+    terms = x.double().abs() @ weight.double().abs().t() + bias.double().abs()
+    with computing(choice):
+        result = affine(x, weight, bias)
+    assert result.dtype == dtype
+    native = way == "native"  # which may round the product before the bias
+    assert_near(result, reference, terms, once=dtype == torch.bfloat16, twice=native)
 
 
 @pytest.mark.parametrize("out_dtype", [torch.float32, torch.bfloat16])
@@ -136,8 +136,6 @@ def test_rounded_equals_native_within_its_rounding(name):
     # Both are rounded from nearly the same number: at most a step apart, which is two halves.
     terms = formula(*(x.double().abs() for x in operands)).abs()
     bound = SUMMING * terms + 2 * HALF_STEP * rounded.double().abs()
-    if "matmul" not in name:  # a native product may be rounded before the bias or the scale
-        bound += HALF_STEP * terms
     assert ((native.double() - rounded.double()).abs() <= bound).all()
 
 
@@ -215,6 +213,20 @@ def test_other_ways_leave_torch_s_setting_alone(setting):
     before = setting.fp32_precision
     with computing(Products(bfloat16=True, rounded=True)):
         assert setting.fp32_precision == before
+
+
+@pytest.mark.parametrize(
+    ("choice", "multiple"),
+    [
+        (Products(), 1),
+        (Products(onednn=True), 32),
+        (Products(bfloat16=True), 32),
+        (Products(bfloat16=True, rounded=True), 1),
+        (Products(bfloat16=True, onednn=True, rounded=True), 32),
+    ],
+)
+def test_rows_are_even_where_onednn_or_native_bfloat16_multiplies(choice, multiple):
+    assert choice.row_multiple == multiple
 
 
 def refuse(*arguments):

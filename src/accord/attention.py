@@ -20,7 +20,6 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from accord.dropout import DropoutKey, dropout, kept_scale, masked
-from accord.products import batched
 
 _WASTE = 1.12  # longest over shortest length within a bucket; measured best from 1.0 to 2.0
 
@@ -249,18 +248,18 @@ class _Bucketed(torch.autograd.Function):
         p: float,
         key: DropoutKey | None,
     ) -> Tensor:
-        layouts = plan.layouts(heads)
+        layouts, dtype = plan.layouts(heads), query.dtype
         scale = 1 / math.sqrt(query.shape[1] // heads)
         kept = 1.0 if key is None else kept_scale(p)
-        queries = layouts[0].spread(query)
-        pair = layouts[1].spread(key_value)
+        queries = _computed(layouts[0].spread(query))
+        pair = _computed(layouts[1].spread(key_value))
         keys, values = pair.chunk(2)
         out = torch.empty_like(queries)
         saved = [queries, pair]
         for i, bucket in enumerate(plan.buckets):
             q, o = (_batch(x, bucket.queries, bucket.width, heads) for x in (queries, out))
             k, v = (_batch(x, bucket.keys, bucket.length, heads) for x in (keys, values))
-            scores = batched(q, k.transpose(1, 2), scale)
+            scores = _product(q, k.transpose(1, 2), scale)
             if bucket.padding is not None:
                 scores.view(bucket.count, heads, bucket.width, -1).add_(bucket.padding)
             probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(q.dtype)
@@ -268,10 +267,11 @@ class _Bucketed(torch.autograd.Function):
             if key is not None and p:
                 saved.append(key.at(key.site + i).keep_mask(scores.shape, p, scores.device))
                 probabilities = masked(probabilities, saved[-1])
-            batched(probabilities, v, kept, out=o)
+            _product(probabilities, v, kept, out=o)
         ctx.save_for_backward(*saved)
         ctx.arguments = plan, layouts, heads, scale, kept, key is not None and p > 0
-        return layouts[0].gather(out)
+        ctx.dtype = dtype
+        return layouts[0].gather(out.to(dtype))
 
     @staticmethod
     @once_differentiable
@@ -279,7 +279,7 @@ class _Bucketed(torch.autograd.Function):
         plan, layouts, heads, scale, kept, has_masks = ctx.arguments
         queries, pair, *saved = ctx.saved_tensors
         parts = iter(saved)
-        outs = layouts[0].spread(grad, zeroed=True)
+        outs = _computed(layouts[0].spread(grad, zeroed=True))
         query_grad, pair_grad = torch.empty_like(queries), torch.empty_like(pair)
         for bucket in plan.buckets:
             probabilities = next(parts)
@@ -291,12 +291,29 @@ class _Bucketed(torch.autograd.Function):
                 _batch(x, bucket.keys, bucket.length, heads)
                 for x in (*pair.chunk(2), *pair_grad.chunk(2))
             )
-            batched(dropped.transpose(1, 2), o, kept, out=dv)
-            scores = batched(o, v.transpose(1, 2), kept).mul_(dropped)
+            _product(dropped.transpose(1, 2), o, kept, out=dv)
+            scores = _product(o, v.transpose(1, 2), kept).mul_(dropped)
             scores.addcmul_(probabilities, scores.sum(-1, keepdim=True), value=-1)
-            batched(scores, k, scale, out=dq)
-            batched(scores.transpose(1, 2), q, scale, out=dk)
-        return layouts[0].gather(query_grad), layouts[1].gather(pair_grad), *[None] * 4
+            _product(scores, k, scale, out=dq)
+            _product(scores.transpose(1, 2), q, scale, out=dk)
+        grads = (query_grad.to(ctx.dtype), pair_grad.to(ctx.dtype))
+        return layouts[0].gather(grads[0]), layouts[1].gather(grads[1]), *[None] * 4
+
+
+def _computed(x: Tensor) -> Tensor:
+    """Return x as attention computes with it: on a CPU never in bfloat16.
+
+    Its products are small there. In bfloat16 they are no faster, and oneDNN prepares each new
+    shape for a millisecond and more, of which every batch brings dozens.
+    """
+    return x.float() if x.dtype == torch.bfloat16 and x.device.type == "cpu" else x
+
+
+def _product(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+    """scale · a b for matrices [g, n, k] and [g, k, m]; the scaling costs no pass of its own."""
+    if out is None:
+        out = a.new_empty(a.shape[0], a.shape[1], b.shape[2])
+    return torch.baddbmm(out, a, b, beta=0, alpha=scale, out=out)
 
 
 def _batch(x: Tensor, places: tuple[int, int], length: int, heads: int) -> Tensor:

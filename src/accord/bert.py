@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from accord.attention import AttentionPlan, attend
 from accord.dropout import DropoutKey, dropout, dropout_add
-from accord.functional import FeedForward, embedding, feed_forward, layer_norm, linear
+from accord.functional import embedding, layer_norm, linear
 from accord.jacobian import Jacobian, TaskRows
 from accord.packing import PackedBatch, TokenSequence, pack
 
@@ -148,13 +148,10 @@ class Layer(nn.Module):
         )
         added = dropout_add(self.attention_output(attended, rows), x, self.p, key_at[0])
         x = self.attention_norm(added, rows)
-        added = dropout_add(feed_forward(x, self._feed_forward(), rows), x, self.p, key_at[1])
+        inner = self.activation(self.intermediate(x, rows))
+        added = dropout_add(self.output(inner, rows), x, self.p, key_at[1])
         normed: Tensor = self.output_norm(added, rows)
         return normed
-
-    def _feed_forward(self) -> FeedForward:
-        first, second = self.intermediate, self.output
-        return FeedForward(first.weight, first.bias, second.weight, second.bias, self.activation)
 
 
 class LayerList(nn.ModuleList):
@@ -205,7 +202,7 @@ class BertEncoder(nn.Module):
         for i, layer in enumerate(self.layers, start=1):
             plan, cls = batch.plan, None
             if cls_only and i == len(self.layers):
-                sequences = jacobian.tasks(batch.task_sequences) if jacobian else None
+                sequences = jacobian.tasks(batch.task_rows) if jacobian else None
                 plan, cls = batch.cls_plan, (batch.cls_rows, sequences)
             arguments = (x, plan, rows, key.at(i * _SITES) if key else None, cls)
             if self.gradient_checkpointing and torch.is_grad_enabled():

@@ -42,7 +42,7 @@ class DropoutKey:
             A bool tensor, true with probability 1 - p.
         """
         entropy = [self.seed, self.step, self.micro_batch, self.site]
-        threshold = round(p * _LEVELS) - _LEVELS // 2
+        threshold = _dropped_levels(p) - _LEVELS // 2
         if device.type == "cpu":
             bits = np.random.SFC64(np.random.SeedSequence(entropy)).random_raw(
                 (shape.numel() + 3) // 4
@@ -58,7 +58,12 @@ class DropoutKey:
 
 def kept_scale(p: float) -> float:
     """Return what a kept element is multiplied by: 1 over the keep rate actually drawn."""
-    return _LEVELS / (_LEVELS - round(p * _LEVELS))
+    return _LEVELS / (_LEVELS - _dropped_levels(p))
+
+
+def _dropped_levels(p: float) -> int:
+    """Of 65,536 levels those that are dropped; never all."""
+    return min(round(p * _LEVELS), _LEVELS - 1)
 
 
 def dropout(x: Tensor, p: float, key: DropoutKey | None) -> Tensor:

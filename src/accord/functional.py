@@ -7,8 +7,7 @@ adds each task's weight gradient to J instead of summing them into `.grad`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +17,6 @@ from torch.nn import functional as F
 
 from accord.jacobian import TaskRows
 from accord.products import affine, compute_dtype, matmul
-
-Activation = Callable[[Tensor], Tensor]
 
 
 def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None) -> Tensor:
@@ -65,77 +62,6 @@ class _Linear(torch.autograd.Function):
         jacobian.add_linear(*ctx.parameters, bounds, grad, x)
         input_grad = matmul(grad, weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return input_grad, None, None, None
-
-
-class FeedForward(NamedTuple):
-    """The parameters of W₂ f(W₁ x + b₁) + b₂ and its activation f."""
-
-    weight1: Parameter
-    bias1: Parameter
-    weight2: Parameter
-    bias2: Parameter
-    activation: Activation
-
-
-def feed_forward(x: Tensor, block: FeedForward, rows: TaskRows | None) -> Tensor:
-    """Compute W₂ f(W₁ x + b₁) + b₂, keeping only W₁ x + b₁ for the backward pass.
-
-    The inner activations are four times as wide as all others; f is computed anew in the
-    backward pass. `feed_forward_reference` computes the same and keeps both.
-
-    Args:
-        x: [n, H].
-        block: weights [4H, H] and [H, 4H], their biases, the activation.
-        rows: the tasks' rows of x; None for torch's own gradient.
-
-    Returns:
-        [n, H], in the autocast dtype where autocast is on.
-    """
-    if not collects(rows, *block[:4]) and torch.is_grad_enabled():
-        return feed_forward_reference(x, block, rows)
-    result: Tensor = _FeedForward.apply(x, *block, rows)  # type: ignore[no-untyped-call]
-    return result
-
-
-def feed_forward_reference(x: Tensor, block: FeedForward, rows: TaskRows | None) -> Tensor:
-    """Compute the same by two linear layers, one after the other."""
-    inner = block.activation(linear(x, block.weight1, block.bias1, rows))
-    return linear(inner, block.weight2, block.bias2, rows)
-
-
-class _FeedForward(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight1: Parameter,
-        bias1: Parameter,
-        weight2: Parameter,
-        bias2: Parameter,
-        activation: Activation,
-        rows: TaskRows | None,
-    ) -> Tensor:
-        ctx.parameters = (weight1, bias1), (weight2, bias2)
-        ctx.activation, ctx.rows, ctx.dtype = activation, rows, x.dtype
-        dtype = compute_dtype(x)
-        x, first, second = x.to(dtype), weight1.to(dtype), weight2.to(dtype)
-        with torch.autocast(x.device.type, enabled=False):
-            inner = affine(x, first, bias1.to(dtype))
-            ctx.save_for_backward(x, first, second, inner)
-            return affine(activation(inner), second, bias2.to(dtype))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, first, second, inner = ctx.saved_tensors
-        jacobian, bounds = ctx.rows
-        with torch.enable_grad():
-            before = inner.detach().requires_grad_()
-            after = ctx.activation(before)
-        jacobian.add_linear(*ctx.parameters[1], bounds, grad, after.detach())
-        (inner_grad,) = torch.autograd.grad(after, before, matmul(grad, second))
-        jacobian.add_linear(*ctx.parameters[0], bounds, inner_grad, x)
-        return matmul(inner_grad, first).to(ctx.dtype), *[None] * 6
 
 
 def layer_norm(

@@ -36,7 +36,8 @@ def pooled_vectors(
         model: its encoder is used; its tasks say how each pools.
         sequences: for each of the model's tasks its sequences; may be empty.
         products: in what precision, and how this machine multiplies.
-        pass_tokens: most tokens of one pass, but for a single sequence that is longer.
+        pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
+            is longer.
 
     Returns:
         For each task a tensor [sequences, H], in the order given, on the model's device.
@@ -47,11 +48,12 @@ def pooled_vectors(
     vectors = [torch.empty(len(own), hidden, device=device) for own in sequences]
     for members in _passes(sequences, pass_tokens):
         present = [i for i, own in enumerate(members) if own]
-        batch = pack([[sequences[i][j] for j in members[i]] for i in present]).to(device)
+        own = [[sequences[i][j] for j in members[i]] for i in present]
+        batch = pack(own, products.row_multiple).to(device)
         with computing(products), products.autocast(device):
             pooled = model.pooled(batch, present)
-        for i, own in zip(present, pooled, strict=True):
-            vectors[i][torch.tensor(members[i], device=device)] = own.float()
+        for i, part in zip(present, pooled, strict=True):
+            vectors[i][torch.tensor(members[i], device=device)] = part.float()
     return vectors
 
 

@@ -103,7 +103,7 @@ class StepBatch:
         rows: the rows drawn of each present task, for messages.
         loss_weights: of each present task.
         passes: the examples, in one pass or several.
-        tokens: of all passes; 0 where the encoder is frozen.
+        tokens: of all examples; 0 where the encoder is frozen.
         token_ids: all of them, on the host, for the embedding's gradient.
     """
 
@@ -122,6 +122,7 @@ def step_batch(
     assembler: Assembler,
     device: torch.device,
     micro_batch_tokens: int | None = None,
+    multiple: int = 1,
 ) -> StepBatch:
     """Pack a step's examples.
 
@@ -131,7 +132,9 @@ def step_batch(
         loss_weights: of every task.
         assembler: makes sequences.
         device: where the tensors go.
-        micro_batch_tokens: most tokens of one pass, but for a single example that is longer.
+        micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
+            that is longer.
+        multiple: of which each task's tokens in a pass are to be (`packing.pack`).
     """
     present = tuple(i for i, rows in enumerate(drawn) if len(rows))
     rows = tuple(drawn[i] for i in present)
@@ -140,10 +143,13 @@ def step_batch(
     targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
     passes, ids = [], []
     for shares in _passes(parts, sequences, micro_batch_tokens):
-        batch = pack([
-            own[start * part.task.sequences : stop * part.task.sequences]
-            for part, own, (start, stop) in zip(parts, sequences, shares, strict=True)
-        ])  # fmt: skip
+        batch = pack(
+            [
+                own[start * part.task.sequences : stop * part.task.sequences]
+                for part, own, (start, stop) in zip(parts, sequences, shares, strict=True)
+            ],
+            multiple,
+        )
         wanted = [
             own[start:stop].to(device) for own, (start, stop) in zip(targets, shares, strict=True)
         ]
@@ -154,7 +160,7 @@ def step_batch(
         rows=rows,
         loss_weights=tuple(loss_weights[i] for i in present),
         passes=passes,
-        tokens=sum(map(len, ids)),
+        tokens=sum(len(one.input_ids) for own in sequences for one in own),
         token_ids=torch.cat(ids),
     )
 

@@ -20,10 +20,11 @@ class PackedBatch:
 
     Attributes:
         input_ids: int64 [N].
-        position_ids: int64 [N], counted from 0 in each sequence.
+        position_ids: int64 [N], counted from 0 in each sequence; 0 in fillers.
         token_type_ids: int64 [N].
         lengths: the tokens of each sequence, on the host.
-        task_sequences: for each task its (start, stop) among the sequences.
+        task_sequences: for each task its (start, stop) among the sequences. Between a task's
+            stop and the next one's start there may be a filler, which nobody pools.
     """
 
     input_ids: Tensor
@@ -38,10 +39,16 @@ class PackedBatch:
         return (0, *np.cumsum(self.lengths).tolist())
 
     @cached_property
+    def task_rows(self) -> tuple[tuple[int, int], ...]:
+        """For each task its (start, stop) among the sequences, with its filler."""
+        starts = [start for start, _ in self.task_sequences]
+        return tuple(pairwise([*starts, len(self.lengths)]))
+
+    @cached_property
     def task_tokens(self) -> tuple[tuple[int, int], ...]:
-        """For each task its (start, stop) among the tokens."""
+        """For each task its (start, stop) among the tokens, with its filler's."""
         bounds = self.cu_seqlens
-        return tuple((bounds[start], bounds[stop]) for start, stop in self.task_sequences)
+        return tuple((bounds[start], bounds[stop]) for start, stop in self.task_rows)
 
     @cached_property
     def cls_rows(self) -> Tensor:
@@ -81,21 +88,33 @@ class TokenSequence:
     first: int
 
 
-def pack(tasks: Sequence[Sequence[TokenSequence]]) -> PackedBatch:
+def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedBatch:
     """Lay sequences end to end.
 
     Args:
         tasks: for each task its sequences; a task may have none.
+        multiple: of which each task's tokens are to be; a filler sequence adds what is missing.
+            Nobody pools it, so its gradients are zero.
 
     Raises:
         ValueError: if there is no sequence, or an empty one.
     """
-    flat = [sequence for sequences in tasks for sequence in sequences]
+    flat: list[TokenSequence] = []
+    bounds, steps = [], []  # a filler's tokens all stand at position 0: it may be of any length
+    for sequences in tasks:
+        bounds.append((len(flat), len(flat) + len(sequences)))
+        flat += sequences
+        steps += [1] * len(sequences)
+        missing = -sum(len(own.input_ids) for own in sequences) % multiple
+        if missing:
+            flat.append(TokenSequence(np.zeros(missing, dtype=np.int64), first=missing))
+            steps.append(0)
     lengths = tuple(len(sequence.input_ids) for sequence in flat)
     if not lengths or min(lengths) == 0:
         raise ValueError("a packed batch takes at least one sequence, and none that is empty")
-    counts = np.cumsum([0, *map(len, tasks)]).tolist()
-    positions = np.concatenate([np.arange(length) for length in lengths])
+    positions = np.concatenate([
+        np.arange(length) * step for length, step in zip(lengths, steps, strict=True)
+    ])  # fmt: skip
     firsts = np.repeat([sequence.first for sequence in flat], lengths)
     return PackedBatch(
         input_ids=torch.from_numpy(
@@ -104,7 +123,7 @@ def pack(tasks: Sequence[Sequence[TokenSequence]]) -> PackedBatch:
         position_ids=torch.from_numpy(positions),
         token_type_ids=torch.from_numpy((positions >= firsts).astype(np.int64)),
         lengths=lengths,
-        task_sequences=tuple(pairwise(counts)),
+        task_sequences=tuple(bounds),
     )
 
 

@@ -24,6 +24,8 @@ from torch.nn import functional as F
 
 _EXACT = 1e-5  # relative: float32 products err by 1e-6 and below, bfloat16's by 1e-3
 
+_EVEN_ROWS = 32
+
 
 @dataclass(frozen=True)
 class Products:
@@ -38,6 +40,15 @@ class Products:
     bfloat16: bool = False
     onednn: bool = False
     rounded: bool = False
+
+    @property
+    def row_multiple(self) -> int:
+        """Of which the rows of products should be.
+
+        oneDNN prepares every new shape, for a millisecond and more: shapes have to come again. A
+        GPU's bfloat16 products want even sizes too.
+        """
+        return _EVEN_ROWS if self.onednn or (self.bfloat16 and not self.rounded) else 1
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """Return the block in which a forward pass runs."""
@@ -99,39 +110,15 @@ def add_matmul(out: Tensor, left: Tensor, right: Tensor) -> Tensor:
     return out.addmm_(a, b) if out.dtype == a.dtype else out.add_(torch.mm(a, b))
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return x Wᵀ + b [n, m], in x's dtype or written into `out`.
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return x Wᵀ + b [n, m], in x's dtype.
 
     Args:
         x: [n, k].
         weight: [m, k], of x's dtype.
         bias: [m], of x's dtype.
-        out: [n, m], of x's dtype.
     """
-    a, w, b = operand(x), operand(weight), operand(bias)
-    if out is not None and out.dtype == a.dtype:
-        return torch.addmm(b, a, w.t(), out=out)
-    product = F.linear(a, w, b)
-    return product.to(x.dtype) if out is None else out.copy_(product)
-
-
-def batched(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
-    """Return scale · a b for a batch of matrices; the scaling costs no pass of its own.
-
-    Args:
-        a: [g, n, k].
-        b: [g, k, m].
-        scale: of the products.
-        out: [g, n, m], of a's dtype, where to write them.
-    """
-    x, y = operand(a), operand(b)
-    direct = out is not None and out.dtype == x.dtype
-    product = out if direct else x.new_empty(x.shape[0], x.shape[1], y.shape[2])
-    assert product is not None
-    torch.baddbmm(product, x, y, beta=0, alpha=scale, out=product)
-    if direct:
-        return product
-    return product.to(a.dtype) if out is None else out.copy_(product)
+    return F.linear(operand(x), operand(weight), operand(bias)).to(x.dtype)
 
 
 @lru_cache

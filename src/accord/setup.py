@@ -70,8 +70,10 @@ class Setup:
         drawn, weights = self.sampler.draw(step), self.sampler.shape.loss_weights
         if self.features is not None:
             return feature_batch(drawn, self.data.train, weights, self.features)
-        limit = self.config.training.micro_batch_tokens
-        return step_batch(drawn, self.data.train, weights, self.data.assembler, self.device, limit)
+        return step_batch(
+            drawn, self.data.train, weights, self.data.assembler, self.device,
+            self.config.training.micro_batch_tokens, self.learner.products.row_multiple,
+        )  # fmt: skip
 
     def encode_data(self) -> None:
         """Run a frozen encoder over the training and dev rows, once for the whole run."""

@@ -25,7 +25,7 @@ from accord.errors import AccordError, RunFolderError, Stopped, TrainingError
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
 from accord.outcome import evaluate_epoch, finish
-from accord.products import Products
+from accord.products import Products, onednn_is_exact
 from accord.progress import Bar, Console
 from accord.run_folder import RunFolder, environment
 from accord.schedules import lr_factor
@@ -102,19 +102,26 @@ def resume_run(folder: Path, *, quiet: bool = False) -> Run:
 def _prepare_again(run: RunFolder, console: Console) -> Setup:
     """Prepare a run as it was when it began, or refuse to mix two."""
     begun, config = run.read_json("resolved.json"), run.config()
-    setup = prepare(config, console.say, _products(begun))
+    setup = prepare(config, console.say, _products(begun, run, console))
     now = {"fingerprint": setup.fingerprint, "config_toml": _source_hash(run)}
     if any(begun.get(name) != value for name, value in now.items()):
         raise RunFolderError(f"{run.path}: the data or the config changed since this run began")
     return setup
 
 
-def _products(begun: dict[str, Any]) -> Products | None:
+def _products(begun: dict[str, Any], run: RunFolder, console: Console) -> Products:
     """Return how a run multiplied when it began: its later steps have to do so too."""
     try:
-        return Products(**begun["products"])
+        products = Products(**begun["products"])
     except (KeyError, TypeError):
-        return None
+        raise RunFolderError(f"{run.path / 'resolved.json'}: 'products' can't be read") from None
+    if products.onednn and not onednn_is_exact():
+        console.say(
+            "warning: this run began with oneDNN's float32 products, which are not exact on this"
+            " processor; it goes on with torch's default ones, and its bits differ"
+        )
+        return dataclasses.replace(products, onednn=False)
+    return products
 
 
 def _source_hash(run: RunFolder) -> str | None:

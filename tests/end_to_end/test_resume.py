@@ -278,16 +278,25 @@ def test_another_choice_of_products_changes_no_byte_of_a_run_that_goes_on(
     assert outcome(run) == outcome(whole)
 
 
-def test_a_run_that_recorded_no_products_goes_on_as_is_best_here(choosing, stopped):
-    """It began under a release that recorded none."""
-    choosing(NATIVE)
+def test_a_run_whose_products_can_t_be_read_is_refused(choosing, stopped):
     run = stopped(SHORT, 2)
     table = json.loads((run / "resolved.json").read_text())
-    del table["products"]
+    table["products"] = {"unknown": True}
     (run / "resolved.json").write_text(json.dumps(table))
-    taken = choosing(ROUNDED)
-    resume_run(run, quiet=True)
-    assert set(taken) == {ROUNDED}
+    with pytest.raises(RunFolderError, match="'products' can't be read"):
+        resume_run(run, quiet=True)
+
+
+def test_a_run_of_exact_onednn_products_goes_on_without_inexact_ones(
+    choosing, stopped, monkeypatch, capsys
+):
+    choosing(Products(onednn=True))
+    run = stopped({"training.epochs": 1}, 2)
+    monkeypatch.setattr("accord.training.onednn_is_exact", lambda: False)
+    taken = choosing(NATIVE)
+    resume_run(run)
+    assert set(taken) == {Products()}
+    assert "goes on with torch's default ones, and its bits differ" in capsys.readouterr().err
 
 
 def test_only_the_newest_checkpoints_stay(project, train, tmp_path):

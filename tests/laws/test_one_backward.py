@@ -93,6 +93,7 @@ class World:
         weights: Sequence[float] | None = None,
         micro_batch_tokens: int | None = None,
         seed: int = 0,
+        multiple: int = 1,
     ) -> StepBatch:
         rng = np.random.default_rng(seed)
         counts = [3] * len(self.tasks) if counts is None else counts
@@ -101,7 +102,7 @@ class World:
         ]
         return step_batch(
             drawn, self.data, weights or [1.0] * len(self.tasks),
-            Assembler(SpecialIds(1, 2, 0), 24), CPU, micro_batch_tokens,
+            Assembler(SpecialIds(1, 2, 0), 24), CPU, micro_batch_tokens, multiple,
         )  # fmt: skip
 
     def step(self, batch: StepBatch, number: int = 0) -> StepRecord:
@@ -188,6 +189,52 @@ def test_j_equals_separate_backward_passes(
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
     total = torch.cat([world.written(), *(g.flatten() for own in heads for g in own)])
     assert record.gradient_norm == pytest.approx(float(total.norm()), rel=1e-4)
+
+
+def has_filler(batch: StepBatch) -> bool:
+    return len(batch.token_ids) > batch.tokens
+
+
+def flat_gradients(world: World) -> Tensor:
+    heads = [p.grad.flatten() for p in world.model.heads.parameters() if p.grad is not None]
+    return torch.cat([world.written(), *heads])
+
+
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+@pytest.mark.parametrize("limit", [None, 40], ids=["one pass", "micro-batches"])
+@pytest.mark.parametrize("mix", MIXES)
+def test_fillers_change_no_gradient(
+    mix: str, limit: int | None, joint: bool, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    found = []
+    for multiple in (1, 32):
+        torch.manual_seed(0)
+        world = World(MIXES[mix], tiny_encoder(), random_split, joint=joint)
+        batch = world.batch(micro_batch_tokens=limit, multiple=multiple)
+        assert has_filler(batch) is (multiple > 1)
+        found.append((world.step(batch), world.jacobian.J, flat_gradients(world)[None]))
+    (plain, *expected), (filled, *ours) = found
+    assert filled.losses == pytest.approx(plain.losses, rel=1e-5)
+    for own, other in zip(ours, expected, strict=True):
+        assert bool(((own - other).norm(dim=1) < 1e-5 * other.norm(dim=1)).all())
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3])
+@pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
+@pytest.mark.parametrize("mix", ["one", "one pooler", "cls and pooler", "all poolings"])
+def test_a_filler_s_own_word_has_a_gradient_of_exactly_zero(
+    mix: str, joint: bool, p: float, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    world = World(MIXES[mix], tiny_encoder(), random_split, joint=joint)
+    world.model.encoder.set_dropout(p)
+    batch = world.batch(multiple=32)
+    assert has_filler(batch)
+    world.step(batch)
+    word = world.model.encoder.embeddings.word
+    table = world.jacobian.J[:, -word.numel() :].unflatten(1, (-1, word.shape[1]))
+    assert word.grad is not None
+    assert not bool(table[:, 0].any() | word.grad[0].any())
+    assert bool(table[:, 1].any(1).all())  # [CLS]
 
 
 @settings(max_examples=25)

@@ -204,6 +204,26 @@ def test_pooling(
             assert_close(list(vectors), expected)
 
 
+@settings(max_examples=20)
+@given(lengths=st.lists(LENGTHS, min_size=3, max_size=3), multiple=st.sampled_from([2, 8, 32, 64]))
+@pytest.mark.parametrize(
+    "poolings", [("cls",), ("mean",), ("cls", "pooler", "cls"), ("mean", "cls", "pooler")]
+)
+def test_fillers_change_no_pooled_vector(
+    encoder: BertEncoder, random_sequences: Sequences, poolings: tuple[str, ...],
+    lengths: list[list[int]], multiple: int,
+) -> None:  # fmt: skip
+    tasks = [
+        Task(f"t{i}", "regression", "mse", "pearson", pooling=pooling)  # type: ignore[arg-type]
+        for i, pooling in enumerate(poolings)
+    ]
+    model, present = MultitaskModel(encoder, tasks), range(len(tasks))
+    sequences = [random_sequences(own, i) for i, own in zip(present, lengths, strict=False)]
+    with torch.no_grad():
+        filled = model.pooled(pack(sequences, multiple), present)
+        assert_close(filled, model.pooled(pack(sequences), present))
+
+
 def test_a_task_whose_encoder_has_no_pooler_is_refused(
     tiny_encoder: Callable[..., BertEncoder],
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.data.examples import BadRow, Example, refuse
-from accord.data.tokenizing import encode_texts
+from accord.data.tokenizing import encode_flat
 from accord.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ ARRAYS = {
     "normalised_hashes": "<u8",
 }
 
-_BATCH_ROWS = 2_000
+_Tokens = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
+
+_BATCH_ROWS = 4_000
 _BATCH_CHARACTERS = 2**23
 
 
@@ -65,8 +68,8 @@ def write_store(
     rows = 0
     with ExitStack() as stack:
         files = {n: stack.enter_context((folder / f"{n}.bin").open("wb")) for n in ARRAYS}
-        for batch in _batches(items, skipped, stop):
-            for array, data in _encode(batch, tokenizer).items():
+        for batch, tokens in _tokenised(_batches(items, skipped, stop), tokenizer):
+            for array, data in _arrays(batch, *tokens).items():
                 files[array].write(data.astype(ARRAYS[array], copy=False).tobytes())
             rows += len(batch)
             progress(rows + len(skipped))
@@ -126,14 +129,34 @@ def _batches(
         yield batch
 
 
-def _encode(batch: list[Example], tokenizer: Tokenizer) -> dict[str, npt.NDArray[Any]]:
-    texts = [text for example in batch for text in example.texts]
-    segments = encode_texts(tokenizer, texts)
+def _tokenised(
+    batches: Iterator[list[Example]], tokenizer: Tokenizer
+) -> Iterator[tuple[list[Example], _Tokens]]:
+    """Yield batches with their tokens; while one is worked on, a thread tokenises the next."""
+    waiting: list[tuple[list[Example], Future[_Tokens]]] = []
+    with ThreadPoolExecutor(1) as pool:
+        for batch in batches:
+            waiting.append((batch, pool.submit(encode_flat, tokenizer, _texts(batch))))
+            if len(waiting) > 1:
+                done, tokens = waiting.pop(0)
+                yield done, tokens.result()
+        for batch, tokens in waiting:
+            yield batch, tokens.result()
+
+
+def _texts(batch: list[Example]) -> list[str]:
+    return [text for example in batch for text in example.texts]
+
+
+def _arrays(
+    batch: list[Example], tokens: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]
+) -> dict[str, npt.NDArray[Any]]:
+    texts = _texts(batch)
     ids = [example.id.encode() for example in batch]
     labels = [float("nan") if e.label is None else e.label for e in batch]
     return {
-        "tokens": np.concatenate(segments),
-        "lengths": np.array([len(segment) for segment in segments]),
+        "tokens": tokens,
+        "lengths": lengths,
         "labels": np.array(labels),
         "lines": np.array([example.line for example in batch]),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
