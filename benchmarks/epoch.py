@@ -135,7 +135,7 @@ def outside(seconds: Mapping[str, float], *, startup: bool) -> float:
 
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0], "epoch", rounds=1)
-    parser.add_argument("--steps", type=int, default=40, help="of the epoch")
+    parser.add_argument("--steps", type=int, default=189, help="of the epoch; STS has as many")
     parser.add_argument("--dev-rows", type=int, default=None, help="of each task; default all")
     options = parser.parse_args()
     report = Report("Share of an epoch outside the encoder's work")

@@ -36,7 +36,7 @@ ARRAYS = {
 
 _Tokens = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 
-_BATCH_ROWS = 4_000
+_BATCH_ROWS = 2_000
 _BATCH_CHARACTERS = 2**23
 
 
@@ -121,7 +121,7 @@ def _batches(
             skipped.append(item)
             continue
         batch.append(item)
-        size += sum(len(text) for text in item.texts)
+        size += sum(map(len, item.texts))
         if len(batch) >= _BATCH_ROWS or size >= _BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
@@ -161,12 +161,12 @@ def _arrays(
         "lines": np.array([example.line for example in batch]),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
         "id_bytes": np.array([len(data) for data in ids]),
-        "exact_hashes": np.array([_hash(text) for text in texts], dtype=np.uint64),
-        "normalised_hashes": np.array(
-            [_hash(" ".join(text.casefold().split())) for text in texts], dtype=np.uint64
-        ),
+        "exact_hashes": _hashes(texts),
+        "normalised_hashes": _hashes([" ".join(text.casefold().split()) for text in texts]),
     }
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
+    blake2b = hashlib.blake2b
+    digests = [blake2b(text.encode(), digest_size=8).digest() for text in texts]
+    return np.frombuffer(b"".join(digests), dtype="<u8")
