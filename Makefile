@@ -65,6 +65,9 @@ bench: $(BENCH_STAMP)
 	@$(BENCH)/memory.py $(BENCH_ROUNDS)
 	@$(BENCH)/scaling.py $(BENCH_ROUNDS)
 	@$(BENCH)/epoch.py $(BENCH_ROUNDS)
+	@$(BENCH)/breakdown.py $(BENCH_ROUNDS)
+	@$(BENCH)/breakdown.py --precision bfloat16 $(BENCH_ROUNDS)
+	@$(BENCH)/convergence.py
 	@$(BENCH)/report.py
 
 $(STAMP): pyproject.toml constraints.txt

@@ -23,7 +23,7 @@ from harness import Side
 from torch import Tensor, nn
 from torchjd.aggregation import PCGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
-from workload import LR, WEIGHT_DECAY, Batch, Workload, minilm_folder
+from workload import CPU, LR, WEIGHT_DECAY, Batch, Workload, minilm_folder
 
 from accord.losses import LOSSES
 from accord.packing import TokenSequence
@@ -63,17 +63,25 @@ class Peer:
         encoder: trained in place.
         fused: use AdamW's fused kernel, instead of the one torch takes by itself.
         bfloat16: run the forward pass under autocast.
+        device: where it runs.
     """
 
     def __init__(
-        self, work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool
+        self,
+        work: Workload,
+        encoder: transformers.BertModel,
+        *,
+        fused: bool,
+        bfloat16: bool,
+        device: torch.device = CPU,
     ) -> None:
-        self.tasks, self.encoder, self.bfloat16 = work.tasks, encoder.train(), bfloat16
+        self.tasks, self.encoder, self.device = work.tasks, encoder.train().to(device), device
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
         width = encoder.config.hidden_size
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Dropout(task.dropout), nn.Linear(width, task.outputs))
             for task in work.tasks
-        )
+        ).to(device)
         self.shared, self.own = list(encoder.parameters()), list(self.heads.parameters())
         self.optimizer = torch.optim.AdamW(
             [*self.shared, *self.own], lr=LR, weight_decay=WEIGHT_DECAY, fused=fused or None
@@ -81,8 +89,9 @@ class Peer:
 
     def vectors(self, batch: Batch, task: int) -> Tensor:
         """Pad a task's examples, encode them, and pool each to a vector [n, H]."""
-        inputs = padded(batch.sequences[task])
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        arrays = padded(batch.sequences[task])
+        inputs = {name: own.to(self.device, non_blocking=True) for name, own in arrays.items()}
+        with self.autocast:
             hidden = self.encoder(**inputs).last_hidden_state
         if self.tasks[task].pooling == "cls":
             return hidden[:, 0]
@@ -91,9 +100,10 @@ class Peer:
 
     def loss(self, batch: Batch, task: int, vectors: Tensor) -> Tensor:
         """A task's mean loss from its vectors."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+        with self.autocast:
             logits = self.heads[task](vectors)
-        return LOSSES[self.tasks[task].loss](logits.float(), batch.targets[task]).mean()
+        wanted = batch.targets[task].to(self.device, non_blocking=True)
+        return LOSSES[self.tasks[task].loss](logits.float(), wanted).mean()
 
     def losses(self, batch: Batch) -> list[Tensor]:
         """Every task's mean loss, a forward pass each."""
@@ -101,10 +111,15 @@ class Peer:
 
 
 def transformers_step(
-    work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
+    work: Workload,
+    encoder: transformers.BertModel,
+    *,
+    fused: bool,
+    bfloat16: bool = False,
+    device: torch.device = CPU,
 ) -> Side:
     """Joint training: a forward pass a task, one backward pass through the sum of the losses."""
-    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16)
+    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
 
     def step(i: int) -> None:
         peer.optimizer.zero_grad()

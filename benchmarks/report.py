@@ -2,7 +2,8 @@
 
     python benchmarks/report.py [--results FOLDER]
 
-Reads every file of results and writes `latest.json` beside them. Files that were measured on
+Reads every file of results, writes `latest.json` beside them, and the table of docs/performance.md.
+Files that were measured on
 another machine, or with another torch, than most of them are marked: ratios hold there too, but
 they say nothing about this machine.
 """
@@ -19,6 +20,8 @@ from typing import Any
 from harness import RESULTS, Row, print_rows
 
 LATEST = "latest.json"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+MARKS = "<!-- figures: benchmarks/report.py -->", "<!-- end of figures -->"
 KEPT = ("value", "target", "better", "ours_ms", "peer_ms", "interval", "rounds", "note")
 Machine = tuple[str, int, str]
 
@@ -59,6 +62,26 @@ def ratios(results: dict[str, dict[str, Any]], usual: Machine) -> dict[str, dict
     return table
 
 
+def markdown(rows: list[Row]) -> str:
+    """The figures as the page has them."""
+    lines = ["| figure | value (95 % interval) | target | reached |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        interval = " ({:.3g} to {:.3g})".format(*row.interval) if row.interval else ""
+        sign = "≥" if row.better == "higher" else "≤"
+        target = "" if row.target is None else f"{sign} {row.target:g}"
+        reached = {True: "yes", False: "**no**", None: ""}[row.reached]
+        note = f"; {row.note}" if row.note else ""
+        lines.append(f"| `{row.name}`{note} | {row.value:.3g}{interval} | {target} | {reached} |")
+    return "\n".join(lines)
+
+
+def write_page(rows: list[Row], page: Path) -> None:
+    """Put the table between the page's marks."""
+    before, rest = page.read_text(encoding="utf-8").split(MARKS[0])
+    text = f"{before}{MARKS[0]}\n\n{markdown(rows)}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+    page.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -80,6 +103,9 @@ def main() -> None:
     text = json.dumps({"machine": machine, "ratios": table}, indent=1)
     (folder / LATEST).write_text(text + "\n", encoding="utf-8")
     print(f"written: {folder / LATEST}")
+    if folder == RESULTS:
+        write_page(rows, PAGE)
+        print(f"written: the table of {PAGE}")
 
 
 if __name__ == "__main__":

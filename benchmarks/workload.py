@@ -43,6 +43,7 @@ SAMPLE = {
     "similarity": ("similarity-train.tsv", "pair-regression", "sentence1 sentence2", "score"),
 }  # fmt: skip
 LR, WEIGHT_DECAY, DROPOUT = 1e-5, 0.01, 0.1
+CPU = torch.device("cpu")
 
 
 def minilm_folder() -> Path:
@@ -147,16 +148,24 @@ def workload(
     return Workload(resolved, drawn, source)
 
 
-def step_batch(batch: Batch, multiple: int) -> StepBatch:
+def step_batch(batch: Batch, multiple: int, device: torch.device) -> StepBatch:
     """Pack a super batch, as the loader does."""
     packed, count = pack(batch.sequences, multiple), len(batch.sequences)
+    wanted = [own.to(device) for own in batch.targets]
     return StepBatch(
         tuple(range(count)), tuple(np.arange(len(own)) for own in batch.targets), (1.0,) * count,
-        [MicroBatch(packed, batch.targets)], batch.tokens, packed.input_ids,
+        [MicroBatch(packed.to(device), wanted)], batch.tokens, packed.input_ids,
     )  # fmt: skip
 
 
-def our_step(work: Workload, bert: BertEncoder, *, joint: bool, bfloat16: bool = False) -> Side:
+def our_step(
+    work: Workload,
+    bert: BertEncoder,
+    *,
+    joint: bool,
+    bfloat16: bool = False,
+    device: torch.device = CPU,
+) -> Side:
     """Accord's training step, packing included.
 
     Args:
@@ -164,17 +173,23 @@ def our_step(work: Workload, bert: BertEncoder, *, joint: bool, bfloat16: bool =
         bert: trained in place.
         joint: one gradient for all tasks, instead of PCGrad on each task's own.
         bfloat16: mixed precision.
+        device: where it runs.
     """
-    model = MultitaskModel(bert, work.tasks)
+    model = MultitaskModel(bert, work.tasks).to(device)
     groups = parameter_groups(
         model.encoder.named_parameters(prefix="encoder"),
         model.heads.named_parameters(prefix="heads"), LR, LR, WEIGHT_DECAY,
     )  # fmt: skip
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
-    products = choose_products(torch.device("cpu"), bfloat16)
+    products = choose_products(device, bfloat16)
     learner = Learner(
         model, AdamW(groups), get_method("pcgrad"), clip=0.0, products=products,
         jacobian=jacobian, joint=joint,
     )  # fmt: skip
     model.train()
-    return lambda step: learner.step(step, step_batch(work.batch(step), products.row_multiple), 1.0)
+
+    def side(step: int) -> None:
+        batch = step_batch(work.batch(step), products.row_multiple, device)
+        learner.step(step, batch, 1.0)
+
+    return side

@@ -253,3 +253,36 @@ def test_rows_of_tasks() -> None:
     jacobian.begin(1, ids(0))
     assert jacobian.tasks([(0, 4), (4, 4), (4, 9)]).bounds == ((0, 0, 9),)
     assert jacobian.task(2, 5).bounds == ((0, 0, 5),)
+
+
+@pytest.mark.parametrize("bounds", [((0, 0, 32), (1, 32, 96)), ((1, 0, 64), (2, 64, 96))])
+def test_a_grouped_product_writes_what_one_product_a_task_writes(monkeypatch, bounds) -> None:
+    weight, bias = Parameter(torch.zeros(16, 24)), Parameter(torch.zeros(16))
+    grads, inputs = ([torch.randn(96, n).bfloat16() for _ in range(2)] for n in (16, 24))
+    found = []
+    for grouped in (False, True):
+        monkeypatch.setattr("accord.jacobian.fits_groups", lambda *_, grouped=grouped: grouped)
+        jacobian = Jacobian([weight, bias])
+        jacobian.begin(3, ids())
+        for grad, x in zip(grads, inputs, strict=True):  # the second adds to the first
+            jacobian.add_linear(weight, bias, bounds, grad, x)
+        found.append(jacobian.dense())
+    torch.testing.assert_close(*found, rtol=0.01, atol=0.05)
+    assert found[0].norm() > 100
+
+
+def test_a_grouped_product_leaves_alone_what_only_some_tasks_have_touched(monkeypatch) -> None:
+    """Their parts of J hold this step's sums, the others' an earlier step's."""
+    monkeypatch.setattr("accord.jacobian.fits_groups", lambda *_: True)
+    weight, bias = Parameter(torch.zeros(16, 24)), Parameter(torch.zeros(16))
+    jacobian = Jacobian([weight, bias])
+    grad, x = torch.randn(64, 16).bfloat16(), torch.randn(64, 24).bfloat16()
+    jacobian.begin(2, ids())
+    jacobian.add_linear(weight, bias, ((1, 0, 64),), grad, x)
+    jacobian.begin(2, ids())
+    jacobian.add_linear(weight, bias, ((0, 0, 32),), grad[:32], x[:32])
+    jacobian.add_linear(weight, bias, ((0, 0, 32), (1, 32, 64)), grad, x)
+    half = [(grad[part].t() @ x[part]).float().flatten() for part in (slice(32), slice(32, 64))]
+    J = jacobian.dense()[:, : 16 * 24]
+    torch.testing.assert_close(J[0], 2 * half[0], rtol=0.01, atol=0.05)
+    torch.testing.assert_close(J[1], half[1], rtol=0.01, atol=0.05)

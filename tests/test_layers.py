@@ -22,7 +22,7 @@ LAYERS = [
     ["data", "packing", "heads", "bert"],
     [
         "losses", "metrics", "sampling", "optim", "optimizer_state", "schedules",
-        "jacobian", "functional", "attention", "dropout", "products",
+        "jacobian", "functional", "attention", "flash", "dropout", "products",
     ],
     ["config"],
     ["gradients"],  # whose names the config allows

@@ -41,19 +41,22 @@ class DropoutKey:
         Returns:
             A bool tensor, true with probability 1 - p.
         """
-        entropy = [self.seed, self.step, self.micro_batch, self.site]
         threshold = _dropped_levels(p) - _LEVELS // 2
         if device.type == "cpu":
-            bits = np.random.SFC64(np.random.SeedSequence(entropy)).random_raw(
-                (shape.numel() + 3) // 4
-            )
+            bits = np.random.SFC64(self._entropy()).random_raw((shape.numel() + 3) // 4)
             numbers = bits.view(np.int16)[: shape.numel()].reshape(tuple(shape))
             return torch.from_numpy(numbers >= threshold)  # numpy compares seven times as fast
-        seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
-        generator = torch.Generator(device).manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(self.number())
         draws = torch.empty(shape, dtype=torch.int16, device=device)
         draws.random_(-_LEVELS // 2, _LEVELS // 2, generator=generator)
         return draws >= threshold
+
+    def number(self) -> int:
+        """Return the key as one number of 63 bits, to seed a generator."""
+        return int(self._entropy().generate_state(1, np.uint64)[0] >> 1)
+
+    def _entropy(self) -> np.random.SeedSequence:
+        return np.random.SeedSequence([self.seed, self.step, self.micro_batch, self.site])
 
 
 def kept_scale(p: float) -> float:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.nn import functional as F
 
-from accord.products import add_matmul, matmul
+from accord.products import add_matmul, fits_groups, matmul
 
 _ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
 _CHUNK = 1 << 16  # columns of J in one float32 sum for the Gram matrix
@@ -57,6 +58,7 @@ class Jacobian:
         self._written: Tensor | None = None
         self._touched: set[tuple[int, int]] = set()  # (slot, row) written in this step
         self._stale: set[tuple[int, int]] = set()  # (slot, row) that holds an earlier step's
+        self._ends: dict[Bounds, Tensor] = {}  # the tasks' ends on the device, of this step
         self.rows = 0
 
     def begin(self, rows: int, token_ids: Tensor) -> None:
@@ -73,6 +75,7 @@ class Jacobian:
         self._stale |= self._touched
         self._touched.clear()
         self.rows = rows
+        self._ends.clear()
         if self.embedding is not None:
             self._ids = torch.unique(token_ids).to(device)
             shape = (rows, len(self._ids), self.embedding.shape[1])
@@ -129,16 +132,40 @@ class Jacobian:
             grad: of the output, [n, m].
             x: [n, k].
         """
+        grouped = self._add_grouped(weight, bounds, grad, x)
         for row, start, stop in bounds:
             part = grad[start:stop]
             self.add(bias, row, part.sum(0))  # added up in float32, whatever grad's dtype
-            if id(weight) not in self._slots:
+            if grouped or id(weight) not in self._slots:
                 continue
             view, fresh = self._view(weight, row)
             if fresh:
                 matmul(part.t(), x[start:stop], out=view)
             else:
                 add_matmul(view, part.t(), x[start:stop])
+
+    def _add_grouped(self, weight: Parameter, bounds: Bounds, grad: Tensor, x: Tensor) -> bool:
+        """Add all tasks' gradients of a weight by one grouped product, where that can be done."""
+        slot, rows = self._slots.get(id(weight)), [row for row, _, _ in bounds]
+        if slot is None or len(rows) == 1 or rows != list(range(rows[0], rows[0] + len(rows))):
+            return False
+        touched = {(slot, row) in self._touched for row in rows}
+        if len(touched) > 1 or not fits_groups(grad, x, bounds):
+            return False
+        if bounds not in self._ends:
+            stops = [stop for _, _, stop in bounds]
+            self._ends[bounds] = torch.tensor(stops, dtype=torch.int32).to(grad.device)
+        assert self._matrix is not None  # begin() comes first
+        offset = self._offsets[slot]
+        block = self._matrix[rows[0] : rows[-1] + 1, offset : offset + weight.numel()]
+        view = block.unflatten(1, weight.shape)
+        gradients = F.grouped_mm(grad.t(), x, offs=self._ends[bounds])
+        if touched == {True}:
+            view.add_(gradients)
+        else:
+            view.copy_(gradients)
+        self._touched.update((slot, row) for row in rows)
+        return True
 
     def add_embedding(self, row: int, token_ids: Tensor, value: Tensor) -> None:
         """Add a task's gradient of the embedding table.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -119,6 +119,38 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         bias: [m], of x's dtype.
     """
     return F.linear(operand(x), operand(weight), operand(bias)).to(x.dtype)
+
+
+def fits_groups(left: Tensor, right: Tensor, bounds: Sequence[tuple[int, int, int]]) -> bool:
+    """Whether leftᵀ right, apart for each of some groups of rows, can be one grouped product.
+
+    On a GPU, in bfloat16, with groups that follow one another and have even sizes.
+
+    Args:
+        left: [n, m].
+        right: [n, k].
+        bounds: (row, start, stop) of each group.
+    """
+    if not (left.is_cuda and left.dtype == right.dtype == torch.bfloat16):
+        return False
+    starts = [0, *(stop for _, _, stop in bounds)]
+    follow = all(start == own[1] for start, own in zip(starts, bounds, strict=False))
+    even = all(stop % _EVEN_ROWS == 0 for stop in starts)
+    return follow and even and grouped_works(left.device)
+
+
+@lru_cache
+def grouped_works(device: torch.device) -> bool:
+    """Whether grouped products on a device give what single ones give; tried once a process."""
+    left, right = (torch.ones(96, 64, dtype=torch.bfloat16, device=device) for _ in range(2))
+    left[32:] = 2
+    ends = torch.tensor([32, 96], dtype=torch.int32, device=device)
+    try:
+        product = F.grouped_mm(left.t(), right, offs=ends)
+    except (RuntimeError, NotImplementedError):
+        return False  # one product a task, then: slower and no different
+    expected = torch.stack([left[:32].t() @ right[:32], left[32:].t() @ right[32:]])
+    return bool(torch.equal(product, expected))
 
 
 @lru_cache

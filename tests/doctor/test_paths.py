@@ -28,6 +28,7 @@ WITHOUT_BFLOAT16 = Report(
     torch_cuda=None,
     nvidia_driver=False,
     rates=Rates(200.0, 400.0, 2.5e-07, 1.2, 350.0),
+    flash_fault="it takes a GPU",
     products=Products(bfloat16=True, onednn=True, rounded=True),
     keeps_memory=True,
     disk=Disk("/data", 100 * GIB, True),

@@ -23,7 +23,7 @@ def taken_paths(report: Report) -> dict[str, str]:
     return {
         "float32": _gpu_float32(report.rates) if gpu else _float32(report),
         "bfloat16": _gpu_bfloat16(gpu, report.rates) if gpu else _bfloat16(report),
-        "attention": "batched products over buckets of sequences of like length",
+        "attention": _attention(report),
         "AdamW": "torch's fused kernel: one pass over a parameter and its moments",
         "memory": (
             "glibc keeps freed blocks for the next step, which saves page faults"
@@ -31,6 +31,15 @@ def taken_paths(report: Report) -> dict[str, str]:
             else "as the system has it: keeping freed blocks takes glibc, which is not here"
         ),
     }
+
+
+def _attention(report: Report) -> str:
+    buckets = "batched products over buckets of sequences of like length"
+    if not report.gpus:
+        return buckets
+    if report.flash_fault is None:
+        return f"in bfloat16 torch's flash kernel, without padding; in float32 {buckets}"
+    return f"{buckets}; torch's flash kernel can't be used: {report.flash_fault}"
 
 
 def _float32(report: Report) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from accord import flash
 from accord.devices import choose_device
 from accord.doctor.machine import (
     Disk,
@@ -40,6 +41,7 @@ class Report:
         nvidia_driver: whether the system has one.
         rates: measured.
         products: what `choose_products` chose for the processor.
+        flash_fault: why the GPU can't take torch's flash attention; None: it can.
         keeps_memory: whether freed blocks can be kept for the next step.
         disk: room at the path that was asked about.
         cache: room for the token stores.
@@ -53,6 +55,7 @@ class Report:
     nvidia_driver: bool
     rates: Rates
     products: Products
+    flash_fault: str | None
     keeps_memory: bool
     disk: Disk
     cache: Disk
@@ -85,6 +88,7 @@ def examine(path: Path) -> Report:
         nvidia_driver=has_nvidia_driver(),
         rates=measure_rates(device, products),
         products=products,
+        flash_fault=flash.fault(device),
         keeps_memory=keep_freed_memory(),
         disk=disk,
         cache=cache,
