@@ -91,8 +91,10 @@ class AttentionPlan:
         if not self._starts:
             sizes = torch.tensor(self.lengths)
             counts = torch.ones_like(sizes) if self.cls_queries else sizes
-            starts = [F.pad(own.cumsum(0), (1, 0)).int().to(self.device) for own in (counts, sizes)]
-            self._starts.append((*starts, int(counts.max()), int(sizes.max())))
+            queries, keys = (
+                F.pad(own.cumsum(0), (1, 0)).int().to(self.device) for own in (counts, sizes)
+            )
+            self._starts.append((queries, keys, int(counts.max()), int(sizes.max())))
         return self._starts[0]
 
 

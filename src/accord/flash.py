@@ -61,7 +61,8 @@ class _Flash(torch.autograd.Function):
         )
         ctx.save_for_backward(q, k, v, out, logsumexp, state, unused)
         ctx.plan, ctx.rate = plan, rate
-        return out.flatten(1)
+        flat: Tensor = out.flatten(1)
+        return flat
 
     @staticmethod
     @once_differentiable

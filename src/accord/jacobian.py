@@ -158,7 +158,7 @@ class Jacobian:
         assert self._matrix is not None  # begin() comes first
         offset = self._offsets[slot]
         block = self._matrix[rows[0] : rows[-1] + 1, offset : offset + weight.numel()]
-        view = block.unflatten(1, weight.shape)
+        view = block.view(len(rows), *weight.shape)
         gradients = F.grouped_mm(grad.t(), x, offs=self._ends[bounds])
         if touched == {True}:
             view.add_(gradients)
