@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from accord.products import add_matmul, fits_groups, matmul
 
 _ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
-_CHUNK = 1 << 16  # columns of J in one float32 sum for the Gram matrix
+_CHUNK = 1 << 14  # columns of J in one float32 sum for the Gram matrix; T rows fit a cache
 
 
 Bounds = tuple[tuple[int, int, int], ...]
