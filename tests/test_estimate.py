@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from accord.bert import BertConfig
-from accord.estimate import Estimate, Workload, estimate, matrix_rate, token_flops
+from accord.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate, token_flops
 from accord.packing import pack
 
 CONFIG = BertConfig(
@@ -29,7 +29,7 @@ WORK = Workload(
     frozen=False,
     checkpointing=False,
 )
-RATE = 1e9
+RATE, PASSES = 1e9, 1e9
 
 
 @pytest.mark.parametrize("length", [4, 32])
@@ -44,7 +44,7 @@ def test_a_token_s_flop_are_those_that_torch_counts(tiny_encoder, random_sequenc
 
 
 def seconds(**changes: object) -> float:
-    return estimate(CONFIG, replace(WORK, **changes), RATE).seconds
+    return estimate(CONFIG, replace(WORK, **changes), RATE, PASSES).seconds
 
 
 def test_time_is_steps_and_evaluation():
@@ -52,16 +52,22 @@ def test_time_is_steps_and_evaluation():
     evaluation = seconds(steps=0)
     assert seconds() == pytest.approx(training + evaluation)
     assert seconds(steps=200, encoded_tokens=0) == pytest.approx(2 * training)
-    # A step reads 5 times the tokens forward and backward: three times a forward pass.
-    assert training / evaluation == pytest.approx(3 * 100 * 500 / 10_000)
-    assert estimate(CONFIG, WORK, 2 * RATE).seconds == pytest.approx(seconds() / 2)
+    faster = estimate(CONFIG, WORK, 2 * RATE, 2 * PASSES).seconds
+    assert faster == pytest.approx(seconds() / 2)
+    # Products alone: a step reads 5 times the tokens, forward and backward, three forward passes.
+    products = [
+        estimate(CONFIG, replace(WORK, **only), RATE, float("inf")).seconds
+        for only in ({"encoded_tokens": 0}, {"steps": 0})
+    ]
+    assert products[0] / products[1] == pytest.approx(3 * 100 * 500 / 10_000)
+    assert training > products[0]
     assert seconds(checkpointing=True, encoded_tokens=0) == pytest.approx(training * 4 / 3)
     assert seconds(frozen=True) == pytest.approx(evaluation)
 
 
 def test_memory_is_state_and_activations():
     def memory(**changes: object) -> int:
-        return estimate(CONFIG, replace(WORK, **changes), RATE).memory_bytes
+        return estimate(CONFIG, replace(WORK, **changes), RATE, PASSES).memory_bytes
 
     dense = 300_000 - 1000 * 64
     assert memory(tasks=4) - memory(tasks=3) == 4 * dense  # one more row of J
@@ -72,6 +78,7 @@ def test_memory_is_state_and_activations():
 def test_a_measured_rate_is_one_that_a_computer_has():
     rate = matrix_rate(torch.device("cpu"), seconds=0.05)
     assert 1e8 < rate < 1e15
+    assert 1e6 < pass_rate(torch.device("cpu"), seconds=0.05) < 1e14
 
 
 def test_it_reads_well():

@@ -10,7 +10,8 @@ import torch
 from accord.bert import BertConfig
 from accord.products import DEFAULT, Products, computing, matmul
 
-_SHARE_OF_PEAK = 0.7  # of the measured matrix rate that a whole step reaches; see docs/lab.md
+_TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
+_ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md
 _ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
 _LIBRARIES = 600 << 20  # bytes that Python and torch hold before any model is loaded
 
@@ -41,6 +42,17 @@ def matrix_rate(device: torch.device, products: Products = DEFAULT, seconds: flo
             product[0, 0].item()  # waits for the device
             best = min(best, time.perf_counter() - start)
     return 2 * 2048 * 768 * 768 / best
+
+
+def pass_rate(device: torch.device, seconds: float = 0.1) -> float:
+    """Measure the rate of additions over an activation's memory, in elements a second."""
+    x = torch.ones(2048, 768, device=device)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        (x + x)[0, 0].item()  # waits for the device
+        best = min(best, time.perf_counter() - start)
+    return x.numel() / best
 
 
 def token_flops(config: BertConfig, length: float) -> float:
@@ -77,13 +89,22 @@ class Workload:
     checkpointing: bool
 
 
-def estimate(config: BertConfig, work: Workload, rate: float) -> Estimate:
-    """Estimate a run from the encoder's sizes and the measured matrix rate, in FLOP a second."""
-    forward = token_flops(config, work.mean_length)
-    trained = 0.0 if work.frozen else 3.0 * forward * work.step_tokens * work.steps
-    flops = trained * (4 / 3 if work.checkpointing else 1) + forward * work.encoded_tokens
+def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> Estimate:
+    """Estimate a run.
+
+    Args:
+        config: the encoder's sizes.
+        work: how much there is to do.
+        rate: of matrix products, measured, in FLOP a second.
+        passes: `pass_rate`, measured: what a step does beside products goes over memory.
+    """
+    trained = 0.0 if work.frozen else work.step_tokens * work.steps
+    again = 4 / 3 if work.checkpointing else 1
+    flops = token_flops(config, work.mean_length) * (3 * again * trained + work.encoded_tokens)
+    units = config.num_hidden_layers * config.hidden_size
+    elements = units * (_TRAINED_PASSES * again * trained + _ENCODED_PASSES * work.encoded_tokens)
     return Estimate(
-        seconds=flops / (rate * _SHARE_OF_PEAK),
+        seconds=flops / rate + elements / passes,
         memory_bytes=_state_bytes(config, work) + _activation_bytes(config, work) + _LIBRARIES,
     )
 

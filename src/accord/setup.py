@@ -15,7 +15,7 @@ from accord.config import Config
 from accord.datasets import Data, Say, read_data
 from accord.devices import choose_device
 from accord.errors import ConfigError
-from accord.estimate import Estimate, Workload, estimate, matrix_rate
+from accord.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
 from accord.inference import PASS_TOKENS, pooled_vectors
@@ -106,7 +106,8 @@ class Setup:
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
         )
-        return estimate(model.encoder.config, work, matrix_rate(self.device, self.learner.products))
+        rate = matrix_rate(self.device, self.learner.products)
+        return estimate(model.encoder.config, work, rate, pass_rate(self.device))
 
 
 def prepare(
