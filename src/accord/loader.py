@@ -41,7 +41,7 @@ class TaskData:
 
     def targets(self, index: np.ndarray) -> Tensor:
         """What the loss compares with, float32, for some of the rows."""
-        return targets(torch.from_numpy(self.labels[index]), self.task)
+        return targets(torch.from_numpy(self.store.labels[self.rows[index]]), self.task)
 
 
 @dataclass(frozen=True)

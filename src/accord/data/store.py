@@ -85,7 +85,7 @@ class TokenStore:
         )
         self.skipped = [BadRow(source, int(line), str(reason)) for line, reason in meta["skipped"]]
         self.fingerprint: str = meta["fingerprint"]
-        if content_hash(arrays, meta) != self.fingerprint:
+        if content_hash(folder, meta) != self.fingerprint:
             raise ValueError(f"{folder}: damaged")
 
     def __len__(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -36,6 +37,7 @@ ARRAYS = {
 
 _Tokens = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 
+_CHUNK_BYTES = 1 << 20
 _BATCH_ROWS = 2_000
 _BATCH_CHARACTERS = 2**23
 
@@ -78,7 +80,7 @@ def write_store(
         count = f"none of {len(skipped)} rows can be used" if skipped else "no row below the header"
         raise DataError(f"{name}: {count}{first}")
     meta = {"rows": rows, "texts": texts, "skipped": [[bad.line, bad.reason] for bad in skipped]}
-    fingerprint = content_hash(map_arrays(folder), meta)
+    fingerprint = content_hash(folder, meta)
     text = json.dumps({**meta, "fingerprint": fingerprint})
     (folder / "store.json").write_text(text, encoding="utf-8")
 
@@ -99,12 +101,21 @@ def map_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
     return {name: mapped(folder / f"{name}.bin", dtype) for name, dtype in ARRAYS.items()}
 
 
-def content_hash(arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a store's arrays and notes: no path, no time."""
+def content_hash(folder: Path, meta: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a store's arrays and notes: no path, no time.
+
+    The files are read and not mapped: pages of a map would count as the process's memory.
+
+    Raises:
+        OSError: a file is not there.
+    """
     digest = hashlib.sha256(json.dumps([meta["rows"], meta["texts"], meta["skipped"]]).encode())
-    for name in ARRAYS:
-        digest.update(f"{name} {arrays[name].size}\n".encode())
-        digest.update(arrays[name].data)
+    for name, dtype in ARRAYS.items():
+        with (folder / f"{name}.bin").open("rb") as file:
+            size = os.fstat(file.fileno()).st_size // np.dtype(dtype).itemsize
+            digest.update(f"{name} {size}\n".encode())
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
     return digest.hexdigest()
 
 
