@@ -73,7 +73,7 @@ class Assembler:
 
     def lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each row as the encoder will read it, int64 [rows]."""
-        lengths = np.asarray(data.store.lengths)[data.rows].astype(np.int64)
+        lengths = data.store.lengths[data.rows]
         if data.task.sequences == 2:
             total = np.minimum(lengths + 2, self.max_length).sum(axis=1)
         else:

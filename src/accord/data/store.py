@@ -73,12 +73,11 @@ class TokenStore:
         rows, texts = int(meta["rows"]), int(meta["texts"])
         self._texts = texts
         self._tokens = arrays["tokens"]
-        self._offsets = np.concatenate([[0], np.cumsum(arrays["lengths"], dtype=np.int64)])
+        self._offsets = _starts(arrays["lengths"])
         self.lengths: npt.NDArray[np.int64] = arrays["lengths"].reshape(rows, texts)
         self.labels: npt.NDArray[np.float64] = arrays["labels"]
         self.lines: npt.NDArray[np.int64] = arrays["lines"]
-        id_offsets = np.concatenate([[0], np.cumsum(arrays["id_bytes"], dtype=np.int64)])
-        self.ids = Strings(arrays["ids"], id_offsets)
+        self.ids = Strings(arrays["ids"], _starts(arrays["id_bytes"]))
         self.exact_hashes: npt.NDArray[np.uint64] = arrays["exact_hashes"].reshape(rows, texts)
         self.normalised_hashes: npt.NDArray[np.uint64] = arrays["normalised_hashes"].reshape(
             rows, texts
@@ -98,6 +97,13 @@ class TokenStore:
             self._offsets[index] : self._offsets[index + 1]
         ]
         return segment
+
+
+def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where each of some neighbours starts, and where the last one ends."""
+    starts = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=starts[1:])
+    return starts
 
 
 def open_store(
