@@ -21,6 +21,7 @@ CUDA = Report(
     torch_cuda="12.8",
     nvidia_driver=True,
     rates=Rates(600.0, 5000.0, 1.7e-03, 0.0123, None, 50_000.0, 600_000.0),
+    flash_fault=None,
     products=Products(bfloat16=True),
     keeps_memory=False,
     disk=Disk("/a/folder" * 15, GIB, True),
