@@ -66,12 +66,14 @@ def markdown(rows: list[Row]) -> str:
     """The figures as the page has them."""
     lines = ["| figure | value (95 % interval) | target | reached |", "| --- | --- | --- | --- |"]
     for row in rows:
-        interval = " ({:.3g} to {:.3g})".format(*row.interval) if row.interval else ""
+        if row.name.startswith("share_"):  # the page has them in a table of their own
+            continue
+        interval = " ({:.4g} to {:.4g})".format(*row.interval) if row.interval else ""
         sign = "≥" if row.better == "higher" else "≤"
         target = "" if row.target is None else f"{sign} {row.target:g}"
         reached = {True: "yes", False: "**no**", None: ""}[row.reached]
         note = f"; {row.note}" if row.note else ""
-        lines.append(f"| `{row.name}`{note} | {row.value:.3g}{interval} | {target} | {reached} |")
+        lines.append(f"| `{row.name}`{note} | {row.value:.4g}{interval} | {target} | {reached} |")
     return "\n".join(lines)
 
 

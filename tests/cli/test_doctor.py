@@ -49,7 +49,7 @@ def test_the_keys_of_its_json(measured):
     found = measured[0]
     assert list(found) == [
         "processor", "memory", "gpus", "torch_cuda", "nvidia_driver", "rates", "products",
-        "keeps_memory", "disk", "cache", "versions", "paths", "advice",
+        "flash_fault", "keeps_memory", "disk", "cache", "versions", "paths", "advice",
     ]  # fmt: skip
     assert set(found["rates"]) == {
         "float32_default_gflops", "float32_onednn_gflops", "onednn_relative_error",
