@@ -11,8 +11,8 @@ import pytest
 # everything under it that has no name of its own. `__init__` is the package's public API.
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
-    ["recipes", "compare", "doctor"],
-    ["training", "outcome", "evaluate"],
+    ["recipes", "compare", "convert", "doctor"],
+    ["training", "outcome", "evaluate", "resuming"],
     ["setup", "predict"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets"],
     [
@@ -26,7 +26,7 @@ LAYERS = [
     ],
     ["config"],
     ["gradients"],  # whose names the config allows
-    ["config_faults", "tasks", "errors"],
+    ["config_faults", "tasks", "errors", "durable"],
 ]  # fmt: skip
 
 FORBIDDEN = [
@@ -145,7 +145,10 @@ def test_every_layer_s_modules_are_there() -> None:
 
 
 def test_nothing_unpickles_or_runs_a_model_folder_s_code() -> None:
-    files = list(SOURCE.rglob("*.py"))
+    """But for the converter, which does so when asked to, with torch's loader for weights alone."""
+    converter = SOURCE / "accord" / "convert.py"
+    assert "weights_only=True" in converter.read_text(encoding="utf-8")
+    files = [file for file in SOURCE.rglob("*.py") if file != converter]
     assert files
     found = [
         f"{file.relative_to(SOURCE)}: {pattern}"

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from accord.durable import replace_folder, write_whole
 from accord.errors import RunFolderError
-from accord.run_folder import RunFolder, environment, replace_folder, write_whole
+from accord.run_folder import RunFolder, environment
 
 
 def test_a_new_folder_and_its_parents(tmp_path):

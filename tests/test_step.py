@@ -140,7 +140,7 @@ def test_gradient_that_is_not_finite_changes_nothing(
     else:
         own = dataclasses.replace(own, loss_weights=(1.0, 1e30))  # the Gram matrix overflows
     before = everything(learner)
-    with pytest.raises(TrainingError, match="step 1: the gradient is not finite"):
+    with pytest.raises(TrainingError, match="step 1: the gradient of sts is not finite"):
         learner.step(0, own, 1.0)
     torch.testing.assert_close(everything(learner), before, rtol=0, atol=0)
 

@@ -49,14 +49,16 @@ def train(
     return start_run(resolved, folder, source=dump_config(resolved), quiet=quiet)
 
 
-def resume(run: str | Path, *, quiet: bool = False) -> Run:
+def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:
     """Go on with a run that was stopped, as `accord resume` does.
 
     Args:
         run: its folder.
+        force: go on though data, config or versions changed since; it is recorded.
         quiet: no progress on stderr.
 
     Raises:
-        RunFolderError: if there is no run, or its data or config are no longer what they were.
+        RunFolderError: if there is no run, or it is no longer what it was.
+        BusyError: if a process is still at it.
     """
-    return resume_run(Path(run), quiet=quiet)
+    return resume_run(Path(run), force=force, quiet=quiet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,31 +14,52 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.nn import Parameter
 
+from accord.durable import damage, read_json, replace_folder
 from accord.errors import RunFolderError
 from accord.optimizer_state import load_state_tensors, state_tensors
-from accord.run_folder import replace_folder
 from accord.step import Learner
+
+FORMAT = 1
+"""Goes up when a checkpoint's files or their meaning change: others are refused."""
+
+FILES = (
+    "parameters.safetensors",  # encoder and heads
+    "optimizer.safetensors",  # both moments and the count of updates, by parameter
+    "method.safetensors",  # what a gradient method carries from step to step
+    "progress.json",  # all of `Progress`
+)
+"""What a checkpoint holds, beside the manifest of these files.
+
+Not among them, as they are functions of (seed, step): the rows that each step draws, dropout's
+masks, a method's own draws, the learning rate. No random generator has a state to save.
+"""
 
 
 @dataclass
 class Progress:
-    """Where a run stands. Every random draw is keyed by `step`: no generator needs saving.
+    """Where a run stands.
 
     Attributes:
-        step: steps taken.
+        step: steps taken; with the run's seed it stands for every random draw.
         evaluations: one record an epoch that was evaluated: epoch, step, metrics, score.
         best: index of the best of them; None before the first.
+        skipped: steps left out because of a value that was not finite.
         train_seconds: spent in steps so far, over all sittings.
         fingerprint: of the config and the data files' content.
         threads: CPU threads; another number changes the last bits of sums.
+        versions: of the packages whose arithmetic a step is made of.
+        format: of the checkpoint.
     """
 
     step: int = 0
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     best: int | None = None
+    skipped: int = 0
     train_seconds: float = 0.0
     fingerprint: str = ""
     threads: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
 
 
 def save_checkpoint(folder: Path, learner: Learner, progress: Progress, keep: int) -> None:
@@ -51,40 +73,60 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress, keep: in
     """
 
     def write(aside: Path) -> None:
-        save_file(_parameters(learner), aside / "parameters.safetensors")
-        save_file(
-            {
-                name: value.contiguous()
-                for name, value in state_tensors(learner.optimizer, _names(learner)).items()
-            },
-            aside / "optimizer.safetensors",
+        optimizer = state_tensors(learner.optimizer, _names(learner))
+        tables = (
+            _parameters(learner),
+            {name: value.contiguous() for name, value in optimizer.items()},
+            learner.method_state,
         )
-        save_file(learner.method_state, aside / "method.safetensors")
-        (aside / "progress.json").write_text(json.dumps(asdict(progress), indent=2) + "\n")
+        for name, table in zip(FILES, tables, strict=False):
+            save_file(table, aside / name)
+        (aside / FILES[-1]).write_text(json.dumps(asdict(progress), indent=2) + "\n")
 
-    replace_folder(folder / f"step-{progress.step}", write)
-    for old in complete_checkpoints(folder)[keep:]:
+    replace_folder(folder / f"step-{progress.step}", write, manifest=True)
+    for old in checkpoints(folder)[keep:]:
         shutil.rmtree(old)
 
 
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """Return the complete checkpoints, newest first."""
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the folders that are or were checkpoints, newest first."""
     found = [
         path for path in folder.glob("step-*")
-        if path.name.removeprefix("step-").isdigit() and (path / "progress.json").is_file()
+        if path.name.removeprefix("step-").isdigit() and path.is_dir()
     ]  # fmt: skip
     return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
+
+
+def newest_sound(folder: Path, warn: Callable[[str], None]) -> Path | None:
+    """Return the newest checkpoint whose files are as they were written.
+
+    Args:
+        folder: of the run's checkpoints.
+        warn: is told of each that is not.
+    """
+    for checkpoint in checkpoints(folder):
+        fault = damage(checkpoint, FILES)
+        if fault is None:
+            return checkpoint
+        warn(f"warning: {checkpoint} is damaged and left out: {fault}")
+    return None
 
 
 def read_progress(checkpoint: Path) -> Progress:
     """Read where a checkpoint's run stood.
 
     Raises:
-        RunFolderError: if it can't be read.
+        RunFolderError: if it can't be read, or is of another format.
     """
     try:
-        return Progress(**json.loads((checkpoint / "progress.json").read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        table = read_json(checkpoint / FILES[-1])
+        if table.get("format") != FORMAT:
+            raise RunFolderError(
+                f"{checkpoint}: is of format {table.get('format')}; this version of Accord reads"
+                f" format {FORMAT}"
+            )
+        return Progress(**table)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{checkpoint}: can't be read: {error}") from None
 
 
@@ -95,9 +137,7 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
         RunFolderError: if a file can't be read or doesn't fit the model.
     """
     try:
-        values = load_file(checkpoint / "parameters.safetensors")
-        state = load_file(checkpoint / "optimizer.safetensors")
-        method = load_file(checkpoint / "method.safetensors")
+        values, state, method = (load_file(checkpoint / name) for name in FILES[:3])
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{checkpoint}: can't be read: {error}") from None
     own = _parameters(learner)

@@ -177,6 +177,11 @@ class TrainingConfig(Section):
     dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="Share of a training file that serves as dev where no dev file is named."
     )
+    max_skipped_steps: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="How many steps with a loss or gradient that is not finite are left out and"
+        " counted before one stops the run.",
+    )
     threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
 
@@ -194,7 +199,12 @@ class CheckpointConfig(Section):
     """`[checkpoint]`: how often a run can be picked up again."""
 
     every_steps: PositiveInt | None = Field(
-        None, description="Save after so many steps, beside each epoch's end; default: 500."
+        None,
+        description="Save after so many steps, beside each epoch's end; default: 500, or none"
+        " where `every_minutes` is set.",
+    )
+    every_minutes: PositiveFloat | None = Field(
+        None, description="Save after so many minutes, beside each epoch's end."
     )
     keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
 

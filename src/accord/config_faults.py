@@ -34,23 +34,22 @@ def fault_lines(error: ValidationError, root: type[BaseModel], where: str) -> It
         root: the model of the whole file, whose fields are the allowed keys.
         where: the file's name.
     """
-    faults: dict[str, list[ErrorDetails]] = {}
+    faults: dict[tuple[str, ...], list[ErrorDetails]] = {}
     for item in error.errors(include_url=False):
         # A value that may have one of several types is reported once for each.
-        faults.setdefault(".".join(_keys(item["loc"])), []).append(item)
-    for key, items in faults.items():
-        yield f"{where}: {_line(key, items, root)}"
+        faults.setdefault(_keys(item["loc"]), []).append(item)
+    for keys, items in faults.items():
+        yield f"{where}: {_line(keys, items, root)}"
 
 
-def _keys(location: Sequence[int | str]) -> list[str]:
+def _keys(location: Sequence[int | str]) -> tuple[str, ...]:
     # Behind the key pydantic appends list positions and the type it tried.
     depth = 3 if location[:1] == ("tasks",) else 2
-    return [str(part) for part in location[:depth] if part != "[key]"]
+    return tuple(str(part) for part in location[:depth] if part != "[key]")
 
 
-def _line(key: str, items: list[ErrorDetails], root: type[BaseModel]) -> str:
-    item = items[0]
-    keys = key.split(".")
+def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel]) -> str:
+    item, key = items[0], ".".join(keys)
     match item["type"]:
         case "extra_forbidden":
             return f"unknown key '{key}'{nearest(keys[-1], _allowed(root, keys[:-1]))}"
@@ -63,16 +62,16 @@ def _line(key: str, items: list[ErrorDetails], root: type[BaseModel]) -> str:
         case "string_pattern_mismatch":
             name = item["input"]
             return f"[{key}]: a name takes letters, digits, '-' and '_', got {name!r}"
-    return _wrong_value(key, items)
+    return _wrong_value(keys, items)
 
 
-def _wrong_value(key: str, items: list[ErrorDetails]) -> str:
-    item = items[0]
+def _wrong_value(keys: tuple[str, ...], items: list[ErrorDetails]) -> str:
+    item, key = items[0], ".".join(keys)
     value = item["input"]
     if item["type"] == "literal_error" and isinstance(value, str):
         names = [name.strip("' ") for name in _names(item).replace(" or ", ",").split(",")]
         return f"{key}: unknown value '{value}'{nearest(value, names)}"
-    position = key.count(".") + 1
+    position = len(keys)
     inside = len(item["loc"]) > position and isinstance(item["loc"][position], int)
     wanted = list(dict.fromkeys(_wanted(one) for one in items))
     if "a number" in wanted:

@@ -32,10 +32,14 @@ class Data:
     test: list[TaskData]
     assembler: Assembler
 
-    def fingerprint(self) -> list[str]:
-        """Return what tells these data from others: the content of every split."""
-        splits = [*self.train, *self.dev, *self.test]
-        return [f"{own.store.fingerprint}:{len(own)}" for own in splits]
+    def contents(self) -> dict[str, str]:
+        """Return what tells each split from others: a hash of its content and its rows."""
+        splits = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {
+            f"{own.task.name}.{split}": f"{own.store.fingerprint}:{len(own)}"
+            for split, parts in splits.items()
+            for own in parts
+        }
 
 
 def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:

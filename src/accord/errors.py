@@ -2,6 +2,8 @@
 
 AccordError                  exit 1: something failed
 ├── TrainingError            exit 1: a run could not go on
+│   └── NonFiniteError       a loss or gradient is not finite
+├── BusyError                exit 1: another process writes to the run folder
 ├── Stopped                  exit 130 or 143: a signal came; the run can be resumed
 └── UsageError               exit 2: wrong usage, config or input
     ├── ConfigError          a key, a value or an override
@@ -25,6 +27,23 @@ class AccordError(Exception):
 
 class TrainingError(AccordError):
     """A run that could not go on."""
+
+
+class NonFiniteError(TrainingError):
+    """A loss or gradient that is not finite; nothing was updated.
+
+    Args:
+        message: one line for the user.
+        rows: for each task concerned the rows of its split.
+    """
+
+    def __init__(self, message: str, rows: dict[str, list[int]]) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+class BusyError(AccordError):
+    """A run folder that another process is writing to."""
 
 
 class Stopped(AccordError):  # noqa: N818 (no error: the user asked for it)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from accord.durable import write_whole
 from accord.errors import UsageError
 from accord.tasks import Kind
 
@@ -36,14 +36,10 @@ def write_cs224n(
         UsageError: the course has no file for such a task.
         UsageError: the file can't be written.
     """
-    lines = cs224n_lines(kind, ids, values)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    text = "".join(cs224n_lines(kind, ids, values))
     try:
-        with aside.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines)
-        aside.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise UsageError(f"{path}: can't be written: {error.strerror}") from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from accord.checkpoint import Progress
+from accord.durable import replace_folder
 from accord.estimate import duration
 from accord.inference import head_logits, judge, logits_of, split_logits
 from accord.leaderboard import COLUMNS
@@ -16,7 +17,7 @@ from accord.memory import peak_memory_bytes
 from accord.metrics import overall_score
 from accord.predictions import write_predictions
 from accord.progress import Bar, Console
-from accord.run_folder import RunFolder, replace_folder
+from accord.run_folder import RunFolder
 from accord.saved_model import load_model, save_model
 from accord.setup import Setup, input_formats
 
@@ -31,7 +32,10 @@ def evaluate_epoch(
     if setup.dev_features is not None:
         logits = [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
     else:
-        logits = logits_of(model, data.dev, data.assembler, products=setup.learner.products)
+        logits = logits_of(
+            model, data.dev, data.assembler, products=setup.learner.products,
+            advance=lambda rows: run.beat(progress.step),
+        )  # fmt: skip
     judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}
     metrics = {name: evaluation.metric for name, evaluation in judged.items()}
     record = {
@@ -100,6 +104,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "best_epoch": best["epoch"],
         "epochs": progress.evaluations,
         "steps": progress.step,
+        "skipped_steps": progress.skipped,
         "train_seconds": round(progress.train_seconds, 3),
         "parameters": sum(p.numel() for p in setup.learner.model.parameters()),
         "peak_memory_bytes": peak_memory_bytes(),

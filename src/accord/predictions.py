@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from accord.durable import write_whole
 from accord.errors import UsageError
 from accord.heads import decode, probabilities
 from accord.leaderboard import write_cs224n
-from accord.run_folder import write_whole
 from accord.tasks import Task
 
 Format = Literal["csv", "jsonl", "cs224n"]

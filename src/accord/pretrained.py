@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,10 +15,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from accord.bert import ACTIVATIONS, BertConfig, BertEncoder
+from accord.durable import read_json
 from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"
-HUB_FILES = ["config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+INDEX = "model.safetensors.index.json"
+HUB_FILES = [
+    "config.json", WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json",
+    "tokenizer_config.json", "vocab.txt",
+]  # fmt: skip
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
 )  # fmt: skip
@@ -60,7 +66,7 @@ def read_config(folder: Path) -> BertConfig:
     if not file.is_file():
         raise EncoderError(f"{folder}: is no encoder: it has no config.json")
     try:
-        table = json.loads(file.read_text(encoding="utf-8"))
+        table = read_json(file)
     except (OSError, ValueError) as error:
         raise EncoderError(f"{file}: can't be read: {error}") from None
     if not isinstance(table, dict) or table.get("model_type", "bert") != "bert":
@@ -77,6 +83,9 @@ def _checked(table: dict[str, Any], file: Path) -> BertConfig:
     if config.hidden_act not in ACTIVATIONS:
         hint = nearest(config.hidden_act, ACTIVATIONS)
         raise EncoderError(f"{file}: hidden_act '{config.hidden_act}' is unknown{hint}")
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if getattr(config, name) >= 1:
+            raise EncoderError(f"{file}: {name} is {getattr(config, name)}; allowed: below 1")
     if config.hidden_size % config.num_attention_heads:
         raise EncoderError(
             f"{file}: hidden_size {config.hidden_size} is no multiple of"
@@ -113,25 +122,70 @@ def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
     """
     folder = resolve_encoder_folder(path, revision)
     config = read_config(folder)
-    tensors = _open_weights(folder / WEIGHTS)
-    encoder = BertEncoder(config, pooler=any(name.startswith("pooler.") for name in tensors))
+    tensors = _open_weights(folder)
+    pooler = any(name.startswith("pooler.") for name in tensors)
+    _check_shapes(config, pooler, tensors, folder / WEIGHTS)
+    encoder = BertEncoder(config, pooler)
     with torch.no_grad():
         for name, view in named_views(encoder):
-            _fill(view, name, tensors, folder / WEIGHTS)
+            view.copy_(tensors[name])
     return encoder
 
 
-def _open_weights(file: Path) -> dict[str, Tensor]:
-    """Read all tensors under their present-day names."""
-    if not file.is_file():
-        old = "; its pickled weights are not opened: save them as safetensors first"
-        pickled = (file.parent / "pytorch_model.bin").exists()
-        raise EncoderError(f"{file.parent}: is no encoder: it has no {WEIGHTS}{old * pickled}")
+def _open_weights(folder: Path) -> dict[str, Tensor]:
+    """Read all tensors under their present-day names, from one file or from shards."""
+    tensors = {}
+    for file in _weight_files(folder):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                for name in weights.keys():  # noqa: SIM118 - it is no mapping
+                    tensors[_modern(name)] = weights.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise EncoderError(f"{file}: can't be read: {error}") from None
+    return tensors
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / INDEX
+    if not index.is_file():
+        old = f"; its pickled weights are not opened: 'accord convert {folder} OUT' converts them"
+        pickled = (folder / "pytorch_model.bin").exists()
+        raise EncoderError(f"{folder}: is no encoder: it has no {WEIGHTS}{old * pickled}")
     try:
-        with safe_open(file, framework="pt") as weights:
-            return {_modern(name): weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise EncoderError(f"{file}: can't be read: {error}") from None
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EncoderError(f"{index}: can't be read: {error!r}") from None
+    for name in names:
+        if not (isinstance(name, str) and re.fullmatch(r"[\w.-]+\.safetensors", name)):
+            raise EncoderError(f"{index}: {name!r} is no name of a file in this folder")
+        if not (folder / name).is_file():
+            raise EncoderError(f"{index}: {name} is missing")
+    return [folder / name for name in names]
+
+
+def _check_shapes(config: BertConfig, pooler: bool, tensors: dict[str, Tensor], file: Path) -> None:
+    """Check every tensor against the config before memory is taken for what that asks for."""
+    layers = {name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")}
+    if config.num_hidden_layers > len(layers):
+        raise EncoderError(
+            f"{file}: tensor 'encoder.layer.{len(layers)}.attention.self.query.weight' is missing:"
+            f" config.json asks for {config.num_hidden_layers} layers"
+        )
+    with torch.device("meta"):  # shapes alone
+        skeleton = BertEncoder(config, pooler)
+    for name, view in named_views(skeleton):
+        if name not in tensors:
+            raise EncoderError(f"{file}: tensor '{name}' is missing")
+        if not tensors[name].is_floating_point():
+            kind = str(tensors[name].dtype).removeprefix("torch.")
+            raise EncoderError(f"{file}: tensor '{name}' is of {kind}, not of floating point")
+        if tensors[name].shape != view.shape:
+            raise EncoderError(
+                f"{file}: tensor '{name}' has shape {list(tensors[name].shape)};"
+                f" config.json asks for {list(view.shape)}"
+            )
 
 
 def _modern(name: str) -> str:
@@ -142,18 +196,6 @@ def _modern(name: str) -> str:
     if name.endswith("LayerNorm.beta"):
         return name.removesuffix("beta") + "bias"
     return name
-
-
-def _fill(view: Tensor, name: str, tensors: dict[str, Tensor], file: Path) -> None:
-    if name not in tensors:
-        raise EncoderError(f"{file}: tensor '{name}' is missing")
-    value = tensors[name]
-    if value.shape != view.shape:
-        raise EncoderError(
-            f"{file}: tensor '{name}' has shape {list(value.shape)};"
-            f" config.json asks for {list(view.shape)}"
-        )
-    view.copy_(value)
 
 
 def named_views(encoder: BertEncoder) -> Iterator[tuple[str, Tensor]]:

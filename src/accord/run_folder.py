@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
-import shutil
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from accord.config import Config
-from accord.errors import RunFolderError
+from accord.durable import append, read_json, recover_folder, write_whole
+from accord.errors import BusyError, RunFolderError
 
-STATUS = "status.json"
+STATUS, LOG = "status.json", "log.txt"
+_BEAT_SECONDS = 10.0
+_BEFORE_STATUS = {
+    LOG, "checkpoints", "predictions", "config.toml", "resolved.json", "environment.json",
+}  # fmt: skip
 
 
 class RunFolder:
     """The files of one run.
 
     `config.toml` as given, `resolved.json`, `environment.json`, `status.json`,
-    `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`.
+    `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`,
+    on which the one process that writes here holds a lock.
 
     Args:
         path: of the folder.
@@ -33,6 +41,8 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
         self.predictions = path / "predictions"
+        self._status: dict[str, Any] = {}
+        self._beaten = 0.0
 
     @staticmethod
     def check_free(path: Path) -> None:
@@ -40,13 +50,16 @@ class RunFolder:
 
         Raises:
             RunFolderError: if something is there already, or it can't be made.
+            BusyError: if another process is writing there.
         """
+        if RunFolder(path).is_held():
+            raise RunFolder(path).busy()
         if (path / STATUS).exists():
             raise RunFolderError(
                 f"{path}: holds a run already; 'accord resume {path}' goes on with it,"
                 " another --out starts anew"
             )
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and _holds_nothing(path)):
             raise RunFolderError(f"{path}: is there already and not an empty folder")
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         if not os.access(path if path.exists() else parent, os.W_OK):
@@ -77,7 +90,44 @@ class RunFolder:
         if not (path / STATUS).is_file():
             problem = "holds no run" if path.is_dir() else "no such folder"
             raise RunFolderError(f"{path}: {problem}; 'accord train CONFIG --out RUN' starts one")
-        return RunFolder(path)
+        run = RunFolder(path)
+        if not run.is_held():
+            recover_folder(run.model)
+        return run
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Be the one process that writes here; the system lets go when the process ends.
+
+        Raises:
+            BusyError: if another is.
+        """
+        with (self.path / LOG).open("a", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self.busy() from None
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a process, on this machine, is writing here."""
+        try:
+            with (self.path / LOG).open("r", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def busy(self) -> BusyError:
+        """Return the error that names who is writing here."""
+        try:
+            status = self.read_json(STATUS)
+            who = f"process {status['pid']} on {status['host']} since {status['time']}"
+        except (RunFolderError, KeyError):
+            who = "another process, which is about to start"
+        return BusyError(f"{self.path}: is being written to by {who}")
 
     def write_json(self, name: str, value: Any) -> None:
         """Write one of the folder's JSON files, whole or not at all."""
@@ -90,7 +140,7 @@ class RunFolder:
             RunFolderError: if it is missing or damaged.
         """
         try:
-            table = json.loads((self.path / name).read_text(encoding="utf-8"))
+            table = read_json(self.path / name)
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.path / name}: can't be read: {error}") from None
         if not isinstance(table, dict):
@@ -98,7 +148,9 @@ class RunFolder:
         return table
 
     def state(self) -> str:
-        """Return what the run was last known to do: running, stopped, failed or done.
+        """Return what the run does: running, stopped, killed, failed or done.
+
+        A process that was killed had no time to say so: its run is 'running' with nobody there.
 
         Raises:
             RunFolderError: if `status.json` is missing or damaged.
@@ -106,7 +158,7 @@ class RunFolder:
         state = self.read_json(STATUS).get("state")
         if not isinstance(state, str):
             raise RunFolderError(f"{self.path / STATUS}: names no state")
-        return state
+        return "killed" if state == "running" and not self.is_held() else state
 
     def config(self) -> Config:
         """Return the config that the run was begun with, paths absolute.
@@ -122,12 +174,23 @@ class RunFolder:
 
     def set_status(self, state: str, **details: Any) -> None:
         """Record what the run is doing: running, stopped, failed or done."""
-        self.write_json(STATUS, {"state": state, "time": now(), "pid": os.getpid(), **details})
+        who = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._status = {"state": state, "time": now(), **who, **details}
+        self._beaten = time.monotonic()
+        self.write_json(STATUS, self._status | {"heartbeat": now()})
+
+    def beat(self, step: int) -> None:
+        """Record now and then that the run is alive, and where it stands."""
+        if time.monotonic() - self._beaten < _BEAT_SECONDS:
+            return
+        self._beaten = time.monotonic()
+        self._status["step"] = step
+        text = json.dumps(self._status | {"heartbeat": now()}, indent=2) + "\n"
+        write_whole(self.path / STATUS, text, sync=False)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        append(self.metrics, json.dumps(record) + "\n")
 
     def truncate_metrics(self, step: int) -> None:
         """Drop what was recorded after a step: the resumed run records it again."""
@@ -142,50 +205,21 @@ class RunFolder:
                 break  # a line cut off by the kill
         write_whole(self.metrics, "".join(kept))
 
-    def log(self, text: str) -> None:
-        """Add a line to `log.txt`."""
-        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{now()} {text}\n")
+    def log(self, text: str, level: str = "INFO") -> None:
+        """Add to `log.txt`, each line with the time and its level."""
+        lines = (f"{now()} {level:7} {line}\n" for line in text.splitlines())
+        append(self.path / LOG, "".join(lines))
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a folder is empty, or holds what a run left that was killed before it began."""
+    names = {own.name for own in path.iterdir() if not own.name.startswith(".")}
+    return not names or (LOG in names and names <= _BEFORE_STATUS)
 
 
 def now() -> str:
     """Return the time in UTC, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file aside, flush it to the disk and rename it into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder aside, flush its files, and put it in the place of an older one.
-
-    Args:
-        path: of the folder.
-        write: fills the folder that it is given.
-    """
-    aside, old = path.with_name(f".new-{path.name}"), path.with_name(f".old-{path.name}")
-    for leftover in (aside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    aside.mkdir(parents=True)
-    write(aside)
-    for file in aside.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
-    if path.exists():
-        path.rename(old)
-    aside.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def environment(threads: int, device: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from accord.data.tokenizing import load_tokenizer
+from accord.durable import read_json
 from accord.errors import ModelError
 from accord.model import MultitaskModel
 from accord.pretrained import load_encoder, save_encoder
@@ -93,7 +94,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     file = folder / DESCRIPTION
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = read_json(file)
     except (OSError, ValueError) as error:
         raise ModelError(f"{file}: can't be read: {error}") from None
     if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -116,9 +117,24 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             task = Task.from_json(value)
             tasks.append(task)
             inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
-        return tasks, inputs, int(description["max_length"])
+        if not tasks or len(inputs) < len(tasks):
+            raise ValueError("no task, or one name twice")
+        for own in inputs.values():
+            _check_input(own)
+        length = description["max_length"]
+        if not (isinstance(length, int) and 3 <= length < 2**31):
+            raise ValueError(f"max_length is {length!r}")
+        return tasks, inputs, length
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
+
+
+def _check_input(own: InputFormat) -> None:
+    names = (*own.text, own.label, *([] if own.id is None else [own.id]))
+    if not (0 < len(own.text) < 3 and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"columns are {names!r}")
+    if own.delimiter not in (None, "tab", "comma") or own.quoting not in ("csv", "none"):
+        raise ValueError(f"delimiter is {own.delimiter!r}, quoting {own.quoting!r}")
 
 
 def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], int]:
@@ -153,6 +169,8 @@ def fill_heads(model: MultitaskModel, tensors: dict[str, torch.Tensor], file: Pa
         if tensors[name].shape != value.shape:
             shape = list(tensors[name].shape)
             raise ModelError(f"{file}: tensor '{name}' has shape {shape}, not {list(value.shape)}")
+        if not tensors[name].is_floating_point():
+            raise ModelError(f"{file}: tensor '{name}' is not of floating point")
         value.copy_(tensors[name])
     if extra := sorted(tensors.keys() - own.keys()):
         raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no head")

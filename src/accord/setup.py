@@ -186,6 +186,7 @@ def build_learner(
         seed=settings.seed,
         clip=settings.clip,
         products=products,
+        skips_left=config.training.max_skipped_steps,
         jacobian=None if frozen else Jacobian(model.encoder.parameters(), word),
         method_state=method.initial_state(len(tasks)),
     )
@@ -200,5 +201,5 @@ def input_formats(config: Config) -> dict[str, InputFormat]:
 
 
 def _fingerprint(config: Config, data: Data) -> str:
-    content = json.dumps([config.model_dump(mode="json"), data.fingerprint()], sort_keys=True)
+    content = json.dumps([config.model_dump(mode="json"), data.contents()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM while a run is under way: finish the step, save, stop."""
+"""Signals while a run is under way.
+
+SIGINT, SIGTERM: finish the step, save, stop; a second one quits at once. SIGUSR1: save and go on.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,20 @@ class StopSignals:
 
     Attributes:
         received: the signal's number, or None.
+        save: whether SIGUSR1 came since this was last set to False.
     """
 
     def __init__(self, at_once: bool = False) -> None:
         self.at_once = at_once
         self.received: int | None = None
+        self.save = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._remember)
+            self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._note)
         return self
 
     def __exit__(
@@ -47,3 +53,6 @@ class StopSignals:
         if self.at_once:
             name = signal.Signals(number).name
             raise Stopped(f"{name}; 'accord resume' goes on with the run", 128 + number)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.save = True

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from accord.dropout import DropoutKey
-from accord.errors import TrainingError
+from accord.errors import NonFiniteError
 from accord.gradients._registry import Method, State, step_weights
 from accord.jacobian import Jacobian
 from accord.loader import MicroBatch, StepBatch
@@ -30,12 +30,14 @@ class StepRecord:
             encoder is frozen.
         weights: the method's, one a present task.
         gradient_norm: of all parameters, before clipping.
+        skipped: whether nothing was updated, as something was not finite.
     """
 
     losses: dict[str, float]
     gramian: Tensor | None
     weights: list[float]
     gradient_norm: float
+    skipped: bool = False
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Learner:
         jacobian: collects the shared gradients; None where the encoder is frozen.
         joint: collect one gradient for all tasks (no Gram matrix; the method is not asked).
         method_state: the method's.
+        skips_left: how many more steps that are not finite may be left out.
     """
 
     model: MultitaskModel
@@ -63,6 +66,7 @@ class Learner:
     jacobian: Jacobian | None = None
     joint: bool = False
     method_state: State = field(default_factory=dict)
+    skips_left: int = 0
 
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
         """Take one step.
@@ -73,7 +77,7 @@ class Learner:
             lr_factor: the schedule's share of the peak rate.
 
         Raises:
-            TrainingError: if a loss or gradient is not finite; nothing was changed.
+            NonFiniteError: if a loss or gradient is not finite; nothing was changed.
         """
         self.optimizer.zero_grad()
         if self.jacobian is not None:
@@ -88,13 +92,14 @@ class Learner:
 
         weights, method_state = self._combine(gramian, batch, step)
         norm = _gradient_norm(gramian, weights, head_norm)
-        self._check_finite(losses, norm, batch, step)
+        names = [self.model.tasks[i].name for i in batch.present]
+        if not (math.isfinite(norm) and bool(losses.isfinite().all())):
+            return self._leave_out(losses, gramian, norm, batch, step)
         self.method_state = method_state
         self._write(weights, clip_factor(norm, self.clip) if self.clip else 1.0)
         scale_lr(self.optimizer, lr_factor)
         self.optimizer.step()
 
-        names = [self.model.tasks[i].name for i in batch.present]
         scale = torch.tensor(batch.loss_weights, dtype=torch.float64)
         logged = gramian is not None and len(gramian) == len(scale)
         return StepRecord(
@@ -113,6 +118,13 @@ class Learner:
 
     def _losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
         """Return this pass's share of each present task's mean loss, [t]."""
+        parts = self._example_losses(micro, batch, key)
+        return torch.stack([
+            own.sum() / len(rows) for own, rows in zip(parts, batch.rows, strict=True)
+        ])  # fmt: skip
+
+    def _example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
+        """Return the loss of each example in this pass, [n] for each present task."""
         present, inputs = batch.present, micro.inputs
         with self.products.autocast(self._device()):
             if isinstance(inputs, PackedBatch):
@@ -120,11 +132,10 @@ class Learner:
             else:
                 pooled = inputs
         logits = self.model.logits(pooled, present, key)
-        parts = []
-        for own, targets, i, rows in zip(logits, micro.targets, present, batch.rows, strict=True):
-            loss = LOSSES[self.model.tasks[i].loss]
-            parts.append(loss(own, targets).sum() / len(rows))
-        return torch.stack(parts)
+        return [
+            LOSSES[self.model.tasks[i].loss](own, targets)
+            for own, targets, i in zip(logits, micro.targets, present, strict=True)
+        ]
 
     def _to_host(self, losses: Tensor) -> tuple[Tensor, Tensor | None, float]:
         """Fetch losses [t], G and the heads' gradient norm: the step's one wait for a GPU."""
@@ -149,6 +160,18 @@ class Learner:
             self.method, gramian, self.method_state, batch.present, (self.seed, step)
         )
 
+    def _finite_gradients(self, gramian: Tensor | None, names: list[str]) -> list[bool]:
+        """Return for each present task whether its gradients are finite, as far as can be told."""
+        shared = torch.zeros(len(names))
+        if gramian is not None and len(gramian) == len(names):
+            shared = gramian.diagonal()
+        heads = [
+            all(bool(p.grad.isfinite().all()) for p in self.model.heads[name].parameters()
+                if p.grad is not None)
+            for name in names
+        ]  # fmt: skip
+        return [bool(own.isfinite()) and head for own, head in zip(shared, heads, strict=True)]
+
     def _head_gradients(self) -> list[Tensor]:
         return [p.grad for p in self.model.heads.parameters() if p.grad is not None]
 
@@ -159,16 +182,43 @@ class Learner:
         if heads and factor < 1:
             torch._foreach_mul_(heads, factor)
 
-    def _check_finite(self, losses: Tensor, norm: float, batch: StepBatch, step: int) -> None:
-        if math.isfinite(norm) and bool(losses.isfinite().all()):
-            return
-        bad = [
-            self.model.tasks[i].name
-            for i, loss in zip(batch.present, losses.tolist(), strict=True)
-            if not math.isfinite(loss)
-        ]
-        what = f"the loss of {', '.join(bad)}" if bad else "the gradient"
-        raise TrainingError(f"step {step + 1}: {what} is not finite; nothing was updated")
+    def _leave_out(
+        self, losses: Tensor, gramian: Tensor | None, norm: float, batch: StepBatch, step: int
+    ) -> StepRecord:
+        """Update nothing: say which examples are to blame, or leave the step out if allowed."""
+        names = [self.model.tasks[i].name for i in batch.present]
+        if not self.skips_left:
+            raise self._non_finite(losses, gramian, batch, step)
+        self.skips_left -= 1
+        self.optimizer.zero_grad()
+        return StepRecord(dict(zip(names, losses.tolist(), strict=True)), None, [], norm, True)
+
+    @torch.no_grad()
+    def _non_finite(
+        self, losses: Tensor, gramian: Tensor | None, batch: StepBatch, step: int
+    ) -> NonFiniteError:
+        """Find the tasks, and with another forward pass the examples."""
+        names = [self.model.tasks[i].name for i in batch.present]
+        with computing(self.products):
+            passes = [
+                self._example_losses(micro, batch, DropoutKey(self.seed, step, i))
+                for i, micro in enumerate(batch.passes)
+            ]
+        rows = {}
+        for name, own, parts in zip(names, batch.rows, zip(*passes, strict=True), strict=True):
+            bad = ~torch.cat(parts).isfinite().cpu().numpy()
+            if bad.any():
+                rows[name] = own[bad].tolist()
+        what = "loss"
+        if not rows:  # every example's is finite now: the fault is elsewhere in the two passes
+            finite = losses.isfinite().tolist()
+            what = "gradient" if all(finite) else "loss"
+            if all(finite):
+                finite = self._finite_gradients(gramian, names)
+            blamed = [i for i, own in enumerate(finite) if not own] or range(len(names))
+            rows = {names[i]: batch.rows[i].tolist() for i in blamed}
+        what = f"the {what} of {', '.join(rows)}"
+        return NonFiniteError(f"step {step + 1}: {what} is not finite; nothing was updated", rows)
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device

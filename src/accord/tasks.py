@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from math import inf
+from typing import Any, Literal, get_args
 
 Kind = Literal["classification", "regression", "pair-classification", "pair-regression"]
 Loss = Literal["cross_entropy", "binary_cross_entropy", "mse"]
@@ -12,6 +14,10 @@ Metric = Literal["accuracy", "f1", "pearson", "spearman"]
 Encoding = Literal["joint", "separate"]
 HeadKind = Literal["linear", "cosine"]
 Pooling = Literal["cls", "pooler", "mean"]
+_ALLOWED = {
+    "kind": Kind, "loss": Loss, "metric": Metric, "encoding": Encoding, "head": HeadKind,
+    "pooling": Pooling,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,38 @@ class Task:
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Task:
-        """Make a task from what `to_json` returned."""
-        return Task(**{**value, "labels": tuple(value["labels"]), "range": tuple(value["range"])})
+        """Make a task from what `to_json` returned.
+
+        Raises:
+            ValueError: if it can be no task: it may come from a stranger.
+            TypeError: if a key is missing or unknown.
+        """
+        task = Task(**{**value, "labels": tuple(value["labels"]), "range": tuple(value["range"])})
+        for fault in _faults(task):
+            raise ValueError(fault)
+        return task
+
+
+def _faults(task: Task) -> Iterator[str]:
+    """Yield what can't be about a task."""
+    if not (isinstance(task.name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", task.name)):
+        yield f"name is {task.name!r}"
+    for name, allowed in _ALLOWED.items():
+        if getattr(task, name) not in get_args(allowed):
+            yield f"{name} is {getattr(task, name)!r}"
+    if not all(isinstance(label, str) for label in task.labels):
+        yield "labels are not all texts"
+    if task.is_classification and len(set(task.labels)) < max(2, len(task.labels)):
+        yield f"labels are {list(task.labels)[:5]}"
+    numbers = [*task.range, task.dropout]
+    if not all(isinstance(own, int | float) for own in numbers) or not _in_order(task):
+        yield f"range is {task.range!r}, dropout {task.dropout!r}"
+    if task.encoding == "separate" and not task.is_pair:
+        yield "encoding is 'separate' without pairs"
+    if task.head == "cosine" and (task.sequences == 1 or task.outputs != 1):
+        yield "head is 'cosine' without separate pairs"
+    if task.loss == "cross_entropy" and not task.is_classification:
+        yield f"loss is 'cross_entropy' for kind '{task.kind}'"
 
 
 def canonical_label(text: str) -> str:
@@ -83,3 +119,11 @@ def canonical_label(text: str) -> str:
         return text
     sign, digits = whole.groups()
     return digits if digits == "0" else sign + digits
+
+
+def _in_order(task: Task) -> bool:
+    return (
+        len(task.range) == 2
+        and -inf < task.range[0] < task.range[1] < inf
+        and 0 <= task.dropout < 1
+    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
+import math
 import signal
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,20 @@ import torch
 
 from accord.checkpoint import (
     Progress,
-    complete_checkpoints,
+    checkpoints,
     load_checkpoint,
+    newest_sound,
     read_progress,
     save_checkpoint,
 )
-from accord.config import Config
-from accord.errors import AccordError, RunFolderError, Stopped, TrainingError
+from accord.config import CheckpointConfig, Config
+from accord.durable import sweep, write_whole
+from accord.errors import AccordError, NonFiniteError, RunFolderError, Stopped, TrainingError
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
 from accord.outcome import evaluate_epoch, finish
-from accord.products import Products, onednn_is_exact
 from accord.progress import Bar, Console
+from accord.resuming import known_fingerprints, prepare_again, resolved, versions
 from accord.run_folder import RunFolder, environment
 from accord.schedules import lr_factor
 from accord.setup import Setup, prepare
@@ -35,6 +37,7 @@ from accord.step import StepRecord
 
 EVERY_STEPS = 500
 _TIDY_STEPS = 50
+_NAMED = 8  # examples that a message names
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bo
 
     Raises:
         UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
+        BusyError: another process is writing to `out`.
         TrainingError: a loss or gradient was not finite.
         Stopped: a signal came; `resume_run` goes on.
     """
@@ -64,75 +68,58 @@ def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bo
     setup = prepare(config, console.say)
     expected = setup.estimate()
     run = RunFolder.create(out)
-    if source is not None:
-        (out / "config.toml").write_text(source, encoding="utf-8")
-    run.write_json("resolved.json", _resolved(setup, run))
-    return _train(setup, run, Progress(), console, f"expected: {expected}")
+    with run.hold():
+        try:
+            if source is not None:
+                write_whole(out / "config.toml", source)
+            run.write_json("resolved.json", resolved(setup, run))
+        except OSError as error:
+            raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
+        return _train(setup, run, Progress(), console, f"expected: {expected}")
 
 
-def resume_run(folder: Path, *, quiet: bool = False) -> Run:
-    """Go on with a run from its last complete checkpoint, or from the start if there is none.
+def resume_run(folder: Path, *, force: bool = False, quiet: bool = False) -> Run:
+    """Go on with a run from its newest sound checkpoint, or from the start if there is none.
 
     Args:
         folder: of the run.
+        force: go on though data, config or versions changed; `resolved.json` records it.
         quiet: no progress on stderr.
 
     Raises:
-        RunFolderError: if there is no run, or its data or config are no longer what they were.
+        RunFolderError: if there is no run, or it is no longer what it was.
+        BusyError: if a process is still at it.
     """
     console = Console(quiet)
     run = RunFolder.open(folder)
     if run.state() == "done":
         console.say(f"{folder}: this run is done; nothing to resume")
         return Run(folder, run.read_json("results.json"))
-    setup = _prepare_again(run, console)
-    checkpoints = complete_checkpoints(run.checkpoints)
-    if not checkpoints:
-        return _train(setup, run, Progress(), console, "no checkpoint yet: starting over")
-    progress = read_progress(checkpoints[0])
-    if progress.fingerprint != setup.fingerprint:
-        raise RunFolderError(f"{checkpoints[0]}: is of another run")
-    load_checkpoint(checkpoints[0], setup.learner)
-    note = f"resuming after step {progress.step} of {setup.total_steps}"
-    if progress.threads != torch.get_num_threads():
-        note += f"; with {torch.get_num_threads()} threads, not {progress.threads}: sums may differ"
-    return _train(setup, run, progress, console, note)
-
-
-def _prepare_again(run: RunFolder, console: Console) -> Setup:
-    """Prepare a run as it was when it began, or refuse to mix two."""
-    begun, config = run.read_json("resolved.json"), run.config()
-    setup = prepare(config, console.say, _products(begun, run, console))
-    now = {"fingerprint": setup.fingerprint, "config_toml": _source_hash(run)}
-    if any(begun.get(name) != value for name, value in now.items()):
-        raise RunFolderError(f"{run.path}: the data or the config changed since this run began")
-    return setup
-
-
-def _products(begun: dict[str, Any], run: RunFolder, console: Console) -> Products:
-    """Return how a run multiplied when it began: its later steps have to do so too."""
-    try:
-        products = Products(**begun["products"])
-    except (KeyError, TypeError):
-        raise RunFolderError(f"{run.path / 'resolved.json'}: 'products' can't be read") from None
-    if products.onednn and not onednn_is_exact():
-        console.say(
-            "warning: this run began with oneDNN's float32 products, which are not exact on this"
-            " processor; it goes on with torch's default ones, and its bits differ"
-        )
-        return dataclasses.replace(products, onednn=False)
-    return products
-
-
-def _source_hash(run: RunFolder) -> str | None:
-    file = run.path / "config.toml"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    with run.hold():
+        setup = prepare_again(run, console, force)
+        checkpoint = newest_sound(run.checkpoints, console.say)
+        if checkpoint is None:
+            kind = "sound checkpoint" if checkpoints(run.checkpoints) else "checkpoint yet"
+            return _train(setup, run, Progress(), console, f"no {kind}: starting over")
+        progress = read_progress(checkpoint)
+        if progress.fingerprint not in known_fingerprints(run):
+            raise RunFolderError(f"{checkpoint}: is of another run")
+        load_checkpoint(checkpoint, setup.learner)
+        setup.learner.skips_left -= progress.skipped
+        note = f"resuming after step {progress.step} of {setup.total_steps}"
+        if progress.threads != torch.get_num_threads():
+            threads = torch.get_num_threads()
+            note += f"; with {threads} threads, not {progress.threads}: sums may differ"
+        return _train(setup, run, progress, console, note)
 
 
 def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, note: str) -> Run:
     keep_freed_memory()
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
+    progress.versions = versions()
     run.write_json("environment.json", environment(progress.threads, str(setup.device)))
+    for folder in (run.path, run.predictions):
+        sweep(folder)
     run.truncate_metrics(progress.step)
     run.set_status("running", step=progress.step, steps=setup.total_steps)
     for line in (_headline(setup), note):
@@ -146,9 +133,9 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
             _loop(setup, run, progress, console)
             results = finish(setup, run, progress, console)
     except BaseException as error:
-        known = _in_words(run, error)
+        known = _in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either
-            _record_failure(run, progress, known)
+            _record_failure(run, progress, known, error)
         if known is error:
             raise
         raise known from error
@@ -160,7 +147,7 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
     """Take the steps that are left."""
     settings, steps = setup.config.training, setup.sampler.shape.steps
     warmup = round(settings.warmup * setup.total_steps)
-    every = setup.config.checkpoint.every_steps or EVERY_STEPS
+    cadence = Cadence(setup.config.checkpoint)
     bar = Bar(console, "step", setup.total_steps, progress.step)
     with StopSignals() as signals, bar:
         for step in range(progress.step, setup.total_steps):
@@ -171,19 +158,25 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
             record = setup.learner.step(step, batch, factor)
             progress.step = step + 1
             progress.train_seconds += time.perf_counter() - started
+            progress.skipped += record.skipped
             run.append_metrics(
                 _step_record(setup, progress, batch, record, time.perf_counter() - started)
             )
             bar.advance(1, " ".join(f"{k} {v:.3f}" for k, v in record.losses.items()))
+            run.beat(progress.step)
+            if record.skipped:
+                _say_skipped(setup, run, progress, console)
 
             if progress.step % _TIDY_STEPS == 0:
                 release_freed_memory()
             epoch_ends = progress.step % steps == 0
             if epoch_ends:
                 evaluate_epoch(setup, run, progress, console, bar)
-            if epoch_ends or progress.step % every == 0 or signals.received:
+            if epoch_ends or cadence.is_due(progress.step) or signals.received or signals.save:
+                signals.save = False
                 keep = setup.config.checkpoint.keep
                 save_checkpoint(run.checkpoints, setup.learner, progress, keep)
+                cadence.saved()
                 run.set_status("running", step=progress.step, steps=setup.total_steps)
             if signals.received and progress.step < setup.total_steps:
                 name = signal.Signals(signals.received).name
@@ -194,8 +187,41 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
                 )
 
 
-def _in_words(run: RunFolder, error: BaseException) -> BaseException:
-    """Say what a full memory or disk means for the run."""
+class Cadence:
+    """When a checkpoint is due, beside each epoch's end.
+
+    Args:
+        config: says after how many steps or minutes.
+    """
+
+    def __init__(self, config: CheckpointConfig) -> None:
+        default = None if config.every_minutes else EVERY_STEPS
+        self.steps, self.minutes = config.every_steps or default, config.every_minutes
+        self.saved()
+
+    def saved(self) -> None:
+        """Count the minutes anew."""
+        self._since = time.monotonic()  # no clock that is set back holds a checkpoint off
+
+    def is_due(self, step: int) -> bool:
+        """Whether one is due after so many steps of the run."""
+        minutes = (time.monotonic() - self._since) / 60
+        by_steps = self.steps is not None and step % self.steps == 0
+        return by_steps or (self.minutes is not None and minutes >= self.minutes)
+
+
+def _say_skipped(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
+    allowed = setup.config.training.max_skipped_steps
+    line = (
+        f"warning: step {progress.step}: a loss or gradient is not finite; left out,"
+        f" {progress.skipped} of {allowed} allowed"
+    )
+    console.say(line)
+    run.log(line, "WARNING")
+
+
+def _in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseException:
+    """Say what a full memory or disk, or a value that is not finite, means for the run."""
     if isinstance(error, torch.OutOfMemoryError):
         return TrainingError(
             "out of memory: set training.micro_batch_tokens or encoder.gradient_checkpointing;"
@@ -203,16 +229,31 @@ def _in_words(run: RunFolder, error: BaseException) -> BaseException:
         )
     if isinstance(error, OSError):
         return TrainingError(f"{run.path}: {error}; 'accord resume {run.path}' goes on")
+    if isinstance(error, NonFiniteError):
+        found = "; ".join(_example_ids(setup, name, rows) for name, rows in error.rows.items())
+        return TrainingError(f"{error}; {found}")
     return error
 
 
-def _record_failure(run: RunFolder, progress: Progress, error: BaseException) -> None:
-    if isinstance(error, Stopped | KeyboardInterrupt):
+def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:
+    own = next(own for own in setup.data.train if own.task.name == name)
+    ids = [str(own.store.ids[int(own.rows[row])]) for row in rows]
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f"{name}: examples {', '.join(ids[:_NAMED])}{more}"
+
+
+def _record_failure(
+    run: RunFolder, progress: Progress, known: BaseException, error: BaseException
+) -> None:
+    """Leave the reason in the folder, and where in the code it came up."""
+    if isinstance(known, Stopped | KeyboardInterrupt):
         run.set_status("stopped", step=progress.step, resumable=True)
-    else:
-        reason = str(error) if isinstance(error, AccordError) else repr(error)
-        run.set_status("failed", step=progress.step, reason=reason)
-    run.log(f"{type(error).__name__}: {error}")
+        run.log(f"{type(known).__name__}: {known}")
+        return
+    reason = str(known) if isinstance(known, AccordError) else repr(known)
+    run.set_status("failed", step=progress.step, reason=reason)
+    run.log("".join(traceback.format_exception(error)), "DEBUG")
+    run.log(f"{type(known).__name__}: {known}", "ERROR")
 
 
 def _step_record(
@@ -224,12 +265,14 @@ def _step_record(
         "kind": "step",
         "step": progress.step,
         "epoch": (progress.step - 1) // setup.sampler.shape.steps + 1,
-        "losses": record.losses,
+        "losses": {name: _number(own) for name, own in record.losses.items()},
         "loss_weights": dict(zip(names, batch.loss_weights, strict=True)),
-        "gradient_norm": record.gradient_norm,
+        "gradient_norm": _number(record.gradient_norm),
         "lr": [group["lr"] for group in setup.learner.optimizer.param_groups],
         "tokens": batch.tokens,
     }
+    if record.skipped:
+        line["skipped"] = True
     if record.gramian is not None:
         norms = record.gramian.diagonal().clamp(min=0).sqrt()
         cosines = record.gramian / torch.outer(norms, norms).clamp(min=1e-300)
@@ -246,6 +289,11 @@ def _step_record(
     return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
 
 
+def _number(value: float) -> float | None:
+    """JSON has no word for what is not finite."""
+    return value if math.isfinite(value) else None
+
+
 def _headline(setup: Setup) -> str:
     settings, shape = setup.config.training, setup.sampler.shape
     rows = ", ".join(
@@ -257,15 +305,3 @@ def _headline(setup: Setup) -> str:
         f" {settings.gradients}, {setup.config.encoder.mode}, {settings.precision}"
         f" on {setup.device}, {torch.get_num_threads()} threads"
     )
-
-
-def _resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
-    return {
-        "config": setup.config.model_dump(mode="json"),
-        "tasks": [task.to_json() for task in setup.data.tasks],
-        "epoch": dataclasses.asdict(setup.sampler.shape),
-        "max_length": setup.data.assembler.max_length,
-        "products": dataclasses.asdict(setup.learner.products),
-        "fingerprint": setup.fingerprint,
-        "config_toml": _source_hash(run),
-    }

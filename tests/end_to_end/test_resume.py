@@ -8,6 +8,7 @@ import signal
 import pytest
 import torch
 
+from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
 from accord.gradients._registry import Method
 from accord.products import Products
@@ -134,7 +135,7 @@ def test_after_kill_9(
 
     answer = accord_cli("resume", run)
     assert answer.code == 0, answer.err
-    assert ("resuming after step" if kept else "no checkpoint yet: starting over") in answer.err
+    assert ("resuming after step" if kept else "no sound checkpoint: starting over") in answer.err
     assert outcome(run) == outcome(train(config, tmp_path / "whole"))
 
 
@@ -209,19 +210,26 @@ def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli, damage):
 
 
 @pytest.mark.parametrize("name", ["parameters", "optimizer", "method"])
-def test_a_cut_checkpoint_file_is_refused(stopped, name):
+def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
+    stopped, project, train, tmp_path, outcome, accord_cli, name
+):
     run = stopped({}, 2)
     file = run / "checkpoints" / "step-2" / f"{name}.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(RunFolderError, match="step-2: can't be read"):
-        resume_run(run, quiet=True)
+    answer = accord_cli("resume", run)
+    assert answer.code == 0, answer.err
+    assert f"step-2 is damaged and left out: {name}.safetensors has" in answer.err
+    assert "no sound checkpoint: starting over" in answer.err
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
 
 
 def test_another_thread_count_is_said(stopped, accord_cli):
     run = stopped({}, 2)
     file = run / "checkpoints" / "step-2" / "progress.json"
     file.write_text(file.read_text().replace('"threads": 1', '"threads": 3'))
+    (file.parent / "manifest.json").unlink()
+    write_manifest(file.parent)
     assert "with 1 threads, not 3: sums may differ" in accord_cli("resume", run).err
 
 
@@ -292,7 +300,7 @@ def test_a_run_of_exact_onednn_products_goes_on_without_inexact_ones(
 ):
     choosing(Products(onednn=True))
     run = stopped({"training.epochs": 1}, 2)
-    monkeypatch.setattr("accord.training.onednn_is_exact", lambda: False)
+    monkeypatch.setattr("accord.resuming.onednn_is_exact", lambda: False)
     taken = choosing(NATIVE)
     resume_run(run)
     assert set(taken) == {Products()}

@@ -224,8 +224,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         patch.setitem(LOSSES, "mse", broken)
         answer = accord_cli("train", config, "--out", run)
     assert answer.code == 1
-    assert answer.err.splitlines()[-1] == (
-        "accord: step 5: the loss of near is not finite; nothing was updated"
+    assert answer.err.splitlines()[-1].startswith(
+        "accord: step 5: the loss of near is not finite; nothing was updated; near: examples p"
     )
     status = json.loads((run / "status.json").read_text())
     assert (status["state"], status["step"]) == ("failed", 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -15,6 +16,7 @@ COMMANDS = {
     "resume": "Go on with a run that was stopped.",
     "evaluate": "Judge a model on labelled files.",
     "predict": "Predict a file with a model.",
+    "convert": "Turn a pickled checkpoint into safetensors.",
     "compare": "Compare runs side by side.",
     "doctor": "Examine this machine: what it has, and which paths a run takes.",
 }
@@ -78,6 +80,16 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         sys.stderr.close()
+        code = 1
+    except Exception as error:
+        if os.environ.get("ACCORD_DEBUG"):
+            raise
+        text = " ".join(str(error).split())
+        print(
+            f"accord: a fault of Accord's own: {type(error).__name__}: {text};"
+            " ACCORD_DEBUG=1 shows where, and so does a run's log.txt",
+            file=sys.stderr,
+        )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 

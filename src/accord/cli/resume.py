@@ -11,10 +11,13 @@ from accord.cli.options import as_json_option, quiet_option
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--force", is_flag=True, help="Go on though data, config or versions changed; it is recorded."
+)
 @as_json_option
 @quiet_option
-def resume(run: Path, as_json: bool, quiet: bool) -> None:
-    """Go on with the run in folder RUN from its last complete checkpoint."""
+def resume(run: Path, force: bool, as_json: bool, quiet: bool) -> None:
+    """Go on with the run in folder RUN from its newest sound checkpoint."""
     from accord.run_folder import RunFolder
 
     RunFolder.open(run)
@@ -22,4 +25,4 @@ def resume(run: Path, as_json: bool, quiet: bool) -> None:
     from accord.cli.results import show_run
     from accord.training import resume_run
 
-    show_run(resume_run(run, quiet=quiet), as_json)
+    show_run(resume_run(run, force=force, quiet=quiet), as_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from accord.durable import read_json
 from accord.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
 
 def _options(path: Path) -> dict[str, Any]:
     try:
-        options = json.loads(path.read_text(encoding="utf-8"))
+        options = read_json(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -1,0 +1,22 @@
+"""`accord convert`: a pickled checkpoint becomes safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def convert(source: Path, out: Path) -> None:
+    """Write folder OUT with the weights of SOURCE, a pickled file or a folder with one.
+
+    Nothing else in Accord reads a pickle. torch's loader for weights alone runs no code from it.
+    """
+    from accord.convert import WEIGHTS
+    from accord.convert import convert as run
+
+    count = run(source, out)
+    click.echo(f"{count} tensors written to {out / WEIGHTS}")

@@ -1,0 +1,207 @@
+"""Files that no crash leaves half written: written aside, flushed to the disk, then renamed.
+
+Every operation that a crash could come between is announced by `reach`, so that a test can let the
+process die there, or the disk be full (`ACCORD_FAULT`).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+FAULT = "ACCORD_FAULT"
+"""`kill@N` dies at the N-th announced operation, `full@N` finds the disk full from there on, and
+`list@FILE` writes a line for each to FILE. For tests."""
+
+MANIFEST = "manifest.json"
+
+_ASIDE = ".aside"
+_reached = 0
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: if it can't be read.
+        ValueError: if it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def reach(operation: str, path: Path) -> None:
+    """Announce an operation on a file.
+
+    Args:
+        operation: 'write', 'sync' or 'rename'.
+        path: of the file or folder.
+
+    Raises:
+        OSError: where a test wants the disk full.
+    """
+    fault = os.environ.get(FAULT)
+    if not fault:
+        return
+    global _reached  # noqa: PLW0603 - the count is the process's
+    _reached += 1
+    kind, _, place = fault.partition("@")
+    if kind == "list":
+        with Path(place).open("a", encoding="utf-8") as file:
+            file.write(f"{operation} {path}\n")
+    elif kind == "kill" and _reached == int(place):
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "full" and _reached >= int(place) and operation != "rename":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def write_whole(path: Path, text: str, *, sync: bool = True) -> None:
+    """Write a file aside and rename it into place.
+
+    Args:
+        path: of the file.
+        text: its content.
+        sync: flush it to the disk first; without, a power cut may lose it, a crash doesn't.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    try:
+        reach("write", path)
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if sync:
+                reach("sync", path)
+                os.fsync(file.fileno())
+        reach("rename", path)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `write_whole` left in a folder as its process was killed."""
+    for aside in folder.glob(f".*{_ASIDE}"):
+        aside.unlink(missing_ok=True)
+
+
+def append(path: Path, text: str) -> None:
+    """Add to a file."""
+    reach("write", path)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def replace_folder(path: Path, write: Callable[[Path], None], *, manifest: bool = False) -> None:
+    """Write a folder aside, flush its files, and put it in the place of an older one.
+
+    Args:
+        path: of the folder.
+        write: fills the folder that it is given.
+        manifest: add a file that holds the size and SHA-256 of all others.
+    """
+    aside, old = path.with_name(f".new-{path.name}"), path.with_name(f".old-{path.name}")
+    recover_folder(path)
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        reach("write", path)
+        write(aside)
+        if manifest:
+            write_manifest(aside)
+        for file in sorted(aside.iterdir()):
+            reach("sync", path / file.name)
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        sync_folder(aside)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)  # a full disk needs the room
+        raise
+    if path.exists():
+        reach("rename", old)
+        path.rename(old)
+    reach("rename", path)
+    aside.rename(path)
+    sync_folder(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(path: Path) -> None:
+    """Put back what `replace_folder` had moved away when it was interrupted."""
+    old = path.with_name(f".old-{path.name}")
+    if old.exists() and not path.exists():
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's own entries: what was renamed in it is there after a power cut too."""
+    reach("sync", path)
+    try:
+        number = os.open(path, os.O_RDONLY)
+    except OSError:  # some systems open no folders; files are flushed all the same
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(number)
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the size and SHA-256 of a folder's files beside them."""
+    files = {file.name: _content(file) for file in sorted(folder.iterdir())}
+    text = json.dumps({"files": files}, indent=2) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def damage(folder: Path, names: Iterable[str]) -> str | None:
+    """Check a folder against its manifest.
+
+    Args:
+        folder: that `replace_folder` wrote with one.
+        names: the files that it must hold.
+
+    Returns:
+        What is wrong, naming the file; None if every file is as it was written.
+    """
+    try:
+        files = read_json(folder / MANIFEST)["files"]
+        faults = (_file_damage(folder / name, files.get(name)) for name in names)
+        return next((fault for fault in faults if fault), None)
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except OSError as error:
+        return f"{Path(error.filename or folder).name} can't be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} can't be read"
+
+
+def _file_damage(file: Path, written: dict[str, Any] | None) -> str | None:
+    if written is None:
+        return f"{MANIFEST} doesn't name {file.name}"
+    found = _content(file)
+    if found["bytes"] != written["bytes"]:
+        return f"{file.name} has {found['bytes']} bytes, {written['bytes']} were written"
+    if found["sha256"] != written["sha256"]:
+        return f"{file.name} is not what was written: its SHA-256 differs"
+    return None
+
+
+def _content(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": file.stat().st_size, "sha256": digest}

@@ -1,0 +1,254 @@
+"""Break runs in every way that can be arranged, resume them, and compare with runs left alone.
+
+    python tests/end_to_end/faults.py [--kills N] [--every N] [--damages N] [--seed N]
+                                      [--output FILE]
+
+kills     SIGKILL at a random moment, in runs of every batching and gradient method, float32 and
+          bfloat16, dropout on
+points    SIGKILL at every N-th of the operations that `accord.durable` announces
+full      the disk is full from such an operation on
+damages   a checkpoint's file cut, removed, or with one bit flipped
+
+Each case is a process forked from this one, which has imported everything; so a case takes about
+a second. A case fails if what the run leaves in the end differs in a byte, timings apart, or if
+anything but one of Accord's own errors comes up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from projects import outcome_of, write_encoder, write_project
+
+from accord.checkpoint import FILES
+from accord.config import load_config
+from accord.durable import FAULT, MANIFEST
+from accord.errors import AccordError
+from accord.training import resume_run, start_run
+
+FINE, REFUSED, WRONG = 0, 3, 4  # exit codes of a case's process
+VARIANTS = [
+    {
+        "training.batching": batching,
+        "training.gradients": gradients,
+        "training.precision": precision,
+    }
+    for batching, gradients, precision in itertools.product(
+        ("finish-largest", "finish-smallest", "proportional"),
+        ("pcgrad", "sum"),
+        ("float32", "bfloat16"),
+    )
+]
+
+
+@dataclass
+class Bench:
+    """A project for each variant, and what its run leaves when nobody breaks it.
+
+    Args:
+        folder: where all is written.
+    """
+
+    folder: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(1)
+        os.environ["ACCORD_CACHE"] = str(self.folder / "cache")
+        self.encoder = write_encoder(self.folder / "encoder")
+        self._wanted: dict[int, dict] = {}
+        self._runs = itertools.count()
+
+    def config(self, variant: int) -> Path:
+        """A variant's accord.toml."""
+        folder = self.folder / f"project-{variant}"
+        if not folder.exists():
+            changes = VARIANTS[variant] | {"checkpoint.every_steps": 4, "checkpoint.keep": 3}
+            write_project(folder, self.encoder, changes)
+        return folder / "accord.toml"
+
+    def wanted(self, variant: int) -> dict:
+        """What a variant's run leaves."""
+        if variant not in self._wanted:
+            run = self.new_run()
+            code, _ = self.go_on(variant, run, {})
+            if code != FINE:
+                raise SystemExit(f"variant {variant}: fails by itself: {log_of(run)}")
+            self._wanted[variant] = outcome_of(run)
+        return self._wanted[variant]
+
+    def new_run(self) -> Path:
+        """A run folder that isn't there yet."""
+        return self.folder / f"run-{next(self._runs)}"
+
+    def go_on(
+        self, variant: int, run: Path, environment: dict[str, str], kill_after: float | None = None
+    ) -> tuple[int, float]:
+        """Start or resume a run in a process of its own; return how it ended, and its seconds."""
+        config, started = self.config(variant), time.perf_counter()
+        child = os.fork()
+        if child == 0:
+            os.environ.update(environment)
+            os._exit(_attempt(config, run))
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status), time.perf_counter() - started
+
+    def check(self, kind: str, variant: int, run: Path, what: str) -> None:
+        """Go on with a broken run to its end, and compare."""
+        self.counts[kind] += 1
+        code, _ = self.go_on(variant, run, {})
+        if code != FINE:
+            self.failures.append(f"{kind}: {what}: can't go on ({code}): {log_of(run)}")
+        elif outcome_of(run) != self.wanted(variant):
+            self.failures.append(f"{kind}: {what}: {run} differs")
+            return
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _attempt(config: Path, run: Path) -> int:
+    try:
+        if (run / "status.json").exists():
+            resume_run(run, quiet=True)
+        else:
+            source = config.read_text(encoding="utf-8")
+            start_run(load_config(config), run, source=source, quiet=True)
+    except AccordError as error:
+        (run.parent / f"{run.name}.error").write_text(str(error))
+        return REFUSED
+    except BaseException as error:
+        (run.parent / f"{run.name}.error").write_text(repr(error))
+        return WRONG
+    return FINE
+
+
+def log_of(run: Path) -> str:
+    """The error that a run's process ended with."""
+    file = run.parent / f"{run.name}.error"
+    return file.read_text() if file.exists() else "no error was written"
+
+
+def random_kills(bench: Bench, count: int, rng: random.Random) -> None:
+    """Kill at random moments."""
+    seconds = {}
+    for i in range(count):
+        variant = i % len(VARIANTS)
+        if variant not in seconds:
+            bench.wanted(variant)
+            _, seconds[variant] = bench.go_on(variant, bench.new_run(), {})
+        run, moment = bench.new_run(), rng.uniform(0, seconds[variant])
+        code, _ = bench.go_on(variant, run, {}, kill_after=moment)
+        if code not in (-signal.SIGKILL, FINE):
+            bench.failures.append(f"kill: {moment:.3f} s: ended with {code}: {log_of(run)}")
+        bench.check("kills", variant, run, f"variant {variant} after {moment:.3f} s")
+        say(f"kills {i + 1}/{count}")
+
+
+def operations(bench: Bench, variant: int) -> list[str]:
+    """The operations of a whole run."""
+    file = bench.folder / f"operations-{variant}"
+    run = bench.new_run()
+    bench.go_on(variant, run, {FAULT: f"list@{file}"})
+    return [line.replace(str(run), "RUN") for line in file.read_text().splitlines()]
+
+
+def failpoints(bench: Bench, every: int, fault: str) -> None:
+    """Kill, or fill the disk, at every N-th operation of a run."""
+    variant = 0
+    bench.wanted(variant)
+    names = operations(bench, variant)
+    for i in range(1, len(names) + 1, every):
+        run = bench.new_run()
+        code, _ = bench.go_on(variant, run, {FAULT: f"{fault}@{i}"})
+        allowed = (-signal.SIGKILL,) if fault == "kill" else (REFUSED, FINE)
+        if code not in allowed:
+            bench.failures.append(f"{fault}: {names[i - 1]}: ended with {code}: {log_of(run)}")
+        bench.check(fault, variant, run, f"operation {i}, {names[i - 1]}")
+        say(f"{fault} {i}/{len(names)}")
+
+
+def damages(bench: Bench, count: int, rng: random.Random) -> None:
+    """Damage the newest checkpoint of a run that was killed in its last epoch."""
+    variant, files = 0, [*FILES, MANIFEST]
+    bench.wanted(variant)
+    names = operations(bench, variant)
+    last = max(i for i, name in enumerate(names) if "step-12" in name) + 3
+    broken = bench.new_run()
+    bench.go_on(variant, broken, {FAULT: f"kill@{last}"})
+    ways: list[tuple[str, Callable[[Path], None]]] = [
+        ("cut to nothing", lambda file: os.truncate(file, 0)),
+        ("cut to half", lambda file: os.truncate(file, file.stat().st_size // 2)),
+        ("cut to 99 %", lambda file: os.truncate(file, file.stat().st_size * 99 // 100)),
+        ("removed", lambda file: file.unlink()),
+    ]
+    for i in range(count):
+        run = bench.new_run()
+        shutil.copytree(broken, run)
+        newest = max((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name[5:]))
+        file, round_ = newest / files[i % len(files)], i // len(files)
+        name, way = ways[round_] if round_ < len(ways) else ("bit flipped", lambda f: flip(f, rng))
+        way(file)
+        bench.check("damages", variant, run, f"{file.name} {name}")
+        say(f"damages {i + 1}/{count}")
+
+
+def flip(file: Path, rng: random.Random) -> None:
+    """Flip one bit."""
+    content = bytearray(file.read_bytes())
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    file.write_bytes(content)
+
+
+def say(text: str) -> None:
+    """Show progress where somebody looks on."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--every", type=int, default=1, help="of the announced operations")
+    parser.add_argument("--damages", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    rng, started = random.Random(options.seed), time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench(Path(name))
+        failpoints(bench, options.every, "kill")
+        failpoints(bench, options.every, "full")
+        damages(bench, options.damages, rng)
+        random_kills(bench, options.kills, rng)
+    say("")
+    table = {
+        "command": "python tests/end_to_end/faults.py " + " ".join(sys.argv[1:]),
+        "cases": dict(bench.counts), "failures": bench.failures,
+        "seconds": round(time.monotonic() - started),
+    }  # fmt: skip
+    print(json.dumps(table, indent=1))
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    sys.exit(bool(bench.failures))
+
+
+if __name__ == "__main__":
+    main()

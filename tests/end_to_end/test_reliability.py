@@ -1,0 +1,303 @@
+"""Faults around a run: a second writer, signals, values that aren't finite, a clock set back."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from accord.config import CheckpointConfig
+from accord.durable import FAULT, write_manifest
+from accord.errors import BusyError, RunFolderError, TrainingError
+from accord.run_folder import RunFolder
+from accord.training import Cadence, resume_run
+
+
+@pytest.fixture
+def stopped(project, train, stop_after, tmp_path):
+    """Train a project until a step and return its run: (changes, last step)."""
+
+    def call(changes, last):
+        stop_after(last)
+        with pytest.raises(Exception, match="SIGTERM"):
+            train(project(changes), tmp_path / "stopped")
+        return tmp_path / "stopped"
+
+    return call
+
+
+def test_a_second_process_is_refused_and_names_the_holder(
+    start_accord, wait_for_steps, project, tmp_path, accord_cli
+):
+    config, run = project({"training.epochs": 400}), tmp_path / "run"
+    process = start_accord("train", config, "--out", run)
+    wait_for_steps(process, run, 3)
+    for command in (("resume", run), ("train", config, "--out", run)):
+        answer = accord_cli(*command)
+        assert answer.code == 1, answer.err
+        assert answer.err.count("\n") == 1
+        assert f"process {process.pid} on" in answer.err
+    assert RunFolder.open(run).state() == "running"
+    process.kill()
+    process.wait()
+    assert json.loads((run / "status.json").read_text())["state"] == "running"
+    assert RunFolder.open(run).state() == "killed"  # its lock went with it
+    process = start_accord("resume", run)
+    wait_for_steps(process, run, 6)
+
+
+def test_status_says_who_and_when(finished):
+    status = json.loads((finished / "status.json").read_text())
+    assert status["state"] == "done"
+    assert status["pid"] == os.getpid() or status["pid"] > 0
+    assert status["host"]
+    assert status["heartbeat"] >= status["time"]
+
+
+def test_a_run_beats(tmp_path, monkeypatch):
+    run = RunFolder.create(tmp_path / "run")
+    run.set_status("running", step=0)
+    run.beat(1)
+    assert run.read_json("status.json")["step"] == 0  # not yet
+    monkeypatch.setattr("accord.run_folder._BEAT_SECONDS", 0.0)
+    monkeypatch.setattr("accord.run_folder.now", lambda: "later")
+    run.beat(2)
+    status = run.read_json("status.json")
+    assert (status["step"], status["heartbeat"]) == (2, "later")
+    assert status["state"] == "running"
+
+
+def test_sigusr1_saves_and_goes_on(start_accord, wait_for_steps, project, tmp_path):
+    config, run = (
+        project({"training.epochs": 1, "training.batch_size": 1}, ("mood",)),
+        tmp_path / "run",
+    )
+    file = config.parent / "mood-train.csv"
+    header, *rows = file.read_text().splitlines(keepends=True)
+    file.write_text(header + "".join(rows * 20))
+    process = start_accord("train", config, "--out", run)
+    wait_for_steps(process, run, 2)
+    process.send_signal(signal.SIGUSR1)
+    end = time.monotonic() + 30
+    while not list((run / "checkpoints").glob("step-*")) and time.monotonic() < end:
+        time.sleep(0.005)
+    saved = list((run / "checkpoints").glob("step-*"))
+    assert saved
+    assert process.wait(60) == 0
+    assert int(saved[0].name[5:]) < 440
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Let the loss of one example be what is given: (value, steps)."""
+    from accord import step as module
+
+    def call(value, steps):
+        calls = []
+        own = module.Learner._example_losses
+
+        def losses(self, micro, batch, key):
+            parts = own(self, micro, batch, key)
+            if key.step in steps:
+                calls.append(key.step)
+                parts[0] = parts[0] + torch.tensor([value] + [0.0] * (len(parts[0]) - 1))
+            return parts
+
+        monkeypatch.setattr(module.Learner, "_example_losses", losses)
+
+    return call
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_stops_before_the_update_and_names_the_example(
+    project, train, tmp_path, poisoned, value, accord_cli
+):
+    poisoned(value, {4})
+    run = tmp_path / "run"
+    answer = accord_cli("train", project(), "--out", run, "--quiet")
+    assert answer.code == 1
+    assert answer.err.count("\n") == 1
+    assert "step 5: the loss of mood is not finite; nothing was updated" in answer.err
+    assert "mood: examples m" in answer.err
+    status = json.loads((run / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "not finite" in status["reason"]
+    log = (run / "log.txt").read_text()
+    assert "DEBUG   Traceback" in log
+    assert "ERROR" in log
+
+
+def test_steps_that_are_not_finite_are_left_out_and_counted_where_allowed(
+    project, train, tmp_path, poisoned, metrics, outcome, stop_after
+):
+    poisoned(float("nan"), {2, 9})
+    config = project({"training.max_skipped_steps": 2})
+    run = train(config, tmp_path / "run")
+    assert json.loads((run / "results.json").read_text())["skipped_steps"] == 2
+    skipped = [line["step"] for line in metrics(run) if line.get("skipped")]
+    assert skipped == [3, 10]
+    assert metrics(run)[2]["losses"]["mood"] is None
+    assert "left out, 2 of 2 allowed" in (run / "log.txt").read_text()
+    stop_after(5)
+    with pytest.raises(Exception, match="SIGTERM"):
+        train(config, tmp_path / "again")
+    resume_run(tmp_path / "again", quiet=True)
+    assert outcome(tmp_path / "again") == outcome(run)
+
+
+def test_more_of_them_than_allowed_stop_the_run(project, train, tmp_path, poisoned):
+    poisoned(float("nan"), {2, 9})
+    with pytest.raises(TrainingError, match="step 10: the loss of mood"):
+        train(project({"training.max_skipped_steps": 1}), tmp_path / "run")
+
+
+def test_the_older_checkpoint_is_used_where_the_newest_is_damaged(
+    stopped, project, train, tmp_path, outcome, accord_cli
+):
+    run = stopped({}, 13)
+    newest = run / "checkpoints" / "step-13" / "optimizer.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    answer = accord_cli("resume", run)
+    assert answer.code == 0, answer.err
+    assert "step-13 is damaged and left out: optimizer.safetensors is not what was" in answer.err
+    assert "resuming after step 12 of 18" in answer.err
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+
+
+def test_a_checkpoint_of_another_format_is_refused(stopped, accord_cli):
+    run = stopped({}, 2)
+    checkpoint = run / "checkpoints" / "step-2"
+    progress = checkpoint / "progress.json"
+    progress.write_text(progress.read_text().replace('"format": 1', '"format": 7'))
+    (checkpoint / "manifest.json").unlink()
+    write_manifest(checkpoint)
+    answer = accord_cli("resume", run, "--quiet")
+    assert answer.code == 2
+    assert "is of format 7; this version of Accord reads format 1" in answer.err
+
+
+def edit_config(run, project):
+    file = run / "config.toml"
+    file.write_text(file.read_text().replace("lr = 0.001", "lr = 0.002"))
+    return "training.lr: 0.001 -> 0.002"
+
+
+def edit_data(run, project):
+    file = project / "same-dev.tsv"
+    file.write_text(file.read_text().replace("\t1\n", "\t0\n", 1))
+    return "data same.dev: content"
+
+
+def edit_versions(run, project):
+    file = run / "resolved.json"
+    table = json.loads(file.read_text())
+    table["versions"]["torch"] = "1.0"
+    file.write_text(json.dumps(table))
+    return f"version of torch: 1.0 -> {torch.__version__}"
+
+
+@pytest.mark.parametrize("edit", [edit_config, edit_data, edit_versions])
+def test_a_change_is_shown_and_forced_through(stopped, accord_cli, tmp_path, edit):
+    run = stopped({}, 8)
+    change = edit(run, tmp_path / "project")
+    answer = accord_cli("resume", run, "--quiet")
+    assert answer.code == 2
+    assert change in answer.err
+    assert "--force goes on all the same" in answer.err
+    answer = accord_cli("resume", run, "--force")
+    assert answer.code == 0, answer.err
+    assert f"warning: going on though changed: {change}" in answer.err
+    (entry,) = json.loads((run / "resolved.json").read_text())["forced"]
+    assert entry["changes"] == [change]
+
+
+def test_a_forced_run_goes_by_its_edited_config(stopped, accord_cli, metrics):
+    run = stopped({"training.schedule": "constant", "training.warmup": 0.0}, 8)
+    edit_config(run, None)
+    assert accord_cli("resume", run, "--force", "--quiet").code == 0
+    rates = {line["step"]: line["lr"][0] for line in metrics(run)}
+    assert (rates[8], rates[9]) == (0.001, 0.002)
+
+
+def test_a_clock_that_is_set_back_holds_nothing_up(project, train, tmp_path, monkeypatch):
+    times = iter(range(10**9, 0, -100))
+    monkeypatch.setattr(time, "time", lambda: next(times))
+    monkeypatch.setattr(time, "gmtime", lambda *_: time.struct_time((1999, 1, 1, 0, 0, 0, 4, 1, 0)))
+    run = train(project({"checkpoint.every_minutes": 1e-9, "training.epochs": 1}), tmp_path / "run")
+    assert len(list((run / "checkpoints").glob("step-*"))) == 6
+
+
+def test_when_a_checkpoint_is_due(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    steps, minutes = Cadence(CheckpointConfig()), Cadence(CheckpointConfig(every_minutes=2))
+    assert [step for step in range(1, 1001) if steps.is_due(step)] == [500, 1000]
+    assert not minutes.is_due(500)
+    now[0] = 120.0
+    assert minutes.is_due(501)
+    minutes.saved()
+    assert not minutes.is_due(502)
+
+
+def test_a_run_killed_before_it_began_can_be_started_again(project, train, tmp_path, outcome):
+    run = tmp_path / "run"
+    RunFolder.create(run)
+    about_to_start = pytest.raises(BusyError, match="another process, which is about to start")
+    with RunFolder(run).hold(), about_to_start:
+        RunFolder.check_free(run)
+    (run / "resolved.json").write_text("{")
+    train(project({"training.epochs": 1}), run)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.toml").write_text("mine")
+    with pytest.raises(RunFolderError, match="not an empty folder"):
+        RunFolder.check_free(tmp_path / "other")
+
+
+def test_a_data_file_that_vanished_is_one_line(stopped, accord_cli, tmp_path):
+    run = stopped({}, 8)
+    (tmp_path / "project" / "near-dev.csv").unlink()
+    answer = accord_cli("resume", run, "--quiet")
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert "near-dev.csv" in answer.err
+
+
+@pytest.mark.parametrize("place", [3, 20, 40, 60, 90])
+def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
+    project, train, tmp_path, outcome, accord_cli, monkeypatch, place
+):
+    run = tmp_path / "run"
+    monkeypatch.setattr("accord.durable._reached", 0)
+    monkeypatch.setenv(FAULT, f"full@{place}")
+    answer = accord_cli("train", project(), "--out", run, "--quiet")
+    monkeypatch.delenv(FAULT)
+    assert answer.code in (1, 2)
+    assert answer.err.count("\n") == 1
+    assert "No space left" in answer.err
+    if (run / "status.json").exists():
+        resume_run(run, quiet=True)
+    else:
+        train(project(), run)
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+
+
+def test_no_token_reaches_a_file_or_the_screen(project, tmp_path, accord_cli, monkeypatch):
+    """A hub's token stands in the environment alone."""
+    planted = "hf_PlantedTokenThatNobodyMaySee"
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.setenv(name, planted)
+    run = tmp_path / "run"
+    answers = [
+        accord_cli("train", project({"training.epochs": 1}), "--out", run),
+        accord_cli("resume", run),
+        accord_cli("train", project({"encoder.path": "nobody/none"}), "--out", tmp_path / "b"),
+        accord_cli("doctor", "--json"),
+    ]
+    assert not any(planted in answer.out + answer.err for answer in answers)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert files
+    assert not any(planted.encode() in file.read_bytes() for file in files)
