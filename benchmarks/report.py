@@ -4,8 +4,8 @@
 
 Reads every file of results, writes `latest.json` beside them, and the table of docs/performance.md.
 Files that were measured on
-another machine, or with another torch, than most of them are marked: ratios hold there too, but
-they say nothing about this machine.
+another machine, or with other threads or another torch, than most of them are marked: ratios hold
+there too, but they say nothing about this machine.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rows_of(result: dict[str, Any], usual: Machine) -> list[Row]:
     own = measured_on(result)
     if own == usual:
         return rows
-    warning = f"MEASURED ELSEWHERE: {own[0]}, {own[1]} threads, torch {own[2]}"
+    warning = f"MEASURED OTHERWISE: {own[0]}, {own[1]} threads, torch {own[2]}"
     return [replace(row, note="; ".join(filter(None, (row.note, warning)))) for row in rows]
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     elsewhere = sorted(file for file, own in results.items() if measured_on(own) != usual)
     print(f"\n{sum(reached)} of {len(reached)} targets reached")
     if elsewhere:
-        print(f"warning: measured on another machine or torch: {', '.join(elsewhere)}")
+        print(f"warning: measured with another machine, threads or torch: {', '.join(elsewhere)}")
     text = json.dumps({"machine": machine, "ratios": table}, indent=1)
     (folder / LATEST).write_text(text + "\n", encoding="utf-8")
     print(f"written: {folder / LATEST}")
