@@ -117,21 +117,22 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
     keep_freed_memory()
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
     progress.versions = versions()
-    run.write_json("environment.json", environment(progress.threads, str(setup.device)))
-    for folder in (run.path, run.predictions):
-        sweep(folder)
-    run.truncate_metrics(progress.step)
-    run.set_status("running", step=progress.step, steps=setup.total_steps)
-    for line in (_headline(setup), note):
-        console.say(line)
-        run.log(line)
     try:
+        run.write_json("environment.json", environment(progress.threads, str(setup.device)))
+        for folder in (run.path, run.predictions):
+            sweep(folder)
+        run.truncate_metrics(progress.step)
+        run.set_status("running", step=progress.step, steps=setup.total_steps)
+        for line in (_headline(setup), note):
+            console.say(line)
+            run.log(line)
         with StopSignals(at_once=True):
             if setup.config.encoder.mode == "frozen":
                 console.say("encoding the training and dev data once")
                 setup.encode_data()
             _loop(setup, run, progress, console)
             results = finish(setup, run, progress, console)
+        run.set_status("done", step=progress.step, steps=setup.total_steps)
     except BaseException as error:
         known = _in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either
@@ -139,7 +140,6 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
         if known is error:
             raise
         raise known from error
-    run.set_status("done", step=progress.step, steps=setup.total_steps)
     return Run(run.path, results)
 
 

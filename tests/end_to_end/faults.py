@@ -239,7 +239,8 @@ def main() -> None:
         random_kills(bench, options.kills, rng)
     say("")
     table = {
-        "command": "python tests/end_to_end/faults.py " + " ".join(sys.argv[1:]),
+        "command": f"python tests/end_to_end/faults.py --kills {options.kills}"
+        f" --every {options.every} --damages {options.damages} --seed {options.seed}",
         "cases": dict(bench.counts), "failures": bench.failures,
         "seconds": round(time.monotonic() - started),
     }  # fmt: skip
