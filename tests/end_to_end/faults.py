@@ -164,6 +164,7 @@ def random_kills(bench: Bench, count: int, rng: random.Random) -> None:
 def operations(bench: Bench, variant: int) -> list[str]:
     """The operations of a whole run."""
     file = bench.folder / f"operations-{variant}"
+    file.unlink(missing_ok=True)
     run = bench.new_run()
     bench.go_on(variant, run, {FAULT: f"list@{file}"})
     return [line.replace(str(run), "RUN") for line in file.read_text().splitlines()]
