@@ -113,7 +113,7 @@ class RunFolder:
         """Whether a process, on this machine, is writing here."""
         try:
             with (self.path / LOG).open("r", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         except OSError:
