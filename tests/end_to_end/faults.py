@@ -1,13 +1,15 @@
 """Break runs in every way that can be arranged, resume them, and compare with runs left alone.
 
-    python tests/end_to_end/faults.py [--kills N] [--every N] [--damages N] [--seed N]
-                                      [--output FILE]
+    python tests/end_to_end/faults.py [--kills N] [--every N] [--damages N] [--repeats N]
+                                      [--seed N] [--output FILE]
 
 kills     SIGKILL at a random moment, in runs of every batching and gradient method, float32 and
-          bfloat16, dropout on
+          bfloat16, dropout on, and of frozen encoders
+phases    SIGKILL in an evaluation, and in the middle of a save, once in each kind of run
 points    SIGKILL at every N-th of the operations that `accord.durable` announces
 full      the disk is full from such an operation on
 damages   a checkpoint's file cut, removed, or with one bit flipped
+repeats   runs of one seed that nobody breaks
 
 Each case is a process forked from this one, which has imported everything; so a case takes about
 a second. A case fails if what the run leaves in the end differs in a byte, timings apart, or if
@@ -30,14 +32,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from projects import outcome_of, write_encoder, write_project
 
-from accord.checkpoint import FILES
+from accord import outcome
+from accord.checkpoint import FILES, checkpoints
 from accord.config import load_config
 from accord.durable import FAULT, MANIFEST
 from accord.errors import AccordError
+from accord.run_folder import RunFolder
 from accord.training import resume_run, start_run
 
 FINE, REFUSED, WRONG = 0, 3, 4  # exit codes of a case's process
@@ -52,7 +57,12 @@ VARIANTS = [
         ("pcgrad", "sum"),
         ("float32", "bfloat16"),
     )
+] + [
+    {"training.batching": batching, "encoder.mode": "frozen"}
+    for batching in ("finish-largest", "finish-smallest", "proportional")
 ]
+EVERY_STEPS = 4  # between checkpoints
+IN_EVALUATION = "FAULTS_IN_EVALUATION"
 
 
 @dataclass
@@ -66,6 +76,7 @@ class Bench:
     folder: Path
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    most_lost: int = 0
 
     def __post_init__(self) -> None:
         torch.set_num_threads(1)
@@ -78,7 +89,10 @@ class Bench:
         """A variant's accord.toml."""
         folder = self.folder / f"project-{variant}"
         if not folder.exists():
-            changes = VARIANTS[variant] | {"checkpoint.every_steps": 4, "checkpoint.keep": 3}
+            changes = VARIANTS[variant] | {
+                "checkpoint.every_steps": EVERY_STEPS,
+                "checkpoint.keep": 3,
+            }
             write_project(folder, self.encoder, changes)
         return folder / "accord.toml"
 
@@ -114,6 +128,10 @@ class Bench:
     def check(self, kind: str, variant: int, run: Path, what: str) -> None:
         """Go on with a broken run to its end, and compare."""
         self.counts[kind] += 1
+        if kind != "damages" and (lost := steps_lost(run)) is not None:
+            self.most_lost = max(self.most_lost, lost)
+            if lost > EVERY_STEPS + 1:
+                self.failures.append(f"{kind}: {what}: {lost} steps lost")
         code, _ = self.go_on(variant, run, {})
         if code != FINE:
             self.failures.append(f"{kind}: {what}: can't go on ({code}): {log_of(run)}")
@@ -123,7 +141,22 @@ class Bench:
         shutil.rmtree(run, ignore_errors=True)
 
 
+def steps_lost(run: Path) -> int | None:
+    """The steps that a broken run took since its newest checkpoint."""
+    metrics = run / "metrics.jsonl"
+    if not metrics.exists() or RunFolder(run).state() == "done":
+        return None
+    steps = metrics.read_text(encoding="utf-8").count('"kind": "step"')
+    return steps - max((step_of(path) for path in checkpoints(run / "checkpoints")), default=0)
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
+
+
 def _attempt(config: Path, run: Path) -> int:
+    if os.environ.get(IN_EVALUATION):
+        _die_in_evaluation()
     try:
         if (run / "status.json").exists():
             resume_run(run, quiet=True)
@@ -137,6 +170,18 @@ def _attempt(config: Path, run: Path) -> int:
         (run.parent / f"{run.name}.error").write_text(repr(error))
         return WRONG
     return FINE
+
+
+def _die_in_evaluation() -> None:
+    """Let the second evaluation find its second task, and no further."""
+    own, calls = outcome.judge, itertools.count(1)
+
+    def judge(*args: Any) -> Any:
+        if next(calls) == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return own(*args)
+
+    outcome.judge = judge
 
 
 def log_of(run: Path) -> str:
@@ -159,6 +204,35 @@ def random_kills(bench: Bench, count: int, rng: random.Random) -> None:
             bench.failures.append(f"kill: {moment:.3f} s: ended with {code}: {log_of(run)}")
         bench.check("kills", variant, run, f"variant {variant} after {moment:.3f} s")
         say(f"kills {i + 1}/{count}")
+
+
+def phases(bench: Bench) -> None:
+    """Kill each kind of run in an evaluation and in a save."""
+    for variant, kind in enumerate(VARIANTS):
+        saves = [
+            i
+            for i, name in enumerate(operations(bench, variant), 1)
+            if "checkpoints/step-8" in name
+        ]
+        places = {
+            "an evaluation": {IN_EVALUATION: "1"},
+            "a save": {FAULT: f"kill@{saves[len(saves) // 2]}"},
+        }
+        for place, environment in places.items():
+            run = bench.new_run()
+            code, _ = bench.go_on(variant, run, environment)
+            if code != -signal.SIGKILL:
+                bench.failures.append(f"phases: {kind}: wasn't killed in {place}")
+            bench.check("phases", variant, run, f"{kind} in {place}")
+        say(f"phases {variant + 1}/{len(VARIANTS)}")
+
+
+def repeats(bench: Bench, count: int) -> None:
+    """Run one seed again and again, in float32 and bfloat16, fine-tuned and frozen."""
+    for variant in (0, 1, len(VARIANTS) - 1):
+        for i in range(count):
+            bench.check("repeats", variant, bench.new_run(), f"{VARIANTS[variant]}, run {i + 1}")
+            say(f"repeats {i + 1}/{count}")
 
 
 def operations(bench: Bench, variant: int) -> list[str]:
@@ -202,7 +276,7 @@ def damages(bench: Bench, count: int, rng: random.Random) -> None:
     for i in range(count):
         run = bench.new_run()
         shutil.copytree(broken, run)
-        newest = max((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name[5:]))
+        newest = max((run / "checkpoints").glob("step-*"), key=step_of)
         file, round_ = newest / files[i % len(files)], i // len(files)
         name, way = ways[round_] if round_ < len(ways) else ("bit flipped", lambda f: flip(f, rng))
         way(file)
@@ -228,6 +302,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--every", type=int, default=1, help="of the announced operations")
     parser.add_argument("--damages", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -237,12 +312,16 @@ def main() -> None:
         failpoints(bench, options.every, "kill")
         failpoints(bench, options.every, "full")
         damages(bench, options.damages, rng)
+        repeats(bench, options.repeats)
+        phases(bench)
         random_kills(bench, options.kills, rng)
     say("")
     table = {
         "command": f"python tests/end_to_end/faults.py --kills {options.kills}"
-        f" --every {options.every} --damages {options.damages} --seed {options.seed}",
+        f" --every {options.every} --damages {options.damages}"
+        f" --repeats {options.repeats} --seed {options.seed}",
         "cases": dict(bench.counts), "failures": bench.failures,
+        "checkpoint_every_steps": EVERY_STEPS, "most_steps_lost": bench.most_lost,
         "seconds": round(time.monotonic() - started),
     }  # fmt: skip
     print(json.dumps(table, indent=1))

@@ -12,6 +12,7 @@ def test_broken_runs_leave_what_whole_ones_leave(tmp_path):
     faults.failpoints(bench, 23, "kill")
     faults.failpoints(bench, 29, "full")
     faults.damages(bench, 10, rng)
+    faults.repeats(bench, 2)
     faults.random_kills(bench, 6, rng)
     assert bench.failures == []
     assert sum(bench.counts.values()) > 25
