@@ -50,12 +50,18 @@ class BertConfig:
     pad_token_id: int = 0
 
 
+def _normal(rows: int, columns: int, std: float) -> Parameter:
+    values = torch.empty(rows, columns)
+    # Torch loads its compiler (a second) to draw values of a tensor that has none.
+    return Parameter(values if values.is_meta else values.normal_(0, std))
+
+
 class Linear(nn.Module):
     """A dense layer whose weight gradient is kept apart by task."""
 
     def __init__(self, inputs: int, outputs: int, std: float) -> None:
         super().__init__()
-        self.weight = Parameter(torch.empty(outputs, inputs).normal_(0, std))
+        self.weight = _normal(outputs, inputs, std)
         self.bias = Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, rows: TaskRows | None) -> Tensor:
@@ -83,13 +89,9 @@ class Embeddings(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         hidden, std = config.hidden_size, config.initializer_range
-
-        def table(rows: int) -> Parameter:
-            return Parameter(torch.empty(rows, hidden).normal_(0, std))
-
-        self.word = table(config.vocab_size)
-        self.position = table(config.max_position_embeddings)
-        self.token_type = table(config.type_vocab_size)
+        self.word = _normal(config.vocab_size, hidden, std)
+        self.position = _normal(config.max_position_embeddings, hidden, std)
+        self.token_type = _normal(config.type_vocab_size, hidden, std)
         self.norm = LayerNorm(hidden, config.layer_norm_eps)
         self.p = config.hidden_dropout_prob
 
