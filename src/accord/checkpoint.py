@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.nn import Parameter
 
-from accord.durable import damage, read_json, replace_folder
+from accord.durable import damage, read_json, replace_folder, write_tensors
 from accord.errors import RunFolderError
 from accord.optimizer_state import load_state_tensors, state_tensors
 from accord.step import Learner
@@ -80,7 +80,7 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress, keep: in
             learner.method_state,
         )
         for name, table in zip(FILES, tables, strict=False):
-            save_file(table, aside / name)
+            write_tensors(aside / name, table)
         (aside / FILES[-1]).write_text(json.dumps(asdict(progress), indent=2) + "\n")
 
     replace_folder(folder / f"step-{progress.step}", write, manifest=True)

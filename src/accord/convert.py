@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from accord.durable import replace_folder
+from accord.durable import replace_folder, write_tensors
 from accord.errors import EncoderError, UsageError
 
 WEIGHTS = "model.safetensors"
@@ -50,7 +49,7 @@ def convert(source: Path, out: Path) -> int:
     tensors = _tensors(file)
 
     def write(folder: Path) -> None:
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        write_tensors(folder / WEIGHTS, tensors)
         for name in BESIDE:
             if (file.parent / name).is_file():
                 shutil.copyfile(file.parent / name, folder / name)

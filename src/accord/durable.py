@@ -10,15 +10,19 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FAULT = "ACCORD_FAULT"
-"""`kill@N` dies at the N-th announced operation, `full@N` finds the disk full from there on, and
-`list@FILE` writes a line for each to FILE. For tests."""
+"""`kill@N` dies at the N-th announced operation, `full@N` finds the disk full from there on,
+`read-only@N` finds it read-only, and `list@FILE` writes a line for each to FILE. For tests."""
 
 MANIFEST = "manifest.json"
 
@@ -47,7 +51,7 @@ def reach(operation: str, path: Path) -> None:
         path: of the file or folder.
 
     Raises:
-        OSError: where a test wants the disk full.
+        OSError: where a test wants the disk full or read-only.
     """
     fault = os.environ.get(FAULT)
     if not fault:
@@ -62,6 +66,8 @@ def reach(operation: str, path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif kind == "full" and _reached >= int(place) and operation != "rename":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    elif kind == "read-only" and _reached >= int(place):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
 
 def write_whole(path: Path, text: str, *, sync: bool = True) -> None:
@@ -94,6 +100,25 @@ def sweep(folder: Path) -> None:
     """Remove what `write_whole` left in a folder as its process was killed."""
     for aside in folder.glob(f".*{_ASIDE}"):
         aside.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file, within `replace_folder`.
+
+    Raises:
+        OSError: if there is no room, or it can't be written for another reason of the system's.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # the system's reason is in its text alone
+        found = re.search(r"os error (\d+)", str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from None
 
 
 def append(path: Path, text: str) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from accord.bert import ACTIVATIONS, BertConfig, BertEncoder
-from accord.durable import read_json
+from accord.durable import read_json, write_tensors
 from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"
@@ -250,7 +249,7 @@ def save_encoder(encoder: BertEncoder, folder: Path, tokenizer_from: Path | None
         name: view.detach().to("cpu", torch.float32).contiguous().clone()
         for name, view in named_views(encoder)
     }
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    write_tensors(folder / WEIGHTS, tensors)
     if tokenizer_from is not None:
         for name in TOKENIZER_FILES:
             if (tokenizer_from / name).is_file():

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from accord.data.tokenizing import load_tokenizer
-from accord.durable import read_json
+from accord.durable import read_json, write_tensors
 from accord.errors import ModelError
 from accord.model import MultitaskModel
 from accord.pretrained import load_encoder, save_encoder
@@ -59,12 +59,13 @@ def save_model(
     """
     save_encoder(model.encoder, folder, tokenizer_from)
     if not (folder / "tokenizer.json").exists() and (folder / "vocab.txt").exists():
-        load_tokenizer(tokenizer_from).save(str(folder / "tokenizer.json"))
+        text = load_tokenizer(tokenizer_from).to_str(pretty=True)
+        (folder / "tokenizer.json").write_text(text, encoding="utf-8")
     heads = {
         name: value.detach().to("cpu", torch.float32).contiguous()
         for name, value in model.heads.state_dict().items()
     }
-    save_file(heads, folder / HEADS, metadata={"format": "pt"})
+    write_tensors(folder / HEADS, heads)
     description = {
         "format": FORMAT,
         "max_length": max_length,
