@@ -85,6 +85,18 @@ class RunFolderError(UsageError):
     """An output folder that can't be used."""
 
 
+def printable(text: str) -> str:
+    r"""Escape line ends and all else that a terminal doesn't print, so that a message is one line.
+
+    Example:
+        >>> printable("a\nb")
+        'a\\nb'
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or the allowed names where nothing is near.
 
@@ -94,7 +106,7 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
         >>> nearest("zzz", ["epochs", "seed"])
         '; allowed: epochs, seed'
     """
-    names = list(allowed)
+    names = [printable(name) for name in allowed]
     close = difflib.get_close_matches(value, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accord.data.examples import parse_number
 from accord.data.reading import open_rows
-from accord.errors import DataError
+from accord.errors import DataError, printable
 
 _PAIRS = (
     ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
@@ -150,4 +150,4 @@ def _is_number(text: str) -> bool:
 
 
 def _list(columns: Sequence[Column]) -> str:
-    return ", ".join(f"'{column.name}'" for column in columns)
+    return ", ".join(f"'{printable(column.name)}'" for column in columns)
