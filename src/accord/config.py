@@ -76,6 +76,9 @@ class TaskConfig(Section):
         "csv",
         description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
     )
+    limit: PositiveInt | None = Field(
+        None, description="Use at most so many rows of each file, the first ones: for a quick try."
+    )
     on_bad_row: Literal["stop", "skip"] = Field(
         "stop", description="What a row that can't be used does; skipped rows are counted."
     )

@@ -122,8 +122,8 @@ class TaskFiles:
         """The training rows: the whole file, or what a held-out share leaves of it."""
         store = self._open(self._training_file())
         if self.config.dev is not None:
-            return TaskData(self.task, store, np.arange(len(store)))
-        rows, _ = dev_split(len(store), settings.dev_share, settings.seed)
+            return TaskData(self.task, store, self._rows(store))
+        rows, _ = dev_split(len(self._rows(store)), settings.dev_share, settings.seed)
         return TaskData(self.task, store, rows)
 
     def dev(self, settings: TrainingConfig) -> TaskData:
@@ -131,13 +131,16 @@ class TaskFiles:
         if self.config.dev is not None:
             return self.whole(self.config.dev)
         store = self._open(self._training_file(), silent=True)
-        _, rows = dev_split(len(store), settings.dev_share, settings.seed)
+        _, rows = dev_split(len(self._rows(store)), settings.dev_share, settings.seed)
         return TaskData(self.task, store, rows)
 
     def whole(self, path: str, *, labelled: bool = True) -> TaskData:
-        """All rows of a file."""
+        """All rows of a file, or as many as the config allows."""
         store = self._open(path, labelled=labelled)
-        return TaskData(self.task, store, np.arange(len(store)))
+        return TaskData(self.task, store, self._rows(store))
+
+    def _rows(self, store: TokenStore) -> np.ndarray:
+        return np.arange(min(len(store), self.config.limit or len(store)))
 
     def _training_file(self) -> str:
         if self.config.train is None:

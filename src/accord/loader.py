@@ -73,12 +73,15 @@ class Assembler:
 
     def lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each row as the encoder will read it, int64 [rows]."""
-        lengths = data.store.lengths[data.rows]
+        return np.asarray(self.sequence_lengths(data).sum(axis=1))
+
+    def sequence_lengths(self, data: TaskData) -> np.ndarray:
+        """Return the tokens of each of a row's sequences, int64 [rows, 1 or 2]."""
+        lengths = data.store.lengths[data.rows].astype(np.int64)
         if data.task.sequences == 2:
-            total = np.minimum(lengths + 2, self.max_length).sum(axis=1)
-        else:
-            total = np.minimum(lengths.sum(axis=1) + 1 + data.task.texts, self.max_length)
-        return np.asarray(total)
+            return np.asarray(np.minimum(lengths + 2, self.max_length))
+        total = lengths.sum(axis=1, keepdims=True) + 1 + data.task.texts
+        return np.asarray(np.minimum(total, self.max_length))
 
 
 @dataclass(frozen=True)

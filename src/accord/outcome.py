@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from accord.checkpoint import Progress
 from accord.durable import replace_folder
 from accord.estimate import duration
+from accord.exposure import exposures
 from accord.inference import head_logits, judge, logits_of, split_logits
 from accord.leaderboard import COLUMNS
 from accord.loader import TaskData
@@ -77,10 +79,19 @@ def _save_best(setup: Setup, run: RunFolder, logits: list[torch.Tensor]) -> None
 def _write(setup: Setup, run: RunFolder, own: TaskData, logits: torch.Tensor, split: str) -> None:
     ids = [own.store.ids[int(row)] for row in own.rows]
     name = f"{own.task.name}-{split}"
-    write_predictions(run.predictions / f"{name}.csv", logits, own.task, ids, "csv")
+    labels = own.labels if split == "dev" else None
+    write_predictions(run.predictions / f"{name}.csv", logits, own.task, ids, "csv", labels)
     if setup.config.score == "cs224n" and own.task.kind in COLUMNS:
         path = run.predictions / f"{name}-leaderboard.csv"
         write_predictions(path, logits, own.task, ids, "cs224n")
+
+
+def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
+    seen = exposures(
+        setup.sampler, setup.data.train, setup.data.assembler, steps,
+        frozen=setup.config.encoder.mode == "frozen",
+    )  # fmt: skip
+    return {name: asdict(own) for name, own in seen.items()}
 
 
 def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> dict[str, Any]:
@@ -105,6 +116,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "epochs": progress.evaluations,
         "steps": progress.step,
         "skipped_steps": progress.skipped,
+        "exposure": _exposure(setup, progress.step),
         "train_seconds": round(progress.train_seconds, 3),
         "parameters": sum(p.numel() for p in setup.learner.model.parameters()),
         "peak_memory_bytes": peak_memory_bytes(),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor
 
 from accord.durable import write_whole
@@ -46,7 +47,12 @@ def guess_format(path: Path) -> Format:
 
 
 def write_predictions(
-    path: Path, logits: Tensor, task: Task, ids: Sequence[str], form: Format
+    path: Path,
+    logits: Tensor,
+    task: Task,
+    ids: Sequence[str],
+    form: Format,
+    labels: np.ndarray | None = None,
 ) -> None:
     """Write a task's predictions, the whole file or none.
 
@@ -56,6 +62,8 @@ def write_predictions(
         task: whose.
         ids: of the rows, in the order of the logits.
         form: the file's format.
+        labels: class indices, or values in the task's units, [n]: written beside the predictions
+            in CSV and JSON lines, to compare them with.
 
     Raises:
         UsageError: if the file can't be written.
@@ -65,9 +73,22 @@ def write_predictions(
             write_cs224n(path, task.kind, list(ids), predicted_values(logits, task))
         else:
             records = predicted_records(logits, task, ids)
+            if labels is not None:
+                names = label_texts(labels, task)
+                records = [
+                    {"id": own["id"], "label": name, **own}
+                    for own, name in zip(records, names, strict=True)
+                ]
             write_whole(path, _jsonl(records) if form == "jsonl" else _csv(records, task))
     except OSError as error:
         raise UsageError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def label_texts(labels: np.ndarray, task: Task) -> list[str] | list[float]:
+    """Return label names, or values in the task's own units, [n]."""
+    if task.is_classification:
+        return [task.labels[int(label)] for label in labels]
+    return [float(label) for label in labels]
 
 
 def _jsonl(records: list[dict[str, Any]]) -> str:
@@ -78,8 +99,10 @@ def _csv(records: list[dict[str, Any]], task: Task) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     labels = task.labels if task.is_classification else ()
-    writer.writerow(["id", "prediction", *(f"p({label})" for label in labels)])
+    labelled = bool(records) and "label" in records[0]
+    columns = ["id", *["label"] * labelled, "prediction"]
+    writer.writerow([*columns, *(f"p({label})" for label in labels)])
     for record in records:
         shares = (f"{record['probabilities'][label]:.6f}" for label in labels)
-        writer.writerow([record["id"], record["prediction"], *shares])
+        writer.writerow([*(record[name] for name in columns), *shares])
     return text.getvalue()

@@ -1,0 +1,149 @@
+"""What a finished run left, read back for comparisons and reports."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accord.config import Config
+from accord.errors import RunFolderError
+from accord.run_folder import RunFolder
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A run's dev predictions of one task, by its best epoch, beside the labels.
+
+    Attributes:
+        task: whose.
+        ids: of the rows.
+        labels: class indices, or values in the task's units: float64 [n].
+        predicted: likewise [n].
+        probabilities: [n, classes]; None for a regression.
+    """
+
+    task: Task
+    ids: list[str]
+    labels: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run.
+
+    Attributes:
+        name: as it is shown.
+        path: of its folder.
+        config: that it was trained by.
+        tasks: resolved, with their labels or ranges.
+        results: what `results.json` holds.
+        environment: what `environment.json` holds.
+    """
+
+    name: str
+    path: Path
+    config: Config
+    tasks: dict[str, Task]
+    results: dict[str, Any]
+    environment: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Each task's dev metric at the best epoch."""
+        return dict(self.results["metrics"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.config.training.seed
+
+    @cached_property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """One record an epoch: epoch, step, metrics, sum, score, figures."""
+        return list(self.results["epochs"])
+
+    @cached_property
+    def steps(self) -> list[dict[str, Any]]:
+        """One record a step, as `metrics.jsonl` holds it."""
+        return [line for line in self._lines() if line["kind"] == "step"]
+
+    @cached_property
+    def half_cosines(self) -> list[dict[str, Any]]:
+        """Records of steps whose gradients were measured by halves of each task's batch."""
+        return [line for line in self._lines() if line["kind"] == "halves"]
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Training time over epochs, evaluations left out."""
+        return float(self.results["train_seconds"]) / self.config.training.epochs
+
+    def predictions(self, task: str) -> Predictions:
+        """Return the dev predictions of a task.
+
+        Raises:
+            RunFolderError: if their file can't be read.
+        """
+        return _predictions(self.path / "predictions" / f"{task}-dev.csv", self.tasks[task])
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        with (self.path / "metrics.jsonl").open(encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+def read_run(path: Path, name: str | None = None) -> RunRecord:
+    """Read a finished run.
+
+    Raises:
+        RunFolderError: if the folder holds no run, or one that is not done.
+    """
+    run = RunFolder.open(path)
+    state = run.state()
+    if state != "done":
+        raise RunFolderError(f"{path}: the run is {state}, not done; 'accord resume {path}'")
+    results = run.read_json("results.json")
+    begun = run.read_json("resolved.json")
+    needed = ("metrics", "metric_names", "epochs", "train_seconds", "parameters", "exposure")
+    missing = [key for key in needed if key not in results]
+    if missing:
+        raise RunFolderError(f"{path / 'results.json'}: lacks '{missing[0]}'")
+    try:
+        tasks = [Task.from_json(entry) for entry in begun["tasks"]]
+    except (KeyError, TypeError, ValueError):
+        raise RunFolderError(f"{path / 'resolved.json'}: 'tasks' can't be read") from None
+    return RunRecord(
+        name=name or str(path),
+        path=path,
+        config=run.config(),
+        tasks={task.name: task for task in tasks},
+        results=results,
+        environment=run.read_json("environment.json"),
+    )
+
+
+def _predictions(file: Path, task: Task) -> Predictions:
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        values = [[row["label"], row["prediction"]] for row in rows]
+        if task.is_classification:
+            index = {name: i for i, name in enumerate(task.labels)}
+            numbers = [[float(index[name]) for name in pair] for pair in values]
+            names = [f"p({label})" for label in task.labels]
+            shares = np.array([[float(row[name]) for name in names] for row in rows])
+        else:
+            numbers, shares = [[float(text) for text in pair] for pair in values], None
+        both = np.array(numbers, dtype=np.float64).reshape(-1, 2)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(f"{file}: can't be read: {error!r}") from None
+    return Predictions(task, [row["id"] for row in rows], both[:, 0], both[:, 1], shares)
