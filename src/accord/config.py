@@ -185,6 +185,11 @@ class TrainingConfig(Section):
         description="How many steps with a loss or gradient that is not finite are left out and"
         " counted before one stops the run.",
     )
+    halves_every: PositiveInt | None = Field(
+        None,
+        description="After so many steps measure how much the gradients of two halves of each"
+        " task's batch agree; each time costs about a step.",
+    )
     threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
 

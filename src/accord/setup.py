@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -106,8 +107,8 @@ class Setup:
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
         )
-        rate = matrix_rate(self.device, self.learner.products)
-        return estimate(model.encoder.config, work, rate, pass_rate(self.device))
+        rate, passes = _rates(self.device, self.learner.products)
+        return estimate(model.encoder.config, work, rate, passes)
 
 
 def prepare(
@@ -198,6 +199,12 @@ def input_formats(config: Config) -> dict[str, InputFormat]:
         name: InputFormat(task.text_columns, task.label, task.id, task.delimiter, task.quoting)
         for name, task in config.tasks.items()
     }
+
+
+@cache
+def _rates(device: torch.device, products: Products) -> tuple[float, float]:
+    """Measure the machine once: two runs of one process are not to be told different things."""
+    return matrix_rate(device, products), pass_rate(device)
 
 
 def _fingerprint(config: Config, data: Data) -> str:

@@ -83,12 +83,7 @@ class Learner:
         if self.jacobian is not None:
             self.jacobian.begin(1 if self.joint else len(batch.present), batch.token_ids)
 
-        with computing(self.products):
-            parts = [
-                self._backward(micro, batch, DropoutKey(self.seed, step, i))
-                for i, micro in enumerate(batch.passes)
-            ]
-        losses, gramian, head_norm = self._to_host(torch.stack(parts).sum(0))
+        losses, gramian, head_norm = self._to_host(self._gradients(step, batch))
 
         weights, method_state = self._combine(gramian, batch, step)
         norm = _gradient_norm(gramian, weights, head_norm)
@@ -109,6 +104,25 @@ class Learner:
             gradient_norm=norm,
         )
 
+    def gramian(self, step: int, batch: StepBatch) -> Tensor:
+        """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
+        assert self.jacobian is not None
+        self.optimizer.zero_grad()
+        self.jacobian.begin(len(batch.present), batch.token_ids)
+        self._gradients(step, batch)
+        gramian = self.jacobian.gramian().cpu()
+        self.optimizer.zero_grad()
+        return gramian
+
+    def _gradients(self, step: int, batch: StepBatch) -> Tensor:
+        """Collect the gradients of all passes; return each present task's mean loss, [t]."""
+        with computing(self.products):
+            parts = [
+                self._backward(micro, batch, DropoutKey(self.seed, step, i))
+                for i, micro in enumerate(batch.passes)
+            ]
+        return torch.stack(parts).sum(0)
+
     def _backward(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
         """Add this pass's gradients; return its share of each present task's mean loss, [t]."""
         means = self._losses(micro, batch, key)
@@ -126,7 +140,7 @@ class Learner:
     def _example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         """Return the loss of each example in this pass, [n] for each present task."""
         present, inputs = batch.present, micro.inputs
-        with self.products.autocast(self._device()):
+        with self.products.autocast(self.device):
             if isinstance(inputs, PackedBatch):
                 pooled = self.model.pooled(inputs, present, self.jacobian, key)
             else:
@@ -220,7 +234,9 @@ class Learner:
         what = f"the {what} of {', '.join(rows)}"
         return NonFiniteError(f"step {step + 1}: {what} is not finite; nothing was updated", rows)
 
-    def _device(self) -> torch.device:
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
         return next(self.model.parameters()).device
 
 

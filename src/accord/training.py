@@ -24,6 +24,7 @@ from accord.checkpoint import (
 from accord.config import CheckpointConfig, Config
 from accord.durable import sweep, write_whole
 from accord.errors import AccordError, NonFiniteError, RunFolderError, Stopped, TrainingError
+from accord.halves import half_cosines
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
 from accord.outcome import evaluate_epoch, finish
@@ -167,6 +168,8 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
             if record.skipped:
                 _say_skipped(setup, run, progress, console)
 
+            if _halves_are_due(setup, progress.step):
+                run.append_metrics(_halves_record(setup, progress.step))
             if progress.step % _TIDY_STEPS == 0:
                 release_freed_memory()
             epoch_ends = progress.step % steps == 0
@@ -287,6 +290,20 @@ def _step_record(
             "method_weights": dict(zip(names, record.weights, strict=True)),
         }
     return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
+
+
+def _halves_are_due(setup: Setup, step: int) -> bool:
+    every = setup.config.training.halves_every
+    return every is not None and step % every == 0 and setup.learner.jacobian is not None
+
+
+def _halves_record(setup: Setup, step: int) -> dict[str, Any]:
+    """Measure, by the examples of the step after this one, and return the line of it."""
+    cosines = half_cosines(
+        setup.learner, setup.sampler.draw(step), setup.data.train, setup.data.assembler, step,
+        setup.config.training.micro_batch_tokens,
+    )  # fmt: skip
+    return {"kind": "halves", "step": step, "cosines": cosines}
 
 
 def _number(value: float) -> float | None:

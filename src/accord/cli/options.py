@@ -15,3 +15,18 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Cells that run at once, each in a process of its own.",
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of each worker; default: the processors over the workers.",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
+)

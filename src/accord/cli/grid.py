@@ -1,0 +1,76 @@
+"""`accord grid`: many runs that vary one config."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from accord.cli.options import (
+    as_json_option,
+    dry_run_option,
+    overrides_option,
+    quiet_option,
+    threads_option,
+    workers_option,
+)
+
+
+@click.command()
+@click.argument("grid", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The grid's folder.")
+@workers_option
+@threads_option
+@dry_run_option
+@overrides_option
+@as_json_option
+@quiet_option
+def grid(
+    grid: Path,
+    out: Path,
+    workers: int,
+    threads: int | None,
+    dry_run: bool,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run every cell of the file GRID that is not done yet.
+
+    The file names a config and what varies over it: docs/experiments.md has an example. Each
+    cell is a run folder below --out/cells; the same command goes on after a stop.
+    """
+    from accord.grids.cells import load_grid
+    from accord.grids.running import run_grid
+    from accord.progress import Console
+
+    cells = load_grid(grid, overrides)
+    if dry_run:
+        from accord.cli.plans import show_plan
+
+        show_plan(cells, out, workers, as_json)
+        return
+
+    results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
+    if as_json:
+        click.echo(json.dumps([asdict(result) for result in results]))
+    else:
+        from accord.cli.results import print_groups
+
+        print_groups(out)
+    end_with(results)
+
+
+def end_with(results: list) -> None:  # type: ignore[type-arg]
+    """Say which cells failed, and exit with 1 if any did."""
+    from accord.errors import TrainingError
+
+    failed = [own for own in results if own.state in ("failed", "busy")]
+    if failed:
+        lines = [f"{own.name}: {own.error}" for own in failed]
+        raise TrainingError(
+            f"{len(failed)} of {len(results)} cells failed; the others are done:\n"
+            + "\n".join(lines)
+        )

@@ -1,0 +1,46 @@
+"""What a grid would run, with an estimate of its time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from accord.grids.cells import Cell
+
+
+def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> None:
+    """Print every cell with its state and how long it will take."""
+    from accord.estimate import duration
+    from accord.grids.running import states
+    from accord.setup import prepare
+
+    seconds: dict[str, float] = {}
+    rows, total = [], 0.0
+    for own in states(cells, out):
+        if own.cell.group not in seconds:
+            seconds[own.cell.group] = prepare(own.cell.config).estimate().seconds
+        expected = 0.0 if own.state == "done" else seconds[own.cell.group]
+        total += expected
+        rows.append((own.cell.name, own.state, expected))
+    if as_json:
+        entries = [{"cell": name, "state": state, "seconds": s} for name, state, s in rows]
+        click.echo(json.dumps({"cells": entries, "seconds": total / workers}))
+        return
+
+    from accord.cli.results import new_table, print_table
+
+    table = new_table("cell", "state", "expected")
+    for name, state, expected in rows:
+        table.add_row(name, state, duration(expected) if expected else "–")
+    print_table(table)
+    left = sum(state != "done" for _, state, _ in rows)
+    with_workers = f" with {workers} workers" if workers > 1 else ""
+    click.echo(
+        f"{len(rows)} cells, {left} to run: about {duration(total / workers)}{with_workers},"
+        " set-up left out; a cell that was stopped has less to do"
+    )

@@ -1,0 +1,3 @@
+"""The paper's tables and figure from a folder of runs."""
+
+from __future__ import annotations

@@ -1,0 +1,114 @@
+"""Run the paper's experiments: one grid, whose cells several experiments share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from accord.config import parse_config, resolve_paths
+from accord.datasets import read_data
+from accord.durable import write_whole
+from accord.errors import RunFolderError
+from accord.experiments.paper import TASKS
+from accord.experiments.plan import Options, Size, base_config, plan
+from accord.grids.cell_run import CellResult
+from accord.grids.cells import Cell
+from accord.grids.running import run_grid
+from accord.pretrained import resolve_encoder_folder
+from accord.progress import Console
+
+INDEX = "experiments.json"
+
+
+def planned(names: Sequence[str], options: Options, console: Console) -> dict[str, list[Cell]]:
+    """Return each experiment's cells.
+
+    Args:
+        names: of the experiments.
+        options: of the reproduction.
+        console: told what reading the data found.
+
+    Raises:
+        UsageError: whatever is wrong with data, encoder or options.
+    """
+    return plan(names, options, data_sizes(options, console))
+
+
+def data_sizes(options: Options, console: Console) -> dict[str, Size]:
+    """Read the training data of the paper's three tasks, once, and return its sizes."""
+    table = base_config(options, cfimdb=False)
+    config = resolve_paths(parse_config(table, where="reproduce"), Path.cwd())
+    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    data = read_data(config, folder, console.say)
+    sizes = {}
+    for own in data.train:
+        if own.task.name in TASKS:
+            tokens = float(data.assembler.lengths(own).mean())
+            sizes[own.task.name] = Size(rows=len(own), tokens=tokens)
+    return sizes
+
+
+def union(cells: Mapping[str, Sequence[Cell]]) -> list[Cell]:
+    """Return all experiments' cells, each once, seed by seed."""
+    every = {cell.identity: cell for own in cells.values() for cell in own}
+    return sorted(every.values(), key=lambda cell: int(cell.settings["seed"]))
+
+
+def reproduce(
+    cells: Mapping[str, Sequence[Cell]],
+    out: Path,
+    *,
+    workers: int = 1,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> list[CellResult]:
+    """Run what is not done of some experiments.
+
+    Args:
+        cells: of each experiment.
+        out: the folder; what is done in it is not run again.
+        workers: cells that run at once.
+        threads: of each.
+        console: told of progress.
+
+    Returns:
+        A result a cell.
+
+    Raises:
+        Stopped: a signal came; the same call goes on.
+    """
+    remember(cells, out)
+    return run_grid(union(cells), out, workers=workers, threads=threads, console=console)
+
+
+def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:
+    """Note which cells each experiment has, beside what was noted by earlier calls.
+
+    Raises:
+        RunFolderError: if it can't be written.
+    """
+    known = remembered(out)
+    for name, own in cells.items():
+        entries = {entry["name"]: entry for entry in known.get(name, [])}
+        entries |= {
+            cell.name: {"name": cell.name, "group": cell.group, "settings": cell.settings}
+            for cell in own
+        }
+        known[name] = list(entries.values())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / INDEX, json.dumps(known, indent=1) + "\n")
+    except OSError as error:
+        raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
+
+
+def remembered(out: Path) -> dict[str, list[dict]]:  # type: ignore[type-arg]
+    """Return each experiment's cells as `remember` noted them; {} where nothing was."""
+    try:
+        found = json.loads((out / INDEX).read_text(encoding="utf-8"))
+        return dict(found)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{out / INDEX}: can't be read: {error}") from None

@@ -1,0 +1,100 @@
+"""One cell: start its run, go on with it, or find it done. A function of a plain dict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from accord.config import Config, dump_config, parse_config
+from accord.errors import AccordError, BusyError, RunFolderError, Stopped
+from accord.run_folder import STATUS, RunFolder
+
+State = Literal["found", "done", "stopped", "busy", "failed"]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """How a cell ended.
+
+    Attributes:
+        name: of its run folder.
+        state: 'found' if it was done before, 'done' if it is now, 'stopped' by a signal, 'busy'
+            if another process has it, or 'failed'.
+        seconds: that it took this time, set-up and evaluation included.
+        metrics: each task's dev metric, once it is done.
+        error: why it failed or stopped, one line.
+    """
+
+    name: str
+    state: State
+    seconds: float = 0.0
+    metrics: dict[str, float] | None = None
+    error: str | None = None
+
+
+def run_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one cell.
+
+    Takes and returns nothing but plain values, so that another process or machine can call it.
+
+    Args:
+        cell: `folder` of the run, `config` as a nested mapping with absolute paths, and `quiet`.
+
+    Returns:
+        The fields of a `CellResult`. No error is raised: what goes wrong is the cell's result.
+    """
+    folder, started = Path(cell["folder"]), time.perf_counter()
+    state: State = "failed"
+    metrics, error = None, None
+    try:
+        found, metrics = _run(folder, parse_config(cell["config"]), bool(cell["quiet"]))
+        state = "found" if found else "done"
+    except (Stopped, KeyboardInterrupt) as raised:
+        state, error = "stopped", str(raised) or "interrupted"
+    except BusyError as raised:
+        state, error = "busy", str(raised)
+    except AccordError as raised:
+        error = str(raised)
+    except Exception as raised:  # one cell's fault is no reason to lose the others
+        error = f"a fault of Accord's own: {type(raised).__name__}: {raised}; see its log.txt"
+    seconds = round(time.perf_counter() - started, 3)
+    line = None if error is None else " ".join(error.split())
+    return asdict(CellResult(folder.name, state, seconds, metrics, line))
+
+
+def _run(folder: Path, config: Config, quiet: bool) -> tuple[bool, dict[str, float]]:
+    """Return whether the run was done before, and its metrics."""
+    if (folder / STATUS).exists():
+        run = RunFolder.open(folder)
+        changed = list(differences(run.config(), config))
+        if changed:
+            raise RunFolderError(
+                f"{folder}: holds a run of another config ({'; '.join(changed)});"
+                " another --out starts anew"
+            )
+        if run.state() == "done":
+            return True, run.read_json("results.json")["metrics"]
+        from accord.training import resume_run
+
+        return False, resume_run(folder, quiet=quiet).results["metrics"]
+
+    from accord.training import start_run
+
+    done = start_run(config, folder, source=dump_config(config), quiet=quiet)
+    return False, done.results["metrics"]
+
+
+def differences(before: Config, after: Config) -> Iterator[str]:
+    """Yield `key: before -> after` for every key in which two configs differ."""
+    yield from _differences(before.model_dump(mode="json"), after.model_dump(mode="json"), "")
+
+
+def _differences(before: Any, after: Any, where: str) -> Iterator[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in {**before, **after}:
+            yield from _differences(before.get(key), after.get(key), f"{where}.{key}".lstrip("."))
+    elif before != after:
+        yield f"{where}: {before} -> {after}"

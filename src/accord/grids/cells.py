@@ -1,0 +1,285 @@
+"""A grid's cells: settings that vary over a base config, crossed, named, and made configs."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from accord.config import Config, check_files, parse_config, resolve_paths
+from accord.errors import ConfigError, nearest
+
+SHORT = {
+    "batching": "training.batching",
+    "gradients": "training.gradients",
+    "mode": "encoder.mode",
+    "seed": "training.seed",
+    "lr": "training.lr",
+    "epochs": "training.epochs",
+    "precision": "training.precision",
+    "steps": "training.steps_per_epoch",
+}
+"""Names that a grid may use for keys; any dotted key is its own name."""
+
+OF_TASKS = {"pooling": "pooling", "pairs": "encoding"}
+"""Names that stand for a key of every task: `pairs` for those tasks that have pairs."""
+
+_LONGEST_NAME = 150
+_TABLES = ("config", "set", "axes", "cells", "seeds")
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    Attributes:
+        name: of its run folder: what it varies.
+        settings: what it varies, by the names that the grid uses.
+        config: with all of that applied, paths absolute.
+    """
+
+    name: str
+    settings: Settings
+    config: Config
+
+    @property
+    def group(self) -> str:
+        """The name of all cells that differ from this one in their seed alone."""
+        return name_of({key: value for key, value in self.settings.items() if key != "seed"})
+
+    @property
+    def identity(self) -> str:
+        """A hash of the config: cells of one identity are one run."""
+        content = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
+    """Read a grid file and return its cells.
+
+    Args:
+        path: TOML: `config` names the base config beside it; `[set]` overrides keys of it for all
+            cells; `[axes]` has a list of values for each key that varies; each `[[cells]]` is
+            crossed with the axes that it doesn't set itself, and without any the axes' product is
+            the grid.
+        overrides: texts of the form `training.epochs=2`, for all cells.
+
+    Raises:
+        ConfigError: one line a fault, naming the file and the cell.
+    """
+    table = _read(path, "grid file")
+    _check_tables(path, table)
+    base_path = path.parent / table["config"]
+    base = _read(base_path, "config file")
+    common = {
+        key if key in OF_TASKS else _key(path, key, base): value
+        for key, value in _flat(table.get("set", {}))
+    }
+    common |= dict(_override(text) for text in overrides)
+    axes = _axes(path, table.get("axes", {}), table.get("seeds"))
+    for name in {*axes, *(key for cell in table.get("cells", []) for key in cell)}:
+        if name != "tasks" and name not in OF_TASKS:
+            _key(path, name, base)
+    settings = list(crossed(axes, table.get("cells", [])))
+    return make_cells(base, settings, common, base_path.parent.resolve(), where=str(path))
+
+
+def crossed(axes: Mapping[str, Sequence[Any]], cells: Sequence[Settings]) -> Iterator[Settings]:
+    """Yield each cell crossed with the axes that it doesn't set; no cell is one empty cell.
+
+    Example:
+        >>> list(crossed({"seed": [0, 1]}, [{"lr": 1e-4}, {"seed": 7}]))
+        [{'lr': 0.0001, 'seed': 0}, {'lr': 0.0001, 'seed': 1}, {'seed': 7}]
+    """
+    for cell in cells or [{}]:
+        own = {name: values for name, values in axes.items() if name not in cell}
+        for values in product(*own.values()):
+            yield {**cell, **dict(zip(own, values, strict=True))}
+
+
+def make_cells(
+    base: Mapping[str, Any],
+    settings: Sequence[Settings],
+    common: Mapping[str, Any],
+    folder: Path,
+    where: str,
+    derived: Callable[[Settings], Settings] = lambda settings: {},
+) -> list[Cell]:
+    """Apply each cell's settings to a base config.
+
+    Args:
+        base: a config as nested mapping.
+        settings: of each cell; `tasks` is a list of names or "all".
+        common: dotted keys and values for all cells.
+        folder: that relative paths are relative to.
+        where: named in messages.
+        derived: further keys that follow from a cell's settings, and need no place in its name.
+
+    Returns:
+        The cells, each identity once, under the first name that it came up by.
+
+    Raises:
+        ConfigError: naming the cell.
+    """
+    cells: dict[str, Cell] = {}
+    names: dict[str, str] = {}
+    for own in settings:
+        name = name_of(own)
+        table = _applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
+        config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
+        check_files(config, where=where)
+        cell = Cell(name, dict(own), config)
+        if names.setdefault(name, cell.identity) != cell.identity:
+            cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), config)
+        cells.setdefault(cell.identity, cell)
+    return list(cells.values())
+
+
+def name_of(settings: Settings) -> str:
+    """Return the name of a run folder that says what it varies.
+
+    Example:
+        >>> name_of({"tasks": ["sst", "sts"], "training.lr": 1e-4, "seed": 0})
+        'sst+sts,lr=0.0001,seed=0'
+    """
+    parts = []
+    for key, value in settings.items():
+        text = "+".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = re.sub(r"[^\w.+-]", "-", text)
+        parts.append(text if key == "tasks" else f"{_short(key, settings)}={text}")
+    name = ",".join(parts) or "base"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return f"{name[:_LONGEST_NAME]}-{digest[:8]}"
+
+
+def _short(key: str, settings: Settings) -> str:
+    """Return a key's last part, where no other key's is the same."""
+    last = key.rsplit(".", 1)[-1]
+    return last if sum(other.rsplit(".", 1)[-1] == last for other in settings) == 1 else key
+
+
+def _read(path: Path, what: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such {what}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _check_tables(path: Path, table: Mapping[str, Any]) -> None:
+    for name in table:
+        if name not in _TABLES:
+            raise ConfigError(f"{path}: unknown key '{name}'{nearest(name, _TABLES)}")
+    if not isinstance(table.get("config"), str):
+        raise ConfigError(f'{path}: config: takes the base config\'s path, as in "accord.toml"')
+    for name, kind, shown in (("set", dict, "a table"), ("axes", dict, "a table"),
+                              ("cells", list, "[[cells]] tables")):  # fmt: skip
+        if not isinstance(table.get(name, kind()), kind):
+            raise ConfigError(f"{path}: {name}: takes {shown}, got {table[name]!r}")
+    if not all(isinstance(cell, dict) for cell in table.get("cells", [])):
+        raise ConfigError(f"{path}: cells: takes [[cells]] tables")
+
+
+def _axes(path: Path, table: Mapping[str, Any], seeds: Any) -> dict[str, list[Any]]:
+    axes = dict(_flat(table))
+    for name, values in axes.items():
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{path}: axes.{name}: takes a list of values, got {values!r}")
+    if seeds is not None:
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+            raise ConfigError(f"{path}: seeds: takes how many there are, 1 or more, got {seeds!r}")
+        if "seed" in axes or "training.seed" in axes:
+            raise ConfigError(f"{path}: seeds: is set, and axes.seed too; one is enough")
+        axes["seed"] = list(range(seeds))
+    return axes
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _key(path: Path, name: str, base: Mapping[str, Any]) -> str:
+    """Return the dotted key that a name of the grid stands for."""
+    key = SHORT.get(name, name)
+    section = key.split(".")[0]
+    if section not in Config.model_fields or (key == section and section != "score"):
+        known = [
+            *SHORT,
+            *OF_TASKS,
+            *(f"{field}.KEY" for field in Config.model_fields if field != "score"),
+        ]
+        raise ConfigError(f"{path}: '{name}': no key of a config; takes {', '.join(known)}, tasks")
+    if section == "tasks" and key.split(".")[1] not in base.get("tasks", {}):
+        raise ConfigError(
+            f"{path}: '{name}': no such task{nearest(key.split('.')[1], base.get('tasks', {}))}"
+        )
+    return key
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set {text}: takes KEY=VALUE, as in training.epochs=2")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str, Any]:
+    """Return a base config with a cell's settings."""
+    table = copy.deepcopy(dict(base))
+    table["tasks"] = _chosen(table.get("tasks", {}), settings.get("tasks", "all"), where)
+    for name, value in settings.items():
+        if name in OF_TASKS:
+            _set_in_tasks(table["tasks"], name, value)
+        elif name != "tasks":
+            _set(table, SHORT.get(name, name).split("."), value, where)
+    return table
+
+
+def _chosen(tasks: dict[str, Any], chosen: Any, where: str) -> dict[str, Any]:
+    """Return the tasks that a cell names, in the base config's order."""
+    if chosen == "all":
+        return tasks
+    names = [chosen] if isinstance(chosen, str) else list(chosen)
+    for name in names:
+        if name not in tasks:
+            raise ConfigError(f"{where}: no task '{name}'{nearest(name, tasks)}")
+    return {name: task for name, task in tasks.items() if name in names}
+
+
+def _set_in_tasks(tasks: dict[str, Any], name: str, value: Any) -> None:
+    for task in tasks.values():
+        if name != "pairs" or str(task.get("kind", "")).startswith("pair-"):
+            task[OF_TASKS[name]] = value
+
+
+def _set(table: dict[str, Any], parts: list[str], value: Any, where: str) -> None:
+    *path, last = parts
+    if path[:1] == ["tasks"] and path[1] not in table["tasks"]:
+        return  # of a task that this cell leaves out
+    place = table
+    for part in path:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"{where}: '{part}' is a value, not a section")
+    place[last] = value

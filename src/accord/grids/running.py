@@ -1,0 +1,159 @@
+"""A grid's cells one after the other, or in several processes at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accord.durable import write_whole
+from accord.errors import RunFolderError, Stopped
+from accord.estimate import duration
+from accord.grids.cell_run import CellResult, run_cell
+from accord.grids.cells import Cell
+from accord.grids.workers import in_workers
+from accord.progress import Console
+from accord.run_folder import STATUS, RunFolder
+
+CELLS = "cells"
+INDEX = "grid.json"
+
+
+@dataclass(frozen=True)
+class CellState:
+    """A cell and where its run stands: 'new', or the state of its run folder."""
+
+    cell: Cell
+    state: str
+
+
+def states(cells: Sequence[Cell], out: Path) -> list[CellState]:
+    """Look up where each cell stands."""
+    found = []
+    for cell in cells:
+        folder = out / CELLS / cell.name
+        there = (folder / STATUS).exists()
+        found.append(CellState(cell, RunFolder(folder).state() if there else "new"))
+    return found
+
+
+def run_grid(
+    cells: Sequence[Cell],
+    out: Path,
+    *,
+    workers: int = 1,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> list[CellResult]:
+    """Run all cells that are not done, each in `out/cells/NAME`.
+
+    Args:
+        cells: of the grid.
+        out: the grid's folder; what is done in it is not run again, what was stopped goes on.
+        workers: processes that run cells at once; with 1 they run in this process.
+        threads: of each process; default: this machine's processors over the workers.
+        console: told of progress.
+
+    Returns:
+        A result a cell, in their order. Failed ones are among them, and stop no other.
+
+    Raises:
+        RunFolderError: if `out` can't be written.
+        Stopped: a signal came: what was running has saved, and the same call goes on.
+    """
+    console = console or Console(quiet=True)
+    write_index(cells, out)
+    tasks = [
+        {
+            "folder": str(out / CELLS / cell.name),
+            "config": cell.config.model_dump(mode="json", exclude_none=True, exclude_unset=True),
+            "quiet": console.quiet or workers > 1,
+        }
+        for cell in cells
+    ]
+    if workers == 1 and threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    results: dict[str, CellResult] = {}
+    progress = _Progress(len(cells), workers, console)
+    running = (
+        in_this_process(tasks, progress)
+        if workers == 1
+        else in_workers(tasks, workers, threads or max(1, _processors() // workers))
+    )
+    for raw in running:
+        result = CellResult(**raw)
+        results[result.name] = result
+        progress.say(result)
+    stopped = [own for own in results.values() if own.state == "stopped"]
+    if stopped or len(results) < len(cells):
+        left = len(cells) - sum(own.state in ("found", "done") for own in results.values())
+        raise Stopped(
+            f"stopped with {left} of {len(cells)} cells to go; the same command goes on",
+            128 + signal.SIGINT,
+        )
+    return [results[cell.name] for cell in cells]
+
+
+def in_this_process(
+    tasks: Sequence[dict[str, Any]], progress: _Progress
+) -> Iterator[dict[str, Any]]:
+    """Yield each cell's result; stop where one was stopped."""
+    for task in tasks:
+        progress.begin(Path(task["folder"]).name)
+        result = run_cell(task)
+        yield result
+        if result["state"] == "stopped":
+            return
+
+
+def write_index(cells: Sequence[Cell], out: Path) -> None:
+    """Write what the grid's cells vary: reports read it.
+
+    Raises:
+        RunFolderError: if the folder can't be written.
+    """
+    entries = [
+        {"name": cell.name, "group": cell.group, "settings": cell.settings} for cell in cells
+    ]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / INDEX, json.dumps({"cells": entries}, indent=2) + "\n")
+    except OSError as error:
+        raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
+
+
+class _Progress:
+    """Says which cell is done, and how long the rest may take."""
+
+    def __init__(self, total: int, workers: int, console: Console) -> None:
+        self.total, self.workers, self.console = total, workers, console
+        self.count, self.ran, self.started = 0, 0, time.monotonic()
+
+    def begin(self, name: str) -> None:
+        self.console.say(f"== {self.count + 1}/{self.total} {name}")
+
+    def say(self, result: CellResult) -> None:
+        self.count += 1
+        self.ran += result.state != "found"
+        line = f"[{self.count}/{self.total}] {result.name}: {result.state}"
+        if result.metrics and result.state == "done":
+            shown = " ".join(f"{task} {value:.3f}" for task, value in result.metrics.items())
+            line += f" in {duration(result.seconds)}, {shown}"
+        elif result.error:
+            line += f": {result.error}"
+        if self.ran and self.count < self.total:
+            left = (time.monotonic() - self.started) / self.ran * (self.total - self.count)
+            line += f"; about {duration(left)} left if the others take as long"
+        self.console.say(line)
+
+
+def _processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
