@@ -1,59 +1,187 @@
-"""Finished runs side by side."""
+"""Whether sharing was worth it: runs that differ in their seed alone, against other such groups."""
 
 from __future__ import annotations
 
+import json
+import math
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.errors import RunFolderError
-from accord.run_folder import RunFolder
+import numpy as np
+
+from accord.config import Config
+from accord.errors import RunFolderError, UsageError
+from accord.grids.cells import Cell, make_cells
+from accord.report.record import RunRecord
+from accord.verdict import Difference, difference
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """What a comparison shows of a run.
+class Group:
+    """Runs that differ in their seed alone.
 
     Attributes:
-        name: the run folder's path as given.
-        metrics: each task's dev metric at the best epoch.
-        metric_names: what each is.
-        best_epoch: the epoch that was kept.
-        train_seconds: in steps, evaluation left out.
-        parameters: of the encoder and all heads.
+        name: as it is shown.
+        runs: by seed.
     """
 
     name: str
-    metrics: dict[str, float]
-    metric_names: dict[str, str]
-    best_epoch: int
-    train_seconds: float
-    parameters: int
+    runs: list[RunRecord]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks' names."""
+        return tuple(self.runs[0].tasks)
+
+    def values(self, task: str) -> list[float]:
+        """The dev metric of each run."""
+        return [run.metrics[task] for run in self.runs]
+
+    def mean(self, task: str) -> float:
+        """Mean of the dev metric."""
+        return statistics.fmean(self.values(task))
+
+    def spread(self, task: str) -> float | None:
+        """Standard deviation over seeds; None for one run."""
+        values = self.values(task)
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    @property
+    def train_seconds(self) -> float:
+        """Mean time in steps."""
+        return statistics.fmean(float(run.results["train_seconds"]) for run in self.runs)
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean time in an epoch's steps."""
+        return statistics.fmean(run.seconds_per_epoch for run in self.runs)
+
+    @property
+    def parameters(self) -> int:
+        """Of the encoder and all heads."""
+        return int(self.runs[0].results["parameters"])
+
+    @property
+    def model_bytes(self) -> int:
+        """What the model folder takes on disk."""
+        return sum(file.stat().st_size for file in (self.runs[0].path / "model").iterdir())
 
 
-def summarise(path: Path) -> RunSummary:
-    """Read a finished run's results.
+@dataclass(frozen=True)
+class SharingVerdict:
+    """One task alone against the same task in a shared model.
+
+    Attributes:
+        task: its name.
+        metric: by which it is judged.
+        alone: the group that was trained on it alone.
+        together: the group of a shared model.
+        difference: together minus alone.
+    """
+
+    task: str
+    metric: str
+    alone: Group
+    together: Group
+    difference: Difference
+
+
+def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
+    """Put runs that differ in their seed alone together, in order of appearance.
+
+    A group is named by its first run, and by how many others it has.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        table = run.config.model_dump(mode="json")
+        table["training"].pop("seed")
+        groups.setdefault(json.dumps(table, sort_keys=True), []).append(run)
+    result = []
+    for own in groups.values():
+        name = own[0].name + (f" and {len(own) - 1} more" if len(own) > 1 else "")
+        result.append(Group(name, sorted(own, key=lambda run: run.seed)))
+    return result
+
+
+def group_difference(task: str, ours: Group, theirs: Group) -> Difference:
+    """Compare two groups on a task, by the seeds that both have; unpaired if they share none.
 
     Raises:
-        RunFolderError: if the folder holds no run, or one that is not done.
+        RunFolderError: if they were judged on different dev rows.
     """
-    run = RunFolder.open(path)
-    state = run.state()
-    if state != "done":
-        raise RunFolderError(f"{path}: the run is {state}, not done; 'accord resume {path}'")
-    results = run.read_json("results.json")
-    try:
-        return RunSummary(
-            name=str(path),
-            metrics=results["metrics"],
-            metric_names=results["metric_names"],
-            best_epoch=results["best_epoch"],
-            train_seconds=results["train_seconds"],
-            parameters=results["parameters"],
+    pairs = _paired(ours.runs, theirs.runs)
+    mine = [one.predictions(task) for one, _ in pairs]
+    other = [two.predictions(task) for _, two in pairs]
+    first = mine[0]
+    for (one, two), own in zip([*pairs, *pairs], [*mine, *other], strict=True):
+        if own.ids != first.ids or not np.array_equal(own.labels, first.labels):
+            raise RunFolderError(
+                f"{one.name}, {two.name}: judged on different dev rows of '{task}'"
+            )
+    return difference(
+        first.task.metric,
+        first.labels,
+        np.stack([own.predicted for own in mine]),
+        np.stack([own.predicted for own in other]),
+        classes=len(first.task.labels) if first.task.is_classification else None,
+    )
+
+
+def _paired(
+    ours: Sequence[RunRecord], theirs: Sequence[RunRecord]
+) -> list[tuple[RunRecord, RunRecord]]:
+    by_seed = {run.seed: run for run in theirs}
+    pairs = [(run, by_seed[run.seed]) for run in ours if run.seed in by_seed]
+    return pairs or list(zip(ours, theirs, strict=False))
+
+
+def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
+    """Compare every shared group with the groups of its single tasks, where there are any."""
+    alone = {group.tasks[0]: group for group in groups if len(group.tasks) == 1}
+    return [
+        SharingVerdict(
+            task, group.runs[0].tasks[task].metric, alone[task], group,
+            group_difference(task, group, alone[task]),
         )
-    except KeyError as error:
-        raise RunFolderError(f"{path / 'results.json'}: lacks {error}") from None
+        for group in groups if len(group.tasks) > 1
+        for task in group.tasks if task in alone
+    ]  # fmt: skip
 
 
-def tasks_of(runs: list[RunSummary]) -> dict[str, str]:
-    """Return every task of any of the runs with its metric's name, in order of appearance."""
-    return {name: metric for run in runs for name, metric in run.metric_names.items()}
+def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
+    """Return the runs that say whether sharing is worth it: each task alone, all together.
+
+    Args:
+        config: of all tasks; its own seed is the first.
+        seeds: runs of each.
+        where: named in messages.
+
+    Raises:
+        UsageError: if there is only one task.
+    """
+    if len(config.tasks) < 2:
+        raise UsageError(f"{where}: has one task; a comparison takes two or more")
+    first = config.training.seed
+    settings = [
+        {"tasks": names, "seed": first + i}
+        for i in range(seeds)
+        for names in (*([name] for name in config.tasks), list(config.tasks))
+    ]
+    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    return make_cells(table, settings, {}, Path.cwd(), where)
+
+
+def digits(spread: float | None) -> str:
+    """Say a standard deviation as it stands behind a mean."""
+    return "" if spread is None or math.isnan(spread) else f" ± {spread:.3f}"
+
+
+def metric_columns(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
+    """Yield every task of any group with its metric's name, in order of appearance."""
+    names = {
+        task: run.tasks[task].metric
+        for group in groups for run in group.runs[:1] for task in group.tasks
+    }  # fmt: skip
+    yield from names.items()

@@ -1,38 +1,94 @@
-"""`accord compare`: finished runs side by side."""
+"""`accord compare`: whether sharing was worth it."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option
+from accord.cli.options import (
+    as_json_option,
+    dry_run_option,
+    overrides_option,
+    quiet_option,
+    threads_option,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from accord.grids.cells import Cell
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs of a CONFIG.")
+@click.option(
+    "--seeds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Runs of each model of a CONFIG; a verdict takes 5.",
+)
+@workers_option
+@threads_option
+@dry_run_option
+@overrides_option
 @as_json_option
-def compare(runs: tuple[Path, ...], as_json: bool) -> None:
-    """Compare the dev metrics, training time and size of finished RUNS.
+@quiet_option
+def compare(
+    sources: tuple[Path, ...],
+    out: Path | None,
+    seeds: int,
+    workers: int,
+    threads: int | None,
+    dry_run: bool,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Say whether one shared model is as good as a model a task.
 
-    One run a line has no error bar: small differences may be chance.
+    SOURCES is a config, whose missing runs are trained in --out (each task alone, all together), or
+    finished run folders. Runs that differ in their seed alone are one line.
     """
-    from accord.compare import summarise, tasks_of
+    from accord.errors import UsageError
 
-    found = [summarise(path) for path in runs]
-    if as_json:
-        click.echo(json.dumps([asdict(run) for run in found]))
+    config = next((source for source in sources if source.is_file()), None)
+    if config is None:
+        if dry_run or overrides or out is not None:
+            raise UsageError("--out, --set and --dry-run are for a config, not for run folders")
+        from accord.cli.comparisons import print_comparison
+        from accord.compare import group_runs
+        from accord.report.record import read_run
+
+        print_comparison(group_runs([read_run(path) for path in sources]), as_json)
         return
+    if len(sources) > 1:
+        raise UsageError(f"takes one config or several run folders, got {config} and others")
+    if out is None:
+        raise UsageError(f"--out is missing: the folder where the runs of {config} go")
 
-    from accord.cli.results import new_table, print_table
+    from accord.compare import comparison_cells
+    from accord.config import load_config
 
-    tasks = tasks_of(found)
-    headings = [f"{name} {metric}" for name, metric in tasks.items()]
-    table = new_table("run", *headings, "best epoch", "seconds", "parameters")
-    for run in found:
-        values = [f"{run.metrics[name]:.3f}" if name in run.metrics else "–" for name in tasks]
-        size = f"{run.parameters / 1e6:.1f} M"
-        table.add_row(run.name, *values, str(run.best_epoch), f"{run.train_seconds:.0f}", size)
-    print_table(table)
+    cells = comparison_cells(load_config(config, overrides), seeds, str(config))
+    if dry_run:
+        from accord.cli.plans import show_plan
+
+        show_plan(cells, out, workers, as_json)
+        return
+    _train(cells, out, workers, threads, quiet, as_json)
+
+
+def _train(
+    cells: list[Cell], out: Path, workers: int, threads: int | None, quiet: bool, as_json: bool
+) -> None:
+    from accord.cli.comparisons import print_comparison
+    from accord.cli.grid import end_with
+    from accord.grids.running import grid_groups, run_grid
+    from accord.progress import Console
+
+    results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
+    print_comparison(grid_groups(out), as_json)
+    end_with(results)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,9 @@ from accord.cli.options import (
     threads_option,
     workers_option,
 )
+
+if TYPE_CHECKING:
+    from accord.grids.cell_run import CellResult
 
 
 @click.command()
@@ -57,20 +62,18 @@ def grid(
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results]))
     else:
-        from accord.cli.results import print_groups
+        from accord.cli.comparisons import print_comparison
+        from accord.grids.running import grid_groups
 
-        print_groups(out)
+        print_comparison(grid_groups(out))
     end_with(results)
 
 
-def end_with(results: list) -> None:  # type: ignore[type-arg]
+def end_with(results: Sequence[CellResult]) -> None:
     """Say which cells failed, and exit with 1 if any did."""
     from accord.errors import TrainingError
 
     failed = [own for own in results if own.state in ("failed", "busy")]
     if failed:
         lines = [f"{own.name}: {own.error}" for own in failed]
-        raise TrainingError(
-            f"{len(failed)} of {len(results)} cells failed; the others are done:\n"
-            + "\n".join(lines)
-        )
+        raise TrainingError(f"{len(failed)} of {len(results)} cells failed:\n" + "\n".join(lines))

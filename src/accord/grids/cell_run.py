@@ -68,13 +68,8 @@ def run_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
 def _run(folder: Path, config: Config, quiet: bool) -> tuple[bool, dict[str, float]]:
     """Return whether the run was done before, and its metrics."""
     if (folder / STATUS).exists():
+        check_same(folder, config)
         run = RunFolder.open(folder)
-        changed = list(differences(run.config(), config))
-        if changed:
-            raise RunFolderError(
-                f"{folder}: holds a run of another config ({'; '.join(changed)});"
-                " another --out starts anew"
-            )
         if run.state() == "done":
             return True, run.read_json("results.json")["metrics"]
         from accord.training import resume_run
@@ -85,6 +80,22 @@ def _run(folder: Path, config: Config, quiet: bool) -> tuple[bool, dict[str, flo
 
     done = start_run(config, folder, source=dump_config(config), quiet=quiet)
     return False, done.results["metrics"]
+
+
+def check_same(folder: Path, config: Config) -> None:
+    """Check that a run folder, if there is one, holds a run of this config.
+
+    Raises:
+        RunFolderError: with what differs.
+    """
+    if not (folder / STATUS).exists():
+        return
+    changed = list(differences(RunFolder.open(folder).config(), config))
+    if changed:
+        raise RunFolderError(
+            f"{folder}: holds a run of another config ({'; '.join(changed)});"
+            " another --out starts anew"
+        )
 
 
 def differences(before: Config, after: Config) -> Iterator[str]:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.durable import write_whole
+from accord.compare import Group
+from accord.durable import read_json, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.estimate import duration
-from accord.grids.cell_run import CellResult, run_cell
+from accord.grids.cell_run import CellResult, check_same, run_cell
 from accord.grids.cells import Cell
 from accord.grids.workers import in_workers
 from accord.progress import Console
+from accord.report.record import RunRecord, read_run
 from accord.run_folder import STATUS, RunFolder
 
 CELLS = "cells"
@@ -62,10 +64,12 @@ def run_grid(
         A result a cell, in their order. Failed ones are among them, and stop no other.
 
     Raises:
-        RunFolderError: if `out` can't be written.
+        RunFolderError: if `out` can't be written, or holds runs of another config; none was begun.
         Stopped: a signal came: what was running has saved, and the same call goes on.
     """
     console = console or Console(quiet=True)
+    for cell in cells:
+        check_same(out / CELLS / cell.name, cell.config)
     write_index(cells, out)
     tasks = [
         {
@@ -126,6 +130,24 @@ def write_index(cells: Sequence[Cell], out: Path) -> None:
         write_whole(out / INDEX, json.dumps({"cells": entries}, indent=2) + "\n")
     except OSError as error:
         raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
+
+
+def grid_groups(out: Path) -> list[Group]:
+    """Return the finished cells of a grid's folder, those that differ in their seed alone together.
+
+    Raises:
+        RunFolderError: if there is no grid.
+    """
+    try:
+        entries = read_json(out / INDEX)["cells"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunFolderError(f"{out}: holds no grid") from None
+    found: dict[str, list[RunRecord]] = {}
+    for entry in entries:
+        folder = out / CELLS / entry["name"]
+        if (folder / STATUS).exists() and RunFolder(folder).state() == "done":
+            found.setdefault(entry["group"], []).append(read_run(folder, entry["name"]))
+    return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in found.items()]
 
 
 class _Progress:

@@ -1,0 +1,124 @@
+"""Groups of runs on stdout: their figures, and what sharing did to each task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from accord.cli.results import new_table, print_table
+from accord.compare import Group, SharingVerdict, digits, metric_columns, sharing
+from accord.verdict import LEAST_SEEDS
+
+if TYPE_CHECKING:
+    from accord.verdict import Difference
+
+
+def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:
+    """Print groups side by side, and where single tasks and a shared model are among them, the
+    difference that sharing made."""
+    verdicts = sharing(groups)
+    if as_json:
+        shown = {
+            "groups": [_group_json(group) for group in groups],
+            "sharing": [_verdict_json(own) for own in verdicts],
+        }
+        click.echo(json.dumps(shown))
+        return
+    print_groups(groups)
+    if verdicts:
+        _print_sharing(verdicts)
+        _print_cost(verdicts)
+        _print_notes(verdicts)
+
+
+def print_groups(groups: Sequence[Group]) -> None:
+    """Print each group's dev metrics, with the standard deviation over seeds."""
+    tasks = dict(metric_columns(groups))
+    headings = [f"{name} {metric}" for name, metric in tasks.items()]
+    table = new_table("dev, best epoch", "runs", *headings, "seconds", "parameters")
+    for group in groups:
+        values = [
+            f"{group.mean(name):.3f}{digits(group.spread(name))}" if name in group.tasks else "–"
+            for name in tasks
+        ]
+        size = f"{group.parameters / 1e6:.1f} M"
+        table.add_row(group.name, str(len(group.runs)), *values, f"{group.train_seconds:.0f}", size)
+    print_table(table)
+
+
+def interval(found: Difference, form: str = "+.3f") -> str:
+    """Say an interval as it stands behind a difference."""
+    return f"{found.low:{form}} to {found.high:{form}}"
+
+
+def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
+    several = len({own.together.name for own in verdicts}) > 1
+    columns = ["task", "metric", *["shared model"] * several]
+    table = new_table(
+        *columns, "alone", "together", "together − alone", "95 % interval", "verdict",
+        left=len(columns),
+    )  # fmt: skip
+    for own in verdicts:
+        found = own.difference
+        table.add_row(
+            own.task, own.metric, *[own.together.name] * several,
+            f"{own.alone.mean(own.task):.3f}", f"{own.together.mean(own.task):.3f}",
+            f"{found.value:+.3f}", interval(found), found.verdict,
+        )  # fmt: skip
+    click.echo("\nWas sharing worth it?")
+    print_table(table)
+
+
+def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
+    table = new_table("what it costs", "models", "parameters", "on disk", "seconds of training")
+    shared = list({own.together.name: own.together for own in verdicts}.values())
+    for group in shared:
+        alone = [own.alone for own in verdicts if own.together is group]
+        table.add_row("each task alone", *_cost(alone))
+        table.add_row("together" if len(shared) == 1 else group.name, *_cost([group]))
+    print_table(table)
+
+
+def _cost(groups: Sequence[Group]) -> tuple[str, str, str, str]:
+    parameters = sum(group.parameters for group in groups) / 1e6
+    size = sum(group.model_bytes for group in groups) / 1e6
+    seconds = sum(group.train_seconds for group in groups)
+    return str(len(groups)), f"{parameters:.1f} M", f"{size:.0f} MB", f"{seconds:.0f}"
+
+
+def _print_notes(verdicts: Sequence[SharingVerdict]) -> None:
+    seeds = min(own.difference.seeds for own in verdicts)
+    if seeds == 1:
+        click.echo("One run each: the intervals are over dev rows alone, and runs differ besides.")
+    else:
+        click.echo(f"Intervals are over {seeds} seeds and over dev rows, paired by both.")
+    if seeds < LEAST_SEEDS:
+        click.echo(f"A verdict takes {LEAST_SEEDS} runs of each.")
+
+
+def _group_json(group: Group) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "runs": [str(run.path) for run in group.runs],
+        "seeds": [run.seed for run in group.runs],
+        "metrics": {
+            task: {"mean": group.mean(task), "sd": group.spread(task)} for task in group.tasks
+        },
+        "train_seconds": group.train_seconds,
+        "parameters": group.parameters,
+        "model_bytes": group.model_bytes,
+    }
+
+
+def _verdict_json(own: SharingVerdict) -> dict[str, Any]:
+    return {
+        "task": own.task,
+        "metric": own.metric,
+        "alone": own.alone.mean(own.task),
+        "together": own.together.mean(own.task),
+        "shared_model": own.together.name,
+        **vars(own.difference),
+    }

@@ -1,0 +1,96 @@
+"""The finished runs of a reproduction, found by what they varied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accord.compare import Group
+from accord.experiments.paper import TASKS, Subset
+from accord.experiments.reproduce import remembered
+from accord.grids.cells import Settings
+from accord.grids.running import CELLS
+from accord.report.record import RunRecord, read_run
+from accord.run_folder import STATUS, RunFolder
+
+
+@dataclass(frozen=True)
+class Results:
+    """Runs by the settings that they share but for the seed.
+
+    Attributes:
+        groups: settings and runs of each group that has a finished run.
+        unfinished: names of cells without one, with their state.
+    """
+
+    groups: list[tuple[Settings, Group]]
+    unfinished: dict[str, str]
+
+    def pick(
+        self, tasks: Sequence[str], mode: str = "finetune", **settings: object
+    ) -> Group | None:
+        """Return the group of exactly these settings, those that make no difference left out."""
+        wanted = {"tasks": list(tasks), "mode": mode, **settings}
+        return next((group for own, group in self.groups if _bare(own) == wanted), None)
+
+    def alone(self, task: str, mode: str = "finetune") -> Group | None:
+        """One task alone, on all its data."""
+        return self.pick([task], mode)
+
+    def alone_capped(self, task: str) -> Group | None:
+        """One task alone, on as many steps as the shared models of experiment 3 have."""
+        return self._capped([task])
+
+    def together(
+        self, tasks: Subset = TASKS, batching: str = "finish-smallest", gradients: str = "sum"
+    ) -> Group | None:
+        """Some tasks together."""
+        return self._capped(tasks, batching=batching, gradients=gradients)
+
+    def _capped(self, tasks: Sequence[str], **settings: object) -> Group | None:
+        wanted = {"tasks": list(tasks), "mode": "finetune", **settings}
+        found = [
+            (own, group) for own, group in self.groups
+            if {key: value for key, value in _bare(own).items() if key != "steps"} == wanted
+        ]  # fmt: skip
+        capped = [group for own, group in found if "steps" in own]
+        return next(iter(capped or [group for _, group in found]), None)
+
+
+def _bare(settings: Settings) -> Settings:
+    return {key: value for key, value in settings.items() if key not in ("seed", "epochs")}
+
+
+def load_results(out: Path, names: Sequence[str], equal_budget: bool) -> Results:
+    """Read what is done of some experiments.
+
+    Args:
+        out: the reproduction's folder.
+        names: of the experiments.
+        equal_budget: the cells that were planned with one, or those without.
+
+    Raises:
+        RunFolderError: if a run can't be read.
+    """
+    index = remembered(out)
+    entries = {
+        entry["name"]: entry for name in names for entry in index.get(name, [])
+        if ("epochs" in entry["settings"]) == equal_budget
+    }  # fmt: skip
+    runs: dict[str, list[RunRecord]] = {}
+    settings: dict[str, Settings] = {}
+    unfinished = {}
+    for name, entry in entries.items():
+        folder = out / CELLS / name
+        state = RunFolder(folder).state() if (folder / STATUS).exists() else "not begun"
+        if state == "done":
+            runs.setdefault(entry["group"], []).append(read_run(folder, name))
+            settings[entry["group"]] = entry["settings"]
+        else:
+            unfinished[name] = state
+    groups = [
+        (settings[name], Group(name, sorted(own, key=lambda run: run.seed)))
+        for name, own in runs.items()
+    ]
+    return Results(groups, unfinished)
