@@ -21,10 +21,12 @@ class Results:
 
     Attributes:
         groups: settings and runs of each group that has a finished run.
+        planned: settings of every cell, finished or not.
         unfinished: names of cells without one, with their state.
     """
 
     groups: list[tuple[Settings, Group]]
+    planned: list[Settings]
     unfinished: dict[str, str]
 
     def pick(
@@ -49,13 +51,13 @@ class Results:
         return self._capped(tasks, batching=batching, gradients=gradients)
 
     def _capped(self, tasks: Sequence[str], **settings: object) -> Group | None:
+        """Return the capped group, or the whole one where no cell had to be capped."""
         wanted = {"tasks": list(tasks), "mode": "finetune", **settings}
-        found = [
-            (own, group) for own, group in self.groups
-            if {key: value for key, value in _bare(own).items() if key != "steps"} == wanted
-        ]  # fmt: skip
-        capped = [group for own, group in found if "steps" in own]
-        return next(iter(capped or [group for _, group in found]), None)
+        for own in self.planned:
+            bare = _bare(own)
+            if "steps" in bare and {**wanted, "steps": bare["steps"]} == bare:
+                wanted = bare
+        return next((group for own, group in self.groups if _bare(own) == wanted), None)
 
 
 def _bare(settings: Settings) -> Settings:
@@ -93,4 +95,4 @@ def load_results(out: Path, names: Sequence[str], equal_budget: bool) -> Results
         (settings[name], Group(name, sorted(own, key=lambda run: run.seed)))
         for name, own in runs.items()
     ]
-    return Results(groups, unfinished)
+    return Results(groups, [entry["settings"] for entry in entries.values()], unfinished)

@@ -260,7 +260,8 @@ def contrast_table(name: str, title: str, contrasts: Sequence[Contrast]) -> Tabl
             "–" if own.paper is None else f"{own.paper:+.3f}",
         ])  # fmt: skip
     columns = [
-        "difference", "task", "verdict", "the paper", "pairs", "ours", "95 % interval", "its own",
+        "difference", "task", "verdict", "as in the paper?", "pairs", "ours", "95 % interval",
+        "paper",
     ]  # fmt: skip
     note = (
         "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is"

@@ -1,0 +1,171 @@
+"""Grids: run once, found again, stopped and gone on with, in one process and in several."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from accord.errors import RunFolderError, Stopped
+from accord.grids.cell_run import run_cell
+from accord.grids.cells import load_grid
+from accord.grids.running import run_grid, states
+from accord.step import Learner
+
+GRID = """
+config = "accord.toml"
+seeds = 2
+[set]
+epochs = 1
+[axes]
+tasks = [["mood"], ["mood", "near"]]
+"""
+
+
+@pytest.fixture
+def grid(project):
+    """Write a grid file beside a project's config: (text, changes to the config)."""
+
+    def call(text=GRID, changes=None):
+        config = project(changes)
+        file = config.parent / "grid.toml"
+        file.write_text(text)
+        return file
+
+    return call
+
+
+def test_a_grid_runs_each_cell_once(grid, tmp_path, accord_cli, outcome):
+    out = tmp_path / "out"
+    answer = accord_cli("grid", grid(), "--out", out, "--dry-run")
+    assert answer.code == 0, answer.err
+    assert "4 cells, 4 to run: about " in answer.out
+    assert not out.exists()
+
+    answer = accord_cli("grid", grid(), "--out", out)
+    assert answer.code == 0, answer.err
+    names = sorted(path.name for path in (out / "cells").iterdir())
+    assert names == ["mood+near,seed=0", "mood+near,seed=1", "mood,seed=0", "mood,seed=1"]
+    assert "Was sharing worth it?" in answer.out
+    assert "[4/4] mood+near,seed=1: done" in answer.err
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+
+    again = accord_cli("grid", grid(), "--out", out)
+    assert again.out == answer.out
+    assert again.err.count(": found") == 4
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")} == before
+    plan = accord_cli("grid", grid(), "--out", out, "--dry-run")
+    assert "4 cells, 0 to run" in plan.out
+
+
+def test_workers_leave_what_one_process_leaves(grid, tmp_path, outcome):
+    cells = load_grid(grid())
+    one, several = tmp_path / "one", tmp_path / "several"
+    run_grid(cells, one)
+    results = run_grid(cells, several, workers=2, threads=1)
+    assert [own.state for own in results] == ["done"] * 4
+    for cell in cells:
+        runs = [folder / "cells" / cell.name for folder in (one, several)]
+        assert outcome(runs[0]) == outcome(runs[1])
+
+
+def test_a_stopped_grid_goes_on(grid, tmp_path, outcome, stop_after):
+    cells = load_grid(grid())
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run_grid(cells, whole)
+    stop_after(3)
+    with pytest.raises(Stopped, match="4 of 4 cells to go"):
+        run_grid(cells, broken)
+    assert [own.state for own in states(cells, broken)] == ["stopped", "new", "new", "new"]
+    assert [own.state for own in run_grid(cells, broken)] == ["done"] * 4
+    for cell in cells:
+        assert outcome(broken / "cells" / cell.name) == outcome(whole / "cells" / cell.name)
+
+
+def wait_until(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def steps_in(cells):
+    return sum(file.read_bytes().count(b'"kind": "step"') for file in cells.rglob("metrics.jsonl"))
+
+
+def test_a_signal_reaches_the_workers_which_save(grid, tmp_path, start_accord, accord_cli):
+    file, out = grid(GRID.replace("epochs = 1", "epochs = 60")), tmp_path / "out"
+    process = start_accord("grid", file, "--out", out, "--workers", 2)
+    wait_until(lambda: steps_in(out) > 20, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+    error = process.stderr.read()
+    assert "cells to go; the same command goes on" in error
+    assert "Traceback" not in error
+    stopped = [json.loads(file.read_text())["state"] for file in out.rglob("status.json")]
+    assert "stopped" in stopped
+    assert "running" not in stopped
+
+
+def test_a_worker_that_is_killed_takes_only_its_cell_with_it(grid, tmp_path, start_accord):
+    file, out = grid(GRID.replace("epochs = 1", "epochs = 30")), tmp_path / "out"
+    process = start_accord("grid", file, "--out", out, "--workers", 2, "--json")
+    wait_until(lambda: steps_in(out) > 5, process)
+    status = next(out.rglob("status.json"))
+    os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
+    assert process.wait(120) == 1
+    stdout, error = process.stdout.read(), process.stderr.read()
+    found = {own["name"]: own["state"] for own in json.loads(stdout)}
+    assert sorted(found.values()) == ["done", "done", "done", "failed"]
+    assert found[status.parent.name] == "failed"
+    assert f"{status.parent.name}: its process ended by SIGKILL; out of memory?" in error
+
+
+def test_a_cell_that_fails_stops_no_other(grid, tmp_path, accord_cli, monkeypatch):
+    own = Learner._example_losses
+
+    def poisoned(self, micro, batch, key):
+        parts = own(self, micro, batch, key)
+        return [part * float("nan") for part in parts] if self.seed == 0 else parts
+
+    monkeypatch.setattr(Learner, "_example_losses", poisoned)
+    answer = accord_cli("grid", grid(), "--out", tmp_path / "out")
+    assert answer.code == 1
+    assert "2 of 4 cells failed:" in answer.err
+    assert "mood,seed=0: step 1: the loss of mood is not finite" in answer.err
+    assert "mood+near,seed=1" not in answer.err.splitlines()[-1]
+    assert "mood+near" in answer.out  # what is done is shown
+
+
+def test_a_folder_of_another_grid_is_refused_before_anything_runs(grid, tmp_path, accord_cli):
+    out = tmp_path / "out"
+    accord_cli("grid", grid(), "--out", out, "--quiet")
+    answer = accord_cli("grid", grid(), "--out", out, "--set", "training.epochs=2")
+    assert answer.code == 2
+    assert "holds a run of another config (training.epochs: 1 -> 2)" in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_a_cell_is_a_function_of_a_plain_dict(grid, tmp_path):
+    cell = load_grid(grid())[0]
+    plain = json.loads(json.dumps({
+        "folder": str(tmp_path / "run"),
+        "config": cell.config.model_dump(mode="json", exclude_none=True, exclude_unset=True),
+        "quiet": True,
+    }))  # fmt: skip
+    first, second = run_cell(plain), run_cell(plain)
+    assert json.loads(json.dumps(first)) == first
+    assert (first["state"], second["state"]) == ("done", "found")
+    assert first["metrics"] == second["metrics"]
+    plain["config"]["tasks"]["mood"]["train"] = str(tmp_path / "none.csv")
+    lost = run_cell({**plain, "folder": str(tmp_path / "other")})
+    assert lost["state"] == "failed"
+    assert "none.csv" in lost["error"]
+
+
+def test_where_the_grid_can_t_be_written(grid, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="can't be written"):
+        run_grid(load_grid(grid()), tmp_path / "file")

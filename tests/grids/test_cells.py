@@ -1,0 +1,137 @@
+"""Grid files: what they cross, how cells are named, and what is refused."""
+
+import pytest
+
+from accord.errors import ConfigError
+from accord.grids.cells import crossed, load_grid, name_of
+
+BASE = """
+[encoder]
+path = "{folder}"
+[tasks.mood]
+kind = "classification"
+train = "mood.csv"
+text = "text"
+[tasks.same]
+kind = "pair-classification"
+train = "same.csv"
+text = ["a", "b"]
+"""
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Load a grid from its text, over a base config of two tasks."""
+
+    def call(text, *overrides):
+        for name in ("mood.csv", "same.csv"):
+            (tmp_path / name).write_text("text,a,b,label\n")
+        (tmp_path / "accord.toml").write_text(BASE.format(folder=tmp_path))
+        (tmp_path / "grid.toml").write_text('config = "accord.toml"\n' + text)
+        return load_grid(tmp_path / "grid.toml", overrides)
+
+    return call
+
+
+def test_axes_are_crossed_in_their_order(cells):
+    found = cells('[axes]\ntasks = [["mood"], "all"]\nbatching = ["finish-largest"]\nseed = [0, 1]')
+    assert [cell.name for cell in found] == [
+        "mood,batching=finish-largest,seed=0",
+        "mood,batching=finish-largest,seed=1",
+        "all,batching=finish-largest,seed=0",
+        "all,batching=finish-largest,seed=1",
+    ]
+    assert [list(cell.config.tasks) for cell in found[1:3]] == [["mood"], ["mood", "same"]]
+    assert found[3].config.training.seed == 1
+    assert found[0].group == found[1].group == "mood,batching=finish-largest"
+
+
+def test_explicit_cells_are_crossed_with_the_axes_that_they_don_t_set(cells):
+    found = cells('seeds = 2\n[[cells]]\nmode = "frozen"\n[[cells]]\nlr = 1e-4\nseed = 7\n')
+    assert [cell.name for cell in found] == [
+        "mode=frozen,seed=0", "mode=frozen,seed=1", "lr=0.0001,seed=7",
+    ]  # fmt: skip
+    assert found[0].config.encoder.mode == "frozen"
+    assert found[2].config.training.lr == 1e-4
+
+
+def test_any_dotted_key_is_an_axis_and_some_stand_for_every_task(cells):
+    found = cells(
+        '[axes]\n"training.clip" = [0, 1.0]\n"tasks.mood.dropout" = [0.2]\npooling = ["mean"]\n'
+        'pairs = ["separate"]\n'
+    )
+    assert found[0].name == "clip=0,dropout=0.2,pooling=mean,pairs=separate"
+    tasks = found[0].config.tasks
+    assert [task.pooling for task in tasks.values()] == ["mean", "mean"]
+    assert (tasks["mood"].dropout, tasks["same"].dropout) == (0.2, 0.1)
+    assert (tasks["mood"].encoding, tasks["same"].encoding) == ("joint", "separate")
+
+
+def test_set_and_overrides_hold_for_all_cells(cells):
+    found = cells("[set]\nepochs = 9\n[axes]\nseed = [0]", "training.batch_size=5")
+    assert found[0].config.training.epochs == 9
+    assert found[0].config.training.batch_size == 5
+    assert found[0].name == "seed=0"
+
+
+def test_cells_of_one_config_are_one_run_under_the_first_name(cells):
+    found = cells('[[cells]]\ntasks = ["mood", "same"]\n[[cells]]\ntasks = "all"\n')
+    assert [cell.name for cell in found] == ["mood+same"]
+
+
+def test_different_cells_never_share_a_name(cells):
+    found = cells('[[cells]]\n"tasks.mood.metric" = "f1"\n[[cells]]\n"tasks.same.metric" = "f1"\n')
+    names = [cell.name for cell in found]
+    assert names[0] == "metric=f1"
+    assert names[1].startswith("metric=f1-")
+    long = {"tasks": [f"task-{i}" for i in range(60)]}
+    assert len(name_of(long)) < 200
+    assert name_of(long) != name_of({"tasks": long["tasks"][:-1]})
+    assert "/" not in name_of({"encoder.path": "a/../b c"})
+
+
+def test_a_key_of_a_task_that_a_cell_leaves_out_changes_nothing(cells):
+    found = cells('[set]\n"tasks.same.dropout" = 0.5\n[axes]\ntasks = [["mood"]]')
+    assert list(found[0].config.tasks) == ["mood"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("axis = 1", "unknown key 'axis'; did you mean 'axes'?"),
+        ("axes = 1", "axes: takes a table, got 1"),
+        ("[axes]\nseed = 3", "axes.seed: takes a list of values, got 3"),
+        ("[axes]\nseed = []", "axes.seed: takes a list of values"),
+        ("[axes]\nbatchin = [1]", "'batchin': no key of a config; did you mean 'batching'?"),
+        ('[axes]\n"tasks.moode.dropout" = [0.1]', "no such task; did you mean 'mood'?"),
+        ('[axes]\ntasks = [["moody"]]', "cell moody: no task 'moody'; did you mean 'mood'?"),
+        ("[axes]\nlr = [-1.0]", "cell lr=-1.0: 'training.lr' should be more than 0, got -1.0"),
+        ("seeds = 0", "seeds: takes how many there are, 1 or more, got 0"),
+        ("seeds = true", "seeds: takes how many there are"),
+        ("seeds = 2\n[axes]\nseed = [1]", "seeds: is set, and axes.seed too"),
+        ("cells = [1]", "cells: takes [[cells]] tables"),
+        ("[axes]\nlr.x = [1]", "lr.x"),
+    ],
+)
+def test_what_a_grid_file_can_t_be(cells, text, message):
+    with pytest.raises(ConfigError) as raised:
+        cells(text)
+    assert "grid.toml" in str(raised.value)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_files_that_are_missing(tmp_path):
+    with pytest.raises(ConfigError, match="no such grid file"):
+        load_grid(tmp_path / "grid.toml")
+    (tmp_path / "grid.toml").write_text("[axes]\nseed = [1]")
+    with pytest.raises(ConfigError, match="config: takes the base config's path"):
+        load_grid(tmp_path / "grid.toml")
+    (tmp_path / "grid.toml").write_text('config = "none.toml"')
+    with pytest.raises(ConfigError, match="no such config file"):
+        load_grid(tmp_path / "grid.toml")
+
+
+def test_crossing_keeps_what_a_cell_sets():
+    assert list(crossed({"a": [1, 2]}, [])) == [{"a": 1}, {"a": 2}]
+    assert list(crossed({}, [{"b": 3}])) == [{"b": 3}]
