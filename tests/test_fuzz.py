@@ -87,7 +87,11 @@ def test_a_data_file_gives_rows_or_one_line(tmp_path: Path, content: bytes, name
     for row in rows:
         if isinstance(row, BadRow):
             assert row.reason
-            assert row.line > 1 or name.endswith(("jsonl", "parquet")) or content.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] == b"{"
+            assert (
+                row.line > 1
+                or name.endswith(("jsonl", "parquet"))
+                or content.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] == b"{"
+            )
         else:
             assert all(text.strip() == text != "" for text in row.texts)
             assert row.label in (0.0, 1.0)

@@ -221,12 +221,9 @@ def _key(path: Path, name: str, base: Mapping[str, Any]) -> str:
     key = SHORT.get(name, name)
     section = key.split(".")[0]
     if section not in Config.model_fields or (key == section and section != "score"):
-        known = [
-            *SHORT,
-            *OF_TASKS,
-            *(f"{field}.KEY" for field in Config.model_fields if field != "score"),
-        ]
-        raise ConfigError(f"{path}: '{name}': no key of a config; takes {', '.join(known)}, tasks")
+        sections = [f"{field}.KEY" for field in Config.model_fields if field != "score"]
+        known = ["tasks", *SHORT, *OF_TASKS, *sections]
+        raise ConfigError(f"{path}: '{name}': no key of a config{nearest(name, known)}")
     if section == "tasks" and key.split(".")[1] not in base.get("tasks", {}):
         raise ConfigError(
             f"{path}: '{name}': no such task{nearest(key.split('.')[1], base.get('tasks', {}))}"
