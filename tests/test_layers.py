@@ -11,15 +11,18 @@ import pytest
 # everything under it that has no name of its own. `__init__` is the package's public API.
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
+    ["experiments"],
+    ["grids.running"],
     ["recipes", "compare", "convert", "doctor"],
+    ["grids", "report"],
     ["training", "outcome", "evaluate", "resuming"],
     ["setup", "predict"],
-    ["inference", "frozen", "checkpoint", "predictions", "datasets"],
+    ["inference", "frozen", "checkpoint", "predictions", "datasets", "exposure", "halves"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
         "model", "pretrained", "saved_model", "leaderboard", "data.checking", "data.guessing",
     ],
-    ["data", "packing", "heads", "bert"],
+    ["data", "packing", "heads", "bert", "verdict"],
     [
         "losses", "metrics", "sampling", "optim", "optimizer_state", "schedules",
         "jacobian", "functional", "attention", "flash", "dropout", "products",

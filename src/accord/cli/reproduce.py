@@ -122,9 +122,10 @@ def reproduce(
         results = run(cells, out, workers=workers, threads=threads, console=console)
 
     from accord.cli.grid import end_with
-    from accord.experiments.report import print_tables, report
+    from accord.cli.results import print_report_tables
+    from accord.experiments.report import report
 
-    print_tables(report(out, names, options, console))
+    print_report_tables(report(out, names, options, console))
     click.echo(f"report: {out / 'report.html'}")
     end_with(results)
 

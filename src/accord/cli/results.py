@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.table import Table
 
     from accord.metrics import Score
+    from accord.report.page import Section
     from accord.training import Run
+
+_LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
 def show_run(run: Run, as_json: bool) -> None:
@@ -38,6 +43,20 @@ def overall_scores(
 
     kinds: list[Score] = ["mean"] if kind == "mean" else [kind, "mean"]
     return [(one, overall_score(one, values, metrics)) for one in kinds]
+
+
+def print_report_tables(sections: Iterable[Section]) -> None:
+    """Print a report's tables, but for the long ones, which stand in its files."""
+    from accord.report.page import Table as ReportTable
+
+    for section in sections:
+        for item in section.items:
+            if isinstance(item, ReportTable) and not item.name.startswith(_LONG):
+                shown = new_table(*item.columns, left=item.left)
+                for row in item.rows:
+                    shown.add_row(*row)
+                click.echo(f"\n{item.title}")
+                print_table(shown)
 
 
 def new_table(*columns: str, left: int = 1) -> Table:

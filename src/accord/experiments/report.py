@@ -59,20 +59,6 @@ def report(out: Path, names: Sequence[str], options: Options, console: Console) 
     return sections
 
 
-def print_tables(sections: Iterable[Section]) -> None:
-    """Print the tables of the paper's layout on stdout."""
-    from accord.cli.results import new_table, print_table
-
-    for section in sections:
-        for item in section.items:
-            if isinstance(item, Table) and item.name != "ledger" and "errors" not in item.name:
-                shown = new_table(*item.columns, left=item.left)
-                for row in item.rows:
-                    shown.add_row(*row)
-                print(f"\n{item.title}")
-                print_table(shown)
-
-
 def _what_was_run(results: Results, names: Sequence[str], options: Options) -> Section:
     text = [
         f"Encoder {options.encoder}; {options.epochs} epochs, batch {options.batch_size}, rate"
@@ -134,8 +120,8 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
         items.append(tables.contrast_table(f"{name}-differences", "Differences", contrasts))
         rows = [
             DifferenceRow(
-                f"{own.label}, {NAMES[own.task]}", own.difference.value, own.difference.low,
-                own.difference.high, own.difference.verdict,
+                f"{own.label}, {NAMES[own.task]}", 100 * own.difference.value,
+                100 * own.difference.low, 100 * own.difference.high, own.difference.verdict,
             )
             for own in contrasts
         ]  # fmt: skip
@@ -179,8 +165,9 @@ def _durations(results: Results) -> list[DurationRow]:
         for task in TASKS:
             base = results.alone(task, "frozen")
             known = task in tasks and base is not None
-            better[task] = group.mean(task) - base.mean(task) if known and base else None
-            spread[task] = group.spread(task) if known else None
+            better[task] = 100 * (group.mean(task) - base.mean(task)) if known and base else None
+            own = group.spread(task) if known else None
+            spread[task] = None if own is None else 100 * own
         rows.append(DurationRow(name_of(tasks), group.seconds_per_epoch, better, spread))
     return rows
 

@@ -1,0 +1,115 @@
+"""Whether probabilities are what they say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from accord.report.figures.drawing import COLOURS, GREY, blank, draw
+from accord.report.page import Figure
+from accord.report.record import Predictions
+
+BINS = 10
+_Z = 1.96  # of a normal distribution's middle 95 %
+
+
+def calibration(name: str, title: str, predictions: Predictions) -> Figure:
+    """Draw how often predictions are right against the probability they were given.
+
+    Confidence is the probability of the predicted label. In ten bins of equal width, each with
+    its lower edge, the expected calibration error is Σ_b (n_b / n) |accuracy_b − confidence_b|.
+
+    *Source:* Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3.
+
+    Args:
+        name: a slug.
+        title: of the figure.
+        predictions: of a classification.
+
+    Raises:
+        ValueError: if they are a regression's.
+    """
+    if predictions.probabilities is None:
+        raise ValueError(f"calibration: '{predictions.task.name}' has no probabilities")
+    if not predictions.ids:
+        return blank(name, title, "There are no dev rows.")
+    rows = np.arange(len(predictions.ids))
+    confidence = predictions.probabilities[rows, predictions.predicted.astype(int)]
+    right = predictions.predicted == predictions.labels
+    counts, mean, accuracy = _binned(confidence, right)
+    error = float(np.nansum(counts * np.abs(accuracy - mean)) / counts.sum())
+
+    def paint(canvas: Canvas) -> None:
+        upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        upper.annotate(
+            "as it should be", (0.1, 0.1), (4, -4), textcoords="offset points", va="top", color=GREY
+        )
+        there = counts > 0
+        low, high = _wilson(accuracy[there], counts[there])
+        # The interval holds the share itself but for rounding, which a bar may not have.
+        bars = np.maximum([accuracy[there] - low, high - accuracy[there]], 0)
+        upper.errorbar(
+            mean[there],
+            accuracy[there],
+            bars,
+            color=COLOURS[0],
+            marker="o",
+            capsize=3,
+            linewidth=1.2,
+        )
+        upper.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share that is right")
+        centres = (np.arange(BINS) + 0.5) / BINS
+        lower.bar(centres, counts, width=0.9 / BINS, color=COLOURS[0])
+        for x, count in zip(centres, counts, strict=True):
+            lower.annotate(
+                f"{int(count):,}", (x, count), (0, 2), textcoords="offset points", ha="center"
+            )
+        lower.set(xlabel="probability of the predicted label", ylabel="rows")
+        lower.set_ylim(0, 1.3 * counts.max())
+        lower.set_xticks(np.linspace(0, 1, BINS + 1))
+        lower.locator_params(axis="y", nbins=3)
+        lower.grid(visible=False)
+
+    sentence = _sentence(error, confidence, right)
+    return draw(name, title, sentence, 3.8, paint)
+
+
+def _binned(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each bin's rows, mean confidence and accuracy, float64 [bins]; NaN where empty."""
+    index = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+    counts = np.bincount(index, minlength=BINS).astype(float)
+    sums = (np.bincount(index, weights=own, minlength=BINS) for own in (confidence, right))
+    mean, accuracy = (
+        np.divide(own, counts, out=np.full(BINS, np.nan), where=counts > 0) for own in sums
+    )
+    return counts, mean, accuracy
+
+
+def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95 % interval of a share, which is sound for few rows and near 0 and 1 too.
+
+    *Source:* Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
+    """
+    scale = 1 + _Z**2 / count
+    centre = (share + _Z**2 / (2 * count)) / scale
+    half = _Z / scale * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    return centre - half, centre + half
+
+
+def _sentence(error: float, confidence: np.ndarray, right: np.ndarray) -> str:
+    mean, accuracy = float(confidence.mean()), float(right.mean())
+    gap = mean - accuracy
+    word = "too sure" if gap > 0 else "not sure enough"
+    verdict = (
+        "on the whole as sure as it is right"
+        if math.isclose(gap, 0, abs_tol=0.005)
+        else f"{word} by {abs(gap) * 100:.1f} points"
+    )
+    return (
+        f"Expected calibration error {error:.3f} over {len(right):,} rows in {BINS} bins; the mean"
+        f" probability is {mean:.3f} and {accuracy:.3f} are right, so the model is {verdict};"
+        " bars are 95 % intervals of the share."
+    )

@@ -1,0 +1,157 @@
+"""How far the tasks' gradients point the same way, over the training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from accord.report.figures.drawing import COLOURS, GREY, blank, draw, legend_above, shown, signed
+from accord.report.figures.series import Point, bin_count, bin_means, spread
+from accord.report.page import Figure
+from accord.report.record import RunRecord
+
+_MOST_POINTS, _ALL_POINTS = 60, 3_000
+_PAIR: dict[str, Any] = {"color": COLOURS[0]}
+_HALVES: tuple[dict[str, Any], ...] = (
+    {"color": COLOURS[1], "linestyle": "--"},
+    {"color": COLOURS[2], "linestyle": ":"},
+)
+
+Pair = tuple[str, str]
+Series = list[list[Point]]
+"""A run's (step, cosine) each."""
+
+
+def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure:
+    """Draw the cosine of each pair of tasks' gradients over the steps, as running means.
+
+    Beside it stands, where a run measured it, the cosine between the gradients of two halves of
+    one task's own batch: what noise alone leaves of a perfect agreement. A half has half the
+    examples, hence more noise than the whole batches of the pair, so the reference is a low one.
+
+    Args:
+        name: a slug.
+        title: of the figure.
+        runs: of one kind; they may differ by seed.
+    """
+    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    found = {pair: [_pair(run.steps, pair) for run in runs] for pair in combinations(tasks, 2)}
+    pairs = {pair: own for pair, series in found.items() if (own := [s for s in series if s])}
+    if not pairs:
+        return blank(name, title, "No step recorded cosines between gradients of two tasks.")
+    halved = {task: [_half(run.half_cosines, task) for run in runs] for task in tasks}
+    halves = {task: own for task, series in halved.items() if (own := [s for s in series if s])}
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+
+    def paint(canvas: Canvas) -> None:
+        panels = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        bins = max(8, min(_MOST_POINTS, _ALL_POINTS // (3 * len(pairs))))
+        for axes, (pair, series) in zip(panels.flat, pairs.items(), strict=False):
+            _panel(axes, pair, series, halves, bins)
+        for axes in panels.flat[len(pairs) :]:
+            axes.set_visible(False)
+        for i, axes in enumerate(panels.flat[: len(pairs)]):
+            if i + columns >= len(pairs):
+                axes.set_xlabel("step")
+                axes.tick_params(labelbottom=True)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("cosine")
+        _legend(canvas, bool(halves))
+
+    return draw(name, title, _sentence(pairs, halves, len(runs)), 0.7 + 1.9 * rows, paint)
+
+
+def _pair(steps: Iterable[Mapping[str, Any]], pair: Pair) -> list[Point]:
+    keys = (f"{pair[0]},{pair[1]}", f"{pair[1]},{pair[0]}")
+    return [
+        (float(line["step"]), float(line["cosines"][key]))
+        for line in steps
+        for key in keys
+        if _is_number(line.get("cosines", {}).get(key))
+    ]
+
+
+def _half(lines: Iterable[Mapping[str, Any]], task: str) -> list[Point]:
+    return [
+        (float(line["step"]), float(line["cosines"][task]))
+        for line in lines
+        if _is_number(line["cosines"].get(task))
+    ]
+
+
+def _is_number(value: float | None) -> bool:
+    """A skipped step's cosine may be none."""
+    return value is not None and math.isfinite(value)
+
+
+def _panel(axes: Axes, pair: Pair, series: Series, halves: Mapping[str, Series], bins: int) -> None:
+    axes.set_title(f"{shown(pair[0], 12)} – {shown(pair[1], 12)}", loc="left")
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    for task, style in zip(pair, _HALVES, strict=True):
+        if task in halves:
+            _running(axes, halves[task], bins, **style)
+    _running(axes, series, bins, band=True, **_PAIR)
+    axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _running(axes: Axes, series: Series, bins: int, band: bool = False, **style: Any) -> None:
+    end = max(x for own in series for x, _ in own)
+    bins = bin_count(min(map(len, series)), bins)
+    mean, low, high = spread([bin_means(own, end, bins) for own in series])
+    x = (np.arange(bins) + 0.5) * end / bins
+    if bins == 1:
+        style = {**style, "marker": "o"}  # a line of one point shows nothing
+    axes.plot(x, mean, **style)
+    if band and np.any(high > low):
+        axes.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _legend(canvas: Canvas, halves: bool) -> None:
+    handles, labels = [Line2D([], [], **_PAIR)], ["the two tasks"]
+    if halves:
+        handles += [Line2D([], [], **style) for style in _HALVES]
+        labels += ["halves: first-named task", "halves: second-named task"]
+    legend_above(canvas, handles, labels)
+
+
+def _sentence(pairs: Mapping[Pair, Series], halves: Mapping[str, Series], runs: int) -> str:
+    values = {pair: _values(series) for pair, series in pairs.items()}
+    said = "; ".join(
+        f"{a}–{b} {signed(float(own.mean()), 3)}, {(own < 0).mean():.0%} of {len(own):,}"
+        for (a, b), own in values.items()
+    )
+    several = f" over {runs} runs" if runs > 1 else ""
+    start = f"Mean cosine{several} and share of steps below zero: {said}"
+    if not halves:
+        return f"{start}; no run measured halves of one task's batch, so noise has no reference."
+    own = {task: float(_values(series).mean()) for task, series in halves.items()}
+    reference = ", ".join(f"{task} {signed(value, 3)}" for task, value in own.items())
+    return (
+        f"{start}; between halves of one task's own batch: {reference}; {_compared(values, own)}."
+    )
+
+
+def _compared(values: Mapping[Pair, np.ndarray], halves: Mapping[str, float]) -> str:
+    """Say which pairs agree as well as a task with itself."""
+    known = [pair for pair in values if set(pair) <= set(halves)]
+    if not known:
+        return "no pair has both its tasks among them"
+    level = [pair for pair in known if values[pair].mean() >= min(halves[task] for task in pair)]
+    if not level:
+        return "two tasks agree less than either does with itself in every pair measured"
+    names = ", ".join("–".join(pair) for pair in level)
+    return f"not below the lower of its two tasks' halves: {names}"
+
+
+def _values(series: Series) -> np.ndarray:
+    return np.array([y for own in series for _, y in own])

@@ -1,0 +1,125 @@
+"""What each configuration costs and gains: the paper's figure 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+
+from accord.report.figures.drawing import (
+    COLOURS,
+    GREY,
+    blank,
+    draw,
+    legend_above,
+    line_style,
+    row_stripes,
+    shown,
+    signed,
+)
+from accord.report.page import Figure
+
+
+@dataclass(frozen=True)
+class DurationRow:
+    """A configuration.
+
+    Attributes:
+        label: as it is shown.
+        seconds_per_epoch: of training.
+        improvement: each task's metric less the baseline's, in points (hundredths of the
+            metric); None, or no entry, where the task isn't trained.
+        spread: half the length of the bar through each improvement, in points; None, or no
+            entry, draws none.
+    """
+
+    label: str
+    seconds_per_epoch: float
+    improvement: dict[str, float | None]
+    spread: dict[str, float | None]
+
+
+def duration_and_improvement(name: str, title: str, rows: Sequence[DurationRow]) -> Figure:
+    """Draw seconds an epoch as bars and, beside them, each task's improvement as dots.
+
+    Args:
+        name: a slug.
+        title: of the figure.
+        rows: from top to bottom.
+    """
+    if not rows:
+        return blank(name, title, "There is no configuration to draw.")
+    tasks = list(dict.fromkeys(task for row in rows for task in row.improvement))
+
+    def paint(canvas: Canvas) -> None:
+        left, right = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 3))
+        for axes in (left, right):
+            row_stripes(axes, len(rows))
+        _durations(left, rows)
+        for i, task in enumerate(tasks):
+            _improvements(right, rows, task, i, _offset(i, len(tasks)))
+        right.axvline(0, color=GREY, linewidth=1)
+        right.set_xlabel("improvement over the baseline in points")
+        style = [{**line_style(i), "linestyle": "none"} for i in range(len(tasks))]
+        legend_above(canvas, [Line2D([], [], **own) for own in style], tasks)
+
+    height = 0.9 + len(rows) * max(0.34, 0.17 * len(tasks))
+    return draw(name, title, _sentence(rows), height, paint)
+
+
+def _durations(axes: Axes, rows: Sequence[DurationRow]) -> None:
+    seconds = [row.seconds_per_epoch for row in rows]
+    axes.barh(range(len(rows)), seconds, height=0.55, color=COLOURS[5])
+    for i, value in enumerate(seconds):
+        axes.annotate(
+            _number(value),
+            (value, i), (3, 0), textcoords="offset points", va="center",
+        )  # fmt: skip
+    axes.set_yticks(range(len(rows)), [shown(row.label, 30) for row in rows])
+    axes.set(xlabel="seconds an epoch", xlim=(0, 1.25 * max(seconds) or 1))
+    axes.locator_params(axis="x", nbins=4)
+
+
+def _improvements(
+    axes: Axes, rows: Sequence[DurationRow], task: str, index: int, offset: float
+) -> None:
+    style = {**line_style(index), "linestyle": "none"}
+    for i, row in enumerate(rows):
+        value, half = row.improvement.get(task), row.spread.get(task)
+        if value is not None:
+            axes.errorbar(value, i + offset, xerr=half, elinewidth=1.2, capsize=2, **style)
+
+
+def _offset(index: int, count: int) -> float:
+    """Where a task's dot lies within its row: side by side, none on another."""
+    return float(0.7 * ((index + 0.5) / count - 0.5))
+
+
+def _number(seconds: float) -> str:
+    """Return three figures, or all before the point."""
+    return f"{seconds:.3g}" if seconds < 1000 else f"{seconds:,.0f}"
+
+
+def _sentence(rows: Sequence[DurationRow]) -> str:
+    quick, slow = (choose(rows, key=lambda row: row.seconds_per_epoch) for choose in (min, max))
+    least, most = (f"{_number(own.seconds_per_epoch)} s ({own.label})" for own in (quick, slow))
+    cost = f"An epoch takes {least if quick is slow else f'from {least} to {most}'}"
+    found = [
+        (value, task, row.label)
+        for row in rows
+        for task, value in row.improvement.items()
+        if value is not None and np.isfinite(value)
+    ]
+    if not found:
+        return f"{cost}; no improvement over a baseline is known."
+    best, worst = max(found, key=lambda own: own[0]), min(found, key=lambda own: own[0])
+    best_said, worst_said = (
+        f"{task} {signed(value)} points ({label})" for value, task, label in (best, worst)
+    )
+    ends = best_said if best is worst else f"at best {best_said} and at worst {worst_said}"
+    bars = any(value is not None for row in rows for value in row.spread.values())
+    return f"{cost}; against the baseline {ends}{'' if bars else '; no spread is known'}."

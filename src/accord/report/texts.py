@@ -1,0 +1,115 @@
+"""The dev rows that a run gets most wrong, with what they say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from accord.data.examples import BadRow, Example, read_examples
+from accord.data.store import open_store
+from accord.data.tokenizing import load_tokenizer
+from accord.errors import AccordError
+from accord.report.page import Table
+from accord.report.record import Predictions, RunRecord
+from accord.run_folder import RunFolder
+
+Texts = dict[str, tuple[str, ...]]
+
+_MOST_CHARACTERS = 200
+_MISSING = "–"
+
+
+def worst_errors(
+    name: str, title: str, predictions: Predictions, texts: Texts, count: int = 10
+) -> Table:
+    """Return the rows with the largest loss, the worst first; the earlier of two like ones first.
+
+    For classes those are the rows whose true label got the lowest probability, for values those
+    with the largest absolute error.
+
+    Args:
+        name: a slug.
+        title: of the table.
+        predictions: of one task.
+        texts: by id, as `dev_texts` returns them; without any the table has no text columns.
+        count: how many rows at most.
+    """
+    task, shares = predictions.task, predictions.probabilities
+    if shares is None:
+        loss = np.abs(predictions.predicted - predictions.labels)
+        shown, measure = loss, "absolute error"
+    else:
+        own = shares[np.arange(len(shares)), predictions.labels.astype(int)]
+        loss, shown, measure = -own, own, "probability of the true label"
+    worst = np.argsort(-loss, kind="stable")[:count]
+    heads = ["text"] if task.texts == 1 else ["first text", "second text"]
+    heads = heads if texts else []
+    rows = [
+        [
+            predictions.ids[i],
+            *(_cut(text) for text in texts.get(predictions.ids[i], (_MISSING,) * len(heads))),
+            _value(predictions, predictions.labels[i]),
+            _value(predictions, predictions.predicted[i]),
+            f"{shown[i]:.3f}",
+        ]
+        for i in map(int, worst)
+    ]
+    return Table(
+        name,
+        title,
+        ["id", *heads, "true", "predicted", measure],
+        rows,
+        left=1 + len(heads) + (2 if task.is_classification else 0),
+        note=f"The {len(rows)} of {len(predictions.ids):,} dev rows with the"
+        f" {'lowest' if shares is not None else 'largest'} {measure}.",
+    )
+
+
+def dev_texts(run: RunRecord, task: str) -> Texts:
+    """Read a task's dev file again, and return its texts by id.
+
+    Nothing is returned where dev was a share of the training file, and where the file is gone or
+    is not, by the hash that the run recorded, what it was: another row's text would mislead. Ids
+    that stand twice are left out for that reason.
+
+    Args:
+        run: whose config names the file.
+        task: the task's name.
+    """
+    config = run.config.tasks[task]
+    if config.dev is None:
+        return {}
+    path = Path(config.dev)
+    try:
+        if not _is_unchanged(run, task, path):
+            return {}
+        found = list(read_examples(path, config, run.tasks[task], labelled=True))
+    except AccordError:
+        return {}
+    usable: list[Example] = [own for own in found if not isinstance(own, BadRow)]
+    usable = usable[: config.limit]
+    times = Counter(own.id for own in usable)
+    return {own.id: own.texts for own in usable if times[own.id] == 1}
+
+
+def _is_unchanged(run: RunRecord, task: str, path: Path) -> bool:
+    """Whether a dev file holds what it held: the store of its tokens has the hash of then."""
+    config = run.config.tasks[task]
+    tokenizer = load_tokenizer(run.path / "model")
+    store = open_store(path, task, config, run.tasks[task], tokenizer, labelled=True)
+    rows = min(len(store), config.limit or len(store))
+    begun = RunFolder(run.path).read_json("resolved.json")
+    recorded = begun.get("data", {}).get(f"{task}.dev")
+    return bool(recorded == f"{store.fingerprint}:{rows}")
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
+
+
+def _value(predictions: Predictions, value: float) -> str:
+    task = predictions.task
+    return task.labels[int(value)] if task.is_classification else f"{value:.3g}"
