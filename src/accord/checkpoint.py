@@ -23,7 +23,7 @@ FORMAT = 1
 """Goes up when a checkpoint's files or their meaning change: others are refused."""
 
 FILES = (
-    "parameters.safetensors",  # encoder and heads
+    "parameters.safetensors",  # encoder and heads; without an encoder that is frozen
     "optimizer.safetensors",  # both moments and the count of updates, by parameter
     "method.safetensors",  # what a gradient method carries from step to step
     "progress.json",  # all of `Progress`
@@ -151,7 +151,11 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
 
 
 def _parameters(learner: Learner) -> dict[str, torch.Tensor]:
-    return {name: value.detach() for name, value in learner.model.named_parameters()}
+    """Return what is trained: a frozen encoder is loaded anew, and its weights are compared."""
+    return {
+        name: value.detach()
+        for name, value in learner.model.named_parameters() if value.requires_grad
+    }  # fmt: skip
 
 
 def _names(learner: Learner) -> dict[Parameter, str]:

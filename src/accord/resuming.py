@@ -36,6 +36,7 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "max_length": setup.data.assembler.max_length,
         "products": dataclasses.asdict(setup.learner.products),
         "data": setup.data.contents(),
+        "encoder": frozen_weights(setup),
         "fingerprint": setup.fingerprint,
         "config_toml": _source_hash(run),
         "versions": versions(),
@@ -59,6 +60,7 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
         config = _edited(run, begun)
     setup = prepare(config, console.say, recorded_products(begun, run, console))
     found += _changed("data", begun.get("data", {}), setup.data.contents(), "content")
+    found += _changed("encoder", begun.get("encoder", {}), frozen_weights(setup), "other weights")
     found += _changed("version of", begun.get("versions", {}), versions(), "{0} -> {1}")
     if not found and begun.get("fingerprint") != setup.fingerprint:
         found = ["resolved.json"]
@@ -75,6 +77,17 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     forced = [*begun.get("forced", []), entry]
     run.write_json("resolved.json", {**resolved(setup, run), "forced": forced})
     return setup
+
+
+def frozen_weights(setup: Setup) -> dict[str, str]:
+    """Return a hash of an encoder's weights where no checkpoint holds them, by its path."""
+    if setup.config.encoder.mode != "frozen":
+        return {}
+    digest = hashlib.sha256()
+    for name, value in setup.learner.model.encoder.named_parameters():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return {setup.config.encoder.path: digest.hexdigest()}
 
 
 def known_fingerprints(run: RunFolder) -> set[str]:

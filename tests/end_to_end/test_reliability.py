@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from accord.config import CheckpointConfig
 from accord.durable import FAULT, write_manifest
@@ -198,6 +199,22 @@ def edit_versions(run, project):
     table["versions"]["torch"] = "1.0"
     file.write_text(json.dumps(table))
     return f"version of torch: 1.0 -> {torch.__version__}"
+
+
+def test_a_frozen_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, tmp_path):
+    """Its weights are in no checkpoint."""
+    folder = write_encoder(tmp_path / "encoder")
+    run = stopped({"encoder.mode": "frozen", "encoder.path": str(folder)}, 8)
+    assert not any(
+        name.startswith("encoder")
+        for name in load_file(run / "checkpoints" / "step-8" / "parameters.safetensors")
+    )
+    write_encoder(folder, seed=1)
+    answer = accord_cli("resume", run, "--quiet")
+    assert answer.code == 2
+    assert f"encoder {folder}: other weights; --force goes on" in answer.err
+    write_encoder(folder)
+    assert accord_cli("resume", run, "--quiet").code == 0
 
 
 @pytest.mark.parametrize("edit", [edit_config, edit_data, edit_versions])
