@@ -80,6 +80,13 @@ EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
     type=click.Choice(["tokens", "steps", "examples"]),
     help="Give every cell of an experiment as much of this, by more epochs.",
 )
+@click.option(
+    "--halves-every",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Steps between measurements of the noise in the gradients' cosines.",
+)
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
 @workers_option
 @threads_option

@@ -61,7 +61,7 @@ def report(out: Path, names: Sequence[str], options: Options, console: Console) 
 
 def _what_was_run(results: Results, names: Sequence[str], options: Options) -> Section:
     text = [
-        f"Encoder {options.encoder}; {options.epochs} epochs, batch {options.batch_size}, rate"
+        f"Encoder {_short(options.encoder)}; {options.epochs} epochs, batch {options.batch_size}, rate"
         f" {options.lr:g} fine-tuned and {options.frozen_lr:g} frozen, {options.precision},"
         f" pairs {options.pairs}, {options.pooling} pooling"
         + (f", {options.limit} rows of each file" if options.limit else "")
@@ -71,9 +71,22 @@ def _what_was_run(results: Results, names: Sequence[str], options: Options) -> S
     ]  # fmt: skip
     if not results.unfinished:
         return Section("What was run", text, [])
-    rows = [[name, state] for name, state in results.unfinished.items()]
-    table = Table("unfinished", "Unfinished runs", ["run", "state"], rows, left=2)
-    return Section("What was run", text, [table])
+    return Section("What was run", text, [_unfinished(results)])
+
+
+def _short(encoder: str) -> str:
+    """Name an encoder without the place where this machine keeps it."""
+    return "/".join(Path(encoder).parts[-2:]) if Path(encoder).is_dir() else encoder
+
+
+def _unfinished(results: Results) -> Table:
+    """Return what is not done, the seeds of one cell in one row."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, state in results.unfinished.items():
+        cell, _, seed = name.rpartition(",seed=")
+        rows.setdefault((cell, state), []).append(seed)
+    body = [[cell, state, ", ".join(seeds)] for (cell, state), seeds in rows.items()]
+    return Table("unfinished", "Unfinished runs", ["cell", "state", "seeds"], body, left=3)
 
 
 def _machine(results: Results) -> str:

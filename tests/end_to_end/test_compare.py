@@ -1,0 +1,106 @@
+"""`accord compare`: what is missing is trained, and the answer is a table."""
+
+import json
+
+import pytest
+
+from accord.compare import comparison_cells, group_difference, group_runs, sharing
+from accord.config import load_config
+from accord.errors import RunFolderError, UsageError
+from accord.metrics import METRICS
+from accord.report.record import read_run
+
+
+@pytest.fixture(scope="module")
+def compared(make_project, tmp_path_factory):
+    """The folder of a comparison of two tasks with two seeds, and its config."""
+    from accord.grids.running import run_grid
+
+    folder = tmp_path_factory.mktemp("compared")
+    config = make_project(folder / "project", {"training.epochs": 1}, ("mood", "near"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCORD_CACHE", str(folder / "cache"))
+        run_grid(comparison_cells(load_config(config), 2, "test"), folder / "out")
+    return folder / "out", config
+
+
+def test_a_config_s_missing_runs_are_trained_and_compared(compared, accord_cli):
+    out, config = compared
+    answer = accord_cli("compare", config, "--out", out, "--seeds", 2, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.err.count(": found") == 6
+    shown = json.loads(answer.out)
+    assert [own["name"] for own in shown["groups"]] == ["mood", "near", "mood+near"]
+    assert [own["seeds"] for own in shown["groups"]] == [[3, 4]] * 3
+    (mood, near) = shown["sharing"]
+    assert (mood["task"], near["task"]) == ("mood", "near")
+    assert mood["value"] == pytest.approx(mood["together"] - mood["alone"])
+    assert mood["low"] <= mood["value"] <= mood["high"]
+    assert mood["verdict"] == "not enough runs"
+    answer = accord_cli("compare", config, "--out", out, "--seeds", 2, "--quiet")
+    assert "Was sharing worth it?" in answer.out
+    assert "A verdict takes 5 runs of each." in answer.out
+    plan = accord_cli("compare", config, "--out", out, "--seeds", 3, "--dry-run")
+    assert "9 cells, 3 to run" in plan.out
+
+
+def test_run_folders_are_grouped_by_what_differs_beside_the_seed(compared, accord_cli):
+    out, _ = compared
+    paths = sorted((out / "cells").iterdir())
+    groups = group_runs([read_run(path) for path in paths])
+    assert [len(group.runs) for group in groups] == [2, 2, 2]
+    assert [group.tasks for group in groups] == [("mood", "near"), ("mood",), ("near",)]
+    assert "Was sharing worth it?" in accord_cli("compare", *paths).out
+    one = accord_cli("compare", paths[0])
+    assert one.code == 0
+    assert "Was sharing" not in one.out
+
+
+def test_a_difference_is_paired_by_seed_and_is_that_of_the_results(compared):
+    out, _ = compared
+    runs = [read_run(path) for path in sorted((out / "cells").iterdir())]
+    for own in sharing(group_runs(runs)):
+        together, alone = own.together.values(own.task), own.alone.values(own.task)
+        gains = [a - b for a, b in zip(together, alone, strict=True)]
+        assert own.difference.value == pytest.approx(sum(gains) / 2, abs=1e-9)
+        assert own.difference.seeds == 2
+
+
+def test_dev_predictions_give_the_metric_again(compared):
+    out, _ = compared
+    for path in (out / "cells").iterdir():
+        run = read_run(path)
+        for name, task in run.tasks.items():
+            own = run.predictions(name)
+            value = METRICS[task.metric](own.predicted, own.labels)
+            assert value == pytest.approx(run.metrics[name], abs=1e-9)
+
+
+def test_runs_judged_on_other_dev_rows_are_not_compared(compared, tmp_path):
+    import shutil
+
+    out, _ = compared
+    shutil.copytree(out / "cells" / "mood,seed=3", tmp_path / "other")
+    file = tmp_path / "other" / "predictions" / "mood-dev.csv"
+    file.write_text(file.read_text().replace("m0,", "x0,"))
+    ours = group_runs([read_run(out / "cells" / "mood,seed=3")])[0]
+    theirs = group_runs([read_run(tmp_path / "other")])[0]
+    with pytest.raises(RunFolderError, match="judged on different dev rows of 'mood'"):
+        group_difference("mood", ours, theirs)
+
+
+def test_wrong_use_is_one_line(compared, accord_cli, project, tmp_path):
+    out, config = compared
+    run = next((out / "cells").iterdir())
+    for arguments, message in (
+        (("compare", config), "--out is missing"),
+        (("compare", config, run, "--out", tmp_path / "x"), "takes one config or several run"),
+        (("compare", run, "--set", "training.epochs=2"), "are for a config"),
+        (("compare", tmp_path / "none"), "no such folder"),
+    ):
+        answer = accord_cli(*arguments)
+        assert answer.code == 2, arguments
+        assert message in answer.err
+        assert answer.err.count("\n") == 1
+    with pytest.raises(UsageError, match="has one task; a comparison takes two or more"):
+        comparison_cells(load_config(project({}, ("mood",))), 2, "a.toml")

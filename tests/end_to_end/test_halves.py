@@ -1,0 +1,64 @@
+"""Measuring the noise in gradients' cosines: what it gives, and that it changes nothing."""
+
+import json
+
+import pytest
+import torch
+
+
+def lines(run, kind):
+    found = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line for line in found if line["kind"] == kind]
+
+
+@pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
+def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, gradients):
+    plain = train(project({"training.gradients": gradients}), tmp_path / "plain")
+    changes = {"training.gradients": gradients, "training.halves_every": 2}
+    measured = train(project(changes), tmp_path / "measured")
+    one, other = outcome(plain), outcome(measured)
+    halves = [line for line in other["metrics.jsonl"] if line["kind"] == "halves"]
+    other["metrics.jsonl"] = [line for line in other["metrics.jsonl"] if line not in halves]
+    assert one == other
+    assert [line["step"] for line in halves] == list(range(2, 19, 2))
+    for line in halves:
+        # The last batch of 9 rows by fours has one, which has no halves.
+        assert {"mood", "same"} <= set(line["cosines"]) <= {"mood", "same", "near"}
+        assert all(-1 <= value <= 1 for value in line["cosines"].values())
+
+
+def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
+    from accord.config import load_config
+    from accord.dropout import DropoutKey
+    from accord.halves import half_cosines
+    from accord.loader import step_batch
+    from accord.setup import prepare
+
+    config = {"encoder.dropout": 0.0, **{f"tasks.{t}.dropout": 0.0 for t in ("mood", "same")}}
+    setup = prepare(load_config(project(config, ("mood", "same"))))
+    learner, drawn = setup.learner, setup.sampler.draw(0)
+    learner.model.train()
+    found = half_cosines(learner, drawn, setup.data.train, setup.data.assembler, 0)
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in
+               learner.model.parameters())  # fmt: skip
+    for i, name in enumerate(("mood", "same")):
+        gradients = []
+        for half in (slice(0, 2), slice(2, 4)):
+            rows = [own[half] if j == i else own[:0] for j, own in enumerate(drawn)]
+            batch = step_batch(
+                rows, setup.data.train, (1.0, 1.0), setup.data.assembler, setup.device
+            )
+            learner.model.zero_grad()
+            learner.jacobian = None
+            (loss,) = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))
+            loss.backward()
+            gradients.append(torch.cat([
+                p.grad.flatten() for p in learner.model.encoder.parameters() if p.grad is not None
+            ]))  # fmt: skip
+        wanted = torch.cosine_similarity(*gradients, dim=0)
+        assert found[name] == pytest.approx(float(wanted), abs=1e-5)
+
+
+def test_a_frozen_encoder_has_none(project, train, tmp_path):
+    run = train(project({"encoder.mode": "frozen", "training.halves_every": 1}), tmp_path / "run")
+    assert lines(run, "halves") == []
