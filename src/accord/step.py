@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from accord.dropout import DropoutKey
-from accord.errors import NonFiniteError
 from accord.gradients._registry import Method, State, step_weights
 from accord.jacobian import Jacobian
 from accord.loader import MicroBatch, StepBatch
 from accord.losses import LOSSES
 from accord.model import MultitaskModel
+from accord.nonfinite import non_finite
 from accord.optim import AdamW, clip_factor, scale_lr
 from accord.packing import PackedBatch
 from accord.products import DEFAULT, Products, computing
@@ -132,12 +132,12 @@ class Learner:
 
     def _losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
         """Return this pass's share of each present task's mean loss, [t]."""
-        parts = self._example_losses(micro, batch, key)
+        parts = self.example_losses(micro, batch, key)
         return torch.stack([
             own.sum() / len(rows) for own, rows in zip(parts, batch.rows, strict=True)
         ])  # fmt: skip
 
-    def _example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
+    def example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         """Return the loss of each example in this pass, [n] for each present task."""
         present, inputs = batch.present, micro.inputs
         with self.products.autocast(self.device):
@@ -174,18 +174,6 @@ class Learner:
             self.method, gramian, self.method_state, batch.present, (self.seed, step)
         )
 
-    def _finite_gradients(self, gramian: Tensor | None, names: list[str]) -> list[bool]:
-        """Return for each present task whether its gradients are finite, as far as can be told."""
-        shared = torch.zeros(len(names))
-        if gramian is not None and len(gramian) == len(names):
-            shared = gramian.diagonal()
-        heads = [
-            all(bool(p.grad.isfinite().all()) for p in self.model.heads[name].parameters()
-                if p.grad is not None)
-            for name in names
-        ]  # fmt: skip
-        return [bool(own.isfinite()) and head for own, head in zip(shared, heads, strict=True)]
-
     def _head_gradients(self) -> list[Tensor]:
         return [p.grad for p in self.model.heads.parameters() if p.grad is not None]
 
@@ -202,37 +190,10 @@ class Learner:
         """Update nothing: say which examples are to blame, or leave the step out if allowed."""
         names = [self.model.tasks[i].name for i in batch.present]
         if not self.skips_left:
-            raise self._non_finite(losses, gramian, batch, step)
+            raise non_finite(self, losses, gramian, batch, step)
         self.skips_left -= 1
         self.optimizer.zero_grad()
         return StepRecord(dict(zip(names, losses.tolist(), strict=True)), None, [], norm, True)
-
-    @torch.no_grad()
-    def _non_finite(
-        self, losses: Tensor, gramian: Tensor | None, batch: StepBatch, step: int
-    ) -> NonFiniteError:
-        """Find the tasks, and with another forward pass the examples."""
-        names = [self.model.tasks[i].name for i in batch.present]
-        with computing(self.products):
-            passes = [
-                self._example_losses(micro, batch, DropoutKey(self.seed, step, i))
-                for i, micro in enumerate(batch.passes)
-            ]
-        rows = {}
-        for name, own, parts in zip(names, batch.rows, zip(*passes, strict=True), strict=True):
-            bad = ~torch.cat(parts).isfinite().cpu().numpy()
-            if bad.any():
-                rows[name] = own[bad].tolist()
-        what = "loss"
-        if not rows:  # every example's is finite now: the fault is elsewhere in the two passes
-            finite = losses.isfinite().tolist()
-            what = "gradient" if all(finite) else "loss"
-            if all(finite):
-                finite = self._finite_gradients(gramian, names)
-            blamed = [i for i, own in enumerate(finite) if not own] or range(len(names))
-            rows = {names[i]: batch.rows[i].tolist() for i in blamed}
-        what = f"the {what} of {', '.join(rows)}"
-        return NonFiniteError(f"step {step + 1}: {what} is not finite; nothing was updated", rows)
 
     @property
     def device(self) -> torch.device:

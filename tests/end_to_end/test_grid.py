@@ -124,13 +124,13 @@ def test_a_worker_that_is_killed_takes_only_its_cell_with_it(grid, tmp_path, sta
 
 
 def test_a_cell_that_fails_stops_no_other(grid, tmp_path, accord_cli, monkeypatch):
-    own = Learner._example_losses
+    own = Learner.example_losses
 
     def poisoned(self, micro, batch, key):
         parts = own(self, micro, batch, key)
         return [part * float("nan") for part in parts] if self.seed == 0 else parts
 
-    monkeypatch.setattr(Learner, "_example_losses", poisoned)
+    monkeypatch.setattr(Learner, "example_losses", poisoned)
     answer = accord_cli("grid", grid(), "--out", tmp_path / "out")
     assert answer.code == 1
     assert "2 of 4 cells failed:" in answer.err

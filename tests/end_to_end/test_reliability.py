@@ -97,7 +97,7 @@ def poisoned(monkeypatch):
 
     def call(value, steps):
         calls = []
-        own = module.Learner._example_losses
+        own = module.Learner.example_losses
 
         def losses(self, micro, batch, key):
             parts = own(self, micro, batch, key)
@@ -106,7 +106,7 @@ def poisoned(monkeypatch):
                 parts[0] = parts[0] + torch.tensor([value] + [0.0] * (len(parts[0]) - 1))
             return parts
 
-        monkeypatch.setattr(module.Learner, "_example_losses", losses)
+        monkeypatch.setattr(module.Learner, "example_losses", losses)
 
     return call
 

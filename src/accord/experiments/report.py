@@ -61,8 +61,8 @@ def report(out: Path, names: Sequence[str], options: Options, console: Console) 
 
 def _what_was_run(results: Results, names: Sequence[str], options: Options) -> Section:
     text = [
-        f"Encoder {_short(options.encoder)}; {options.epochs} epochs, batch {options.batch_size}, rate"
-        f" {options.lr:g} fine-tuned and {options.frozen_lr:g} frozen, {options.precision},"
+        f"Encoder {_short(options.encoder)}; {options.epochs} epochs, batch {options.batch_size},"
+        f" rate {options.lr:g} fine-tuned and {options.frozen_lr:g} frozen, {options.precision},"
         f" pairs {options.pairs}, {options.pooling} pooling"
         + (f", {options.limit} rows of each file" if options.limit else "")
         + (f", equal {options.equal_budget}" if options.equal_budget else "") + ".",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accord.compare import Group, digits, group_difference
 from accord.experiments.paper import (
@@ -128,11 +128,17 @@ def table_3(results: Results) -> Table:
         group = results.alone_capped(tasks[0]) if len(tasks) == 1 else results.together(tasks)
         papers = {"3": TABLE_3[tasks], "4": TABLE_4.get((tasks, "sum"), {})}
         rows.append((name_of(tasks), group, papers))
-    return paper_table(
+    table = paper_table(
         "table-3", "Table 3: number of tasks fine-tuned together", rows,
         note="Every run has as many steps an epoch as the smallest of the three tasks fills. Where"
         " the paper's tables 3 and 4 print two values for one run, both stand here.",
     )  # fmt: skip
+    seconds = [f"{group.seconds_per_epoch:.1f}" if group else "–" for _, group, _ in rows]
+    return replace(
+        table,
+        columns=[*table.columns, "seconds an epoch"],
+        rows=[[*row, own] for row, own in zip(table.rows, seconds, strict=True)],
+    )
 
 
 def table_4(results: Results) -> Table:
