@@ -20,7 +20,8 @@ LAYERS = [
     ["inference", "frozen", "checkpoint", "predictions", "datasets", "exposure", "halves"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
-        "nonfinite", "model", "pretrained", "saved_model", "leaderboard", "data.checking", "data.guessing",
+        "nonfinite", "model", "pretrained", "saved_model", "leaderboard", "data.checking",
+        "data.guessing",
     ],
     ["data", "packing", "heads", "bert", "verdict"],
     [
