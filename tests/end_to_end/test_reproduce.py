@@ -102,7 +102,7 @@ def test_nothing_is_run_twice_and_shared_cells_are_one(reproduced, accord_cli, m
     answer = accord_cli(*arguments, "--seeds", 2)
     assert answer.code == 0, answer.err
     assert answer.err.count(": found") == 46
-    results = load_results(out, list(EXPERIMENTS), False)
+    results = load_results(out, list(EXPERIMENTS), (0, 1), False)
     assert not results.unfinished
     one = results.together()
     assert one is not None
@@ -117,12 +117,12 @@ def test_an_interrupted_part_is_reported_as_such(reproduced, accord_cli):
     assert answer.code == 0
     table = (out / "tables" / "unfinished.csv").read_text()
     assert "not begun" in table
-    assert "2 seeds" not in table
+    assert table.count("\n") == 24  # a row a cell
 
 
 def test_every_run_of_experiment_3_has_the_steps_of_the_smallest_task(reproduced):
     _, out, _ = reproduced
-    results = load_results(out, ["exp3"], False)
+    results = load_results(out, ["exp3"], (0, 1), False)
     cap = math.ceil(SIZES["sts"] / 8)
     groups = [results.alone_capped(task) for task in TASKS]
     groups += [results.together(tasks) for tasks in TABLE_3 if len(tasks) > 1]

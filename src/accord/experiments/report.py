@@ -45,7 +45,7 @@ def report(out: Path, names: Sequence[str], options: Options, console: Console) 
         The report's sections.
     """
     console.say("writing the report")
-    results = load_results(out, names, options.equal_budget is not None)
+    results = load_results(out, names, options.seeds, options.equal_budget is not None)
     sections = [_what_was_run(results, names, options)]
     sections += [section for name in names if (section := _experiment(name, results, out))]
     sections += _behind(results)
@@ -133,7 +133,7 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
         items.append(tables.contrast_table(f"{name}-differences", "Differences", contrasts))
         rows = [
             DifferenceRow(
-                f"{own.label}, {NAMES[own.task]}", 100 * own.difference.value,
+                f"{NAMES[own.task]}: {own.label}".replace("Paraphrase", "Para."), 100 * own.difference.value,
                 100 * own.difference.low, 100 * own.difference.high, own.difference.verdict,
             )
             for own in contrasts
@@ -158,12 +158,12 @@ def _with_the_paper(contrasts: Sequence[Contrast]) -> str:
         return "The paper has no figures for these."
     count = {
         word: sum(own.agreement == word for own in known)
-        for word in ("agrees", "disagrees", "not shown here", "can not tell")
+        for word in ("agrees", "disagrees", "not shown here", "cannot tell")
     }
     return (
         f"Of {len(known)} differences that the paper has too, {count['agrees']} have the paper's"
         f" sign, {count['disagrees']} the other one, {count['not shown here']} are within chance"
-        f" here, and {count['can not tell']} have too few runs to tell."
+        f" here, and {count['cannot tell']} have too few runs to tell."
     )
 
 

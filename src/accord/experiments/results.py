@@ -64,12 +64,15 @@ def _bare(settings: Settings) -> Settings:
     return {key: value for key, value in settings.items() if key not in ("seed", "epochs")}
 
 
-def load_results(out: Path, names: Sequence[str], equal_budget: bool) -> Results:
+def load_results(
+    out: Path, names: Sequence[str], seeds: Sequence[int], equal_budget: bool
+) -> Results:
     """Read what is done of some experiments.
 
     Args:
         out: the reproduction's folder.
         names: of the experiments.
+        seeds: whose cells count as unfinished where they are; finished ones of others count too.
         equal_budget: the cells that were planned with one, or those without.
 
     Raises:
@@ -89,7 +92,7 @@ def load_results(out: Path, names: Sequence[str], equal_budget: bool) -> Results
         if state == "done":
             runs.setdefault(entry["group"], []).append(read_run(folder, name))
             settings[entry["group"]] = entry["settings"]
-        else:
+        elif entry["settings"]["seed"] in seeds:
             unfinished[name] = state
     groups = [
         (settings[name], Group(name, sorted(own, key=lambda run: run.seed)))

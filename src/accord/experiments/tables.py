@@ -53,7 +53,7 @@ class Contrast:
         if self.paper is None:
             return "the paper has none"
         if self.difference.verdict == "not enough runs":
-            return "can not tell"
+            return "cannot tell"
         if self.difference.verdict == "no difference shown":
             return "not shown here"
         ours = self.difference.verdict == "better"
@@ -225,11 +225,13 @@ def contrasts_pairs(results: Results) -> Iterator[Contrast]:
 
 def table_pairs(results: Results) -> Table:
     """Pairs as one sequence or each text alone, by pooling."""
-    rows: list[tuple[str, Group | None, dict[str, Row]]] = [
-        (label, results.pick(TASKS, batching="finish-smallest", gradients="sum", **changes), {})
-        for label, changes in PAIRS.items()
-    ]
-    return paper_table("pairs", "How pairs are encoded and pooled", rows)
+    body = []
+    for label, changes in PAIRS.items():
+        group = results.pick(TASKS, batching="finish-smallest", gradients="sum", **changes)
+        runs = str(len(group.runs)) if group else "0"
+        body.append([label, runs, *(value(group, task) for task in TASKS)])
+    columns = ["", "runs", *(TITLES[task] for task in TASKS)]
+    return Table("pairs", "How pairs are encoded and pooled", columns, body)
 
 
 PAIRS: dict[str, Settings] = {
