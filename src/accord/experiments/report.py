@@ -133,8 +133,8 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
         items.append(tables.contrast_table(f"{name}-differences", "Differences", contrasts))
         rows = [
             DifferenceRow(
-                f"{NAMES[own.task]}: {own.label}".replace("Paraphrase", "Para."), 100 * own.difference.value,
-                100 * own.difference.low, 100 * own.difference.high, own.difference.verdict,
+                f"{NAMES[own.task]}: {own.label}".replace("Paraphrase", "Para."),
+                100 * own.difference.value, 100 * own.difference.low, 100 * own.difference.high, own.difference.verdict,
             )
             for own in contrasts
         ]  # fmt: skip
