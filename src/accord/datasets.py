@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from accord.config import Config, TaskConfig, TrainingConfig
 from accord.data.resolving import resolve_task
-from accord.data.splits import dev_split
+from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.errors import ConfigError, EncoderError
@@ -140,7 +140,7 @@ class TaskFiles:
         return TaskData(self.task, store, self._rows(store))
 
     def _rows(self, store: TokenStore) -> np.ndarray:
-        return np.arange(min(len(store), self.config.limit or len(store)))
+        return first_rows(len(store), self.config.limit)
 
     def _training_file(self) -> str:
         if self.config.train is None:

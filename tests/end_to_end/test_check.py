@@ -41,3 +41,16 @@ def test_it_refuses_what_training_refuses(project, accord_cli, tmp_path, command
     answer = accord_cli(command, config, *out)
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "mood-train.csv:3: mood: unknown label 'mixed'" in answer.err
+
+
+@pytest.mark.parametrize("dev", [None, "same-dev.tsv"])
+def test_a_limit_holds_for_checking_and_training_alike(project, accord_cli, dev):
+    from accord.config import load_config
+    from accord.setup import prepare
+
+    config = project({"tasks.same.limit": 6, "tasks.same.dev": dev}, ("same",))
+    report = json.loads(accord_cli("check", config, "--json").out)
+    rows = {split["split"]: split["rows"] for split in report["tasks"][0]["splits"]}
+    data = prepare(load_config(config)).data
+    assert rows == {"train": len(data.train[0]), "dev": len(data.dev[0])}
+    assert sum(rows.values()) == (6 if dev is None else 12)

@@ -15,7 +15,7 @@ from accord.config import Config, EncoderConfig, TaskConfig
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
 from accord.data.resolving import resolve_task
-from accord.data.splits import dev_split
+from accord.data.splits import dev_split, first_rows
 from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import ConfigError
@@ -154,10 +154,10 @@ def _parts(
         store = open_store(
             path, task.name, section, task, tokenizer, labelled=split != "test", cache=cache
         )
-        rows = np.arange(len(store))
+        rows = first_rows(len(store), section.limit)
         if split == "train" and section.dev is None:
             share = config.training.dev_share
-            rows, dev_rows = dev_split(len(store), share, config.training.seed)
+            rows, dev_rows = dev_split(len(rows), share, config.training.seed)
             yield _Part("train", path, None, Rowset(store, rows))
             yield _Part("dev", path, share, Rowset(store, dev_rows))
         else:

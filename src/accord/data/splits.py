@@ -31,3 +31,13 @@ def dev_split(
     count = min(max(round(rows * share), 1), rows - 1)
     order = np.random.default_rng(seed).permutation(rows).astype(np.int64)
     return np.sort(order[count:]), np.sort(order[:count])
+
+
+def first_rows(count: int, limit: int | None) -> npt.NDArray[np.int64]:
+    """Return the rows of a file that are used: all, or the first `limit`.
+
+    Example:
+        >>> first_rows(5, 3)
+        array([0, 1, 2])
+    """
+    return np.arange(min(count, limit or count))

@@ -131,13 +131,7 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
     contrasts = list(_CONTRASTS[name](results))
     if contrasts:
         items.append(tables.contrast_table(f"{name}-differences", "Differences", contrasts))
-        rows = [
-            DifferenceRow(
-                f"{NAMES[own.task]}: {own.label}".replace("Paraphrase", "Para."),
-                100 * own.difference.value, 100 * own.difference.low, 100 * own.difference.high, own.difference.verdict,
-            )
-            for own in contrasts
-        ]  # fmt: skip
+        rows = [_difference_row(own) for own in contrasts]
         items.append(differences(f"{name}-differences", "Differences, in metric points", rows))
         text.append(_with_the_paper(contrasts))
     if name == "exp3" and (rows_ := _durations(results)):
@@ -149,6 +143,12 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
             " with the same task alone."
         )
     return Section(title, text, items)
+
+
+def _difference_row(own: Contrast) -> DifferenceRow:
+    label = f"{NAMES[own.task]}: {own.label}".replace("Paraphrase", "Para.")
+    found = own.difference
+    return DifferenceRow(label, 100 * found.value, 100 * found.low, 100 * found.high, found.verdict)
 
 
 def _with_the_paper(contrasts: Sequence[Contrast]) -> str:
