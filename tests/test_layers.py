@@ -17,7 +17,8 @@ LAYERS = [
     ["grids", "report"],
     ["training", "outcome", "evaluate", "resuming"],
     ["setup", "predict"],
-    ["inference", "frozen", "checkpoint", "predictions", "datasets", "exposure", "halves"],
+    ["inference", "frozen", "checkpoint", "predictions", "datasets", "exposure", "halves",
+     "best"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
         "nonfinite", "model", "pretrained", "saved_model", "leaderboard", "data.checking",

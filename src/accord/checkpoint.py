@@ -19,7 +19,7 @@ from accord.errors import RunFolderError
 from accord.optimizer_state import load_state_tensors, state_tensors
 from accord.step import Learner
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when a checkpoint's files or their meaning change: others are refused."""
 
 FILES = (
@@ -43,6 +43,8 @@ class Progress:
         step: steps taken; with the run's seed it stands for every random draw.
         evaluations: one record an epoch that was evaluated: epoch, step, metrics, score.
         best: index of the best of them; None before the first.
+        best_step: at whose end the best model was written; None before the first.
+        best_sha256: of the manifest of its folder (`accord.best`).
         skipped: steps left out because of a value that was not finite.
         train_seconds: spent in steps so far, over all sittings.
         fingerprint: of the config and the data files' content.
@@ -54,6 +56,8 @@ class Progress:
     step: int = 0
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     best: int | None = None
+    best_step: int | None = None
+    best_sha256: str | None = None
     skipped: int = 0
     train_seconds: float = 0.0
     fingerprint: str = ""
@@ -97,18 +101,36 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
 
 
-def newest_sound(folder: Path, warn: Callable[[str], None]) -> Path | None:
+def newest_sound(
+    folder: Path,
+    warn: Callable[[str], None],
+    fault_of: Callable[[Path], str | None] = lambda checkpoint: None,
+) -> Path | None:
     """Return the newest checkpoint whose files are as they were written.
+
+    Those that are not are set aside: they count among the kept ones no more.
 
     Args:
         folder: of the run's checkpoints.
         warn: is told of each that is not.
+        fault_of: says what is wrong with what a checkpoint relies on beside its own files.
+
+    Raises:
+        RunFolderError: if one can't be read for a reason other than its content.
     """
     for checkpoint in checkpoints(folder):
-        fault = damage(checkpoint, FILES)
+        try:
+            fault = damage(checkpoint, FILES)
+            if fault is None:
+                fault = fault_of(checkpoint)
+        except OSError as error:
+            raise RunFolderError(f"{error.filename}: can't be read: {error.strerror}") from None
         if fault is None:
             return checkpoint
         warn(f"warning: {checkpoint} is damaged and left out: {fault}")
+        aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        checkpoint.rename(aside)
     return None
 
 

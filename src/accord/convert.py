@@ -25,6 +25,8 @@ BESIDE = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
     "special_tokens_map.json",
 )  # fmt: skip
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32,
+           torch.int16, torch.int8, torch.uint8, torch.bool)  # fmt: skip
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -86,6 +88,13 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise EncoderError(f"{file}: '{name}' is a {type(value).__name__}, not a tensor")
+        dense = value.layout == torch.strided and not (value.is_meta or value.is_nested)
+        if not dense or value.dtype not in _DTYPES:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise EncoderError(
+                f"{file}: '{name}' is a {'' if dense else 'not dense '}tensor of {kind}, which is"
+                " no encoder's weight"
+            )
     # A file of safetensors holds no tensor twice: what is tied is written as often as it is named.
     return {str(name): value.detach().clone().contiguous() for name, value in state.items()}
 

@@ -97,9 +97,13 @@ def write_whole(path: Path, text: str, *, sync: bool = True) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what `write_whole` left in a folder as its process was killed."""
+    """Remove what `write_whole` and `replace_folder` left in a folder as a process was killed."""
     for aside in folder.glob(f".*{_ASIDE}"):
         aside.unlink(missing_ok=True)
+    for old in folder.glob(".old-*"):
+        recover_folder(old.with_name(old.name.removeprefix(".old-")))
+    for aside in folder.glob(".new-*"):
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -202,6 +206,9 @@ def damage(folder: Path, names: Iterable[str]) -> str | None:
 
     Returns:
         What is wrong, naming the file; None if every file is as it was written.
+
+    Raises:
+        OSError: if a file can't be read now, which says nothing of its content.
     """
     try:
         files = read_json(folder / MANIFEST)["files"]
@@ -209,8 +216,8 @@ def damage(folder: Path, names: Iterable[str]) -> str | None:
         return next((fault for fault in faults if fault), None)
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except OSError as error:
-        return f"{Path(error.filename or folder).name} can't be read: {error.strerror}"
+    except IsADirectoryError as error:
+        return f"{Path(error.filename).name} is a folder"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} can't be read"
 

@@ -34,13 +34,9 @@ def write_cs224n(
 
     Raises:
         UsageError: the course has no file for such a task.
-        UsageError: the file can't be written.
+        OSError: the file can't be written.
     """
-    text = "".join(cs224n_lines(kind, ids, values))
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
+    write_whole(path, "".join(cs224n_lines(kind, ids, values)))
 
 
 def cs224n_lines(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from accord.best import stage_best
 from accord.checkpoint import Progress
-from accord.durable import replace_folder
+from accord.errors import TrainingError
 from accord.estimate import duration
 from accord.exposure import exposures
 from accord.inference import head_logits, judge, logits_of, split_logits
@@ -27,7 +29,11 @@ from accord.setup import Setup, input_formats
 def evaluate_epoch(
     setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar
 ) -> None:
-    """Judge the model on every dev split; keep it if it is the best so far."""
+    """Judge the model on every dev split; stage it if it is the best so far.
+
+    Raises:
+        TrainingError: if a prediction is not finite.
+    """
     started = time.perf_counter()
     data, model = setup.data, setup.learner.model
     bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")
@@ -38,11 +44,14 @@ def evaluate_epoch(
             model, data.dev, data.assembler, products=setup.learner.products,
             advance=lambda rows: run.beat(progress.step),
         )  # fmt: skip
+    epoch = progress.step // setup.sampler.shape.steps
+    for own, part in zip(data.dev, logits, strict=True):
+        _check_finite(own, part, epoch)
     judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}
     metrics = {name: evaluation.metric for name, evaluation in judged.items()}
     record = {
         "kind": "dev",
-        "epoch": progress.step // setup.sampler.shape.steps,
+        "epoch": epoch,
         "step": progress.step,
         "metrics": metrics,
         "sum": sum(metrics.values()),
@@ -56,34 +65,46 @@ def evaluate_epoch(
     best = progress.best is None or record["sum"] > progress.evaluations[progress.best]["sum"]
     if best:
         progress.best = len(progress.evaluations) - 1
-        _save_best(setup, run, logits)
+        _stage_best(setup, run, progress, logits)
     shown = "  ".join(f"{task.name} {task.metric} {metrics[task.name]:.3f}" for task in data.tasks)
     line = f"epoch {record['epoch']}/{setup.config.training.epochs}  {shown}"
     console.say(line + "  (best so far)" * best)
     run.log(line)
 
 
-def _save_best(setup: Setup, run: RunFolder, logits: list[torch.Tensor]) -> None:
+def _stage_best(
+    setup: Setup, run: RunFolder, progress: Progress, logits: list[torch.Tensor]
+) -> None:
     """Keep the model and its dev predictions, as the paper does: by the sum of dev metrics."""
     formats, assembler = input_formats(setup.config), setup.data.assembler
-    replace_folder(
-        run.model,
-        lambda folder: save_model(
-            setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder
-        ),
-    )
-    for own, part in zip(setup.data.dev, logits, strict=True):
-        _write(setup, run, own, part, "dev")
+
+    def write(folder: Path) -> None:
+        save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
+        for own, part in zip(setup.data.dev, logits, strict=True):
+            _write(setup, folder, own, part, "dev")
+
+    stage_best(run, progress, write)
 
 
-def _write(setup: Setup, run: RunFolder, own: TaskData, logits: torch.Tensor, split: str) -> None:
+def _write(setup: Setup, folder: Path, own: TaskData, logits: torch.Tensor, split: str) -> None:
     ids = [own.store.ids[int(row)] for row in own.rows]
     name = f"{own.task.name}-{split}"
     labels = own.labels if split == "dev" else None
-    write_predictions(run.predictions / f"{name}.csv", logits, own.task, ids, "csv", labels)
+    write_predictions(folder / f"{name}.csv", logits, own.task, ids, "csv", labels)
     if setup.config.score == "cs224n" and own.task.kind in COLUMNS:
-        path = run.predictions / f"{name}-leaderboard.csv"
+        path = folder / f"{name}-leaderboard.csv"
         write_predictions(path, logits, own.task, ids, "cs224n")
+
+
+def _check_finite(own: TaskData, logits: torch.Tensor, epoch: int) -> None:
+    """Check that a model gives numbers: weights may have overflowed in an epoch's last step."""
+    bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0]
+    if len(bad):
+        ids = ", ".join(own.store.ids[int(own.rows[row])] for row in bad[:8].tolist())
+        raise TrainingError(
+            f"epoch {epoch}: the predictions of {own.task.name} are not finite for {len(bad)} of"
+            f" {len(own)} dev rows, as {ids}; a smaller training.lr may help"
+        )
 
 
 def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
@@ -104,7 +125,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         model.to(setup.device)
         for own in setup.data.test:
             logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
-            _write(setup, run, own, logits, "test")
+            _write(setup, run.predictions, own, logits, "test")
     results = {
         "metrics": best["metrics"],
         "metric_names": {task.name: task.metric for task in setup.data.tasks},

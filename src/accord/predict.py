@@ -149,7 +149,10 @@ class Predictor:
         with Bar(console or Console(quiet=True), "row", len(examples)) as bar:
             logits = self.logits(task, [_as_text(example) for example in examples], bar.advance)
         ids = [example.id for example in examples]
-        write_predictions(target, logits, own, ids, form or guess_format(target))
+        try:
+            write_predictions(target, logits, own, ids, form or guess_format(target))
+        except OSError as error:
+            raise UsageError(f"{target}: can't be written: {error.strerror}") from None
         return len(ids)
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:

@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 
 from accord.durable import write_whole
-from accord.errors import UsageError
 from accord.heads import decode, probabilities
 from accord.leaderboard import write_cs224n
 from accord.tasks import Task
@@ -66,22 +65,20 @@ def write_predictions(
             in CSV and JSON lines, to compare them with.
 
     Raises:
-        UsageError: if the file can't be written.
+        UsageError: the course has no file for such a task.
+        OSError: if the file can't be written.
     """
-    try:
-        if form == "cs224n":
-            write_cs224n(path, task.kind, list(ids), predicted_values(logits, task))
-        else:
-            records = predicted_records(logits, task, ids)
-            if labels is not None:
-                names = label_texts(labels, task)
-                records = [
-                    {"id": own["id"], "label": name, **own}
-                    for own, name in zip(records, names, strict=True)
-                ]
-            write_whole(path, _jsonl(records) if form == "jsonl" else _csv(records, task))
-    except OSError as error:
-        raise UsageError(f"{path}: can't be written: {error.strerror}") from None
+    if form == "cs224n":
+        write_cs224n(path, task.kind, list(ids), predicted_values(logits, task))
+        return
+    records = predicted_records(logits, task, ids)
+    if labels is not None:
+        names = label_texts(labels, task)
+        records = [
+            {"id": own["id"], "label": name, **own}
+            for own, name in zip(records, names, strict=True)
+        ]
+    write_whole(path, _jsonl(records) if form == "jsonl" else _csv(records, task))
 
 
 def label_texts(labels: np.ndarray, task: Task) -> list[str] | list[float]:

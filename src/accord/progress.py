@@ -30,7 +30,10 @@ class Console:
         if self.bar is not None and self.bar.live is not None:
             self.bar.live.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            try:
+                print(text, file=sys.stderr, flush=True)
+            except OSError:  # whoever read it is gone; the run goes on, and log.txt has it
+                self.quiet = True
 
 
 class Bar:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
+import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +21,7 @@ from accord.run_folder import RunFolder, environment, now
 from accord.setup import Setup, prepare
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
-_FILES = ("train", "dev", "test", "path")  # keys whose values `resolved.json` holds as full paths
+_FILES = ("train", "dev", "test", "path")  # keys that say where something lies
 
 
 def versions() -> dict[str, str]:
@@ -36,9 +39,9 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "max_length": setup.data.assembler.max_length,
         "products": dataclasses.asdict(setup.learner.products),
         "data": setup.data.contents(),
-        "encoder": frozen_weights(setup),
+        "encoder": encoder_contents(setup),
         "fingerprint": setup.fingerprint,
-        "config_toml": _source_hash(run),
+        "config_toml": _source(run),
         "versions": versions(),
     }
 
@@ -54,14 +57,15 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     Raises:
         RunFolderError: if something changed since and `force` isn't set, naming what.
     """
-    begun, config = run.read_json("resolved.json"), run.config()
-    found = list(_edits(run, begun))
-    if found and force:
-        config = _edited(run, begun)
+    run.config()  # checks that it can be used
+    begun = run.read_json("resolved.json")
+    edits = list(_edits(run, begun))
+    found = [edit.shown for edit in edits if not edit.is_path]
+    config = _edited(run, begun, [edit for edit in edits if edit.is_path or force])
     setup = prepare(config, console.say, recorded_products(begun, run, console))
-    found += _changed("data", begun.get("data", {}), setup.data.contents(), "content")
-    found += _changed("encoder", begun.get("encoder", {}), frozen_weights(setup), "other weights")
-    found += _changed("version of", begun.get("versions", {}), versions(), "{0} -> {1}")
+    found += _changed("data", _table(begun, "data"), setup.data.contents(), "content")
+    found += _changed("encoder's", _table(begun, "encoder"), encoder_contents(setup), "content")
+    found += _changed("version of", _table(begun, "versions"), versions(), "{0} -> {1}")
     if not found and begun.get("fingerprint") != setup.fingerprint:
         found = ["resolved.json"]
     if not found:
@@ -74,26 +78,35 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     console.say(f"warning: going on though changed: {'; '.join(found)}")
     run.log(f"forced to go on though changed: {'; '.join(found)}", "WARNING")
     entry = {"time": now(), "changes": found, "fingerprint_before": begun.get("fingerprint")}
-    forced = [*begun.get("forced", []), entry]
+    before = begun.get("forced", [])
+    forced = [*(before if isinstance(before, list) else []), entry]
     run.write_json("resolved.json", {**resolved(setup, run), "forced": forced})
     return setup
 
 
-def frozen_weights(setup: Setup) -> dict[str, str]:
-    """Return a hash of an encoder's weights where no checkpoint holds them, by its path."""
-    if setup.config.encoder.mode != "frozen":
-        return {}
-    digest = hashlib.sha256()
-    for name, value in setup.learner.model.encoder.named_parameters():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().numpy().tobytes())
-    return {setup.config.encoder.path: digest.hexdigest()}
+def encoder_contents(setup: Setup) -> dict[str, str]:
+    """Return hashes of the encoder as it was loaded: its weights, and its settings."""
+    encoder = setup.learner.model.encoder
+    weights = hashlib.sha256()
+    for name, value in encoder.named_parameters():
+        weights.update(name.encode())
+        weights.update(value.detach().cpu().contiguous().numpy().data)
+    settings = json.dumps(dataclasses.asdict(encoder.config), sort_keys=True)
+    return {
+        "weights": weights.hexdigest(),
+        "config.json": hashlib.sha256(settings.encode()).hexdigest(),
+    }
 
 
 def known_fingerprints(run: RunFolder) -> set[str]:
     """Return the fingerprints that this run's checkpoints may have."""
     table = run.read_json("resolved.json")
-    return {table["fingerprint"], *(own["fingerprint_before"] for own in table.get("forced", []))}
+    try:
+        return {
+            table["fingerprint"], *(own["fingerprint_before"] for own in table.get("forced", []))
+        }  # fmt: skip
+    except (KeyError, TypeError):
+        raise RunFolderError(f"{run.path / 'resolved.json'}: names no fingerprint") from None
 
 
 def recorded_products(begun: Mapping[str, Any], run: RunFolder, console: Console) -> Products:
@@ -123,36 +136,58 @@ def _changed(
             yield f"{what} {name}: {form.format(one, other)}"
 
 
-def _edits(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what was edited in the run's own config.toml."""
-    if begun.get("config_toml") == _source_hash(run):
-        return
-    count = 0
-    for name, value in _flat(_source(run)):
-        before = _value(begun["config"], name)
-        if name.rsplit(".", 1)[-1] not in _FILES and value != before:
-            count += 1
-            yield f"{name}: {before} -> {value}"
-    if not count:
-        yield "config.toml"
+@dataclasses.dataclass(frozen=True)
+class _Edit:
+    """A key of the run's own config.toml whose value changed since the run began."""
+
+    key: str
+    before: Any
+    after: Any
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it says where something lies: what lies there is compared by content."""
+        return self.key.rsplit(".", 1)[-1] in _FILES and self.after is not None
+
+    @property
+    def shown(self) -> str:
+        return f"{self.key}: {self.before} -> {self.after}"
 
 
-def _edited(run: RunFolder, begun: Mapping[str, Any]) -> Config:
-    """Return the config as it began, with what was edited since, but for paths."""
-    table = dict(begun["config"])
-    for name, value in _flat(_source(run)):
-        *path, last = name.split(".")
+def _edits(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[_Edit]:
+    """Yield what was edited in the run's own config.toml; None is a key that isn't there."""
+    before, after = dict(_flat(_table(begun, "config_toml"))), dict(_flat(_source(run)))
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            yield _Edit(key, before.get(key), after.get(key))
+
+
+def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) -> Config:
+    """Return the config as it began, with some edits."""
+    file, table = run.path / "config.toml", copy.deepcopy(_table(begun, "config"))
+    for edit in edits:
+        *path, last = edit.key.split(".")
         place = table
         for part in path:
             place = place.setdefault(part, {})
-        if last not in _FILES:
-            place[last] = value
+        if edit.after is None:
+            place.pop(last, None)
+        elif edit.is_path and not Path(edit.after).is_absolute():
+            raise RunFolderError(f"{file}: {edit.key}: takes a full path here, got '{edit.after}'")
+        else:
+            place[last] = edit.after
     try:
         return Config.model_validate(table, strict=False)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RunFolderError(f"{run.path / 'config.toml'}: {where}: {first['msg']}") from None
+        raise RunFolderError(f"{file}: {where}: {first['msg']}") from None
+
+
+def _table(begun: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a part of `resolved.json`; empty where there is none that can be used."""
+    found = begun.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _source(run: RunFolder) -> dict[str, Any]:
@@ -171,14 +206,3 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _value(table: Any, name: str) -> Any:
-    for part in name.split("."):
-        table = table.get(part) if isinstance(table, dict) else None
-    return table
-
-
-def _source_hash(run: RunFolder) -> str | None:
-    file = run.path / "config.toml"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import fcntl
 import json
@@ -11,14 +12,16 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from accord.config import Config
-from accord.durable import append, read_json, recover_folder, write_whole
+from accord.durable import append, reach, read_json, recover_folder, write_whole
 from accord.errors import BusyError, RunFolderError
 
-STATUS, LOG = "status.json", "log.txt"
+STATUS, LOG, LOCK = "status.json", "log.txt", ".lock"
 _BEAT_SECONDS = 10.0
+_STALE_SECONDS = 120.0  # without a heartbeat another host's process counts as gone
+_LOCK_SECONDS = 1.0  # that a look at the lock may take it for
 _BEFORE_STATUS = {
     LOG, "checkpoints", "predictions", "config.toml", "resolved.json", "environment.json",
 }  # fmt: skip
@@ -28,8 +31,8 @@ class RunFolder:
     """The files of one run.
 
     `config.toml` as given, `resolved.json`, `environment.json`, `status.json`,
-    `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`,
-    on which the one process that writes here holds a lock.
+    `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`;
+    while it runs `best/` (`accord.best`); and `.lock`, which the one process that writes holds.
 
     Args:
         path: of the folder.
@@ -40,6 +43,7 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
+        self.best = path / "best"
         self.predictions = path / "predictions"
         self._status: dict[str, Any] = {}
         self._beaten = 0.0
@@ -62,8 +66,20 @@ class RunFolder:
         if path.exists() and not (path.is_dir() and _holds_nothing(path)):
             raise RunFolderError(f"{path}: is there already and not an empty folder")
         parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise RunFolderError(f"{path}: can't be made: {parent} is no folder")
         if not os.access(path if path.exists() else parent, os.W_OK):
             raise RunFolderError(f"{path}: can't be written to")
+
+    @staticmethod
+    def check_not_begun(path: Path) -> None:
+        """Check again, once the lock is held, that no run was begun meanwhile.
+
+        Raises:
+            RunFolderError: if one was.
+        """
+        if (path / STATUS).exists():
+            raise RunFolderError(f"{path}: holds a run already")
 
     @staticmethod
     def create(path: Path) -> RunFolder:
@@ -90,10 +106,7 @@ class RunFolder:
         if not (path / STATUS).is_file():
             problem = "holds no run" if path.is_dir() else "no such folder"
             raise RunFolderError(f"{path}: {problem}; 'accord train CONFIG --out RUN' starts one")
-        run = RunFolder(path)
-        if not run.is_held():
-            recover_folder(run.model)
-        return run
+        return RunFolder(path)
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -102,30 +115,45 @@ class RunFolder:
         Raises:
             BusyError: if another is.
         """
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self.busy() from None
+        with (self.path / LOCK).open("a", encoding="utf-8") as file:
+            end = time.monotonic() + _LOCK_SECONDS
+            while not _lock(file):
+                if time.monotonic() > end:
+                    raise self.busy() from None
+                time.sleep(0.02)  # somebody may only be looking
+            recover_folder(self.model)
             yield
+
+    def check_no_other_host(self) -> None:
+        """Check that no process of another machine is at it: a lock may not reach across hosts.
+
+        Raises:
+            BusyError: if one has given a sign of life lately.
+        """
+        status = self._status_or_none() or {}
+        if status.get("state") != "running" or status.get("host") == socket.gethostname():
+            return
+        try:
+            beat = calendar.timegm(time.strptime(str(status.get("heartbeat")), _TIME))
+        except ValueError:
+            return
+        if abs(time.time() - beat) < _STALE_SECONDS:
+            raise self.busy()
 
     def is_held(self) -> bool:
         """Whether a process, on this machine, is writing here."""
         try:
-            with (self.path / LOG).open("r", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            with (self.path / LOCK).open("r", encoding="utf-8") as file:
+                return not _lock(file, fcntl.LOCK_SH)
         except OSError:
             return False
-        return False
 
     def busy(self) -> BusyError:
         """Return the error that names who is writing here."""
         try:
-            status = self.read_json(STATUS)
+            status = self._status_or_none() or {}
             who = f"process {status['pid']} on {status['host']} since {status['time']}"
-        except (RunFolderError, KeyError):
+        except KeyError:
             who = "another process, which is about to start"
         return BusyError(f"{self.path}: is being written to by {who}")
 
@@ -150,15 +178,17 @@ class RunFolder:
     def state(self) -> str:
         """Return what the run does: running, stopped, killed, failed or done.
 
-        A process that was killed had no time to say so: its run is 'running' with nobody there.
-
-        Raises:
-            RunFolderError: if `status.json` is missing or damaged.
+        A process that was killed had no time to say so: its run is 'running' with nobody there, or
+        its `status.json` can't be read, as after a power cut.
         """
-        state = self.read_json(STATUS).get("state")
-        if not isinstance(state, str):
-            raise RunFolderError(f"{self.path / STATUS}: names no state")
-        return "killed" if state == "running" and not self.is_held() else state
+        state = (self._status_or_none() or {}).get("state", "running")
+        return "killed" if state == "running" and not self.is_held() else str(state)
+
+    def _status_or_none(self) -> dict[str, Any] | None:
+        try:
+            return self.read_json(STATUS)
+        except RunFolderError:
+            return None
 
     def config(self) -> Config:
         """Return the config that the run was begun with, paths absolute.
@@ -192,18 +222,37 @@ class RunFolder:
         """Add a line to `metrics.jsonl`."""
         append(self.metrics, json.dumps(record) + "\n")
 
-    def truncate_metrics(self, step: int) -> None:
-        """Drop what was recorded after a step: the resumed run records it again."""
+    def truncate_metrics(self, step: int) -> str | None:
+        """Drop what was recorded after a step: the resumed run records it again.
+
+        Returns:
+            What is missing or unreadable of the steps before, or None.
+        """
         if not self.metrics.exists():
-            return
-        kept = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+            return f"{self.metrics}: is missing" if step else None
+        kept, damaged, steps = [], 0, 0
+        *lines, _ = self.metrics.read_bytes().split(b"\n")  # the last was cut off by the kill
+        for line in lines:
             try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
-                break  # a line cut off by the kill
+                record = json.loads(line)
+                if record["step"] <= step:
+                    kept.append(line.decode() + "\n")
+                    steps += record["kind"] == "step"
+            except (ValueError, KeyError, TypeError):
+                damaged += 1
         write_whole(self.metrics, "".join(kept))
+        if damaged or steps != step:
+            return (
+                f"{self.metrics}: {damaged} lines can't be read; {steps} of {step} steps are left"
+            )
+        return None
+
+    def sync_metrics(self) -> None:
+        """Flush `metrics.jsonl` to the disk."""
+        if self.metrics.exists():
+            reach("sync", self.metrics)
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
 
     def log(self, text: str, level: str = "INFO") -> None:
         """Add to `log.txt`, each line with the time and its level."""
@@ -213,13 +262,26 @@ class RunFolder:
 
 def _holds_nothing(path: Path) -> bool:
     """Whether a folder is empty, or holds what a run left that was killed before it began."""
-    names = {own.name for own in path.iterdir() if not own.name.startswith(".")}
-    return not names or (LOG in names and names <= _BEFORE_STATUS)
+    entries = {own.name for own in path.iterdir()}
+    names = {name for name in entries if not name.startswith(".")}
+    return not names or (LOCK in entries and names <= _BEFORE_STATUS)
+
+
+def _lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    """Try to lock an open file; it is unlocked as it is closed."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def now() -> str:
     """Return the time in UTC, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return time.strftime(_TIME, time.gmtime())
 
 
 def environment(threads: int, device: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ def save_model(
     if not (folder / "tokenizer.json").exists() and (folder / "vocab.txt").exists():
         text = load_tokenizer(tokenizer_from).to_str(pretty=True)
         (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    if not (folder / "tokenizer.json").exists():
+        raise FileNotFoundError(errno.ENOENT, "the tokenizer's files are gone", str(tokenizer_from))
     heads = {
         name: value.detach().to("cpu", torch.float32).contiguous()
         for name, value in model.heads.state_dict().items()

@@ -1,6 +1,7 @@
 """Signals while a run is under way.
 
-SIGINT, SIGTERM: finish the step, save, stop; a second one quits at once. SIGUSR1: save and go on.
+SIGINT, SIGTERM, SIGHUP: finish the step, save, stop; a second one quits at once. SIGUSR1: save and
+go on.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._remember)
+            if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks for that
+                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._remember)
             self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._note)
         return self
 

@@ -189,7 +189,7 @@ class Learner:
     ) -> StepRecord:
         """Update nothing: say which examples are to blame, or leave the step out if allowed."""
         names = [self.model.tasks[i].name for i in batch.present]
-        if not self.skips_left:
+        if self.skips_left <= 0:
             raise non_finite(self, losses, gramian, batch, step)
         self.skips_left -= 1
         self.optimizer.zero_grad()

@@ -7,12 +7,14 @@ import math
 import signal
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from accord.best import best_fault, publish_best, remove_best
 from accord.checkpoint import (
     Progress,
     checkpoints,
@@ -69,13 +71,11 @@ def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bo
     setup = prepare(config, console.say)
     expected = setup.estimate()
     run = RunFolder.create(out)
-    with run.hold():
-        try:
-            if source is not None:
-                write_whole(out / "config.toml", source)
-            run.write_json("resolved.json", resolved(setup, run))
-        except OSError as error:
-            raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
+    with _in_one_line(out), run.hold():
+        RunFolder.check_not_begun(out)
+        if source is not None:
+            write_whole(out / "config.toml", source)
+        run.write_json("resolved.json", resolved(setup, run))
         return _train(setup, run, Progress(), console, f"expected: {expected}")
 
 
@@ -96,16 +96,27 @@ def resume_run(folder: Path, *, force: bool = False, quiet: bool = False) -> Run
     if run.state() == "done":
         console.say(f"{folder}: this run is done; nothing to resume")
         return Run(folder, run.read_json("results.json"))
-    with run.hold():
+    with _in_one_line(folder), run.hold():
+        if not force:
+            run.check_no_other_host()
         setup = prepare_again(run, console, force)
-        checkpoint = newest_sound(run.checkpoints, console.say)
+        found = checkpoints(run.checkpoints)
+        checkpoint = newest_sound(
+            run.checkpoints, console.say, lambda path: best_fault(run, read_progress(path))
+        )
         if checkpoint is None:
-            kind = "sound checkpoint" if checkpoints(run.checkpoints) else "checkpoint yet"
+            kind = "sound checkpoint" if found else "checkpoint yet"
             return _train(setup, run, Progress(), console, f"no {kind}: starting over")
         progress = read_progress(checkpoint)
         if progress.fingerprint not in known_fingerprints(run):
             raise RunFolderError(f"{checkpoint}: is of another run")
+        if progress.step > setup.total_steps:
+            raise RunFolderError(
+                f"{checkpoint}: is after step {progress.step}, but the run has"
+                f" {setup.total_steps} steps now"
+            )
         load_checkpoint(checkpoint, setup.learner)
+        publish_best(run, progress)
         setup.learner.skips_left -= progress.skipped
         note = f"resuming after step {progress.step} of {setup.total_steps}"
         if progress.threads != torch.get_num_threads():
@@ -114,15 +125,26 @@ def resume_run(folder: Path, *, force: bool = False, quiet: bool = False) -> Run
         return _train(setup, run, progress, console, note)
 
 
+@contextlib.contextmanager
+def _in_one_line(folder: Path) -> Iterator[None]:
+    """Say an error of the file system's as one of the run folder's."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        raise RunFolderError(f"{place}: can't be used: {error.strerror}") from None
+
+
 def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, note: str) -> Run:
     keep_freed_memory()
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
     progress.versions = versions()
     try:
         run.write_json("environment.json", environment(progress.threads, str(setup.device)))
-        for folder in (run.path, run.predictions):
+        for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
-        run.truncate_metrics(progress.step)
+        if (lost := run.truncate_metrics(progress.step)) is not None:
+            _warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
         for line in (_headline(setup), note):
             console.say(line)
@@ -134,6 +156,7 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
             _loop(setup, run, progress, console)
             results = finish(setup, run, progress, console)
         run.set_status("done", step=progress.step, steps=setup.total_steps)
+        remove_best(run)
     except BaseException as error:
         known = _in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either
@@ -178,7 +201,10 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
             if epoch_ends or cadence.is_due(progress.step) or signals.received or signals.save:
                 signals.save = False
                 keep = setup.config.checkpoint.keep
+                run.sync_metrics()
                 save_checkpoint(run.checkpoints, setup.learner, progress, keep)
+                if epoch_ends and progress.best_step == progress.step:
+                    publish_best(run, progress)
                 cadence.saved()
                 run.set_status("running", step=progress.step, steps=setup.total_steps)
             if signals.received and progress.step < setup.total_steps:
@@ -216,11 +242,15 @@ class Cadence:
 def _say_skipped(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
     allowed = setup.config.training.max_skipped_steps
     line = (
-        f"warning: step {progress.step}: a loss or gradient is not finite; left out,"
+        f"step {progress.step}: a loss or gradient is not finite; left out,"
         f" {progress.skipped} of {allowed} allowed"
     )
-    console.say(line)
-    run.log(line, "WARNING")
+    _warn(run, console, line)
+
+
+def _warn(run: RunFolder, console: Console, text: str) -> None:
+    console.say(f"warning: {text}")
+    run.log(text, "WARNING")
 
 
 def _in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseException:

@@ -270,8 +270,8 @@ def test_a_damaged_run(refused, finished, tmp_path, damage):
     (tmp_path / "run" / "results.json").write_text(damage)
     refused(["compare", tmp_path / "run"], "results.json")
     (tmp_path / "run" / "status.json").write_text(damage)
-    refused(["compare", tmp_path / "run"], "status.json")
-    refused(["resume", tmp_path / "run"], "status.json")
+    refused(["compare", tmp_path / "run"], "the run is killed, not done")
+    refused(["resume", tmp_path / "run"], "resolved.json")
 
 
 def test_runs_that_are_none(refused, finished, tmp_path):

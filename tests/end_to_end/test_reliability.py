@@ -173,12 +173,12 @@ def test_a_checkpoint_of_another_format_is_refused(stopped, accord_cli):
     run = stopped({}, 2)
     checkpoint = run / "checkpoints" / "step-2"
     progress = checkpoint / "progress.json"
-    progress.write_text(progress.read_text().replace('"format": 1', '"format": 7'))
+    progress.write_text(progress.read_text().replace('"format": 2', '"format": 7'))
     (checkpoint / "manifest.json").unlink()
     write_manifest(checkpoint)
     answer = accord_cli("resume", run, "--quiet")
     assert answer.code == 2
-    assert "is of format 7; this version of Accord reads format 1" in answer.err
+    assert "is of format 7; this version of Accord reads format 2" in answer.err
 
 
 def edit_config(run, project):
@@ -212,7 +212,7 @@ def test_a_frozen_encoder_that_changed_is_refused(stopped, accord_cli, write_enc
     write_encoder(folder, seed=1)
     answer = accord_cli("resume", run, "--quiet")
     assert answer.code == 2
-    assert f"encoder {folder}: other weights; --force goes on" in answer.err
+    assert "encoder's weights: content; --force goes on" in answer.err
     write_encoder(folder)
     assert accord_cli("resume", run, "--quiet").code == 0
 

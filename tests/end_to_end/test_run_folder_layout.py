@@ -16,7 +16,7 @@ from accord.tasks import Task
 def test_the_run_folder(finished):
     assert {path.name for path in finished.iterdir()} == {
         "config.toml", "resolved.json", "environment.json", "status.json", "metrics.jsonl",
-        "results.json", "predictions", "checkpoints", "model", "log.txt",
+        "results.json", "predictions", "checkpoints", "model", "log.txt", ".lock",
     }  # fmt: skip
     assert {path.name for path in (finished / "predictions").iterdir()} == {
         "mood-dev.csv", "mood-dev-leaderboard.csv", "mood-test.csv", "mood-test-leaderboard.csv",
