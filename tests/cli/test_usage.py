@@ -36,7 +36,7 @@ def call(monkeypatch, capfd):
         (["train"], "Missing argument 'CONFIG'"),
         (["train", "accord.toml"], "Missing option '--out'"),
         (["resume", "a", "b"], "unexpected extra argument (b)"),
-        (["compare"], "Missing argument 'RUNS...'"),
+        (["compare"], "Missing argument 'SOURCES...'"),
     ],
 )
 def test_wrong_usage_is_one_line(call, arguments, text):

@@ -17,7 +17,7 @@ COMMANDS = {
     "evaluate": "Judge a model on labelled files.",
     "predict": "Predict a file with a model.",
     "convert": "Turn a pickled checkpoint into safetensors.",
-    "compare": "Whether sharing was worth it: each task alone against all together.",
+    "compare": "Whether sharing was worth it, task by task.",
     "grid": "Run every combination of some settings.",
     "reproduce": "Rerun the experiments of the paper that Accord starts from.",
     "doctor": "Examine this machine: what it has, and which paths a run takes.",
