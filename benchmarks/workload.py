@@ -17,6 +17,7 @@ from accord.config import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.combining import Combination
 from accord.gradients import get_method
 from accord.jacobian import Jacobian
 from accord.loader import Assembler, MicroBatch, StepBatch
@@ -153,7 +154,7 @@ def step_batch(batch: Batch, multiple: int, device: torch.device) -> StepBatch:
     packed, count = pack(batch.sequences, multiple), len(batch.sequences)
     wanted = [own.to(device) for own in batch.targets]
     return StepBatch(
-        tuple(range(count)), tuple(np.arange(len(own)) for own in batch.targets), (1.0,) * count,
+        tuple(range(count)), tuple(np.arange(len(own)) for own in batch.targets),
         [MicroBatch(packed.to(device), wanted)], batch.tokens, packed.input_ids,
     )  # fmt: skip
 
@@ -183,7 +184,7 @@ def our_step(
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
     products = choose_products(device, bfloat16)
     learner = Learner(
-        model, AdamW(groups), get_method("pcgrad"), clip=0.0, products=products,
+        model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")), clip=0.0, products=products,
         jacobian=jacobian, joint=joint,
     )  # fmt: skip
     model.train()

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from accord.config import CheckpointConfig, Config, EncoderConfig, TaskConfig, TrainingConfig
-from accord.gradients import method_names
+from accord.families import FAMILIES
 
 HEAD = """# Every key of the config
 
@@ -30,7 +30,10 @@ def page() -> str:
     parts = [HEAD, "## Before the first section\n", table({"score": Config.model_fields["score"]})]
     for title, model in SECTIONS:
         parts += [f"## `{title}`\n", table(model.model_fields)]
-    parts.append(f"Gradient methods: {', '.join(f'`{name}`' for name in method_names())}.\n")
+    parts += ["## `[methods.NAME]`\n", Config.model_fields["methods"].description + "\n"]
+    for own in FAMILIES:
+        names = ", ".join(f"`{name}`" for name in own.names())
+        parts.append(f"`{own.key}`: {names} ([what they do](methods/{own.name}.md)).\n")
     return "\n".join(parts)
 
 

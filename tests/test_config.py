@@ -44,7 +44,7 @@ def faults(value: dict[str, object]) -> list[str]:
             table(training={"gradients": "pcgard"}),
             "training.gradients: unknown value 'pcgard'; did you mean 'pcgrad'?",
         ),
-        (table(training={"batching": "x"}), "training.batching: unknown value 'x'; allowed: prop"),
+        (table(training={"batching": "x"}), "training.batching: unknown value 'x'; allowed: anne"),
         (table(score="men"), "score: unknown value 'men'; did you mean 'mean'?"),
         (table({**TASK, "text": 3}), "'tasks.a.text' should be a text or a list, got 3"),
         (table({**TASK, "labels": [1.5]}), "'tasks.a.labels' should be a list, each a text or a"),

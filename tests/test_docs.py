@@ -3,21 +3,39 @@
 import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 from accord.cli import COMMANDS
-from accord.gradients import get_method, method_names
+from accord.families import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_config_page_is_what_the_config_holds() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate_config.py")
+def generator(name: str) -> ModuleType:
+    """A script of docs/, imported."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_config_page_is_what_the_config_holds() -> None:
     wanted = "run: python docs/generate_config.py"
-    assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == module.page(), wanted
+    page = generator("generate_config").page()
+    assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == page, wanted
+
+
+def test_pages_of_methods_are_what_the_registries_hold() -> None:
+    wanted = "run: python docs/generate_methods.py"
+    pages = generator("generate_methods").pages()
+    found = {file.name: file.read_text(encoding="utf-8")
+             for file in (ROOT / "docs" / "methods").iterdir()}  # fmt: skip
+    assert found == pages, wanted
+    for family in FAMILIES:
+        for name in family.names():
+            assert f"## {name}\n" in pages[f"{family.name}.md"]
 
 
 def test_every_command_stands_in_the_readme() -> None:
@@ -26,11 +44,13 @@ def test_every_command_stands_in_the_readme() -> None:
         assert f"accord {command}" in text
 
 
-def test_every_method_stands_in_the_readme_with_its_paper() -> None:
+def test_the_readme_counts_the_methods() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in method_names():
-        assert f"`{name}`" in text
-        assert get_method(name).paper
+    counts = {own.name: len(own.names()) for own in FAMILIES}
+    assert f"become one: {counts['gradients']} methods" in text
+    assert f"loss counts: {counts['balancing']} rules" in text
+    assert f"step draws: {counts['sampling']} rules" in text
+    assert f"all {sum(counts.values()) - counts['targets']} ways to combine" in text
 
 
 def test_every_module_stands_in_the_architecture() -> None:

@@ -26,11 +26,14 @@ LAYERS = [
     ],
     ["data", "packing", "heads", "bert", "verdict"],
     [
-        "losses", "metrics", "sampling", "optim", "optimizer_state", "schedules",
+        "losses", "metrics", "sampler", "optim", "combining", "optimizer_state", "schedules",
         "jacobian", "functional", "attention", "flash", "dropout", "products",
     ],
     ["config"],
-    ["gradients"],  # whose names the config allows
+    ["method_faults"],
+    ["families"],
+    ["gradients", "balancing", "sampling", "popart"],  # whose names the config allows
+    ["methods"],
     ["config_faults", "tasks", "errors", "durable"],
 ]  # fmt: skip
 

@@ -31,8 +31,7 @@ def batch_of(
     max_length: int = 64, multiple: int = 1,
 ) -> StepBatch:  # fmt: skip
     rows = [np.array(own, dtype=int) for own in drawn]
-    weights, cpu = [1.0, 2.0, 3.0][: len(data)], torch.device("cpu")
-    return step_batch(rows, data, weights, assembler(max_length), cpu, limit, multiple)
+    return step_batch(rows, data, assembler(max_length), torch.device("cpu"), limit, multiple)
 
 
 def examples(batch: StepBatch, data: Sequence[TaskData]) -> list[list[tuple[object, float]]]:
@@ -112,7 +111,6 @@ def test_an_absent_task_is_left_out(random_split: Split) -> None:
     data = [random_split(task, 5) for task in TASKS]
     batch = batch_of(data, [[1], [], [0, 3]])
     assert batch.present == (0, 2)
-    assert batch.loss_weights == (1.0, 3.0)
     assert [rows.tolist() for rows in batch.rows] == [[1], [0, 3]]
     (micro,) = batch.passes
     assert isinstance(micro.inputs, PackedBatch)

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from accord.bert import BertEncoder
+from accord.combining import Combination
 from accord.data.tokenizing import SpecialIds
 from accord.dropout import DropoutKey
 from accord.errors import TrainingError
 from accord.frozen import feature_batch
-from accord.gradients._registry import Method
+from accord.gradients import Method
 from accord.jacobian import Jacobian
 from accord.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.methods import Signals
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.step import Learner
@@ -31,14 +33,15 @@ TASKS = (
 )
 
 
-def count_steps(gramian: Tensor, state: dict[str, Tensor], _: object) -> tuple[Tensor, dict]:
-    weights = torch.ones(len(gramian), dtype=torch.float64)
+def count_steps(signals: Signals, state: dict[str, Tensor], _: object) -> tuple[Tensor, dict]:
+    weights = torch.ones(len(signals.losses), dtype=torch.float64)
     return weights, {"steps": state["steps"] + 1}
 
 
 COUNTING = Method(
-    "counting", count_steps, "", frozenset(), ([], []), lambda tasks: {"steps": torch.zeros(tasks)}
-)
+    "counting", count_steps, "", ("gramian",), "", "",
+    lambda tasks: {"steps": torch.zeros(tasks)}, frozenset(), ([], []),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -54,16 +57,15 @@ def learner(tiny_encoder: MakeEncoder) -> Learner:
         encoder.named_parameters(), model.heads.named_parameters(), 1e-3, 1e-2, 0.01
     )
     return Learner(
-        model, AdamW(groups, lr=1e-3), COUNTING, seed=1, clip=1.0,
+        model, AdamW(groups, lr=1e-3), Combination.of(TASKS, COUNTING), seed=1, clip=1.0,
         jacobian=Jacobian(encoder.parameters(), encoder.embeddings.word),
-        method_state=COUNTING.initial_state(2),
     )  # fmt: skip
 
 
 def batch(data: list[TaskData], counts: tuple[int, int] = (3, 2)) -> StepBatch:
     drawn = [np.arange(count) for count in counts]
     own = Assembler(SpecialIds(1, 2, 0), 32)
-    return step_batch(drawn, data, [1.0, 1.0], own, torch.device("cpu"))
+    return step_batch(drawn, data, own, torch.device("cpu"))
 
 
 def everything(learner: Learner) -> list[object]:
@@ -71,8 +73,12 @@ def everything(learner: Learner) -> list[object]:
     return copy.deepcopy([
         [p.detach().clone() for p in learner.model.parameters()],
         learner.optimizer.state_dict()["state"],
-        learner.method_state,
+        learner.combination.tensors(),
     ])  # fmt: skip
+
+
+def steps(learner: Learner) -> Tensor:
+    return learner.combination.method.states[0]["steps"]
 
 
 def all_gradients(learner: Learner) -> Tensor:
@@ -85,9 +91,10 @@ def test_a_step_moves_everything(learner: Learner, data: list[TaskData]) -> None
     names = dict(learner.model.named_parameters())
     for (name, parameter), old in zip(names.items(), before[0], strict=True):  # type: ignore[call-overload]
         assert torch.equal(parameter, old) is ("pooler" in name), name
-    assert learner.method_state["steps"].tolist() == [1.0, 1.0]
+    assert steps(learner).tolist() == [1.0, 1.0]
     assert list(record.losses) == ["sst", "sts"]
-    assert record.weights == [1.0, 1.0]
+    assert record.weights == [[1.0, 1.0]]
+    assert record.balance == [1.0, 1.0]
     assert record.gramian is not None
     assert record.gramian.shape == (2, 2)
 
@@ -138,7 +145,8 @@ def test_gradient_that_is_not_finite_changes_nothing(
     if where == "head":
         learner.model.heads["sts"].linear.weight.register_hook(lambda grad: grad * math.inf)
     else:
-        own = dataclasses.replace(own, loss_weights=(1.0, 1e30))  # the Gram matrix overflows
+        found = torch.tensor([[[1.0, 0.0], [0.0, math.inf]]], dtype=torch.float64)
+        learner.jacobian.gramians = lambda: found  # type: ignore[union-attr,method-assign]
     before = everything(learner)
     with pytest.raises(TrainingError, match="step 1: the gradient of sts is not finite"):
         learner.step(0, own, 1.0)
@@ -175,7 +183,7 @@ def test_absent_task(learner: Learner, data: list[TaskData]) -> None:
     for parameter, old in zip(learner.model.heads["sst"].parameters(), head, strict=True):
         assert parameter.grad is None
         assert torch.equal(parameter, old)
-    assert learner.method_state["steps"].tolist() == [1.0, 2.0]
+    assert steps(learner).tolist() == [1.0, 2.0]
 
 
 def test_lr_factor_scales_every_rate(learner: Learner, data: list[TaskData]) -> None:
@@ -211,9 +219,9 @@ def test_frozen_encoder_trains_heads_alone(learner: Learner, data: list[TaskData
         every = batch(data, (8, 8)).passes[0].inputs
         features = learner.model.pooled(every, (0, 1))
     drawn = [np.array([4, 1]), np.array([0, 7])]
-    frozen = feature_batch(drawn, data, [1.0, 1.0], features)
+    frozen = feature_batch(drawn, data, features)
     own = Assembler(SpecialIds(1, 2, 0), 32)
-    packed = step_batch(drawn, data, [1.0, 1.0], own, torch.device("cpu"))
+    packed = step_batch(drawn, data, own, torch.device("cpu"))
     twin = copy.deepcopy(learner)
     records = [learner.step(0, frozen, 1.0), twin.step(0, packed, 1.0)]
     assert records[0].gramian is None
@@ -230,11 +238,11 @@ def test_a_frozen_encoders_separate_pairs_stay_together(random_split: Split) -> 
     pair = dataclasses.replace(TASKS[1], name="apart", encoding="separate")
     data = [random_split(pair, 4), random_split(TASKS[0], 3)]
     features = [torch.arange(8.0)[:, None], torch.arange(3.0)[:, None]]
-    found = feature_batch([np.array([3, 0]), np.array([1])], data, [1.0, 2.0], features)
+    found = feature_batch([np.array([3, 0]), np.array([1])], data, features)
     (micro,) = found.passes
     assert [vectors.flatten().tolist() for vectors in micro.inputs] == [[6, 7, 0, 1], [1]]
     assert micro.targets[0].tolist() == pytest.approx((data[0].labels[[3, 0]] / 5).tolist())
-    assert (found.present, found.loss_weights) == ((0, 1), (1.0, 2.0))
+    assert found.present == (0, 1)
 
 
 def test_every_micro_batch_draws_masks_of_its_own(
@@ -251,7 +259,7 @@ def test_every_micro_batch_draws_masks_of_its_own(
     learner.model.encoder.set_dropout(0.1)
     own = Assembler(SpecialIds(1, 2, 0), 32)
     drawn = [np.arange(3), np.arange(2)]
-    several = step_batch(drawn, data, [1.0, 1.0], own, torch.device("cpu"), micro_batch_tokens=20)
+    several = step_batch(drawn, data, own, torch.device("cpu"), micro_batch_tokens=20)
     learner.step(6, several, 1.0)
     assert {(key.seed, key.step) for key in keys} == {(1, 6)}
     assert {key.micro_batch for key in keys} == set(range(len(several.passes)))

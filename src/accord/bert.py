@@ -213,6 +213,14 @@ class BertEncoder(nn.Module):
                 x = layer(*arguments)
         return x
 
+    def layer_groups(self) -> list[list[Parameter]]:
+        """Return all parameters, in order: the embeddings', then each layer's, the pooler's with
+        the last."""
+        groups = [list(self.embeddings.parameters())]
+        groups += [list(layer.parameters()) for layer in self.layers]
+        groups[-1] += [] if self.pooler is None else list(self.pooler.parameters())
+        return groups
+
     def set_dropout(self, p: float) -> None:
         """Set both of the encoder's dropout rates."""
         self.config = replace(self.config, hidden_dropout_prob=p, attention_probs_dropout_prob=p)

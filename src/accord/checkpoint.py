@@ -19,13 +19,13 @@ from accord.errors import RunFolderError
 from accord.optimizer_state import load_state_tensors, state_tensors
 from accord.step import Learner
 
-FORMAT = 2
+FORMAT = 3
 """Goes up when a checkpoint's files or their meaning change: others are refused."""
 
 FILES = (
     "parameters.safetensors",  # encoder and heads; without an encoder that is frozen
     "optimizer.safetensors",  # both moments and the count of updates, by parameter
-    "method.safetensors",  # what a gradient method carries from step to step
+    "method.safetensors",  # what methods and heads carry from step to step
     "progress.json",  # all of `Progress`
 )
 """What a checkpoint holds, beside the manifest of these files.
@@ -33,6 +33,8 @@ FILES = (
 Not among them, as they are functions of (seed, step): the rows that each step draws, dropout's
 masks, a method's own draws, the learning rate. No random generator has a state to save.
 """
+
+_SCALES = "scale."
 
 
 @dataclass
@@ -81,7 +83,7 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress, keep: in
         tables = (
             _parameters(learner),
             {name: value.contiguous() for name, value in optimizer.items()},
-            learner.method_state,
+            _carried(learner),
         )
         for name, table in zip(FILES, tables, strict=False):
             write_tensors(aside / name, table)
@@ -169,7 +171,27 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
         for name, value in own.items():
             value.copy_(values[name])
     load_state_tensors(learner.optimizer, _names(learner), state)
-    learner.method_state = method
+    try:
+        learner.combination.load(
+            {name: value for name, value in method.items() if not name.startswith(_SCALES)}
+        )
+        for name, buffer in _scales(learner).items():
+            buffer.copy_(method[name])
+    except (ValueError, KeyError) as error:
+        raise RunFolderError(f"{checkpoint}: is of other methods than the run's: {error}") from None
+
+
+def _carried(learner: Learner) -> dict[str, torch.Tensor]:
+    """Return what methods carry from step to step, and the scales that heads follow."""
+    return {**learner.combination.tensors(), **_scales(learner)}
+
+
+def _scales(learner: Learner) -> dict[str, torch.Tensor]:
+    return {
+        f"{_SCALES}{task}.{name}": buffer
+        for task, head in learner.model.heads.items()
+        for name, buffer in head.named_buffers()
+    }
 
 
 def _parameters(learner: Learner) -> dict[str, torch.Tensor]:

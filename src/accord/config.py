@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
@@ -12,12 +13,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from accord.balancing import rule_names as balancing_names
 from accord.config_faults import fault_lines
 from accord.errors import ConfigError, nearest
 from accord.gradients import method_names
-from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, canonical_label
+from accord.sampling import rule_names as sampling_names
+from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, Targets, canonical_label
 
 Precision = Literal["float32", "bfloat16"]
+COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
+"""Keys of `[training]` that have nothing to do with one task."""
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -94,10 +100,15 @@ class TaskConfig(Section):
     head: HeadKind = Field("linear", description="'cosine' compares separately encoded texts.")
     pooling: Pooling = Field("cls", description="What of the encoder's output the head sees.")
     dropout: Fraction = Field(0.1, description="Dropout before the head's linear layer.")
+    targets: Targets = Field(
+        "range",
+        description="What a regression's head learns: values scaled to [0, 1] by their range, or"
+        " 'popart', in units of the targets' own moving spread.",
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for fault in (*_shape_faults(self), *_target_faults(self)):
+        for fault in (*_shape_faults(self), *_popart_faults(self), *_target_faults(self)):
             raise ValueError(fault)
         return self
 
@@ -120,6 +131,16 @@ def _shape_faults(task: TaskConfig) -> Iterator[str]:
         yield "head: 'cosine' needs encoding = 'separate'"
     if task.head == "cosine" and task.loss not in (None, "mse"):
         yield f"loss: head 'cosine' takes 'mse' alone, got '{task.loss}'"
+
+
+def _popart_faults(task: TaskConfig) -> Iterator[str]:
+    """Yield why a task's head can't learn in units of its targets' spread."""
+    if task.targets == "range":
+        return
+    if task.kind.endswith("classification"):
+        yield f"targets: 'popart' is for regression, but kind is '{task.kind}'"
+    elif task.loss not in (None, "mse") or task.head != "linear":
+        yield "targets: 'popart' takes loss = 'mse' and head = 'linear'"
 
 
 def _target_faults(task: TaskConfig) -> Iterator[str]:
@@ -149,12 +170,31 @@ class TrainingConfig(Section):
 
     epochs: PositiveInt = 3
     batch_size: PositiveInt = Field(32, description="Examples of each task in a step.")
-    batching: Literal["proportional", "finish-largest", "finish-smallest"] = Field(
-        "finish-largest", description="How an epoch draws from unequal data."
+    batching: str = Field(
+        "finish-largest",
+        description="How an epoch draws from unequal data: a rule of `accord.sampling`.",
     )
-    steps_per_epoch: PositiveInt | None = Field(None, description="At most so many steps an epoch.")
+    tasks_per_step: Literal["all", "one"] = Field(
+        "all", description="Whether a step draws from all tasks, or from one, drawn as often as"
+        " its share says."
+    )  # fmt: skip
+    steps_per_epoch: PositiveInt | None = Field(
+        None,
+        description="Steps of an epoch; at most so many with the paper's three batching methods,"
+        " whose epochs have an end of their own.",
+    )
+    balancing: str | None = Field(
+        None,
+        description="How much each task's loss counts: a rule of `accord.balancing`; default:"
+        " 'inverse-share' with batching 'proportional', else 'equal'.",
+    )
     gradients: str = Field(
         "sum", description="How the tasks' gradients become one: a method of `accord.gradients`."
+    )
+    granularity: Literal["all", "layer"] = Field(
+        "all",
+        description="Whether a gradient method weighs all shared parameters at once, or each layer"
+        " apart.",
     )
     lr: PositiveFloat | None = Field(
         None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
@@ -194,13 +234,23 @@ class TrainingConfig(Section):
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
 
     @model_validator(mode="after")
-    def _knows_method(self) -> Self:
-        names = method_names()
-        if self.gradients not in names:
-            raise ValueError(
-                f"gradients: unknown value '{self.gradients}'{nearest(self.gradients, names)}"
-            )
+    def _knows_methods(self) -> Self:
+        names = {
+            "batching": sampling_names(),
+            "balancing": balancing_names(),
+            "gradients": method_names(),
+        }
+        for key, known in names.items():
+            value = getattr(self, key)
+            if value is not None and value not in known:
+                raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
         return self
+
+    @property
+    def balancing_rule(self) -> str:
+        """The name of the balancing rule, the default where none is set."""
+        default = "inverse-share" if self.batching == "proportional" else "equal"
+        return self.balancing or default
 
 
 class CheckpointConfig(Section):
@@ -226,6 +276,11 @@ class Config(Section):
     )
     training: TrainingConfig = TrainingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    methods: dict[str, dict[str, Any]] = Field(
+        {},
+        description="`[methods.NAME]`: options of any method or rule, used where it is chosen;"
+        " `accord methods` lists them.",
+    )
     score: Literal["mean", "cs224n"] = Field(
         "mean", description="The overall score: the metrics' mean, or the course's formula."
     )
@@ -265,6 +320,7 @@ def load_config(
         _apply(table, override)
     config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
     config = _only(config, only, str(path))
+    check_methods(config, where=str(path))
     if files:
         check_files(config, where=str(path))
     return config
@@ -275,7 +331,32 @@ def _only(config: Config, names: Sequence[str], where: str) -> Config:
         if name not in config.tasks:
             raise ConfigError(f"{where}: no task '{name}'{nearest(name, config.tasks)}")
     tasks = {name: task for name, task in config.tasks.items() if name in names or not names}
-    return config.model_copy(update={"tasks": tasks})
+    return reduced(config, tasks)
+
+
+def reduced(config: Config, tasks: Mapping[str, TaskConfig]) -> Config:
+    """Return a config of some of the tasks; with one, nothing that combines several is left in."""
+    table = config.model_dump(exclude_unset=True)
+    table["tasks"] = {name: table["tasks"][name] for name in tasks}
+    drop_combining(table, len(config.tasks))
+    return Config.model_validate(table)
+
+
+def drop_combining(table: dict[str, Any], before: int) -> None:
+    """Take out of a config's table what is of no use for the tasks that are left in it.
+
+    Args:
+        table: as the file's.
+        before: how many tasks it had.
+    """
+    tasks = table["tasks"]
+    if len(tasks) == before:
+        return
+    weights = table.get("methods", {}).get("fixed", {}).get("weights", {})
+    for name in [name for name in weights if name not in tasks]:
+        del weights[name]
+    for key in COMBINING if len(tasks) == 1 else ():
+        table.get("training", {}).pop(key, None)
 
 
 def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
@@ -293,13 +374,47 @@ def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
 def dump_config(config: Config) -> str:
     """Return a config as TOML text that `load_config` reads as an equal one."""
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    tasks = {f"tasks.{name}": section for name, section in table.pop("tasks").items()}
-    lines = [f"{key} = {json.dumps(table.pop(key))}" for key in ("score",) if key in table]
-    for title, section in (*table.items(), *tasks.items()):
-        lines += ["", f"[{title}]"]
-        # JSON spells texts, numbers, truth values and lists of them as TOML does.
-        lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
-    return "\n".join(lines).lstrip() + "\n"
+    last = {name: table.pop(name) for name in ("tasks",)}  # the longest
+    return "\n".join(_toml({**table, **last})).lstrip() + "\n"
+
+
+def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
+    """Yield a table's lines: its values, then the tables in it."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    values = {key: value for key, value in table.items() if key not in inner}
+    if title and (values or not inner):
+        yield from ("", f"[{title}]")
+    # JSON spells texts, numbers, truth values and lists of them as TOML does.
+    yield from (f"{_toml_key(key)} = {json.dumps(value)}" for key, value in values.items())
+    for key, value in inner.items():
+        yield from _toml(value, f"{title}.{_toml_key(key)}" if title else _toml_key(key))
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def check_methods(config: Config, where: str = "config") -> None:
+    """Check that the chosen methods can work with what they are given, and their options.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    from accord.method_faults import Choice, method_faults
+
+    training = config.training
+    choice = Choice(
+        batching=training.batching,
+        balancing=training.balancing_rule,
+        gradients=training.gradients,
+        per_layer=training.granularity == "layer",
+        one_task_a_step=training.tasks_per_step == "one",
+        tasks=tuple(config.tasks),
+        frozen=config.encoder.mode == "frozen",
+    )
+    lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def check_files(config: Config, where: str = "config") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accord.loader import Assembler, TaskData
-from accord.sampling import Sampler
+from accord.sampler import Sampler
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from accord.loader import MicroBatch, StepBatch, TaskData
 def feature_batch(
     drawn: Sequence[np.ndarray],
     data: Sequence[TaskData],
-    loss_weights: Sequence[float],
     features: Sequence[Tensor],
 ) -> StepBatch:
     """Gather a step's pooled vectors.
@@ -22,7 +21,6 @@ def feature_batch(
     Args:
         drawn: for every task the rows of its split in this step; may be empty.
         data: of every task.
-        loss_weights: of every task.
         features: for every task its pooled vectors [rows * sequences, H].
     """
     present = tuple(i for i, rows in enumerate(drawn) if len(rows))
@@ -35,7 +33,6 @@ def feature_batch(
     return StepBatch(
         present=present,
         rows=tuple(drawn[i] for i in present),
-        loss_weights=tuple(loss_weights[i] for i in present),
         passes=[MicroBatch(vectors, targets)],
         tokens=0,
         token_ids=torch.empty(0, dtype=torch.int64),

@@ -56,7 +56,7 @@ def _in_halves(
         for part in (rows[:middle], rows[middle : 2 * middle])
     ]
     batch = step_batch(
-        halves, [own for own in data for _ in range(2)], (1.0,) * len(halves), assembler,
+        halves, [own for own in data for _ in range(2)], assembler,
         learner.device, limit, learner.products.row_multiple,
     )  # fmt: skip
     return replace(batch, present=tuple(i // 2 for i in batch.present))

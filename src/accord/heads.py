@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from accord.dropout import DropoutKey, dropout
+from accord.popart import TargetScale
 from accord.tasks import Task
 
 
@@ -25,6 +26,7 @@ class Head(nn.Module):
         super().__init__()
         self.task = task
         self.linear: nn.Linear | None = None
+        self.scale = TargetScale() if task.targets == "popart" else None
         if task.head == "linear":
             self.linear = nn.Linear(hidden * (3 if task.sequences == 2 else 1), task.outputs)
             nn.init.normal_(self.linear.weight, std=std)
@@ -49,7 +51,18 @@ class Head(nn.Module):
         assert self.linear is not None  # a cosine head has pairs encoded separately
         with torch.autocast(x.device.type, enabled=False):
             logits: Tensor = self.linear(dropout(x, self.task.dropout, key))
-        return logits
+        return logits if self.scale is None else self.scale.outputs(logits)
+
+    def observe(self, targets: Tensor) -> None:
+        """Follow a step's targets [n] with the scale, where there is one."""
+        if self.scale is not None and self.linear is not None:
+            self.scale.observe(targets, self.linear)
+
+    def plain_state(self) -> dict[str, Tensor]:
+        """Return the weights of a head without a moving scale that says the same, by name."""
+        if self.scale is None or self.linear is None:
+            return dict(self.state_dict())
+        return {f"linear.{name}": own for name, own in self.scale.folded(self.linear).items()}
 
 
 def decode(logits: Tensor, task: Task) -> Tensor:

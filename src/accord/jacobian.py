@@ -7,7 +7,7 @@ taken from the rows of its task alone. `accord.functional` holds the operations 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from accord.products import add_matmul, fits_groups, matmul
 
 _ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
+_COLUMNS = 1 << 20  # of J that a method which needs it whole sees at a time
 _CHUNK = 1 << 14  # columns of J in one float32 sum for the Gram matrix; T rows fit a cache
 
 
@@ -41,10 +42,18 @@ class Jacobian:
 
     Args:
         parameters: the shared parameters; those that need no gradient are left out.
-        embedding: the one among them, [V, H], that is indexed by token ids.
+        embedding: the one among them, [V, H], that is indexed by token ids; in the first group.
+        groups: how many of the parameters, in order, belong to each group that is to have a Gram
+            matrix and weights of its own; they cover all of them. None is one group.
     """
 
-    def __init__(self, parameters: Iterable[Parameter], embedding: Parameter | None = None) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Parameter],
+        embedding: Parameter | None = None,
+        groups: Sequence[Collection[Parameter]] | None = None,
+    ) -> None:
+        parameters = list(parameters)
         self.embedding = embedding if embedding is not None and embedding.requires_grad else None
         self.parameters = [p for p in parameters if p.requires_grad and p is not embedding]
         self._slots = {id(parameter): i for i, parameter in enumerate(self.parameters)}
@@ -52,6 +61,7 @@ class Jacobian:
         for parameter in self.parameters:
             blocks = -(-parameter.numel() // _ALIGNMENT)
             self._offsets.append(self._offsets[-1] + blocks * _ALIGNMENT)
+        self.columns = self._columns_of([parameters] if groups is None else groups)
         self._matrix: Tensor | None = None
         self._combined: Tensor | None = None
         self._dense: Tensor | None = None  # the embedding's .grad, zero outside _written
@@ -60,6 +70,17 @@ class Jacobian:
         self._stale: set[tuple[int, int]] = set()  # (slot, row) that holds an earlier step's
         self._ends: dict[Bounds, Tensor] = {}  # the tasks' ends on the device, of this step
         self.rows = 0
+
+    def _columns_of(self, groups: Sequence[Collection[Parameter]]) -> list[tuple[int, int]]:
+        """Return each group's (start, stop) among J's columns."""
+        bounds, slot = [], 0
+        for group in groups:
+            count = sum(id(parameter) in self._slots for parameter in group)
+            bounds.append((self._offsets[slot], self._offsets[slot + count]))
+            slot += count
+        if slot != len(self.parameters):
+            raise ValueError(f"groups hold {slot} of {len(self.parameters)} parameters")
+        return bounds
 
     def begin(self, rows: int, token_ids: Tensor) -> None:
         """Start a step.
@@ -191,10 +212,18 @@ class Jacobian:
 
     def gramian(self) -> Tensor:
         """Return G = J Jᵀ, float64 [T, T] on J's device, after the step's last backward pass."""
+        return self.gramians().sum(0)
+
+    def gramians(self) -> Tensor:
+        """Return each group's Gram matrix, float64 [groups, T, T]: their sum is G."""
+        assert self._matrix is not None  # begin() comes first
         for slot, row in self._stale - self._touched:
             self._part(slot, row).zero_()
         self._stale = self._stale & self._touched
-        return torch.stack([_gramian(part) for part in self._flat()]).sum(0)
+        parts = [_gramian(self._matrix[: self.rows, start:stop]) for start, stop in self.columns]
+        if self.embedding is not None:
+            parts[0] = parts[0] + _gramian(self._compact.flatten(1))
+        return torch.stack(parts)
 
     def dense(self) -> Tensor:
         """Return J as one matrix [T, P], parameters in order and the embedding last.
@@ -211,46 +240,71 @@ class Jacobian:
         rows = [self._part(slot, row).flatten() for row in range(self.rows)]
         return torch.stack([part * ((slot, row) in self._touched) for row, part in enumerate(rows)])
 
-    def _flat(self) -> list[Tensor]:
-        assert self._matrix is not None  # begin() comes first
-        parts = [self._matrix[: self.rows]]
-        if self.embedding is not None:
-            parts.append(self._compact.flatten(1))
-        return parts
-
     def write(self, weights: Tensor) -> None:
         """Set every touched parameter's `.grad` to Σ_i w_i g_i; others keep None.
 
         Args:
-            weights: float [T], on the host. The gradients live until the next `begin`.
+            weights: float [T], or [groups, T], on the host. The gradients live until the next
+                `begin`.
+        """
+        weights = (weights if weights.ndim == 2 else weights[None]).expand(len(self.columns), -1)
+        self._hand_out(self._combine(weights))
+        if self.embedding is not None:
+            own = weights[0].to(self._compact)
+            self._write_embedding(torch.einsum("t,tuh->uh", own, self._compact))
+
+    def write_by(self, combine: Callable[[Tensor], Tensor]) -> float:
+        """Set `.grad` as `write`, to what a function makes of J's columns; return its norm.
+
+        Args:
+            combine: maps [T, n] to [n], column by column; called for some columns at a time.
         """
         assert self._matrix is not None  # begin() comes first
-        combined = self._combine(weights)
+        if self._combined is None:
+            self._combined = torch.empty_like(self._matrix[0])
+        for start in range(0, self._offsets[-1], _COLUMNS):
+            stop = min(start + _COLUMNS, self._offsets[-1])
+            self._combined[start:stop] = combine(self._matrix[: self.rows, start:stop])
+        square = self._combined.double().square().sum()
+        self._hand_out(self._combined)
+        if self.embedding is not None:
+            values = combine(self._compact.flatten(1)).view(self._compact.shape[1:])
+            square = square + values.double().square().sum()
+            self._write_embedding(values)
+        return float(square.sqrt())
+
+    def scale(self, factor: float) -> None:
+        """Multiply what was written by a number."""
+        parameters = [*self.parameters, *([] if self.embedding is None else [self.embedding])]
+        torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], factor)
+
+    def _hand_out(self, combined: Tensor) -> None:
         touched = {slot for slot, _ in self._touched}
         for slot, parameter in enumerate(self.parameters):
             offset = self._offsets[slot]
             flat = combined[offset : offset + parameter.numel()]
             parameter.grad = flat.view(parameter.shape) if slot in touched else None
-        self._write_embedding(weights)
 
     def _combine(self, weights: Tensor) -> Tensor:
-        assert self._matrix is not None
+        assert self._matrix is not None  # begin() comes first
         if self.rows == 1:
             row = self._matrix[0]
-            return row if weights[0] == 1 else row.mul_(float(weights[0]))
+            return row if weights[0, 0] == 1 else row.mul_(float(weights[0, 0]))
         if self._combined is None:
             self._combined = torch.empty_like(self._matrix[0])
-        return torch.mv(self._matrix[: self.rows].t(), weights.to(self._matrix), out=self._combined)
+        own = weights.to(self._matrix)
+        for group, (start, stop) in enumerate(self.columns):
+            part = self._matrix[: self.rows, start:stop]
+            torch.mv(part.t(), own[group], out=self._combined[start:stop])
+        return self._combined
 
-    def _write_embedding(self, weights: Tensor) -> None:
-        if self.embedding is None:
-            return
+    def _write_embedding(self, values: Tensor) -> None:
+        assert self.embedding is not None
         if self._dense is None:
             self._dense = torch.zeros_like(self.embedding)
         if self._written is not None:
             self._dense.index_fill_(0, self._written, 0)
         self._written = self._ids
-        values = torch.einsum("t,tuh->uh", weights.to(self._compact), self._compact)
         self._dense.index_copy_(0, self._ids, values)
         self.embedding.grad = self._dense if self._embedded else None
 

@@ -104,7 +104,6 @@ class StepBatch:
     Attributes:
         present: indices of the tasks that have examples in this step.
         rows: the rows drawn of each present task, for messages.
-        loss_weights: of each present task.
         passes: the examples, in one pass or several.
         tokens: of all examples; 0 where the encoder is frozen.
         token_ids: all of them, on the host, for the embedding's gradient.
@@ -112,16 +111,20 @@ class StepBatch:
 
     present: tuple[int, ...]
     rows: tuple[np.ndarray, ...]
-    loss_weights: tuple[float, ...]
     passes: list[MicroBatch]
     tokens: int
     token_ids: Tensor
+
+    @property
+    def targets(self) -> list[Tensor]:
+        """What all examples of each present task are compared with, [n] each."""
+        parts = zip(*(micro.targets for micro in self.passes), strict=True)
+        return [torch.cat(own) for own in parts]
 
 
 def step_batch(
     drawn: Sequence[np.ndarray],
     data: Sequence[TaskData],
-    loss_weights: Sequence[float],
     assembler: Assembler,
     device: torch.device,
     micro_batch_tokens: int | None = None,
@@ -132,7 +135,6 @@ def step_batch(
     Args:
         drawn: for every task the rows of its split in this step; may be empty.
         data: of every task.
-        loss_weights: of every task.
         assembler: makes sequences.
         device: where the tensors go.
         micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
@@ -161,7 +163,6 @@ def step_batch(
     return StepBatch(
         present=present,
         rows=rows,
-        loss_weights=tuple(loss_weights[i] for i in present),
         passes=passes,
         tokens=sum(len(one.input_ids) for own in sequences for one in own),
         token_ids=torch.cat(ids),

@@ -11,6 +11,7 @@ from accord.bert import BertEncoder
 from accord.dropout import DropoutKey
 from accord.heads import Head
 from accord.jacobian import Jacobian
+from accord.losses import LOSSES
 from accord.packing import PackedBatch
 from accord.tasks import Task
 
@@ -39,6 +40,11 @@ class MultitaskModel(nn.Module):
         self.tasks = tuple(tasks)
         hidden, std = encoder.config.hidden_size, encoder.config.initializer_range
         self.heads = nn.ModuleDict({task.name: Head(task, hidden, std) for task in tasks})
+
+    def head(self, name: str) -> Head:
+        """Return a task's head."""
+        head: Head = self.heads[name]  # type: ignore[assignment]
+        return head
 
     def pooled(
         self,
@@ -85,6 +91,26 @@ class MultitaskModel(nn.Module):
             self.heads[self.tasks[i].name](vectors, key.at(_HEAD_SITE + i) if key else None)
             for vectors, i in zip(pooled, present, strict=True)
         ]
+
+    def losses(
+        self,
+        pooled: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        present: Sequence[int],
+        key: DropoutKey | None = None,
+    ) -> list[Tensor]:
+        """Return the loss of each example, [n] for each present task, as its head is trained."""
+        found = []
+        for logits, own, i in zip(self.logits(pooled, present, key), targets, present, strict=True):
+            task, scale = self.tasks[i], self.head(self.tasks[i].name).scale
+            losses = LOSSES[task.loss](logits, own)
+            found.append(losses if scale is None else scale.losses(losses))
+        return found
+
+    def observe(self, targets: Sequence[Tensor], present: Sequence[int]) -> None:
+        """Show a step's targets, [n] for each present task, to the heads that follow them."""
+        for own, i in zip(targets, present, strict=True):
+            self.head(self.tasks[i].name).observe(own)
 
 
 def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:

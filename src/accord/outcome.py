@@ -44,7 +44,7 @@ def evaluate_epoch(
             model, data.dev, data.assembler, products=setup.learner.products,
             advance=lambda rows: run.beat(progress.step),
         )  # fmt: skip
-    epoch = progress.step // setup.sampler.shape.steps
+    epoch = progress.step // setup.sampler.steps
     for own, part in zip(data.dev, logits, strict=True):
         _check_finite(own, part, epoch)
     judged = {own.task.name: judge(own, part) for own, part in zip(data.dev, logits, strict=True)}

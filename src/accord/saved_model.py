@@ -65,8 +65,9 @@ def save_model(
     if not (folder / "tokenizer.json").exists():
         raise FileNotFoundError(errno.ENOENT, "the tokenizer's files are gone", str(tokenizer_from))
     heads = {
-        name: value.detach().to("cpu", torch.float32).contiguous()
-        for name, value in model.heads.state_dict().items()
+        f"{task.name}.{name}": value.detach().to("cpu", torch.float32).contiguous()
+        for task in model.tasks
+        for name, value in model.head(task.name).plain_state().items()
     }
     write_tensors(folder / HEADS, heads)
     description = {

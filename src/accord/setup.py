@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accord.balancing import get_rule as get_balancing
 from accord.bert import BertEncoder
-from accord.config import Config
+from accord.combining import Combination
+from accord.config import Config, check_methods
 from accord.datasets import Data, Say, read_data
 from accord.devices import choose_device
 from accord.errors import ConfigError
@@ -26,7 +28,8 @@ from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.pretrained import load_encoder, resolve_encoder_folder
 from accord.products import Products, choose_products
-from accord.sampling import BATCHING, Sampler
+from accord.sampler import Sampler
+from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
 from accord.step import Learner
 from accord.tasks import Task
@@ -43,7 +46,7 @@ class Setup:
         config: as given.
         data: every task's splits.
         encoder_folder: where the encoder and its tokenizer were found.
-        learner: model, optimizer, method.
+        learner: model, optimizer, and how gradients combine.
         sampler: says which rows a step draws.
         device: of the model.
         fingerprint: of config and data.
@@ -64,15 +67,15 @@ class Setup:
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self.config.training.epochs * self.sampler.shape.steps
+        return self.config.training.epochs * self.sampler.steps
 
     def batch(self, step: int) -> StepBatch:
         """Return the examples of a step, counted from 0."""
-        drawn, weights = self.sampler.draw(step), self.sampler.shape.loss_weights
+        drawn = self.sampler.draw(step)
         if self.features is not None:
-            return feature_batch(drawn, self.data.train, weights, self.features)
+            return feature_batch(drawn, self.data.train, self.features)
         return step_batch(
-            drawn, self.data.train, weights, self.data.assembler, self.device,
+            drawn, self.data.train, self.data.assembler, self.device,
             self.config.training.micro_batch_tokens, self.learner.products.row_multiple,
         )  # fmt: skip
 
@@ -91,7 +94,7 @@ class Setup:
         lengths = [self.data.assembler.lengths(own) for own in self.data.train]
         dev = sum(int(self.data.assembler.lengths(own).sum()) for own in self.data.dev)
         frozen, limit = config.encoder.mode == "frozen", config.training.micro_batch_tokens
-        shares = self.sampler.shape.batch_sizes
+        shares = self.sampler.shares
         step_tokens = sum(
             share * float(own.mean()) for share, own in zip(shares, lengths, strict=True)
         )
@@ -130,19 +133,11 @@ def prepare(
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
     encoder = build_encoder(config, folder)
     data = read_data(config, folder, say)
-    if config.encoder.mode == "frozen" and config.training.gradients != "sum":
-        say(f"the encoder is frozen: gradients = '{config.training.gradients}' has nothing to do")
+    check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
-    learner = build_learner(config, encoder, data.tasks, device, products)
-    shape = BATCHING[config.training.batching](
-        [len(own) for own in data.train], config.training.batch_size
-    )
-    sampler = Sampler(
-        names=tuple(task.name for task in data.tasks),
-        sizes=tuple(len(own) for own in data.train),
-        shape=shape,
-        seed=config.training.seed,
-    ).capped(config.training.steps_per_epoch)
+    sampler = build_sampler(config, data)
+    combination = build_combination(config, encoder, data.tasks, sampler)
+    learner = build_learner(config, encoder, data.tasks, combination, device, products)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
 
 
@@ -155,14 +150,49 @@ def build_encoder(config: Config, folder: Path) -> BertEncoder:
     return encoder
 
 
+def build_sampler(config: Config, data: Data) -> Sampler:
+    """Say which rows each step draws."""
+    settings = config.training
+    rule = get_rule(settings.batching)
+    budget = Budget(
+        settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
+        one_task=settings.tasks_per_step == "one" or rule.orders == ("cyclic",),
+    )  # fmt: skip
+    return Sampler(
+        names=tuple(task.name for task in data.tasks),
+        sizes=tuple(len(own) for own in data.train),
+        rule=rule,
+        budget=budget,
+        seed=settings.seed,
+        options=rule.check_options(config.methods.get(rule.name, {})),
+    )
+
+
+def build_combination(
+    config: Config, encoder: BertEncoder, tasks: tuple[Task, ...], sampler: Sampler
+) -> Combination:
+    """Choose how the tasks' gradients become one."""
+    layers = len(encoder.layer_groups()) if config.training.granularity == "layer" else None
+    return Combination.of(
+        tasks,
+        get_method(config.training.gradients),
+        get_balancing(config.training.balancing_rule),
+        options=config.methods,
+        shares=sampler.shares,
+        steps_per_epoch=sampler.steps,
+        layers=layers,
+    )
+
+
 def build_learner(
     config: Config,
     encoder: BertEncoder,
     tasks: tuple[Task, ...],
+    combination: Combination,
     device: torch.device,
     products: Products,
 ) -> Learner:
-    """Make the model with fresh heads, its optimizer and the gradient method."""
+    """Make the model with fresh heads, and its optimizer."""
     settings, frozen = config.training, config.encoder.mode == "frozen"
     torch.manual_seed(settings.seed)
     try:
@@ -178,18 +208,17 @@ def build_learner(
     )
     if not groups:
         raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
-    method = get_method(settings.gradients)
-    word = model.encoder.embeddings.word
+    own = model.encoder
+    layers = own.layer_groups() if combination.by_layer else None
     return Learner(
         model=model,
         optimizer=AdamW(groups),
-        method=method,
+        combination=combination,
         seed=settings.seed,
         clip=settings.clip,
         products=products,
         skips_left=config.training.max_skipped_steps,
-        jacobian=None if frozen else Jacobian(model.encoder.parameters(), word),
-        method_state=method.initial_state(len(tasks)),
+        jacobian=None if frozen else Jacobian(own.parameters(), own.embeddings.word, layers),
     )
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from accord.combining import Combination, Decision
 from accord.dropout import DropoutKey
-from accord.gradients._registry import Method, State, step_weights
 from accord.jacobian import Jacobian
 from accord.loader import MicroBatch, StepBatch
-from accord.losses import LOSSES
 from accord.model import MultitaskModel
 from accord.nonfinite import non_finite
 from accord.optim import AdamW, clip_factor, scale_lr
@@ -28,14 +27,17 @@ class StepRecord:
         losses: each present task's mean loss, unweighted.
         gramian: of the shared gradients of those losses, before any method; None where the
             encoder is frozen.
-        weights: the method's, one a present task.
+        balance: the balancing rule's weights, one a present task.
+        weights: the gradient method's, one a present task, for each group of parameters that it
+            weighs apart; none where it gives none.
         gradient_norm: of all parameters, before clipping.
         skipped: whether nothing was updated, as something was not finite.
     """
 
     losses: dict[str, float]
     gramian: Tensor | None
-    weights: list[float]
+    balance: list[float]
+    weights: list[list[float]]
     gradient_norm: float
     skipped: bool = False
 
@@ -47,25 +49,23 @@ class Learner:
     Attributes:
         model: encoder and heads.
         optimizer: over both, from `parameter_groups`.
-        method: combines the tasks' gradients.
+        combination: makes one gradient of the tasks'.
         seed: of the run.
         clip: largest gradient norm; 0 is none.
         products: in what precision, and how this machine multiplies.
         jacobian: collects the shared gradients; None where the encoder is frozen.
-        joint: collect one gradient for all tasks (no Gram matrix; the method is not asked).
-        method_state: the method's.
+        joint: collect one gradient for all tasks: no Gram matrix, and no method is asked.
         skips_left: how many more steps that are not finite may be left out.
     """
 
     model: MultitaskModel
     optimizer: AdamW
-    method: Method
+    combination: Combination
     seed: int = 0
     clip: float = 1.0
     products: Products = DEFAULT
     jacobian: Jacobian | None = None
     joint: bool = False
-    method_state: State = field(default_factory=dict)
     skips_left: int = 0
 
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
@@ -83,24 +83,25 @@ class Learner:
         if self.jacobian is not None:
             self.jacobian.begin(1 if self.joint else len(batch.present), batch.token_ids)
 
-        losses, gramian, head_norm = self._to_host(self._gradients(step, batch))
+        losses, gramians, head_norms = self._to_host(self._gradients(step, batch), batch)
 
-        weights, method_state = self._combine(gramian, batch, step)
-        norm = _gradient_norm(gramian, weights, head_norm)
-        names = [self.model.tasks[i].name for i in batch.present]
-        if not (math.isfinite(norm) and bool(losses.isfinite().all())):
-            return self._leave_out(losses, gramian, norm, batch, step)
-        self.method_state = method_state
-        self._write(weights, clip_factor(norm, self.clip) if self.clip else 1.0)
+        finite = all(bool(own.isfinite().all()) for own in (losses, gramians, head_norms))
+        decision = self._decide(losses, gramians, batch, step) if finite else None
+        norm = self._write(decision, gramians, head_norms, batch, step) if decision else math.nan
+        if decision is None or not math.isfinite(norm):
+            return self._leave_out(losses, gramians, norm, batch, step)
         scale_lr(self.optimizer, lr_factor)
         self.optimizer.step()
+        self.combination.keep(decision)
+        self.model.observe(batch.targets, batch.present)
+        self._look_back(step, batch, losses)
 
-        scale = torch.tensor(batch.loss_weights, dtype=torch.float64)
-        logged = gramian is not None and len(gramian) == len(scale)
+        names = [self.model.tasks[i].name for i in batch.present]
         return StepRecord(
             losses=dict(zip(names, losses.tolist(), strict=True)),
-            gramian=gramian / torch.outer(scale, scale) if logged and gramian is not None else None,
-            weights=weights.tolist(),
+            gramian=gramians.sum(0) if len(gramians) and not self.joint else None,
+            balance=decision.balance.tolist(),
+            weights=[] if decision.weights is None else decision.weights.tolist(),
             gradient_norm=norm,
         )
 
@@ -116,19 +117,13 @@ class Learner:
 
     def _gradients(self, step: int, batch: StepBatch) -> Tensor:
         """Collect the gradients of all passes; return each present task's mean loss, [t]."""
+        parts = []
         with computing(self.products):
-            parts = [
-                self._backward(micro, batch, DropoutKey(self.seed, step, i))
-                for i, micro in enumerate(batch.passes)
-            ]
+            for i, micro in enumerate(batch.passes):
+                means = self._losses(micro, batch, DropoutKey(self.seed, step, i))
+                torch.autograd.backward(means.sum())
+                parts.append(means.detach().double())
         return torch.stack(parts).sum(0)
-
-    def _backward(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
-        """Add this pass's gradients; return its share of each present task's mean loss, [t]."""
-        means = self._losses(micro, batch, key)
-        weights = torch.tensor(batch.loss_weights).to(means.device, non_blocking=True)
-        torch.autograd.backward((means * weights).sum())
-        return means.detach().double()
 
     def _losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
         """Return this pass's share of each present task's mean loss, [t]."""
@@ -145,63 +140,76 @@ class Learner:
                 pooled = self.model.pooled(inputs, present, self.jacobian, key)
             else:
                 pooled = inputs
-        logits = self.model.logits(pooled, present, key)
-        return [
-            LOSSES[self.model.tasks[i].loss](own, targets)
-            for own, targets, i in zip(logits, micro.targets, present, strict=True)
-        ]
+        return self.model.losses(pooled, micro.targets, present, key)
 
-    def _to_host(self, losses: Tensor) -> tuple[Tensor, Tensor | None, float]:
-        """Fetch losses [t], G and the heads' gradient norm: the step's one wait for a GPU."""
-        heads = self._head_gradients()
-        norms = torch.stack(torch._foreach_norm(heads)).double() if heads else losses.new_zeros(1)
-        gramian = losses.new_zeros(0, 0) if self.jacobian is None else self.jacobian.gramian()
-        fetched = torch.cat([losses, norms.norm()[None], gramian.flatten()]).cpu()
-        own, norm, entries = (
-            fetched[: len(losses)],
-            fetched[len(losses)],
-            fetched[len(losses) + 1 :],
-        )
-        return own, None if self.jacobian is None else entries.view(gramian.shape), float(norm)
+    def _to_host(self, losses: Tensor, batch: StepBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Fetch losses [t], each group's G, each head's gradient norm: one wait for a GPU."""
+        heads = [self._head_gradients(i) for i in batch.present]
+        flat = [own for gradients in heads for own in gradients]
+        norms = torch.stack(torch._foreach_norm(flat)).double() if flat else losses[:0]
+        none = losses.new_zeros(0, len(losses), len(losses))
+        gramians = none if self.jacobian is None else self.jacobian.gramians()
+        fetched = torch.cat([losses, norms, gramians.flatten()]).cpu()
+        sizes = [len(losses), *map(len, heads), gramians.numel()]
+        own, *by_head, entries = torch.split(fetched, sizes)
+        return own, entries.view(gramians.shape), torch.stack([part.norm() for part in by_head])
 
-    def _combine(self, gramian: Tensor | None, batch: StepBatch, step: int) -> tuple[Tensor, State]:
-        """Return the method's weights and its state after them."""
-        if gramian is None:
-            return torch.ones(len(batch.present), dtype=torch.float64), self.method_state
-        if self.joint or not bool(gramian.isfinite().all()):
-            return torch.ones(len(gramian), dtype=torch.float64), self.method_state
-        return step_weights(
-            self.method, gramian, self.method_state, batch.present, (self.seed, step)
-        )
+    def _decide(self, losses: Tensor, gramians: Tensor, batch: StepBatch, step: int) -> Decision:
+        if self.joint:
+            return self.combination.joint(len(losses))
+        return self.combination.decide(losses, gramians, batch.present, (self.seed, step))
 
-    def _head_gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.model.heads.parameters() if p.grad is not None]
+    def _write(
+        self, decision: Decision, gramians: Tensor, heads: Tensor, batch: StepBatch, step: int
+    ) -> float:
+        """Put the combined gradients where the optimizer finds them; return their norm uncut."""
+        head_norm = float((heads * decision.balance).norm())
+        if self.jacobian is None:
+            norm = head_norm
+        elif decision.weights is None:
+            whole = self.combination.whole(decision, (self.seed, step))
+            norm = math.hypot(self.jacobian.write_by(whole), head_norm)
+        else:
+            norm = math.hypot(decision.norm(gramians), head_norm)
+        factor = clip_factor(norm, self.clip) if self.clip and math.isfinite(norm) else 1.0
+        if self.jacobian is not None and decision.weights is not None:
+            self.jacobian.write(decision.shared * factor)
+        elif self.jacobian is not None and factor < 1:
+            self.jacobian.scale(factor)
+        for i, weight in zip(batch.present, (decision.balance * factor).tolist(), strict=True):
+            if weight != 1 and (gradients := self._head_gradients(i)):
+                torch._foreach_mul_(gradients, weight)
+        return norm
 
-    def _write(self, weights: Tensor, factor: float) -> None:
-        if self.jacobian is not None:
-            self.jacobian.write(weights * factor)
-        heads = self._head_gradients()
-        if heads and factor < 1:
-            torch._foreach_mul_(heads, factor)
+    def _look_back(self, step: int, batch: StepBatch, before: Tensor) -> None:
+        """Where the balancing rule asks for it, judge the step's examples again, masks and all."""
+        if "losses_after" not in self.combination.balancing.method.needs:
+            return
+        with torch.no_grad(), computing(self.products):
+            parts = [
+                self._losses(micro, batch, DropoutKey(self.seed, step, i)).double()
+                for i, micro in enumerate(batch.passes)
+            ]
+        self.combination.balancing.learn(before, torch.stack(parts).sum(0).cpu(), batch.present)
+
+    def _head_gradients(self, task: int) -> list[Tensor]:
+        head = self.model.head(self.model.tasks[task].name)
+        return [p.grad for p in head.parameters() if p.grad is not None]
 
     def _leave_out(
-        self, losses: Tensor, gramian: Tensor | None, norm: float, batch: StepBatch, step: int
+        self, losses: Tensor, gramians: Tensor, norm: float, batch: StepBatch, step: int
     ) -> StepRecord:
         """Update nothing: say which examples are to blame, or leave the step out if allowed."""
         names = [self.model.tasks[i].name for i in batch.present]
         if self.skips_left <= 0:
+            gramian = None if self.jacobian is None else gramians.sum(0)
             raise non_finite(self, losses, gramian, batch, step)
         self.skips_left -= 1
         self.optimizer.zero_grad()
-        return StepRecord(dict(zip(names, losses.tolist(), strict=True)), None, [], norm, True)
+        found = dict(zip(names, losses.tolist(), strict=True))
+        return StepRecord(found, None, [], [], norm, skipped=True)
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
-
-
-def _gradient_norm(gramian: Tensor | None, weights: Tensor, head_norm: float) -> float:
-    """‖Jᵀw‖² is wᵀGw, so the shared gradient's norm costs no pass over it."""
-    shared = 0.0 if gramian is None else float(weights @ gramian @ weights)
-    return math.sqrt(max(0.0, shared) + head_norm**2) if math.isfinite(shared) else shared

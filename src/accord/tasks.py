@@ -14,9 +14,10 @@ Metric = Literal["accuracy", "f1", "pearson", "spearman"]
 Encoding = Literal["joint", "separate"]
 HeadKind = Literal["linear", "cosine"]
 Pooling = Literal["cls", "pooler", "mean"]
+Targets = Literal["range", "popart"]
 _ALLOWED = {
     "kind": Kind, "loss": Loss, "metric": Metric, "encoding": Encoding, "head": HeadKind,
-    "pooling": Pooling,
+    "pooling": Pooling, "targets": Targets,
 }  # fmt: skip
 
 
@@ -38,6 +39,7 @@ class Task:
     head: HeadKind = "linear"
     pooling: Pooling = "mean"
     dropout: float = 0.1
+    targets: Targets = "range"
 
     @property
     def is_pair(self) -> bool:
@@ -96,12 +98,20 @@ def _faults(task: Task) -> Iterator[str]:
     numbers = [*task.range, task.dropout]
     if not all(isinstance(own, int | float) for own in numbers) or not _in_order(task):
         yield f"range is {task.range!r}, dropout {task.dropout!r}"
+    yield from _head_faults(task)
+
+
+def _head_faults(task: Task) -> Iterator[str]:
+    """Yield what doesn't fit together about a task's encoding, head and loss."""
     if task.encoding == "separate" and not task.is_pair:
         yield "encoding is 'separate' without pairs"
     if task.head == "cosine" and (task.sequences == 1 or task.outputs != 1):
         yield "head is 'cosine' without separate pairs"
     if task.loss == "cross_entropy" and not task.is_classification:
         yield f"loss is 'cross_entropy' for kind '{task.kind}'"
+    plain = task.loss == "mse" and task.head == "linear" and not task.is_classification
+    if task.targets == "popart" and not plain:
+        yield "targets are 'popart' without a regression's linear head under MSE"
 
 
 def canonical_label(text: str) -> str:

@@ -169,7 +169,7 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
 
 def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
     """Take the steps that are left."""
-    settings, steps = setup.config.training, setup.sampler.shape.steps
+    settings, steps = setup.config.training, setup.sampler.steps
     warmup = round(settings.warmup * setup.total_steps)
     cadence = Cadence(setup.config.checkpoint)
     bar = Bar(console, "step", setup.total_steps, progress.step)
@@ -297,9 +297,9 @@ def _step_record(
     line: dict[str, Any] = {
         "kind": "step",
         "step": progress.step,
-        "epoch": (progress.step - 1) // setup.sampler.shape.steps + 1,
+        "epoch": (progress.step - 1) // setup.sampler.steps + 1,
         "losses": {name: _number(own) for name, own in record.losses.items()},
-        "loss_weights": dict(zip(names, batch.loss_weights, strict=True)),
+        "loss_weights": dict(zip(names, record.balance, strict=False)),
         "gradient_norm": _number(record.gradient_norm),
         "lr": [group["lr"] for group in setup.learner.optimizer.param_groups],
         "tokens": batch.tokens,
@@ -317,9 +317,18 @@ def _step_record(
                 for j in range(i)
             },
             "gramian": record.gramian.tolist(),
-            "method_weights": dict(zip(names, record.weights, strict=True)),
+            "method_weights": _by_task(names, record.weights),
         }
     return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
+
+
+def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, float | list[float]]:
+    """Return each task's weight, or its weight in each group of parameters."""
+    columns = zip(*weights, strict=True)
+    return {
+        name: own[0] if len(own) == 1 else list(own)
+        for name, own in zip(names, columns, strict=False)
+    }
 
 
 def _halves_are_due(setup: Setup, step: int) -> bool:
@@ -342,13 +351,18 @@ def _number(value: float) -> float | None:
 
 
 def _headline(setup: Setup) -> str:
-    settings, shape = setup.config.training, setup.sampler.shape
+    settings = setup.config.training
     rows = ", ".join(
         f"{own.task.name} {len(own):,} (dev {len(dev):,})"
         for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
     )
+    plain = settings.balancing_rule == "equal"
+    methods = [settings.batching, *([] if plain else [settings.balancing_rule]), settings.gradients]
+    if settings.granularity == "layer":
+        methods[-1] += " by layer"
     return (
-        f"{rows}\n{settings.epochs} epochs of {shape.steps} steps, {settings.batching},"
-        f" {settings.gradients}, {setup.config.encoder.mode}, {settings.precision}"
-        f" on {setup.device}, {torch.get_num_threads()} threads"
+        f"{rows}\n"
+        f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"
+        f" {setup.config.encoder.mode}, {settings.precision} on {setup.device},"
+        f" {torch.get_num_threads()} threads"
     )

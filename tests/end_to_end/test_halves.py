@@ -45,9 +45,7 @@ def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
         gradients = []
         for half in (slice(0, 2), slice(2, 4)):
             rows = [own[half] if j == i else own[:0] for j, own in enumerate(drawn)]
-            batch = step_batch(
-                rows, setup.data.train, (1.0, 1.0), setup.data.assembler, setup.device
-            )
+            batch = step_batch(rows, setup.data.train, setup.data.assembler, setup.device)
             learner.model.zero_grad()
             learner.jacobian = None
             (loss,) = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from accord.checkpoint import FORMAT
 from accord.config import CheckpointConfig
 from accord.durable import FAULT, write_manifest
 from accord.errors import BusyError, RunFolderError, TrainingError
@@ -173,12 +174,12 @@ def test_a_checkpoint_of_another_format_is_refused(stopped, accord_cli):
     run = stopped({}, 2)
     checkpoint = run / "checkpoints" / "step-2"
     progress = checkpoint / "progress.json"
-    progress.write_text(progress.read_text().replace('"format": 2', '"format": 7'))
+    progress.write_text(progress.read_text().replace(f'"format": {FORMAT}', '"format": 7'))
     (checkpoint / "manifest.json").unlink()
     write_manifest(checkpoint)
     answer = accord_cli("resume", run, "--quiet")
     assert answer.code == 2
-    assert "is of format 7; this version of Accord reads format 2" in answer.err
+    assert f"is of format 7; this version of Accord reads format {FORMAT}" in answer.err
 
 
 def edit_config(run, project):

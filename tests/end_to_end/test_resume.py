@@ -10,7 +10,7 @@ import torch
 
 from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
-from accord.gradients._registry import Method
+from accord.gradients import Method
 from accord.products import Products
 from accord.training import resume_run
 
@@ -57,8 +57,34 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         {"training.micro_batch_tokens": 20, "encoder.gradient_checkpointing": True},
         {"tasks.same.head": "cosine", "tasks.same.loss": "mse"},
         {"tasks.mood.dev": None, "tasks.near.dev": None, "training.dev_share": 0.3},
+        {
+            "training.gradients": "gradvac",
+            "training.granularity": "layer",
+            "training.balancing": "gradnorm",
+        },
+        {"training.gradients": "graddrop", "training.balancing": "famo"},
+        {"training.batching": "annealed", "training.balancing": "dwa"},
+        {
+            "training.batching": "fair-exposure",
+            "training.tasks_per_step": "one",
+            "training.balancing": "uncertainty",
+        },
+        {"training.batching": "temperature", "tasks.near.targets": "popart"},
+        {"training.batching": "round-robin", "training.balancing": "imtl-l"},
     ],
-    ids=["frozen", "bfloat16", "passes", "cosine", "dev-share"],
+    ids=[
+        "frozen",
+        "bfloat16",
+        "passes",
+        "cosine",
+        "dev-share",
+        "layers",
+        "whole-j",
+        "annealed",
+        "one-task",
+        "popart",
+        "round-robin",
+    ],
 )
 def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes):
     run = stopped(changes, 8)
@@ -66,8 +92,9 @@ def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes
     assert outcome(run) == outcome(train(project(changes), tmp_path / "whole"))
 
 
-def _steadied(gramian, state, generator):
+def _steadied(signals, state, generator):
     """A method that remembers: weights from a running mean of the Gram matrix, and a draw."""
+    gramian = signals.gramian
     mean = 0.8 * state["mean"] + 0.2 * gramian
     noise = torch.rand(len(gramian), generator=generator, dtype=torch.float64)
     return 1 + noise / (1 + mean.diagonal()), {"mean": mean}
@@ -77,7 +104,10 @@ def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, 
     def initial_state(tasks):
         return {"mean": torch.zeros(tasks, tasks, dtype=torch.float64)}
 
-    method = Method("steadied", _steadied, "none", frozenset(), ([], []), initial_state)
+    method = Method(
+        "steadied", _steadied, "none", ("gramian", "state"), "", "", initial_state, frozenset(),
+        ([], []),
+    )  # fmt: skip
     monkeypatch.setattr("accord.setup.get_method", lambda name: method)
     run = stopped({}, 8)
     resume_run(run, quiet=True)

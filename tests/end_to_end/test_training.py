@@ -126,7 +126,7 @@ def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, s
     epochs = [line["epoch"] for line in metrics(run)]
     assert epochs == [1] * capped + [2] * capped
     resolved = json.loads((run / "resolved.json").read_text())["epoch"]
-    assert (resolved["steps"], tuple(resolved["batch_sizes"])) == (capped, shares)
+    assert (resolved["steps"], tuple(resolved["shares"])) == (capped, shares)
 
 
 @pytest.mark.parametrize("gradients", ["sum", "pcgrad"])

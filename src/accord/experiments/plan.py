@@ -14,7 +14,8 @@ from accord.errors import DataError
 from accord.experiments.paper import BATCH_SIZE, EPOCHS, FROZEN_LR, LR, TASKS, Subset
 from accord.grids.cells import Cell, Settings, make_cells
 from accord.recipes.cs224n import cs224n_recipe
-from accord.sampling import BATCHING
+from accord.sampling import Budget as Allowance
+from accord.sampling import get_rule
 
 EXPERIMENTS = {
     "exp1": "frozen against fine-tuned, each task alone (table 1)",
@@ -266,15 +267,15 @@ def with_budget(
 def _per_epoch(own: Settings, options: Options, sizes: Mapping[str, Size]) -> float:
     """Return an epoch's steps, examples or tokens."""
     parts = [sizes[task] for task in own["tasks"]]
-    shape = BATCHING[own.get("batching", "finish-largest")](
-        [part.rows for part in parts], options.batch_size
+    shape = get_rule(own.get("batching", "finish-largest")).function(
+        [part.rows for part in parts], Allowance(options.batch_size, steps=own.get("steps"))
     )
-    steps = min(shape.steps, own.get("steps", shape.steps))
+    steps = shape.steps
     if options.equal_budget == "steps":
         return float(steps)
     tokens = options.equal_budget == "tokens"
     drawn = (
         batch * (part.tokens if tokens else 1.0)
-        for batch, part in zip(shape.batch_sizes, parts, strict=True)
+        for batch, part in zip(shape.shares, parts, strict=True)
     )
     return float(steps) * math.fsum(drawn)

@@ -1,26 +1,25 @@
-"""Gradient methods, one a file: pure functions from the Gram matrix to the tasks' weights.
+"""Gradient methods, one a file: how the tasks' gradients become one.
 
-    combine(gramian [T, T], state, generator) -> (weights [T], state)
+    method(signals, state, generator, **options) -> (weights [T], state)
 
-The shared parameters then move along Σ_i w_i g_i. A file of this folder registers its
-method under its own name (`_` read as `-`), with its paper and the laws that it keeps;
-tests and the config find it from there.
+The shared parameters then move along Σ_i w_i g_i. All but one need no more of the gradients than
+their Gram matrix G = J Jᵀ; the one that needs J maps its columns [T, n] to the combined [n]. A
+file of this folder registers its method under its own name (`_` read as `-`), with its paper and
+the laws that it keeps; tests, config and docs find it from there.
 """
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
-from typing import TYPE_CHECKING
+from accord.gradients._registry import METHODS, Method
 
-if TYPE_CHECKING:
-    from accord.gradients._registry import Method
+__all__ = ["METHODS", "Method", "get_method", "method_names"]
+
+METHODS.path = __path__
 
 
 def method_names() -> list[str]:
     """Return the names of all methods, without importing any."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name.replace("_", "-") for name in names if not name.startswith("_"))
+    return METHODS.names()
 
 
 def get_method(name: str) -> Method:
@@ -29,9 +28,4 @@ def get_method(name: str) -> Method:
     Raises:
         KeyError: if there is none of that name.
     """
-    from accord.gradients._registry import METHODS
-
-    if name not in method_names():
-        raise KeyError(name)
-    import_module(f"{__name__}.{name.replace('-', '_')}")
-    return METHODS[name]
+    return METHODS.get(name)

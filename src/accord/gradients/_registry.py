@@ -6,82 +6,73 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
+from accord.methods import Description, Need, Registry, Signals, State, Weigh
 
-State = dict[str, Tensor]
-Combine = Callable[[Tensor, State, torch.Generator], tuple[Tensor, State]]
 Law = Literal[
-    "sum_without_conflict",  # all cosines >= 0: the weights are all 1
+    "equal_without_conflict",  # all cosines >= 0: the weights are all alike
     "permutation",  # renaming the tasks renames the weights (up to visiting order)
     "scale",  # scaling all gradients by c leaves the weights as they are
-    "no_conflict_of_two",  # with T = 2 the direction opposes neither task
+    "scale_direction",  # scaling all gradients by c leaves the direction of the result
+    "scale_of_one",  # scaling one task's gradient leaves the direction of the result
+    "no_conflict_of_two",  # with T = 2 the result opposes neither task
+    "no_conflict",  # the result opposes no task
+    "worst_not_worse",  # the task that the result serves least gains no less than from the mean
+    "convex_hull",  # the weights are at least 0 and their sum is 1
+    "equal_projections",  # of independent gradients all have the same cosine with the result
 ]
+Granularity = Literal["all", "layer"]
+
+__all__ = ["METHODS", "Granularity", "Law", "Method", "Signals", "State", "method"]
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(Description):
     """A gradient method.
 
     Attributes:
-        name: as the config spells it.
-        combine: maps the Gram matrix [T, T] (float64, host) of the tasks present in a step,
-            the state restricted to them, and a generator keyed by the step, to weights [T].
-        paper: where it comes from.
         laws: what tests may demand of it.
-        example: a Gram matrix and the weights it gives, worked by hand.
-        initial_state: state for T tasks; every axis of every tensor runs over the tasks.
+        example: a Gram matrix and the weights it gives, worked by hand; columns of J and what they
+            combine to, where a method needs J.
+        granularities: over which parameters it may be asked for one set of weights.
     """
 
-    name: str
-    combine: Combine
-    paper: str
     laws: frozenset[Law]
     example: tuple[list[list[float]], list[float]]
-    initial_state: Callable[[int], State]
+    granularities: tuple[Granularity, ...] = ("all", "layer")
+
+    @property
+    def combines(self) -> bool:
+        """Whether it does anything with one task, or with all layers' gradients weighed alike."""
+        return "layer" in self.granularities or self.is_whole
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it maps J's columns [t, n] to the combined gradient [n], and gives no weights."""
+        return "jacobian" in self.needs
 
 
-METHODS: dict[str, Method] = {}
+METHODS: Registry[Method] = Registry("gradients", "accord.gradients", [])
 
 
 def method(
     name: str,
     *,
     paper: str,
+    use: str,
     laws: tuple[Law, ...],
     example: tuple[list[list[float]], list[float]],
+    needs: tuple[Need, ...] = ("gramian",),
+    cost: str = "none that shows: it solves for a weight a task",
     initial_state: Callable[[int], State] = lambda tasks: {},
-) -> Callable[[Combine], Combine]:
+    granularities: tuple[Granularity, ...] = ("all", "layer"),
+) -> Callable[[Weigh], Weigh]:
     """Register a gradient method."""
 
-    def register(combine: Combine) -> Combine:
-        METHODS[name] = Method(name, combine, paper, frozenset(laws), example, initial_state)
-        return combine
+    def register(function: Weigh) -> Weigh:
+        METHODS.entries[name] = Method(
+            name, function, paper, needs, cost, use, initial_state, frozenset(laws), example,
+            granularities,
+        )  # fmt: skip
+        return function
 
     return register
-
-
-def step_weights(
-    method: Method, gramian: Tensor, state: State, present: tuple[int, ...], key: tuple[int, int]
-) -> tuple[Tensor, State]:
-    """Apply a method to the tasks present in a step; the state of the others stays.
-
-    Args:
-        method: to apply.
-        gramian: [t, t] of the present tasks.
-        state: of all T tasks.
-        present: their indices among the T tasks, ascending.
-        key: (seed, step), from which the method's generator is made.
-
-    Returns:
-        The weights [t], and the state of all T tasks.
-    """
-    index = torch.tensor(present)
-    part = {name: value[torch.meshgrid(*[index] * value.ndim, indexing="ij")]
-            for name, value in state.items()}  # fmt: skip
-    seed = torch.Generator().manual_seed((key[0] * 0x9E3779B97F4A7C15 + key[1]) % 2**63)
-    weights, part = method.combine(gramian, part, seed)
-    after = {name: value.clone() for name, value in state.items()}
-    for name, value in part.items():
-        after[name][torch.meshgrid(*[index] * value.ndim, indexing="ij")] = value
-    return weights, after

@@ -5,16 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accord.gradients._registry import State, method
+from accord.gradients._registry import Signals, State, method
 
 
 @method(
     "pcgrad",
     paper="Yu et al. 2020, Gradient Surgery for Multi-Task Learning, Algorithm 1",
-    laws=("sum_without_conflict", "permutation", "scale", "no_conflict_of_two"),
+    use="Where gradients are known to conflict; it is cheap and has no knobs.",
+    laws=("equal_without_conflict", "permutation", "scale", "no_conflict_of_two"),
     example=([[4.0, -2.0], [-2.0, 2.0]], [1.5, 2.0]),
+    needs=("gramian", "draws"),
 )
-def pcgrad(gramian: Tensor, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
+def pcgrad(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
     """Project conflicting gradients.
 
     Each g_i' starts as g_i and visits all j ≠ i in random order; where g_i'·g_j < 0 it
@@ -24,7 +26,7 @@ def pcgrad(gramian: Tensor, state: State, generator: torch.Generator) -> tuple[T
     *Source:* Yu et al. 2020, Algorithm 1.
 
     Args:
-        gramian: G = J Jᵀ, float64 [T, T].
+        signals: G = J Jᵀ, float64 [T, T].
         state: empty.
         generator: draws the visiting orders.
 
@@ -32,24 +34,22 @@ def pcgrad(gramian: Tensor, state: State, generator: torch.Generator) -> tuple[T
         Weights [T] = Σ_i c_i, and the empty state.
 
     Example:
-        >>> G = torch.tensor([[1.0, -1.0], [-1.0, 4.0]], dtype=torch.float64)
-        >>> pcgrad(G, {}, torch.Generator())[0].tolist()
+        >>> signals = Signals.of([[1.0, -1.0], [-1.0, 4.0]])
+        >>> pcgrad(signals, {}, torch.Generator())[0].tolist()
         [2.0, 1.25]
     """
-    tasks = len(gramian)
-    projected = torch.eye(tasks, dtype=torch.float64)
-    for i, order in enumerate(visiting_orders(tasks, generator)):
-        for j in order:
-            product = torch.dot(projected[i], gramian[:, j])
-            if product < 0 < gramian[j, j]:  # a tiny g_j's square may have underflowed
-                projected[i, j] -= product / gramian[j, j]
+    gramian = signals.gramian
+    rows, squares = torch.arange(len(gramian)), gramian.diagonal()
+    projected = torch.eye(len(gramian), dtype=torch.float64)
+    for visited in visiting_orders(len(gramian), generator).t():  # all i at once
+        product = (projected * gramian[visited]).sum(1)
+        against = (product < 0) & (squares[visited] > 0)  # a tiny g_j's square may underflow
+        step = torch.where(against, product / squares[visited].clamp(min=1e-300), 0.0)
+        projected[rows, visited] -= step
     return projected.sum(0), state
 
 
-def visiting_orders(tasks: int, generator: torch.Generator) -> list[list[int]]:
-    """Draw for each task the order in which it visits the others."""
-    orders = []
-    for i in range(tasks):
-        others = torch.randperm(tasks - 1, generator=generator).tolist()
-        orders.append([j + (j >= i) for j in others])
-    return orders
+def visiting_orders(tasks: int, generator: torch.Generator) -> Tensor:
+    """Draw for each task the order in which it visits the others: int64 [T, T - 1]."""
+    others = torch.stack([torch.randperm(tasks - 1, generator=generator) for _ in range(tasks)])
+    return others + (others >= torch.arange(tasks)[:, None])

@@ -13,12 +13,20 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from accord.config import Config, check_files, parse_config, resolve_paths
+from accord.config import (
+    Config,
+    check_files,
+    check_methods,
+    drop_combining,
+    parse_config,
+    resolve_paths,
+)
 from accord.errors import ConfigError, nearest
 
 SHORT = {
     "batching": "training.batching",
     "gradients": "training.gradients",
+    "balancing": "training.balancing",
     "mode": "encoder.mode",
     "seed": "training.seed",
     "lr": "training.lr",
@@ -137,6 +145,7 @@ def make_cells(
         table = _applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
         config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
         check_files(config, where=where)
+        check_methods(config, where=f"{where}: cell {name}")
         cell = Cell(name, dict(own), config)
         if names.setdefault(name, cell.identity) != cell.identity:
             cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), config)
@@ -250,6 +259,7 @@ def _applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[st
             _set_in_tasks(table["tasks"], name, value)
         elif name != "tasks":
             _set(table, SHORT.get(name, name).split("."), value, where)
+    drop_combining(table, len(base.get("tasks", {})))
     return table
 
 

@@ -1,24 +1,28 @@
 """The three batching methods of the paper's section 3.5, on its own numbers."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.sampling import BATCHING, EpochShape, Sampler
+from accord.sampler import Sampler
+from accord.sampling import Budget, get_rule
 
+PAPERS = ("proportional", "finish-largest", "finish-smallest")
 SIZES = (8544, 16212, 6040)  # SST, a sample of Quora, STS
 PAPER = (8544, 141506, 6041)
 
 
 def sampler(method: str, sizes: tuple[int, ...], batch_size: int, seed: int = 0) -> Sampler:
     names = tuple(f"task{i}" for i in range(len(sizes)))
-    return Sampler(names, sizes, BATCHING[method](sizes, batch_size), seed)
+    return Sampler(names, sizes, get_rule(method), Budget(batch_size), seed)
 
 
 def epoch(sampler: Sampler, number: int = 0) -> list[list[list[int]]]:
     """For each task the rows of each step of one epoch."""
-    first = number * sampler.shape.steps
-    steps = [sampler.draw(first + i) for i in range(sampler.shape.steps)]
+    first = number * sampler.steps
+    steps = [sampler.draw(first + i) for i in range(sampler.steps)]
     return [[step[task].tolist() for step in steps] for task in range(len(sampler.sizes))]
 
 
@@ -26,38 +30,25 @@ def rows_of(batches: list[list[int]]) -> list[int]:
     return [row for batch in batches for row in batch]
 
 
-def test_proportional_worked() -> None:
-    """⌈16212 / 32⌉ = 507 steps; ⌈8544/507⌉ = 17, ⌈16212/507⌉ = 32, ⌈6040/507⌉ = 12."""
-    shape = BATCHING["proportional"](SIZES, 32)
-    assert (shape.steps, shape.batch_sizes) == (507, (17, 32, 12))
-    assert shape.loss_weights == pytest.approx((44 / 17, 29 / 32, 49 / 12), rel=1e-15)
+def shape(method: str, sizes: tuple[int, ...], batch_size: int) -> tuple[int, tuple[float, ...]]:
+    found = get_rule(method).function(sizes, Budget(batch_size))
+    assert found.restarts
+    return found.steps, found.shares
 
 
-def test_proportional_on_the_papers_data() -> None:
+def test_on_the_papers_data() -> None:
     """⌈141506 / 32⌉ = 4423 steps of 2, 32 and 2 examples: too few of the small ones, it found."""
-    shape = BATCHING["proportional"](PAPER, 32)
-    assert (shape.steps, shape.batch_sizes) == (4423, (2, 32, 2))
-    assert shape.loss_weights == (17.0, 0.125, 17.0)
+    assert shape("proportional", PAPER, 32) == (4423, (2, 32, 2))
+    assert shape("proportional", SIZES, 32) == (507, (17, 32, 12))
+    assert shape("finish-smallest", PAPER, 32)[0] == 189  # as its experiment 3 says
 
 
-def test_the_others_worked() -> None:
-    assert BATCHING["finish-largest"](SIZES, 32) == EpochShape(507, (32,) * 3, (1.0,) * 3)
-    assert BATCHING["finish-smallest"](SIZES, 32) == EpochShape(189, (32,) * 3, (1.0,) * 3)
-    assert BATCHING["finish-smallest"](PAPER, 32).steps == 189  # as its experiment 3 says
-
-
-@pytest.mark.parametrize("method", BATCHING)
+@pytest.mark.parametrize("method", PAPERS)
 def test_one_task_is_ordinary_batching(method: str) -> None:
     share = 25 if method == "proportional" else 32
-    assert BATCHING[method]([100], 32) == EpochShape(4, (share,), (1.0,))
+    assert shape(method, (100,), 32) == (4, (share,))
     (batches,) = epoch(sampler(method, (100,), 32))
     assert sorted(rows_of(batches)) == list(range(100))
-
-
-@pytest.mark.parametrize("method", BATCHING)
-def test_equal_sizes_weigh_equally(method: str) -> None:
-    weights = BATCHING[method]([50, 50, 50], 8).loss_weights
-    assert weights == ((2.0,) * 3 if method == "proportional" else (1.0,) * 3)
 
 
 def test_finish_largest_reuses_the_epochs_batches_in_order() -> None:
@@ -107,19 +98,19 @@ def test_proportional_cycles_a_task_that_rounding_up_exhausts() -> None:
     seed=st.integers(0, 2**32),
     step=st.integers(0, 10_000),
 )
-@pytest.mark.parametrize("method", BATCHING)
+@pytest.mark.parametrize("method", PAPERS)
 def test_every_step_draws_distinct_rows_that_exist(
     method: str, sizes: list[int], batch_size: int, seed: int, step: int
 ) -> None:
     own = sampler(method, tuple(sizes), batch_size, seed)
-    for rows, size, share in zip(own.draw(step), sizes, own.shape.batch_sizes, strict=True):
+    for rows, size, share in zip(own.draw(step), sizes, own.shares, strict=True):
         assert 1 <= len(rows) <= share
         assert len(set(rows.tolist())) == len(rows)
         assert 0 <= rows.min() <= rows.max() < size
-    assert own.shape.steps >= 1
+    assert own.steps >= 1
 
 
-@pytest.mark.parametrize("method", BATCHING)
+@pytest.mark.parametrize("method", PAPERS)
 def test_reshuffled_every_epoch_and_by_seed(method: str) -> None:
     own, other = (sampler(method, (20, 50), 8, seed) for seed in (0, 1))
     for task in range(2):
@@ -135,8 +126,9 @@ def test_tasks_are_not_shuffled_alike() -> None:
 
 
 def test_a_tasks_order_does_not_depend_on_the_others() -> None:
-    alone = Sampler(("sts",), (40,), EpochShape(5, (8,), (1.0,)), seed=3)
-    among = Sampler(("sst", "sts"), (90, 40), EpochShape(5, (8, 8), (1.0, 1.0)), seed=3)
+    rule = get_rule("finish-smallest")
+    alone = Sampler(("sts",), (40,), rule, Budget(8), seed=3)
+    among = Sampler(("sst", "sts"), (90, 40), rule, Budget(8), seed=3)
     for step in range(12):
         assert alone.draw(step)[0].tolist() == among.draw(step)[1].tolist()
 
@@ -150,9 +142,8 @@ def test_draw_is_a_function_of_the_step_alone() -> None:
 
 def test_cap_shortens_the_epoch_and_reshuffles_after_it() -> None:
     own = sampler("finish-largest", (16212, 6040), 32)
-    capped = own.capped(189)
-    assert capped.shape.steps == 189
-    assert own.capped(None) == own
-    assert own.capped(10**6).shape == own.shape
+    capped = replace(own, budget=Budget(32, steps=189))
+    assert capped.steps == 189
+    assert replace(own, budget=Budget(32, steps=10**6)).shape(0) == own.shape(0)
     assert capped.draw(188)[0].tolist() == own.draw(188)[0].tolist()
     assert capped.draw(189)[0].tolist() == own.draw(507)[0].tolist()  # the second epoch's first

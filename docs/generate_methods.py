@@ -1,0 +1,105 @@
+"""Write docs/methods/ from the registries, a page a family: python docs/generate_methods.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from accord.balancing import Rule as BalancingRule
+from accord.families import FAMILIES, Family, options_of, summary
+from accord.gradients import Method
+from accord.methods import Description
+from accord.sampling import Rule as SamplingRule
+
+FOLDER = Path(__file__).with_name("methods")
+WORDS = {
+    "jacobian": "all shared gradients",
+    "gramian": "the Gram matrix",
+    "last_layer": "the norms of the gradients on the last shared layer",
+    "losses": "the losses",
+    "losses_after": "the losses of the same examples after the step",
+    "state": "a state of its own",
+    "draws": "random draws, keyed by the step",
+    "targets": "the step's targets",
+    "sizes": "the tasks' rows",
+    "epoch": "the epoch",
+    "budget": "the whole run's budget",
+}
+
+
+def pages() -> dict[str, str]:
+    """Return each page's text by its name."""
+    return {f"{family.name}.md": page(family) for family in FAMILIES}
+
+
+def page(family: Family) -> str:
+    """Return a family's page."""
+    methods = family.all()
+    rows = [
+        f"| [`{own.name}`](#{own.name}) | {', '.join(own.needs).replace('_', ' ') or '–'} |"
+        f" {own.use} |"
+        for own in methods
+    ]
+    head = [
+        f"# {family.name.capitalize()}\n",
+        f"{family.job} One word in the config chooses one; a table `[methods.NAME]` sets its"
+        " options:\n",
+        f"```toml\n{example_of(family)}\n```\n",
+        f"Without it: {family.default}. `accord methods --family {family.name}` lists them.\n",
+        "\n".join(["| name | needs | use |", "| --- | --- | --- |", *rows]) + "\n",
+    ]
+    return "\n".join([*head, *map(entry, methods)])
+
+
+def example_of(family: Family) -> str:
+    """Return the lines of a config that choose a method with an option."""
+    examples = {
+        "gradients": '[training]\ngradients = "cagrad"\n\n[methods.cagrad]\nc = 0.5',
+        "balancing": '[training]\nbalancing = "fixed"\n\n[methods.fixed.weights]\nsts = 2.0',
+        "sampling": '[training]\nbatching = "temperature"\n\n[methods.temperature]\ntau = 2.0',
+        "targets": '[tasks.sts]\ntargets = "popart"',
+    }
+    return examples[family.name]
+
+
+def entry(method: Description) -> str:
+    """Return a method's part of a page."""
+    needs = ", ".join(WORDS[need] for need in method.needs) or "nothing that is measured"
+    lines = [
+        f"## {method.name}\n",
+        f"{summary(method)}\n",
+        f"- From: {method.paper}.",
+        f"- When: {method.use}",
+        f"- Needs: {needs}. Costs: {method.cost}.",
+    ]
+    for option in options_of(method):
+        default = json.dumps(option["default"])
+        name = f"methods.{method.name}.{option['name']}"
+        lines.append(f"- Option `{name}`, {option['takes']}; default `{default}`.")
+    if isinstance(method, Method | BalancingRule):
+        lines.append(f"- Laws that its tests hold it to: {', '.join(sorted(method.laws))}.")
+    return "\n".join([*lines, *worked(method), ""])
+
+
+def worked(method: Description) -> list[str]:
+    """Return a method's worked example."""
+    match method:
+        case Method() if method.is_whole:
+            return [f"- Example: J = {method.example[0]} becomes {method.example[1]}."]
+        case Method():
+            return [f"- Example: G = {method.example[0]} gives the weights {method.example[1]}."]
+        case BalancingRule():
+            return [f"- Example: first losses {method.example[0]} get {method.example[1]}."]
+        case SamplingRule():
+            (sizes, batch), (steps, shares) = method.example
+            return [
+                f"- Example: {sizes} rows in batches of {batch}: {steps} steps an epoch,"
+                f" {shares} examples each."
+            ]
+    return []
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,44 @@
+"""Weights that the config names: scalarisation, which can be tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from accord.balancing._registry import Signals, State, rule
+
+
+@rule(
+    "fixed",
+    paper="Kurin et al. 2022, In Defense of the Unitary Scalarization; Xin et al. 2022",
+    use="With weights from `accord tune`: what any other method has to beat.",
+    laws=("permutation", "sum_is_tasks", "loss_scale", "starts_equal", "constant"),
+    example=([1.0, 3.0], [1.0, 1.0]),
+    needs=(),
+)
+def fixed(
+    signals: Signals,
+    state: State,
+    generator: torch.Generator,
+    *,
+    weights: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None,
+) -> tuple[Tensor, State]:
+    """Weigh each task by its own number; 1 where none is given.
+
+    Args:
+        signals: of a step; names the tasks.
+        state: empty.
+        generator: not used.
+        weights: by task.
+
+    Example:
+        >>> signals = Signals.of(losses=[1.0, 1.0], names=("sst", "sts"))
+        >>> fixed(signals, {}, torch.Generator(), weights={"sts": 2.5})[0].tolist()
+        [1.0, 2.5]
+    """
+    own = [float((weights or {}).get(name, 1.0)) for name in signals.names]
+    return torch.tensor(own, dtype=torch.float64), state

@@ -1,0 +1,39 @@
+"""The paper's weights for batches in proportion to the data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from accord.balancing._registry import Signals, State, rule
+
+
+@rule(
+    "inverse-share",
+    paper="BERT Mastery: Explore Multitask Learning, section 3.5, equation 2",
+    use="With batches in proportion to the data, so that small tasks aren't drowned.",
+    laws=("permutation", "loss_scale", "starts_equal", "constant"),
+    example=([1.0, 3.0, 2.0], [2.0, 2.0, 2.0]),
+    needs=(),
+)
+def inverse_share(
+    signals: Signals, state: State, generator: torch.Generator
+) -> tuple[Tensor, State]:
+    """Weigh task t by Σ_{s≠t} b_s / b_t, b its examples in a step.
+
+    *Source:* BERT Mastery, equation 2. With one task the sum is empty; the weight is then 1.
+
+    Args:
+        signals: its shares are b.
+        state: empty.
+        generator: not used.
+
+    Example:
+        >>> signals = Signals.of(losses=[1.0, 1.0], shares=torch.tensor([8.0, 32.0]))
+        >>> inverse_share(signals, {}, torch.Generator())[0].tolist()
+        [4.0, 0.25]
+    """
+    shares = signals.shares.double()
+    if len(shares) == 1:
+        return torch.ones_like(shares), state
+    return (shares.sum() - shares) / shares, state

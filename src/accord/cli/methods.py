@@ -1,0 +1,82 @@
+"""`accord methods`: every way to combine, balance and sample tasks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from accord.cli.options import as_json_option
+
+if TYPE_CHECKING:
+    from accord.families import Family
+    from accord.methods import Description
+
+FAMILY_NAMES = ("gradients", "balancing", "sampling", "targets")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--family", type=click.Choice(FAMILY_NAMES), help="Only this family.")
+@as_json_option
+def methods(name: str | None, family: str | None, as_json: bool) -> None:
+    """List the methods by family, or explain the one called NAME.
+
+    One word in the config chooses a method; a table [methods.NAME] sets its options.
+    """
+    from accord.errors import UsageError, nearest
+    from accord.families import FAMILIES, options_of, summary
+
+    chosen = [own for own in FAMILIES if family in (None, own.name)]
+    known = [known for own in chosen for known in own.names()]
+    if name is not None and name not in known:
+        raise UsageError(f"no method '{name}'{nearest(name, known)}")
+    found = [
+        (own, own.get(known)) for own in chosen for known in own.names() if name in (None, known)
+    ]
+    if as_json:
+        click.echo(json.dumps([
+            {
+                "name": method.name, "family": own.name, "key": own.key, "paper": method.paper,
+                "needs": method.needs, "cost": method.cost, "use": method.use,
+                "options": options_of(method), "summary": summary(method),
+            }
+            for own, method in found
+        ]))  # fmt: skip
+    elif name is not None:
+        _explain(*found[0])
+    else:
+        _list(found)
+
+
+def _list(found: list[tuple[Family, Description]]) -> None:
+    from accord.cli.results import new_table, print_table
+    from accord.families import options_of
+
+    last = None
+    table = new_table("")
+    for own, method in found:
+        if own is not last:
+            if last is not None:
+                print_table(table)
+            click.echo(f'\n{own.job}\n{own.key} = "NAME"; without it: {own.default}')
+            table, last = new_table(own.name, "needs", "options", "from", left=4), own
+        options = ", ".join(option["name"] for option in options_of(method)) or "–"
+        needs = ", ".join(method.needs).replace("_", " ") or "–"
+        table.add_row(method.name, needs, options, method.paper.split(",")[0])
+    print_table(table)
+    click.echo("\n'accord methods NAME' explains one; docs/methods has a page a family.")
+
+
+def _explain(own: Family, method: Description) -> None:
+    from accord.families import options_of, summary
+
+    click.echo(f'{own.key} = "{method.name}"\n\n{summary(method)}\n')
+    click.echo(f"From:   {method.paper}")
+    click.echo(f"Use:    {method.use}")
+    click.echo(f"Needs:  {', '.join(method.needs).replace('_', ' ') or 'nothing that is measured'}")
+    click.echo(f"Costs:  {method.cost}")
+    for option in options_of(method):
+        default = json.dumps(option["default"])
+        click.echo(f"Option: methods.{method.name}.{option['name']} = {default}: {option['takes']}")

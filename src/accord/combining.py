@@ -1,0 +1,184 @@
+"""How the tasks' gradients become one: a balancing rule's weights, then a gradient method's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accord.balancing import Rule, get_rule
+from accord.gradients import Method
+from accord.methods import Chosen, Signals, State, keyed_generator
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a step's measurements lead to; nothing has been changed yet.
+
+    Attributes:
+        balance: each present task's loss weight, [t].
+        weights: the gradient method's, [groups, t]; None where it needs J and gives none.
+        shared: what each task's shared gradient is multiplied by, [groups, t].
+        states: of the rule and of the method, after the step.
+    """
+
+    balance: Tensor
+    weights: Tensor | None
+    shared: Tensor
+    states: tuple[list[State], list[State]]
+
+    def norm(self, gramians: Tensor) -> float:
+        """Return the combined shared gradient's norm: ‖Jᵀw‖² is wᵀGw, so no pass over it."""
+        own = self.shared.expand(len(gramians), -1)
+        square = float(torch.einsum("gt,gts,gs->", own, gramians, own))
+        return math.sqrt(max(0.0, square)) if math.isfinite(square) else square
+
+
+@dataclass
+class Combination:
+    """A balancing rule and a gradient method, with what they know of the run.
+
+    Attributes:
+        balancing: weighs the losses.
+        method: combines the balanced gradients.
+        names: of all tasks.
+        regression: whether each is one.
+        shares: examples of each in a usual step.
+        steps_per_epoch: of the run.
+        per_layer: whether the method weighs each group of parameters apart.
+    """
+
+    balancing: Chosen[Rule]
+    method: Chosen[Method]
+    names: tuple[str, ...]
+    regression: tuple[bool, ...]
+    shares: tuple[float, ...]
+    steps_per_epoch: int = 1
+    per_layer: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        tasks: Sequence[Task],
+        method: Method,
+        balancing: Rule | None = None,
+        *,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        shares: Sequence[float] = (),
+        steps_per_epoch: int = 1,
+        layers: int | None = None,
+    ) -> Combination:
+        """Choose how the gradients of some tasks become one.
+
+        Args:
+            tasks: in the order in which batches hold them.
+            method: combines gradients.
+            balancing: weighs losses; default: all alike.
+            options: of methods, by name.
+            shares: examples of each task in a usual step; default: alike.
+            steps_per_epoch: of the run.
+            layers: how many groups of parameters the method weighs apart; None weighs all at once.
+
+        Raises:
+            ValueError: an option that a method hasn't got, or a value that it doesn't take.
+        """
+        rule = balancing or get_rule("equal")
+        given = {own.name: own.check_options((options or {}).get(own.name, {}))
+                 for own in (rule, method)}  # fmt: skip
+        return cls(
+            balancing=Chosen.of(rule, len(tasks), given[rule.name]),
+            method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
+            names=tuple(task.name for task in tasks),
+            regression=tuple(not task.is_classification for task in tasks),
+            shares=tuple(shares) or (1.0,) * len(tasks),
+            steps_per_epoch=steps_per_epoch,
+            per_layer=layers is not None,
+        )
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether J is to keep its layers apart: for the method, or for the last one's norms."""
+        return self.per_layer or "last_layer" in self.balancing.method.needs
+
+    def decide(
+        self, losses: Tensor, gramians: Tensor, present: tuple[int, ...], key: tuple[int, int]
+    ) -> Decision:
+        """Ask the rule, and then the method about the gradients of the balanced losses.
+
+        Args:
+            losses: each present task's mean loss, [t].
+            gramians: of each group of shared parameters, [groups, t, t]; none where the encoder
+                is frozen.
+            present: indices of the present tasks.
+            key: (seed, step).
+        """
+        signals = self._signals(losses, gramians, present)
+        balances, rule_states = self.balancing.weigh([signals], present, key)
+        balance = balances[0]
+        if not len(gramians) or self.method.method.is_whole:
+            return Decision(balance, None, balance[None], (rule_states, self.method.states))
+        scaled = gramians * torch.outer(balance, balance)
+        parts = scaled if self.per_layer else scaled.sum(0, keepdim=True)
+        balanced = [replace(signals, gramian=own, losses=losses * balance) for own in parts]
+        weights, states = self.method.weigh(balanced, present, key)
+        return Decision(balance, weights, weights * balance, (rule_states, states))
+
+    def keep(self, decision: Decision) -> None:
+        """Take over the states after a step that was not left out."""
+        self.balancing.states, self.method.states = decision.states
+
+    def joint(self, tasks: int) -> Decision:
+        """Return what changes nothing: J has a single row, the sum."""
+        ones, states = (
+            torch.ones(tasks, dtype=torch.float64),
+            (self.balancing.states, self.method.states),
+        )
+        return Decision(ones, ones[:1, None], ones[:1, None], states)
+
+    def whole(self, decision: Decision, key: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+        """Return a method that needs J, as a function of some of its columns [t, n]: to [n]."""
+        method, generator = self.method, keyed_generator(*key)
+
+        def combine(columns: Tensor) -> Tensor:
+            scaled = columns * decision.balance.to(columns)[:, None]
+            combined: Tensor
+            combined, _ = method.method.function(scaled, {}, generator, **method.options)
+            return combined
+
+        return combine
+
+    def tensors(self) -> State:
+        """Return all state as one table."""
+        return {
+            **{f"balancing.{name}": value for name, value in self.balancing.tensors().items()},
+            **{f"gradients.{name}": value for name, value in self.method.tensors().items()},
+        }
+
+    def load(self, tensors: State) -> None:
+        """Take over all state from such a table.
+
+        Raises:
+            ValueError: if it is of another rule or method.
+        """
+        for prefix, chosen in (("balancing.", self.balancing), ("gradients.", self.method)):
+            chosen.load({
+                name.removeprefix(prefix): value
+                for name, value in tensors.items() if name.startswith(prefix)
+            })  # fmt: skip
+
+    def _signals(self, losses: Tensor, gramians: Tensor, present: tuple[int, ...]) -> Signals:
+        last = gramians[-1].diagonal().clamp(min=0).sqrt() if self.by_layer else losses[:0]
+        return Signals(
+            losses=losses,
+            gramian=gramians.sum(0) if len(gramians) else losses.new_zeros(0, 0),
+            last_norms=last,
+            shares=torch.tensor([self.shares[i] for i in present], dtype=torch.float64),
+            regression=torch.tensor([self.regression[i] for i in present]),
+            names=tuple(self.names[i] for i in present),
+            steps_per_epoch=self.steps_per_epoch,
+        )

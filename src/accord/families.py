@@ -1,0 +1,96 @@
+"""The families of methods, as the command line and the docs show them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from accord import balancing, gradients, popart, sampling
+from accord.methods import Description
+
+
+@dataclass(frozen=True)
+class Family:
+    """Methods that do the same job.
+
+    Attributes:
+        name: of the family.
+        key: of the config, that chooses one.
+        job: what they do, in a sentence.
+        names: of its methods, none imported.
+        get: imports one.
+        default: which one a run has that says nothing.
+    """
+
+    name: str
+    key: str
+    job: str
+    names: Callable[[], list[str]]
+    get: Callable[[str], Description]
+    default: str
+
+    def all(self) -> list[Description]:
+        """Import all of its methods."""
+        return [self.get(name) for name in self.names()]
+
+
+FAMILIES = (
+    Family(
+        "gradients", "training.gradients",
+        "How the tasks' gradients of the shared parameters become one.",
+        gradients.method_names, gradients.get_method, "sum",
+    ),
+    Family(
+        "balancing", "training.balancing",
+        "How much each task's loss counts, before gradients are combined.",
+        balancing.rule_names, balancing.get_rule,
+        "equal; inverse-share with batching = 'proportional'",
+    ),
+    Family(
+        "sampling", "training.batching",
+        "How much of each task a step draws, and how long an epoch is.",
+        sampling.rule_names, sampling.get_rule, "finish-largest",
+    ),
+    Family(
+        "targets", "tasks.NAME.targets", "In what units a regression's head learns.",
+        lambda: ["popart"], lambda name: popart.DESCRIPTION,
+        "range: values scaled to [0, 1]",
+    ),
+)  # fmt: skip
+
+
+def options_of(method: Description) -> list[dict[str, Any]]:
+    """Return each option's name, default and what it takes, as JSON can say it."""
+    schema = method.options.model_json_schema()["properties"] if method.options.model_fields else {}
+    return [
+        {"name": name, "default": field.default, "takes": _takes(schema[name])}
+        for name, field in method.options.model_fields.items()
+    ]
+
+
+def summary(method: Description) -> str:
+    """Return what a method does, from its docstring: all that stands before its arguments."""
+    text = inspect.getdoc(method.function) or ""
+    return text.split("\nArgs:")[0].strip()
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    """Say in words what a JSON schema allows."""
+    if "anyOf" in schema:
+        return " or ".join(_takes(own) for own in schema["anyOf"] if own.get("type") != "null")
+    if "enum" in schema:
+        return ", ".join(f"'{value}'" for value in schema["enum"])
+    if schema.get("type") == "object":
+        return f"a table, each {_takes(schema.get('additionalProperties', {}))}"
+    words = {"number": "a number", "integer": "a whole number", "boolean": "true or false"}
+    bounds = [
+        f"{sign} {schema[key]:g}"
+        for key, sign in (
+            ("minimum", "at least"), ("exclusiveMinimum", "above"),
+            ("maximum", "at most"), ("exclusiveMaximum", "below"),
+        ) if key in schema
+    ]  # fmt: skip
+    word = words.get(schema.get("type", ""), "a value")
+    return f"{word} {' and '.join(bounds)}" if bounds else word

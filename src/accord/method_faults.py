@@ -1,0 +1,111 @@
+"""What is wrong with a choice of methods, said before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from accord import balancing, gradients, sampling
+from accord.errors import nearest
+from accord.families import FAMILIES
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The methods that a run is to use, and what they are given.
+
+    Attributes:
+        batching: name of the sampling rule.
+        balancing: of the balancing rule.
+        gradients: of the gradient method.
+        per_layer: whether the gradient method is to weigh each layer apart.
+        one_task_a_step: whether a step is to draw from a single task.
+        tasks: the tasks' names.
+        frozen: whether the encoder is.
+    """
+
+    batching: str
+    balancing: str
+    gradients: str
+    per_layer: bool
+    one_task_a_step: bool
+    tasks: tuple[str, ...]
+    frozen: bool
+
+
+def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is wrong, a line each.
+
+    Args:
+        choice: of methods.
+        options: of methods by name; those that aren't chosen are checked too.
+    """
+    yield from _option_faults(choice, options)
+    yield from _sampling_faults(choice)
+    yield from _gradient_faults(choice)
+    yield from _balancing_faults(choice)
+
+
+def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    owners = {name: family for family in FAMILIES for name in family.names()}
+    for name, given in options.items():
+        if name not in owners:
+            yield f"methods.{name}: no such method{nearest(name, owners)}"
+            continue
+        try:
+            owners[name].get(name).check_options(given)
+        except ValueError as error:
+            yield str(error)
+        for task in given.get("weights") or () if name == "fixed" else ():
+            if task not in choice.tasks:
+                yield f"methods.fixed.weights: no task '{task}'{nearest(task, choice.tasks)}"
+
+
+def _sampling_faults(choice: Choice) -> Iterator[str]:
+    rule = sampling.get_rule(choice.batching)
+    if choice.one_task_a_step and rule.orders == ("together",):
+        able = [own.name for own in sampling.RULES.all() if own.orders != ("together",)]
+        yield (
+            f"training.tasks_per_step: batching '{rule.name}' draws from all tasks in each step;"
+            f" 'one' is for {', '.join(able)}"
+        )
+
+
+def _gradient_faults(choice: Choice) -> Iterator[str]:
+    method, key = gradients.get_method(choice.gradients), "training.gradients"
+    if choice.per_layer and "layer" not in method.granularities:
+        yield f"training.granularity: '{method.name}' has no weights that could differ by layer"
+    if not method.combines:
+        return
+    if len(choice.tasks) == 1:
+        yield f"{key}: '{method.name}' combines several tasks' gradients; there is one task"
+    elif choice.frozen:
+        yield f"{key}: '{method.name}' combines shared gradients; a frozen encoder has none"
+    elif _alone(choice):
+        yield (
+            f"{key}: '{method.name}' combines the gradients of a step's tasks, but"
+            f" {_alone(choice)} gives a step one task"
+        )
+
+
+def _balancing_faults(choice: Choice) -> Iterator[str]:
+    rule, key = balancing.get_rule(choice.balancing), "training.balancing"
+    if "constant" in rule.laws:
+        return
+    if len(choice.tasks) == 1:
+        yield f"{key}: '{rule.name}' weighs tasks against each other; there is one task"
+    elif choice.frozen:
+        yield f"{key}: '{rule.name}' weighs what tasks share; a frozen encoder learns nothing"
+    elif _alone(choice) and "separable" not in rule.laws:
+        yield (
+            f"{key}: '{rule.name}' compares the tasks of a step, but {_alone(choice)} gives a step"
+            " one task"
+        )
+
+
+def _alone(choice: Choice) -> str:
+    """Say what gives each step a single task; empty if nothing does."""
+    if sampling.get_rule(choice.batching).orders == ("cyclic",):
+        return f"batching '{choice.batching}'"
+    return "tasks_per_step 'one'" if choice.one_task_a_step else ""

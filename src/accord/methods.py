@@ -1,0 +1,282 @@
+"""What all families of methods have in common: what a step tells them, their state, their options.
+
+A method is a pure function of what a step measured. Its file registers it with its paper, what it
+needs, and a worked example; config, command line, docs and tests find it from there. Its options
+are its keyword arguments: their annotations say what the config allows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Generic, Literal, TypeVar, get_type_hints
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""What a method carries from step to step; every axis of every tensor runs over the tasks."""
+
+Need = Literal[
+    "losses",
+    "losses_after",
+    "gramian",
+    "last_layer",
+    "jacobian",
+    "state",
+    "draws",
+    "targets",
+    "sizes",
+    "epoch",
+    "budget",
+]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a step measured of the t tasks present in it; float64 on the host.
+
+    Attributes:
+        losses: each task's mean loss, [t].
+        gramian: G = J Jᵀ of the shared parameters' gradients, [t, t]; empty where the encoder is
+            frozen. A balancing rule sees that of the plain losses, a gradient method that of the
+            balanced ones.
+        last_norms: norms of the gradients of the last shared layer, [t]; empty unless needed.
+        shares: examples of each task in a usual step, [t].
+        regression: whether a task is one, bool [t].
+        names: of the tasks.
+        steps_per_epoch: of the run.
+    """
+
+    losses: Tensor
+    gramian: Tensor
+    last_norms: Tensor
+    shares: Tensor
+    regression: Tensor
+    names: tuple[str, ...] = ()
+    steps_per_epoch: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        gramian: Sequence[Sequence[float]] | Tensor | None = None,
+        losses: Sequence[float] | Tensor | None = None,
+        **others: Any,
+    ) -> Signals:
+        """Make signals by hand, for a look at a method: what isn't given is one or empty.
+
+        Example:
+            >>> Signals.of([[1.0, -1.0], [-1.0, 4.0]]).losses.tolist()
+            [1.0, 1.0]
+        """
+        G = _float64(() if gramian is None else gramian)
+        tasks = len(G) if losses is None else len(losses)
+        found = {
+            "last_norms": G.diagonal().sqrt() if G.ndim == 2 else _float64(()),
+            "shares": torch.ones(tasks, dtype=torch.float64),
+            "regression": torch.zeros(tasks, dtype=torch.bool),
+            "names": tuple(f"task{i}" for i in range(tasks)),
+        }
+        own = torch.ones(tasks, dtype=torch.float64) if losses is None else _float64(losses)
+        return cls(own, G if G.ndim == 2 else _float64(()).view(0, 0), **{**found, **others})
+
+
+Weigh = Callable[..., tuple[Tensor, State]]
+"""(signals, state, generator, **options) -> (a weight a task [t], state)."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What every method of every family says of itself.
+
+    Attributes:
+        name: as the config spells it.
+        function: the method; its docstring is its documentation.
+        paper: where it comes from.
+        needs: what of a step it looks at.
+        cost: beside the step without it, in words.
+        use: when to reach for it, in a sentence.
+        initial_state: state for T tasks.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    paper: str
+    needs: tuple[Need, ...]
+    cost: str
+    use: str
+    initial_state: Callable[[int], State]
+
+    @property
+    def options(self) -> type[BaseModel]:
+        """A model of the method's options: its keyword arguments."""
+        hints = get_type_hints(self.function, include_extras=True)
+        fields: dict[str, Any] = {
+            name: (hints[name], own.default)
+            for name, own in inspect.signature(self.function).parameters.items()
+            if own.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        config = ConfigDict(extra="forbid", strict=True, frozen=True)
+        return create_model(f"{self.name} options", __config__=config, **fields)
+
+    def check_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options with those that are given.
+
+        Raises:
+            ValueError: naming the option, what was given and what is allowed.
+        """
+        from accord.errors import nearest
+
+        try:
+            return dict(self.options.model_validate(dict(given)))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name, known = str(fault["loc"][0]), list(self.options.model_fields)
+        if fault["type"] == "extra_forbidden":
+            has = f"has no option '{name}'{nearest(name, known)}" if known else "has no options"
+            raise ValueError(f"methods.{self.name}: {has}") from None
+        wanted = fault["msg"].removeprefix("Input ")
+        raise ValueError(f"methods.{self.name}.{name}: {wanted}, got {fault['input']!r}") from None
+
+
+Entry = TypeVar("Entry", bound=Description)
+
+
+class Registry(Generic[Entry]):
+    """The methods of one family: a file each in its folder, `_` in a file's name read as `-`.
+
+    Args:
+        family: as messages name it.
+        package: dotted name of the folder.
+        path: of the folder.
+    """
+
+    def __init__(self, family: str, package: str, path: Iterable[str]) -> None:
+        self.family, self.package, self.path = family, package, path
+        self.entries: dict[str, Entry] = {}
+
+    def names(self) -> list[str]:
+        """Return the names of all methods, without importing any."""
+        found = (module.name for module in pkgutil.iter_modules(self.path))
+        return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
+
+    def get(self, name: str) -> Entry:
+        """Import a method.
+
+        Raises:
+            KeyError: if there is none of that name.
+        """
+        if name not in self.names():
+            raise KeyError(name)
+        import_module(f"{self.package}.{name.replace('-', '_')}")
+        return self.entries[name]
+
+    def all(self) -> list[Entry]:
+        """Import all methods."""
+        return [self.get(name) for name in self.names()]
+
+
+@dataclass
+class Chosen(Generic[Entry]):
+    """A method as a run uses it: its options, and its state for each group of parameters.
+
+    Attributes:
+        method: of the registry.
+        options: as the config gives them.
+        states: one a group of parameters that is weighed apart; mostly one.
+    """
+
+    method: Entry
+    options: dict[str, Any] = field(default_factory=dict)
+    states: list[State] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls, method: Entry, tasks: int, options: Mapping[str, Any] | None = None, groups: int = 1
+    ) -> Chosen[Entry]:
+        """Choose a method, its state as it begins."""
+        return cls(
+            method, dict(options or {}), [method.initial_state(tasks) for _ in range(groups)]
+        )
+
+    def weigh(
+        self, signals: Sequence[Signals], present: tuple[int, ...], key: tuple[int, int]
+    ) -> tuple[Tensor, list[State]]:
+        """Apply the method to the tasks present in a step; the state of the others stays.
+
+        Nothing is changed here: a step that is left out keeps the states as they were.
+
+        Args:
+            signals: of the present tasks, for each group.
+            present: their indices among all T tasks, ascending.
+            key: (seed, step), from which each group's generator is made.
+
+        Returns:
+            The weights [groups, t], and the states after it.
+        """
+        index = torch.tensor(present)
+        weights, states = [], []
+        for group, (own, state) in enumerate(zip(signals, self.states, strict=True)):
+            generator = keyed_generator(*key, group)
+            found, part = self.method.function(
+                own, restricted(state, index), generator, **self.options
+            )
+            weights.append(found)
+            states.append(replaced(state, index, part))
+        return torch.stack(weights), states
+
+    def learn(self, before: Tensor, after: Tensor, present: tuple[int, ...]) -> None:
+        """Let the method's `learn` change its state by a step's effect on the present tasks."""
+        learn, index = getattr(self.method, "learn", None), torch.tensor(present)
+        if learn is not None:
+            self.states = [
+                replaced(own, index, learn(before, after, restricted(own, index), **self.options))
+                for own in self.states
+            ]
+
+    def tensors(self) -> State:
+        """Return all states as one table."""
+        return {f"{i}.{name}": v for i, own in enumerate(self.states) for name, v in own.items()}
+
+    def load(self, tensors: State) -> None:
+        """Take over all states from such a table.
+
+        Raises:
+            ValueError: if it is another method's.
+        """
+        own = self.tensors()
+        if own.keys() != tensors.keys() or any(own[n].shape != tensors[n].shape for n in own):
+            raise ValueError(f"holds no state of '{self.method.name}'")
+        self.states = [
+            {name: tensors[f"{i}.{name}"] for name in state} for i, state in enumerate(self.states)
+        ]
+
+
+def restricted(state: State, index: Tensor) -> State:
+    """Return a state's part for some of the tasks."""
+    return {
+        name: value[torch.meshgrid(*[index] * value.ndim, indexing="ij")]
+        for name, value in state.items()
+    }
+
+
+def replaced(state: State, index: Tensor, part: State) -> State:
+    """Return a state with the part for some of the tasks replaced."""
+    after = {name: value.clone() for name, value in state.items()}
+    for name, value in part.items():
+        after[name][torch.meshgrid(*[index] * value.ndim, indexing="ij")] = value
+    return after
+
+
+def keyed_generator(seed: int, step: int, place: int = 0) -> torch.Generator:
+    """Return the generator of a step's draws: a function of its arguments, so it has no state."""
+    key = seed * 0x9E3779B97F4A7C15 + step + place * 0xD1B54A32D192ED03
+    return torch.Generator().manual_seed(key % 2**63)
+
+
+def _float64(values: Any) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float64)

@@ -1,0 +1,87 @@
+"""PopArt: a regression head that learns in units of its targets' own spread."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from accord.methods import Description
+
+BETA = 0.01  # share of a step's targets in the moving moments
+_LEAST, _MOST = 1e-4, 1e6  # of the deviation, as the paper bounds it
+
+
+class TargetScale(nn.Module):
+    """Moving moments of a head's targets, and the head rescaled whenever they move.
+
+    With targets y of a step, μ ← (1 − β) μ + β ȳ, ν likewise of y², σ² = ν − μ². The head's linear
+    layer learns (y − μ)/σ. When μ and σ become μ' and σ', its weights become (σ/σ') w and its bias
+    (σ b + μ − μ')/σ': in target units nothing it says has changed.
+
+    *Source:* Hessel et al. 2019, Multi-task Deep Reinforcement Learning with PopArt, equations 2 to
+    5. We differ in correcting the first steps' bias as Adam does, so that the first step takes its
+    targets' own moments.
+    """
+
+    first: Tensor
+    second: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("first", "second", "count"):  # a saved head is plain: these fold into it
+            self.register_buffer(name, torch.zeros((), dtype=torch.float64), persistent=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """μ, 0 before the first step."""
+        return self.first / self._correction() if self.count else torch.zeros_like(self.first)
+
+    @property
+    def std(self) -> Tensor:
+        """σ, 1 before the first step."""
+        if not self.count:
+            return torch.ones_like(self.first)
+        square = self.second / self._correction() - self.mean.square()
+        return square.clamp(min=0).sqrt().clamp(_LEAST, _MOST)
+
+    def _correction(self) -> Tensor:
+        return 1 - (1 - BETA) ** self.count
+
+    @torch.no_grad()
+    def observe(self, targets: Tensor, linear: nn.Linear) -> None:
+        """Move the moments by a step's targets [n], and the layer with them."""
+        mean, std = self.mean, self.std
+        own = targets.double()
+        self.count += 1
+        self.first.lerp_(own.mean().to(self.first), BETA)
+        self.second.lerp_(own.square().mean().to(self.second), BETA)
+        linear.weight.mul_((std / self.std).to(linear.weight))
+        linear.bias.copy_((std * linear.bias.double() + mean - self.mean) / self.std)
+
+    def outputs(self, logits: Tensor) -> Tensor:
+        """Return the layer's outputs [n, 1] in target units."""
+        return logits * self.std.to(logits) + self.mean.to(logits)
+
+    def losses(self, losses: Tensor) -> Tensor:
+        """Return squared errors [n] of target units in the layer's own."""
+        return losses / self.std.square().to(losses)
+
+    @torch.no_grad()
+    def folded(self, linear: nn.Linear) -> dict[str, Tensor]:
+        """Return the weights of a plain layer that says the same."""
+        return {
+            "weight": (linear.weight.double() * self.std).float(),
+            "bias": (linear.bias.double() * self.std + self.mean).float(),
+        }
+
+
+DESCRIPTION = Description(
+    name="popart",
+    function=TargetScale,
+    paper="Hessel et al. 2019, Multi-task Deep Reinforcement Learning with PopArt",
+    needs=("targets",),
+    cost="none that shows",
+    use="For regressions whose values are bunched in a small part of their range.",
+    initial_state=lambda tasks: {},
+)

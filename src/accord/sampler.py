@@ -1,0 +1,146 @@
+"""Which rows of each task a step draws: a function of (seed, task, step), so nothing is state."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from accord.sampling import Budget, EpochShape, Rule
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws rows as a rule says.
+
+    Attributes:
+        names: the tasks' names; a task's order depends on its own name alone.
+        sizes: rows of each task.
+        rule: says how many of each.
+        budget: of the run.
+        seed: of the run.
+        options: of the rule.
+    """
+
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    rule: Rule
+    budget: Budget
+    seed: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    _shapes: dict[int, EpochShape] = field(init=False, default_factory=dict, repr=False)
+    _counts: dict[int, np.ndarray] = field(init=False, default_factory=dict, repr=False)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch: of every epoch alike."""
+        return self.shape(0).steps
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Examples of each task in a step of the first epoch."""
+        return self.shape(0).shares
+
+    def shape(self, epoch: int) -> EpochShape:
+        """Return an epoch's shape; those after the last are as the last."""
+        known = min(epoch, self.budget.epochs - 1) if self.rule.varies else 0
+        if known not in self._shapes:
+            budget = Budget(**{**vars(self.budget), "epoch": known})
+            self._shapes[known] = self.rule.function(self.sizes, budget, **self.options)
+        return self._shapes[known]
+
+    def draw(self, step: int) -> list[np.ndarray]:
+        """Return the rows of each task in a step, counted from 0 over the whole run."""
+        epoch, index = divmod(step, self.steps)
+        if self.shape(epoch).restarts:
+            return self._draw_anew(epoch, index)
+        ends = self._ends(epoch)
+        before = ends[index - 1] if index else self._start(epoch)
+        return [
+            self._stream(i, int(start), int(stop))
+            for i, (start, stop) in enumerate(zip(before, ends[index], strict=True))
+        ]
+
+    def _draw_anew(self, epoch: int, index: int) -> list[np.ndarray]:
+        """Draw from an epoch's own order; after a task's last batch its batches come again."""
+        return [
+            _batch(_order(self.seed, name, epoch, size), round(share), index)
+            for name, size, share in zip(
+                self.names, self.sizes, self.shape(epoch).shares, strict=True
+            )
+        ]
+
+    def _stream(self, task: int, start: int, stop: int) -> np.ndarray:
+        """Return a part of a task's rows, shuffled pass after pass."""
+        size, name = self.sizes[task], self.names[task]
+        parts = []
+        while start < stop:
+            number, offset = divmod(start, size)
+            taken = min(stop - start, size - offset)
+            parts.append(_order(self.seed, name, number, size)[offset : offset + taken])
+            start += taken
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+    def _start(self, epoch: int) -> np.ndarray:
+        """Return how many rows of each task the epochs before one have drawn."""
+        if epoch == 0:
+            return np.zeros(len(self.sizes), dtype=np.int64)
+        return np.asarray(self._ends(epoch - 1)[-1])
+
+    def _ends(self, epoch: int) -> np.ndarray:
+        """Return how many rows of each task the run has drawn after each of an epoch's steps."""
+        if epoch not in self._counts:
+            counts = _counts(self.shape(epoch), (self.seed, epoch), self.budget.batch_size)
+            for number in range(epoch):  # from the first, so that no recursion gets deep
+                self._ends(number)
+            self._counts[epoch] = self._start(epoch) + counts.cumsum(axis=0)
+        return self._counts[epoch]
+
+
+def _counts(shape: EpochShape, key: tuple[int, int], batch_size: int) -> np.ndarray:
+    """Return the examples of each task in each of an epoch's steps, int64 [steps, T]."""
+    shares = np.array(shape.shares)
+    if shape.order == "together":
+        return _spread(shares, shape.steps, round(shares.sum()))
+    tasks = len(shares)
+    if shape.order == "cyclic":
+        chosen = np.arange(shape.steps) % tasks
+    else:
+        turns = _spread(shares / shares.sum(), shape.steps, 1)
+        chosen = np.random.default_rng([*key, 1]).permutation(turns.argmax(axis=1))
+    counts = np.zeros((shape.steps, tasks), dtype=np.int64)
+    counts[np.arange(shape.steps), chosen] = batch_size
+    return counts
+
+
+def _spread(shares: np.ndarray, steps: int, total: int) -> np.ndarray:
+    """Round shares to whole numbers so that every step has `total`, and no task is ever a whole
+    example behind what its share has come to by then, or ahead of it, but for ties.
+
+    Each step gives its examples one by one to the task that is furthest behind.
+    """
+    whole = np.floor(shares).astype(np.int64)
+    counts, owed = np.tile(whole, (steps, 1)), np.zeros(len(shares))
+    for own in counts:
+        owed += shares - whole
+        for _ in range(total - int(whole.sum())):
+            behind = int(np.argmax(owed))
+            own[behind] += 1
+            owed[behind] -= 1
+    return counts
+
+
+def _batch(order: np.ndarray, share: int, index: int) -> np.ndarray:
+    start = index % math.ceil(len(order) / share) * share
+    return order[start : start + share].copy()  # the order itself is cached
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, name: str, epoch: int, size: int) -> np.ndarray:
+    entropy = [seed, zlib.crc32(name.encode()), epoch]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy))).permutation(size)

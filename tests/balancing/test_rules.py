@@ -1,0 +1,285 @@
+"""Every registered balancing rule: its example, its laws, hard input, its state; none is named."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import accord.balancing
+from accord.balancing import RULES, get_rule, rule_names
+from accord.methods import Chosen, Signals, State
+
+NAMES = rule_names()
+every_rule = pytest.mark.parametrize("name", NAMES)
+
+
+def with_law(law: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("name", [n for n in NAMES if law in get_rule(n).laws])
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def signals(losses: Tensor | list[float], norms: Tensor | list[float] | None = None) -> Signals:
+    own = torch.as_tensor(losses, dtype=torch.float64)
+    sizes = torch.ones_like(own) if norms is None else torch.as_tensor(norms, dtype=torch.float64)
+    return Signals.of(
+        torch.diag(sizes.square()), own, last_norms=sizes,
+        regression=torch.arange(len(own)) % 2 == 1, steps_per_epoch=4,
+        shares=torch.arange(1.0, len(own) + 1, dtype=torch.float64),
+    )  # fmt: skip
+
+
+def histories(tasks: int, steps: int = 12) -> Iterator[list[Tensor]]:
+    """Losses of each step of a run that learns."""
+    for seed in range(4):
+        start = torch.rand(tasks, generator=generator(seed), dtype=torch.float64) + 0.5
+        rates = torch.rand(tasks, generator=generator(seed + 9), dtype=torch.float64) * 0.2
+        yield [start * torch.exp(-rates * step) for step in range(steps)]
+
+
+def run(
+    name: str, history: list[Tensor], order: list[int] | None = None, scale: Tensor | float = 1.0
+) -> list[Tensor]:
+    """The weights of each step; the losses after it are those of the next."""
+    order = order or list(range(len(history[0])))
+    own = Chosen.of(get_rule(name), len(order))
+    # What a task is, its place gives it: regressions are the odd ones.
+    base = signals(history[0])
+    found = []
+    for step, losses in enumerate(history):
+        norms = 1 + losses
+        given = Signals(
+            (losses * scale)[order], base.gramian, (norms * scale)[order], base.shares[order],
+            base.regression[order], tuple(base.names[i] for i in order), base.steps_per_epoch,
+        )  # fmt: skip
+        weights, states = own.weigh([given], tuple(range(len(order))), (0, step))
+        own.states = states
+        after = history[min(step + 1, len(history) - 1)]
+        own.learn((losses * scale)[order], (after * scale)[order], tuple(range(len(order))))
+        found.append(weights[0])
+    return found
+
+
+@every_rule
+def test_file_name_is_the_registered_name(name: str) -> None:
+    folder = Path(accord.balancing.__file__).parent
+    assert (folder / f"{name.replace('-', '_')}.py").is_file()
+    assert get_rule(name) is RULES.entries[name]
+
+
+@every_rule
+def test_carries_its_paper_and_says_what_it_needs(name: str) -> None:
+    own = get_rule(name)
+    assert own.paper
+    assert own.use.endswith(".")
+    assert own.function.__doc__
+    assert ("losses_after" in own.needs) is (own.learn is not None)
+    assert ("state" in own.needs) is bool(own.initial_state(2))
+    assert ("constant" in own.laws) is (own.needs == ())
+
+
+@every_rule
+def test_worked_example(name: str) -> None:
+    own = get_rule(name)
+    losses, expected = own.example
+    given = Signals.of(torch.eye(len(losses), dtype=torch.float64), losses)
+    weights, _ = own.function(given, own.initial_state(len(losses)), generator())
+    assert weights.tolist() == pytest.approx(expected)
+
+
+@every_rule
+@pytest.mark.parametrize(
+    "losses",
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 2.0], [1e-30, 1e30, 1.0], [1e-12, 1e-12, 1e-12], [1e10] * 3],
+)
+@pytest.mark.parametrize("norms", [[0.0, 0.0, 0.0], [0.0, 1.0, 1e-10], [1e15, 1.0, 1e-10]])
+def test_finite_and_not_negative_on_hard_input(
+    name: str, losses: list[float], norms: list[float]
+) -> None:
+    own = Chosen.of(get_rule(name), 3)
+    for step in range(30):
+        given = signals(losses, norms)
+        weights, own.states = own.weigh([given], (0, 1, 2), (0, step))
+        own.learn(given.losses, given.losses.flip(0), (0, 1, 2))
+        assert weights.shape == (1, 3)
+        assert weights.dtype == torch.float64
+        assert bool(weights.isfinite().all())
+        assert bool((weights >= 0).all())
+
+
+@every_rule
+def test_input_is_left_alone_and_same_generator_gives_the_same(name: str) -> None:
+    own = get_rule(name)
+    given, state = signals([1.0, 2.0, 0.5]), own.initial_state(3)
+    losses, before = given.losses.clone(), {key: value.clone() for key, value in state.items()}
+    first, after = own.function(given, state, generator(3))
+    assert torch.equal(given.losses, losses)
+    assert all(torch.equal(state[key], value) for key, value in before.items())
+    assert torch.equal(own.function(given, state, generator(3))[0], first)
+    assert after.keys() == state.keys()
+    assert all(set(value.shape) == {3} for value in after.values())
+
+
+@with_law("constant")
+def test_constant(name: str) -> None:
+    for history in histories(3):
+        weights = run(name, history)
+        assert all(torch.equal(own, weights[0]) for own in weights)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "constant" not in get_rule(n).laws])
+def test_what_is_not_constant_moves(name: str) -> None:
+    for history in histories(3):
+        weights = run(name, history)
+        assert not torch.allclose(weights[0], weights[-1])
+
+
+@with_law("permutation")
+def test_permutation(name: str) -> None:
+    order = [2, 0, 3, 1]
+    for history in histories(4):
+        for straight, turned in zip(run(name, history), run(name, history, order), strict=True):
+            torch.testing.assert_close(turned, straight[order])
+
+
+@with_law("sum_is_tasks")
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_sum_is_tasks(name: str, tasks: int) -> None:
+    for history in histories(tasks):
+        for weights in run(name, history):
+            assert float(weights.sum()) == pytest.approx(tasks)
+            assert bool((weights >= 0).all())
+
+
+@with_law("loss_scale")
+@pytest.mark.parametrize("scale", [1e-6, 3.0, 1e6])
+def test_scale_of_all_losses_leaves_the_weights(name: str, scale: float) -> None:
+    for history in histories(3):
+        plain, scaled = run(name, history), run(name, history, scale=scale)
+        torch.testing.assert_close(torch.stack(scaled), torch.stack(plain))
+
+
+@with_law("one_loss_scale")
+def test_scale_of_one_loss_leaves_the_direction(name: str) -> None:
+    """The weighted losses' gradients, w_i ∇L_i, stay as they are up to one factor for all."""
+    scale = torch.tensor([1.0, 100.0, 1.0], dtype=torch.float64)
+    for history in histories(3):
+        for plain, own in zip(run(name, history), run(name, history, scale=scale), strict=True):
+            ratio = own * scale / plain
+            torch.testing.assert_close(ratio, ratio[:1].expand(3))
+
+
+@with_law("starts_equal")
+def test_starts_equal(name: str) -> None:
+    own = get_rule(name)
+    given = Signals.of(torch.eye(3, dtype=torch.float64), [2.0, 2.0, 2.0])
+    weights, _ = own.function(given, own.initial_state(3), generator())
+    torch.testing.assert_close(weights, weights[:1].expand(3))
+
+
+@with_law("separable")
+def test_a_separable_weight_depends_on_its_own_task_alone(name: str) -> None:
+    for history in histories(3):
+        other = [torch.cat([own[:1], own[1:] * 7]) for own in history]
+        for plain, moved in zip(run(name, history), run(name, other), strict=True):
+            assert plain[0] == moved[0]
+
+
+@every_rule
+def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
+    (history, *_) = histories(3)
+
+    def go_on(own: Chosen, first: int, last: int) -> list[Tensor]:
+        found = []
+        for step in range(first, last):
+            weights, own.states = own.weigh([signals(history[step])], (0, 1, 2), (5, step))
+            own.learn(history[step], history[step] * 0.9, (0, 1, 2))
+            found.append(weights)
+        return found
+
+    straight = go_on(Chosen.of(get_rule(name), 3), 0, 10)
+    stopped = Chosen.of(get_rule(name), 3)
+    go_on(stopped, 0, 5)
+    again = Chosen.of(get_rule(name), 3)
+    again.load({key: value.clone() for key, value in stopped.tensors().items()})
+    assert all(map(torch.equal, straight[5:], go_on(again, 5, 10)))
+
+
+@every_rule
+def test_absent_tasks_keep_their_state(name: str) -> None:
+    own = Chosen.of(get_rule(name), 4)
+    before = own.tensors()
+    weights, own.states = own.weigh([signals([1.0, 0.3])], (1, 3), (0, 0))
+    own.learn(torch.tensor([1.0, 0.3]).double(), torch.tensor([0.5, 0.2]).double(), (1, 3))
+    assert weights.shape == (1, 2)
+    for key, value in own.tensors().items():
+        assert torch.equal(value[[0, 2]], before[key][[0, 2]])
+
+
+def test_a_state_of_another_rule_is_refused() -> None:
+    kept = [name for name in NAMES if get_rule(name).initial_state(2)]
+    one, other = (Chosen.of(get_rule(name), 2) for name in kept[:2])
+    with pytest.raises(ValueError, match="holds no state of"):
+        one.load(other.tensors())
+
+
+@every_rule
+def test_options_have_defaults_that_are_allowed_and_refuse_others(name: str) -> None:
+    own = get_rule(name)
+    assert own.check_options(own.check_options({})) == own.check_options({})
+    with pytest.raises(ValueError, match=f"methods.{name}: has no option"):
+        own.check_options({"no-such-option": 1})
+    for option in own.options.model_fields:
+        with pytest.raises(ValueError, match=f"methods.{name}.{option}"):
+            own.check_options({option: -1})
+
+
+# What the rules that learn come to, against what their papers say.
+
+
+def settle(name: str, losses: list[float], steps: int = 4000, **options: float) -> Tensor:
+    own = Chosen.of(get_rule(name), len(losses), options)
+    state: list[State]
+    for step in range(steps):
+        weights, state = own.weigh([signals(losses, losses)], tuple(range(len(losses))), (0, step))
+        own.states = state
+    return weights[0]
+
+
+def test_uncertainty_settles_where_its_loss_is_least() -> None:
+    """Classification e^(−s) L + ½ s: e^(−s) = 1/(2L); regression ½ e^(−s) = 1/(2L) as well."""
+    torch.testing.assert_close(
+        settle("uncertainty", [0.8, 0.1]), torch.tensor([1 / 1.6, 1 / 0.2]).double(), rtol=1e-3,
+        atol=0,
+    )  # fmt: skip
+
+
+def test_imtl_l_makes_all_losses_one() -> None:
+    weights = settle("imtl-l", [0.5, 4.0])
+    torch.testing.assert_close(weights, torch.tensor([2.0, 0.25]).double(), rtol=1e-3, atol=0)
+
+
+def test_gradnorm_makes_equal_rates_equal_norms() -> None:
+    weights = settle("gradnorm", [1.0, 3.0], lr=1e-3)
+    sizes = weights * torch.tensor([1.0, 3.0])
+    assert float(sizes[0] / sizes[1]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_famo_gives_more_to_the_loss_that_falls_less() -> None:
+    own = Chosen.of(get_rule("famo"), 2)
+    for step in range(50):
+        weights, own.states = own.weigh([signals([1.0, 1.0])], (0, 1), (0, step))
+        own.learn(torch.ones(2).double(), torch.tensor([0.5, 0.99]).double(), (0, 1))
+    assert float(weights[0, 1]) > 0.6
+
+
+def test_dwa_against_its_formula() -> None:
+    history = [torch.tensor([1.0, 1.0])] * 4 + [torch.tensor([0.5, 0.9])] * 4
+    weights = run("dwa", [own.double() for own in [*history, torch.ones(2)]])
+    assert all(own.tolist() == [1.0, 1.0] for own in weights[:8])
+    expected = 2 * torch.softmax(torch.tensor([0.5, 0.9]).double() / 2, 0)
+    torch.testing.assert_close(weights[8], expected)

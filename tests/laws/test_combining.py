@@ -1,0 +1,200 @@
+"""What a step does with J is what its rule and method say of the dense J, layer by layer too."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from worlds import COSINE, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
+
+from accord.balancing import get_rule, rule_names
+from accord.combining import Combination
+from accord.dropout import DropoutKey
+from accord.gradients import get_method, method_names
+from accord.jacobian import Jacobian
+from accord.methods import Chosen, Signals, keyed_generator
+
+TASKS = [SST, QUORA, STS, COSINE]
+BALANCE = [1.0, 2.0, 0.5, 1.5]
+WEIGHING = [name for name in method_names() if not get_method(name).is_whole]
+LAYERED = [name for name in method_names() if "layer" in get_method(name).granularities]
+WHOLE = [name for name in method_names() if get_method(name).is_whole]
+
+
+class Kept(Jacobian):
+    """Keeps J as it is before anything is written."""
+
+    def gramians(self) -> Tensor:
+        self.J = self.dense()
+        return super().gramians()
+
+
+def world(
+    encoder: MakeEncoder, split: Split, method: str, balancing: str = "fixed", layers: bool = False,
+    **own: object,
+) -> World:  # fmt: skip
+    bert = encoder()
+    groups = bert.layer_groups()
+    names = dict(zip((task.name for task in TASKS), BALANCE, strict=True))
+    combination = Combination.of(
+        TASKS, get_method(method), get_rule(balancing),
+        options={"fixed": {"weights": names}}, layers=len(groups) if layers else None,
+    )  # fmt: skip
+    jacobian = Kept(
+        bert.parameters(), bert.embeddings.word, groups if combination.by_layer else None
+    )
+    return World(TASKS, bert, split, combination=combination, jacobian=jacobian, **own)
+
+
+def group_of_columns(made: World) -> Tensor:
+    """The group of each of J's columns, the word embeddings' at the end."""
+    groups = made.model.encoder.layer_groups()
+    of = {id(p): i for i, group in enumerate(groups) for p in group}
+    return torch.cat([torch.full((p.numel(),), of[id(p)]) for p in made.columns()])
+
+
+@pytest.mark.parametrize("method", WEIGHING)
+@pytest.mark.parametrize("counts", [[3, 3, 3, 3], [2, 0, 3, 1]])
+def test_a_method_weighs_the_balanced_rows_of_j(
+    method: str, counts: list[int], tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    made = world(tiny_encoder, random_split, method)
+    batch = made.batch(counts, 40)
+    record = made.step(batch, 3)
+    J, present = made.learner.jacobian.J, list(batch.present)  # type: ignore[union-attr]
+    balance = torch.tensor(BALANCE)[present].double()
+    losses = torch.tensor([record.losses[TASKS[i].name] for i in present]).double()
+    scaled = J.double() * balance[:, None]
+    own = Chosen.of(get_method(method), len(TASKS))
+    signals = Signals.of(scaled @ scaled.t(), losses * balance)
+    weights, _ = own.weigh([signals], batch.present, (0, 3))
+    torch.testing.assert_close(torch.tensor(record.weights).double(), weights, rtol=2e-3, atol=1e-4)
+    expected = torch.tensor(record.weights[0]).double() @ scaled
+    assert_rows_close(made.written()[None], expected[None].float())
+    assert record.balance == balance.tolist()
+    heads = [p.grad.norm() for p in made.model.heads.parameters() if p.grad is not None]
+    total = math.hypot(float(expected.norm()), float(torch.stack(heads).norm()))
+    assert record.gradient_norm == pytest.approx(total, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", LAYERED)
+def test_by_layer_it_weighs_each_layer_s_columns_apart(
+    method: str, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    made = world(tiny_encoder, random_split, method, layers=True)
+    record = made.step(made.batch([3, 2, 3, 2]), 3)
+    J, group = made.learner.jacobian.J, group_of_columns(made)  # type: ignore[union-attr]
+    balance = torch.tensor(BALANCE).double()
+    losses = torch.tensor(list(record.losses.values())).double()
+    count = int(group.max()) + 1
+    assert len(record.weights) == count
+    own = Chosen.of(get_method(method), len(TASKS), groups=count)
+    signals, expected = [], torch.zeros(J.shape[1], dtype=torch.float64)
+    for number in range(count):
+        scaled = J[:, group == number].double() * balance[:, None]
+        signals.append(Signals.of(scaled @ scaled.t(), losses * balance))
+        expected[group == number] = torch.tensor(record.weights[number]).double() @ scaled
+    weights, _ = own.weigh(signals, (0, 1, 2, 3), (0, 3))
+    torch.testing.assert_close(torch.tensor(record.weights).double(), weights, rtol=2e-3, atol=1e-4)
+    assert_rows_close(made.written()[None], expected[None].float())
+    assert record.gramian is not None
+    torch.testing.assert_close(record.gramian, J.double() @ J.double().t(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+@pytest.mark.parametrize("method", WHOLE)
+def test_a_method_that_needs_j_gets_its_balanced_columns(
+    method: str, clip: float, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    made = world(tiny_encoder, random_split, method, clip=clip)
+    batch = made.batch([3, 2, 3, 2])
+    record = made.step(batch, 3)
+    assert record.weights == []
+    jacobian = made.learner.jacobian
+    assert jacobian is not None
+    written = made.written()
+    # The same draws, handed out in J's own layout: once for the matrix, once for the words.
+    function = get_method(method).function
+    generator = keyed_generator(0, 3)
+    balance = torch.tensor(BALANCE)[:, None]
+    matrix = jacobian._matrix[: jacobian.rows] * balance  # type: ignore[index]
+    flat = function(matrix, {}, generator)[0]
+    words = function(jacobian._compact.flatten(1) * balance, {}, generator)[0]
+    norm = math.sqrt(float(flat.double().square().sum() + words.double().square().sum()))
+    factor = clip / record.gradient_norm if clip else 1.0
+    assert float(written.norm()) == pytest.approx(norm * factor, rel=1e-4)
+    parts = [flat[offset : offset + p.numel()]
+             for offset, p in zip(jacobian._offsets, jacobian.parameters, strict=False)]  # fmt: skip
+    count = sum(map(len, parts))
+    torch.testing.assert_close(written[:count], torch.cat(parts) * factor, rtol=1e-4, atol=1e-7)
+    heads = [p.grad.norm() for p in made.model.heads.parameters() if p.grad is not None]
+    total = math.hypot(norm * factor, float(torch.stack(heads).norm()))
+    assert record.gradient_norm * factor == pytest.approx(total, rel=1e-3)
+
+
+@pytest.mark.parametrize("balancing", rule_names())
+def test_a_rule_sees_plain_signals_and_scales_shared_and_head_gradients(
+    balancing: str, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    made = world(tiny_encoder, random_split, "sum", balancing)
+    batch = made.batch([3, 2, 3, 2], 40)
+    record = made.step(batch, 3)
+    J, group = made.learner.jacobian.J, group_of_columns(made)  # type: ignore[union-attr]
+    losses = torch.tensor(list(record.losses.values())).double()
+    last = J[:, group == group.max()].double().norm(dim=1)
+    combination = made.learner.combination
+    signals = Signals.of(
+        J.double() @ J.double().t(), losses, last_norms=last,
+        regression=torch.tensor(combination.regression), names=combination.names,
+    )  # fmt: skip
+    options = combination.balancing.options
+    own = Chosen.of(get_rule(balancing), len(TASKS), options)
+    weights, _ = own.weigh([signals], batch.present, (0, 3))
+    torch.testing.assert_close(torch.tensor(record.balance).double(), weights[0], rtol=1e-4,
+                               atol=0)  # fmt: skip
+    scaled = torch.tensor(record.balance).float() @ J
+    assert_rows_close(made.written()[None], scaled[None])
+    losses_again, _ = made.separate(batch)
+    for loss, task, weight in zip(losses_again, TASKS, record.balance, strict=True):
+        for parameter in made.model.heads[task.name].parameters():
+            (plain,) = torch.autograd.grad(loss, [parameter], retain_graph=True)
+            torch.testing.assert_close(parameter.grad, plain * weight, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "balancing", [name for name in rule_names() if "losses_after" in get_rule(name).needs]
+)
+def test_a_rule_that_looks_back_sees_the_same_examples_under_the_same_masks(
+    balancing: str, tiny_encoder: MakeEncoder, random_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    made = world(tiny_encoder, random_split, "sum", balancing)
+    made.model.encoder.set_dropout(0.3)
+    rule = made.learner.combination.balancing
+    monkeypatch.setattr(
+        rule, "learn", lambda before, after, present: seen.append((before, after, present))
+    )
+    batch = made.batch([3, 2, 0, 2], 40)
+    made.step(batch, 3)  # at a rate of 0: nothing moves
+    ((before, after, present),) = seen
+    torch.testing.assert_close(before, after, rtol=1e-6, atol=0)
+    assert present == (0, 1, 3)
+    with torch.no_grad():  # other masks would show
+        other = made.learner._losses(batch.passes[0], batch, DropoutKey(0, 4, 0))
+        same = made.learner._losses(batch.passes[0], batch, DropoutKey(0, 3, 0))
+    assert not torch.allclose(other, same)
+
+
+def test_a_step_that_is_left_out_keeps_every_state(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    made = world(tiny_encoder, random_split, "gradvac", "gradnorm", layers=True, skips_left=1)
+    made.step(made.batch(), 0)
+    before = made.learner.combination.tensors()
+    assert any(bool(value.any()) for value in before.values())
+    made.data[0].store.labels[:] = 1
+    with torch.no_grad():
+        made.model.heads["sst"].linear.bias.copy_(torch.tensor([3e38, -3e38, 0, 0, 0]))
+    assert made.step(made.batch(), 1).skipped
+    after = made.learner.combination.tensors()
+    assert all(torch.equal(after[name], value) for name, value in before.items())

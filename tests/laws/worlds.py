@@ -1,0 +1,150 @@
+"""Tiny worlds for the laws of a step: tasks with data, a model, and a learner that measures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.balancing import get_rule
+from accord.bert import BertEncoder
+from accord.combining import Combination
+from accord.data.tokenizing import SpecialIds
+from accord.gradients import Method
+from accord.jacobian import Jacobian
+from accord.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.losses import LOSSES
+from accord.methods import Signals
+from accord.model import MultitaskModel
+from accord.optim import AdamW, parameter_groups
+from accord.packing import PackedBatch
+from accord.step import Learner, StepRecord
+from accord.tasks import Task
+
+Split = Callable[..., TaskData]
+MakeEncoder = Callable[..., BertEncoder]
+CPU = torch.device("cpu")
+
+SST = Task("sst", "classification", "cross_entropy", "accuracy", labels=tuple("abcde"), dropout=0)
+QUORA = Task(
+    "quora", "pair-classification", "mse", "accuracy", labels=("0", "1"), pooling="pooler",
+    dropout=0,
+)  # fmt: skip
+STS = Task("sts", "pair-regression", "mse", "pearson", range=(0, 5), pooling="cls", dropout=0)
+LOGISTIC = replace(QUORA, name="logistic", loss="binary_cross_entropy", pooling="cls")
+SEPARATE = replace(STS, name="separate", encoding="separate", pooling="mean")
+APART = replace(SEPARATE, name="apart", pooling="pooler")
+COSINE = replace(SEPARATE, name="cosine", head="cosine")
+COSINE_CLS = replace(COSINE, name="cosine_cls", pooling="cls")
+
+MIXES = {
+    "one": [SST],
+    "one pooler": [QUORA],
+    "cls only": [STS, LOGISTIC],
+    "cls and pooler": [STS, QUORA, LOGISTIC],
+    "all poolings": [SST, QUORA, STS],
+    "separate": [SEPARATE, APART, SST],
+    "cosine": [COSINE, QUORA],
+    "cosine alone": [COSINE_CLS],
+    "five": [COSINE_CLS, APART, SST, LOGISTIC, STS],
+}
+
+
+def weigh(signals: Signals, state: dict[str, Tensor], generator: object) -> tuple[Tensor, dict]:
+    """Give each row a weight of its own, so that a mix-up shows."""
+    return torch.arange(1.0, len(signals.losses) + 1, dtype=torch.float64) * 0.7, state
+
+
+UNEVEN = Method("uneven", weigh, "", (), "", "", lambda tasks: {}, frozenset(), ([], []))
+
+
+class Recorded(Jacobian):
+    """Keeps J and G as they are before `write`, which may scale a single row in place."""
+
+    def write(self, weights: Tensor) -> None:
+        self.J, self.G = self.dense(), self.gramian()
+        super().write(weights)
+
+
+class World:
+    """Tasks with data, a model, and a learner whose rate is 0: it measures and moves nothing."""
+
+    def __init__(
+        self, tasks: Sequence[Task], encoder: BertEncoder, split: Split,
+        weights: Sequence[float] = (), **own: object,
+    ) -> None:  # fmt: skip
+        self.tasks = tasks
+        self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
+        self.model = MultitaskModel(encoder, tasks)
+        with torch.no_grad():
+            for parameter in self.model.heads.parameters():
+                parameter.copy_(0.5 * torch.randn_like(parameter))
+        self.jacobian = Recorded(encoder.parameters(), encoder.embeddings.word)
+        groups = parameter_groups(
+            encoder.named_parameters(), self.model.heads.named_parameters(), 0.0, 0.0, 0.0
+        )
+        named = {task.name: own for task, own in zip(tasks, weights, strict=False)}
+        combination = Combination.of(
+            tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}
+        )
+        settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
+        self.learner = Learner(self.model, AdamW(groups, lr=0.0), **settings)  # type: ignore[arg-type]
+
+    def batch(
+        self,
+        counts: Sequence[int] | None = None,
+        micro_batch_tokens: int | None = None,
+        seed: int = 0,
+        multiple: int = 1,
+    ) -> StepBatch:
+        rng = np.random.default_rng(seed)
+        counts = [3] * len(self.tasks) if counts is None else counts
+        drawn = [
+            rng.permutation(len(own))[:count] for own, count in zip(self.data, counts, strict=True)
+        ]
+        return step_batch(
+            drawn, self.data,
+            Assembler(SpecialIds(1, 2, 0), 24), CPU, micro_batch_tokens, multiple,
+        )  # fmt: skip
+
+    def step(self, batch: StepBatch, number: int = 0) -> StepRecord:
+        return self.learner.step(number, batch, 1.0)
+
+    def columns(self) -> list[torch.nn.Parameter]:
+        """The shared parameters in J's order."""
+        word = self.model.encoder.embeddings.word
+        return [p for p in self.model.encoder.parameters() if p is not word] + [word]
+
+    def separate(self, batch: StepBatch) -> tuple[list[Tensor], Tensor]:
+        """Losses, and J [T, P] by one autograd pass for each task."""
+        losses = [torch.zeros(()) for _ in batch.present]
+        for micro in batch.passes:
+            assert isinstance(micro.inputs, PackedBatch)
+            pooled = self.model.pooled(micro.inputs, batch.present)
+            logits = self.model.logits(pooled, batch.present)
+            for row, i in enumerate(batch.present):
+                parts = LOSSES[self.tasks[i].loss](logits[row], micro.targets[row])
+                losses[row] = losses[row] + parts.sum() / len(batch.rows[row])
+        rows = []
+        for loss in losses:
+            grads = torch.autograd.grad(loss, self.columns(), retain_graph=True, allow_unused=True)
+            rows.append(torch.cat([
+                (torch.zeros_like(p) if g is None else g).flatten()
+                for p, g in zip(self.columns(), grads, strict=True)
+            ]))  # fmt: skip
+        return losses, torch.stack(rows)
+
+    def written(self) -> Tensor:
+        """The shared `.grad`s as one vector, None as zeros."""
+        return torch.cat([
+            (torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.columns()
+        ])  # fmt: skip
+
+
+def assert_rows_close(ours: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
+    """Each row by its own size: a small task's row is not hidden by a large one's."""
+    assert ours.shape == expected.shape
+    scale = expected.abs().amax(1, keepdim=True)
+    assert bool((scale > 0).all())
+    torch.testing.assert_close(ours / scale, expected / scale, rtol=1e-4, atol=tolerance)
