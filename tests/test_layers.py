@@ -12,7 +12,7 @@ import pytest
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["experiments"],
-    ["grids.running"],
+    ["grids.running", "grids.report"],
     ["recipes", "compare", "convert", "doctor"],
     ["grids", "report"],
     ["training", "outcome", "evaluate", "resuming"],

@@ -6,7 +6,7 @@ from scipy import stats
 
 from accord.errors import UsageError
 from accord.metrics import METRICS
-from accord.verdict import LEAST_SEEDS, difference, word
+from accord.verdict import LEAST_SEEDS, difference, mean_difference, word
 
 
 @pytest.fixture
@@ -122,3 +122,31 @@ def test_one_row_or_one_constant_run_gives_numbers():
     assert found.value == -1
     assert np.isfinite([found.low, found.high]).all()
     assert difference("accuracy", labels[:1], labels[None, :1], labels[None, :1]).value == 0
+
+
+def test_the_mean_of_one_task_is_its_own_difference(runs):
+    labels, ours = runs("accuracy", 5, 0.7)
+    _, theirs = runs("accuracy", 5, 0.6)
+    found = difference("accuracy", labels, ours, theirs)
+    assert mean_difference([found]) == found
+
+
+def test_the_mean_over_tasks_pairs_by_seed_and_adds_the_rows_errors(runs):
+    parts = []
+    for metric in ("accuracy", "pearson"):
+        labels, ours = runs(metric, 6, 0.8)
+        parts.append(difference(metric, labels, ours, runs(metric, 6, 0.6)[1]))
+    found = mean_difference(parts)
+    each = np.mean([own.each for own in parts], axis=0)
+    assert found.value == pytest.approx(np.mean([own.value for own in parts]))
+    assert found.each == pytest.approx(each)
+    assert found.rows_error == pytest.approx(np.hypot(*(own.rows_error for own in parts)) / 2)
+    error = np.hypot(found.rows_error, each.std(ddof=1) / np.sqrt(6))
+    assert 1.9 * error < found.high - found.value < 2.6 * error
+
+
+def test_the_mean_of_unlike_numbers_of_runs_is_refused(runs):
+    labels, ours = runs("accuracy", 3, 0.7)
+    some = difference("accuracy", labels, ours, ours)
+    with pytest.raises(UsageError, match="not of equally many runs"):
+        mean_difference([some, difference("accuracy", labels, ours[:2], ours[:2])])

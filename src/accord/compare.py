@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from accord.config import Config
-from accord.errors import RunFolderError, UsageError
+from accord.errors import RunFolderError, UsageError, nearest
 from accord.grids.cells import Cell, make_cells
 from accord.report.record import RunRecord
-from accord.verdict import Difference, difference
+from accord.verdict import Difference, difference, mean_difference
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,54 @@ def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
         for group in groups if len(group.tasks) > 1
         for task in group.tasks if task in alone
     ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A group of runs against another one, on a task.
+
+    Attributes:
+        group: the one.
+        baseline: the other.
+        task: by name; "mean" is the mean of all tasks' metrics.
+        difference: the one minus the other.
+    """
+
+    group: Group
+    baseline: Group
+    task: str
+    difference: Difference
+
+
+def find_group(groups: Sequence[Group], name: str) -> Group:
+    """Return the group of a name, or of its only beginning.
+
+    Raises:
+        UsageError: if there is none, or several.
+    """
+    found = [own for own in groups if own.name == name]
+    found = found or [own for own in groups if name in own.name]
+    if len(found) != 1:
+        names = [own.name for own in found or groups]
+        what = "several groups" if found else "no group"
+        raise UsageError(f"'{name}': {what}{nearest(name, names)}")
+    return found[0]
+
+
+def against(groups: Sequence[Group], baseline: Group) -> list[Contrast]:
+    """Compare every other group with one, on each task and on the mean of them.
+
+    Groups that don't have all of the baseline's tasks are left out.
+    """
+    contrasts = []
+    for group in groups:
+        if group is baseline or set(group.tasks) != set(baseline.tasks):
+            continue
+        parts = {task: group_difference(task, group, baseline) for task in baseline.tasks}
+        if len(parts) > 1:
+            parts["mean"] = mean_difference(list(parts.values()))
+        contrasts += [Contrast(group, baseline, task, own) for task, own in parts.items()]
+    return contrasts
 
 
 def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:

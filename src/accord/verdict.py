@@ -9,7 +9,7 @@ of 1.96 √(4/5) = 1.75 standard errors, where Student's has 2.78.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,8 @@ class Difference:
         rows: of the dev split.
         verdict: follows from the interval alone; with fewer than `LEAST_SEEDS` there is none.
             With one seed the interval is over dev rows alone.
+        each: the difference of each pair of runs.
+        rows_error: standard error of the value over dev rows.
     """
 
     value: float
@@ -48,6 +50,8 @@ class Difference:
     seeds: int
     rows: int
     verdict: Word
+    each: tuple[float, ...] = ()
+    rows_error: float = 0.0
 
 
 def difference(
@@ -100,11 +104,38 @@ def difference(
 
     each = per_seed(features.mean(-1))
     rows_error = _rows_error(features, lambda means: per_seed(means).mean(-1), draws)
+    return _judged(each, rows_error, rows)
+
+
+def mean_difference(parts: Sequence[Difference]) -> Difference:
+    """Return the difference of the mean of several tasks' metrics, by the same pairs of runs.
+
+    The tasks' dev rows are drawn apart, so their errors add up as squares; over seeds the tasks'
+    differences are averaged within each pair of runs first.
+
+    Args:
+        parts: of each task, all of as many pairs of runs.
+
+    Raises:
+        UsageError: if they are not of as many.
+    """
+    if len({own.seeds for own in parts}) != 1:
+        raise UsageError("the tasks' differences are not of equally many runs")
+    each = np.array([own.each for own in parts]).mean(0)
+    error = math.sqrt(math.fsum(own.rows_error**2 for own in parts)) / len(parts)
+    return _judged(each, error, min(own.rows for own in parts))
+
+
+def _judged(each: Array, rows_error: float, rows: int) -> Difference:
+    seeds = len(each)
     seeds_error = float(each.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else 0.0
     value, error = float(each.mean()), math.hypot(seeds_error, rows_error)
     margin = _quantile(seeds_error, rows_error, seeds, rows) * error
     low, high = value - margin, value + margin
-    return Difference(value, low, high, seeds, rows, word(low, high, seeds))
+    verdict = word(low, high, seeds)
+    return Difference(
+        value, low, high, seeds, rows, verdict, tuple(float(own) for own in each), rows_error
+    )
 
 
 def word(low: float, high: float, seeds: int) -> Word:

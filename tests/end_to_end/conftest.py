@@ -18,6 +18,7 @@ from projects import Table
 from accord import training
 from accord.cli import main
 from accord.config import load_config
+from accord.errors import Stopped
 from accord.signals import StopSignals
 from accord.step import Learner
 
@@ -181,6 +182,23 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         monkeypatch.setattr(Learner, "step", step)
 
     return arrange
+
+
+@pytest.fixture
+def stopped(
+    project: Project, train: Callable[..., Path], stop_after: Callable[[int], None], tmp_path: Path
+) -> Callable[..., Path]:
+    """Train a project until a step and return its run: (changes, last step)."""
+
+    def call(changes: Mapping[str, Any], last: int) -> Path:
+        stop_after(last)
+        with pytest.raises(Stopped, match=f"SIGTERM after step {last} of") as error:
+            train(project(changes), tmp_path / "stopped")
+        assert error.value.exit_code == 143
+        assert not (tmp_path / "stopped" / "results.json").exists()
+        return tmp_path / "stopped"
+
+    return call
 
 
 @pytest.fixture(scope="session")

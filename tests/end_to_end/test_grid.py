@@ -169,3 +169,52 @@ def test_where_the_grid_can_t_be_written(grid, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="can't be written"):
         run_grid(load_grid(grid()), tmp_path / "file")
+
+
+METHODS = """
+config = "accord.toml"
+seeds = 2
+[set]
+epochs = 1
+tasks = ["mood", "near"]
+[axes]
+gradients = ["sum", "pcgrad", "mean"]
+"""
+
+
+def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli):
+    out = tmp_path / "out"
+    file = grid(METHODS)
+    answer = accord_cli("grid", file, "--out", out, "--against", "gradients=sum")
+    assert answer.code == 0, answer.err
+    table = answer.out.split("Against gradients=sum:")[1]
+    assert [line.split()[0] for line in table.splitlines() if "gradients=" in line] == [
+        "gradients=pcgrad", "gradients=mean",
+    ]  # fmt: skip
+    assert "Of 2 groups that do not differ at all about 0.1 would" in table
+    page = (out / "report.html").read_text()
+    for name in ("differences-mood", "differences-near", "differences-mean"):
+        assert (out / "figures" / f"{name}.svg").is_file()
+        assert name in page
+    rows = (out / "tables" / "differences.csv").read_text().splitlines()
+    assert rows[0] == "group,task,verdict,pairs,difference,95 % interval"
+    assert len(rows) == 1 + 2 * 3
+    again = accord_cli("grid", file, "--out", out, "--against", "gradients=sum", "--report-only")
+    assert again.out == answer.out
+    assert "done" not in again.err
+
+    wrong = accord_cli("grid", file, "--out", out, "--against", "gradients=sun", "--report-only")
+    assert wrong.code == 2
+    assert "'gradients=sun': no group; did you mean 'gradients=sum'?" in wrong.err
+    several = accord_cli("grid", file, "--out", out, "--against", "gradients", "--report-only")
+    assert "'gradients': several groups" in several.err
+
+    runs = sorted((out / "cells").iterdir())
+    answer = accord_cli("compare", *runs, "--against", "gradients=sum,seed=0")
+    assert "gradients=sum,seed=0 and 1 more:" in answer.out
+
+
+def test_a_grid_of_which_nothing_is_done_has_no_report(grid, tmp_path, accord_cli):
+    answer = accord_cli("grid", grid(METHODS), "--out", tmp_path / "out", "--report-only")
+    assert answer.code == 0, answer.err
+    assert "no run is done yet" in answer.out

@@ -14,19 +14,6 @@ from accord.run_folder import RunFolder, now
 from accord.training import resume_run
 
 
-@pytest.fixture
-def stopped(project, train, stop_after, tmp_path):
-    """Train a project until a step and return its run: (changes, last step)."""
-
-    def call(changes, last):
-        stop_after(last)
-        with pytest.raises(Exception, match="SIGTERM"):
-            train(project(changes), tmp_path / "stopped")
-        return tmp_path / "stopped"
-
-    return call
-
-
 def flip(file):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

@@ -17,19 +17,6 @@ from accord.run_folder import RunFolder
 from accord.training import Cadence, resume_run
 
 
-@pytest.fixture
-def stopped(project, train, stop_after, tmp_path):
-    """Train a project until a step and return its run: (changes, last step)."""
-
-    def call(changes, last):
-        stop_after(last)
-        with pytest.raises(Exception, match="SIGTERM"):
-            train(project(changes), tmp_path / "stopped")
-        return tmp_path / "stopped"
-
-    return call
-
-
 def test_a_second_process_is_refused_and_names_the_holder(
     start_accord, wait_for_steps, project, tmp_path, accord_cli
 ):

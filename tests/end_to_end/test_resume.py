@@ -21,21 +21,6 @@ METHODS = [
 ]
 
 
-@pytest.fixture
-def stopped(project, train, stop_after, tmp_path):
-    """Train a project until a step and return its run: (changes, last step)."""
-
-    def call(changes, last):
-        stop_after(last)
-        with pytest.raises(Stopped, match=f"SIGTERM after step {last} of") as error:
-            train(project(changes), tmp_path / "stopped")
-        assert error.value.exit_code == 143
-        assert not (tmp_path / "stopped" / "results.json").exists()
-        return tmp_path / "stopped"
-
-    return call
-
-
 @pytest.mark.parametrize(("batching", "gradients"), METHODS)
 def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching, gradients):
     last = 5 if batching == "finish-smallest" else 8

@@ -123,8 +123,8 @@ def test_a_method_that_needs_j_gets_its_balanced_columns(
     norm = math.sqrt(float(flat.double().square().sum() + words.double().square().sum()))
     factor = clip / record.gradient_norm if clip else 1.0
     assert float(written.norm()) == pytest.approx(norm * factor, rel=1e-4)
-    parts = [flat[offset : offset + p.numel()]
-             for offset, p in zip(jacobian._offsets, jacobian.parameters, strict=False)]  # fmt: skip
+    slots = zip(jacobian._offsets, jacobian.parameters, strict=False)
+    parts = [flat[offset : offset + p.numel()] for offset, p in slots]
     count = sum(map(len, parts))
     torch.testing.assert_close(written[:count], torch.cat(parts) * factor, rtol=1e-4, atol=1e-7)
     heads = [p.grad.norm() for p in made.model.heads.parameters() if p.grad is not None]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    against_option,
     as_json_option,
     dry_run_option,
     overrides_option,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Runs of each model of a CONFIG; a verdict takes 5.",
 )
+@against_option
 @workers_option
 @threads_option
 @dry_run_option
@@ -40,6 +42,7 @@ def compare(
     sources: tuple[Path, ...],
     out: Path | None,
     seeds: int,
+    against: str | None,
     workers: int,
     threads: int | None,
     dry_run: bool,
@@ -58,12 +61,19 @@ def compare(
     if config is None:
         if dry_run or overrides or out is not None:
             raise UsageError("--out, --set and --dry-run are for a config, not for run folders")
-        from accord.cli.comparisons import print_comparison
-        from accord.compare import group_runs
+        from accord.cli.comparisons import print_against, print_comparison
+        from accord.compare import against as contrasts
+        from accord.compare import find_group, group_runs
         from accord.report.record import read_run
 
-        print_comparison(group_runs([read_run(path) for path in sources]), as_json)
+        groups = group_runs([read_run(path) for path in sources])
+        baseline = None if against is None else find_group(groups, against)
+        print_comparison(groups, as_json)
+        if baseline is not None and not as_json:
+            print_against(contrasts(groups, baseline))
         return
+    if against is not None:
+        raise UsageError("--against is for run folders; a config's tasks are held against alone")
     if len(sources) > 1:
         raise UsageError(f"takes one config or several run folders, got {config} and others")
     if out is None:

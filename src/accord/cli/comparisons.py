@@ -13,6 +13,7 @@ from accord.compare import Group, SharingVerdict, digits, metric_columns, sharin
 from accord.verdict import LEAST_SEEDS
 
 if TYPE_CHECKING:
+    from accord.compare import Contrast
     from accord.verdict import Difference
 
 
@@ -47,6 +48,38 @@ def print_groups(groups: Sequence[Group]) -> None:
         size = f"{group.parameters / 1e6:.1f} M"
         table.add_row(group.name, str(len(group.runs)), *values, f"{group.train_seconds:.0f}", size)
     print_table(table)
+
+
+def print_against(contrasts: Sequence[Contrast]) -> None:
+    """Print what each group has over the one that all are held against, task by task."""
+    if not contrasts:
+        click.echo("No other group has the same tasks.")
+        return
+    tasks = list(dict.fromkeys(own.task for own in contrasts))
+    by_group: dict[str, list[Contrast]] = {}
+    for own in contrasts:
+        by_group.setdefault(own.group.name, []).append(own)
+    table = new_table("difference, 95 % interval", "runs", *tasks)
+    for name, parts in by_group.items():
+        cells = [
+            f"{own.difference.value:+.3f} ({interval(own.difference)}){_mark(own.difference)}"
+            for own in parts
+        ]
+        table.add_row(name, str(parts[0].difference.seeds), *cells)
+    click.echo(f"\nAgainst {contrasts[0].baseline.name}:")
+    print_table(table)
+    click.echo(
+        "▲ better, ▼ worse: the interval leaves 0 out, and there are 5 pairs of runs or more."
+    )
+    if (count := len(by_group)) > 1:
+        click.echo(
+            f"Of {count} groups that do not differ at all about {0.05 * count:.1f} would leave 0"
+            " out on a task by chance."
+        )
+
+
+def _mark(found: Difference) -> str:
+    return {"better": " ▲", "worse": " ▼"}.get(found.verdict, "")
 
 
 def interval(found: Difference, form: str = "+.3f") -> str:

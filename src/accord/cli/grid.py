@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    against_option,
     as_json_option,
     dry_run_option,
     overrides_option,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The grid's folder.")
 @workers_option
 @threads_option
+@against_option
+@click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
 @dry_run_option
 @overrides_option
 @as_json_option
@@ -37,6 +40,8 @@ def grid(
     out: Path,
     workers: int,
     threads: int | None,
+    against: str | None,
+    report_only: bool,
     dry_run: bool,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -45,10 +50,11 @@ def grid(
     """Run every cell of the file GRID that is not done yet.
 
     The file names a config and what varies over it: docs/experiments.md has an example. Each
-    cell is a run folder below --out/cells; the same command goes on after a stop.
+    cell is a run folder below --out/cells; the same command goes on after a stop. A report of
+    all groups of runs is left in --out.
     """
     from accord.grids.cells import load_grid
-    from accord.grids.running import run_grid
+    from accord.grids.running import run_grid, write_index
     from accord.progress import Console
 
     cells = load_grid(grid, overrides)
@@ -58,15 +64,35 @@ def grid(
         show_plan(cells, out, workers, as_json)
         return
 
-    results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
+    results: list[CellResult] = []
+    if report_only:
+        write_index(cells, out)
+    else:
+        results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results]))
     else:
-        from accord.cli.comparisons import print_comparison
-        from accord.grids.running import grid_groups
-
-        print_comparison(grid_groups(out))
+        show_grid(out, against, title=f"Grid {grid.stem}")
     end_with(results)
+
+
+def show_grid(out: Path, name: str | None, title: str) -> None:
+    """Print a grid's groups, and what each has over one of them; leave a report."""
+    from accord.cli.comparisons import print_against, print_comparison
+    from accord.compare import against, find_group
+    from accord.grids.report import grid_report
+    from accord.grids.running import grid_groups
+
+    groups = grid_groups(out)
+    if not groups:
+        click.echo("no run is done yet")
+        return
+    baseline = None if name is None else find_group(groups, name)
+    print_comparison(groups)
+    if baseline is not None:
+        print_against(against(groups, baseline))
+    grid_report(out, groups, baseline, title)
+    click.echo(f"report: {out / 'report.html'}")
 
 
 def end_with(results: Sequence[CellResult]) -> None:

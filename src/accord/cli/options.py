@@ -27,6 +27,9 @@ threads_option = click.option(
     type=click.IntRange(min=1),
     help="Threads of each worker; default: the processors over the workers.",
 )
+against_option = click.option(
+    "--against", metavar="GROUP", help="Compare every other group with this one, task by task."
+)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
 )

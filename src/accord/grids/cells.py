@@ -89,7 +89,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     base_path = path.parent / table["config"]
     base = _read(base_path, "config file")
     common = {
-        key if key in OF_TASKS else _key(path, key, base): value
+        key if key == "tasks" or key in OF_TASKS else _key(path, key, base): value
         for key, value in _flat(table.get("set", {}))
     }
     common |= dict(_override(text) for text in overrides)

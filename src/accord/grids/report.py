@@ -1,0 +1,82 @@
+"""The report of a grid: its groups of runs, and what each has over one of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from accord.compare import Contrast, Group, against, digits, metric_columns
+from accord.report.figures import DifferenceRow, differences
+from accord.report.page import Figure, Section, Table, write_report
+
+_NOTE = (
+    "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is one"
+    " pair of runs. A verdict takes 5."
+)
+
+
+def grid_report(out: Path, groups: Sequence[Group], baseline: Group | None, title: str) -> None:
+    """Write `report.html`, `report.md`, tables and figures into a grid's folder.
+
+    Args:
+        out: the folder.
+        groups: of finished runs.
+        baseline: that the others are held against; None compares nothing.
+        title: of the page.
+    """
+    sections = [Section("Runs", [], [groups_table(groups)])]
+    if baseline is not None and (contrasts := against(groups, baseline)):
+        items: list[Table | Figure] = [contrast_table(contrasts)]
+        for task in dict.fromkeys(own.task for own in contrasts):
+            rows = sorted(
+                (_row(own) for own in contrasts if own.task == task), key=lambda row: -row.value
+            )
+            items.append(differences(f"differences-{task}", f"{task}, against it", rows))
+        sections.append(Section(f"Against {baseline.name}", [], items))
+    write_report(out, title, [], sections)
+
+
+def groups_table(groups: Sequence[Group]) -> Table:
+    """Return each group's dev figures, the mean of them, and what it costs."""
+    tasks = dict(metric_columns(groups))
+    rows = []
+    for group in groups:
+        cells = [
+            f"{group.mean(task):.3f}{digits(group.spread(task))}" if task in group.tasks else "–"
+            for task in tasks
+        ]
+        mean = statistics.fmean(group.mean(task) for task in group.tasks)
+        steps = sum(int(run.results["steps"]) for run in group.runs)
+        seconds = group.train_seconds * len(group.runs) / steps
+        rows.append([
+            group.name, str(len(group.runs)), *cells, f"{mean:.3f}", f"{group.train_seconds:.0f}",
+            f"{1000 * seconds:.0f}", f"{group.parameters / 1e6:.1f}",
+        ])  # fmt: skip
+    columns = [
+        "group", "runs", *(f"{task} {metric}" for task, metric in tasks.items()), "mean",
+        "seconds of training", "ms a step", "million parameters",
+    ]  # fmt: skip
+    note = "Dev figures of the best epoch: mean and standard deviation over seeds."
+    return Table("groups", "Groups of runs that differ in their seed alone", columns, rows, 1, note)
+
+
+def contrast_table(contrasts: Sequence[Contrast]) -> Table:
+    """Return each difference with its interval and verdict."""
+    rows = [
+        [
+            own.group.name, own.task, own.difference.verdict, str(own.difference.seeds),
+            f"{own.difference.value:+.4f}",
+            f"{own.difference.low:+.4f} to {own.difference.high:+.4f}",
+        ]
+        for own in contrasts
+    ]  # fmt: skip
+    columns = ["group", "task", "verdict", "pairs", "difference", "95 % interval"]
+    return Table("differences", "Differences", columns, rows, 3, _NOTE)
+
+
+def _row(own: Contrast) -> DifferenceRow:
+    found = own.difference
+    return DifferenceRow(
+        own.group.name, 100 * found.value, 100 * found.low, 100 * found.high, found.verdict
+    )
