@@ -10,11 +10,8 @@ import click
 from accord.cli.options import (
     against_option,
     as_json_option,
-    dry_run_option,
+    cells_options,
     overrides_option,
-    quiet_option,
-    threads_option,
-    workers_option,
 )
 
 if TYPE_CHECKING:
@@ -32,12 +29,9 @@ if TYPE_CHECKING:
     help="Runs of each model of a CONFIG; a verdict takes 5.",
 )
 @against_option
-@workers_option
-@threads_option
-@dry_run_option
+@cells_options
 @overrides_option
 @as_json_option
-@quiet_option
 def compare(
     sources: tuple[Path, ...],
     out: Path | None,

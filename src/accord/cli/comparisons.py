@@ -106,7 +106,8 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
 
 
 def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
-    table = new_table("what it costs", "models", "parameters", "on disk", "seconds of training")
+    table = new_table("what it costs", "models", "parameters", "on disk", "passes for all answers",
+                      "seconds of training")  # fmt: skip
     shared = list({own.together.name: own.together for own in verdicts}.values())
     for group in shared:
         alone = [own.alone for own in verdicts if own.together is group]
@@ -115,11 +116,14 @@ def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
     print_table(table)
 
 
-def _cost(groups: Sequence[Group]) -> tuple[str, str, str, str]:
+def _cost(groups: Sequence[Group]) -> tuple[str, ...]:
+    """Return the models, what they take, and the encoder's passes over a text that all tasks
+    judge."""
     parameters = sum(group.parameters for group in groups) / 1e6
     size = sum(group.model_bytes for group in groups) / 1e6
     seconds = sum(group.train_seconds for group in groups)
-    return str(len(groups)), f"{parameters:.1f} M", f"{size:.0f} MB", f"{seconds:.0f}"
+    count = str(len(groups))
+    return count, f"{parameters:.1f} M", f"{size:.0f} MB", count, f"{seconds:.0f}"
 
 
 def _print_notes(verdicts: Sequence[SharingVerdict]) -> None:

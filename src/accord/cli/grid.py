@@ -13,11 +13,8 @@ import click
 from accord.cli.options import (
     against_option,
     as_json_option,
-    dry_run_option,
+    cells_options,
     overrides_option,
-    quiet_option,
-    threads_option,
-    workers_option,
 )
 
 if TYPE_CHECKING:
@@ -27,14 +24,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("grid", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The grid's folder.")
-@workers_option
-@threads_option
+@cells_options
 @against_option
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
-@dry_run_option
 @overrides_option
 @as_json_option
-@quiet_option
 def grid(
     grid: Path,
     out: Path,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 overrides_option = click.option(
@@ -15,21 +17,31 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Cells that run at once, each in a process of its own.",
-)
-threads_option = click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="Threads of each worker; default: the processors over the workers.",
-)
 against_option = click.option(
     "--against", metavar="GROUP", help="Compare every other group with this one, task by task."
 )
-dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
-)
+
+
+def cells_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every command that runs cells takes: workers, threads, dry_run and quiet."""
+    options = (
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Cells that run at once, each in a process of its own.",
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            help="Threads of each worker; default: the processors over the workers.",
+        ),
+        click.option(
+            "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
+        ),
+        quiet_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

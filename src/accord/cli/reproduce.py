@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from accord.cli.options import dry_run_option, quiet_option, threads_option, workers_option
+from accord.cli.options import cells_options
 
 EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
 
@@ -88,10 +88,7 @@ EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
     help="Steps between measurements of the noise in the gradients' cosines.",
 )
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
-@workers_option
-@threads_option
-@dry_run_option
-@quiet_option
+@cells_options
 def reproduce(
     experiments: tuple[str, ...],
     out: Path,
