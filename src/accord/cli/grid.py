@@ -66,7 +66,7 @@ def grid(
     if as_json:
         click.echo(json.dumps([asdict(result) for result in results]))
     else:
-        show_grid(out, against, title=f"Grid {grid.stem}")
+        show_grid(out, against, title=f"The grid {grid.name}")
     end_with(results)
 
 

@@ -32,7 +32,9 @@ def grid_report(out: Path, groups: Sequence[Group], baseline: Group | None, titl
             rows = sorted(
                 (_row(own) for own in contrasts if own.task == task), key=lambda row: -row.value
             )
-            items.append(differences(f"differences-{task}", f"{task}, against it", rows))
+            items.append(
+                differences(f"differences-{task}", f"{task}: against {baseline.name}", rows)
+            )
         sections.append(Section(f"Against {baseline.name}", [], items))
     write_report(out, title, [], sections)
 
