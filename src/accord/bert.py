@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,11 +97,68 @@ class Embeddings(nn.Module):
 
     def forward(self, batch: PackedBatch, rows: TaskRows | None, key: DropoutKey | None) -> Tensor:
         """Return the first layer's input, [N, H]."""
-        x = embedding(batch.input_ids, self.word, rows)
-        x = x + embedding(batch.position_ids, self.position, rows)
-        x = x + embedding(batch.token_type_ids, self.token_type, rows)
+        return self.of_ids(batch.ids, rows, key)
+
+    def of_ids(
+        self, ids: Sequence[Tensor], rows: TaskRows | None, key: DropoutKey | None
+    ) -> Tensor:
+        """Return the first layer's input of token, position and type ids, [n] each."""
+        x = embedding(ids[0], self.word, rows)
+        x = x + embedding(ids[1], self.position, rows)
+        x = x + embedding(ids[2], self.token_type, rows)
         normed: Tensor = self.norm(x, rows)
         return dropout(normed, self.p, key)
+
+
+class LayerOps:
+    """How a layer's weights are applied: as they are, here; a task's own beside them elsewhere."""
+
+    def of_cls(self) -> LayerOps:
+        """Return the same for activations of each sequence's first token alone."""
+        return self
+
+    def dense(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+        """Apply one of the layer's dense layers."""
+        found: Tensor = getattr(layer, name)(x, rows)
+        return found
+
+    def norm(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+        """Apply one of the layer's norms."""
+        found: Tensor = getattr(layer, name)(x, rows)
+        return found
+
+    def after(self, half: str, x: Tensor) -> Tensor:
+        """Change what the attention or the feed-forward `half` gives, before it is added."""
+        return x
+
+    def beside(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
+        """Add to what the last norm sees.
+
+        Args:
+            x: the layer's input, [N, H].
+            added: the sum so far, [N, H] or [B, H].
+            plan: of the attention.
+        """
+        return added
+
+
+class EncoderOps:
+    """How an encoder's weights are applied."""
+
+    def embed(
+        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
+        key: DropoutKey | None,
+    ) -> Tensor:  # fmt: skip
+        """Return the first layer's input, [N, H]."""
+        found: Tensor = embeddings(batch, rows, key)
+        return found
+
+    def layer(self, number: int) -> LayerOps:
+        """Return how a layer's are, counted from 0."""
+        return PLAIN_LAYER
+
+
+PLAIN_LAYER, PLAIN = LayerOps(), EncoderOps()
 
 
 class Layer(nn.Module):
@@ -128,6 +185,7 @@ class Layer(nn.Module):
         rows: TaskRows | None,
         key: DropoutKey | None,
         cls: tuple[Tensor, TaskRows | None] | None = None,
+        ops: LayerOps = PLAIN_LAYER,
     ) -> Tensor:
         """Run the layer.
 
@@ -137,23 +195,23 @@ class Layer(nn.Module):
             rows: the tasks' rows of x.
             key: names the dropout masks; None is evaluation.
             cls: the rows of x wanted and the tasks' rows among them, to compute no others.
+            ops: how the layer's weights are applied.
 
         Returns:
             [N, H], or [B, H] where `cls` is given.
         """
-        key_value = self.key_value(x, rows)
+        source, key_value = x, ops.dense(self, "key_value", x, rows)
         if cls is not None:
-            x, rows = x.index_select(0, cls[0]), cls[1]
+            x, rows, ops = x.index_select(0, cls[0]), cls[1], ops.of_cls()
         key_at = [None if key is None else key.at(key.site + i) for i in range(3)]
-        attended = attend(
-            self.query(x, rows), key_value, plan, self.heads, self.attention_p, key_at[2]
-        )
-        added = dropout_add(self.attention_output(attended, rows), x, self.p, key_at[0])
-        x = self.attention_norm(added, rows)
-        inner = self.activation(self.intermediate(x, rows))
-        added = dropout_add(self.output(inner, rows), x, self.p, key_at[1])
-        normed: Tensor = self.output_norm(added, rows)
-        return normed
+        query = ops.dense(self, "query", x, rows)
+        attended = attend(query, key_value, plan, self.heads, self.attention_p, key_at[2])
+        out = ops.after("attention", ops.dense(self, "attention_output", attended, rows))
+        x = ops.norm(self, "attention_norm", dropout_add(out, x, self.p, key_at[0]), rows)
+        inner = self.activation(ops.dense(self, "intermediate", x, rows))
+        out = ops.after("feed_forward", ops.dense(self, "output", inner, rows))
+        added = ops.beside(source, dropout_add(out, x, self.p, key_at[1]), plan)
+        return ops.norm(self, "output_norm", added, rows)
 
 
 class LayerList(nn.ModuleList):
@@ -186,6 +244,7 @@ class BertEncoder(nn.Module):
         jacobian: Jacobian | None = None,
         key: DropoutKey | None = None,
         cls_only: bool = False,
+        ops: EncoderOps = PLAIN,
     ) -> Tensor:
         """Encode a packed batch.
 
@@ -195,18 +254,20 @@ class BertEncoder(nn.Module):
                 tasks; None leaves them to autograd.
             key: names the dropout masks; None is evaluation.
             cls_only: compute the last layer for each sequence's first token alone.
+            ops: how the encoder's weights are applied.
 
         Returns:
             The last hidden states [N, H], or [B, H] of the first tokens.
         """
         rows = jacobian.tasks(batch.task_tokens) if jacobian else None
-        x: Tensor = self.embeddings(batch, rows, key.at(0) if key else None)
+        x = ops.embed(self.embeddings, batch, rows, key.at(0) if key else None)
         for i, layer in enumerate(self.layers, start=1):
             plan, cls = batch.plan, None
             if cls_only and i == len(self.layers):
                 sequences = jacobian.tasks(batch.task_rows) if jacobian else None
                 plan, cls = batch.cls_plan, (batch.cls_rows, sequences)
-            arguments = (x, plan, rows, key.at(i * _SITES) if key else None, cls)
+            own = ops.layer(i - 1)
+            arguments = (x, plan, rows, key.at(i * _SITES) if key else None, cls, own)
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(layer, *arguments, use_reentrant=False, preserve_rng_state=False)
             else:

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Parameter
 
-from accord.bert import BertEncoder
+from accord.bert import PLAIN, BertEncoder, EncoderOps
 from accord.dropout import DropoutKey
 from accord.heads import Head
 from accord.jacobian import Jacobian
 from accord.losses import LOSSES
 from accord.packing import PackedBatch
+from accord.sharing.parts import PartOps, Sharing, TaskPart, leave_out_replaced
 from accord.tasks import Task
 
+HARD = Sharing()
 _HEAD_SITE = 1 << 24  # dropout sites of the heads, beyond any layer's
 
 
@@ -24,12 +27,15 @@ class MultitaskModel(nn.Module):
     Args:
         encoder: shared by all tasks.
         tasks: in the order in which batches hold them.
+        sharing: what of the encoder they share; default: all of it.
 
     Raises:
         ValueError: if a task pools by a pooler that the encoder hasn't got, or its name is taken.
     """
 
-    def __init__(self, encoder: BertEncoder, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self, encoder: BertEncoder, tasks: Sequence[Task], sharing: Sharing = HARD
+    ) -> None:
         super().__init__()
         for task in tasks:
             if hasattr(nn.ModuleDict(), task.name):
@@ -38,6 +44,11 @@ class MultitaskModel(nn.Module):
                 raise ValueError(f"task '{task.name}' pools by 'pooler'; the encoder has none")
         self.encoder = encoder
         self.tasks = tuple(tasks)
+        self.sharing = sharing
+        self.parts = nn.ModuleDict(
+            {} if sharing.is_hard else {task.name: TaskPart(encoder, sharing) for task in tasks}
+        )
+        leave_out_replaced(encoder, sharing)
         hidden, std = encoder.config.hidden_size, encoder.config.initializer_range
         self.heads = nn.ModuleDict({task.name: Head(task, hidden, std) for task in tasks})
 
@@ -66,7 +77,7 @@ class MultitaskModel(nn.Module):
         """
         poolings = [self.tasks[i].pooling for i in present]
         cls_only = "mean" not in poolings
-        hidden = self.encoder(batch, jacobian, key, cls_only)
+        hidden = self.encoder(batch, jacobian, key, cls_only, self._ops(batch, present))
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
         means = None if cls_only else _means(hidden, batch)
         vectors = []
@@ -82,6 +93,16 @@ class MultitaskModel(nn.Module):
             else:
                 vectors.append(cls[start:stop])
         return vectors
+
+    def _ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
+        if self.sharing.is_hard:
+            return PLAIN
+        return PartOps(list(self.parts.values()), self.sharing, batch, present)  # type: ignore[arg-type]
+
+    def own_parameters(self, task: str) -> list[Parameter]:
+        """Return what only one task has: its head, and its parts of the encoder."""
+        parts = self.parts[task].parameters() if task in self.parts else ()
+        return [*self.heads[task].parameters(), *parts]
 
     def logits(
         self, pooled: Sequence[Tensor], present: Sequence[int], key: DropoutKey | None = None

@@ -50,6 +50,11 @@ class PackedBatch:
         bounds = self.cu_seqlens
         return tuple((bounds[start], bounds[stop]) for start, stop in self.task_rows)
 
+    @property
+    def ids(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Token, position and type ids, int64 [N] each."""
+        return self.input_ids, self.position_ids, self.token_type_ids
+
     @cached_property
     def cls_rows(self) -> Tensor:
         """The row of each sequence's first token: int64 [B]."""

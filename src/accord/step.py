@@ -193,8 +193,8 @@ class Learner:
         self.combination.balancing.learn(before, torch.stack(parts).sum(0).cpu(), batch.present)
 
     def _head_gradients(self, task: int) -> list[Tensor]:
-        head = self.model.head(self.model.tasks[task].name)
-        return [p.grad for p in head.parameters() if p.grad is not None]
+        own = self.model.own_parameters(self.model.tasks[task].name)
+        return [p.grad for p in own if p.grad is not None]
 
     def _leave_out(
         self, losses: Tensor, gramians: Tensor, norm: float, batch: StepBatch, step: int

@@ -16,9 +16,10 @@ from accord.jacobian import Jacobian
 from accord.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.losses import LOSSES
 from accord.methods import Signals
-from accord.model import MultitaskModel
+from accord.model import HARD, MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.packing import PackedBatch
+from accord.sharing.parts import Sharing
 from accord.step import Learner, StepRecord
 from accord.tasks import Task
 
@@ -72,18 +73,20 @@ class World:
 
     def __init__(
         self, tasks: Sequence[Task], encoder: BertEncoder, split: Split,
-        weights: Sequence[float] = (), **own: object,
+        weights: Sequence[float] = (), sharing: Sharing = HARD, **own: object,
     ) -> None:  # fmt: skip
         self.tasks = tasks
         self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
-        self.model = MultitaskModel(encoder, tasks)
+        self.model = MultitaskModel(encoder, tasks, sharing)
         with torch.no_grad():
-            for parameter in self.model.heads.parameters():
+            for parameter in (*self.model.heads.parameters(), *self.model.parts.parameters()):
                 parameter.copy_(0.5 * torch.randn_like(parameter))
         self.jacobian = Recorded(encoder.parameters(), encoder.embeddings.word)
         groups = parameter_groups(
-            encoder.named_parameters(), self.model.heads.named_parameters(), 0.0, 0.0, 0.0
-        )
+            encoder.named_parameters(),
+            [*self.model.heads.named_parameters(), *self.model.parts.named_parameters()],
+            0.0, 0.0, 0.0,
+        )  # fmt: skip
         named = {task.name: own for task, own in zip(tasks, weights, strict=False)}
         combination = Combination.of(
             tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}
@@ -128,11 +131,11 @@ class World:
                 losses[row] = losses[row] + parts.sum() / len(batch.rows[row])
         rows = []
         for loss in losses:
-            grads = torch.autograd.grad(loss, self.columns(), retain_graph=True, allow_unused=True)
-            rows.append(torch.cat([
-                (torch.zeros_like(p) if g is None else g).flatten()
-                for p, g in zip(self.columns(), grads, strict=True)
-            ]))  # fmt: skip
+            trained = [p for p in self.columns() if p.requires_grad]
+            found = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True)
+            grads = {id(p): g for p, g in zip(trained, found, strict=True) if g is not None}
+            parts = [grads.get(id(p), torch.zeros_like(p)).flatten() for p in self.columns()]
+            rows.append(torch.cat(parts))
         return losses, torch.stack(rows)
 
     def written(self) -> Tensor:

@@ -1,0 +1,104 @@
+"""Parts that tasks have of their own: J stays what it is, and each part has its task's gradient."""
+
+import pytest
+import torch
+from worlds import QUORA, SEPARATE, SST, STS, MakeEncoder, Split, World, assert_rows_close
+
+from accord.model import HARD, MultitaskModel
+from accord.sharing.parts import Sharing
+
+SMALL = {"lora_rank": 2, "adapter_size": 3, "pal_size": 4, "pal_heads": 2}
+SHARINGS = {
+    "lora": Sharing(("lora",), **SMALL),
+    "lora everywhere": Sharing(
+        ("lora",),
+        lora_layers=("query", "key_value", "attention_output", "intermediate", "output"),
+        **SMALL,
+    ),
+    "adapter": Sharing(("adapter",), **SMALL),
+    "pal": Sharing(("pal",), **SMALL),
+    "task-norm": Sharing(("task-norm",)),
+    "first layer shared": Sharing(shared_layers=1),
+    "embeddings shared": Sharing(shared_layers=0),
+    "all": Sharing(("lora", "adapter", "pal", "task-norm"), shared_layers=1, **SMALL),
+}
+every_sharing = pytest.mark.parametrize("name", SHARINGS)
+MIXES = {"mean": [SST, SEPARATE, STS], "cls": [STS, QUORA]}
+
+
+@every_sharing
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("limit", [None, 30])
+def test_one_backward_equals_separate_ones(
+    name: str, mix: str, limit: int | None, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    tasks = MIXES[mix]
+    weights = [0.5 + i for i in range(len(tasks))]
+    made = World(tasks, tiny_encoder(), random_split, weights, SHARINGS[name])
+    batch = made.batch([3, 2, 4][: len(tasks)], limit)
+    record = made.step(batch)
+    losses, J = made.separate(batch)
+    kept = torch.cat([torch.full((p.numel(),), p.requires_grad) for p in made.columns()])
+    assert_rows_close(made.jacobian.J, J[:, kept])
+    w = 0.7 * torch.arange(1.0, len(J) + 1) * torch.tensor(weights)
+    assert_rows_close(made.written()[None], ((w @ J) * kept)[None])
+    total = [made.written()]
+    for loss, task, weight in zip(losses, tasks, weights, strict=True):
+        for parameter in made.model.own_parameters(task.name):
+            (own,) = torch.autograd.grad(loss, [parameter], retain_graph=True, allow_unused=True)
+            if own is None:
+                assert parameter.grad is None
+                continue
+            torch.testing.assert_close(parameter.grad, own * weight, rtol=1e-4, atol=1e-6)
+            total.append(parameter.grad.flatten())
+    assert record.gradient_norm == pytest.approx(float(torch.cat(total).norm()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", [own for own in SHARINGS if "shared" not in own and own != "all"])
+@pytest.mark.parametrize("mix", MIXES)
+def test_new_parts_change_nothing_to_the_bit(
+    name: str, mix: str, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    tasks = MIXES[mix]
+    encoder = tiny_encoder()
+    world = World(tasks, encoder, random_split)
+    batch = world.batch()
+    plain = MultitaskModel(encoder, tasks, HARD)
+    own = MultitaskModel(encoder, tasks, SHARINGS[name])
+    (micro,) = batch.passes
+    present = range(len(tasks))
+    for one, other in zip(
+        plain.pooled(micro.inputs, present), own.pooled(micro.inputs, present), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@every_sharing
+def test_a_task_s_vectors_do_not_depend_on_the_others(
+    name: str, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    """Nor on which of them are in the batch: parts are found by task, not by place."""
+    tasks = MIXES["mean"]
+    made = World(tasks, tiny_encoder(), random_split, sharing=SHARINGS[name])
+    together = made.batch([3, 2, 3])
+    alone = made.batch([0, 2, 0])
+    (micro,), (single,) = together.passes, alone.passes
+    found = made.model.pooled(micro.inputs, together.present)[1]
+    (wanted,) = made.model.pooled(single.inputs, alone.present)
+    assert together.rows[1].tolist() == alone.rows[0].tolist()
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    other = made.model.pooled(single.inputs, [0])[0]
+    assert not torch.allclose(other, wanted, atol=1e-3)
+
+
+def test_pals_at_bert_base_have_the_paper_s_share() -> None:
+    """Stickland & Murray 2019: 8 tasks take 1.13 times BERT-base's parameters."""
+    from accord.bert import BertConfig, BertEncoder
+
+    with torch.device("meta"):
+        encoder = BertEncoder(BertConfig())
+        tasks = [SST.__class__(**{**vars(SST), "name": f"task{i}"}) for i in range(8)]
+        model = MultitaskModel(encoder, tasks, Sharing(("pal",)))
+    base = sum(p.numel() for p in encoder.parameters())
+    parts = sum(p.numel() for p in model.parts.parameters())
+    assert 1 + parts / base == pytest.approx(1.13, abs=0.005)
