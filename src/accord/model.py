@@ -14,7 +14,7 @@ from accord.heads import Head
 from accord.jacobian import Jacobian
 from accord.losses import LOSSES
 from accord.packing import PackedBatch
-from accord.sharing.parts import PartOps, Sharing, TaskPart, leave_out_replaced
+from accord.parts import Parts, Sharing
 from accord.tasks import Task
 
 HARD = Sharing()
@@ -44,11 +44,7 @@ class MultitaskModel(nn.Module):
                 raise ValueError(f"task '{task.name}' pools by 'pooler'; the encoder has none")
         self.encoder = encoder
         self.tasks = tuple(tasks)
-        self.sharing = sharing
-        self.parts = nn.ModuleDict(
-            {} if sharing.is_hard else {task.name: TaskPart(encoder, sharing) for task in tasks}
-        )
-        leave_out_replaced(encoder, sharing)
+        self.parts = Parts(encoder, len(tasks), sharing) if sharing.schemes else None
         hidden, std = encoder.config.hidden_size, encoder.config.initializer_range
         self.heads = nn.ModuleDict({task.name: Head(task, hidden, std) for task in tasks})
 
@@ -95,14 +91,12 @@ class MultitaskModel(nn.Module):
         return vectors
 
     def _ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
-        if self.sharing.is_hard:
-            return PLAIN
-        return PartOps(list(self.parts.values()), self.sharing, batch, present)  # type: ignore[arg-type]
+        return PLAIN if self.parts is None else self.parts.ops(batch, present)
 
-    def own_parameters(self, task: str) -> list[Parameter]:
+    def own_parameters(self, task: int) -> list[Parameter]:
         """Return what only one task has: its head, and its parts of the encoder."""
-        parts = self.parts[task].parameters() if task in self.parts else ()
-        return [*self.heads[task].parameters(), *parts]
+        parts = [] if self.parts is None else self.parts.of_task(task)
+        return [*self.head(self.tasks[task].name).parameters(), *parts]
 
     def logits(
         self, pooled: Sequence[Tensor], present: Sequence[int], key: DropoutKey | None = None

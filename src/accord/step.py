@@ -193,7 +193,7 @@ class Learner:
         self.combination.balancing.learn(before, torch.stack(parts).sum(0).cpu(), batch.present)
 
     def _head_gradients(self, task: int) -> list[Tensor]:
-        own = self.model.own_parameters(self.model.tasks[task].name)
+        own = self.model.own_parameters(task)
         return [p.grad for p in own if p.grad is not None]
 
     def _leave_out(

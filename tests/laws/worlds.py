@@ -19,7 +19,7 @@ from accord.methods import Signals
 from accord.model import HARD, MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.packing import PackedBatch
-from accord.sharing.parts import Sharing
+from accord.parts import Sharing
 from accord.step import Learner, StepRecord
 from accord.tasks import Task
 
@@ -79,12 +79,12 @@ class World:
         self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
         self.model = MultitaskModel(encoder, tasks, sharing)
         with torch.no_grad():
-            for parameter in (*self.model.heads.parameters(), *self.model.parts.parameters()):
+            for parameter in self.own_parameters():
                 parameter.copy_(0.5 * torch.randn_like(parameter))
         self.jacobian = Recorded(encoder.parameters(), encoder.embeddings.word)
         groups = parameter_groups(
             encoder.named_parameters(),
-            [*self.model.heads.named_parameters(), *self.model.parts.named_parameters()],
+            [(str(i), p) for i, p in enumerate(self.own_parameters())],
             0.0, 0.0, 0.0,
         )  # fmt: skip
         named = {task.name: own for task, own in zip(tasks, weights, strict=False)}
@@ -93,6 +93,10 @@ class World:
         )
         settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
         self.learner = Learner(self.model, AdamW(groups, lr=0.0), **settings)  # type: ignore[arg-type]
+
+    def own_parameters(self) -> list[torch.nn.Parameter]:
+        """What each task has of its own."""
+        return [p for i in range(len(self.tasks)) for p in self.model.own_parameters(i)]
 
     def batch(
         self,

@@ -1,5 +1,29 @@
-"""What tasks share of the encoder, and the small parts that each has of its own.
+"""What each task has of its own inside the shared encoder: schemes, one a file.
 
-The encoder stays a plain BERT. A scheme of this folder adds parts for each task beside its layers,
-which run on that task's rows of the packed batch; their gradients are the task's own, as a head's.
+The encoder stays a plain BERT. A scheme adds a part beside each of its layers, or in a layer's
+place, that acts on each task's own rows of the packed batch. Its parameters belong to one task
+each, and their gradients are that task's own, as a head's. A file of this folder registers its
+scheme under its own name (`_` read as `-`).
 """
+
+from __future__ import annotations
+
+from accord.sharing._registry import SCHEMES, Part, Scheme
+
+__all__ = ["SCHEMES", "Part", "Scheme", "get_scheme", "scheme_names"]
+
+SCHEMES.path = __path__
+
+
+def scheme_names() -> list[str]:
+    """Return the names of all schemes, without importing any."""
+    return SCHEMES.names()
+
+
+def get_scheme(name: str) -> Scheme:
+    """Return a scheme by its name.
+
+    Raises:
+        KeyError: if there is none of that name.
+    """
+    return SCHEMES.get(name)

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from accord.bert import Layer, Linear
+from accord.bert import BertConfig, Layer
+from accord.sharing._registry import Part, Rows, scheme
 
-DENSE = ("query", "key_value", "attention_output", "intermediate", "output")
+Dense = Literal["query", "key_value", "attention_output", "intermediate", "output"]
 
 
 class Lora(nn.Module):
-    """A task's update of one linear layer: y + (α/r) x Aᵀ Bᵀ, A [r, k], B [m, r].
-
-    B starts at 0, so the output is unchanged to the bit.
-
-    *Source:* Hu et al. 2022, LoRA, section 4.1: A is drawn as a linear layer's weights are.
+    """A task's update of one linear layer: (α/r) x Aᵀ Bᵀ, A [r, k], B [m, r], B at first 0.
 
     Args:
-        shared: the layer that is updated.
-        rank: r; must not be larger than the layer.
+        weight: of the layer that is updated, [m, k].
+        rank: r.
         alpha: α.
     """
 
-    def __init__(self, shared: Linear, rank: int, alpha: float) -> None:
+    def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
         super().__init__()
-        outputs, inputs = shared.weight.shape
+        outputs, inputs = weight.shape
         if rank > min(outputs, inputs):
             raise ValueError(f"rank {rank} is larger than a layer of {outputs} x {inputs}")
         self.down = nn.Parameter(torch.empty(rank, inputs))
@@ -37,13 +37,57 @@ class Lora(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, k] -> [n, m]."""
-        return self.scale * (x @ self.down.t().to(x.dtype)) @ self.up.t().to(x.dtype)
+        return self.scale * nn.functional.linear(nn.functional.linear(x, self.down), self.up)
 
     def merged(self, weight: Tensor) -> Tensor:
         """Return W + (α/r) B A."""
         return weight + (self.scale * self.up.double() @ self.down.double()).to(weight)
 
 
-def layer_loras(layer: Layer, rank: int, alpha: float, names: tuple[str, ...]) -> nn.ModuleDict:
-    """Return a task's updates of some linear layers of a transformer layer."""
-    return nn.ModuleDict({name: Lora(getattr(layer, name), rank, alpha) for name in names})
+class LoraPart(Part):
+    """Each task's updates of some dense layers of one layer."""
+
+    def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
+        """Add the task's update."""
+        if name not in self.own[0]:  # type: ignore[operator]
+            return y
+        return y + self.by_task(rows.here, x, lambda own, part: own[name](part)).to(y.dtype)  # type: ignore[index]
+
+
+@scheme(
+    "lora",
+    paper="Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models, section 4.1",
+    use="For many tasks on one encoder: small updates that can be merged into a plain BERT a task.",
+    cost="two thin products for each updated layer",
+)
+def lora(
+    layers: Sequence[Layer],
+    config: BertConfig,
+    tasks: int,
+    *,
+    rank: Annotated[int, Field(ge=1)] = 8,
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 16.0,
+    layer: Annotated[list[Dense], Field(min_length=1)] | None = None,
+) -> list[Part]:
+    """Give each task y = x Wᵀ + b + (α/r) x Aᵀ Bᵀ with A and B of its own, W shared.
+
+    B starts at 0, so the output is unchanged to the bit. Keys and values are one dense layer here.
+
+    *Source:* Hu et al. 2022, section 4.1; queries and values there, keys besides here.
+
+    Args:
+        layers: of the encoder.
+        config: its sizes.
+        tasks: how many.
+        rank: r; no larger than the layer.
+        alpha: α; the update is scaled by α/r.
+        layer: the dense layers that are updated; None is query and key_value.
+    """
+    names = layer or ["query", "key_value"]
+    return [
+        LoraPart([
+            nn.ModuleDict({name: Lora(getattr(own, name).weight, rank, alpha) for name in names})
+            for _ in range(tasks)
+        ])
+        for own in layers
+    ]  # fmt: skip

@@ -1,0 +1,114 @@
+"""What a sharing scheme is, how its parts act, and how its file registers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from accord.attention import AttentionPlan
+from accord.bert import BertConfig, Layer
+from accord.methods import Description, Registry
+
+Slices = tuple[tuple[int, int, int], ...]
+"""(task, start, stop), which together cover all rows in order; a task may have none."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Whose the rows of a batch's activations are.
+
+    Attributes:
+        tokens: of activations of all tokens.
+        here: of those at hand: all tokens, or each sequence's first.
+        first: the row of each sequence's first token where `here` are these alone; else None.
+    """
+
+    tokens: Slices
+    here: Slices
+    first: Tensor | None = None
+
+
+class Part(nn.Module):
+    """What each task has beside one layer of the encoder, or before the first.
+
+    Every function here is the one that changes nothing.
+
+    Args:
+        own: each task's modules, in the model's order of tasks.
+    """
+
+    replaces = False
+    """Whether it takes the whole layer's place: the shared one is then not trained, nor applied."""
+
+    def __init__(self, own: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.own = nn.ModuleList(own)
+
+    def by_task(
+        self, slices: Slices, x: Tensor, apply: Callable[[nn.Module, Tensor], Tensor]
+    ) -> Tensor:
+        """Apply a function of a task's module and its rows to all rows: [N, k] -> [N, m]."""
+        parts = [apply(self.own[task], x[start:stop]) for task, start, stop in slices]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
+        """Change what the layer's dense layer `name` makes of x: y."""
+        return y
+
+    def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor | None:
+        """Take the place of the layer's norm `name`, or return None."""
+        return None
+
+    def after(self, half: str, x: Tensor, rows: Rows) -> Tensor:
+        """Change what the attention or the feed_forward `half` gives, before it is added."""
+        return x
+
+    def beside(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor | None:
+        """Return what is added before the last norm, of the layer's input x [N, H]; or None."""
+        return None
+
+
+MakeParts = Callable[..., list[Part]]
+"""(layers, config, tasks, **options) -> a part for each layer."""
+
+
+@dataclass(frozen=True)
+class Scheme(Description):
+    """A sharing scheme.
+
+    Attributes:
+        starts_plain: whether new parts leave the encoder's output unchanged to the bit.
+    """
+
+    starts_plain: bool = True
+
+    def parts(
+        self, layers: Sequence[Layer], config: BertConfig, tasks: int, options: dict[str, object]
+    ) -> list[Part]:
+        """Make the parts of all layers.
+
+        Raises:
+            ValueError: options that don't fit the encoder.
+        """
+        made: list[Part] = self.function(layers, config, tasks, **options)
+        return made
+
+
+SCHEMES: Registry[Scheme] = Registry("sharing", "accord.sharing", [])
+
+
+def scheme(
+    name: str, *, paper: str, use: str, cost: str, starts_plain: bool = True
+) -> Callable[[MakeParts], MakeParts]:
+    """Register a sharing scheme."""
+
+    def register(function: MakeParts) -> MakeParts:
+        SCHEMES.entries[name] = Scheme(
+            name, function, paper, (), cost, use, lambda tasks: {}, starts_plain
+        )
+        return function
+
+    return register

@@ -1,0 +1,50 @@
+"""Layer norms of each task's own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from accord.bert import BertConfig, Layer
+from accord.sharing._registry import Part, Rows, scheme
+
+NORMS = ("attention_norm", "output_norm")
+
+
+class NormPart(Part):
+    """Each task's two norms of one layer."""
+
+    def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor:
+        """Apply the task's norm in place of the layer's."""
+        return self.by_task(rows.here, x, lambda own, part: own[name](part, None))  # type: ignore[index]
+
+
+@scheme(
+    "task-norm",
+    paper="Bilen & Vedaldi 2017, Universal Representations, section 3, with layer norms; Pilault"
+    " et al. 2021, Conditionally Adaptive Multi-Task Learning",
+    use="The smallest part that a task can have: a scale and a shift for each feature.",
+    cost="none that shows",
+)
+def task_norm(layers: Sequence[Layer], config: BertConfig, tasks: int) -> list[Part]:
+    """Give each task's rows scales and shifts of its own, γ_t and β_t, in every layer norm.
+
+    They start as the shared ones, so the output is unchanged to the bit; the embeddings' norm stays
+    shared.
+
+    *Source:* Bilen & Vedaldi 2017, section 3: normalisation and scaling by domain.
+
+    Args:
+        layers: of the encoder.
+        config: its sizes.
+        tasks: how many.
+    """
+    return [
+        NormPart([
+            nn.ModuleDict({name: copy.deepcopy(getattr(own, name)) for name in NORMS})
+            for _ in range(tasks)
+        ])
+        for own in layers
+    ]  # fmt: skip
