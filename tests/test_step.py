@@ -53,9 +53,8 @@ def data(random_split: Split) -> list[TaskData]:
 def learner(tiny_encoder: MakeEncoder) -> Learner:
     encoder = tiny_encoder()
     model = MultitaskModel(encoder, TASKS)
-    groups = parameter_groups(
-        encoder.named_parameters(), model.heads.named_parameters(), 1e-3, 1e-2, 0.01
-    )
+    named = [(encoder.named_parameters(), 1e-3), (model.heads.named_parameters(), 1e-2)]
+    groups = parameter_groups(named, 0.01)
     return Learner(
         model, AdamW(groups, lr=1e-3), Combination.of(TASKS, COUNTING), seed=1, clip=1.0,
         jacobian=Jacobian(encoder.parameters(), encoder.embeddings.word),

@@ -18,6 +18,7 @@ from accord.config_faults import fault_lines
 from accord.errors import ConfigError, nearest
 from accord.gradients import method_names
 from accord.sampling import rule_names as sampling_names
+from accord.sharing import scheme_names
 from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, Targets, canonical_label
 
 Precision = Literal["float32", "bfloat16"]
@@ -253,6 +254,33 @@ class TrainingConfig(Section):
         return self.balancing or default
 
 
+class SharingConfig(Section):
+    """`[sharing]`: what each task has of its own beside its head."""
+
+    schemes: list[str] = Field(
+        [], description="Parts that each task has of its own inside the encoder: schemes of"
+        " `accord.sharing`, several at once where they make sense; none shares all of it."
+    )  # fmt: skip
+    train_shared: bool = Field(
+        True, description="false: the shared weights stay as they are, and only parts and heads"
+        " are trained."
+    )  # fmt: skip
+    lr: PositiveFloat | None = Field(
+        None, description="Peak rate of new parts; default `training.head_lr`'s. Copies of layers"
+        " have the encoder's."
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _knows_schemes(self) -> Self:
+        known = scheme_names()
+        for name in self.schemes:
+            if name not in known:
+                raise ValueError(f"schemes: unknown value '{name}'{nearest(name, known)}")
+        if len(set(self.schemes)) < len(self.schemes):
+            raise ValueError(f"schemes: names one twice: {', '.join(self.schemes)}")
+        return self
+
+
 class CheckpointConfig(Section):
     """`[checkpoint]`: how often a run can be picked up again."""
 
@@ -275,6 +303,7 @@ class Config(Section):
         min_length=1
     )
     training: TrainingConfig = TrainingConfig()
+    sharing: SharingConfig = SharingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     methods: dict[str, dict[str, Any]] = Field(
         {},
@@ -411,6 +440,8 @@ def check_methods(config: Config, where: str = "config") -> None:
         one_task_a_step=training.tasks_per_step == "one",
         tasks=tuple(config.tasks),
         frozen=config.encoder.mode == "frozen",
+        schemes=tuple(config.sharing.schemes),
+        train_shared=config.sharing.train_shared,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
     if lines:

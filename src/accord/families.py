@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from accord import balancing, gradients, popart, sampling
+from accord import balancing, gradients, popart, sampling, sharing
 from accord.methods import Description
 
 
@@ -52,6 +52,10 @@ FAMILIES = (
         "sampling", "training.batching",
         "How much of each task a step draws, and how long an epoch is.",
         sampling.rule_names, sampling.get_rule, "finish-largest",
+    ),
+    Family(
+        "sharing", "sharing.schemes", "What each task has of its own inside the shared encoder.",
+        sharing.scheme_names, sharing.get_scheme, "all of the encoder is shared",
     ),
     Family(
         "targets", "tasks.NAME.targets", "In what units a regression's head learns.",

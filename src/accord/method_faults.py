@@ -23,6 +23,8 @@ class Choice:
         one_task_a_step: whether a step is to draw from a single task.
         tasks: the tasks' names.
         frozen: whether the encoder is.
+        schemes: names of the sharing schemes.
+        train_shared: whether what is shared is trained.
     """
 
     batching: str
@@ -32,6 +34,8 @@ class Choice:
     one_task_a_step: bool
     tasks: tuple[str, ...]
     frozen: bool
+    schemes: tuple[str, ...] = ()
+    train_shared: bool = True
 
 
 def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -43,6 +47,7 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     """
     yield from _option_faults(choice, options)
     yield from _sampling_faults(choice)
+    yield from _sharing_faults(choice)
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
 
@@ -72,6 +77,21 @@ def _sampling_faults(choice: Choice) -> Iterator[str]:
         )
 
 
+def _sharing_faults(choice: Choice) -> Iterator[str]:
+    if choice.frozen and choice.schemes:
+        yield (
+            f"sharing.schemes: '{choice.schemes[0]}' acts inside the encoder, which reads each row"
+            " once where encoder.mode = 'frozen'; use sharing.train_shared = false"
+        )
+    if choice.frozen and not choice.train_shared:
+        yield "sharing.train_shared: encoder.mode = 'frozen' leaves nothing to it"
+    if not choice.train_shared and not choice.schemes and not choice.frozen:
+        yield (
+            "sharing.train_shared: false without sharing.schemes trains heads alone; that is"
+            " encoder.mode = 'frozen', which is quicker"
+        )
+
+
 def _gradient_faults(choice: Choice) -> Iterator[str]:
     method, key = gradients.get_method(choice.gradients), "training.gradients"
     if choice.per_layer and "layer" not in method.granularities:
@@ -82,6 +102,11 @@ def _gradient_faults(choice: Choice) -> Iterator[str]:
         yield f"{key}: '{method.name}' combines several tasks' gradients; there is one task"
     elif choice.frozen:
         yield f"{key}: '{method.name}' combines shared gradients; a frozen encoder has none"
+    elif not choice.train_shared:
+        yield (
+            f"{key}: '{method.name}' combines shared gradients; sharing.train_shared = false leaves"
+            " none"
+        )
     elif _alone(choice):
         yield (
             f"{key}: '{method.name}' combines the gradients of a step's tasks, but"

@@ -93,6 +93,15 @@ class MultitaskModel(nn.Module):
     def _ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
         return PLAIN if self.parts is None else self.parts.ops(batch, present)
 
+    def named_parts(self) -> tuple[list[tuple[str, Parameter]], list[tuple[str, Parameter]]]:
+        """Return the tasks' copies of shared layers, and their new parts, by name."""
+        copies: list[tuple[str, Parameter]] = []
+        parts: list[tuple[str, Parameter]] = []
+        for scheme, own in ({} if self.parts is None else self.parts.schemes).items():
+            named = own.named_parameters(prefix=f"parts.schemes.{scheme}")
+            (copies if self.parts and self.parts.is_copy(scheme) else parts).extend(named)
+        return copies, parts
+
     def own_parameters(self, task: int) -> list[Parameter]:
         """Return what only one task has: its head, and its parts of the encoder."""
         parts = [] if self.parts is None else self.parts.of_task(task)

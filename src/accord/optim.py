@@ -214,13 +214,9 @@ def _label(group: dict[str, Any], index: int) -> str:
 
 
 def parameter_groups(
-    named_encoder: Iterable[tuple[str, Parameter]],
-    named_heads: Iterable[tuple[str, Parameter]],
-    lr: float,
-    head_lr: float,
-    weight_decay: float,
+    named: Iterable[tuple[Iterable[tuple[str, Parameter]], float]], weight_decay: float
 ) -> list[dict[str, Any]]:
-    """Return groups for `AdamW`: biases and layer norms without decay, heads at their own rate.
+    """Return groups for `AdamW`: biases and layer norms without decay, each rate's apart.
 
     Biases and layer norm weights are told by having fewer than two dimensions. Each group holds
     (name, parameter) pairs and its peak rate as `initial_lr`, which `scale_lr` multiplies; empty
@@ -230,12 +226,12 @@ def parameter_groups(
 
     Example:
         >>> layer = torch.nn.LayerNorm(4)
-        >>> parameter_groups(layer.named_parameters(), [], 5e-5, 1e-3, 0.01)[0]["weight_decay"]
+        >>> parameter_groups([(layer.named_parameters(), 5e-5)], 0.01)[0]["weight_decay"]
         0.0
     """
     groups = []
-    for named, rate in ((named_encoder, lr), (named_heads, head_lr)):
-        pairs = list(named)
+    for own, rate in named:
+        pairs = list(own)
         for decayed in (True, False):
             params = [(name, param) for name, param in pairs if (param.ndim >= 2) is decayed]
             decay = weight_decay if decayed else 0.0

@@ -139,6 +139,10 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "skipped_steps": progress.skipped,
         "exposure": _exposure(setup, progress.step),
         "train_seconds": round(progress.train_seconds, 3),
+        "own_parameters": {
+            task.name: sum(p.numel() for p in setup.learner.model.own_parameters(i))
+            for i, task in enumerate(setup.data.tasks)
+        },
         "parameters": sum(p.numel() for p in setup.learner.model.parameters()),
         "peak_memory_bytes": peak_memory_bytes(),
     }

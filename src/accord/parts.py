@@ -46,14 +46,17 @@ class Parts(nn.Module):
     def __init__(self, encoder: BertEncoder, tasks: int, sharing: Sharing) -> None:
         super().__init__()
         self.schemes = nn.ModuleDict()
-        for name in sharing.schemes:
+        own: dict[str, Mapping[str, Any]] = {}
+        # Copies come first: the others act on what they make of a layer's place.
+        for name in sorted(sharing.schemes, key=lambda name: not get_scheme(name).copies):
             scheme = get_scheme(name)
-            options = scheme.check_options(sharing.options.get(name, {}))
+            options = own[name] = scheme.check_options(sharing.options.get(name, {}))
             try:
                 made = scheme.parts(list(encoder.layers), encoder.config, tasks, options)
             except ValueError as error:
                 raise ValueError(f"methods.{name}: {error}") from None
             self.schemes[name] = nn.ModuleList(made)
+        self.sharing = Sharing(sharing.schemes, own)
         for number, layer in enumerate(encoder.layers):
             if any(part.replaces for part in self.beside(number)):
                 layer.requires_grad_(False)
@@ -61,6 +64,10 @@ class Parts(nn.Module):
     def beside(self, number: int) -> list[Part]:
         """Return the parts beside a layer, counted from 0, in the order in which they act."""
         return [parts[number] for parts in self.schemes.values()]  # type: ignore[index]
+
+    def is_copy(self, name: str) -> bool:
+        """Whether a scheme's parts are copies of what is shared, and not new."""
+        return get_scheme(name).copies
 
     def of_task(self, task: int) -> list[Parameter]:
         """Return a task's own parameters, each once."""

@@ -16,10 +16,12 @@ from accord.data.tokenizing import load_tokenizer
 from accord.durable import read_json, write_tensors
 from accord.errors import ModelError
 from accord.model import MultitaskModel
+from accord.parts import Sharing
 from accord.pretrained import load_encoder, save_encoder
+from accord.sharing import scheme_names
 from accord.tasks import Task
 
-DESCRIPTION, HEADS = "accord.json", "heads.safetensors"
+DESCRIPTION, HEADS, PARTS = "accord.json", "heads.safetensors", "parts.safetensors"
 FORMAT = 1
 
 
@@ -70,9 +72,16 @@ def save_model(
         for name, value in model.head(task.name).plain_state().items()
     }
     write_tensors(folder / HEADS, heads)
+    if model.parts is not None:
+        own = {
+            name: value.detach().to("cpu", torch.float32).contiguous()
+            for name, value in model.parts.named_parameters()
+        }
+        write_tensors(folder / PARTS, own)
     description = {
         "format": FORMAT,
         "max_length": max_length,
+        "sharing": None if model.parts is None else asdict(model.parts.sharing),
         "tasks": [{**task.to_json(), "input": asdict(inputs[task.name])} for task in model.tasks],
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
@@ -152,22 +161,44 @@ def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], in
         ModelError, EncoderError: if it can't be loaded, naming the file and tensor.
     """
     tasks, inputs, max_length = read_tasks(folder)
-    model = MultitaskModel(load_encoder(folder), tasks)
+    sharing = read_sharing(folder)
     try:
-        heads = load_file(folder / HEADS)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{folder / HEADS}: can't be read: {error}") from None
-    fill_heads(model, heads, folder / HEADS)
+        model = MultitaskModel(load_encoder(folder), tasks, sharing)
+    except ValueError as error:
+        raise ModelError(f"{folder / DESCRIPTION}: sharing: {error}") from None
+    fill(dict(model.heads.state_dict()), folder / HEADS)
+    if model.parts is not None:
+        fill(dict(model.parts.named_parameters()), folder / PARTS)
     return model, inputs, max_length
 
 
-def fill_heads(model: MultitaskModel, tensors: dict[str, torch.Tensor], file: Path) -> None:
-    """Copy the heads' tensors into a model.
+def read_sharing(folder: Path) -> Sharing:
+    """Read what of the encoder a model's tasks have of their own.
 
     Raises:
-        ModelError: naming a tensor that is missing, misshapen or too many.
+        ModelError: if it names what there isn't.
     """
-    own = model.heads.state_dict()
+    found = read_description(folder).get("sharing") or {"schemes": [], "options": {}}
+    try:
+        names, options = found["schemes"], found["options"]
+        if not set(names) <= set(scheme_names()) or len(set(names)) < len(names):
+            raise ValueError(f"schemes are {names!r}")
+        return Sharing(tuple(names), {name: dict(options.get(name, {})) for name in names})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / DESCRIPTION}: sharing can't be read: {error!r}") from None
+
+
+@torch.no_grad()
+def fill(own: dict[str, torch.Tensor], file: Path) -> None:
+    """Copy a file's tensors into a model's, by name.
+
+    Raises:
+        ModelError: if it can't be read; naming a tensor that is missing, misshapen or too many.
+    """
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file}: can't be read: {error}") from None
     for name, value in own.items():
         if name not in tensors:
             raise ModelError(f"{file}: tensor '{name}' is missing")
@@ -178,4 +209,5 @@ def fill_heads(model: MultitaskModel, tensors: dict[str, torch.Tensor], file: Pa
             raise ModelError(f"{file}: tensor '{name}' is not of floating point")
         value.copy_(tensors[name])
     if extra := sorted(tensors.keys() - own.keys()):
-        raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no head")
+        what = "head" if file.name == HEADS else "part"
+        raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no {what}")

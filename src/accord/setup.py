@@ -26,6 +26,7 @@ from accord.jacobian import Jacobian
 from accord.loader import StepBatch, TaskData, step_batch
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
+from accord.parts import Sharing
 from accord.pretrained import load_encoder, resolve_encoder_folder
 from accord.products import Products, choose_products
 from accord.sampler import Sampler
@@ -195,16 +196,25 @@ def build_learner(
     """Make the model with fresh heads, and its optimizer."""
     settings, frozen = config.training, config.encoder.mode == "frozen"
     torch.manual_seed(settings.seed)
+    sharing = Sharing(tuple(config.sharing.schemes), config.methods)
     try:
-        model = MultitaskModel(encoder, tasks).to(device)
+        model = MultitaskModel(encoder, tasks, sharing).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    model.encoder.requires_grad_(not frozen)
-    trained = [] if frozen else list(model.encoder.named_parameters(prefix="encoder"))
+    if frozen or not config.sharing.train_shared:
+        model.encoder.requires_grad_(False)
     lr = settings.lr or LR[config.encoder.mode]
     head_lr = settings.head_lr or (lr if frozen else HEAD_LR)
+    copies, parts = model.named_parts()
+    shared = [own for own in model.encoder.named_parameters(prefix="encoder")
+              if own[1].requires_grad]  # fmt: skip
     groups = parameter_groups(
-        trained, model.heads.named_parameters(prefix="heads"), lr, head_lr, settings.weight_decay
+        [
+            ([*shared, *copies], lr),
+            (parts, config.sharing.lr or head_lr),
+            (model.heads.named_parameters(prefix="heads"), head_lr),
+        ],
+        settings.weight_decay,
     )
     if not groups:
         raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
@@ -218,7 +228,7 @@ def build_learner(
         clip=settings.clip,
         products=products,
         skips_left=config.training.max_skipped_steps,
-        jacobian=None if frozen else Jacobian(own.parameters(), own.embeddings.word, layers),
+        jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
 
 

@@ -364,5 +364,18 @@ def _headline(setup: Setup) -> str:
         f"{rows}\n"
         f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"
         f" {setup.config.encoder.mode}, {settings.precision} on {setup.device},"
-        f" {torch.get_num_threads()} threads"
+        f" {torch.get_num_threads()} threads{_sharing_line(setup)}"
+    )
+
+
+def _sharing_line(setup: Setup) -> str:
+    """Say what share of the parameters each task has of its own, where it has more than a head."""
+    model = setup.learner.model
+    if model.parts is None:
+        return ""
+    own = sum(parameter.numel() for parameter in model.parts.of_task(0))
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    return (
+        f"\n{', '.join(setup.config.sharing.schemes)}: {own / 1e6:.2f} M parameters of each task's"
+        f" own, {100 * own / encoder:.1f} % of the encoder's"
     )

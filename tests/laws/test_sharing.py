@@ -19,7 +19,7 @@ SHARINGS = {
     "embeddings shared": Sharing(("own-layers",), {"own-layers": {"shared": 0}}),
     "all": Sharing(("own-layers", *(n for n in scheme_names() if n != "own-layers")), OPTIONS),
 }
-PLAIN = [name for name in scheme_names() if get_scheme(name).starts_plain]
+PLAIN = [name for name in scheme_names() if not get_scheme(name).copies]
 every_sharing = pytest.mark.parametrize("name", SHARINGS)
 MIXES = {"mean": [SST, SEPARATE, STS], "cls": [STS, QUORA]}
 

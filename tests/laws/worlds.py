@@ -82,11 +82,8 @@ class World:
             for parameter in self.own_parameters():
                 parameter.copy_(0.5 * torch.randn_like(parameter))
         self.jacobian = Recorded(encoder.parameters(), encoder.embeddings.word)
-        groups = parameter_groups(
-            encoder.named_parameters(),
-            [(str(i), p) for i, p in enumerate(self.own_parameters())],
-            0.0, 0.0, 0.0,
-        )  # fmt: skip
+        parts = [(str(i), p) for i, p in enumerate(self.own_parameters())]
+        groups = parameter_groups([(encoder.named_parameters(), 0.0), (parts, 0.0)], 0.0)
         named = {task.name: own for task, own in zip(tasks, weights, strict=False)}
         combination = Combination.of(
             tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}

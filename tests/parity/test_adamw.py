@@ -251,7 +251,9 @@ def test_sparse_gradient_is_refused_before_anything_moves() -> None:
 def test_parameter_groups_decay_matrices_alone() -> None:
     encoder = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3))
     head = torch.nn.Linear(3, 1)
-    groups = parameter_groups(encoder.named_parameters(), head.named_parameters(), 1e-4, 1e-3, 0.1)
+    groups = parameter_groups(
+        [(encoder.named_parameters(), 1e-4), (head.named_parameters(), 1e-3)], 0.1
+    )
     optimizer = AdamW(groups)
     found = {
         tuple(group["param_names"]): (group["lr"], group["weight_decay"])
@@ -268,7 +270,7 @@ def test_parameter_groups_decay_matrices_alone() -> None:
 
 
 def test_parameter_groups_of_a_frozen_encoder_hold_heads_alone() -> None:
-    groups = parameter_groups([], torch.nn.Linear(3, 1).named_parameters(), 1e-4, 1e-3, 0.1)
+    groups = parameter_groups([([], 1e-4), (torch.nn.Linear(3, 1).named_parameters(), 1e-3)], 0.1)
     assert [group["lr"] for group in groups] == [1e-3, 1e-3]
 
 

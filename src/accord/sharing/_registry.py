@@ -80,10 +80,11 @@ class Scheme(Description):
     """A sharing scheme.
 
     Attributes:
-        starts_plain: whether new parts leave the encoder's output unchanged to the bit.
+        copies: whether the parts are copies of shared layers in their place: these learn at the
+            encoder's rate. Other parts leave a new model's output unchanged to the bit.
     """
 
-    starts_plain: bool = True
+    copies: bool = False
 
     def parts(
         self, layers: Sequence[Layer], config: BertConfig, tasks: int, options: dict[str, object]
@@ -101,13 +102,13 @@ SCHEMES: Registry[Scheme] = Registry("sharing", "accord.sharing", [])
 
 
 def scheme(
-    name: str, *, paper: str, use: str, cost: str, starts_plain: bool = True
+    name: str, *, paper: str, use: str, cost: str, copies: bool = False
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
 
     def register(function: MakeParts) -> MakeParts:
         SCHEMES.entries[name] = Scheme(
-            name, function, paper, (), cost, use, lambda tasks: {}, starts_plain
+            name, function, paper, (), cost, use, lambda tasks: {}, copies
         )
         return function
 

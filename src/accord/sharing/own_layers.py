@@ -32,7 +32,7 @@ class CopyPart(Part):
     paper="Caruana 1997; as branching Vandenhende et al. 2020, Branched Multi-Task Networks",
     use="Where tasks need unlike features at the top, and memory is no concern.",
     cost="a copy of each own layer a task; no more products",
-    starts_plain=False,
+    copies=True,
 )
 def own_layers(
     layers: Sequence[Layer],

@@ -1,0 +1,135 @@
+"""Sharing schemes from config to model folder: trained, resumed, loaded, refused."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from accord.config import check_methods, load_config
+from accord.errors import ConfigError, ModelError
+from accord.saved_model import load_model
+from accord.sharing import scheme_names
+from accord.training import resume_run
+
+SMALL = {
+    "methods.lora.rank": 2, "methods.adapter.size": 4, "methods.pal.size": 4,
+    "methods.pal.heads": 2, "methods.own-layers.shared": 1,
+}  # fmt: skip
+every_scheme = pytest.mark.parametrize("name", scheme_names())
+
+
+def changes(*names, **others):
+    return {"sharing.schemes": list(names), **SMALL, **others}
+
+
+@every_scheme
+def test_stopped_and_resumed_it_goes_on_to_the_bit(
+    name, stopped, project, train, tmp_path, outcome
+):
+    own = changes(name, **{"training.gradients": "pcgrad"})
+    run = stopped(own, 8)
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(train(project(own), tmp_path / "whole"))
+
+
+def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
+    own = changes(
+        *scheme_names(),
+        **{"training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
+           "training.gradients": "gradvac", "training.granularity": "layer"},
+    )  # fmt: skip
+    run = train(project(own), tmp_path / "run")
+    results = json.loads((run / "results.json").read_text())
+    assert all(count > 100 for count in results["own_parameters"].values())
+
+
+@every_scheme
+def test_a_saved_model_predicts_what_the_run_did(name, project, train, tmp_path, accord_cli):
+    run = train(project(changes(name)), tmp_path / "run")
+    answer = accord_cli("evaluate", run, "--json")
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    results = json.loads((run / "results.json").read_text())
+    for task, value in results["metrics"].items():
+        assert found[task][results["metric_names"][task]] == pytest.approx(value, abs=1e-6)
+    model, _, _ = load_model(run / "model")
+    kept = load_file(run / "model" / "parts.safetensors")
+    assert model.parts is not None
+    assert kept.keys() == dict(model.parts.named_parameters()).keys()
+    transformers = pytest.importorskip("transformers")
+    transformers.AutoModel.from_pretrained(run / "model")
+
+
+@pytest.mark.parametrize("name", ["lora", "adapter"])
+def test_shared_weights_can_stay_as_they_are(name, project, train, tmp_path, encoder_folder):
+    own = changes(name, **{"sharing.train_shared": False, "sharing.lr": 1e-2})
+    run = train(project(own), tmp_path / "run")
+    before = load_file(encoder_folder / "model.safetensors")
+    after = load_file(run / "model" / "model.safetensors")
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    parts = load_file(run / "model" / "parts.safetensors")
+    assert any(bool(value.any()) for key, value in parts.items() if "up" in key)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (
+            {"sharing.schemes": ["lora"], "encoder.mode": "frozen"},
+            "sharing.schemes: 'lora' acts inside the encoder, which reads each row once",
+        ),
+        (
+            {"sharing.train_shared": False},
+            "sharing.train_shared: false without sharing.schemes trains heads alone",
+        ),
+        (
+            {"sharing.schemes": ["pal"], "sharing.train_shared": False,
+             "training.gradients": "pcgrad"},
+            "training.gradients: 'pcgrad' combines shared gradients; sharing.train_shared = false",
+        ),
+        ({"sharing.schemes": ["lora"], "methods.lora.rank": 0}, "methods.lora.rank: should be gr"),
+    ],
+)  # fmt: skip
+def test_what_can_t_be_is_one_line_before_anything_is_loaded(project, given, line):
+    with pytest.raises(ConfigError) as caught:
+        check_methods(load_config(project(given)))
+    (found,) = str(caught.value).splitlines()
+    assert line in found
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"sharing.schemes": ["lora"], "methods.lora.rank": 999}, "methods.lora: rank 999 is larg"),
+        ({"sharing.schemes": ["pal"], "methods.pal.size": 999}, "methods.pal: size 999 is wider"),
+        (
+            {"sharing.schemes": ["adapter"], "methods.adapter.size": 999},
+            "methods.adapter: size 999",
+        ),
+        (
+            {"sharing.schemes": ["own-layers"], "methods.own-layers.shared": 99},
+            "methods.own-layers: shared 99: the encoder has",
+        ),
+    ],
+)
+def test_what_doesn_t_fit_the_encoder_is_one_line(project, accord_cli, tmp_path, given, line):
+    answer = accord_cli("train", project(given), "--out", tmp_path / "run", "--quiet")
+    assert answer.code == 2
+    assert line in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "sharing", [3, {"schemes": ["x"]}, {"schemes": ["lora", "lora"], "options": {}},
+                {"schemes": ["lora"], "options": {"lora": {"rank": 10**9}}},
+                {"schemes": [["lora"]], "options": {}}],
+)  # fmt: skip
+def test_a_stranger_s_description_of_sharing_is_refused(project, train, tmp_path, sharing):
+    run = train(project(changes("lora", **{"training.epochs": 1})), tmp_path / "run")
+    file = run / "model" / "accord.json"
+    table = json.loads(file.read_text())
+    file.write_text(json.dumps({**table, "sharing": sharing}))
+    with pytest.raises(ModelError, match="sharing"):
+        load_model(run / "model")
