@@ -265,6 +265,13 @@ class SharingConfig(Section):
         True, description="false: the shared weights stay as they are, and only parts and heads"
         " are trained."
     )  # fmt: skip
+    soft: Literal["l2", "trace-norm"] | None = Field(
+        None, description="A penalty on how far the tasks' own copies of layers are apart: soft"
+        " sharing, with schemes = ['own-encoder'] or ['own-layers']."
+    )  # fmt: skip
+    soft_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1e-4, description="Weight of that penalty, added to the loss."
+    )
     lr: PositiveFloat | None = Field(
         None, description="Peak rate of new parts; default `training.head_lr`'s. Copies of layers"
         " have the encoder's."
@@ -442,6 +449,7 @@ def check_methods(config: Config, where: str = "config") -> None:
         frozen=config.encoder.mode == "frozen",
         schemes=tuple(config.sharing.schemes),
         train_shared=config.sharing.train_shared,
+        soft=config.sharing.soft is not None,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
     if lines:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accord import balancing, gradients, sampling
+from accord import balancing, gradients, sampling, sharing
 from accord.errors import nearest
 from accord.families import FAMILIES
 
@@ -25,6 +25,7 @@ class Choice:
         frozen: whether the encoder is.
         schemes: names of the sharing schemes.
         train_shared: whether what is shared is trained.
+        soft: whether a penalty holds the tasks' copies together.
     """
 
     batching: str
@@ -36,6 +37,7 @@ class Choice:
     frozen: bool
     schemes: tuple[str, ...] = ()
     train_shared: bool = True
+    soft: bool = False
 
 
 def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -48,6 +50,7 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     yield from _option_faults(choice, options)
     yield from _sampling_faults(choice)
     yield from _sharing_faults(choice)
+    yield from _scheme_faults(choice)
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
 
@@ -92,6 +95,17 @@ def _sharing_faults(choice: Choice) -> Iterator[str]:
         )
 
 
+def _scheme_faults(choice: Choice) -> Iterator[str]:
+    copying = [name for name in choice.schemes if sharing.get_scheme(name).copies]
+    if len(copying) > 1:
+        yield f"sharing.schemes: '{copying[0]}' and '{copying[1]}' both take a layer's place"
+    if choice.soft and not copying:
+        able = [own.name for own in sharing.SCHEMES.all() if own.copies]
+        yield f"sharing.soft: there are no copies to hold together; it needs {' or '.join(able)}"
+    if choice.soft and len(choice.tasks) == 1:
+        yield "sharing.soft: holds several tasks' copies together; there is one task"
+
+
 def _gradient_faults(choice: Choice) -> Iterator[str]:
     method, key = gradients.get_method(choice.gradients), "training.gradients"
     if choice.per_layer and "layer" not in method.granularities:
@@ -102,6 +116,11 @@ def _gradient_faults(choice: Choice) -> Iterator[str]:
         yield f"{key}: '{method.name}' combines several tasks' gradients; there is one task"
     elif choice.frozen:
         yield f"{key}: '{method.name}' combines shared gradients; a frozen encoder has none"
+    elif any(sharing.get_scheme(name).embeddings for name in choice.schemes):
+        yield (
+            f"{key}: '{method.name}' combines shared gradients; with an encoder a task there are"
+            " none"
+        )
     elif not choice.train_shared:
         yield (
             f"{key}: '{method.name}' combines shared gradients; sharing.train_shared = false leaves"

@@ -100,6 +100,8 @@ class MultitaskModel(nn.Module):
         for scheme, own in ({} if self.parts is None else self.parts.schemes).items():
             named = own.named_parameters(prefix=f"parts.schemes.{scheme}")
             (copies if self.parts and self.parts.is_copy(scheme) else parts).extend(named)
+        if self.parts is not None and self.parts.embeddings is not None:
+            copies += self.parts.embeddings.named_parameters(prefix="parts.embeddings")
         return copies, parts
 
     def own_parameters(self, task: int) -> list[Parameter]:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from accord.attention import AttentionPlan
-from accord.bert import BertEncoder, EncoderOps, Layer, LayerOps
+from accord.bert import BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
+from accord.dropout import DropoutKey
 from accord.jacobian import TaskRows
 from accord.packing import PackedBatch
 from accord.sharing import Part, get_scheme
-from accord.sharing._registry import Rows, Slices
+from accord.sharing._registry import EmbeddingPart, Rows, Slices
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Parts(nn.Module):
     def __init__(self, encoder: BertEncoder, tasks: int, sharing: Sharing) -> None:
         super().__init__()
         self.schemes = nn.ModuleDict()
+        self.embeddings: EmbeddingPart | None = None
         own: dict[str, Mapping[str, Any]] = {}
         # Copies come first: the others act on what they make of a layer's place.
         for name in sorted(sharing.schemes, key=lambda name: not get_scheme(name).copies):
@@ -56,6 +58,9 @@ class Parts(nn.Module):
             except ValueError as error:
                 raise ValueError(f"methods.{name}: {error}") from None
             self.schemes[name] = nn.ModuleList(made)
+            if scheme.embeddings is not None:
+                self.embeddings = scheme.embeddings(encoder.embeddings, tasks)
+                encoder.embeddings.requires_grad_(False)
         self.sharing = Sharing(sharing.schemes, own)
         for number, layer in enumerate(encoder.layers):
             if any(part.replaces for part in self.beside(number)):
@@ -64,6 +69,15 @@ class Parts(nn.Module):
     def beside(self, number: int) -> list[Part]:
         """Return the parts beside a layer, counted from 0, in the order in which they act."""
         return [parts[number] for parts in self.schemes.values()]  # type: ignore[index]
+
+    def copies(self) -> list[list[Parameter]]:
+        """Return for each tensor that tasks have copies of their copies, one a task."""
+        groups = []
+        for module in self.modules():
+            if isinstance(module, Part) and module.replaces and len(module.own):
+                own = [list(task.parameters()) for task in module.own]
+                groups += [list(group) for group in zip(*own, strict=True)]
+        return groups
 
     def is_copy(self, name: str) -> bool:
         """Whether a scheme's parts are copies of what is shared, and not new."""
@@ -90,6 +104,14 @@ class _PartOps(EncoderOps):
         self.parts, self.batch = parts, batch
         self.all = Rows(tokens, tokens)
         self.sequences = _slices(present, batch.task_rows)
+
+    def embed(
+        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
+        key: DropoutKey | None,
+    ) -> Tensor:  # fmt: skip
+        if self.parts.embeddings is None:
+            return super().embed(embeddings, batch, rows, key)
+        return self.parts.embeddings.embed(batch.ids, key, self.all.tokens)
 
     def layer(self, number: int) -> LayerOps:
         return _PartLayerOps(self, self.parts.beside(number), self.all)

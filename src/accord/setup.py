@@ -32,6 +32,7 @@ from accord.products import Products, choose_products
 from accord.sampler import Sampler
 from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
+from accord.soft import Coupling
 from accord.step import Learner
 from accord.tasks import Task
 
@@ -228,8 +229,16 @@ def build_learner(
         clip=settings.clip,
         products=products,
         skips_left=config.training.max_skipped_steps,
+        coupling=_coupling(config, model),
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
+
+
+def _coupling(config: Config, model: MultitaskModel) -> Coupling | None:
+    settings = config.sharing
+    if settings.soft is None or model.parts is None:
+        return None
+    return Coupling(settings.soft, settings.soft_weight, model.parts.copies())
 
 
 def input_formats(config: Config) -> dict[str, InputFormat]:

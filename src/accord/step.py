@@ -17,6 +17,7 @@ from accord.nonfinite import non_finite
 from accord.optim import AdamW, clip_factor, scale_lr
 from accord.packing import PackedBatch
 from accord.products import DEFAULT, Products, computing
+from accord.soft import Coupling
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class StepRecord:
             weighs apart; none where it gives none.
         gradient_norm: of all parameters, before clipping.
         skipped: whether nothing was updated, as something was not finite.
+        penalty: on the distance of the tasks' copies, weighted; None where they have none.
     """
 
     losses: dict[str, float]
@@ -40,6 +42,7 @@ class StepRecord:
     weights: list[list[float]]
     gradient_norm: float
     skipped: bool = False
+    penalty: float | None = None
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Learner:
         products: in what precision, and how this machine multiplies.
         jacobian: collects the shared gradients; None where the encoder is frozen.
         joint: collect one gradient for all tasks: no Gram matrix, and no method is asked.
+        coupling: holds the tasks' own copies of the encoder together; None where nothing does.
         skips_left: how many more steps that are not finite may be left out.
     """
 
@@ -66,6 +70,7 @@ class Learner:
     products: Products = DEFAULT
     jacobian: Jacobian | None = None
     joint: bool = False
+    coupling: Coupling | None = None
     skips_left: int = 0
 
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
@@ -90,6 +95,7 @@ class Learner:
         norm = self._write(decision, gramians, head_norms, batch, step) if decision else math.nan
         if decision is None or not math.isfinite(norm):
             return self._leave_out(losses, gramians, norm, batch, step)
+        penalty = None if self.coupling is None else self.coupling.pull()
         scale_lr(self.optimizer, lr_factor)
         self.optimizer.step()
         self.combination.keep(decision)
@@ -103,6 +109,7 @@ class Learner:
             balance=decision.balance.tolist(),
             weights=[] if decision.weights is None else decision.weights.tolist(),
             gradient_norm=norm,
+            penalty=penalty,
         )
 
     def gramian(self, step: int, batch: StepBatch) -> Tensor:

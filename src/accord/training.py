@@ -306,6 +306,8 @@ def _step_record(
     }
     if record.skipped:
         line["skipped"] = True
+    if record.penalty is not None:
+        line["sharing_penalty"] = record.penalty
     if record.gramian is not None:
         norms = record.gramian.diagonal().clamp(min=0).sqrt()
         cosines = record.gramian / torch.outer(norms, norms).clamp(min=1e-300)

@@ -27,7 +27,8 @@ def changes(*names, **others):
 def test_stopped_and_resumed_it_goes_on_to_the_bit(
     name, stopped, project, train, tmp_path, outcome
 ):
-    own = changes(name, **{"training.gradients": "pcgrad"})
+    gradients = "sum" if name == "own-encoder" else "pcgrad"  # nothing is shared there
+    own = changes(name, **{"training.gradients": gradients})
     run = stopped(own, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(own), tmp_path / "whole"))
@@ -35,13 +36,36 @@ def test_stopped_and_resumed_it_goes_on_to_the_bit(
 
 def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
     own = changes(
-        *scheme_names(),
+        "own-layers", "lora", "adapter", "pal", "task-norm",
         **{"training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
            "training.gradients": "gradvac", "training.granularity": "layer"},
     )  # fmt: skip
     run = train(project(own), tmp_path / "run")
     results = json.loads((run / "results.json").read_text())
     assert all(count > 100 for count in results["own_parameters"].values())
+
+
+@pytest.mark.parametrize("kind", ["l2", "trace-norm"])
+def test_soft_sharing_holds_encoders_together(
+    kind, stopped, project, train, tmp_path, outcome, metrics
+):
+    own = {"sharing.schemes": ["own-encoder"], "sharing.soft": kind, "sharing.soft_weight": 1e-3}
+    run = stopped(own, 8)
+    resume_run(run, quiet=True)
+    assert outcome(run) == outcome(train(project(own), tmp_path / "whole"))
+    penalties = [line["sharing_penalty"] for line in metrics(run)]
+    if kind == "l2":  # all start alike
+        assert penalties[0] == 0
+        assert penalties[-1] > 0
+    free = train(project({**own, "sharing.soft_weight": 0.0}), tmp_path / "free")
+    assert distance(run) < distance(free)
+
+
+def distance(run):
+    """How far apart the first two tasks' query weights of the first layer are."""
+    parts = load_file(run / "model" / "parts.safetensors")
+    one, other = (parts[f"schemes.own-encoder.0.own.{i}.query.weight"] for i in (0, 1))
+    return float((one - other).norm())
 
 
 @every_scheme
@@ -89,6 +113,18 @@ def test_shared_weights_can_stay_as_they_are(name, project, train, tmp_path, enc
             "training.gradients: 'pcgrad' combines shared gradients; sharing.train_shared = false",
         ),
         ({"sharing.schemes": ["lora"], "methods.lora.rank": 0}, "methods.lora.rank: should be gr"),
+        (
+            {"sharing.schemes": ["own-layers", "own-encoder"]},
+            "sharing.schemes: 'own-layers' and 'own-encoder' both take a layer's place",
+        ),
+        (
+            {"sharing.schemes": ["lora"], "sharing.soft": "l2"},
+            "sharing.soft: there are no copies to hold together; it needs own-encoder or",
+        ),
+        (
+            {"sharing.schemes": ["own-encoder"], "training.gradients": "pcgrad"},
+            "training.gradients: 'pcgrad' combines shared gradients; with an encoder a task there",
+        ),
     ],
 )  # fmt: skip
 def test_what_can_t_be_is_one_line_before_anything_is_loaded(project, given, line):

@@ -17,7 +17,7 @@ SHARINGS = {
     **{name: Sharing((name,), OPTIONS) for name in scheme_names()},
     "lora everywhere": Sharing(("lora",), {"lora": {"rank": 2, "layer": EVERYWHERE}}),
     "embeddings shared": Sharing(("own-layers",), {"own-layers": {"shared": 0}}),
-    "all": Sharing(("own-layers", *(n for n in scheme_names() if n != "own-layers")), OPTIONS),
+    "all": Sharing(("own-layers", "lora", "adapter", "pal", "task-norm"), OPTIONS),
 }
 PLAIN = [name for name in scheme_names() if not get_scheme(name).copies]
 every_sharing = pytest.mark.parametrize("name", SHARINGS)
@@ -37,9 +37,10 @@ def test_one_backward_equals_separate_ones(
     record = made.step(batch)
     losses, J = made.separate(batch)
     kept = torch.cat([torch.full((p.numel(),), p.requires_grad) for p in made.columns()])
-    assert_rows_close(made.jacobian.J, J[:, kept])
     w = 0.7 * torch.arange(1.0, len(J) + 1) * torch.tensor(weights)
-    assert_rows_close(made.written()[None], ((w @ J) * kept)[None])
+    close = assert_rows_close if bool(J[:, kept].any(1).all()) else torch.testing.assert_close
+    close(made.jacobian.J, J[:, kept])
+    close(made.written()[None], ((w @ J) * kept)[None])
     total = [made.written()]
     for i, (loss, weight) in enumerate(zip(losses, weights, strict=True)):
         for parameter in made.model.own_parameters(i):

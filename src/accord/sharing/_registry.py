@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from accord.attention import AttentionPlan
-from accord.bert import BertConfig, Layer
+from accord.bert import BertConfig, Embeddings, Layer
+from accord.dropout import DropoutKey
 from accord.methods import Description, Registry
+
+_DROPOUT_SITE = 1 << 22  # of embeddings: beyond any layer's
 
 Slices = tuple[tuple[int, int, int], ...]
 """(task, start, stop), which together cover all rows in order; a task may have none."""
@@ -71,6 +74,24 @@ class Part(nn.Module):
         return None
 
 
+class EmbeddingPart(Part):
+    """Each task's own embeddings, in the shared ones' place."""
+
+    replaces = True
+
+    def embed(self, ids: Sequence[Tensor], key: DropoutKey | None, slices: Slices) -> Tensor:
+        """Return the first layer's input [N, H] of token, position and type ids [N] each."""
+
+        def own(task: int, module: nn.Module, part: Tensor) -> Tensor:
+            assert isinstance(module, Embeddings)
+            at = key.at(_DROPOUT_SITE + task) if key else None
+            return module.of_ids(part.unbind(1), None, at)
+
+        rows = torch.stack(list(ids), 1)
+        parts = [own(task, self.own[task], rows[start:stop]) for task, start, stop in slices]
+        return torch.cat(parts)
+
+
 MakeParts = Callable[..., list[Part]]
 """(layers, config, tasks, **options) -> a part for each layer."""
 
@@ -82,9 +103,11 @@ class Scheme(Description):
     Attributes:
         copies: whether the parts are copies of shared layers in their place: these learn at the
             encoder's rate. Other parts leave a new model's output unchanged to the bit.
+        embeddings: makes the tasks' own embeddings; None shares them.
     """
 
     copies: bool = False
+    embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None
 
     def parts(
         self, layers: Sequence[Layer], config: BertConfig, tasks: int, options: dict[str, object]
@@ -102,13 +125,19 @@ SCHEMES: Registry[Scheme] = Registry("sharing", "accord.sharing", [])
 
 
 def scheme(
-    name: str, *, paper: str, use: str, cost: str, copies: bool = False
+    name: str,
+    *,
+    paper: str,
+    use: str,
+    cost: str,
+    copies: bool = False,
+    embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None,
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
 
     def register(function: MakeParts) -> MakeParts:
         SCHEMES.entries[name] = Scheme(
-            name, function, paper, (), cost, use, lambda tasks: {}, copies
+            name, function, paper, (), cost, use, lambda tasks: {}, copies, embeddings
         )
         return function
 

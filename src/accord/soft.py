@@ -1,0 +1,89 @@
+"""Soft sharing: penalties that hold the tasks' own copies of a tensor together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+_RANK = 1e-6  # of the largest singular value: below it a direction counts as zero
+
+
+def l2(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Return Σ_{i<j} ‖W_i − W_j‖² and its gradient, 2 (T W_i − Σ_j W_j) for W_i.
+
+    *Source:* Duong et al. 2015, section 3, for T tasks.
+
+    Args:
+        copies: of one tensor, one a task.
+    """
+    total = torch.stack(list(copies)).sum(0)
+    gradients = [2 * (len(copies) * own - total) for own in copies]
+    # Σ_{i<j} ‖W_i − W_j‖² = Σ_i W_i · (T W_i − Σ_j W_j)
+    value = sum((own.flatten() @ g.flatten() / 2 for own, g in zip(copies, gradients, strict=True)),
+                start=total.new_zeros(()))  # fmt: skip
+    return value, gradients
+
+
+def trace_norm(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Return the trace norm of W [n, T], the copies as columns, and its gradient W (WᵀW)^(−½).
+
+    WᵀW is T x T, so no singular values of W itself are needed: they are the roots of its
+    eigenvalues. Where some are zero, as with copies that are still equal, the inverse root is the
+    pseudo-inverse's, a subgradient.
+
+    *Source:* Yang & Hospedales 2017, equation 4 with the last-axis flattening.
+
+    Args:
+        copies: of one tensor, one a task.
+    """
+    columns = torch.stack([own.flatten() for own in copies])  # [T, n]
+    gram = (columns @ columns.t()).double()
+    values, vectors = torch.linalg.eigh(gram)
+    roots = values.clamp(min=0).sqrt()
+    kept = roots > _RANK * roots[-1]
+    inverse = torch.where(kept, 1 / roots.clamp(min=1e-300), 0.0)
+    mixing = (vectors * inverse @ vectors.t()).to(columns)
+    gradients = (mixing @ columns).unbind(0)
+    return roots[kept].sum().to(columns), [
+        own.view_as(copy) for own, copy in zip(gradients, copies, strict=True)
+    ]
+
+
+PENALTIES: dict[str, Callable[[Sequence[Tensor]], tuple[Tensor, list[Tensor]]]] = {
+    "l2": l2,
+    "trace-norm": trace_norm,
+}
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """A penalty on all tensors that tasks have copies of.
+
+    Attributes:
+        kind: a name in `PENALTIES`.
+        weight: λ.
+        tensors: for each tensor its copies, one a task.
+    """
+
+    kind: str
+    weight: float
+    tensors: list[list[Parameter]]
+
+    @torch.no_grad()
+    def pull(self) -> float:
+        """Add the penalty's gradient to copies that have one, after clipping; return the penalty.
+
+        A copy whose task was absent from the step has no gradient and stays where it is.
+        """
+        total = 0.0
+        for copies in self.tensors:
+            value, gradients = PENALTIES[self.kind](copies)
+            total += float(value)
+            for own, gradient in zip(copies, gradients, strict=True):
+                if own.grad is not None:
+                    own.grad.add_(gradient, alpha=self.weight)
+        return self.weight * total
