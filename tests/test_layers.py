@@ -13,7 +13,7 @@ LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["experiments"],
     ["grids.running", "grids.report"],
-    ["recipes", "compare", "convert", "doctor"],
+    ["recipes", "compare", "convert", "doctor", "export"],
     ["grids", "report"],
     ["training", "outcome", "evaluate", "resuming"],
     ["setup", "predict"],

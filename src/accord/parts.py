@@ -93,6 +93,21 @@ class Parts(nn.Module):
             if isinstance(module, Part) and len(module.own):
                 yield from module.own[task].named_parameters(prefix=f"{name}.own.{task}")
 
+    def merge(self, task: int, encoder: BertEncoder) -> None:
+        """Change an encoder so that by itself it does what it does with a task's parts.
+
+        Raises:
+            ValueError: if no plain BERT does that, naming the scheme.
+        """
+        for name, own in self.schemes.items():
+            for part, layer in zip(own, encoder.layers, strict=True):  # type: ignore[call-overload]
+                try:
+                    part.merge(task, layer)
+                except ValueError as error:
+                    raise ValueError(f"'{name}' {error}") from None
+        if self.embeddings is not None:
+            encoder.embeddings.load_state_dict(self.embeddings.own[task].state_dict())
+
     def ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
         """Return how the encoder acts on a batch of some tasks."""
         return _PartOps(self, batch, present)

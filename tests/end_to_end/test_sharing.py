@@ -169,3 +169,42 @@ def test_a_stranger_s_description_of_sharing_is_refused(project, train, tmp_path
     file.write_text(json.dumps({**table, "sharing": sharing}))
     with pytest.raises(ModelError, match="sharing"):
         load_model(run / "model")
+
+
+@pytest.mark.parametrize("name", ["lora", "task-norm", "own-layers", "own-encoder"])
+def test_one_task_exported_is_a_plain_bert_that_says_the_same(
+    name, project, train, tmp_path, accord_cli
+):
+    run = train(project(changes(name)), tmp_path / "run")
+    out = tmp_path / "alone"
+    answer = accord_cli("export", run, out, "--task", "same")
+    assert answer.code == 0, answer.err
+    judged = [
+        json.loads(accord_cli("evaluate", where, "--json", *extra).out)["same"]
+        for where, extra in (
+            (run, ("--task", "same")),
+            (out, ("--task", "same", "--input", dev_file(run))),
+        )
+    ]
+    assert judged[0] == pytest.approx(judged[1], abs=1e-6)
+    assert not (out / "parts.safetensors").exists()
+    transformers = pytest.importorskip("transformers")
+    transformers.AutoModel.from_pretrained(out)
+    again = accord_cli("export", run, out, "--task", "same")
+    assert (again.code, "is there already" in again.err) == (2, True)
+    wrong = accord_cli("export", run, tmp_path / "x", "--task", "sane")
+    assert "no task 'sane'; did you mean 'same'?" in wrong.err
+
+
+def dev_file(run):
+    table = json.loads((run / "resolved.json").read_text())
+    return table["config"]["tasks"]["same"]["dev"]
+
+
+@pytest.mark.parametrize("name", ["adapter", "pal"])
+def test_parts_that_no_plain_bert_has_are_not_exported(name, project, train, tmp_path, accord_cli):
+    run = train(project(changes(name)), tmp_path / "run")
+    answer = accord_cli("export", run, tmp_path / "out", "--task", "same")
+    assert answer.code == 2
+    assert f"same: '{name}' adds layers of its own, so no plain BERT says the same" in answer.err
+    assert not (tmp_path / "out").exists()

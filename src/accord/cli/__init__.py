@@ -16,6 +16,7 @@ COMMANDS = {
     "resume": "Go on with a run that was stopped.",
     "evaluate": "Judge a model on labelled files.",
     "predict": "Predict a file with a model.",
+    "export": "Take one task's model out of a shared one.",
     "convert": "Turn a pickled checkpoint into safetensors.",
     "compare": "Whether sharing was worth it, task by task.",
     "grid": "Run every combination of some settings.",

@@ -69,6 +69,15 @@ class Part(nn.Module):
         """Change what the attention or the feed_forward `half` gives, before it is added."""
         return x
 
+    def merge(self, task: int, layer: Layer) -> None:
+        """Change a copy of the layer so that by itself it does what it does with the task's part.
+
+        Raises:
+            ValueError: if no plain layer does that.
+        """
+        if len(self.own):
+            raise ValueError("adds layers of its own, so no plain BERT says the same")
+
     def beside(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor | None:
         """Return what is added before the last norm, of the layer's input x [N, H]; or None."""
         return None

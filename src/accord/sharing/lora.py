@@ -53,6 +53,13 @@ class LoraPart(Part):
             return y
         return y + self.by_task(rows.here, x, lambda own, part: own[name](part)).to(y.dtype)  # type: ignore[index]
 
+    @torch.no_grad()
+    def merge(self, task: int, layer: Layer) -> None:
+        """Add the task's updates to the weights."""
+        for name, own in self.own[task].items():  # type: ignore[operator]
+            weight = getattr(layer, name).weight
+            weight.copy_(own.merged(weight))
+
 
 @scheme(
     "lora",

@@ -26,6 +26,11 @@ class CopyPart(Part):
         """Apply the task's own norm."""
         return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part, None))
 
+    def merge(self, task: int, layer: Layer) -> None:
+        """Put the task's copy in."""
+        if len(self.own):
+            layer.load_state_dict(self.own[task].state_dict())
+
 
 @scheme(
     "own-layers",

@@ -20,6 +20,11 @@ class NormPart(Part):
         """Apply the task's norm in place of the layer's."""
         return self.by_task(rows.here, x, lambda own, part: own[name](part, None))  # type: ignore[index]
 
+    def merge(self, task: int, layer: Layer) -> None:
+        """Put the task's norms in."""
+        for name, own in self.own[task].items():  # type: ignore[operator]
+            getattr(layer, name).load_state_dict(own.state_dict())
+
 
 @scheme(
     "task-norm",
