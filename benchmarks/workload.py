@@ -13,11 +13,11 @@ from harness import Side
 from torch import Tensor
 
 from accord.bert import BertConfig, BertEncoder
+from accord.combining import Combination
 from accord.config import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
-from accord.combining import Combination
 from accord.gradients import get_method
 from accord.jacobian import Jacobian
 from accord.loader import Assembler, MicroBatch, StepBatch
@@ -184,8 +184,8 @@ def our_step(
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
     products = choose_products(device, bfloat16)
     learner = Learner(
-        model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")), clip=0.0, products=products,
-        jacobian=jacobian, joint=joint,
+        model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")), clip=0.0,
+        products=products, jacobian=jacobian, joint=joint,
     )  # fmt: skip
     model.train()
 

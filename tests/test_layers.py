@@ -12,7 +12,7 @@ import pytest
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["experiments"],
-    ["grids.running", "grids.report"],
+    ["grids.running", "grids.report", "tuning"],
     ["recipes", "compare", "convert", "doctor"],
     ["grids", "report"],
     ["training", "outcome", "evaluate", "resuming"],
