@@ -184,8 +184,7 @@ def our_step(
     products = choose_products(device, bfloat16)
     learner = Learner(
         model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")), clip=0.0,
-        products=products,
-        jacobian=jacobian, joint=joint,
+        products=products, jacobian=jacobian, joint=joint,
     )  # fmt: skip
     model.train()
 

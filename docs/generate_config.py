@@ -8,7 +8,14 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from accord.config import CheckpointConfig, Config, EncoderConfig, TaskConfig, TrainingConfig
+from accord.config import (
+    CheckpointConfig,
+    Config,
+    EncoderConfig,
+    SharingConfig,
+    TaskConfig,
+    TrainingConfig,
+)
 from accord.families import FAMILIES
 
 HEAD = """# Every key of the config
@@ -21,6 +28,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[encoder]", EncoderConfig),
     ("[tasks.NAME]", TaskConfig),
     ("[training]", TrainingConfig),
+    ("[sharing]", SharingConfig),
     ("[checkpoint]", CheckpointConfig),
 ]
 

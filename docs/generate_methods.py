@@ -57,6 +57,7 @@ def example_of(family: Family) -> str:
         "gradients": '[training]\ngradients = "cagrad"\n\n[methods.cagrad]\nc = 0.5',
         "balancing": '[training]\nbalancing = "fixed"\n\n[methods.fixed.weights]\nsts = 2.0',
         "sampling": '[training]\nbatching = "temperature"\n\n[methods.temperature]\ntau = 2.0',
+        "sharing": '[sharing]\nschemes = ["lora", "task-norm"]\n\n[methods.lora]\nrank = 8',
         "targets": '[tasks.sts]\ntargets = "popart"',
     }
     return examples[family.name]

@@ -12,7 +12,7 @@ import pytest
 LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["experiments"],
-    ["grids.running", "grids.report"],
+    ["grids.running", "grids.report", "tuning"],
     ["recipes", "compare", "convert", "doctor", "export"],
     ["grids", "report"],
     ["training", "outcome", "evaluate", "resuming"],
@@ -21,18 +21,19 @@ LAYERS = [
      "best"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
-        "nonfinite", "model", "pretrained", "saved_model", "leaderboard", "data.checking",
+        "nonfinite", "model", "parts", "pretrained", "saved_model", "leaderboard", "data.checking",
         "data.guessing",
     ],
-    ["data", "packing", "heads", "bert", "verdict"],
+    ["data", "heads", "verdict"],
     [
         "losses", "metrics", "sampler", "optim", "combining", "optimizer_state", "schedules",
-        "jacobian", "functional", "attention", "flash", "dropout", "products",
     ],
     ["config"],
     ["method_faults"],
     ["families"],
-    ["gradients", "balancing", "sampling", "popart"],  # whose names the config allows
+    ["gradients", "balancing", "sampling", "sharing", "popart"],  # whose names the config allows
+    ["bert", "packing"],
+    ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft"],
     ["methods"],
     ["config_faults", "tasks", "errors", "durable"],
 ]  # fmt: skip

@@ -5,6 +5,7 @@ AccordError                  exit 1: something failed
 │   └── NonFiniteError       a loss or gradient is not finite
 ├── BusyError                exit 1: another process writes to the run folder
 ├── Stopped                  exit 130 or 143: a signal came; the run can be resumed
+├── Pruned                   exit 1: a search gave the run up; it can be resumed
 └── UsageError               exit 2: wrong usage, config or input
     ├── ConfigError          a key, a value or an override
     ├── DataError            a file, a column or a row
@@ -57,6 +58,10 @@ class Stopped(AccordError):  # noqa: N818 (no error: the user asked for it)
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class Pruned(AccordError):  # noqa: N818 (no error: whoever watches the run asked for it)
+    """A run that its watcher gave up between two epochs, after a checkpoint."""
 
 
 class UsageError(AccordError):

@@ -176,7 +176,7 @@ class RunFolder:
         return table
 
     def state(self) -> str:
-        """Return what the run does: running, stopped, killed, failed or done.
+        """Return what the run does: running, stopped, pruned, killed, failed or done.
 
         A process that was killed had no time to say so: its run is 'running' with nobody there, or
         its `status.json` can't be read, as after a power cut.
@@ -203,7 +203,7 @@ class RunFolder:
             raise RunFolderError(f"{file}: holds no config that can be used") from None
 
     def set_status(self, state: str, **details: Any) -> None:
-        """Record what the run is doing: running, stopped, failed or done."""
+        """Record what the run is doing: running, stopped, pruned, failed or done."""
         who = {"pid": os.getpid(), "host": socket.gethostname()}
         self._status = {"state": state, "time": now(), **who, **details}
         self._beaten = time.monotonic()

@@ -7,7 +7,7 @@ import math
 import signal
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,14 @@ from accord.checkpoint import (
 )
 from accord.config import CheckpointConfig, Config
 from accord.durable import sweep, write_whole
-from accord.errors import AccordError, NonFiniteError, RunFolderError, Stopped, TrainingError
+from accord.errors import (
+    AccordError,
+    NonFiniteError,
+    Pruned,
+    RunFolderError,
+    Stopped,
+    TrainingError,
+)
 from accord.halves import half_cosines
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
@@ -37,6 +44,9 @@ from accord.schedules import lr_factor
 from accord.setup import Setup, prepare
 from accord.signals import StopSignals
 from accord.step import StepRecord
+
+Watch = Callable[[Sequence[dict[str, Any]]], None]
+"""Is shown the evaluations of all epochs so far before another one begins; may raise `Pruned`."""
 
 EVERY_STEPS = 500
 _TIDY_STEPS = 50
@@ -51,7 +61,14 @@ class Run:
     results: dict[str, Any]
 
 
-def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bool = False) -> Run:
+def start_run(
+    config: Config,
+    out: Path,
+    *,
+    source: str | None = None,
+    quiet: bool = False,
+    watch: Watch | None = None,
+) -> Run:
     """Train from the beginning.
 
     Args:
@@ -59,12 +76,14 @@ def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bo
         out: the run's folder; must not hold anything yet.
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
+        watch: may give the run up between two epochs.
 
     Raises:
         UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
         BusyError: another process is writing to `out`.
         TrainingError: a loss or gradient was not finite.
         Stopped: a signal came; `resume_run` goes on.
+        Pruned: `watch` gave the run up; `resume_run` can go on all the same.
     """
     console = Console(quiet)
     RunFolder.check_free(out)
@@ -76,16 +95,19 @@ def start_run(config: Config, out: Path, *, source: str | None = None, quiet: bo
         if source is not None:
             write_whole(out / "config.toml", source)
         run.write_json("resolved.json", resolved(setup, run))
-        return _train(setup, run, Progress(), console, f"expected: {expected}")
+        return _train(setup, run, Progress(), console, f"expected: {expected}", watch)
 
 
-def resume_run(folder: Path, *, force: bool = False, quiet: bool = False) -> Run:
+def resume_run(
+    folder: Path, *, force: bool = False, quiet: bool = False, watch: Watch | None = None
+) -> Run:
     """Go on with a run from its newest sound checkpoint, or from the start if there is none.
 
     Args:
         folder: of the run.
         force: go on though data, config or versions changed; `resolved.json` records it.
         quiet: no progress on stderr.
+        watch: may give the run up between two epochs.
 
     Raises:
         RunFolderError: if there is no run, or it is no longer what it was.
@@ -106,7 +128,7 @@ def resume_run(folder: Path, *, force: bool = False, quiet: bool = False) -> Run
         )
         if checkpoint is None:
             kind = "sound checkpoint" if found else "checkpoint yet"
-            return _train(setup, run, Progress(), console, f"no {kind}: starting over")
+            return _train(setup, run, Progress(), console, f"no {kind}: starting over", watch)
         progress = read_progress(checkpoint)
         if progress.fingerprint not in known_fingerprints(run):
             raise RunFolderError(f"{checkpoint}: is of another run")
@@ -122,7 +144,7 @@ def resume_run(folder: Path, *, force: bool = False, quiet: bool = False) -> Run
         if progress.threads != torch.get_num_threads():
             threads = torch.get_num_threads()
             note += f"; with {threads} threads, not {progress.threads}: sums may differ"
-        return _train(setup, run, progress, console, note)
+        return _train(setup, run, progress, console, note, watch)
 
 
 @contextlib.contextmanager
@@ -135,7 +157,14 @@ def _in_one_line(folder: Path) -> Iterator[None]:
         raise RunFolderError(f"{place}: can't be used: {error.strerror}") from None
 
 
-def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, note: str) -> Run:
+def _train(
+    setup: Setup,
+    run: RunFolder,
+    progress: Progress,
+    console: Console,
+    note: str,
+    watch: Watch | None,
+) -> Run:
     keep_freed_memory()
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
     progress.versions = versions()
@@ -153,7 +182,7 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
             if setup.config.encoder.mode == "frozen":
                 console.say("encoding the training and dev data once")
                 setup.encode_data()
-            _loop(setup, run, progress, console)
+            _loop(setup, run, progress, console, watch)
             results = finish(setup, run, progress, console)
         run.set_status("done", step=progress.step, steps=setup.total_steps)
         remove_best(run)
@@ -167,7 +196,9 @@ def _train(setup: Setup, run: RunFolder, progress: Progress, console: Console, n
     return Run(run.path, results)
 
 
-def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
+def _loop(
+    setup: Setup, run: RunFolder, progress: Progress, console: Console, watch: Watch | None
+) -> None:
     """Take the steps that are left."""
     settings, steps = setup.config.training, setup.sampler.steps
     warmup = round(settings.warmup * setup.total_steps)
@@ -175,6 +206,8 @@ def _loop(setup: Setup, run: RunFolder, progress: Progress, console: Console) ->
     bar = Bar(console, "step", setup.total_steps, progress.step)
     with StopSignals() as signals, bar:
         for step in range(progress.step, setup.total_steps):
+            if watch is not None and step % steps == 0 and progress.evaluations:
+                watch(progress.evaluations)
             started = time.perf_counter()
             setup.learner.model.train()
             batch = setup.batch(step)
@@ -279,8 +312,9 @@ def _record_failure(
     run: RunFolder, progress: Progress, known: BaseException, error: BaseException
 ) -> None:
     """Leave the reason in the folder, and where in the code it came up."""
-    if isinstance(known, Stopped | KeyboardInterrupt):
-        run.set_status("stopped", step=progress.step, resumable=True)
+    if isinstance(known, Stopped | Pruned | KeyboardInterrupt):
+        state = "pruned" if isinstance(known, Pruned) else "stopped"
+        run.set_status(state, step=progress.step, resumable=True)
         run.log(f"{type(known).__name__}: {known}")
         return
     reason = str(known) if isinstance(known, AccordError) else repr(known)

@@ -20,6 +20,7 @@ COMMANDS = {
     "convert": "Turn a pickled checkpoint into safetensors.",
     "compare": "Whether sharing was worth it, task by task.",
     "grid": "Run every combination of some settings.",
+    "tune": "Search a config's settings for the best dev score.",
     "reproduce": "Rerun the experiments of the paper that Accord starts from.",
     "methods": "List every way to combine, balance and sample tasks.",
     "doctor": "Examine this machine: what it has, and which paths a run takes.",

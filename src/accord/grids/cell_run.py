@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from accord.config import Config, dump_config, parse_config
-from accord.errors import AccordError, BusyError, RunFolderError, Stopped
+from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stopped
 from accord.run_folder import STATUS, RunFolder
 
-State = Literal["found", "done", "stopped", "busy", "failed"]
+if TYPE_CHECKING:
+    from accord.training import Watch
+
+State = Literal["found", "done", "stopped", "pruned", "busy", "failed"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,8 @@ class CellResult:
 
     Attributes:
         name: of its run folder.
-        state: 'found' if it was done before, 'done' if it is now, 'stopped' by a signal, 'busy'
-            if another process has it, or 'failed'.
+        state: 'found' if it was done before, 'done' if it is now, 'stopped' by a signal, 'pruned'
+            by whoever watched it, 'busy' if another process has it, or 'failed'.
         seconds: that it took this time, set-up and evaluation included.
         metrics: each task's dev metric, once it is done.
         error: why it failed or stopped, one line.
@@ -35,13 +38,14 @@ class CellResult:
     error: str | None = None
 
 
-def run_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
+def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
     """Run one cell.
 
     Takes and returns nothing but plain values, so that another process or machine can call it.
 
     Args:
         cell: `folder` of the run, `config` as a nested mapping with absolute paths, and `quiet`.
+        watch: may give the run up between two epochs; for this process alone.
 
     Returns:
         The fields of a `CellResult`. No error is raised: what goes wrong is the cell's result.
@@ -50,10 +54,12 @@ def run_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     state: State = "failed"
     metrics, error = None, None
     try:
-        found, metrics = _run(folder, parse_config(cell["config"]), bool(cell["quiet"]))
+        found, metrics = _run(folder, parse_config(cell["config"]), bool(cell["quiet"]), watch)
         state = "found" if found else "done"
     except (Stopped, KeyboardInterrupt) as raised:
         state, error = "stopped", str(raised) or "interrupted"
+    except Pruned as raised:
+        state, error = "pruned", str(raised)
     except BusyError as raised:
         state, error = "busy", str(raised)
     except AccordError as raised:
@@ -65,7 +71,9 @@ def run_cell(cell: Mapping[str, Any]) -> dict[str, Any]:
     return asdict(CellResult(folder.name, state, seconds, metrics, line))
 
 
-def _run(folder: Path, config: Config, quiet: bool) -> tuple[bool, dict[str, float]]:
+def _run(
+    folder: Path, config: Config, quiet: bool, watch: Watch | None
+) -> tuple[bool, dict[str, float]]:
     """Return whether the run was done before, and its metrics."""
     if (folder / STATUS).exists():
         check_same(folder, config)
@@ -74,11 +82,11 @@ def _run(folder: Path, config: Config, quiet: bool) -> tuple[bool, dict[str, flo
             return True, run.read_json("results.json")["metrics"]
         from accord.training import resume_run
 
-        return False, resume_run(folder, quiet=quiet).results["metrics"]
+        return False, resume_run(folder, quiet=quiet, watch=watch).results["metrics"]
 
     from accord.training import start_run
 
-    done = start_run(config, folder, source=dump_config(config), quiet=quiet)
+    done = start_run(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
     return False, done.results["metrics"]
 
 

@@ -89,14 +89,14 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     base_path = path.parent / table["config"]
     base = _read(base_path, "config file")
     common = {
-        key if key == "tasks" or key in OF_TASKS else _key(path, key, base): value
+        key if key == "tasks" or key in OF_TASKS else dotted_key(path, key, base): value
         for key, value in _flat(table.get("set", {}))
     }
     common |= dict(_override(text) for text in overrides)
     axes = _axes(path, table.get("axes", {}), table.get("seeds"))
     for name in {*axes, *(key for cell in table.get("cells", []) for key in cell)}:
         if name != "tasks" and name not in OF_TASKS:
-            _key(path, name, base)
+            dotted_key(path, name, base)
     settings = list(crossed(axes, table.get("cells", [])))
     return make_cells(base, settings, common, base_path.parent.resolve(), where=str(path))
 
@@ -142,7 +142,7 @@ def make_cells(
     names: dict[str, str] = {}
     for own in settings:
         name = name_of(own)
-        table = _applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
+        table = applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
         config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
         check_files(config, where=where)
         check_methods(config, where=f"{where}: cell {name}")
@@ -225,17 +225,26 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def _key(path: Path, name: str, base: Mapping[str, Any]) -> str:
-    """Return the dotted key that a name of the grid stands for."""
+def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
+    """Return the dotted key that a name of `SHORT` stands for, or a key itself.
+
+    Args:
+        where: named in messages.
+        name: of `SHORT`, or a dotted key.
+        base: the config as nested mapping.
+
+    Raises:
+        ConfigError: if a config has no such section or task.
+    """
     key = SHORT.get(name, name)
     section = key.split(".")[0]
     if section not in Config.model_fields or (key == section and section != "score"):
         sections = [f"{field}.KEY" for field in Config.model_fields if field != "score"]
         known = ["tasks", *SHORT, *OF_TASKS, *sections]
-        raise ConfigError(f"{path}: '{name}': no key of a config{nearest(name, known)}")
+        raise ConfigError(f"{where}: '{name}': no key of a config{nearest(name, known)}")
     if section == "tasks" and key.split(".")[1] not in base.get("tasks", {}):
         raise ConfigError(
-            f"{path}: '{name}': no such task{nearest(key.split('.')[1], base.get('tasks', {}))}"
+            f"{where}: '{name}': no such task{nearest(key.split('.')[1], base.get('tasks', {}))}"
         )
     return key
 
@@ -250,8 +259,17 @@ def _override(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str, Any]:
-    """Return a base config with a cell's settings."""
+def applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str, Any]:
+    """Return a base config with a cell's settings.
+
+    Args:
+        base: a config as nested mapping.
+        settings: by dotted key, or a name of `SHORT` or `OF_TASKS`; `tasks` as in `make_cells`.
+        where: named in messages.
+
+    Raises:
+        ConfigError: if there is no such place in a config.
+    """
     table = copy.deepcopy(dict(base))
     table["tasks"] = _chosen(table.get("tasks", {}), settings.get("tasks", "all"), where)
     for name, value in settings.items():

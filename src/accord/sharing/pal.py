@@ -41,7 +41,7 @@ class PalPart(Part):
 @scheme(
     "pal",
     paper="Stickland & Murray 2019, BERT and PALs, section 3.1",
-    use="For many tasks at 1.6 % of BERT-base each, where attention should differ by task.",
+    use="For many tasks at 1.7 % of BERT-base each, where attention should differ by task.",
     cost="a thin attention beside each layer",
 )
 def pal(

@@ -1,0 +1,162 @@
+"""What a study may set a key to: a range of numbers, or one of a list of values."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accord.errors import ConfigError
+from accord.grids.cells import OF_TASKS, dotted_key
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+Value = float | int | bool | str
+
+_FORMS = "takes KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C"
+_NOT_SEARCHED = {
+    "tasks": "scores of different tasks can't be compared",
+    "score": "it is what trials are judged by",
+    "training.seed": "a seed is no setting; --seeds averages over several",
+}
+
+
+@dataclass(frozen=True)
+class Range:
+    """A key's numbers between two bounds, both included; whole ones if the bounds are.
+
+    Attributes:
+        key: dotted.
+        low: the least.
+        high: the largest.
+        log: whether their logarithms are drawn.
+    """
+
+    key: str
+    low: float | int
+    high: float | int
+    log: bool = False
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """Values that have to be valid."""
+        return self.low, self.high
+
+    def draw(self, trial: Trial) -> Value:
+        """Let a trial choose, or repeat what it chose before."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(self.key, self.low, self.high, log=self.log)
+        return trial.suggest_float(self.key, self.low, self.high, log=self.log)
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.low}:{self.high}{':log' * self.log}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values of a key.
+
+    Attributes:
+        key: dotted, or a name of `grids.cells.OF_TASKS`.
+        values: two or more.
+    """
+
+    key: str
+    values: tuple[Value, ...]
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """Values that have to be valid."""
+        return self.values
+
+    def draw(self, trial: Trial) -> Value:
+        """Let a trial choose, or repeat what it chose before."""
+        chosen = trial.suggest_categorical(self.key, self.values)
+        assert chosen is not None  # as none of the values is
+        return chosen
+
+    def __str__(self) -> str:
+        texts = (str(own).lower() if isinstance(own, bool) else str(own) for own in self.values)
+        return f"{self.key}={','.join(texts)}"
+
+
+Dimension = Range | Choice
+
+
+def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
+    """Read one `--search`.
+
+    Args:
+        text: `KEY=LOW:HIGH`, `KEY=LOW:HIGH:log` or `KEY=A,B,C`; the key is dotted or one of the
+            grids' short names.
+        base: the config as nested mapping.
+
+    Raises:
+        ConfigError: with the text and what is wrong with it.
+
+    Example:
+        >>> parse_search("lr=1e-5:1e-4:log", {})
+        Range(key='training.lr', low=1e-05, high=0.0001, log=True)
+        >>> parse_search("gradients=sum,pcgrad", {})
+        Choice(key='training.gradients', values=('sum', 'pcgrad'))
+    """
+    where = f"--search {text}"
+    name, equals, spec = (part.strip() for part in text.partition("="))
+    if not (name and equals and spec):
+        raise ConfigError(f"{where}: {_FORMS}")
+    key = name if name in OF_TASKS or name == "tasks" else dotted_key(where, name, base)
+    if key in _NOT_SEARCHED:
+        raise ConfigError(f"{where}: '{name}' can't be searched: {_NOT_SEARCHED[key]}")
+    try:
+        return _choice(key, spec) if "," in spec else _range(key, spec)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _choice(key: str, spec: str) -> Choice:
+    texts = [part.strip() for part in spec.split(",")]
+    if "" in texts:
+        raise ValueError("a choice is empty")
+    values = tuple(_value(part) for part in texts)
+    if len(set(values)) < len(values):
+        raise ValueError("a choice is there twice")
+    return Choice(key, values)
+
+
+def _value(text: str) -> Value:
+    """Return a text as TOML reads it, or as it is."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text
+
+
+def _range(key: str, spec: str) -> Range:
+    low, colon, rest = spec.partition(":")
+    high, log, scale = rest.partition(":")
+    if not colon or (log and scale.strip() != "log"):
+        raise ValueError(_FORMS)
+    bounds = _number(low), _number(high)
+    if not all(isinstance(bound, int) for bound in bounds):
+        bounds = float(bounds[0]), float(bounds[1])
+    if bounds[0] >= bounds[1]:
+        raise ValueError(f"{bounds[0]} is not below {bounds[1]}")
+    if log and bounds[0] <= 0:
+        raise ValueError(f"a logarithmic range begins above 0, not at {bounds[0]}")
+    return Range(key, *bounds, log=bool(log))
+
+
+def _number(text: str) -> float | int:
+    text = text.strip()
+    try:
+        number = int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"'{text}' is no finite number; {_FORMS}")
+    return number

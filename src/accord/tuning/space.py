@@ -1,0 +1,115 @@
+"""A study's search space: a config, the keys that vary, and the config of any of its points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accord.config import Config, check_files, check_methods, parse_config, resolve_paths
+from accord.errors import ConfigError, UsageError
+from accord.grids.cells import applied
+from accord.tuning.dimensions import Dimension, Range, Value, parse_search
+
+LOWEST, HIGHEST = 0.1, 10.0
+
+Settings = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a study searches.
+
+    Attributes:
+        base: the config that the searched keys are set in.
+        dimensions: what each of them may be.
+        folder: that relative paths among their values are relative to.
+        start: the first trial's settings; empty where they are drawn as all others.
+    """
+
+    base: Config
+    dimensions: tuple[Dimension, ...]
+    folder: Path
+    start: Settings = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config, searches: Sequence[str], folder: Path) -> Space:
+        """Return the space that some texts describe, or by default that of the tasks' weights.
+
+        Raises:
+            UsageError: if a text can't be used, or there is nothing to search.
+        """
+        if not searches:
+            return _weights(config, folder)
+        found = [parse_search(text, plain(config)) for text in searches]
+        keys = [own.key for own in found]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ConfigError(f"--search: {key} is there twice")
+        space = cls(config, tuple(found), folder)
+        for own, text in zip(found, searches, strict=True):
+            space.check(own, f"--search {text}")
+        return space
+
+    def config(self, settings: Settings, where: str) -> Config:
+        """Return the config of a point.
+
+        Raises:
+            ConfigError: if these settings don't go together.
+        """
+        table = applied(plain(self.base), dict(settings), where)
+        config = resolve_paths(parse_config(table, where), self.folder)
+        check_files(config, where)
+        check_methods(config, where)
+        return config
+
+    def check(self, dimension: Dimension, where: str) -> None:
+        """Check that each end is valid by itself, or beside some value of another key.
+
+        Raises:
+            ConfigError: what is wrong with it, one line.
+        """
+        others = [own for own in self.dimensions if own is not dimension]
+        beside = [{}, *({own.key: value} for own in others for value in own.ends)]
+        for value in dimension.ends:
+            faults = [self._fault({**own, dimension.key: value}, where) for own in beside]
+            if all(faults):
+                raise ConfigError(faults[0])
+
+    def _fault(self, settings: Settings, where: str) -> str:
+        """Return the first thing that is wrong with a point; empty if nothing is."""
+        try:
+            self.config(settings, where)
+        except ConfigError as error:
+            return str(error).splitlines()[0]
+        return ""
+
+    def lines(self) -> Iterator[str]:
+        """Yield what each key may be."""
+        return map(str, self.dimensions)
+
+
+def _weights(config: Config, folder: Path) -> Space:
+    """Return the space of one loss weight a task, the first task's being 1.
+
+    AdamW's step hardly depends on the scale of all weights together, so that is not searched. The
+    first trial has equal weights: what is found is no worse on dev.
+    """
+    first, *others = config.tasks
+    if not others:
+        raise UsageError(
+            f"there is one task, '{first}', and so no weight to tune;"
+            " --search KEY=SPEC says what to search"
+        )
+    settings = {"training.balancing": "fixed", "methods.fixed.weights": {first: 1.0}}
+    base = parse_config(applied(plain(config), settings, "config"))
+    check_methods(base)
+    keys = [f"methods.fixed.weights.{name}" for name in others]
+    ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
+    return Space(base, ranges, folder, dict.fromkeys(keys, 1.0))
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """Return a config as nested mapping, as its file has it."""
+    return config.model_dump(mode="json", exclude_none=True, exclude_unset=True)

@@ -1,0 +1,161 @@
+"""One trial of a study: its runs, whether it is pruned, and what the study is told."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accord.config import Config
+from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
+from accord.grids.cell_run import CellResult, run_cell
+from accord.run_folder import RunFolder
+from accord.tuning.space import Settings, Space, plain
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+FOLDER = "trials"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What all trials of a study have in common.
+
+    Attributes:
+        study: that is told how they end.
+        space: that they are points of.
+        out: the study's folder.
+        seeds: runs of each.
+        quiet: whether the runs say nothing.
+    """
+
+    study: optuna.Study
+    space: Space
+    out: Path
+    seeds: int
+    quiet: bool
+
+    def run(self, trial: optuna.Trial, settings: Settings) -> None:
+        """Run a trial, or go on with it, and tell the study how it ended.
+
+        Raises:
+            Stopped: a signal came; the trial can be gone on with.
+            BusyError: if another process is at its run.
+        """
+        from optuna.trial import TrialState
+
+        try:
+            twin = self._twin(settings)
+            score = self._score(trial, settings) if twin is None else _repeat(trial, twin)
+        except Pruned:
+            self.study.tell(trial, state=TrialState.PRUNED)
+        except (ConfigError, TrainingError) as error:
+            trial.set_user_attr("error", " ".join(str(error).split()))
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            self.study.tell(trial, score)
+
+    def _twin(self, settings: Settings) -> FrozenTrial | None:
+        """Return an earlier trial of the same settings: its runs would be the same to the bit."""
+        from optuna.trial import TrialState
+
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        trials = self.study.get_trials(deepcopy=False, states=ended)
+        return next((own for own in trials if own.params == settings), None)
+
+    def _score(self, trial: optuna.Trial, settings: Settings) -> float:
+        config = self.space.config(settings, f"trial {trial.number}")
+        watcher, scores = Watcher(trial), []
+        for place in range(self.seeds):
+            folder, own = self._run_of(trial.number, config, place)
+            cell = {"folder": str(folder), "config": plain(own), "quiet": self.quiet}
+            # Later seeds have no earlier trial's first epochs to be held against.
+            result = CellResult(**run_cell(cell, watcher if place == 0 else None))
+            seconds = trial.user_attrs.get("seconds", 0.0) + result.seconds
+            trial.set_user_attr("seconds", seconds)
+            _check(result, trial.number)
+            results = RunFolder(folder).read_json("results.json")
+            scores.append(results["score"])
+            if place == 0:
+                watcher.report(results["epochs"])
+        return statistics.fmean(scores)
+
+    def _run_of(self, number: int, config: Config, place: int) -> tuple[Path, Config]:
+        """Return the folder and the config of a trial's run with one of its seeds."""
+        if self.seeds == 1:
+            return self.out / FOLDER / str(number), config
+        seed = config.training.seed + place
+        training = config.training.model_copy(update={"seed": seed})
+        folder = self.out / FOLDER / f"{number}-seed={seed}"
+        return folder, config.model_copy(update={"training": training})
+
+
+class Watcher:
+    """Reports a run's epochs to its trial, and prunes it where the study would.
+
+    Args:
+        trial: of the run.
+    """
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def __call__(self, evaluations: Sequence[dict[str, Any]]) -> None:
+        """Look at the epochs so far, before another one begins.
+
+        Raises:
+            Pruned: if the best of them is below the median of what the trials that are done had
+                reached by then.
+        """
+        self.report(evaluations)
+        if self.trial.should_prune():
+            raise Pruned(f"pruned after epoch {len(evaluations)}, at {best_score(evaluations):.4f}")
+
+    def report(self, evaluations: Sequence[dict[str, Any]]) -> None:
+        """Report the score that the run would have, had it ended after each of the epochs."""
+        own = self.trial.study.get_trials(deepcopy=False)[self.trial.number]
+        for epoch in range(1, len(evaluations) + 1):
+            if epoch not in own.intermediate_values:
+                self.trial.report(best_score(evaluations[:epoch]), epoch)
+
+
+def best_score(evaluations: Sequence[dict[str, Any]]) -> float:
+    """Return the score of the epoch whose model is kept: the first with the largest sum.
+
+    Example:
+        >>> best_score([{"sum": 1.0, "score": 0.5}, {"sum": 0.8, "score": 0.6}])
+        0.5
+    """
+    return float(max(evaluations, key=lambda own: own["sum"])["score"])
+
+
+def _check(result: CellResult, number: int) -> None:
+    """Raise what kept a run from being done."""
+    match result.state:
+        case "stopped":
+            raise Stopped(f"trial {number} was stopped", 130)
+        case "busy":
+            raise BusyError(str(result.error))
+        case "pruned":
+            raise Pruned(str(result.error))
+        case "failed":
+            raise TrainingError(str(result.error))
+
+
+def _repeat(trial: optuna.Trial, twin: FrozenTrial) -> float:
+    """Report what an earlier trial of the same settings did, and return its score.
+
+    Raises:
+        Pruned: if it was.
+    """
+    trial.set_user_attr("repeats", twin.number)
+    for epoch, score in twin.intermediate_values.items():
+        trial.report(score, epoch)
+    if twin.state.name == "PRUNED":
+        raise Pruned(f"as trial {twin.number}")
+    assert twin.value is not None  # as it is complete
+    return twin.value
