@@ -1,0 +1,132 @@
+"""`accord tune`: a search of a config's settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from accord.cli.options import as_json_option, overrides_option, quiet_option
+
+if TYPE_CHECKING:
+    from accord.tuning.running import Tuned
+    from accord.tuning.space import Space
+
+_SHOWN = 10
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The study's folder.")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Trials to be done or pruned in all; those in --out count.",
+)
+@click.option(
+    "--search",
+    "searches",
+    multiple=True,
+    metavar="KEY=SPEC",
+    help="Search this key: LOW:HIGH, LOW:HIGH:log or A,B,C; repeatable.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Runs of each trial; its score is their mean.",
+)
+@click.option("--no-prune", is_flag=True, help="Let every trial train to its end.")
+@click.option("--dry-run", is_flag=True, help="Only say what is searched, and how long it takes.")
+@overrides_option
+@as_json_option
+@quiet_option
+def tune(
+    config: Path,
+    out: Path,
+    trials: int,
+    searches: tuple[str, ...],
+    seeds: int,
+    no_prune: bool,
+    dry_run: bool,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Search settings of CONFIG for the best dev score.
+
+    Without --search that is one loss weight a task, from 0.1 to 10, with balancing 'fixed'. The
+    first task's weight is 1 and the others are relative to it: AdamW's steps hardly depend on the
+    scale of all of them. Trial 0 has equal weights. A KEY is a config key or a grid's short name,
+    as in lr=1e-5:1e-4:log.
+
+    Each trial is a run folder below --out/trials; the same command goes on after a stop, and more
+    --trials add to those that are there. --out/best.toml is the config with the best settings.
+    """
+    from accord.tuning.study import need_optuna
+
+    need_optuna()
+
+    from accord.config import load_config
+    from accord.progress import Console
+    from accord.tuning.running import run_study
+    from accord.tuning.space import Space
+
+    space = Space.of(load_config(config, overrides), searches, config.parent.resolve())
+    if dry_run:
+        _show_plan(space, out, trials, seeds, as_json)
+        return
+    tuned = run_study(space, trials, out, seeds=seeds, prune=not no_prune, console=Console(quiet))
+    if as_json:
+        best = {**asdict(tuned.best), "config": str(tuned.config)}
+        click.echo(json.dumps({"best": best, "trials": [asdict(own) for own in tuned.trials]}))
+    else:
+        _show(tuned)
+
+
+def _show_plan(space: Space, out: Path, trials: int, seeds: int, as_json: bool) -> None:
+    """Say what a study would search, with an estimate of its time."""
+    from accord.estimate import duration
+    from accord.setup import prepare
+    from accord.tuning.study import count_trials
+
+    done = count_trials(out, space, seeds)
+    left = max(0, trials - done)
+    seconds = prepare(space.base).estimate().seconds * seeds * left
+    if as_json:
+        plan = {"search": list(space.lines()), "trials": trials, "done": done, "seconds": seconds}
+        click.echo(json.dumps(plan))
+        return
+    for line in space.lines():
+        click.echo(line)
+    click.echo(
+        f"{trials} trials, {left} to run: at most about {duration(seconds)}, set-up left out;"
+        " pruned trials take less"
+    )
+
+
+def _show(tuned: Tuned) -> None:
+    """Print the best trials, and where the best config is."""
+    from accord.cli.results import new_table, print_table
+    from accord.estimate import duration
+    from accord.tuning.records import ranking
+    from accord.tuning.running import short
+
+    keys = list(tuned.best.settings)
+    ends = [key.rpartition(".")[2] for key in keys]
+    heads = [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
+    table = new_table("trial", "score", "time", *heads)
+    for own in ranking(tuned.trials)[:_SHOWN]:
+        values = (short(own.settings[key]) for key in keys)
+        table.add_row(str(own.number), f"{own.score:.4f}", duration(own.seconds), *values)
+    print_table(table)
+    states = [own.state for own in tuned.trials]
+    counts = ", ".join(f"{states.count(own)} {own}" for own in ("done", "pruned", "failed"))
+    click.echo(f"{len(states)} trials: {counts}")
+    click.echo(f"config of trial {tuned.best.number}: {tuned.config}")

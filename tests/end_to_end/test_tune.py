@@ -1,0 +1,247 @@
+"""Searching settings: trials, pruning, stops, and what is left for the user."""
+
+import csv
+import fcntl
+import json
+import re
+import shutil
+import sys
+
+import pytest
+
+from accord.config import load_config
+from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
+from accord.run_folder import RunFolder
+from accord.step import Learner
+from accord.training import resume_run
+from accord.tuning import running, tune
+
+SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]
+TASKS = ("mood", "near")
+
+
+def ended(tuned):
+    """All of a study's trials, without timings."""
+    return [(own.number, own.state, own.score, own.settings) for own in tuned.trials]
+
+
+@pytest.fixture
+def config(project):
+    """A project of two tasks and two short epochs."""
+    return project({"training.epochs": 2, "training.steps_per_epoch": 2}, TASKS)
+
+
+@pytest.fixture(scope="module")
+def study(make_project, tmp_path_factory):
+    """A finished study that tests read and do not change; its project is the folder beside it."""
+    folder = tmp_path_factory.mktemp("study")
+    changes = {"training.epochs": 2, "training.steps_per_epoch": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCORD_CACHE", str(folder / "cache"))
+        path = make_project(folder / "project", changes, TASKS)
+        return tune(path, SEARCH, 9, out=folder / "out", quiet=True)
+
+
+def test_a_study_leaves_its_trials_and_the_best_config(study):
+    states = [own.state for own in study.trials]
+    assert states[:5] == ["done"] * 5  # nothing is pruned before
+    assert "pruned" in states
+    assert len(states) == 9
+    done = [own for own in study.trials if own.state == "done"]
+    assert study.best == max(done, key=lambda own: own.score)
+    for own in study.trials:
+        run = RunFolder.open(study.out / "trials" / str(own.number))
+        assert run.state() == own.state
+        assert run.config().training.lr == own.settings["training.lr"]
+        if own.state == "done":
+            assert run.read_json("results.json")["score"] == own.score
+
+    best = load_config(study.config)
+    assert best == RunFolder(study.out / "trials" / str(study.best.number)).config()
+    with (study.out / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "number", "state", "score", "seconds", "training.lr", "training.batch_size",
+    ]  # fmt: skip
+    assert [(row["state"], float(row["score"])) for row in rows] == [
+        (own.state, own.score) for own in study.trials
+    ]
+
+
+def test_a_pruned_trial_fell_behind_and_can_be_gone_on_with(study, tmp_path):
+    pruned = next(own for own in study.trials if own.state == "pruned")
+    folder = tmp_path / "run"
+    shutil.copytree(study.out / "trials" / str(pruned.number), folder)
+    assert pruned.score < study.best.score
+    assert "pruned after epoch 1" in (folder / "log.txt").read_text()
+    assert resume_run(folder, quiet=True).results["epochs"][0]["score"] == pruned.score
+    assert RunFolder(folder).state() == "done"
+
+
+def test_a_study_stopped_in_a_trial_goes_on_as_if_it_had_not(study, tmp_path, stop_after):
+    config = study.out.parent / "project" / "accord.toml"
+    out = tmp_path / "out"
+    tune(config, SEARCH, 2, out=out, quiet=True)
+    stop_after(3)  # of four steps, so in the second epoch
+    with pytest.raises(Stopped, match="stopped in trial 2, with 7 of 9 to go; the same") as error:
+        tune(config, SEARCH, 9, out=out, quiet=True)
+    assert error.value.exit_code == 130
+    assert RunFolder(out / "trials" / "2").state() == "stopped"
+    before = (out / "trials" / "1" / "log.txt").read_text()
+    again = tune(config, SEARCH, 9, out=out, quiet=True)
+    assert ended(again) == ended(study)
+    assert "resuming after step 3" in (out / "trials" / "2" / "log.txt").read_text()
+    assert (out / "trials" / "1" / "log.txt").read_text() == before
+    assert (out / "best.toml").read_text() == study.config.read_text()
+    assert ended(tune(config, SEARCH, 3, out=out, quiet=True)) == ended(study)  # nothing to do
+
+
+def test_a_study_that_was_killed_goes_on(study, tmp_path, start_accord, wait_for_steps):
+    config, out = study.out.parent / "project" / "accord.toml", tmp_path / "out"
+    searches = [part for text in SEARCH for part in ("--search", text)]
+    process = start_accord("tune", config, "--out", out, "--trials", 3, *searches)
+    wait_for_steps(process, out / "trials" / "1", 2)
+    process.kill()
+    process.wait()
+    with (out / "study.journal").open("a") as file:
+        file.write('{"op_code": 5, "worker')  # what a power cut may leave
+    (out / "study.journal.lock").symlink_to("study.journal")
+    assert ended(tune(config, SEARCH, 3, out=out, quiet=True)) == ended(study)[:3]
+
+
+def test_the_tasks_weights_are_tuned_by_default(config, tmp_path, accord_cli):
+    out = tmp_path / "out"
+    plan = accord_cli("tune", config, "--out", out, "--trials", 3, "--dry-run")
+    assert plan.code == 0, plan.err
+    assert "methods.fixed.weights.near=0.1:10.0:log\n3 trials, 3 to run: at most about" in plan.out
+    assert not out.exists()
+
+    answer = accord_cli("tune", config, "--out", out, "--trials", 3)
+    assert answer.code == 0, answer.err
+    first = (
+        r"\[1/3\] score (-?0\.\d{4}) \(best \1, trial 0\): methods\.fixed\.weights\.near=1; about"
+    )
+    assert re.search(first, answer.err)
+    assert "3 trials: 3 done, 0 pruned, 0 failed" in answer.out
+    assert answer.out.endswith(f"{out / 'best.toml'}\n")
+    plan = accord_cli("tune", config, "--out", out, "--trials", 3, "--dry-run", "--json")
+    assert json.loads(plan.out)["done"] == 3
+
+    again = accord_cli("tune", config, "--out", out, "--trials", 3, "--json", "--quiet")
+    assert again.err == ""
+    found = json.loads(again.out)
+    assert [own["state"] for own in found["trials"]] == ["done"] * 3
+    number, weights = found["best"]["number"], found["best"]["settings"]
+    best = load_config(out / "best.toml")
+    assert best.training.balancing == "fixed"
+    assert best.methods["fixed"]["weights"] == {
+        "mood": 1.0, "near": weights["methods.fixed.weights.near"],
+    }  # fmt: skip
+    run = accord_cli("train", out / "best.toml", "--out", tmp_path / "run", "--json", "--quiet")
+    assert json.loads(run.out)["score"] == found["best"]["score"]
+    assert (out / "trials" / str(number) / "results.json").exists()
+
+
+def test_a_score_is_the_mean_over_seeds(config, tmp_path):
+    tuned = tune(config, ["lr=1e-3:1e-2"], 1, out=tmp_path / "out", seeds=2, quiet=True)
+    folders = sorted((tmp_path / "out" / "trials").iterdir())
+    assert [own.name for own in folders] == ["0-seed=3", "0-seed=4"]
+    scores = [RunFolder(own).read_json("results.json")["score"] for own in folders]
+    assert scores[0] != scores[1]
+    assert tuned.best.score == pytest.approx(sum(scores) / 2)
+    assert load_config(tuned.config).training.seed == 3
+
+
+def test_a_combination_that_can_t_work_fails_alone(config, tmp_path, accord_cli):
+    """Four combinations, one of them impossible: each of the other three is run once."""
+    answer = accord_cli(
+        "tune", config, "--out", tmp_path / "out", "--trials", 8, "--json", "--no-prune",
+        "--search", "mode=finetune,frozen", "--search", "gradients=sum,pcgrad",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    trials = json.loads(answer.out)["trials"]
+    failed = [own for own in trials if own["state"] == "failed"]
+    assert failed
+    for own in failed:
+        assert own["error"].startswith(f"trial {own['number']}: training.gradients: 'pcgrad' comb")
+        assert f"trial {own['number']} failed: {own['error']}" in answer.err
+    done = [own for own in trials if own["state"] == "done"]
+    assert len(done) == 8
+    ran = [own for own in done if own["repeats"] is None]
+    assert sorted(path.name for path in (tmp_path / "out" / "trials").iterdir()) == sorted(
+        str(own["number"]) for own in ran
+    )
+    assert len(ran) == len({json.dumps(own["settings"]) for own in done}) <= 3
+    scores = {own["number"]: own["score"] for own in done}
+    assert all(scores[own["repeats"]] == own["score"] for own in done if own not in ran)
+
+
+def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "MOST_FAILURES", 2)
+    own = Learner.example_losses
+    monkeypatch.setattr(
+        Learner, "example_losses",
+        lambda self, *rest: [part * float("nan") for part in own(self, *rest)],
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"2 trials in a row failed, .* is not finite"):
+        tune(config, SEARCH, 9, out=tmp_path / "out", quiet=True)
+    assert (tmp_path / "out" / "trials.csv").read_text().count("failed") == 2
+    monkeypatch.setattr(Learner, "example_losses", own)
+    tuned = tune(config, SEARCH, 1, out=tmp_path / "out", quiet=True)
+    assert [trial.state for trial in tuned.trials] == ["failed", "failed", "done"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"arguments": ["--set", "training.epochs=1"]}, "training.epochs: 2 -> 1"),
+        ({"arguments": ["--seeds", 2]}, "seeds: 1 -> 2"),
+        ({"search": "lr=1e-5:1e-2:log"}, "-> training.lr=1e-05:0.01:log training.batch_size=2,4"),
+    ],
+)
+def test_another_study_is_refused(study, accord_cli, listing, changes, difference):
+    config, before = study.out.parent / "project" / "accord.toml", listing(study.out)
+    searches = ["--search", changes.get("search", SEARCH[0]), "--search", SEARCH[1]]
+    for further in ([], ["--dry-run"]):
+        answer = accord_cli(
+            "tune", config, "--out", study.out, *searches, *changes.get("arguments", []), *further
+        )
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert f"{study.out}: holds a study of another config or search (" in answer.err
+        assert difference in answer.err
+    assert listing(study.out) == before
+
+
+def test_a_folder_of_something_else_is_refused(study, config, tmp_path):
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        tune(config, out=study.out / "trials" / "0")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thesis.tex").touch()
+    with pytest.raises(RunFolderError, match="not an empty folder"):
+        tune(config, out=tmp_path / "own")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "study.journal").write_text("{}\n")
+    with pytest.raises(RunFolderError, match="holds no study that can be read"):
+        tune(config, out=tmp_path / "damaged")
+
+
+def test_two_processes_don_t_share_a_study(study):
+    with (study.out / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BusyError, match="another process is at this study"):
+            tune(study.out.parent / "project" / "accord.toml", SEARCH, 9, out=study.out)
+
+
+def test_without_optuna_it_says_how_to_get_it(config, tmp_path, accord_cli, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    answer = accord_cli("tune", config, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert answer.err == 'accord: accord tune needs optuna: pip install "accord[tune]"\n'
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_search_writes_nothing(config, tmp_path, accord_cli):
+    answer = accord_cli("tune", config, "--out", tmp_path / "out", "--search", "lr=1:0.1")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "accord: --search lr=1:0.1: 1.0 is not below 0.1\n"
+    assert not (tmp_path / "out").exists()
