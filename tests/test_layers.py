@@ -21,7 +21,8 @@ LAYERS = [
      "best"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
-        "nonfinite", "model", "parts", "pretrained", "saved_model", "leaderboard", "data.checking",
+        "nonfinite", "model", "rates", "parts", "pretrained", "saved_model", "leaderboard",
+        "data.checking",
         "data.guessing",
     ],
     ["data", "heads", "verdict"],

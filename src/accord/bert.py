@@ -282,6 +282,28 @@ class BertEncoder(nn.Module):
         groups[-1] += [] if self.pooler is None else list(self.pooler.parameters())
         return groups
 
+    def reinitialise(self, count: int, seed: int) -> None:
+        """Draw the last layers and the pooler anew, as they were before any training.
+
+        *Source:* Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning, section 4.2.
+
+        Args:
+            count: of layers.
+            seed: of the draw; torch's own generator is left as it is.
+
+        Raises:
+            ValueError: if there are fewer layers.
+        """
+        if count > len(self.layers):
+            raise ValueError(f"the encoder has {len(self.layers)} layers, got {count}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = BertEncoder(self.config, self.pooler is not None)
+        for own, new in zip(self.layers[-count:], fresh.layers[-count:], strict=True):
+            own.load_state_dict(new.state_dict())
+        if self.pooler is not None and fresh.pooler is not None:
+            self.pooler.load_state_dict(fresh.pooler.state_dict())
+
     def set_dropout(self, p: float) -> None:
         """Set both of the encoder's dropout rates."""
         self.config = replace(self.config, hidden_dropout_prob=p, attention_probs_dropout_prob=p)

@@ -50,6 +50,9 @@ class EncoderConfig(Section):
     dropout: Fraction | None = Field(
         None, description="Dropout inside the encoder; default: the checkpoint's own."
     )
+    reinit_layers: Annotated[int, Field(ge=0)] = Field(
+        0, description="Draw so many of the last layers anew, and the pooler (Zhang et al. 2021)."
+    )
     gradient_checkpointing: bool = Field(
         False, description="Recompute each layer in the backward pass: less memory, more time."
     )
@@ -204,6 +207,10 @@ class TrainingConfig(Section):
         None,
         description="The heads' own; default 1e-3, with a frozen encoder `lr`.",
     )
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Each layer below the last learns at this times the rate of the one above"
+        " it, the embeddings at the lowest (Howard & Ruder 2018)."
+    )  # fmt: skip
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises.")
@@ -450,6 +457,7 @@ def check_methods(config: Config, where: str = "config") -> None:
         schemes=tuple(config.sharing.schemes),
         train_shared=config.sharing.train_shared,
         soft=config.sharing.soft is not None,
+        new_layers=config.encoder.reinit_layers > 0,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
     if lines:

@@ -25,6 +25,7 @@ class Choice:
         frozen: whether the encoder is.
         schemes: names of the sharing schemes.
         train_shared: whether what is shared is trained.
+        new_layers: whether layers of the encoder are drawn anew.
         soft: whether a penalty holds the tasks' copies together.
     """
 
@@ -38,6 +39,7 @@ class Choice:
     schemes: tuple[str, ...] = ()
     train_shared: bool = True
     soft: bool = False
+    new_layers: bool = False
 
 
 def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -86,6 +88,8 @@ def _sharing_faults(choice: Choice) -> Iterator[str]:
             f"sharing.schemes: '{choice.schemes[0]}' acts inside the encoder, which reads each row"
             " once where encoder.mode = 'frozen'; use sharing.train_shared = false"
         )
+    if choice.frozen and choice.new_layers:
+        yield "encoder.reinit_layers: encoder.mode = 'frozen' would never train the new layers"
     if choice.frozen and not choice.train_shared:
         yield "sharing.train_shared: encoder.mode = 'frozen' leaves nothing to it"
     if not choice.train_shared and not choice.schemes and not choice.frozen:

@@ -29,6 +29,7 @@ from accord.optim import AdamW, parameter_groups
 from accord.parts import Sharing
 from accord.pretrained import load_encoder, resolve_encoder_folder
 from accord.products import Products, choose_products
+from accord.rates import rated_parameters
 from accord.sampler import Sampler
 from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
@@ -144,8 +145,13 @@ def prepare(
 
 
 def build_encoder(config: Config, folder: Path) -> BertEncoder:
-    """Load the encoder with the dropout that the config asks for."""
+    """Load the encoder with the dropout and the new layers that the config asks for."""
     encoder = load_encoder(folder)
+    if config.encoder.reinit_layers:
+        try:
+            encoder.reinitialise(config.encoder.reinit_layers, config.training.seed)
+        except ValueError as error:
+            raise ConfigError(f"encoder.reinit_layers: {error}") from None
     if config.encoder.dropout is not None:
         encoder.set_dropout(config.encoder.dropout)
     encoder.gradient_checkpointing = config.encoder.gradient_checkpointing
@@ -206,20 +212,13 @@ def build_learner(
         model.encoder.requires_grad_(False)
     lr = settings.lr or LR[config.encoder.mode]
     head_lr = settings.head_lr or (lr if frozen else HEAD_LR)
-    copies, parts = model.named_parts()
-    shared = [own for own in model.encoder.named_parameters(prefix="encoder")
-              if own[1].requires_grad]  # fmt: skip
-    groups = parameter_groups(
-        [
-            ([*shared, *copies], lr),
-            (parts, config.sharing.lr or head_lr),
-            (model.heads.named_parameters(prefix="heads"), head_lr),
-        ],
-        settings.weight_decay,
-    )
+    part_lr = config.sharing.lr or head_lr
+    rated = rated_parameters(model, lr, part_lr, head_lr, settings.layer_decay)
+    groups = parameter_groups(rated, settings.weight_decay)
     if not groups:
         raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
     own = model.encoder
+    shared = any(parameter.requires_grad for parameter in own.parameters())
     layers = own.layer_groups() if combination.by_layer else None
     return Learner(
         model=model,

@@ -56,6 +56,7 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         },
         {"training.batching": "temperature", "tasks.near.targets": "popart"},
         {"training.batching": "round-robin", "training.balancing": "imtl-l"},
+        {"training.layer_decay": 0.8, "encoder.reinit_layers": 1},
     ],
     ids=[
         "frozen",
@@ -69,6 +70,7 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         "one-task",
         "popart",
         "round-robin",
+        "new-layers",
     ],
 )
 def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes):

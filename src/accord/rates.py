@@ -1,0 +1,56 @@
+"""At which rate each parameter of a model learns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from torch.nn import Parameter
+
+from accord.model import MultitaskModel
+
+Named = list[tuple[str, Parameter]]
+
+
+def rated_parameters(
+    model: MultitaskModel, lr: float, part_lr: float, head_lr: float, layer_decay: float = 1.0
+) -> list[tuple[Named, float]]:
+    """Return the parameters that are trained, by rate: shared and copied ones, parts, heads.
+
+    With a layer decay d, layer l of L learns at lr · d^(L − l), the embeddings at lr · d^L, and the
+    pooler as the last layer. Each task's copies of layers go with the layers that they replace.
+
+    *Source:* Howard & Ruder 2018, ULMFiT, section 3.2, discriminative fine-tuning.
+
+    Args:
+        model: whose parameters.
+        lr: of the last shared layer.
+        part_lr: of new parts of the tasks' own.
+        head_lr: of heads.
+        layer_decay: d, in (0, 1].
+    """
+    copies, parts = model.named_parts()
+    shared = [own for own in model.encoder.named_parameters(prefix="encoder")
+              if own[1].requires_grad]  # fmt: skip
+    heads = list(model.heads.named_parameters(prefix="heads"))
+    rated = [([*shared, *copies], lr)]
+    if layer_decay != 1:
+        rated = _by_depth([*shared, *copies], lr, layer_decay, len(model.encoder.layers))
+    return [*rated, (parts, part_lr), (heads, head_lr)]
+
+
+def _by_depth(
+    named: Iterable[tuple[str, Parameter]], lr: float, decay: float, count: int
+) -> list[tuple[Named, float]]:
+    depths: dict[int, Named] = {depth: [] for depth in range(count + 1)}
+    for name, parameter in named:
+        depths[_depth(name, count)].append((name, parameter))
+    return [(own, lr * decay**depth) for depth, own in depths.items()]
+
+
+def _depth(name: str, count: int) -> int:
+    """Return how many layers stand above a parameter's; `count` for the embeddings'."""
+    if "embeddings." in name:
+        return count
+    number = re.search(r"(?:encoder\.layers|parts\.schemes\.[\w-]+)\.(\d+)\.", name)
+    return 0 if number is None else count - 1 - int(number[1])
