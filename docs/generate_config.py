@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from accord.config import (
+    AveragingConfig,
     CheckpointConfig,
     Config,
     EncoderConfig,
@@ -29,6 +30,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[tasks.NAME]", TaskConfig),
     ("[training]", TrainingConfig),
     ("[sharing]", SharingConfig),
+    ("[averaging]", AveragingConfig),
     ("[checkpoint]", CheckpointConfig),
 ]
 

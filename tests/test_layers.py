@@ -34,7 +34,7 @@ LAYERS = [
     ["families"],
     ["gradients", "balancing", "sampling", "sharing", "popart"],  # whose names the config allows
     ["bert", "packing"],
-    ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft"],
+    ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft", "averaging"],
     ["methods"],
     ["config_faults", "tasks", "errors", "durable"],
 ]  # fmt: skip

@@ -25,7 +25,7 @@ FORMAT = 3
 FILES = (
     "parameters.safetensors",  # encoder and heads; without an encoder that is frozen
     "optimizer.safetensors",  # both moments and the count of updates, by parameter
-    "method.safetensors",  # what methods and heads carry from step to step
+    "method.safetensors",  # what methods, heads and averages carry
     "progress.json",  # all of `Progress`
 )
 """What a checkpoint holds, beside the manifest of these files.
@@ -34,7 +34,7 @@ Not among them, as they are functions of (seed, step): the rows that each step d
 masks, a method's own draws, the learning rate. No random generator has a state to save.
 """
 
-_SCALES = "scale."
+_SCALES, _AVERAGE = "scale.", "average."
 
 
 @dataclass
@@ -173,8 +173,11 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
     load_state_tensors(learner.optimizer, _names(learner), state)
     try:
         learner.combination.load(
-            {name: value for name, value in method.items() if not name.startswith(_SCALES)}
+            {n: value for n, value in method.items() if not n.startswith((_SCALES, _AVERAGE))}
         )
+        if learner.averages is not None:
+            own = {n.removeprefix(_AVERAGE): v for n, v in method.items() if n.startswith(_AVERAGE)}
+            learner.averages.load(own)
         for name, buffer in _scales(learner).items():
             buffer.copy_(method[name])
     except (ValueError, KeyError) as error:
@@ -182,8 +185,12 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
 
 
 def _carried(learner: Learner) -> dict[str, torch.Tensor]:
-    """Return what methods carry from step to step, and the scales that heads follow."""
-    return {**learner.combination.tensors(), **_scales(learner)}
+    """Return what methods carry from step to step, the heads' scales, and averages of weights."""
+    averages = {} if learner.averages is None else learner.averages.tensors()
+    return {
+        **learner.combination.tensors(), **_scales(learner),
+        **{f"{_AVERAGE}{name}": value for name, value in averages.items()},
+    }  # fmt: skip
 
 
 def _scales(learner: Learner) -> dict[str, torch.Tensor]:

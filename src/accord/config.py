@@ -295,6 +295,24 @@ class SharingConfig(Section):
         return self
 
 
+class AveragingConfig(Section):
+    """`[averaging]`: averages of the weights over steps, judged and saved in the weights' place."""
+
+    method: Literal["none", "ema", "swa"] = Field(
+        "none", description="'ema': an exponential moving average; 'swa': the plain mean over the"
+        " end of the run. Training goes on with the weights themselves."
+    )  # fmt: skip
+    decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of 'ema'.")
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5, description="Share of the run after which 'swa' begins; before it the weights are"
+        " judged as they are."
+    )  # fmt: skip
+    every_steps: PositiveInt | None = Field(
+        None, description="Steps between the weights that 'swa' averages; default a quarter of an"
+        " epoch."
+    )  # fmt: skip
+
+
 class CheckpointConfig(Section):
     """`[checkpoint]`: how often a run can be picked up again."""
 
@@ -318,6 +336,7 @@ class Config(Section):
     )
     training: TrainingConfig = TrainingConfig()
     sharing: SharingConfig = SharingConfig()
+    averaging: AveragingConfig = AveragingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     methods: dict[str, dict[str, Any]] = Field(
         {},
@@ -460,6 +479,12 @@ def check_methods(config: Config, where: str = "config") -> None:
         new_layers=config.encoder.reinit_layers > 0,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
+    scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
+    if scaled and config.averaging.method != "none":
+        lines.append(
+            f"{where}: averaging.method: averages of weights whose scale moves mean nothing;"
+            f" tasks.{scaled[0]}.targets is 'popart'"
+        )
     if lines:
         raise ConfigError("\n".join(lines))
 

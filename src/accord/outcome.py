@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,12 @@ def evaluate_epoch(
     Raises:
         TrainingError: if a prediction is not finite.
     """
+    averages = setup.learner.averages
+    with contextlib.nullcontext() if averages is None else averages.in_place():
+        _evaluate(setup, run, progress, console, bar)
+
+
+def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar) -> None:
     started = time.perf_counter()
     data, model = setup.data, setup.learner.model
     bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")

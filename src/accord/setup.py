@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accord.averaging import Averages, trained
 from accord.balancing import get_rule as get_balancing
 from accord.bert import BertEncoder
 from accord.combining import Combination
@@ -141,6 +142,7 @@ def prepare(
     sampler = build_sampler(config, data)
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products)
+    learner.averages = _averages(config, learner.model, sampler.steps)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
 
 
@@ -231,6 +233,18 @@ def build_learner(
         coupling=_coupling(config, model),
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
+
+
+def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:
+    own = config.averaging
+    if own.method == "none":
+        return None
+    named = trained(model.named_parameters())
+    if own.method == "ema":
+        return Averages(named, own.decay)
+    total = steps * config.training.epochs
+    every = own.every_steps or max(1, steps // 4)
+    return Averages(named, start=max(1, round(own.start * total)), every=every)
 
 
 def _coupling(config: Config, model: MultitaskModel) -> Coupling | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from accord.averaging import Averages
 from accord.combining import Combination, Decision
 from accord.dropout import DropoutKey
 from accord.jacobian import Jacobian
@@ -58,6 +59,7 @@ class Learner:
         products: in what precision, and how this machine multiplies.
         jacobian: collects the shared gradients; None where the encoder is frozen.
         joint: collect one gradient for all tasks: no Gram matrix, and no method is asked.
+        averages: of the weights over steps; None keeps none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
         skips_left: how many more steps that are not finite may be left out.
     """
@@ -70,6 +72,7 @@ class Learner:
     products: Products = DEFAULT
     jacobian: Jacobian | None = None
     joint: bool = False
+    averages: Averages | None = None
     coupling: Coupling | None = None
     skips_left: int = 0
 
@@ -101,6 +104,8 @@ class Learner:
         self.combination.keep(decision)
         self.model.observe(batch.targets, batch.present)
         self._look_back(step, batch, losses)
+        if self.averages is not None:
+            self.averages.update(step + 1)
 
         names = [self.model.tasks[i].name for i in batch.present]
         return StepRecord(

@@ -57,6 +57,8 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         {"training.batching": "temperature", "tasks.near.targets": "popart"},
         {"training.batching": "round-robin", "training.balancing": "imtl-l"},
         {"training.layer_decay": 0.8, "encoder.reinit_layers": 1},
+        {"averaging.method": "ema", "averaging.decay": 0.9},
+        {"averaging.method": "swa", "averaging.every_steps": 2},
     ],
     ids=[
         "frozen",
@@ -71,6 +73,8 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         "popart",
         "round-robin",
         "new-layers",
+        "ema",
+        "swa",
     ],
 )
 def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes):

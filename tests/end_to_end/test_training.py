@@ -244,3 +244,24 @@ def test_weights_that_are_not_finite_stop_the_run(project, train, write_encoder,
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingError, match="step 1: the loss of mood, same, near is not finite"):
         train(project({"encoder.path": str(folder)}), tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["ema", "swa"])
+def test_averages_are_judged_and_training_does_not_see_them(
+    project, train, tmp_path, metrics, method
+):
+    plain = train(project(), tmp_path / "plain")
+    changes = {"averaging.method": method, "averaging.decay": 0.9, "averaging.start": 0.0}
+    own = train(project(changes), tmp_path / "own")
+    names = ("losses", "gradient_norm")
+    for one, other in zip(metrics(plain), metrics(own), strict=True):
+        assert [one[name] for name in names] == [other[name] for name in names]
+    first, second = (load_file(run / "model" / "heads.safetensors") for run in (plain, own))
+    assert any(not torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_averages_of_a_head_whose_scale_moves_are_refused(project, accord_cli, tmp_path):
+    changes = {"averaging.method": "ema", "tasks.near.targets": "popart"}
+    answer = accord_cli("train", project(changes), "--out", tmp_path / "run")
+    assert answer.code == 2
+    assert "averaging.method: averages of weights whose scale moves mean nothing" in answer.err
