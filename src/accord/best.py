@@ -8,14 +8,12 @@ whenever it was killed, and whatever a later attempt had left.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from accord.checkpoint import Progress, checkpoints, read_progress
-from accord.durable import MANIFEST, damage, reach, read_json, replace_folder
+from accord.durable import MANIFEST, identity, link, reach, replace_folder, replacement
 from accord.errors import RunFolderError
 from accord.run_folder import RunFolder
 
@@ -33,48 +31,44 @@ def stage_best(run: RunFolder, progress: Progress, write: Callable[[Path], None]
     folder = run.best / f"step-{progress.step}"
     run.best.mkdir(exist_ok=True)
     replace_folder(folder, write, manifest=True)
-    progress.best_step, progress.best_sha256 = progress.step, _identity(folder)
+    progress.best_step, progress.best_sha256 = progress.step, identity(folder)
 
 
 def best_fault(run: RunFolder, progress: Progress) -> str | None:
     """Return what is wrong with the best epoch's folder that a checkpoint names, or None."""
     if progress.best_step is None:
         return None
-    folder = run.best / f"step-{progress.best_step}"
-    try:
-        names = list(read_json(folder / MANIFEST)["files"])
-        fault = damage(folder, names)
-        if fault is None and _identity(folder) != progress.best_sha256:
-            fault = "it is another attempt's"
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        fault = f"{MANIFEST} can't be read"
-    return None if fault is None else f"{folder}: {fault}"
+    return replacement(run.best / f"step-{progress.best_step}", progress.best_sha256)
 
 
 def publish_best(run: RunFolder, progress: Progress) -> None:
-    """Let `model/` and the dev predictions be the best epoch's, once a checkpoint names it.
+    """Let `model/` and the dev predictions be the best epoch's, once a checkpoint names it."""
+    if progress.best_step is None:
+        return
+    publish(run, run.best / f"step-{progress.best_step}")
+    _prune(run, progress)
+
+
+def publish(run: RunFolder, folder: Path) -> None:
+    """Let `model/` and the dev predictions be what a folder holds.
 
     Files are linked where the file system can, so that nothing is held twice.
     """
-    if progress.best_step is None:
-        return
-    folder = run.best / f"step-{progress.best_step}"
     files = [file for file in sorted(folder.iterdir()) if file.name != MANIFEST]
 
     def fill(aside: Path) -> None:
         for file in files:
             if file.suffix != PREDICTIONS:
-                _link(file, aside / file.name)
+                link(file, aside / file.name)
 
     replace_folder(run.model, fill)
     for file in files:
         if file.suffix == PREDICTIONS:
             aside = run.predictions / f".{file.name}.aside"
             aside.unlink(missing_ok=True)
-            _link(file, aside)
+            link(file, aside)
             reach("rename", run.predictions / file.name)
             aside.replace(run.predictions / file.name)
-    _prune(run, progress)
 
 
 def remove_best(run: RunFolder) -> None:
@@ -97,14 +91,3 @@ def _named(saved: Iterable[Path]) -> Iterable[int | None]:
             yield read_progress(checkpoint).best_step
         except RunFolderError:  # damaged: it is never resumed from
             continue
-
-
-def _identity(folder: Path) -> str:
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # not on every file system
-        shutil.copyfile(source, target)

@@ -149,11 +149,7 @@ def replace_folder(path: Path, write: Callable[[Path], None], *, manifest: bool 
         write(aside)
         if manifest:
             write_manifest(aside)
-        for file in sorted(aside.iterdir()):
-            reach("sync", path / file.name)
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-        sync_folder(aside)
+        _flush(aside, path)
     except OSError:
         shutil.rmtree(aside, ignore_errors=True)  # a full disk needs the room
         raise
@@ -164,6 +160,18 @@ def replace_folder(path: Path, write: Callable[[Path], None], *, manifest: bool 
     aside.rename(path)
     sync_folder(path.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(aside: Path, path: Path) -> None:
+    """Flush what was written aside, the files of folders within included."""
+    for file in sorted(aside.iterdir()):
+        if file.is_dir():
+            _flush(file, path / file.name)
+            continue
+        reach("sync", path / file.name)
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+    sync_folder(aside)
 
 
 def recover_folder(path: Path) -> None:
@@ -220,6 +228,34 @@ def damage(folder: Path, names: Iterable[str]) -> str | None:
         return f"{Path(error.filename).name} is a folder"
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} can't be read"
+
+
+def identity(folder: Path) -> str:
+    """Return what tells a folder with a manifest from any other: the manifest's SHA-256."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def replacement(folder: Path, sha256: str | None) -> str | None:
+    """Check that a folder is the one whose `identity` somebody noted.
+
+    Returns:
+        What is wrong, naming the folder; None if every file is as it was then.
+    """
+    try:
+        fault = damage(folder, list(read_json(folder / MANIFEST)["files"]))
+        if fault is None and identity(folder) != sha256:
+            fault = "it is another attempt's"
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        fault = f"{MANIFEST} can't be read"
+    return None if fault is None else f"{folder}: {fault}"
+
+
+def link(source: Path, target: Path) -> None:
+    """Let a second name stand for a file, or copy it where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _file_damage(file: Path, written: dict[str, Any] | None) -> str | None:
