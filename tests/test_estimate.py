@@ -72,6 +72,8 @@ def test_memory_is_state_and_activations():
     dense = 300_000 - 1000 * 64
     assert memory(tasks=4) - memory(tasks=3) == 4 * dense  # one more row of J
     assert memory(parameters=400_000) - memory() == 100_000 * 4 * (4 + 4)
+    assert memory(averaged=300_000) - memory() == 300_000 * 4
+    assert memory(averaged=500, frozen=True) - memory(frozen=True) == 500 * 4
     assert memory(pass_tokens=1000.0) > memory() > memory(checkpointing=True) > memory(frozen=True)
 
 

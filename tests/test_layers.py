@@ -15,10 +15,11 @@ LAYERS = [
     ["grids.running", "grids.report", "tuning"],
     ["recipes", "compare", "convert", "doctor", "export"],
     ["grids", "report"],
-    ["training", "outcome", "evaluate", "resuming"],
+    ["training", "outcome", "epoch", "epoch_soup", "evaluate", "resuming"],
     ["setup", "predict"],
+    ["judging"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets", "exposure", "halves",
-     "best"],
+     "best", "kept_epochs"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
         "nonfinite", "model", "rates", "parts", "pretrained", "saved_model", "leaderboard",
@@ -34,7 +35,8 @@ LAYERS = [
     ["families"],
     ["gradients", "balancing", "sampling", "sharing", "popart"],  # whose names the config allows
     ["bert", "packing"],
-    ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft", "averaging"],
+    ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft",
+     "averaging", "soups"],
     ["methods"],
     ["config_faults", "tasks", "errors", "durable"],
 ]  # fmt: skip

@@ -47,6 +47,8 @@ class Progress:
         best: index of the best of them; None before the first.
         best_step: at whose end the best model was written; None before the first.
         best_sha256: of the manifest of its folder (`accord.best`).
+        kept: where each epoch's weights are kept for a soup (`accord.kept_epochs`), the SHA-256 of
+            the manifests of their folders.
         skipped: steps left out because of a value that was not finite.
         train_seconds: spent in steps so far, over all sittings.
         fingerprint: of the config and the data files' content.
@@ -60,6 +62,7 @@ class Progress:
     best: int | None = None
     best_step: int | None = None
     best_sha256: str | None = None
+    kept: list[str] = field(default_factory=list)
     skipped: int = 0
     train_seconds: float = 0.0
     fingerprint: str = ""

@@ -298,9 +298,11 @@ class SharingConfig(Section):
 class AveragingConfig(Section):
     """`[averaging]`: averages of the weights over steps, judged and saved in the weights' place."""
 
-    method: Literal["none", "ema", "swa"] = Field(
+    method: Literal["none", "ema", "swa", "soup"] = Field(
         "none", description="'ema': an exponential moving average; 'swa': the plain mean over the"
-        " end of the run. Training goes on with the weights themselves."
+        " end of the run; 'soup': at the end, the mean of those epochs' weights that together are"
+        " judged best (each epoch's weights lie in the run folder until then). Training goes on"
+        " with the weights themselves."
     )  # fmt: skip
     decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of 'ema'.")
     start: Annotated[float, Field(ge=0, lt=1)] = Field(

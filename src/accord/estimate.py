@@ -76,6 +76,7 @@ class Workload:
         mean_length: of a sequence, in tokens.
         frozen: whether the encoder is.
         checkpointing: whether activations are recomputed.
+        averaged: parameters of copies that are kept for averages of the weights.
     """
 
     parameters: int
@@ -87,6 +88,7 @@ class Workload:
     mean_length: float
     frozen: bool
     checkpointing: bool
+    averaged: int = 0
 
 
 def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> Estimate:
@@ -110,11 +112,11 @@ def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> 
 
 
 def _state_bytes(config: BertConfig, work: Workload) -> int:
-    """Parameters, gradient and two moments; J, whose embedding part is small; their sum."""
+    """Parameters, gradient, two moments, averages; J, whose embedding part is small; their sum."""
     if work.frozen:
-        return 4 * work.parameters
+        return 4 * (work.parameters + work.averaged)
     dense = work.parameters - config.vocab_size * config.hidden_size
-    return 4 * (4 * work.parameters + (work.tasks + 1) * dense)
+    return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense)
 
 
 def _activation_bytes(config: BertConfig, work: Workload) -> int:

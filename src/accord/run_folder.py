@@ -32,7 +32,8 @@ class RunFolder:
 
     `config.toml` as given, `resolved.json`, `environment.json`, `status.json`,
     `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`;
-    while it runs `best/` (`accord.best`); and `.lock`, which the one process that writes holds.
+    while it runs `best/` (`accord.best`) and `kept/` (`accord.kept_epochs`); and `.lock`, which
+    the one process that writes holds.
 
     Args:
         path: of the folder.
@@ -44,6 +45,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.model = path / "model"
         self.best = path / "best"
+        self.kept = path / "kept"
         self.predictions = path / "predictions"
         self._status: dict[str, Any] = {}
         self._beaten = 0.0

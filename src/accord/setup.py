@@ -39,6 +39,7 @@ from accord.step import Learner
 from accord.tasks import Task
 
 HEAD_LR = 1e-3
+COPIES = {"none": 0, "ema": 1, "swa": 1, "soup": 2}  # of the weights, beside themselves
 LR = {"finetune": 5e-5, "frozen": 1e-3}
 
 
@@ -103,16 +104,20 @@ class Setup:
             share * float(own.mean()) for share, own in zip(shares, lengths, strict=True)
         )
         once = sum(int(own.sum()) for own in lengths) if frozen else 0
+        epochs, averaging = config.training.epochs, config.averaging.method
+        judged = 2 * epochs - 1 if averaging == "soup" else epochs
+        weights = sum(own.numel() for _, own in trained(model.named_parameters()))
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             tasks=len(self.data.tasks),
             steps=self.total_steps,
             step_tokens=step_tokens,
             pass_tokens=PASS_TOKENS if frozen else min(step_tokens, limit or step_tokens),
-            encoded_tokens=once + dev * (1 if frozen else config.training.epochs),
+            encoded_tokens=once + dev * (1 if frozen else judged),
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
+            averaged=COPIES[averaging] * weights,
         )
         rate, passes = _rates(self.device, self.learner.products)
         return estimate(model.encoder.config, work, rate, passes)
@@ -237,7 +242,7 @@ def build_learner(
 
 def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:
     own = config.averaging
-    if own.method == "none":
+    if own.method in ("none", "soup"):  # a soup's epochs lie in the run folder
         return None
     named = trained(model.named_parameters())
     if own.method == "ema":

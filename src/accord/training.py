@@ -25,6 +25,7 @@ from accord.checkpoint import (
 )
 from accord.config import CheckpointConfig, Config
 from accord.durable import sweep, write_whole
+from accord.epoch import evaluate_epoch
 from accord.errors import (
     AccordError,
     NonFiniteError,
@@ -34,9 +35,10 @@ from accord.errors import (
     TrainingError,
 )
 from accord.halves import half_cosines
+from accord.kept_epochs import check_kept, kept_fault, remove_kept
 from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
-from accord.outcome import evaluate_epoch, finish
+from accord.outcome import finish
 from accord.progress import Bar, Console
 from accord.resuming import known_fingerprints, prepare_again, resolved, versions
 from accord.run_folder import RunFolder, environment
@@ -124,7 +126,7 @@ def resume_run(
         setup = prepare_again(run, console, force)
         found = checkpoints(run.checkpoints)
         checkpoint = newest_sound(
-            run.checkpoints, console.say, lambda path: best_fault(run, read_progress(path))
+            run.checkpoints, console.say, lambda path: _kept_fault(run, read_progress(path))
         )
         if checkpoint is None:
             kind = "sound checkpoint" if found else "checkpoint yet"
@@ -137,6 +139,8 @@ def resume_run(
                 f"{checkpoint}: is after step {progress.step}, but the run has"
                 f" {setup.total_steps} steps now"
             )
+        if setup.config.averaging.method == "soup":
+            check_kept(progress, checkpoint)
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
         setup.learner.skips_left -= progress.skipped
@@ -186,6 +190,7 @@ def _train(
             results = finish(setup, run, progress, console)
         run.set_status("done", step=progress.step, steps=setup.total_steps)
         remove_best(run)
+        remove_kept(run)
     except BaseException as error:
         known = _in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either
@@ -194,6 +199,11 @@ def _train(
             raise
         raise known from error
     return Run(run.path, results)
+
+
+def _kept_fault(run: RunFolder, progress: Progress) -> str | None:
+    """Return what is wrong with what a checkpoint names beside its own files, or None."""
+    return best_fault(run, progress) or kept_fault(run, progress)
 
 
 def _loop(

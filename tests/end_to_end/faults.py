@@ -38,7 +38,7 @@ from typing import Any
 import torch
 from projects import outcome_of, write_encoder, write_project
 
-from accord import outcome
+from accord import judging
 from accord.checkpoint import FILES, checkpoints
 from accord.config import load_config
 from accord.durable import FAULT, MANIFEST
@@ -177,14 +177,14 @@ def _attempt(config: Path, run: Path) -> int:
 
 def _die_in_evaluation() -> None:
     """Let the second evaluation find its second task, and no further."""
-    own, calls = outcome.judge, itertools.count(1)
+    own, calls = judging.judge, itertools.count(1)
 
     def judge(*args: Any) -> Any:
         if next(calls) == 5:
             os.kill(os.getpid(), signal.SIGKILL)
         return own(*args)
 
-    outcome.judge = judge
+    judging.judge = judge
 
 
 def log_of(run: Path) -> str:

@@ -38,7 +38,7 @@ def metrics_of_epochs(monkeypatch):
         def judge(data, logits):
             return Evaluation(next(values), {"loss": 0.0}, logits)
 
-        monkeypatch.setattr("accord.outcome.judge", judge)
+        monkeypatch.setattr("accord.judging.judge", judge)
 
     return arrange
 

@@ -1,0 +1,61 @@
+"""How good a model is on all dev splits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from accord.inference import judge
+from accord.loader import TaskData
+from accord.metrics import Score, overall_score
+
+
+@dataclass(frozen=True)
+class DevResult:
+    """A model on every task's dev split.
+
+    Attributes:
+        logits: of each task, float32 [rows, outputs].
+        metrics: each task's own, by name.
+        figures: all that fit each task's kind, by name.
+        score: overall, as the config asks for.
+    """
+
+    logits: Sequence[Tensor]
+    metrics: dict[str, float]
+    figures: dict[str, dict[str, float]]
+    score: float
+
+    @property
+    def sum(self) -> float:
+        """The sum of the metrics, by which the paper chooses its best model."""
+        return sum(self.metrics.values())
+
+    def record(self) -> dict[str, Any]:
+        """Return what results say of it."""
+        return {
+            "metrics": self.metrics, "sum": self.sum, "score": self.score, "figures": self.figures,
+        }  # fmt: skip
+
+
+def judge_all(data: Sequence[TaskData], logits: Sequence[Tensor], kind: Score) -> DevResult:
+    """Compare each task's logits with its dev split's labels.
+
+    Args:
+        data: the dev split of each task.
+        logits: of its rows.
+        kind: of the overall score.
+    """
+    judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
+    metrics = {name: evaluation.metric for name, evaluation in judged.items()}
+    names = {own.task.name: own.task.metric for own in data}
+    figures = {name: evaluation.figures for name, evaluation in judged.items()}
+    return DevResult(logits, metrics, figures, overall_score(kind, metrics, names))
+
+
+def are_finite(logits: Sequence[Tensor]) -> bool:
+    """Whether a model gives numbers."""
+    return all(bool(own.isfinite().all()) for own in logits)
