@@ -7,8 +7,9 @@ from pathlib import Path
 from accord.config import Config, load_config
 from accord.datasets import TaskFiles
 from accord.errors import ConfigError, ModelError, nearest
+from accord.heads import mean_logits
 from accord.inference import judge, split_logits
-from accord.predict import load
+from accord.predict import Predictor, load
 from accord.run_folder import RunFolder
 from accord.saved_model import find_model_folder, read_tasks
 from accord.tasks import Task
@@ -50,17 +51,22 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
     names = [only] if only else list(config.tasks)
     for name in names:
         _check_fit(predictor.task(name), config)
-    figures = {}
-    for name in names:
-        files = TaskFiles(
-            predictor.task(name), config.tasks[name], predictor.tokenizer, lambda text: None
+    return {name: _figures(predictor, name, config) for name in names}
+
+
+def _figures(predictor: Predictor, name: str, config: Config) -> Figures:
+    """Judge a model's task; an ensemble's members read the rows by their own tokenizers."""
+    splits = [
+        TaskFiles(own.task(name), config.tasks[name], own.tokenizer, lambda text: None).dev(
+            config.training
         )
-        split = files.dev(config.training)
-        logits = split_logits(
-            predictor.model, split, predictor.assembler, products=predictor.products
-        )
-        figures[name] = judge(split, logits).figures
-    return figures
+        for own in predictor.members
+    ]
+    logits = [
+        split_logits(own.model, split, own.assembler, products=own.products)
+        for own, split in zip(predictor.members, splits, strict=True)
+    ]
+    return judge(splits[0], mean_logits(logits, splits[0].task)).figures
 
 
 def _check_fit(task: Task, config: Config) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,6 +11,8 @@ from torch.nn import functional as F
 from accord.dropout import DropoutKey, dropout
 from accord.popart import TargetScale
 from accord.tasks import Task
+
+_LEAST = 1e-15  # a probability whose logarithm is still a number of some use
 
 
 class Head(nn.Module):
@@ -97,6 +101,38 @@ def probabilities(logits: Tensor, task: Task) -> Tensor:
         return torch.softmax(logits.double(), dim=1)
     share = _share(logits, task).clamp(0, 1)
     return torch.stack([1 - share, share], dim=1)
+
+
+def mean_logits(members: Sequence[Tensor], task: Task) -> Tensor:
+    """Return the logits that say the mean of what several models say.
+
+    p = Σ_m p_m / M for class probabilities, y = Σ_m y_m / M for a regression's values.
+
+    *Source:* Lakshminarayanan et al. 2017, Simple and scalable predictive uncertainty estimation
+    using deep ensembles, section 2.4.
+
+    Args:
+        members: each model's logits, [n, outputs].
+        task: whose, in all of them.
+
+    Returns:
+        float32 [n, outputs], from which `decode` and `probabilities` give that mean.
+
+    Example:
+        >>> own = Task("t", "classification", "cross_entropy", "accuracy", labels=("a", "b"))
+        >>> one, other = (torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log())
+        >>> probabilities(mean_logits([one, other], own), own)
+        tensor([[0.7000, 0.3000]], dtype=torch.float64)
+    """
+    if len(members) == 1:
+        return members[0]
+    if task.loss == "cross_entropy":
+        mean = torch.stack([probabilities(own, task) for own in members]).mean(0)
+        return mean.clamp(min=_LEAST).log().float()
+    shares = torch.stack([_share(own, task) for own in members])
+    mean = (shares.clamp(0, 1) if task.is_classification else shares).mean(0)
+    logits = torch.logit(mean, eps=_LEAST) if task.loss == "binary_cross_entropy" else mean
+    return logits.float()[:, None]
 
 
 def _share(logits: Tensor, task: Task) -> Tensor:

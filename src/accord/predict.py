@@ -16,6 +16,7 @@ from accord.data.examples import BadRow, Example, read_examples
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.devices import choose_device
 from accord.errors import DataError, UsageError, nearest
+from accord.heads import mean_logits
 from accord.inference import CHUNK_ROWS, Evaluation, head_logits, judge_labels, pooled_vectors
 from accord.loader import Assembler
 from accord.model import MultitaskModel
@@ -23,6 +24,7 @@ from accord.packing import TokenSequence
 from accord.predictions import Format, guess_format, predicted_values, write_predictions
 from accord.products import DEFAULT, Products, choose_products
 from accord.progress import Bar, Console
+from accord.saved_ensemble import member_folders
 from accord.saved_model import InputFormat, find_model_folder, load_model
 from accord.tasks import Task
 
@@ -30,7 +32,7 @@ Texts = Sequence[str | tuple[str, str]]
 
 
 class Predictor:
-    """A model folder's encoder and heads with their tokenizer.
+    """A model folder's encoder and heads with their tokenizer; or the first of an ensemble's.
 
     Args:
         model: encoder and heads.
@@ -38,6 +40,7 @@ class Predictor:
         max_length: tokens a sequence may have.
         folder: where the tokenizer is.
         products: in what precision, and how this machine multiplies.
+        others: an ensemble's other members, whose answers are averaged with this one's.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class Predictor:
         max_length: int,
         folder: Path,
         products: Products = DEFAULT,
+        others: Sequence[Predictor] = (),
     ) -> None:
+        self.members = (self, *others)
         self.model, self.inputs, self.products = model, inputs, products
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
@@ -88,7 +93,7 @@ class Predictor:
     def logits(
         self, task: str, texts: Texts, advance: Callable[[int], None] = lambda rows: None
     ) -> Tensor:
-        """Return the head's output for texts, float32 [n, outputs], as `predict` takes them.
+        """Return the head's output for texts, float32 [n, outputs]; an ensemble's `mean_logits`.
 
         Args:
             task: one of the model's tasks.
@@ -102,7 +107,7 @@ class Predictor:
         parts = []
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
-            parts.append(self._chunk(own, chunk))
+            parts.append(mean_logits([m._chunk(m.task(task), chunk) for m in self.members], own))
             advance(len(chunk))
         return torch.cat(parts) if parts else torch.empty(0, own.outputs)
 
@@ -235,7 +240,7 @@ def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
 
 
 def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:
-    """Load a trained model.
+    """Load a trained model, or all members of an ensemble.
 
     Args:
         folder: a model folder, or the run folder that holds it.
@@ -257,6 +262,14 @@ def load(folder: str | Path, device: str = "auto", precision: Precision = "float
     path = find_model_folder(Path(folder))
     place = choose_device(device)
     products = choose_products(place, precision == "bfloat16")
-    model, inputs, max_length = load_model(path)
+    first, *others = member_folders(path)
+    members = [_load_alone(own, place, products) for own in others]
+    return _load_alone(first, place, products, members)
+
+
+def _load_alone(
+    folder: Path, place: torch.device, products: Products, others: Sequence[Predictor] = ()
+) -> Predictor:
+    model, inputs, max_length = load_model(folder)
     model.to(place).eval()
-    return Predictor(model, inputs, max_length, path, products)
+    return Predictor(model, inputs, max_length, folder, products, others)

@@ -22,6 +22,7 @@ from accord.sharing import scheme_names
 from accord.tasks import Task
 
 DESCRIPTION, HEADS, PARTS = "accord.json", "heads.safetensors", "parts.safetensors"
+MEMBERS = "members"  # of an ensemble (`accord.saved_ensemble`)
 FORMAT = 1
 
 
@@ -161,6 +162,8 @@ def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], in
         ModelError, EncoderError: if it can't be loaded, naming the file and tensor.
     """
     tasks, inputs, max_length = read_tasks(folder)
+    if MEMBERS in read_description(folder):
+        raise ModelError(f"{folder}: is an ensemble; a single model is needed here")
     sharing = read_sharing(folder)
     try:
         model = MultitaskModel(load_encoder(folder), tasks, sharing)

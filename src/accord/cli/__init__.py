@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "Judge a model on labelled files.",
     "predict": "Predict a file with a model.",
     "export": "Take one task's model out of a shared one.",
+    "ensemble": "Make one model of several runs, whose answers are averaged.",
     "convert": "Turn a pickled checkpoint into safetensors.",
     "compare": "Whether sharing was worth it, task by task.",
     "grid": "Run every combination of some settings.",

@@ -1,0 +1,22 @@
+"""`accord ensemble`: several runs as one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The model's folder.")
+def ensemble(runs: tuple[Path, ...], out: Path) -> None:
+    """Write folder --out with the models of RUNS, whose answers are averaged.
+
+    RUNS are finished runs or model folders of the same tasks, as of several seeds. The new folder
+    is a model like any other to predict and evaluate.
+    """
+    from accord.ensemble import ensemble as run
+
+    count = run(runs, out)
+    click.echo(f"{count} members written to {out}")
