@@ -13,7 +13,7 @@ LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["experiments"],
     ["grids.running", "grids.report", "tuning"],
-    ["recipes", "compare", "convert", "doctor", "export", "ensemble"],
+    ["recipes", "compare", "convert", "doctor", "export", "ensemble", "run_soup"],
     ["finished"],
     ["grids", "report"],
     ["training", "outcome", "epoch", "epoch_soup", "evaluate", "resuming"],

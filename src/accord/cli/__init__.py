@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": "Predict a file with a model.",
     "export": "Take one task's model out of a shared one.",
     "ensemble": "Make one model of several runs, whose answers are averaged.",
+    "soup": "Make one model of several runs, whose weights are averaged.",
     "convert": "Turn a pickled checkpoint into safetensors.",
     "compare": "Whether sharing was worth it, task by task.",
     "grid": "Run every combination of some settings.",

@@ -1,0 +1,53 @@
+"""`accord soup`: the average of several runs' weights, where it is no worse than the best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from accord.cli.options import as_json_option, quiet_option
+
+if TYPE_CHECKING:
+    from accord.run_soup import RunSoup
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The model's folder.")
+@as_json_option
+@quiet_option
+def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
+    """Write folder --out with the average of the weights of some of RUNS: one model of their size.
+
+    From the best run to the worst, each joins if the dev metrics' sum doesn't fall. RUNS are
+    finished, began from one encoder, and have the same tasks and dev files. Those that differ in
+    settings mix better than those of several seeds, whose heads began apart.
+    """
+    from accord.progress import Console
+    from accord.run_soup import soup_runs
+
+    console = Console(quiet)
+    made = soup_runs(runs, out, console.say)
+    if as_json:
+        members = [str(runs[i]) for i in made.soup.members]
+        alone = {str(run): own.record() for run, own in zip(runs, made.alone, strict=True)}
+        click.echo(json.dumps({"members": members, **made.soup.judged.record(), "alone": alone}))
+        return
+    _show(runs, made)
+    console.say(f"{len(made.soup.members)} of {len(runs)} runs in the soup; model in {out}")
+
+
+def _show(runs: tuple[Path, ...], made: RunSoup) -> None:
+    from accord.cli.results import new_table, print_table
+
+    names = list(made.soup.judged.metrics)
+    table = new_table("run", "in the soup", *names, "sum", left=2)
+    for i, (run, own) in enumerate(zip(runs, made.alone, strict=True)):
+        values = (f"{value:.4f}" for value in (*own.metrics.values(), own.sum))
+        table.add_row(str(run), "yes" if i in made.soup.members else "no", *values)
+    judged = made.soup.judged
+    table.add_row("the soup", "", *(f"{v:.4f}" for v in (*judged.metrics.values(), judged.sum)))
+    print_table(table)

@@ -1,0 +1,119 @@
+"""A soup of several runs: never worse than the best of them, on the dev rows that they share."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import accord
+from accord import training
+from accord.config import load_config
+
+RATES = (1e-3, 3e-3, 1e-2)
+SHORT = {"training.epochs": 1, "training.steps_per_epoch": 1}
+
+
+@pytest.fixture(scope="module")
+def runs(make_project, tmp_path_factory):
+    """Runs that differ in their rate."""
+    folder, made = tmp_path_factory.mktemp("runs"), []
+    for rate in RATES:
+        config = make_project(folder / "project", {"training.lr": rate, "training.epochs": 2})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+            source = config.read_text(encoding="utf-8")
+            run = folder / f"run-{rate}"
+            made.append(training.start_run(load_config(config), run, source=source, quiet=True))
+    return [run.folder for run in made]
+
+
+@pytest.fixture
+def made(runs, accord_cli, tmp_path):
+    """The soup's folder and what the command said of it."""
+    answer = accord_cli("soup", *runs, "--out", tmp_path / "soup", "--json", "--quiet")
+    assert (answer.code, answer.err) == (0, "")
+    return tmp_path / "soup", json.loads(answer.out)
+
+
+def test_it_is_no_worse_than_the_best_run(made, runs, accord_cli):
+    folder, said = made
+    sums = {
+        str(run): sum(json.loads((run / "results.json").read_text())["metrics"].values())
+        for run in runs
+    }
+    assert {run: own["sum"] for run, own in said["alone"].items()} == pytest.approx(sums, abs=1e-5)
+    assert said["sum"] >= max(own["sum"] for own in said["alone"].values())
+    assert said["members"][0] == max(sums, key=lambda run: sums[run])
+    config = runs[0].parent / "project" / "accord.toml"
+    found = json.loads(accord_cli("evaluate", folder, "--config", config, "--json").out)
+    for task, metric in (("mood", "accuracy"), ("same", "accuracy"), ("near", "pearson")):
+        assert found[task][metric] == pytest.approx(said["metrics"][task], abs=1e-5)
+
+
+def test_it_is_the_mean_of_the_runs_in_it(made):
+    folder, said = made
+    for file in ("heads.safetensors", "model.safetensors"):
+        parts = [load_file(Path(run) / "model" / file) for run in said["members"]]
+        for name, value in load_file(folder / file).items():
+            mean = torch.stack([part[name] for part in parts]).mean(0)
+            torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-7)
+
+
+def test_models_that_are_alike_all_join_and_are_shown(runs, accord_cli, tmp_path):
+    shutil.copytree(runs[0], tmp_path / "again")
+    answer = accord_cli("soup", runs[0], tmp_path / "again", "--out", tmp_path / "soup")
+    assert answer.code == 0, answer.err
+    assert answer.out.count("yes") == 2
+    assert "2 of 2 runs in the soup" in answer.err
+    one, other = accord.load(tmp_path / "soup"), accord.load(runs[0])
+    assert one.predict("mood", ["a lovely film"]) == other.predict("mood", ["a lovely film"])
+
+
+def test_runs_of_other_dropout_and_seed_mix(runs, project, train, accord_cli, tmp_path):
+    changes = {**SHORT, "tasks.mood.dropout": 0.3, "encoder.dropout": 0.2, "training.seed": 9,
+               "tasks.near.targets": "popart"}  # fmt: skip
+    other = train(project(changes), tmp_path / "other")
+    answer = accord_cli("soup", runs[0], other, "--out", tmp_path / "soup", "--json")
+    assert answer.code == 0, answer.err
+    assert len(json.loads(answer.out)["alone"]) == 2
+
+
+@pytest.fixture
+def refused(accord_cli, tmp_path):
+    def call(*arguments):
+        answer = accord_cli("soup", *arguments, "--out", tmp_path / "out")
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+        return answer.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"tasks.mood.pooling": "mean"}, "has other tasks, or the same with other settings"),
+        ({"encoder.max_length": 12}, "has other tasks, or the same with other settings or lengths"),
+        ({"sharing.schemes": ["task-norm"]}, "has other parts than"),
+        ({"tasks.mood.limit": 8}, "has other dev rows of mood than"),
+        ({"tasks.mood.dev": None}, "has other dev rows of mood than"),
+    ],
+)
+def test_runs_that_don_t_fit(refused, runs, project, train, tmp_path, changes, line):
+    other = train(project({**SHORT, **changes}), tmp_path / "other")
+    assert line in refused(runs[0], other)
+
+
+def test_more_that_can_be_no_soup(refused, runs, project, train, tmp_path, write_encoder):
+    assert "takes two or more runs, got 1" in refused(runs[0])
+    shutil.copytree(runs[1] / "model", tmp_path / "bare" / "model")
+    assert "lies in no run folder; a soup takes runs" in refused(runs[0], tmp_path / "bare")
+    encoder = write_encoder(tmp_path / "encoder", seed=1)
+    other = train(project({**SHORT, "encoder.path": str(encoder)}), tmp_path / "other")
+    assert "began from another encoder than" in refused(runs[0], other)
+    held_out = train(project({**SHORT, "tasks.mood.dev": None}), tmp_path / "held-out")
+    assert "tasks.mood has no dev file" in refused(held_out, runs[0])
