@@ -22,6 +22,7 @@ WORDS = {
     "draws": "random draws, keyed by the step",
     "targets": "the step's targets",
     "sizes": "the tasks' rows",
+    "shares": "the tasks' shares of a step",
     "epoch": "the epoch",
     "budget": "the whole run's budget",
 }
@@ -43,7 +44,7 @@ def page(family: Family) -> str:
     head = [
         f"# {family.name.capitalize()}\n",
         f"{family.job} One word in the config chooses one; a table `[methods.NAME]` sets its"
-        " options:\n",
+        " options, where it has any:\n",
         f"```toml\n{example_of(family)}\n```\n",
         f"Without it: {family.default}. `accord methods --family {family.name}` lists them.\n",
         "\n".join(["| name | needs | use |", "| --- | --- | --- |", *rows]) + "\n",

@@ -3,7 +3,14 @@
 import pytest
 
 from accord.balancing import rule_names
-from accord.config import check_methods, drop_combining, dump_config, load_config, parse_config
+from accord.config import (
+    check_methods,
+    drop_combining,
+    dump_config,
+    effective,
+    load_config,
+    parse_config,
+)
 from accord.errors import ConfigError
 from accord.gradients import METHODS, method_names
 
@@ -85,6 +92,15 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
             "methods.fixed.weights: no task 'aa'; did you mean 'a'?",
         ),
         (
+            {"methods": {"fixed": {"weights": 3}}},
+            "methods.fixed.weights: should be a table, got 3",
+        ),
+        (
+            {"training": {"balancing": "inverse-share", "batching": "round-robin"}},
+            "training.balancing: 'inverse-share' goes by the tasks' shares of a step, but batching"
+            " 'round-robin' gives a step one task",
+        ),
+        (
             {"methods": {"fixed": {"weights": {"a": -1.0}}}},
             "methods.fixed.weights: should be greater than or equal to 0, got -1.0",
         ),
@@ -133,3 +149,15 @@ def test_options_survive_a_dump(tmp_path):
     again = load_config(file, files=False)
     assert again.methods == config.methods
     assert again.training == config.training
+
+
+def test_options_of_methods_that_are_not_chosen_make_no_other_run():
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}}
+    one, other = (parse_config({**table, "methods": {"cagrad": {"c": c}}}) for c in (0.2, 0.5))
+    assert effective(one) == effective(other)
+    chosen = {"gradients": "cagrad"}
+    one, other = (
+        parse_config({**table, "training": chosen, "methods": {"cagrad": {"c": c}}})
+        for c in (0.2, 0.5)
+    )
+    assert effective(one) != effective(other)

@@ -15,6 +15,8 @@ from accord.gradients import Method
 from accord.methods import Chosen, Signals, State, keyed_generator
 from accord.tasks import Task
 
+_BALANCING = 1 << 20  # place of a balancing rule's draws: beyond any group's
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -48,7 +50,7 @@ class Combination:
         method: combines the balanced gradients.
         names: of all tasks.
         regression: whether each is one.
-        shares: examples of each in a usual step.
+        shares: examples of each in a usual step of the epoch that a step is in.
         steps_per_epoch: of the run.
         per_layer: whether the method weighs each group of parameters apart.
     """
@@ -57,7 +59,7 @@ class Combination:
     method: Chosen[Method]
     names: tuple[str, ...]
     regression: tuple[bool, ...]
-    shares: tuple[float, ...]
+    shares: Callable[[int], Sequence[float]]
     steps_per_epoch: int = 1
     per_layer: bool = False
 
@@ -69,7 +71,7 @@ class Combination:
         balancing: Rule | None = None,
         *,
         options: Mapping[str, Mapping[str, Any]] | None = None,
-        shares: Sequence[float] = (),
+        shares: Callable[[int], Sequence[float]] | None = None,
         steps_per_epoch: int = 1,
         layers: int | None = None,
     ) -> Combination:
@@ -80,7 +82,7 @@ class Combination:
             method: combines gradients.
             balancing: weighs losses; default: all alike.
             options: of methods, by name.
-            shares: examples of each task in a usual step; default: alike.
+            shares: examples of each task in a usual step of a step's epoch; default: alike.
             steps_per_epoch: of the run.
             layers: how many groups of parameters the method weighs apart; None weighs all at once.
 
@@ -95,7 +97,7 @@ class Combination:
             method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
             names=tuple(task.name for task in tasks),
             regression=tuple(not task.is_classification for task in tasks),
-            shares=tuple(shares) or (1.0,) * len(tasks),
+            shares=shares or (lambda step: (1.0,) * len(tasks)),
             steps_per_epoch=steps_per_epoch,
             per_layer=layers is not None,
         )
@@ -117,8 +119,8 @@ class Combination:
             present: indices of the present tasks.
             key: (seed, step).
         """
-        signals = self._signals(losses, gramians, present)
-        balances, rule_states = self.balancing.weigh([signals], present, key)
+        signals = self._signals(losses, gramians, present, key[1])
+        balances, rule_states = self.balancing.weigh([signals], present, key, _BALANCING)
         balance = balances[0]
         if not len(gramians) or self.method.method.is_whole:
             return Decision(balance, None, balance[None], (rule_states, self.method.states))
@@ -171,14 +173,20 @@ class Combination:
                 for name, value in tensors.items() if name.startswith(prefix)
             })  # fmt: skip
 
-    def _signals(self, losses: Tensor, gramians: Tensor, present: tuple[int, ...]) -> Signals:
+    def _signals(
+        self, losses: Tensor, gramians: Tensor, present: tuple[int, ...], step: int
+    ) -> Signals:
+        every = torch.tensor(tuple(self.shares(step)), dtype=torch.float64)
+        shares = every[list(present)]
         last = gramians[-1].diagonal().clamp(min=0).sqrt() if self.by_layer else losses[:0]
         return Signals(
             losses=losses,
             gramian=gramians.sum(0) if len(gramians) else losses.new_zeros(0, 0),
             last_norms=last,
-            shares=torch.tensor([self.shares[i] for i in present], dtype=torch.float64),
+            shares=shares,
+            others=every.sum() - shares,
             regression=torch.tensor([self.regression[i] for i in present]),
             names=tuple(self.names[i] for i in present),
             steps_per_epoch=self.steps_per_epoch,
+            step=step,
         )

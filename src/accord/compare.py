@@ -11,11 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from accord.config import Config
+from accord.config import Config, effective, reduced
 from accord.errors import RunFolderError, UsageError, nearest
 from accord.grids.cells import Cell, make_cells
 from accord.report.record import RunRecord
 from accord.verdict import Difference, difference, mean_difference
+
+_INDIFFERENT = (
+    "training.seed", "training.batching", "training.halves_every", "training.threads",
+    "training.device", "score",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class SharingVerdict:
         alone: the group that was trained on it alone.
         together: the group of a shared model.
         difference: together minus alone.
+        differing: keys in which the two differ besides; none should.
     """
 
     task: str
@@ -86,6 +92,7 @@ class SharingVerdict:
     alone: Group
     together: Group
     difference: Difference
+    differing: tuple[str, ...] = ()
 
 
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
@@ -95,7 +102,7 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        table = run.config.model_dump(mode="json")
+        table = effective(run.config)
         table["training"].pop("seed")
         groups.setdefault(json.dumps(table, sort_keys=True), []).append(run)
     result = []
@@ -138,16 +145,54 @@ def _paired(
 
 
 def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
-    """Compare every shared group with the groups of its single tasks, where there are any."""
-    alone = {group.tasks[0]: group for group in groups if len(group.tasks) == 1}
-    return [
-        SharingVerdict(
-            task, group.runs[0].tasks[task].metric, alone[task], group,
-            group_difference(task, group, alone[task]),
-        )
-        for group in groups if len(group.tasks) > 1
-        for task in group.tasks if task in alone
-    ]  # fmt: skip
+    """Compare every shared group with the groups of its single tasks, where there are any.
+
+    Of several groups of a task alone that one counts whose settings differ least; where several
+    are equally near, but none has the same settings, none counts.
+    """
+    verdicts = []
+    for group in groups:
+        for task in group.tasks if len(group.tasks) > 1 else ():
+            own = [other for other in groups if other.tasks == (task,)]
+            alone, differing = _nearest_alone(task, group, own)
+            if alone is not None:
+                metric = group.runs[0].tasks[task].metric
+                found = group_difference(task, group, alone)
+                verdicts.append(SharingVerdict(task, metric, alone, group, found, differing))
+    return verdicts
+
+
+def _nearest_alone(
+    task: str, together: Group, alone: Sequence[Group]
+) -> tuple[Group | None, tuple[str, ...]]:
+    config = together.runs[0].config
+    wanted = dict(_settings(reduced(config, {task: config.tasks[task]})))
+    differing: list[tuple[str, ...]] = []
+    for group in alone:
+        own = dict(_settings(group.runs[0].config))
+        keys = {**wanted, **own}
+        differing.append(tuple(key for key in keys if own.get(key) != wanted.get(key)))
+    counts = [len(keys) for keys in differing]
+    if not counts or (min(counts) > 0 and counts.count(min(counts)) > 1):
+        return None, ()
+    nearest_one = counts.index(min(counts))
+    return alone[nearest_one], differing[nearest_one]
+
+
+def _settings(config: Config) -> Iterator[tuple[str, object]]:
+    """Yield what may make a difference to a task alone, key by key."""
+
+    def flat(table: dict[str, object], prefix: str) -> Iterator[tuple[str, object]]:
+        for key, value in table.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{key}.")
+            elif f"{prefix}{key}" not in _INDIFFERENT:
+                yield f"{prefix}{key}", value
+
+    table = effective(config)
+    for section in ("checkpoint", "methods"):
+        table.pop(section)
+    yield from flat(table, "")
 
 
 @dataclass(frozen=True)
@@ -168,7 +213,7 @@ class Contrast:
 
 
 def find_group(groups: Sequence[Group], name: str) -> Group:
-    """Return the group of a name, or of its only beginning.
+    """Return the group of a name, or the only one whose name holds it.
 
     Raises:
         UsageError: if there is none, or several.

@@ -173,7 +173,11 @@ class TrainingConfig(Section):
     """`[training]`: how long, in which batches, by which optimizer and gradient method."""
 
     epochs: PositiveInt = 3
-    batch_size: PositiveInt = Field(32, description="Examples of each task in a step.")
+    batch_size: PositiveInt = Field(
+        32,
+        description="Examples of each task in a step; where a sampling rule mixes tasks, a step has"
+        " this times the number of tasks in all, and a step of one task has this many.",
+    )
     batching: str = Field(
         "finish-largest",
         description="How an epoch draws from unequal data: a rule of `accord.sampling`.",
@@ -416,9 +420,9 @@ def drop_combining(table: dict[str, Any], before: int) -> None:
     tasks = table["tasks"]
     if len(tasks) == before:
         return
-    weights = table.get("methods", {}).get("fixed", {}).get("weights", {})
-    for name in [name for name in weights if name not in tasks]:
-        del weights[name]
+    fixed = table.get("methods", {}).get("fixed", {})
+    if isinstance(fixed.get("weights"), dict):
+        fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
     for key in COMBINING if len(tasks) == 1 else ():
         table.get("training", {}).pop(key, None)
 
@@ -456,6 +460,19 @@ def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
 
 def _toml_key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """Return a config as JSON without the options of methods that it doesn't choose.
+
+    Configs of which these are equal make the same run.
+    """
+    table = config.model_dump(mode="json")
+    training = config.training
+    chosen = {training.batching, training.balancing_rule, training.gradients}
+    chosen |= set(config.sharing.schemes)
+    table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
+    return table
 
 
 def check_methods(config: Config, where: str = "config") -> None:

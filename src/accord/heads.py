@@ -57,6 +57,11 @@ class Head(nn.Module):
             logits: Tensor = self.linear(dropout(x, self.task.dropout, key))
         return logits if self.scale is None else self.scale.outputs(logits)
 
+    def begin(self, targets: Tensor) -> None:
+        """Begin with the scale of all training targets [n], where there is one."""
+        if self.scale is not None:
+            self.scale.begin(targets)
+
     def observe(self, targets: Tensor) -> None:
         """Follow a step's targets [n] with the scale, where there is one."""
         if self.scale is not None and self.linear is not None:

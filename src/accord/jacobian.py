@@ -289,7 +289,10 @@ class Jacobian:
         assert self._matrix is not None  # begin() comes first
         if self.rows == 1:
             row = self._matrix[0]
-            return row if weights[0, 0] == 1 else row.mul_(float(weights[0, 0]))
+            for (start, stop), weight in zip(self.columns, weights[:, 0].tolist(), strict=True):
+                if weight != 1:
+                    row[start:stop].mul_(weight)
+            return row
         if self._combined is None:
             self._combined = torch.empty_like(self._matrix[0])
         own = weights.to(self._matrix)

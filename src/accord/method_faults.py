@@ -67,6 +67,7 @@ def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> 
             owners[name].get(name).check_options(given)
         except ValueError as error:
             yield str(error)
+            continue
         for task in given.get("weights") or () if name == "fixed" else ():
             if task not in choice.tasks:
                 yield f"methods.fixed.weights: no task '{task}'{nearest(task, choice.tasks)}"
@@ -139,6 +140,11 @@ def _gradient_faults(choice: Choice) -> Iterator[str]:
 
 def _balancing_faults(choice: Choice) -> Iterator[str]:
     rule, key = balancing.get_rule(choice.balancing), "training.balancing"
+    if "shares" in rule.needs and _alone(choice):
+        yield (
+            f"{key}: '{rule.name}' goes by the tasks' shares of a step, but {_alone(choice)} gives"
+            " a step one task"
+        )
     if "constant" in rule.laws:
         return
     if len(choice.tasks) == 1:

@@ -31,6 +31,7 @@ Need = Literal[
     "draws",
     "targets",
     "sizes",
+    "shares",
     "epoch",
     "budget",
 ]
@@ -46,19 +47,23 @@ class Signals:
             frozen. A balancing rule sees that of the plain losses, a gradient method that of the
             balanced ones.
         last_norms: norms of the gradients of the last shared layer, [t]; empty unless needed.
-        shares: examples of each task in a usual step, [t].
+        shares: examples of each task in a usual step of this epoch, [t].
+        others: of all other tasks of the run together, present or not, [t].
         regression: whether a task is one, bool [t].
         names: of the tasks.
         steps_per_epoch: of the run.
+        step: counted from 0 over the run.
     """
 
     losses: Tensor
     gramian: Tensor
     last_norms: Tensor
     shares: Tensor
+    others: Tensor
     regression: Tensor
     names: tuple[str, ...] = ()
     steps_per_epoch: int = 1
+    step: int = 0
 
     @classmethod
     def of(
@@ -78,6 +83,7 @@ class Signals:
         found = {
             "last_norms": G.diagonal().sqrt() if G.ndim == 2 else _float64(()),
             "shares": torch.ones(tasks, dtype=torch.float64),
+            "others": torch.full((tasks,), tasks - 1.0, dtype=torch.float64),
             "regression": torch.zeros(tasks, dtype=torch.bool),
             "names": tuple(f"task{i}" for i in range(tasks)),
         }
@@ -139,7 +145,7 @@ class Description:
         if fault["type"] == "extra_forbidden":
             has = f"has no option '{name}'{nearest(name, known)}" if known else "has no options"
             raise ValueError(f"methods.{self.name}: {has}") from None
-        wanted = fault["msg"].removeprefix("Input ")
+        wanted = fault["msg"].removeprefix("Input ").replace("valid dictionary", "table")
         raise ValueError(f"methods.{self.name}.{name}: {wanted}, got {fault['input']!r}") from None
 
 
@@ -204,7 +210,11 @@ class Chosen(Generic[Entry]):
         )
 
     def weigh(
-        self, signals: Sequence[Signals], present: tuple[int, ...], key: tuple[int, int]
+        self,
+        signals: Sequence[Signals],
+        present: tuple[int, ...],
+        key: tuple[int, int],
+        place: int = 0,
     ) -> tuple[Tensor, list[State]]:
         """Apply the method to the tasks present in a step; the state of the others stays.
 
@@ -214,6 +224,7 @@ class Chosen(Generic[Entry]):
             signals: of the present tasks, for each group.
             present: their indices among all T tasks, ascending.
             key: (seed, step), from which each group's generator is made.
+            place: of the first group's draws among a step's.
 
         Returns:
             The weights [groups, t], and the states after it.
@@ -221,7 +232,7 @@ class Chosen(Generic[Entry]):
         index = torch.tensor(present)
         weights, states = [], []
         for group, (own, state) in enumerate(zip(signals, self.states, strict=True)):
-            generator = keyed_generator(*key, group)
+            generator = keyed_generator(*key, place + group)
             found, part = self.method.function(
                 own, restricted(state, index), generator, **self.options
             )

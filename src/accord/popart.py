@@ -19,41 +19,40 @@ class TargetScale(nn.Module):
     (σ b + μ − μ')/σ': in target units nothing it says has changed.
 
     *Source:* Hessel et al. 2019, Multi-task Deep Reinforcement Learning with PopArt, equations 2 to
-    5. We differ in correcting the first steps' bias as Adam does, so that the first step takes its
-    targets' own moments.
+    5. We differ in beginning with the moments of the whole training split.
     """
 
     first: Tensor
     second: Tensor
-    count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("first", "second", "count"):  # a saved head is plain: these fold into it
-            self.register_buffer(name, torch.zeros((), dtype=torch.float64), persistent=False)
+        for name, value in (("first", 0.0), ("second", 1.0)):
+            # Not in the state dict: a saved head is plain, these are folded into it.
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
 
     @property
     def mean(self) -> Tensor:
-        """μ, 0 before the first step."""
-        return self.first / self._correction() if self.count else torch.zeros_like(self.first)
+        """μ, 0 before any targets were seen."""
+        return self.first.clone()
 
     @property
     def std(self) -> Tensor:
-        """σ, 1 before the first step."""
-        if not self.count:
-            return torch.ones_like(self.first)
-        square = self.second / self._correction() - self.mean.square()
+        """σ, 1 before any targets were seen."""
+        square = self.second - self.first.square()
         return square.clamp(min=0).sqrt().clamp(_LEAST, _MOST)
 
-    def _correction(self) -> Tensor:
-        return 1 - (1 - BETA) ** self.count
+    def begin(self, targets: Tensor) -> None:
+        """Begin with the moments of some targets [n]: a new layer's outputs mean their units."""
+        own = targets.double()
+        self.first.copy_(own.mean())
+        self.second.copy_(own.square().mean())
 
     @torch.no_grad()
     def observe(self, targets: Tensor, linear: nn.Linear) -> None:
         """Move the moments by a step's targets [n], and the layer with them."""
         mean, std = self.mean, self.std
         own = targets.double()
-        self.count += 1
         self.first.lerp_(own.mean().to(self.first), BETA)
         self.second.lerp_(own.square().mean().to(self.second), BETA)
         linear.weight.mul_((std / self.std).to(linear.weight))

@@ -34,7 +34,8 @@ class Sampler:
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
     _shapes: dict[int, EpochShape] = field(init=False, default_factory=dict, repr=False)
-    _counts: dict[int, np.ndarray] = field(init=False, default_factory=dict, repr=False)
+    _counts: list[np.ndarray] = field(init=False, default_factory=list, repr=False)
+    _owed: list[np.ndarray] = field(init=False, default_factory=list, repr=False)
 
     @property
     def steps(self) -> int:
@@ -94,38 +95,57 @@ class Sampler:
 
     def _ends(self, epoch: int) -> np.ndarray:
         """Return how many rows of each task the run has drawn after each of an epoch's steps."""
-        if epoch not in self._counts:
-            counts = _counts(self.shape(epoch), (self.seed, epoch), self.budget.batch_size)
-            for number in range(epoch):  # from the first, so that no recursion gets deep
-                self._ends(number)
-            self._counts[epoch] = self._start(epoch) + counts.cumsum(axis=0)
+        for number in range(len(self._counts), epoch + 1):
+            key = (self.seed, number, number * self.steps)
+            counts = _counts(self.shape(number), key, self.budget.batch_size, self._owed)
+            before = self._counts[number - 1][-1] if number else np.zeros(len(self.sizes), np.int64)
+            self._counts.append(before + counts.cumsum(axis=0))
         return self._counts[epoch]
 
+    def examples(self, epochs: int) -> list[int]:
+        """Return how many examples of each task so many epochs draw."""
+        if self.shape(0).restarts:  # whatever their shares, every step draws from every task
+            return [max(1, round(share)) * self.steps * epochs for share in self.shares]
+        return [int(own) for own in self._ends(epochs - 1)[-1]]
 
-def _counts(shape: EpochShape, key: tuple[int, int], batch_size: int) -> np.ndarray:
-    """Return the examples of each task in each of an epoch's steps, int64 [steps, T]."""
+
+def _counts(
+    shape: EpochShape, key: tuple[int, int, int], batch_size: int, owed: list[np.ndarray]
+) -> np.ndarray:
+    """Return the examples of each task in each of an epoch's steps, int64 [steps, T].
+
+    Args:
+        shape: of the epoch.
+        key: (seed, epoch, the epoch's first step).
+        batch_size: of a step of one task.
+        owed: one array, what each task is behind from epoch to epoch, changed in place; empty at
+            first.
+    """
     shares = np.array(shape.shares)
+    if not owed:
+        owed.append(np.zeros(len(shares)))
     if shape.order == "together":
-        return _spread(shares, shape.steps, round(shares.sum()))
+        return _spread(shares, shape.steps, round(shares.sum()), owed[0])
     tasks = len(shares)
     if shape.order == "cyclic":
-        chosen = np.arange(shape.steps) % tasks
+        chosen = (key[2] + np.arange(shape.steps)) % tasks
     else:
-        turns = _spread(shares / shares.sum(), shape.steps, 1)
-        chosen = np.random.default_rng([*key, 1]).permutation(turns.argmax(axis=1))
+        turns = _spread(shares / shares.sum(), shape.steps, 1, owed[0])
+        chosen = np.random.default_rng([*key[:2], 1]).permutation(turns.argmax(axis=1))
     counts = np.zeros((shape.steps, tasks), dtype=np.int64)
     counts[np.arange(shape.steps), chosen] = batch_size
     return counts
 
 
-def _spread(shares: np.ndarray, steps: int, total: int) -> np.ndarray:
+def _spread(shares: np.ndarray, steps: int, total: int, owed: np.ndarray) -> np.ndarray:
     """Round shares to whole numbers so that every step has `total`, and no task is ever a whole
     example behind what its share has come to by then, or ahead of it, but for ties.
 
-    Each step gives its examples one by one to the task that is furthest behind.
+    Each step gives its examples one by one to the task that is furthest behind; what each is
+    behind, `owed`, is carried on in place.
     """
     whole = np.floor(shares).astype(np.int64)
-    counts, owed = np.tile(whole, (steps, 1)), np.zeros(len(shares))
+    counts = np.tile(whole, (steps, 1))
     for own in counts:
         owed += shares - whole
         for _ in range(total - int(whole.sum())):

@@ -15,7 +15,7 @@ from accord.averaging import Averages, trained
 from accord.balancing import get_rule as get_balancing
 from accord.bert import BertEncoder
 from accord.combining import Combination
-from accord.config import Config, check_methods
+from accord.config import Config, check_methods, effective
 from accord.datasets import Data, Say, read_data
 from accord.devices import choose_device
 from accord.errors import ConfigError
@@ -145,8 +145,11 @@ def prepare(
     check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
     sampler = build_sampler(config, data)
+    _check_every_task_is_drawn(sampler, config)
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products)
+    for own in data.train:
+        learner.model.head(own.task.name).begin(own.targets(np.arange(len(own))))
     learner.averages = _averages(config, learner.model, sampler.steps)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
 
@@ -183,6 +186,21 @@ def build_sampler(config: Config, data: Data) -> Sampler:
     )
 
 
+def _check_every_task_is_drawn(sampler: Sampler, config: Config) -> None:
+    """Check that no head stays as it was drawn.
+
+    Raises:
+        ConfigError: naming the task.
+    """
+    for name, count in zip(sampler.names, sampler.examples(config.training.epochs), strict=True):
+        if count == 0:
+            raise ConfigError(
+                f"training.batching: '{sampler.rule.name}' draws no example of '{name}' in"
+                f" {config.training.epochs * sampler.steps} steps; more steps, a larger batch_size"
+                " or another rule would"
+            )
+
+
 def build_combination(
     config: Config, encoder: BertEncoder, tasks: tuple[Task, ...], sampler: Sampler
 ) -> Combination:
@@ -193,7 +211,7 @@ def build_combination(
         get_method(config.training.gradients),
         get_balancing(config.training.balancing_rule),
         options=config.methods,
-        shares=sampler.shares,
+        shares=lambda step: sampler.shape(step // sampler.steps).shares,
         steps_per_epoch=sampler.steps,
         layers=layers,
     )
@@ -274,7 +292,7 @@ def _rates(device: torch.device, products: Products) -> tuple[float, float]:
 
 
 def _fingerprint(config: Config, data: Data) -> str:
-    table = config.model_dump(mode="json")
+    table = effective(config)
     for task in table["tasks"].values():  # where files lie doesn't matter, what they hold does
         for split in ("train", "dev", "test"):
             task.pop(split)

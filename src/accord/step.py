@@ -102,8 +102,8 @@ class Learner:
         scale_lr(self.optimizer, lr_factor)
         self.optimizer.step()
         self.combination.keep(decision)
-        self.model.observe(batch.targets, batch.present)
         self._look_back(step, batch, losses)
+        self.model.observe(batch.targets, batch.present)
         if self.averages is not None:
             self.averages.update(step + 1)
 

@@ -1,6 +1,7 @@
 """Every registered balancing rule: its example, its laws, hard input, its state; none is named."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def signals(losses: Tensor | list[float], norms: Tensor | list[float] | None = N
         torch.diag(sizes.square()), own, last_norms=sizes,
         regression=torch.arange(len(own)) % 2 == 1, steps_per_epoch=4,
         shares=torch.arange(1.0, len(own) + 1, dtype=torch.float64),
+        others=torch.arange(1.0, len(own) + 1, dtype=torch.float64).flip(0),
     )  # fmt: skip
 
 
@@ -54,7 +56,8 @@ def run(
         norms = 1 + losses
         given = Signals(
             (losses * scale)[order], base.gramian, (norms * scale)[order], base.shares[order],
-            base.regression[order], tuple(base.names[i] for i in order), base.steps_per_epoch,
+            base.others[order], base.regression[order], tuple(base.names[i] for i in order),
+            base.steps_per_epoch, step,
         )  # fmt: skip
         weights, states = own.weigh([given], tuple(range(len(order))), (0, step))
         own.states = states
@@ -79,7 +82,7 @@ def test_carries_its_paper_and_says_what_it_needs(name: str) -> None:
     assert own.function.__doc__
     assert ("losses_after" in own.needs) is (own.learn is not None)
     assert ("state" in own.needs) is bool(own.initial_state(2))
-    assert ("constant" in own.laws) is (own.needs == ())
+    assert ("constant" in own.laws) is (set(own.needs) <= {"shares"})
 
 
 @every_rule
@@ -196,7 +199,8 @@ def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
     def go_on(own: Chosen, first: int, last: int) -> list[Tensor]:
         found = []
         for step in range(first, last):
-            weights, own.states = own.weigh([signals(history[step])], (0, 1, 2), (5, step))
+            given = replace(signals(history[step]), step=step)
+            weights, own.states = own.weigh([given], (0, 1, 2), (5, step))
             own.learn(history[step], history[step] * 0.9, (0, 1, 2))
             found.append(weights)
         return found
@@ -213,7 +217,8 @@ def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
 def test_absent_tasks_keep_their_state(name: str) -> None:
     own = Chosen.of(get_rule(name), 4)
     before = own.tensors()
-    weights, own.states = own.weigh([signals([1.0, 0.3])], (1, 3), (0, 0))
+    given = replace(signals([1.0, 0.3]), step=7)
+    weights, own.states = own.weigh([given], (1, 3), (0, 7))
     own.learn(torch.tensor([1.0, 0.3]).double(), torch.tensor([0.5, 0.2]).double(), (1, 3))
     assert weights.shape == (1, 2)
     for key, value in own.tensors().items():
@@ -283,3 +288,18 @@ def test_dwa_against_its_formula() -> None:
     assert all(own.tolist() == [1.0, 1.0] for own in weights[:8])
     expected = 2 * torch.softmax(torch.tensor([0.5, 0.9]).double() / 2, 0)
     torch.testing.assert_close(weights[8], expected)
+
+
+def test_dwa_closes_windows_by_the_run_s_steps_for_a_task_that_is_rarely_there() -> None:
+    own = Chosen.of(get_rule("dwa"), 2, {"window": 4})
+    for step in range(17):
+        present = (0, 1) if step % 4 == 0 else (0,)
+        losses = [1.0, 2.0 ** -(step // 4)][: len(present)]
+        weights, own.states = own.weigh([replace(signals(losses), step=step)], present, (0, step))
+    expected = 2 * torch.softmax(torch.tensor([1.0, 0.5]).double() / 2, 0)
+    torch.testing.assert_close(weights[0], expected)
+
+
+def test_inverse_share_counts_tasks_that_a_step_leaves_out() -> None:
+    given = Signals.of(losses=[1.0], shares=torch.tensor([4.0]), others=torch.tensor([12.0]))
+    assert get_rule("inverse-share").function(given, {}, generator())[0].tolist() == [3.0]

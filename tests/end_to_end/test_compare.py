@@ -95,7 +95,9 @@ def test_wrong_use_is_one_line(compared, accord_cli, project, tmp_path):
     for arguments, message in (
         (("compare", config), "--out is missing"),
         (("compare", config, run, "--out", tmp_path / "x"), "takes one config or several run"),
-        (("compare", run, "--set", "training.epochs=2"), "are for a config"),
+        (("compare", run, "--set", "training.epochs=2"), "--set is for a config"),
+        (("compare", run, "--seeds", 3), "--seeds is for a config"),
+        (("compare", run, run), "is given twice"),
         (("compare", tmp_path / "none"), "no such folder"),
     ):
         answer = accord_cli(*arguments)

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
+from accord.compare import sharing
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.cells import load_grid
-from accord.grids.running import run_grid, states
+from accord.grids.running import grid_groups, run_grid, states
 from accord.step import Learner
 
 GRID = """
@@ -117,7 +118,7 @@ def test_a_worker_that_is_killed_takes_only_its_cell_with_it(grid, tmp_path, sta
     os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
     assert process.wait(120) == 1
     stdout, error = process.stdout.read(), process.stderr.read()
-    found = {own["name"]: own["state"] for own in json.loads(stdout)}
+    found = {own["name"]: own["state"] for own in json.loads(stdout)["cells"]}
     assert sorted(found.values()) == ["done", "done", "done", "failed"]
     assert found[status.parent.name] == "failed"
     assert f"{status.parent.name}: its process ended by SIGKILL; out of memory?" in error
@@ -205,9 +206,14 @@ def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli
 
     wrong = accord_cli("grid", file, "--out", out, "--against", "gradients=sun", "--report-only")
     assert wrong.code == 2
-    assert "'gradients=sun': no group; did you mean 'gradients=sum'?" in wrong.err
+    assert "--against 'gradients=sun': no group; did you mean 'gradients=sum'?" in wrong.err
     several = accord_cli("grid", file, "--out", out, "--against", "gradients", "--report-only")
     assert "'gradients': several groups" in several.err
+    shown = accord_cli(
+        "grid", file, "--out", out, "--against", "gradients=sum", "--report-only", "--json"
+    )
+    table = json.loads(shown.out)
+    assert (table["cells"], len(table["groups"]), len(table["against"])) == ([], 3, 6)
 
     runs = sorted((out / "cells").iterdir())
     answer = accord_cli("compare", *runs, "--against", "gradients=sum,seed=0")
@@ -218,3 +224,25 @@ def test_a_grid_of_which_nothing_is_done_has_no_report(grid, tmp_path, accord_cl
     answer = accord_cli("grid", grid(METHODS), "--out", tmp_path / "out", "--report-only")
     assert answer.code == 0, answer.err
     assert "no run is done yet" in answer.out
+
+
+def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
+    text = (
+        METHODS.replace('gradients = ["sum", "pcgrad", "mean"]', "lr = [1e-2, 1e-6]")
+        .replace('tasks = ["mood", "near"]\n', "")
+        .replace("seeds = 2", "seeds = 1")
+    )
+    out = tmp_path / "out"
+    file = grid(text + 'tasks = [["mood"], ["near"], ["mood", "near"]]\n')
+    run_grid(load_grid(file), out)
+    found = sharing(grid_groups(out))
+    assert len(found) == 4
+    for own in found:
+        rates = [group.runs[0].config.training.lr for group in (own.alone, own.together)]
+        assert rates[0] == rates[1]
+        assert own.differing == ()
+    groups = [own for own in grid_groups(out) if "near" not in own.name or "0.01" in own.name]
+    only = [own for own in groups if own.tasks != ("mood",) or "1e-06" in own.name]
+    assert {own.task: own.differing for own in sharing(only)} == {
+        "mood": ("training.lr",), "near": (),
+    }  # fmt: skip

@@ -5,14 +5,16 @@ import json
 import math
 import random
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from projects import BAD, GOOD, PLAIN
 
 from accord.experiments.paper import TABLE_3, TABLE_4, TASKS
-from accord.experiments.plan import EXPERIMENTS, Options, Size, plan, settings_of
+from accord.experiments.plan import EXPERIMENTS, Options, Size, _epoch, plan, settings_of
 from accord.experiments.results import load_results
+from accord.sampling import Budget, get_rule
 
 SIZES = {"sst": 40, "quora": 60, "sts": 24, "cfimdb": 24}
 
@@ -148,15 +150,32 @@ def test_the_paper_s_settings_are_the_defaults(course, encoder_folder):
                 assert task.encoding == ("separate" if name in ("quora", "sts") else "joint")
 
 
+@pytest.mark.parametrize("name", ["exp2", "exp3"])
 @pytest.mark.parametrize("budget", ["tokens", "steps", "examples"])
-def test_with_an_equal_budget_no_cell_has_less_than_the_largest(course, encoder_folder, budget):
-    options = Options(course, str(encoder_folder), equal_budget=budget, batch_size=8)
-    sizes = {task: Size(SIZES[task], 10.0 + len(task)) for task in TASKS}
-    cells = plan(["exp2"], options, sizes)["exp2"]
-    epochs = {cell.settings["batching"]: cell.config.training.epochs for cell in cells}
-    assert epochs["finish-largest"] == 10
-    wanted = {"tokens": 60 / 24, "steps": 8 / 3, "examples": 60 / 24}[budget]
-    assert epochs["finish-smallest"] == pytest.approx(10 * wanted, rel=0.15)
+def test_with_an_equal_budget_every_cell_gets_the_same(course, encoder_folder, budget, name):
+    options = Options(course, str(encoder_folder), equal_budget=budget, batch_size=8, epochs=4)
+    sizes = {task: Size(50 * SIZES[task], 10.0 + len(task)) for task in TASKS}
+    plain = replace(options, equal_budget=None)
+    amounts = []
+    for cell in plan([name], options, sizes)[name]:
+        training = cell.config.training
+        parts = [sizes[task] for task in cell.config.tasks]
+        rule = get_rule(training.batching).function
+        shape = rule([part.rows for part in parts], Budget(8, steps=training.steps_per_epoch))
+        each = {
+            "steps": 1.0,
+            "examples": sum(shape.shares),
+            "tokens": sum(
+                share * part.tokens for share, part in zip(shape.shares, parts, strict=True)
+            ),
+        }[budget]
+        amounts.append(training.epochs * shape.steps * each)
+    largest = max(
+        amount * steps * 4 for steps, amount in (
+            _epoch(cell.settings, options, sizes) for cell in plan([name], plain, sizes)[name]
+        )
+    )  # fmt: skip
+    assert amounts == pytest.approx([largest] * len(amounts), rel=0.02)
 
 
 def test_the_paper_s_shared_cells_agree_but_where_it_disagrees_with_itself():

@@ -265,3 +265,29 @@ def test_averages_of_a_head_whose_scale_moves_are_refused(project, accord_cli, t
     answer = accord_cli("train", project(changes), "--out", tmp_path / "run")
     assert answer.code == 2
     assert "averaging.method: averages of weights whose scale moves mean nothing" in answer.err
+
+
+def test_popart_trains_a_head_whose_scale_is_that_of_its_targets(project, tmp_path, train):
+    setup = prepare(load_config(project({"tasks.near.targets": "popart"})))
+    head, own = setup.learner.model.head("near"), setup.data.train[2]
+    targets = own.targets(np.arange(len(own))).double()
+    assert float(head.scale.mean) == pytest.approx(float(targets.mean()))
+    assert float(head.scale.std) == pytest.approx(float(targets.std(correction=0)))
+    runs = [
+        train(project({"tasks.near.targets": kind}), tmp_path / kind)
+        for kind in ("range", "popart")
+    ]
+    one, other = (load_file(run / "model" / "heads.safetensors") for run in runs)
+    assert one.keys() == other.keys()
+    assert not torch.equal(one["near.linear.weight"], other["near.linear.weight"])
+
+
+def test_a_task_that_would_never_be_drawn_is_named(project, accord_cli, tmp_path):
+    changes = {
+        "training.batching": "by-size", "training.tasks_per_step": "one",
+        "training.steps_per_epoch": 1, "training.epochs": 1,
+    }  # fmt: skip
+    answer = accord_cli("train", project(changes), "--out", tmp_path / "run", "--quiet")
+    assert answer.code == 2
+    assert "training.batching: 'by-size' draws no example of 'same' in 1 steps" in answer.err
+    assert not (tmp_path / "run").exists()

@@ -135,3 +135,18 @@ def test_files_that_are_missing(tmp_path):
 def test_crossing_keeps_what_a_cell_sets():
     assert list(crossed({"a": [1, 2]}, [])) == [{"a": 1}, {"a": 2}]
     assert list(crossed({}, [{"b": 3}])) == [{"b": 3}]
+
+
+def test_cells_do_not_share_a_table_that_one_of_them_cuts(cells):
+    found = cells(
+        '[axes]\ntasks = [["mood"], "all"]\n[[cells]]\nbalancing = "fixed"\n'
+        '"methods.fixed.weights" = {mood = 1.0, same = 3.0}\n'
+    )
+    alone, together = found
+    assert alone.config.training.balancing is None
+    assert together.config.methods["fixed"]["weights"] == {"mood": 1.0, "same": 3.0}
+
+
+def test_options_of_a_method_that_is_not_chosen_make_no_other_cell(cells):
+    found = cells('[axes]\ngradients = ["sum", "cagrad"]\n"methods.cagrad.c" = [0.2, 0.5]\n')
+    assert len(found) == 3

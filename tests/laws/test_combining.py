@@ -1,6 +1,7 @@
 """What a step does with J is what its rule and method say of the dense J, layer by layer too."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,14 +78,16 @@ def test_a_method_weighs_the_balanced_rows_of_j(
     assert record.gradient_norm == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.parametrize("counts", [[3, 2, 3, 2], [0, 3, 0, 0]])
 @pytest.mark.parametrize("method", LAYERED)
 def test_by_layer_it_weighs_each_layer_s_columns_apart(
-    method: str, tiny_encoder: MakeEncoder, random_split: Split
+    method: str, counts: list[int], tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
     made = world(tiny_encoder, random_split, method, layers=True)
-    record = made.step(made.batch([3, 2, 3, 2]), 3)
+    batch = made.batch(counts)
+    record = made.step(batch, 3)
     J, group = made.learner.jacobian.J, group_of_columns(made)  # type: ignore[union-attr]
-    balance = torch.tensor(BALANCE).double()
+    balance = torch.tensor(BALANCE).double()[list(batch.present)]
     losses = torch.tensor(list(record.losses.values())).double()
     count = int(group.max()) + 1
     assert len(record.weights) == count
@@ -94,7 +97,7 @@ def test_by_layer_it_weighs_each_layer_s_columns_apart(
         scaled = J[:, group == number].double() * balance[:, None]
         signals.append(Signals.of(scaled @ scaled.t(), losses * balance))
         expected[group == number] = torch.tensor(record.weights[number]).double() @ scaled
-    weights, _ = own.weigh(signals, (0, 1, 2, 3), (0, 3))
+    weights, _ = own.weigh(signals, batch.present, (0, 3))
     torch.testing.assert_close(torch.tensor(record.weights).double(), weights, rtol=2e-3, atol=1e-4)
     assert_rows_close(made.written()[None], expected[None].float())
     assert record.gramian is not None
@@ -149,9 +152,11 @@ def test_a_rule_sees_plain_signals_and_scales_shared_and_head_gradients(
     )  # fmt: skip
     options = combination.balancing.options
     own = Chosen.of(get_rule(balancing), len(TASKS), options)
-    weights, _ = own.weigh([signals], batch.present, (0, 3))
+    weights, states = own.weigh([replace(signals, step=3)], batch.present, (0, 3), 1 << 20)
     torch.testing.assert_close(torch.tensor(record.balance).double(), weights[0], rtol=1e-4,
                                atol=0)  # fmt: skip
+    if get_rule(balancing).learn is None:  # what it learned shows what it looked at
+        torch.testing.assert_close(combination.balancing.states, states, rtol=1e-3, atol=1e-6)
     scaled = torch.tensor(record.balance).float() @ J
     assert_rows_close(made.written()[None], scaled[None])
     losses_again, _ = made.separate(batch)

@@ -182,6 +182,27 @@ def test_what_varies_keeps_the_epoch_s_steps(name: str) -> None:
     assert steps == pytest.approx(wanted, abs=4)
 
 
+@every_stream
+def test_a_task_that_is_rarely_due_comes_in_its_turn_over_the_epochs(name: str) -> None:
+    """What a task is owed at an epoch's end is not forgotten."""
+    own = Sampler(
+        ("rare", "common"), (30, 20_000), get_rule(name),
+        Budget(8, epochs=200, steps=3, one_task=True), 0,
+    )  # fmt: skip
+    share = np.mean([np.array(own.shape(e).shares) / sum(own.shape(e).shares)
+                     for e in range(200)], axis=0)  # fmt: skip
+    drawn_rows = sum(len(own.draw(step)[0]) for step in range(600))
+    assert own.examples(200) == [drawn_rows, 4800 - drawn_rows]
+    assert drawn_rows == pytest.approx(4800 * share[0], abs=16)
+
+
+def test_round_robin_goes_on_where_an_epoch_ended() -> None:
+    own = sampler("round-robin", steps=2, epochs=3)
+    assert [int(np.argmax([len(rows) for rows in own.draw(step)])) for step in range(6)] == [
+        0, 1, 2, 0, 1, 2,
+    ]  # fmt: skip
+
+
 @every_rule
 def test_options_have_defaults_that_are_allowed_and_refuse_others(name: str) -> None:
     own = get_rule(name)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accord.balancing._registry import Signals, State, rule
 
-_KEPT = ("total", "count", "last", "before")
+_KEPT = ("total", "count", "last", "before", "window")
 
 
 @rule(
@@ -36,20 +36,24 @@ def dwa(
 
     Args:
         signals: losses, and how many steps an epoch has.
-        state: of the window that is filling its `total` and `count`; the means of the `last` full
-            one and of the one `before` it, 0 where there is none yet.
+        state: of the `window` that is filling its `total` and `count`; the means of the `last`
+            one that the task was in and of the one `before` it, 0 where there is none yet.
         generator: not used.
         temperature: τ; large values make the weights alike.
         window: steps of a window; None is an epoch.
     """
-    both = (state["last"] > 0) & (state["before"] > 0)
-    ratio = torch.where(both, state["last"] / state["before"].clamp(min=1e-300), 1.0)
+    number = float(signals.step // (window or signals.steps_per_epoch))
+    full = (state["window"] < number) & (state["count"] > 0)
+    mean = state["total"] / state["count"].clamp(min=1)
+    last = torch.where(full, mean, state["last"])
+    before = torch.where(full, state["last"], state["before"])
+    both = (last > 0) & (before > 0)
+    ratio = torch.where(both, last / before.clamp(min=1e-300), 1.0)
     weights = len(ratio) * torch.softmax(ratio / temperature, 0)
-    total, count = state["total"] + signals.losses, state["count"] + 1
-    full = count >= (window or signals.steps_per_epoch)
     return weights, {
-        "total": torch.where(full, 0.0, total),
-        "count": torch.where(full, 0.0, count),
-        "last": torch.where(full, total / count, state["last"]),
-        "before": torch.where(full, state["last"], state["before"]),
+        "total": torch.where(full, 0.0, state["total"]) + signals.losses,
+        "count": torch.where(full, 0.0, state["count"]) + 1,
+        "last": last,
+        "before": before,
+        "window": torch.full_like(last, number),
     }

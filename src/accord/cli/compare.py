@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,17 +55,19 @@ def compare(
 
     config = next((source for source in sources if source.is_file()), None)
     if config is None:
-        if dry_run or overrides or out is not None:
-            raise UsageError("--out, --set and --dry-run are for a config, not for run folders")
-        from accord.cli.comparisons import print_against, print_comparison
+        _check_runs(sources)
+        from accord.cli.comparisons import comparison_json, print_against, print_comparison
         from accord.compare import against as contrasts
         from accord.compare import find_group, group_runs
         from accord.report.record import read_run
 
         groups = group_runs([read_run(path) for path in sources])
+        if as_json:
+            click.echo(json.dumps(comparison_json(groups, against)))
+            return
         baseline = None if against is None else find_group(groups, against)
-        print_comparison(groups, as_json)
-        if baseline is not None and not as_json:
+        print_comparison(groups)
+        if baseline is not None:
             print_against(contrasts(groups, baseline))
         return
     if against is not None:
@@ -83,6 +87,21 @@ def compare(
         show_plan(cells, out, workers, as_json)
         return
     _train(cells, out, workers, threads, quiet, as_json)
+
+
+def _check_runs(sources: Sequence[Path]) -> None:
+    """Refuse options that are for a config, and a run that is given twice."""
+    from accord.errors import UsageError
+
+    context = click.get_current_context()
+    for parameter in ("out", "overrides", "dry_run", "seeds", "workers", "threads"):
+        if context.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
+            shown = "--set" if parameter == "overrides" else f"--{parameter.replace('_', '-')}"
+            raise UsageError(f"{shown} is for a config, not for run folders")
+    folders = [source.resolve() for source in sources]
+    for i, folder in enumerate(folders):
+        if folder in folders[:i]:
+            raise UsageError(f"{sources[i]}: is given twice; a run counts once")
 
 
 def _train(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accord.cli.results import new_table, print_table
-from accord.compare import Group, SharingVerdict, digits, metric_columns, sharing
+from accord.compare import (
+    Group,
+    SharingVerdict,
+    against,
+    digits,
+    find_group,
+    metric_columns,
+    sharing,
+)
 from accord.verdict import LEAST_SEEDS
 
 if TYPE_CHECKING:
@@ -20,19 +28,27 @@ if TYPE_CHECKING:
 def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:
     """Print groups side by side, and where single tasks and a shared model are among them, the
     difference that sharing made."""
-    verdicts = sharing(groups)
     if as_json:
-        shown = {
-            "groups": [_group_json(group) for group in groups],
-            "sharing": [_verdict_json(own) for own in verdicts],
-        }
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps(comparison_json(groups, None)))
         return
+    verdicts = sharing(groups)
     print_groups(groups)
     if verdicts:
         _print_sharing(verdicts)
         _print_cost(verdicts)
         _print_notes(verdicts)
+
+
+def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, Any]:
+    """Return groups, what sharing did, and what each has over the one that is named, if one is."""
+    contrasts = against(groups, find_group(groups, baseline)) if baseline and groups else []
+    return {
+        "groups": [_group_json(group) for group in groups],
+        "sharing": [_verdict_json(own) for own in sharing(groups)],
+        "against": [
+            {"group": own.group.name, "task": own.task, **vars(own.difference)} for own in contrasts
+        ],
+    }
 
 
 def print_groups(groups: Sequence[Group]) -> None:
@@ -132,6 +148,10 @@ def _print_notes(verdicts: Sequence[SharingVerdict]) -> None:
         click.echo("One run each: the intervals are over dev rows alone, and runs differ besides.")
     else:
         click.echo(f"Intervals are over {seeds} seeds and over dev rows, paired by both.")
+    for own in verdicts:
+        if own.differing:
+            keys = ", ".join(own.differing)
+            click.echo(f"{own.task}: alone and together also differ in {keys}.")
     if seeds < LEAST_SEEDS:
         click.echo(f"A verdict takes {LEAST_SEEDS} runs of each.")
 
@@ -157,5 +177,6 @@ def _verdict_json(own: SharingVerdict) -> dict[str, Any]:
         "alone": own.alone.mean(own.task),
         "together": own.together.mean(own.task),
         "shared_model": own.together.name,
+        "also_differ_in": own.differing,
         **vars(own.difference),
     }

@@ -19,6 +19,7 @@ from accord.cli.options import (
 
 if TYPE_CHECKING:
     from accord.grids.cell_run import CellResult
+    from accord.grids.cells import Cell
 
 
 @click.command()
@@ -58,16 +59,33 @@ def grid(
         show_plan(cells, out, workers, as_json)
         return
 
+    if against is not None:
+        _check_group(against, cells)
     results: list[CellResult] = []
     if report_only:
         write_index(cells, out)
     else:
         results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
     if as_json:
-        click.echo(json.dumps([asdict(result) for result in results]))
+        from accord.cli.comparisons import comparison_json
+        from accord.grids.running import grid_groups
+
+        cells_json = [asdict(result) for result in results]
+        found = comparison_json(grid_groups(out), against)
+        click.echo(json.dumps({"cells": cells_json, **found}))
     else:
         show_grid(out, against, title=f"The grid {grid.name}")
     end_with(results)
+
+
+def _check_group(name: str, cells: Sequence[Cell]) -> None:
+    """Refuse a name that no group will have, before anything runs."""
+    from accord.errors import UsageError, nearest
+
+    names = list(dict.fromkeys(cell.group for cell in cells))
+    if name not in names and sum(name in own for own in names) != 1:
+        what = "several groups" if any(name in own for own in names) else "no group"
+        raise UsageError(f"--against '{name}': {what}{nearest(name, names)}")
 
 
 def show_grid(out: Path, name: str | None, title: str) -> None:

@@ -47,6 +47,7 @@ def resolve_task(name: str, config: TaskConfig) -> Task:
         head=config.head,
         pooling=config.pooling,
         dropout=config.dropout,
+        targets=config.targets,
     )
 
 

@@ -250,32 +250,42 @@ def subsets() -> list[Subset]:
     return [own for count in (1, 2, 3) for own in combinations(TASKS, count)]
 
 
+EXACT_STEPS = "training.steps_per_epoch"
+"""Under which an equal budget sets the steps of an epoch, so that it isn't taken for a cap."""
+
+
 def with_budget(
     settings: list[Settings], options: Options, sizes: Mapping[str, Size]
 ) -> list[Settings]:
-    """Give each cell so many epochs that it gets what the largest of them gets."""
+    """Give each cell what the largest of them gets, to the nearest step of each epoch.
+
+    A cell that needs more than its epochs have gets more epochs, all of one length.
+    """
     if options.equal_budget is None:
         return settings
-    each = [_per_epoch(own, options, sizes) for own in settings]
-    budget = max(each) * options.epochs
-    return [
-        {**own, "epochs": max(1, round(budget / one))}
-        for own, one in zip(settings, each, strict=True)
-    ]
+    each = [_epoch(own, options, sizes) for own in settings]
+    budget = max(steps * amount for steps, amount in each) * options.epochs
+    found = []
+    for own, (steps, amount) in zip(settings, each, strict=True):
+        total = budget / amount
+        epochs = max(1, math.ceil(total / steps - 1e-9))
+        exact = max(1, round(total / epochs))
+        shortened = {EXACT_STEPS: exact} if exact < steps else {}
+        found.append({**own, "epochs": epochs, **shortened})
+    return found
 
 
-def _per_epoch(own: Settings, options: Options, sizes: Mapping[str, Size]) -> float:
-    """Return an epoch's steps, examples or tokens."""
+def _epoch(own: Settings, options: Options, sizes: Mapping[str, Size]) -> tuple[int, float]:
+    """Return an epoch's steps, and what of the budget each of them takes."""
     parts = [sizes[task] for task in own["tasks"]]
     shape = get_rule(own.get("batching", "finish-largest")).function(
         [part.rows for part in parts], Allowance(options.batch_size, steps=own.get("steps"))
     )
-    steps = shape.steps
     if options.equal_budget == "steps":
-        return float(steps)
+        return shape.steps, 1.0
     tokens = options.equal_budget == "tokens"
     drawn = (
         batch * (part.tokens if tokens else 1.0)
         for batch, part in zip(shape.shares, parts, strict=True)
     )
-    return float(steps) * math.fsum(drawn)
+    return shape.steps, math.fsum(drawn)

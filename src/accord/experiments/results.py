@@ -8,6 +8,7 @@ from pathlib import Path
 
 from accord.compare import Group
 from accord.experiments.paper import TASKS, Subset
+from accord.experiments.plan import EXACT_STEPS
 from accord.experiments.reproduce import remembered
 from accord.grids.cells import Settings
 from accord.grids.running import CELLS
@@ -61,7 +62,9 @@ class Results:
 
 
 def _bare(settings: Settings) -> Settings:
-    return {key: value for key, value in settings.items() if key not in ("seed", "epochs")}
+    return {
+        key: value for key, value in settings.items() if key not in ("seed", "epochs", EXACT_STEPS)
+    }
 
 
 def load_results(

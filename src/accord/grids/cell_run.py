@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from accord.config import Config, dump_config, parse_config
+from accord.config import Config, dump_config, effective, parse_config
 from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stopped
 from accord.run_folder import STATUS, RunFolder
 
@@ -108,7 +108,7 @@ def check_same(folder: Path, config: Config) -> None:
 
 def differences(before: Config, after: Config) -> Iterator[str]:
     """Yield `key: before -> after` for every key in which two configs differ."""
-    yield from _differences(before.model_dump(mode="json"), after.model_dump(mode="json"), "")
+    yield from _differences(effective(before), effective(after), "")
 
 
 def _differences(before: Any, after: Any, where: str) -> Iterator[str]:

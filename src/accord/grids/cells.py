@@ -18,6 +18,7 @@ from accord.config import (
     check_files,
     check_methods,
     drop_combining,
+    effective,
     parse_config,
     resolve_paths,
 )
@@ -27,6 +28,7 @@ SHORT = {
     "batching": "training.batching",
     "gradients": "training.gradients",
     "balancing": "training.balancing",
+    "granularity": "training.granularity",
     "mode": "encoder.mode",
     "seed": "training.seed",
     "lr": "training.lr",
@@ -67,7 +69,7 @@ class Cell:
     @property
     def identity(self) -> str:
         """A hash of the config: cells of one identity are one run."""
-        content = json.dumps(self.config.model_dump(mode="json"), sort_keys=True)
+        content = json.dumps(effective(self.config), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -307,4 +309,4 @@ def _set(table: dict[str, Any], parts: list[str], value: Any, where: str) -> Non
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise ConfigError(f"{where}: '{part}' is a value, not a section")
-    place[last] = value
+    place[last] = copy.deepcopy(value)  # cells must not share what one of them may cut
