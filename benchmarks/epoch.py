@@ -26,7 +26,7 @@ from harness import Report, Row, arguments, median_interval, progress
 from workload import COURSE, DROPOUT, SAMPLE, data_folder, minilm_folder
 
 import accord
-from accord import inference, outcome, training
+from accord import epoch, inference, training
 from accord.data.reading import read_rows
 from accord.run_folder import RunFolder
 from accord.setup import Setup
@@ -42,7 +42,7 @@ PARTS = (
     (Setup, "batch", "batch assembly"),
     (RunFolder, "append_metrics", "logging"),
     (training, "evaluate_epoch", "rest of evaluation"),
-    (outcome, "_save_best", "best model"),
+    (epoch, "stage_best", "best model"),
     (training, "save_checkpoint", "checkpoint"),
     (training, "finish", "results"),
 )
