@@ -77,6 +77,14 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
             "training.tasks_per_step: batching 'finish-largest' draws from all tasks in each step;"
             " 'one' is for annealed, by-size, fair-exposure, round-robin, temperature, uniform",
         ),
+        (
+            {
+                "training": {"balancing": "gradnorm"},
+                "sharing": {"schemes": ["lora"], "train_shared": False},
+            },
+            "training.balancing: 'gradnorm' looks at the last shared layer; no layer is shared and"
+            " trained",
+        ),
         ({"methods": {"cagard": {}}}, "methods.cagard: no such method; did you mean 'cagrad'?"),
         (
             {"methods": {"cagrad": {"c": 2.0}}},

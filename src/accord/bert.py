@@ -282,6 +282,12 @@ class BertEncoder(nn.Module):
         groups[-1] += [] if self.pooler is None else list(self.pooler.parameters())
         return groups
 
+    def last_trained_layer(self) -> int:
+        """Return the index in `layer_groups` of the last layer that is trained; 0 if none is."""
+        trained = [i for i, layer in enumerate(self.layers, start=1)
+                   if any(p.requires_grad for p in layer.parameters())]  # fmt: skip
+        return trained[-1] if trained else 0
+
     def reinitialise(self, count: int, seed: int) -> None:
         """Draw the last layers and the pooler anew, as they were before any training.
 

@@ -53,6 +53,7 @@ class Combination:
         shares: examples of each in a usual step of the epoch that a step is in.
         steps_per_epoch: of the run.
         per_layer: whether the method weighs each group of parameters apart.
+        last_shared: index of the group that is the last layer which tasks share.
     """
 
     balancing: Chosen[Rule]
@@ -62,6 +63,7 @@ class Combination:
     shares: Callable[[int], Sequence[float]]
     steps_per_epoch: int = 1
     per_layer: bool = False
+    last_shared: int = -1
 
     @classmethod
     def of(
@@ -178,7 +180,9 @@ class Combination:
     ) -> Signals:
         every = torch.tensor(tuple(self.shares(step)), dtype=torch.float64)
         shares = every[list(present)]
-        last = gramians[-1].diagonal().clamp(min=0).sqrt() if self.by_layer else losses[:0]
+        last = losses[:0]
+        if self.by_layer and len(gramians):
+            last = gramians[self.last_shared].diagonal().clamp(min=0).sqrt()
         return Signals(
             losses=losses,
             gramian=gramians.sum(0) if len(gramians) else losses.new_zeros(0, 0),

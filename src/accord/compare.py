@@ -190,8 +190,10 @@ def _settings(config: Config) -> Iterator[tuple[str, object]]:
                 yield f"{prefix}{key}", value
 
     table = effective(config)
-    for section in ("checkpoint", "methods"):
-        table.pop(section)
+    table.pop("checkpoint")
+    table["methods"] = {
+        name: own for name, own in table["methods"].items() if name in config.sharing.schemes
+    }
     yield from flat(table, "")
 
 

@@ -423,8 +423,11 @@ def drop_combining(table: dict[str, Any], before: int) -> None:
     fixed = table.get("methods", {}).get("fixed", {})
     if isinstance(fixed.get("weights"), dict):
         fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
-    for key in COMBINING if len(tasks) == 1 else ():
+    if len(tasks) > 1:
+        return
+    for key in COMBINING:
         table.get("training", {}).pop(key, None)
+    table.get("sharing", {}).pop("soft", None)
 
 
 def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:

@@ -151,11 +151,18 @@ def _balancing_faults(choice: Choice) -> Iterator[str]:
         yield f"{key}: '{rule.name}' weighs tasks against each other; there is one task"
     elif choice.frozen:
         yield f"{key}: '{rule.name}' weighs what tasks share; a frozen encoder learns nothing"
+    elif "last_layer" in rule.needs and not _shares_layers(choice):
+        yield f"{key}: '{rule.name}' looks at the last shared layer; no layer is shared and trained"
     elif _alone(choice) and "separable" not in rule.laws:
         yield (
             f"{key}: '{rule.name}' compares the tasks of a step, but {_alone(choice)} gives a step"
             " one task"
         )
+
+
+def _shares_layers(choice: Choice) -> bool:
+    own = any(sharing.get_scheme(name).embeddings for name in choice.schemes)
+    return choice.train_shared and not own
 
 
 def _alone(choice: Choice) -> str:

@@ -245,6 +245,7 @@ def build_learner(
     own = model.encoder
     shared = any(parameter.requires_grad for parameter in own.parameters())
     layers = own.layer_groups() if combination.by_layer else None
+    combination.last_shared = own.last_trained_layer()
     return Learner(
         model=model,
         optimizer=AdamW(groups),

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from accord.config import check_methods, load_config
 from accord.errors import ConfigError, ModelError
 from accord.saved_model import load_model
+from accord.setup import prepare
 from accord.sharing import scheme_names
 from accord.training import resume_run
 
@@ -208,3 +209,22 @@ def test_parts_that_no_plain_bert_has_are_not_exported(name, project, train, tmp
     assert answer.code == 2
     assert f"same: '{name}' adds layers of its own, so no plain BERT says the same" in answer.err
     assert not (tmp_path / "out").exists()
+
+
+def test_one_task_of_a_soft_sharing_config_trains_alone(project, accord_cli, tmp_path):
+    own = {"sharing.schemes": ["own-encoder"], "sharing.soft": "l2", "training.epochs": 1}
+    answer = accord_cli(
+        "train", project(own), "--out", tmp_path / "run", "--task", "mood", "--quiet"
+    )
+    assert answer.code == 0, answer.err
+
+
+def test_the_last_shared_layer_is_the_last_that_is_trained(project):
+    own = changes("own-layers", **{"training.balancing": "gradnorm"})
+    setup = prepare(load_config(project(own)))
+    count = len(setup.learner.model.encoder.layers)
+    assert setup.learner.combination.last_shared == 1 < count
+    setup.learner.model.train()
+    record = setup.learner.step(0, setup.batch(0), 1.0)
+    assert record.balance == [1.0, 1.0, 1.0]
+    assert setup.learner.step(1, setup.batch(1), 1.0).balance != [1.0, 1.0, 1.0]

@@ -137,6 +137,12 @@ def test_crossing_keeps_what_a_cell_sets():
     assert list(crossed({}, [{"b": 3}])) == [{"b": 3}]
 
 
+def test_seeds_of_either_spelling_make_one_group(cells):
+    found = cells('[axes]\n"training.seed" = [0, 1, 2]\ngradients = ["sum", "mean"]\n')
+    assert len(found) == 6
+    assert {cell.group for cell in found} == {"gradients=sum", "gradients=mean"}
+
+
 def test_cells_do_not_share_a_table_that_one_of_them_cuts(cells):
     found = cells(
         '[axes]\ntasks = [["mood"], "all"]\n[[cells]]\nbalancing = "fixed"\n'

@@ -64,7 +64,8 @@ class Cell:
     @property
     def group(self) -> str:
         """The name of all cells that differ from this one in their seed alone."""
-        return name_of({key: value for key, value in self.settings.items() if key != "seed"})
+        seeds = ("seed", "training.seed")
+        return name_of({key: value for key, value in self.settings.items() if key not in seeds})
 
     @property
     def identity(self) -> str:
