@@ -74,6 +74,7 @@ def test_a_search_is_read(text, expected):
         ("gradients=sum,pcgard", "unknown value 'pcgard'; did you mean 'pcgrad'?"),
         ("methods.cagrad.b=0:1", "methods.cagrad: has no option 'b'"),
         ("methods.cagard.c=0:1", "methods.cagard: no such method"),
+        ("methods.dwa.temperature=1.0:4.0", "'dwa' is not chosen, so its options make no"),
         ("encoder.mode.x=1:2", "'encoder.mode' should be"),
         ("mode=finetune,frozen", "a frozen encoder has none"),  # with this config's pcgrad
     ],
@@ -123,3 +124,14 @@ def test_one_task_has_no_weight_to_tune(tmp_path):
 def test_a_run_s_score_is_that_of_the_epoch_it_keeps():
     epochs = [{"sum": 1.0, "score": 0.1}, {"sum": 2.0, "score": 0.2}, {"sum": 2.0, "score": 0.3}]
     assert [best_score(epochs[:count]) for count in (1, 2, 3)] == [0.1, 0.2, 0.2]
+
+
+def test_the_search_of_weights_begins_with_the_config_s_own(tmp_path):
+    given = config(
+        training={"balancing": "fixed"}, methods={"fixed": {"weights": {"sst": 2.0, "sts": 3.0}}}
+    )
+    assert Space.of(given, [], tmp_path).start == {"methods.fixed.weights.sts": 1.5}
+
+
+def test_options_of_a_method_that_another_search_chooses(tmp_path):
+    Space.of(config(), ["balancing=equal,dwa", "methods.dwa.temperature=1.0:4.0"], tmp_path)

@@ -63,7 +63,8 @@ def tune(
 
     Without --search that is one loss weight a task, from 0.1 to 10, with balancing 'fixed'. The
     first task's weight is 1 and the others are relative to it: AdamW's steps hardly depend on the
-    scale of all of them. Trial 0 has equal weights. A KEY is a config key or a grid's short name,
+    scale of all of them. Trial 0 has equal ones, or the
+    config's own fixed weights. A KEY is a config key or a grid's short name,
     as in lr=1e-5:1e-4:log.
 
     Each trial is a run folder below --out/trials; the same command goes on after a stop, and more

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accord.config import Config, check_files, check_methods, parse_config, resolve_paths
+from accord.config import (
+    Config,
+    check_files,
+    check_methods,
+    effective,
+    parse_config,
+    resolve_paths,
+)
 from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
@@ -73,16 +80,22 @@ class Space:
         others = [own for own in self.dimensions if own is not dimension]
         beside = [{}, *({own.key: value} for own in others for value in own.ends)]
         for value in dimension.ends:
-            faults = [self._fault({**own, dimension.key: value}, where) for own in beside]
+            faults = [
+                self._fault({**own, dimension.key: value}, dimension.key, where) for own in beside
+            ]
             if all(faults):
                 raise ConfigError(faults[0])
 
-    def _fault(self, settings: Settings, where: str) -> str:
-        """Return the first thing that is wrong with a point; empty if nothing is."""
+    def _fault(self, settings: Settings, key: str, where: str) -> str:
+        """Return the first thing that is wrong with a point, as far as a key goes; or nothing."""
         try:
-            self.config(settings, where)
+            config = self.config(settings, where)
         except ConfigError as error:
             return str(error).splitlines()[0]
+        section, _, rest = key.partition(".")
+        name = rest.partition(".")[0]
+        if section == "methods" and name not in effective(config)["methods"]:
+            return f"{where}: '{name}' is not chosen, so its options make no difference"
         return ""
 
     def lines(self) -> Iterator[str]:
@@ -94,7 +107,7 @@ def _weights(config: Config, folder: Path) -> Space:
     """Return the space of one loss weight a task, the first task's being 1.
 
     AdamW's step hardly depends on the scale of all weights together, so that is not searched. The
-    first trial has equal weights: what is found is no worse on dev.
+    first trial has the config's own fixed weights, or equal ones: what is found is no worse on dev.
     """
     first, *others = config.tasks
     if not others:
@@ -102,12 +115,17 @@ def _weights(config: Config, folder: Path) -> Space:
             f"there is one task, '{first}', and so no weight to tune;"
             " --search KEY=SPEC says what to search"
         )
+    start = dict.fromkeys(config.tasks, 1.0)
+    if config.training.balancing_rule == "fixed":
+        start |= config.methods.get("fixed", {}).get("weights") or {}
     settings = {"training.balancing": "fixed", "methods.fixed.weights": {first: 1.0}}
     base = parse_config(applied(plain(config), settings, "config"))
     check_methods(base)
     keys = [f"methods.fixed.weights.{name}" for name in others]
     ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
-    return Space(base, ranges, folder, dict.fromkeys(keys, 1.0))
+    relative = (start[name] / start[first] if start[first] else HIGHEST for name in others)
+    within = (min(max(own, LOWEST), HIGHEST) for own in relative)
+    return Space(base, ranges, folder, dict(zip(keys, within, strict=True)))
 
 
 def plain(config: Config) -> dict[str, Any]:
