@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import time
 import traceback
@@ -36,16 +35,15 @@ from accord.errors import (
 )
 from accord.halves import half_cosines
 from accord.kept_epochs import check_kept, kept_fault, remove_kept
-from accord.loader import StepBatch
 from accord.memory import keep_freed_memory, release_freed_memory
 from accord.outcome import finish
 from accord.progress import Bar, Console
 from accord.resuming import known_fingerprints, prepare_again, resolved, versions
 from accord.run_folder import RunFolder, environment
+from accord.run_lines import headline, step_line
 from accord.schedules import lr_factor
 from accord.setup import Setup, prepare
 from accord.signals import StopSignals
-from accord.step import StepRecord
 
 Watch = Callable[[Sequence[dict[str, Any]]], None]
 """Is shown the evaluations of all epochs so far before another one begins; may raise `Pruned`."""
@@ -179,7 +177,7 @@ def _train(
         if (lost := run.truncate_metrics(progress.step)) is not None:
             _warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
-        for line in (_headline(setup), note):
+        for line in (headline(setup), note):
             console.say(line)
             run.log(line)
         with StopSignals(at_once=True):
@@ -227,7 +225,7 @@ def _loop(
             progress.train_seconds += time.perf_counter() - started
             progress.skipped += record.skipped
             run.append_metrics(
-                _step_record(setup, progress, batch, record, time.perf_counter() - started)
+                step_line(setup, progress, batch, record, time.perf_counter() - started)
             )
             bar.advance(1, " ".join(f"{k} {v:.3f}" for k, v in record.losses.items()))
             run.beat(progress.step)
@@ -333,50 +331,6 @@ def _record_failure(
     run.log(f"{type(known).__name__}: {known}", "ERROR")
 
 
-def _step_record(
-    setup: Setup, progress: Progress, batch: StepBatch, record: StepRecord, seconds: float
-) -> dict[str, Any]:
-    """Return a step's line of `metrics.jsonl`; only its last two fields are timings."""
-    names = [setup.data.tasks[i].name for i in batch.present]
-    line: dict[str, Any] = {
-        "kind": "step",
-        "step": progress.step,
-        "epoch": (progress.step - 1) // setup.sampler.steps + 1,
-        "losses": {name: _number(own) for name, own in record.losses.items()},
-        "loss_weights": dict(zip(names, record.balance, strict=False)),
-        "gradient_norm": _number(record.gradient_norm),
-        "lr": [group["lr"] for group in setup.learner.optimizer.param_groups],
-        "tokens": batch.tokens,
-    }
-    if record.skipped:
-        line["skipped"] = True
-    if record.penalty is not None:
-        line["sharing_penalty"] = record.penalty
-    if record.gramian is not None:
-        norms = record.gramian.diagonal().clamp(min=0).sqrt()
-        cosines = record.gramian / torch.outer(norms, norms).clamp(min=1e-300)
-        line |= {
-            "task_gradient_norms": dict(zip(names, norms.tolist(), strict=True)),
-            "cosines": {
-                f"{names[i]},{names[j]}": float(cosines[i, j])
-                for i in range(len(names))
-                for j in range(i)
-            },
-            "gramian": record.gramian.tolist(),
-            "method_weights": _by_task(names, record.weights),
-        }
-    return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
-
-
-def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, float | list[float]]:
-    """Return each task's weight, or its weight in each group of parameters."""
-    columns = zip(*weights, strict=True)
-    return {
-        name: own[0] if len(own) == 1 else list(own)
-        for name, own in zip(names, columns, strict=False)
-    }
-
-
 def _halves_are_due(setup: Setup, step: int) -> bool:
     every = setup.config.training.halves_every
     return every is not None and step % every == 0 and setup.learner.jacobian is not None
@@ -389,39 +343,3 @@ def _halves_record(setup: Setup, step: int) -> dict[str, Any]:
         setup.config.training.micro_batch_tokens,
     )  # fmt: skip
     return {"kind": "halves", "step": step, "cosines": cosines}
-
-
-def _number(value: float) -> float | None:
-    """JSON has no word for what is not finite."""
-    return value if math.isfinite(value) else None
-
-
-def _headline(setup: Setup) -> str:
-    settings = setup.config.training
-    rows = ", ".join(
-        f"{own.task.name} {len(own):,} (dev {len(dev):,})"
-        for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
-    )
-    plain = settings.balancing_rule == "equal"
-    methods = [settings.batching, *([] if plain else [settings.balancing_rule]), settings.gradients]
-    if settings.granularity == "layer":
-        methods[-1] += " by layer"
-    return (
-        f"{rows}\n"
-        f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"
-        f" {setup.config.encoder.mode}, {settings.precision} on {setup.device},"
-        f" {torch.get_num_threads()} threads{_sharing_line(setup)}"
-    )
-
-
-def _sharing_line(setup: Setup) -> str:
-    """Say what share of the parameters each task has of its own, where it has more than a head."""
-    model = setup.learner.model
-    if model.parts is None:
-        return ""
-    own = sum(parameter.numel() for parameter in model.parts.of_task(0))
-    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
-    return (
-        f"\n{', '.join(setup.config.sharing.schemes)}: {own / 1e6:.2f} M parameters of each task's"
-        f" own, {100 * own / encoder:.1f} % of the encoder's"
-    )
