@@ -20,7 +20,7 @@ from harness import Report, Row, arguments, median_interval, progress
 from workload import data_folder, minilm_folder
 
 from accord.checkpoint import Progress, save_checkpoint
-from accord.config import parse_config
+from accord.config_file import parse_config
 from accord.memory import keep_freed_memory
 from accord.setup import Setup, prepare
 from accord.training import EVERY_STEPS

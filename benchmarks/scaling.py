@@ -118,7 +118,7 @@ def write_rows(path: Path, rows: int) -> None:
 
 def prepare_and_step(path: Path) -> dict[str, Any]:
     """Prepare a run on a file in this process, and take its first steps."""
-    from accord.config import parse_config
+    from accord.config_file import parse_config
     from accord.setup import prepare
 
     keep_freed_memory()

@@ -23,7 +23,7 @@ from harness import progress
 from scipy.stats import binomtest
 from workload import data_folder, minilm_folder
 
-from accord.config import parse_config
+from accord.config_file import parse_config
 from accord.heads import decode
 from accord.inference import head_logits
 from accord.metrics import METRICS

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from accord.cli.comparisons import print_comparison
 from accord.compare import comparison_cells
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.errors import AccordError
 from accord.grids.running import CELLS, grid_groups, run_grid
 from accord.progress import Console

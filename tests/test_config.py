@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.config import Config, check_files, dump_config, load_config, parse_config
+from accord.config import Config
+from accord.config_file import check_files, dump_config, load_config, parse_config
 from accord.errors import ConfigError
 
 TASK = {"kind": "classification", "train": "train.csv", "text": "x"}

@@ -32,6 +32,7 @@ LAYERS = [
     [
         "losses", "metrics", "sampler", "optim", "combining", "optimizer_state", "schedules",
     ],
+    ["config_file"],
     ["config"],
     ["method_faults"],
     ["families"],

@@ -3,7 +3,7 @@
 import pytest
 
 from accord.balancing import rule_names
-from accord.config import (
+from accord.config_file import (
     check_methods,
     drop_combining,
     dump_config,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accord.config import Config, dump_config, load_config, parse_config, resolve_paths
+from accord.config import Config
+from accord.config_file import dump_config, load_config, parse_config, resolve_paths
 from accord.training import Run, resume_run, start_run
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from accord.config import Config, effective, reduced
+from accord.config import Config
+from accord.config_file import effective, reduced
 from accord.errors import RunFolderError, UsageError, nearest
 from accord.grids.cells import Cell, make_cells
 from accord.report.record import RunRecord

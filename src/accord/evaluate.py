@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from accord.config import Config, load_config
+from accord.config import Config
+from accord.config_file import load_config
 from accord.datasets import TaskFiles
 from accord.errors import ConfigError, ModelError, nearest
 from accord.heads import mean_logits

@@ -15,7 +15,8 @@ from accord.averaging import Averages, trained
 from accord.balancing import get_rule as get_balancing
 from accord.bert import BertEncoder
 from accord.combining import Combination
-from accord.config import Config, check_methods, effective
+from accord.config import Config
+from accord.config_file import check_methods, effective
 from accord.datasets import Data, Say, read_data
 from accord.devices import choose_device
 from accord.errors import ConfigError

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from accord.cli.check import check
-from accord.config import load_config, parse_config
+from accord.config_file import load_config, parse_config
 from accord.data.checking import check_config, sequence_lengths
 from accord.errors import ConfigError
 from accord.tasks import Task

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.config import parse_config
+from accord.config_file import parse_config
 from accord.data.checking import check_config
 from accord.datasets import read_data
 from accord.errors import DataError, UsageError

@@ -17,7 +17,7 @@ from projects import Table
 
 from accord import training
 from accord.cli import main
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.errors import Stopped
 from accord.signals import StopSignals
 from accord.step import Learner

@@ -40,7 +40,7 @@ from projects import outcome_of, write_encoder, write_project
 
 from accord import judging
 from accord.checkpoint import FILES, checkpoints
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.durable import FAULT, MANIFEST
 from accord.errors import AccordError
 from accord.run_folder import RunFolder

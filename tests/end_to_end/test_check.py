@@ -45,7 +45,7 @@ def test_it_refuses_what_training_refuses(project, accord_cli, tmp_path, command
 
 @pytest.mark.parametrize("dev", [None, "same-dev.tsv"])
 def test_a_limit_holds_for_checking_and_training_alike(project, accord_cli, dev):
-    from accord.config import load_config
+    from accord.config_file import load_config
     from accord.setup import prepare
 
     config = project({"tasks.same.limit": 6, "tasks.same.dev": dev}, ("same",))

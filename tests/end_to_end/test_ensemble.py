@@ -11,7 +11,7 @@ import torch
 
 import accord
 from accord import training
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.errors import UsageError
 from accord.heads import probabilities
 from accord.metrics import accuracy, pearson

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from accord.bert import BertEncoder
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.setup import prepare
 
 

@@ -28,7 +28,7 @@ def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, 
 
 
 def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
-    from accord.config import load_config
+    from accord.config_file import load_config
     from accord.dropout import DropoutKey
     from accord.halves import half_cosines
     from accord.loader import step_batch

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 import accord
 from accord import training
-from accord.config import load_config
+from accord.config_file import load_config
 
 RATES = (1e-3, 3e-3, 1e-2)
 SHORT = {"training.epochs": 1, "training.steps_per_epoch": 1}

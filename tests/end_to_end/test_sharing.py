@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config import check_methods, load_config
+from accord.config_file import check_methods, load_config
 from accord.errors import ConfigError, ModelError
 from accord.saved_model import load_model
 from accord.setup import prepare

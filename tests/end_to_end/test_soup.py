@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.errors import Stopped
 from accord.setup import prepare
 from accord.training import resume_run

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.errors import TrainingError
 from accord.inference import Evaluation
 from accord.losses import LOSSES

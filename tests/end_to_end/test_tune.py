@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from accord.config import load_config
+from accord.config_file import load_config
 from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
 from accord.run_folder import RunFolder
 from accord.step import Learner

@@ -9,7 +9,7 @@ import numpy as np
 import projects
 import pytest
 
-from accord.config import load_config, parse_config
+from accord.config_file import load_config, parse_config
 from accord.report.page import Figure
 from accord.report.record import Predictions, RunRecord, read_run
 from accord.tasks import Task

@@ -32,7 +32,7 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
     train and dev.
     """
-    from accord.config import load_config
+    from accord.config_file import load_config
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)

@@ -78,7 +78,7 @@ def compare(
         raise UsageError(f"--out is missing: the folder where the runs of {config} go")
 
     from accord.compare import comparison_cells
-    from accord.config import load_config
+    from accord.config_file import load_config
 
     cells = comparison_cells(load_config(config, overrides), seeds, str(config))
     if dry_run:

@@ -29,7 +29,7 @@ def train(
     Everything about the run is found in the folder --out: metrics, checkpoints, the best model.
     """
     from accord.cli.results import show_run
-    from accord.config import load_config
+    from accord.config_file import load_config
     from accord.run_folder import RunFolder
 
     loaded = load_config(config, overrides, tasks)

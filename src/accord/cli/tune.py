@@ -74,7 +74,7 @@ def tune(
 
     need_optuna()
 
-    from accord.config import load_config
+    from accord.config_file import load_config
     from accord.progress import Console
     from accord.tuning.running import run_study
     from accord.tuning.space import Space

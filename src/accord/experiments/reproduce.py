@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from accord.config import parse_config, resolve_paths
+from accord.config_file import parse_config, resolve_paths
 from accord.datasets import read_data
 from accord.durable import write_whole
 from accord.errors import RunFolderError

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from accord.config import Config, dump_config, effective, parse_config
+from accord.config import Config
+from accord.config_file import dump_config, effective, parse_config
 from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stopped
 from accord.run_folder import STATUS, RunFolder
 

@@ -13,8 +13,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from accord.config import (
-    Config,
+from accord.config import Config
+from accord.config_file import (
     check_files,
     check_methods,
     drop_combining,

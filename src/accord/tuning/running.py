@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config import Config, load_config, resolve_paths
+from accord.config import Config
+from accord.config_file import load_config, resolve_paths
 from accord.errors import Stopped, TrainingError
 from accord.estimate import duration
 from accord.progress import Console

@@ -7,14 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accord.config import (
-    Config,
-    check_files,
-    check_methods,
-    effective,
-    parse_config,
-    resolve_paths,
-)
+from accord.config import Config
+from accord.config_file import check_files, check_methods, effective, parse_config, resolve_paths
 from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search

@@ -1,0 +1,235 @@
+"""A run's TOML file: read, overridden, checked against all that it names, and written again."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from accord.config import COMBINING, Config, TaskConfig
+from accord.config_faults import fault_lines
+from accord.errors import ConfigError, nearest
+from accord.method_faults import Choice, method_faults
+
+
+def load_config(
+    path: Path,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    *,
+    files: bool = True,
+) -> Config:
+    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key and file.
+
+    Relative paths are relative to the file's own folder.
+
+    Args:
+        path: the TOML file.
+        overrides: texts of the form `training.epochs=2`; values are TOML, or plain text.
+        only: names of tasks, to leave out all others; none leaves out none.
+        files: whether to check that every data file is there.
+
+    Raises:
+        ConfigError: one line a fault: where, what was given, what is allowed.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such config file; 'accord init FILE...' writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(table, override)
+    config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
+    config = _only(config, only, str(path))
+    check_methods(config, where=str(path))
+    if files:
+        check_files(config, where=str(path))
+    return config
+
+
+def _only(config: Config, names: Sequence[str], where: str) -> Config:
+    for name in names:
+        if name not in config.tasks:
+            raise ConfigError(f"{where}: no task '{name}'{nearest(name, config.tasks)}")
+    tasks = {name: task for name, task in config.tasks.items() if name in names or not names}
+    return reduced(config, tasks)
+
+
+def reduced(config: Config, tasks: Mapping[str, TaskConfig]) -> Config:
+    """Return a config of some of the tasks; with one, nothing that combines several is left in."""
+    table = config.model_dump(exclude_unset=True)
+    table["tasks"] = {name: table["tasks"][name] for name in tasks}
+    drop_combining(table, len(config.tasks))
+    return Config.model_validate(table)
+
+
+def drop_combining(table: dict[str, Any], before: int) -> None:
+    """Take out of a config's table what is of no use for the tasks that are left in it.
+
+    Args:
+        table: as the file's.
+        before: how many tasks it had.
+    """
+    tasks = table["tasks"]
+    if len(tasks) == before:
+        return
+    fixed = table.get("methods", {}).get("fixed", {})
+    if isinstance(fixed.get("weights"), dict):
+        fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
+    if len(tasks) > 1:
+        return
+    for key in COMBINING:
+        table.get("training", {}).pop(key, None)
+    table.get("sharing", {}).pop("soft", None)
+
+
+def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
+    """Check a configuration given as a nested mapping.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    try:
+        return Config.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError("\n".join(fault_lines(error, Config, where))) from None
+
+
+def dump_config(config: Config) -> str:
+    """Return a config as TOML text that `load_config` reads as an equal one."""
+    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    last = {name: table.pop(name) for name in ("tasks",)}  # the longest
+    return "\n".join(_toml({**table, **last})).lstrip() + "\n"
+
+
+def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
+    """Yield a table's lines: its values, then the tables in it."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    values = {key: value for key, value in table.items() if key not in inner}
+    if title and (values or not inner):
+        yield from ("", f"[{title}]")
+    # JSON spells texts, numbers, truth values and lists of them as TOML does.
+    yield from (f"{_toml_key(key)} = {json.dumps(value)}" for key, value in values.items())
+    for key, value in inner.items():
+        yield from _toml(value, f"{title}.{_toml_key(key)}" if title else _toml_key(key))
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """Return a config as JSON without the options of methods that it doesn't choose.
+
+    Configs of which these are equal make the same run.
+    """
+    table = config.model_dump(mode="json")
+    training = config.training
+    chosen = {training.batching, training.balancing_rule, training.gradients}
+    chosen |= set(config.sharing.schemes)
+    table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
+    return table
+
+
+def check_methods(config: Config, where: str = "config") -> None:
+    """Check that the chosen methods can work with what they are given, and their options.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    training = config.training
+    choice = Choice(
+        batching=training.batching,
+        balancing=training.balancing_rule,
+        gradients=training.gradients,
+        per_layer=training.granularity == "layer",
+        one_task_a_step=training.tasks_per_step == "one",
+        tasks=tuple(config.tasks),
+        frozen=config.encoder.mode == "frozen",
+        schemes=tuple(config.sharing.schemes),
+        train_shared=config.sharing.train_shared,
+        soft=config.sharing.soft is not None,
+        new_layers=config.encoder.reinit_layers > 0,
+    )
+    lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
+    scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
+    if scaled and config.averaging.method != "none":
+        lines.append(
+            f"{where}: averaging.method: averages of weights whose scale moves mean nothing;"
+            f" tasks.{scaled[0]}.targets is 'popart'"
+        )
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def check_files(config: Config, where: str = "config") -> None:
+    """Check that every data file is there.
+
+    Raises:
+        ConfigError: one line for each that isn't: the task, the key, the path, the nearest name.
+    """
+    lines = []
+    for name, task in config.tasks.items():
+        for split in ("train", "dev", "test"):
+            path = getattr(task, split)
+            if path is not None and not Path(path).is_file():
+                lines.append(f"{where}: tasks.{name}.{split}: {_missing_file(Path(path))}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _missing_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, not a file"
+    if not path.parent.is_dir():
+        return f"{path}: no such file, nor is there a folder {path.parent}"
+    names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"{path}: no such file" + (f"; did you mean '{close[0]}'?" if close else "")
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {override}: takes KEY=VALUE, as in training.epochs=2")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: '{part}' is a value, not a section")
+    table[parts[-1]] = value
+
+
+def resolve_paths(config: Config, folder: Path) -> Config:
+    """Return a config whose paths are absolute; relative ones are relative to `folder`."""
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str((folder / Path(path).expanduser()).absolute())
+
+    encoder = config.encoder
+    as_folder = Path(absolute(encoder.path) or "")
+    # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
+    if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
+        encoder = encoder.model_copy(update={"path": str(as_folder)})
+    tasks = {
+        name: task.model_copy(
+            update={split: absolute(getattr(task, split)) for split in ("train", "dev", "test")}
+        )
+        for name, task in config.tasks.items()
+    }
+    return config.model_copy(update={"encoder": encoder, "tasks": tasks})
