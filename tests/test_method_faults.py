@@ -17,9 +17,9 @@ from accord.gradients import METHODS, method_names
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
 
 
-def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
+def faults(training=None, tasks=("a", "b"), mode="finetune", heads="new", **sections):
     table = {
-        "encoder": {"path": "x", "mode": mode}, "tasks": dict.fromkeys(tasks, TASK),
+        "encoder": {"path": "x", "mode": mode, "heads": heads}, "tasks": dict.fromkeys(tasks, TASK),
         "training": training or {}, **sections,
     }  # fmt: skip
     try:
@@ -121,10 +121,14 @@ def test_a_fault_is_one_line(given, line):
 @pytest.mark.parametrize("gradients", method_names())
 @pytest.mark.parametrize("balancing", rule_names())
 def test_every_rule_goes_with_every_method(gradients, balancing):
-    assert faults({"gradients": gradients, "balancing": balancing}) == []
+    given = {"gradients": gradients, "balancing": balancing}
+    sections = {}
+    if METHODS.get(gradients).remembers:
+        del given["gradients"]
+        sections = {"heads": "keep", "memory": {"method": gradients, "finished": ["a"]}}
+    assert faults(given, **sections) == []
     if "layer" in METHODS.get(gradients).granularities:
-        layered = {"gradients": gradients, "balancing": balancing, "granularity": "layer"}
-        assert faults(layered) == []
+        assert faults({**given, "granularity": "layer"}, **sections) == []
 
 
 def test_rules_that_look_at_one_task_go_with_steps_of_one():

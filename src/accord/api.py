@@ -9,7 +9,9 @@ from typing import Any
 
 from accord.config import Config
 from accord.config_file import dump_config, load_config, parse_config, resolve_paths
-from accord.training import Run, resume_run, start_run
+from accord.staged import resume as resume_run
+from accord.staged import start as start_run
+from accord.training import Run
 
 
 def train(

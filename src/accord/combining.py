@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,7 @@ class Combination:
         method: combines the balanced gradients.
         names: of all tasks.
         regression: whether each is one.
+        memories: whether each is finished, and its rows are a memory's.
         shares: examples of each in a usual step of the epoch that a step is in.
         steps_per_epoch: of the run.
         per_layer: whether the method weighs each group of parameters apart.
@@ -60,6 +61,7 @@ class Combination:
     method: Chosen[Method]
     names: tuple[str, ...]
     regression: tuple[bool, ...]
+    memories: tuple[bool, ...]
     shares: Callable[[int], Sequence[float]]
     steps_per_epoch: int = 1
     per_layer: bool = False
@@ -76,6 +78,7 @@ class Combination:
         shares: Callable[[int], Sequence[float]] | None = None,
         steps_per_epoch: int = 1,
         layers: int | None = None,
+        finished: Collection[str] = (),
     ) -> Combination:
         """Choose how the gradients of some tasks become one.
 
@@ -87,6 +90,7 @@ class Combination:
             shares: examples of each task in a usual step of a step's epoch; default: alike.
             steps_per_epoch: of the run.
             layers: how many groups of parameters the method weighs apart; None weighs all at once.
+            finished: names of the tasks whose rows are a memory's.
 
         Raises:
             ValueError: an option that a method hasn't got, or a value that it doesn't take.
@@ -99,6 +103,7 @@ class Combination:
             method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
             names=tuple(task.name for task in tasks),
             regression=tuple(not task.is_classification for task in tasks),
+            memories=tuple(task.name in finished for task in tasks),
             shares=shares or (lambda step: (1.0,) * len(tasks)),
             steps_per_epoch=steps_per_epoch,
             per_layer=layers is not None,
@@ -190,6 +195,7 @@ class Combination:
             shares=shares,
             others=every.sum() - shares,
             regression=torch.tensor([self.regression[i] for i in present]),
+            memories=torch.tensor([self.memories[i] for i in present]),
             names=tuple(self.names[i] for i in present),
             steps_per_epoch=self.steps_per_epoch,
             step=step,

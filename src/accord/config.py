@@ -19,6 +19,9 @@ Precision = Literal["float32", "bfloat16"]
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
 """Keys of `[training]` that have nothing to do with one task."""
 
+MEMORY_METHODS = ("gem", "a-gem")
+"""Values of `memory.method` that are gradient methods."""
+
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -44,6 +47,10 @@ class EncoderConfig(Section):
     dropout: Fraction | None = Field(
         None, description="Dropout inside the encoder; default: the checkpoint's own."
     )
+    heads: Literal["new", "keep"] = Field(
+        "new", description="'keep': where `path` is a model folder of Accord's, take over the heads"
+        " and parts of its tasks of the same name; 'new': draw all anew."
+    )  # fmt: skip
     reinit_layers: Annotated[int, Field(ge=0)] = Field(
         0, description="Draw so many of the last layers anew, and the pooler (Zhang et al. 2021)."
     )
@@ -327,13 +334,54 @@ class CheckpointConfig(Section):
     keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class StageConfig(Section):
+    """`[[stages]]`: one stage of several, each from the model that the one before left."""
+
+    name: Name | None = Field(None, description="Of the stage; default: its number, from 1.")
+    tasks: list[str] = Field(description="Names of `[tasks.NAME]` that it trains.", min_length=1)
+    training: dict[str, Any] = Field(
+        {}, description="Keys of `[training]` that differ in this stage; all but `seed`,"
+        " `dev_share`, `threads` and `device`."
+    )  # fmt: skip
+    encoder: dict[str, Any] = Field(
+        {}, description="Likewise of `[encoder]`; all but `path`, `revision` and `heads`."
+    )
+    sharing: dict[str, Any] = Field({}, description="Likewise of `[sharing]`.")
+    averaging: dict[str, Any] = Field({}, description="Likewise of `[averaging]`.")
+    methods: dict[str, dict[str, Any]] = Field(
+        {}, description="Likewise of `[methods]`, method by method."
+    )
+
+
+class MemoryConfig(Section):
+    """`[memory]`: rows of finished tasks, so that learning others makes them no worse."""
+
+    method: Literal["none", "replay", "gem", "a-gem"] = Field(
+        "none", description="What a step does with the memory's rows: 'replay' adds their loss,"
+        " 'gem' and 'a-gem' keep the step from making it worse (methods of `accord.gradients`);"
+        " 'none' keeps no rows: finished tasks are judged alone."
+    )  # fmt: skip
+    size: PositiveInt = Field(256, description="Rows that are kept of each finished task.")
+    choice: Literal["random", "balanced"] = Field(
+        "random", description="Which rows: any, or as many of each class, and of each quantile of a"
+        " regression's values. Both go by `training.seed`."
+    )  # fmt: skip
+    finished: list[str] = Field(
+        [], description="Tasks that are remembered and not trained: their heads, from encoder.path"
+        " with encoder.heads = 'keep', stay as they are. Stages add those of earlier stages."
+    )  # fmt: skip
+
+
 class Config(Section):
     """A whole configuration file."""
 
     encoder: EncoderConfig
-    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TaskConfig] = Field(
-        min_length=1
-    )
+    tasks: dict[Name, TaskConfig] = Field(min_length=1)
+    stages: list[StageConfig] = []
+    memory: MemoryConfig | None = None
     training: TrainingConfig = TrainingConfig()
     sharing: SharingConfig = SharingConfig()
     averaging: AveragingConfig = AveragingConfig()
@@ -346,3 +394,14 @@ class Config(Section):
     score: Literal["mean", "cs224n"] = Field(
         "mean", description="The overall score: the metrics' mean, or the course's formula."
     )
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """The tasks that are remembered and not trained."""
+        return () if self.memory is None else tuple(self.memory.finished)
+
+    @property
+    def gradient_method(self) -> str:
+        """The name of the gradient method: the memory's, where it is one."""
+        own = "none" if self.memory is None else self.memory.method
+        return own if own in MEMORY_METHODS else self.training.gradients

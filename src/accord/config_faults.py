@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from accord.errors import nearest
 
@@ -44,8 +44,12 @@ def fault_lines(error: ValidationError, root: type[BaseModel], where: str) -> It
 
 def _keys(location: Sequence[int | str]) -> tuple[str, ...]:
     # Behind the key pydantic appends list positions and the type it tried.
-    depth = 3 if location[:1] == ("tasks",) else 2
-    return tuple(str(part) for part in location[:depth] if part != "[key]")
+    depth = 3 if location[:1] in (("tasks",), ("stages",)) else 2
+    # Stages are counted from 1, as messages name them.
+    return tuple(
+        str(part + 1) if place == 1 and isinstance(part, int) else str(part)
+        for place, part in enumerate(location[:depth]) if part != "[key]"
+    )  # fmt: skip
 
 
 def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel]) -> str:
@@ -57,6 +61,8 @@ def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel
             return f"'{key}' is missing"
         case "value_error":
             return f"{key}.{item['ctx']['error']}"
+        case "too_short" if keys[0] == "stages":
+            return f"'{key}' is empty: at least one task is needed"
         case "too_short":
             return f"'{key}' is empty: at least one section [{key}.NAME] is needed"
         case "string_pattern_mismatch":
@@ -101,7 +107,8 @@ def _allowed(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
     if not keys:
         return list(model.model_fields)
     annotation = model.model_fields[keys[0]].annotation
-    # `tasks` maps any name to one model; every other section is its own.
-    if isinstance(annotation, type):
+    # `tasks` maps any name to one model, `stages` lists one, `memory` may be None.
+    if isinstance(annotation, type) and not get_args(annotation):
         return _allowed(annotation, keys[1:])
-    return _allowed(annotation.__args__[1], [])  # type: ignore[union-attr]
+    models = [own for own in get_args(annotation) if hasattr(own, "model_fields")]
+    return _allowed(models[0], [])

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from accord.config import COMBINING, Config, TaskConfig
 from accord.config_faults import fault_lines
 from accord.errors import ConfigError, nearest
 from accord.method_faults import Choice, method_faults
+from accord.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
 
 
 def load_config(
@@ -84,13 +85,15 @@ def drop_combining(table: dict[str, Any], before: int) -> None:
     tasks = table["tasks"]
     if len(tasks) == before:
         return
+    keep_stages(table)
     fixed = table.get("methods", {}).get("fixed", {})
     if isinstance(fixed.get("weights"), dict):
         fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
     if len(tasks) > 1:
         return
-    for key in COMBINING:
-        table.get("training", {}).pop(key, None)
+    for own in (table, *table.get("stages", ())):
+        for key in COMBINING:
+            own.get("training", {}).pop(key, None)
     table.get("sharing", {}).pop("soft", None)
 
 
@@ -116,13 +119,24 @@ def dump_config(config: Config) -> str:
 def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
     """Yield a table's lines: its values, then the tables in it."""
     inner = {key: value for key, value in table.items() if isinstance(value, dict)}
-    values = {key: value for key, value in table.items() if key not in inner}
-    if title and (values or not inner):
+    lists = {key: value for key, value in table.items() if _holds_tables(value)}
+    values = {key: value for key, value in table.items() if key not in (*inner, *lists)}
+    if title.startswith("["):  # one of a list
+        yield from ("", f"[{title}]")
+        title = title.strip("[]")
+    elif title and (values or not inner):
         yield from ("", f"[{title}]")
     # JSON spells texts, numbers, truth values and lists of them as TOML does.
     yield from (f"{_toml_key(key)} = {json.dumps(value)}" for key, value in values.items())
     for key, value in inner.items():
         yield from _toml(value, f"{title}.{_toml_key(key)}" if title else _toml_key(key))
+    for key, value in lists.items():
+        for own in value:
+            yield from _toml(own, f"[{key}]")
+
+
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _toml_key(key: str) -> str:
@@ -136,23 +150,72 @@ def effective(config: Config) -> dict[str, Any]:
     """
     table = config.model_dump(mode="json")
     training = config.training
-    chosen = {training.batching, training.balancing_rule, training.gradients}
+    chosen = {training.batching, training.balancing_rule, config.gradient_method}
     chosen |= set(config.sharing.schemes)
+    chosen |= {config.memory.method} if config.memory else set()
+    for stage in config.stages:
+        own = stage.training
+        chosen |= {str(own.get(key)) for key in ("batching", "balancing", "gradients")}
+        chosen |= set(stage.sharing.get("schemes", ()))
     table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
     return table
+
+
+def stage_configs(config: Config, where: str = "config") -> list[Config]:
+    """Return the config of each stage.
+
+    Raises:
+        ConfigError: a key or value that a config can't have, naming the stage.
+    """
+    return [
+        parse_config(
+            stage_table(config, index, drop_combining),
+            f"{where}: {stage_label(config.stages, index)}",
+        )
+        for index in range(len(config.stages))
+    ]
 
 
 def check_methods(config: Config, where: str = "config") -> None:
     """Check that the chosen methods can work with what they are given, and their options.
 
+    With stages that is checked for each of them, and that each can go on from the one before.
+
     Raises:
         ConfigError: one line for each thing that is wrong.
     """
-    training = config.training
+    if config.stages:
+        _check_stages(config, where)
+        return
+    _raise(_faults(config), where)
+
+
+def _check_stages(config: Config, where: str) -> None:
+    _raise(list_faults(config), where)
+    configs = stage_configs(config, where)
+    found: dict[str, str] = {}  # what is wrong in all stages is said of the first
+    for index, own in enumerate(configs):
+        for fault in _faults(own):
+            found.setdefault(fault, f"{stage_label(config.stages, index)}: {fault}")
+    _raise([*found.values(), *chain_faults(config.stages, configs)], where)
+
+
+def _raise(faults: Iterable[str], where: str) -> None:
+    lines = [f"{where}: {fault}" for fault in faults]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _faults(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the choice of methods, and what can't be averaged."""
+    training, memory = config.training, config.memory
     choice = Choice(
         batching=training.batching,
         balancing=training.balancing_rule,
         gradients=training.gradients,
+        memory=None if memory is None else memory.method,
+        finished=config.finished,
+        keeps_heads=config.encoder.heads == "keep",
         per_layer=training.granularity == "layer",
         one_task_a_step=training.tasks_per_step == "one",
         tasks=tuple(config.tasks),
@@ -162,15 +225,13 @@ def check_methods(config: Config, where: str = "config") -> None:
         soft=config.sharing.soft is not None,
         new_layers=config.encoder.reinit_layers > 0,
     )
-    lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
+    yield from method_faults(choice, config.methods)
     scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
     if scaled and config.averaging.method != "none":
-        lines.append(
-            f"{where}: averaging.method: averages of weights whose scale moves mean nothing;"
+        yield (
+            "averaging.method: averages of weights whose scale moves mean nothing;"
             f" tasks.{scaled[0]}.targets is 'popart'"
         )
-    if lines:
-        raise ConfigError("\n".join(lines))
 
 
 def check_files(config: Config, where: str = "config") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.errors import ConfigError, EncoderError
 from accord.loader import Assembler, TaskData
 from accord.pretrained import read_config
+from accord.rehearsal import memory_rows
 from accord.tasks import Task
 
 Say = Callable[[str], None]
@@ -60,19 +61,33 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
         task = resolve_task(name, own)
         files = TaskFiles(task, own, tokenizer, say)
         tasks.append(task)
-        train.append(files.train(config.training))
+        train.append(_remembered(files.train(config.training), config))
         dev.append(files.dev(config.training))
         if own.test is not None:
             test.append(files.whole(own.test, labelled=False))
     _check_encoder(encoder_folder, tokenizer, tasks)
     for own_train, own_dev, own_config in zip(train, dev, config.tasks.values(), strict=True):
-        if own_config.dev is None:
+        if own_config.dev is None and own_dev.task.name not in config.finished:
             say(
                 f"{own_dev.task.name}: no dev file; {len(own_dev)} of"
                 f" {len(own_dev) + len(own_train)} rows of {own_config.train}"
                 f" (seed {config.training.seed}) serve as one and are not trained on"
             )
     return Data(tuple(tasks), train, dev, test, assembler)
+
+
+def _remembered(own: TaskData, config: Config) -> TaskData:
+    """Return a finished task's training rows that its memory keeps; of any other task all."""
+    memory = config.memory
+    if memory is None or own.task.name not in memory.finished:
+        return own
+    if memory.method == "none":
+        return replace(own, rows=own.rows[:0])
+    kept = memory_rows(
+        own.labels, memory.size, memory.choice, classes=own.task.is_classification,
+        key=(config.training.seed, own.task.name),
+    )  # fmt: skip
+    return replace(own, rows=own.rows[kept])
 
 
 def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: list[Task]) -> None:

@@ -45,7 +45,7 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     epoch = progress.step // setup.sampler.steps
     for own, part in zip(data.dev, logits, strict=True):
         _check_finite(own, part, epoch)
-    result = judge_all(data.dev, logits, setup.config.score)
+    result = judge_all(data.dev, logits, setup.config.score, setup.config.finished)
     record = {"kind": "dev", "epoch": epoch, "step": progress.step, **result.record()}
     progress.evaluations.append(record)
     run.append_metrics({**record, "seconds": time.perf_counter() - started})

@@ -37,10 +37,12 @@ def make_soup(
     def judge(weights: list[Tensor]) -> DevResult | None:
         with Averages(named, values=weights).in_place():
             logits = dev_logits(setup, run, progress)
-        return judge_all(setup.data.dev, logits, setup.config.score) if are_finite(logits) else None
+        if not are_finite(logits):
+            return None
+        return judge_all(setup.data.dev, logits, setup.config.score, setup.config.finished)
 
     soup = greedy_soup(
-        [_alone(record) for record in progress.evaluations],
+        [_alone(record, setup) for record in progress.evaluations],
         lambda epoch: kept_weights(run, progress, epoch, named),
         judge,
     )
@@ -56,6 +58,7 @@ def make_soup(
     return {"epochs": epochs, **soup.judged.record()}
 
 
-def _alone(record: dict[str, Any]) -> DevResult:
+def _alone(record: dict[str, Any], setup: Setup) -> DevResult:
     """Return an epoch's figures, as its evaluation left them."""
-    return DevResult((), record["metrics"], record["figures"], record["score"])
+    figures, finished = record["figures"], setup.config.finished
+    return DevResult((), record["metrics"], figures, record["score"], finished)

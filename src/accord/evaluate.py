@@ -31,7 +31,7 @@ def evaluated_config(model: Path, config: Path | None) -> Config:
         raise ModelError(
             f"{model}: lies in no run folder: name the files by --config, or --task and --input"
         )
-    return run.config()
+    return run.judged_config()
 
 
 def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Figures]:

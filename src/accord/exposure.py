@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accord.loader import Assembler, TaskData
+from accord.rehearsal import RehearsalSampler
 from accord.sampler import Sampler
 
 
@@ -34,7 +35,7 @@ class Exposure:
 
 
 def exposures(
-    sampler: Sampler,
+    sampler: Sampler | RehearsalSampler,
     data: Sequence[TaskData],
     assembler: Assembler,
     steps: int,
@@ -69,7 +70,7 @@ def exposures(
             rows=len(own),
             steps=int(present[i]),
             examples=int(seen[i]),
-            epochs=round(int(seen[i]) / len(own), 4),
+            epochs=round(int(seen[i]) / max(1, len(own)), 4),
             tokens=int(tokens[i]),
             padding_tokens=int(padding[i]),
         )

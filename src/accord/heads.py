@@ -62,9 +62,15 @@ class Head(nn.Module):
         if self.scale is not None:
             self.scale.begin(targets)
 
+    def hold(self, targets: Tensor) -> None:
+        """Learn no more; losses still count in units of targets [n], where there is a scale."""
+        self.requires_grad_(False)
+        if self.scale is not None and len(targets):
+            self.scale.hold(targets)
+
     def observe(self, targets: Tensor) -> None:
-        """Follow a step's targets [n] with the scale, where there is one."""
-        if self.scale is not None and self.linear is not None:
+        """Follow a step's targets [n] with the scale, where there is one that is not held."""
+        if self.scale is not None and self.linear is not None and self.linear.weight.requires_grad:
             self.scale.observe(targets, self.linear)
 
     def plain_state(self) -> dict[str, Tensor]:

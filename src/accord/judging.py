@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,20 @@ class DevResult:
         metrics: each task's own, by name.
         figures: all that fit each task's kind, by name.
         score: overall, as the config asks for.
+        finished: tasks that no model is chosen by.
     """
 
     logits: Sequence[Tensor]
     metrics: dict[str, float]
     figures: dict[str, dict[str, float]]
     score: float
+    finished: Collection[str] = ()
 
     @property
     def sum(self) -> float:
-        """The sum of the metrics, by which the paper chooses its best model."""
-        return sum(self.metrics.values())
+        """The sum of the metrics, by which the paper chooses its best model; of finished tasks
+        none."""
+        return sum(own for name, own in self.metrics.items() if name not in self.finished)
 
     def record(self) -> dict[str, Any]:
         """Return what results say of it."""
@@ -41,19 +44,22 @@ class DevResult:
         }  # fmt: skip
 
 
-def judge_all(data: Sequence[TaskData], logits: Sequence[Tensor], kind: Score) -> DevResult:
+def judge_all(
+    data: Sequence[TaskData], logits: Sequence[Tensor], kind: Score, finished: Collection[str] = ()
+) -> DevResult:
     """Compare each task's logits with its dev split's labels.
 
     Args:
         data: the dev split of each task.
         logits: of its rows.
         kind: of the overall score.
+        finished: tasks that no model is chosen by.
     """
     judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
     metrics = {name: evaluation.metric for name, evaluation in judged.items()}
     names = {own.task.name: own.task.metric for own in data}
     figures = {name: evaluation.figures for name, evaluation in judged.items()}
-    return DevResult(logits, metrics, figures, overall_score(kind, metrics, names))
+    return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), finished)
 
 
 def are_finite(logits: Sequence[Tensor]) -> bool:

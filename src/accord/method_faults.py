@@ -27,6 +27,9 @@ class Choice:
         train_shared: whether what is shared is trained.
         new_layers: whether layers of the encoder are drawn anew.
         soft: whether a penalty holds the tasks' copies together.
+        memory: `memory.method`; None without a memory.
+        finished: names of the tasks that are remembered and not trained.
+        keeps_heads: whether heads are taken over from the encoder's folder.
     """
 
     batching: str
@@ -40,6 +43,16 @@ class Choice:
     train_shared: bool = True
     soft: bool = False
     new_layers: bool = False
+    memory: str | None = None
+    finished: tuple[str, ...] = ()
+    keeps_heads: bool = False
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The tasks that steps draw rows of: without a method, finished ones have none."""
+        if self.memory != "none":
+            return self.tasks
+        return tuple(name for name in self.tasks if name not in self.finished)
 
 
 def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -55,6 +68,7 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     yield from _scheme_faults(choice)
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
+    yield from _memory_faults(choice)
 
 
 def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -113,11 +127,16 @@ def _scheme_faults(choice: Choice) -> Iterator[str]:
 
 def _gradient_faults(choice: Choice) -> Iterator[str]:
     method, key = gradients.get_method(choice.gradients), "training.gradients"
+    if method.remembers:
+        yield f"{key}: '{method.name}' goes by memories; memory.method = '{method.name}' chooses it"
+        return
+    if choice.memory in gradients.method_names():
+        method = gradients.get_method(choice.memory)
     if choice.per_layer and "layer" not in method.granularities:
         yield f"training.granularity: '{method.name}' has no weights that could differ by layer"
-    if not method.combines:
+    if method.remembers or not method.combines:
         return
-    if len(choice.tasks) == 1:
+    if len(choice.drawn) == 1:
         yield f"{key}: '{method.name}' combines several tasks' gradients; there is one task"
     elif choice.frozen:
         yield f"{key}: '{method.name}' combines shared gradients; a frozen encoder has none"
@@ -147,7 +166,7 @@ def _balancing_faults(choice: Choice) -> Iterator[str]:
         )
     if "constant" in rule.laws:
         return
-    if len(choice.tasks) == 1:
+    if len(choice.drawn) == 1:
         yield f"{key}: '{rule.name}' weighs tasks against each other; there is one task"
     elif choice.frozen:
         yield f"{key}: '{rule.name}' weighs what tasks share; a frozen encoder learns nothing"
@@ -170,3 +189,35 @@ def _alone(choice: Choice) -> str:
     if sampling.get_rule(choice.batching).orders == ("cyclic",):
         return f"batching '{choice.batching}'"
     return "tasks_per_step 'one'" if choice.one_task_a_step else ""
+
+
+def _memory_faults(choice: Choice) -> Iterator[str]:
+    if choice.memory is None:
+        return
+    for name in choice.finished:
+        if name not in choice.tasks:
+            yield f"memory.finished: no task '{name}'{nearest(name, choice.tasks)}"
+    if len(set(choice.finished)) < len(choice.finished):
+        yield f"memory.finished: names one twice: {', '.join(choice.finished)}"
+    if not choice.finished:
+        yield "memory: no task is finished; it needs two [[stages]], or memory.finished"
+    elif set(choice.tasks) <= set(choice.finished):
+        yield "memory.finished: leaves no task to train"
+    elif not choice.keeps_heads:
+        yield (
+            "memory.finished: finished tasks' heads are not trained; encoder.heads = 'keep' takes"
+            " them from the model folder that encoder.path names"
+        )
+    if choice.soft:
+        yield "sharing.soft: pulls tasks' copies together, but finished tasks' stay as they are"
+    if choice.memory == "none":
+        return
+    key = f"memory.method: '{choice.memory}'"
+    if choice.memory in gradients.method_names() and choice.gradients != "sum":
+        yield f"{key} is the gradient method, but training.gradients is '{choice.gradients}'"
+    if choice.frozen:
+        yield f"{key} holds shared gradients; a frozen encoder has none"
+    elif not choice.train_shared:
+        yield f"{key} holds shared gradients; sharing.train_shared = false leaves none"
+    elif not _shares_layers(choice):
+        yield f"{key} holds shared gradients; with an encoder a task there are none"

@@ -34,6 +34,7 @@ Need = Literal[
     "shares",
     "epoch",
     "budget",
+    "memories",
 ]
 
 
@@ -50,6 +51,7 @@ class Signals:
         shares: examples of each task in a usual step of this epoch, [t].
         others: of all other tasks of the run together, present or not, [t].
         regression: whether a task is one, bool [t].
+        memories: whether a task is finished and its rows are a memory's, bool [t].
         names: of the tasks.
         steps_per_epoch: of the run.
         step: counted from 0 over the run.
@@ -61,6 +63,7 @@ class Signals:
     shares: Tensor
     others: Tensor
     regression: Tensor
+    memories: Tensor
     names: tuple[str, ...] = ()
     steps_per_epoch: int = 1
     step: int = 0
@@ -85,6 +88,7 @@ class Signals:
             "shares": torch.ones(tasks, dtype=torch.float64),
             "others": torch.full((tasks,), tasks - 1.0, dtype=torch.float64),
             "regression": torch.zeros(tasks, dtype=torch.bool),
+            "memories": torch.zeros(tasks, dtype=torch.bool),
             "names": tuple(f"task{i}" for i in range(tasks)),
         }
         own = torch.ones(tasks, dtype=torch.float64) if losses is None else _float64(losses)

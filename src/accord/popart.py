@@ -27,6 +27,7 @@ class TargetScale(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.held: Tensor | None = None
         for name, value in (("first", 0.0), ("second", 1.0)):
             # Not in the state dict: a saved head is plain, these are folded into it.
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
@@ -64,7 +65,18 @@ class TargetScale(nn.Module):
 
     def losses(self, losses: Tensor) -> Tensor:
         """Return squared errors [n] of target units in the layer's own."""
-        return losses / self.std.square().to(losses)
+        std = self.std if self.held is None else self.held
+        return losses / std.square().to(losses)
+
+    def hold(self, targets: Tensor) -> None:
+        """Leave the layer in target units, and count its losses in the spread of targets [n]."""
+        self.held = targets.double().std(correction=0).clamp(_LEAST, _MOST)
+
+    @torch.no_grad()
+    def unfold(self, linear: nn.Linear) -> None:
+        """Change a plain layer so that under this scale it says what it says by itself."""
+        linear.weight.copy_(linear.weight.double() / self.std)
+        linear.bias.copy_((linear.bias.double() - self.mean) / self.std)
 
     @torch.no_grad()
     def folded(self, linear: nn.Linear) -> dict[str, Tensor]:

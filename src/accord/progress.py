@@ -17,16 +17,19 @@ class Console:
 
     Args:
         quiet: say nothing.
+        stage: said before each line; empty for a run without stages.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, stage: str = "") -> None:
         self.quiet = quiet
+        self.prefix = f"[{stage}] " if stage else ""
         self.bar: Bar | None = None
 
     def say(self, text: str) -> None:
         """Print a line."""
         if self.quiet:
             return
+        text = f"{self.prefix}{text}"
         if self.bar is not None and self.bar.live is not None:
             self.bar.live.console.print(text, markup=False, highlight=False)
         else:
@@ -55,7 +58,7 @@ class Bar:
         self.start = self.said = time.monotonic()
         self.console.bar = self
         if sys.stderr.isatty() and not self.console.quiet:
-            self.live = _live_bar(self.title, self.total, self.done)
+            self.live = _live_bar(self.console.prefix + self.title, self.total, self.done)
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from torch.nn import Parameter
 
+from accord.averaging import trained
 from accord.model import MultitaskModel
 
 Named = list[tuple[str, Parameter]]
@@ -30,9 +31,9 @@ def rated_parameters(
         layer_decay: d, in (0, 1].
     """
     copies, parts = model.named_parts()
-    shared = [own for own in model.encoder.named_parameters(prefix="encoder")
-              if own[1].requires_grad]  # fmt: skip
-    heads = list(model.heads.named_parameters(prefix="heads"))
+    copies, parts = trained(copies), trained(parts)
+    shared = trained(model.encoder.named_parameters(prefix="encoder"))
+    heads = trained(model.heads.named_parameters(prefix="heads"))
     rated = [([*shared, *copies], lr)]
     if layer_decay != 1:
         rated = _by_depth([*shared, *copies], lr, layer_decay, len(model.encoder.layers))

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from accord.config import Config
 from accord.errors import RunFolderError
+from accord.inherited import inheritance_contents
 from accord.products import Products, onednn_is_exact
 from accord.progress import Console
 from accord.run_folder import RunFolder, environment, now
@@ -41,7 +42,7 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "data": setup.data.contents(),
         "encoder": encoder_contents(setup),
         "fingerprint": setup.fingerprint,
-        "config_toml": _source(run),
+        "config_toml": source_table(run),
         "versions": versions(),
     }
 
@@ -57,24 +58,16 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     Raises:
         RunFolderError: if something changed since and `force` isn't set, naming what.
     """
-    run.config()  # checks that it can be used
     begun = run.read_json("resolved.json")
-    edits = list(_edits(run, begun))
-    found = [edit.shown for edit in edits if not edit.is_path]
-    config = _edited(run, begun, [edit for edit in edits if edit.is_path or force])
+    config, found = config_again(run, begun, force)
     setup = prepare(config, console.say, recorded_products(begun, run, console))
-    found += _changed("data", _table(begun, "data"), setup.data.contents(), "content")
-    found += _changed("encoder's", _table(begun, "encoder"), encoder_contents(setup), "content")
-    found += _changed("version of", _table(begun, "versions"), versions(), "{0} -> {1}")
+    found += changes(begun, setup.data.contents(), encoder_contents(setup))
     if not found and begun.get("fingerprint") != setup.fingerprint:
         found = ["resolved.json"]
     if not found:
         return setup
     if not force:
-        raise RunFolderError(
-            f"{run.path}: changed since this run began: {'; '.join(found)};"
-            " --force goes on all the same"
-        )
+        raise change_error(run, found)
     console.say(f"warning: going on though changed: {'; '.join(found)}")
     run.log(f"forced to go on though changed: {'; '.join(found)}", "WARNING")
     entry = {"time": now(), "changes": found, "fingerprint_before": begun.get("fingerprint")}
@@ -82,6 +75,41 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     forced = [*(before if isinstance(before, list) else []), entry]
     run.write_json("resolved.json", {**resolved(setup, run), "forced": forced})
     return setup
+
+
+def config_again(
+    run: RunFolder, begun: Mapping[str, Any], force: bool = False
+) -> tuple[Config, list[str]]:
+    """Return the config that a run began with, and what was edited since in its config.toml.
+
+    Where things lie may be edited; other edits are taken over with `force` alone.
+
+    Args:
+        run: its folder.
+        begun: what `resolved.json` holds.
+        force: take over every edit.
+    """
+    run.config()  # checks that it can be used
+    edits = list(_edits(run, begun))
+    found = [edit.shown for edit in edits if not edit.is_path]
+    return _edited(run, begun, [edit for edit in edits if edit.is_path or force]), found
+
+
+def changes(
+    begun: Mapping[str, Any], data: Mapping[str, str], encoder: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what differs, in content or version, from what a run began with."""
+    yield from _changed("data", _table(begun, "data"), data, "content")
+    yield from _changed("encoder's", _table(begun, "encoder"), encoder, "content")
+    yield from _changed("version of", _table(begun, "versions"), versions(), "{0} -> {1}")
+
+
+def change_error(run: RunFolder, found: Sequence[str]) -> RunFolderError:
+    """Return the error that names what changed since a run began."""
+    return RunFolderError(
+        f"{run.path}: changed since this run began: {'; '.join(found)};"
+        " --force goes on all the same"
+    )
 
 
 def encoder_contents(setup: Setup) -> dict[str, str]:
@@ -92,7 +120,9 @@ def encoder_contents(setup: Setup) -> dict[str, str]:
         weights.update(name.encode())
         weights.update(value.detach().cpu().contiguous().numpy().data)
     settings = json.dumps(dataclasses.asdict(encoder.config), sort_keys=True)
+    heads = setup.config.encoder.heads == "keep"
     return {
+        **({"heads": inheritance_contents(setup.encoder_folder)} if heads else {}),
         "weights": weights.hexdigest(),
         "config.json": hashlib.sha256(settings.encode()).hexdigest(),
     }
@@ -156,7 +186,7 @@ class _Edit:
 
 def _edits(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[_Edit]:
     """Yield what was edited in the run's own config.toml; None is a key that isn't there."""
-    before, after = dict(_flat(_table(begun, "config_toml"))), dict(_flat(_source(run)))
+    before, after = dict(_flat(_table(begun, "config_toml"))), dict(_flat(source_table(run)))
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
             yield _Edit(key, before.get(key), after.get(key))
@@ -190,7 +220,12 @@ def _table(begun: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _source(run: RunFolder) -> dict[str, Any]:
+def source_table(run: RunFolder) -> dict[str, Any]:
+    """Return what stands in the run's own config.toml; empty where there is none.
+
+    Raises:
+        RunFolderError: if it can't be read.
+    """
     file = run.path / "config.toml"
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))

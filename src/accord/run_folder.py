@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from accord.config import Config
+from accord.config_file import stage_configs
 from accord.durable import append, reach, read_json, recover_folder, write_whole
 from accord.errors import BusyError, RunFolderError
 
@@ -203,6 +204,15 @@ class RunFolder:
         except (KeyError, ValueError):
             file = self.path / "resolved.json"
             raise RunFolderError(f"{file}: holds no config that can be used") from None
+
+    def judged_config(self) -> Config:
+        """Return the config of the model that the run leaves: with stages the last one's.
+
+        Raises:
+            RunFolderError: as `config`.
+        """
+        config = self.config()
+        return stage_configs(config, str(self.path))[-1] if config.stages else config
 
     def set_status(self, state: str, **details: Any) -> None:
         """Record what the run is doing: running, stopped, pruned, failed or done."""

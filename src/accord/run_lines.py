@@ -65,12 +65,15 @@ def _number(value: float) -> float | None:
 def headline(setup: Setup) -> str:
     """Return what a run is about to do: rows, steps, methods, and what tasks have of their own."""
     settings = setup.config.training
+    finished = setup.config.finished
     rows = ", ".join(
-        f"{own.task.name} {len(own):,} (dev {len(dev):,})"
+        f"{own.task.name} {len(own):,}{' remembered' * (own.task.name in finished)}"
+        f" (dev {len(dev):,})"
         for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
     )
     plain = settings.balancing_rule == "equal"
-    methods = [settings.batching, *([] if plain else [settings.balancing_rule]), settings.gradients]
+    methods = [settings.batching, *([] if plain else [settings.balancing_rule])]
+    methods.append(setup.config.gradient_method)
     if settings.granularity == "layer":
         methods[-1] += " by layer"
     return (

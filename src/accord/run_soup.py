@@ -113,7 +113,7 @@ def _common_config(folders: Sequence[Path]) -> Config:
     for run, folder in zip(runs, folders, strict=True):
         if not (run.path / "resolved.json").is_file():
             raise ModelError(f"{folder}: lies in no run folder; a soup takes runs")
-    config = runs[0].config()
+    config = runs[0].judged_config()
     for name, task in config.tasks.items():
         if task.dev is None:
             raise UsageError(

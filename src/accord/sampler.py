@@ -78,14 +78,7 @@ class Sampler:
 
     def _stream(self, task: int, start: int, stop: int) -> np.ndarray:
         """Return a part of a task's rows, shuffled pass after pass."""
-        size, name = self.sizes[task], self.names[task]
-        parts = []
-        while start < stop:
-            number, offset = divmod(start, size)
-            taken = min(stop - start, size - offset)
-            parts.append(_order(self.seed, name, number, size)[offset : offset + taken])
-            start += taken
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        return stream(self.seed, self.names[task], self.sizes[task], start, stop)
 
     def _start(self, epoch: int) -> np.ndarray:
         """Return how many rows of each task the epochs before one have drawn."""
@@ -153,6 +146,25 @@ def _spread(shares: np.ndarray, steps: int, total: int, owed: np.ndarray) -> np.
             own[behind] += 1
             owed[behind] -= 1
     return counts
+
+
+def stream(seed: int, name: str, size: int, start: int, stop: int) -> np.ndarray:
+    """Return a part of an endless stream of a task's rows, shuffled anew for each pass over them.
+
+    Args:
+        seed: of the run.
+        name: of the task.
+        size: of its rows.
+        start: of the part.
+        stop: its end.
+    """
+    parts = []
+    while start < stop:
+        number, offset = divmod(start, size)
+        taken = min(stop - start, size - offset)
+        parts.append(_order(seed, name, number, size)[offset : offset + taken])
+        start += taken
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _batch(order: np.ndarray, share: int, index: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,7 @@ from accord.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
 from accord.inference import PASS_TOKENS, pooled_vectors
+from accord.inherited import check_inheritance, inherit
 from accord.jacobian import Jacobian
 from accord.loader import StepBatch, TaskData, step_batch
 from accord.model import MultitaskModel
@@ -32,6 +34,7 @@ from accord.parts import Sharing
 from accord.pretrained import load_encoder, resolve_encoder_folder
 from accord.products import Products, choose_products
 from accord.rates import rated_parameters
+from accord.rehearsal import RehearsalSampler
 from accord.sampler import Sampler
 from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
@@ -64,7 +67,7 @@ class Setup:
     data: Data
     encoder_folder: Path
     learner: Learner
-    sampler: Sampler
+    sampler: Sampler | RehearsalSampler
     device: torch.device
     fingerprint: str
     features: list[torch.Tensor] | None = None
@@ -102,7 +105,7 @@ class Setup:
         frozen, limit = config.encoder.mode == "frozen", config.training.micro_batch_tokens
         shares = self.sampler.shares
         step_tokens = sum(
-            share * float(own.mean()) for share, own in zip(shares, lengths, strict=True)
+            share * float(own.mean()) for share, own in zip(shares, lengths, strict=True) if share
         )
         once = sum(int(own.sum()) for own in lengths) if frozen else 0
         epochs, averaging = config.training.epochs, config.averaging.method
@@ -125,7 +128,11 @@ class Setup:
 
 
 def prepare(
-    config: Config, say: Say = lambda text: None, products: Products | None = None
+    config: Config,
+    say: Say = lambda text: None,
+    products: Products | None = None,
+    *,
+    planned: bool = False,
 ) -> Setup:
     """Read and check everything that a run needs.
 
@@ -133,24 +140,34 @@ def prepare(
         config: of the run.
         say: told what is being done and what was decided.
         products: how to multiply, as a run began that goes on; default: what is best here.
+        planned: only to check and to estimate a stage whose encoder is yet to be trained: no heads
+            are taken over.
 
     Raises:
         UsageError: whatever is wrong with config, data or encoder.
     """
+    if config.stages:
+        raise ConfigError("stages: are runs of their own, which accord.staged starts one by one")
     device = choose_device(config.training.device)
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    keeps = config.encoder.heads == "keep" and not planned
+    if keeps:
+        check_inheritance(folder)
     encoder = build_encoder(config, folder)
     data = read_data(config, folder, say)
     check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
     sampler = build_sampler(config, data)
-    _check_every_task_is_drawn(sampler, config)
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products)
     for own in data.train:
-        learner.model.head(own.task.name).begin(own.targets(np.arange(len(own))))
+        head, targets = learner.model.head(own.task.name), own.targets(np.arange(len(own)))
+        (head.hold if own.task.name in config.finished else head.begin)(targets)
+    if keeps:
+        kept = inherit(learner.model, folder, config.finished)
+        say(f"heads taken over: {', '.join(kept) or 'none'}")
     learner.averages = _averages(config, learner.model, sampler.steps)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
 
@@ -169,8 +186,23 @@ def build_encoder(config: Config, folder: Path) -> BertEncoder:
     return encoder
 
 
-def build_sampler(config: Config, data: Data) -> Sampler:
-    """Say which rows each step draws."""
+def build_sampler(config: Config, data: Data) -> Sampler | RehearsalSampler:
+    """Say which rows each step draws.
+
+    Raises:
+        ConfigError: if a task that is to be trained gets none.
+    """
+    current = _current_sampler(config, [
+        own for own in data.train if own.task.name not in config.finished
+    ])  # fmt: skip
+    _check_every_task_is_drawn(current, config)
+    if not config.finished:
+        return current
+    names = tuple(task.name for task in data.tasks)
+    return RehearsalSampler(current, names, tuple(len(own) for own in data.train))
+
+
+def _current_sampler(config: Config, data: Sequence[TaskData]) -> Sampler:
     settings = config.training
     rule = get_rule(settings.batching)
     budget = Budget(
@@ -178,8 +210,8 @@ def build_sampler(config: Config, data: Data) -> Sampler:
         one_task=settings.tasks_per_step == "one" or rule.orders == ("cyclic",),
     )  # fmt: skip
     return Sampler(
-        names=tuple(task.name for task in data.tasks),
-        sizes=tuple(len(own) for own in data.train),
+        names=tuple(own.task.name for own in data),
+        sizes=tuple(len(own) for own in data),
         rule=rule,
         budget=budget,
         seed=settings.seed,
@@ -203,18 +235,22 @@ def _check_every_task_is_drawn(sampler: Sampler, config: Config) -> None:
 
 
 def build_combination(
-    config: Config, encoder: BertEncoder, tasks: tuple[Task, ...], sampler: Sampler
+    config: Config,
+    encoder: BertEncoder,
+    tasks: tuple[Task, ...],
+    sampler: Sampler | RehearsalSampler,
 ) -> Combination:
     """Choose how the tasks' gradients become one."""
     layers = len(encoder.layer_groups()) if config.training.granularity == "layer" else None
     return Combination.of(
         tasks,
-        get_method(config.training.gradients),
+        get_method(config.gradient_method),
         get_balancing(config.training.balancing_rule),
         options=config.methods,
         shares=lambda step: sampler.shape(step // sampler.steps).shares,
         steps_per_epoch=sampler.steps,
         layers=layers,
+        finished=config.finished,
     )
 
 
@@ -236,6 +272,10 @@ def build_learner(
         raise ConfigError(str(error)) from None
     if frozen or not config.sharing.train_shared:
         model.encoder.requires_grad_(False)
+    for place, task in enumerate(tasks):
+        if task.name in config.finished:
+            for parameter in model.own_parameters(place):
+                parameter.requires_grad_(False)
     lr = settings.lr or LR[config.encoder.mode]
     head_lr = settings.head_lr or (lr if frozen else HEAD_LR)
     part_lr = config.sharing.lr or head_lr

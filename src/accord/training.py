@@ -68,6 +68,7 @@ def start_run(
     source: str | None = None,
     quiet: bool = False,
     watch: Watch | None = None,
+    stage: str = "",
 ) -> Run:
     """Train from the beginning.
 
@@ -77,6 +78,7 @@ def start_run(
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
         watch: may give the run up between two epochs.
+        stage: which one this is of a run of several, said with its progress.
 
     Raises:
         UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
@@ -85,12 +87,12 @@ def start_run(
         Stopped: a signal came; `resume_run` goes on.
         Pruned: `watch` gave the run up; `resume_run` can go on all the same.
     """
-    console = Console(quiet)
+    console = Console(quiet, stage)
     RunFolder.check_free(out)
     setup = prepare(config, console.say)
     expected = setup.estimate()
     run = RunFolder.create(out)
-    with _in_one_line(out), run.hold():
+    with in_one_line(out), run.hold():
         RunFolder.check_not_begun(out)
         if source is not None:
             write_whole(out / "config.toml", source)
@@ -99,7 +101,12 @@ def start_run(
 
 
 def resume_run(
-    folder: Path, *, force: bool = False, quiet: bool = False, watch: Watch | None = None
+    folder: Path,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    watch: Watch | None = None,
+    stage: str = "",
 ) -> Run:
     """Go on with a run from its newest sound checkpoint, or from the start if there is none.
 
@@ -108,17 +115,18 @@ def resume_run(
         force: go on though data, config or versions changed; `resolved.json` records it.
         quiet: no progress on stderr.
         watch: may give the run up between two epochs.
+        stage: which one this is of a run of several, said with its progress.
 
     Raises:
         RunFolderError: if there is no run, or it is no longer what it was.
         BusyError: if a process is still at it.
     """
-    console = Console(quiet)
+    console = Console(quiet, stage)
     run = RunFolder.open(folder)
     if run.state() == "done":
         console.say(f"{folder}: this run is done; nothing to resume")
         return Run(folder, run.read_json("results.json"))
-    with _in_one_line(folder), run.hold():
+    with in_one_line(folder), run.hold():
         if not force:
             run.check_no_other_host()
         setup = prepare_again(run, console, force)
@@ -150,7 +158,7 @@ def resume_run(
 
 
 @contextlib.contextmanager
-def _in_one_line(folder: Path) -> Iterator[None]:
+def in_one_line(folder: Path) -> Iterator[None]:
     """Say an error of the file system's as one of the run folder's."""
     try:
         yield

@@ -56,8 +56,8 @@ def run(
         norms = 1 + losses
         given = Signals(
             (losses * scale)[order], base.gramian, (norms * scale)[order], base.shares[order],
-            base.others[order], base.regression[order], tuple(base.names[i] for i in order),
-            base.steps_per_epoch, step,
+            base.others[order], base.regression[order], base.memories[order],
+            tuple(base.names[i] for i in order), base.steps_per_epoch, step,
         )  # fmt: skip
         weights, states = own.weigh([given], tuple(range(len(order))), (0, step))
         own.states = states

@@ -36,9 +36,15 @@ def float64(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def weights_of(own: Method, G: Tensor, seed: int = 0, **options: Any) -> Tensor:
+def signals_of(own: Method, G: Tensor, losses: Tensor | None = None, kept: int = 1) -> Signals:
+    """Signals of some tasks; the last are memories, of several tasks and where a method asks."""
+    memories = torch.arange(len(G)) >= len(G) - (kept if own.remembers and len(G) > 1 else 0)
+    return Signals.of(G, losses, memories=memories)
+
+
+def weights_of(own: Method, G: Tensor, seed: int = 0, kept: int = 1, **options: Any) -> Tensor:
     """The weights that a method gives to fresh state."""
-    signals = Signals.of(G, torch.linspace(1, 2, len(G)))
+    signals = signals_of(own, G, torch.linspace(1, 2, len(G)), kept)
     return own.function(signals, own.initial_state(len(G)), generator(seed), **options)[0]
 
 
@@ -55,7 +61,7 @@ def step(own: Method, J: Tensor, chosen: Chosen[Method], key: tuple[int, int]) -
     present = tuple(range(len(J)))
     if own.is_whole:
         return own.function(J, {}, keyed_generator(*key), **chosen.options)[0]
-    weights, chosen.states = chosen.weigh([Signals.of(J @ J.t())], present, key)
+    weights, chosen.states = chosen.weigh([signals_of(own, J @ J.t())], present, key)
     return weights[0] @ J
 
 
@@ -184,7 +190,7 @@ def test_same_generator_same_answer_and_input_left_alone(name: str) -> None:
     for J in matrices(5):
         state = own.initial_state(5)
         before = {key: value.clone() for key, value in state.items()}
-        given = J if own.is_whole else Signals.of(J @ J.t())
+        given = J if own.is_whole else signals_of(own, J @ J.t())
         kept = J.clone() if own.is_whole else given.gramian.clone()
         first, _ = own.function(given, state, generator(3))
         assert torch.equal(J if own.is_whole else given.gramian, kept)
@@ -333,6 +339,62 @@ def test_equal_projections(name: str, tasks: int) -> None:
         torch.testing.assert_close(cosines, cosines[:1].expand(tasks), rtol=1e-6, atol=0)
 
 
+def remembered(kept: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """J of two current tasks and some memories, at all scales and ranks, and the memories' rows."""
+    for columns in (12, 4, 2):
+        for base in matrices(2 + kept):
+            J = base[:, :columns] * torch.logspace(-2, 2, 2 + kept, dtype=torch.float64)[:, None]
+            yield J, J[2:]
+
+
+@with_law("sum_without_conflict")
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_the_sum_where_no_memory_is_opposed(name: str, kept: int) -> None:
+    own, wanted = get_method(name), float64([1.0, 1.0] + [0.0] * kept)
+    seen = 0
+    for J, memories in remembered(kept):
+        if bool((memories @ J[:2].sum(0) >= 0).all()):
+            assert torch.equal(weights_of(own, J @ J.t(), kept=kept), wanted)
+            seen += 1
+    assert seen > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (name, kept)
+        for law, counts in (("memory_kept", (1,)), ("memories_kept", (2, 5)))
+        for kept in counts
+        for name in METHOD_NAMES
+        if law in get_method(name).laws
+    ],
+)
+def test_no_memory_is_opposed(name: str, kept: int) -> None:
+    """And current tasks go their own way wherever they may: with one memory along its boundary."""
+    own, conflicts = get_method(name), 0
+    for J, memories in remembered(kept):
+        weights = weights_of(own, J @ J.t(), kept=kept)
+        combined, summed = weights @ J, J[:2].sum(0)
+        size = (weights.abs() * J.norm(dim=1)).sum()
+        assert bool((memories @ combined >= -1e-9 * memories.norm(dim=1) * size).all())
+        assert torch.equal(weights[:2], float64([1.0, 1.0]))
+        if bool((memories @ summed < 0).any()):
+            conflicts += 1
+            assert combined.norm() <= summed.norm() * (1 + 1e-9)
+            assert kept > 1 or abs(memories[0] @ combined) <= 1e-9 * memories[0].norm() * size
+    assert conflicts > 2
+
+
+@pytest.mark.parametrize("name", [own for own in METHOD_NAMES if get_method(own).remembers])
+@pytest.mark.parametrize("case", hard_matrices())
+def test_finite_with_several_memories_on_hard_input(name: str, case: str) -> None:
+    J = hard_matrices()[case]
+    for kept in range(1, min(3, len(J))):
+        weights = weights_of(get_method(name), J @ J.t(), kept=kept)
+        assert bool(weights.isfinite().all())
+        assert bool((weights @ J).isfinite().all())
+
+
 def allowed_values(name: str, option: str) -> list[Any]:
     """Those of a few values that the option may have."""
     own = get_method(name).options.model_fields[option]
@@ -420,7 +482,7 @@ def test_every_axis_of_the_state_runs_over_the_tasks(name: str, tasks: int) -> N
     own = get_method(name)
     state = own.initial_state(tasks)
     (J,) = matrices(tasks, 1)
-    _, after = own.function(Signals.of(J @ J.t()), state, generator())
+    _, after = own.function(signals_of(own, J @ J.t()), state, generator())
     for each in (state, after):
         assert all(set(value.shape) == {tasks} for value in each.values())
     assert state.keys() == after.keys()

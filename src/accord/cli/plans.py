@@ -17,13 +17,13 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     """Print every cell with its state and how long it will take."""
     from accord.estimate import duration
     from accord.grids.running import states
-    from accord.setup import prepare
+    from accord.staged import expected_seconds
 
     seconds: dict[str, float] = {}
     rows, total = [], 0.0
     for own in states(cells, out):
         if own.cell.group not in seconds:
-            seconds[own.cell.group] = prepare(own.cell.config).estimate().seconds
+            seconds[own.cell.group] = expected_seconds(own.cell.config)
         expected = 0.0 if own.state == "done" else seconds[own.cell.group]
         total += expected
         rows.append((own.cell.name, own.state, expected))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,6 +33,26 @@ def show_run(run: Run, as_json: bool) -> None:
     ):
         table.add_row("overall", kind, f"{score:.4f}")
     print_table(table)
+    if "stages" in results:
+        _show_stages(results)
+
+
+def _show_stages(results: dict[str, Any]) -> None:
+    """Print every task's dev metric after each stage, and what was forgotten."""
+    rows = results["stages"]
+    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    table = new_table("after stage", "trained", *names, left=2)
+    for row in rows:
+        shown = (row["metrics"].get(name) for name in names)
+        values = ("–" if own is None else f"{own:.4f}" for own in shown)
+        table.add_row(row["name"], ", ".join(row["tasks"]), *values)
+    print_table(table)
+    found = results.get("continual", {})
+    figures = [
+        f"{key.replace('_', ' ')} {own:.4f}" for key, own in found.items() if own is not None
+    ]
+    if figures:
+        click.echo(", ".join(figures))
 
 
 def overall_scores(

@@ -35,9 +35,9 @@ def train(
     loaded = load_config(config, overrides, tasks)
     RunFolder.check_free(out)
 
-    from accord.training import start_run
+    from accord.staged import start
 
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
     note = "".join(f"# {' '.join(option.split())}\n" for option in options)
-    show_run(start_run(loaded, out, source=note + source, quiet=quiet), as_json)
+    show_run(start(loaded, out, source=note + source, quiet=quiet), as_json)

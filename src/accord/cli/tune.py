@@ -94,12 +94,12 @@ def tune(
 def _show_plan(space: Space, out: Path, trials: int, seeds: int, as_json: bool) -> None:
     """Say what a study would search, with an estimate of its time."""
     from accord.estimate import duration
-    from accord.setup import prepare
+    from accord.staged import expected_seconds
     from accord.tuning.study import count_trials
 
     done = count_trials(out, space, seeds)
     left = max(0, trials - done)
-    seconds = prepare(space.base).estimate().seconds * seeds * left
+    seconds = expected_seconds(space.base) * seeds * left
     if as_json:
         plan = {"search": list(space.lines()), "trials": trials, "done": done, "seconds": seconds}
         click.echo(json.dumps(plan))

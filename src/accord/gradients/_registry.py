@@ -18,6 +18,9 @@ Law = Literal[
     "no_conflict",  # the result opposes no task
     "worst_not_worse",  # the task that the result serves least gains no less than from the mean
     "convex_hull",  # the weights are at least 0 and their sum is 1
+    "sum_without_conflict",  # where the sum of all but memories opposes no memory, it is the result
+    "memory_kept",  # the result does not oppose the one memory
+    "memories_kept",  # the result opposes no memory
     "equal_projections",  # of independent gradients all have the same cosine with the result
 ]
 Granularity = Literal["all", "layer"]
@@ -32,7 +35,7 @@ class Method(Description):
     Attributes:
         laws: what tests may demand of it.
         example: a Gram matrix and the weights it gives, worked by hand; columns of J and what they
-            combine to, where a method needs J.
+            combine to, where a method needs J; where it needs memories, the last row is one.
         granularities: over which parameters it may be asked for one set of weights.
     """
 
@@ -44,6 +47,11 @@ class Method(Description):
     def combines(self) -> bool:
         """Whether it does anything with one task, or with all layers' gradients weighed alike."""
         return "layer" in self.granularities or self.is_whole
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it keeps the losses of memories' rows from rising."""
+        return "memories" in self.needs
 
     @property
     def is_whole(self) -> bool:

@@ -81,13 +81,13 @@ def _run(
         run = RunFolder.open(folder)
         if run.state() == "done":
             return True, run.read_json("results.json")["metrics"]
-        from accord.training import resume_run
+        from accord.staged import resume
 
-        return False, resume_run(folder, quiet=quiet, watch=watch).results["metrics"]
+        return False, resume(folder, quiet=quiet, watch=watch).results["metrics"]
 
-    from accord.training import start_run
+    from accord.staged import start
 
-    done = start_run(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
+    done = start(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
     return False, done.results["metrics"]
 
 

@@ -85,7 +85,9 @@ class RunRecord:
     @property
     def seconds_per_epoch(self) -> float:
         """Training time over epochs, evaluations left out."""
-        return float(self.results["train_seconds"]) / self.config.training.epochs
+        stages = self.results.get("stages")
+        epochs = sum(own["epochs"] for own in stages) if stages else self.config.training.epochs
+        return float(self.results["train_seconds"]) / epochs
 
     def predictions(self, task: str) -> Predictions:
         """Return the dev predictions of a task.

@@ -103,6 +103,11 @@ def _weights(config: Config, folder: Path) -> Space:
     AdamW's step hardly depends on the scale of all weights together, so that is not searched. The
     first trial has the config's own fixed weights, or equal ones: what is found is no worse on dev.
     """
+    if config.stages:
+        raise UsageError(
+            "the weights that are searched by default are of tasks trained together; with stages"
+            " --search KEY=SPEC says what to search"
+        )
     first, *others = config.tasks
     if not others:
         raise UsageError(

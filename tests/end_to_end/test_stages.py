@@ -1,0 +1,201 @@
+"""Runs in stages: one folder, one resume, each stage from the model of the one before."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import accord
+from accord import staged
+from accord.config_file import dump_config, load_config, parse_config
+from accord.errors import Stopped
+from accord.setup import prepare
+
+SEQUENCE = """
+[[stages]]
+tasks = ["mood"]
+
+[[stages]]
+name = "pairs"
+tasks = ["same", "near"]
+training = { epochs = 2, gradients = "pcgrad" }
+"""
+
+
+@pytest.fixture
+def staged_project(project):
+    """Write a project whose config ends with some stages: (toml, changes, tasks)."""
+
+    def make(stages=SEQUENCE, changes=None, tasks=()):
+        file = project({"training.epochs": 1, **(changes or {})}, tasks)
+        file.write_text(file.read_text() + stages)
+        return file
+
+    return make
+
+
+@pytest.fixture
+def run_stages():
+    def call(config, out):
+        source = config.read_text()
+        return staged.start(load_config(config), out, source=source, quiet=True).folder
+
+    return call
+
+
+@pytest.fixture
+def whole_outcome(outcome):
+    """What a run and all its stages leave, without timings."""
+
+    def call(run):
+        results = json.loads((run / "results.json").read_text())
+        for row in results["stages"]:
+            row.pop("train_seconds")
+        folders = sorted((run / "stages").iterdir())
+        mine = outcome(run)
+        mine["results.json"]["stages"] = results["stages"]
+        return [mine, *map(outcome, folders)]
+
+    return call
+
+
+def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
+    run = run_stages(staged_project(), tmp_path / "run")
+    assert [folder.name for folder in sorted((run / "stages").iterdir())] == ["1", "2-pairs"]
+    first, last = run / "stages" / "1", run / "stages" / "2-pairs"
+    results, own = (json.loads((each / "results.json").read_text()) for each in (run, last))
+    before = json.loads((first / "results.json").read_text())
+    assert results["metrics"] == own["metrics"]
+    assert (
+        results["steps"]
+        == before["steps"] + own["steps"]
+        == len(metrics(first)) + len(metrics(last))
+    )
+    assert results["exposure"] == own["exposure"]
+    assert [row["name"] for row in results["stages"]] == ["1", "pairs"]
+    assert [row["epochs"] for row in results["stages"]] == [1, 2]
+    assert [set(row["metrics"]) for row in results["stages"]] == [{"mood"}, {"same", "near"}]
+    assert "continual" not in results
+    for name in ("model/model.safetensors", "model/heads.safetensors", "metrics.jsonl",
+                 "environment.json", "predictions/near-test.csv"):  # fmt: skip
+        assert (run / name).read_bytes() == (last / name).read_bytes()
+    status = json.loads((run / "status.json").read_text())
+    assert (status["state"], status["stage"]) == ("done", "stage 2/2 pairs")
+    assert metrics(last)[-1]["method_weights"] != {"same": 1.0, "near": 1.0}
+
+
+def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_stages, tmp_path):
+    stages = '[[stages]]\ntasks = ["mood", "same"]\n[[stages]]\ntasks = ["near", "same"]\n'
+    changes = {"sharing.schemes": ["pal", "own-layers"], "methods.own-layers.shared": 1,
+               "methods.pal.size": 8, "methods.pal.heads": 2}  # fmt: skip
+    config = staged_project(stages, changes)
+    run = run_stages(config, tmp_path / "run")
+    model = run / "stages" / "1" / "model"
+    heads, parts = (load_file(model / f"{name}.safetensors") for name in ("heads", "parts"))
+    setup = prepare(staged._stages(load_config(config), run)[1].config)
+    assert [task.name for task in setup.data.tasks] == ["same", "near"]
+    own = setup.learner.model
+    assert torch.equal(own.head("same").linear.weight, heads["same.linear.weight"])
+    shared = load_file(model / "model.safetensors")
+    assert torch.equal(own.encoder.embeddings.word, shared["embeddings.word_embeddings.weight"])
+    same, near = dict(own.parts.named_of_task(0)), dict(own.parts.named_of_task(1))
+    for name, value in same.items():
+        before = parts.get(name.replace(".own.0.", ".own.1."))  # its place was the second
+        assert before is None or torch.equal(value, before), name
+    assert any(name in parts and not torch.equal(own, parts[name]) for name, own in near.items())
+
+
+@pytest.mark.parametrize("kind", ["first", "between", "second"])
+def test_stopped_and_resumed_is_as_never_stopped(
+    staged_project, run_stages, stop_after, tmp_path, whole_outcome, monkeypatch, kind, accord_cli
+):
+    memory = '[memory]\nmethod = "gem"\nsize = 6\nchoice = "balanced"\n'
+    config = staged_project(SEQUENCE + memory, {"checkpoint.every_steps": 2})
+    text = config.read_text().replace(', gradients = "pcgrad"', "")
+    config.write_text(text)
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        if kind == "between":
+            start, begun = staged.start_run, []
+
+            def die(own, folder, **options):
+                begun.append(folder.name)
+                if len(begun) == 2:
+                    raise KeyboardInterrupt
+                return start(own, folder, **options)
+
+            patch.setattr(staged, "start_run", die)
+            with pytest.raises(KeyboardInterrupt):
+                run_stages(config, run)
+        else:
+            if kind == "second":  # the stop is for the step of that number in either stage
+                start = staged.start_run
+
+                def arranged(own, folder, **options):
+                    if folder.name == "2-pairs":
+                        stop_after(3)
+                    return start(own, folder, **options)
+
+                patch.setattr(staged, "start_run", arranged)
+            else:
+                stop_after(3)
+            with pytest.raises(Stopped, match="SIGTERM after step 3 of") as stopped:
+                run_stages(config, run)
+            assert f"'accord resume {run}' goes on" in str(stopped.value)
+            assert str(stopped.value).startswith("stage ")
+    assert json.loads((run / "status.json").read_text())["state"] == "stopped"
+    answer = accord_cli("resume", run)
+    assert answer.code == 0, answer.err
+    assert "[stage 2/2 pairs] " in answer.err
+    whole = run_stages(config, tmp_path / "whole")
+    assert whole_outcome(run) == whole_outcome(whole)
+    assert accord_cli("resume", run).err.endswith("this run is done; nothing to resume\n")
+
+
+def test_a_stopped_run_may_move(staged_project, run_stages, stop_after, tmp_path, whole_outcome):
+    config, start = staged_project(), staged.start_run
+    stop_after(2)
+    with pytest.raises(Stopped):
+        run_stages(config, tmp_path / "run")
+    shutil.move(tmp_path / "run", tmp_path / "moved")
+    staged.resume(tmp_path / "moved", quiet=True)
+    assert staged.start_run is start
+    whole = run_stages(config, tmp_path / "whole")
+    assert whole_outcome(tmp_path / "moved") == whole_outcome(whole)
+
+
+def test_data_that_changed_before_a_later_stage(
+    staged_project, run_stages, stop_after, tmp_path, accord_cli
+):
+    config = staged_project()
+    stop_after(2)
+    with pytest.raises(Stopped):
+        run_stages(config, tmp_path / "run")
+    file = config.parent / "near-dev.csv"
+    file.write_text(file.read_text().replace("4.5", "3.5"))
+    answer = accord_cli("resume", tmp_path / "run")
+    assert answer.code == 2
+    assert "changed since this run began: data near.dev: content; --force" in answer.err
+    assert accord_cli("resume", tmp_path / "run", "--force").code == 0
+
+
+def test_the_command_line(staged_project, accord_cli, tmp_path):
+    config, run = staged_project(), tmp_path / "run"
+    answer = accord_cli("train", config, "--out", run)
+    assert answer.code == 0, answer.err
+    assert "expected for all 2 stages: about" in answer.err
+    assert "[stage 1/2] 6 steps" not in answer.err
+    assert answer.err.count("[stage 2/2 pairs] epoch ") == 2
+    assert "after stage" in answer.out
+    answer = accord_cli("predict", run, "--task", "near", "--text", "a film", "--text-b", "a film")
+    shown = accord_cli("evaluate", run, "--json")
+    assert shown.code == 0, shown.err
+    assert set(json.loads(shown.out)) >= {"same", "near"} or "near" in shown.out
+    assert accord_cli("report", run).code in (0, 2)
+    answer = accord_cli("train", config, "--out", tmp_path / "quiet", "--quiet", "--json")
+    assert (answer.err, json.loads(answer.out)["stages"][1]["name"]) == ("", "pairs")
+    assert accord_cli("compare", run, tmp_path / "quiet").code == 0
+    assert accord_cli("ensemble", run, tmp_path / "quiet", "--out", tmp_path / "both").code == 0
+    assert accord_cli("soup", run, tmp_path / "quiet", "--out", tmp_path / "soup").code == 0
