@@ -61,10 +61,9 @@ def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel
             return f"'{key}' is missing"
         case "value_error":
             return f"{key}.{item['ctx']['error']}"
-        case "too_short" if keys[0] == "stages":
-            return f"'{key}' is empty: at least one task is needed"
         case "too_short":
-            return f"'{key}' is empty: at least one section [{key}.NAME] is needed"
+            needed = "task" if keys[0] == "stages" else f"section [{key}.NAME]"
+            return f"'{key}' is empty: at least one {needed} is needed"
         case "string_pattern_mismatch":
             name = item["input"]
             return f"[{key}]: a name takes letters, digits, '-' and '_', got {name!r}"

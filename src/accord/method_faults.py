@@ -194,6 +194,21 @@ def _alone(choice: Choice) -> str:
 def _memory_faults(choice: Choice) -> Iterator[str]:
     if choice.memory is None:
         return
+    yield from _finished_faults(choice)
+    if choice.memory == "none":
+        return
+    key = f"memory.method: '{choice.memory}'"
+    if choice.memory in gradients.method_names() and choice.gradients != "sum":
+        yield f"{key} is the gradient method, but training.gradients is '{choice.gradients}'"
+    if choice.frozen:
+        yield f"{key} holds shared gradients; a frozen encoder has none"
+    elif not choice.train_shared:
+        yield f"{key} holds shared gradients; sharing.train_shared = false leaves none"
+    elif not _shares_layers(choice):
+        yield f"{key} holds shared gradients; with an encoder a task there are none"
+
+
+def _finished_faults(choice: Choice) -> Iterator[str]:
     for name in choice.finished:
         if name not in choice.tasks:
             yield f"memory.finished: no task '{name}'{nearest(name, choice.tasks)}"
@@ -210,14 +225,3 @@ def _memory_faults(choice: Choice) -> Iterator[str]:
         )
     if choice.soft:
         yield "sharing.soft: pulls tasks' copies together, but finished tasks' stay as they are"
-    if choice.memory == "none":
-        return
-    key = f"memory.method: '{choice.memory}'"
-    if choice.memory in gradients.method_names() and choice.gradients != "sum":
-        yield f"{key} is the gradient method, but training.gradients is '{choice.gradients}'"
-    if choice.frozen:
-        yield f"{key} holds shared gradients; a frozen encoder has none"
-    elif not choice.train_shared:
-        yield f"{key} holds shared gradients; sharing.train_shared = false leaves none"
-    elif not _shares_layers(choice):
-        yield f"{key} holds shared gradients; with an encoder a task there are none"

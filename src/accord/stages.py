@@ -55,7 +55,8 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, int], None]) 
     table = config.model_dump(exclude_unset=True)
     for key in ("stages", "memory"):
         table.pop(key, None)
-    names = [name for name in config.tasks if name in (*stage.tasks, *finished)]
+    # Finished tasks stand behind the others: these draw what they would draw without them.
+    names = [*(name for name in config.tasks if name in stage.tasks), *finished]
     table["tasks"] = {name: table["tasks"][name] for name in names}
     idle = finished if config.memory is not None and config.memory.method == "none" else []
     trained = {**table, "tasks": {name: None for name in names if name not in idle}}
@@ -117,7 +118,7 @@ def list_faults(config: Config) -> Iterator[str]:
                 " has it; set it here too"
             )
     named = {name for stage in stages for name in stage.tasks} | set(config.finished)
-    for name in config.tasks:
+    for name in config.tasks if named <= set(config.tasks) else ():  # else it may be misspelt
         if name not in named:
             yield f"tasks.{name}: no stage trains it"
     if config.memory is not None and len(stages) == 1 and not config.finished:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tomllib
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 
 import accord
 from accord import staged
-from accord.config_file import dump_config, load_config, parse_config
+from accord.config_file import dump_config, load_config, parse_config, stage_configs
 from accord.errors import Stopped
 from accord.setup import prepare
 
@@ -186,16 +187,165 @@ def test_the_command_line(staged_project, accord_cli, tmp_path):
     answer = accord_cli("train", config, "--out", run)
     assert answer.code == 0, answer.err
     assert "expected for all 2 stages: about" in answer.err
-    assert "[stage 1/2] 6 steps" not in answer.err
+    assert answer.err.count("[stage 1/2] epoch ") == 1
     assert answer.err.count("[stage 2/2 pairs] epoch ") == 2
     assert "after stage" in answer.out
-    answer = accord_cli("predict", run, "--task", "near", "--text", "a film", "--text-b", "a film")
-    shown = accord_cli("evaluate", run, "--json")
-    assert shown.code == 0, shown.err
-    assert set(json.loads(shown.out)) >= {"same", "near"} or "near" in shown.out
-    assert accord_cli("report", run).code in (0, 2)
+    answer = accord_cli("evaluate", run, "--json")
+    assert answer.code == 0, answer.err
+    results = json.loads((run / "results.json").read_text())
+    figures = json.loads(answer.out)
+    assert figures["same"]["accuracy"] == pytest.approx(results["metrics"]["same"])
+    near = accord.load(run).predict("near", [("a film", "a film")])
+    assert len(near) == 1
     answer = accord_cli("train", config, "--out", tmp_path / "quiet", "--quiet", "--json")
     assert (answer.err, json.loads(answer.out)["stages"][1]["name"]) == ("", "pairs")
-    assert accord_cli("compare", run, tmp_path / "quiet").code == 0
-    assert accord_cli("ensemble", run, tmp_path / "quiet", "--out", tmp_path / "both").code == 0
-    assert accord_cli("soup", run, tmp_path / "quiet", "--out", tmp_path / "soup").code == 0
+    for command in ("compare", "ensemble", "soup"):
+        out = ["--out", tmp_path / command] if command != "compare" else []
+        answer = accord_cli(command, run, tmp_path / "quiet", *out)
+        assert answer.code == 0, answer.err
+
+
+def test_some_tasks_alone(staged_project, accord_cli, tmp_path):
+    config = staged_project(SEQUENCE + '[memory]\nmethod = "replay"\nsize = 5\n')
+    for tasks, stages in ((["near"], 1), (["mood", "near"], 2), (["mood"], 1)):
+        run = tmp_path / "-".join(tasks)
+        chosen = [part for task in tasks for part in ("--task", task)]
+        answer = accord_cli("train", config, "--out", run, *chosen, "--json")
+        assert answer.code == 0, answer.err
+        results = json.loads(answer.out)
+        assert len(results["stages"]) == stages
+        assert results["metrics"].keys() == set(tasks)
+        assert ("continual" in results) == (stages == 2)
+
+
+def test_a_grid_s_cells_and_a_search_s_trials_may_have_stages(
+    staged_project, accord_cli, tmp_path, metrics
+):
+    config = staged_project('[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["near", "mood"]\n',
+                            tasks=("mood", "near"))  # fmt: skip
+    grid = config.parent / "grid.toml"
+    grid.write_text('config = "accord.toml"\n[axes]\nlr = [1e-3, 1e-4]\n')
+    answer = accord_cli("grid", grid, "--out", tmp_path / "grid", "--dry-run")
+    assert answer.code == 0, answer.err
+    answer = accord_cli("grid", grid, "--out", tmp_path / "grid")
+    assert answer.code == 0, answer.err
+    cells = sorted((tmp_path / "grid" / "cells").iterdir())
+    assert [len(list((cell / "stages").iterdir())) for cell in cells] == [2, 2]
+    again = accord_cli("grid", grid, "--out", tmp_path / "grid")
+    assert again.err.count(": found") == 2
+    search = ("--search", "lr=1e-4:1e-3", "--trials", 1, "--out", tmp_path / "tuned")
+    assert accord_cli("tune", config, *search).code == 0
+    assert (tmp_path / "tuned" / "trials" / "0" / "stages" / "2").is_dir()
+    assert load_config(tmp_path / "tuned" / "best.toml").stages == load_config(config).stages
+    answer = accord_cli("tune", config, "--trials", 1, "--out", tmp_path / "weights")
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    grid.write_text('config = "accord.toml"\n[axes]\n"stages.1.tasks" = [["mood"]]\n')
+    answer = accord_cli("grid", grid, "--out", tmp_path / "other")
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert "'stages' is a value, not a section" in answer.err
+
+
+def test_a_config_with_stages_is_written_and_read_as_an_equal_one(staged_project):
+    config = load_config(staged_project(SEQUENCE + '[memory]\nmethod = "replay"\n'))
+    again = parse_config(tomllib.loads(dump_config(config)))
+    assert again == config
+    assert again.stages[1].training == {"epochs": 2, "gradients": "pcgrad"}
+
+
+def test_each_stage_s_config(staged_project):
+    config = load_config(staged_project(
+        """
+[[stages]]
+tasks = ["mood"]
+encoder = { mode = "frozen" }
+[[stages]]
+tasks = ["near", "same"]
+averaging = { method = "ema" }
+methods = { cagrad = { c = 0.5 } }
+training = { gradients = "cagrad" }
+""",
+        {"training.balancing": "dwa", "methods.dwa.window": 3},
+    ))  # fmt: skip
+    first, second = stage_configs(config)
+    assert (first.encoder.mode, first.encoder.heads, list(first.tasks)) == (
+        "frozen",
+        "new",
+        ["mood"],
+    )
+    assert first.training.balancing_rule == "equal"  # there is one task
+    assert (second.encoder.mode, second.encoder.heads) == ("finetune", "keep")
+    assert second.training.balancing == "dwa"
+    assert second.methods == {"dwa": {"window": 3}, "cagrad": {"c": 0.5}}
+    assert (first.averaging.method, second.averaging.method) == ("none", "ema")
+    assert not first.stages
+
+
+TWO = '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["same", "near"]\n'
+
+
+@pytest.mark.parametrize(
+    ("stages", "line"),
+    [
+        ('[[stages]]\ntasks = ["mod"]\n', "stage 1: tasks: no task 'mod'; did you mean 'mood'?"),
+        ("[[stages]]\ntasks = []\n", "'stages.1.tasks' is empty: at least one task is needed"),
+        (
+            TWO + "methdos = { gem = {} }\n",
+            "unknown key 'stages.2.methdos'; did you mean 'methods'?",
+        ),
+        (
+            TWO + 'name = "a b"\n',
+            "[stages.2.name]: a name takes letters, digits, '-' and '_', got 'a b'",
+        ),
+        (TWO + 'name = "1"\n', "stage 2 '1': name: '1' is an earlier stage's"),
+        (
+            '[[stages]]\ntasks = ["mood", "mood", "same", "near"]\n',
+            "stage 1: tasks: names 'mood' twi",
+        ),
+        (
+            '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["near"]\n',
+            "tasks.same: no stage trains it",
+        ),
+        (TWO + "training = { epoch = 1 }\n", "stage 2: unknown key 'training.epoch'; did you mean"),
+        (TWO + "training = { seed = 1 }\n", "stage 2: training.seed: is the whole run's, not a st"),
+        (
+            TWO + 'encoder = { path = "x" }\n',
+            "stage 2: encoder.path: is the whole run's, not a sta",
+        ),
+        (TWO + "score = 'mean'\n", "unknown key 'stages.2.score'; allowed: name, tasks, training"),
+        (
+            TWO + 'encoder = { mode = "frozen" }\ntraining = { gradients = "pcgrad" }\n',
+            "stage 2: training.gradients: 'pcgrad' combines shared gradients; a frozen encoder has",
+        ),
+        (
+            '[[stages]]\ntasks = ["mood", "same", "near"]\n[memory]\nmethod = "gem"\n',
+            "memory: there is one stage, so no task is finished before another begins",
+        ),
+        (
+            TWO.replace(
+                '[[stages]]\ntasks = ["same',
+                'encoder = { dropout = 0.0 }\n[[stages]]\ntasks = ["same',
+            ),
+            "stage 2: encoder.dropout: the stage before sets it",
+        ),
+        (
+            '[[stages]]\ntasks = ["mood"]\nsharing = { schemes = ["lora"] }\n'
+            '[[stages]]\ntasks = ["mood", "same", "near"]\n',
+            "stage 2: sharing.schemes: lacks 'lora', parts of which the stage before trains for 'm",
+        ),
+        (
+            TWO + 'encoder = { mode = "frozen" }\n[memory]\nmethod = "gem"\n',
+            "stage 2: memory.method: 'gem' holds shared gradients; a frozen encoder has none",
+        ),
+        (
+            TWO + '[memory]\nmethod = "gem"\nsize = 23\n',
+            "stage 2: memory.size: 23 is more than the 22 training rows of 'mood'",
+        ),
+    ],
+)
+def test_a_fault_is_one_line_before_anything_is_written(
+    staged_project, accord_cli, tmp_path, stages, line
+):
+    answer = accord_cli("train", staged_project(stages), "--out", tmp_path / "run", "--quiet")
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer.err
+    assert line in answer.err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,206 @@
+"""Tasks one after another: finished ones' heads stay, their memories' rows hold the shared part."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from accord import staged
+from accord.config_file import load_config
+from accord.loader import TaskData
+from accord.setup import prepare
+
+ONE_BY_ONE = """
+[[stages]]
+tasks = ["mood"]
+[[stages]]
+tasks = ["same"]
+[[stages]]
+tasks = ["near"]
+"""
+METHODS = ["none", "replay", "gem", "a-gem"]
+
+
+@pytest.fixture
+def in_turn(project, tmp_path):
+    """Train the three tasks one after another: (method, changes) -> the run."""
+
+    def call(method, changes=None):
+        memory = f'[memory]\nmethod = "{method}"\nsize = 6\nchoice = "balanced"\n'
+        file = project({"training.epochs": 2, **(changes or {})})
+        file.write_text(file.read_text() + ONE_BY_ONE + memory)
+        run = tmp_path / method
+        staged.start(load_config(file), run, source=file.read_text(), quiet=True)
+        return run
+
+    return call
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
+    run = in_turn(method, {"tasks.near.targets": "popart"})
+    results = json.loads((run / "results.json").read_text())
+    rows = [row["metrics"] for row in results["stages"]]
+    seen = [["mood"], ["same", "mood"], ["near", "mood", "same"]]
+    assert [list(row) for row in rows] == seen
+    found = results["continual"]
+    assert found["average_accuracy"] == pytest.approx(np.mean(list(rows[2].values())))
+    lost = [
+        max(rows[0]["mood"], rows[1]["mood"]) - rows[2]["mood"],
+        rows[1]["same"] - rows[2]["same"],
+    ]
+    assert found["forgetting"] == pytest.approx(np.mean(lost))
+    gained = [rows[2]["mood"] - rows[0]["mood"], rows[2]["same"] - rows[1]["same"]]
+    assert found["backward_transfer"] == pytest.approx(np.mean(gained))
+    heads = [load_file(run / "stages" / str(i) / "model" / "heads.safetensors") for i in (1, 2, 3)]
+    for name, value in heads[0].items():
+        assert all(torch.equal(own[name], value) for own in heads)
+    lines = metrics(run / "stages" / "3")
+    present = {"near"} if method == "none" else {"mood", "same", "near"}
+    assert all(line["losses"].keys() == present for line in lines)
+    weights = [line["method_weights"] for line in lines]
+    assert all(own["near"] == 1 for own in weights)
+    if method in ("gem", "a-gem"):
+        assert {own["mood"] for own in weights} != {1.0}
+        assert all(own["mood"] >= 0 for own in weights)
+        for line, own in zip(lines, weights, strict=True):
+            held = np.array(line["gramian"]) @ [own[name] for name in seen[2]]
+            opposed = held[1:] if method == "gem" else held[1:2] + held[2:]
+            assert (opposed >= -1e-6 * np.abs(line["gramian"]).max()).all()
+    answer = accord_cli("evaluate", run, "--json")
+    assert answer.code == 0, answer.err
+    said = accord_cli("resume", run)
+    assert f"forgetting {found['forgetting']:.4f}" in said.out
+    assert results["exposure"]["mood"]["rows"] == 22
+
+
+def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
+    """Tasks that are only judged change no bit of how the others are trained."""
+    run = in_turn("none")
+    file = project({"training.epochs": 2})
+    file.write_text(file.read_text() + ONE_BY_ONE)
+    plain = tmp_path / "plain"
+    staged.start(load_config(file), plain, quiet=True)
+    one, other = (load_file(own / "model" / "model.safetensors") for own in (run, plain))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def remembering(project, train, tmp_path):
+    """A config whose 'mood' is finished, as users write it: (memory's keys, changes)."""
+    before = train(project({"training.epochs": 1}, ("mood",)), tmp_path / "before")
+
+    def call(memory, changes=None, tasks=("mood", "near")):
+        given = {"encoder.path": str(before / "model"), "encoder.heads": "keep", **memory}
+        return project({"training.epochs": 1, **given, **(changes or {})}, tasks)
+
+    return call
+
+
+def test_the_memory_s_rows_are_drawn_and_its_head_is_not_trained(remembering, train, tmp_path):
+    memory = {"memory.finished": ["mood"], "memory.method": "replay", "memory.size": 6,
+              "memory.choice": "balanced", "training.batch_size": 2}  # fmt: skip
+    config = remembering(memory)
+    setup = prepare(load_config(config))
+    mood, near = setup.data.train
+    assert (len(mood), len(near)) == (6, 9)
+    assert np.bincount(mood.labels.astype(int)).tolist() == [2, 2, 2]
+    drawn = [setup.sampler.draw(step) for step in range(3)]
+    assert sorted(np.concatenate([own[0] for own in drawn])) == list(range(6))
+    before = setup.learner.model.head("mood").linear.weight.clone()
+    setup.learner.step(0, setup.batch(0), 1.0)
+    assert torch.equal(setup.learner.model.head("mood").linear.weight, before)
+    results = json.loads((train(config, tmp_path / "run") / "results.json").read_text())
+    assert [own["sum"] for own in results["epochs"]] == [
+        own["metrics"]["near"] for own in results["epochs"]
+    ]
+
+
+def test_a_regression_with_a_moving_scale_goes_on_as_it_was(project, train, tmp_path):
+    """Taken over and trained it says what it said; finished, its layer is the saved one."""
+    changes = {"training.epochs": 1, "tasks.near.targets": "popart"}
+    before = train(project(changes, ("near",)), tmp_path / "before")
+    keep = {**changes, "encoder.path": str(before / "model"), "encoder.heads": "keep"}
+    saved = load_file(before / "model" / "heads.safetensors")
+    setup = prepare(load_config(project(keep, ("near",))))
+    head, vectors = setup.learner.model.head("near"), torch.randn(5, 16)
+    plain = torch.nn.functional.linear(vectors, saved["near.linear.weight"],
+                                       saved["near.linear.bias"])  # fmt: skip
+    torch.testing.assert_close(head(vectors), plain, rtol=1e-5, atol=1e-6)
+    assert float(head.scale.std) < 1
+
+    memory = {"memory.finished": ["near"], "memory.method": "gem", "memory.size": 8}
+    setup = prepare(load_config(project({**keep, **memory}, ("near", "mood"))))
+    held = setup.learner.model.head("near")
+    assert torch.equal(held(vectors), plain)
+    losses = torch.ones(3)
+    spread = setup.data.train[0].targets(np.arange(8)).double().std(correction=0)
+    torch.testing.assert_close(held.scale.losses(losses), losses / spread.square().float())
+    setup.learner.step(0, setup.batch(0), 1.0)
+    assert torch.equal(held.linear.weight, saved["near.linear.weight"])
+    assert isinstance(setup.data.train[0], TaskData)
+
+
+@pytest.mark.parametrize(
+    ("memory", "changes", "line"),
+    [
+        ({"memory.finished": ["mod"]}, {}, "memory.finished: no task 'mod'; did you mean 'mood'?"),
+        ({"memory.finished": ["mood", "near"]}, {}, "memory.finished: leaves no task to train"),
+        ({"memory.size": 3}, {}, "memory: no task is finished; it needs two [[stages]], or mem"),
+        (
+            {"memory.finished": ["mood"], "memory.method": "gem"},
+            {"encoder.mode": "frozen"},
+            "memory.method: 'gem' holds shared gradients; a frozen encoder has none",
+        ),
+        (
+            {"memory.finished": ["mood"], "memory.method": "gem"},
+            {"training.gradients": "pcgrad"},
+            "memory.method: 'gem' is the gradient method, but training.gradients is 'pcgrad'",
+        ),
+        (
+            {"memory.finished": ["mood"], "memory.method": "replay"},
+            {"training.gradients": "gem"},
+            "training.gradients: 'gem' goes by memories; memory.method = 'gem' chooses it",
+        ),
+        (
+            {"memory.finished": ["mood"]},
+            {"training.balancing": "dwa"},
+            "training.balancing: 'dwa' weighs tasks against each other; there is one task",
+        ),
+        (
+            {"memory.finished": ["mood"]},
+            {"encoder.heads": "new"},
+            "memory.finished: finished tasks' heads are not trained; encoder.heads = 'keep' takes",
+        ),
+        (
+            {"memory.finished": ["mood"], "memory.method": "gem", "memory.size": 23},
+            {},
+            "memory.size: 23 is more than the 22 training rows of 'mood'",
+        ),
+        (
+            {"memory.finished": ["near"], "memory.method": "gem", "memory.size": 3},
+            {},
+            "memory.finished: ",
+        ),
+        (
+            {"memory.finished": ["mood"]},
+            {"tasks.mood.labels": ["neg", "pos", "mixed"]},
+            "tasks.mood: encoder.heads = 'keep', but the head in ",
+        ),
+    ],
+)
+def test_a_fault_is_one_line(remembering, accord_cli, tmp_path, memory, changes, line):
+    config = remembering(memory, changes)
+    answer = accord_cli("train", config, "--out", tmp_path / "run", "--quiet")
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert line in answer.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_heads_are_kept_from_a_model_folder_alone(project, accord_cli, tmp_path):
+    config = project({"encoder.heads": "keep"})
+    answer = accord_cli("train", config, "--out", tmp_path / "run", "--quiet")
+    assert answer.code == 2
+    assert "encoder.heads = 'keep' takes heads from a model folder of Accord's" in answer.err
