@@ -13,7 +13,9 @@ from accord.config import (
     CheckpointConfig,
     Config,
     EncoderConfig,
+    MemoryConfig,
     SharingConfig,
+    StageConfig,
     TaskConfig,
     TrainingConfig,
 )
@@ -32,6 +34,8 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[sharing]", SharingConfig),
     ("[averaging]", AveragingConfig),
     ("[checkpoint]", CheckpointConfig),
+    ("[[stages]]", StageConfig),
+    ("[memory]", MemoryConfig),
 ]
 
 
@@ -71,6 +75,8 @@ def kind(annotation: Any) -> str:
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     if annotation in names:
         return names[annotation]
+    if getattr(annotation, "__origin__", None) is dict:
+        return "table"
     arguments = [part for part in get_args(annotation) if part is not type(None)]
     if arguments and all(isinstance(part, str) for part in arguments):
         return ", ".join(f"`{part}`" for part in arguments)

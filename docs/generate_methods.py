@@ -24,6 +24,7 @@ WORDS = {
     "sizes": "the tasks' rows",
     "shares": "the tasks' shares of a step",
     "epoch": "the epoch",
+    "memories": "which rows are memories of finished tasks",
     "budget": "the whole run's budget",
 }
 
@@ -89,7 +90,10 @@ def worked(method: Description) -> list[str]:
         case Method() if method.is_whole:
             return [f"- Example: J = {method.example[0]} becomes {method.example[1]}."]
         case Method():
-            return [f"- Example: G = {method.example[0]} gives the weights {method.example[1]}."]
+            last = ", the last row a memory's," if method.remembers else ""
+            return [
+                f"- Example: G = {method.example[0]}{last} gives the weights {method.example[1]}."
+            ]
         case BalancingRule():
             return [f"- Example: first losses {method.example[0]} get {method.example[1]}."]
         case SamplingRule():
