@@ -32,15 +32,18 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
     train and dev.
     """
-    from accord.config_file import load_config
+    from accord.config_file import load_config, unused_options
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)
-    report = check_config(loaded, reading=_say if sys.stderr.isatty() else None)
+    report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
+    warnings = [own for own in (unused_options(loaded),) if own]
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2))
+        click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
         render(report)
+    for line in warnings:
+        _say(f"warning: {line}")
 
 
 def render(report: CheckReport) -> None:
@@ -59,8 +62,12 @@ def render(report: CheckReport) -> None:
     _print_overlaps(report, console)
 
 
-def _say(task: str) -> None:
-    click.echo(f"reading {task}", err=True)
+def _reading(task: str) -> None:
+    _say(f"reading {task}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _heading(report: TaskReport) -> str:

@@ -21,6 +21,7 @@ from accord.config_file import (
     effective,
     parse_config,
     resolve_paths,
+    without_unused,
 )
 from accord.errors import ConfigError, nearest
 
@@ -149,9 +150,9 @@ def make_cells(
         config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
         check_files(config, where=where)
         check_methods(config, where=f"{where}: cell {name}")
-        cell = Cell(name, dict(own), config)
+        cell = Cell(name, dict(own), without_unused(config))
         if names.setdefault(name, cell.identity) != cell.identity:
-            cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), config)
+            cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), cell.config)
         cells.setdefault(cell.identity, cell)
     return list(cells.values())
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from accord.config import Config
-from accord.config_file import check_files, check_methods, effective, parse_config, resolve_paths
+from accord.config_file import (
+    check_files,
+    check_methods,
+    parse_config,
+    resolve_paths,
+    without_unused,
+)
 from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
@@ -54,7 +60,7 @@ class Space:
         return space
 
     def config(self, settings: Settings, where: str) -> Config:
-        """Return the config of a point.
+        """Return the config of a point, without the options of methods that it doesn't choose.
 
         Raises:
             ConfigError: if these settings don't go together.
@@ -63,7 +69,7 @@ class Space:
         config = resolve_paths(parse_config(table, where), self.folder)
         check_files(config, where)
         check_methods(config, where)
-        return config
+        return without_unused(config)
 
     def check(self, dimension: Dimension, where: str) -> None:
         """Check that each end is valid by itself, or beside some value of another key.
@@ -88,7 +94,7 @@ class Space:
             return str(error).splitlines()[0]
         section, _, rest = key.partition(".")
         name = rest.partition(".")[0]
-        if section == "methods" and name not in effective(config)["methods"]:
+        if section == "methods" and name not in config.methods:
             return f"{where}: '{name}' is not chosen, so its options make no difference"
         return ""
 
