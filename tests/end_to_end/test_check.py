@@ -89,3 +89,27 @@ def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choos
     )  # fmt: skip
     assert (answer.code, "not used" in answer.err) == (0, False)
     assert unused_options(load_config(tmp_path / "tuned" / "best.toml")) == ""
+
+
+@pytest.mark.parametrize("batching", ["proportional", "finish-largest", "finish-smallest"])
+def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cli, batching):
+    from accord.config_file import load_config
+    from accord.setup import prepare
+
+    changes = {"training.batching": batching, "training.dev_share": 0.2, "tasks.near.dev": None}
+    config = project(changes, ("mood", "near"))
+    said = []
+    steps = prepare(load_config(config), said.append).sampler.steps
+    line = (
+        f"training.steps_per_epoch: is {steps + 1}, but an epoch of batching '{batching}' ends"
+        f" after {steps}; more epochs make a longer run"
+    )
+    prepare(load_config(config, [f"training.steps_per_epoch={steps}"]), said.append)
+    assert "steps_per_epoch" not in "".join(said)
+    longer = f"training.steps_per_epoch={steps + 1}"
+    prepare(load_config(config, [longer]), said.append)
+    assert said[-1] == f"warning: {line}"
+    answer = accord_cli("check", config, "--set", longer, "--json")
+    assert json.loads(answer.out)["warnings"] == [line]
+    drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")
+    assert (drawn.code, drawn.err) == (0, "")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from accord.config import Config
     from accord.data.checking import CheckReport, SplitReport, TaskReport
 
 _SHOWN_BAD_ROWS = 10
@@ -37,13 +38,24 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = load_config(config, overrides)
     report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
-    warnings = [own for own in (unused_options(loaded),) if own]
+    warnings = [own for own in (unused_options(loaded), _capped(loaded, report)) if own]
     if as_json:
         click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
         render(report)
     for line in warnings:
         _say(f"warning: {line}")
+
+
+def _capped(config: Config, report: CheckReport) -> str:
+    """Say that an epoch would be shorter than the config wants it; empty if it wouldn't."""
+    from accord.setup import build_sampler, capped_epoch
+
+    rows = {
+        own.task.name: next(split.rows for split in own.splits if split.split == "train")
+        for own in report.tasks
+    }
+    return capped_epoch(config, build_sampler(config, tuple(rows), tuple(rows.values())))
 
 
 def render(report: CheckReport) -> None:
