@@ -114,6 +114,13 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
             {"methods": {"fixed": {"weights": {"a": -1.0}}}},
             "methods.fixed.weights: should be greater than or equal to 0, got -1.0",
         ),
+        (
+            {
+                "training": {"balancing": "fixed"},
+                "methods": {"fixed": {"weights": {"a": 0.0, "b": 0}}},
+            },
+            "methods.fixed.weights: all are 0, and so nothing would be trained",
+        ),
     ],
 )
 def test_a_fault_is_one_line(given, line):
