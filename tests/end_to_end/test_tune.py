@@ -142,6 +142,17 @@ def test_the_tasks_weights_are_tuned_by_default(config, tmp_path, accord_cli):
     assert (out / "trials" / str(number) / "results.json").exists()
 
 
+def test_weights_are_searched_from_those_that_follow_from_the_tasks_shares(
+    project, tmp_path, train, metrics
+):
+    config = project({"training.epochs": 1, "training.batching": "proportional"}, TASKS)
+    weights = metrics(train(config, tmp_path / "run"))[0]["loss_weights"]
+    relative = weights["near"] / weights["mood"]
+    assert relative > 2
+    (trial,) = tune(config, trials=1, out=tmp_path / "out", quiet=True).trials
+    assert trial.settings == {"methods.fixed.weights.near": pytest.approx(relative)}
+
+
 def test_a_score_is_the_mean_over_seeds(config, tmp_path):
     tuned = tune(config, ["lr=1e-3:1e-2"], 1, out=tmp_path / "out", seeds=2, quiet=True)
     folders = sorted((tmp_path / "out" / "trials").iterdir())

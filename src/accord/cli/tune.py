@@ -63,9 +63,9 @@ def tune(
 
     Without --search that is one loss weight a task, from 0.1 to 10, with balancing 'fixed'. The
     first task's weight is 1 and the others are relative to it: AdamW's steps hardly depend on the
-    scale of all of them. Trial 0 has equal ones, or the
-    config's own fixed weights. A KEY is a config key or a grid's short name,
-    as in lr=1e-5:1e-4:log.
+    scale of all of them. Trial 0 has the config's own weights, where its balancing is 'fixed' or
+    'inverse-share', else equal ones. A KEY is a config key or a grid's short name, as in
+    lr=1e-5:1e-4:log.
 
     Each trial is a run folder below --out/trials; the same command goes on after a stop, and more
     --trials add to those that are there. --out/best.toml is the config with the best settings.
@@ -104,7 +104,7 @@ def _show_plan(space: Space, out: Path, trials: int, seeds: int, as_json: bool) 
         plan = {"search": list(space.lines()), "trials": trials, "done": done, "seconds": seconds}
         click.echo(json.dumps(plan))
         return
-    for line in space.lines():
+    for line in (*space.lines(), *([space.note] if space.note else [])):
         click.echo(line)
     click.echo(
         f"{trials} trials, {left} to run: at most about {duration(seconds)}, set-up left out;"

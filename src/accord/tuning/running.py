@@ -102,6 +102,8 @@ def run_study(
     with open_study(out, space, seeds, prune) as study:
         own = Trials(study, space, out, seeds, console.quiet)
         progress = _Progress(trials, records(study), console)
+        if space.note and not study.trials:
+            console.say(space.note)
         while progress.counted < trials:
             trial = next_trial(study, space)
             settings = {one.key: one.draw(trial) for one in space.dimensions}
