@@ -14,7 +14,7 @@ from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
 from accord.run_folder import RunFolder
 from accord.step import Learner
 from accord.training import resume_run
-from accord.tuning import running, tune
+from accord.tuning import progress, tune
 
 SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]
 TASKS = ("mood", "near")
@@ -188,7 +188,7 @@ def test_a_combination_that_can_t_work_fails_alone(config, tmp_path, accord_cli)
 
 
 def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "MOST_FAILURES", 2)
+    monkeypatch.setattr(progress, "MOST_FAILURES", 2)
     own = Learner.example_losses
     monkeypatch.setattr(
         Learner, "example_losses",
