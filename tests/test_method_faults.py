@@ -10,6 +10,8 @@ from accord.config_file import (
     effective,
     load_config,
     parse_config,
+    reduced,
+    unused_options,
 )
 from accord.errors import ConfigError
 from accord.gradients import METHODS, method_names
@@ -112,6 +114,13 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
             {"methods": {"fixed": {"weights": {"a": -1.0}}}},
             "methods.fixed.weights: should be greater than or equal to 0, got -1.0",
         ),
+        (
+            {
+                "training": {"balancing": "fixed"},
+                "methods": {"fixed": {"weights": {"a": 0.0, "b": 0}}},
+            },
+            "methods.fixed.weights: all are 0, and so nothing would be trained",
+        ),
     ],
 )
 def test_a_fault_is_one_line(given, line):
@@ -169,3 +178,36 @@ def test_options_of_methods_that_are_not_chosen_make_no_other_run():
         for c in (0.2, 0.5)
     )
     assert effective(one) != effective(other)
+
+
+@pytest.mark.parametrize(
+    ("training", "methods", "line"),
+    [
+        ({}, ["cagrad"], "[methods.cagrad] is not used: training.gradients is 'sum'"),
+        (
+            {"gradients": "mgda", "balancing": "dwa"}, ["mgda", "dwa", "cagrad", "gradvac", "lora"],
+            "[methods.cagrad], [methods.gradvac] are not used: training.gradients is 'mgda';"
+            " [methods.lora] is not used: sharing.schemes is not set",
+        ),
+        (
+            {"batching": "proportional"}, ["fixed"],
+            "[methods.fixed] is not used: training.balancing is 'inverse-share'",
+        ),
+        ({"batching": "temperature"}, ["temperature"], ""),
+    ],
+)  # fmt: skip
+def test_options_of_no_use_are_named(training, methods, line):
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}}
+    config = parse_config({**table, "training": training, "methods": {own: {} for own in methods}})
+    assert unused_options(config) == line
+
+
+def test_a_task_alone_keeps_no_options_of_what_combined_it_with_others():
+    training = {"gradients": "cagrad", "balancing": "dwa"}
+    table = {
+        "encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}, "training": training,
+        "methods": {"cagrad": {"c": 0.2}, "dwa": {}, "mgda": {}},
+    }  # fmt: skip
+    config = parse_config(table)
+    alone = reduced(config, {"a": config.tasks["a"]})
+    assert list(alone.methods) == ["mgda"]  # which the file doesn't choose either

@@ -24,6 +24,10 @@ _INDIFFERENT = (
 )  # fmt: skip
 
 
+MEAN = "mean of tasks"
+"""Where a task's name stands: the mean of all tasks' metrics. No task can have it."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Runs that differ in their seed alone.
@@ -205,7 +209,7 @@ class Contrast:
     Attributes:
         group: the one.
         baseline: the other.
-        task: by name; "mean" is the mean of all tasks' metrics.
+        task: by name, or `MEAN`.
         difference: the one minus the other.
     """
 
@@ -233,17 +237,36 @@ def find_group(groups: Sequence[Group], name: str) -> Group:
 def against(groups: Sequence[Group], baseline: Group) -> list[Contrast]:
     """Compare every other group with one, on each task and on the mean of them.
 
-    Groups that don't have all of the baseline's tasks are left out.
+    Groups of other tasks are left out; `contrast_notes` names them.
     """
     contrasts = []
     for group in groups:
-        if group is baseline or set(group.tasks) != set(baseline.tasks):
+        if group is baseline or not _like(group, baseline):
             continue
         parts = {task: group_difference(task, group, baseline) for task in baseline.tasks}
         if len(parts) > 1:
-            parts["mean"] = mean_difference(list(parts.values()))
+            parts[MEAN] = mean_difference(list(parts.values()))
         contrasts += [Contrast(group, baseline, task, own) for task, own in parts.items()]
     return contrasts
+
+
+def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
+    """Return what has to be known beside `against`: who is left out, and what chance alone does."""
+    alike = [own.name for own in groups if own is not baseline and _like(own, baseline)]
+    others = [own.name for own in groups if not _like(own, baseline)]
+    notes = []
+    if others:
+        notes.append(f"Not compared, as their tasks are others: {'; '.join(others)}.")
+    if (count := len(alike)) > 1:
+        notes.append(
+            f"Of {count} groups that do not differ at all about {0.05 * count:.1f} would leave 0"
+            " out on a task by chance."
+        )
+    return notes
+
+
+def _like(one: Group, other: Group) -> bool:
+    return set(one.tasks) == set(other.tasks)
 
 
 def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from accord.config import COMBINING, Config, TaskConfig
 from accord.config_faults import fault_lines
 from accord.errors import ConfigError, nearest
+from accord.families import FAMILIES
 from accord.method_faults import Choice, method_faults
 
 
@@ -90,7 +91,9 @@ def drop_combining(table: dict[str, Any], before: int) -> None:
     if len(tasks) > 1:
         return
     for key in COMBINING:
-        table.get("training", {}).pop(key, None)
+        name = table.get("training", {}).pop(key, None)
+        if isinstance(name, str):
+            table.get("methods", {}).pop(name, None)
     table.get("sharing", {}).pop("soft", None)
 
 
@@ -134,12 +137,45 @@ def effective(config: Config) -> dict[str, Any]:
 
     Configs of which these are equal make the same run.
     """
-    table = config.model_dump(mode="json")
+    return without_unused(config).model_dump(mode="json")
+
+
+def without_unused(config: Config) -> Config:
+    """Return a config without the options of methods that it doesn't choose."""
+    chosen = {name for names in _chosen(config).values() for name in names}
+    used = {name: own for name, own in config.methods.items() if name in chosen}
+    return config if used == config.methods else config.model_copy(update={"methods": used})
+
+
+def unused_options(config: Config) -> str:
+    """Say which methods' options make no difference, and what was chosen in their place.
+
+    Returns:
+        One line; empty if all are used.
+    """
+    chosen, parts = _chosen(config), []
+    for family in FAMILIES:
+        names = chosen[family.key]
+        unused = [own for own in config.methods if own in family.names() and own not in names]
+        if unused:
+            tables = ", ".join(f"[methods.{own}]" for own in unused)
+            shown = ", ".join(f"'{own}'" for own in names) or "not set"
+            parts.append(
+                f"{tables} {'is' if len(unused) == 1 else 'are'} not used: {family.key} is {shown}"
+            )
+    return "; ".join(parts)
+
+
+def _chosen(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return the methods that a config uses, by the key that chooses them."""
     training = config.training
-    chosen = {training.batching, training.balancing_rule, training.gradients}
-    chosen |= set(config.sharing.schemes)
-    table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
-    return table
+    return {
+        "training.gradients": (training.gradients,),
+        "training.balancing": (training.balancing_rule,),
+        "training.batching": (training.batching,),
+        "sharing.schemes": tuple(config.sharing.schemes),
+        "tasks.NAME.targets": tuple({own.targets for own in config.tasks.values()} - {"range"}),
+    }
 
 
 def check_methods(config: Config, where: str = "config") -> None:

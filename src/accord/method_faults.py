@@ -55,6 +55,7 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     yield from _scheme_faults(choice)
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
+    yield from _weight_faults(choice, options.get("fixed", {}).get("weights"))
 
 
 def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -158,6 +159,12 @@ def _balancing_faults(choice: Choice) -> Iterator[str]:
             f"{key}: '{rule.name}' compares the tasks of a step, but {_alone(choice)} gives a step"
             " one task"
         )
+
+
+def _weight_faults(choice: Choice, weights: Any) -> Iterator[str]:
+    named = weights if isinstance(weights, Mapping) else {}
+    if choice.balancing == "fixed" and all(named.get(name) == 0 for name in choice.tasks):
+        yield "methods.fixed.weights: all are 0, and so nothing would be trained"
 
 
 def _shares_layers(choice: Choice) -> bool:

@@ -145,7 +145,10 @@ def prepare(
     data = read_data(config, folder, say)
     check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
-    sampler = build_sampler(config, data)
+    names = tuple(task.name for task in data.tasks)
+    sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
+    if capped := capped_epoch(config, sampler):
+        say(f"warning: {capped}")
     _check_every_task_is_drawn(sampler, config)
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products)
@@ -169,21 +172,32 @@ def build_encoder(config: Config, folder: Path) -> BertEncoder:
     return encoder
 
 
-def build_sampler(config: Config, data: Data) -> Sampler:
-    """Say which rows each step draws."""
+def build_sampler(config: Config, names: tuple[str, ...], sizes: tuple[int, ...]) -> Sampler:
+    """Say which rows each step draws.
+
+    Args:
+        config: of the run.
+        names: of the tasks.
+        sizes: training rows of each.
+    """
     settings = config.training
     rule = get_rule(settings.batching)
     budget = Budget(
         settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
         one_task=settings.tasks_per_step == "one" or rule.orders == ("cyclic",),
     )  # fmt: skip
-    return Sampler(
-        names=tuple(task.name for task in data.tasks),
-        sizes=tuple(len(own) for own in data.train),
-        rule=rule,
-        budget=budget,
-        seed=settings.seed,
-        options=rule.check_options(config.methods.get(rule.name, {})),
+    options = rule.check_options(config.methods.get(rule.name, {}))
+    return Sampler(names, sizes, rule, budget, settings.seed, options)
+
+
+def capped_epoch(config: Config, sampler: Sampler) -> str:
+    """Say that an epoch is shorter than the config wants it; empty if it isn't."""
+    wanted = config.training.steps_per_epoch
+    if wanted is None or wanted <= sampler.steps:
+        return ""
+    return (
+        f"training.steps_per_epoch: is {wanted}, but an epoch of batching"
+        f" '{sampler.rule.name}' ends after {sampler.steps}; more epochs make a longer run"
     )
 
 
