@@ -137,7 +137,7 @@ def effective(config: Config) -> dict[str, Any]:
     table = config.model_dump(mode="json")
     training = config.training
     chosen = {training.batching, training.balancing_rule, training.gradients}
-    chosen |= set(config.sharing.schemes)
+    chosen |= {*config.sharing.schemes, *training.regularisers}
     table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
     return table
 
@@ -161,6 +161,9 @@ def check_methods(config: Config, where: str = "config") -> None:
         train_shared=config.sharing.train_shared,
         soft=config.sharing.soft is not None,
         new_layers=config.encoder.reinit_layers > 0,
+        regularisers=tuple(training.regularisers),
+        drops_out=_drops_out(config),
+        unfreezes=training.unfreeze_over > 0,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
     scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
@@ -171,6 +174,12 @@ def check_methods(config: Config, where: str = "config") -> None:
         )
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _drops_out(config: Config) -> bool:
+    """Whether there is dropout anywhere, as far as the config says."""
+    encoder = config.encoder.mode != "frozen" and config.encoder.dropout != 0
+    return encoder or any(own.dropout > 0 and own.head == "linear" for own in config.tasks.values())
 
 
 def check_files(config: Config, where: str = "config") -> None:
