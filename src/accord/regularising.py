@@ -62,26 +62,31 @@ class Regularisation:
             present: indices of their tasks.
             key: names the plain pass's dropout masks.
         """
-        average = self._average(ask, key)
-        logits = ask(key)
-        losses = partial(self.model.losses, targets=micro.targets, present=present)
-        passes = Passes(
+        passes = self.passes(ask, micro, present, key)
+        plain = passes.losses(passes.logits)
+        terms = [own.function(passes, **options) for own, options in self.chosen]
+        return [sum(own[1:], own[0]) for own in zip(plain, *terms, strict=True)]
+
+    def passes(
+        self, ask: Ask, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey
+    ) -> Passes:
+        """Take the plain pass, the one by averaged weights before it, and show both."""
+        inputs, average = micro.inputs, self._average(ask, key)
+        return Passes(
             tasks=[self.model.tasks[i] for i in present],
-            logits=logits,
+            logits=ask(key),
             average=average,
             key=key,
             ask=ask,
-            losses=losses,
+            losses=partial(self.model.losses, targets=micro.targets, present=present),
             divergences=partial(self.model.divergences, present=present),
             held=lambda: held(self.model.parameters()),
-            lengths=micro.inputs.lengths if isinstance(micro.inputs, PackedBatch) else (),
+            lengths=inputs.lengths if isinstance(inputs, PackedBatch) else (),
             width=self.model.encoder.config.hidden_size,
         )
-        terms = [own.function(passes, **options) for own, options in self.chosen]
-        return [sum(own[1:], own[0]) for own in zip(losses(logits), *terms, strict=True)]
 
     def _average(self, ask: Ask, key: DropoutKey) -> ByTask | None:
-        """Take the plain pass, masks and all, by averaged weights."""
+        """Pass with averaged weights and the plain pass's masks: equal weights say the same."""
         if self.averages is None:
             return None
         with torch.no_grad(), self.averages.in_place():

@@ -153,16 +153,23 @@ class Learner:
 
     def example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         """Return the loss of each example in this pass, [n] for each present task."""
-        ask = partial(self._logits, micro, batch.present)
+        ask = partial(self.logits, micro, batch.present)
         if self.regularisation is None:
             return self.model.losses(ask(key), micro.targets, batch.present)
         return self.regularisation.losses(ask, micro, batch.present, key)
 
-    def _logits(
+    def logits(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
         shift: Tensor | None = None,
     ) -> list[Tensor]:  # fmt: skip
-        """Pass over some examples, the first layer's input shifted if asked."""
+        """Pass over some examples: a list of [n, outputs], one for each present task.
+
+        Args:
+            micro: the examples.
+            present: indices of their tasks.
+            key: names the dropout masks.
+            shift: added to the first layer's input, [N, H]; None is nothing.
+        """
         pooled = micro.inputs
         with self.products.autocast(self.device):
             if isinstance(pooled, PackedBatch):
