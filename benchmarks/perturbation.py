@@ -5,8 +5,8 @@
 MiniLM on the sample's three tasks, trained for some steps in float32. For each ε, with σ = ε and
 η = 100 ε as in the paper, over some batches, dropout on: how many entries of the first layer's
 input differ in bfloat16 once δ is added; how far bfloat16's change of the logits is from
-float32's, δ the same; and how much of the divergence that float32's δ brings about bfloat16's own
-δ brings about too, both judged in float32.
+float32's, δ the same; and by how much bfloat16's own δ, and one of random signs, change what is
+said, beside float32's δ, all judged in float32.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from accord.regularising import Regularisation
 from accord.setup import prepare
 from accord.step import Learner
 
+FIGURES = ("differ", "error", "reached", "by_chance")
 EPSILONS = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 
@@ -47,7 +48,7 @@ def flat(logits: Sequence[Tensor]) -> Tensor:
 
 
 def measure(exact: Learner, coarse: Learner, batch: StepBatch, step: int, epsilon: float) -> Tensor:
-    """Return the three figures of a batch."""
+    """Return the four figures of a batch."""
     (micro,), key = batch.passes, DropoutKey(0, step)
     assert isinstance(micro.inputs, PackedBatch)
     changes, shifts = [], []
@@ -62,19 +63,21 @@ def measure(exact: Learner, coarse: Learner, batch: StepBatch, step: int, epsilo
     error = (changes[1] - changes[0]).norm() / changes[0].norm()
     with computing(exact.products), torch.no_grad():
         passes = passes_of(exact, micro, batch, key)
-        own, theirs = (
+        shifts.append(epsilon * torch.randn_like(shifts[0]).sign())
+        exactly, coarsely, by_chance = (
             torch.cat(passes.divergences(passes.ask(key, shift), passes.logits)).double().sum()
             for shift in shifts
         )
         x = exact.model.encoder.embeddings(micro.inputs, None, key.at(0))
     differ = (x + shifts[0]).bfloat16() != x.bfloat16()
-    return torch.stack([differ.double().mean(), error.double(), theirs / own])
+    reached = [coarsely / exactly, by_chance / exactly]
+    return torch.stack([differ.double().mean(), error.double(), *reached])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batches", type=int, default=4)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     settings = [f"encoder.path={minilm_folder()}", "training.gradients=sum"]
@@ -87,12 +90,13 @@ def main() -> None:
     coarse = Learner(exact.model, exact.optimizer, exact.combination, products=products)
     exact.jacobian = None
     batches = [setup.batch(arguments.steps + i) for i in range(arguments.batches)]
-    rows = []
+    rows: list[dict[str, float]] = []
+    print(" ".join(f"{name:>10}" for name in ("epsilon", *FIGURES)))
     for epsilon in EPSILONS:
         found = [measure(exact, coarse, own, i, epsilon) for i, own in enumerate(batches)]
-        differ, error, reached = torch.stack(found).mean(0).tolist()
-        rows.append({"epsilon": epsilon, "differ": differ, "error": error, "reached": reached})
-        print(f"{epsilon:8.0e}  {differ:6.1%}  {error:8.3f}  {reached:6.1%}", flush=True)
+        figures = torch.stack(found).mean(0).tolist()
+        rows.append({"epsilon": epsilon, **dict(zip(FIGURES, figures, strict=True))})
+        print(" ".join(f"{value:10.3g}" for value in rows[-1].values()), flush=True)
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(rows, indent=2) + "\n")
 

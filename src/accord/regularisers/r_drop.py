@@ -25,7 +25,7 @@ def r_drop(
     Regressions, and all outputs under MSE, have α (y₁ − y₂)² in the last term's place, in the units
     of their loss. Both passes go into one backward pass.
 
-    *Source:* Liang et al. 2021, equations 1 to 3. We differ in taking the mean of both losses where
+    *Source:* Liang et al. 2021, section 2. We differ in taking the mean of both losses where
     they take the sum, so that learning rates keep their meaning: our α is half of theirs, and the
     default is their 1.
 
