@@ -58,7 +58,6 @@ def smart(
     step of ascent, λ_s of 1 to 5, μ = 1, and β = 0.99, later 0.999. We differ in ε and σ, and keep
     their η/ε: in bfloat16 an ε of 1e-5 is lost, as the error of the logits' change is then ten
     times that change; with 0.001 it is 11 % of it, with 0.01 1 % (`benchmarks/perturbation.py`).
-    We take one step of the optimizer for each θ̃, where they may take several.
 
     Args:
         passes: the plain pass, and how to take others.
