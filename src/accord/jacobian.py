@@ -279,7 +279,8 @@ class Jacobian:
     def scale(self, factor: float) -> None:
         """Multiply what was written by a number."""
         parameters = [*self.parameters, *([] if self.embedding is None else [self.embedding])]
-        torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], factor)
+        if gradients := [p.grad for p in parameters if p.grad is not None]:
+            torch._foreach_mul_(gradients, factor)
 
     def _hand_out(self, combined: Tensor) -> None:
         touched = {slot for slot, _ in self._touched}

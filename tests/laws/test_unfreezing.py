@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from worlds import QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
+from accord.combining import Combination
+from accord.gradients import get_method
 from accord.model import HARD
 from accord.parts import Sharing
 from accord.unfreezing import Unfreezing, held
@@ -85,6 +87,19 @@ def test_copies_thaw_with_the_layers_that_they_replace(make: Any) -> None:
             if "own-layers" in name:
                 last = ".own-layers.1." in name
                 assert (parameter.grad is None) is (not last and step < 2), name
+
+
+def test_steps_in_which_nothing_shared_is_thawed_yet(make: Any) -> None:
+    """As where the upper layers are copies: J is empty, and a method sees zeros."""
+    world = make(Sharing(("own-layers",), {"own-layers": {"shared": 1}}), clip=1e-3)
+    world.model.encoder.pooler.requires_grad_(False)
+    for name in ("graddrop", "cagrad"):
+        world.learner.combination = Combination.of(TASKS, get_method(name))
+        record = world.step(world.batch(), 0)
+        assert record.gramian is not None
+        assert not bool(record.gramian.any())
+        assert record.gradient_norm > 1e-3
+        assert all(p.grad is None for p in world.model.encoder.parameters())
 
 
 def test_frozen_layers_cost_no_backward_pass(make: Any) -> None:
