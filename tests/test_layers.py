@@ -24,7 +24,8 @@ LAYERS = [
      "best", "kept_epochs"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
-        "nonfinite", "model", "rates", "parts", "pretrained", "saved_model", "leaderboard",
+        "nonfinite", "model", "rates", "unfreezing", "regularising", "parts",
+        "pretrained", "saved_model", "leaderboard",
         "data.checking",
         "data.guessing",
     ],
@@ -36,7 +37,8 @@ LAYERS = [
     ["config"],
     ["method_faults"],
     ["families"],
-    ["gradients", "balancing", "sampling", "sharing", "popart"],  # whose names the config allows
+    # whose names the config allows
+    ["gradients", "balancing", "sampling", "sharing", "regularisers", "popart"],
     ["bert", "packing"],
     ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft",
      "averaging", "soups"],

@@ -19,9 +19,10 @@ from accord.gradients import METHODS, method_names
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
 
 
-def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
+def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, **sections):
     table = {
-        "encoder": {"path": "x", "mode": mode}, "tasks": dict.fromkeys(tasks, TASK),
+        "encoder": {"path": "x", "mode": mode},
+        "tasks": {name: {**TASK, **(task or {})} for name in tasks},
         "training": training or {}, **sections,
     }  # fmt: skip
     try:
@@ -109,6 +110,42 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", **sections):
             {"training": {"balancing": "inverse-share", "batching": "round-robin"}},
             "training.balancing: 'inverse-share' goes by the tasks' shares of a step, but batching"
             " 'round-robin' gives a step one task",
+        ),
+        (
+            {"training": {"regularisers": ["smart"]}, "mode": "frozen"},
+            "training.regularisers: 'smart' acts inside the encoder, which reads each row once"
+            " where encoder.mode = 'frozen'",
+        ),
+        (
+            {
+                "training": {"regularisers": ["r-drop"]},
+                "encoder": {"path": "x", "dropout": 0.0},
+                "task": {"dropout": 0.0},
+            },
+            "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
+        ),
+        (
+            {
+                "training": {"regularisers": ["r-drop"]},
+                "mode": "frozen",
+                "task": {"dropout": 0.0},
+            },
+            "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
+        ),
+        (
+            {"training": {"unfreeze_over": 0.5}, "mode": "frozen"},
+            "training.unfreeze_over: encoder.mode = 'frozen' leaves no layer to thaw",
+        ),
+        (
+            {
+                "training": {"unfreeze_over": 0.5},
+                "sharing": {"schemes": ["lora"], "train_shared": False},
+            },
+            "training.unfreeze_over: sharing.train_shared = false leaves no layer to thaw",
+        ),
+        (
+            {"methods": {"smart": {"steps": 0}}},
+            "methods.smart.steps: should be greater than or equal to 1, got 0",
         ),
         (
             {"methods": {"fixed": {"weights": {"a": -1.0}}}},
@@ -211,3 +248,29 @@ def test_a_task_alone_keeps_no_options_of_what_combined_it_with_others():
     config = parse_config(table)
     alone = reduced(config, {"a": config.tasks["a"]})
     assert list(alone.methods) == ["mgda"]  # which the file doesn't choose either
+
+
+def test_a_chosen_regulariser_s_options_make_another_run():
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK}}
+    for names, equal in ([], True), (["smart"], True), (["r-drop", "smart"], False):
+        training = {"training": {"regularisers": names}}
+        one, other = (
+            parse_config({**table, **training, "methods": {"r-drop": {"alpha": alpha}}})
+            for alpha in (0.1, 1.0)
+        )
+        assert (effective(one) == effective(other)) is equal
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["r-drp"], "regularisers: unknown value 'r-drp'; did you mean 'r-drop'?"),
+        (["smart", "smart"], "regularisers: names one twice: smart, smart"),
+    ],
+)
+def test_regularisers_are_known_and_named_once(names, line):
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK}, "training": {"regularisers": names}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(table)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -196,9 +196,8 @@ def _settings(config: Config) -> Iterator[tuple[str, object]]:
 
     table = effective(config)
     table.pop("checkpoint")
-    table["methods"] = {
-        name: own for name, own in table["methods"].items() if name in config.sharing.schemes
-    }
+    alone = {*config.sharing.schemes, *config.training.regularisers}
+    table["methods"] = {name: own for name, own in table["methods"].items() if name in alone}
     yield from flat(table, "")
 
 

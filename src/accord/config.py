@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from accord.balancing import rule_names as balancing_names
 from accord.errors import nearest
 from accord.gradients import method_names
+from accord.regularisers import regulariser_names
 from accord.sampling import rule_names as sampling_names
 from accord.sharing import scheme_names
 from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, Targets, canonical_label
@@ -198,6 +199,11 @@ class TrainingConfig(Section):
         description="Whether a gradient method weighs all shared parameters at once, or each layer"
         " apart.",
     )
+    regularisers: list[str] = Field(
+        [],
+        description="What is added to each example's loss: regularisers of `accord.regularisers`,"
+        " several at once if wanted.",
+    )
     lr: PositiveFloat | None = Field(
         None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
     )
@@ -208,6 +214,10 @@ class TrainingConfig(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Each layer below the last learns at this times the rate of the one above"
         " it, the embeddings at the lowest (Howard & Ruder 2018)."
+    )  # fmt: skip
+    unfreeze_over: Fraction = Field(
+        0.0, description="Share of the run over which layers are thawed one by one from the last"
+        " down, the embeddings last (Howard & Ruder 2018); 0 trains all from the first step."
     )  # fmt: skip
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -252,11 +262,24 @@ class TrainingConfig(Section):
                 raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
         return self
 
+    @model_validator(mode="after")
+    def _knows_regularisers(self) -> Self:
+        _check_names("regularisers", self.regularisers, regulariser_names())
+        return self
+
     @property
     def balancing_rule(self) -> str:
         """The name of the balancing rule, the default where none is set."""
         default = "inverse-share" if self.batching == "proportional" else "equal"
         return self.balancing or default
+
+
+def _check_names(key: str, names: list[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: unknown value '{name}'{nearest(name, known)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key}: names one twice: {', '.join(names)}")
 
 
 class SharingConfig(Section):
@@ -284,12 +307,7 @@ class SharingConfig(Section):
 
     @model_validator(mode="after")
     def _knows_schemes(self) -> Self:
-        known = scheme_names()
-        for name in self.schemes:
-            if name not in known:
-                raise ValueError(f"schemes: unknown value '{name}'{nearest(name, known)}")
-        if len(set(self.schemes)) < len(self.schemes):
-            raise ValueError(f"schemes: names one twice: {', '.join(self.schemes)}")
+        _check_names("schemes", self.schemes, scheme_names())
         return self
 
 

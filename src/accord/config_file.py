@@ -174,6 +174,7 @@ def _chosen(config: Config) -> dict[str, tuple[str, ...]]:
         "training.balancing": (training.balancing_rule,),
         "training.batching": (training.batching,),
         "sharing.schemes": tuple(config.sharing.schemes),
+        "training.regularisers": tuple(training.regularisers),
         "tasks.NAME.targets": tuple({own.targets for own in config.tasks.values()} - {"range"}),
     }
 
@@ -197,6 +198,9 @@ def check_methods(config: Config, where: str = "config") -> None:
         train_shared=config.sharing.train_shared,
         soft=config.sharing.soft is not None,
         new_layers=config.encoder.reinit_layers > 0,
+        regularisers=tuple(training.regularisers),
+        drops_out=_drops_out(config),
+        unfreezes=training.unfreeze_over > 0,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
     scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
@@ -207,6 +211,12 @@ def check_methods(config: Config, where: str = "config") -> None:
         )
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _drops_out(config: Config) -> bool:
+    """Whether there is dropout anywhere, as far as the config says."""
+    encoder = config.encoder.mode != "frozen" and config.encoder.dropout != 0
+    return encoder or any(own.dropout > 0 and own.head == "linear" for own in config.tasks.values())
 
 
 def check_files(config: Config, where: str = "config") -> None:

@@ -77,6 +77,8 @@ class Workload:
         frozen: whether the encoder is.
         checkpointing: whether activations are recomputed.
         averaged: parameters of copies that are kept for averages of the weights.
+        passes: what a step's passes take, beside one forward and backward pass.
+        graphs: forward passes whose activations are kept at once.
     """
 
     parameters: int
@@ -89,6 +91,8 @@ class Workload:
     frozen: bool
     checkpointing: bool
     averaged: int = 0
+    passes: float = 1.0
+    graphs: int = 1
 
 
 def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> Estimate:
@@ -100,7 +104,7 @@ def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> 
         rate: of matrix products, measured, in FLOP a second.
         passes: `pass_rate`, measured: what a step does beside products goes over memory.
     """
-    trained = 0.0 if work.frozen else work.step_tokens * work.steps
+    trained = 0.0 if work.frozen else work.step_tokens * work.steps * work.passes
     again = 4 / 3 if work.checkpointing else 1
     flops = token_flops(config, work.mean_length) * (3 * again * trained + work.encoded_tokens)
     units = config.num_hidden_layers * config.hidden_size
@@ -121,7 +125,9 @@ def _state_bytes(config: BertConfig, work: Workload) -> int:
 
 def _activation_bytes(config: BertConfig, work: Workload) -> int:
     layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
-    return int(4 * _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers)
+    return int(
+        4 * _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
+    )
 
 
 def duration(seconds: float) -> str:

@@ -31,9 +31,11 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None)
     Returns:
         [n, m], in the autocast dtype where autocast is on.
     """
-    if not collects(rows, weight, bias) and torch.is_grad_enabled():
+    collected = collects(rows, weight, bias)
+    trained = weight.requires_grad or bias.requires_grad
+    if not collected and trained and torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    result: Tensor = _Linear.apply(x, weight, bias, rows)  # type: ignore[no-untyped-call]
+    result: Tensor = _Linear.apply(x, weight, bias, rows if collected else None)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -50,7 +52,7 @@ class _Linear(torch.autograd.Function):
         ctx.parameters, ctx.rows, ctx.dtype = (weight, bias), rows, x.dtype
         dtype = compute_dtype(x)
         x, cast = x.to(dtype), weight.to(dtype)
-        ctx.save_for_backward(x, cast)
+        ctx.save_for_backward(x if rows is not None else None, cast)
         with torch.autocast(x.device.type, enabled=False):
             return affine(x, cast, bias.to(dtype))
 
@@ -58,8 +60,9 @@ class _Linear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        jacobian, bounds = ctx.rows
-        jacobian.add_linear(*ctx.parameters, bounds, grad, x)
+        if ctx.rows is not None:
+            jacobian, bounds = ctx.rows
+            jacobian.add_linear(*ctx.parameters, bounds, grad, x)
         input_grad = matmul(grad, weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return input_grad, None, None, None
 

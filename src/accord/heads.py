@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from accord.averaging import Averages
 from accord.dropout import DropoutKey, dropout
 from accord.popart import TargetScale
 from accord.tasks import Task
@@ -62,10 +63,10 @@ class Head(nn.Module):
         if self.scale is not None:
             self.scale.begin(targets)
 
-    def observe(self, targets: Tensor) -> None:
+    def observe(self, targets: Tensor, averages: Averages | None = None) -> None:
         """Follow a step's targets [n] with the scale, where there is one."""
         if self.scale is not None and self.linear is not None:
-            self.scale.observe(targets, self.linear)
+            self.scale.observe(targets, self.linear, averages)
 
     def plain_state(self) -> dict[str, Tensor]:
         """Return the weights of a head without a moving scale that says the same, by name."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accord import balancing, gradients, sampling, sharing
+from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.errors import nearest
 from accord.families import FAMILIES
 
@@ -27,6 +27,9 @@ class Choice:
         train_shared: whether what is shared is trained.
         new_layers: whether layers of the encoder are drawn anew.
         soft: whether a penalty holds the tasks' copies together.
+        regularisers: names of the regularisers.
+        drops_out: whether anything that is trained may drop out.
+        unfreezes: whether layers are thawed one by one.
     """
 
     batching: str
@@ -40,6 +43,9 @@ class Choice:
     train_shared: bool = True
     soft: bool = False
     new_layers: bool = False
+    regularisers: tuple[str, ...] = ()
+    drops_out: bool = True
+    unfreezes: bool = False
 
 
 def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -56,6 +62,8 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
     yield from _weight_faults(choice, options.get("fixed", {}).get("weights"))
+    yield from _regulariser_faults(choice)
+    yield from _unfreezing_faults(choice)
 
 
 def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -165,6 +173,26 @@ def _weight_faults(choice: Choice, weights: Any) -> Iterator[str]:
     named = weights if isinstance(weights, Mapping) else {}
     if choice.balancing == "fixed" and all(named.get(name) == 0 for name in choice.tasks):
         yield "methods.fixed.weights: all are 0, and so nothing would be trained"
+
+
+def _regulariser_faults(choice: Choice) -> Iterator[str]:
+    key = "training.regularisers"
+    for own in map(regularisers.get_regulariser, choice.regularisers):
+        if own.inside and choice.frozen:
+            yield (
+                f"{key}: '{own.name}' acts inside the encoder, which reads each row once where"
+                " encoder.mode = 'frozen'"
+            )
+        if own.by_dropout and not choice.drops_out:
+            yield f"{key}: '{own.name}' compares dropout's masks; here nothing drops out"
+
+
+def _unfreezing_faults(choice: Choice) -> Iterator[str]:
+    key = "training.unfreeze_over"
+    if choice.unfreezes and choice.frozen:
+        yield f"{key}: encoder.mode = 'frozen' leaves no layer to thaw"
+    elif choice.unfreezes and not choice.train_shared:
+        yield f"{key}: sharing.train_shared = false leaves no layer to thaw"
 
 
 def _shares_layers(choice: Choice) -> bool:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from accord.bert import PLAIN, BertEncoder, EncoderOps
+from accord.averaging import Averages
+from accord.bert import PLAIN, BertEncoder, EncoderOps, Shifted
 from accord.dropout import DropoutKey
 from accord.heads import Head
 from accord.jacobian import Jacobian
-from accord.losses import LOSSES
+from accord.losses import DIVERGENCES, LOSSES
 from accord.packing import PackedBatch
 from accord.parts import Parts, Sharing
 from accord.tasks import Task
@@ -59,6 +60,7 @@ class MultitaskModel(nn.Module):
         present: Sequence[int],
         jacobian: Jacobian | None = None,
         key: DropoutKey | None = None,
+        shift: Tensor | None = None,
     ) -> list[Tensor]:
         """Encode a batch and pool each sequence to a vector.
 
@@ -67,13 +69,16 @@ class MultitaskModel(nn.Module):
             present: indices of those tasks.
             jacobian: collects the encoder's gradients by task.
             key: names the dropout masks; None is evaluation.
+            shift: added to the first layer's input, [N, H]; None is nothing.
 
         Returns:
             For each present task a tensor [sequences, H].
         """
         poolings = [self.tasks[i].pooling for i in present]
         cls_only = "mean" not in poolings
-        hidden = self.encoder(batch, jacobian, key, cls_only, self._ops(batch, present))
+        ops = self._ops(batch, present)
+        ops = ops if shift is None else Shifted(ops, shift)
+        hidden = self.encoder(batch, jacobian, key, cls_only, ops)
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
         means = None if cls_only else _means(hidden, batch)
         vectors = []
@@ -119,24 +124,42 @@ class MultitaskModel(nn.Module):
         ]
 
     def losses(
-        self,
-        pooled: Sequence[Tensor],
-        targets: Sequence[Tensor],
-        present: Sequence[int],
-        key: DropoutKey | None = None,
+        self, logits: Sequence[Tensor], targets: Sequence[Tensor], present: Sequence[int]
     ) -> list[Tensor]:
         """Return the loss of each example, [n] for each present task, as its head is trained."""
-        found = []
-        for logits, own, i in zip(self.logits(pooled, present, key), targets, present, strict=True):
-            task, scale = self.tasks[i], self.head(self.tasks[i].name).scale
-            losses = LOSSES[task.loss](logits, own)
-            found.append(losses if scale is None else scale.losses(losses))
-        return found
+        return [
+            self._scaled(LOSSES[self.tasks[i].loss](own, target), i)
+            for own, target, i in zip(logits, targets, present, strict=True)
+        ]
 
-    def observe(self, targets: Sequence[Tensor], present: Sequence[int]) -> None:
-        """Show a step's targets, [n] for each present task, to the heads that follow them."""
+    def divergences(
+        self, one: Sequence[Tensor], other: Sequence[Tensor], present: Sequence[int]
+    ) -> list[Tensor]:
+        """Return how far apart two passes' logits are, [n] for each present task, as its loss."""
+        return [
+            self._scaled(DIVERGENCES[self.tasks[i].loss](*own), i)
+            for own, i in zip(zip(one, other, strict=True), present, strict=True)
+        ]
+
+    def _scaled(self, losses: Tensor, task: int) -> Tensor:
+        scale = self.head(self.tasks[task].name).scale
+        return losses if scale is None else scale.losses(losses)
+
+    def observe(
+        self,
+        targets: Sequence[Tensor],
+        present: Sequence[int],
+        averages: Averages | None = None,
+    ) -> None:
+        """Show a step's targets, [n] for each present task, to the heads that follow them.
+
+        Args:
+            targets: of the present tasks.
+            present: their indices.
+            averages: of the weights, which are to follow too.
+        """
         for own, i in zip(targets, present, strict=True):
-            self.head(self.tasks[i].name).observe(own)
+            self.head(self.tasks[i].name).observe(own, averages)
 
 
 def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:

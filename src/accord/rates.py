@@ -35,17 +35,22 @@ def rated_parameters(
     heads = list(model.heads.named_parameters(prefix="heads"))
     rated = [([*shared, *copies], lr)]
     if layer_decay != 1:
-        rated = _by_depth([*shared, *copies], lr, layer_decay, len(model.encoder.layers))
+        layers = by_depth([*shared, *copies], len(model.encoder.layers))
+        rated = [(own, lr * layer_decay**depth) for depth, own in enumerate(layers)]
     return [*rated, (parts, part_lr), (heads, head_lr)]
 
 
-def _by_depth(
-    named: Iterable[tuple[str, Parameter]], lr: float, decay: float, count: int
-) -> list[tuple[Named, float]]:
-    depths: dict[int, Named] = {depth: [] for depth in range(count + 1)}
+def by_depth(named: Iterable[tuple[str, Parameter]], count: int) -> list[Named]:
+    """Group parameters by how many layers stand above theirs: the last layer's first.
+
+    Args:
+        named: shared parameters, and tasks' copies of them.
+        count: of the encoder's layers; the embeddings stand below them all.
+    """
+    groups: list[Named] = [[] for _ in range(count + 1)]
     for name, parameter in named:
-        depths[_depth(name, count)].append((name, parameter))
-    return [(own, lr * decay**depth) for depth, own in depths.items()]
+        groups[_depth(name, count)].append((name, parameter))
+    return groups
 
 
 def _depth(name: str, count: int) -> int:

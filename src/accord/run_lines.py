@@ -73,6 +73,7 @@ def headline(setup: Setup) -> str:
     methods = [settings.batching, *([] if plain else [settings.balancing_rule]), settings.gradients]
     if settings.granularity == "layer":
         methods[-1] += " by layer"
+    methods += settings.regularisers
     return (
         f"{rows}\n"
         f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"

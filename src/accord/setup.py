@@ -32,12 +32,14 @@ from accord.parts import Sharing
 from accord.pretrained import load_encoder, resolve_encoder_folder
 from accord.products import Products, choose_products
 from accord.rates import rated_parameters
+from accord.regularising import Regularisation
 from accord.sampler import Sampler
 from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
 from accord.soft import Coupling
 from accord.step import Learner
 from accord.tasks import Task
+from accord.unfreezing import Unfreezing
 
 HEAD_LR = 1e-3
 COPIES = {"none": 0, "ema": 1, "swa": 1, "soup": 2}  # of the weights, beside themselves
@@ -108,6 +110,8 @@ class Setup:
         epochs, averaging = config.training.epochs, config.averaging.method
         judged = 2 * epochs - 1 if averaging == "soup" else epochs
         weights = sum(own.numel() for _, own in trained(model.named_parameters()))
+        terms = self.learner.regularisation
+        copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             tasks=len(self.data.tasks),
@@ -118,7 +122,9 @@ class Setup:
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
-            averaged=COPIES[averaging] * weights,
+            averaged=copies * weights,
+            passes=1.0 if terms is None else terms.work,
+            graphs=1 if terms is None else 1 + len(terms.chosen),
         )
         rate, passes = _rates(self.device, self.learner.products)
         return estimate(model.encoder.config, work, rate, passes)
@@ -155,6 +161,7 @@ def prepare(
     for own in data.train:
         learner.model.head(own.task.name).begin(own.targets(np.arange(len(own))))
     learner.averages = _averages(config, learner.model, sampler.steps)
+    learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
 
 
@@ -270,6 +277,7 @@ def build_learner(
         products=products,
         skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
+        regularisation=_regularisation(config, model),
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
 
@@ -284,6 +292,16 @@ def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | N
     total = steps * config.training.epochs
     every = own.every_steps or max(1, steps // 4)
     return Averages(named, start=max(1, round(own.start * total)), every=every)
+
+
+def _unfreezing(config: Config, model: MultitaskModel, steps: int) -> Unfreezing | None:
+    share = config.training.unfreeze_over
+    return Unfreezing.of(model, share * steps * config.training.epochs) if share else None
+
+
+def _regularisation(config: Config, model: MultitaskModel) -> Regularisation | None:
+    names = config.training.regularisers
+    return Regularisation.of(model, names, config.methods) if names else None
 
 
 def _coupling(config: Config, model: MultitaskModel) -> Coupling | None:
