@@ -89,7 +89,7 @@ class Learner:
         """
         self.optimizer.zero_grad()
         if self.jacobian is not None:
-            self.jacobian.begin(1 if self.joint else len(batch.present), batch.token_ids)
+            self.jacobian.begin(1 if self.joint else len(batch.present), self._word_ids(batch))
 
         losses, gramians, head_norms = self._to_host(self._gradients(step, batch), batch)
 
@@ -121,11 +121,17 @@ class Learner:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
         assert self.jacobian is not None
         self.optimizer.zero_grad()
-        self.jacobian.begin(len(batch.present), batch.token_ids)
+        self.jacobian.begin(len(batch.present), self._word_ids(batch))
         self._gradients(step, batch)
         gramian = self.jacobian.gramian().cpu()
         self.optimizer.zero_grad()
         return gramian
+
+    def _word_ids(self, batch: StepBatch) -> Tensor:
+        """Return the ids of the words that may have a gradient: the step's, or all."""
+        if self.model.tells_words(batch.present):
+            return torch.arange(self.model.encoder.config.vocab_size)
+        return batch.token_ids
 
     def _gradients(self, step: int, batch: StepBatch) -> Tensor:
         """Collect the gradients of all passes; return each present task's mean loss, [t]."""
@@ -147,12 +153,11 @@ class Learner:
     def example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         """Return the loss of each example in this pass, [n] for each present task."""
         present, inputs = batch.present, micro.inputs
+        if not isinstance(inputs, PackedBatch):
+            return self.model.losses(inputs, micro.targets, present, key)
         with self.products.autocast(self.device):
-            if isinstance(inputs, PackedBatch):
-                pooled = self.model.pooled(inputs, present, self.jacobian, key)
-            else:
-                pooled = inputs
-        return self.model.losses(pooled, micro.targets, present, key)
+            pooled = self.model.pooled(inputs, present, self.jacobian, key)
+        return self.model.losses(pooled, micro.targets, present, key, inputs.words, self.jacobian)
 
     def _to_host(self, losses: Tensor, batch: StepBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Fetch losses [t], each group's G, each head's gradient norm: one wait for a GPU."""
