@@ -137,11 +137,11 @@ def test_one_task_of_several_drops_what_combines():
         "training": {"gradients": "pcgrad", "granularity": "layer", "epochs": 2},
         "methods": {"fixed": {"weights": {"a": 2.0, "b": 3.0}}},
     }
-    drop_combining(table, before=2)
+    drop_combining(table, {"a": TASK, "b": TASK})
     assert table["training"] == {"epochs": 2}
     assert table["methods"] == {"fixed": {"weights": {"a": 2.0}}}
     same = {"tasks": {"a": TASK}, "training": {"gradients": "pcgrad"}}
-    drop_combining(same, before=1)
+    drop_combining(same, {"a": TASK})
     assert same["training"] == {"gradients": "pcgrad"}  # as the file says: an error, later
 
 
