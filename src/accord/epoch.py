@@ -83,10 +83,11 @@ def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> 
 
 def metrics_line(setup: Setup, result: DevResult) -> str:
     """Return each task's metric as a line shows it."""
-    return "  ".join(
-        f"{task.name} {task.metric} {result.figures[task.name][task.metric]:.3f}"
-        for task in setup.data.tasks
-    )
+    shown = {name: f"{value:.3f}" for name, value in result.metrics.items()}
+    for task in setup.data.tasks:
+        if isinstance(task, AuxiliaryTask):  # of a vocabulary's words the right one is unlikely
+            shown[task.name] = f"{result.figures[task.name][task.metric]:.3g}"
+    return "  ".join(f"{task.name} {task.metric} {shown[task.name]}" for task in setup.data.tasks)
 
 
 def write_split(
