@@ -147,13 +147,13 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             task = Task.from_json(value)
             tasks.append(task)
             inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
-        if not tasks and description["tasks"] == []:
+        if description["tasks"] == []:
             raise ModelError(
                 f"{folder}: holds an encoder alone, trained without labels: no task's head;"
                 " encoder.path takes it, and so does transformers.AutoModel"
             )
-        if len(inputs) < len(tasks):
-            raise ValueError("one name twice")
+        if not tasks or len(inputs) < len(tasks):
+            raise ValueError("no task, or one name twice")
         for own in inputs.values():
             _check_input(own)
         length = description["max_length"]
