@@ -29,11 +29,12 @@ LAYERS = [
         "data.checking",
         "data.guessing",
     ],
-    ["data", "heads", "verdict"],
+    ["data", "heads", "auxiliary", "masking", "verdict"],
     [
         "losses", "metrics", "sampler", "optim", "combining", "optimizer_state", "schedules",
     ],
     ["config_file"],
+    ["auxiliary_faults"],
     ["config"],
     ["method_faults"],
     ["families"],
@@ -43,7 +44,8 @@ LAYERS = [
     ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft",
      "averaging", "soups"],
     ["methods"],
-    ["config_faults", "tasks", "errors", "durable"],
+    ["config_faults"],
+    ["tasks", "errors", "durable"],
 ]  # fmt: skip
 
 FORBIDDEN = [

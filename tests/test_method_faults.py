@@ -183,11 +183,11 @@ def test_one_task_of_several_drops_what_combines():
         "training": {"gradients": "pcgrad", "granularity": "layer", "epochs": 2},
         "methods": {"fixed": {"weights": {"a": 2.0, "b": 3.0}}},
     }
-    drop_combining(table, before=2)
+    drop_combining(table, {"a": TASK, "b": TASK})
     assert table["training"] == {"epochs": 2}
     assert table["methods"] == {"fixed": {"weights": {"a": 2.0}}}
     same = {"tasks": {"a": TASK}, "training": {"gradients": "pcgrad"}}
-    drop_combining(same, before=1)
+    drop_combining(same, {"a": TASK})
     assert same["training"] == {"gradients": "pcgrad"}  # as the file says: an error, later
 
 
@@ -274,3 +274,13 @@ def test_regularisers_are_known_and_named_once(names, line):
         parse_config(table)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_regularisers_beside_a_task_without_labels_are_refused():
+    table = {
+        "encoder": {"path": "x"},
+        "tasks": {"a": TASK, "words": {"kind": "masked-lm"}},
+        "training": {"regularisers": ["r-drop"]},
+    }
+    with pytest.raises(ConfigError, match=r"^config: training\.regularisers: .* tasks\.words"):
+        check_methods(parse_config(table))

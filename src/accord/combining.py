@@ -98,7 +98,7 @@ class Combination:
             balancing=Chosen.of(rule, len(tasks), given[rule.name]),
             method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
             names=tuple(task.name for task in tasks),
-            regression=tuple(not task.is_classification for task in tasks),
+            regression=tuple(task.is_regression for task in tasks),
             shares=shares or (lambda step: (1.0,) * len(tasks)),
             steps_per_epoch=steps_per_epoch,
             per_layer=layers is not None,

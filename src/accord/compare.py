@@ -42,8 +42,13 @@ class Group:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks' names."""
+        """The names of the tasks that have labels."""
         return tuple(self.runs[0].tasks)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of all tasks that were trained, those without labels too."""
+        return tuple(self.runs[0].config.tasks)
 
     def values(self, task: str) -> list[float]:
         """The dev metric of each run."""
@@ -152,13 +157,15 @@ def _paired(
 def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
     """Compare every shared group with the groups of its single tasks, where there are any.
 
+    A task that was trained beside one without labels isn't alone.
+
     Of several groups of a task alone that one counts whose settings differ least; where several
     are equally near, but none has the same settings, none counts.
     """
     verdicts = []
     for group in groups:
-        for task in group.tasks if len(group.tasks) > 1 else ():
-            own = [other for other in groups if other.tasks == (task,)]
+        for task in group.tasks if len(group.trained) > 1 else ():
+            own = [other for other in groups if other.trained == (task,)]
             alone, differing = _nearest_alone(task, group, own)
             if alone is not None:
                 metric = group.runs[0].tasks[task].metric
@@ -271,21 +278,25 @@ def _like(one: Group, other: Group) -> bool:
 def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
     """Return the runs that say whether sharing is worth it: each task alone, all together.
 
+    Tasks without labels are trained in the shared runs.
+
     Args:
         config: of all tasks; its own seed is the first.
         seeds: runs of each.
         where: named in messages.
 
     Raises:
-        UsageError: if there is only one task.
+        UsageError: if there is only one task, or none has labels.
     """
     if len(config.tasks) < 2:
         raise UsageError(f"{where}: has one task; a comparison takes two or more")
+    if not config.labelled:
+        raise UsageError(f"{where}: has no task with labels to compare models by")
     first = config.training.seed
     settings = [
         {"tasks": names, "seed": first + i}
         for i in range(seeds)
-        for names in (*([name] for name in config.tasks), list(config.tasks))
+        for names in (*([name] for name in config.labelled), list(config.tasks))
     ]
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
     return make_cells(table, settings, {}, Path.cwd(), where)

@@ -14,7 +14,17 @@ from accord.gradients import method_names
 from accord.regularisers import regulariser_names
 from accord.sampling import rule_names as sampling_names
 from accord.sharing import scheme_names
-from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, Targets, canonical_label
+from accord.tasks import (
+    AuxiliaryKind,
+    Encoding,
+    HeadKind,
+    Kind,
+    Loss,
+    Metric,
+    Pooling,
+    Targets,
+    canonical_label,
+)
 
 Precision = Literal["float32", "bfloat16"]
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
@@ -162,6 +172,111 @@ def _target_faults(task: TaskConfig) -> Iterator[str]:
         names = [canonical_label(str(label)) for label in task.labels]
         if len(names) < 2 or len(set(names)) < len(names) or "" in names:
             yield f"labels: takes two or more different names, got {task.labels}"
+
+
+class AuxiliaryConfig(Section):
+    """What `[tasks.NAME]` takes for a task without labels: where its texts come from."""
+
+    kind: AuxiliaryKind
+    train: str | None = Field(
+        None, description="File of training texts; default: the texts of other tasks."
+    )
+    dev: str | None = Field(
+        None, description="File of dev texts; default: a seeded share of `train`."
+    )
+    text: str | list[str] | None = Field(
+        None, description="Column of `train`'s texts, or several: each holds texts of its own."
+    )
+    texts_of: list[str] | None = Field(
+        None,
+        description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
+        " judged by; default, without `train`: all in the config.",
+    )
+    delimiter: Literal["tab", "comma"] | None = Field(
+        None, description="Default: what the header line uses."
+    )
+    quoting: Literal["csv", "none"] = Field(
+        "csv",
+        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
+    )
+    limit: PositiveInt | None = Field(
+        None, description="Use at most so many rows of each file, the first ones: for a quick try."
+    )
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="What a row that can't be used does; skipped rows are counted."
+    )
+
+    @model_validator(mode="after")
+    def _has_texts(self) -> Self:
+        for fault in _text_faults(self):
+            raise ValueError(fault)
+        return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text columns of its own file."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text or ())
+
+    @property
+    def label(self) -> str:
+        """There is no such column."""
+        return ""
+
+    @property
+    def id(self) -> str | None:
+        """There is no such column: rows are numbered."""
+        return None
+
+    @property
+    def range(self) -> None:
+        """There are no targets."""
+        return
+
+
+class MaskedLMConfig(AuxiliaryConfig):
+    """`[tasks.NAME]` with `kind = "masked-lm"`."""
+
+    kind: Literal["masked-lm"]
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="Share of a text's tokens to be told; of these 80 % are masked, 10 % are"
+        " another word, and 10 % stay as they are."
+    )  # fmt: skip
+
+
+class SimCSEConfig(AuxiliaryConfig):
+    """`[tasks.NAME]` with `kind = "simcse"`."""
+
+    kind: Literal["simcse"]
+    temperature: PositiveFloat = Field(0.05, description="What cosines are divided by.")
+    pooling: Pooling = Field(
+        "cls",
+        description="What of the encoder's output is compared; 'cls' goes through a dense layer"
+        " with tanh that only training has.",
+    )
+
+
+def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
+    """Yield what is wrong with where the texts of a task come from."""
+    if task.train is None:
+        of_file = ("text", "dev", "delimiter", "quoting", "limit", "on_bad_row")
+        for key in of_file:
+            if getattr(task, key) != AuxiliaryConfig.model_fields[key].default:
+                yield f"{key}: is for a file of the task's own, but there is no train"
+    else:
+        if task.texts_of is not None:
+            yield "texts_of: is set, and train too; one of them says where texts come from"
+        if not task.text_columns:
+            yield "text: is missing: the column of train's texts, or several"
+        elif len(set(task.text_columns)) < len(task.text_columns):
+            yield f"text: names a column twice: {', '.join(task.text_columns)}"
+    if task.texts_of is not None and not task.texts_of:
+        yield "texts_of: is empty: at least one task is needed"
+    if task.texts_of is not None and len(set(task.texts_of)) < len(task.texts_of):
+        yield f"texts_of: names a task twice: {', '.join(task.texts_of)}"
+
+
+AnyTaskConfig = TaskConfig | MaskedLMConfig | SimCSEConfig
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class TrainingConfig(Section):
@@ -349,8 +464,11 @@ class Config(Section):
     """A whole configuration file."""
 
     encoder: EncoderConfig
-    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TaskConfig] = Field(
-        min_length=1
+    tasks: dict[Name, Annotated[AnyTaskConfig, Field(discriminator="kind")]] = Field(min_length=1)
+    texts: dict[Name, TaskConfig] = Field(
+        {},
+        description="`[texts.NAME]`: a labelled task as `[tasks.NAME]` has it that is not trained:"
+        " only its texts are read, for tasks without labels.",
     )
     training: TrainingConfig = TrainingConfig()
     sharing: SharingConfig = SharingConfig()
@@ -364,3 +482,20 @@ class Config(Section):
     score: Literal["mean", "cs224n"] = Field(
         "mean", description="The overall score: the metrics' mean, or the course's formula."
     )
+
+    @property
+    def labelled(self) -> dict[str, TaskConfig]:
+        """The tasks that have labels."""
+        return {name: own for name, own in self.tasks.items() if isinstance(own, TaskConfig)}
+
+    @property
+    def auxiliary(self) -> dict[str, MaskedLMConfig | SimCSEConfig]:
+        """The tasks that have none."""
+        return {name: own for name, own in self.tasks.items() if not isinstance(own, TaskConfig)}
+
+    def sources(self, name: str) -> dict[str, TaskConfig]:
+        """Return the labelled tasks whose texts an auxiliary task learns from, by name."""
+        own, known = self.auxiliary[name], {**self.labelled, **self.texts}
+        if own.train is not None:
+            return {}
+        return {source: known[source] for source in own.texts_of or known if source in known}

@@ -12,11 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from accord.config import COMBINING, Config, TaskConfig
+from accord.auxiliary_faults import auxiliary_faults
+from accord.config import COMBINING, AnyTaskConfig, Config
 from accord.config_faults import fault_lines
 from accord.errors import ConfigError, nearest
 from accord.families import FAMILIES
 from accord.method_faults import Choice, method_faults
+from accord.tasks import AUXILIARY
 
 
 def load_config(
@@ -67,24 +69,26 @@ def _only(config: Config, names: Sequence[str], where: str) -> Config:
     return reduced(config, tasks)
 
 
-def reduced(config: Config, tasks: Mapping[str, TaskConfig]) -> Config:
+def reduced(config: Config, tasks: Mapping[str, AnyTaskConfig]) -> Config:
     """Return a config of some of the tasks; with one, nothing that combines several is left in."""
     table = config.model_dump(exclude_unset=True)
-    table["tasks"] = {name: table["tasks"][name] for name in tasks}
-    drop_combining(table, len(config.tasks))
+    before = table["tasks"]
+    table["tasks"] = {name: before[name] for name in tasks}
+    drop_combining(table, before)
     return Config.model_validate(table)
 
 
-def drop_combining(table: dict[str, Any], before: int) -> None:
+def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
     """Take out of a config's table what is of no use for the tasks that are left in it.
 
     Args:
         table: as the file's.
-        before: how many tasks it had.
+        before: the tables of all tasks that it had.
     """
     tasks = table["tasks"]
-    if len(tasks) == before:
+    if len(tasks) == len(before):
         return
+    _keep_texts(table, before)
     fixed = table.get("methods", {}).get("fixed", {})
     if isinstance(fixed.get("weights"), dict):
         fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
@@ -95,6 +99,22 @@ def drop_combining(table: dict[str, Any], before: int) -> None:
         if isinstance(name, str):
             table.get("methods", {}).pop(name, None)
     table.get("sharing", {}).pop("soft", None)
+
+
+def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Keep the files of tasks that have gone, for those that learn from their texts."""
+    labelled = {name: own for name, own in before.items() if own.get("kind") not in AUXILIARY}
+    known = {**labelled, **table.pop("texts", {})}
+    needed = [
+        source for own in table["tasks"].values()
+        if own.get("kind") in AUXILIARY and own.get("train") is None
+        for source in own.get("texts_of") or known
+    ]  # fmt: skip
+    texts = {
+        name: own for name, own in known.items() if name in needed and name not in table["tasks"]
+    }
+    if texts:
+        table["texts"] = texts
 
 
 def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
@@ -112,7 +132,7 @@ def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
 def dump_config(config: Config) -> str:
     """Return a config as TOML text that `load_config` reads as an equal one."""
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    last = {name: table.pop(name) for name in ("tasks",)}  # the longest
+    last = {name: table.pop(name) for name in [*table] if name in ("texts", "tasks")}  # the longest
     return "\n".join(_toml({**table, **last})).lstrip() + "\n"
 
 
@@ -175,7 +195,7 @@ def _chosen(config: Config) -> dict[str, tuple[str, ...]]:
         "training.batching": (training.batching,),
         "sharing.schemes": tuple(config.sharing.schemes),
         "training.regularisers": tuple(training.regularisers),
-        "tasks.NAME.targets": tuple({own.targets for own in config.tasks.values()} - {"range"}),
+        "tasks.NAME.targets": tuple({own.targets for own in config.labelled.values()} - {"range"}),
     }
 
 
@@ -203,7 +223,14 @@ def check_methods(config: Config, where: str = "config") -> None:
         unfreezes=training.unfreeze_over > 0,
     )
     lines = [f"{where}: {fault}" for fault in method_faults(choice, config.methods)]
-    scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
+    lines += [f"{where}: {fault}" for fault in auxiliary_faults(config)]
+    if training.regularisers and config.auxiliary:
+        name, own = next(iter(config.auxiliary.items()))
+        lines.append(
+            f"{where}: training.regularisers: compare what heads say of labelled examples;"
+            f" tasks.{name} is of kind '{own.kind}'"
+        )
+    scaled = [name for name, task in config.labelled.items() if task.targets == "popart"]
     if scaled and config.averaging.method != "none":
         lines.append(
             f"{where}: averaging.method: averages of weights whose scale moves mean nothing;"
@@ -216,7 +243,9 @@ def check_methods(config: Config, where: str = "config") -> None:
 def _drops_out(config: Config) -> bool:
     """Whether there is dropout anywhere, as far as the config says."""
     encoder = config.encoder.mode != "frozen" and config.encoder.dropout != 0
-    return encoder or any(own.dropout > 0 and own.head == "linear" for own in config.tasks.values())
+    return encoder or any(
+        own.dropout > 0 and own.head == "linear" for own in config.labelled.values()
+    )
 
 
 def check_files(config: Config, where: str = "config") -> None:
@@ -226,11 +255,12 @@ def check_files(config: Config, where: str = "config") -> None:
         ConfigError: one line for each that isn't: the task, the key, the path, the nearest name.
     """
     lines = []
-    for name, task in config.tasks.items():
-        for split in ("train", "dev", "test"):
-            path = getattr(task, split)
-            if path is not None and not Path(path).is_file():
-                lines.append(f"{where}: tasks.{name}.{split}: {_missing_file(Path(path))}")
+    for section, tasks in (("tasks", config.tasks), ("texts", config.texts)):
+        for name, task in tasks.items():
+            for split in ("train", "dev", "test"):
+                path = getattr(task, split, None)
+                if path is not None and not Path(path).is_file():
+                    lines.append(f"{where}: {section}.{name}.{split}: {_missing_file(Path(path))}")
     if lines:
         raise ConfigError("\n".join(lines))
 
@@ -272,10 +302,17 @@ def resolve_paths(config: Config, folder: Path) -> Config:
     # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
     if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
         encoder = encoder.model_copy(update={"path": str(as_folder)})
-    tasks = {
-        name: task.model_copy(
-            update={split: absolute(getattr(task, split)) for split in ("train", "dev", "test")}
-        )
-        for name, task in config.tasks.items()
-    }
-    return config.model_copy(update={"encoder": encoder, "tasks": tasks})
+
+    def moved(tasks: Mapping[str, AnyTaskConfig]) -> dict[str, AnyTaskConfig]:
+        splits = ("train", "dev", "test")
+        return {
+            name: task.model_copy(
+                update={own: absolute(getattr(task, own)) for own in splits if hasattr(task, own)}
+            )
+            for name, task in tasks.items()
+        }
+
+    changes = {"encoder": encoder, "tasks": moved(config.tasks)}
+    if config.texts:
+        changes["texts"] = moved(config.texts)
+    return config.model_copy(update=changes)

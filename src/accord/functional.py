@@ -154,3 +154,38 @@ class _Embedding(torch.autograd.Function):
                 table = torch.zeros_like(ctx.weight).index_add_(0, part_ids, part)
                 jacobian.add(ctx.weight, row, table)
         return None, None, None
+
+
+def word_logits(x: Tensor, table: Parameter, bias: Tensor, rows: TaskRows | None) -> Tensor:
+    """Compute x Wᵀ + b, where W is the table that `embedding` looks words up in.
+
+    Args:
+        x: [n, H].
+        table: [V, H].
+        bias: [V], a task's own: its gradient is autograd's.
+        rows: the tasks' rows of x; None for torch's own gradient.
+
+    Returns:
+        [n, V].
+    """
+    if not collects(rows, table):
+        return F.linear(x, table, bias)
+    result: Tensor = _WordLogits.apply(x, table, bias, rows)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _WordLogits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, table: Parameter, bias: Tensor, rows: TaskRows) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.table, ctx.rows = table, rows
+        return affine(x, table, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        jacobian, bounds = ctx.rows
+        for row, start, stop in bounds:
+            jacobian.add_table(row, grad[start:stop], x[start:stop])
+        return matmul(grad, ctx.table.detach()), None, grad.sum(0), None

@@ -202,6 +202,22 @@ class Jacobian:
         self._compact[row].index_add_(0, torch.searchsorted(self._ids, token_ids), value)
         self._embedded = True
 
+    def add_table(self, row: int, grad: Tensor, x: Tensor) -> None:
+        """Add a task's gradient of the embedding table as the weight of a product, gradᵀ x.
+
+        Args:
+            row: of J.
+            grad: of x Wᵀ, [n, V].
+            x: [n, H].
+
+        Raises:
+            ValueError: if `begin` was not given every id.
+        """
+        if len(self._ids) != grad.shape[1]:
+            raise ValueError(f"J has {len(self._ids)} words of {grad.shape[1]}")
+        add_matmul(self._compact[row], grad.t(), x)
+        self._embedded = True
+
     def _view(self, parameter: Parameter, row: int) -> tuple[Tensor, bool]:
         slot = self._slots[id(parameter)]
         fresh = (slot, row) not in self._touched

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from torch.nn import Parameter
 
+from accord.auxiliary import MaskedLMHead
 from accord.model import MultitaskModel
 
 Named = list[tuple[str, Parameter]]
@@ -16,6 +17,8 @@ def rated_parameters(
     model: MultitaskModel, lr: float, part_lr: float, head_lr: float, layer_decay: float = 1.0
 ) -> list[tuple[Named, float]]:
     """Return the parameters that are trained, by rate: shared and copied ones, parts, heads.
+
+    A masked language model's head that came with the encoder learns at the encoder's rate.
 
     With a layer decay d, layer l of L learns at lr · d^(L − l), the embeddings at lr · d^L, and the
     pooler as the last layer. Each task's copies of layers go with the layers that they replace.
@@ -32,10 +35,14 @@ def rated_parameters(
     copies, parts = model.named_parts()
     shared = [own for own in model.encoder.named_parameters(prefix="encoder")
               if own[1].requires_grad]  # fmt: skip
-    heads = list(model.heads.named_parameters(prefix="heads"))
-    rated = [([*shared, *copies], lr)]
+    heads: Named = []
+    pretrained: Named = []
+    for name, head in model.heads.items():
+        came = isinstance(head, MaskedLMHead) and head.pretrained
+        (pretrained if came else heads).extend(head.named_parameters(prefix=f"heads.{name}"))
+    rated = [([*shared, *copies, *pretrained], lr)]
     if layer_decay != 1:
-        layers = by_depth([*shared, *copies], len(model.encoder.layers))
+        layers = by_depth([*shared, *copies, *pretrained], len(model.encoder.layers))
         rated = [(own, lr * layer_decay**depth) for depth, own in enumerate(layers)]
     return [*rated, (parts, part_lr), (heads, head_lr)]
 

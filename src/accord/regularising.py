@@ -78,7 +78,7 @@ class Regularisation:
             average=average,
             key=key,
             ask=ask,
-            losses=partial(self.model.losses, targets=micro.targets, present=present),
+            losses=partial(self.model.label_losses, targets=micro.targets, present=present),
             divergences=partial(self.model.divergences, present=present),
             held=lambda: held(self.model.parameters()),
             lengths=inputs.lengths if isinstance(inputs, PackedBatch) else (),

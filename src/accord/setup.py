@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accord.auxiliary import MaskedLMHead
 from accord.averaging import Averages, trained
 from accord.balancing import get_rule as get_balancing
 from accord.bert import BertEncoder
@@ -19,7 +20,7 @@ from accord.config import Config
 from accord.config_file import check_methods, effective
 from accord.datasets import Data, Say, read_data
 from accord.devices import choose_device
-from accord.errors import ConfigError
+from accord.errors import ConfigError, EncoderError
 from accord.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
@@ -29,7 +30,7 @@ from accord.loader import StepBatch, TaskData, step_batch
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.parts import Sharing
-from accord.pretrained import load_encoder, resolve_encoder_folder
+from accord.pretrained import load_encoder, load_predictions, resolve_encoder_folder
 from accord.products import Products, choose_products
 from accord.rates import rated_parameters
 from accord.regularising import Regularisation
@@ -38,7 +39,7 @@ from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
 from accord.soft import Coupling
 from accord.step import Learner
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
 from accord.unfreezing import Unfreezing
 
 HEAD_LR = 1e-3
@@ -85,6 +86,7 @@ class Setup:
         return step_batch(
             drawn, self.data.train, self.data.assembler, self.device,
             self.config.training.micro_batch_tokens, self.learner.products.row_multiple,
+            (self.config.training.seed, step),
         )  # fmt: skip
 
     def encode_data(self) -> None:
@@ -125,6 +127,10 @@ class Setup:
             averaged=copies * weights,
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
+            told_words=sum(
+                share * _told_words(own, size)
+                for share, own, size in zip(shares, self.data.train, lengths, strict=True)
+            ),
         )
         rate, passes = _rates(self.device, self.learner.products)
         return estimate(model.encoder.config, work, rate, passes)
@@ -148,6 +154,7 @@ def prepare(
         torch.set_num_threads(config.training.threads)
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
     encoder = build_encoder(config, folder)
+    _check_dropout(config, encoder)
     data = read_data(config, folder, say)
     check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
@@ -157,8 +164,8 @@ def prepare(
         say(f"warning: {capped}")
     _check_every_task_is_drawn(sampler, config)
     combination = build_combination(config, encoder, data.tasks, sampler)
-    learner = build_learner(config, encoder, data.tasks, combination, device, products)
-    for own in data.train:
+    learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
+    for own in data.labelled(data.train):
         learner.model.head(own.task.name).begin(own.targets(np.arange(len(own))))
     learner.averages = _averages(config, learner.model, sampler.steps)
     learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
@@ -246,8 +253,19 @@ def build_learner(
     combination: Combination,
     device: torch.device,
     products: Products,
+    folder: Path | None = None,
 ) -> Learner:
-    """Make the model with fresh heads, and its optimizer."""
+    """Make the model with fresh heads, and its optimizer.
+
+    Args:
+        config: of the run.
+        encoder: shared by the tasks.
+        tasks: in the config's order.
+        combination: makes one gradient of the tasks'.
+        device: where the model is to be.
+        products: in what precision, and how this machine multiplies.
+        folder: the encoder's, whose own head a masked language model takes over; None has none.
+    """
     settings, frozen = config.training, config.encoder.mode == "frozen"
     torch.manual_seed(settings.seed)
     sharing = Sharing(tuple(config.sharing.schemes), config.methods)
@@ -255,6 +273,8 @@ def build_learner(
         model = MultitaskModel(encoder, tasks, sharing).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if folder is not None:
+        _take_over_heads(model, folder)
     if frozen or not config.sharing.train_shared:
         model.encoder.requires_grad_(False)
     lr = settings.lr or LR[config.encoder.mode]
@@ -280,6 +300,35 @@ def build_learner(
         regularisation=_regularisation(config, model),
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
+
+
+def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
+    """Give masked language models the head that their encoder was pretrained with, if it is there.
+
+    Raises:
+        EncoderError: if it is there in part.
+    """
+    heads = [head for head in model.heads.children() if isinstance(head, MaskedLMHead)]
+    if not heads:
+        return
+    found = load_predictions(folder, dict(heads[0].named_views()))
+    for head in heads if found is not None else ():
+        head.load(found or {})
+
+
+def _check_dropout(config: Config, encoder: BertEncoder) -> None:
+    """Check that a text's two vectors differ.
+
+    Raises:
+        EncoderError: if the encoder has no dropout, but a task compares texts under two masks.
+    """
+    rates = (encoder.config.hidden_dropout_prob, encoder.config.attention_probs_dropout_prob)
+    for name, task in config.auxiliary.items():
+        if task.kind == "simcse" and max(rates) == 0:
+            raise EncoderError(
+                f"{config.encoder.path}: has no dropout, and 'simcse' (tasks.{name}) compares a"
+                " text under two dropout masks; encoder.dropout = 0.1 has some"
+            )
 
 
 def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:
@@ -315,8 +364,16 @@ def input_formats(config: Config) -> dict[str, InputFormat]:
     """Return how each task's files name their columns."""
     return {
         name: InputFormat(task.text_columns, task.label, task.id, task.delimiter, task.quoting)
-        for name, task in config.tasks.items()
+        for name, task in config.labelled.items()
     }
+
+
+def _told_words(data: TaskData, lengths: np.ndarray) -> float:
+    """Return how many words of an example a masked language model is to tell, on average."""
+    task = data.task
+    if not isinstance(task, AuxiliaryTask) or task.kind != "masked-lm":
+        return 0.0
+    return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
 
 
 @cache
@@ -327,9 +384,10 @@ def _rates(device: torch.device, products: Products) -> tuple[float, float]:
 
 def _fingerprint(config: Config, data: Data) -> str:
     table = effective(config)
-    for task in table["tasks"].values():  # where files lie doesn't matter, what they hold does
+    # Where files lie doesn't matter, what they hold does.
+    for task in (*table["tasks"].values(), *table["texts"].values()):
         for split in ("train", "dev", "test"):
-            task.pop(split)
+            task.pop(split, None)
     table["encoder"].pop("path")
     content = json.dumps([table, data.contents()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

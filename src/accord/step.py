@@ -97,7 +97,7 @@ class Learner:
         """
         self.optimizer.zero_grad()
         if self.jacobian is not None:
-            self.jacobian.begin(1 if self.joint else len(batch.present), batch.token_ids)
+            self.jacobian.begin(1 if self.joint else len(batch.present), self._word_ids(batch))
 
         losses, gramians, head_norms = self._to_host(self._gradients(step, batch), batch)
 
@@ -127,11 +127,17 @@ class Learner:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
         assert self.jacobian is not None
         self.optimizer.zero_grad()
-        self.jacobian.begin(len(batch.present), batch.token_ids)
+        self.jacobian.begin(len(batch.present), self._word_ids(batch))
         self._gradients(step, batch)
         gramian = self.jacobian.gramian().cpu()
         self.optimizer.zero_grad()
         return gramian
+
+    def _word_ids(self, batch: StepBatch) -> Tensor:
+        """Return the ids of the words that may have a gradient: the step's, or all."""
+        if self.model.tells_words(batch.present):
+            return torch.arange(self.model.encoder.config.vocab_size)
+        return batch.token_ids
 
     def _gradients(self, step: int, batch: StepBatch) -> Tensor:
         """Collect the gradients of all passes; return each present task's mean loss, [t]."""
@@ -153,10 +159,15 @@ class Learner:
 
     def example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         """Return the loss of each example in this pass, [n] for each present task."""
-        ask = partial(self.logits, micro, batch.present)
-        if self.regularisation is None:
-            return self.model.losses(ask(key), micro.targets, batch.present)
-        return self.regularisation.losses(ask, micro, batch.present, key)
+        present, inputs = batch.present, micro.inputs
+        if self.regularisation is not None:
+            ask = partial(self.logits, micro, present)
+            return self.regularisation.losses(ask, micro, present, key)
+        if not isinstance(inputs, PackedBatch):
+            return self.model.losses(inputs, micro.targets, present, key)
+        with self.products.autocast(self.device):
+            pooled = self.model.pooled(inputs, present, self.jacobian, key)
+        return self.model.losses(pooled, micro.targets, present, key, inputs.words, self.jacobian)
 
     def logits(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,

@@ -84,6 +84,8 @@ def _say(text: str) -> None:
 
 def _heading(report: TaskReport) -> str:
     task = report.task
+    if not (task.is_classification or task.is_regression):
+        return f"{task.name}: {task.kind}, {task.metric}"
     if task.is_classification:
         shown = ", ".join(task.labels[:_SHOWN_LABELS])
         more = f" and {len(task.labels) - _SHOWN_LABELS} more" * (len(task.labels) > _SHOWN_LABELS)
@@ -103,7 +105,8 @@ def _splits(report: TaskReport) -> Table:
     table.add_column("split")
     for title in ("rows", "skipped", "tokens 50 %", "90 %", "99 %", "most", "cut", "duplicates"):
         table.add_column(title, justify="right")
-    table.add_column("labels" if report.task.is_classification else "lowest, mean, highest")
+    regression = "lowest, mean, highest" if report.task.is_regression else ""
+    table.add_column("labels" if report.task.is_classification else regression)
     for split in report.splits:
         tokens = split.tokens
         numbers = (
@@ -124,7 +127,7 @@ def _targets(split: SplitReport) -> str:
         return ", ".join(shown) + ", …" * (len(split.labels) > _SHOWN_LABELS)
     if split.targets is not None:
         return f"{split.targets.min:g}, {split.targets.mean:.3g}, {split.targets.max:g}"
-    return "(not read)"
+    return "(not read)" if split.split == "test" else ""
 
 
 def _print_skipped(report: TaskReport, console: Console) -> None:

@@ -301,7 +301,7 @@ def applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str
             _set_in_tasks(table["tasks"], name, value)
         elif name != "tasks":
             _set(table, SHORT.get(name, name).split("."), value, where)
-    drop_combining(table, len(base.get("tasks", {})))
+    drop_combining(table, base.get("tasks", {}))
     return table
 
 
@@ -318,7 +318,8 @@ def _chosen(tasks: dict[str, Any], chosen: Any, where: str) -> dict[str, Any]:
 
 def _set_in_tasks(tasks: dict[str, Any], name: str, value: Any) -> None:
     for task in tasks.values():
-        if name != "pairs" or str(task.get("kind", "")).startswith("pair-"):
+        kind = str(task.get("kind", ""))
+        if kind.startswith("pair-") if name == "pairs" else kind != "masked-lm":
             task[OF_TASKS[name]] = value
 
 
