@@ -13,8 +13,10 @@ from accord.config import (
     CheckpointConfig,
     Config,
     EncoderConfig,
+    MaskedLMConfig,
     MemoryConfig,
     SharingConfig,
+    SimCSEConfig,
     StageConfig,
     TaskConfig,
     TrainingConfig,
@@ -30,6 +32,8 @@ Relative paths are relative to the file's own folder. Unknown keys are errors.
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[encoder]", EncoderConfig),
     ("[tasks.NAME]", TaskConfig),
+    ('[tasks.NAME]` with `kind = "masked-lm"', MaskedLMConfig),
+    ('[tasks.NAME]` with `kind = "simcse"', SimCSEConfig),
     ("[training]", TrainingConfig),
     ("[sharing]", SharingConfig),
     ("[averaging]", AveragingConfig),
@@ -44,6 +48,7 @@ def page() -> str:
     parts = [HEAD, "## Before the first section\n", table({"score": Config.model_fields["score"]})]
     for title, model in SECTIONS:
         parts += [f"## `{title}`\n", table(model.model_fields)]
+    parts += ["## `[texts.NAME]`\n", Config.model_fields["texts"].description + "\n"]
     parts += ["## `[methods.NAME]`\n", Config.model_fields["methods"].description + "\n"]
     for own in FAMILIES:
         names = ", ".join(f"`{name}`" for name in own.names())

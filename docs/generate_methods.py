@@ -60,6 +60,7 @@ def example_of(family: Family) -> str:
         "balancing": '[training]\nbalancing = "fixed"\n\n[methods.fixed.weights]\nsts = 2.0',
         "sampling": '[training]\nbatching = "temperature"\n\n[methods.temperature]\ntau = 2.0',
         "sharing": '[sharing]\nschemes = ["lora", "task-norm"]\n\n[methods.lora]\nrank = 8',
+        "regularisers": '[training]\nregularisers = ["r-drop"]\n\n[methods.r-drop]\nalpha = 0.5',
         "targets": '[tasks.sts]\ntargets = "popart"',
     }
     return examples[family.name]

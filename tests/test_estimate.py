@@ -62,6 +62,7 @@ def test_time_is_steps_and_evaluation():
     assert products[0] / products[1] == pytest.approx(3 * 100 * 500 / 10_000)
     assert training > products[0]
     assert seconds(checkpointing=True, encoded_tokens=0) == pytest.approx(training * 4 / 3)
+    assert seconds(passes=2.5, encoded_tokens=0) == pytest.approx(2.5 * training)
     assert seconds(frozen=True) == pytest.approx(evaluation)
 
 
@@ -72,6 +73,7 @@ def test_memory_is_state_and_activations():
     dense = 300_000 - 1000 * 64
     assert memory(tasks=4) - memory(tasks=3) == 4 * dense  # one more row of J
     assert memory(parameters=400_000) - memory() == 100_000 * 4 * (4 + 4)
+    assert memory(graphs=2) == memory(pass_tokens=1000.0)
     assert memory(averaged=300_000) - memory() == 300_000 * 4
     assert memory(averaged=500, frozen=True) - memory(frozen=True) == 500 * 4
     assert memory(pass_tokens=1000.0) > memory() > memory(checkpointing=True) > memory(frozen=True)

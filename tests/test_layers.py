@@ -25,27 +25,29 @@ LAYERS = [
      "best", "kept_epochs"],
     [
         "devices", "run_folder", "estimate", "progress", "signals", "memory", "loader", "step",
-        "nonfinite", "model", "rates", "parts", "pretrained", "saved_model", "inherited",
-        "leaderboard",
+        "nonfinite", "model", "rates", "unfreezing", "regularising", "parts",
+        "pretrained", "saved_model", "inherited", "leaderboard",
         "data.checking",
         "data.guessing",
     ],
-    ["data", "heads", "verdict"],
+    ["data", "heads", "auxiliary", "masking", "verdict"],
     [
         "losses", "metrics", "continual", "sampler", "rehearsal", "optim", "combining",
         "optimizer_state", "schedules",
     ],
     ["config_file"],
-    ["stages"],
+    ["stages", "auxiliary_faults"],
     ["config"],
     ["method_faults"],
     ["families"],
-    ["gradients", "balancing", "sampling", "sharing", "popart"],  # whose names the config allows
+    # whose names the config allows
+    ["gradients", "balancing", "sampling", "sharing", "regularisers", "popart"],
     ["bert", "packing"],
     ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft",
      "averaging", "soups"],
     ["methods"],
-    ["config_faults", "tasks", "errors", "durable"],
+    ["config_faults"],
+    ["tasks", "errors", "durable"],
 ]  # fmt: skip
 
 FORBIDDEN = [

@@ -10,6 +10,8 @@ from accord.config_file import (
     effective,
     load_config,
     parse_config,
+    reduced,
+    unused_options,
 )
 from accord.errors import ConfigError
 from accord.gradients import METHODS, method_names
@@ -17,9 +19,10 @@ from accord.gradients import METHODS, method_names
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
 
 
-def faults(training=None, tasks=("a", "b"), mode="finetune", heads="new", **sections):
+def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="new", **sections):
     table = {
-        "encoder": {"path": "x", "mode": mode, "heads": heads}, "tasks": dict.fromkeys(tasks, TASK),
+        "encoder": {"path": "x", "mode": mode, "heads": heads},
+        "tasks": {name: {**TASK, **(task or {})} for name in tasks},
         "training": training or {}, **sections,
     }  # fmt: skip
     try:
@@ -109,8 +112,51 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", heads="new", **sect
             " 'round-robin' gives a step one task",
         ),
         (
+            {"training": {"regularisers": ["smart"]}, "mode": "frozen"},
+            "training.regularisers: 'smart' acts inside the encoder, which reads each row once"
+            " where encoder.mode = 'frozen'",
+        ),
+        (
+            {
+                "training": {"regularisers": ["r-drop"]},
+                "encoder": {"path": "x", "dropout": 0.0},
+                "task": {"dropout": 0.0},
+            },
+            "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
+        ),
+        (
+            {
+                "training": {"regularisers": ["r-drop"]},
+                "mode": "frozen",
+                "task": {"dropout": 0.0},
+            },
+            "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
+        ),
+        (
+            {"training": {"unfreeze_over": 0.5}, "mode": "frozen"},
+            "training.unfreeze_over: encoder.mode = 'frozen' leaves no layer to thaw",
+        ),
+        (
+            {
+                "training": {"unfreeze_over": 0.5},
+                "sharing": {"schemes": ["lora"], "train_shared": False},
+            },
+            "training.unfreeze_over: sharing.train_shared = false leaves no layer to thaw",
+        ),
+        (
+            {"methods": {"smart": {"steps": 0}}},
+            "methods.smart.steps: should be greater than or equal to 1, got 0",
+        ),
+        (
             {"methods": {"fixed": {"weights": {"a": -1.0}}}},
             "methods.fixed.weights: should be greater than or equal to 0, got -1.0",
+        ),
+        (
+            {
+                "training": {"balancing": "fixed"},
+                "methods": {"fixed": {"weights": {"a": 0.0, "b": 0}}},
+            },
+            "methods.fixed.weights: all are 0, and so nothing would be trained",
         ),
     ],
 )
@@ -141,11 +187,11 @@ def test_one_task_of_several_drops_what_combines():
         "training": {"gradients": "pcgrad", "granularity": "layer", "epochs": 2},
         "methods": {"fixed": {"weights": {"a": 2.0, "b": 3.0}}},
     }
-    drop_combining(table, before=2)
+    drop_combining(table, {"a": TASK, "b": TASK})
     assert table["training"] == {"epochs": 2}
     assert table["methods"] == {"fixed": {"weights": {"a": 2.0}}}
     same = {"tasks": {"a": TASK}, "training": {"gradients": "pcgrad"}}
-    drop_combining(same, before=1)
+    drop_combining(same, {"a": TASK})
     assert same["training"] == {"gradients": "pcgrad"}  # as the file says: an error, later
 
 
@@ -173,3 +219,72 @@ def test_options_of_methods_that_are_not_chosen_make_no_other_run():
         for c in (0.2, 0.5)
     )
     assert effective(one) != effective(other)
+
+
+@pytest.mark.parametrize(
+    ("training", "methods", "line"),
+    [
+        ({}, ["cagrad"], "[methods.cagrad] is not used: training.gradients is 'sum'"),
+        (
+            {"gradients": "mgda", "balancing": "dwa"}, ["mgda", "dwa", "cagrad", "gradvac", "lora"],
+            "[methods.cagrad], [methods.gradvac] are not used: training.gradients is 'mgda';"
+            " [methods.lora] is not used: sharing.schemes is not set",
+        ),
+        (
+            {"batching": "proportional"}, ["fixed"],
+            "[methods.fixed] is not used: training.balancing is 'inverse-share'",
+        ),
+        ({"batching": "temperature"}, ["temperature"], ""),
+    ],
+)  # fmt: skip
+def test_options_of_no_use_are_named(training, methods, line):
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}}
+    config = parse_config({**table, "training": training, "methods": {own: {} for own in methods}})
+    assert unused_options(config) == line
+
+
+def test_a_task_alone_keeps_no_options_of_what_combined_it_with_others():
+    training = {"gradients": "cagrad", "balancing": "dwa"}
+    table = {
+        "encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}, "training": training,
+        "methods": {"cagrad": {"c": 0.2}, "dwa": {}, "mgda": {}},
+    }  # fmt: skip
+    config = parse_config(table)
+    alone = reduced(config, {"a": config.tasks["a"]})
+    assert list(alone.methods) == ["mgda"]  # which the file doesn't choose either
+
+
+def test_a_chosen_regulariser_s_options_make_another_run():
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK}}
+    for names, equal in ([], True), (["smart"], True), (["r-drop", "smart"], False):
+        training = {"training": {"regularisers": names}}
+        one, other = (
+            parse_config({**table, **training, "methods": {"r-drop": {"alpha": alpha}}})
+            for alpha in (0.1, 1.0)
+        )
+        assert (effective(one) == effective(other)) is equal
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["r-drp"], "regularisers: unknown value 'r-drp'; did you mean 'r-drop'?"),
+        (["smart", "smart"], "regularisers: names one twice: smart, smart"),
+    ],
+)
+def test_regularisers_are_known_and_named_once(names, line):
+    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK}, "training": {"regularisers": names}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(table)
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_regularisers_beside_a_task_without_labels_are_refused():
+    table = {
+        "encoder": {"path": "x"},
+        "tasks": {"a": TASK, "words": {"kind": "masked-lm"}},
+        "training": {"regularisers": ["r-drop"]},
+    }
+    with pytest.raises(ConfigError, match=r"^config: training\.regularisers: .* tasks\.words"):
+        check_methods(parse_config(table))

@@ -109,6 +109,9 @@ def test_one_weight_a_task_is_searched_by_default(tmp_path):
     space = Space.of(given, [], tmp_path)
     assert list(space.lines()) == ["methods.fixed.weights.sts=0.1:10.0:log"]
     assert space.start == {"methods.fixed.weights.sts": 1.0}
+    assert space.note == (
+        "fixed weights take the place of balancing 'uncertainty'; trial 0 has equal ones"
+    )
     found = space.config({"methods.fixed.weights.sts": 2.5}, "trial 0")
     assert found.training.balancing == "fixed"
     assert found.methods == {"fixed": {"weights": {"sst": 1.0, "sts": 2.5}}}
@@ -130,7 +133,12 @@ def test_the_search_of_weights_begins_with_the_config_s_own(tmp_path):
     given = config(
         training={"balancing": "fixed"}, methods={"fixed": {"weights": {"sst": 2.0, "sts": 3.0}}}
     )
-    assert Space.of(given, [], tmp_path).start == {"methods.fixed.weights.sts": 1.5}
+    found = Space.of(given, [], tmp_path)
+    assert (found.start, found.note) == ({"methods.fixed.weights.sts": 1.5}, "")
+    far = config(training={"balancing": "fixed"}, methods={"fixed": {"weights": {"sts": 50.0}}})
+    found = Space.of(far, [], tmp_path)
+    assert found.start == {"methods.fixed.weights.sts": 10.0}
+    assert found.note.startswith("trial 0 has methods.fixed.weights.sts=10, not 50: weights are")
 
 
 def test_options_of_a_method_that_another_search_chooses(tmp_path):

@@ -158,6 +158,29 @@ class EncoderOps:
         return PLAIN_LAYER
 
 
+class Shifted(EncoderOps):
+    """As given, with something added to the first layer's input.
+
+    Args:
+        ops: as given.
+        shift: what is added, [N, H].
+    """
+
+    def __init__(self, ops: EncoderOps, shift: Tensor) -> None:
+        self.ops, self.shift = ops, shift
+
+    def embed(
+        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
+        key: DropoutKey | None,
+    ) -> Tensor:  # fmt: skip
+        """Return the first layer's input, shifted."""
+        return self.ops.embed(embeddings, batch, rows, key) + self.shift
+
+    def layer(self, number: int) -> LayerOps:
+        """Return how a layer's weights are applied: as given."""
+        return self.ops.layer(number)
+
+
 PLAIN_LAYER, PLAIN = LayerOps(), EncoderOps()
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.nn import Parameter
 
+from accord.averaging import Averages
 from accord.durable import damage, read_json, replace_folder, write_tensors
 from accord.errors import RunFolderError
 from accord.optimizer_state import load_state_tensors, state_tensors
@@ -25,7 +26,7 @@ FORMAT = 3
 FILES = (
     "parameters.safetensors",  # encoder and heads; without an encoder that is frozen
     "optimizer.safetensors",  # both moments and the count of updates, by parameter
-    "method.safetensors",  # what methods, heads and averages carry
+    "method.safetensors",  # what methods, heads, regularisers and averages carry
     "progress.json",  # all of `Progress`
 )
 """What a checkpoint holds, beside the manifest of these files.
@@ -34,7 +35,7 @@ Not among them, as they are functions of (seed, step): the rows that each step d
 masks, a method's own draws, the learning rate. No random generator has a state to save.
 """
 
-_SCALES, _AVERAGE = "scale.", "average."
+_SCALES, _AVERAGE, _REGULARISER = "scale.", "average.", "regulariser."
 
 
 @dataclass
@@ -175,12 +176,13 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
             value.copy_(values[name])
     load_state_tensors(learner.optimizer, _names(learner), state)
     try:
+        others = (_SCALES, _AVERAGE, _REGULARISER)
         learner.combination.load(
-            {n: value for n, value in method.items() if not n.startswith((_SCALES, _AVERAGE))}
+            {n: value for n, value in method.items() if not n.startswith(others)}
         )
-        if learner.averages is not None:
-            own = {n.removeprefix(_AVERAGE): v for n, v in method.items() if n.startswith(_AVERAGE)}
-            learner.averages.load(own)
+        for prefix, averages in _averages(learner).items():
+            own = {n.removeprefix(prefix): v for n, v in method.items() if n.startswith(prefix)}
+            averages.load(own)
         for name, buffer in _scales(learner).items():
             buffer.copy_(method[name])
     except (ValueError, KeyError) as error:
@@ -189,11 +191,19 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
 
 def _carried(learner: Learner) -> dict[str, torch.Tensor]:
     """Return what methods carry from step to step, the heads' scales, and averages of weights."""
-    averages = {} if learner.averages is None else learner.averages.tensors()
-    return {
-        **learner.combination.tensors(), **_scales(learner),
-        **{f"{_AVERAGE}{name}": value for name, value in averages.items()},
-    }  # fmt: skip
+    averages = {
+        f"{prefix}{name}": value
+        for prefix, own in _averages(learner).items()
+        for name, value in own.tensors().items()
+    }
+    return {**learner.combination.tensors(), **_scales(learner), **averages}
+
+
+def _averages(learner: Learner) -> dict[str, Averages]:
+    """Return all averages of the weights, by the prefix of their names."""
+    terms = learner.regularisation
+    found = {_AVERAGE: learner.averages, _REGULARISER: None if terms is None else terms.averages}
+    return {prefix: own for prefix, own in found.items() if own is not None}
 
 
 def _scales(learner: Learner) -> dict[str, torch.Tensor]:

@@ -102,7 +102,7 @@ class Combination:
             balancing=Chosen.of(rule, len(tasks), given[rule.name]),
             method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
             names=tuple(task.name for task in tasks),
-            regression=tuple(not task.is_classification for task in tasks),
+            regression=tuple(task.is_regression for task in tasks),
             memories=tuple(task.name in finished for task in tasks),
             shares=shares or (lambda step: (1.0,) * len(tasks)),
             steps_per_epoch=steps_per_epoch,
@@ -119,6 +119,9 @@ class Combination:
     ) -> Decision:
         """Ask the rule, and then the method about the gradients of the balanced losses.
 
+        A task of weight 0 isn't there for the method: its gradient of 0 would stop MGDA, which
+        follows no gradient that another one opposes, and count as a task in means.
+
         Args:
             losses: each present task's mean loss, [t].
             gramians: of each group of shared parameters, [groups, t, t]; none where the encoder
@@ -133,8 +136,16 @@ class Combination:
             return Decision(balance, None, balance[None], (rule_states, self.method.states))
         scaled = gramians * torch.outer(balance, balance)
         parts = scaled if self.per_layer else scaled.sum(0, keepdim=True)
-        balanced = [replace(signals, gramian=own, losses=losses * balance) for own in parts]
-        weights, states = self.method.weigh(balanced, present, key)
+        counted = balance != 0
+        if not counted.any():
+            counted = ~counted
+        balanced = [
+            replace(signals, gramian=own, losses=losses * balance).only(counted) for own in parts
+        ]
+        seen = tuple(i for i, own in zip(present, counted.tolist(), strict=True) if own)
+        found, states = self.method.weigh(balanced, seen, key)
+        weights = found.new_zeros(len(found), len(balance))
+        weights[:, counted] = found
         return Decision(balance, weights, weights * balance, (rule_states, states))
 
     def keep(self, decision: Decision) -> None:

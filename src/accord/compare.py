@@ -24,6 +24,10 @@ _INDIFFERENT = (
 )  # fmt: skip
 
 
+MEAN = "mean of tasks"
+"""Where a task's name stands: the mean of all tasks' metrics. No task can have it."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Runs that differ in their seed alone.
@@ -38,8 +42,13 @@ class Group:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks' names."""
+        """The names of the tasks that have labels."""
         return tuple(self.runs[0].tasks)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of all tasks that were trained, those without labels too."""
+        return tuple(self.runs[0].config.tasks)
 
     def values(self, task: str) -> list[float]:
         """The dev metric of each run."""
@@ -148,13 +157,15 @@ def _paired(
 def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
     """Compare every shared group with the groups of its single tasks, where there are any.
 
+    A task that was trained beside one without labels isn't alone.
+
     Of several groups of a task alone that one counts whose settings differ least; where several
     are equally near, but none has the same settings, none counts.
     """
     verdicts = []
     for group in groups:
-        for task in group.tasks if len(group.tasks) > 1 else ():
-            own = [other for other in groups if other.tasks == (task,)]
+        for task in group.tasks if len(group.trained) > 1 else ():
+            own = [other for other in groups if other.trained == (task,)]
             alone, differing = _nearest_alone(task, group, own)
             if alone is not None:
                 metric = group.runs[0].tasks[task].metric
@@ -192,9 +203,8 @@ def _settings(config: Config) -> Iterator[tuple[str, object]]:
 
     table = effective(config)
     table.pop("checkpoint")
-    table["methods"] = {
-        name: own for name, own in table["methods"].items() if name in config.sharing.schemes
-    }
+    alone = {*config.sharing.schemes, *config.training.regularisers}
+    table["methods"] = {name: own for name, own in table["methods"].items() if name in alone}
     yield from flat(table, "")
 
 
@@ -205,7 +215,7 @@ class Contrast:
     Attributes:
         group: the one.
         baseline: the other.
-        task: by name; "mean" is the mean of all tasks' metrics.
+        task: by name, or `MEAN`.
         difference: the one minus the other.
     """
 
@@ -233,21 +243,42 @@ def find_group(groups: Sequence[Group], name: str) -> Group:
 def against(groups: Sequence[Group], baseline: Group) -> list[Contrast]:
     """Compare every other group with one, on each task and on the mean of them.
 
-    Groups that don't have all of the baseline's tasks are left out.
+    Groups of other tasks are left out; `contrast_notes` names them.
     """
     contrasts = []
     for group in groups:
-        if group is baseline or set(group.tasks) != set(baseline.tasks):
+        if group is baseline or not _like(group, baseline):
             continue
         parts = {task: group_difference(task, group, baseline) for task in baseline.tasks}
         if len(parts) > 1:
-            parts["mean"] = mean_difference(list(parts.values()))
+            parts[MEAN] = mean_difference(list(parts.values()))
         contrasts += [Contrast(group, baseline, task, own) for task, own in parts.items()]
     return contrasts
 
 
+def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
+    """Return what has to be known beside `against`: who is left out, and what chance alone does."""
+    alike = [own.name for own in groups if own is not baseline and _like(own, baseline)]
+    others = [own.name for own in groups if not _like(own, baseline)]
+    notes = []
+    if others:
+        notes.append(f"Not compared, as their tasks are others: {'; '.join(others)}.")
+    if (count := len(alike)) > 1:
+        notes.append(
+            f"Of {count} groups that do not differ at all about {0.05 * count:.1f} would leave 0"
+            " out on a task by chance."
+        )
+    return notes
+
+
+def _like(one: Group, other: Group) -> bool:
+    return set(one.tasks) == set(other.tasks)
+
+
 def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
     """Return the runs that say whether sharing is worth it: each task alone, all together.
+
+    Tasks without labels are trained in the shared runs.
 
     Args:
         config: of all tasks; its own seed is the first.
@@ -255,15 +286,17 @@ def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
         where: named in messages.
 
     Raises:
-        UsageError: if there is only one task.
+        UsageError: if there is only one task, or none has labels.
     """
     if len(config.tasks) < 2:
         raise UsageError(f"{where}: has one task; a comparison takes two or more")
+    if not config.labelled:
+        raise UsageError(f"{where}: has no task with labels to compare models by")
     first = config.training.seed
     settings = [
         {"tasks": names, "seed": first + i}
         for i in range(seeds)
-        for names in (*([name] for name in config.tasks), list(config.tasks))
+        for names in (*([name] for name in config.labelled), list(config.tasks))
     ]
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
     return make_cells(table, settings, {}, Path.cwd(), where)

@@ -11,9 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from accord.balancing import rule_names as balancing_names
 from accord.errors import nearest
 from accord.gradients import method_names
+from accord.regularisers import regulariser_names
 from accord.sampling import rule_names as sampling_names
 from accord.sharing import scheme_names
-from accord.tasks import Encoding, HeadKind, Kind, Loss, Metric, Pooling, Targets, canonical_label
+from accord.tasks import (
+    AuxiliaryKind,
+    Encoding,
+    HeadKind,
+    Kind,
+    Loss,
+    Metric,
+    Pooling,
+    Targets,
+    canonical_label,
+)
 
 Precision = Literal["float32", "bfloat16"]
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
@@ -170,6 +181,111 @@ def _target_faults(task: TaskConfig) -> Iterator[str]:
             yield f"labels: takes two or more different names, got {task.labels}"
 
 
+class AuxiliaryConfig(Section):
+    """What `[tasks.NAME]` takes for a task without labels: where its texts come from."""
+
+    kind: AuxiliaryKind
+    train: str | None = Field(
+        None, description="File of training texts; default: the texts of other tasks."
+    )
+    dev: str | None = Field(
+        None, description="File of dev texts; default: a seeded share of `train`."
+    )
+    text: str | list[str] | None = Field(
+        None, description="Column of `train`'s texts, or several: each holds texts of its own."
+    )
+    texts_of: list[str] | None = Field(
+        None,
+        description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
+        " judged by; default, without `train`: all in the config.",
+    )
+    delimiter: Literal["tab", "comma"] | None = Field(
+        None, description="Default: what the header line uses."
+    )
+    quoting: Literal["csv", "none"] = Field(
+        "csv",
+        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
+    )
+    limit: PositiveInt | None = Field(
+        None, description="Use at most so many rows of each file, the first ones: for a quick try."
+    )
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="What a row that can't be used does; skipped rows are counted."
+    )
+
+    @model_validator(mode="after")
+    def _has_texts(self) -> Self:
+        for fault in _text_faults(self):
+            raise ValueError(fault)
+        return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text columns of its own file."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text or ())
+
+    @property
+    def label(self) -> str:
+        """There is no such column."""
+        return ""
+
+    @property
+    def id(self) -> str | None:
+        """There is no such column: rows are numbered."""
+        return None
+
+    @property
+    def range(self) -> None:
+        """There are no targets."""
+        return
+
+
+class MaskedLMConfig(AuxiliaryConfig):
+    """`[tasks.NAME]` with `kind = "masked-lm"`."""
+
+    kind: Literal["masked-lm"]
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="Share of a text's tokens to be told; of these 80 % are masked, 10 % are"
+        " another word, and 10 % stay as they are."
+    )  # fmt: skip
+
+
+class SimCSEConfig(AuxiliaryConfig):
+    """`[tasks.NAME]` with `kind = "simcse"`."""
+
+    kind: Literal["simcse"]
+    temperature: PositiveFloat = Field(0.05, description="What cosines are divided by.")
+    pooling: Pooling = Field(
+        "cls",
+        description="What of the encoder's output is compared; 'cls' goes through a dense layer"
+        " with tanh that only training has.",
+    )
+
+
+def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
+    """Yield what is wrong with where the texts of a task come from."""
+    if task.train is None:
+        of_file = ("text", "dev", "delimiter", "quoting", "limit", "on_bad_row")
+        for key in of_file:
+            if getattr(task, key) != AuxiliaryConfig.model_fields[key].default:
+                yield f"{key}: is for a file of the task's own, but there is no train"
+    else:
+        if task.texts_of is not None:
+            yield "texts_of: is set, and train too; one of them says where texts come from"
+        if not task.text_columns:
+            yield "text: is missing: the column of train's texts, or several"
+        elif len(set(task.text_columns)) < len(task.text_columns):
+            yield f"text: names a column twice: {', '.join(task.text_columns)}"
+    if task.texts_of is not None and not task.texts_of:
+        yield "texts_of: is empty: at least one task is needed"
+    if task.texts_of is not None and len(set(task.texts_of)) < len(task.texts_of):
+        yield f"texts_of: names a task twice: {', '.join(task.texts_of)}"
+
+
+AnyTaskConfig = TaskConfig | MaskedLMConfig | SimCSEConfig
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
 class TrainingConfig(Section):
     """`[training]`: how long, in which batches, by which optimizer and gradient method."""
 
@@ -205,6 +321,11 @@ class TrainingConfig(Section):
         description="Whether a gradient method weighs all shared parameters at once, or each layer"
         " apart.",
     )
+    regularisers: list[str] = Field(
+        [],
+        description="What is added to each example's loss: regularisers of `accord.regularisers`,"
+        " several at once if wanted.",
+    )
     lr: PositiveFloat | None = Field(
         None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
     )
@@ -215,6 +336,10 @@ class TrainingConfig(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="Each layer below the last learns at this times the rate of the one above"
         " it, the embeddings at the lowest (Howard & Ruder 2018)."
+    )  # fmt: skip
+    unfreeze_over: Fraction = Field(
+        0.0, description="Share of the run over which layers are thawed one by one from the last"
+        " down, the embeddings last (Howard & Ruder 2018); 0 trains all from the first step."
     )  # fmt: skip
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -259,11 +384,24 @@ class TrainingConfig(Section):
                 raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
         return self
 
+    @model_validator(mode="after")
+    def _knows_regularisers(self) -> Self:
+        _check_names("regularisers", self.regularisers, regulariser_names())
+        return self
+
     @property
     def balancing_rule(self) -> str:
         """The name of the balancing rule, the default where none is set."""
         default = "inverse-share" if self.batching == "proportional" else "equal"
         return self.balancing or default
+
+
+def _check_names(key: str, names: list[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: unknown value '{name}'{nearest(name, known)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key}: names one twice: {', '.join(names)}")
 
 
 class SharingConfig(Section):
@@ -291,12 +429,7 @@ class SharingConfig(Section):
 
     @model_validator(mode="after")
     def _knows_schemes(self) -> Self:
-        known = scheme_names()
-        for name in self.schemes:
-            if name not in known:
-                raise ValueError(f"schemes: unknown value '{name}'{nearest(name, known)}")
-        if len(set(self.schemes)) < len(self.schemes):
-            raise ValueError(f"schemes: names one twice: {', '.join(self.schemes)}")
+        _check_names("schemes", self.schemes, scheme_names())
         return self
 
 
@@ -332,9 +465,6 @@ class CheckpointConfig(Section):
         None, description="Save after so many minutes, beside each epoch's end."
     )
     keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class StageConfig(Section):
@@ -379,7 +509,12 @@ class Config(Section):
     """A whole configuration file."""
 
     encoder: EncoderConfig
-    tasks: dict[Name, TaskConfig] = Field(min_length=1)
+    tasks: dict[Name, Annotated[AnyTaskConfig, Field(discriminator="kind")]] = Field(min_length=1)
+    texts: dict[Name, TaskConfig] = Field(
+        {},
+        description="`[texts.NAME]`: a labelled task as `[tasks.NAME]` has it that is not trained:"
+        " only its texts are read, for tasks without labels.",
+    )
     stages: list[StageConfig] = []
     memory: MemoryConfig | None = None
     training: TrainingConfig = TrainingConfig()
@@ -405,3 +540,20 @@ class Config(Section):
         """The name of the gradient method: the memory's, where it is one."""
         own = "none" if self.memory is None else self.memory.method
         return own if own in MEMORY_METHODS else self.training.gradients
+
+    @property
+    def labelled(self) -> dict[str, TaskConfig]:
+        """The tasks that have labels."""
+        return {name: own for name, own in self.tasks.items() if isinstance(own, TaskConfig)}
+
+    @property
+    def auxiliary(self) -> dict[str, MaskedLMConfig | SimCSEConfig]:
+        """The tasks that have none."""
+        return {name: own for name, own in self.tasks.items() if not isinstance(own, TaskConfig)}
+
+    def sources(self, name: str) -> dict[str, TaskConfig]:
+        """Return the labelled tasks whose texts an auxiliary task learns from, by name."""
+        own, known = self.auxiliary[name], {**self.labelled, **self.texts}
+        if own.train is not None:
+            return {}
+        return {source: known[source] for source in own.texts_of or known if source in known}

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from accord.errors import nearest
+from accord.tasks import AuxiliaryKind, Kind
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
+_KINDS = (*get_args(Kind), *get_args(AuxiliaryKind))
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -19,6 +21,7 @@ _WANTED = {
     "list_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
+    "model_attributes_type": "a table",
     "finite_number": "a finite number",
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
@@ -44,21 +47,34 @@ def fault_lines(error: ValidationError, root: type[BaseModel], where: str) -> It
 
 def _keys(location: Sequence[int | str]) -> tuple[str, ...]:
     # Behind the key pydantic appends list positions and the type it tried.
-    depth = 3 if location[:1] in (("tasks",), ("stages",)) else 2
+    plain = _place(location)
+    depth = 3 if plain[:1] in (("tasks",), ("texts",), ("stages",)) else 2
     # Stages are counted from 1, as messages name them.
     return tuple(
         str(part + 1) if place == 1 and isinstance(part, int) else str(part)
-        for place, part in enumerate(location[:depth]) if part != "[key]"
+        for place, part in enumerate(plain[:depth]) if part != "[key]"
     )  # fmt: skip
+
+
+def _place(location: Sequence[int | str]) -> tuple[int | str, ...]:
+    """Return a place without the kind of task that pydantic names behind the task's name."""
+    kind = _kind(location)
+    return tuple(location) if kind is None else (*location[:2], *location[3:])
+
+
+def _kind(location: Sequence[int | str]) -> str | None:
+    """Return the kind of a task that a place in its table is in."""
+    inside = len(location) > 2 and location[0] == "tasks" and location[2] in _KINDS
+    return str(location[2]) if inside else None
 
 
 def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel]) -> str:
     item, key = items[0], ".".join(keys)
     match item["type"]:
         case "extra_forbidden":
-            return f"unknown key '{key}'{nearest(keys[-1], _allowed(root, keys[:-1]))}"
-        case "missing":
-            return f"'{key}' is missing"
+            return _unknown(keys, _kind(item["loc"]), root)
+        case "missing" | "union_tag_not_found":
+            return f"'{key}{'.kind' * (item['type'] != 'missing')}' is missing"
         case "value_error":
             return f"{key}.{item['ctx']['error']}"
         case "too_short":
@@ -70,14 +86,30 @@ def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel
     return _wrong_value(keys, items)
 
 
+def _unknown(keys: tuple[str, ...], kind: str | None, root: type[BaseModel]) -> str:
+    """Say that there is no such key, or none of a task of this kind."""
+    *place, key = keys
+    if kind is None:
+        return f"unknown key '{'.'.join(keys)}'{nearest(key, _allowed(root, place))}"
+    sections = _task_sections(root)
+    own = next(model for model in sections if kind in _kinds_of(model))
+    if any(key in model.model_fields for model in sections):
+        names = ", ".join(name for name in own.model_fields if name != "kind")
+        return f"{'.'.join(keys)}: kind '{kind}' has no such key; it takes {names}"
+    return f"unknown key '{'.'.join(keys)}'{nearest(key, own.model_fields)}"
+
+
 def _wrong_value(keys: tuple[str, ...], items: list[ErrorDetails]) -> str:
     item, key = items[0], ".".join(keys)
     value = item["input"]
+    if item["type"] == "union_tag_invalid":
+        tag = str(item["ctx"]["tag"])
+        return f"{key}.kind: unknown value '{tag}'{nearest(tag, _KINDS)}"
     if item["type"] == "literal_error" and isinstance(value, str):
         names = [name.strip("' ") for name in _names(item).replace(" or ", ",").split(",")]
         return f"{key}: unknown value '{value}'{nearest(value, names)}"
-    position = len(keys)
-    inside = len(item["loc"]) > position and isinstance(item["loc"][position], int)
+    place, position = _place(item["loc"]), len(keys)
+    inside = len(place) > position and isinstance(place[position], int)
     wanted = list(dict.fromkeys(_wanted(one) for one in items))
     if "a number" in wanted:
         wanted = [one for one in wanted if one != "a whole number"]
@@ -102,7 +134,7 @@ def _show(value: Any) -> str:
 
 
 def _allowed(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
-    """Return the keys of the table that `keys` lead to."""
+    """Return the keys of the table that `keys` lead to; of tasks, those of some kind."""
     if not keys:
         return list(model.model_fields)
     annotation = model.model_fields[keys[0]].annotation
@@ -111,3 +143,13 @@ def _allowed(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
         return _allowed(annotation, keys[1:])
     models = [own for own in get_args(annotation) if hasattr(own, "model_fields")]
     return _allowed(models[0], [])
+
+
+def _task_sections(root: type[BaseModel]) -> list[type[BaseModel]]:
+    """Return the models of `[tasks.NAME]`, of which the kind decides."""
+    (_, sections) = get_args(root.model_fields["tasks"].annotation)
+    return list(get_args(get_args(sections)[0]))
+
+
+def _kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(model.model_fields["kind"].annotation)

@@ -12,11 +12,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from accord.config import COMBINING, Config, TaskConfig
+from accord.auxiliary_faults import auxiliary_faults
+from accord.config import COMBINING, AnyTaskConfig, Config
 from accord.config_faults import fault_lines
 from accord.errors import ConfigError, nearest
+from accord.families import FAMILIES
 from accord.method_faults import Choice, method_faults
 from accord.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
+from accord.tasks import AUXILIARY
 
 
 def load_config(
@@ -67,24 +70,26 @@ def _only(config: Config, names: Sequence[str], where: str) -> Config:
     return reduced(config, tasks)
 
 
-def reduced(config: Config, tasks: Mapping[str, TaskConfig]) -> Config:
+def reduced(config: Config, tasks: Mapping[str, AnyTaskConfig]) -> Config:
     """Return a config of some of the tasks; with one, nothing that combines several is left in."""
     table = config.model_dump(exclude_unset=True)
-    table["tasks"] = {name: table["tasks"][name] for name in tasks}
-    drop_combining(table, len(config.tasks))
+    before = table["tasks"]
+    table["tasks"] = {name: before[name] for name in tasks}
+    drop_combining(table, before)
     return Config.model_validate(table)
 
 
-def drop_combining(table: dict[str, Any], before: int) -> None:
+def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
     """Take out of a config's table what is of no use for the tasks that are left in it.
 
     Args:
         table: as the file's.
-        before: how many tasks it had.
+        before: the tables of all tasks that it had.
     """
     tasks = table["tasks"]
-    if len(tasks) == before:
+    if len(tasks) == len(before):
         return
+    _keep_texts(table, before)
     keep_stages(table)
     fixed = table.get("methods", {}).get("fixed", {})
     if isinstance(fixed.get("weights"), dict):
@@ -93,8 +98,26 @@ def drop_combining(table: dict[str, Any], before: int) -> None:
         return
     for own in (table, *table.get("stages", ())):
         for key in COMBINING:
-            own.get("training", {}).pop(key, None)
+            name = own.get("training", {}).pop(key, None)
+            if isinstance(name, str):
+                table.get("methods", {}).pop(name, None)
     table.get("sharing", {}).pop("soft", None)
+
+
+def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Keep the files of tasks that have gone, for those that learn from their texts."""
+    labelled = {name: own for name, own in before.items() if own.get("kind") not in AUXILIARY}
+    known = {**labelled, **table.pop("texts", {})}
+    needed = [
+        source for own in table["tasks"].values()
+        if own.get("kind") in AUXILIARY and own.get("train") is None
+        for source in own.get("texts_of") or known
+    ]  # fmt: skip
+    texts = {
+        name: own for name, own in known.items() if name in needed and name not in table["tasks"]
+    }
+    if texts:
+        table["texts"] = texts
 
 
 def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
@@ -112,7 +135,7 @@ def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
 def dump_config(config: Config) -> str:
     """Return a config as TOML text that `load_config` reads as an equal one."""
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    last = {name: table.pop(name) for name in ("tasks",)}  # the longest
+    last = {name: table.pop(name) for name in [*table] if name in ("texts", "tasks")}  # the longest
     return "\n".join(_toml({**table, **last})).lstrip() + "\n"
 
 
@@ -148,17 +171,55 @@ def effective(config: Config) -> dict[str, Any]:
 
     Configs of which these are equal make the same run.
     """
-    table = config.model_dump(mode="json")
-    training = config.training
-    chosen = {training.batching, training.balancing_rule, config.gradient_method}
-    chosen |= set(config.sharing.schemes)
-    chosen |= {config.memory.method} if config.memory else set()
-    for stage in config.stages:
-        own = stage.training
-        chosen |= {str(own.get(key)) for key in ("batching", "balancing", "gradients")}
-        chosen |= set(stage.sharing.get("schemes", ()))
-    table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
-    return table
+    return without_unused(config).model_dump(mode="json")
+
+
+def without_unused(config: Config) -> Config:
+    """Return a config without the options of methods that it doesn't choose."""
+    chosen = {name for names in _chosen(config).values() for name in names}
+    used = {name: own for name, own in config.methods.items() if name in chosen}
+    return config if used == config.methods else config.model_copy(update={"methods": used})
+
+
+def unused_options(config: Config) -> str:
+    """Say which methods' options make no difference, and what was chosen in their place.
+
+    Returns:
+        One line; empty if all are used.
+    """
+    chosen, parts = _chosen(config), []
+    for family in FAMILIES:
+        names = chosen[family.key]
+        unused = [own for own in config.methods if own in family.names() and own not in names]
+        if unused:
+            tables = ", ".join(f"[methods.{own}]" for own in unused)
+            shown = ", ".join(f"'{own}'" for own in names) or "not set"
+            parts.append(
+                f"{tables} {'is' if len(unused) == 1 else 'are'} not used: {family.key} is {shown}"
+            )
+    return "; ".join(parts)
+
+
+def _chosen(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return the methods that a config uses, by the key that chooses them."""
+    parts = [config, *(stage_configs(config) if config.stages else ())]
+    return {
+        "training.gradients": _names(own.gradient_method for own in parts),
+        "training.balancing": _names(own.training.balancing_rule for own in parts),
+        "training.batching": _names(own.training.batching for own in parts),
+        "sharing.schemes": _names(name for own in parts for name in own.sharing.schemes),
+        "training.regularisers": _names(
+            name for own in parts for name in own.training.regularisers
+        ),
+        "tasks.NAME.targets": _names(
+            own.targets for own in config.labelled.values() if own.targets != "range"
+        ),
+    }
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return each of some names once, in order."""
+    return tuple(dict.fromkeys(names))
 
 
 def stage_configs(config: Config, where: str = "config") -> list[Config]:
@@ -224,14 +285,32 @@ def _faults(config: Config) -> Iterator[str]:
         train_shared=config.sharing.train_shared,
         soft=config.sharing.soft is not None,
         new_layers=config.encoder.reinit_layers > 0,
+        regularisers=tuple(training.regularisers),
+        drops_out=_drops_out(config),
+        unfreezes=training.unfreeze_over > 0,
     )
     yield from method_faults(choice, config.methods)
-    scaled = [name for name, task in config.tasks.items() if task.targets == "popart"]
+    yield from auxiliary_faults(config)
+    if training.regularisers and config.auxiliary:
+        name, own = next(iter(config.auxiliary.items()))
+        yield (
+            "training.regularisers: compare what heads say of labelled examples;"
+            f" tasks.{name} is of kind '{own.kind}'"
+        )
+    scaled = [name for name, task in config.labelled.items() if task.targets == "popart"]
     if scaled and config.averaging.method != "none":
         yield (
             "averaging.method: averages of weights whose scale moves mean nothing;"
             f" tasks.{scaled[0]}.targets is 'popart'"
         )
+
+
+def _drops_out(config: Config) -> bool:
+    """Whether there is dropout anywhere, as far as the config says."""
+    encoder = config.encoder.mode != "frozen" and config.encoder.dropout != 0
+    return encoder or any(
+        own.dropout > 0 and own.head == "linear" for own in config.labelled.values()
+    )
 
 
 def check_files(config: Config, where: str = "config") -> None:
@@ -241,11 +320,12 @@ def check_files(config: Config, where: str = "config") -> None:
         ConfigError: one line for each that isn't: the task, the key, the path, the nearest name.
     """
     lines = []
-    for name, task in config.tasks.items():
-        for split in ("train", "dev", "test"):
-            path = getattr(task, split)
-            if path is not None and not Path(path).is_file():
-                lines.append(f"{where}: tasks.{name}.{split}: {_missing_file(Path(path))}")
+    for section, tasks in (("tasks", config.tasks), ("texts", config.texts)):
+        for name, task in tasks.items():
+            for split in ("train", "dev", "test"):
+                path = getattr(task, split, None)
+                if path is not None and not Path(path).is_file():
+                    lines.append(f"{where}: {section}.{name}.{split}: {_missing_file(Path(path))}")
     if lines:
         raise ConfigError("\n".join(lines))
 
@@ -287,10 +367,17 @@ def resolve_paths(config: Config, folder: Path) -> Config:
     # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
     if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
         encoder = encoder.model_copy(update={"path": str(as_folder)})
-    tasks = {
-        name: task.model_copy(
-            update={split: absolute(getattr(task, split)) for split in ("train", "dev", "test")}
-        )
-        for name, task in config.tasks.items()
-    }
-    return config.model_copy(update={"encoder": encoder, "tasks": tasks})
+
+    def moved(tasks: Mapping[str, AnyTaskConfig]) -> dict[str, AnyTaskConfig]:
+        splits = ("train", "dev", "test")
+        return {
+            name: task.model_copy(
+                update={own: absolute(getattr(task, own)) for own in splits if hasattr(task, own)}
+            )
+            for name, task in tasks.items()
+        }
+
+    changes = {"encoder": encoder, "tasks": moved(config.tasks)}
+    if config.texts:
+        changes["texts"] = moved(config.texts)
+    return config.model_copy(update=changes)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from accord.config import Config, TaskConfig, TrainingConfig
-from accord.data.resolving import resolve_task
+from accord.config import AnyTaskConfig, Config, TrainingConfig
+from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store
+from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.errors import ConfigError, EncoderError
 from accord.loader import Assembler, TaskData
 from accord.pretrained import read_config
 from accord.rehearsal import memory_rows
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
 
 Say = Callable[[str], None]
 
@@ -32,6 +33,10 @@ class Data:
     dev: list[TaskData]
     test: list[TaskData]
     assembler: Assembler
+
+    def labelled(self, split: list[TaskData]) -> list[TaskData]:
+        """Return the parts of a split whose tasks have labels."""
+        return [own for own in split if not isinstance(own.task, AuxiliaryTask)]
 
     def contents(self) -> dict[str, str]:
         """Return what tells each split from others: a hash of its content and its rows."""
@@ -56,24 +61,32 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     """
     tokenizer = load_tokenizer(encoder_folder)
     assembler = build_assembler(tokenizer, encoder_folder, config.encoder.max_length)
-    tasks, train, dev, test = [], [], [], []
-    for name, own in config.tasks.items():
-        task = resolve_task(name, own)
-        files = TaskFiles(task, own, tokenizer, say)
-        tasks.append(task)
-        train.append(_remembered(files.train(config.training), config))
-        dev.append(files.dev(config.training))
-        if own.test is not None:
-            test.append(files.whole(own.test, labelled=False))
+    tasks = tuple(resolve_any(name, own) for name, own in config.tasks.items())
     _check_encoder(encoder_folder, tokenizer, tasks)
-    for own_train, own_dev, own_config in zip(train, dev, config.tasks.values(), strict=True):
-        if own_config.dev is None and own_dev.task.name not in config.finished:
+    read: dict[str, tuple[TaskData, TaskData]] = {}
+    test = []
+    for name, own in (*config.labelled.items(), *config.texts.items()):
+        task = next((task for task in tasks if task.name == name), None)
+        files = TaskFiles(task or resolve_task(name, own), own, tokenizer, say)
+        read[name] = (
+            _remembered(files.train(config.training), config),
+            files.dev(config.training),
+        )
+        if own.test is not None and task is not None:
+            test.append(files.whole(own.test, labelled=False))
+    for task in tasks:
+        if isinstance(task, AuxiliaryTask):
+            read[task.name] = _texts(task, config, tokenizer, say, read)
+    train, dev = ([read[task.name][split] for task in tasks] for split in (0, 1))
+    for own_train, own_dev, section in zip(train, dev, config.tasks.values(), strict=True):
+        held_out = section.dev is None and section.train is not None
+        if held_out and own_dev.task.name not in config.finished:
             say(
                 f"{own_dev.task.name}: no dev file; {len(own_dev)} of"
-                f" {len(own_dev) + len(own_train)} rows of {own_config.train}"
+                f" {len(own_dev) + len(own_train)} rows of {section.train}"
                 f" (seed {config.training.seed}) serve as one and are not trained on"
             )
-    return Data(tuple(tasks), train, dev, test, assembler)
+    return Data(tasks, train, dev, test, assembler)
 
 
 def _remembered(own: TaskData, config: Config) -> TaskData:
@@ -90,7 +103,43 @@ def _remembered(own: TaskData, config: Config) -> TaskData:
     return replace(own, rows=own.rows[kept])
 
 
-def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: list[Task]) -> None:
+def _texts(
+    task: AuxiliaryTask,
+    config: Config,
+    tokenizer: Tokenizer,
+    say: Say,
+    read: Mapping[str, tuple[TaskData, TaskData]],
+) -> tuple[TaskData, TaskData]:
+    """Return the training and dev texts of a task without labels."""
+    names = list(config.sources(task.name))
+    if names:
+        splits = [{name: read[name][split] for name in names} for split in (0, 1)]
+    else:
+        files = TaskFiles(task, config.tasks[task.name], tokenizer, say, labelled=False)
+        splits = [{"": files.train(config.training)}, {"": files.dev(config.training)}]
+    train, dev = (text_data(task, parts) for parts in splits)
+    return train, dev
+
+
+def text_data(task: Task, parts: Mapping[str, TaskData]) -> TaskData:
+    """Return all texts of some splits as the rows of a task without labels.
+
+    Args:
+        task: without labels.
+        parts: splits by the names of the tasks that they are of; "" is a file of the task's own.
+
+    Raises:
+        DataError: if there is no text.
+    """
+    sources = []
+    for name, own in parts.items():
+        assert isinstance(own.store, TokenStore)  # what a file is read into
+        sources.append(TextSource(name, own.store, own.rows))
+    store = TextStore(sources, task.name)
+    return TaskData(task, store, np.arange(len(store)))
+
+
+def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: Sequence[Task]) -> None:
     """Check that the encoder has a row for every id that the data can hold."""
     config, words = read_config(folder), tokenizer.get_vocab_size()
     if words > config.vocab_size:
@@ -103,6 +152,11 @@ def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: list[Task]) -> Non
             f"{folder}: has one token type, but task '{joint[0]}' joins pairs, which takes two;"
             ' encoding = "separate" takes one'
         )
+    masked = [task.name for task in tasks if task.kind == "masked-lm"]
+    if masked and special_ids(tokenizer).mask is None:
+        raise EncoderError(
+            f"{folder}: the tokenizer's vocabulary has no [MASK], which task '{masked[0]}' needs"
+        )
 
 
 def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | None) -> Assembler:
@@ -114,7 +168,7 @@ def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | No
     limit = read_config(encoder_folder).max_position_embeddings
     if length is not None and length > limit:
         raise ConfigError(f"encoder.max_length: {length} is more than the encoder's {limit}")
-    return Assembler(special_ids(tokenizer), length or limit)
+    return Assembler(special_ids(tokenizer), length or limit, tokenizer.get_vocab_size())
 
 
 @dataclass
@@ -126,16 +180,18 @@ class TaskFiles:
         config: names the files and columns.
         tokenizer: of the encoder.
         say: told what was skipped.
+        labelled: whether the training and dev files are.
     """
 
     task: Task
-    config: TaskConfig
+    config: AnyTaskConfig
     tokenizer: Tokenizer
     say: Say
+    labelled: bool = True
 
     def train(self, settings: TrainingConfig) -> TaskData:
         """The training rows: the whole file, or what a held-out share leaves of it."""
-        store = self._open(self._training_file())
+        store = self._open(self._training_file(), labelled=self.labelled)
         if self.config.dev is not None:
             return TaskData(self.task, store, self._rows(store))
         rows, _ = dev_split(len(self._rows(store)), settings.dev_share, settings.seed)
@@ -144,8 +200,8 @@ class TaskFiles:
     def dev(self, settings: TrainingConfig) -> TaskData:
         """The dev rows: a file of their own, or a seeded share of the training file."""
         if self.config.dev is not None:
-            return self.whole(self.config.dev)
-        store = self._open(self._training_file(), silent=True)
+            return self.whole(self.config.dev, labelled=self.labelled)
+        store = self._open(self._training_file(), labelled=self.labelled, silent=True)
         _, rows = dev_split(len(self._rows(store)), settings.dev_share, settings.seed)
         return TaskData(self.task, store, rows)
 
@@ -162,7 +218,7 @@ class TaskFiles:
             raise ConfigError(f"'tasks.{self.task.name}.train' is missing")
         return self.config.train
 
-    def _open(self, path: str, *, labelled: bool = True, silent: bool = False) -> TokenStore:
+    def _open(self, path: str, *, labelled: bool, silent: bool = False) -> TokenStore:
         name = self.task.name
         store = open_store(
             Path(path), name, self.config, self.task, self.tokenizer, labelled=labelled

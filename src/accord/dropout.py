@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+_AGAIN = 1 << 30  # more passes than a step has
 _LEVELS = 65536  # masks compare 16 random bits with a threshold: a byte could not give 0.1
 
 
@@ -29,6 +30,10 @@ class DropoutKey:
     def at(self, site: int) -> DropoutKey:
         """Return the key of one place in the network."""
         return DropoutKey(self.seed, self.step, self.micro_batch, site)
+
+    def again(self) -> DropoutKey:
+        """Return the key of the same pass taken once more, with masks of its own."""
+        return DropoutKey(self.seed, self.step, self.micro_batch + _AGAIN, self.site)
 
     def keep_mask(self, shape: torch.Size, p: float, device: torch.device) -> Tensor:
         """Draw which elements stay.

@@ -23,6 +23,7 @@ from accord.progress import Bar, Console
 from accord.run_folder import RunFolder
 from accord.saved_model import save_model
 from accord.setup import Setup, input_formats
+from accord.tasks import AuxiliaryTask
 
 
 def evaluate_epoch(
@@ -76,14 +77,17 @@ def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> 
     formats, assembler = input_formats(setup.config), setup.data.assembler
     save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
     for own, part in zip(setup.data.dev, logits, strict=True):
-        write_split(setup, folder, own, part, "dev")
+        if not isinstance(own.task, AuxiliaryTask):
+            write_split(setup, folder, own, part, "dev")
 
 
 def metrics_line(setup: Setup, result: DevResult) -> str:
     """Return each task's metric as a line shows it."""
-    return "  ".join(
-        f"{task.name} {task.metric} {result.metrics[task.name]:.3f}" for task in setup.data.tasks
-    )
+    shown = {name: f"{value:.3f}" for name, value in result.metrics.items()}
+    for task in setup.data.tasks:
+        if isinstance(task, AuxiliaryTask):  # of a vocabulary's words the right one is unlikely
+            shown[task.name] = f"{result.figures[task.name][task.metric]:.3g}"
+    return "  ".join(f"{task.name} {task.metric} {shown[task.name]}" for task in setup.data.tasks)
 
 
 def write_split(

@@ -13,6 +13,7 @@ from accord.products import DEFAULT, Products, computing, matmul
 _TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
 _ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md
 _ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
+_LOGIT_FLOATS = 3  # saved per masked word and entry of the vocabulary: logits, softmax, gradient
 _LIBRARIES = 600 << 20  # bytes that Python and torch hold before any model is loaded
 
 
@@ -77,6 +78,9 @@ class Workload:
         frozen: whether the encoder is.
         checkpointing: whether activations are recomputed.
         averaged: parameters of copies that are kept for averages of the weights.
+        passes: what a step's passes take, beside one forward and backward pass.
+        graphs: forward passes whose activations are kept at once.
+        told_words: by masked language models, in a step: each takes a logit a word.
     """
 
     parameters: int
@@ -89,6 +93,9 @@ class Workload:
     frozen: bool
     checkpointing: bool
     averaged: int = 0
+    passes: float = 1.0
+    graphs: int = 1
+    told_words: float = 0.0
 
 
 def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> Estimate:
@@ -100,9 +107,11 @@ def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> 
         rate: of matrix products, measured, in FLOP a second.
         passes: `pass_rate`, measured: what a step does beside products goes over memory.
     """
-    trained = 0.0 if work.frozen else work.step_tokens * work.steps
+    trained = 0.0 if work.frozen else work.step_tokens * work.steps * work.passes
     again = 4 / 3 if work.checkpointing else 1
     flops = token_flops(config, work.mean_length) * (3 * again * trained + work.encoded_tokens)
+    table = config.vocab_size * config.hidden_size
+    flops += 3 * 2.0 * table * work.told_words * work.steps
     units = config.num_hidden_layers * config.hidden_size
     elements = units * (_TRAINED_PASSES * again * trained + _ENCODED_PASSES * work.encoded_tokens)
     return Estimate(
@@ -116,12 +125,16 @@ def _state_bytes(config: BertConfig, work: Workload) -> int:
     if work.frozen:
         return 4 * (work.parameters + work.averaged)
     dense = work.parameters - config.vocab_size * config.hidden_size
-    return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense)
+    told = work.tasks * (work.parameters - dense) if work.told_words else 0  # J holds all words
+    return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + told)
 
 
 def _activation_bytes(config: BertConfig, work: Workload) -> int:
     layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
-    return int(4 * _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers)
+    floats = _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
+    told = work.told_words * work.pass_tokens / max(1.0, work.step_tokens)
+    floats += _LOGIT_FLOATS * config.vocab_size * told
+    return int(4 * floats)
 
 
 def duration(seconds: float) -> str:

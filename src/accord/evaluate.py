@@ -49,7 +49,7 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
         UsageError: if model and config don't fit, or a file can't be used.
     """
     predictor = load(model, precision=config.training.precision)
-    names = [only] if only else list(config.tasks)
+    names = [only] if only else list(config.labelled)
     for name in names:
         _check_fit(predictor.task(name), config)
     return {name: _figures(predictor, name, config) for name in names}
@@ -71,8 +71,8 @@ def _figures(predictor: Predictor, name: str, config: Config) -> Figures:
 
 
 def _check_fit(task: Task, config: Config) -> None:
-    if task.name not in config.tasks:
-        hint = nearest(task.name, config.tasks)
+    if task.name not in config.labelled:
+        hint = nearest(task.name, config.labelled)
         raise ConfigError(f"task '{task.name}' is not in the config{hint}")
     kind = config.tasks[task.name].kind
     if kind != task.kind:

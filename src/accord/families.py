@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from accord import balancing, gradients, popart, sampling, sharing
+from accord import balancing, gradients, popart, regularisers, sampling, sharing
 from accord.methods import Description
 
 
@@ -56,6 +56,10 @@ FAMILIES = (
     Family(
         "sharing", "sharing.schemes", "What each task has of its own inside the shared encoder.",
         sharing.scheme_names, sharing.get_scheme, "all of the encoder is shared",
+    ),
+    Family(
+        "regularisers", "training.regularisers", "What is added to each example's loss.",
+        regularisers.regulariser_names, regularisers.get_regulariser, "nothing is added",
     ),
     Family(
         "targets", "tasks.NAME.targets", "In what units a regression's head learns.",

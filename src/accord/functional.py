@@ -31,9 +31,11 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None)
     Returns:
         [n, m], in the autocast dtype where autocast is on.
     """
-    if not collects(rows, weight, bias) and torch.is_grad_enabled():
+    collected = collects(rows, weight, bias)
+    trained = weight.requires_grad or bias.requires_grad
+    if not collected and trained and torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    result: Tensor = _Linear.apply(x, weight, bias, rows)  # type: ignore[no-untyped-call]
+    result: Tensor = _Linear.apply(x, weight, bias, rows if collected else None)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -50,7 +52,7 @@ class _Linear(torch.autograd.Function):
         ctx.parameters, ctx.rows, ctx.dtype = (weight, bias), rows, x.dtype
         dtype = compute_dtype(x)
         x, cast = x.to(dtype), weight.to(dtype)
-        ctx.save_for_backward(x, cast)
+        ctx.save_for_backward(x if rows is not None else None, cast)
         with torch.autocast(x.device.type, enabled=False):
             return affine(x, cast, bias.to(dtype))
 
@@ -58,8 +60,9 @@ class _Linear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        jacobian, bounds = ctx.rows
-        jacobian.add_linear(*ctx.parameters, bounds, grad, x)
+        if ctx.rows is not None:
+            jacobian, bounds = ctx.rows
+            jacobian.add_linear(*ctx.parameters, bounds, grad, x)
         input_grad = matmul(grad, weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
         return input_grad, None, None, None
 
@@ -151,3 +154,38 @@ class _Embedding(torch.autograd.Function):
                 table = torch.zeros_like(ctx.weight).index_add_(0, part_ids, part)
                 jacobian.add(ctx.weight, row, table)
         return None, None, None
+
+
+def word_logits(x: Tensor, table: Parameter, bias: Tensor, rows: TaskRows | None) -> Tensor:
+    """Compute x Wᵀ + b, where W is the table that `embedding` looks words up in.
+
+    Args:
+        x: [n, H].
+        table: [V, H].
+        bias: [V], a task's own: its gradient is autograd's.
+        rows: the tasks' rows of x; None for torch's own gradient.
+
+    Returns:
+        [n, V].
+    """
+    if not collects(rows, table):
+        return F.linear(x, table, bias)
+    result: Tensor = _WordLogits.apply(x, table, bias, rows)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _WordLogits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, table: Parameter, bias: Tensor, rows: TaskRows) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.table, ctx.rows = table, rows
+        return affine(x, table, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        jacobian, bounds = ctx.rows
+        for row, start, stop in bounds:
+            jacobian.add_table(row, grad[start:stop], x[start:stop])
+        return matmul(grad, ctx.table.detach()), None, grad.sum(0), None

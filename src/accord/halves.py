@@ -29,10 +29,10 @@ def half_cosines(
         drawn: each task's rows; tasks with fewer than two are left out.
         data: of every task.
         assembler: makes sequences.
-        step: keys dropout's masks.
+        step: keys dropout's masks, and which words are hidden.
         limit: most tokens of a pass.
     """
-    batch = _in_halves(learner, drawn, data, assembler, limit)
+    batch = _in_halves(learner, drawn, data, assembler, step, limit)
     if not batch.present:
         return {}
     gramian = learner.gramian(step, batch)
@@ -46,7 +46,7 @@ def half_cosines(
 
 def _in_halves(
     learner: Learner, drawn: Sequence[np.ndarray], data: Sequence[TaskData],
-    assembler: Assembler, limit: int | None,
+    assembler: Assembler, step: int, limit: int | None,
 ) -> StepBatch:  # fmt: skip
     """Return a batch in which each task stands twice, with half of its examples each."""
     halves = [
@@ -57,6 +57,6 @@ def _in_halves(
     ]
     batch = step_batch(
         halves, [own for own in data for _ in range(2)], assembler,
-        learner.device, limit, learner.products.row_multiple,
+        learner.device, limit, learner.products.row_multiple, (learner.seed, step),
     )  # fmt: skip
     return replace(batch, present=tuple(i // 2 for i in batch.present))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from accord.averaging import Averages
 from accord.dropout import DropoutKey, dropout
 from accord.popart import TargetScale
 from accord.tasks import Task
@@ -68,10 +69,10 @@ class Head(nn.Module):
         if self.scale is not None and len(targets):
             self.scale.hold(targets)
 
-    def observe(self, targets: Tensor) -> None:
+    def observe(self, targets: Tensor, averages: Averages | None = None) -> None:
         """Follow a step's targets [n] with the scale, where there is one that is not held."""
         if self.scale is not None and self.linear is not None and self.linear.weight.requires_grad:
-            self.scale.observe(targets, self.linear)
+            self.scale.observe(targets, self.linear, averages)
 
     def plain_state(self) -> dict[str, Tensor]:
         """Return the weights of a head without a moving scale that says the same, by name."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from accord.dropout import DropoutKey
 from accord.heads import decode
 from accord.loader import Assembler, TaskData
 from accord.losses import LOSSES, targets
@@ -17,10 +19,13 @@ from accord.metrics import METRICS, f1
 from accord.model import MultitaskModel
 from accord.packing import TokenSequence, pack
 from accord.products import DEFAULT, Products, computing
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
 
 PASS_TOKENS = 4096  # of one pass of the encoder: its activations still fit a CPU's cache
 CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
+GROUP_ROWS = 64  # dev texts that SimCSE tells from each other
+FIXED_MASKS = 0  # seed of an evaluation's masks
+FIXED_WORDS = (FIXED_MASKS, 0, 0)  # key of the words that it hides
 
 
 @torch.inference_mode()
@@ -29,8 +34,9 @@ def pooled_vectors(
     sequences: Sequence[Sequence[TokenSequence]],
     products: Products = DEFAULT,
     pass_tokens: int = PASS_TOKENS,
+    key: DropoutKey | None = None,
 ) -> list[Tensor]:
-    """Encode and pool sequences of any number of tasks, without dropout.
+    """Encode and pool sequences of any number of tasks.
 
     Args:
         model: its encoder is used; its tasks say how each pools.
@@ -38,6 +44,7 @@ def pooled_vectors(
         products: in what precision, and how this machine multiplies.
         pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
             is longer.
+        key: names dropout masks, which differ by pass; None is no dropout.
 
     Returns:
         For each task a tensor [sequences, H], in the order given, on the model's device.
@@ -46,12 +53,13 @@ def pooled_vectors(
     device = model.encoder.embeddings.word.device
     hidden = model.encoder.config.hidden_size
     vectors = [torch.empty(len(own), hidden, device=device) for own in sequences]
-    for members in _passes(sequences, pass_tokens):
+    for number, members in enumerate(_passes(sequences, pass_tokens)):
         present = [i for i, own in enumerate(members) if own]
         own = [[sequences[i][j] for j in members[i]] for i in present]
         batch = pack(own, products.row_multiple).to(device)
+        masks = None if key is None else replace(key, micro_batch=number)
         with computing(products), products.autocast(device):
-            pooled = model.pooled(batch, present)
+            pooled = model.pooled(batch, present, key=masks)
         for i, part in zip(present, pooled, strict=True):
             vectors[i][torch.tensor(members[i], device=device)] = part.float()
     return vectors
@@ -93,6 +101,9 @@ def logits_of(
 ) -> list[Tensor]:
     """Compute the logits of every row of each task's split, all tasks in the same passes.
 
+    A task without labels has no logits: what stands for them are its texts' losses
+    (`text_losses`).
+
     Args:
         model: its tasks are those of `data`, in the same order.
         data: a split of each task.
@@ -103,14 +114,97 @@ def logits_of(
     Returns:
         For each task float32 [rows, outputs] on the host.
     """
+    texts = [i for i, own in enumerate(data) if isinstance(own.task, AuxiliaryTask)]
+    if texts:
+        labelled = [
+            TaskData(own.task, own.store, own.rows[:0]) if i in texts else own
+            for i, own in enumerate(data)
+        ]
+        found = _label_logits(model, labelled, assembler, products, advance)
+        for i in texts:
+            found[i] = text_losses(model, data[i], i, assembler, products)
+            advance(len(data[i]))
+        return found
+    return _label_logits(model, data, assembler, products, advance)
+
+
+def _label_logits(
+    model: MultitaskModel, data: Sequence[TaskData], assembler: Assembler, products: Products,
+    advance: Callable[[int], None],
+) -> list[Tensor]:  # fmt: skip
     parts: list[list[Tensor]] = [[] for _ in data]
     for chunk in _chunks([len(own) for own in data]):
         sequences = [assembler.sequences(own, rows) for own, rows in zip(data, chunk, strict=True)]
         vectors = pooled_vectors(model, sequences, products)
         for i, own in enumerate(vectors):
-            parts[i].append(head_logits(model, i, own))
+            if not isinstance(data[i].task, AuxiliaryTask):
+                parts[i].append(head_logits(model, i, own))
         advance(sum(map(len, chunk)))
-    return [torch.cat(own) for own in parts]
+    return [torch.cat(own) if own else torch.empty(0, 1) for own in parts]
+
+
+@torch.inference_mode()
+def text_losses(
+    model: MultitaskModel, data: TaskData, task: int, assembler: Assembler,
+    products: Products = DEFAULT,
+) -> Tensor:  # fmt: skip
+    """Return each text's loss under fixed masks: float32 [rows, 1] on the host.
+
+    Masks, of words or of dropout, are those of each text's place in the split, whatever the run's
+    seed and step: the mean of two evaluations differs by the model alone. A masked language model
+    has no dropout here; its texts are weighted so that the mean over texts is that over all masked
+    words. SimCSE's texts are compared within groups of 64, in an order of their own: neighbours in
+    a file may be alike.
+
+    Args:
+        model: whose task it is.
+        data: the task's split.
+        task: its index in the model.
+        assembler: makes sequences.
+        products: in what precision, and how this machine multiplies.
+    """
+    if data.task.kind == "masked-lm":
+        found = _masked_losses(model, data, task, assembler, products)
+    else:
+        found = _contrastive_losses(model, data, task, assembler, products)
+    return found.float().cpu()[:, None]
+
+
+def _masked_losses(
+    model: MultitaskModel, data: TaskData, task: int, assembler: Assembler, products: Products
+) -> Tensor:
+    model.eval()
+    device, words = model.encoder.embeddings.word.device, 0
+    losses = torch.empty(len(data), device=device)
+    for (rows,) in _chunks([len(data)]):
+        sequences = assembler.masked(data, rows, FIXED_WORDS, rows.start)
+        for (members,) in _passes([sequences], PASS_TOKENS):
+            batch = pack([[sequences[i] for i in members]], products.row_multiple).to(device)
+            with computing(products), products.autocast(device):
+                pooled = model.pooled(batch, [task])
+            with computing(products):
+                wanted = [torch.zeros(len(members), device=device)]
+                (own,) = model.losses(pooled, wanted, [task], words=batch.words)
+            losses[torch.tensor(members, device=device) + rows.start] = own
+            words += len(batch.words[0].ids)
+    return losses * (len(data) / words)
+
+
+def _contrastive_losses(
+    model: MultitaskModel, data: TaskData, task: int, assembler: Assembler, products: Products
+) -> Tensor:
+    order = np.random.default_rng(0).permutation(len(data))
+    losses = torch.empty(len(data), device=model.encoder.embeddings.word.device)
+    for start in range(0, len(order), GROUP_ROWS):
+        group = order[start : start + GROUP_ROWS]
+        sequences: list[list[TokenSequence]] = [[] for _ in model.tasks]
+        sequences[task] = assembler.sequences(data, group)
+        masks = DropoutKey(FIXED_MASKS, start // GROUP_ROWS)
+        vectors = pooled_vectors(model, sequences, products, key=masks)[task]
+        wanted = [torch.zeros(len(group), device=losses.device)]
+        (own,) = model.losses([vectors], wanted, [task])
+        losses[torch.from_numpy(group).to(losses.device)] = own
+    return losses
 
 
 def split_logits(
@@ -160,6 +254,8 @@ def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
         labels: float64 [rows], class indices or values in the task's units.
         logits: [rows, outputs].
     """
+    if isinstance(task, AuxiliaryTask):
+        return _judge_texts(logits)
     predictions = decode(logits, task).numpy()
     names = ("accuracy", "f1") if task.is_classification else ("pearson", "spearman")
     metrics: dict[str, Callable[..., float]] = {
@@ -169,3 +265,10 @@ def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
     wanted = targets(torch.from_numpy(labels), task)
     figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
     return Evaluation(figures[task.metric], figures, logits)
+
+
+def _judge_texts(losses: Tensor) -> Evaluation:
+    """Judge a task without labels by its texts' losses [rows, 1]."""
+    loss = float(losses.double().mean())
+    likelihood = math.exp(-loss) if math.isfinite(loss) else 0.0
+    return Evaluation(likelihood, {"likelihood": likelihood, "loss": loss}, losses)

@@ -122,8 +122,9 @@ class Jacobian:
         return TaskRows(self, ((0 if self.rows == 1 else row, 0, count),))
 
     def owns(self, parameter: Parameter) -> bool:
-        """Whether a parameter's gradient is collected here."""
-        return id(parameter) in self._slots or parameter is self.embedding
+        """Whether a parameter's gradient is collected here: not while it is frozen."""
+        known = id(parameter) in self._slots or parameter is self.embedding
+        return known and parameter.requires_grad
 
     def add(self, parameter: Parameter, row: int, value: Tensor) -> None:
         """Add a task's gradient of a parameter.
@@ -133,7 +134,7 @@ class Jacobian:
             row: of J.
             value: of the parameter's shape.
         """
-        if id(parameter) not in self._slots:
+        if not self.owns(parameter):
             return  # frozen beside one that is not
         view, fresh = self._view(parameter, row)
         if fresh:
@@ -157,7 +158,7 @@ class Jacobian:
         for row, start, stop in bounds:
             part = grad[start:stop]
             self.add(bias, row, part.sum(0))  # added up in float32, whatever grad's dtype
-            if grouped or id(weight) not in self._slots:
+            if grouped or not self.owns(weight):
                 continue
             view, fresh = self._view(weight, row)
             if fresh:
@@ -168,7 +169,9 @@ class Jacobian:
     def _add_grouped(self, weight: Parameter, bounds: Bounds, grad: Tensor, x: Tensor) -> bool:
         """Add all tasks' gradients of a weight by one grouped product, where that can be done."""
         slot, rows = self._slots.get(id(weight)), [row for row, _, _ in bounds]
-        if slot is None or len(rows) == 1 or rows != list(range(rows[0], rows[0] + len(rows))):
+        if slot is None or not weight.requires_grad:
+            return False
+        if len(rows) == 1 or rows != list(range(rows[0], rows[0] + len(rows))):
             return False
         touched = {(slot, row) in self._touched for row in rows}
         if len(touched) > 1 or not fits_groups(grad, x, bounds):
@@ -197,6 +200,22 @@ class Jacobian:
             value: [n, H].
         """
         self._compact[row].index_add_(0, torch.searchsorted(self._ids, token_ids), value)
+        self._embedded = True
+
+    def add_table(self, row: int, grad: Tensor, x: Tensor) -> None:
+        """Add a task's gradient of the embedding table as the weight of a product, gradᵀ x.
+
+        Args:
+            row: of J.
+            grad: of x Wᵀ, [n, V].
+            x: [n, H].
+
+        Raises:
+            ValueError: if `begin` was not given every id.
+        """
+        if len(self._ids) != grad.shape[1]:
+            raise ValueError(f"J has {len(self._ids)} words of {grad.shape[1]}")
+        add_matmul(self._compact[row], grad.t(), x)
         self._embedded = True
 
     def _view(self, parameter: Parameter, row: int) -> tuple[Tensor, bool]:
@@ -276,7 +295,8 @@ class Jacobian:
     def scale(self, factor: float) -> None:
         """Multiply what was written by a number."""
         parameters = [*self.parameters, *([] if self.embedding is None else [self.embedding])]
-        torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], factor)
+        if gradients := [p.grad for p in parameters if p.grad is not None]:
+            torch._foreach_mul_(gradients, factor)
 
     def _hand_out(self, combined: Tensor) -> None:
         touched = {slot for slot, _ in self._touched}

@@ -11,6 +11,7 @@ from torch import Tensor
 from accord.inference import judge
 from accord.loader import TaskData
 from accord.metrics import Score, overall_score
+from accord.tasks import AuxiliaryTask, Task
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class DevResult:
 
     Attributes:
         logits: of each task, float32 [rows, outputs].
-        metrics: each task's own, by name.
+        metrics: each task's own, by name; those of tasks without labels only where there are no
+            others, as they say nothing of these.
         figures: all that fit each task's kind, by name.
         score: overall, as the config asks for.
         finished: tasks that no model is chosen by.
@@ -56,10 +58,16 @@ def judge_all(
         finished: tasks that no model is chosen by.
     """
     judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
-    metrics = {name: evaluation.metric for name, evaluation in judged.items()}
-    names = {own.task.name: own.task.metric for own in data}
+    names = {task.name: task.metric for task in counted([own.task for own in data])}
+    metrics = {name: judged[name].metric for name in names}
     figures = {name: evaluation.figures for name, evaluation in judged.items()}
     return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), finished)
+
+
+def counted(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks by which a model is judged: those with labels, or all if none has any."""
+    labelled = [task for task in tasks if not isinstance(task, AuxiliaryTask)]
+    return labelled or list(tasks)
 
 
 def are_finite(logits: Sequence[Tensor]) -> bool:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from accord.durable import write_whole
 from accord.errors import UsageError
-from accord.tasks import Kind
 
 # The spellings are the course's own, `Similiary` included.
-COLUMNS: dict[Kind, str] = {
+COLUMNS: dict[str, str] = {
     "classification": "Predicted_Sentiment",
     "pair-classification": "Predicted_Is_Paraphrase",
     "pair-regression": "Predicted_Similiary",
@@ -18,7 +17,7 @@ COLUMNS: dict[Kind, str] = {
 
 
 def write_cs224n(
-    path: Path, kind: Kind, ids: Sequence[str], values: Sequence[str] | Sequence[float]
+    path: Path, kind: str, ids: Sequence[str], values: Sequence[str] | Sequence[float]
 ) -> None:
     """Write one task's predictions as the course's evaluation script writes them.
 
@@ -40,7 +39,7 @@ def write_cs224n(
 
 
 def cs224n_lines(
-    kind: Kind, ids: Iterable[str], values: Iterable[str] | Iterable[float]
+    kind: str, ids: Iterable[str], values: Iterable[str] | Iterable[float]
 ) -> list[str]:
     r"""Return the file's lines: the header `id \t COLUMN `, then `ID , VALUE ` for each row.
 

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from accord.data.store import TokenStore
+from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
 from accord.losses import targets
+from accord.masking import mask_words, weighted
 from accord.packing import PackedBatch, TokenSequence, join, pack
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,12 @@ class TaskData:
 
     Attributes:
         task: whose.
-        store: holds the file's tokens and labels.
+        store: holds the file's tokens and labels, or texts without labels.
         rows: indices into the store.
     """
 
     task: Task
-    store: TokenStore
+    store: TokenStore | TextStore
     rows: np.ndarray
 
     def __len__(self) -> int:
@@ -49,23 +51,43 @@ class Assembler:
     """Makes the sequences that the encoder reads.
 
     Attributes:
-        special: ids of [CLS] and [SEP].
+        special: ids of [CLS], [SEP] and [MASK].
         max_length: tokens a sequence may have, special tokens included.
+        vocabulary: ids of words are below it; of no use without a masked language model.
     """
 
     special: SpecialIds
     max_length: int
+    vocabulary: int = 0
 
     def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
-        """Return the sequences of some rows of a split; a separate pair's two are neighbours."""
+        """Return the sequences of some rows of a split; a separate pair's two are neighbours, and
+        so is SimCSE's text with itself."""
         task, store = data.task, data.store
         result = []
         for i in index:
             row = int(data.rows[i])
             segments = [store.segment(row, which) for which in range(task.texts)]
             groups = [[segment] for segment in segments] if task.sequences == 2 else [segments]
-            result += [self.join(group) for group in groups]
+            result += [self.join(group) for group in groups] * (task.sequences // len(groups))
         return result
+
+    def masked(
+        self, data: TaskData, index: Sequence[int] | np.ndarray, key: Sequence[int], first: int = 0
+    ) -> list[TokenSequence]:
+        """Return the sequences of a masked language model's texts, with words hidden.
+
+        Args:
+            data: of the task.
+            index: some of its rows.
+            key: names the draws (`masking.mask_words`).
+            first: place of the first of these texts.
+        """
+        task, mask = data.task, self.special.mask
+        if not isinstance(task, AuxiliaryTask) or mask is None:
+            raise ValueError(f"'{task.name}' hides no words")
+        sequences = self.sequences(data, index)
+        return mask_words(sequences, task.mask_share, mask, self.vocabulary, key, first)
 
     def join(self, segments: Sequence[np.ndarray]) -> TokenSequence:
         """Add special tokens to one text or a pair, and cut to the longest length allowed."""
@@ -79,7 +101,8 @@ class Assembler:
         """Return the tokens of each of a row's sequences, int64 [rows, 1 or 2]."""
         lengths = data.store.lengths[data.rows].astype(np.int64)
         if data.task.sequences == 2:
-            return np.asarray(np.minimum(lengths + 2, self.max_length))
+            each = np.minimum(lengths + 2, self.max_length)
+            return np.asarray(np.broadcast_to(each, (len(each), 2)))
         total = lengths.sum(axis=1, keepdims=True) + 1 + data.task.texts
         return np.asarray(np.minimum(total, self.max_length))
 
@@ -129,6 +152,7 @@ def step_batch(
     device: torch.device,
     micro_batch_tokens: int | None = None,
     multiple: int = 1,
+    key: tuple[int, int] = (0, 0),
 ) -> StepBatch:
     """Pack a step's examples.
 
@@ -140,11 +164,12 @@ def step_batch(
         micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
             that is longer.
         multiple: of which each task's tokens in a pass are to be (`packing.pack`).
+        key: (seed, step), which names the words that are hidden.
     """
     present = tuple(i for i, rows in enumerate(drawn) if len(rows))
     rows = tuple(drawn[i] for i in present)
     parts = [data[i] for i in present]
-    sequences = [assembler.sequences(part, index) for part, index in zip(parts, rows, strict=True)]
+    sequences = [_sequences(assembler, data[i], drawn[i], (*key, i)) for i in present]
     targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
     passes, ids = [], []
     for shares in _passes(parts, sequences, micro_batch_tokens):
@@ -167,6 +192,15 @@ def step_batch(
         tokens=sum(len(one.input_ids) for own in sequences for one in own),
         token_ids=torch.cat(ids),
     )
+
+
+def _sequences(
+    assembler: Assembler, data: TaskData, rows: np.ndarray, key: tuple[int, int, int]
+) -> list[TokenSequence]:
+    """Return the sequences of a task's rows in a step; words are hidden over all its passes."""
+    if data.task.kind == "masked-lm":
+        return list(weighted(assembler.masked(data, rows, key)))
+    return assembler.sequences(data, rows)
 
 
 def _passes(

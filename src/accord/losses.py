@@ -33,6 +33,30 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+def symmetric_kl(one: Tensor, other: Tensor) -> Tensor:
+    """Return KL(p‖q) + KL(q‖p) = Σ (p − q)(log p − log q) of class probabilities, never below 0.
+
+    Args:
+        one: logits of p, [n, C].
+        other: logits of q, [n, C].
+    """
+    p, q = F.log_softmax(one, 1), F.log_softmax(other, 1)
+    return ((p.exp() - q.exp()) * (p - q)).sum(1)
+
+
+def symmetric_binary_kl(one: Tensor, other: Tensor) -> Tensor:
+    """Return KL(p‖q) + KL(q‖p) = (σ(a) − σ(b))(a − b) of two classes; logits a, b [n, 1]."""
+    return ((one.sigmoid() - other.sigmoid()) * (one - other))[:, 0]
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": symmetric_kl,
+    "binary_cross_entropy": symmetric_binary_kl,
+    "mse": lambda one, other: (one - other).square()[:, 0],
+}
+"""How far apart two passes' logits are, by the loss; in its units."""
+
+
 def targets(labels: Tensor, task: Task) -> Tensor:
     """Scale labels to what the loss takes: a regression's range becomes [0, 1].
 

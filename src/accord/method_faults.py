@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from accord import balancing, gradients, sampling, sharing
+from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.errors import nearest
 from accord.families import FAMILIES
 
@@ -30,6 +30,9 @@ class Choice:
         memory: `memory.method`; None without a memory.
         finished: names of the tasks that are remembered and not trained.
         keeps_heads: whether heads are taken over from the encoder's folder.
+        regularisers: names of the regularisers.
+        drops_out: whether anything that is trained may drop out.
+        unfreezes: whether layers are thawed one by one.
     """
 
     batching: str
@@ -46,6 +49,9 @@ class Choice:
     memory: str | None = None
     finished: tuple[str, ...] = ()
     keeps_heads: bool = False
+    regularisers: tuple[str, ...] = ()
+    drops_out: bool = True
+    unfreezes: bool = False
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -69,6 +75,9 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
     yield from _memory_faults(choice)
+    yield from _weight_faults(choice, options.get("fixed", {}).get("weights"))
+    yield from _regulariser_faults(choice)
+    yield from _unfreezing_faults(choice)
 
 
 def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -177,6 +186,32 @@ def _balancing_faults(choice: Choice) -> Iterator[str]:
             f"{key}: '{rule.name}' compares the tasks of a step, but {_alone(choice)} gives a step"
             " one task"
         )
+
+
+def _weight_faults(choice: Choice, weights: Any) -> Iterator[str]:
+    named = weights if isinstance(weights, Mapping) else {}
+    if choice.balancing == "fixed" and all(named.get(name) == 0 for name in choice.tasks):
+        yield "methods.fixed.weights: all are 0, and so nothing would be trained"
+
+
+def _regulariser_faults(choice: Choice) -> Iterator[str]:
+    key = "training.regularisers"
+    for own in map(regularisers.get_regulariser, choice.regularisers):
+        if own.inside and choice.frozen:
+            yield (
+                f"{key}: '{own.name}' acts inside the encoder, which reads each row once where"
+                " encoder.mode = 'frozen'"
+            )
+        if own.by_dropout and not choice.drops_out:
+            yield f"{key}: '{own.name}' compares dropout's masks; here nothing drops out"
+
+
+def _unfreezing_faults(choice: Choice) -> Iterator[str]:
+    key = "training.unfreeze_over"
+    if choice.unfreezes and choice.frozen:
+        yield f"{key}: encoder.mode = 'frozen' leaves no layer to thaw"
+    elif choice.unfreezes and not choice.train_shared:
+        yield f"{key}: sharing.train_shared = false leaves no layer to thaw"
 
 
 def _shares_layers(choice: Choice) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, Generic, Literal, TypeVar, get_type_hints
 
@@ -93,6 +93,25 @@ class Signals:
         }
         own = torch.ones(tasks, dtype=torch.float64) if losses is None else _float64(losses)
         return cls(own, G if G.ndim == 2 else _float64(()).view(0, 0), **{**found, **others})
+
+    def only(self, kept: Tensor) -> Signals:
+        """Return what was measured of some of the tasks.
+
+        Args:
+            kept: which ones, bool [t].
+        """
+        if bool(kept.all()):
+            return self
+        return replace(
+            self,
+            losses=self.losses[kept],
+            gramian=self.gramian[kept][:, kept] if len(self.gramian) else self.gramian,
+            last_norms=self.last_norms[kept] if len(self.last_norms) else self.last_norms,
+            shares=self.shares[kept],
+            others=self.others[kept],
+            regression=self.regression[kept],
+            names=tuple(name for name, own in zip(self.names, kept.tolist(), strict=False) if own),
+        )
 
 
 Weigh = Callable[..., tuple[Tensor, State]]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from accord.bert import PLAIN, BertEncoder, EncoderOps
+from accord.auxiliary import ContrastiveHead, MaskedLMHead, auxiliary_head
+from accord.averaging import Averages
+from accord.bert import PLAIN, BertEncoder, EncoderOps, Shifted
 from accord.dropout import DropoutKey
 from accord.heads import Head
 from accord.jacobian import Jacobian
-from accord.losses import LOSSES
-from accord.packing import PackedBatch
+from accord.losses import DIVERGENCES, LOSSES
+from accord.packing import PackedBatch, PackedWords
 from accord.parts import Parts, Sharing
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
 
 HARD = Sharing()
+NO_WORDS: Mapping[int, PackedWords] = MappingProxyType({})
 _HEAD_SITE = 1 << 24  # dropout sites of the heads, beyond any layer's
 
 
@@ -45,13 +49,17 @@ class MultitaskModel(nn.Module):
         self.encoder = encoder
         self.tasks = tuple(tasks)
         self.parts = Parts(encoder, len(tasks), sharing) if sharing.schemes else None
-        hidden, std = encoder.config.hidden_size, encoder.config.initializer_range
-        self.heads = nn.ModuleDict({task.name: Head(task, hidden, std) for task in tasks})
+        self.heads = nn.ModuleDict({task.name: _new_head(task, encoder) for task in tasks})
 
     def head(self, name: str) -> Head:
-        """Return a task's head."""
+        """Return the head of a task with labels."""
         head: Head = self.heads[name]  # type: ignore[assignment]
         return head
+
+    @property
+    def labelled(self) -> tuple[Task, ...]:
+        """The tasks with labels, in order: those that predict something."""
+        return tuple(task for task in self.tasks if not isinstance(task, AuxiliaryTask))
 
     def pooled(
         self,
@@ -59,6 +67,7 @@ class MultitaskModel(nn.Module):
         present: Sequence[int],
         jacobian: Jacobian | None = None,
         key: DropoutKey | None = None,
+        shift: Tensor | None = None,
     ) -> list[Tensor]:
         """Encode a batch and pool each sequence to a vector.
 
@@ -67,15 +76,19 @@ class MultitaskModel(nn.Module):
             present: indices of those tasks.
             jacobian: collects the encoder's gradients by task.
             key: names the dropout masks; None is evaluation.
+            shift: added to the first layer's input, [N, H]; None is nothing.
 
         Returns:
-            For each present task a tensor [sequences, H].
+            For each present task a tensor [sequences, H]; a masked language model's holds the
+            vectors of its masked words, [m, H].
         """
         poolings = [self.tasks[i].pooling for i in present]
-        cls_only = "mean" not in poolings
-        hidden = self.encoder(batch, jacobian, key, cls_only, self._ops(batch, present))
+        cls_only = "mean" not in poolings and "masked" not in poolings
+        ops = self._ops(batch, present)
+        ops = ops if shift is None else Shifted(ops, shift)
+        hidden = self.encoder(batch, jacobian, key, cls_only, ops)
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
-        means = None if cls_only else _means(hidden, batch)
+        means = _means(hidden, batch) if "mean" in poolings else None
         vectors = []
         for row, (pooling, (start, stop)) in enumerate(
             zip(poolings, batch.task_sequences, strict=True)
@@ -83,6 +96,9 @@ class MultitaskModel(nn.Module):
             if pooling == "mean":
                 assert means is not None
                 vectors.append(means[start:stop])
+            elif pooling == "masked":
+                words = batch.words.get(row)
+                vectors.append(hidden[:0] if words is None else hidden.index_select(0, words.rows))
             elif pooling == "pooler":
                 rows = jacobian.task(row, stop - start) if jacobian else None
                 vectors.append(self.encoder.pool(cls[start:stop], rows))
@@ -107,7 +123,7 @@ class MultitaskModel(nn.Module):
     def own_parameters(self, task: int) -> list[Parameter]:
         """Return what only one task has: its head, and its parts of the encoder."""
         parts = [] if self.parts is None else self.parts.of_task(task)
-        return [*self.head(self.tasks[task].name).parameters(), *parts]
+        return [*self.heads[self.tasks[task].name].parameters(), *parts]
 
     def logits(
         self, pooled: Sequence[Tensor], present: Sequence[int], key: DropoutKey | None = None
@@ -124,19 +140,90 @@ class MultitaskModel(nn.Module):
         targets: Sequence[Tensor],
         present: Sequence[int],
         key: DropoutKey | None = None,
+        words: Mapping[int, PackedWords] = NO_WORDS,
+        jacobian: Jacobian | None = None,
     ) -> list[Tensor]:
-        """Return the loss of each example, [n] for each present task, as its head is trained."""
+        """Return the loss of each example, [n] for each present task, as its head is trained.
+
+        Args:
+            pooled: as `pooled` gives it.
+            targets: float32 [n] for each present task.
+            present: indices of those tasks.
+            key: names the dropout masks; None is evaluation.
+            words: by place among the present tasks, what the masked words were.
+            jacobian: collects the gradients of the word embeddings where words are told by them.
+        """
         found = []
-        for logits, own, i in zip(self.logits(pooled, present, key), targets, present, strict=True):
-            task, scale = self.tasks[i], self.head(self.tasks[i].name).scale
-            losses = LOSSES[task.loss](logits, own)
-            found.append(losses if scale is None else scale.losses(losses))
+        for row, (vectors, own, i) in enumerate(zip(pooled, targets, present, strict=True)):
+            head = self.heads[self.tasks[i].name]
+            if isinstance(head, MaskedLMHead):
+                rows = jacobian.task(row, len(vectors)) if jacobian else None
+                told = words.get(row)
+                found.append(head.losses(vectors, told, len(own), self._word_table(i), rows))
+            elif isinstance(head, ContrastiveHead):
+                found.append(head(vectors))
+            else:
+                logits = self.logits([vectors], [i], key)
+                found += self.label_losses(logits, [own], [i])
         return found
 
-    def observe(self, targets: Sequence[Tensor], present: Sequence[int]) -> None:
-        """Show a step's targets, [n] for each present task, to the heads that follow them."""
+    def label_losses(
+        self, logits: Sequence[Tensor], targets: Sequence[Tensor], present: Sequence[int]
+    ) -> list[Tensor]:
+        """Return the loss of each labelled example, [n] for each present task, from logits."""
+        return [
+            self._scaled(LOSSES[self.tasks[i].loss](own, target), i)
+            for own, target, i in zip(logits, targets, present, strict=True)
+        ]
+
+    def divergences(
+        self, one: Sequence[Tensor], other: Sequence[Tensor], present: Sequence[int]
+    ) -> list[Tensor]:
+        """Return how far apart two passes' logits are, [n] for each present task, as its loss."""
+        return [
+            self._scaled(DIVERGENCES[self.tasks[i].loss](*own), i)
+            for own, i in zip(zip(one, other, strict=True), present, strict=True)
+        ]
+
+    def _scaled(self, losses: Tensor, task: int) -> Tensor:
+        scale = self.head(self.tasks[task].name).scale
+        return losses if scale is None else scale.losses(losses)
+
+    def _word_table(self, task: int) -> Parameter:
+        """Return the word embeddings that a task's texts go through."""
+        own = None if self.parts is None else self.parts.embeddings
+        embeddings = self.encoder.embeddings if own is None else own.own[task]
+        table: Parameter = embeddings.word  # type: ignore[assignment]
+        return table
+
+    def tells_words(self, present: Sequence[int]) -> bool:
+        """Whether any of some tasks is a masked language model: every word has a gradient then."""
+        return any(self.tasks[i].kind == "masked-lm" for i in present)
+
+    def observe(
+        self,
+        targets: Sequence[Tensor],
+        present: Sequence[int],
+        averages: Averages | None = None,
+    ) -> None:
+        """Show a step's targets, [n] for each present task, to the heads that follow them.
+
+        Args:
+            targets: of the present tasks.
+            present: their indices.
+            averages: of the weights, which are to follow too.
+        """
         for own, i in zip(targets, present, strict=True):
-            self.head(self.tasks[i].name).observe(own)
+            head = self.heads[self.tasks[i].name]
+            if isinstance(head, Head):
+                head.observe(own, averages)
+
+
+def _new_head(task: Task, encoder: BertEncoder) -> nn.Module:
+    config = encoder.config
+    if isinstance(task, AuxiliaryTask):
+        return auxiliary_head(task, config)
+    return Head(task, config.hidden_size, config.initializer_range)
 
 
 def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:

@@ -11,6 +11,7 @@ from accord.epoch_soup import make_soup
 from accord.estimate import duration
 from accord.exposure import exposures
 from accord.inference import split_logits
+from accord.judging import counted
 from accord.memory import peak_memory_bytes
 from accord.metrics import overall_score
 from accord.progress import Console
@@ -42,7 +43,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
             write_split(setup, run.predictions, own, logits, "test")
     results = {
         "metrics": best["metrics"],
-        "metric_names": {task.name: task.metric for task in setup.data.tasks},
+        "metric_names": {task.name: task.metric for task in counted(setup.data.tasks)},
         "figures": best["figures"],
         "score": best["score"],
         "score_kind": setup.config.score,

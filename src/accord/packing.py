@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -12,6 +12,42 @@ import torch
 from torch import Tensor
 
 from accord.attention import AttentionPlan, plan_attention
+
+
+@dataclass(frozen=True)
+class MaskedWords:
+    """The words of one sequence that a model is to tell.
+
+    Attributes:
+        positions: int64 [m], in the sequence.
+        ids: int64 [m], what stood there.
+        weight: of each of them in the sequence's loss.
+    """
+
+    positions: np.ndarray
+    ids: np.ndarray
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class PackedWords:
+    """The masked words of one task's sequences in a batch.
+
+    Attributes:
+        rows: int64 [m], of the batch's tokens.
+        ids: int64 [m], what stood there.
+        sequences: int64 [m], in which of the task's sequences.
+        weights: float32 [m], in their sequence's loss.
+    """
+
+    rows: Tensor
+    ids: Tensor
+    sequences: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> PackedWords:
+        """Return the same on a device."""
+        return PackedWords(*(own.to(device, non_blocking=True) for own in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -25,6 +61,7 @@ class PackedBatch:
         lengths: the tokens of each sequence, on the host.
         task_sequences: for each task its (start, stop) among the sequences. Between a task's
             stop and the next one's start there may be a filler, which nobody pools.
+        words: by its place among the tasks, the masked words of a task that has any.
     """
 
     input_ids: Tensor
@@ -32,6 +69,7 @@ class PackedBatch:
     token_type_ids: Tensor
     lengths: tuple[int, ...]
     task_sequences: tuple[tuple[int, int], ...]
+    words: Mapping[int, PackedWords] = field(default_factory=dict)
 
     @cached_property
     def cu_seqlens(self) -> tuple[int, ...]:
@@ -75,8 +113,11 @@ class PackedBatch:
         if device == self.input_ids.device:
             return self
         names = ("input_ids", "position_ids", "token_type_ids")
+        words = {place: own.to(device) for place, own in self.words.items()}
         return replace(
-            self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names}
+            self,
+            **{name: getattr(self, name).to(device, non_blocking=True) for name in names},
+            words=words,
         )
 
 
@@ -87,10 +128,12 @@ class TokenSequence:
     Attributes:
         input_ids: int [L], special tokens included.
         first: how many of them are of token type 0; the rest are of type 1.
+        words: those that are masked, where the task is to tell them.
     """
 
     input_ids: np.ndarray
     first: int
+    words: MaskedWords | None = None
 
 
 def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedBatch:
@@ -129,6 +172,26 @@ def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedB
         token_type_ids=torch.from_numpy((positions >= firsts).astype(np.int64)),
         lengths=lengths,
         task_sequences=tuple(bounds),
+        words={
+            place: _words(flat, lengths, start, stop) for place, (start, stop) in enumerate(bounds)
+            if start < stop and flat[start].words is not None
+        },
+    )  # fmt: skip
+
+
+def _words(
+    flat: Sequence[TokenSequence], lengths: Sequence[int], start: int, stop: int
+) -> PackedWords:
+    """Return the masked words of the sequences from `start` to `stop`."""
+    offsets = sum(lengths[:start]) + np.cumsum([0, *lengths[start:stop]])
+    words = [own.words for own in flat[start:stop] if own.words is not None]
+    counts = [len(own.ids) for own in words]
+    rows = [offset + own.positions for offset, own in zip(offsets, words, strict=False)]
+    return PackedWords(
+        rows=torch.from_numpy(np.concatenate(rows)),
+        ids=torch.from_numpy(np.concatenate([own.ids for own in words]).astype(np.int64)),
+        sequences=torch.from_numpy(np.repeat(np.arange(len(words)), counts)),
+        weights=torch.tensor(np.repeat([own.weight for own in words], counts), dtype=torch.float32),
     )
 
 

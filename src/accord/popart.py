@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from accord.averaging import Averages
 from accord.methods import Description
 
 BETA = 0.01  # share of a step's targets in the moving moments
@@ -50,12 +51,19 @@ class TargetScale(nn.Module):
         self.second.copy_(own.square().mean())
 
     @torch.no_grad()
-    def observe(self, targets: Tensor, linear: nn.Linear) -> None:
-        """Move the moments by a step's targets [n], and the layer with them."""
+    def observe(self, targets: Tensor, linear: nn.Linear, averages: Averages | None = None) -> None:
+        """Move the moments by a step's targets [n], and the layer with them, its average too."""
         mean, std = self.mean, self.std
         own = targets.double()
         self.first.lerp_(own.mean().to(self.first), BETA)
         self.second.lerp_(own.square().mean().to(self.second), BETA)
+        self._rescale(linear, mean, std)
+        if averages is not None:
+            with averages.in_place():
+                self._rescale(linear, mean, std)
+
+    def _rescale(self, linear: nn.Linear, mean: Tensor, std: Tensor) -> None:
+        """Let the layer say what it said with a former mean and deviation."""
         linear.weight.mul_((std / self.std).to(linear.weight))
         linear.bias.copy_((std * linear.bias.double() + mean - self.mean) / self.std)
 

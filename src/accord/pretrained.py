@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,39 @@ def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
         for name, view in named_views(encoder):
             view.copy_(tensors[name])
     return encoder
+
+
+def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Load the head by which an encoder was pretrained to tell masked words, `cls.predictions`.
+
+    Args:
+        path: a folder in Hugging Face's format.
+        names: of the head's tensors below `cls.predictions`, with tensors of their shapes.
+
+    Returns:
+        Tensors by those names; None if the folder has no such head.
+
+    Raises:
+        EncoderError: if it has a part of one, or a tensor of another shape.
+    """
+    prefix, file = "cls.predictions.", Path(path) / WEIGHTS
+    tensors = {
+        name.removeprefix(prefix): value
+        for name, value in _open_weights(Path(path)).items() if name.startswith(prefix)
+    }  # fmt: skip
+    if "bias" not in tensors and "decoder.bias" in tensors:
+        tensors["bias"] = tensors["decoder.bias"]
+    if not tensors.keys() & names.keys():
+        return None
+    for name, wanted in names.items():
+        if name not in tensors:
+            raise EncoderError(f"{file}: tensor '{prefix}{name}' is missing")
+        if tensors[name].shape != wanted.shape:
+            raise EncoderError(
+                f"{file}: tensor '{prefix}{name}' has shape {list(tensors[name].shape)};"
+                f" config.json asks for {list(wanted.shape)}"
+            )
+    return {name: tensors[name] for name in names}
 
 
 def _open_weights(folder: Path) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from torch.nn import Parameter
 
+from accord.auxiliary import MaskedLMHead
 from accord.averaging import trained
 from accord.model import MultitaskModel
 
@@ -17,6 +18,8 @@ def rated_parameters(
     model: MultitaskModel, lr: float, part_lr: float, head_lr: float, layer_decay: float = 1.0
 ) -> list[tuple[Named, float]]:
     """Return the parameters that are trained, by rate: shared and copied ones, parts, heads.
+
+    A masked language model's head that came with the encoder learns at the encoder's rate.
 
     With a layer decay d, layer l of L learns at lr · d^(L − l), the embeddings at lr · d^L, and the
     pooler as the last layer. Each task's copies of layers go with the layers that they replace.
@@ -33,20 +36,31 @@ def rated_parameters(
     copies, parts = model.named_parts()
     copies, parts = trained(copies), trained(parts)
     shared = trained(model.encoder.named_parameters(prefix="encoder"))
-    heads = trained(model.heads.named_parameters(prefix="heads"))
-    rated = [([*shared, *copies], lr)]
+    heads: Named = []
+    pretrained: Named = []
+    for name, head in model.heads.items():
+        came = isinstance(head, MaskedLMHead) and head.pretrained
+        (pretrained if came else heads).extend(
+            trained(head.named_parameters(prefix=f"heads.{name}"))
+        )
+    rated = [([*shared, *copies, *pretrained], lr)]
     if layer_decay != 1:
-        rated = _by_depth([*shared, *copies], lr, layer_decay, len(model.encoder.layers))
+        layers = by_depth([*shared, *copies, *pretrained], len(model.encoder.layers))
+        rated = [(own, lr * layer_decay**depth) for depth, own in enumerate(layers)]
     return [*rated, (parts, part_lr), (heads, head_lr)]
 
 
-def _by_depth(
-    named: Iterable[tuple[str, Parameter]], lr: float, decay: float, count: int
-) -> list[tuple[Named, float]]:
-    depths: dict[int, Named] = {depth: [] for depth in range(count + 1)}
+def by_depth(named: Iterable[tuple[str, Parameter]], count: int) -> list[Named]:
+    """Group parameters by how many layers stand above theirs: the last layer's first.
+
+    Args:
+        named: shared parameters, and tasks' copies of them.
+        count: of the encoder's layers; the embeddings stand below them all.
+    """
+    groups: list[Named] = [[] for _ in range(count + 1)]
     for name, parameter in named:
-        depths[_depth(name, count)].append((name, parameter))
-    return [(own, lr * decay**depth) for depth, own in depths.items()]
+        groups[_depth(name, count)].append((name, parameter))
+    return groups
 
 
 def _depth(name: str, count: int) -> int:

@@ -35,7 +35,7 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
     """Return what `resolved.json` holds."""
     return {
         "config": setup.config.model_dump(mode="json"),
-        "tasks": [task.to_json() for task in setup.data.tasks],
+        "tasks": [task.to_json() for task in setup.learner.model.labelled],
         "epoch": dataclasses.asdict(setup.sampler.shape(0)),
         "max_length": setup.data.assembler.max_length,
         "products": dataclasses.asdict(setup.learner.products),

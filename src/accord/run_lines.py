@@ -76,6 +76,7 @@ def headline(setup: Setup) -> str:
     methods.append(setup.config.gradient_method)
     if settings.granularity == "layer":
         methods[-1] += " by layer"
+    methods += settings.regularisers
     return (
         f"{rows}\n"
         f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"

@@ -114,7 +114,7 @@ def _common_config(folders: Sequence[Path]) -> Config:
         if not (run.path / "resolved.json").is_file():
             raise ModelError(f"{folder}: lies in no run folder; a soup takes runs")
     config = runs[0].judged_config()
-    for name, task in config.tasks.items():
+    for name, task in config.labelled.items():
         if task.dev is None:
             raise UsageError(
                 f"{runs[0].path}: tasks.{name} has no dev file, and what one run held out another"

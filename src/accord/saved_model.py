@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ def save_model(
     max_length: int,
     tokenizer_from: Path,
 ) -> None:
-    """Write a model folder; it holds no time, path or host.
+    """Write a model folder; it holds no time, path or host, and nothing of tasks without labels.
 
     Args:
         model: to save.
@@ -69,23 +71,36 @@ def save_model(
         raise FileNotFoundError(errno.ENOENT, "the tokenizer's files are gone", str(tokenizer_from))
     heads = {
         f"{task.name}.{name}": value.detach().to("cpu", torch.float32).contiguous()
-        for task in model.tasks
+        for task in model.labelled
         for name, value in model.head(task.name).plain_state().items()
     }
     write_tensors(folder / HEADS, heads)
     if model.parts is not None:
         own = {
             name: value.detach().to("cpu", torch.float32).contiguous()
-            for name, value in model.parts.named_parameters()
+            for name, value in _saved_parts(model)
         }
         write_tensors(folder / PARTS, own)
     description = {
         "format": FORMAT,
         "max_length": max_length,
         "sharing": None if model.parts is None else asdict(model.parts.sharing),
-        "tasks": [{**task.to_json(), "input": asdict(inputs[task.name])} for task in model.tasks],
-    }
+        "tasks": [{**task.to_json(), "input": asdict(inputs[task.name])}
+                  for task in model.labelled],
+    }  # fmt: skip
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def _saved_parts(model: MultitaskModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the labelled tasks' parts by the names that a model of these alone has for them."""
+    assert model.parts is not None
+    places = {model.tasks.index(task): i for i, task in enumerate(model.labelled)}
+    for name, value in model.parts.named_parameters():
+        found = re.search(r"(?<=\.own\.)\d+(?=\.)", name)
+        if found is None:
+            yield name, value
+        elif int(found[0]) in places:
+            yield f"{name[: found.start()]}{places[int(found[0])]}{name[found.end() :]}", value
 
 
 def find_model_folder(path: Path) -> Path:
@@ -132,6 +147,11 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             task = Task.from_json(value)
             tasks.append(task)
             inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
+        if description["tasks"] == []:
+            raise ModelError(
+                f"{folder}: holds an encoder alone, trained without labels: no task's head;"
+                " encoder.path takes it, and so does transformers.AutoModel"
+            )
         if not tasks or len(inputs) < len(tasks):
             raise ValueError("no task, or one name twice")
         for own in inputs.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accord.auxiliary import MaskedLMHead
 from accord.averaging import Averages, trained
 from accord.balancing import get_rule as get_balancing
 from accord.bert import BertEncoder
@@ -20,7 +20,7 @@ from accord.config import Config
 from accord.config_file import check_methods, effective
 from accord.datasets import Data, Say, read_data
 from accord.devices import choose_device
-from accord.errors import ConfigError
+from accord.errors import ConfigError, EncoderError
 from accord.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.frozen import feature_batch
 from accord.gradients import get_method
@@ -31,16 +31,18 @@ from accord.loader import StepBatch, TaskData, step_batch
 from accord.model import MultitaskModel
 from accord.optim import AdamW, parameter_groups
 from accord.parts import Sharing
-from accord.pretrained import load_encoder, resolve_encoder_folder
+from accord.pretrained import load_encoder, load_predictions, resolve_encoder_folder
 from accord.products import Products, choose_products
 from accord.rates import rated_parameters
+from accord.regularising import Regularisation
 from accord.rehearsal import RehearsalSampler
 from accord.sampler import Sampler
 from accord.sampling import Budget, get_rule
 from accord.saved_model import InputFormat
 from accord.soft import Coupling
 from accord.step import Learner
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
+from accord.unfreezing import Unfreezing
 
 HEAD_LR = 1e-3
 COPIES = {"none": 0, "ema": 1, "swa": 1, "soup": 2}  # of the weights, beside themselves
@@ -86,6 +88,7 @@ class Setup:
         return step_batch(
             drawn, self.data.train, self.data.assembler, self.device,
             self.config.training.micro_batch_tokens, self.learner.products.row_multiple,
+            (self.config.training.seed, step),
         )  # fmt: skip
 
     def encode_data(self) -> None:
@@ -111,6 +114,8 @@ class Setup:
         epochs, averaging = config.training.epochs, config.averaging.method
         judged = 2 * epochs - 1 if averaging == "soup" else epochs
         weights = sum(own.numel() for _, own in trained(model.named_parameters()))
+        terms = self.learner.regularisation
+        copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             tasks=len(self.data.tasks),
@@ -121,7 +126,13 @@ class Setup:
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,
             checkpointing=config.encoder.gradient_checkpointing,
-            averaged=COPIES[averaging] * weights,
+            averaged=copies * weights,
+            passes=1.0 if terms is None else terms.work,
+            graphs=1 if terms is None else 1 + len(terms.chosen),
+            told_words=sum(
+                share * _told_words(own, size)
+                for share, own, size in zip(shares, self.data.train, lengths, strict=True)
+            ),
         )
         rate, passes = _rates(self.device, self.learner.products)
         return estimate(model.encoder.config, work, rate, passes)
@@ -156,19 +167,24 @@ def prepare(
     if keeps:
         check_inheritance(folder)
     encoder = build_encoder(config, folder)
+    _check_dropout(config, encoder)
     data = read_data(config, folder, say)
     check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
-    sampler = build_sampler(config, data)
+    names = tuple(task.name for task in data.tasks)
+    sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
+    if capped := capped_epoch(config, sampler):
+        say(f"warning: {capped}")
     combination = build_combination(config, encoder, data.tasks, sampler)
-    learner = build_learner(config, encoder, data.tasks, combination, device, products)
-    for own in data.train:
+    learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
+    for own in data.labelled(data.train):
         head, targets = learner.model.head(own.task.name), own.targets(np.arange(len(own)))
         (head.hold if own.task.name in config.finished else head.begin)(targets)
     if keeps:
         kept = inherit(learner.model, folder, config.finished)
         say(f"heads taken over: {', '.join(kept) or 'none'}")
     learner.averages = _averages(config, learner.model, sampler.steps)
+    learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
 
 
@@ -186,36 +202,46 @@ def build_encoder(config: Config, folder: Path) -> BertEncoder:
     return encoder
 
 
-def build_sampler(config: Config, data: Data) -> Sampler | RehearsalSampler:
+def build_sampler(
+    config: Config, names: tuple[str, ...], sizes: tuple[int, ...]
+) -> Sampler | RehearsalSampler:
     """Say which rows each step draws.
+
+    Args:
+        config: of the run.
+        names: of the tasks.
+        sizes: training rows of each.
 
     Raises:
         ConfigError: if a task that is to be trained gets none.
     """
-    current = _current_sampler(config, [
-        own for own in data.train if own.task.name not in config.finished
-    ])  # fmt: skip
+    trained = [i for i, name in enumerate(names) if name not in config.finished]
+    current = _current_sampler(
+        config, tuple(names[i] for i in trained), tuple(sizes[i] for i in trained)
+    )
     _check_every_task_is_drawn(current, config)
-    if not config.finished:
-        return current
-    names = tuple(task.name for task in data.tasks)
-    return RehearsalSampler(current, names, tuple(len(own) for own in data.train))
+    return RehearsalSampler(current, names, sizes) if config.finished else current
 
 
-def _current_sampler(config: Config, data: Sequence[TaskData]) -> Sampler:
+def _current_sampler(config: Config, names: tuple[str, ...], sizes: tuple[int, ...]) -> Sampler:
     settings = config.training
     rule = get_rule(settings.batching)
     budget = Budget(
         settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
         one_task=settings.tasks_per_step == "one" or rule.orders == ("cyclic",),
     )  # fmt: skip
-    return Sampler(
-        names=tuple(own.task.name for own in data),
-        sizes=tuple(len(own) for own in data),
-        rule=rule,
-        budget=budget,
-        seed=settings.seed,
-        options=rule.check_options(config.methods.get(rule.name, {})),
+    options = rule.check_options(config.methods.get(rule.name, {}))
+    return Sampler(names, sizes, rule, budget, settings.seed, options)
+
+
+def capped_epoch(config: Config, sampler: Sampler | RehearsalSampler) -> str:
+    """Say that an epoch is shorter than the config wants it; empty if it isn't."""
+    wanted = config.training.steps_per_epoch
+    if wanted is None or wanted <= sampler.steps:
+        return ""
+    return (
+        f"training.steps_per_epoch: is {wanted}, but an epoch of batching"
+        f" '{config.training.batching}' ends after {sampler.steps}; more epochs make a longer run"
     )
 
 
@@ -261,8 +287,19 @@ def build_learner(
     combination: Combination,
     device: torch.device,
     products: Products,
+    folder: Path | None = None,
 ) -> Learner:
-    """Make the model with fresh heads, and its optimizer."""
+    """Make the model with fresh heads, and its optimizer.
+
+    Args:
+        config: of the run.
+        encoder: shared by the tasks.
+        tasks: in the config's order.
+        combination: makes one gradient of the tasks'.
+        device: where the model is to be.
+        products: in what precision, and how this machine multiplies.
+        folder: the encoder's, whose own head a masked language model takes over; None has none.
+    """
     settings, frozen = config.training, config.encoder.mode == "frozen"
     torch.manual_seed(settings.seed)
     sharing = Sharing(tuple(config.sharing.schemes), config.methods)
@@ -270,6 +307,8 @@ def build_learner(
         model = MultitaskModel(encoder, tasks, sharing).to(device)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if folder is not None:
+        _take_over_heads(model, folder)
     if frozen or not config.sharing.train_shared:
         model.encoder.requires_grad_(False)
     for place, task in enumerate(tasks):
@@ -296,8 +335,38 @@ def build_learner(
         products=products,
         skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
+        regularisation=_regularisation(config, model),
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
+
+
+def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
+    """Give masked language models the head that their encoder was pretrained with, if it is there.
+
+    Raises:
+        EncoderError: if it is there in part.
+    """
+    heads = [head for head in model.heads.children() if isinstance(head, MaskedLMHead)]
+    if not heads:
+        return
+    found = load_predictions(folder, dict(heads[0].named_views()))
+    for head in heads if found is not None else ():
+        head.load(found or {})
+
+
+def _check_dropout(config: Config, encoder: BertEncoder) -> None:
+    """Check that a text's two vectors differ.
+
+    Raises:
+        EncoderError: if the encoder has no dropout, but a task compares texts under two masks.
+    """
+    rates = (encoder.config.hidden_dropout_prob, encoder.config.attention_probs_dropout_prob)
+    for name, task in config.auxiliary.items():
+        if task.kind == "simcse" and max(rates) == 0:
+            raise EncoderError(
+                f"{config.encoder.path}: has no dropout, and 'simcse' (tasks.{name}) compares a"
+                " text under two dropout masks; encoder.dropout = 0.1 has some"
+            )
 
 
 def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:
@@ -312,6 +381,16 @@ def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | N
     return Averages(named, start=max(1, round(own.start * total)), every=every)
 
 
+def _unfreezing(config: Config, model: MultitaskModel, steps: int) -> Unfreezing | None:
+    share = config.training.unfreeze_over
+    return Unfreezing.of(model, share * steps * config.training.epochs) if share else None
+
+
+def _regularisation(config: Config, model: MultitaskModel) -> Regularisation | None:
+    names = config.training.regularisers
+    return Regularisation.of(model, names, config.methods) if names else None
+
+
 def _coupling(config: Config, model: MultitaskModel) -> Coupling | None:
     settings = config.sharing
     if settings.soft is None or model.parts is None:
@@ -323,8 +402,16 @@ def input_formats(config: Config) -> dict[str, InputFormat]:
     """Return how each task's files name their columns."""
     return {
         name: InputFormat(task.text_columns, task.label, task.id, task.delimiter, task.quoting)
-        for name, task in config.tasks.items()
+        for name, task in config.labelled.items()
     }
+
+
+def _told_words(data: TaskData, lengths: np.ndarray) -> float:
+    """Return how many words of an example a masked language model is to tell, on average."""
+    task = data.task
+    if not isinstance(task, AuxiliaryTask) or task.kind != "masked-lm":
+        return 0.0
+    return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
 
 
 @cache
@@ -335,9 +422,10 @@ def _rates(device: torch.device, products: Products) -> tuple[float, float]:
 
 def _fingerprint(config: Config, data: Data) -> str:
     table = effective(config)
-    for task in table["tasks"].values():  # where files lie doesn't matter, what they hold does
+    # Where files lie doesn't matter, what they hold does.
+    for task in (*table["tasks"].values(), *table["texts"].values()):
         for split in ("train", "dev", "test"):
-            task.pop(split)
+            task.pop(split, None)
     table["encoder"].pop("path")
     content = json.dumps([table, data.contents()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

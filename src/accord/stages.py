@@ -37,10 +37,10 @@ def finished_before(config: Config, index: int) -> list[str]:
         return []
     seen = {name for stage in config.stages[:index] for name in stage.tasks}
     finished = {*config.memory.finished, *seen} - set(config.stages[index].tasks)
-    return [name for name in config.tasks if name in finished]
+    return [name for name in config.labelled if name in finished]  # others have no head to keep
 
 
-def stage_table(config: Config, index: int, drop: Callable[[Table, int], None]) -> Table:
+def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]) -> Table:
     """Return a stage's config as a nested mapping: the whole one's, with what the stage changes.
 
     Every stage but the first begins from what the one before left: it keeps the heads, and draws no
@@ -57,10 +57,14 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, int], None]) 
         table.pop(key, None)
     # Finished tasks stand behind the others: these draw what they would draw without them.
     names = [*(name for name in config.tasks if name in stage.tasks), *finished]
-    table["tasks"] = {name: table["tasks"][name] for name in names}
+    before = table["tasks"]
+    table["tasks"] = {name: before[name] for name in names}
     idle = finished if config.memory is not None and config.memory.method == "none" else []
-    trained = {**table, "tasks": {name: None for name in names if name not in idle}}
-    drop(trained, len(config.tasks))  # changes the sections, which both tables hold
+    trained = {**table, "tasks": {name: before[name] for name in names if name not in idle}}
+    drop(trained, before)  # changes the sections, which both tables hold
+    texts = {name: own for name, own in trained.get("texts", {}).items() if name not in names}
+    table.pop("texts", None)
+    table |= {"texts": texts} if texts else {}
     if finished and config.memory is not None:
         memory = config.memory.model_dump(exclude_unset=True)
         table["memory"] = {**memory, "finished": finished}

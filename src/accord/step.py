@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,7 +20,9 @@ from accord.nonfinite import non_finite
 from accord.optim import AdamW, clip_factor, scale_lr
 from accord.packing import PackedBatch
 from accord.products import DEFAULT, Products, computing
+from accord.regularising import Regularisation
 from accord.soft import Coupling
+from accord.unfreezing import Unfreezing
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Learner:
         joint: collect one gradient for all tasks: no Gram matrix, and no method is asked.
         averages: of the weights over steps; None keeps none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
+        regularisation: adds terms to the losses; None leaves them plain.
+        unfreezing: says what is still frozen at a step; None trains everything from the first.
         skips_left: how many more steps that are not finite may be left out.
     """
 
@@ -74,6 +80,8 @@ class Learner:
     joint: bool = False
     averages: Averages | None = None
     coupling: Coupling | None = None
+    regularisation: Regularisation | None = None
+    unfreezing: Unfreezing | None = None
     skips_left: int = 0
 
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
@@ -89,7 +97,7 @@ class Learner:
         """
         self.optimizer.zero_grad()
         if self.jacobian is not None:
-            self.jacobian.begin(1 if self.joint else len(batch.present), batch.token_ids)
+            self.jacobian.begin(1 if self.joint else len(batch.present), self._word_ids(batch))
 
         losses, gramians, head_norms = self._to_host(self._gradients(step, batch), batch)
 
@@ -103,9 +111,7 @@ class Learner:
         self.optimizer.step()
         self.combination.keep(decision)
         self._look_back(step, batch, losses)
-        self.model.observe(batch.targets, batch.present)
-        if self.averages is not None:
-            self.averages.update(step + 1)
+        self._observe(step, batch)
 
         names = [self.model.tasks[i].name for i in batch.present]
         return StepRecord(
@@ -121,16 +127,23 @@ class Learner:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
         assert self.jacobian is not None
         self.optimizer.zero_grad()
-        self.jacobian.begin(len(batch.present), batch.token_ids)
+        self.jacobian.begin(len(batch.present), self._word_ids(batch))
         self._gradients(step, batch)
         gramian = self.jacobian.gramian().cpu()
         self.optimizer.zero_grad()
         return gramian
 
+    def _word_ids(self, batch: StepBatch) -> Tensor:
+        """Return the ids of the words that may have a gradient: the step's, or all."""
+        if self.model.tells_words(batch.present):
+            return torch.arange(self.model.encoder.config.vocab_size)
+        return batch.token_ids
+
     def _gradients(self, step: int, batch: StepBatch) -> Tensor:
         """Collect the gradients of all passes; return each present task's mean loss, [t]."""
         parts = []
-        with computing(self.products):
+        thawing = self.unfreezing.at(step) if self.unfreezing else contextlib.nullcontext()
+        with thawing, computing(self.products):
             for i, micro in enumerate(batch.passes):
                 means = self._losses(micro, batch, DropoutKey(self.seed, step, i))
                 torch.autograd.backward(means.sum())
@@ -147,12 +160,32 @@ class Learner:
     def example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         """Return the loss of each example in this pass, [n] for each present task."""
         present, inputs = batch.present, micro.inputs
+        if self.regularisation is not None:
+            ask = partial(self.logits, micro, present)
+            return self.regularisation.losses(ask, micro, present, key)
+        if not isinstance(inputs, PackedBatch):
+            return self.model.losses(inputs, micro.targets, present, key)
         with self.products.autocast(self.device):
-            if isinstance(inputs, PackedBatch):
-                pooled = self.model.pooled(inputs, present, self.jacobian, key)
-            else:
-                pooled = inputs
-        return self.model.losses(pooled, micro.targets, present, key)
+            pooled = self.model.pooled(inputs, present, self.jacobian, key)
+        return self.model.losses(pooled, micro.targets, present, key, inputs.words, self.jacobian)
+
+    def logits(
+        self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
+        shift: Tensor | None = None,
+    ) -> list[Tensor]:  # fmt: skip
+        """Pass over some examples: a list of [n, outputs], one for each present task.
+
+        Args:
+            micro: the examples.
+            present: indices of their tasks.
+            key: names the dropout masks.
+            shift: added to the first layer's input, [N, H]; None is nothing.
+        """
+        pooled = micro.inputs
+        with self.products.autocast(self.device):
+            if isinstance(pooled, PackedBatch):
+                pooled = self.model.pooled(pooled, present, self.jacobian, key, shift)
+        return self.model.logits(pooled, present, key)
 
     def _to_host(self, losses: Tensor, batch: StepBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Fetch losses [t], each group's G, each head's gradient norm: one wait for a GPU."""
@@ -203,6 +236,14 @@ class Learner:
                 for i, micro in enumerate(batch.passes)
             ]
         self.combination.balancing.learn(before, torch.stack(parts).sum(0).cpu(), batch.present)
+
+    def _observe(self, step: int, batch: StepBatch) -> None:
+        """Let what follows targets or weights follow this step's."""
+        compared = None if self.regularisation is None else self.regularisation.averages
+        self.model.observe(batch.targets, batch.present, compared)
+        for averages in (self.averages, compared):
+            if averages is not None:
+                averages.update(step + 1)
 
     def _head_gradients(self, task: int) -> list[Tensor]:
         own = self.model.own_parameters(task)

@@ -9,12 +9,16 @@ from math import inf
 from typing import Any, Literal, get_args
 
 Kind = Literal["classification", "regression", "pair-classification", "pair-regression"]
+AuxiliaryKind = Literal["masked-lm", "simcse"]
 Loss = Literal["cross_entropy", "binary_cross_entropy", "mse"]
 Metric = Literal["accuracy", "f1", "pearson", "spearman"]
 Encoding = Literal["joint", "separate"]
 HeadKind = Literal["linear", "cosine"]
 Pooling = Literal["cls", "pooler", "mean"]
 Targets = Literal["range", "popart"]
+AUXILIARY: tuple[str, ...] = get_args(AuxiliaryKind)
+"""Kinds of tasks without labels."""
+
 _ALLOWED = {
     "kind": Kind, "loss": Loss, "metric": Metric, "encoding": Encoding, "head": HeadKind,
     "pooling": Pooling, "targets": Targets,
@@ -30,14 +34,14 @@ class Task:
     """
 
     name: str
-    kind: Kind
-    loss: Loss
-    metric: Metric
+    kind: Kind | AuxiliaryKind
+    loss: Loss | Literal["masked_lm", "info_nce"]
+    metric: Metric | Literal["likelihood"]
     labels: tuple[str, ...] = ()
     range: tuple[float, float] = (0.0, 1.0)
     encoding: Encoding = "joint"
     head: HeadKind = "linear"
-    pooling: Pooling = "mean"
+    pooling: Pooling | Literal["masked"] = "mean"
     dropout: float = 0.1
     targets: Targets = "range"
 
@@ -52,6 +56,11 @@ class Task:
         return self.kind.endswith("classification")
 
     @property
+    def is_regression(self) -> bool:
+        """Whether a label is a number."""
+        return self.kind.endswith("regression")
+
+    @property
     def texts(self) -> int:
         """Number of texts in an example: 1 or 2."""
         return 2 if self.is_pair else 1
@@ -59,6 +68,8 @@ class Task:
     @property
     def sequences(self) -> int:
         """Number of sequences that the encoder sees for one example: 1 or 2."""
+        if self.kind == "simcse":
+            return 2  # a text, and the same again under another dropout mask
         return 2 if self.is_pair and self.encoding == "separate" else 1
 
     @property
@@ -82,6 +93,18 @@ class Task:
         for fault in _faults(task):
             raise ValueError(fault)
         return task
+
+
+@dataclass(frozen=True)
+class AuxiliaryTask(Task):
+    """A task without labels, whose examples are single texts; no model folder holds its head.
+
+    `mask_share` is the share of a text's tokens that a masked language model has to tell;
+    `temperature` is what SimCSE divides cosines by.
+    """
+
+    mask_share: float = 0.15
+    temperature: float = 0.05
 
 
 def _faults(task: Task) -> Iterator[str]:

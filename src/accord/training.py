@@ -23,6 +23,7 @@ from accord.checkpoint import (
     save_checkpoint,
 )
 from accord.config import CheckpointConfig, Config
+from accord.config_file import unused_options
 from accord.durable import sweep, write_whole
 from accord.epoch import evaluate_epoch
 from accord.errors import (
@@ -97,6 +98,8 @@ def start_run(
         if source is not None:
             write_whole(out / "config.toml", source)
         run.write_json("resolved.json", resolved(setup, run))
+        if unused := unused_options(config):
+            _warn(run, console, unused)
         return _train(setup, run, Progress(), console, f"expected: {expected}", watch)
 
 

@@ -54,3 +54,62 @@ def test_a_limit_holds_for_checking_and_training_alike(project, accord_cli, dev)
     data = prepare(load_config(config)).data
     assert rows == {"train": len(data.train[0]), "dev": len(data.dev[0])}
     assert sum(rows.values()) == (6 if dev is None else 12)
+
+
+def test_options_of_no_use_are_said_once_by_check_and_train(project, accord_cli, tmp_path):
+    config = project({"methods.cagrad.c": 0.2, "training.epochs": 1})
+    line = "[methods.cagrad] is not used: training.gradients is 'sum'"
+    answer = accord_cli("check", config, "--json")
+    assert answer.err == f"warning: {line}\n"
+    assert json.loads(answer.out)["warnings"] == [line]
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.err.count("not used") == answer.err.count(f"warning: {line}\n") == 1
+    assert (tmp_path / "run" / "log.txt").read_text().count(line) == 1
+    answer = accord_cli("train", config, "--out", tmp_path / "mood", "--task", "mood",
+                        "--set", "training.gradients=cagrad")  # fmt: skip
+    assert (answer.code, "not used" in answer.err) == (0, False)
+
+
+def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choose(
+    project, accord_cli, tmp_path
+):
+    from accord.config_file import load_config, unused_options
+
+    config = project({"training.epochs": 1, "methods.mgda.normalise": "l2"}, ("mood", "near"))
+    grid = config.parent / "grid.toml"
+    grid.write_text(
+        'config = "accord.toml"\n[axes]\ngradients = ["sum", "cagrad"]\n'
+        '"methods.cagrad.c" = [0.2]\n'
+    )
+    answer = accord_cli("grid", grid, "--out", tmp_path / "grid")
+    assert (answer.code, "not used" in answer.err) == (0, False)
+    answer = accord_cli(
+        "tune", config, "--out", tmp_path / "tuned", "--trials", 2, "--search",
+        "gradients=sum,cagrad", "--search", "methods.cagrad.c=0.1:0.5",
+    )  # fmt: skip
+    assert (answer.code, "not used" in answer.err) == (0, False)
+    assert unused_options(load_config(tmp_path / "tuned" / "best.toml")) == ""
+
+
+@pytest.mark.parametrize("batching", ["proportional", "finish-largest", "finish-smallest"])
+def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cli, batching):
+    from accord.config_file import load_config
+    from accord.setup import prepare
+
+    changes = {"training.batching": batching, "training.dev_share": 0.2, "tasks.near.dev": None}
+    config = project(changes, ("mood", "near"))
+    said = []
+    steps = prepare(load_config(config), said.append).sampler.steps
+    line = (
+        f"training.steps_per_epoch: is {steps + 1}, but an epoch of batching '{batching}' ends"
+        f" after {steps}; more epochs make a longer run"
+    )
+    prepare(load_config(config, [f"training.steps_per_epoch={steps}"]), said.append)
+    assert "steps_per_epoch" not in "".join(said)
+    longer = f"training.steps_per_epoch={steps + 1}"
+    prepare(load_config(config, [longer]), said.append)
+    assert said[-1] == f"warning: {line}"
+    answer = accord_cli("check", config, "--set", longer, "--json")
+    assert json.loads(answer.out)["warnings"] == [line]
+    drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")
+    assert (drawn.code, drawn.err) == (0, "")

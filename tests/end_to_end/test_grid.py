@@ -194,7 +194,9 @@ def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli
     ]  # fmt: skip
     assert "Of 2 groups that do not differ at all about 0.1 would" in table
     page = (out / "report.html").read_text()
-    for name in ("differences-mood", "differences-near", "differences-mean"):
+    for text in (page, (out / "report.md").read_text()):
+        assert "Of 2 groups that do not differ at all about 0.1 would" in text
+    for name in ("differences-mood", "differences-near", "differences-mean-of-tasks"):
         assert (out / "figures" / f"{name}.svg").is_file()
         assert name in page
     rows = (out / "tables" / "differences.csv").read_text().splitlines()
@@ -214,6 +216,7 @@ def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli
     )
     table = json.loads(shown.out)
     assert (table["cells"], len(table["groups"]), len(table["against"])) == ([], 3, 6)
+    assert table["against_notes"][0].startswith("Of 2 groups that do not differ at all")
 
     runs = sorted((out / "cells").iterdir())
     answer = accord_cli("compare", *runs, "--against", "gradients=sum,seed=0")

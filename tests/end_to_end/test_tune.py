@@ -14,7 +14,7 @@ from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
 from accord.run_folder import RunFolder
 from accord.step import Learner
 from accord.training import resume_run
-from accord.tuning import running, tune
+from accord.tuning import progress, tune
 
 SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]
 TASKS = ("mood", "near")
@@ -142,6 +142,17 @@ def test_the_tasks_weights_are_tuned_by_default(config, tmp_path, accord_cli):
     assert (out / "trials" / str(number) / "results.json").exists()
 
 
+def test_weights_are_searched_from_those_that_follow_from_the_tasks_shares(
+    project, tmp_path, train, metrics
+):
+    config = project({"training.epochs": 1, "training.batching": "proportional"}, TASKS)
+    weights = metrics(train(config, tmp_path / "run"))[0]["loss_weights"]
+    relative = weights["near"] / weights["mood"]
+    assert relative > 2
+    (trial,) = tune(config, trials=1, out=tmp_path / "out", quiet=True).trials
+    assert trial.settings == {"methods.fixed.weights.near": pytest.approx(relative)}
+
+
 def test_a_score_is_the_mean_over_seeds(config, tmp_path):
     tuned = tune(config, ["lr=1e-3:1e-2"], 1, out=tmp_path / "out", seeds=2, quiet=True)
     folders = sorted((tmp_path / "out" / "trials").iterdir())
@@ -177,7 +188,7 @@ def test_a_combination_that_can_t_work_fails_alone(config, tmp_path, accord_cli)
 
 
 def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "MOST_FAILURES", 2)
+    monkeypatch.setattr(progress, "MOST_FAILURES", 2)
     own = Learner.example_losses
     monkeypatch.setattr(
         Learner, "example_losses",

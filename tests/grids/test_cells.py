@@ -111,6 +111,14 @@ def test_a_key_of_a_task_that_a_cell_leaves_out_changes_nothing(cells):
         ("seeds = 2\n[axes]\nseed = [1]", "seeds: is set, and axes.seed too"),
         ("cells = [1]", "cells: takes [[cells]] tables"),
         ("[axes]\nlr.x = [1]", "lr.x"),
+        (
+            '[[cells]]\ngradients = ["sum", "mean"]',
+            "cell gradients=sum+mean: 'training.gradients' should be a text, got ['sum', 'mean'];"
+            " a list of values belongs in [axes], or one [[cells]] each",
+        ),
+        ("[set]\nlr = [1e-4, 1e-5]", "0001, 1e-05]; a list of values belongs in [axes]"),
+        ('[[cells]]\nmode = ["frozen"]', "'finetune' or 'frozen', got ['frozen']; a list of"),
+        ('[set]\n"tasks.mood.kind" = ["x"]', "got ['x']; a list of values belongs in [axes]"),
     ],
 )
 def test_what_a_grid_file_can_t_be(cells, text, message):
@@ -119,6 +127,14 @@ def test_what_a_grid_file_can_t_be(cells, text, message):
     assert "grid.toml" in str(raised.value)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_list_where_one_is_wanted_gets_no_advice(cells):
+    with pytest.raises(ConfigError, match=r"'tasks\.mood\.labels' should be a list[^;]*$"):
+        cells('[[cells]]\n"tasks.mood.labels" = [["a"], "b"]')
+    with pytest.raises(ConfigError) as raised:  # of a task each: one line for each, with advice
+        cells('[[cells]]\npooling = ["cls", "mean"]')
+    assert str(raised.value).count("belongs in [axes]") == 2
 
 
 def test_files_that_are_missing(tmp_path):

@@ -203,3 +203,45 @@ def test_a_step_that_is_left_out_keeps_every_state(
     assert made.step(made.batch(), 1).skipped
     after = made.learner.combination.tensors()
     assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("layers", [None, 3])
+@pytest.mark.parametrize("method", WEIGHING)
+def test_a_task_of_weight_0_is_not_there_for_a_method(method: str, layers: int | None) -> None:
+    if layers is not None and method not in LAYERED:
+        pytest.skip("has no weights that could differ by layer")
+    weights = {"sst": 1.5, "quora": 0.0, "sts": 0.5, "cosine": 1.0}
+    made = Combination.of(
+        TASKS, get_method(method), get_rule("fixed"), options={"fixed": {"weights": weights}},
+        layers=layers,
+    )  # fmt: skip
+    J = torch.randn(3, 4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gramians, losses = J @ J.mT, torch.tensor([0.5, 2.0, 1.0, 0.25], dtype=torch.float64)
+    kept = [TASKS.index(task) for task in TASKS if weights[task.name]]
+    for step in range(2):  # in the second a method's state is no longer as it began
+        whole = made.decide(losses, gramians, (0, 1, 2, 3), (0, step))
+        without = made.decide(
+            losses[kept], gramians[:, kept][:, :, kept], tuple(kept), (0, step)
+        )  # fmt: skip
+        torch.testing.assert_close(whole.shared[:, kept], without.shared, rtol=0, atol=0)
+        torch.testing.assert_close(whole.states, without.states, rtol=0, atol=0)
+        assert whole.weights is not None
+        assert bool((whole.weights[:, 1] == 0).all())
+        assert bool(whole.shared.any())
+        made.keep(whole)
+    alone = made.decide(losses[1:2], gramians[:, 1:2, 1:2], (1,), (0, 2))
+    assert alone.shared.tolist() == [[0.0]] * (layers or 1)  # nothing else was drawn
+
+
+@pytest.mark.parametrize("method", WHOLE)
+def test_nor_for_one_that_needs_j(method: str) -> None:
+    made = Combination.of(
+        TASKS, get_method(method), get_rule("fixed"), options={"fixed": {"weights": {"quora": 0.0}}}
+    )
+    J = torch.randn(4, 50, generator=torch.Generator().manual_seed(1))
+    ones, kept = torch.ones(4, dtype=torch.float64), [0, 2, 3]
+    gramians = (J @ J.t()).double()[None]
+    whole = made.decide(ones, gramians, (0, 1, 2, 3), (0, 3))
+    without = made.decide(ones[kept], gramians[:, kept][:, :, kept], (0, 2, 3), (0, 3))
+    combined = made.whole(whole, (0, 3))(J)
+    torch.testing.assert_close(combined, made.whole(without, (0, 3))(J[kept]), rtol=1e-6, atol=1e-6)

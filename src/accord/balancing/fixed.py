@@ -29,6 +29,9 @@ def fixed(
 ) -> tuple[Tensor, State]:
     """Weigh each task by its own number; 1 where none is given.
 
+    A task of weight 0 is judged, but not trained on: neither its head nor what is shared learns
+    from it, and a gradient method combines the others as if it weren't there.
+
     Args:
         signals: of a step; names the tasks.
         state: empty.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from accord.config import Config
     from accord.data.checking import CheckReport, SplitReport, TaskReport
 
 _SHOWN_BAD_ROWS = 10
@@ -32,15 +33,31 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
     train and dev.
     """
-    from accord.config_file import load_config
+    from accord.config_file import load_config, unused_options
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)
-    report = check_config(loaded, reading=_say if sys.stderr.isatty() else None)
+    report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
+    warnings = [own for own in (unused_options(loaded), _capped(loaded, report)) if own]
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2))
+        click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
         render(report)
+    for line in warnings:
+        _say(f"warning: {line}")
+
+
+def _capped(config: Config, report: CheckReport) -> str:
+    """Say that an epoch would be shorter than the config wants it; empty if it wouldn't."""
+    from accord.setup import build_sampler, capped_epoch
+
+    if config.stages:  # each has epochs of its own, and says so as it begins
+        return ""
+    rows = {
+        own.task.name: next(split.rows for split in own.splits if split.split == "train")
+        for own in report.tasks
+    }
+    return capped_epoch(config, build_sampler(config, tuple(rows), tuple(rows.values())))
 
 
 def render(report: CheckReport) -> None:
@@ -59,12 +76,18 @@ def render(report: CheckReport) -> None:
     _print_overlaps(report, console)
 
 
-def _say(task: str) -> None:
-    click.echo(f"reading {task}", err=True)
+def _reading(task: str) -> None:
+    _say(f"reading {task}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _heading(report: TaskReport) -> str:
     task = report.task
+    if not (task.is_classification or task.is_regression):
+        return f"{task.name}: {task.kind}, {task.metric}"
     if task.is_classification:
         shown = ", ".join(task.labels[:_SHOWN_LABELS])
         more = f" and {len(task.labels) - _SHOWN_LABELS} more" * (len(task.labels) > _SHOWN_LABELS)
@@ -84,7 +107,8 @@ def _splits(report: TaskReport) -> Table:
     table.add_column("split")
     for title in ("rows", "skipped", "tokens 50 %", "90 %", "99 %", "most", "cut", "duplicates"):
         table.add_column(title, justify="right")
-    table.add_column("labels" if report.task.is_classification else "lowest, mean, highest")
+    regression = "lowest, mean, highest" if report.task.is_regression else ""
+    table.add_column("labels" if report.task.is_classification else regression)
     for split in report.splits:
         tokens = split.tokens
         numbers = (
@@ -105,7 +129,7 @@ def _targets(split: SplitReport) -> str:
         return ", ".join(shown) + ", …" * (len(split.labels) > _SHOWN_LABELS)
     if split.targets is not None:
         return f"{split.targets.min:g}, {split.targets.mean:.3g}, {split.targets.max:g}"
-    return "(not read)"
+    return "(not read)" if split.split == "test" else ""
 
 
 def _print_skipped(report: TaskReport, console: Console) -> None:

@@ -57,7 +57,6 @@ def compare(
     if config is None:
         _check_runs(sources)
         from accord.cli.comparisons import comparison_json, print_against, print_comparison
-        from accord.compare import against as contrasts
         from accord.compare import find_group, group_runs
         from accord.report.record import read_run
 
@@ -68,7 +67,7 @@ def compare(
         baseline = None if against is None else find_group(groups, against)
         print_comparison(groups)
         if baseline is not None:
-            print_against(contrasts(groups, baseline))
+            print_against(groups, baseline)
         return
     if against is not None:
         raise UsageError("--against is for run folders; a config's tasks are held against alone")

@@ -13,6 +13,7 @@ from accord.compare import (
     Group,
     SharingVerdict,
     against,
+    contrast_notes,
     digits,
     find_group,
     metric_columns,
@@ -41,13 +42,15 @@ def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:
 
 def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, Any]:
     """Return groups, what sharing did, and what each has over the one that is named, if one is."""
-    contrasts = against(groups, find_group(groups, baseline)) if baseline and groups else []
+    chosen = find_group(groups, baseline) if baseline and groups else None
+    contrasts = [] if chosen is None else against(groups, chosen)
     return {
         "groups": [_group_json(group) for group in groups],
         "sharing": [_verdict_json(own) for own in sharing(groups)],
         "against": [
             {"group": own.group.name, "task": own.task, **vars(own.difference)} for own in contrasts
         ],
+        "against_notes": [] if chosen is None else contrast_notes(groups, chosen),
     }
 
 
@@ -66,11 +69,19 @@ def print_groups(groups: Sequence[Group]) -> None:
     print_table(table)
 
 
-def print_against(contrasts: Sequence[Contrast]) -> None:
+def print_against(groups: Sequence[Group], baseline: Group) -> None:
     """Print what each group has over the one that all are held against, task by task."""
-    if not contrasts:
+    contrasts = against(groups, baseline)
+    if contrasts:
+        click.echo(f"\nAgainst {baseline.name}:")
+        _print_contrasts(contrasts)
+    else:
         click.echo("No other group has the same tasks.")
-        return
+    for note in contrast_notes(groups, baseline):
+        click.echo(note)
+
+
+def _print_contrasts(contrasts: Sequence[Contrast]) -> None:
     tasks = list(dict.fromkeys(own.task for own in contrasts))
     by_group: dict[str, list[Contrast]] = {}
     for own in contrasts:
@@ -82,16 +93,10 @@ def print_against(contrasts: Sequence[Contrast]) -> None:
             for own in parts
         ]
         table.add_row(name, str(parts[0].difference.seeds), *cells)
-    click.echo(f"\nAgainst {contrasts[0].baseline.name}:")
     print_table(table)
     click.echo(
         "▲ better, ▼ worse: the interval leaves 0 out, and there are 5 pairs of runs or more."
     )
-    if (count := len(by_group)) > 1:
-        click.echo(
-            f"Of {count} groups that do not differ at all about {0.05 * count:.1f} would leave 0"
-            " out on a task by chance."
-        )
 
 
 def _mark(found: Difference) -> str:

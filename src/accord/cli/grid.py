@@ -91,7 +91,7 @@ def _check_group(name: str, cells: Sequence[Cell]) -> None:
 def show_grid(out: Path, name: str | None, title: str) -> None:
     """Print a grid's groups, and what each has over one of them; leave a report."""
     from accord.cli.comparisons import print_against, print_comparison
-    from accord.compare import against, find_group
+    from accord.compare import find_group
     from accord.grids.report import grid_report
     from accord.grids.running import grid_groups
 
@@ -102,7 +102,7 @@ def show_grid(out: Path, name: str | None, title: str) -> None:
     baseline = None if name is None else find_group(groups, name)
     print_comparison(groups)
     if baseline is not None:
-        print_against(against(groups, baseline))
+        print_against(groups, baseline)
     grid_report(out, groups, baseline, title)
     click.echo(f"report: {out / 'report.html'}")
 

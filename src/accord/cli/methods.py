@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from accord.families import Family
     from accord.methods import Description
 
-FAMILY_NAMES = ("gradients", "balancing", "sampling", "sharing", "targets")
+FAMILY_NAMES = ("gradients", "balancing", "sampling", "sharing", "regularisers", "targets")
 
 
 @click.command()

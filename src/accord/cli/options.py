@@ -22,21 +22,31 @@ against_option = click.option(
 )
 
 
-def cells_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what every command that runs cells takes: workers, threads, dry_run and quiet."""
-    options = (
-        click.option(
+def worker_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what adds workers and threads to a command that runs several of something."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        threads = click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            help="Threads of each worker; default: the processors over the workers.",
+        )
+        workers = click.option(
             "--workers",
             type=click.IntRange(min=1),
             default=1,
             show_default=True,
-            help="Cells that run at once, each in a process of its own.",
-        ),
-        click.option(
-            "--threads",
-            type=click.IntRange(min=1),
-            help="Threads of each worker; default: the processors over the workers.",
-        ),
+            help=f"{what} that run at once, each in a process of its own.",
+        )
+        return workers(threads(command))
+
+    return add
+
+
+def cells_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every command that runs cells takes: workers, threads, dry_run and quiet."""
+    options = (
+        worker_options("Cells"),
         click.option(
             "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
         ),

@@ -28,6 +28,9 @@ def show_run(run: Run, as_json: bool) -> None:
     table = new_table("task", "metric", "dev")
     for name, value in results["metrics"].items():
         table.add_row(name, results["metric_names"][name], f"{value:.4f}")
+    for name, figures in results["figures"].items():
+        if name not in results["metrics"]:
+            table.add_row(name, "likelihood", f"{figures['likelihood']:.4f}")
     for kind, score in overall_scores(
         results["metrics"], results["metric_names"], results["score_kind"]
     ):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, overrides_option, quiet_option
+from accord.cli.options import as_json_option, overrides_option, quiet_option, worker_options
 
 if TYPE_CHECKING:
     from accord.tuning.running import Tuned
@@ -43,6 +43,7 @@ _SHOWN = 10
     help="Runs of each trial; its score is their mean.",
 )
 @click.option("--no-prune", is_flag=True, help="Let every trial train to its end.")
+@worker_options("Trials")
 @click.option("--dry-run", is_flag=True, help="Only say what is searched, and how long it takes.")
 @overrides_option
 @as_json_option
@@ -54,6 +55,8 @@ def tune(
     searches: tuple[str, ...],
     seeds: int,
     no_prune: bool,
+    workers: int,
+    threads: int | None,
     dry_run: bool,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -63,9 +66,9 @@ def tune(
 
     Without --search that is one loss weight a task, from 0.1 to 10, with balancing 'fixed'. The
     first task's weight is 1 and the others are relative to it: AdamW's steps hardly depend on the
-    scale of all of them. Trial 0 has equal ones, or the
-    config's own fixed weights. A KEY is a config key or a grid's short name,
-    as in lr=1e-5:1e-4:log.
+    scale of all of them. Trial 0 has the config's own weights, where its balancing is 'fixed' or
+    'inverse-share', else equal ones. A KEY is a config key or a grid's short name, as in
+    lr=1e-5:1e-4:log.
 
     Each trial is a run folder below --out/trials; the same command goes on after a stop, and more
     --trials add to those that are there. --out/best.toml is the config with the best settings.
@@ -81,9 +84,12 @@ def tune(
 
     space = Space.of(load_config(config, overrides), searches, config.parent.resolve())
     if dry_run:
-        _show_plan(space, out, trials, seeds, as_json)
+        _show_plan(space, out, trials, seeds, workers, as_json)
         return
-    tuned = run_study(space, trials, out, seeds=seeds, prune=not no_prune, console=Console(quiet))
+    tuned = run_study(
+        space, trials, out, seeds=seeds, prune=not no_prune, console=Console(quiet),
+        workers=workers, threads=threads,
+    )  # fmt: skip
     if as_json:
         best = {**asdict(tuned.best), "config": str(tuned.config)}
         click.echo(json.dumps({"best": best, "trials": [asdict(own) for own in tuned.trials]}))
@@ -91,7 +97,9 @@ def tune(
         _show(tuned)
 
 
-def _show_plan(space: Space, out: Path, trials: int, seeds: int, as_json: bool) -> None:
+def _show_plan(
+    space: Space, out: Path, trials: int, seeds: int, workers: int, as_json: bool
+) -> None:
     """Say what a study would search, with an estimate of its time."""
     from accord.estimate import duration
     from accord.staged import expected_seconds
@@ -99,15 +107,17 @@ def _show_plan(space: Space, out: Path, trials: int, seeds: int, as_json: bool) 
 
     done = count_trials(out, space, seeds)
     left = max(0, trials - done)
-    seconds = expected_seconds(space.base) * seeds * left
+    seconds = expected_seconds(space.base) * seeds * left / workers
     if as_json:
         plan = {"search": list(space.lines()), "trials": trials, "done": done, "seconds": seconds}
         click.echo(json.dumps(plan))
         return
-    for line in space.lines():
+    for line in (*space.lines(), *([space.note] if space.note else [])):
         click.echo(line)
+    with_workers = f" with {workers} workers" if workers > 1 else ""
     click.echo(
-        f"{trials} trials, {left} to run: at most about {duration(seconds)}, set-up left out;"
+        f"{trials} trials, {left} to run: at most about {duration(seconds)}{with_workers}, set-up"
+        " left out;"
         " pruned trials take less"
     )
 
@@ -116,8 +126,8 @@ def _show(tuned: Tuned) -> None:
     """Print the best trials, and where the best config is."""
     from accord.cli.results import new_table, print_table
     from accord.estimate import duration
+    from accord.tuning.progress import short
     from accord.tuning.records import ranking
-    from accord.tuning.running import short
 
     keys = list(tuned.best.settings)
     ends = [key.rpartition(".")[2] for key in keys]

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.config import Config, EncoderConfig, TaskConfig
+from accord.config import AnyTaskConfig, Config, EncoderConfig, TaskConfig
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
-from accord.data.resolving import resolve_task
+from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
-from accord.data.store import open_store
+from accord.data.store import TokenStore, open_store
+from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import ConfigError
-from accord.tasks import Task
+from accord.tasks import AuxiliaryTask, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,7 +48,7 @@ class TargetSummary:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split of one task.
+    """One split of one task; the path of texts of other tasks names these.
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
     `share` is set where dev is a seeded share of the training file.
@@ -120,15 +121,45 @@ def check_config(
     tokenizer = load_tokenizer(folder)
     report = CheckReport(encoder=str(folder), max_length=max_length)
     parts: dict[str, list[_Part]] = {}
-    for name, section in config.tasks.items():
+    for name, own in (*config.labelled.items(), *config.texts.items()):
         if reading is not None:
             reading(name)
-        task = resolve_task(name, section)
-        parts[name] = list(_parts(task, section, tokenizer, config, cache))
+        parts[name] = list(_parts(resolve_task(name, own), own, tokenizer, config, cache))
+    report.overlaps.extend(_overlaps({name: parts[name] for name in config.labelled}))
+    for name, section in config.tasks.items():
+        task = resolve_any(name, section)
+        if isinstance(task, AuxiliaryTask):
+            parts[name] = list(_text_parts(task, config, tokenizer, cache, parts))
         splits = [_split_report(part, task, max_length) for part in parts[name]]
         report.tasks.append(TaskReport(task, _taken_from_data(section, task), splits))
-    report.overlaps.extend(_overlaps(parts))
     return report
+
+
+def _text_parts(
+    task: AuxiliaryTask,
+    config: Config,
+    tokenizer: Tokenizer,
+    cache: Path | None,
+    parts: dict[str, list[_Part]],
+) -> Iterator[_Part]:
+    """Yield the splits of a task without labels: its own file's texts, or those of other tasks."""
+    sources = {name: parts[name] for name in config.sources(task.name)}
+    if not sources:
+        section = config.tasks[task.name]
+        sources = {"": list(_parts(task, section, tokenizer, config, cache))}
+    for split in ("train", "dev"):
+        own = {name: part for name, some in sources.items() for part in some if part.split == split}
+        if not own:
+            continue
+        first = next(iter(own.values()))
+        path = first.path if "" in own else Path(f"texts of {', '.join(own)}")
+        stores = [
+            TextSource(name, part.rowset.store, part.rowset.rows)
+            for name, part in own.items() if isinstance(part.rowset.store, TokenStore)
+        ]  # fmt: skip
+        store = TextStore(stores, task.name)
+        rows = np.arange(len(store))
+        yield _Part(split, path, first.share if "" in own else None, Rowset(store, rows))
 
 
 def _encoder(section: EncoderConfig) -> tuple[Path, int]:
@@ -143,16 +174,16 @@ def _encoder(section: EncoderConfig) -> tuple[Path, int]:
 
 
 def _parts(
-    task: Task, section: TaskConfig, tokenizer: Tokenizer, config: Config, cache: Path | None
+    task: Task, section: AnyTaskConfig, tokenizer: Tokenizer, config: Config, cache: Path | None
 ) -> Iterator[_Part]:
     """Yield a task's splits; without a dev file, a share of the training file is one."""
     for split in ("train", "dev", "test"):
-        name = getattr(section, split)
+        name = getattr(section, split, None)
         if name is None:
             continue
-        path = Path(name)
+        path, labelled = Path(name), split != "test" and isinstance(section, TaskConfig)
         store = open_store(
-            path, task.name, section, task, tokenizer, labelled=split != "test", cache=cache
+            path, task.name, section, task, tokenizer, labelled=labelled, cache=cache
         )
         rows = first_rows(len(store), section.limit)
         if split == "train" and section.dev is None:
@@ -210,12 +241,14 @@ def _label_counts(labels: npt.NDArray[np.float64], task: Task) -> dict[str, int]
 
 
 def _target_summary(labels: npt.NDArray[np.float64], task: Task) -> TargetSummary | None:
-    if task.is_classification:
+    if not task.is_regression:
         return None
     return TargetSummary(float(labels.min()), float(labels.mean()), float(labels.max()))
 
 
-def _taken_from_data(section: TaskConfig, task: Task) -> list[str]:
+def _taken_from_data(section: AnyTaskConfig, task: Task) -> list[str]:
+    if not isinstance(section, TaskConfig):
+        return []
     key = "labels" if task.is_classification else "range"
     return [key] if getattr(section, key) is None else []
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config import TaskConfig
+from accord.config import AnyTaskConfig, TaskConfig
 from accord.data.reading import Row, RowReader, open_rows
 from accord.errors import DataError, nearest
 from accord.tasks import Task, canonical_label
@@ -39,7 +39,7 @@ class BadRow:
 
 
 def read_examples(
-    path: Path, config: TaskConfig, task: Task, *, labelled: bool
+    path: Path, config: AnyTaskConfig, task: Task, *, labelled: bool
 ) -> Iterator[Example | BadRow]:
     """Yield every row of a file as a valid example, or as a bad row with its reason.
 
@@ -89,12 +89,12 @@ def parse_number(text: str) -> float:
     return number
 
 
-def _rows(path: Path, config: TaskConfig, labelled: bool) -> Iterator[Row]:
+def _rows(path: Path, config: AnyTaskConfig, labelled: bool) -> Iterator[Row]:
     reader = open_rows(path, delimiter=config.delimiter, quoting=config.quoting)
     return reader.rows(_columns(reader, config, labelled))
 
 
-def _columns(reader: RowReader, config: TaskConfig, labelled: bool) -> list[str]:
+def _columns(reader: RowReader, config: AnyTaskConfig, labelled: bool) -> list[str]:
     columns = [*config.text_columns]
     if labelled:
         columns.append(config.label)
@@ -104,7 +104,7 @@ def _columns(reader: RowReader, config: TaskConfig, labelled: bool) -> list[str]
 
 
 def _example(
-    row: Row, number: int, config: TaskConfig, parse: Callable[[str], float] | None
+    row: Row, number: int, config: AnyTaskConfig, parse: Callable[[str], float] | None
 ) -> Example:
     if row.values is None:
         raise ValueError(row.fault)
@@ -118,7 +118,7 @@ def _example(
     return Example(texts, label, row.values.get(config.id or "", str(number)), row.line)
 
 
-def _label_parser(config: TaskConfig, task: Task) -> Callable[[str], float]:
+def _label_parser(config: AnyTaskConfig, task: Task) -> Callable[[str], float]:
     """Return the function from a label's text to its number; it raises ValueError."""
     column = config.label
     indices = {label: float(index) for index, label in enumerate(task.labels)}

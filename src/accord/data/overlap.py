@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.data.store import TokenStore
+from accord.data.texts import TextStore
 
 Hashes = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -19,7 +20,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 class Rowset:
     """Some rows of a store: a file's, or a share of them."""
 
-    store: TokenStore
+    store: TokenStore | TextStore
     rows: Rows
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from accord.config import TaskConfig
+from accord.config import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.data.examples import parse_number, read_labels
 from accord.errors import ConfigError
-from accord.tasks import Loss, Metric, Task, canonical_label
+from accord.tasks import AuxiliaryTask, Loss, Metric, Task, canonical_label
 
 MOST_LABELS = 1_000
 
@@ -49,6 +49,21 @@ def resolve_task(name: str, config: TaskConfig) -> Task:
         dropout=config.dropout,
         targets=config.targets,
     )
+
+
+def resolve_any(name: str, config: AnyTaskConfig) -> Task:
+    """Return a task with or without labels with nothing left open, as `resolve_task` does."""
+    if isinstance(config, MaskedLMConfig):
+        return AuxiliaryTask(
+            name, "masked-lm", "masked_lm", "likelihood", pooling="masked", dropout=0.0,
+            mask_share=config.mask_share,
+        )  # fmt: skip
+    if isinstance(config, SimCSEConfig):
+        return AuxiliaryTask(
+            name, "simcse", "info_nce", "likelihood", pooling=config.pooling, dropout=0.0,
+            temperature=config.temperature,
+        )  # fmt: skip
+    return resolve_task(name, config)
 
 
 def sort_labels(labels: Iterable[str]) -> list[str]:

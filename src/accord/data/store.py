@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from accord.config import TaskConfig
+from accord.config import AnyTaskConfig
 from accord.data.cache import cache_folder, publish
 from accord.data.examples import BadRow, read_examples
 from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store
@@ -109,7 +109,7 @@ def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def open_store(
     path: Path,
     task_name: str,
-    config: TaskConfig,
+    config: AnyTaskConfig,
     task: Task,
     tokenizer: Tokenizer,
     *,
@@ -144,7 +144,7 @@ def open_store(
         stop = config.on_bad_row == "stop"
         write_store(
             aside, examples, tokenizer,
-            name=f"{path} (task '{task_name}')", texts=task.texts, stop=stop,
+            name=f"{path} (task '{task_name}')", texts=len(config.text_columns), stop=stop,
             progress=progress or (lambda rows: None),
         )  # fmt: skip
 
@@ -159,7 +159,7 @@ def _find(folder: Path, source: Path) -> TokenStore | None:
 
 
 def _key(
-    path: Path, config: TaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
+    path: Path, config: AnyTaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
 ) -> str:  # fmt: skip
     spec: dict[str, Any] = {
         "format": FORMAT,

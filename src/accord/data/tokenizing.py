@@ -25,11 +25,15 @@ _SPECIALS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """The vocabulary ids of the tokens that frame a text."""
+    """The vocabulary ids of the tokens that frame a text, and of that which hides a word.
+
+    `mask` is None where the vocabulary has none.
+    """
 
     cls: int
     sep: int
     pad: int
+    mask: int | None = None
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -72,7 +76,8 @@ def special_ids(tokenizer: Tokenizer) -> SpecialIds:
         if number is None:
             raise EncoderError(f"the tokenizer's vocabulary has no {token}: not a BERT tokenizer")
         ids[token] = number
-    return SpecialIds(ids["[CLS]"], ids["[SEP]"], ids["[PAD]"])
+    mask = tokenizer.token_to_id("[MASK]")
+    return SpecialIds(ids["[CLS]"], ids["[SEP]"], ids["[PAD]"], mask)
 
 
 def encode_texts(

@@ -21,6 +21,7 @@ from accord.config_file import (
     effective,
     parse_config,
     resolve_paths,
+    without_unused,
 )
 from accord.errors import ConfigError, nearest
 
@@ -146,14 +147,34 @@ def make_cells(
     for own in settings:
         name = name_of(own)
         table = applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
-        config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
+        try:
+            config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
+        except ConfigError as error:
+            raise ConfigError(_with_advice(str(error), {**common, **own})) from None
         check_files(config, where=where)
         check_methods(config, where=f"{where}: cell {name}")
-        cell = Cell(name, dict(own), config)
+        cell = Cell(name, dict(own), without_unused(config))
         if names.setdefault(name, cell.identity) != cell.identity:
-            cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), config)
+            cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), cell.config)
         cells.setdefault(cell.identity, cell)
     return list(cells.values())
+
+
+def _with_advice(faults: str, settings: Mapping[str, Any]) -> str:
+    """Say of a key that was given a list, but takes one value, where several values belong."""
+    lists = {
+        OF_TASKS.get(name, SHORT.get(name, name))
+        for name, value in settings.items()
+        if isinstance(value, list)
+    }
+
+    def advised(line: str) -> str:
+        found = re.search(r": '([^']+)' should be (?!a list).*, got \[", line)
+        if not found or lists.isdisjoint((found[1], found[1].rpartition(".")[2])):
+            return line
+        return f"{line}; a list of values belongs in [axes], or one [[cells]] each"
+
+    return "\n".join(map(advised, faults.splitlines()))
 
 
 def name_of(settings: Settings) -> str:
@@ -280,7 +301,7 @@ def applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str
             _set_in_tasks(table["tasks"], name, value)
         elif name != "tasks":
             _set(table, SHORT.get(name, name).split("."), value, where)
-    drop_combining(table, len(base.get("tasks", {})))
+    drop_combining(table, base.get("tasks", {}))
     return table
 
 
@@ -297,7 +318,8 @@ def _chosen(tasks: dict[str, Any], chosen: Any, where: str) -> dict[str, Any]:
 
 def _set_in_tasks(tasks: dict[str, Any], name: str, value: Any) -> None:
     for task in tasks.values():
-        if name != "pairs" or str(task.get("kind", "")).startswith("pair-"):
+        kind = str(task.get("kind", ""))
+        if kind.startswith("pair-") if name == "pairs" else kind != "masked-lm":
             task[OF_TASKS[name]] = value
 
 

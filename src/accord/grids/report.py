@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from accord.compare import Contrast, Group, against, digits, metric_columns
+from accord.compare import Contrast, Group, against, contrast_notes, digits, metric_columns
 from accord.report.figures import DifferenceRow, differences
-from accord.report.page import Figure, Section, Table, write_report
+from accord.report.page import Figure, Section, Table, slug, write_report
 
 _NOTE = (
     "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is one"
@@ -26,17 +26,27 @@ def grid_report(out: Path, groups: Sequence[Group], baseline: Group | None, titl
         title: of the page.
     """
     sections = [Section("Runs", [], [groups_table(groups)])]
-    if baseline is not None and (contrasts := against(groups, baseline)):
-        items: list[Table | Figure] = [contrast_table(contrasts)]
-        for task in dict.fromkeys(own.task for own in contrasts):
-            rows = sorted(
-                (_row(own) for own in contrasts if own.task == task), key=lambda row: -row.value
-            )
-            items.append(
-                differences(f"differences-{task}", f"{task}: against {baseline.name}", rows)
-            )
-        sections.append(Section(f"Against {baseline.name}", [], items))
+    if baseline is not None:
+        notes, items = contrast_notes(groups, baseline), list(_contrasts(groups, baseline))
+        if notes or items:
+            sections.append(Section(f"Against {baseline.name}", notes, items))
     write_report(out, title, [], sections)
+
+
+def _contrasts(groups: Sequence[Group], baseline: Group) -> Iterator[Table | Figure]:
+    """Yield the table of all differences, and a figure a task."""
+    contrasts = against(groups, baseline)
+    if contrasts:
+        yield contrast_table(contrasts)
+    names: list[str] = []
+    for task in dict.fromkeys(own.task for own in contrasts):
+        names.append(f"differences-{slug(task)}")
+        while names[-1] in names[:-1]:  # as tasks of different names may have one slug
+            names[-1] += "-2"
+        rows = sorted(
+            (_row(own) for own in contrasts if own.task == task), key=lambda row: -row.value
+        )
+        yield differences(names[-1], f"{task}: against {baseline.name}", rows)
 
 
 def groups_table(groups: Sequence[Group]) -> Table:

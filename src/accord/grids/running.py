@@ -14,9 +14,9 @@ from accord.compare import Group
 from accord.durable import read_json, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.estimate import duration
-from accord.grids.cell_run import CellResult, check_same, run_cell
+from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
-from accord.grids.workers import in_workers
+from accord.grids.workers import Pool, ThisProcess, processes
 from accord.progress import Console
 from accord.report.record import RunRecord, read_run
 from accord.run_folder import STATUS, RunFolder
@@ -79,21 +79,12 @@ def run_grid(
         }
         for cell in cells
     ]
-    if workers == 1 and threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
     results: dict[str, CellResult] = {}
     progress = _Progress(len(cells), workers, console)
-    running = (
-        in_this_process(tasks, progress)
-        if workers == 1
-        else in_workers(tasks, workers, threads or max(1, _processors() // workers))
-    )
-    for raw in running:
-        result = CellResult(**raw)
-        results[result.name] = result
-        progress.say(result)
+    with processes(workers, threads) as pool:
+        for result in _results(tasks, pool, progress):
+            results[result.name] = result
+            progress.say(result)
     stopped = [own for own in results.values() if own.state == "stopped"]
     if stopped or len(results) < len(cells):
         left = len(cells) - sum(own.state in ("found", "done") for own in results.values())
@@ -104,16 +95,19 @@ def run_grid(
     return [results[cell.name] for cell in cells]
 
 
-def in_this_process(
-    tasks: Sequence[dict[str, Any]], progress: _Progress
-) -> Iterator[dict[str, Any]]:
-    """Yield each cell's result; stop where one was stopped."""
-    for task in tasks:
-        progress.begin(Path(task["folder"]).name)
-        result = run_cell(task)
-        yield result
-        if result["state"] == "stopped":
-            return
+def _results(
+    tasks: Sequence[dict[str, Any]], pool: Pool | ThisProcess, progress: _Progress
+) -> Iterator[CellResult]:
+    """Yield cells' results as they come; after a signal only those of cells that were begun."""
+    left, running = list(reversed(tasks)), 0
+    while running or (left and not pool.stopped):
+        while left and pool.has_room and not pool.stopped:
+            progress.begin(Path(left[-1]["folder"]).name)
+            pool.give(left.pop())
+            running += 1
+        for raw in pool.results():
+            running -= 1
+            yield CellResult(**raw)
 
 
 def write_index(cells: Sequence[Cell], out: Path) -> None:
@@ -158,7 +152,8 @@ class _Progress:
         self.count, self.ran, self.started = 0, 0, time.monotonic()
 
     def begin(self, name: str) -> None:
-        self.console.say(f"== {self.count + 1}/{self.total} {name}")
+        if self.workers == 1:
+            self.console.say(f"== {self.count + 1}/{self.total} {name}")
 
     def say(self, result: CellResult) -> None:
         self.count += 1
@@ -173,9 +168,3 @@ class _Progress:
             left = (time.monotonic() - self.started) / self.ran * (self.total - self.count)
             line += f"; about {duration(left)} left if the others take as long"
         self.console.say(line)
-
-
-def _processors() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

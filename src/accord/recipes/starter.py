@@ -9,6 +9,9 @@ from pathlib import Path
 from accord.data.guessing import GuessedTask
 
 _TRAINING = """
+# [tasks.words]               # learns from the tasks' texts without their labels
+# kind = "masked-lm"          # or "simcse"
+
 [training]
 epochs = 3
 batch_size = 32               # examples of each task in a step

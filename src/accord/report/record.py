@@ -45,7 +45,7 @@ class RunRecord:
         name: as it is shown.
         path: of its folder.
         config: that it was trained by.
-        tasks: resolved, with their labels or ranges.
+        tasks: those with labels, resolved, with their labels or ranges.
         results: what `results.json` holds.
         environment: what `environment.json` holds.
     """
@@ -123,6 +123,8 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
         tasks = [Task.from_json(entry) for entry in begun["tasks"]]
     except (KeyError, TypeError, ValueError):
         raise RunFolderError(f"{path / 'resolved.json'}: 'tasks' can't be read") from None
+    if not tasks:
+        raise RunFolderError(f"{path}: was trained without labels: it has no figures to compare")
     return RunRecord(
         name=name or str(path),
         path=path,

@@ -78,7 +78,7 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
         run: whose config names the file.
         task: the task's name.
     """
-    config = run.config.tasks[task]
+    config = run.config.labelled[task]
     if config.dev is None:
         return {}
     path = Path(config.dev)
@@ -96,7 +96,7 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
 
 def _is_unchanged(run: RunRecord, task: str, path: Path) -> bool:
     """Whether a dev file holds what it held: the store of its tokens has the hash of then."""
-    config = run.config.tasks[task]
+    config = run.config.labelled[task]
     tokenizer = load_tokenizer(run.path / "model")
     store = open_store(path, task, config, run.tasks[task], tokenizer, labelled=True)
     rows = min(len(store), config.limit or len(store))

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from accord.balancing import get_rule
 from accord.config import Config
-from accord.config_file import check_files, check_methods, effective, parse_config, resolve_paths
+from accord.config_file import (
+    check_files,
+    check_methods,
+    parse_config,
+    resolve_paths,
+    without_unused,
+)
+from accord.datasets import read_data
 from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
+from accord.methods import Signals
+from accord.pretrained import resolve_encoder_folder
+from accord.setup import build_sampler
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -27,12 +41,14 @@ class Space:
         dimensions: what each of them may be.
         folder: that relative paths among their values are relative to.
         start: the first trial's settings; empty where they are drawn as all others.
+        note: where these differ from what the config does by itself, or nothing.
     """
 
     base: Config
     dimensions: tuple[Dimension, ...]
     folder: Path
     start: Settings = field(default_factory=dict)
+    note: str = ""
 
     @classmethod
     def of(cls, config: Config, searches: Sequence[str], folder: Path) -> Space:
@@ -54,7 +70,7 @@ class Space:
         return space
 
     def config(self, settings: Settings, where: str) -> Config:
-        """Return the config of a point.
+        """Return the config of a point, without the options of methods that it doesn't choose.
 
         Raises:
             ConfigError: if these settings don't go together.
@@ -63,7 +79,7 @@ class Space:
         config = resolve_paths(parse_config(table, where), self.folder)
         check_files(config, where)
         check_methods(config, where)
-        return config
+        return without_unused(config)
 
     def check(self, dimension: Dimension, where: str) -> None:
         """Check that each end is valid by itself, or beside some value of another key.
@@ -88,7 +104,7 @@ class Space:
             return str(error).splitlines()[0]
         section, _, rest = key.partition(".")
         name = rest.partition(".")[0]
-        if section == "methods" and name not in effective(config)["methods"]:
+        if section == "methods" and name not in config.methods:
             return f"{where}: '{name}' is not chosen, so its options make no difference"
         return ""
 
@@ -101,7 +117,12 @@ def _weights(config: Config, folder: Path) -> Space:
     """Return the space of one loss weight a task, the first task's being 1.
 
     AdamW's step hardly depends on the scale of all weights together, so that is not searched. The
-    first trial has the config's own fixed weights, or equal ones: what is found is no worse on dev.
+    first trial has the weights of the config itself, if they are fixed or follow from the tasks'
+    shares of a step (of an epoch that changes, the first one's), else equal ones: what is found is
+    no worse on dev.
+
+    Raises:
+        UsageError: if there is one task, or its shares can't be told, as its data can't be read.
     """
     if config.stages:
         raise UsageError(
@@ -114,17 +135,40 @@ def _weights(config: Config, folder: Path) -> Space:
             f"there is one task, '{first}', and so no weight to tune;"
             " --search KEY=SPEC says what to search"
         )
-    start = dict.fromkeys(config.tasks, 1.0)
-    if config.training.balancing_rule == "fixed":
-        start |= config.methods.get("fixed", {}).get("weights") or {}
     settings = {"training.balancing": "fixed", "methods.fixed.weights": {first: 1.0}}
     base = parse_config(applied(plain(config), settings, "config"))
     check_methods(base)
-    keys = [f"methods.fixed.weights.{name}" for name in others]
+    keys = {f"methods.fixed.weights.{name}": name for name in others}
     ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
-    relative = (start[name] / start[first] if start[first] else HIGHEST for name in others)
-    within = (min(max(own, LOWEST), HIGHEST) for own in relative)
-    return Space(base, ranges, folder, dict(zip(keys, within, strict=True)))
+    own, note = _own_weights(config)
+    wanted = {key: own[name] / own[first] if own[first] else inf for key, name in keys.items()}
+    start = {key: min(max(weight, LOWEST), HIGHEST) for key, weight in wanted.items()}
+    outside = [f"{key}={start[key]:g}, not {wanted[key]:.4g}" for key in keys
+               if start[key] != wanted[key]]  # fmt: skip
+    if outside:
+        note = f"trial 0 has {'; '.join(outside)}: weights are searched from 0.1 to 10"
+    return Space(base, ranges, folder, start, note)
+
+
+def _own_weights(config: Config) -> tuple[dict[str, float], str]:
+    """Return each task's weight by the config's own rule, or 1 and that it is another's turn."""
+    equal, rule = dict.fromkeys(config.tasks, 1.0), config.training.balancing_rule
+    if rule == "fixed":
+        return equal | (config.methods.get("fixed", {}).get("weights") or {}), ""
+    if rule == "inverse-share":
+        return _by_shares(config), ""
+    note = f"fixed weights take the place of balancing '{rule}'; trial 0 has equal ones"
+    return equal, "" if rule == "equal" else note
+
+
+def _by_shares(config: Config) -> dict[str, float]:
+    """Return the weights of 'inverse-share', for which the data have to be read."""
+    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    sizes = tuple(len(own) for own in read_data(config, folder, lambda text: None).train)
+    shares = torch.tensor(build_sampler(config, tuple(config.tasks), sizes).shares)
+    signals = Signals.of(losses=torch.ones(len(sizes)), shares=shares, others=shares.sum() - shares)
+    weights, _ = get_rule("inverse-share").function(signals, {}, torch.Generator())
+    return dict(zip(config.tasks, weights.tolist(), strict=True))
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +129,16 @@ def check_identity(study: optuna.Study, out: Path, space: Space, seeds: int) -> 
         )
 
 
-def next_trial(study: optuna.Study, space: Space) -> optuna.Trial:
-    """Return the trial that was running when the study was stopped, or a new one.
+def next_trial(study: optuna.Study, space: Space, under_way: Collection[int] = ()) -> optuna.Trial:
+    """Return a trial that was running when the study was stopped, or a new one.
 
-    Its draws are a function of the config's seed, its number and the trials that ended before it.
+    Its draws are a function of the config's seed, its number and the trials so far: those that
+    ended, and those that run at the same time.
+
+    Args:
+        study: that trials are of.
+        space: whose start the first one has.
+        under_way: numbers of the trials that are running now.
     """
     from optuna.samplers import TPESampler
     from optuna.trial import Trial, TrialState
@@ -140,7 +146,8 @@ def next_trial(study: optuna.Study, space: Space) -> optuna.Trial:
     trials = study.get_trials(deepcopy=False)
     if not trials and space.start:
         study.enqueue_trial(dict(space.start))
-    running = [own for own in trials if own.state == TrialState.RUNNING]
+    left = [own for own in trials if own.number not in under_way]
+    running = [own for own in left if own.state == TrialState.RUNNING]
     number = running[0].number if running else len(trials)
     own_seed = int(np.random.SeedSequence([space.base.training.seed, number]).generate_state(1)[0])
     study.sampler = TPESampler(seed=own_seed)

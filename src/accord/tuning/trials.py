@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accord.config import Config
 from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
-from accord.grids.cell_run import CellResult, run_cell
+from accord.grids.cell_run import CellResult
 from accord.run_folder import RunFolder
 from accord.tuning.space import Settings, Space, plain
 
@@ -18,7 +18,26 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from accord.training import Watch
+
 FOLDER = "trials"
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """A run that a trial needs.
+
+    Attributes:
+        cell: for `run_cell`.
+        watch: is to be shown its epochs; None wants to see none.
+    """
+
+    cell: dict[str, Any]
+    watch: Watch | None
+
+
+Course = Generator[TrialRun, CellResult, None]
+"""A trial's way: each run that it yields is to be answered with how that ended."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +58,10 @@ class Trials:
     seeds: int
     quiet: bool
 
-    def run(self, trial: optuna.Trial, settings: Settings) -> None:
-        """Run a trial, or go on with it, and tell the study how it ended.
+    def course(self, trial: optuna.Trial, settings: Settings) -> Course:
+        """Go through a trial, begun or new, run by run, and tell the study how it ended.
+
+        Whoever has the runs made, and where, is not its business.
 
         Raises:
             Stopped: a signal came; the trial can be gone on with.
@@ -50,7 +71,10 @@ class Trials:
 
         try:
             twin = self._twin(settings)
-            score = self._score(trial, settings) if twin is None else _repeat(trial, twin)
+            if twin is None:
+                score = yield from self._score(trial, settings)
+            else:
+                score = _repeat(trial, twin)
         except Pruned:
             self.study.tell(trial, state=TrialState.PRUNED)
         except (ConfigError, TrainingError) as error:
@@ -67,14 +91,16 @@ class Trials:
         trials = self.study.get_trials(deepcopy=False, states=ended)
         return next((own for own in trials if own.params == settings), None)
 
-    def _score(self, trial: optuna.Trial, settings: Settings) -> float:
+    def _score(
+        self, trial: optuna.Trial, settings: Settings
+    ) -> Generator[TrialRun, CellResult, float]:
         config = self.space.config(settings, f"trial {trial.number}")
         watcher, scores = Watcher(trial), []
         for place in range(self.seeds):
             folder, own = self._run_of(trial.number, config, place)
             cell = {"folder": str(folder), "config": plain(own), "quiet": self.quiet}
             # Later seeds have no earlier trial's first epochs to be held against.
-            result = CellResult(**run_cell(cell, watcher if place == 0 else None))
+            result = yield TrialRun(cell, watcher if place == 0 else None)
             seconds = trial.user_attrs.get("seconds", 0.0) + result.seconds
             trial.set_user_attr("seconds", seconds)
             _check(result, trial.number)

@@ -42,7 +42,7 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
         title: of the figure.
         runs: of one kind; they may differ by seed.
     """
-    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    tasks = list(dict.fromkeys(task for run in runs for task in run.config.tasks))
     found = {pair: [_pair(run.steps, pair) for run in runs] for pair in combinations(tasks, 2)}
     pairs = {pair: own for pair, series in found.items() if (own := [s for s in series if s])}
     if not pairs:

@@ -1,0 +1,113 @@
+"""The texts of several token stores as one: a row a text, without labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.data.examples import BadRow
+from accord.data.store import TokenStore
+from accord.errors import DataError
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Some rows of a store, all of whose texts are used.
+
+    Attributes:
+        name: of the task that they are of; empty for a file of the task's own.
+        store: holds them.
+        rows: which.
+    """
+
+    name: str
+    store: TokenStore
+    rows: npt.NDArray[np.int64]
+
+
+class TextIds(Sequence[str]):
+    """What each text is called: its task, its row's id and, of several, which text it is."""
+
+    def __init__(self, sources: Sequence[TextSource], places: npt.NDArray[np.int64]) -> None:
+        self._sources, self._places = sources, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        number, row, which = self._places[index].tolist()
+        source = self._sources[number]
+        parts = [source.name] if source.name else []
+        parts.append(source.store.ids[row])
+        if source.store.lengths.shape[1] > 1:
+            parts.append(str(which + 1))
+        return ":".join(parts)
+
+
+class TextStore:
+    """Rows of one text each, with what a `TokenStore` has; texts without a token are left out.
+
+    Args:
+        sources: in the order in which their texts stand, a row's texts next to each other.
+        name: of the task, for messages.
+
+    Attributes:
+        labels: float64 `[rows]`, zeros.
+        lengths: int64 `[rows, 1]`, in tokens.
+        ids: `TASK:ID`, or `TASK:ID:1` and `TASK:ID:2` of a pair.
+        exact_hashes: uint64 `[rows, 1]`.
+        normalised_hashes: uint64 `[rows, 1]`.
+        skipped: rows of a file of the task's own that could not be used.
+        fingerprint: SHA-256 of what it is made of.
+
+    Raises:
+        DataError: there is no text with a token.
+    """
+
+    def __init__(self, sources: Sequence[TextSource], name: str) -> None:
+        self._sources = list(sources)
+        parts = [_places(number, source) for number, source in enumerate(self._sources)]
+        self._places = np.concatenate(parts)
+        if not len(self._places):
+            raise DataError(f"task '{name}': there is no text to learn from")
+        self.lengths: npt.NDArray[np.int64] = self._gathered("lengths")
+        self.exact_hashes: npt.NDArray[np.uint64] = self._gathered("exact_hashes")
+        self.normalised_hashes: npt.NDArray[np.uint64] = self._gathered("normalised_hashes")
+        self.labels: npt.NDArray[np.float64] = np.zeros(len(self._places))
+        self.ids = TextIds(self._sources, self._places)
+        self.skipped: list[BadRow] = [
+            bad for source in self._sources if not source.name for bad in source.store.skipped
+        ]
+        digest = hashlib.sha256()
+        for source in self._sources:
+            rows = np.ascontiguousarray(source.rows, dtype="<i8").tobytes()
+            digest.update(f"{source.name} {source.store.fingerprint}".encode() + rows)
+        self.fingerprint = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
+        """Return the token ids of a row's text; `which` is 0."""
+        number, own, place = self._places[row].tolist()
+        segment: npt.NDArray[np.int32] = self._sources[number].store.segment(own, place + which)
+        return segment
+
+    def _gathered(self, name: str) -> npt.NDArray[Any]:
+        parts = []
+        for number, source in enumerate(self._sources):
+            own = self._places[self._places[:, 0] == number]
+            parts.append(getattr(source.store, name)[own[:, 1], own[:, 2]])
+        return np.concatenate(parts)[:, None]
+
+
+def _places(number: int, source: TextSource) -> npt.NDArray[np.int64]:
+    """Return (number of the source, row, which text) of each text: int64 [texts, 3]."""
+    lengths = source.store.lengths[source.rows]
+    at, which = np.nonzero(lengths)
+    return np.stack([np.full_like(at, number), source.rows[at], which], axis=1)

@@ -1,0 +1,92 @@
+"""Regularisers and gradual unfreezing in whole runs: resumed to the bit, and what they change."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from accord.config_file import load_config
+from accord.setup import prepare
+from accord.training import resume_run
+
+BOTH = {"training.regularisers": ["r-drop", "smart"]}
+WAYS = {
+    "r-drop": {"training.regularisers": ["r-drop"], "training.gradients": "pcgrad"},
+    "smart": {"training.regularisers": ["smart"], "methods.smart.beta": 0.9},
+    "both": {**BOTH, "training.micro_batch_tokens": 30, "tasks.near.targets": "popart"},
+    "bfloat16": {
+        **BOTH, "training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
+        "averaging.method": "ema",
+    },
+    "frozen": {"encoder.mode": "frozen", "training.regularisers": ["r-drop"]},
+    "parts": {
+        **BOTH, "sharing.schemes": ["lora", "own-layers"], "methods.lora.rank": 2,
+        "training.unfreeze_over": 0.7, "training.balancing": "gradnorm",
+        "training.gradients": "gradvac", "training.granularity": "layer",
+    },
+    "unfreezing": {"training.unfreeze_over": 0.7, "training.balancing": "famo"},
+    "one-encoder-a-task": {
+        **BOTH, "sharing.schemes": ["own-encoder"], "training.unfreeze_over": 0.5,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
+def test_stopped_and_resumed_it_goes_on_to_the_bit(
+    changes, stopped, project, train, tmp_path, outcome
+):
+    run = stopped(changes, 8)
+    resume_run(run, quiet=True)
+    whole = train(project(changes), tmp_path / "whole")
+    assert outcome(run) == outcome(whole)
+    one, other = (
+        load_file(own / "checkpoints" / "step-18" / "method.safetensors") for own in (run, whole)
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    averages = any(name.startswith("regulariser.") for name in one)
+    assert averages is ("smart" in changes.get("training.regularisers", []))
+
+
+def test_layers_move_from_the_top_when_their_time_has_come(
+    project, train, tmp_path, encoder_folder
+):
+    """18 steps, three groups within half of them: one more at the 4th step, one at the 7th."""
+    changes = {
+        "training.unfreeze_over": 0.5, "checkpoint.every_steps": 1, "checkpoint.keep": 99,
+        "training.warmup": 0.0, "training.weight_decay": 0.5,
+    }  # fmt: skip
+    config = project(changes)
+    before = dict(prepare(load_config(config)).learner.model.named_parameters())
+    run = train(config, tmp_path / "run")
+    places = ("encoder.layers.1.", "encoder.pooler.", "encoder.layers.0.", "encoder.embeddings.")
+    first: dict[str, int | None] = dict.fromkeys(places)
+    for step in range(1, 19):
+        file = run / "checkpoints" / f"step-{step}" / "parameters.safetensors"
+        for name, value in load_file(file).items():
+            place = next((own for own in places if name.startswith(own)), None)
+            if place and first[place] is None and not torch.equal(value, before[name]):
+                first[place] = step
+    assert list(first.values()) == [1, 1, 4, 7]
+
+
+def test_a_log_s_gramian_and_losses_hold_the_terms(project, train, tmp_path, metrics):
+    plain = train(project(), tmp_path / "plain")
+    own = train(project(BOTH), tmp_path / "own")
+    one, other = metrics(plain)[0], metrics(own)[0]
+    assert all(other["losses"][task] != loss for task, loss in one["losses"].items())
+    assert other["gramian"] != one["gramian"]
+
+
+def test_a_run_says_what_it_adds_and_expects_to_take_longer(project, accord_cli, tmp_path):
+    names = json.dumps(BOTH["training.regularisers"])
+    answer = accord_cli(
+        "train", project(), "--out", tmp_path / "run", "--set", f"training.regularisers={names}"
+    )
+    assert answer.code == 0, answer.err
+    assert "r-drop, smart" in answer.err
+    setup = prepare(load_config(project(BOTH)))
+    assert setup.learner.regularisation is not None
+    # R-Drop a pass more, SMART one, an ascent of two thirds and a third by averaged weights.
+    assert setup.learner.regularisation.work == pytest.approx(1 + 1 + 2)

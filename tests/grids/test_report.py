@@ -1,0 +1,91 @@
+"""Groups held against one: every task and the mean apart, nobody left out in silence."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from accord import compare
+from accord.cli.comparisons import comparison_json, print_against
+from accord.compare import MEAN, Group, against
+from accord.config_file import parse_config
+from accord.errors import ConfigError
+from accord.grids.report import grid_report
+from accord.report.record import RunRecord
+from accord.tasks import Task
+from accord.verdict import Difference
+
+RESULTS = {"train_seconds": 1.0, "steps": 10, "parameters": 100}
+
+
+def group(name, folder, **metrics):
+    """A group of one run with these dev metrics."""
+    tasks = {
+        own: Task(own, "classification", "cross_entropy", "accuracy", ("0", "1")) for own in metrics
+    }
+    sections = {own: {"kind": "classification", "train": "t", "text": "a"} for own in metrics}
+    config = parse_config({"encoder": {"path": "e"}, "tasks": sections})
+    (folder / "model").mkdir(exist_ok=True)
+    return Group(
+        name, [RunRecord(name, folder, config, tasks, {**RESULTS, "metrics": metrics}, {})]
+    )
+
+
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """A baseline, two groups of its tasks, and two of others; differences are the metrics'."""
+
+    def subtracted(task, ours, theirs):
+        value = ours.mean(task) - theirs.mean(task)
+        return Difference(value, value, value, 1, 9, "not enough runs", (value,))
+
+    monkeypatch.setattr(compare, "group_difference", subtracted)
+    return [
+        group("base", tmp_path, mean=0.5, sst_2=0.5, **{"sst-2": 0.5}),
+        group("one", tmp_path, mean=0.8, sst_2=0.6, **{"sst-2": 0.4}),
+        group("two", tmp_path, mean=0.5, sst_2=0.5, **{"sst-2": 0.5}),
+        group("alone", tmp_path, mean=0.5),
+        group("wide", tmp_path, mean=0.5, sst_2=0.5, more=0.5, **{"sst-2": 0.5}),
+    ]
+
+
+NOTES = [
+    "Not compared, as their tasks are others: alone; wide.",
+    "Of 2 groups that do not differ at all about 0.1 would leave 0 out on a task by chance.",
+]
+
+
+def test_a_task_named_mean_is_not_the_mean_of_the_tasks(groups):
+    found = {own.task: own.difference.value for own in against(groups, groups[0])[:4]}
+    expected = {"mean": 0.3, "sst_2": 0.1, "sst-2": -0.1, MEAN: 0.1}
+    assert found == pytest.approx(expected)
+    with pytest.raises(ConfigError, match="letters, digits"):
+        group("impossible", Path(), **{MEAN: 0.5})
+
+
+def test_what_is_left_out_and_what_chance_does_stand_wherever_differences_do(
+    groups, tmp_path, capsys
+):
+    print_against(groups, groups[0])
+    assert capsys.readouterr().out.splitlines()[-2:] == NOTES
+    assert comparison_json(groups, "base")["against_notes"] == NOTES
+    assert json.dumps(comparison_json(groups, None)["against_notes"]) == "[]"
+    grid_report(tmp_path / "out", groups, groups[0], "A grid")
+    for page in ("report.md", "report.html"):
+        text = (tmp_path / "out" / page).read_text()
+        assert all(note in text for note in NOTES)
+    figures = sorted(file.stem for file in (tmp_path / "out" / "figures").iterdir())
+    assert figures == [
+        "differences-mean", "differences-mean-of-tasks", "differences-sst-2",
+        "differences-sst-2-2",
+    ]  # fmt: skip
+
+
+def test_a_group_that_no_other_is_like_is_said_to_be_alone(groups, tmp_path, capsys):
+    print_against(groups[2:], groups[3])
+    assert capsys.readouterr().out.splitlines() == [
+        "No other group has the same tasks.",
+        "Not compared, as their tasks are others: two; wide.",
+    ]
+    grid_report(tmp_path / "out", groups[2:], groups[3], "A grid")
+    assert "Not compared" in (tmp_path / "out" / "report.md").read_text()
