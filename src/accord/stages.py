@@ -43,7 +43,7 @@ def finished_before(config: Config, index: int) -> list[str]:
 def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]) -> Table:
     """Return a stage's config as a nested mapping: the whole one's, with what the stage changes.
 
-    Every stage but the first begins from what the one before left: it keeps the heads, and draws no
+    Every stage but the first begins from what the one before left: it keeps its heads, and draws no
     layers anew that it doesn't name itself. Its `encoder.path` is still that of the whole run.
 
     Args:
@@ -69,11 +69,18 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
         memory = config.memory.model_dump(exclude_unset=True)
         table["memory"] = {**memory, "finished": finished}
     if index:
-        table["encoder"] |= {"heads": "keep", "reinit_layers": 0}
+        heads = "keep" if _leaves_heads(config, index - 1) else "new"
+        table["encoder"] |= {"heads": heads, "reinit_layers": 0}
     for section in SECTIONS:
         if changes := getattr(stage, section):
             _merge(table.setdefault(section, {}), changes)
     return table
+
+
+def _leaves_heads(config: Config, index: int) -> bool:
+    """Whether a stage's model holds heads: tasks without labels leave none."""
+    names = [*config.stages[index].tasks, *finished_before(config, index)]
+    return any(name in config.labelled for name in names)
 
 
 def _merge(table: Table, changes: Mapping[str, Any]) -> None:

@@ -48,6 +48,7 @@ def test_a_grid_runs_each_cell_once(grid, tmp_path, accord_cli, outcome):
     assert answer.code == 0, answer.err
     names = sorted(path.name for path in (out / "cells").iterdir())
     assert names == ["mood+near,seed=0", "mood+near,seed=1", "mood,seed=0", "mood,seed=1"]
+    assert not list(out.rglob("step-*"))  # dozens of done cells would fill a disk
     assert "Was sharing worth it?" in answer.out
     assert "[4/4] mood+near,seed=1: done" in answer.err
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}

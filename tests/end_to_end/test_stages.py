@@ -349,3 +349,23 @@ def test_a_fault_is_one_line_before_anything_is_written(
     assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer.err
     assert line in answer.err
     assert not (tmp_path / "run").exists()
+
+
+def test_further_pretraining_comes_first(staged_project, run_stages, tmp_path):
+    stages = """
+[tasks.words]
+kind = "masked-lm"
+
+[[stages]]
+tasks = ["words"]
+
+[[stages]]
+tasks = ["mood"]
+"""
+    config = staged_project(stages, tasks=["mood"])
+    run = run_stages(config, tmp_path / "run")
+    first, second = (load_file(run / "stages" / own / "model/model.safetensors") for own in "12")
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    rows = json.loads((run / "results.json").read_text())["stages"]
+    assert [list(row["metrics"]) for row in rows] == [["words"], ["mood"]]
+    assert accord.load(run).predict("mood", ["so so"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stoppe
 from accord.run_folder import STATUS, RunFolder
 
 if TYPE_CHECKING:
-    from accord.training import Watch
+    from accord.training import Run, Watch
 
 State = Literal["found", "done", "stopped", "pruned", "busy", "failed"]
 
@@ -83,12 +84,24 @@ def _run(
             return True, run.read_json("results.json")["metrics"]
         from accord.staged import resume
 
-        return False, resume(folder, quiet=quiet, watch=watch).results["metrics"]
+        return False, _slimmed(resume(folder, quiet=quiet, watch=watch))
 
     from accord.staged import start
 
     done = start(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
-    return False, done.results["metrics"]
+    return False, _slimmed(done)
+
+
+def _slimmed(run: Run) -> dict[str, float]:
+    """Drop the checkpoints of a run that is done, and return its metrics.
+
+    They are several times the model's size, nothing goes on from them any more, and a grid of some
+    dozen cells would fill a disk with them.
+    """
+    for checkpoint in run.folder.glob("**/checkpoints/step-*"):
+        shutil.rmtree(checkpoint)
+    metrics: dict[str, float] = run.results["metrics"]
+    return metrics
 
 
 def check_same(folder: Path, config: Config) -> None:
