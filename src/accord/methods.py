@@ -110,6 +110,7 @@ class Signals:
             shares=self.shares[kept],
             others=self.others[kept],
             regression=self.regression[kept],
+            memories=self.memories[kept],
             names=tuple(name for name, own in zip(self.names, kept.tolist(), strict=False) if own),
         )
 

@@ -118,7 +118,7 @@ def test_a_key_of_a_task_that_a_cell_leaves_out_changes_nothing(cells):
         ),
         ("[set]\nlr = [1e-4, 1e-5]", "0001, 1e-05]; a list of values belongs in [axes]"),
         ('[[cells]]\nmode = ["frozen"]', "'finetune' or 'frozen', got ['frozen']; a list of"),
-        ('[set]\n"tasks.mood.kind" = ["x"]', "got ['x']; a list of values belongs in [axes]"),
+        ('[set]\n"tasks.mood.kind" = ["x"]', "tasks.mood.kind: unknown value '['x']'; allowed: "),
     ],
 )
 def test_what_a_grid_file_can_t_be(cells, text, message):

@@ -49,10 +49,11 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def _capped(config: Config, report: CheckReport) -> str:
     """Say that an epoch would be shorter than the config wants it; empty if it wouldn't."""
+    if config.training.steps_per_epoch is None or config.stages:
+        return ""  # each stage has epochs of its own, and says so as it begins
+
     from accord.setup import build_sampler, capped_epoch
 
-    if config.stages:  # each has epochs of its own, and says so as it begins
-        return ""
     rows = {
         own.task.name: next(split.rows for split in own.splits if split.split == "train")
         for own in report.tasks
