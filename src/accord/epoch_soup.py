@@ -42,7 +42,7 @@ def make_soup(
         return judge_all(setup.data.dev, logits, setup.config.score, setup.config.finished)
 
     soup = greedy_soup(
-        [_alone(record, setup) for record in progress.evaluations],
+        [_alone(record) for record in progress.evaluations],
         lambda epoch: kept_weights(run, progress, epoch, named),
         judge,
     )
@@ -58,7 +58,6 @@ def make_soup(
     return {"epochs": epochs, **soup.judged.record()}
 
 
-def _alone(record: dict[str, Any], setup: Setup) -> DevResult:
+def _alone(record: dict[str, Any]) -> DevResult:
     """Return an epoch's figures, as its evaluation left them."""
-    figures, finished = record["figures"], setup.config.finished
-    return DevResult((), record["metrics"], figures, record["score"], finished)
+    return DevResult((), record["metrics"], record["figures"], record["score"], record["sum"])

@@ -24,20 +24,15 @@ class DevResult:
             others, as they say nothing of these.
         figures: all that fit each task's kind, by name.
         score: overall, as the config asks for.
-        finished: tasks that no model is chosen by.
+        sum: of the metrics of the tasks that are trained, by which the paper chooses its best
+            model.
     """
 
     logits: Sequence[Tensor]
     metrics: dict[str, float]
     figures: dict[str, dict[str, float]]
     score: float
-    finished: Collection[str] = ()
-
-    @property
-    def sum(self) -> float:
-        """The sum of the metrics, by which the paper chooses its best model; of finished tasks
-        none."""
-        return sum(own for name, own in self.metrics.items() if name not in self.finished)
+    sum: float
 
     def record(self) -> dict[str, Any]:
         """Return what results say of it."""
@@ -61,7 +56,9 @@ def judge_all(
     names = {task.name: task.metric for task in counted([own.task for own in data])}
     metrics = {name: judged[name].metric for name in names}
     figures = {name: evaluation.figures for name, evaluation in judged.items()}
-    return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), finished)
+    trained = counted([own.task for own in data if own.task.name not in finished])
+    total = sum(judged[task.name].metric for task in trained)
+    return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), total)
 
 
 def counted(tasks: Sequence[Task]) -> list[Task]:

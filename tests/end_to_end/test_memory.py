@@ -204,3 +204,20 @@ def test_heads_are_kept_from_a_model_folder_alone(project, accord_cli, tmp_path)
     answer = accord_cli("train", config, "--out", tmp_path / "run", "--quiet")
     assert answer.code == 2
     assert "encoder.heads = 'keep' takes heads from a model folder of Accord's" in answer.err
+
+
+def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_path):
+    """The finished task is the only one with a metric, and chooses no epoch."""
+    stages = (
+        '[tasks.words]\nkind = "masked-lm"\n'
+        '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["words"]\n'
+        '[[stages]]\ntasks = ["near"]\n[memory]\nsize = 6\n'
+    )
+    file = project({"training.epochs": 4}, ("mood", "near"))
+    file.write_text(file.read_text() + stages)
+    run = staged.start(load_config(file), tmp_path / "run", quiet=True).folder
+    results = json.loads((run / "stages" / "2" / "results.json").read_text())
+    likelihoods = [own["figures"]["words"]["likelihood"] for own in results["epochs"]]
+    assert [own["sum"] for own in results["epochs"]] == likelihoods
+    assert results["best_epoch"] == 1 + int(np.argmax(likelihoods))
+    assert list(results["metrics"]) == ["mood"]
