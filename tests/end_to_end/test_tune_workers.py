@@ -52,6 +52,7 @@ def test_workers_leave_what_one_process_leaves_and_are_pruned(
     assert several.config.read_text() == one.config.read_text()
 
 
+@pytest.mark.slow
 def test_a_signal_makes_all_trials_save_and_the_same_command_goes_on(
     project, tmp_path, start_accord, outcome
 ):
