@@ -79,6 +79,11 @@ class Group:
         return int(self.runs[0].results["parameters"])
 
     @property
+    def peak_memory(self) -> int:
+        """The most bytes that a run's process held."""
+        return max(int(run.results["peak_memory_bytes"]) for run in self.runs)
+
+    @property
     def model_bytes(self) -> int:
         """What the model folder takes on disk."""
         return sum(file.stat().st_size for file in (self.runs[0].path / "model").iterdir())

@@ -36,7 +36,7 @@ from accord.errors import (
 )
 from accord.halves import half_cosines
 from accord.kept_epochs import check_kept, kept_fault, remove_kept
-from accord.memory import keep_freed_memory, release_freed_memory
+from accord.memory import keep_freed_memory, release_freed_memory, restart_peak
 from accord.outcome import finish
 from accord.progress import Bar, Console
 from accord.resuming import known_fingerprints, prepare_again, resolved, versions
@@ -179,6 +179,7 @@ def _train(
     watch: Watch | None,
 ) -> Run:
     keep_freed_memory()
+    restart_peak()  # of another run before, in this process
     progress.fingerprint, progress.threads = setup.fingerprint, torch.get_num_threads()
     progress.versions = versions()
     try:

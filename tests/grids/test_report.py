@@ -15,7 +15,7 @@ from accord.report.record import RunRecord
 from accord.tasks import Task
 from accord.verdict import Difference
 
-RESULTS = {"train_seconds": 1.0, "steps": 10, "parameters": 100}
+RESULTS = {"train_seconds": 1.0, "steps": 10, "parameters": 100, "peak_memory_bytes": 1 << 30}
 
 
 def group(name, folder, **metrics):

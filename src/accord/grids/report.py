@@ -64,12 +64,16 @@ def groups_table(groups: Sequence[Group]) -> Table:
         rows.append([
             group.name, str(len(group.runs)), *cells, f"{mean:.3f}", f"{group.train_seconds:.0f}",
             f"{1000 * seconds:.0f}", f"{group.parameters / 1e6:.1f}",
+            f"{group.peak_memory / (1 << 30):.1f}",
         ])  # fmt: skip
     columns = [
         "group", "runs", *(f"{task} {metric}" for task, metric in tasks.items()), "mean",
-        "seconds of training", "ms a step", "million parameters",
+        "seconds of training", "ms a step", "million parameters", "GiB of memory",
     ]  # fmt: skip
-    note = "Dev figures of the best epoch: mean and standard deviation over seeds."
+    note = (
+        "Dev figures of the best epoch: mean and standard deviation over seeds. Memory is the most"
+        " of any run."
+    )
     return Table("groups", "Groups of runs that differ in their seed alone", columns, rows, 1, note)
 
 
