@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from workload import WEIGHT_DECAY, data_folder, minilm_folder
 
 import accord
-from accord.config import TaskConfig
+from accord.config_tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
 from accord.losses import LOSSES, targets

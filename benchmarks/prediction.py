@@ -37,7 +37,7 @@ from utilisation import at_precision, faster_precision
 from workload import data_folder, encoder, minilm_folder
 
 import accord
-from accord.config import TaskConfig
+from accord.config_tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accord.bert import BertConfig, BertEncoder
 from accord.combining import Combination
-from accord.config import TaskConfig
+from accord.config_tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids

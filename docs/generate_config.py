@@ -13,14 +13,12 @@ from accord.config import (
     CheckpointConfig,
     Config,
     EncoderConfig,
-    MaskedLMConfig,
     MemoryConfig,
     SharingConfig,
-    SimCSEConfig,
     StageConfig,
-    TaskConfig,
     TrainingConfig,
 )
+from accord.config_tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.families import FAMILIES
 
 HEAD = """# Every key of the config

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accord.checkpoint import FILES, newest_sound, read_progress
-from accord.config import TaskConfig
 from accord.config_file import load_config, parse_config
+from accord.config_tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.resolving import resolve_task
 from accord.durable import MANIFEST, damage, replace_folder

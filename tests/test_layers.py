@@ -38,6 +38,7 @@ LAYERS = [
     ["config_file"],
     ["stages", "auxiliary_faults"],
     ["config"],
+    ["config_tasks"],
     ["method_faults"],
     ["families"],
     # whose names the config allows
@@ -46,7 +47,7 @@ LAYERS = [
     ["jacobian", "functional", "attention", "flash", "dropout", "products", "soft",
      "averaging", "soups"],
     ["methods"],
-    ["config_faults"],
+    ["config_faults", "config_section"],
     ["tasks", "errors", "durable"],
 ]  # fmt: skip
 

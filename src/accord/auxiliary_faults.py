@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accord.config import Config, SimCSEConfig
+from accord.config import Config
+from accord.config_tasks import SimCSEConfig
 from accord.errors import nearest
 
 

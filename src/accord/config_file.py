@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from accord.auxiliary_faults import auxiliary_faults
-from accord.config import COMBINING, AnyTaskConfig, Config
+from accord.config import COMBINING, Config
 from accord.config_faults import fault_lines
+from accord.config_tasks import AnyTaskConfig
 from accord.errors import ConfigError, nearest
 from accord.families import FAMILIES
 from accord.method_faults import Choice, method_faults

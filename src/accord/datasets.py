@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from accord.config import AnyTaskConfig, Config, TrainingConfig
+from accord.config import Config, TrainingConfig
+from accord.config_tasks import AnyTaskConfig
 from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.config import Precision, TaskConfig
+from accord.config import Precision
+from accord.config_tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.devices import choose_device

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.config import AnyTaskConfig, Config, EncoderConfig, TaskConfig
+from accord.config import Config, EncoderConfig
+from accord.config_tasks import AnyTaskConfig, TaskConfig
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
 from accord.data.resolving import resolve_any, resolve_task
