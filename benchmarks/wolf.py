@@ -23,11 +23,12 @@ from harness import progress
 from scipy.stats import binomtest
 from workload import data_folder, minilm_folder
 
+from accord.building import build_combination, build_learner
 from accord.config_file import parse_config
 from accord.heads import decode
 from accord.inference import head_logits
 from accord.metrics import METRICS
-from accord.setup import Setup, build_learner, prepare
+from accord.setup import Setup, prepare
 from accord.verdict import LEVEL, difference
 
 Interval = tuple[float, float]
@@ -37,10 +38,12 @@ def predictions(setup: Setup, seed: int) -> dict[str, np.ndarray]:
     """Train all heads by a seed, and return each task's dev predictions [n]."""
     training = setup.config.training.model_copy(update={"seed": seed})
     config = setup.config.model_copy(update={"training": training})
+    encoder, sampler = setup.learner.model.encoder, replace(setup.sampler, seed=seed)
+    combination = build_combination(config, encoder, setup.data.tasks, sampler)
     learner = build_learner(
-        config, setup.learner.model.encoder, setup.data.tasks, setup.device, setup.learner.products
+        config, encoder, setup.data.tasks, combination, setup.device, setup.learner.products
     )
-    own = replace(setup, config=config, learner=learner, sampler=replace(setup.sampler, seed=seed))
+    own = replace(setup, config=config, learner=learner, sampler=sampler)
     for step in range(own.total_steps):
         learner.model.train()
         learner.step(step, own.batch(step), 1.0)

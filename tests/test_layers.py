@@ -20,7 +20,7 @@ LAYERS = [
     ["training", "outcome", "epoch", "epoch_soup", "evaluate", "resuming",
      "run_lines"],
     ["setup", "predict"],
-    ["judging", "saved_ensemble", "stage_results"],
+    ["building", "judging", "saved_ensemble", "stage_results"],
     ["inference", "frozen", "checkpoint", "predictions", "datasets", "exposure", "halves",
      "best", "kept_epochs"],
     [

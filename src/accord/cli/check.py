@@ -52,7 +52,7 @@ def _capped(config: Config, report: CheckReport) -> str:
     if config.training.steps_per_epoch is None or config.stages:
         return ""  # each stage has epochs of its own, and says so as it begins
 
-    from accord.setup import build_sampler, capped_epoch
+    from accord.building import build_sampler, capped_epoch
 
     rows = {
         own.task.name: next(split.rows for split in own.splits if split.split == "train")

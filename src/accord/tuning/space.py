@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from accord.balancing import get_rule
+from accord.building import build_sampler
 from accord.config import Config
 from accord.config_file import (
     check_files,
@@ -24,7 +25,6 @@ from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
 from accord.methods import Signals
 from accord.pretrained import resolve_encoder_folder
-from accord.setup import build_sampler
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
 
 LOWEST, HIGHEST = 0.1, 10.0
