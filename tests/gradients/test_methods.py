@@ -1,97 +1,34 @@
-"""Every registered method: its example, its laws, hard input, its state. No method is named."""
+"""Every registered method: its example, its laws, hard input. No method is named."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
+from gradient_cases import (
+    METHOD_NAMES,
+    WEIGHING,
+    allowed_values,
+    combine,
+    every_method,
+    every_option,
+    every_weighing_method,
+    float64,
+    generator,
+    hard_matrices,
+    matrices,
+    signals_of,
+    step,
+    weights_of,
+    with_law,
+)
 from torch import Tensor
 
 import accord.gradients
-from accord.gradients import get_method, method_names
-from accord.gradients._registry import METHODS, Law, Method, method
-from accord.methods import Chosen, Signals, State, keyed_generator
-
-METHOD_NAMES = method_names()
-WEIGHING = [name for name in METHOD_NAMES if not get_method(name).is_whole]
-OPTIONS = [(name, each) for name in METHOD_NAMES for each in get_method(name).options.model_fields]
-every_method = pytest.mark.parametrize("name", METHOD_NAMES)
-every_weighing_method = pytest.mark.parametrize("name", WEIGHING)
-every_option = pytest.mark.parametrize(("name", "option"), OPTIONS)
-
-
-def with_law(law: Law) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "name", [name for name in METHOD_NAMES if law in get_method(name).laws]
-    )
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def float64(values: Any) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def signals_of(own: Method, G: Tensor, losses: Tensor | None = None, kept: int = 1) -> Signals:
-    """Signals of some tasks; the last are memories, of several tasks and where a method asks."""
-    memories = torch.arange(len(G)) >= len(G) - (kept if own.remembers and len(G) > 1 else 0)
-    return Signals.of(G, losses, memories=memories)
-
-
-def weights_of(own: Method, G: Tensor, seed: int = 0, kept: int = 1, **options: Any) -> Tensor:
-    """The weights that a method gives to fresh state."""
-    signals = signals_of(own, G, torch.linspace(1, 2, len(G)), kept)
-    return own.function(signals, own.initial_state(len(G)), generator(seed), **options)[0]
-
-
-def combine(name: str, J: Tensor, seed: int = 0, **options: Any) -> Tensor:
-    """The combined gradient that any method gives to fresh state."""
-    own = get_method(name)
-    if own.is_whole:
-        return own.function(J, own.initial_state(len(J)), generator(seed), **options)[0]
-    return weights_of(own, J @ J.t(), seed, **options) @ J
-
-
-def step(own: Method, J: Tensor, chosen: Chosen[Method], key: tuple[int, int]) -> Tensor:
-    """As a run does it: the combined gradient with all tasks present; `chosen` goes on."""
-    present = tuple(range(len(J)))
-    if own.is_whole:
-        return own.function(J, {}, keyed_generator(*key), **chosen.options)[0]
-    weights, chosen.states = chosen.weigh([signals_of(own, J @ J.t())], present, key)
-    return weights[0] @ J
-
-
-def matrices(tasks: int, count: int = 10) -> Iterator[Tensor]:
-    for seed in range(count):
-        yield torch.randn(tasks, 12, generator=generator(seed), dtype=torch.float64)
-
-
-def hard_matrices() -> dict[str, Tensor]:
-    base = torch.randn(3, 12, generator=generator(), dtype=torch.float64)
-    zero_row = base.clone()
-    zero_row[1] = 0
-    signs = float64([[1.0], [-1.0], [-2.0]])
-    return {
-        "zero row": zero_row,
-        "all zero": torch.zeros_like(base),
-        "rank one": signs * base[:1],
-        "same": base[:1].repeat(3, 1),
-        "opposite": torch.stack([base[0], -base[0], base[1]]),
-        "opposite two": torch.stack([base[0], -base[0]]),
-        "nearly opposite": torch.stack([base[0], -base[0] + 1e-9 * base[1], base[2]]),
-        "orthogonal": torch.eye(3, 12, dtype=torch.float64),
-        "tiny": base * 1e-10,
-        "huge": base * 1e15,
-        "scales": base * float64([[1e-10], [1.0], [1e15]]),
-        "conflict at all scales": -base.abs() * float64([[1e-10], [-1.0], [1e15]]),
-        "one task": base[:1],
-        "one zero task": torch.zeros(1, 12, dtype=torch.float64),
-        "many tasks": torch.randn(40, 12, generator=generator(), dtype=torch.float64),
-    }
+from accord.gradients import get_method
+from accord.gradients._registry import METHODS, Law
+from accord.methods import Chosen
 
 
 @every_method
@@ -395,99 +332,6 @@ def test_finite_with_several_memories_on_hard_input(name: str, case: str) -> Non
         assert bool((weights @ J).isfinite().all())
 
 
-def allowed_values(name: str, option: str) -> list[Any]:
-    """Those of a few values that the option may have."""
-    own = get_method(name).options.model_fields[option]
-    candidates = [*get_args(own.annotation), 0.0, 0.1, 0.5, 0.99, 1.0, 2.0, 10.0, True, False]
-    return [value for value in candidates if is_allowed(name, option, value)]
-
-
-def is_allowed(name: str, option: str, value: Any) -> bool:
-    try:
-        get_method(name).check_options({option: value})
-    except ValueError:
-        return False
-    return True
-
-
-@every_method
-def test_defaults_are_within_their_range(name: str) -> None:
-    own = get_method(name)
-    defaults = own.check_options({})
-    assert own.check_options(defaults) == defaults
-    assert defaults.keys() == own.options.model_fields.keys()
-
-
-@every_method
-def test_unknown_option_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="no option") as caught:
-        get_method(name).check_options({"no-such": 1.0})
-    assert str(caught.value).startswith(f"methods.{name}")
-    assert "\n" not in str(caught.value)
-
-
-@every_option
-def test_option_out_of_range_is_refused(name: str, option: str) -> None:
-    refused: list[Any] = ["no such value", None, [1.0]]
-    default = get_method(name).options.model_fields[option].default
-    if isinstance(default, float):
-        refused += [-1e9, math.nan, math.inf, -math.inf]
-    for value in refused:
-        with pytest.raises(ValueError, match="got ") as caught:
-            get_method(name).check_options({option: value})
-        assert str(caught.value).startswith(f"methods.{name}.{option}: ")
-        assert "\n" not in str(caught.value)
-
-
-@every_option
-def test_every_option_matters(name: str, option: str) -> None:
-    """An option that changes nothing would be a promise that isn't kept."""
-    own = get_method(name)
-    values = allowed_values(name, option)
-    found = set()
-    for value in values:
-        chosen = Chosen.of(own, 3, {option: value})
-        for number, J in enumerate(matrices(3)):
-            combined = step(own, J * float64([[1.0], [2.0], [4.0]]), chosen, (0, number))
-        found.add(tuple(combined.tolist()))
-    assert len(values) > 1
-    assert len(found) > 1
-
-
-@every_weighing_method
-def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
-    own = get_method(name)
-    steps = list(matrices(3))
-
-    def run(chosen: Chosen[Method], steps: list[Tensor], first: int) -> list[Tensor]:
-        return [step(own, J, chosen, (5, number)) for number, J in enumerate(steps, start=first)]
-
-    straight = Chosen.of(own, 3)
-    expected = run(straight, steps, 0)
-    interrupted, resumed = Chosen.of(own, 3), Chosen.of(own, 3)
-    run(interrupted, steps[:4], 0)
-    saved = interrupted.tensors()
-    resumed.load({key: torch.tensor(value.tolist(), dtype=value.dtype)
-                  for key, value in saved.items()})  # fmt: skip
-    again = run(resumed, steps[4:], 4)
-    assert all(torch.equal(a, b) for a, b in zip(expected[4:], again, strict=True))
-    end, restored_end = straight.tensors(), resumed.tensors()
-    assert end.keys() == restored_end.keys()
-    assert all(torch.equal(end[key], restored_end[key]) for key in end)
-
-
-@every_weighing_method
-@pytest.mark.parametrize("tasks", [1, 2, 7])
-def test_every_axis_of_the_state_runs_over_the_tasks(name: str, tasks: int) -> None:
-    own = get_method(name)
-    state = own.initial_state(tasks)
-    (J,) = matrices(tasks, 1)
-    _, after = own.function(signals_of(own, J @ J.t()), state, generator())
-    for each in (state, after):
-        assert all(set(value.shape) == {tasks} for value in each.values())
-    assert state.keys() == after.keys()
-
-
 @every_method
 @pytest.mark.parametrize("scales", [(1.0, 1.0), (1.0, 10.0)])
 def test_convergence_on_two_quadratics(name: str, scales: tuple[float, float]) -> None:
@@ -514,91 +358,3 @@ def test_convergence_on_two_quadratics(name: str, scales: tuple[float, float]) -
     J = gradients(torch.stack(rest[-200:]).mean(0))
     cosine = float(J[0] @ J[1] / (J[0].norm() * J[1].norm()).clamp(min=1e-300))
     assert min(J.norm(dim=1)) < 1e-2 * start or cosine < -0.99
-
-
-def counting(
-    signals: Signals, state: State, drawn: torch.Generator, *, more: float = 0.0
-) -> tuple[Tensor, State]:
-    """Count each task's and each pair's steps; weigh by the counts and a draw."""
-    steps, pairs = state["steps"] + 1, state["pairs"] + signals.gramian
-    return steps + more + torch.rand((), generator=drawn), {"steps": steps, "pairs": pairs}
-
-
-@pytest.fixture
-def fake() -> Iterator[Method]:
-    method(
-        "fake", paper="none", use="Never.", laws=("scale",), example=([[1.0]], [1.0]),
-        initial_state=lambda tasks: {
-            "steps": torch.zeros(tasks, dtype=torch.float64),
-            "pairs": torch.zeros(tasks, tasks, dtype=torch.float64),
-        },
-    )(counting)  # fmt: skip
-    yield METHODS.entries["fake"]
-    del METHODS.entries["fake"]
-
-
-def weigh(
-    chosen: Chosen[Method], G: Tensor, present: tuple[int, ...], key: tuple[int, int]
-) -> Tensor:
-    weights, chosen.states = chosen.weigh([Signals.of(G)], present, key)
-    return weights[0]
-
-
-def test_a_method_registers_itself(fake: Method) -> None:
-    assert fake.function is counting
-    assert (fake.paper, fake.laws, fake.example) == ("none", {"scale"}, ([[1.0]], [1.0]))
-    assert "fake" not in method_names()  # it has no file
-
-
-def test_absent_tasks_keep_their_state(fake: Method) -> None:
-    chosen = Chosen.of(fake, 4)
-    start = chosen.states[0]
-    G = float64([[1.0, 2.0], [2.0, 5.0]])
-    weights = weigh(chosen, G, (1, 3), (0, 0))
-    after = chosen.states[0]
-    assert weights.shape == (2,)
-    assert not start["steps"].any()
-    assert after["steps"].tolist() == [0, 1, 0, 1]
-    expected = torch.zeros(4, 4, dtype=torch.float64)
-    expected[1, 1], expected[1, 3], expected[3, 1], expected[3, 3] = 1, 2, 2, 5
-    assert torch.equal(after["pairs"], expected)
-    weigh(chosen, G[:1, :1], (3,), (0, 1))
-    weigh(chosen, torch.eye(4).double(), (0, 1, 2, 3), (0, 2))
-    after = chosen.states[0]
-    assert after["steps"].tolist() == [1, 2, 1, 3]
-    assert after["pairs"][3, 3] == 5 + 1 + 1
-
-
-def test_a_method_sees_the_state_of_the_present_tasks_alone(fake: Method) -> None:
-    chosen = Chosen.of(fake, 4, {"more": 10.0})
-    chosen.states = [{"steps": torch.arange(4.0).double(), "pairs": torch.zeros(4, 4).double()}]
-    weights = weigh(chosen, torch.eye(2).double(), (1, 3), (0, 0))
-    assert weights.floor().tolist() == [12.0, 14.0]
-
-
-def test_each_group_has_its_own_state_and_draws(fake: Method) -> None:
-    chosen = Chosen.of(fake, 2, groups=2)
-    chosen.states[1]["steps"] += 5
-    weights, states = chosen.weigh([Signals.of(torch.eye(2))] * 2, (0, 1), (0, 0))
-    assert weights.floor().tolist() == [[1.0, 1.0], [6.0, 6.0]]
-    assert weights[0, 0].frac() != weights[1, 0].frac()
-    assert [own["steps"].tolist() for own in states] == [[1, 1], [6, 6]]
-
-
-def test_state_of_another_method_is_refused(fake: Method) -> None:
-    chosen = Chosen.of(fake, 2)
-    with pytest.raises(ValueError, match="no state of 'fake'"):
-        chosen.load({"0.steps": torch.zeros(2)})
-    with pytest.raises(ValueError, match="no state of 'fake'"):
-        chosen.load(Chosen.of(fake, 3).tensors())
-
-
-def test_draws_are_keyed_by_seed_and_step(fake: Method) -> None:
-    def draw(seed: int, number: int) -> float:
-        return weigh(Chosen.of(fake, 1), torch.eye(1).double(), (0,), (seed, number)).item()
-
-    draws = {(seed, number): draw(seed, number) for seed in range(5) for number in range(20)}
-    torch.rand(1)
-    assert len(set(draws.values())) == len(draws)
-    assert draws == {key: draw(*key) for key in draws}
-    assert math.isfinite(draw(2**62, 10**9))
