@@ -17,7 +17,7 @@ from harness import RESULTS, Report, Row, arguments
 from torch.profiler import ProfilerActivity, profile
 from workload import encoder, our_step, workload
 
-from accord.memory import keep_freed_memory
+from accord.runs.memory import keep_freed_memory
 
 WARMUP = 4
 KINDS = {

@@ -19,11 +19,11 @@ from epoch import task_tables
 from harness import Report, Row, arguments, median_interval, progress
 from workload import data_folder, minilm_folder
 
-from accord.checkpoint import Progress, save_checkpoint
-from accord.config_file import parse_config
-from accord.memory import keep_freed_memory
-from accord.setup import Setup, prepare
-from accord.training import EVERY_STEPS
+from accord.config.file import parse_config
+from accord.runs.memory import keep_freed_memory
+from accord.training.checkpoint import Progress, save_checkpoint
+from accord.training.run import EVERY_STEPS
+from accord.training.setup import Setup, prepare
 
 TARGET = 0.03
 STEPS = 8  # between two checkpoints here; the share is of EVERY_STEPS

@@ -33,8 +33,8 @@ from torch.nn import functional as F
 from workload import data_folder, minilm_folder
 
 import accord
-from accord import attention
-from accord.products import DEFAULT
+from accord.bert import attention
+from accord.bert.products import DEFAULT
 
 WAYS = ("fast", "reference", "bfloat16")
 
@@ -53,12 +53,12 @@ def plain_dropout_add(x: Tensor, residual: Tensor, p: float, key: object | None)
 def plain_paths() -> Iterator[None]:
     """Put references in the fast paths' places."""
     places = {
-        "accord.bert.attend": attention.reference,
-        "accord.bert.dropout": plain_dropout,
-        "accord.bert.dropout_add": plain_dropout_add,
-        "accord.attention.dropout": plain_dropout,
+        "accord.bert.encoder.attend": attention.reference,
+        "accord.bert.encoder.dropout": plain_dropout,
+        "accord.bert.encoder.dropout_add": plain_dropout_add,
+        "accord.bert.attention.dropout": plain_dropout,
         "accord.setup.Jacobian": lambda *parameters: None,
-        "accord.setup.choose_products": lambda device, bfloat16: DEFAULT,
+        "accord.training.setup.choose_products": lambda device, bfloat16: DEFAULT,
     }
     with ExitStack() as stack:
         for name, replacement in places.items():

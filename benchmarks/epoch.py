@@ -26,11 +26,13 @@ from harness import Report, Row, arguments, median_interval, progress
 from workload import COURSE, DROPOUT, SAMPLE, data_folder, minilm_folder
 
 import accord
-from accord import epoch, inference, training
 from accord.data.reading import read_rows
-from accord.run_folder import RunFolder
-from accord.setup import Setup
-from accord.step import Learner
+from accord.judging import inference
+from accord.runs.folder import RunFolder
+from accord.training import epoch
+from accord.training import run as training
+from accord.training.setup import Setup
+from accord.training.step import Learner
 
 TARGET = 0.05
 ENCODER = ("training steps", "encoder in evaluation")

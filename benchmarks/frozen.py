@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from workload import WEIGHT_DECAY, data_folder, minilm_folder
 
 import accord
-from accord.config_tasks import TaskConfig
+from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
-from accord.losses import LOSSES, targets
-from accord.memory import keep_freed_memory
+from accord.model.losses import LOSSES, targets
+from accord.runs.memory import keep_freed_memory
 from accord.tasks import Task
 
 BATCH, LR = 32, 1e-3

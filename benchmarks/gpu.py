@@ -26,9 +26,9 @@ from peers import bert, transformers_step
 from utilisation import attention_flops, lengths
 from workload import Workload, encoder, our_step, workload
 
-from accord import flash
-from accord.estimate import matrix_rate
-from accord.products import Products, grouped_works
+from accord.bert import flash
+from accord.bert.products import Products, grouped_works
+from accord.runs.estimate import matrix_rate
 
 WARMUP = 5
 

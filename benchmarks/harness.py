@@ -21,9 +21,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from accord.estimate import matrix_rate
-from accord.products import Products
-from accord.run_folder import environment
+from accord.bert.products import Products
+from accord.runs.estimate import matrix_rate
+from accord.runs.folder import environment
 
 RESULTS = Path(__file__).parent / "results"
 Side = Callable[[int], object]

@@ -34,7 +34,7 @@ def in_fresh_process(script: str, *options: str) -> dict[str, Any]:
 
 def peak_bytes() -> int:
     """This process's peak resident memory."""
-    from accord.memory import peak_memory_bytes
+    from accord.runs.memory import peak_memory_bytes
 
     # What getrusage tells may still hold the parent's peak, from before this process was itself.
     status = Path("/proc/self/status")
@@ -52,7 +52,7 @@ def build(side: str, data: Path | None) -> Side:
 
     work, joint = workload(data), side.endswith("joint")
     if side.startswith("ours"):
-        from accord.memory import keep_freed_memory
+        from accord.runs.memory import keep_freed_memory
 
         keep_freed_memory()
         return our_step(work, encoder("minilm"), joint=joint)

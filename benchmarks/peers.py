@@ -25,8 +25,8 @@ from torchjd.aggregation import PCGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 from workload import CPU, LR, WEIGHT_DECAY, Batch, Workload, minilm_folder
 
-from accord.losses import LOSSES
-from accord.packing import TokenSequence
+from accord.bert.packing import TokenSequence
+from accord.model.losses import LOSSES
 
 
 def bert(size: str) -> transformers.BertModel:

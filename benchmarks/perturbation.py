@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 from workload import ROOT, minilm_folder
 
-from accord.config_file import load_config
-from accord.dropout import DropoutKey
-from accord.loader import MicroBatch, StepBatch
-from accord.packing import PackedBatch
-from accord.products import computing
+from accord.bert.dropout import DropoutKey
+from accord.bert.packing import PackedBatch
+from accord.bert.products import computing
+from accord.config.file import load_config
+from accord.data.loader import MicroBatch, StepBatch
 from accord.regularisers import Passes
 from accord.regularisers.smart import worst_shift
-from accord.regularising import Regularisation
-from accord.setup import prepare
-from accord.step import Learner
+from accord.training.regularising import Regularisation
+from accord.training.setup import prepare
+from accord.training.step import Learner
 
 FIGURES = ("differ", "error", "reached", "by_chance")
 EPSILONS = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)

@@ -37,14 +37,14 @@ from utilisation import at_precision, faster_precision
 from workload import data_folder, encoder, minilm_folder
 
 import accord
-from accord.config_tasks import TaskConfig
+from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer
-from accord.memory import keep_freed_memory
-from accord.model import MultitaskModel
-from accord.predictions import predicted_values
-from accord.saved_model import InputFormat, save_model
+from accord.judging.predictions import predicted_values
+from accord.model.multitask import MultitaskModel
+from accord.model.saved import InputFormat, save_model
+from accord.runs.memory import keep_freed_memory
 from accord.tasks import Task
 
 BATCH, LONGEST = 32, 512

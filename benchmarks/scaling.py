@@ -26,7 +26,7 @@ from harness import Report, Row, alternate, arguments, overhead, progress
 from memory import MIB, in_fresh_process, peak_bytes
 from workload import ROOT, Workload, encoder, minilm_folder, our_step, workload
 
-from accord.memory import keep_freed_memory
+from accord.runs.memory import keep_freed_memory
 
 TARGET = 1.10
 BATCH_SIZES = (8, 16, 32, 64, 128)
@@ -118,8 +118,8 @@ def write_rows(path: Path, rows: int) -> None:
 
 def prepare_and_step(path: Path) -> dict[str, Any]:
     """Prepare a run on a file in this process, and take its first steps."""
-    from accord.config_file import parse_config
-    from accord.setup import prepare
+    from accord.config.file import parse_config
+    from accord.training.setup import prepare
 
     keep_freed_memory()
     task = {"kind": "classification", "train": str(path), "text": "text", "label": "label"}

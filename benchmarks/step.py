@@ -6,7 +6,7 @@
 
 Super batches of 3 x 32 examples, dropout on, no clipping; batches are packed or padded within the
 step. Each peer (peers.py) runs in turn with ours: the joint step against joint training, the step
-with PCGrad against PCGrad. Freed memory is kept for both (accord.memory).
+with PCGrad against PCGrad. Freed memory is kept for both (accord.runs.memory).
 
 best       torch's fused AdamW, and its setting for float32 products that is faster here
 defaults   what torch does unless told otherwise
@@ -39,7 +39,7 @@ from peers import (
 from utilisation import at_precision, faster_precision
 from workload import Workload, encoder, our_step, workload
 
-from accord.memory import keep_freed_memory, release_freed_memory
+from accord.runs.memory import keep_freed_memory, release_freed_memory
 
 TARGETS = {
     "train_step_fp32_vs_transformers_best": 3.5,

@@ -13,7 +13,7 @@ import torch
 from harness import RESULTS, Report, Row, alternate, arguments, overhead
 from workload import encoder, our_step, workload
 
-from accord.memory import keep_freed_memory
+from accord.runs.memory import keep_freed_memory
 
 TARGETS = {"float32": 1.05, "bfloat16": 1.10}
 SHORT = {"float32": "fp32", "bfloat16": "bf16"}

@@ -24,7 +24,7 @@ from harness import Report, alternate, arguments, overhead
 from tokenizers import Tokenizer
 from workload import data_folder, minilm_folder
 
-from accord.config_tasks import TaskConfig
+from accord.config.tasks import TaskConfig
 from accord.data import store_writer
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.resolving import resolve_task

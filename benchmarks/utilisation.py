@@ -20,10 +20,10 @@ import torch
 from harness import RESULTS, Report, Row, Side, alternate, arguments, median_interval
 from workload import Batch, encoder, our_step, workload
 
-from accord.bert import BertConfig
-from accord.estimate import matrix_rate
-from accord.memory import keep_freed_memory
-from accord.products import Products, onednn_is_exact
+from accord.bert.encoder import BertConfig
+from accord.bert.products import Products, onednn_is_exact
+from accord.runs.estimate import matrix_rate
+from accord.runs.memory import keep_freed_memory
 
 TARGETS = {"minilm": 0.75, "bert-base": 0.80}
 PRECISIONS = ("highest", "medium")

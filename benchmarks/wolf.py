@@ -5,7 +5,7 @@
 Compares like with like: in each pair, two groups of runs of one config, by other seeds. The encoder
 is frozen, so that a run is cheap: the tasks' heads are trained on vectors that are computed once.
 No run stands in two pairs. The false alarms of three ways to make an interval are counted: ours
-(`accord.verdict`), the bootstrap over seeds and rows alike, and the one over rows alone.
+(`accord.judging.verdict`), the bootstrap over seeds and rows alike, and the one over rows alone.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from harness import progress
 from scipy.stats import binomtest
 from workload import data_folder, minilm_folder
 
-from accord.building import build_combination, build_learner
-from accord.config_file import parse_config
-from accord.heads import decode
-from accord.inference import head_logits
-from accord.metrics import METRICS
-from accord.setup import Setup, prepare
-from accord.verdict import LEVEL, difference
+from accord.config.file import parse_config
+from accord.judging.inference import head_logits
+from accord.judging.metrics import METRICS
+from accord.judging.verdict import LEVEL, difference
+from accord.model.heads import decode
+from accord.training.building import build_combination, build_learner
+from accord.training.setup import Setup, prepare
 
 Interval = tuple[float, float]
 
@@ -95,7 +95,7 @@ def main() -> None:
 
     wolves: dict[str, dict[str, int]] = {}
     methods: dict[str, Callable[..., Interval]] = {
-        "accord.verdict": lambda m, y, a, b, c: _ends(difference(m, y, a, b, classes=c)),
+        "accord.judging.verdict": lambda m, y, a, b, c: _ends(difference(m, y, a, b, classes=c)),
         "bootstrap over seeds and rows": lambda m, y, a, b, c: both_bootstrapped(m, y, a, b, rng),
         "bootstrap over rows, one run each": lambda m, y, a, b, c: _ends(
             difference(m, y, a[:1], b[:1], classes=c)

@@ -12,23 +12,23 @@ import torch
 from harness import Side
 from torch import Tensor
 
-from accord.bert import BertConfig, BertEncoder
-from accord.combining import Combination
-from accord.config_tasks import TaskConfig
+from accord.bert.encoder import BertConfig, BertEncoder
+from accord.bert.jacobian import Jacobian
+from accord.bert.packing import TokenSequence, pack
+from accord.bert.pretrained import load_encoder
+from accord.bert.products import choose_products
+from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
+from accord.data.loader import Assembler, MicroBatch, StepBatch
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.gradients import get_method
-from accord.jacobian import Jacobian
-from accord.loader import Assembler, MicroBatch, StepBatch
-from accord.losses import targets
-from accord.model import MultitaskModel
-from accord.optim import AdamW, parameter_groups
-from accord.packing import TokenSequence, pack
-from accord.pretrained import load_encoder
-from accord.products import choose_products
-from accord.step import Learner
+from accord.model.losses import targets
+from accord.model.multitask import MultitaskModel
+from accord.optim.adamw import AdamW, parameter_groups
 from accord.tasks import Task
+from accord.training.combining import Combination
+from accord.training.step import Learner
 
 ROOT = Path(__file__).parents[1]
 COURSE = {

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from accord.config import (
+from accord.config.sections import (
     AveragingConfig,
     CheckpointConfig,
     Config,
@@ -18,7 +18,7 @@ from accord.config import (
     StageConfig,
     TrainingConfig,
 )
-from accord.config_tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
+from accord.config.tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.families import FAMILIES
 
 HEAD = """# Every key of the config

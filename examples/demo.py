@@ -14,10 +14,10 @@ from pathlib import Path
 
 from accord.cli.comparisons import print_comparison
 from accord.compare import comparison_cells
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import AccordError
 from accord.grids.running import CELLS, grid_groups, run_grid
-from accord.progress import Console
+from accord.runs.progress import Console
 
 HERE = Path(__file__).parent
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import accord
-from accord.pretrained import save_encoder
+from accord.bert.pretrained import save_encoder
 
 
 def test_every_promised_name_is_there():
     assert set(accord.__all__) == {"Predictor", "load", "load_encoder", "resume", "train"}
     for name in accord.__all__:
         assert callable(getattr(accord, name))
-    for name in accord._MODULES:
+    for name in accord._PACKAGES:
         assert getattr(accord, name).__name__ == f"accord.{name}"
     with pytest.raises(AttributeError, match="module 'accord' has no attribute 'trian'"):
         _ = accord.trian  # type: ignore[attr-defined]

@@ -17,15 +17,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accord.checkpoint import FILES, newest_sound, read_progress
-from accord.config_file import load_config, parse_config
-from accord.config_tasks import TaskConfig
+from accord.bert.pretrained import read_config
+from accord.config.file import load_config, parse_config
+from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.resolving import resolve_task
 from accord.durable import MANIFEST, damage, replace_folder
 from accord.errors import ConfigError, UsageError
-from accord.pretrained import read_config
-from accord.saved_model import read_tasks
+from accord.model.saved import read_tasks
+from accord.training.checkpoint import FILES, newest_sound, read_progress
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 fuzz = settings(

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import accord
-from accord.bert import BertConfig, BertEncoder
+from accord.bert.encoder import BertConfig, BertEncoder
 from accord.errors import UsageError
-from accord.model import MultitaskModel
-from accord.saved_model import InputFormat, save_model
+from accord.model.multitask import MultitaskModel
+from accord.model.saved import InputFormat, save_model
 from accord.tasks import Task
 
 ROOM = 400 << 20  # bytes that a refusal may take beside what the process holds already

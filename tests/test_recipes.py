@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from accord.cli.init import init
-from accord.config_file import load_config, parse_config
+from accord.config.file import load_config, parse_config
 from accord.errors import DataError, UsageError
 from accord.recipes.cs224n import cs224n_recipe
 from accord.recipes.starter import quote

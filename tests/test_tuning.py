@@ -2,7 +2,7 @@
 
 import pytest
 
-from accord.config_file import parse_config
+from accord.config.file import parse_config
 from accord.errors import ConfigError, UsageError
 from accord.tuning.dimensions import Choice, Range, parse_search
 from accord.tuning.space import Space

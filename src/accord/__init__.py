@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accord.api import resume, train
-    from accord.predict import Predictor, load
-    from accord.pretrained import load_encoder
+    from accord.bert.pretrained import load_encoder
+    from accord.judging.predict import Predictor, load
 
 __all__ = ["Predictor", "load", "load_encoder", "resume", "train"]
 
 _HOMES = {
     "train": "accord.api",
     "resume": "accord.api",
-    "load": "accord.predict",
-    "Predictor": "accord.predict",
-    "load_encoder": "accord.pretrained",
+    "load": "accord.judging.predict",
+    "Predictor": "accord.judging.predict",
+    "load_encoder": "accord.bert.pretrained",
 }
-_MODULES = (
-    "attention", "bert", "gradients", "heads", "leaderboard", "losses", "metrics", "optim",
-    "packing", "sampling", "schedules",
+_PACKAGES = (
+    "balancing", "bert", "gradients", "judging", "model", "optim", "regularisers", "sampling",
+    "sharing",
 )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
-    if name in _MODULES:
+    if name in _PACKAGES:
         return import_module(f"accord.{name}")
     raise AttributeError(f"module 'accord' has no attribute '{name}'")

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accord.config import Config
-from accord.config_file import dump_config, load_config, parse_config, resolve_paths
-from accord.staged import resume as resume_run
-from accord.staged import start as start_run
-from accord.training import Run
+from accord.config.file import dump_config, load_config, parse_config, resolve_paths
+from accord.config.sections import Config
+from accord.training.run import Run
+from accord.training.staged import resume as resume_run
+from accord.training.staged import start as start_run
 
 
 def train(

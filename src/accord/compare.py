@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from accord.config import Config
-from accord.config_file import effective, reduced
+from accord.config.file import effective, reduced
+from accord.config.sections import Config
 from accord.errors import RunFolderError, UsageError, nearest
 from accord.grids.cells import Cell, make_cells
+from accord.judging.verdict import Difference, difference, mean_difference
 from accord.report.record import RunRecord
-from accord.verdict import Difference, difference, mean_difference
 
 _INDIFFERENT = (
     "training.seed", "training.batching", "training.halves_every", "training.threads",

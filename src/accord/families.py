@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from accord import balancing, gradients, popart, regularisers, sampling, sharing
+from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.methods import Description
+from accord.model import popart
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from accord.cli.check import check
-from accord.config_file import load_config, parse_config
+from accord.config.file import load_config, parse_config
 from accord.data.checking import check_config, sequence_lengths
 from accord.errors import ConfigError
 from accord.tasks import Task
@@ -22,10 +22,10 @@ ROWS = {
 @pytest.fixture
 def folder(tiny_tokenizer, tmp_path, monkeypatch) -> Path:
     """A folder with two tasks, and an encoder of which only the length limit is known."""
-    pretrained = ModuleType("accord.pretrained")
+    pretrained = ModuleType("accord.bert.pretrained")
     pretrained.resolve_encoder_folder = lambda path, revision: Path(path)
     pretrained.read_config = lambda path: SimpleNamespace(max_position_embeddings=16)
-    monkeypatch.setitem(sys.modules, "accord.pretrained", pretrained)
+    monkeypatch.setitem(sys.modules, "accord.bert.pretrained", pretrained)
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
     for split, rows in ROWS.items():
         (tmp_path / f"{split}.tsv").write_text("\n".join(["x\ty\tlabel", *rows]) + "\n")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.data.guessing import guess_tasks
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store

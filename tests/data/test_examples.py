@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.config_tasks import TaskConfig
+from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError, DataError

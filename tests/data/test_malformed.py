@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from accord.config_file import parse_config
+from accord.bert.pretrained import resolve_encoder_folder
+from accord.config.file import parse_config
 from accord.data.checking import check_config
-from accord.datasets import read_data
+from accord.data.datasets import read_data
 from accord.errors import DataError, UsageError
-from accord.pretrained import resolve_encoder_folder
 
 GOOD = "b\tfine road\t1\n"
 HEAD = "id\ttext\tlabel\n"
@@ -161,8 +161,8 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    from accord.bert import BertConfig, BertEncoder
-    from accord.pretrained import save_encoder
+    from accord.bert.encoder import BertConfig, BertEncoder
+    from accord.bert.pretrained import save_encoder
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "grim", "fine", "road", "meal"]
     folder = tmp_path_factory.mktemp("encoder")

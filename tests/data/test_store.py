@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accord.config_tasks import TaskConfig
+from accord.config.tasks import TaskConfig
 from accord.data import store as store_module
 from accord.data.cache import cache_folder
 from accord.data.resolving import resolve_task

@@ -15,12 +15,12 @@ import projects
 import pytest
 from projects import Table
 
-from accord import training
 from accord.cli import main
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import Stopped
-from accord.signals import StopSignals
-from accord.step import Learner
+from accord.runs.signals import StopSignals
+from accord.training import run as training
+from accord.training.step import Learner
 
 Project = Callable[..., Path]
 

@@ -38,13 +38,13 @@ from typing import Any
 import torch
 from projects import outcome_of, write_encoder, write_project
 
-from accord import judging
-from accord.checkpoint import FILES, checkpoints
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.durable import FAULT, MANIFEST
 from accord.errors import AccordError
-from accord.run_folder import RunFolder
-from accord.training import resume_run, start_run
+from accord.judging import dev as judging
+from accord.runs.folder import RunFolder
+from accord.training.checkpoint import FILES, checkpoints
+from accord.training.run import resume_run, start_run
 
 FINE, REFUSED, WRONG = 0, 3, 4  # exit codes of a case's process
 VARIANTS = [

@@ -9,17 +9,17 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from accord import load
-from accord.auxiliary import MaskedLMHead
 from accord.compare import comparison_cells
-from accord.config_file import check_methods, dump_config, load_config
+from accord.config.file import check_methods, dump_config, load_config
+from accord.derived.export import export
 from accord.errors import ConfigError, EncoderError, ModelError, RunFolderError, UsageError
-from accord.evaluate import evaluate_config
-from accord.export import export
+from accord.judging.evaluate import evaluate_config
+from accord.model.auxiliary import MaskedLMHead
+from accord.model.saved import load_model
 from accord.report.record import read_run
-from accord.run_folder import RunFolder
-from accord.saved_model import load_model
-from accord.setup import prepare
-from accord.training import resume_run
+from accord.runs.folder import RunFolder
+from accord.training.run import resume_run
+from accord.training.setup import prepare
 
 WORDS = {"tasks.words.kind": "masked-lm"}
 ALIKE = {"tasks.alike.kind": "simcse", "tasks.alike.texts_of": ["mood", "same"]}

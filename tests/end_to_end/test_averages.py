@@ -5,10 +5,10 @@ import torch
 from safetensors.torch import load_file
 from torch.optim.swa_utils import AveragedModel
 
-from accord.averaging import trained
 from accord.errors import Stopped
-from accord.step import Learner
-from accord.training import resume_run
+from accord.optim.averaging import trained
+from accord.training.run import resume_run
+from accord.training.step import Learner
 
 METHODS = {
     "ema": {"averaging.method": "ema", "averaging.decay": 0.8},

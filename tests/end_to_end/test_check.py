@@ -45,8 +45,8 @@ def test_it_refuses_what_training_refuses(project, accord_cli, tmp_path, command
 
 @pytest.mark.parametrize("dev", [None, "same-dev.tsv"])
 def test_a_limit_holds_for_checking_and_training_alike(project, accord_cli, dev):
-    from accord.config_file import load_config
-    from accord.setup import prepare
+    from accord.config.file import load_config
+    from accord.training.setup import prepare
 
     config = project({"tasks.same.limit": 6, "tasks.same.dev": dev}, ("same",))
     report = json.loads(accord_cli("check", config, "--json").out)
@@ -73,7 +73,7 @@ def test_options_of_no_use_are_said_once_by_check_and_train(project, accord_cli,
 def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choose(
     project, accord_cli, tmp_path
 ):
-    from accord.config_file import load_config, unused_options
+    from accord.config.file import load_config, unused_options
 
     config = project({"training.epochs": 1, "methods.mgda.normalise": "l2"}, ("mood", "near"))
     grid = config.parent / "grid.toml"
@@ -93,8 +93,8 @@ def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choos
 
 @pytest.mark.parametrize("batching", ["proportional", "finish-largest", "finish-smallest"])
 def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cli, batching):
-    from accord.config_file import load_config
-    from accord.setup import prepare
+    from accord.config.file import load_config
+    from accord.training.setup import prepare
 
     changes = {"training.batching": batching, "training.dev_share": 0.2, "tasks.near.dev": None}
     config = project(changes, ("mood", "near"))

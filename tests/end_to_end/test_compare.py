@@ -5,9 +5,9 @@ import json
 import pytest
 
 from accord.compare import comparison_cells, group_difference, group_runs, sharing
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import RunFolderError, UsageError
-from accord.metrics import METRICS
+from accord.judging.metrics import METRICS
 from accord.report.record import read_run
 
 

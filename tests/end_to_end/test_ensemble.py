@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import accord
-from accord import training
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import UsageError
-from accord.heads import probabilities
-from accord.metrics import accuracy, pearson
+from accord.judging.metrics import accuracy, pearson
+from accord.model.heads import probabilities
+from accord.training import run as training
 
 # What may differ from run to run: the seed, and how a task's texts are read and pooled.
 OTHER = {

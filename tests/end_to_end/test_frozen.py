@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.bert import BertEncoder
-from accord.config_file import load_config
-from accord.setup import prepare
+from accord.bert.encoder import BertEncoder
+from accord.config.file import load_config
+from accord.training.setup import prepare
 
 
 @pytest.fixture

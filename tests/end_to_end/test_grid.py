@@ -12,7 +12,7 @@ from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.cells import load_grid
 from accord.grids.running import grid_groups, run_grid, states
-from accord.step import Learner
+from accord.training.step import Learner
 
 GRID = """
 config = "accord.toml"

@@ -28,11 +28,11 @@ def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, 
 
 
 def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
-    from accord.config_file import load_config
-    from accord.dropout import DropoutKey
-    from accord.halves import half_cosines
-    from accord.loader import step_batch
-    from accord.setup import prepare
+    from accord.bert.dropout import DropoutKey
+    from accord.config.file import load_config
+    from accord.data.loader import step_batch
+    from accord.training.halves import half_cosines
+    from accord.training.setup import prepare
 
     config = {"encoder.dropout": 0.0, **{f"tasks.{t}.dropout": 0.0 for t in ("mood", "same")}}
     setup = prepare(load_config(project(config, ("mood", "same"))))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord import staged
-from accord.config_file import load_config
-from accord.loader import TaskData
-from accord.setup import prepare
+from accord.config.file import load_config
+from accord.data.loader import TaskData
+from accord.training import staged
+from accord.training.setup import prepare
 
 ONE_BY_ONE = """
 [[stages]]

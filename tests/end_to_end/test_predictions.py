@@ -9,7 +9,7 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
-from accord.inference import PASS_TOKENS
+from accord.judging.inference import PASS_TOKENS
 
 
 @pytest.fixture

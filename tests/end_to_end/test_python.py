@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import accord
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import ConfigError, RunFolderError, Stopped, UsageError
 
 

@@ -10,8 +10,8 @@ import torch
 
 from accord.durable import FAULT
 from accord.errors import AccordError, BusyError, TrainingError
-from accord.run_folder import RunFolder, now
-from accord.training import resume_run
+from accord.runs.folder import RunFolder, now
+from accord.training.run import resume_run
 
 
 def flip(file):
@@ -66,7 +66,7 @@ def killed_at(project, train, monkeypatch, tmp_path):
             own(operation, path)
 
         with monkeypatch.context() as patch:
-            for module in ("accord.durable", "accord.best", "accord.run_folder"):
+            for module in ("accord.durable", "accord.training.best", "accord.runs.folder"):
                 patch.setattr(f"{module}.reach", reach)
             with pytest.raises(KeyboardInterrupt):
                 train(project(changes), run)
@@ -188,7 +188,7 @@ def test_a_live_process_of_another_host_is_respected(stopped, accord_cli):
 
 
 def test_no_more_steps_are_left_out_than_are_allowed_now(stopped, monkeypatch, accord_cli):
-    from accord.step import Learner
+    from accord.training.step import Learner
 
     own = Learner.example_losses
 
@@ -208,7 +208,7 @@ def test_no_more_steps_are_left_out_than_are_allowed_now(stopped, monkeypatch, a
 def test_a_model_that_gives_no_numbers_is_neither_judged_nor_kept(
     project, train, tmp_path, monkeypatch
 ):
-    from accord.step import Learner
+    from accord.training.step import Learner
 
     own = Learner.step
 
@@ -305,7 +305,7 @@ def test_a_terminal_that_is_gone_ends_no_run(project, tmp_path, start_accord):
 
 def test_an_output_below_a_file_is_refused_at_once(project, tmp_path, accord_cli, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("accord.setup.load_encoder", pytest.fail)
+    monkeypatch.setattr("accord.training.setup.load_encoder", pytest.fail)
     answer = accord_cli("train", project(), "--out", tmp_path / "file" / "run")
     assert answer.code == 2
     assert "file is no folder" in answer.err
@@ -314,7 +314,7 @@ def test_an_output_below_a_file_is_refused_at_once(project, tmp_path, accord_cli
 def test_an_encoder_folder_that_vanished_leaves_no_model_without_a_tokenizer(
     project, train, tmp_path, write_encoder, monkeypatch
 ):
-    from accord.step import Learner
+    from accord.training.step import Learner
 
     folder, own = write_encoder(tmp_path / "encoder"), Learner.step
 

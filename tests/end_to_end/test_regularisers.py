@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config_file import load_config
-from accord.setup import prepare
-from accord.training import resume_run
+from accord.config.file import load_config
+from accord.training.run import resume_run
+from accord.training.setup import prepare
 
 BOTH = {"training.regularisers": ["r-drop", "smart"]}
 WAYS = {

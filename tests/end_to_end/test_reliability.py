@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.checkpoint import FORMAT
-from accord.config import CheckpointConfig
+from accord.config.sections import CheckpointConfig
 from accord.durable import FAULT, write_manifest
 from accord.errors import BusyError, RunFolderError, TrainingError
-from accord.run_folder import RunFolder
-from accord.training import Cadence, resume_run
+from accord.runs.folder import RunFolder
+from accord.training.checkpoint import FORMAT
+from accord.training.run import Cadence, resume_run
 
 
 def test_a_second_process_is_refused_and_names_the_holder(
@@ -50,8 +50,8 @@ def test_a_run_beats(tmp_path, monkeypatch):
     run.set_status("running", step=0)
     run.beat(1)
     assert run.read_json("status.json")["step"] == 0  # not yet
-    monkeypatch.setattr("accord.run_folder._BEAT_SECONDS", 0.0)
-    monkeypatch.setattr("accord.run_folder.now", lambda: "later")
+    monkeypatch.setattr("accord.runs.folder._BEAT_SECONDS", 0.0)
+    monkeypatch.setattr("accord.runs.folder.now", lambda: "later")
     run.beat(2)
     status = run.read_json("status.json")
     assert (status["step"], status["heartbeat"]) == (2, "later")
@@ -81,7 +81,7 @@ def test_sigusr1_saves_and_goes_on(start_accord, wait_for_steps, project, tmp_pa
 @pytest.fixture
 def poisoned(monkeypatch):
     """Let the loss of one example be what is given: (value, steps)."""
-    from accord import step as module
+    from accord.training import step as module
 
     def call(value, steps):
         calls = []

@@ -55,7 +55,7 @@ def course(tmp_path_factory):
 def reproduced(course, encoder_folder, tmp_path_factory):
     """Arguments of a whole reproduction of one epoch and two seeds, and its folder, done."""
     from accord.experiments.reproduce import planned, reproduce
-    from accord.progress import Console
+    from accord.runs.progress import Console
 
     out = tmp_path_factory.mktemp("reproduced") / "out"
     names = list(EXPERIMENTS)
@@ -100,7 +100,7 @@ def test_nothing_is_run_twice_and_shared_cells_are_one(reproduced, accord_cli, m
     arguments, out, _ = reproduced
     folders = {path.name for path in (out / "cells").iterdir()}
     assert len(folders) == 2 * 23
-    monkeypatch.setattr("accord.training.start_run", pytest.fail)
+    monkeypatch.setattr("accord.training.run.start_run", pytest.fail)
     answer = accord_cli(*arguments, "--seeds", 2)
     assert answer.code == 0, answer.err
     assert answer.err.count(": found") == 46

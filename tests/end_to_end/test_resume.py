@@ -8,11 +8,11 @@ import signal
 import pytest
 import torch
 
+from accord.bert.products import Products
 from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
 from accord.gradients import Method
-from accord.products import Products
-from accord.training import resume_run
+from accord.training.run import resume_run
 
 METHODS = [
     (batching, gradients)
@@ -99,7 +99,7 @@ def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, 
         "steadied", _steadied, "none", ("gramian", "state"), "", "", initial_state, frozenset(),
         ([], []),
     )  # fmt: skip
-    monkeypatch.setattr("accord.setup.get_method", lambda name: method)
+    monkeypatch.setattr("accord.training.setup.get_method", lambda name: method)
     run = stopped({}, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
@@ -170,7 +170,7 @@ def test_killed_between_an_evaluation_and_its_checkpoint(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("accord.training.save_checkpoint", die)
+        patch.setattr("accord.training.run.save_checkpoint", die)
         with pytest.raises(MemoryError):
             resume_run(run, quiet=True)
     assert json.loads((run / "status.json").read_text())["state"] == "failed"
@@ -267,7 +267,9 @@ def choosing(monkeypatch):
     monkeypatch.setattr(Products, "autocast", spy)
 
     def call(products):
-        monkeypatch.setattr("accord.setup.choose_products", lambda device, bfloat16: products)
+        monkeypatch.setattr(
+            "accord.training.setup.choose_products", lambda device, bfloat16: products
+        )
         taken.clear()
         return taken
 
@@ -321,7 +323,7 @@ def test_a_run_of_exact_onednn_products_goes_on_without_inexact_ones(
 ):
     choosing(Products(onednn=True))
     run = stopped({"training.epochs": 1}, 2)
-    monkeypatch.setattr("accord.resuming.onednn_is_exact", lambda: False)
+    monkeypatch.setattr("accord.training.resuming.onednn_is_exact", lambda: False)
     taken = choosing(NATIVE)
     resume_run(run)
     assert set(taken) == {Products()}

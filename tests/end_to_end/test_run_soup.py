@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 import accord
-from accord import training
-from accord.config_file import load_config
+from accord.config.file import load_config
+from accord.training import run as training
 
 RATES = (1e-3, 3e-3, 1e-2)
 SHORT = {"training.epochs": 1, "training.steps_per_epoch": 1}

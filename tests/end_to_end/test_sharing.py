@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config_file import check_methods, load_config
+from accord.config.file import check_methods, load_config
 from accord.errors import ConfigError, ModelError
-from accord.saved_model import load_model
-from accord.setup import prepare
+from accord.model.saved import load_model
 from accord.sharing import scheme_names
-from accord.training import resume_run
+from accord.training.run import resume_run
+from accord.training.setup import prepare
 
 SMALL = {
     "methods.lora.rank": 2, "methods.adapter.size": 4, "methods.pal.size": 4,

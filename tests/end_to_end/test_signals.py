@@ -59,7 +59,7 @@ def wait(*rest):
 def test_a_second_sigint_quits_at_once(start_accord, project, tmp_path):
     run = tmp_path / "run"
     process = start_accord(
-        "train", project(), "--out", run, before=wait_in("accord.step:Learner.step")
+        "train", project(), "--out", run, before=wait_in("accord.training.step:Learner.step")
     )
     assert process.stdout.readline() == "reached\n"
     process.send_signal(signal.SIGINT)
@@ -75,7 +75,11 @@ def test_a_second_sigint_quits_at_once(start_accord, project, tmp_path):
 
 def test_sigint_before_the_run_has_begun_leaves_nothing(start_accord, project, tmp_path):
     process = start_accord(
-        "train", project(), "--out", tmp_path / "run", before=wait_in("accord.setup:read_data")
+        "train",
+        project(),
+        "--out",
+        tmp_path / "run",
+        before=wait_in("accord.training.setup:read_data"),
     )
     assert process.stdout.readline() == "reached\n"
     process.send_signal(signal.SIGINT)
@@ -90,7 +94,7 @@ def test_a_signal_while_a_frozen_encoder_reads(start_accord, project, tmp_path, 
     """Before the first step there is nothing to save, but the folder must not say 'running'."""
     run = tmp_path / "run"
     config = project({"encoder.mode": "frozen"})
-    before = wait_in("accord.setup:Setup.encode_data")
+    before = wait_in("accord.training.setup:Setup.encode_data")
     process = start_accord("train", config, "--out", run, before=before)
     assert process.stdout.readline() == "reached\n"
     process.send_signal(number)

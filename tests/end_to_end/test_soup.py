@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import Stopped
-from accord.setup import prepare
-from accord.training import resume_run
+from accord.training.run import resume_run
+from accord.training.setup import prepare
 
 # Steps so small that every epoch predicts the same: equals join, so the soup is of all epochs.
 ALIKE = {
@@ -44,7 +44,7 @@ def whole(project, train, tmp_path, outcome):
 
 
 def test_the_model_is_the_mean_of_the_epochs_in_it(project, train, tmp_path, monkeypatch):
-    monkeypatch.setattr("accord.training.remove_kept", lambda run: None)
+    monkeypatch.setattr("accord.training.run.remove_kept", lambda run: None)
     run = train(project(ALIKE, TASKS), tmp_path / "run")
     assert sorted(results_of(run)["soup"]["epochs"]) == [1, 2, 3]
     kept = [load_file(file) for file in sorted((run / "kept").glob("*/weights.safetensors"))]
@@ -107,7 +107,11 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outc
 
 @pytest.mark.parametrize(
     "place",
-    ["accord.training.save_checkpoint", "accord.epoch_soup.publish", "accord.outcome.exposures"],
+    [
+        "accord.training.run.save_checkpoint",
+        "accord.training.epoch_soup.publish",
+        "accord.training.outcome.exposures",
+    ],
     ids=["kept-but-not-named", "made-but-not-shown", "shown-but-not-done"],
 )
 def test_killed_around_a_soup(stopped_soup, whole, outcome, monkeypatch, place):
@@ -164,7 +168,9 @@ def test_popart_is_refused_in_one_line(project, accord_cli, tmp_path):
 @pytest.mark.parametrize(("method", "copies"), [("none", 0), ("ema", 1), ("swa", 1), ("soup", 2)])
 def test_the_estimate_counts_the_copies(project, monkeypatch, method, copies):
     found = []
-    monkeypatch.setattr("accord.setup.estimate", lambda config, work, *rest: found.append(work))
+    monkeypatch.setattr(
+        "accord.training.setup.estimate", lambda config, work, *rest: found.append(work)
+    )
     setup = prepare(load_config(project({"averaging.method": method})))
     setup.estimate()
     assert found[0].averaged == copies * sum(p.numel() for p in setup.learner.model.parameters())

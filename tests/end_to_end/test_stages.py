@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 import accord
-from accord import staged
-from accord.config_file import dump_config, load_config, parse_config, stage_configs
+from accord.config.file import dump_config, load_config, parse_config, stage_configs
 from accord.errors import Stopped
-from accord.setup import prepare
+from accord.training import staged
+from accord.training.setup import prepare
 
 SEQUENCE = """
 [[stages]]

@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord.config_file import load_config
+from accord.bert.pretrained import load_encoder
+from accord.config.file import load_config
 from accord.errors import TrainingError
-from accord.inference import Evaluation
-from accord.losses import LOSSES
-from accord.pretrained import load_encoder
-from accord.saved_model import load_model
-from accord.setup import prepare
+from accord.judging.inference import Evaluation
+from accord.model.losses import LOSSES
+from accord.model.saved import load_model
+from accord.training.setup import prepare
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others(project, train, tmp_path, outcome):
@@ -38,7 +38,7 @@ def metrics_of_epochs(monkeypatch):
         def judge(data, logits):
             return Evaluation(next(values), {"loss": 0.0}, logits)
 
-        monkeypatch.setattr("accord.judging.judge", judge)
+        monkeypatch.setattr("accord.judging.dev.judge", judge)
 
     return arrange
 

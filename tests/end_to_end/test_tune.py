@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
-from accord.run_folder import RunFolder
-from accord.step import Learner
-from accord.training import resume_run
+from accord.runs.folder import RunFolder
+from accord.training.run import resume_run
+from accord.training.step import Learner
 from accord.tuning import progress, tune
 
 SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import Trial
 
-from accord.config_file import load_config
+from accord.config.file import load_config
 from accord.grids.workers import ThisProcess
-from accord.progress import Console
-from accord.run_folder import RunFolder
+from accord.runs.folder import RunFolder
+from accord.runs.progress import Console
 from accord.tuning import tune
 from accord.tuning.progress import Progress
 from accord.tuning.search import Search

@@ -8,12 +8,12 @@ import pytest
 from accord import compare
 from accord.cli.comparisons import comparison_json, print_against
 from accord.compare import MEAN, Group, against
-from accord.config_file import parse_config
+from accord.config.file import parse_config
 from accord.errors import ConfigError
 from accord.grids.report import grid_report
+from accord.judging.verdict import Difference
 from accord.report.record import RunRecord
 from accord.tasks import Task
-from accord.verdict import Difference
 
 RESULTS = {"train_seconds": 1.0, "steps": 10, "parameters": 100, "peak_memory_bytes": 1 << 30}
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from worlds import CPU, QUORA, SST, MakeEncoder, Split, World, assert_rows_close
 
+from accord.bert.dropout import DropoutKey
+from accord.bert.packing import PackedBatch
+from accord.data.loader import Assembler, StepBatch, step_batch
 from accord.data.tokenizing import SpecialIds
-from accord.dropout import DropoutKey
-from accord.halves import half_cosines
-from accord.loader import Assembler, StepBatch, step_batch
-from accord.packing import PackedBatch
 from accord.tasks import AuxiliaryTask
+from accord.training.halves import half_cosines
 
 WORDS = AuxiliaryTask("words", "masked-lm", "masked_lm", "likelihood", pooling="masked")
 MORE = replace(WORDS, name="more", mask_share=0.4)

@@ -9,11 +9,11 @@ from torch import Tensor
 from worlds import COSINE, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
 from accord.balancing import get_rule, rule_names
-from accord.combining import Combination
-from accord.dropout import DropoutKey
+from accord.bert.dropout import DropoutKey
+from accord.bert.jacobian import Jacobian
 from accord.gradients import get_method, method_names
-from accord.jacobian import Jacobian
 from accord.methods import Chosen, Signals, keyed_generator
+from accord.training.combining import Combination
 
 TASKS = [SST, QUORA, STS, COSINE]
 BALANCE = [1.0, 2.0, 0.5, 1.5]

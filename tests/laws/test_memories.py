@@ -6,8 +6,8 @@ import torch
 from scipy.optimize import nnls
 from worlds import APART, QUORA, SST, STS, MakeEncoder, Split, World
 
-from accord.combining import Combination
 from accord.gradients import get_method
+from accord.training.combining import Combination
 
 TASKS = [STS, SST, QUORA, APART]
 FINISHED = ("sst", "apart")

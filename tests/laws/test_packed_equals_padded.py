@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from accord.bert import BertEncoder
-from accord.model import MultitaskModel
-from accord.packing import TokenSequence, pack
-from accord.pretrained import named_views
+from accord.bert.encoder import BertEncoder
+from accord.bert.packing import TokenSequence, pack
+from accord.bert.pretrained import named_views
+from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 
 Sequences = Callable[..., list[TokenSequence]]

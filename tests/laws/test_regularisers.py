@@ -24,16 +24,16 @@ from worlds import (
     assert_rows_close,
 )
 
-from accord.dropout import DropoutKey
-from accord.frozen import feature_batch
-from accord.loader import StepBatch
-from accord.model import HARD
-from accord.packing import PackedBatch
-from accord.parts import Sharing
+from accord.bert.dropout import DropoutKey
+from accord.bert.packing import PackedBatch
+from accord.data.loader import StepBatch
+from accord.model.multitask import HARD
+from accord.model.parts import Sharing
 from accord.regularisers import Passes, regulariser_names
 from accord.regularisers.smart import worst_shift
-from accord.regularising import Regularisation
 from accord.tasks import Task
+from accord.training.frozen import feature_batch
+from accord.training.regularising import Regularisation
 
 POPART = replace(STS, name="popart", targets="popart")
 TASKS = [SST, QUORA, LOGISTIC, SEPARATE, POPART]

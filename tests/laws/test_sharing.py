@@ -4,8 +4,8 @@ import pytest
 import torch
 from worlds import QUORA, SEPARATE, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
-from accord.model import HARD, MultitaskModel
-from accord.parts import Sharing
+from accord.model.multitask import HARD, MultitaskModel
+from accord.model.parts import Sharing
 from accord.sharing import get_scheme, scheme_names
 
 OPTIONS = {
@@ -92,7 +92,7 @@ def test_a_task_s_vectors_do_not_depend_on_the_others(
 
 def test_pals_at_bert_base_have_the_paper_s_share() -> None:
     """Stickland & Murray 2019: 8 tasks take 1.13 times BERT-base's parameters."""
-    from accord.bert import BertConfig, BertEncoder
+    from accord.bert.encoder import BertConfig, BertEncoder
 
     with torch.device("meta"):
         encoder = BertEncoder(BertConfig())

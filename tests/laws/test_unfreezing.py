@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from worlds import QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
-from accord.combining import Combination
 from accord.gradients import get_method
-from accord.model import HARD
-from accord.parts import Sharing
-from accord.unfreezing import Unfreezing, held
+from accord.model.multitask import HARD
+from accord.model.parts import Sharing
+from accord.training.combining import Combination
+from accord.training.unfreezing import Unfreezing, held
 
 TASKS = [SST, QUORA, STS]
 STEPS = 6  # with two layers, one more group is thawed at steps 0, 2 and 4

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from accord.balancing import get_rule
-from accord.bert import BertEncoder
-from accord.combining import Combination
+from accord.bert.encoder import BertEncoder
+from accord.bert.jacobian import Jacobian
+from accord.bert.packing import PackedBatch
+from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.data.tokenizing import SpecialIds
 from accord.gradients import Method
-from accord.jacobian import Jacobian
-from accord.loader import Assembler, StepBatch, TaskData, step_batch
-from accord.losses import LOSSES
 from accord.methods import Signals
-from accord.model import HARD, MultitaskModel
-from accord.optim import AdamW, parameter_groups
-from accord.packing import PackedBatch
-from accord.parts import Sharing
-from accord.step import Learner, StepRecord
+from accord.model.losses import LOSSES
+from accord.model.multitask import HARD, MultitaskModel
+from accord.model.parts import Sharing
+from accord.optim.adamw import AdamW, parameter_groups
 from accord.tasks import Task
+from accord.training.combining import Combination
+from accord.training.step import Learner, StepRecord
 
 Split = Callable[..., TaskData]
 MakeEncoder = Callable[..., BertEncoder]

@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from accord.errors import TrainingError, UsageError
-from accord.optim import (
+from accord.optim.adamw import (
     AdamW,
     clip_factor,
     clip_grad_norm,
     parameter_groups,
     scale_lr,
 )
-from accord.optimizer_state import load_state_tensors, state_tensors
+from accord.optim.state import load_state_tensors, state_tensors
 
 SHAPES = [(), (1,), (7,), (33, 5), (64, 48), (3, 4, 5), (0,)]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

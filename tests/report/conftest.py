@@ -9,11 +9,11 @@ import numpy as np
 import projects
 import pytest
 
-from accord.config_file import load_config, parse_config
+from accord.config.file import load_config, parse_config
 from accord.report.page import Figure
 from accord.report.record import Predictions, RunRecord, read_run
 from accord.tasks import Task
-from accord.training import start_run
+from accord.training.run import start_run
 
 TASKS = {
     "sst": Task("sst", "classification", "cross_entropy", "accuracy", ("neg", "mid", "pos")),

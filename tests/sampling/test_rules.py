@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accord.sampling
-from accord.sampler import Sampler
+from accord.data.sampler import Sampler
 from accord.sampling import RULES, Budget, get_rule, rule_names
 
 NAMES = rule_names()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from accord.config import Config
+    from accord.config.sections import Config
     from accord.data.checking import CheckReport, SplitReport, TaskReport
 
 _SHOWN_BAD_ROWS = 10
@@ -33,7 +33,7 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
     train and dev.
     """
-    from accord.config_file import load_config, unused_options
+    from accord.config.file import load_config, unused_options
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)
@@ -52,7 +52,7 @@ def _capped(config: Config, report: CheckReport) -> str:
     if config.training.steps_per_epoch is None or config.stages:
         return ""  # each stage has epochs of its own, and says so as it begins
 
-    from accord.building import build_sampler, capped_epoch
+    from accord.training.building import build_sampler, capped_epoch
 
     rows = {
         own.task.name: next(split.rows for split in own.splits if split.split == "train")

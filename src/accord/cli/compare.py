@@ -77,7 +77,7 @@ def compare(
         raise UsageError(f"--out is missing: the folder where the runs of {config} go")
 
     from accord.compare import comparison_cells
-    from accord.config_file import load_config
+    from accord.config.file import load_config
 
     cells = comparison_cells(load_config(config, overrides), seeds, str(config))
     if dry_run:
@@ -109,7 +109,7 @@ def _train(
     from accord.cli.comparisons import print_comparison
     from accord.cli.grid import end_with
     from accord.grids.running import grid_groups, run_grid
-    from accord.progress import Console
+    from accord.runs.progress import Console
 
     results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
     print_comparison(grid_groups(out), as_json)

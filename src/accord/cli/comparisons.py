@@ -19,11 +19,11 @@ from accord.compare import (
     metric_columns,
     sharing,
 )
-from accord.verdict import LEAST_SEEDS
+from accord.judging.verdict import LEAST_SEEDS
 
 if TYPE_CHECKING:
     from accord.compare import Contrast
-    from accord.verdict import Difference
+    from accord.judging.verdict import Difference
 
 
 def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:

@@ -15,8 +15,8 @@ def convert(source: Path, out: Path) -> None:
 
     Nothing else in Accord reads a pickle. torch's loader for weights alone runs no code from it.
     """
-    from accord.convert import WEIGHTS
-    from accord.convert import convert as run
+    from accord.bert.convert import WEIGHTS
+    from accord.bert.convert import convert as run
 
     count = run(source, out)
     click.echo(f"{count} tensors written to {out / WEIGHTS}")

@@ -16,7 +16,7 @@ def ensemble(runs: tuple[Path, ...], out: Path) -> None:
     RUNS are finished runs or model folders of the same tasks, as of several seeds. The new folder
     is a model like any other to predict and evaluate.
     """
-    from accord.ensemble import ensemble as run
+    from accord.derived.ensemble import ensemble as run
 
     count = run(runs, out)
     click.echo(f"{count} members written to {out}")

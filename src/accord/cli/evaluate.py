@@ -36,7 +36,12 @@ def evaluate(
     """
     from accord.cli.results import overall_scores
     from accord.errors import UsageError
-    from accord.evaluate import evaluate_config, evaluate_input, evaluated_config, metric_names
+    from accord.judging.evaluate import (
+        evaluate_config,
+        evaluate_input,
+        evaluated_config,
+        metric_names,
+    )
 
     if source is not None:
         if task is None:

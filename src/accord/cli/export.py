@@ -17,7 +17,7 @@ def export(model: Path, out: Path, task: str) -> None:
     MODEL is a run folder or its model/. Low-rank updates are merged, and a task's own norms and
     layers take the shared ones' place; adapters and PALs have no plain form.
     """
-    from accord.export import export as run
+    from accord.derived.export import export as run
 
     run(model, out, task)
     click.echo(f"model of '{task}' written to {out}")

@@ -50,7 +50,7 @@ def grid(
     """
     from accord.grids.cells import load_grid
     from accord.grids.running import run_grid, write_index
-    from accord.progress import Console
+    from accord.runs.progress import Console
 
     cells = load_grid(grid, overrides)
     if dry_run:

@@ -93,7 +93,7 @@ def _say(task: GuessedTask) -> None:
 
 
 def _write(output: Path, text: str) -> None:
-    from accord.config_file import parse_config
+    from accord.config.file import parse_config
 
     parse_config(tomllib.loads(text), where=str(output))
     try:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> None:
     """Print every cell with its state and how long it will take."""
-    from accord.estimate import duration
     from accord.grids.running import states
-    from accord.staged import expected_seconds
+    from accord.runs.estimate import duration
+    from accord.training.staged import expected_seconds
 
     seconds: dict[str, float] = {}
     rows, total = [], 0.0

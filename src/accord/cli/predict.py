@@ -10,8 +10,8 @@ import click
 from accord.cli.options import quiet_option
 
 if TYPE_CHECKING:
-    from accord.config import Precision
-    from accord.predictions import Format
+    from accord.config.sections import Precision
+    from accord.judging.predictions import Format
 
 
 @click.command()
@@ -46,7 +46,7 @@ def predict(
 ) -> None:
     """Predict every row of --input with MODEL, a run folder or a model folder."""
     from accord.errors import UsageError
-    from accord.saved_model import find_model_folder, read_tasks
+    from accord.model.saved import find_model_folder, read_tasks
 
     tasks, _, _ = read_tasks(find_model_folder(model))
     if task is None:
@@ -57,8 +57,8 @@ def predict(
     if not target.absolute().parent.is_dir():
         raise UsageError(f"{target}: there is no folder {target.parent}")
 
-    from accord.predict import load
-    from accord.progress import Console
+    from accord.judging.predict import load
+    from accord.runs.progress import Console
 
     console = Console(quiet)
     rows = load(model, precision=precision).predict_file(

@@ -108,7 +108,7 @@ def reproduce(
     from accord.experiments.plan import Options
     from accord.experiments.reproduce import planned, remember, union
     from accord.experiments.reproduce import reproduce as run
-    from accord.progress import Console
+    from accord.runs.progress import Console
 
     names = _names(experiments)
     options = Options(seeds=tuple(range(seeds)), **changes)

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from accord.metrics import Score
+    from accord.judging.metrics import Score
     from accord.report.page import Section
-    from accord.training import Run
+    from accord.training.run import Run
 
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
@@ -62,7 +62,7 @@ def overall_scores(
     values: dict[str, float], metrics: dict[str, str], kind: Score
 ) -> list[tuple[str, float]]:
     """Return the plain mean of the tasks' metrics, and the config's own score before it."""
-    from accord.metrics import overall_score
+    from accord.judging.metrics import overall_score
 
     kinds: list[Score] = ["mean"] if kind == "mean" else [kind, "mean"]
     return [(one, overall_score(one, values, metrics)) for one in kinds]

@@ -18,11 +18,11 @@ from accord.cli.options import as_json_option, quiet_option
 @quiet_option
 def resume(run: Path, force: bool, as_json: bool, quiet: bool) -> None:
     """Go on with the run in folder RUN from its newest sound checkpoint."""
-    from accord.run_folder import RunFolder
+    from accord.runs.folder import RunFolder
 
     RunFolder.open(run)
 
     from accord.cli.results import show_run
-    from accord.staged import resume as resume_any
+    from accord.training.staged import resume as resume_any
 
     show_run(resume_any(run, force=force, quiet=quiet), as_json)

@@ -11,7 +11,7 @@ import click
 from accord.cli.options import as_json_option, quiet_option
 
 if TYPE_CHECKING:
-    from accord.run_soup import RunSoup
+    from accord.derived.run_soup import RunSoup
 
 
 @click.command()
@@ -26,8 +26,8 @@ def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
     finished, began from one encoder, and have the same tasks and dev files. Those that differ in
     settings mix better than those of several seeds, whose heads began apart.
     """
-    from accord.progress import Console
-    from accord.run_soup import soup_runs
+    from accord.derived.run_soup import soup_runs
+    from accord.runs.progress import Console
 
     console = Console(quiet)
     made = soup_runs(runs, out, console.say)

@@ -29,13 +29,13 @@ def train(
     Everything about the run is found in the folder --out: metrics, checkpoints, the best model.
     """
     from accord.cli.results import show_run
-    from accord.config_file import load_config
-    from accord.run_folder import RunFolder
+    from accord.config.file import load_config
+    from accord.runs.folder import RunFolder
 
     loaded = load_config(config, overrides, tasks)
     RunFolder.check_free(out)
 
-    from accord.staged import start
+    from accord.training.staged import start
 
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]

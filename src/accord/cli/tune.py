@@ -77,8 +77,8 @@ def tune(
 
     need_optuna()
 
-    from accord.config_file import load_config
-    from accord.progress import Console
+    from accord.config.file import load_config
+    from accord.runs.progress import Console
     from accord.tuning.running import run_study
     from accord.tuning.space import Space
 
@@ -101,8 +101,8 @@ def _show_plan(
     space: Space, out: Path, trials: int, seeds: int, workers: int, as_json: bool
 ) -> None:
     """Say what a study would search, with an estimate of its time."""
-    from accord.estimate import duration
-    from accord.staged import expected_seconds
+    from accord.runs.estimate import duration
+    from accord.training.staged import expected_seconds
     from accord.tuning.study import count_trials
 
     done = count_trials(out, space, seeds)
@@ -125,7 +125,7 @@ def _show_plan(
 def _show(tuned: Tuned) -> None:
     """Print the best trials, and where the best config is."""
     from accord.cli.results import new_table, print_table
-    from accord.estimate import duration
+    from accord.runs.estimate import duration
     from accord.tuning.progress import short
     from accord.tuning.records import ranking
 

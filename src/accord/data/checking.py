@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.config import Config, EncoderConfig
-from accord.config_tasks import AnyTaskConfig, TaskConfig
+from accord.config.sections import Config, EncoderConfig
+from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
 from accord.data.resolving import resolve_any, resolve_task
@@ -164,7 +164,7 @@ def _text_parts(
 
 
 def _encoder(section: EncoderConfig) -> tuple[Path, int]:
-    from accord.pretrained import read_config, resolve_encoder_folder
+    from accord.bert.pretrained import read_config, resolve_encoder_folder
 
     folder = resolve_encoder_folder(section.path, section.revision)
     positions = read_config(folder).max_position_embeddings

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config_tasks import AnyTaskConfig, TaskConfig
+from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.reading import Row, RowReader, open_rows
 from accord.errors import DataError, nearest
 from accord.tasks import Task, canonical_label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from accord.config_tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
+from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.data.examples import parse_number, read_labels
 from accord.errors import ConfigError
 from accord.tasks import AuxiliaryTask, Loss, Metric, Task, canonical_label

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from accord.config_tasks import AnyTaskConfig
+from accord.config.tasks import AnyTaskConfig
 from accord.data.cache import cache_folder, publish
 from accord.data.examples import BadRow, read_examples
 from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store

@@ -14,7 +14,7 @@ import torch
 
 from accord.data.cache import cache_folder
 from accord.errors import UsageError
-from accord.run_folder import environment
+from accord.runs.folder import environment
 
 _SHOWN_PACKAGES = ("accord", "torch", "tokenizers", "safetensors", "numpy")
 _NVIDIA_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.estimate import matrix_rate
-from accord.products import Products, onednn_error
+from accord.bert.products import Products, onednn_error
+from accord.runs.estimate import matrix_rate
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from accord import flash
-from accord.devices import choose_device
+from accord.bert import flash
+from accord.bert.products import Products, choose_products
 from accord.doctor.machine import (
     Disk,
     Gpu,
@@ -25,8 +25,8 @@ from accord.doctor.machine import (
 )
 from accord.doctor.paths import advice, taken_paths
 from accord.doctor.rates import Rates, measure_rates
-from accord.memory import keep_freed_memory
-from accord.products import Products, choose_products
+from accord.runs.devices import choose_device
+from accord.runs.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)

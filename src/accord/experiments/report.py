@@ -13,7 +13,6 @@ from accord.experiments.paper import NAMES, TASKS
 from accord.experiments.plan import EXPERIMENTS, Options, subsets
 from accord.experiments.results import Results, load_results
 from accord.experiments.tables import Contrast, name_of
-from accord.progress import Console
 from accord.report.figures import (
     DifferenceRow,
     DurationRow,
@@ -28,6 +27,7 @@ from accord.report.figures import (
 from accord.report.page import Figure, Section, Table, slug, write_report
 from accord.report.record import RunRecord
 from accord.report.texts import dev_texts, worst_errors
+from accord.runs.progress import Console
 
 Item = Table | Figure
 

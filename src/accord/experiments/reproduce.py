@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from accord.config_file import parse_config, resolve_paths
-from accord.datasets import read_data
+from accord.bert.pretrained import resolve_encoder_folder
+from accord.config.file import parse_config, resolve_paths
+from accord.data.datasets import read_data
 from accord.durable import write_whole
 from accord.errors import RunFolderError
 from accord.experiments.paper import TASKS
@@ -15,8 +16,7 @@ from accord.experiments.plan import Options, Size, base_config, plan
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import Cell
 from accord.grids.running import run_grid
-from accord.pretrained import resolve_encoder_folder
-from accord.progress import Console
+from accord.runs.progress import Console
 
 INDEX = "experiments.json"
 

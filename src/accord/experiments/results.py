@@ -13,7 +13,7 @@ from accord.experiments.reproduce import remembered
 from accord.grids.cells import Settings
 from accord.grids.running import CELLS
 from accord.report.record import RunRecord, read_run
-from accord.run_folder import STATUS, RunFolder
+from accord.runs.folder import STATUS, RunFolder
 
 
 @dataclass(frozen=True)

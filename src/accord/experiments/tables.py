@@ -20,8 +20,8 @@ from accord.experiments.paper import (
 from accord.experiments.plan import subsets
 from accord.experiments.results import Results
 from accord.grids.cells import Settings
+from accord.judging.verdict import Difference
 from accord.report.page import Table
-from accord.verdict import Difference
 
 _METHODS = {
     "finish-largest": "Method 2 (finish largest dataset)",

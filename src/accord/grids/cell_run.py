@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from accord.config import Config
-from accord.config_file import dump_config, effective, parse_config
+from accord.config.file import dump_config, effective, parse_config
+from accord.config.sections import Config
 from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stopped
-from accord.run_folder import STATUS, RunFolder
+from accord.runs.folder import STATUS, RunFolder
 
 if TYPE_CHECKING:
-    from accord.training import Run, Watch
+    from accord.training.run import Run, Watch
 
 State = Literal["found", "done", "stopped", "pruned", "busy", "failed"]
 
@@ -82,11 +82,11 @@ def _run(
         run = RunFolder.open(folder)
         if run.state() == "done":
             return True, run.read_json("results.json")["metrics"]
-        from accord.staged import resume
+        from accord.training.staged import resume
 
         return False, _slimmed(resume(folder, quiet=quiet, watch=watch))
 
-    from accord.staged import start
+    from accord.training.staged import start
 
     done = start(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
     return False, _slimmed(done)

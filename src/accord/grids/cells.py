@@ -13,8 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from accord.config import Config
-from accord.config_file import (
+from accord.config.file import (
     check_files,
     check_methods,
     drop_combining,
@@ -23,6 +22,7 @@ from accord.config_file import (
     resolve_paths,
     without_unused,
 )
+from accord.config.sections import Config
 from accord.errors import ConfigError, nearest
 
 SHORT = {

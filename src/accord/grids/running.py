@@ -13,13 +13,13 @@ from typing import Any
 from accord.compare import Group
 from accord.durable import read_json, write_whole
 from accord.errors import RunFolderError, Stopped
-from accord.estimate import duration
 from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
 from accord.grids.workers import Pool, ThisProcess, processes
-from accord.progress import Console
 from accord.report.record import RunRecord, read_run
-from accord.run_folder import STATUS, RunFolder
+from accord.runs.estimate import duration
+from accord.runs.folder import STATUS, RunFolder
+from accord.runs.progress import Console
 
 CELLS = "cells"
 INDEX = "grid.json"

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from accord.config import Config
+from accord.config.sections import Config
 from accord.errors import RunFolderError
-from accord.run_folder import RunFolder
+from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
 

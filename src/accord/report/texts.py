@@ -13,7 +13,7 @@ from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
 from accord.report.page import Table
 from accord.report.record import Predictions, RunRecord
-from accord.run_folder import RunFolder
+from accord.runs.folder import RunFolder
 
 Texts = dict[str, tuple[str, ...]]
 

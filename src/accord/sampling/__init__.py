@@ -2,7 +2,7 @@
 
     rule(sizes, budget, **options) -> EpochShape
 
-What rows that are, and in which order, is `accord.sampler`'s: a function of (seed, task, step).
+Which rows, and in which order, is `accord.data.sampler`'s: a function of (seed, task, step).
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from accord.attention import AttentionPlan
-from accord.bert import BertConfig, Embeddings, Layer
-from accord.dropout import DropoutKey
+from accord.bert.attention import AttentionPlan
+from accord.bert.dropout import DropoutKey
+from accord.bert.encoder import BertConfig, Embeddings, Layer
 from accord.methods import Description, Registry
 
 _DROPOUT_SITE = 1 << 22  # of embeddings: beyond any layer's

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from accord.errors import TrainingError
-from accord.estimate import duration
-from accord.progress import Console
+from accord.runs.estimate import duration
+from accord.runs.progress import Console
 from accord.tuning.records import TrialRecord, ranking
 from accord.tuning.space import Settings
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accord.config_file import dump_config
+from accord.config.file import dump_config
 from accord.durable import write_whole
 from accord.tuning.space import Space
 

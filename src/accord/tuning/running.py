@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config import Config
-from accord.config_file import load_config, resolve_paths
+from accord.config.file import load_config, resolve_paths
+from accord.config.sections import Config
 from accord.grids.workers import processes
-from accord.progress import Console
+from accord.runs.progress import Console
 from accord.tuning.progress import Progress
 from accord.tuning.records import BEST, TrialRecord, ranking, records
 from accord.tuning.search import Search

@@ -11,20 +11,20 @@ from typing import Any
 import torch
 
 from accord.balancing import get_rule
-from accord.building import build_sampler
-from accord.config import Config
-from accord.config_file import (
+from accord.bert.pretrained import resolve_encoder_folder
+from accord.config.file import (
     check_files,
     check_methods,
     parse_config,
     resolve_paths,
     without_unused,
 )
-from accord.datasets import read_data
+from accord.config.sections import Config
+from accord.data.datasets import read_data
 from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
 from accord.methods import Signals
-from accord.pretrained import resolve_encoder_folder
+from accord.training.building import build_sampler
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
 
 LOWEST, HIGHEST = 0.1, 10.0

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from accord.config import Config
+from accord.config.sections import Config
 from accord.errors import BusyError, RunFolderError, UsageError
 from accord.grids.cell_run import differences
-from accord.run_folder import LOCK, RunFolder
+from accord.runs.folder import LOCK, RunFolder
 from accord.tuning.space import Space, plain
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accord.config import Config
+from accord.config.sections import Config
 from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
-from accord.run_folder import RunFolder
+from accord.runs.folder import RunFolder
 from accord.tuning.space import Settings, Space, plain
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from accord.training import Watch
+    from accord.training.run import Watch
 
 FOLDER = "trials"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from accord.metrics import pearson
+from accord.judging.metrics import pearson
 from accord.report.figures.drawing import COLOURS, GREY, blank, draw, shown
 from accord.report.figures.series import choose
 from accord.report.page import Figure

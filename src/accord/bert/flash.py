@@ -1,0 +1,122 @@
+"""Attention over sequences of any lengths in one kernel, without padding, where a GPU has it.
+
+torch's flash attention (Dao 2023) takes packed rows and where each sequence starts, so nothing is
+laid out in buckets. Its operators are torch's own and not its public face, so a device gets them
+only after `fault` has found their results and gradients to be the reference's.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from accord.bert.dropout import DropoutKey
+
+if TYPE_CHECKING:
+    from accord.bert.attention import AttentionPlan
+
+_TOLERANCE = 0.02  # relative: several roundings to bfloat16
+
+
+def attend(
+    query: Tensor,
+    key_value: Tensor,
+    plan: AttentionPlan,
+    heads: int,
+    p: float = 0.0,
+    key: DropoutKey | None = None,
+) -> Tensor:
+    """Attend within each sequence; takes and returns what `attention.attend` does, in bfloat16.
+
+    The kernel draws its own dropout masks, from a generator seeded by `key`; its keep rate is
+    1 - p to 1 part in 255.
+    """
+    result: Tensor = _Flash.apply(query, key_value, plan, heads, p, key)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Flash(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key_value: Tensor,
+        plan: AttentionPlan,
+        heads: int,
+        p: float,
+        key: DropoutKey | None,
+    ) -> Tensor:
+        q = query.view(len(query), heads, -1)
+        k, v = key_value.view(len(key_value), 2, heads, -1).unbind(1)
+        starts_q, starts_k, longest_q, longest_k = plan.starts()
+        rate = 0.0 if key is None else p
+        if key is not None and p:
+            torch.cuda.default_generators[query.device.index or 0].manual_seed(key.number())
+        out, logsumexp, state, unused, _ = torch.ops.aten._flash_attention_forward(
+            q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False
+        )
+        ctx.save_for_backward(q, k, v, out, logsumexp, state, unused)
+        ctx.plan, ctx.rate = plan, rate
+        flat: Tensor = out.flatten(1)
+        return flat
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, out, logsumexp, state, unused = ctx.saved_tensors
+        starts_q, starts_k, longest_q, longest_k = ctx.plan.starts()
+        dq, dk, dv = torch.ops.aten._flash_attention_backward(
+            grad.contiguous().view_as(out), q, k, v, out, logsumexp, starts_q, starts_k,
+            longest_q, longest_k, ctx.rate, False, state, unused,
+        )  # fmt: skip
+        return dq.flatten(1), torch.stack((dk, dv), 1).flatten(1), *[None] * 4
+
+
+def works(device: torch.device) -> bool:
+    """Whether attention may run here on a device."""
+    return fault(device) is None
+
+
+@lru_cache
+def fault(device: torch.device) -> str | None:
+    """Try the kernel on a few sequences, once a process.
+
+    Returns:
+        What is wrong with it on this device; None where it gives what the reference gives.
+    """
+    from accord.bert.attention import plan_attention, reference
+
+    if device.type != "cuda":
+        return "it takes a GPU"
+    generator = torch.Generator().manual_seed(0)
+    lengths, heads, width = (5, 1, 32, 17), 2, 32
+    rows = sum(lengths)
+    shapes = (rows, heads * width), (rows, 2 * heads * width), (rows, heads * width)
+    query, key_value, grad = (
+        torch.randn(shape, generator=generator).to(device, torch.bfloat16) for shape in shapes
+    )
+    plan, found = plan_attention(lengths, device), []
+    try:
+        for way in (attend, reference):
+            own = query.detach().requires_grad_(), key_value.detach().requires_grad_()
+            out = way(*own, plan, heads)
+            found.append((out, *torch.autograd.grad(out, own, grad)))
+        key = DropoutKey(0, 0)
+        draws = [attend(query, key_value, plan, heads, 0.5, key) for _ in range(2)]
+    except (RuntimeError, NotImplementedError) as error:
+        return str(error).splitlines()[0]
+    errors = [_error(one, other) for one, other in zip(*found, strict=True)]
+    if max(errors) > _TOLERANCE:
+        return f"its results differ from the reference's by {max(errors):.1e}"
+    if not torch.equal(*draws):
+        return "its dropout is not repeatable"
+    return None
+
+
+def _error(one: Tensor, other: Tensor) -> float:
+    one, other = one.detach().double(), other.detach().double()
+    return float((one - other).norm() / other.norm())

@@ -1,0 +1,232 @@
+"""Packed batches: every sequence of a step end to end, ordered by task, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.bert.attention import AttentionPlan, plan_attention
+
+
+@dataclass(frozen=True)
+class MaskedWords:
+    """The words of one sequence that a model is to tell.
+
+    Attributes:
+        positions: int64 [m], in the sequence.
+        ids: int64 [m], what stood there.
+        weight: of each of them in the sequence's loss.
+    """
+
+    positions: np.ndarray
+    ids: np.ndarray
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class PackedWords:
+    """The masked words of one task's sequences in a batch.
+
+    Attributes:
+        rows: int64 [m], of the batch's tokens.
+        ids: int64 [m], what stood there.
+        sequences: int64 [m], in which of the task's sequences.
+        weights: float32 [m], in their sequence's loss.
+    """
+
+    rows: Tensor
+    ids: Tensor
+    sequences: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> PackedWords:
+        """Return the same on a device."""
+        return PackedWords(*(own.to(device, non_blocking=True) for own in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """B sequences of N tokens in all, of one or more tasks.
+
+    Attributes:
+        input_ids: int64 [N].
+        position_ids: int64 [N], counted from 0 in each sequence; 0 in fillers.
+        token_type_ids: int64 [N].
+        lengths: the tokens of each sequence, on the host.
+        task_sequences: for each task its (start, stop) among the sequences. Between a task's
+            stop and the next one's start there may be a filler, which nobody pools.
+        words: by its place among the tasks, the masked words of a task that has any.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    token_type_ids: Tensor
+    lengths: tuple[int, ...]
+    task_sequences: tuple[tuple[int, int], ...]
+    words: Mapping[int, PackedWords] = field(default_factory=dict)
+
+    @cached_property
+    def cu_seqlens(self) -> tuple[int, ...]:
+        """Where each sequence starts among the tokens; B + 1 numbers."""
+        return (0, *np.cumsum(self.lengths).tolist())
+
+    @cached_property
+    def task_rows(self) -> tuple[tuple[int, int], ...]:
+        """For each task its (start, stop) among the sequences, with its filler."""
+        starts = [start for start, _ in self.task_sequences]
+        return tuple(pairwise([*starts, len(self.lengths)]))
+
+    @cached_property
+    def task_tokens(self) -> tuple[tuple[int, int], ...]:
+        """For each task its (start, stop) among the tokens, with its filler's."""
+        bounds = self.cu_seqlens
+        return tuple((bounds[start], bounds[stop]) for start, stop in self.task_rows)
+
+    @property
+    def ids(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Token, position and type ids, int64 [N] each."""
+        return self.input_ids, self.position_ids, self.token_type_ids
+
+    @cached_property
+    def cls_rows(self) -> Tensor:
+        """The row of each sequence's first token: int64 [B]."""
+        return torch.tensor(self.cu_seqlens[:-1], device=self.input_ids.device)
+
+    @cached_property
+    def plan(self) -> AttentionPlan:
+        """How attention runs over these sequences, every token a query."""
+        return plan_attention(self.lengths, self.input_ids.device)
+
+    @cached_property
+    def cls_plan(self) -> AttentionPlan:
+        """How attention runs where only the first token of each sequence is a query."""
+        return plan_attention(self.lengths, self.input_ids.device, cls_queries=True)
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """Return the batch with its tensors on a device."""
+        if device == self.input_ids.device:
+            return self
+        names = ("input_ids", "position_ids", "token_type_ids")
+        words = {place: own.to(device) for place, own in self.words.items()}
+        return replace(
+            self,
+            **{name: getattr(self, name).to(device, non_blocking=True) for name in names},
+            words=words,
+        )
+
+
+@dataclass(frozen=True)
+class TokenSequence:
+    """One sequence as the encoder reads it.
+
+    Attributes:
+        input_ids: int [L], special tokens included.
+        first: how many of them are of token type 0; the rest are of type 1.
+        words: those that are masked, where the task is to tell them.
+    """
+
+    input_ids: np.ndarray
+    first: int
+    words: MaskedWords | None = None
+
+
+def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedBatch:
+    """Lay sequences end to end.
+
+    Args:
+        tasks: for each task its sequences; a task may have none.
+        multiple: of which each task's tokens are to be; a filler sequence adds what is missing.
+            Nobody pools it, so its gradients are zero.
+
+    Raises:
+        ValueError: if there is no sequence, or an empty one.
+    """
+    flat: list[TokenSequence] = []
+    bounds, steps = [], []  # a filler's tokens all stand at position 0: it may be of any length
+    for sequences in tasks:
+        bounds.append((len(flat), len(flat) + len(sequences)))
+        flat += sequences
+        steps += [1] * len(sequences)
+        missing = -sum(len(own.input_ids) for own in sequences) % multiple
+        if missing:
+            flat.append(TokenSequence(np.zeros(missing, dtype=np.int64), first=missing))
+            steps.append(0)
+    lengths = tuple(len(sequence.input_ids) for sequence in flat)
+    if not lengths or min(lengths) == 0:
+        raise ValueError("a packed batch takes at least one sequence, and none that is empty")
+    positions = np.concatenate([
+        np.arange(length) * step for length, step in zip(lengths, steps, strict=True)
+    ])  # fmt: skip
+    firsts = np.repeat([sequence.first for sequence in flat], lengths)
+    return PackedBatch(
+        input_ids=torch.from_numpy(
+            np.concatenate([sequence.input_ids for sequence in flat]).astype(np.int64)
+        ),
+        position_ids=torch.from_numpy(positions),
+        token_type_ids=torch.from_numpy((positions >= firsts).astype(np.int64)),
+        lengths=lengths,
+        task_sequences=tuple(bounds),
+        words={
+            place: _words(flat, lengths, start, stop) for place, (start, stop) in enumerate(bounds)
+            if start < stop and flat[start].words is not None
+        },
+    )  # fmt: skip
+
+
+def _words(
+    flat: Sequence[TokenSequence], lengths: Sequence[int], start: int, stop: int
+) -> PackedWords:
+    """Return the masked words of the sequences from `start` to `stop`."""
+    offsets = sum(lengths[:start]) + np.cumsum([0, *lengths[start:stop]])
+    words = [own.words for own in flat[start:stop] if own.words is not None]
+    counts = [len(own.ids) for own in words]
+    rows = [offset + own.positions for offset, own in zip(offsets, words, strict=False)]
+    return PackedWords(
+        rows=torch.from_numpy(np.concatenate(rows)),
+        ids=torch.from_numpy(np.concatenate([own.ids for own in words]).astype(np.int64)),
+        sequences=torch.from_numpy(np.repeat(np.arange(len(words)), counts)),
+        weights=torch.tensor(np.repeat([own.weight for own in words], counts), dtype=torch.float32),
+    )
+
+
+def join(segments: Sequence[np.ndarray], cls: int, sep: int, max_length: int) -> TokenSequence:
+    """Make `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, cut to `max_length` tokens.
+
+    Args:
+        segments: the token ids of one text or two, without special tokens.
+        cls: id of [CLS].
+        sep: id of [SEP].
+        max_length: most tokens of the result, special tokens included.
+    """
+    room = truncated_lengths([len(segment) for segment in segments], max_length)
+    parts: list[np.ndarray] = [np.array([cls])]
+    for segment, length in zip(segments, room, strict=True):
+        parts += [segment[:length], np.array([sep])]
+    return TokenSequence(np.concatenate(parts), first=room[0] + 2)
+
+
+def truncated_lengths(lengths: Sequence[int], max_length: int) -> list[int]:
+    """Return how many tokens of each text fit, taking from the longer first.
+
+    The same lengths as Hugging Face's `longest_first` truncation leaves.
+
+    Example:
+        >>> truncated_lengths([10], 6), truncated_lengths([3, 10], 10)
+        ([4], [3, 4])
+    """
+    room = max(0, max_length - 1 - len(lengths))
+    if sum(lengths) <= room:
+        return list(lengths)
+    if len(lengths) == 1:
+        return [room]
+    short = min(lengths)
+    long = max(short, room - short) if short <= room else short
+    if short + long > room:
+        short, long = room // 2, room - room // 2
+    return [short, long] if lengths[0] <= lengths[1] else [long, short]

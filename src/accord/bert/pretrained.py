@@ -1,0 +1,289 @@
+"""Encoders in Hugging Face's format: found, checked, loaded and saved."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from accord.bert.encoder import ACTIVATIONS, BertConfig, BertEncoder
+from accord.durable import read_json, write_tensors
+from accord.errors import EncoderError, nearest
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+HUB_FILES = [
+    "config.json", WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json",
+    "tokenizer_config.json", "vocab.txt",
+]  # fmt: skip
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+)  # fmt: skip
+
+
+def resolve_encoder_folder(path: str | Path, revision: str | None = None) -> Path:
+    """Return the folder of an encoder, downloaded first where `path` is a hub id.
+
+    Raises:
+        EncoderError: if there is no such folder, and no such repository on the hub.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists() or str(path).startswith((".", "/", "~")) or str(path).count("/") > 1:
+        raise EncoderError(f"{path}: no such folder; an encoder is a folder or a hub id")
+    return _download(str(path), revision)
+
+
+def _download(repository: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(repository, revision=revision, allow_patterns=HUB_FILES)
+    except Exception as error:  # the hub's errors share no base class
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise EncoderError(
+            f"{repository}: no such folder, and the hub did not give it: {reason}"
+        ) from error
+    return Path(folder)
+
+
+def read_config(folder: Path) -> BertConfig:
+    """Read and check an encoder's `config.json`.
+
+    Raises:
+        EncoderError: if it is missing, no BERT's, or holds a value that can't be.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        raise EncoderError(f"{folder}: is no encoder: it has no config.json")
+    try:
+        table = read_json(file)
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{file}: can't be read: {error}") from None
+    if not isinstance(table, dict) or table.get("model_type", "bert") != "bert":
+        kind = table.get("model_type") if isinstance(table, dict) else table
+        raise EncoderError(f"{file}: model_type is {kind!r}; allowed: 'bert'")
+    return _checked(table, file)
+
+
+def _checked(table: dict[str, Any], file: Path) -> BertConfig:
+    names = {field.name for field in fields(BertConfig)}
+    config = BertConfig(**{name: value for name, value in table.items() if name in names})
+    for field in fields(BertConfig):
+        _check_value(getattr(config, field.name), field.name, str(field.type), file)
+    if config.hidden_act not in ACTIVATIONS:
+        hint = nearest(config.hidden_act, ACTIVATIONS)
+        raise EncoderError(f"{file}: hidden_act '{config.hidden_act}' is unknown{hint}")
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if getattr(config, name) >= 1:
+            raise EncoderError(f"{file}: {name} is {getattr(config, name)}; allowed: below 1")
+    if config.hidden_size % config.num_attention_heads:
+        raise EncoderError(
+            f"{file}: hidden_size {config.hidden_size} is no multiple of"
+            f" num_attention_heads {config.num_attention_heads}"
+        )
+    if table.get("position_embedding_type", "absolute") != "absolute":
+        kind = table["position_embedding_type"]
+        raise EncoderError(f"{file}: position_embedding_type is {kind!r}; allowed: 'absolute'")
+    return config
+
+
+def _check_value(value: object, name: str, kind: str, file: Path) -> None:
+    """Check a config value's type and bounds: sizes count from 1, the others from 0."""
+    low = 0 if name == "pad_token_id" or kind == "float" else 1
+    if kind == "str":
+        fits = isinstance(value, str)
+    else:
+        wanted = int if kind == "int" else (int, float)
+        fits = isinstance(value, wanted) and not isinstance(value, bool) and low <= value < 2**31
+    if not fits:
+        allowed = "a str" if kind == "str" else f"a {kind} from {low}"
+        raise EncoderError(f"{file}: {name} is {value!r}; allowed: {allowed}")
+
+
+def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
+    """Load a BERT encoder in float32.
+
+    Args:
+        path: a folder in Hugging Face's format, or a hub id.
+        revision: a hub revision.
+
+    Raises:
+        EncoderError: if it is none, naming the missing or misshapen tensor.
+    """
+    folder = resolve_encoder_folder(path, revision)
+    config = read_config(folder)
+    tensors = _open_weights(folder)
+    pooler = any(name.startswith("pooler.") for name in tensors)
+    _check_shapes(config, pooler, tensors, folder / WEIGHTS)
+    encoder = BertEncoder(config, pooler)
+    with torch.no_grad():
+        for name, view in named_views(encoder):
+            view.copy_(tensors[name])
+    return encoder
+
+
+def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Load the head by which an encoder was pretrained to tell masked words, `cls.predictions`.
+
+    Args:
+        path: a folder in Hugging Face's format.
+        names: of the head's tensors below `cls.predictions`, with tensors of their shapes.
+
+    Returns:
+        Tensors by those names; None if the folder has no such head.
+
+    Raises:
+        EncoderError: if it has a part of one, or a tensor of another shape.
+    """
+    prefix, file = "cls.predictions.", Path(path) / WEIGHTS
+    tensors = {
+        name.removeprefix(prefix): value
+        for name, value in _open_weights(Path(path)).items() if name.startswith(prefix)
+    }  # fmt: skip
+    if "bias" not in tensors and "decoder.bias" in tensors:
+        tensors["bias"] = tensors["decoder.bias"]
+    if not tensors.keys() & names.keys():
+        return None
+    for name, wanted in names.items():
+        if name not in tensors:
+            raise EncoderError(f"{file}: tensor '{prefix}{name}' is missing")
+        if tensors[name].shape != wanted.shape:
+            raise EncoderError(
+                f"{file}: tensor '{prefix}{name}' has shape {list(tensors[name].shape)};"
+                f" config.json asks for {list(wanted.shape)}"
+            )
+    return {name: tensors[name] for name in names}
+
+
+def _open_weights(folder: Path) -> dict[str, Tensor]:
+    """Read all tensors under their present-day names, from one file or from shards."""
+    tensors = {}
+    for file in _weight_files(folder):
+        try:
+            with safe_open(file, framework="pt") as weights:
+                for name in weights.keys():  # noqa: SIM118 - it is no mapping
+                    tensors[_modern(name)] = weights.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise EncoderError(f"{file}: can't be read: {error}") from None
+    return tensors
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = folder / INDEX
+    if not index.is_file():
+        old = f"; its pickled weights are not opened: 'accord convert {folder} OUT' converts them"
+        pickled = (folder / "pytorch_model.bin").exists()
+        raise EncoderError(f"{folder}: is no encoder: it has no {WEIGHTS}{old * pickled}")
+    try:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EncoderError(f"{index}: can't be read: {error!r}") from None
+    for name in names:
+        if not (isinstance(name, str) and re.fullmatch(r"[\w.-]+\.safetensors", name)):
+            raise EncoderError(f"{index}: {name!r} is no name of a file in this folder")
+        if not (folder / name).is_file():
+            raise EncoderError(f"{index}: {name} is missing")
+    return [folder / name for name in names]
+
+
+def _check_shapes(config: BertConfig, pooler: bool, tensors: dict[str, Tensor], file: Path) -> None:
+    """Check every tensor against the config before memory is taken for what that asks for."""
+    layers = {name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")}
+    if config.num_hidden_layers > len(layers):
+        raise EncoderError(
+            f"{file}: tensor 'encoder.layer.{len(layers)}.attention.self.query.weight' is missing:"
+            f" config.json asks for {config.num_hidden_layers} layers"
+        )
+    with torch.device("meta"):  # shapes alone
+        skeleton = BertEncoder(config, pooler)
+    for name, view in named_views(skeleton):
+        if name not in tensors:
+            raise EncoderError(f"{file}: tensor '{name}' is missing")
+        if not tensors[name].is_floating_point():
+            kind = str(tensors[name].dtype).removeprefix("torch.")
+            raise EncoderError(f"{file}: tensor '{name}' is of {kind}, not of floating point")
+        if tensors[name].shape != view.shape:
+            raise EncoderError(
+                f"{file}: tensor '{name}' has shape {list(tensors[name].shape)};"
+                f" config.json asks for {list(view.shape)}"
+            )
+
+
+def _modern(name: str) -> str:
+    """Return today's name of a tensor: no `bert.` prefix, `weight` for the old `gamma`."""
+    name = name.removeprefix("bert.")
+    if name.endswith("LayerNorm.gamma"):
+        return name.removesuffix("gamma") + "weight"
+    if name.endswith("LayerNorm.beta"):
+        return name.removesuffix("beta") + "bias"
+    return name
+
+
+def named_views(encoder: BertEncoder) -> Iterator[tuple[str, Tensor]]:
+    """Yield Hugging Face's name of every tensor with the part of our parameters that it is.
+
+    Keys and values are one matrix here and two there; all else is one to one.
+    """
+    embeddings = encoder.embeddings
+    yield "embeddings.word_embeddings.weight", embeddings.word
+    yield "embeddings.position_embeddings.weight", embeddings.position
+    yield "embeddings.token_type_embeddings.weight", embeddings.token_type
+    yield from _pair("embeddings.LayerNorm", embeddings.norm)
+    hidden = encoder.config.hidden_size
+    for i, layer in enumerate(encoder.layers):
+        prefix = f"encoder.layer.{i}"
+        yield from _pair(f"{prefix}.attention.self.query", layer.query)
+        for part, name in enumerate(("key", "value")):
+            half = slice(part * hidden, (part + 1) * hidden)
+            yield f"{prefix}.attention.self.{name}.weight", layer.key_value.weight[half]
+            yield f"{prefix}.attention.self.{name}.bias", layer.key_value.bias[half]
+        yield from _pair(f"{prefix}.attention.output.dense", layer.attention_output)
+        yield from _pair(f"{prefix}.attention.output.LayerNorm", layer.attention_norm)
+        yield from _pair(f"{prefix}.intermediate.dense", layer.intermediate)
+        yield from _pair(f"{prefix}.output.dense", layer.output)
+        yield from _pair(f"{prefix}.output.LayerNorm", layer.output_norm)
+    if encoder.pooler is not None:
+        yield from _pair("pooler.dense", encoder.pooler)
+
+
+def _pair(name: str, module: Any) -> Iterator[tuple[str, Tensor]]:
+    yield f"{name}.weight", module.weight
+    yield f"{name}.bias", module.bias
+
+
+def save_encoder(encoder: BertEncoder, folder: Path, tokenizer_from: Path | None = None) -> None:
+    """Save an encoder so that `transformers.AutoModel` opens the folder.
+
+    Args:
+        encoder: to save.
+        folder: made where it is missing.
+        tokenizer_from: a folder whose tokenizer files are copied along.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "position_embedding_type": "absolute",
+        **asdict(encoder.config),
+    }
+    (folder / "config.json").write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
+    tensors = {
+        name: view.detach().to("cpu", torch.float32).contiguous().clone()
+        for name, view in named_views(encoder)
+    }
+    write_tensors(folder / WEIGHTS, tensors)
+    if tokenizer_from is not None:
+        for name in TOKENIZER_FILES:
+            if (tokenizer_from / name).is_file():
+                (folder / name).write_bytes((tokenizer_from / name).read_bytes())

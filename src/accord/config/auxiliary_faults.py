@@ -1,0 +1,83 @@
+"""What is wrong with a config's tasks without labels, said before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from accord.config.sections import Config
+from accord.config.tasks import SimCSEConfig
+from accord.errors import nearest
+
+
+def auxiliary_faults(config: Config) -> Iterator[str]:
+    """Yield what can't work, a line each."""
+    for name in config.texts:
+        if name in config.tasks:
+            yield f"texts.{name}: is a task too; its texts are read as it is"
+        elif all(name not in config.sources(own) for own in config.auxiliary):
+            yield f"texts.{name}: no task without labels learns from its texts"
+    for name, task in config.auxiliary.items():
+        yield from _source_faults(name, config)
+        if config.encoder.mode == "frozen":
+            yield (
+                f"tasks.{name}.kind: '{task.kind}' trains the encoder; encoder.mode = 'frozen'"
+                " leaves nothing to it"
+            )
+        if isinstance(task, SimCSEConfig):
+            yield from _simcse_faults(name, config)
+    if config.auxiliary:
+        yield from _sharing_faults(config)
+
+
+def _source_faults(name: str, config: Config) -> Iterator[str]:
+    """Yield why there are no texts to learn from."""
+    task, known = config.auxiliary[name], {**config.labelled, **config.texts}
+    for source in task.texts_of or ():
+        if source in config.auxiliary:
+            yield f"tasks.{name}.texts_of: '{source}' has no texts of its own; a labelled task has"
+        elif source not in known:
+            yield f"tasks.{name}.texts_of: no labelled task '{source}'{nearest(source, known)}"
+    if task.train is None and not known:
+        yield (
+            f"tasks.{name}.train: is missing, and there is no labelled task whose texts to take;"
+            " [texts.NAME] names one that is not trained"
+        )
+
+
+def _simcse_faults(name: str, config: Config) -> Iterator[str]:
+    training = config.training
+    if training.micro_batch_tokens is not None:
+        yield (
+            f"training.micro_batch_tokens: a pass would hold some of the step's texts alone, and"
+            f" 'simcse' (tasks.{name}) compares all of them with each other"
+        )
+    if training.batch_size == 1:
+        yield (
+            f"training.batch_size: 'simcse' (tasks.{name}) tells a text from the others of its"
+            " step; 1 leaves none"
+        )
+    if config.encoder.dropout == 0:
+        yield (
+            f"encoder.dropout: 'simcse' (tasks.{name}) compares a text under two dropout masks;"
+            " 0 leaves no difference"
+        )
+
+
+def _sharing_faults(config: Config) -> Iterator[str]:
+    """Yield why an auxiliary task could help no other."""
+    own, name = config.sharing, next(iter(config.auxiliary))
+    if own.schemes and not config.labelled:
+        yield (
+            f"sharing.schemes: parts of a task without labels are not saved, and tasks.{name} has"
+            " no labelled one beside it"
+        )
+    elif not own.train_shared:
+        yield (
+            f"sharing.train_shared: false leaves tasks.{name} nothing by which it could help"
+            " another task"
+        )
+    elif "own-encoder" in own.schemes and own.soft is None:
+        yield (
+            f"sharing.schemes: 'own-encoder' without sharing.soft shares nothing by which"
+            f" tasks.{name} could help another task"
+        )

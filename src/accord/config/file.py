@@ -1,0 +1,384 @@
+"""A run's TOML file: read, overridden, checked against all that it names, and written again."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from accord.config.auxiliary_faults import auxiliary_faults
+from accord.config.faults import fault_lines
+from accord.config.method_faults import Choice, method_faults
+from accord.config.sections import COMBINING, Config
+from accord.config.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
+from accord.config.tasks import AnyTaskConfig
+from accord.errors import ConfigError, nearest
+from accord.families import FAMILIES
+from accord.tasks import AUXILIARY
+
+
+def load_config(
+    path: Path,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    *,
+    files: bool = True,
+) -> Config:
+    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key and file.
+
+    Relative paths are relative to the file's own folder.
+
+    Args:
+        path: the TOML file.
+        overrides: texts of the form `training.epochs=2`; values are TOML, or plain text.
+        only: names of tasks, to leave out all others; none leaves out none.
+        files: whether to check that every data file is there.
+
+    Raises:
+        ConfigError: one line a fault: where, what was given, what is allowed.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such config file; 'accord init FILE...' writes one"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(table, override)
+    config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
+    config = _only(config, only, str(path))
+    check_methods(config, where=str(path))
+    if files:
+        check_files(config, where=str(path))
+    return config
+
+
+def _only(config: Config, names: Sequence[str], where: str) -> Config:
+    for name in names:
+        if name not in config.tasks:
+            raise ConfigError(f"{where}: no task '{name}'{nearest(name, config.tasks)}")
+    tasks = {name: task for name, task in config.tasks.items() if name in names or not names}
+    return reduced(config, tasks)
+
+
+def reduced(config: Config, tasks: Mapping[str, AnyTaskConfig]) -> Config:
+    """Return a config of some of the tasks; with one, nothing that combines several is left in."""
+    table = config.model_dump(exclude_unset=True)
+    before = table["tasks"]
+    table["tasks"] = {name: before[name] for name in tasks}
+    drop_combining(table, before)
+    return Config.model_validate(table)
+
+
+def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Take out of a config's table what is of no use for the tasks that are left in it.
+
+    Args:
+        table: as the file's.
+        before: the tables of all tasks that it had.
+    """
+    tasks = table["tasks"]
+    if len(tasks) == len(before):
+        return
+    _keep_texts(table, before)
+    keep_stages(table)
+    fixed = table.get("methods", {}).get("fixed", {})
+    if isinstance(fixed.get("weights"), dict):
+        fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
+    if len(tasks) > 1:
+        return
+    for own in (table, *table.get("stages", ())):
+        for key in COMBINING:
+            name = own.get("training", {}).pop(key, None)
+            if isinstance(name, str):
+                table.get("methods", {}).pop(name, None)
+    table.get("sharing", {}).pop("soft", None)
+
+
+def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Keep the files of tasks that have gone, for those that learn from their texts."""
+    labelled = {name: own for name, own in before.items() if own.get("kind") not in AUXILIARY}
+    known = {**labelled, **table.pop("texts", {})}
+    needed = [
+        source for own in table["tasks"].values()
+        if own.get("kind") in AUXILIARY and own.get("train") is None
+        for source in own.get("texts_of") or known
+    ]  # fmt: skip
+    texts = {
+        name: own for name, own in known.items() if name in needed and name not in table["tasks"]
+    }
+    if texts:
+        table["texts"] = texts
+
+
+def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
+    """Check a configuration given as a nested mapping.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    try:
+        return Config.model_validate(dict(table))
+    except ValidationError as error:
+        raise ConfigError("\n".join(fault_lines(error, Config, where))) from None
+
+
+def dump_config(config: Config) -> str:
+    """Return a config as TOML text that `load_config` reads as an equal one."""
+    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    last = {name: table.pop(name) for name in [*table] if name in ("texts", "tasks")}  # the longest
+    return "\n".join(_toml({**table, **last})).lstrip() + "\n"
+
+
+def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
+    """Yield a table's lines: its values, then the tables in it."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    lists = {key: value for key, value in table.items() if _holds_tables(value)}
+    values = {key: value for key, value in table.items() if key not in (*inner, *lists)}
+    if title.startswith("["):  # one of a list
+        yield from ("", f"[{title}]")
+        title = title.strip("[]")
+    elif title and (values or not inner):
+        yield from ("", f"[{title}]")
+    # JSON spells texts, numbers, truth values and lists of them as TOML does.
+    yield from (f"{_toml_key(key)} = {json.dumps(value)}" for key, value in values.items())
+    for key, value in inner.items():
+        yield from _toml(value, f"{title}.{_toml_key(key)}" if title else _toml_key(key))
+    for key, value in lists.items():
+        for own in value:
+            yield from _toml(own, f"[{key}]")
+
+
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """Return a config as JSON without the options of methods that it doesn't choose.
+
+    Configs of which these are equal make the same run.
+    """
+    return without_unused(config).model_dump(mode="json")
+
+
+def without_unused(config: Config) -> Config:
+    """Return a config without the options of methods that it doesn't choose."""
+    chosen = {name for names in _chosen(config).values() for name in names}
+    used = {name: own for name, own in config.methods.items() if name in chosen}
+    return config if used == config.methods else config.model_copy(update={"methods": used})
+
+
+def unused_options(config: Config) -> str:
+    """Say which methods' options make no difference, and what was chosen in their place.
+
+    Returns:
+        One line; empty if all are used.
+    """
+    chosen, parts = _chosen(config), []
+    for family in FAMILIES:
+        names = chosen[family.key]
+        unused = [own for own in config.methods if own in family.names() and own not in names]
+        if unused:
+            tables = ", ".join(f"[methods.{own}]" for own in unused)
+            shown = ", ".join(f"'{own}'" for own in names) or "not set"
+            parts.append(
+                f"{tables} {'is' if len(unused) == 1 else 'are'} not used: {family.key} is {shown}"
+            )
+    return "; ".join(parts)
+
+
+def _chosen(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return the methods that a config uses, by the key that chooses them."""
+    parts = [config, *(stage_configs(config) if config.stages else ())]
+    return {
+        "training.gradients": _names(own.gradient_method for own in parts),
+        "training.balancing": _names(own.training.balancing_rule for own in parts),
+        "training.batching": _names(own.training.batching for own in parts),
+        "sharing.schemes": _names(name for own in parts for name in own.sharing.schemes),
+        "training.regularisers": _names(
+            name for own in parts for name in own.training.regularisers
+        ),
+        "tasks.NAME.targets": _names(
+            own.targets for own in config.labelled.values() if own.targets != "range"
+        ),
+    }
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return each of some names once, in order."""
+    return tuple(dict.fromkeys(names))
+
+
+def stage_configs(config: Config, where: str = "config") -> list[Config]:
+    """Return the config of each stage.
+
+    Raises:
+        ConfigError: a key or value that a config can't have, naming the stage.
+    """
+    return [
+        parse_config(
+            stage_table(config, index, drop_combining),
+            f"{where}: {stage_label(config.stages, index)}",
+        )
+        for index in range(len(config.stages))
+    ]
+
+
+def check_methods(config: Config, where: str = "config") -> None:
+    """Check that the chosen methods can work with what they are given, and their options.
+
+    With stages that is checked for each of them, and that each can go on from the one before.
+
+    Raises:
+        ConfigError: one line for each thing that is wrong.
+    """
+    if config.stages:
+        _check_stages(config, where)
+        return
+    _raise(_faults(config), where)
+
+
+def _check_stages(config: Config, where: str) -> None:
+    _raise(list_faults(config), where)
+    configs = stage_configs(config, where)
+    found: dict[str, str] = {}  # what is wrong in all stages is said of the first
+    for index, own in enumerate(configs):
+        for fault in _faults(own):
+            found.setdefault(fault, f"{stage_label(config.stages, index)}: {fault}")
+    _raise([*found.values(), *chain_faults(config.stages, configs)], where)
+
+
+def _raise(faults: Iterable[str], where: str) -> None:
+    lines = [f"{where}: {fault}" for fault in faults]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _faults(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the choice of methods, and what can't be averaged."""
+    training, memory = config.training, config.memory
+    choice = Choice(
+        batching=training.batching,
+        balancing=training.balancing_rule,
+        gradients=training.gradients,
+        memory=None if memory is None else memory.method,
+        finished=config.finished,
+        keeps_heads=config.encoder.heads == "keep",
+        per_layer=training.granularity == "layer",
+        one_task_a_step=training.tasks_per_step == "one",
+        tasks=tuple(config.tasks),
+        frozen=config.encoder.mode == "frozen",
+        schemes=tuple(config.sharing.schemes),
+        train_shared=config.sharing.train_shared,
+        soft=config.sharing.soft is not None,
+        new_layers=config.encoder.reinit_layers > 0,
+        regularisers=tuple(training.regularisers),
+        drops_out=_drops_out(config),
+        unfreezes=training.unfreeze_over > 0,
+    )
+    yield from method_faults(choice, config.methods)
+    yield from auxiliary_faults(config)
+    if training.regularisers and config.auxiliary:
+        name, own = next(iter(config.auxiliary.items()))
+        yield (
+            "training.regularisers: compare what heads say of labelled examples;"
+            f" tasks.{name} is of kind '{own.kind}'"
+        )
+    scaled = [name for name, task in config.labelled.items() if task.targets == "popart"]
+    if scaled and config.averaging.method != "none":
+        yield (
+            "averaging.method: averages of weights whose scale moves mean nothing;"
+            f" tasks.{scaled[0]}.targets is 'popart'"
+        )
+
+
+def _drops_out(config: Config) -> bool:
+    """Whether there is dropout anywhere, as far as the config says."""
+    encoder = config.encoder.mode != "frozen" and config.encoder.dropout != 0
+    return encoder or any(
+        own.dropout > 0 and own.head == "linear" for own in config.labelled.values()
+    )
+
+
+def check_files(config: Config, where: str = "config") -> None:
+    """Check that every data file is there.
+
+    Raises:
+        ConfigError: one line for each that isn't: the task, the key, the path, the nearest name.
+    """
+    lines = []
+    for section, tasks in (("tasks", config.tasks), ("texts", config.texts)):
+        for name, task in tasks.items():
+            for split in ("train", "dev", "test"):
+                path = getattr(task, split, None)
+                if path is not None and not Path(path).is_file():
+                    lines.append(f"{where}: {section}.{name}.{split}: {_missing_file(Path(path))}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _missing_file(path: Path) -> str:
+    if path.is_dir():
+        return f"{path} is a folder, not a file"
+    if not path.parent.is_dir():
+        return f"{path}: no such file, nor is there a folder {path.parent}"
+    names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"{path}: no such file" + (f"; did you mean '{close[0]}'?" if close else "")
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {override}: takes KEY=VALUE, as in training.epochs=2")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override}: '{part}' is a value, not a section")
+    table[parts[-1]] = value
+
+
+def resolve_paths(config: Config, folder: Path) -> Config:
+    """Return a config whose paths are absolute; relative ones are relative to `folder`."""
+
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else str((folder / Path(path).expanduser()).absolute())
+
+    encoder = config.encoder
+    as_folder = Path(absolute(encoder.path) or "")
+    # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
+    if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
+        encoder = encoder.model_copy(update={"path": str(as_folder)})
+
+    def moved(tasks: Mapping[str, AnyTaskConfig]) -> dict[str, AnyTaskConfig]:
+        splits = ("train", "dev", "test")
+        return {
+            name: task.model_copy(
+                update={own: absolute(getattr(task, own)) for own in splits if hasattr(task, own)}
+            )
+            for name, task in tasks.items()
+        }
+
+    changes = {"encoder": encoder, "tasks": moved(config.tasks)}
+    if config.texts:
+        changes["texts"] = moved(config.texts)
+    return config.model_copy(update=changes)

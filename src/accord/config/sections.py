@@ -1,0 +1,322 @@
+"""The run's configuration: every key of the TOML file, its type, default and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from accord.balancing import rule_names as balancing_names
+from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
+from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
+from accord.errors import nearest
+from accord.gradients import method_names
+from accord.regularisers import regulariser_names
+from accord.sampling import rule_names as sampling_names
+from accord.sharing import scheme_names
+
+Precision = Literal["float32", "bfloat16"]
+COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
+"""Keys of `[training]` that have nothing to do with one task."""
+
+MEMORY_METHODS = ("gem", "a-gem")
+"""Values of `memory.method` that are gradient methods."""
+
+
+class EncoderConfig(Section):
+    """`[encoder]`: which pretrained BERT, and whether it is trained."""
+
+    path: str = Field(description="A folder in Hugging Face format, or a hub id.")
+    revision: str | None = Field(None, description="A hub revision: branch, tag or commit.")
+    mode: Literal["finetune", "frozen"] = Field(
+        "finetune", description="'frozen' trains the heads alone; the encoder reads the data once."
+    )
+    max_length: Annotated[int, Field(ge=4)] | None = Field(
+        None, description="Tokens a sequence may have; default: all that the encoder can hold."
+    )
+    dropout: Fraction | None = Field(
+        None, description="Dropout inside the encoder; default: the checkpoint's own."
+    )
+    heads: Literal["new", "keep"] = Field(
+        "new", description="'keep': where `path` is a model folder of Accord's, take over the heads"
+        " and parts of its tasks of the same name; 'new': draw all anew."
+    )  # fmt: skip
+    reinit_layers: Annotated[int, Field(ge=0)] = Field(
+        0, description="Draw so many of the last layers anew, and the pooler (Zhang et al. 2021)."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute each layer in the backward pass: less memory, more time."
+    )
+
+
+class TrainingConfig(Section):
+    """`[training]`: how long, in which batches, by which optimizer and gradient method."""
+
+    epochs: PositiveInt = 3
+    batch_size: PositiveInt = Field(
+        32,
+        description="Examples of each task in a step; where a sampling rule mixes tasks, a step has"
+        " this times the number of tasks in all, and a step of one task has this many.",
+    )
+    batching: str = Field(
+        "finish-largest",
+        description="How an epoch draws from unequal data: a rule of `accord.sampling`.",
+    )
+    tasks_per_step: Literal["all", "one"] = Field(
+        "all", description="Whether a step draws from all tasks, or from one, drawn as often as"
+        " its share says."
+    )  # fmt: skip
+    steps_per_epoch: PositiveInt | None = Field(
+        None,
+        description="Steps of an epoch; at most so many with the paper's three batching methods,"
+        " whose epochs have an end of their own.",
+    )
+    balancing: str | None = Field(
+        None,
+        description="How much each task's loss counts: a rule of `accord.balancing`; default:"
+        " 'inverse-share' with batching 'proportional', else 'equal'.",
+    )
+    gradients: str = Field(
+        "sum", description="How the tasks' gradients become one: a method of `accord.gradients`."
+    )
+    granularity: Literal["all", "layer"] = Field(
+        "all",
+        description="Whether a gradient method weighs all shared parameters at once, or each layer"
+        " apart.",
+    )
+    regularisers: list[str] = Field(
+        [],
+        description="What is added to each example's loss: regularisers of `accord.regularisers`,"
+        " several at once if wanted.",
+    )
+    lr: PositiveFloat | None = Field(
+        None, description="Peak learning rate; default 5e-5 fine-tuned, 1e-3 frozen."
+    )
+    head_lr: PositiveFloat | None = Field(
+        None,
+        description="The heads' own; default 1e-3, with a frozen encoder `lr`.",
+    )
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Each layer below the last learns at this times the rate of the one above"
+        " it, the embeddings at the lowest (Howard & Ruder 2018)."
+    )  # fmt: skip
+    unfreeze_over: Fraction = Field(
+        0.0, description="Share of the run over which layers are thawed one by one from the last"
+        " down, the embeddings last (Howard & Ruder 2018); 0 trains all from the first step."
+    )  # fmt: skip
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises.")
+    clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1.0, description="Largest gradient norm; 0 switches clipping off."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    precision: Precision = Field(
+        "float32",
+        description="'bfloat16': linear layers and attention in bfloat16, weights in float32.",
+    )
+    micro_batch_tokens: PositiveInt | None = Field(
+        None, description="Split a step into passes of at most so many tokens; default: one pass."
+    )
+    dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="Share of a training file that serves as dev where no dev file is named."
+    )
+    max_skipped_steps: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="How many steps with a loss or gradient that is not finite are left out and"
+        " counted before one stops the run.",
+    )
+    halves_every: PositiveInt | None = Field(
+        None,
+        description="After so many steps measure how much the gradients of two halves of each"
+        " task's batch agree; each time costs about a step.",
+    )
+    threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
+    device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
+
+    @model_validator(mode="after")
+    def _knows_methods(self) -> Self:
+        names = {
+            "batching": sampling_names(),
+            "balancing": balancing_names(),
+            "gradients": method_names(),
+        }
+        for key, known in names.items():
+            value = getattr(self, key)
+            if value is not None and value not in known:
+                raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_regularisers(self) -> Self:
+        _check_names("regularisers", self.regularisers, regulariser_names())
+        return self
+
+    @property
+    def balancing_rule(self) -> str:
+        """The name of the balancing rule, the default where none is set."""
+        default = "inverse-share" if self.batching == "proportional" else "equal"
+        return self.balancing or default
+
+
+def _check_names(key: str, names: list[str], known: list[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: unknown value '{name}'{nearest(name, known)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key}: names one twice: {', '.join(names)}")
+
+
+class SharingConfig(Section):
+    """`[sharing]`: what each task has of its own beside its head."""
+
+    schemes: list[str] = Field(
+        [], description="Parts that each task has of its own inside the encoder: schemes of"
+        " `accord.sharing`, several at once where they make sense; none shares all of it."
+    )  # fmt: skip
+    train_shared: bool = Field(
+        True, description="false: the shared weights stay as they are, and only parts and heads"
+        " are trained."
+    )  # fmt: skip
+    soft: Literal["l2", "trace-norm"] | None = Field(
+        None, description="A penalty on how far the tasks' own copies of layers are apart: soft"
+        " sharing, with schemes = ['own-encoder'] or ['own-layers']."
+    )  # fmt: skip
+    soft_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1e-4, description="Weight of that penalty, added to the loss."
+    )
+    lr: PositiveFloat | None = Field(
+        None, description="Peak rate of new parts; default `training.head_lr`'s. Copies of layers"
+        " have the encoder's."
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _knows_schemes(self) -> Self:
+        _check_names("schemes", self.schemes, scheme_names())
+        return self
+
+
+class AveragingConfig(Section):
+    """`[averaging]`: averages of the weights over steps, judged and saved in the weights' place."""
+
+    method: Literal["none", "ema", "swa", "soup"] = Field(
+        "none", description="'ema': an exponential moving average; 'swa': the plain mean over the"
+        " end of the run; 'soup': at the end, the mean of those epochs' weights that together are"
+        " judged best (each epoch's weights lie in the run folder until then). Training goes on"
+        " with the weights themselves."
+    )  # fmt: skip
+    decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of 'ema'.")
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5, description="Share of the run after which 'swa' begins; before it the weights are"
+        " judged as they are."
+    )  # fmt: skip
+    every_steps: PositiveInt | None = Field(
+        None, description="Steps between the weights that 'swa' averages; default a quarter of an"
+        " epoch."
+    )  # fmt: skip
+
+
+class CheckpointConfig(Section):
+    """`[checkpoint]`: how often a run can be picked up again."""
+
+    every_steps: PositiveInt | None = Field(
+        None,
+        description="Save after so many steps, beside each epoch's end; default: 500, or none"
+        " where `every_minutes` is set.",
+    )
+    every_minutes: PositiveFloat | None = Field(
+        None, description="Save after so many minutes, beside each epoch's end."
+    )
+    keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
+
+
+class StageConfig(Section):
+    """`[[stages]]`: one stage of several, each from the model that the one before left."""
+
+    name: Name | None = Field(None, description="Of the stage; default: its number, from 1.")
+    tasks: list[str] = Field(description="Names of `[tasks.NAME]` that it trains.", min_length=1)
+    training: dict[str, Any] = Field(
+        {}, description="Keys of `[training]` that differ in this stage; all but `seed`,"
+        " `dev_share`, `threads` and `device`."
+    )  # fmt: skip
+    encoder: dict[str, Any] = Field(
+        {}, description="Likewise of `[encoder]`; all but `path`, `revision` and `heads`."
+    )
+    sharing: dict[str, Any] = Field({}, description="Likewise of `[sharing]`.")
+    averaging: dict[str, Any] = Field({}, description="Likewise of `[averaging]`.")
+    methods: dict[str, dict[str, Any]] = Field(
+        {}, description="Likewise of `[methods]`, method by method."
+    )
+
+
+class MemoryConfig(Section):
+    """`[memory]`: rows of finished tasks, so that learning others makes them no worse."""
+
+    method: Literal["none", "replay", "gem", "a-gem"] = Field(
+        "none", description="What a step does with the memory's rows: 'replay' adds their loss,"
+        " 'gem' and 'a-gem' keep the step from making it worse (methods of `accord.gradients`);"
+        " 'none' keeps no rows: finished tasks are judged alone."
+    )  # fmt: skip
+    size: PositiveInt = Field(256, description="Rows that are kept of each finished task.")
+    choice: Literal["random", "balanced"] = Field(
+        "random", description="Which rows: any, or as many of each class, and of each quantile of a"
+        " regression's values. Both go by `training.seed`."
+    )  # fmt: skip
+    finished: list[str] = Field(
+        [], description="Tasks that are remembered and not trained: their heads, from encoder.path"
+        " with encoder.heads = 'keep', stay as they are. Stages add those of earlier stages."
+    )  # fmt: skip
+
+
+class Config(Section):
+    """A whole configuration file."""
+
+    encoder: EncoderConfig
+    tasks: dict[Name, Annotated[AnyTaskConfig, Field(discriminator="kind")]] = Field(min_length=1)
+    texts: dict[Name, TaskConfig] = Field(
+        {},
+        description="`[texts.NAME]`: a labelled task as `[tasks.NAME]` has it that is not trained:"
+        " only its texts are read, for tasks without labels.",
+    )
+    stages: list[StageConfig] = Field([])
+    memory: MemoryConfig | None = None
+    training: TrainingConfig = TrainingConfig()
+    sharing: SharingConfig = SharingConfig()
+    averaging: AveragingConfig = AveragingConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    methods: dict[str, dict[str, Any]] = Field(
+        {},
+        description="`[methods.NAME]`: options of any method or rule, used where it is chosen;"
+        " `accord methods` lists them.",
+    )
+    score: Literal["mean", "cs224n"] = Field(
+        "mean", description="The overall score: the metrics' mean, or the course's formula."
+    )
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """The tasks that are remembered and not trained."""
+        return () if self.memory is None else tuple(self.memory.finished)
+
+    @property
+    def gradient_method(self) -> str:
+        """The name of the gradient method: the memory's, where it is one."""
+        own = "none" if self.memory is None else self.memory.method
+        return own if own in MEMORY_METHODS else self.training.gradients
+
+    @property
+    def labelled(self) -> dict[str, TaskConfig]:
+        """The tasks that have labels."""
+        return {name: own for name, own in self.tasks.items() if isinstance(own, TaskConfig)}
+
+    @property
+    def auxiliary(self) -> dict[str, MaskedLMConfig | SimCSEConfig]:
+        """The tasks that have none."""
+        return {name: own for name, own in self.tasks.items() if not isinstance(own, TaskConfig)}
+
+    def sources(self, name: str) -> dict[str, TaskConfig]:
+        """Return the labelled tasks whose texts an auxiliary task learns from, by name."""
+        own, known = self.auxiliary[name], {**self.labelled, **self.texts}
+        if own.train is not None:
+            return {}
+        return {source: known[source] for source in own.texts_of or known if source in known}

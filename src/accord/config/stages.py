@@ -1,0 +1,169 @@
+"""A run's stages: the config of each, and what is wrong with their list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from accord.config.sections import Config, StageConfig
+from accord.errors import nearest
+
+SECTIONS = ("training", "encoder", "sharing", "averaging", "methods")
+"""Sections of the config that a stage may change."""
+
+_OF_THE_RUN = {
+    "training": ("seed", "dev_share", "threads", "device"),  # decide which rows are dev rows
+    "encoder": ("path", "revision", "heads"),
+}
+
+Table = dict[str, Any]
+
+
+def stage_name(stages: Sequence[StageConfig], index: int) -> str:
+    """Return a stage's name: its own, or its number, from 1."""
+    return stages[index].name or str(index + 1)
+
+
+def stage_label(stages: Sequence[StageConfig], index: int) -> str:
+    """Return how messages name a stage."""
+    name = stages[index].name
+    return f"stage {index + 1}" + (f" '{name}'" if name else "")
+
+
+def finished_before(config: Config, index: int) -> list[str]:
+    """Return the tasks that a stage remembers: earlier stages', but for those it trains itself."""
+    if config.memory is None:
+        return []
+    seen = {name for stage in config.stages[:index] for name in stage.tasks}
+    finished = {*config.memory.finished, *seen} - set(config.stages[index].tasks)
+    return [name for name in config.labelled if name in finished]  # others have no head to keep
+
+
+def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]) -> Table:
+    """Return a stage's config as a nested mapping: the whole one's, with what the stage changes.
+
+    Every stage but the first begins from what the one before left: it keeps its heads, and draws no
+    layers anew that it doesn't name itself. Its `encoder.path` is still that of the whole run.
+
+    Args:
+        config: of the whole run.
+        index: of the stage, from 0.
+        drop: takes out of a table what is of no use for the tasks left in it (`drop_combining`).
+    """
+    stage, finished = config.stages[index], finished_before(config, index)
+    table = config.model_dump(exclude_unset=True)
+    for key in ("stages", "memory"):
+        table.pop(key, None)
+    # Finished tasks stand behind the others: these draw what they would draw without them.
+    names = [*(name for name in config.tasks if name in stage.tasks), *finished]
+    before = table["tasks"]
+    table["tasks"] = {name: before[name] for name in names}
+    idle = finished if config.memory is not None and config.memory.method == "none" else []
+    trained = {**table, "tasks": {name: before[name] for name in names if name not in idle}}
+    drop(trained, before)  # changes the sections, which both tables hold
+    texts = {name: own for name, own in trained.get("texts", {}).items() if name not in names}
+    table.pop("texts", None)
+    table |= {"texts": texts} if texts else {}
+    if finished and config.memory is not None:
+        memory = config.memory.model_dump(exclude_unset=True)
+        table["memory"] = {**memory, "finished": finished}
+    if index:
+        heads = "keep" if _leaves_heads(config, index - 1) else "new"
+        table["encoder"] |= {"heads": heads, "reinit_layers": 0}
+    for section in SECTIONS:
+        if changes := getattr(stage, section):
+            _merge(table.setdefault(section, {}), changes)
+    return table
+
+
+def _leaves_heads(config: Config, index: int) -> bool:
+    """Whether a stage's model holds heads: tasks without labels leave none."""
+    names = [*config.stages[index].tasks, *finished_before(config, index)]
+    return any(name in config.labelled for name in names)
+
+
+def _merge(table: Table, changes: Mapping[str, Any]) -> None:
+    """Set keys in a table, and keys in the tables in it."""
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(table.get(key), dict):
+            _merge(table[key], value)
+        else:
+            table[key] = deepcopy(value)
+
+
+def keep_stages(table: Table) -> None:
+    """Take the tasks that a table hasn't got out of its stages, and the stages that are then empty.
+
+    Args:
+        table: of a config, as the file's; where one stage is left there is nothing to remember, and
+            where one task is, nothing to combine.
+    """
+    tasks, before = table["tasks"], table.get("stages", [])
+    kept = [{**own, "tasks": [name for name in own["tasks"] if name in tasks]} for own in before]
+    kept = [own for own in kept if own["tasks"]]
+    if before:
+        table["stages"] = kept
+    memory = table.get("memory")
+    if memory is None:
+        return
+    if "finished" in memory:
+        memory["finished"] = [name for name in memory["finished"] if name in tasks]
+    if len(kept) < 2 and not memory.get("finished"):
+        del table["memory"]
+
+
+def list_faults(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the list of stages, a line each, before any of them is looked at."""
+    stages = config.stages
+    names = [stage_name(stages, index) for index in range(len(stages))]
+    for index, stage in enumerate(stages):
+        label = stage_label(stages, index)
+        if names[index] in names[:index]:
+            yield f"{label}: name: '{names[index]}' is an earlier stage's"
+        yield from (f"{label}: {fault}" for fault in _task_faults(stage, config))
+        yield from (f"{label}: {fault}" for fault in _key_faults(stage))
+        if index and "dropout" in stages[index - 1].encoder and "dropout" not in stage.encoder:
+            yield (
+                f"{label}: encoder.dropout: the stage before sets it, and the model that it leaves"
+                " has it; set it here too"
+            )
+    named = {name for stage in stages for name in stage.tasks} | set(config.finished)
+    for name in config.tasks if named <= set(config.tasks) else ():  # else it may be misspelt
+        if name not in named:
+            yield f"tasks.{name}: no stage trains it"
+    if config.memory is not None and len(stages) == 1 and not config.finished:
+        yield "memory: there is one stage, so no task is finished before another begins"
+
+
+def _task_faults(stage: StageConfig, config: Config) -> Iterator[str]:
+    for place, name in enumerate(stage.tasks):
+        if name not in config.tasks:
+            yield f"tasks: no task '{name}'{nearest(name, config.tasks)}"
+        if name in stage.tasks[:place]:
+            yield f"tasks: names '{name}' twice"
+
+
+def _key_faults(stage: StageConfig) -> Iterator[str]:
+    for section, keys in _OF_THE_RUN.items():
+        for key in keys:
+            if key in getattr(stage, section):
+                yield f"{section}.{key}: is the whole run's, not a stage's"
+
+
+def chain_faults(stages: Sequence[StageConfig], configs: Sequence[Config]) -> Iterator[str]:
+    """Yield why a stage can't go on from the one before it.
+
+    Args:
+        stages: of the run.
+        configs: of each.
+    """
+    for index in range(1, len(configs)):
+        before, own = configs[index - 1], configs[index]
+        again = [name for name in own.tasks if name in before.tasks]
+        for name in before.sharing.schemes if again else ():
+            if name not in own.sharing.schemes:
+                yield (
+                    f"{stage_label(stages, index)}: sharing.schemes: lacks '{name}', parts of which"
+                    f" the stage before trains for '{again[0]}'"
+                )

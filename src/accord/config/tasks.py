@@ -1,0 +1,237 @@
+"""`[tasks.NAME]`: what a task takes, labelled or not, with its defaults and meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from accord.config.base import Fraction, PositiveFloat, PositiveInt, Section
+from accord.tasks import (
+    AuxiliaryKind,
+    Encoding,
+    HeadKind,
+    Kind,
+    Loss,
+    Metric,
+    Pooling,
+    Targets,
+    canonical_label,
+)
+
+
+class TaskConfig(Section):
+    """`[tasks.NAME]`: the task's files, columns, labels, loss and head."""
+
+    kind: Kind
+    train: str | None = Field(None, description="Labelled training file.")
+    dev: str | None = Field(
+        None, description="Labelled dev file; default: a seeded share of `train`."
+    )
+    test: str | None = Field(None, description="Unlabelled file to predict after training.")
+    text: str | list[str] = Field(
+        description="Column of the text; for a pair a list of two columns."
+    )
+    label: str = Field("label", description="Column of the label.")
+    id: str | None = Field(None, description="Column of the row's id; default: the row's number.")
+    labels: list[str | int] | None = Field(
+        None, description="Class names in order; default: those of the training file, sorted."
+    )
+    range: list[float | int] | None = Field(
+        None,
+        description="[lowest, highest] of a regression's targets; default: the training file's.",
+    )
+    delimiter: Literal["tab", "comma"] | None = Field(
+        None, description="Default: what the header line uses."
+    )
+    quoting: Literal["csv", "none"] = Field(
+        "csv",
+        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
+    )
+    limit: PositiveInt | None = Field(
+        None, description="Use at most so many rows of each file, the first ones: for a quick try."
+    )
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="What a row that can't be used does; skipped rows are counted."
+    )
+    loss: Loss | None = Field(
+        None, description="Default: cross_entropy for classification, mse for regression."
+    )
+    metric: Metric | None = Field(
+        None, description="Default: accuracy for classification, pearson for regression."
+    )
+    encoding: Encoding = Field(
+        "joint", description="A pair as one sequence ('joint') or each text alone ('separate')."
+    )
+    head: HeadKind = Field("linear", description="'cosine' compares separately encoded texts.")
+    pooling: Pooling = Field("cls", description="What of the encoder's output the head sees.")
+    dropout: Fraction = Field(0.1, description="Dropout before the head's linear layer.")
+    targets: Targets = Field(
+        "range",
+        description="What a regression's head learns: values scaled to [0, 1] by their range, or"
+        " 'popart', in units of the targets' own moving spread.",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for fault in (*_shape_faults(self), *_popart_faults(self), *_target_faults(self)):
+            raise ValueError(fault)
+        return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text columns, one or two."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text)
+
+
+def _shape_faults(task: TaskConfig) -> Iterator[str]:
+    """Yield what is wrong with the texts, their encoding and the head."""
+    pair = task.kind.startswith("pair-")
+    columns = task.text_columns
+    if len(columns) != (2 if pair else 1):
+        wanted = "two columns" if pair else "one column"
+        yield f"text: kind '{task.kind}' takes {wanted}, got {len(columns)}"
+    if not pair and task.encoding == "separate":
+        yield f"encoding: 'separate' is for pairs, but kind is '{task.kind}'"
+    if task.head == "cosine" and task.encoding != "separate":
+        yield "head: 'cosine' needs encoding = 'separate'"
+    if task.head == "cosine" and task.loss not in (None, "mse"):
+        yield f"loss: head 'cosine' takes 'mse' alone, got '{task.loss}'"
+
+
+def _popart_faults(task: TaskConfig) -> Iterator[str]:
+    """Yield why a task's head can't learn in units of its targets' spread."""
+    if task.targets == "range":
+        return
+    if task.kind.endswith("classification"):
+        yield f"targets: 'popart' is for regression, but kind is '{task.kind}'"
+    elif task.loss not in (None, "mse") or task.head != "linear":
+        yield "targets: 'popart' takes loss = 'mse' and head = 'linear'"
+
+
+def _target_faults(task: TaskConfig) -> Iterator[str]:
+    """Yield what is wrong with the labels or range, the loss and the metric."""
+    classification = task.kind.endswith("classification")
+    if not classification and task.loss == "cross_entropy":
+        yield f"loss: 'cross_entropy' is for classification, but kind is '{task.kind}'"
+    if task.metric and (task.metric in ("accuracy", "f1")) != classification:
+        allowed = "accuracy, f1" if classification else "pearson, spearman"
+        yield f"metric: kind '{task.kind}' is judged by {allowed}, got '{task.metric}'"
+    if task.range is not None:
+        if classification:
+            yield f"range: is for regression, but kind is '{task.kind}'"
+        # NaN is not below anything, so it fails here too.
+        if len(task.range) != 2 or not -inf < task.range[0] < task.range[1] < inf:
+            yield f"range: takes [lowest, highest], got {task.range}"
+    if task.labels is not None:
+        if not classification:
+            yield f"labels: is for classification, but kind is '{task.kind}'"
+        names = [canonical_label(str(label)) for label in task.labels]
+        if len(names) < 2 or len(set(names)) < len(names) or "" in names:
+            yield f"labels: takes two or more different names, got {task.labels}"
+
+
+class AuxiliaryConfig(Section):
+    """What `[tasks.NAME]` takes for a task without labels: where its texts come from."""
+
+    kind: AuxiliaryKind
+    train: str | None = Field(
+        None, description="File of training texts; default: the texts of other tasks."
+    )
+    dev: str | None = Field(
+        None, description="File of dev texts; default: a seeded share of `train`."
+    )
+    text: str | list[str] | None = Field(
+        None, description="Column of `train`'s texts, or several: each holds texts of its own."
+    )
+    texts_of: list[str] | None = Field(
+        None,
+        description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
+        " judged by; default, without `train`: all in the config.",
+    )
+    delimiter: Literal["tab", "comma"] | None = Field(
+        None, description="Default: what the header line uses."
+    )
+    quoting: Literal["csv", "none"] = Field(
+        "csv",
+        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
+    )
+    limit: PositiveInt | None = Field(
+        None, description="Use at most so many rows of each file, the first ones: for a quick try."
+    )
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop", description="What a row that can't be used does; skipped rows are counted."
+    )
+
+    @model_validator(mode="after")
+    def _has_texts(self) -> Self:
+        for fault in _text_faults(self):
+            raise ValueError(fault)
+        return self
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The text columns of its own file."""
+        return (self.text,) if isinstance(self.text, str) else tuple(self.text or ())
+
+    @property
+    def label(self) -> str:
+        """There is no such column."""
+        return ""
+
+    @property
+    def id(self) -> str | None:
+        """There is no such column: rows are numbered."""
+        return None
+
+    @property
+    def range(self) -> None:
+        """There are no targets."""
+        return
+
+
+class MaskedLMConfig(AuxiliaryConfig):
+    """`[tasks.NAME]` with `kind = "masked-lm"`."""
+
+    kind: Literal["masked-lm"]
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="Share of a text's tokens to be told; of these 80 % are masked, 10 % are"
+        " another word, and 10 % stay as they are."
+    )  # fmt: skip
+
+
+class SimCSEConfig(AuxiliaryConfig):
+    """`[tasks.NAME]` with `kind = "simcse"`."""
+
+    kind: Literal["simcse"]
+    temperature: PositiveFloat = Field(0.05, description="What cosines are divided by.")
+    pooling: Pooling = Field(
+        "cls",
+        description="What of the encoder's output is compared; 'cls' goes through a dense layer"
+        " with tanh that only training has.",
+    )
+
+
+def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
+    """Yield what is wrong with where the texts of a task come from."""
+    if task.train is None:
+        of_file = ("text", "dev", "delimiter", "quoting", "limit", "on_bad_row")
+        for key in of_file:
+            if getattr(task, key) != AuxiliaryConfig.model_fields[key].default:
+                yield f"{key}: is for a file of the task's own, but there is no train"
+    else:
+        if task.texts_of is not None:
+            yield "texts_of: is set, and train too; one of them says where texts come from"
+        if not task.text_columns:
+            yield "text: is missing: the column of train's texts, or several"
+        elif len(set(task.text_columns)) < len(task.text_columns):
+            yield f"text: names a column twice: {', '.join(task.text_columns)}"
+    if task.texts_of is not None and not task.texts_of:
+        yield "texts_of: is empty: at least one task is needed"
+    if task.texts_of is not None and len(set(task.texts_of)) < len(task.texts_of):
+        yield f"texts_of: names a task twice: {', '.join(task.texts_of)}"
+
+
+AnyTaskConfig = TaskConfig | MaskedLMConfig | SimCSEConfig

@@ -1,0 +1,226 @@
+"""From rows of the token stores to packed batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.bert.packing import PackedBatch, TokenSequence, join, pack
+from accord.data.masking import mask_words, weighted
+from accord.data.store import TokenStore
+from accord.data.texts import TextStore
+from accord.data.tokenizing import SpecialIds
+from accord.model.losses import targets
+from accord.tasks import AuxiliaryTask, Task
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of one task's split.
+
+    Attributes:
+        task: whose.
+        store: holds the file's tokens and labels, or texts without labels.
+        rows: indices into the store.
+    """
+
+    task: Task
+    store: TokenStore | TextStore
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class indices, or values in the task's units: float64 [rows]."""
+        labels: np.ndarray = self.store.labels[self.rows]
+        return labels
+
+    def targets(self, index: np.ndarray) -> Tensor:
+        """What the loss compares with, float32, for some of the rows."""
+        return targets(torch.from_numpy(self.store.labels[self.rows[index]]), self.task)
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """Makes the sequences that the encoder reads.
+
+    Attributes:
+        special: ids of [CLS], [SEP] and [MASK].
+        max_length: tokens a sequence may have, special tokens included.
+        vocabulary: ids of words are below it; of no use without a masked language model.
+    """
+
+    special: SpecialIds
+    max_length: int
+    vocabulary: int = 0
+
+    def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
+        """Return the sequences of some rows of a split; a separate pair's two are neighbours, and
+        so is SimCSE's text with itself."""
+        task, store = data.task, data.store
+        result = []
+        for i in index:
+            row = int(data.rows[i])
+            segments = [store.segment(row, which) for which in range(task.texts)]
+            groups = [[segment] for segment in segments] if task.sequences == 2 else [segments]
+            result += [self.join(group) for group in groups] * (task.sequences // len(groups))
+        return result
+
+    def masked(
+        self, data: TaskData, index: Sequence[int] | np.ndarray, key: Sequence[int], first: int = 0
+    ) -> list[TokenSequence]:
+        """Return the sequences of a masked language model's texts, with words hidden.
+
+        Args:
+            data: of the task.
+            index: some of its rows.
+            key: names the draws (`masking.mask_words`).
+            first: place of the first of these texts.
+        """
+        task, mask = data.task, self.special.mask
+        if not isinstance(task, AuxiliaryTask) or mask is None:
+            raise ValueError(f"'{task.name}' hides no words")
+        sequences = self.sequences(data, index)
+        return mask_words(sequences, task.mask_share, mask, self.vocabulary, key, first)
+
+    def join(self, segments: Sequence[np.ndarray]) -> TokenSequence:
+        """Add special tokens to one text or a pair, and cut to the longest length allowed."""
+        return join(segments, self.special.cls, self.special.sep, self.max_length)
+
+    def lengths(self, data: TaskData) -> np.ndarray:
+        """Return the tokens of each row as the encoder will read it, int64 [rows]."""
+        return np.asarray(self.sequence_lengths(data).sum(axis=1))
+
+    def sequence_lengths(self, data: TaskData) -> np.ndarray:
+        """Return the tokens of each of a row's sequences, int64 [rows, 1 or 2]."""
+        lengths = data.store.lengths[data.rows].astype(np.int64)
+        if data.task.sequences == 2:
+            each = np.minimum(lengths + 2, self.max_length)
+            return np.asarray(np.broadcast_to(each, (len(each), 2)))
+        total = lengths.sum(axis=1, keepdims=True) + 1 + data.task.texts
+        return np.asarray(np.minimum(total, self.max_length))
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """One pass of a step: a share of the examples of each present task.
+
+    Attributes:
+        inputs: the packed sequences; or, with a frozen encoder, each task's pooled vectors.
+        targets: float32 [n] for each present task.
+    """
+
+    inputs: PackedBatch | list[Tensor]
+    targets: list[Tensor]
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """All of a step's examples.
+
+    Attributes:
+        present: indices of the tasks that have examples in this step.
+        rows: the rows drawn of each present task, for messages.
+        passes: the examples, in one pass or several.
+        tokens: of all examples; 0 where the encoder is frozen.
+        token_ids: all of them, on the host, for the embedding's gradient.
+    """
+
+    present: tuple[int, ...]
+    rows: tuple[np.ndarray, ...]
+    passes: list[MicroBatch]
+    tokens: int
+    token_ids: Tensor
+
+    @property
+    def targets(self) -> list[Tensor]:
+        """What all examples of each present task are compared with, [n] each."""
+        parts = zip(*(micro.targets for micro in self.passes), strict=True)
+        return [torch.cat(own) for own in parts]
+
+
+def step_batch(
+    drawn: Sequence[np.ndarray],
+    data: Sequence[TaskData],
+    assembler: Assembler,
+    device: torch.device,
+    micro_batch_tokens: int | None = None,
+    multiple: int = 1,
+    key: tuple[int, int] = (0, 0),
+) -> StepBatch:
+    """Pack a step's examples.
+
+    Args:
+        drawn: for every task the rows of its split in this step; may be empty.
+        data: of every task.
+        assembler: makes sequences.
+        device: where the tensors go.
+        micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
+            that is longer.
+        multiple: of which each task's tokens in a pass are to be (`packing.pack`).
+        key: (seed, step), which names the words that are hidden.
+    """
+    present = tuple(i for i, rows in enumerate(drawn) if len(rows))
+    rows = tuple(drawn[i] for i in present)
+    parts = [data[i] for i in present]
+    sequences = [_sequences(assembler, data[i], drawn[i], (*key, i)) for i in present]
+    targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
+    passes, ids = [], []
+    for shares in _passes(parts, sequences, micro_batch_tokens):
+        batch = pack(
+            [
+                own[start * part.task.sequences : stop * part.task.sequences]
+                for part, own, (start, stop) in zip(parts, sequences, shares, strict=True)
+            ],
+            multiple,
+        )
+        wanted = [
+            own[start:stop].to(device) for own, (start, stop) in zip(targets, shares, strict=True)
+        ]
+        ids.append(batch.input_ids)
+        passes.append(MicroBatch(batch.to(device), wanted))
+    return StepBatch(
+        present=present,
+        rows=rows,
+        passes=passes,
+        tokens=sum(len(one.input_ids) for own in sequences for one in own),
+        token_ids=torch.cat(ids),
+    )
+
+
+def _sequences(
+    assembler: Assembler, data: TaskData, rows: np.ndarray, key: tuple[int, int, int]
+) -> list[TokenSequence]:
+    """Return the sequences of a task's rows in a step; words are hidden over all its passes."""
+    if data.task.kind == "masked-lm":
+        return list(weighted(assembler.masked(data, rows, key)))
+    return assembler.sequences(data, rows)
+
+
+def _passes(
+    parts: Sequence[TaskData], sequences: Sequence[list[TokenSequence]], limit: int | None
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield for each pass every task's (start, stop) among its examples."""
+    ends = [len(own) // part.task.sequences for part, own in zip(parts, sequences, strict=True)]
+    shares = [(0, 0) for _ in ends]
+    tokens = 0
+    for i, part in enumerate(parts):
+        width = part.task.sequences
+        for example in range(ends[i]):
+            own = sequences[i][example * width : (example + 1) * width]
+            size = sum(len(sequence.input_ids) for sequence in own)
+            if limit is not None and tokens and tokens + size > limit:
+                yield shares
+                shares = [(stop, stop) for _, stop in shares]
+                tokens = 0
+            tokens += size
+            shares = [
+                (start, example + 1 if t == i else stop) for t, (start, stop) in enumerate(shares)
+            ]
+    yield shares

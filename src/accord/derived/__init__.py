@@ -1,0 +1,1 @@
+"""Models made from finished ones: soups, ensembles, one task's plain BERT."""

@@ -1,0 +1,162 @@
+"""A greedy soup of several finished runs: one model of the size of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from accord.bert.encoder import BertConfig
+from accord.bert.pretrained import read_config
+from accord.bert.products import choose_products
+from accord.config.sections import Config
+from accord.data.datasets import TaskFiles
+from accord.data.loader import Assembler
+from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.derived.finished import check_new, finished_models
+from accord.durable import replace_folder
+from accord.errors import ModelError, UsageError
+from accord.judging.dev import DevResult, are_finite, judge_all
+from accord.judging.inference import logits_of
+from accord.model.saved import load_model, read_sharing, read_tasks, save_model
+from accord.optim.averaging import Averages
+from accord.optim.soups import Soup, greedy_soup
+from accord.runs.devices import choose_device
+from accord.runs.folder import RunFolder
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class RunSoup:
+    """What came of it.
+
+    Attributes:
+        alone: how good each run's model is by itself, in the order given.
+        soup: its members are indices of the runs.
+    """
+
+    alone: list[DevResult]
+    soup: Soup[DevResult]
+
+
+def soup_runs(
+    sources: Sequence[Path], out: Path, say: Callable[[str], None] = lambda text: None
+) -> RunSoup:
+    """Write the model folder of a greedy soup, judged on the runs' dev files.
+
+    Args:
+        sources: folders of runs that began from one encoder, with the same tasks and dev files;
+            their models are judged anew, by the first one's config.
+        out: the folder to write; must not be there yet.
+        say: told what was skipped or decided.
+
+    Raises:
+        UsageError: if `out` is there, a run can't be used, or runs don't fit; nothing was written.
+    """
+    check_new(out)
+    folders = finished_models(sources)
+    config = _common_config(folders)
+    kitchen = _Kitchen(folders, config, say)
+    alone = [kitchen.alone(i) for i in range(len(folders))]
+    soup = greedy_soup(alone, kitchen.weights_of, kitchen.judge)
+    try:
+        replace_folder(out, lambda folder: kitchen.save(soup.weights, folder))
+    except OSError as error:
+        raise UsageError(f"{out}: can't be written: {error.strerror}") from None
+    return RunSoup(alone, soup)
+
+
+class _Kitchen:
+    """One model that takes on any of the runs' weights, and the dev rows that judge it."""
+
+    def __init__(self, folders: Sequence[Path], config: Config, say: Callable[[str], None]) -> None:
+        self.folders, self.config = folders, config
+        self.device = choose_device("auto")
+        self.products = choose_products(self.device, config.training.precision == "bfloat16")
+        self.model, self.inputs, self.max_length = load_model(folders[0])
+        self.model.to(self.device)
+        tokenizer = load_tokenizer(folders[0])
+        self.assembler = Assembler(special_ids(tokenizer), self.max_length)
+        self.dev = [
+            TaskFiles(task, config.tasks[task.name], tokenizer, say).dev(config.training)
+            for task in self.model.tasks
+        ]
+
+    def weights_of(self, run: int) -> list[Tensor]:
+        model, _, _ = load_model(self.folders[run])
+        return [own.detach().to(self.device) for own in model.parameters()]
+
+    def judge(self, weights: list[Tensor]) -> DevResult | None:
+        with self._holding(weights).in_place():
+            logits = logits_of(self.model, self.dev, self.assembler, products=self.products)
+        return judge_all(self.dev, logits, self.config.score) if are_finite(logits) else None
+
+    def alone(self, run: int) -> DevResult:
+        result = self.judge(self.weights_of(run))
+        if result is None:
+            raise ModelError(f"{self.folders[run]}: predicts no numbers for the dev rows")
+        return result
+
+    def save(self, weights: list[Tensor], folder: Path) -> None:
+        with self._holding(weights).in_place():
+            save_model(self.model, folder, self.inputs, self.max_length, self.folders[0])
+
+    def _holding(self, weights: list[Tensor]) -> Averages:
+        return Averages(list(self.model.named_parameters()), values=weights)
+
+
+def _common_config(folders: Sequence[Path]) -> Config:
+    """Return the first run's config, once the others' models and dev rows are of the same kind."""
+    runs = [RunFolder(folder.absolute().parent) for folder in folders]
+    for run, folder in zip(runs, folders, strict=True):
+        if not (run.path / "resolved.json").is_file():
+            raise ModelError(f"{folder}: lies in no run folder; a soup takes runs")
+    config = runs[0].judged_config()
+    for name, task in config.labelled.items():
+        if task.dev is None:
+            raise UsageError(
+                f"{runs[0].path}: tasks.{name} has no dev file, and what one run held out another"
+                " may have trained on; a soup takes runs with dev files"
+            )
+    for run, folder in zip(runs[1:], folders[1:], strict=True):
+        for fault in _differences(run, folder, runs[0], folders[0]):
+            raise UsageError(f"{run.path}: {fault} than {runs[0].path}")
+    return config
+
+
+def _differences(
+    run: RunFolder, folder: Path, first: RunFolder, first_folder: Path
+) -> Iterator[str]:
+    """Yield why a run's weights can't be averaged with the first one's, or not judged alike."""
+    (tasks, _, length), (wanted, _, wanted_length) = read_tasks(folder), read_tasks(first_folder)
+    if _as_used(tasks) != _as_used(wanted) or length != wanted_length:
+        yield "has other tasks, or the same with other settings or lengths,"
+    if _shape(folder) != _shape(first_folder):
+        yield "has an encoder of another shape"
+    if read_sharing(folder) != read_sharing(first_folder):
+        yield "has other parts"
+    own, other = run.read_json("resolved.json"), first.read_json("resolved.json")
+    if _inner(own, "encoder", "weights") != _inner(other, "encoder", "weights"):
+        yield "began from another encoder"
+    for task in wanted:
+        if _inner(own, "data", f"{task.name}.dev") != _inner(other, "data", f"{task.name}.dev"):
+            yield f"has other dev rows of {task.name}"
+
+
+def _as_used(tasks: Sequence[Task]) -> list[Task]:
+    """Return tasks without what only their training went by: a saved head doesn't show it."""
+    return [replace(task, dropout=0.0, targets="range") for task in tasks]
+
+
+def _shape(folder: Path) -> BertConfig:
+    """Return an encoder's config without its dropout."""
+    config = read_config(folder)
+    return replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+
+
+def _inner(table: object, *names: str) -> object:
+    for name in names:
+        table = table.get(name) if isinstance(table, dict) else None
+    return table

@@ -1,0 +1,72 @@
+"""How good a model is on all dev splits at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from accord.data.loader import TaskData
+from accord.judging.inference import judge
+from accord.judging.metrics import Score, overall_score
+from accord.tasks import AuxiliaryTask, Task
+
+
+@dataclass(frozen=True)
+class DevResult:
+    """A model on every task's dev split.
+
+    Attributes:
+        logits: of each task, float32 [rows, outputs].
+        metrics: each task's own, by name; those of tasks without labels only where there are no
+            others, as they say nothing of these.
+        figures: all that fit each task's kind, by name.
+        score: overall, as the config asks for.
+        sum: of the metrics of the tasks that are trained, by which the paper chooses its best
+            model.
+    """
+
+    logits: Sequence[Tensor]
+    metrics: dict[str, float]
+    figures: dict[str, dict[str, float]]
+    score: float
+    sum: float
+
+    def record(self) -> dict[str, Any]:
+        """Return what results say of it."""
+        return {
+            "metrics": self.metrics, "sum": self.sum, "score": self.score, "figures": self.figures,
+        }  # fmt: skip
+
+
+def judge_all(
+    data: Sequence[TaskData], logits: Sequence[Tensor], kind: Score, finished: Collection[str] = ()
+) -> DevResult:
+    """Compare each task's logits with its dev split's labels.
+
+    Args:
+        data: the dev split of each task.
+        logits: of its rows.
+        kind: of the overall score.
+        finished: tasks that no model is chosen by.
+    """
+    judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
+    names = {task.name: task.metric for task in counted([own.task for own in data])}
+    metrics = {name: judged[name].metric for name in names}
+    figures = {name: evaluation.figures for name, evaluation in judged.items()}
+    trained = counted([own.task for own in data if own.task.name not in finished])
+    total = sum(judged[task.name].metric for task in trained)
+    return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), total)
+
+
+def counted(tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks by which a model is judged: those with labels, or all if none has any."""
+    labelled = [task for task in tasks if not isinstance(task, AuxiliaryTask)]
+    return labelled or list(tasks)
+
+
+def are_finite(logits: Sequence[Tensor]) -> bool:
+    """Whether a model gives numbers."""
+    return all(bool(own.isfinite().all()) for own in logits)

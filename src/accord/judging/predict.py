@@ -1,0 +1,282 @@
+"""A trained model, ready to predict texts and files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.bert.packing import TokenSequence
+from accord.bert.products import DEFAULT, Products, choose_products
+from accord.config.sections import Precision
+from accord.config.tasks import TaskConfig
+from accord.data.examples import BadRow, Example, read_examples
+from accord.data.loader import Assembler
+from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.errors import DataError, UsageError, nearest
+from accord.judging.inference import (
+    CHUNK_ROWS,
+    Evaluation,
+    head_logits,
+    judge_labels,
+    pooled_vectors,
+)
+from accord.judging.predictions import Format, guess_format, predicted_values, write_predictions
+from accord.model.heads import mean_logits
+from accord.model.multitask import MultitaskModel
+from accord.model.saved import InputFormat, find_model_folder, load_model
+from accord.model.saved_ensemble import member_folders
+from accord.runs.devices import choose_device
+from accord.runs.progress import Bar, Console
+from accord.tasks import Task
+
+Texts = Sequence[str | tuple[str, str]]
+
+
+class Predictor:
+    """A model folder's encoder and heads with their tokenizer; or the first of an ensemble's.
+
+    Args:
+        model: encoder and heads.
+        inputs: how each task's files name their columns.
+        max_length: tokens a sequence may have.
+        folder: where the tokenizer is.
+        products: in what precision, and how this machine multiplies.
+        others: an ensemble's other members, whose answers are averaged with this one's.
+    """
+
+    def __init__(
+        self,
+        model: MultitaskModel,
+        inputs: dict[str, InputFormat],
+        max_length: int,
+        folder: Path,
+        products: Products = DEFAULT,
+        others: Sequence[Predictor] = (),
+    ) -> None:
+        self.members = (self, *others)
+        self.model, self.inputs, self.products = model, inputs, products
+        self.tokenizer = load_tokenizer(folder)
+        self.assembler = Assembler(special_ids(self.tokenizer), max_length)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the model serves."""
+        return self.model.tasks
+
+    def task(self, name: str) -> Task:
+        """Return a task by its name.
+
+        Raises:
+            UsageError: if the model has none of that name.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise UsageError(
+            f"the model has no task '{name}'{nearest(name, [task.name for task in self.tasks])}"
+        )
+
+    def predict(self, task: str, texts: Texts) -> list[str] | list[float]:
+        """Predict texts.
+
+        Args:
+            task: one of the model's tasks.
+            texts: strings; for a pair task tuples of two.
+
+        Returns:
+            Label names, or values in the task's own units, in the order given.
+
+        Raises:
+            UsageError: if there is no such task, or a text is no string or no pair.
+        """
+        return predicted_values(self.logits(task, texts), self.task(task))
+
+    def logits(
+        self, task: str, texts: Texts, advance: Callable[[int], None] = lambda rows: None
+    ) -> Tensor:
+        """Return the head's output for texts, float32 [n, outputs]; an ensemble's `mean_logits`.
+
+        Args:
+            task: one of the model's tasks.
+            texts: as `predict` takes them.
+            advance: called with the number of rows done since the last call.
+        """
+        own = self.task(task)
+        if isinstance(texts, str):
+            raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
+        rows = [_checked(text, own, i) for i, text in enumerate(texts)]
+        parts = []
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = rows[start : start + CHUNK_ROWS]
+            parts.append(mean_logits([m._chunk(m.task(task), chunk) for m in self.members], own))
+            advance(len(chunk))
+        return torch.cat(parts) if parts else torch.empty(0, own.outputs)
+
+    def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> Tensor:
+        index = self.tasks.index(task)
+        segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
+        width = task.texts // task.sequences
+        sequences: list[list[TokenSequence]] = [[] for _ in self.tasks]
+        sequences[index] = [
+            self.assembler.join(segments[i : i + width]) for i in range(0, len(segments), width)
+        ]
+        vectors = pooled_vectors(self.model, sequences, self.products)[index]
+        return head_logits(self.model, index, vectors)
+
+    def predict_file(
+        self,
+        task: str,
+        source: Path,
+        target: Path,
+        form: Format | None = None,
+        columns: Sequence[str] = (),
+        console: Console | None = None,
+    ) -> int:
+        """Predict every row of a file.
+
+        Args:
+            task: one of the model's tasks.
+            source: a file with the task's text columns; labels are not needed.
+            target: the file to write.
+            form: its format; default by its name, JSON lines or CSV.
+            columns: the text columns, where they are named otherwise than in training.
+            console: shows progress.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            UsageError: if there is no such task, or a row can't be read; nothing was written.
+        """
+        own = self.task(task)
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError(f"{target}: is the input too; predictions take a file of their own")
+        examples = self.read(own, source, labelled=False, columns=columns)
+        with Bar(console or Console(quiet=True), "row", len(examples)) as bar:
+            logits = self.logits(task, [_as_text(example) for example in examples], bar.advance)
+        ids = [example.id for example in examples]
+        try:
+            write_predictions(target, logits, own, ids, form or guess_format(target))
+        except OSError as error:
+            raise UsageError(f"{target}: can't be written: {error.strerror}") from None
+        return len(ids)
+
+    def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
+        """Judge the model on a labelled file.
+
+        Args:
+            task: one of the model's tasks.
+            source: a file with the task's text and label columns.
+            skip_bad_rows: leave out rows that can't be used, rather than stop.
+
+        Raises:
+            UsageError: if there is no such task, or a row can't be read.
+        """
+        own = self.task(task)
+        examples = self.read(own, source, labelled=True, skip_bad_rows=skip_bad_rows)
+        logits = self.logits(task, [_as_text(example) for example in examples])
+        labels = np.array([example.label for example in examples], dtype=np.float64)
+        return judge_labels(own, labels, logits)
+
+    def read(
+        self,
+        task: Task,
+        source: Path,
+        *,
+        labelled: bool,
+        columns: Sequence[str] = (),
+        skip_bad_rows: bool = False,
+    ) -> list[Example]:
+        """Read a file's rows as the task's examples; warns of rows that were skipped.
+
+        Raises:
+            DataError: for a bad row, or a file without rows.
+        """
+        config = _task_config(task, self.inputs[task.name], columns)
+        examples, skipped = [], []
+        for row in read_examples(source, config, task, labelled=labelled):
+            if not isinstance(row, BadRow):
+                examples.append(row)
+            elif skip_bad_rows:
+                skipped.append(row)
+            else:
+                raise DataError(str(row))
+        if skipped:
+            warnings.warn(f"{len(skipped)} rows skipped; the first: {skipped[0]}", stacklevel=2)
+        if not examples:
+            raise DataError(f"{source}: has no rows to use")
+        return examples
+
+
+def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskConfig:
+    text = tuple(columns) or form.text
+    if len(text) != task.texts:
+        wanted = "one text column" if task.texts == 1 else "two text columns"
+        raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
+    return TaskConfig.model_validate({
+        "kind": task.kind,
+        "text": text[0] if len(text) == 1 else list(text),
+        "label": form.label,
+        "id": form.id,
+        "delimiter": form.delimiter,
+        "quoting": form.quoting,
+    })  # fmt: skip
+
+
+def _as_text(example: Example) -> str | tuple[str, str]:
+    return example.texts[0] if len(example.texts) == 1 else (example.texts[0], example.texts[1])
+
+
+def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
+    """Return a row's texts, or say which row is not what the task takes."""
+    parts = (text,) if task.texts == 1 else text
+    if not isinstance(parts, tuple | list) or len(parts) != task.texts:
+        raise UsageError(f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}")
+    for part in parts:
+        if not isinstance(part, str):
+            raise UsageError(f"text {index}: should be a string, got {type(part).__name__}")
+        if any("\ud800" <= character <= "\udfff" for character in part):
+            raise UsageError(f"text {index}: holds a lone surrogate, which is no character")
+    return tuple(part.strip() for part in parts)
+
+
+def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:
+    """Load a trained model, or all members of an ensemble.
+
+    Args:
+        folder: a model folder, or the run folder that holds it.
+        device: where it runs: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
+        precision: 'float32' or 'bfloat16'.
+
+    Raises:
+        ModelError, EncoderError, ConfigError: if it can't be loaded, or not there.
+
+    Example:
+        >>> model = load("runs/first")  # doctest: +SKIP
+        >>> model.predict("quora", [("How old is he?", "What is his age?")])  # doctest: +SKIP
+        ['1']
+    """
+    if precision not in get_args(Precision):
+        raise UsageError(
+            f"precision: '{precision}' is unknown; allowed: {', '.join(get_args(Precision))}"
+        )
+    path = find_model_folder(Path(folder))
+    place = choose_device(device)
+    products = choose_products(place, precision == "bfloat16")
+    first, *others = member_folders(path)
+    members = [_load_alone(own, place, products) for own in others]
+    return _load_alone(first, place, products, members)
+
+
+def _load_alone(
+    folder: Path, place: torch.device, products: Products, others: Sequence[Predictor] = ()
+) -> Predictor:
+    model, inputs, max_length = load_model(folder)
+    model.to(place).eval()
+    return Predictor(model, inputs, max_length, folder, products, others)

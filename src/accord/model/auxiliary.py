@@ -1,0 +1,138 @@
+"""Heads of tasks without labels: a masked language model's, and SimCSE's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+from torch.nn import functional as F
+
+from accord.bert.encoder import ACTIVATIONS, BertConfig
+from accord.bert.functional import word_logits
+from accord.bert.jacobian import TaskRows
+from accord.bert.packing import PackedWords
+from accord.tasks import AuxiliaryTask
+
+
+class MaskedLMHead(nn.Module):
+    """Tells words from the encoder's vectors at their places.
+
+    y = LN(act(W x + b)); logits = E y + c, with E the encoder's word embeddings.
+
+    *Source:* Devlin et al. 2019, BERT, section 3.1; the layers are those of its published code.
+
+    Args:
+        config: the encoder's sizes.
+
+    Attributes:
+        pretrained: whether it is the head that the encoder was pretrained with.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.dense = nn.Linear(hidden, hidden)
+        nn.init.normal_(self.dense.weight, std=config.initializer_range)
+        nn.init.zeros_(self.dense.bias)
+        self.norm = nn.LayerNorm(hidden, config.layer_norm_eps)
+        self.bias = Parameter(torch.zeros(config.vocab_size))
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.pretrained = False
+
+    def forward(self, vectors: Tensor, table: Parameter, rows: TaskRows | None = None) -> Tensor:
+        """Return logits float32 [m, V].
+
+        Args:
+            vectors: of the masked words, [m, H].
+            table: the word embeddings, [V, H].
+            rows: whose row of J the table's gradient goes to; None leaves it to autograd.
+        """
+        with torch.autocast(vectors.device.type, enabled=False):
+            y = self.norm(self.activation(self.dense(vectors.float())))
+            return word_logits(y, table, self.bias, rows)
+
+    def losses(
+        self,
+        vectors: Tensor,
+        words: PackedWords | None,
+        texts: int,
+        table: Parameter,
+        rows: TaskRows | None = None,
+    ) -> Tensor:
+        """Return each text's loss, [texts]: -log p summed over its masked words by their weights.
+
+        Args:
+            vectors: of the masked words, [m, H].
+            words: what stood there; None where there is no text.
+            texts: how many there are.
+            table: the word embeddings, [V, H].
+            rows: as `forward` takes them.
+        """
+        if words is None:
+            return vectors.new_zeros(texts, dtype=torch.float32)
+        logits = self(vectors, table, rows)
+        found = words.weights * F.cross_entropy(logits, words.ids, reduction="none")
+        return found.new_zeros(texts).index_add(0, words.sequences, found)
+
+    def named_views(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each of Hugging Face's names below `cls.predictions` with the tensor that it is."""
+        yield "transform.dense.weight", self.dense.weight
+        yield "transform.dense.bias", self.dense.bias
+        yield "transform.LayerNorm.weight", self.norm.weight
+        yield "transform.LayerNorm.bias", self.norm.bias
+        yield "bias", self.bias
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over a pretrained head's tensors, by the names of `named_views`."""
+        for name, view in self.named_views():
+            view.copy_(tensors[name])
+        self.pretrained = True
+
+
+class ContrastiveHead(nn.Module):
+    """Compares texts with themselves under another dropout mask, and with each other.
+
+    l_i = -log(exp(cos(h_i, h'_i)/τ) / Σ_j exp(cos(h_i, h'_j)/τ)) over the n texts of a step.
+
+    *Source:* Gao et al. 2021, SimCSE: Simple Contrastive Learning of Sentence Embeddings, equation
+    4; section 6.3: a dense layer with tanh over [CLS], in training alone.
+
+    Args:
+        task: how it pools, and its temperature τ.
+        config: the encoder's sizes.
+    """
+
+    def __init__(self, task: AuxiliaryTask, config: BertConfig) -> None:
+        super().__init__()
+        self.temperature = task.temperature
+        self.dense: nn.Linear | None = None
+        if task.pooling == "cls":
+            self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+            nn.init.normal_(self.dense.weight, std=config.initializer_range)
+            nn.init.zeros_(self.dense.bias)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Return each text's loss, float32 [n].
+
+        Args:
+            pooled: a text's two vectors next to each other, [2 n, H].
+        """
+        x = pooled.float()
+        with torch.autocast(x.device.type, enabled=False):
+            if self.dense is not None:
+                x = self.dense(x).tanh()
+            one, other = F.normalize(x, dim=1).view(-1, 2, x.shape[1]).unbind(1)
+            cosines = one @ other.t()
+        wanted = torch.arange(len(one), device=x.device)
+        return F.cross_entropy(cosines / self.temperature, wanted, reduction="none")
+
+
+AuxiliaryHead = MaskedLMHead | ContrastiveHead
+
+
+def auxiliary_head(task: AuxiliaryTask, config: BertConfig) -> AuxiliaryHead:
+    """Return a fresh head for a task without labels."""
+    return MaskedLMHead(config) if task.kind == "masked-lm" else ContrastiveHead(task, config)

@@ -1,0 +1,234 @@
+"""One encoder and a head per task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from accord.bert.dropout import DropoutKey
+from accord.bert.encoder import PLAIN, BertEncoder, EncoderOps, Shifted
+from accord.bert.jacobian import Jacobian
+from accord.bert.packing import PackedBatch, PackedWords
+from accord.model.auxiliary import ContrastiveHead, MaskedLMHead, auxiliary_head
+from accord.model.heads import Head
+from accord.model.losses import DIVERGENCES, LOSSES
+from accord.model.parts import Parts, Sharing
+from accord.optim.averaging import Averages
+from accord.tasks import AuxiliaryTask, Task
+
+HARD = Sharing()
+NO_WORDS: Mapping[int, PackedWords] = MappingProxyType({})
+_HEAD_SITE = 1 << 24  # dropout sites of the heads, beyond any layer's
+
+
+class MultitaskModel(nn.Module):
+    """A shared BERT encoder with a head for each task.
+
+    Args:
+        encoder: shared by all tasks.
+        tasks: in the order in which batches hold them.
+        sharing: what of the encoder they share; default: all of it.
+
+    Raises:
+        ValueError: if a task pools by a pooler that the encoder hasn't got, or its name is taken.
+    """
+
+    def __init__(
+        self, encoder: BertEncoder, tasks: Sequence[Task], sharing: Sharing = HARD
+    ) -> None:
+        super().__init__()
+        for task in tasks:
+            if hasattr(nn.ModuleDict(), task.name):
+                raise ValueError(f"tasks.{task.name}: a module's own name; choose another")
+            if task.pooling == "pooler" and encoder.pooler is None:
+                raise ValueError(f"task '{task.name}' pools by 'pooler'; the encoder has none")
+        self.encoder = encoder
+        self.tasks = tuple(tasks)
+        self.parts = Parts(encoder, len(tasks), sharing) if sharing.schemes else None
+        self.heads = nn.ModuleDict({task.name: _new_head(task, encoder) for task in tasks})
+
+    def head(self, name: str) -> Head:
+        """Return the head of a task with labels."""
+        head: Head = self.heads[name]  # type: ignore[assignment]
+        return head
+
+    @property
+    def labelled(self) -> tuple[Task, ...]:
+        """The tasks with labels, in order: those that predict something."""
+        return tuple(task for task in self.tasks if not isinstance(task, AuxiliaryTask))
+
+    def pooled(
+        self,
+        batch: PackedBatch,
+        present: Sequence[int],
+        jacobian: Jacobian | None = None,
+        key: DropoutKey | None = None,
+        shift: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Encode a batch and pool each sequence to a vector.
+
+        Args:
+            batch: holds the present tasks' sequences in order.
+            present: indices of those tasks.
+            jacobian: collects the encoder's gradients by task.
+            key: names the dropout masks; None is evaluation.
+            shift: added to the first layer's input, [N, H]; None is nothing.
+
+        Returns:
+            For each present task a tensor [sequences, H]; a masked language model's holds the
+            vectors of its masked words, [m, H].
+        """
+        poolings = [self.tasks[i].pooling for i in present]
+        cls_only = "mean" not in poolings and "masked" not in poolings
+        ops = self._ops(batch, present)
+        ops = ops if shift is None else Shifted(ops, shift)
+        hidden = self.encoder(batch, jacobian, key, cls_only, ops)
+        cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
+        means = _means(hidden, batch) if "mean" in poolings else None
+        vectors = []
+        for row, (pooling, (start, stop)) in enumerate(
+            zip(poolings, batch.task_sequences, strict=True)
+        ):
+            if pooling == "mean":
+                assert means is not None
+                vectors.append(means[start:stop])
+            elif pooling == "masked":
+                words = batch.words.get(row)
+                vectors.append(hidden[:0] if words is None else hidden.index_select(0, words.rows))
+            elif pooling == "pooler":
+                rows = jacobian.task(row, stop - start) if jacobian else None
+                vectors.append(self.encoder.pool(cls[start:stop], rows))
+            else:
+                vectors.append(cls[start:stop])
+        return vectors
+
+    def _ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
+        return PLAIN if self.parts is None else self.parts.ops(batch, present)
+
+    def named_parts(self) -> tuple[list[tuple[str, Parameter]], list[tuple[str, Parameter]]]:
+        """Return the tasks' copies of shared layers, and their new parts, by name."""
+        copies: list[tuple[str, Parameter]] = []
+        parts: list[tuple[str, Parameter]] = []
+        for scheme, own in ({} if self.parts is None else self.parts.schemes).items():
+            named = own.named_parameters(prefix=f"parts.schemes.{scheme}")
+            (copies if self.parts and self.parts.is_copy(scheme) else parts).extend(named)
+        if self.parts is not None and self.parts.embeddings is not None:
+            copies += self.parts.embeddings.named_parameters(prefix="parts.embeddings")
+        return copies, parts
+
+    def own_parameters(self, task: int) -> list[Parameter]:
+        """Return what only one task has: its head, and its parts of the encoder."""
+        parts = [] if self.parts is None else self.parts.of_task(task)
+        return [*self.heads[self.tasks[task].name].parameters(), *parts]
+
+    def logits(
+        self, pooled: Sequence[Tensor], present: Sequence[int], key: DropoutKey | None = None
+    ) -> list[Tensor]:
+        """Apply each present task's head to its pooled vectors: a list of [n, outputs]."""
+        return [
+            self.heads[self.tasks[i].name](vectors, key.at(_HEAD_SITE + i) if key else None)
+            for vectors, i in zip(pooled, present, strict=True)
+        ]
+
+    def losses(
+        self,
+        pooled: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        present: Sequence[int],
+        key: DropoutKey | None = None,
+        words: Mapping[int, PackedWords] = NO_WORDS,
+        jacobian: Jacobian | None = None,
+    ) -> list[Tensor]:
+        """Return the loss of each example, [n] for each present task, as its head is trained.
+
+        Args:
+            pooled: as `pooled` gives it.
+            targets: float32 [n] for each present task.
+            present: indices of those tasks.
+            key: names the dropout masks; None is evaluation.
+            words: by place among the present tasks, what the masked words were.
+            jacobian: collects the gradients of the word embeddings where words are told by them.
+        """
+        found = []
+        for row, (vectors, own, i) in enumerate(zip(pooled, targets, present, strict=True)):
+            head = self.heads[self.tasks[i].name]
+            if isinstance(head, MaskedLMHead):
+                rows = jacobian.task(row, len(vectors)) if jacobian else None
+                told = words.get(row)
+                found.append(head.losses(vectors, told, len(own), self._word_table(i), rows))
+            elif isinstance(head, ContrastiveHead):
+                found.append(head(vectors))
+            else:
+                logits = self.logits([vectors], [i], key)
+                found += self.label_losses(logits, [own], [i])
+        return found
+
+    def label_losses(
+        self, logits: Sequence[Tensor], targets: Sequence[Tensor], present: Sequence[int]
+    ) -> list[Tensor]:
+        """Return the loss of each labelled example, [n] for each present task, from logits."""
+        return [
+            self._scaled(LOSSES[self.tasks[i].loss](own, target), i)
+            for own, target, i in zip(logits, targets, present, strict=True)
+        ]
+
+    def divergences(
+        self, one: Sequence[Tensor], other: Sequence[Tensor], present: Sequence[int]
+    ) -> list[Tensor]:
+        """Return how far apart two passes' logits are, [n] for each present task, as its loss."""
+        return [
+            self._scaled(DIVERGENCES[self.tasks[i].loss](*own), i)
+            for own, i in zip(zip(one, other, strict=True), present, strict=True)
+        ]
+
+    def _scaled(self, losses: Tensor, task: int) -> Tensor:
+        scale = self.head(self.tasks[task].name).scale
+        return losses if scale is None else scale.losses(losses)
+
+    def _word_table(self, task: int) -> Parameter:
+        """Return the word embeddings that a task's texts go through."""
+        own = None if self.parts is None else self.parts.embeddings
+        embeddings = self.encoder.embeddings if own is None else own.own[task]
+        table: Parameter = embeddings.word  # type: ignore[assignment]
+        return table
+
+    def tells_words(self, present: Sequence[int]) -> bool:
+        """Whether any of some tasks is a masked language model: every word has a gradient then."""
+        return any(self.tasks[i].kind == "masked-lm" for i in present)
+
+    def observe(
+        self,
+        targets: Sequence[Tensor],
+        present: Sequence[int],
+        averages: Averages | None = None,
+    ) -> None:
+        """Show a step's targets, [n] for each present task, to the heads that follow them.
+
+        Args:
+            targets: of the present tasks.
+            present: their indices.
+            averages: of the weights, which are to follow too.
+        """
+        for own, i in zip(targets, present, strict=True):
+            head = self.heads[self.tasks[i].name]
+            if isinstance(head, Head):
+                head.observe(own, averages)
+
+
+def _new_head(task: Task, encoder: BertEncoder) -> nn.Module:
+    config = encoder.config
+    if isinstance(task, AuxiliaryTask):
+        return auxiliary_head(task, config)
+    return Head(task, config.hidden_size, config.initializer_range)
+
+
+def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:
+    """Average each sequence's tokens: [N, H] -> [B, H]."""
+    lengths = torch.tensor(batch.lengths, device=hidden.device)
+    sequence = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
+    sums = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add_(0, sequence, hidden)
+    return sums / lengths[:, None]

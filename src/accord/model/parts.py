@@ -1,0 +1,173 @@
+"""The parts that tasks have of their own, as they act inside the shared encoder on one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from accord.bert.attention import AttentionPlan
+from accord.bert.dropout import DropoutKey
+from accord.bert.encoder import BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
+from accord.bert.jacobian import TaskRows
+from accord.bert.packing import PackedBatch
+from accord.sharing import Part, get_scheme
+from accord.sharing._registry import EmbeddingPart, Rows, Slices
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What tasks have of their own beside a head.
+
+    Attributes:
+        schemes: names in `accord.sharing`; none is hard sharing.
+        options: of schemes, by name.
+    """
+
+    schemes: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Parts(nn.Module):
+    """All parts of all tasks.
+
+    Args:
+        encoder: beside whose layers they stand; what each task has a copy of is trained there no
+            more.
+        tasks: how many.
+        sharing: which parts.
+
+    Raises:
+        ValueError: an option that doesn't fit the encoder, naming the scheme.
+    """
+
+    def __init__(self, encoder: BertEncoder, tasks: int, sharing: Sharing) -> None:
+        super().__init__()
+        self.schemes = nn.ModuleDict()
+        self.embeddings: EmbeddingPart | None = None
+        own: dict[str, Mapping[str, Any]] = {}
+        # Copies come first: the others act on what they make of a layer's place.
+        for name in sorted(sharing.schemes, key=lambda name: not get_scheme(name).copies):
+            scheme = get_scheme(name)
+            options = own[name] = scheme.check_options(sharing.options.get(name, {}))
+            try:
+                made = scheme.parts(list(encoder.layers), encoder.config, tasks, options)
+            except ValueError as error:
+                raise ValueError(f"methods.{name}: {error}") from None
+            self.schemes[name] = nn.ModuleList(made)
+            if scheme.embeddings is not None:
+                self.embeddings = scheme.embeddings(encoder.embeddings, tasks)
+                encoder.embeddings.requires_grad_(False)
+        self.sharing = Sharing(sharing.schemes, own)
+        for number, layer in enumerate(encoder.layers):
+            if any(part.replaces for part in self.beside(number)):
+                layer.requires_grad_(False)
+
+    def beside(self, number: int) -> list[Part]:
+        """Return the parts beside a layer, counted from 0, in the order in which they act."""
+        return [parts[number] for parts in self.schemes.values()]  # type: ignore[index]
+
+    def copies(self) -> list[list[Parameter]]:
+        """Return for each tensor that tasks have copies of their copies, one a task."""
+        groups = []
+        for module in self.modules():
+            if isinstance(module, Part) and module.replaces and len(module.own):
+                own = [list(task.parameters()) for task in module.own]
+                groups += [list(group) for group in zip(*own, strict=True)]
+        return groups
+
+    def is_copy(self, name: str) -> bool:
+        """Whether a scheme's parts are copies of what is shared, and not new."""
+        return get_scheme(name).copies
+
+    def of_task(self, task: int) -> list[Parameter]:
+        """Return a task's own parameters, each once."""
+        return list({id(own): own for _, own in self.named_of_task(task)}.values())
+
+    def named_of_task(self, task: int) -> Iterator[tuple[str, Parameter]]:
+        """Yield a task's own parameters with their names here."""
+        for name, module in self.named_modules():
+            if isinstance(module, Part) and len(module.own):
+                yield from module.own[task].named_parameters(prefix=f"{name}.own.{task}")
+
+    def merge(self, task: int, encoder: BertEncoder) -> None:
+        """Change an encoder so that by itself it does what it does with a task's parts.
+
+        Raises:
+            ValueError: if no plain BERT does that, naming the scheme.
+        """
+        for name, own in self.schemes.items():
+            for part, layer in zip(own, encoder.layers, strict=True):  # type: ignore[call-overload]
+                try:
+                    part.merge(task, layer)
+                except ValueError as error:
+                    raise ValueError(f"'{name}' {error}") from None
+        if self.embeddings is not None:
+            encoder.embeddings.load_state_dict(self.embeddings.own[task].state_dict())
+
+    def ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
+        """Return how the encoder acts on a batch of some tasks."""
+        return _PartOps(self, batch, present)
+
+
+class _PartOps(EncoderOps):
+    def __init__(self, parts: Parts, batch: PackedBatch, present: Sequence[int]) -> None:
+        tokens = _slices(present, batch.task_tokens)
+        self.parts, self.batch = parts, batch
+        self.all = Rows(tokens, tokens)
+        self.sequences = _slices(present, batch.task_rows)
+
+    def embed(
+        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
+        key: DropoutKey | None,
+    ) -> Tensor:  # fmt: skip
+        if self.parts.embeddings is None:
+            return super().embed(embeddings, batch, rows, key)
+        return self.parts.embeddings.embed(batch.ids, key, self.all.tokens)
+
+    def layer(self, number: int) -> LayerOps:
+        return _PartLayerOps(self, self.parts.beside(number), self.all)
+
+
+class _PartLayerOps(LayerOps):
+    def __init__(self, ops: _PartOps, parts: list[Part], rows: Rows) -> None:
+        self.ops, self.parts, self.rows = ops, parts, rows
+        self.replaced = any(part.replaces for part in parts)
+
+    def of_cls(self) -> LayerOps:
+        rows = Rows(self.rows.tokens, self.ops.sequences, self.ops.batch.cls_rows)
+        return _PartLayerOps(self.ops, self.parts, rows)
+
+    def dense(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+        y = x if self.replaced else super().dense(layer, name, x, rows)
+        for part in self.parts:
+            y = part.dense(name, x, y, self.rows)
+        return y
+
+    def norm(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+        for part in reversed(self.parts):
+            found = part.norm(name, x, self.rows)
+            if found is not None:
+                return found
+        return super().norm(layer, name, x, rows)
+
+    def after(self, half: str, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part.after(half, x, self.rows)
+        return x
+
+    def beside(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
+        for part in self.parts:
+            found = part.beside(x, plan, self.rows)
+            added = added if found is None else added + found
+        return added
+
+
+def _slices(present: Sequence[int], bounds: Sequence[tuple[int, int]]) -> Slices:
+    return tuple(
+        (task, start, stop) for task, (start, stop) in zip(present, bounds, strict=True)
+        if start < stop
+    )  # fmt: skip

@@ -1,0 +1,236 @@
+"""A model folder: an encoder that Hugging Face's loaders open, with its heads beside it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from accord.bert.pretrained import load_encoder, save_encoder
+from accord.data.tokenizing import load_tokenizer
+from accord.durable import read_json, write_tensors
+from accord.errors import ModelError
+from accord.model.multitask import MultitaskModel
+from accord.model.parts import Sharing
+from accord.sharing import scheme_names
+from accord.tasks import Task
+
+DESCRIPTION, HEADS, PARTS = "accord.json", "heads.safetensors", "parts.safetensors"
+MEMBERS = "members"  # of an ensemble (`accord.model.saved_ensemble`)
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """How a task's files name their columns, so that new files of the kind can be read.
+
+    Attributes:
+        text: the text columns, one or two.
+        label: the label's column.
+        id: the id's column; None numbers the rows.
+        delimiter: 'tab' or 'comma'; None takes what the header line uses.
+        quoting: 'csv' or 'none'.
+    """
+
+    text: tuple[str, ...]
+    label: str = "label"
+    id: str | None = None
+    delimiter: str | None = None
+    quoting: str = "csv"
+
+
+def save_model(
+    model: MultitaskModel,
+    folder: Path,
+    inputs: dict[str, InputFormat],
+    max_length: int,
+    tokenizer_from: Path,
+) -> None:
+    """Write a model folder; it holds no time, path or host, and nothing of tasks without labels.
+
+    Args:
+        model: to save.
+        folder: made where it is missing.
+        inputs: each task's columns.
+        max_length: tokens a sequence may have.
+        tokenizer_from: the folder whose tokenizer files are copied.
+    """
+    save_encoder(model.encoder, folder, tokenizer_from)
+    if not (folder / "tokenizer.json").exists() and (folder / "vocab.txt").exists():
+        text = load_tokenizer(tokenizer_from).to_str(pretty=True)
+        (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    if not (folder / "tokenizer.json").exists():
+        raise FileNotFoundError(errno.ENOENT, "the tokenizer's files are gone", str(tokenizer_from))
+    heads = {
+        f"{task.name}.{name}": value.detach().to("cpu", torch.float32).contiguous()
+        for task in model.labelled
+        for name, value in model.head(task.name).plain_state().items()
+    }
+    write_tensors(folder / HEADS, heads)
+    if model.parts is not None:
+        own = {
+            name: value.detach().to("cpu", torch.float32).contiguous()
+            for name, value in _saved_parts(model)
+        }
+        write_tensors(folder / PARTS, own)
+    description = {
+        "format": FORMAT,
+        "max_length": max_length,
+        "sharing": None if model.parts is None else asdict(model.parts.sharing),
+        "tasks": [{**task.to_json(), "input": asdict(inputs[task.name])}
+                  for task in model.labelled],
+    }  # fmt: skip
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+
+def _saved_parts(model: MultitaskModel) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the labelled tasks' parts by the names that a model of these alone has for them."""
+    assert model.parts is not None
+    places = {model.tasks.index(task): i for i, task in enumerate(model.labelled)}
+    for name, value in model.parts.named_parameters():
+        found = re.search(r"(?<=\.own\.)\d+(?=\.)", name)
+        if found is None:
+            yield name, value
+        elif int(found[0]) in places:
+            yield f"{name[: found.start()]}{places[int(found[0])]}{name[found.end() :]}", value
+
+
+def find_model_folder(path: Path) -> Path:
+    """Return the model folder that a path names: itself, or a run folder's `model/`.
+
+    Raises:
+        ModelError: if it is neither.
+    """
+    for folder in (path, path / "model"):
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    problem = "holds no accord.json" if path.is_dir() else "no such folder"
+    raise ModelError(f"{path}: {problem}; a model is a run folder or its model/ folder")
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read and check a model folder's `accord.json`.
+
+    Raises:
+        ModelError: if it can't be read or is of another format.
+    """
+    file = folder / DESCRIPTION
+    try:
+        description = read_json(file)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: can't be read: {error}") from None
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ModelError(f"{file}: is of another format; this version reads format {FORMAT}")
+    return description
+
+
+def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
+    """Read a model folder's tasks, their input formats and the longest length allowed.
+
+    Raises:
+        ModelError: as `read_description`, or if something is missing.
+    """
+    description = read_description(folder)
+    tasks, inputs = [], {}
+    try:
+        for entry in description["tasks"]:
+            value = dict(entry)
+            given = value.pop("input")
+            task = Task.from_json(value)
+            tasks.append(task)
+            inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
+        if description["tasks"] == []:
+            raise ModelError(
+                f"{folder}: holds an encoder alone, trained without labels: no task's head;"
+                " encoder.path takes it, and so does transformers.AutoModel"
+            )
+        if not tasks or len(inputs) < len(tasks):
+            raise ValueError("no task, or one name twice")
+        for own in inputs.values():
+            _check_input(own)
+        length = description["max_length"]
+        if not (isinstance(length, int) and 3 <= length < 2**31):
+            raise ValueError(f"max_length is {length!r}")
+        return tasks, inputs, length
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
+
+
+def _check_input(own: InputFormat) -> None:
+    names = (*own.text, own.label, *([] if own.id is None else [own.id]))
+    if not (0 < len(own.text) < 3 and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"columns are {names!r}")
+    if own.delimiter not in (None, "tab", "comma") or own.quoting not in ("csv", "none"):
+        raise ValueError(f"delimiter is {own.delimiter!r}, quoting {own.quoting!r}")
+
+
+def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], int]:
+    """Load a model folder.
+
+    Returns:
+        The model, each task's columns, and the longest length allowed.
+
+    Raises:
+        ModelError, EncoderError: if it can't be loaded, naming the file and tensor.
+    """
+    tasks, inputs, max_length = read_tasks(folder)
+    if MEMBERS in read_description(folder):
+        raise ModelError(f"{folder}: is an ensemble; a single model is needed here")
+    sharing = read_sharing(folder)
+    try:
+        model = MultitaskModel(load_encoder(folder), tasks, sharing)
+    except ValueError as error:
+        raise ModelError(f"{folder / DESCRIPTION}: sharing: {error}") from None
+    fill(dict(model.heads.state_dict()), folder / HEADS)
+    if model.parts is not None:
+        fill(dict(model.parts.named_parameters()), folder / PARTS)
+    return model, inputs, max_length
+
+
+def read_sharing(folder: Path) -> Sharing:
+    """Read what of the encoder a model's tasks have of their own.
+
+    Raises:
+        ModelError: if it names what there isn't.
+    """
+    found = read_description(folder).get("sharing") or {"schemes": [], "options": {}}
+    try:
+        names, options = found["schemes"], found["options"]
+        if not set(names) <= set(scheme_names()) or len(set(names)) < len(names):
+            raise ValueError(f"schemes are {names!r}")
+        return Sharing(tuple(names), {name: dict(options.get(name, {})) for name in names})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / DESCRIPTION}: sharing can't be read: {error!r}") from None
+
+
+@torch.no_grad()
+def fill(own: dict[str, torch.Tensor], file: Path) -> None:
+    """Copy a file's tensors into a model's, by name.
+
+    Raises:
+        ModelError: if it can't be read; naming a tensor that is missing, misshapen or too many.
+    """
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file}: can't be read: {error}") from None
+    for name, value in own.items():
+        if name not in tensors:
+            raise ModelError(f"{file}: tensor '{name}' is missing")
+        if tensors[name].shape != value.shape:
+            shape = list(tensors[name].shape)
+            raise ModelError(f"{file}: tensor '{name}' has shape {shape}, not {list(value.shape)}")
+        if not tensors[name].is_floating_point():
+            raise ModelError(f"{file}: tensor '{name}' is not of floating point")
+        value.copy_(tensors[name])
+    if extra := sorted(tensors.keys() - own.keys()):
+        what = "head" if file.name == HEADS else "part"
+        raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no {what}")

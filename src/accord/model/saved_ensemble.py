@@ -1,0 +1,119 @@
+"""An ensemble's folder: model folders as members, and an accord.json that says how many.
+
+    accord.json      as a model's: the tasks, and beside them "members": 2
+    members/0        a whole model folder, which transformers opens too
+    members/1
+
+A folder may come from a stranger. It names no path: members are numbered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from accord.bert.pretrained import HUB_FILES, TOKENIZER_FILES
+from accord.durable import link, replace_folder
+from accord.errors import ModelError, printable
+from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_description, read_tasks
+from accord.tasks import Task
+
+MOST = 1000
+_FILES = (*HUB_FILES, *TOKENIZER_FILES, DESCRIPTION, HEADS, PARTS)
+_ALIKE = ("kind", "labels", "range", "loss", "metric")
+"""What members have to agree in about a task; how each reads and pools its texts is its own."""
+
+
+def save_ensemble(members: Sequence[Path], folder: Path) -> None:
+    """Write an ensemble's folder; files are linked where the file system can.
+
+    Args:
+        members: folders of models that are alike. The first one's columns are the ensemble's.
+        folder: a new one.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    first = read_description(members[0])
+    description = {name: first[name] for name in ("format", "max_length", "tasks")}
+
+    def write(aside: Path) -> None:
+        for number, source in enumerate(members):
+            target = aside / MEMBERS / str(number)
+            target.mkdir(parents=True)
+            for file in source.iterdir():
+                if any(fnmatch(file.name, pattern) for pattern in _FILES):
+                    link(file.resolve(), target / file.name)
+        text = json.dumps({**description, MEMBERS: len(members)}, indent=2)
+        (aside / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+    replace_folder(folder, write)
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Whether a model folder's description names members.
+
+    Raises:
+        ModelError: if it can't be read.
+    """
+    return MEMBERS in read_description(folder)
+
+
+def member_folders(folder: Path) -> list[Path]:
+    """Return the folders of the models whose answers are averaged: the folder itself, if no others.
+
+    Args:
+        folder: that holds an accord.json.
+
+    Raises:
+        ModelError: if a member is missing, is one too many, is no plain model, or has other tasks.
+    """
+    if not is_ensemble(folder):
+        return [folder]
+    count = read_description(folder)[MEMBERS]
+    if not isinstance(count, int) or not 2 <= count <= MOST:
+        raise ModelError(f"{folder / DESCRIPTION}: members is {count!r:.80}, not 2 to {MOST}")
+    members = [folder / MEMBERS / str(number) for number in range(count)]
+    for own in (folder / MEMBERS, *members):
+        if own.is_symlink() or not own.is_dir():
+            raise ModelError(f"{own}: is no folder; the ensemble has {count} members")
+    there = {own.name for own in (folder / MEMBERS).iterdir() if not own.name.startswith(".")}
+    if strangers := there - {own.name for own in members}:
+        name = printable(min(strangers))
+        raise ModelError(f"{folder / MEMBERS}: '{name}' is none of the {count} members")
+    check_alike([folder, *members])
+    return members
+
+
+def check_alike(folders: Sequence[Path]) -> None:
+    """Check that models can answer for each other.
+
+    Args:
+        folders: of models; the first one's tasks are asked of the others.
+
+    Raises:
+        ModelError: naming the folder and the task in which it differs, or that it is an ensemble.
+    """
+    first, *others = folders
+    tasks, _, _ = read_tasks(first)
+    for folder in others:
+        if is_ensemble(folder):
+            raise ModelError(f"{folder}: is an ensemble itself; members are plain models")
+        fault = _difference(tasks, read_tasks(folder)[0])
+        if fault is not None:
+            raise ModelError(f"{folder / DESCRIPTION}: {fault} {first}")
+
+
+def _difference(tasks: Sequence[Task], own: Sequence[Task]) -> str | None:
+    """Return how a model's tasks differ from others, to be followed by whose these are."""
+    found = {task.name: task for task in own}
+    for task in tasks:
+        if task.name not in found:
+            return f"has no task '{task.name}', unlike"
+        for name in _ALIKE:
+            if getattr(found[task.name], name) != getattr(task, name):
+                return f"task '{task.name}' has another {name} than in"
+    extra = found.keys() - {task.name for task in tasks}
+    return f"has a task '{min(extra)}', unlike" if extra else None

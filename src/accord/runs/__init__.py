@@ -1,0 +1,1 @@
+"""What surrounds a run: its folder, progress, signals, memory, device."""

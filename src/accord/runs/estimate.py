@@ -1,0 +1,153 @@
+"""What a run will take, said before it starts: time and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from accord.bert.encoder import BertConfig
+from accord.bert.products import DEFAULT, Products, computing, matmul
+
+_TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
+_ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md
+_ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
+_LOGIT_FLOATS = 3  # saved per masked word and entry of the vocabulary: logits, softmax, gradient
+_TRIES = 5  # of a rate at least: the first one also starts threads and picks kernels
+_LIBRARIES = 600 << 20  # bytes that Python and torch hold before any model is loaded
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of training and evaluation, and peak memory."""
+
+    seconds: float
+    memory_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"about {duration(self.seconds)} and {self.memory_bytes / (1 << 30):.1f} GiB of memory"
+        )
+
+
+def matrix_rate(device: torch.device, products: Products = DEFAULT, seconds: float = 0.2) -> float:
+    """Measure the rate of a matrix product of a BERT's shape, in FLOP a second."""
+    dtype = torch.bfloat16 if products.bfloat16 else torch.float32
+    x = torch.ones(2048, 768, dtype=dtype, device=device)
+    weight = torch.ones(768, 768, dtype=dtype, device=device)
+    with computing(products):
+        return 2 * 2048 * 768 * 768 / _quickest(lambda: matmul(x, weight), seconds)
+
+
+def pass_rate(device: torch.device, seconds: float = 0.1) -> float:
+    """Measure the rate of additions over an activation's memory, in elements a second."""
+    x = torch.ones(2048, 768, device=device)
+    return x.numel() / _quickest(lambda: x + x, seconds)
+
+
+def _quickest(compute: Callable[[], torch.Tensor], seconds: float) -> float:
+    """Return the least time of a computation, in seconds, over so many of them or a few tries."""
+    best, tries, end = float("inf"), 0, time.perf_counter() + seconds
+    while tries < _TRIES or time.perf_counter() < end:
+        start = time.perf_counter()
+        compute()[0, 0].item()  # waits for the device
+        best, tries = min(best, time.perf_counter() - start), tries + 1
+    return best
+
+
+def token_flops(config: BertConfig, length: float) -> float:
+    """Return the FLOP of one token's forward pass in a sequence of so many tokens."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    weights = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner)
+    return 2.0 * weights + config.num_hidden_layers * 4 * hidden * length
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How much a run has to do.
+
+    Attributes:
+        parameters: of the encoder and all heads.
+        tasks: rows of J.
+        steps: of the run.
+        step_tokens: mean tokens of a step.
+        pass_tokens: most tokens of a pass.
+        encoded_tokens: that are only encoded, over the whole run.
+        mean_length: of a sequence, in tokens.
+        frozen: whether the encoder is.
+        checkpointing: whether activations are recomputed.
+        averaged: parameters of copies that are kept for averages of the weights.
+        passes: what a step's passes take, beside one forward and backward pass.
+        graphs: forward passes whose activations are kept at once.
+        told_words: by masked language models, in a step: each takes a logit a word.
+    """
+
+    parameters: int
+    tasks: int
+    steps: int
+    step_tokens: float
+    pass_tokens: float
+    encoded_tokens: float
+    mean_length: float
+    frozen: bool
+    checkpointing: bool
+    averaged: int = 0
+    passes: float = 1.0
+    graphs: int = 1
+    told_words: float = 0.0
+
+
+def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> Estimate:
+    """Estimate a run.
+
+    Args:
+        config: the encoder's sizes.
+        work: how much there is to do.
+        rate: of matrix products, measured, in FLOP a second.
+        passes: `pass_rate`, measured: what a step does beside products goes over memory.
+    """
+    trained = 0.0 if work.frozen else work.step_tokens * work.steps * work.passes
+    again = 4 / 3 if work.checkpointing else 1
+    flops = token_flops(config, work.mean_length) * (3 * again * trained + work.encoded_tokens)
+    table = config.vocab_size * config.hidden_size
+    flops += 3 * 2.0 * table * work.told_words * work.steps
+    units = config.num_hidden_layers * config.hidden_size
+    elements = units * (_TRAINED_PASSES * again * trained + _ENCODED_PASSES * work.encoded_tokens)
+    return Estimate(
+        seconds=flops / rate + elements / passes,
+        memory_bytes=_state_bytes(config, work) + _activation_bytes(config, work) + _LIBRARIES,
+    )
+
+
+def _state_bytes(config: BertConfig, work: Workload) -> int:
+    """Parameters, gradient, two moments, averages; J, whose embedding part is small; their sum."""
+    if work.frozen:
+        return 4 * (work.parameters + work.averaged)
+    dense = work.parameters - config.vocab_size * config.hidden_size
+    told = work.tasks * (work.parameters - dense) if work.told_words else 0  # J holds all words
+    return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + told)
+
+
+def _activation_bytes(config: BertConfig, work: Workload) -> int:
+    layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
+    floats = _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
+    told = work.told_words * work.pass_tokens / max(1.0, work.step_tokens)
+    floats += _LOGIT_FLOATS * config.vocab_size * told
+    return int(4 * floats)
+
+
+def duration(seconds: float) -> str:
+    """Say a duration as people do.
+
+    Example:
+        >>> duration(7.4), duration(95), duration(7500)
+        ('7 s', '1 min 35 s', '2 h 5 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

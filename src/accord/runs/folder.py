@@ -1,0 +1,319 @@
+"""A run folder: where everything about one run is found again."""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from accord.config.file import stage_configs
+from accord.config.sections import Config
+from accord.durable import append, reach, read_json, recover_folder, write_whole
+from accord.errors import BusyError, RunFolderError
+
+STATUS, LOG, LOCK = "status.json", "log.txt", ".lock"
+_BEAT_SECONDS = 10.0
+_STALE_SECONDS = 120.0  # without a heartbeat another host's process counts as gone
+_LOCK_SECONDS = 1.0  # that a look at the lock may take it for
+_BEFORE_STATUS = {
+    LOG, "checkpoints", "predictions", "config.toml", "resolved.json", "environment.json",
+}  # fmt: skip
+
+
+class RunFolder:
+    """The files of one run.
+
+    `config.toml` as given, `resolved.json`, `environment.json`, `status.json`,
+    `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`;
+    while it runs `best/` (`accord.training.best`) and `kept/` (`accord.training.kept_epochs`);
+    and `.lock`, which the one process that writes holds.
+
+    Args:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = path / "metrics.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model"
+        self.best = path / "best"
+        self.kept = path / "kept"
+        self.predictions = path / "predictions"
+        self._status: dict[str, Any] = {}
+        self._beaten = 0.0
+
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Check that a new run can be written to a path.
+
+        Raises:
+            RunFolderError: if something is there already, or it can't be made.
+            BusyError: if another process is writing there.
+        """
+        if RunFolder(path).is_held():
+            raise RunFolder(path).busy()
+        if (path / STATUS).exists():
+            raise RunFolderError(
+                f"{path}: holds a run already; 'accord resume {path}' goes on with it,"
+                " another --out starts anew"
+            )
+        if path.exists() and not (path.is_dir() and _holds_nothing(path)):
+            raise RunFolderError(f"{path}: is there already and not an empty folder")
+        parent = next(folder for folder in path.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise RunFolderError(f"{path}: can't be made: {parent} is no folder")
+        if not os.access(path if path.exists() else parent, os.W_OK):
+            raise RunFolderError(f"{path}: can't be written to")
+
+    @staticmethod
+    def check_not_begun(path: Path) -> None:
+        """Check again, once the lock is held, that no run was begun meanwhile.
+
+        Raises:
+            RunFolderError: if one was.
+        """
+        if (path / STATUS).exists():
+            raise RunFolderError(f"{path}: holds a run already")
+
+    @staticmethod
+    def create(path: Path) -> RunFolder:
+        """Make the folder of a new run.
+
+        Raises:
+            RunFolderError: as `check_free`.
+        """
+        RunFolder.check_free(path)
+        try:
+            for folder in (path / "checkpoints", path / "predictions"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderError(f"{path}: can't be made: {error.strerror}") from None
+        return RunFolder(path)
+
+    @staticmethod
+    def open(path: Path) -> RunFolder:
+        """Open the folder of an earlier run.
+
+        Raises:
+            RunFolderError: if it holds none.
+        """
+        if not (path / STATUS).is_file():
+            problem = "holds no run" if path.is_dir() else "no such folder"
+            raise RunFolderError(f"{path}: {problem}; 'accord train CONFIG --out RUN' starts one")
+        return RunFolder(path)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Be the one process that writes here; the system lets go when the process ends.
+
+        Raises:
+            BusyError: if another is.
+        """
+        with (self.path / LOCK).open("a", encoding="utf-8") as file:
+            end = time.monotonic() + _LOCK_SECONDS
+            while not _lock(file):
+                if time.monotonic() > end:
+                    raise self.busy() from None
+                time.sleep(0.02)  # somebody may only be looking
+            recover_folder(self.model)
+            yield
+
+    def check_no_other_host(self) -> None:
+        """Check that no process of another machine is at it: a lock may not reach across hosts.
+
+        Raises:
+            BusyError: if one has given a sign of life lately.
+        """
+        status = self._status_or_none() or {}
+        if status.get("state") != "running" or status.get("host") == socket.gethostname():
+            return
+        try:
+            beat = calendar.timegm(time.strptime(str(status.get("heartbeat")), _TIME))
+        except ValueError:
+            return
+        if abs(time.time() - beat) < _STALE_SECONDS:
+            raise self.busy()
+
+    def is_held(self) -> bool:
+        """Whether a process, on this machine, is writing here."""
+        try:
+            with (self.path / LOCK).open("r", encoding="utf-8") as file:
+                return not _lock(file, fcntl.LOCK_SH)
+        except OSError:
+            return False
+
+    def busy(self) -> BusyError:
+        """Return the error that names who is writing here."""
+        try:
+            status = self._status_or_none() or {}
+            who = f"process {status['pid']} on {status['host']} since {status['time']}"
+        except KeyError:
+            who = "another process, which is about to start"
+        return BusyError(f"{self.path}: is being written to by {who}")
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write one of the folder's JSON files, whole or not at all."""
+        write_whole(self.path / name, json.dumps(value, indent=2) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read one of the folder's JSON files.
+
+        Raises:
+            RunFolderError: if it is missing or damaged.
+        """
+        try:
+            table = read_json(self.path / name)
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{self.path / name}: can't be read: {error}") from None
+        if not isinstance(table, dict):
+            raise RunFolderError(f"{self.path / name}: is no JSON object")
+        return table
+
+    def state(self) -> str:
+        """Return what the run does: running, stopped, pruned, killed, failed or done.
+
+        A process that was killed had no time to say so: its run is 'running' with nobody there, or
+        its `status.json` can't be read, as after a power cut.
+        """
+        state = (self._status_or_none() or {}).get("state", "running")
+        return "killed" if state == "running" and not self.is_held() else str(state)
+
+    def _status_or_none(self) -> dict[str, Any] | None:
+        try:
+            return self.read_json(STATUS)
+        except RunFolderError:
+            return None
+
+    def config(self) -> Config:
+        """Return the config that the run was begun with, paths absolute.
+
+        Raises:
+            RunFolderError: if `resolved.json` is missing or damaged.
+        """
+        try:
+            return Config.model_validate(self.read_json("resolved.json")["config"], strict=False)
+        except (KeyError, ValueError):
+            file = self.path / "resolved.json"
+            raise RunFolderError(f"{file}: holds no config that can be used") from None
+
+    def judged_config(self) -> Config:
+        """Return the config of the model that the run leaves: with stages the last one's.
+
+        Raises:
+            RunFolderError: as `config`.
+        """
+        config = self.config()
+        return stage_configs(config, str(self.path))[-1] if config.stages else config
+
+    def set_status(self, state: str, **details: Any) -> None:
+        """Record what the run is doing: running, stopped, pruned, failed or done."""
+        who = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._status = {"state": state, "time": now(), **who, **details}
+        self._beaten = time.monotonic()
+        self.write_json(STATUS, self._status | {"heartbeat": now()})
+
+    def beat(self, step: int) -> None:
+        """Record now and then that the run is alive, and where it stands."""
+        if time.monotonic() - self._beaten < _BEAT_SECONDS:
+            return
+        self._beaten = time.monotonic()
+        self._status["step"] = step
+        text = json.dumps(self._status | {"heartbeat": now()}, indent=2) + "\n"
+        write_whole(self.path / STATUS, text, sync=False)
+
+    def append_metrics(self, record: dict[str, Any]) -> None:
+        """Add a line to `metrics.jsonl`."""
+        append(self.metrics, json.dumps(record) + "\n")
+
+    def truncate_metrics(self, step: int) -> str | None:
+        """Drop what was recorded after a step: the resumed run records it again.
+
+        Returns:
+            What is missing or unreadable of the steps before, or None.
+        """
+        if not self.metrics.exists():
+            return f"{self.metrics}: is missing" if step else None
+        kept, damaged, steps = [], 0, 0
+        *lines, _ = self.metrics.read_bytes().split(b"\n")  # the last was cut off by the kill
+        for line in lines:
+            try:
+                record = json.loads(line)
+                if record["step"] <= step:
+                    kept.append(line.decode() + "\n")
+                    steps += record["kind"] == "step"
+            except (ValueError, KeyError, TypeError):
+                damaged += 1
+        write_whole(self.metrics, "".join(kept))
+        if damaged or steps != step:
+            return (
+                f"{self.metrics}: {damaged} lines can't be read; {steps} of {step} steps are left"
+            )
+        return None
+
+    def sync_metrics(self) -> None:
+        """Flush `metrics.jsonl` to the disk."""
+        if self.metrics.exists():
+            reach("sync", self.metrics)
+            with self.metrics.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def log(self, text: str, level: str = "INFO") -> None:
+        """Add to `log.txt`, each line with the time and its level."""
+        lines = (f"{now()} {level:7} {line}\n" for line in text.splitlines())
+        append(self.path / LOG, "".join(lines))
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a folder is empty, or holds what a run left that was killed before it began."""
+    entries = {own.name for own in path.iterdir()}
+    names = {name for name in entries if not name.startswith(".")}
+    return not names or (LOCK in entries and names <= _BEFORE_STATUS)
+
+
+def _lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    """Try to lock an open file; it is unlocked as it is closed."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return time.strftime(_TIME, time.gmtime())
+
+
+def environment(threads: int, device: str) -> dict[str, Any]:
+    """Return what of the machine and its software a result may depend on."""
+    from importlib.metadata import version
+
+    packages = ("accord", "torch", "numpy", "tokenizers", "safetensors", "scikit-learn", "scipy")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": threads,
+        "device": device,
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

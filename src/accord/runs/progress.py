@@ -1,0 +1,108 @@
+"""Progress on stderr: a live bar on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from accord.runs.estimate import duration
+
+_PLAIN_SECONDS = 15.0
+
+
+class Console:
+    """Says what a run is doing; silent where `quiet`.
+
+    Args:
+        quiet: say nothing.
+        stage: said before each line; empty for a run without stages.
+    """
+
+    def __init__(self, quiet: bool = False, stage: str = "") -> None:
+        self.quiet = quiet
+        self.prefix = f"[{stage}] " if stage else ""
+        self.bar: Bar | None = None
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        if self.quiet:
+            return
+        text = f"{self.prefix}{text}"
+        if self.bar is not None and self.bar.live is not None:
+            self.bar.live.console.print(text, markup=False, highlight=False)
+        else:
+            try:
+                print(text, file=sys.stderr, flush=True)
+            except OSError:  # whoever read it is gone; the run goes on, and log.txt has it
+                self.quiet = True
+
+
+class Bar:
+    """Progress of something counted, with an estimate of the time left.
+
+    Args:
+        console: where lines go meanwhile.
+        title: what is counted.
+        total: how many there are.
+        done: how many were done before.
+    """
+
+    def __init__(self, console: Console, title: str, total: int, done: int = 0) -> None:
+        self.console, self.title, self.total = console, title, total
+        self.first = self.done = done
+        self.live: Any = None
+
+    def __enter__(self) -> Self:
+        self.start = self.said = time.monotonic()
+        self.console.bar = self
+        if sys.stderr.isatty() and not self.console.quiet:
+            self.live = _live_bar(self.console.prefix + self.title, self.total, self.done)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.console.bar = None
+        if self.live is not None:
+            self.live.stop()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count on.
+
+        Args:
+            count: how many were done since.
+            note: what else to show.
+        """
+        self.done += count
+        if self.live is not None:
+            self.live.update(self.live.task_ids[0], completed=self.done, note=note)
+        elif time.monotonic() - self.said >= _PLAIN_SECONDS:
+            self.said = time.monotonic()
+            rate = (self.done - self.first) / (self.said - self.start)
+            left = duration((self.total - self.done) / rate)
+            self.console.say(f"{self.title} {self.done}/{self.total}, {left} left  {note}".rstrip())
+
+
+def _live_bar(title: str, total: int, done: int) -> Any:
+    from rich.console import Console as RichConsole
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        console=RichConsole(stderr=True),
+    )  # fmt: skip
+    bar.add_task(title, total=total, completed=done, note="")
+    bar.start()
+    return bar

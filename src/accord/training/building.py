@@ -1,0 +1,225 @@
+"""The parts of a run, each from its section of the config: encoder, sampler, method, learner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from accord.balancing import get_rule as get_balancing
+from accord.bert.encoder import BertEncoder
+from accord.bert.jacobian import Jacobian
+from accord.bert.pretrained import load_encoder, load_predictions
+from accord.bert.products import Products
+from accord.config.sections import Config
+from accord.data.rehearsal import RehearsalSampler
+from accord.data.sampler import Sampler
+from accord.errors import ConfigError, EncoderError
+from accord.gradients import get_method
+from accord.model.auxiliary import MaskedLMHead
+from accord.model.multitask import MultitaskModel
+from accord.model.parts import Sharing
+from accord.model.soft import Coupling
+from accord.optim.adamw import AdamW, parameter_groups
+from accord.sampling import Budget, get_rule
+from accord.tasks import Task
+from accord.training.combining import Combination
+from accord.training.rates import rated_parameters
+from accord.training.regularising import Regularisation
+from accord.training.step import Learner
+
+HEAD_LR = 1e-3
+LR = {"finetune": 5e-5, "frozen": 1e-3}
+
+
+def build_encoder(config: Config, folder: Path) -> BertEncoder:
+    """Load the encoder with the dropout and the new layers that the config asks for."""
+    encoder = load_encoder(folder)
+    if config.encoder.reinit_layers:
+        try:
+            encoder.reinitialise(config.encoder.reinit_layers, config.training.seed)
+        except ValueError as error:
+            raise ConfigError(f"encoder.reinit_layers: {error}") from None
+    if config.encoder.dropout is not None:
+        encoder.set_dropout(config.encoder.dropout)
+    encoder.gradient_checkpointing = config.encoder.gradient_checkpointing
+    return encoder
+
+
+def build_sampler(
+    config: Config, names: tuple[str, ...], sizes: tuple[int, ...]
+) -> Sampler | RehearsalSampler:
+    """Say which rows each step draws.
+
+    Args:
+        config: of the run.
+        names: of the tasks.
+        sizes: training rows of each.
+
+    Raises:
+        ConfigError: if a task that is to be trained gets none.
+    """
+    trained = [i for i, name in enumerate(names) if name not in config.finished]
+    current = _current_sampler(
+        config, tuple(names[i] for i in trained), tuple(sizes[i] for i in trained)
+    )
+    _check_every_task_is_drawn(current, config)
+    return RehearsalSampler(current, names, sizes) if config.finished else current
+
+
+def _current_sampler(config: Config, names: tuple[str, ...], sizes: tuple[int, ...]) -> Sampler:
+    settings = config.training
+    rule = get_rule(settings.batching)
+    budget = Budget(
+        settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
+        one_task=settings.tasks_per_step == "one" or rule.orders == ("cyclic",),
+    )  # fmt: skip
+    options = rule.check_options(config.methods.get(rule.name, {}))
+    return Sampler(names, sizes, rule, budget, settings.seed, options)
+
+
+def capped_epoch(config: Config, sampler: Sampler | RehearsalSampler) -> str:
+    """Say that an epoch is shorter than the config wants it; empty if it isn't."""
+    wanted = config.training.steps_per_epoch
+    if wanted is None or wanted <= sampler.steps:
+        return ""
+    return (
+        f"training.steps_per_epoch: is {wanted}, but an epoch of batching"
+        f" '{config.training.batching}' ends after {sampler.steps}; more epochs make a longer run"
+    )
+
+
+def _check_every_task_is_drawn(sampler: Sampler, config: Config) -> None:
+    """Check that no head stays as it was drawn.
+
+    Raises:
+        ConfigError: naming the task.
+    """
+    for name, count in zip(sampler.names, sampler.examples(config.training.epochs), strict=True):
+        if count == 0:
+            raise ConfigError(
+                f"training.batching: '{sampler.rule.name}' draws no example of '{name}' in"
+                f" {config.training.epochs * sampler.steps} steps; more steps, a larger batch_size"
+                " or another rule would"
+            )
+
+
+def build_combination(
+    config: Config,
+    encoder: BertEncoder,
+    tasks: tuple[Task, ...],
+    sampler: Sampler | RehearsalSampler,
+) -> Combination:
+    """Choose how the tasks' gradients become one."""
+    layers = len(encoder.layer_groups()) if config.training.granularity == "layer" else None
+    return Combination.of(
+        tasks,
+        get_method(config.gradient_method),
+        get_balancing(config.training.balancing_rule),
+        options=config.methods,
+        shares=lambda step: sampler.shape(step // sampler.steps).shares,
+        steps_per_epoch=sampler.steps,
+        layers=layers,
+        finished=config.finished,
+    )
+
+
+def build_learner(
+    config: Config,
+    encoder: BertEncoder,
+    tasks: tuple[Task, ...],
+    combination: Combination,
+    device: torch.device,
+    products: Products,
+    folder: Path | None = None,
+) -> Learner:
+    """Make the model with fresh heads, and its optimizer.
+
+    Args:
+        config: of the run.
+        encoder: shared by the tasks.
+        tasks: in the config's order.
+        combination: makes one gradient of the tasks'.
+        device: where the model is to be.
+        products: in what precision, and how this machine multiplies.
+        folder: the encoder's, whose own head a masked language model takes over; None has none.
+    """
+    settings, frozen = config.training, config.encoder.mode == "frozen"
+    torch.manual_seed(settings.seed)
+    sharing = Sharing(tuple(config.sharing.schemes), config.methods)
+    try:
+        model = MultitaskModel(encoder, tasks, sharing).to(device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if folder is not None:
+        _take_over_heads(model, folder)
+    if frozen or not config.sharing.train_shared:
+        model.encoder.requires_grad_(False)
+    for place, task in enumerate(tasks):
+        if task.name in config.finished:
+            for parameter in model.own_parameters(place):
+                parameter.requires_grad_(False)
+    lr = settings.lr or LR[config.encoder.mode]
+    head_lr = settings.head_lr or (lr if frozen else HEAD_LR)
+    part_lr = config.sharing.lr or head_lr
+    rated = rated_parameters(model, lr, part_lr, head_lr, settings.layer_decay)
+    groups = parameter_groups(rated, settings.weight_decay)
+    if not groups:
+        raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
+    own = model.encoder
+    shared = any(parameter.requires_grad for parameter in own.parameters())
+    layers = own.layer_groups() if combination.by_layer else None
+    combination.last_shared = own.last_trained_layer()
+    return Learner(
+        model=model,
+        optimizer=AdamW(groups),
+        combination=combination,
+        seed=settings.seed,
+        clip=settings.clip,
+        products=products,
+        skips_left=config.training.max_skipped_steps,
+        coupling=_coupling(config, model),
+        regularisation=_regularisation(config, model),
+        jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
+    )
+
+
+def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
+    """Give masked language models the head that their encoder was pretrained with, if it is there.
+
+    Raises:
+        EncoderError: if it is there in part.
+    """
+    heads = [head for head in model.heads.children() if isinstance(head, MaskedLMHead)]
+    if not heads:
+        return
+    found = load_predictions(folder, dict(heads[0].named_views()))
+    for head in heads if found is not None else ():
+        head.load(found or {})
+
+
+def check_dropout(config: Config, encoder: BertEncoder) -> None:
+    """Check that a text's two vectors differ.
+
+    Raises:
+        EncoderError: if the encoder has no dropout, but a task compares texts under two masks.
+    """
+    rates = (encoder.config.hidden_dropout_prob, encoder.config.attention_probs_dropout_prob)
+    for name, task in config.auxiliary.items():
+        if task.kind == "simcse" and max(rates) == 0:
+            raise EncoderError(
+                f"{config.encoder.path}: has no dropout, and 'simcse' (tasks.{name}) compares a"
+                " text under two dropout masks; encoder.dropout = 0.1 has some"
+            )
+
+
+def _regularisation(config: Config, model: MultitaskModel) -> Regularisation | None:
+    names = config.training.regularisers
+    return Regularisation.of(model, names, config.methods) if names else None
+
+
+def _coupling(config: Config, model: MultitaskModel) -> Coupling | None:
+    settings = config.sharing
+    if settings.soft is None or model.parts is None:
+        return None
+    return Coupling(settings.soft, settings.soft_weight, model.parts.copies())

@@ -1,0 +1,114 @@
+"""An epoch's end: the model judged on every dev split, and kept if it is the best so far."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from accord.data.loader import TaskData
+from accord.errors import TrainingError
+from accord.judging.dev import DevResult, judge_all
+from accord.judging.inference import head_logits, logits_of
+from accord.judging.leaderboard import COLUMNS
+from accord.judging.predictions import write_predictions
+from accord.model.saved import save_model
+from accord.optim.averaging import trained
+from accord.runs.folder import RunFolder
+from accord.runs.progress import Bar, Console
+from accord.tasks import AuxiliaryTask
+from accord.training.best import stage_best
+from accord.training.checkpoint import Progress
+from accord.training.kept_epochs import keep_epoch
+from accord.training.setup import Setup, input_formats
+
+
+def evaluate_epoch(
+    setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar
+) -> None:
+    """Judge the model on every dev split; stage it if it is the best so far.
+
+    Raises:
+        TrainingError: if a prediction is not finite.
+    """
+    averages = setup.learner.averages
+    with contextlib.nullcontext() if averages is None else averages.in_place():
+        _evaluate(setup, run, progress, console, bar)
+
+
+def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar) -> None:
+    started, data = time.perf_counter(), setup.data
+    bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")
+    logits = dev_logits(setup, run, progress)
+    epoch = progress.step // setup.sampler.steps
+    for own, part in zip(data.dev, logits, strict=True):
+        _check_finite(own, part, epoch)
+    result = judge_all(data.dev, logits, setup.config.score, setup.config.finished)
+    record = {"kind": "dev", "epoch": epoch, "step": progress.step, **result.record()}
+    progress.evaluations.append(record)
+    run.append_metrics({**record, "seconds": time.perf_counter() - started})
+    best = progress.best is None or record["sum"] > progress.evaluations[progress.best]["sum"]
+    if best:
+        progress.best = len(progress.evaluations) - 1
+        stage_best(run, progress, lambda folder: write_judged(setup, folder, logits))
+    if setup.config.averaging.method == "soup":
+        keep_epoch(run, progress, trained(setup.learner.model.named_parameters()))
+    line = f"epoch {epoch}/{setup.config.training.epochs}  {metrics_line(setup, result)}"
+    console.say(line + "  (best so far)" * best)
+    run.log(line)
+
+
+def dev_logits(setup: Setup, run: RunFolder, progress: Progress) -> list[torch.Tensor]:
+    """Compute the logits of every dev row with the weights that the model has now."""
+    model = setup.learner.model
+    if setup.dev_features is not None:
+        return [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
+    return logits_of(
+        model, setup.data.dev, setup.data.assembler, products=setup.learner.products,
+        advance=lambda rows: run.beat(progress.step),
+    )  # fmt: skip
+
+
+def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> None:
+    """Write the model as it is now and its dev predictions: one folder of a best model."""
+    formats, assembler = input_formats(setup.config), setup.data.assembler
+    save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
+    for own, part in zip(setup.data.dev, logits, strict=True):
+        if not isinstance(own.task, AuxiliaryTask):
+            write_split(setup, folder, own, part, "dev")
+
+
+def metrics_line(setup: Setup, result: DevResult) -> str:
+    """Return each task's metric as a line shows it."""
+    shown = {name: f"{value:.3f}" for name, value in result.metrics.items()}
+    for task in setup.data.tasks:
+        if isinstance(task, AuxiliaryTask):  # of a vocabulary's words the right one is unlikely
+            shown[task.name] = f"{result.figures[task.name][task.metric]:.3g}"
+    return "  ".join(f"{task.name} {task.metric} {shown[task.name]}" for task in setup.data.tasks)
+
+
+def write_split(
+    setup: Setup, folder: Path, own: TaskData, logits: torch.Tensor, split: str
+) -> None:
+    """Write a task's predictions for its dev or test rows."""
+    ids = [own.store.ids[int(row)] for row in own.rows]
+    name = f"{own.task.name}-{split}"
+    labels = own.labels if split == "dev" else None
+    write_predictions(folder / f"{name}.csv", logits, own.task, ids, "csv", labels)
+    if setup.config.score == "cs224n" and own.task.kind in COLUMNS:
+        path = folder / f"{name}-leaderboard.csv"
+        write_predictions(path, logits, own.task, ids, "cs224n")
+
+
+def _check_finite(own: TaskData, logits: torch.Tensor, epoch: int) -> None:
+    """Check that a model gives numbers: weights may have overflowed in an epoch's last step."""
+    bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0]
+    if len(bad):
+        ids = ", ".join(own.store.ids[int(own.rows[row])] for row in bad[:8].tolist())
+        raise TrainingError(
+            f"epoch {epoch}: the predictions of {own.task.name} are not finite for {len(bad)} of"
+            f" {len(own)} dev rows, as {ids}; a smaller training.lr may help"
+        )

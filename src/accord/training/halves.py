@@ -1,0 +1,62 @@
+"""How much two halves of one task's batch agree: what a cosine between tasks is to be held against.
+
+A gradient of a few examples is mostly noise, so the cosine between two tasks' gradients is near
+zero even where the tasks want the same. The cosine between two halves of one task's own batch shows
+how much of it is noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.training.step import Learner
+
+
+def half_cosines(
+    learner: Learner, drawn: Sequence[np.ndarray], data: Sequence[TaskData],
+    assembler: Assembler, step: int, limit: int | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """Return for each task the cosine between the gradients of two halves of its examples.
+
+    Nothing is updated, and the next step is what it would have been.
+
+    Args:
+        learner: whose encoder's gradients are taken.
+        drawn: each task's rows; tasks with fewer than two are left out.
+        data: of every task.
+        assembler: makes sequences.
+        step: keys dropout's masks, and which words are hidden.
+        limit: most tokens of a pass.
+    """
+    batch = _in_halves(learner, drawn, data, assembler, step, limit)
+    if not batch.present:
+        return {}
+    gramian = learner.gramian(step, batch)
+    norms = gramian.diagonal().clamp(min=0).sqrt()
+    names = [learner.model.tasks[i].name for i in batch.present[::2]]
+    return {
+        name: float(gramian[2 * i, 2 * i + 1] / (norms[2 * i] * norms[2 * i + 1]).clamp(min=1e-300))
+        for i, name in enumerate(names)
+    }
+
+
+def _in_halves(
+    learner: Learner, drawn: Sequence[np.ndarray], data: Sequence[TaskData],
+    assembler: Assembler, step: int, limit: int | None,
+) -> StepBatch:  # fmt: skip
+    """Return a batch in which each task stands twice, with half of its examples each."""
+    halves = [
+        part
+        for rows in drawn
+        for middle in [len(rows) // 2]
+        for part in (rows[:middle], rows[middle : 2 * middle])
+    ]
+    batch = step_batch(
+        halves, [own for own in data for _ in range(2)], assembler,
+        learner.device, limit, learner.products.row_multiple, (learner.seed, step),
+    )  # fmt: skip
+    return replace(batch, present=tuple(i // 2 for i in batch.present))

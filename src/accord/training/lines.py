@@ -1,0 +1,98 @@
+"""What a run says of itself: its first line, and a line of `metrics.jsonl` for each step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from accord.data.loader import StepBatch
+from accord.training.checkpoint import Progress
+from accord.training.setup import Setup
+from accord.training.step import StepRecord
+
+
+def step_line(
+    setup: Setup, progress: Progress, batch: StepBatch, record: StepRecord, seconds: float
+) -> dict[str, Any]:
+    """Return a step's line of `metrics.jsonl`; only its last two fields are timings."""
+    names = [setup.data.tasks[i].name for i in batch.present]
+    line: dict[str, Any] = {
+        "kind": "step",
+        "step": progress.step,
+        "epoch": (progress.step - 1) // setup.sampler.steps + 1,
+        "losses": {name: _number(own) for name, own in record.losses.items()},
+        "loss_weights": dict(zip(names, record.balance, strict=False)),
+        "gradient_norm": _number(record.gradient_norm),
+        "lr": [group["lr"] for group in setup.learner.optimizer.param_groups],
+        "tokens": batch.tokens,
+    }
+    if record.skipped:
+        line["skipped"] = True
+    if record.penalty is not None:
+        line["sharing_penalty"] = record.penalty
+    if record.gramian is not None:
+        norms = record.gramian.diagonal().clamp(min=0).sqrt()
+        cosines = record.gramian / torch.outer(norms, norms).clamp(min=1e-300)
+        line |= {
+            "task_gradient_norms": dict(zip(names, norms.tolist(), strict=True)),
+            "cosines": {
+                f"{names[i]},{names[j]}": float(cosines[i, j])
+                for i in range(len(names))
+                for j in range(i)
+            },
+            "gramian": record.gramian.tolist(),
+            "method_weights": _by_task(names, record.weights),
+        }
+    return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
+
+
+def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, float | list[float]]:
+    """Return each task's weight, or its weight in each group of parameters."""
+    columns = zip(*weights, strict=True)
+    return {
+        name: own[0] if len(own) == 1 else list(own)
+        for name, own in zip(names, columns, strict=False)
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no word for what is not finite."""
+    return value if math.isfinite(value) else None
+
+
+def headline(setup: Setup) -> str:
+    """Return what a run is about to do: rows, steps, methods, and what tasks have of their own."""
+    settings = setup.config.training
+    finished = setup.config.finished
+    rows = ", ".join(
+        f"{own.task.name} {len(own):,}{' remembered' * (own.task.name in finished)}"
+        f" (dev {len(dev):,})"
+        for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
+    )
+    plain = settings.balancing_rule == "equal"
+    methods = [settings.batching, *([] if plain else [settings.balancing_rule])]
+    methods.append(setup.config.gradient_method)
+    if settings.granularity == "layer":
+        methods[-1] += " by layer"
+    methods += settings.regularisers
+    return (
+        f"{rows}\n"
+        f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"
+        f" {setup.config.encoder.mode}, {settings.precision} on {setup.device},"
+        f" {torch.get_num_threads()} threads{_sharing_line(setup)}"
+    )
+
+
+def _sharing_line(setup: Setup) -> str:
+    """Say what share of the parameters each task has of its own, where it has more than a head."""
+    model = setup.learner.model
+    if model.parts is None:
+        return ""
+    own = sum(parameter.numel() for parameter in model.parts.of_task(0))
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    return (
+        f"\n{', '.join(setup.config.sharing.schemes)}: {own / 1e6:.2f} M parameters of each task's"
+        f" own, {100 * own / encoder:.1f} % of the encoder's"
+    )

@@ -1,0 +1,70 @@
+"""What a run leaves at its end: a soup, predictions for the test files, results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from accord.judging.dev import counted
+from accord.judging.inference import split_logits
+from accord.judging.metrics import overall_score
+from accord.model.saved import load_model
+from accord.runs.estimate import duration
+from accord.runs.folder import RunFolder
+from accord.runs.memory import peak_memory_bytes
+from accord.runs.progress import Console
+from accord.training.checkpoint import Progress
+from accord.training.epoch import write_split
+from accord.training.epoch_soup import make_soup
+from accord.training.exposure import exposures
+from accord.training.setup import Setup
+
+
+def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
+    seen = exposures(
+        setup.sampler, setup.data.train, setup.data.assembler, steps,
+        frozen=setup.config.encoder.mode == "frozen",
+    )  # fmt: skip
+    return {name: asdict(own) for name, own in seen.items()}
+
+
+def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> dict[str, Any]:
+    """Predict the test files with the best model, and write `results.json`."""
+    assert progress.best is not None  # every epoch ends with an evaluation
+    epoch = progress.evaluations[progress.best]
+    soup = make_soup(setup, run, progress, console)
+    best = soup or epoch
+    if setup.data.test:
+        console.say("predicting the test files with the best model")
+        model, _, _ = load_model(run.model)
+        model.to(setup.device)
+        for own in setup.data.test:
+            logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
+            write_split(setup, run.predictions, own, logits, "test")
+    results = {
+        "metrics": best["metrics"],
+        "metric_names": {task.name: task.metric for task in counted(setup.data.tasks)},
+        "figures": best["figures"],
+        "score": best["score"],
+        "score_kind": setup.config.score,
+        "mean": overall_score("mean", best["metrics"], {}),
+        "best_epoch": epoch["epoch"],
+        **({"soup": soup} if soup else {}),
+        "epochs": progress.evaluations,
+        "steps": progress.step,
+        "skipped_steps": progress.skipped,
+        "exposure": _exposure(setup, progress.step),
+        "train_seconds": round(progress.train_seconds, 3),
+        "own_parameters": {
+            task.name: sum(p.numel() for p in setup.learner.model.own_parameters(i))
+            for i, task in enumerate(setup.data.tasks)
+        },
+        "parameters": sum(p.numel() for p in setup.learner.model.parameters()),
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    run.write_json("results.json", results)
+    console.say(
+        f"done: best epoch {epoch['epoch']}, {setup.config.score} score {best['score']:.4f},"
+        f" {duration(progress.train_seconds)} of training; model in {run.model}"
+    )
+    return results

@@ -1,0 +1,243 @@
+"""What a run was when it began, and whether it still is when it is resumed."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from accord.bert.products import Products, onednn_is_exact
+from accord.config.sections import Config
+from accord.errors import RunFolderError
+from accord.model.inherited import inheritance_contents
+from accord.runs.folder import RunFolder, environment, now
+from accord.runs.progress import Console
+from accord.training.setup import Setup, prepare
+
+_VERSIONED = ("accord", "torch", "numpy", "tokenizers")
+_FILES = ("train", "dev", "test", "path")  # keys that say where something lies
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's bits may depend on."""
+    packages = environment(0, "")["packages"]
+    return {name: packages[name] for name in _VERSIONED}
+
+
+def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
+    """Return what `resolved.json` holds."""
+    return {
+        "config": setup.config.model_dump(mode="json"),
+        "tasks": [task.to_json() for task in setup.learner.model.labelled],
+        "epoch": dataclasses.asdict(setup.sampler.shape(0)),
+        "max_length": setup.data.assembler.max_length,
+        "products": dataclasses.asdict(setup.learner.products),
+        "data": setup.data.contents(),
+        "encoder": encoder_contents(setup),
+        "fingerprint": setup.fingerprint,
+        "config_toml": source_table(run),
+        "versions": versions(),
+    }
+
+
+def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setup:
+    """Prepare a run as it was when it began.
+
+    Args:
+        run: its folder.
+        console: for warnings.
+        force: go on with what is there now, and record that.
+
+    Raises:
+        RunFolderError: if something changed since and `force` isn't set, naming what.
+    """
+    begun = run.read_json("resolved.json")
+    config, found = config_again(run, begun, force)
+    setup = prepare(config, console.say, recorded_products(begun, run, console))
+    found += changes(begun, setup.data.contents(), encoder_contents(setup))
+    if not found and begun.get("fingerprint") != setup.fingerprint:
+        found = ["resolved.json"]
+    if not found:
+        return setup
+    if not force:
+        raise change_error(run, found)
+    console.say(f"warning: going on though changed: {'; '.join(found)}")
+    run.log(f"forced to go on though changed: {'; '.join(found)}", "WARNING")
+    entry = {"time": now(), "changes": found, "fingerprint_before": begun.get("fingerprint")}
+    before = begun.get("forced", [])
+    forced = [*(before if isinstance(before, list) else []), entry]
+    run.write_json("resolved.json", {**resolved(setup, run), "forced": forced})
+    return setup
+
+
+def config_again(
+    run: RunFolder, begun: Mapping[str, Any], force: bool = False
+) -> tuple[Config, list[str]]:
+    """Return the config that a run began with, and what was edited since in its config.toml.
+
+    Where things lie may be edited; other edits are taken over with `force` alone.
+
+    Args:
+        run: its folder.
+        begun: what `resolved.json` holds.
+        force: take over every edit.
+    """
+    run.config()  # checks that it can be used
+    edits = list(_edits(run, begun))
+    found = [edit.shown for edit in edits if not edit.is_path]
+    return _edited(run, begun, [edit for edit in edits if edit.is_path or force]), found
+
+
+def changes(
+    begun: Mapping[str, Any], data: Mapping[str, str], encoder: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what differs, in content or version, from what a run began with."""
+    yield from _changed("data", _table(begun, "data"), data, "content")
+    yield from _changed("encoder's", _table(begun, "encoder"), encoder, "content")
+    yield from _changed("version of", _table(begun, "versions"), versions(), "{0} -> {1}")
+
+
+def change_error(run: RunFolder, found: Sequence[str]) -> RunFolderError:
+    """Return the error that names what changed since a run began."""
+    return RunFolderError(
+        f"{run.path}: changed since this run began: {'; '.join(found)};"
+        " --force goes on all the same"
+    )
+
+
+def encoder_contents(setup: Setup) -> dict[str, str]:
+    """Return hashes of the encoder as it was loaded: its weights, and its settings."""
+    encoder = setup.learner.model.encoder
+    weights = hashlib.sha256()
+    for name, value in encoder.named_parameters():
+        weights.update(name.encode())
+        weights.update(value.detach().cpu().contiguous().numpy().data)
+    settings = json.dumps(dataclasses.asdict(encoder.config), sort_keys=True)
+    heads = setup.config.encoder.heads == "keep"
+    return {
+        **({"heads": inheritance_contents(setup.encoder_folder)} if heads else {}),
+        "weights": weights.hexdigest(),
+        "config.json": hashlib.sha256(settings.encode()).hexdigest(),
+    }
+
+
+def known_fingerprints(run: RunFolder) -> set[str]:
+    """Return the fingerprints that this run's checkpoints may have."""
+    table = run.read_json("resolved.json")
+    try:
+        return {
+            table["fingerprint"], *(own["fingerprint_before"] for own in table.get("forced", []))
+        }  # fmt: skip
+    except (KeyError, TypeError):
+        raise RunFolderError(f"{run.path / 'resolved.json'}: names no fingerprint") from None
+
+
+def recorded_products(begun: Mapping[str, Any], run: RunFolder, console: Console) -> Products:
+    """Return how a run multiplied when it began: its later steps have to do so too."""
+    try:
+        products = Products(**begun["products"])
+    except (KeyError, TypeError):
+        raise RunFolderError(f"{run.path / 'resolved.json'}: 'products' can't be read") from None
+    if products.onednn and not onednn_is_exact():
+        console.say(
+            "warning: this run began with oneDNN's float32 products, which are not exact on this"
+            " processor; it goes on with torch's default ones, and its bits differ"
+        )
+        return dataclasses.replace(products, onednn=False)
+    return products
+
+
+def _changed(
+    what: str, before: Mapping[str, str], after: Mapping[str, str], form: str
+) -> Iterator[str]:
+    """Yield a phrase for every name whose value differs."""
+    for name in {**before, **after}:
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            yield f"{what} {name}: {'is new' if one is None else 'is gone'}"
+        elif one != other:
+            yield f"{what} {name}: {form.format(one, other)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Edit:
+    """A key of the run's own config.toml whose value changed since the run began."""
+
+    key: str
+    before: Any
+    after: Any
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it says where something lies: what lies there is compared by content."""
+        return self.key.rsplit(".", 1)[-1] in _FILES and self.after is not None
+
+    @property
+    def shown(self) -> str:
+        return f"{self.key}: {self.before} -> {self.after}"
+
+
+def _edits(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[_Edit]:
+    """Yield what was edited in the run's own config.toml; None is a key that isn't there."""
+    before, after = dict(_flat(_table(begun, "config_toml"))), dict(_flat(source_table(run)))
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            yield _Edit(key, before.get(key), after.get(key))
+
+
+def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) -> Config:
+    """Return the config as it began, with some edits."""
+    file, table = run.path / "config.toml", copy.deepcopy(_table(begun, "config"))
+    for edit in edits:
+        *path, last = edit.key.split(".")
+        place = table
+        for part in path:
+            place = place.setdefault(part, {})
+        if edit.after is None:
+            place.pop(last, None)
+        elif edit.is_path and not Path(edit.after).is_absolute():
+            raise RunFolderError(f"{file}: {edit.key}: takes a full path here, got '{edit.after}'")
+        else:
+            place[last] = edit.after
+    try:
+        return Config.model_validate(table, strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunFolderError(f"{file}: {where}: {first['msg']}") from None
+
+
+def _table(begun: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a part of `resolved.json`; empty where there is none that can be used."""
+    found = begun.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def source_table(run: RunFolder) -> dict[str, Any]:
+    """Return what stands in the run's own config.toml; empty where there is none.
+
+    Raises:
+        RunFolderError: if it can't be read.
+    """
+    file = run.path / "config.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{file}: can't be read: {error}") from None
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

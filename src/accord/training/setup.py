@@ -1,0 +1,234 @@
+"""From a configuration to everything that a run needs, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from accord.bert.pretrained import resolve_encoder_folder
+from accord.bert.products import Products, choose_products
+from accord.config.file import check_methods, effective
+from accord.config.sections import Config
+from accord.data.datasets import Data, Say, read_data
+from accord.data.loader import StepBatch, TaskData, step_batch
+from accord.data.rehearsal import RehearsalSampler
+from accord.data.sampler import Sampler
+from accord.errors import ConfigError
+from accord.judging.inference import PASS_TOKENS, pooled_vectors
+from accord.model.inherited import check_inheritance, inherit
+from accord.model.multitask import MultitaskModel
+from accord.model.saved import InputFormat
+from accord.optim.averaging import Averages, trained
+from accord.runs.devices import choose_device
+from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
+from accord.tasks import AuxiliaryTask
+from accord.training.building import (
+    build_combination,
+    build_encoder,
+    build_learner,
+    build_sampler,
+    capped_epoch,
+    check_dropout,
+)
+from accord.training.frozen import feature_batch
+from accord.training.step import Learner
+from accord.training.unfreezing import Unfreezing
+
+COPIES = {"none": 0, "ema": 1, "swa": 1, "soup": 2}  # of the weights, beside themselves
+
+
+@dataclass
+class Setup:
+    """A run, ready to start.
+
+    Attributes:
+        config: as given.
+        data: every task's splits.
+        encoder_folder: where the encoder and its tokenizer were found.
+        learner: model, optimizer, and how gradients combine.
+        sampler: says which rows a step draws.
+        device: of the model.
+        fingerprint: of config and data.
+        features: with a frozen encoder, each task's pooled training vectors.
+        dev_features: likewise of its dev rows.
+    """
+
+    config: Config
+    data: Data
+    encoder_folder: Path
+    learner: Learner
+    sampler: Sampler | RehearsalSampler
+    device: torch.device
+    fingerprint: str
+    features: list[torch.Tensor] | None = None
+    dev_features: list[torch.Tensor] | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.training.epochs * self.sampler.steps
+
+    def batch(self, step: int) -> StepBatch:
+        """Return the examples of a step, counted from 0."""
+        drawn = self.sampler.draw(step)
+        if self.features is not None:
+            return feature_batch(drawn, self.data.train, self.features)
+        return step_batch(
+            drawn, self.data.train, self.data.assembler, self.device,
+            self.config.training.micro_batch_tokens, self.learner.products.row_multiple,
+            (self.config.training.seed, step),
+        )  # fmt: skip
+
+    def encode_data(self) -> None:
+        """Run a frozen encoder over the training and dev rows, once for the whole run."""
+        self.features = self._encoded(self.data.train)
+        self.dev_features = self._encoded(self.data.dev)
+
+    def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
+        sequences = [self.data.assembler.sequences(own, range(len(own))) for own in data]
+        return pooled_vectors(self.learner.model, sequences, self.learner.products)
+
+    def estimate(self) -> Estimate:
+        """Estimate the run's time and memory."""
+        config, model = self.config, self.learner.model
+        lengths = [self.data.assembler.lengths(own) for own in self.data.train]
+        dev = sum(int(self.data.assembler.lengths(own).sum()) for own in self.data.dev)
+        frozen, limit = config.encoder.mode == "frozen", config.training.micro_batch_tokens
+        shares = self.sampler.shares
+        step_tokens = sum(
+            share * float(own.mean()) for share, own in zip(shares, lengths, strict=True) if share
+        )
+        once = sum(int(own.sum()) for own in lengths) if frozen else 0
+        epochs, averaging = config.training.epochs, config.averaging.method
+        judged = 2 * epochs - 1 if averaging == "soup" else epochs
+        weights = sum(own.numel() for _, own in trained(model.named_parameters()))
+        terms = self.learner.regularisation
+        copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
+        work = Workload(
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            tasks=len(self.data.tasks),
+            steps=self.total_steps,
+            step_tokens=step_tokens,
+            pass_tokens=PASS_TOKENS if frozen else min(step_tokens, limit or step_tokens),
+            encoded_tokens=once + dev * (1 if frozen else judged),
+            mean_length=float(np.concatenate(lengths).mean()),
+            frozen=frozen,
+            checkpointing=config.encoder.gradient_checkpointing,
+            averaged=copies * weights,
+            passes=1.0 if terms is None else terms.work,
+            graphs=1 if terms is None else 1 + len(terms.chosen),
+            told_words=sum(
+                share * _told_words(own, size)
+                for share, own, size in zip(shares, self.data.train, lengths, strict=True)
+            ),
+        )
+        rate, passes = _rates(self.device, self.learner.products)
+        return estimate(model.encoder.config, work, rate, passes)
+
+
+def prepare(
+    config: Config,
+    say: Say = lambda text: None,
+    products: Products | None = None,
+    *,
+    planned: bool = False,
+) -> Setup:
+    """Read and check everything that a run needs.
+
+    Args:
+        config: of the run.
+        say: told what is being done and what was decided.
+        products: how to multiply, as a run began that goes on; default: what is best here.
+        planned: only to check and to estimate a stage whose encoder is yet to be trained: no heads
+            are taken over.
+
+    Raises:
+        UsageError: whatever is wrong with config, data or encoder.
+    """
+    if config.stages:
+        raise ConfigError(
+            "stages: are runs of their own, which accord.training.staged starts one by one"
+        )
+    device = choose_device(config.training.device)
+    if config.training.threads is not None:
+        torch.set_num_threads(config.training.threads)
+    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    keeps = config.encoder.heads == "keep" and not planned
+    if keeps:
+        check_inheritance(folder)
+    encoder = build_encoder(config, folder)
+    check_dropout(config, encoder)
+    data = read_data(config, folder, say)
+    check_methods(config)
+    products = products or choose_products(device, config.training.precision == "bfloat16")
+    names = tuple(task.name for task in data.tasks)
+    sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
+    if capped := capped_epoch(config, sampler):
+        say(f"warning: {capped}")
+    combination = build_combination(config, encoder, data.tasks, sampler)
+    learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
+    for own in data.labelled(data.train):
+        head, targets = learner.model.head(own.task.name), own.targets(np.arange(len(own)))
+        (head.hold if own.task.name in config.finished else head.begin)(targets)
+    if keeps:
+        kept = inherit(learner.model, folder, config.finished)
+        say(f"heads taken over: {', '.join(kept) or 'none'}")
+    learner.averages = _averages(config, learner.model, sampler.steps)
+    learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
+    return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
+
+
+def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:
+    own = config.averaging
+    if own.method in ("none", "soup"):  # a soup's epochs lie in the run folder
+        return None
+    named = trained(model.named_parameters())
+    if own.method == "ema":
+        return Averages(named, own.decay)
+    total = steps * config.training.epochs
+    every = own.every_steps or max(1, steps // 4)
+    return Averages(named, start=max(1, round(own.start * total)), every=every)
+
+
+def _unfreezing(config: Config, model: MultitaskModel, steps: int) -> Unfreezing | None:
+    share = config.training.unfreeze_over
+    return Unfreezing.of(model, share * steps * config.training.epochs) if share else None
+
+
+def input_formats(config: Config) -> dict[str, InputFormat]:
+    """Return how each task's files name their columns."""
+    return {
+        name: InputFormat(task.text_columns, task.label, task.id, task.delimiter, task.quoting)
+        for name, task in config.labelled.items()
+    }
+
+
+def _told_words(data: TaskData, lengths: np.ndarray) -> float:
+    """Return how many words of an example a masked language model is to tell, on average."""
+    task = data.task
+    if not isinstance(task, AuxiliaryTask) or task.kind != "masked-lm":
+        return 0.0
+    return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
+
+
+@cache
+def _rates(device: torch.device, products: Products) -> tuple[float, float]:
+    """Measure the machine once: two runs of one process are not to be told different things."""
+    return matrix_rate(device, products), pass_rate(device)
+
+
+def _fingerprint(config: Config, data: Data) -> str:
+    table = effective(config)
+    # Where files lie doesn't matter, what they hold does.
+    for task in (*table["tasks"].values(), *table["texts"].values()):
+        for split in ("train", "dev", "test"):
+            task.pop(split, None)
+    table["encoder"].pop("path")
+    content = json.dumps([table, data.contents()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()

@@ -1,0 +1,72 @@
+"""What surrounds the GPU's attention kernel: its operators are played by the formula."""
+
+import pytest
+import torch
+
+from accord.bert import flash
+from accord.bert.attention import plan_attention, reference
+
+CPU, HEADS, HIDDEN = torch.device("cpu"), 2, 8
+LENGTHS = (5, 1, 3, 3)
+
+
+def by_formula(q, k, v, starts_q, starts_k):
+    parts = []
+    for i in range(len(starts_q) - 1):
+        own = (x[s[i] : s[i + 1]].transpose(0, 1) for x, s in
+               ((q, starts_q), (k, starts_k), (v, starts_k)))  # fmt: skip
+        one, other, third = own
+        weights = torch.softmax(one @ other.transpose(1, 2) / one.shape[2] ** 0.5, -1)
+        parts.append((weights @ third).transpose(0, 1))
+    return torch.cat(parts)
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    """Both operators, with the signatures of torch's."""
+
+    def forward(q, k, v, starts_q, starts_k, longest_q, longest_k, p, causal, debug):  # noqa: PLR0917
+        assert starts_q.dtype == starts_k.dtype == torch.int32
+        assert (longest_q, longest_k) == (int(starts_q.diff().max()), int(starts_k.diff().max()))
+        assert (p, causal, debug) == (0.0, False, False)
+        out = by_formula(q, k, v, starts_q, starts_k)
+        return out, *(torch.zeros(1) for _ in range(4))
+
+    def backward(  # noqa: PLR0917
+        grad, q, k, v, out, logsumexp, starts_q, starts_k, longest_q, longest_k, p, causal,
+        state, unused,
+    ):  # fmt: skip
+        with torch.enable_grad():
+            own = [x.detach().requires_grad_() for x in (q, k, v)]
+            return torch.autograd.grad(by_formula(*own, starts_q, starts_k), own, grad)
+
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", forward)
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_backward", backward)
+
+
+@pytest.mark.parametrize("cls", [False, True])
+def test_rows_go_to_the_kernel_and_come_back_as_the_reference_has_them(kernel, cls):
+    rows = len(LENGTHS) if cls else sum(LENGTHS)
+    plan = plan_attention(LENGTHS, CPU, cls_queries=cls)
+    tensors = [
+        torch.randn(shape).requires_grad_()
+        for shape in ((rows, HIDDEN), (sum(LENGTHS), 2 * HIDDEN))
+    ]
+    ours, expected = (way(*tensors, plan, HEADS) for way in (flash.attend, reference))
+    torch.testing.assert_close(ours, expected)
+    probe = torch.randn_like(expected)
+    for one, other in zip(
+        torch.autograd.grad(ours, tensors, probe), torch.autograd.grad(expected, tensors, probe),
+        strict=True,
+    ):  # fmt: skip
+        torch.testing.assert_close(one, other)
+
+
+def test_a_device_without_the_kernel_is_told_apart():
+    assert flash.fault(CPU) == "it takes a GPU"
+    assert not flash.works(CPU)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="its kernels run on a GPU")
+def test_the_kernel_agrees_with_the_reference():
+    assert flash.fault(torch.device("cuda")) is None

@@ -1,0 +1,195 @@
+"""Sequences, passes and targets of a step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accord.bert.packing import PackedBatch
+from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.data.tokenizing import SpecialIds
+from accord.tasks import Task
+
+Split = Callable[..., TaskData]
+CLS, SEP = 1, 2
+SST = Task("sst", "classification", "cross_entropy", "accuracy", labels=("a", "b", "c"))
+JOINT = Task("sts", "pair-regression", "mse", "pearson", range=(0.0, 5.0))
+SEPARATE = replace(JOINT, name="separate", encoding="separate")
+TASKS = [SST, JOINT, SEPARATE]
+
+
+def assembler(max_length: int = 64) -> Assembler:
+    return Assembler(SpecialIds(CLS, SEP, 0), max_length)
+
+
+def batch_of(
+    data: Sequence[TaskData], drawn: Sequence[Sequence[int]], limit: int | None = None,
+    max_length: int = 64, multiple: int = 1,
+) -> StepBatch:  # fmt: skip
+    rows = [np.array(own, dtype=int) for own in drawn]
+    return step_batch(rows, data, assembler(max_length), torch.device("cpu"), limit, multiple)
+
+
+def examples(batch: StepBatch, data: Sequence[TaskData]) -> list[list[tuple[object, float]]]:
+    """For each present task its (token ids of its sequences, target), over all passes."""
+    found: list[list[tuple[object, float]]] = [[] for _ in batch.present]
+    for micro in batch.passes:
+        packed = micro.inputs
+        assert isinstance(packed, PackedBatch)
+        parts = packed.input_ids.split(list(packed.lengths))
+        for own, i, (start, stop), targets in zip(
+            found, batch.present, packed.task_sequences, micro.targets, strict=True
+        ):
+            width = data[i].task.sequences
+            assert stop - start == width * len(targets)
+            for j, target in enumerate(targets.tolist()):
+                at = start + j * width
+                own.append(([part.tolist() for part in parts[at : at + width]], target))
+    return found
+
+
+def test_one_text(random_split: Split) -> None:
+    data = random_split(SST, 5)
+    (sequence,) = assembler().sequences(data, [3])
+    assert sequence.input_ids.tolist() == [CLS, *data.store.segment(3, 0), SEP]
+    assert sequence.first == len(sequence.input_ids)
+
+
+def test_a_joint_pair_is_one_sequence(random_split: Split) -> None:
+    data = random_split(JOINT, 5)
+    (sequence,) = assembler().sequences(data, [2])
+    first, second = data.store.segment(2, 0), data.store.segment(2, 1)
+    assert sequence.input_ids.tolist() == [CLS, *first, SEP, *second, SEP]
+    assert sequence.first == len(first) + 2
+
+
+def test_a_separate_pair_is_two_neighbours(random_split: Split) -> None:
+    data = random_split(SEPARATE, 5)
+    sequences = assembler().sequences(data, [4, 1])
+    texts = [data.store.segment(row, which) for row in (4, 1) for which in (0, 1)]
+    for sequence, text in zip(sequences, texts, strict=True):
+        assert sequence.input_ids.tolist() == [CLS, *text, SEP]
+        assert sequence.first == len(sequence.input_ids)
+
+
+def test_rows_are_the_splits_not_the_stores(random_split: Split) -> None:
+    data = random_split(SST, 6)
+    part = TaskData(SST, data.store, np.array([5, 0, 3]))
+    assert len(part) == 3
+    assert part.labels.tolist() == data.labels[[5, 0, 3]].tolist()
+    assert part.targets(np.array([2])).tolist() == [data.labels[3]]
+    (sequence,) = assembler().sequences(part, [2])
+    assert sequence.input_ids.tolist() == [CLS, *data.store.segment(3, 0), SEP]
+    assert assembler().lengths(part).tolist() == assembler().lengths(data)[[5, 0, 3]].tolist()
+
+
+@pytest.mark.parametrize("max_length", [3, 5, 8, 14, 64])
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_lengths_say_what_sequences_have(random_split: Split, task: Task, max_length: int) -> None:
+    data = random_split(task, 30, longest=8)
+    own = assembler(max_length)
+    sizes = [
+        sum(len(sequence.input_ids) for sequence in own.sequences(data, [i])) for i in range(30)
+    ]
+    assert own.lengths(data).tolist() == sizes
+    assert max(sizes) <= max_length * task.sequences
+
+
+def test_targets_are_scaled(random_split: Split) -> None:
+    data = random_split(JOINT, 5)
+    batch = batch_of([data], [[1, 4]])
+    (targets,) = batch.passes[0].targets
+    assert targets.dtype == torch.float32
+    assert targets.tolist() == pytest.approx((data.labels[[1, 4]] / 5).tolist())
+
+
+def test_an_absent_task_is_left_out(random_split: Split) -> None:
+    data = [random_split(task, 5) for task in TASKS]
+    batch = batch_of(data, [[1], [], [0, 3]])
+    assert batch.present == (0, 2)
+    assert [rows.tolist() for rows in batch.rows] == [[1], [0, 3]]
+    (micro,) = batch.passes
+    assert isinstance(micro.inputs, PackedBatch)
+    assert micro.inputs.task_sequences == ((0, 1), (1, 5))
+    assert [len(targets) for targets in micro.targets] == [1, 2]
+
+
+@settings(max_examples=60)
+@given(
+    counts=st.lists(st.integers(0, 7), min_size=3, max_size=3).filter(any),
+    limit=st.one_of(st.none(), st.integers(1, 80)),
+    max_length=st.sampled_from([5, 12, 64]),
+)
+def test_passes_hold_every_example_once_in_order(
+    random_split: Split, counts: list[int], limit: int | None, max_length: int
+) -> None:
+    data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
+    drawn = [np.random.default_rng(i).permutation(8)[:n].tolist() for i, n in enumerate(counts)]
+    batch = batch_of(data, drawn, limit, max_length)
+    expected = [
+        [
+            (
+                [s.input_ids.tolist() for s in assembler(max_length).sequences(data[i], [row])],
+                data[i].targets(np.array([row])).item(),
+            )
+            for row in drawn[i]
+        ]
+        for i in batch.present
+    ]
+    assert examples(batch, data) == expected
+    every = [token for own in expected for ids, _ in own for part in ids for token in part]
+    assert sorted(batch.token_ids.tolist()) == sorted(every)
+    assert batch.tokens == len(every)
+
+
+@settings(max_examples=40)
+@given(limit=st.integers(1, 80))
+def test_a_pass_is_as_full_as_the_limit_allows(random_split: Split, limit: int) -> None:
+    """Within the limit but for a single longer example; the next one would not have fitted."""
+    data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
+    batch = batch_of(data, [range(8)] * 3, limit)
+    sizes = iter([size for own in data for size in assembler().lengths(own).tolist()])
+    following = next(sizes)
+    for number, micro in enumerate(batch.passes):
+        assert isinstance(micro.inputs, PackedBatch)
+        count = sum(map(len, micro.targets))
+        tokens = len(micro.inputs.input_ids)
+        assert tokens <= limit or count == 1
+        for _ in range(count):
+            tokens -= following
+            following = next(sizes, 0)
+        assert tokens == 0
+        if number + 1 < len(batch.passes):
+            assert len(micro.inputs.input_ids) + following > limit
+    assert next(sizes, None) is None
+
+
+@pytest.mark.parametrize("limit", [None, 40])
+def test_fillers_change_neither_the_examples_nor_the_count_of_tokens(
+    random_split: Split, limit: int | None
+) -> None:
+    data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
+    plain, filled = (batch_of(data, [range(5)] * 3, limit, multiple=m) for m in (1, 16))
+    assert examples(filled, data) == examples(plain, data)
+    assert filled.tokens == plain.tokens == len(plain.token_ids)
+
+
+@pytest.mark.parametrize("limit", [None, 40])
+def test_each_pass_is_filled_task_by_task(random_split: Split, limit: int | None) -> None:
+    data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
+    batch = batch_of(data, [range(5)] * 3, limit, multiple=16)
+    ids = [micro.inputs.input_ids for micro in batch.passes]  # type: ignore[union-attr]
+    for micro in batch.passes:
+        assert isinstance(micro.inputs, PackedBatch)
+        assert all(stop % 16 == 0 for _, stop in micro.inputs.task_tokens)
+    assert torch.equal(batch.token_ids, torch.cat(ids))
+    assert len(batch.token_ids) > batch.tokens
+
+
+def test_without_a_limit_there_is_one_pass(random_split: Split) -> None:
+    data = [random_split(task, 8) for task in TASKS]
+    assert len(batch_of(data, [range(8)] * 3).passes) == 1

@@ -1,0 +1,80 @@
+"""Which rows a memory keeps and which of them a step draws: functions of seed, name and step."""
+
+import numpy as np
+import pytest
+
+from accord.data.rehearsal import RehearsalSampler, memory_rows
+from accord.data.sampler import Sampler
+from accord.errors import ConfigError
+from accord.sampling import Budget, get_rule
+
+CLASSES = np.array([0.0] * 30 + [1.0] * 8 + [2.0] * 2)
+VALUES = np.random.default_rng(0).normal(size=200) ** 3
+
+
+def rows(labels, size, choice, classes=True, seed=0, name="mood"):
+    return memory_rows(labels, size, choice, classes=classes, key=(seed, name))
+
+
+@pytest.mark.parametrize("choice", ["random", "balanced"])
+@pytest.mark.parametrize(("labels", "classes"), [(CLASSES, True), (VALUES, False)])
+def test_so_many_different_rows_by_the_key_alone(choice, labels, classes):
+    found = rows(labels, 12, choice, classes)
+    assert len(set(found)) == len(found) == 12
+    assert np.array_equal(found, np.sort(found))
+    np.random.default_rng(1).random()
+    assert np.array_equal(found, rows(labels, 12, choice, classes))
+    others = [
+        rows(labels, 12, choice, classes, seed=1),
+        rows(labels, 12, choice, classes, name="a"),
+    ]
+    assert not any(np.array_equal(found, own) for own in others)
+    assert np.array_equal(rows(labels, len(labels), choice, classes), np.arange(len(labels)))
+
+
+def test_classes_are_as_many_as_their_rows_allow():
+    assert np.bincount(CLASSES[rows(CLASSES, 6, "balanced")].astype(int)).tolist() == [2, 2, 2]
+    assert np.bincount(CLASSES[rows(CLASSES, 18, "balanced")].astype(int)).tolist() == [8, 8, 2]
+    chosen = np.bincount(CLASSES[rows(CLASSES, 18, "random")].astype(int), minlength=3)
+    assert chosen[0] > 8
+
+
+def test_values_come_from_every_quantile():
+    found = np.sort(VALUES[rows(VALUES, 10, "balanced", classes=False)])
+    ends = np.sort(VALUES).reshape(10, 20)
+    assert all(part[0] <= own <= part[-1] for part, own in zip(ends, found, strict=True))
+    assert len(set(rows(np.zeros(20), 7, "balanced", classes=False))) == 7  # all alike
+
+
+def test_more_than_there_are():
+    with pytest.raises(ConfigError, match=r"memory.size: 41 is more than the 40 training rows of"):
+        rows(CLASSES, 41, "random")
+
+
+def sampler(batching="uniform", one=False):
+    rule = get_rule(batching)
+    budget = Budget(4, epochs=2, one_task=one or rule.orders == ("cyclic",))
+    current = Sampler(("b", "d"), (10, 6), rule, budget, seed=3)
+    return RehearsalSampler(current, ("a", "b", "c", "d", "e"), (9, 10, 3, 6, 0))
+
+
+@pytest.mark.parametrize("batching", ["finish-largest", "uniform", "round-robin", "annealed"])
+def test_current_tasks_draw_as_they_would_without_memories(batching):
+    own = sampler(batching)
+    for step in range(2 * own.steps):
+        drawn = own.draw(step)
+        expected = own.current.draw(step)
+        assert np.array_equal(drawn[1], expected[0])
+        assert np.array_equal(drawn[3], expected[1])
+        assert [len(drawn[i]) for i in (0, 2, 4)] == [4, 3, 0]
+    assert own.shares[1::2] == own.current.shares
+    assert own.shares[::2] == (4.0, 3.0, 0.0)
+    assert own.steps == own.current.steps
+
+
+def test_every_memory_row_comes_before_any_again():
+    own = sampler()
+    seen = np.concatenate([own.draw(step)[0] for step in range(9)])
+    assert sorted(seen[:9]) == list(range(9))
+    assert np.bincount(seen).tolist() == [4] * 9
+    assert np.array_equal(own.draw(5)[0], sampler().draw(5)[0])

@@ -1,0 +1,78 @@
+"""Soft sharing's penalties: values and gradients against autograd and singular values."""
+
+import pytest
+import torch
+from torch.nn import Parameter
+
+from accord.model.soft import PENALTIES, Coupling, l2, trace_norm
+
+
+def copies(tasks: int = 3, equal: bool = False, seed: int = 0) -> list[torch.Tensor]:
+    drawn = torch.Generator().manual_seed(seed)
+    first = torch.randn(4, 5, generator=drawn)
+    return [first if equal else torch.randn(4, 5, generator=drawn) for _ in range(tasks)]
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_l2_is_the_sum_over_pairs(tasks: int) -> None:
+    own = [c.double().requires_grad_() for c in copies(tasks)]
+    wanted = sum(
+        ((own[i] - own[j]).square().sum() for i in range(tasks) for j in range(i)),
+        start=torch.zeros((), dtype=torch.float64),
+    )
+    value, gradients = l2([c.detach() for c in own])
+    torch.testing.assert_close(value, wanted.detach())
+    if tasks > 1:
+        for found, expected in zip(gradients, torch.autograd.grad(wanted, own), strict=True):
+            torch.testing.assert_close(found, expected)
+    else:
+        assert not gradients[0].any()
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 5])
+def test_trace_norm_is_the_sum_of_singular_values(tasks: int) -> None:
+    own = [c.double().requires_grad_() for c in copies(tasks)]
+    columns = torch.stack([c.flatten() for c in own], 1)
+    wanted = torch.linalg.matrix_norm(columns, "nuc")
+    value, gradients = trace_norm([c.detach() for c in own])
+    torch.testing.assert_close(value, wanted.detach())
+    for found, expected in zip(gradients, torch.autograd.grad(wanted, own), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-20, 1.0, 1e15])
+def test_trace_norm_is_finite_while_all_copies_are_equal(scale: float) -> None:
+    own = [scale * c for c in copies(4, equal=True)]
+    value, gradients = trace_norm(own)
+    assert bool(value.isfinite())
+    torch.testing.assert_close(value, 2 * own[0].norm(), rtol=1e-5, atol=0)
+    for gradient in gradients:  # that of ‖W‖ √T: all are pulled alike
+        assert bool(gradient.isfinite().all())
+        if scale == 1.0:
+            torch.testing.assert_close(gradient, own[0] / own[0].norm() / 2, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
+def test_a_coupling_pulls_those_that_took_a_step(kind: str) -> None:
+    own = [Parameter(c) for c in copies(3)]
+    for parameter in own[:2]:
+        parameter.grad = torch.ones_like(parameter)
+    value, gradients = PENALTIES[kind]([c.detach() for c in own])
+    penalty = Coupling(kind, 0.5, [own]).pull()
+    assert penalty == pytest.approx(0.5 * float(value))
+    for parameter, gradient in zip(own[:2], gradients, strict=False):
+        torch.testing.assert_close(parameter.grad, 1 + 0.5 * gradient)
+    assert own[2].grad is None
+
+
+def test_l2_brings_copies_together() -> None:
+    own = [Parameter(c) for c in copies(3)]
+    before = float(l2([c.detach() for c in own])[0])
+    for _ in range(50):
+        for parameter in own:
+            parameter.grad = torch.zeros_like(parameter)
+        Coupling("l2", 0.1, [own]).pull()
+        with torch.no_grad():
+            for parameter in own:
+                parameter.sub_(0.5 * parameter.grad)  # type: ignore[operator]
+    assert float(l2([c.detach() for c in own])[0]) < 1e-6 * before

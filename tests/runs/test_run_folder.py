@@ -1,0 +1,78 @@
+"""A run folder is never overwritten, and its files appear whole or not at all."""
+
+import json
+
+import pytest
+
+from accord.durable import replace_folder, write_whole
+from accord.errors import RunFolderError
+from accord.runs.folder import RunFolder, environment
+
+
+def test_a_new_folder_and_its_parents(tmp_path):
+    run = RunFolder.create(tmp_path / "a" / "b")
+    assert {path.name for path in run.path.iterdir()} == {"checkpoints", "predictions"}
+    (tmp_path / "empty").mkdir()
+    RunFolder.create(tmp_path / "empty")
+
+
+def test_a_status_is_what_opens_it(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="holds no run"):
+        RunFolder.open(tmp_path / "run")
+    run.set_status("stopped", step=3, resumable=True)
+    again = RunFolder.open(tmp_path / "run")
+    assert again.state() == "stopped"
+    assert again.read_json("status.json")["step"] == 3
+    with pytest.raises(RunFolderError, match=r"holds a run already; 'accord resume"):
+        RunFolder.check_free(tmp_path / "run")
+
+
+def test_what_was_recorded_after_a_step_is_dropped_and_so_is_half_a_line(tmp_path):
+    run = RunFolder.create(tmp_path / "run")
+    run.truncate_metrics(3)  # there is nothing yet
+    for step in (1, 2, 3):
+        run.append_metrics({"step": step})
+    with run.metrics.open("a") as file:
+        file.write('{"step": 2')
+    run.truncate_metrics(2)
+    assert run.metrics.read_text() == '{"step": 1}\n{"step": 2}\n'
+    run.append_metrics({"step": 3})
+    assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    file = tmp_path / "a.json"
+    write_whole(file, "old")
+    write_whole(file, "new")
+    assert file.read_text() == "new"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):  # noqa: PT011 (which one is the system's)
+        write_whole(tmp_path / "folder", "text")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", "folder"}
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    place = tmp_path / "model"
+    replace_folder(place, lambda folder: (folder / "old").touch())
+    replace_folder(place, lambda folder: (folder / "new").touch())
+    assert [path.name for path in place.iterdir()] == ["new"]
+
+    def fail(folder):
+        (folder / "half").touch()
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011 (our own)
+        replace_folder(place, fail)
+    assert [path.name for path in place.iterdir()] == ["new"]
+    replace_folder(place, lambda folder: (folder / "newer").touch())  # over the leftovers
+    assert [path.name for path in place.iterdir()] == ["newer"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_environment_names_what_a_result_may_depend_on():
+    found = environment(3, "cpu")
+    assert (found["threads"], found["device"]) == (3, "cpu")
+    assert set(found) == {"python", "platform", "processor", "threads", "device", "packages"}
+    assert {"accord", "torch", "tokenizers"} <= set(found["packages"])
+    assert found["processor"]
