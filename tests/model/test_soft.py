@@ -40,6 +40,18 @@ def test_trace_norm_is_the_sum_of_singular_values(tasks: int) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("apart", [1e-2, 1e-3, 1e-4])
+def test_trace_norm_s_pull_on_copies_that_are_still_close(apart: float) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    first = torch.randn(64, 64, generator=drawn)
+    own = [first * (1 + apart * torch.randn(64, 64, generator=drawn)) for _ in range(3)]
+    u, _, vt = torch.linalg.svd(torch.stack(own).flatten(1).double(), full_matrices=False)
+    wanted = (u @ vt).view(3, 64, 64)
+    found = torch.stack(trace_norm(own)[1]).double()
+    pull, exact = found - found.mean(0), wanted - wanted.mean(0)
+    assert float((pull - exact).norm() / exact.norm()) < 1e-4
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1.0, 1e15])
 def test_trace_norm_is_finite_while_all_copies_are_equal(scale: float) -> None:
     own = [scale * c for c in copies(4, equal=True)]

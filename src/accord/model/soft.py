@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+_BLOCK = 1 << 20  # numbers of each copy that are in float64 at once
 _RANK = 1e-6  # of the largest singular value: below it a direction counts as zero
 
 
@@ -40,17 +41,26 @@ def trace_norm(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     Args:
         copies: of one tensor, one a task.
     """
-    columns = torch.stack([own.flatten() for own in copies])  # [T, n]
-    gram = (columns @ columns.t()).double()
+    gram = sum((block @ block.t() for block in _blocks(copies)), start=0.0)
     values, vectors = torch.linalg.eigh(gram)
     roots = values.clamp(min=0).sqrt()
     kept = roots > _RANK * roots[-1]
     inverse = torch.where(kept, 1 / roots.clamp(min=1e-300), 0.0)
-    mixing = (vectors * inverse @ vectors.t()).to(columns)
-    gradients = (mixing @ columns).unbind(0)
-    return roots[kept].sum().to(columns), [
+    mixing = vectors * inverse @ vectors.t()
+    gradients = torch.cat([(mixing @ block).to(copies[0]) for block in _blocks(copies)], 1)
+    return roots[kept].sum().to(copies[0]), [
         own.view_as(copy) for own, copy in zip(gradients, copies, strict=True)
     ]
+
+
+def _blocks(copies: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield the copies' numbers as rows of a matrix [T, at most _BLOCK], in float64.
+
+    Copies that are close differ by less than their Gram matrix's rounding in float32.
+    """
+    flat = [own.flatten() for own in copies]
+    for start in range(0, flat[0].numel(), _BLOCK):
+        yield torch.stack([own[start : start + _BLOCK] for own in flat]).double()
 
 
 PENALTIES: dict[str, Callable[[Sequence[Tensor]], tuple[Tensor, list[Tensor]]]] = {
