@@ -49,7 +49,7 @@ class Signals:
             balanced ones.
         last_norms: norms of the gradients of the last shared layer, [t]; empty unless needed.
         shares: examples of each task in a usual step of this epoch, [t].
-        others: of all other tasks of the run together, present or not, [t].
+        others: of all other tasks that the run trains together, present or not, [t].
         regression: whether a task is one, bool [t].
         memories: whether a task is finished and its rows are a memory's, bool [t].
         names: of the tasks.

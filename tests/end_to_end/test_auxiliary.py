@@ -324,3 +324,14 @@ def test_a_pretrained_head_goes_on_at_the_encoder_s_rate(project, encoder_folder
 
     assert rate(setup, head.dense.weight) == 1e-3  # as fresh heads; here also the encoder's
     assert rate(came, loaded.dense.weight) == came.config.training.lr
+
+
+def test_a_lonely_text_has_nothing_to_be_told_from(project):
+    """Whatever the batch size says: a small file's share of a step counts."""
+    changes = {"tasks.alike.kind": "simcse", "training.batching": "proportional"}
+    file = project(changes)
+    (file.parent / "few.csv").write_text("t\none text\nanother text\na third text\n")
+    own = {"tasks.alike.train": "few.csv", "tasks.alike.dev": "few.csv", "tasks.alike.text": "t"}
+    config = load_config(project({**changes, **own}))
+    with pytest.raises(ConfigError, match=r"tasks.alike.kind: 'simcse' tells .* draws \S+ of them"):
+        prepare(config)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config.file import load_config
+from accord.config.file import load_config, stage_configs
 from accord.data.loader import TaskData
 from accord.training import staged
 from accord.training.setup import prepare
@@ -221,3 +221,21 @@ def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_pat
     assert [own["sum"] for own in results["epochs"]] == likelihoods
     assert results["best_epoch"] == 1 + int(np.argmax(likelihoods))
     assert list(results["metrics"]) == ["mood"]
+
+
+@pytest.mark.parametrize("method", ["none", "gem"])
+def test_texts_of_finished_tasks_are_read_whole(project, method):
+    """A memory keeps few labels; a task without labels needs none."""
+    file = project({"training.epochs": 1}, ("mood", "near"))
+    file.write_text(
+        file.read_text() + '[tasks.words]\nkind = "masked-lm"\n'
+        '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["near", "words"]\n'
+        f'[memory]\nmethod = "{method}"\nsize = 2\n'
+    )
+    config = load_config(file)
+    second = stage_configs(config)[1]
+    setup = prepare(second, planned=True)
+    sizes = dict(zip(second.tasks, map(len, setup.data.train), strict=True))
+    plain = prepare(load_config(project({}, ("mood", "near"))))
+    mood, near = (len(own) for own in plain.data.train)
+    assert sizes["words"] == mood + 2 * near

@@ -90,3 +90,18 @@ def test_a_run_says_what_it_adds_and_expects_to_take_longer(project, accord_cli,
     assert setup.learner.regularisation is not None
     # R-Drop a pass more, SMART one, an ascent of two thirds and a third by averaged weights.
     assert setup.learner.regularisation.work == pytest.approx(1 + 1 + 2)
+
+
+def test_averages_begin_with_what_is_taken_over(project, train, tmp_path):
+    """SMART's θ̃ is θ at the first step, also where heads and parts are an earlier run's."""
+    run = train(project({"sharing.schemes": ["lora"]}), tmp_path / "run")
+    again = {
+        "encoder.path": str(run / "model"), "encoder.heads": "keep", "sharing.schemes": ["lora"],
+        "training.regularisers": ["smart"],
+    }  # fmt: skip
+    learner = prepare(load_config(project(again))).learner
+    weights = dict(learner.model.named_parameters())
+    kept = learner.regularisation.averages.tensors()
+    assert kept.pop("count") == 0
+    assert any("heads." in name for name in kept)
+    assert all(torch.equal(value, weights[name]) for name, value in kept.items())

@@ -123,6 +123,10 @@ def test_shared_weights_can_stay_as_they_are(name, project, train, tmp_path, enc
             "sharing.soft: there are no copies to hold together; it needs own-encoder or",
         ),
         (
+            {"sharing.schemes": ["task-norm", "own-encoder"]},
+            "sharing.schemes: 'task-norm' has no place beside 'own-encoder', whose copies hold it",
+        ),
+        (
             {"sharing.schemes": ["own-encoder"], "training.gradients": "pcgrad"},
             "training.gradients: 'pcgrad' combines shared gradients; with an encoder a task there",
         ),
@@ -148,14 +152,39 @@ def test_what_can_t_be_is_one_line_before_anything_is_loaded(project, given, lin
             {"sharing.schemes": ["own-layers"], "methods.own-layers.shared": 99},
             "methods.own-layers: shared 99: the encoder has",
         ),
+        ({"encoder.reinit_layers": 99}, "encoder.reinit_layers: the encoder has"),
     ],
 )
-def test_what_doesn_t_fit_the_encoder_is_one_line(project, accord_cli, tmp_path, given, line):
-    answer = accord_cli("train", project(given), "--out", tmp_path / "run", "--quiet")
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_what_doesn_t_fit_the_encoder_is_one_line_before_data_are_read(
+    project, accord_cli, tmp_path, given, line, command
+):
+    config = project(given)
+    (config.parent / "mood-train.csv").write_text("no such column\n")
+    out = ("--out", tmp_path / "run", "--quiet") if command == "train" else ()
+    answer = accord_cli(command, config, *out)
     assert answer.code == 2
     assert line in answer.err
     assert len(answer.err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_norms_of_its_own_stand_where_layers_are_shared(project, train, tmp_path):
+    run = train(project({"sharing.schemes": ["task-norm", "own-layers"]}), tmp_path / "run")
+    names = load_file(run / "model" / "parts.safetensors")
+    layers = {scheme: {int(name.split(".")[2]) for name in names if name.split(".")[1] == scheme}
+              for scheme in ("task-norm", "own-layers")}  # fmt: skip
+    assert layers["task-norm"]
+    assert layers["own-layers"]
+    assert layers["task-norm"].isdisjoint(layers["own-layers"])
+
+
+def test_parts_that_a_new_run_leaves_out_are_said(project, train, accord_cli, tmp_path):
+    run = train(project({"sharing.schemes": ["lora"]}), tmp_path / "run")
+    config = project({"encoder.path": str(run / "model")})
+    answer = accord_cli("train", config, "--out", tmp_path / "again")
+    assert answer.code == 0
+    assert "the parts of its tasks (lora) are not taken over" in answer.err
 
 
 @pytest.mark.parametrize(

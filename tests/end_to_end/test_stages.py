@@ -257,7 +257,7 @@ def test_each_stage_s_config(staged_project):
         """
 [[stages]]
 tasks = ["mood"]
-encoder = { mode = "frozen" }
+encoder = { gradient_checkpointing = true }
 [[stages]]
 tasks = ["near", "same"]
 averaging = { method = "ema" }
@@ -267,13 +267,11 @@ training = { gradients = "cagrad" }
         {"training.balancing": "dwa", "methods.dwa.window": 3},
     ))  # fmt: skip
     first, second = stage_configs(config)
-    assert (first.encoder.mode, first.encoder.heads, list(first.tasks)) == (
-        "frozen",
-        "new",
-        ["mood"],
-    )
+    assert (first.encoder.heads, list(first.tasks)) == ("new", ["mood"])
+    assert first.encoder.gradient_checkpointing
     assert first.training.balancing_rule == "equal"  # there is one task
-    assert (second.encoder.mode, second.encoder.heads) == ("finetune", "keep")
+    assert second.encoder.heads == "keep"
+    assert not second.encoder.gradient_checkpointing
     assert second.training.balancing == "dwa"
     assert second.methods == {"dwa": {"window": 3}, "cagrad": {"c": 0.5}}
     assert (first.averaging.method, second.averaging.method) == ("none", "ema")
@@ -331,6 +329,20 @@ TWO = '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["same", "near"]\n'
             '[[stages]]\ntasks = ["mood"]\nsharing = { schemes = ["lora"] }\n'
             '[[stages]]\ntasks = ["mood", "same", "near"]\n',
             "stage 2: sharing.schemes: lacks 'lora', parts of which the stage before trains for 'm",
+        ),
+        (
+            '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["mood", "same", "near"]\n'
+            'methods = { lora = { rank = 4 } }\n[sharing]\nschemes = ["lora"]\n',
+            "stage 2: methods.lora.rank: is 4, but 'mood' has parts of the stage before with 8",
+        ),
+        (
+            TWO + '[sharing]\nschemes = ["own-encoder"]\n',
+            "stage 1: trains nothing that the stages after it use: what tasks share stays as it is",
+        ),
+        (
+            '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["mood", "same", "near"]\n'
+            'encoder = { reinit_layers = 1 }\n[sharing]\nschemes = ["own-layers"]\n',
+            "stage 2: encoder.reinit_layers: draws shared layers anew, but tasks whose heads are k",
         ),
         (
             TWO + 'encoder = { mode = "frozen" }\n[memory]\nmethod = "gem"\n',

@@ -6,6 +6,7 @@ import torch
 from scipy.optimize import nnls
 from worlds import APART, QUORA, SST, STS, MakeEncoder, Split, World
 
+from accord.balancing import get_rule
 from accord.gradients import get_method
 from accord.training.combining import Combination
 
@@ -55,3 +56,20 @@ def test_without_memories_in_a_step_it_is_the_sum(
     made = World(TASKS, tiny_encoder(), random_split, combination=combination)
     batch = made.batch([3, 0, 2, 0])
     assert made.step(batch).weights == [[1.0, 1.0]]
+
+
+def test_a_memory_s_batch_weighs_no_current_task() -> None:
+    """With the paper's weights current tasks count as they do without a memory."""
+    shares = {"sst": 8.0, "quora": 5.0, "apart": 2.0, "sts": 4.0}
+    tasks = [task for task in TASKS if task.name not in FINISHED]
+    found = []
+    for own, finished in ((TASKS, FINISHED), (tasks, ())):
+        made = Combination.of(
+            own, get_method("sum"), get_rule("inverse-share"), finished=finished,
+            shares=lambda step, own=own: [shares.get(task.name, 3.0) for task in own],
+        )  # fmt: skip
+        losses = torch.ones(len(own), dtype=torch.float64)
+        gramians = torch.eye(len(own), dtype=torch.float64)[None]
+        balance = made.decide(losses, gramians, tuple(range(len(own))), (0, 0)).balance
+        found.append([float(balance[i]) for i, task in enumerate(own) if task in tasks])
+    assert found[0] == found[1]

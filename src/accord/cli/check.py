@@ -37,6 +37,7 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)
+    _check_sizes(loaded)
     report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
     warnings = [own for own in (unused_options(loaded), _capped(loaded, report)) if own]
     if as_json:
@@ -45,6 +46,21 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         render(report)
     for line in warnings:
         _say(f"warning: {line}")
+
+
+def _check_sizes(config: Config) -> None:
+    """Check that parts and new layers fit the encoder, where there are any."""
+    from accord.config.file import stage_configs
+
+    made = [own for own in stage_configs(config) or [config]
+            if own.sharing.schemes or own.encoder.reinit_layers]  # fmt: skip
+    if made:
+        from accord.bert.pretrained import read_config, resolve_encoder_folder
+        from accord.training.building import check_sizes
+
+        sizes = read_config(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
+        for own in made:
+            check_sizes(own, sizes)
 
 
 def _capped(config: Config, report: CheckReport) -> str:

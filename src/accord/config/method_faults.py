@@ -127,6 +127,15 @@ def _scheme_faults(choice: Choice) -> Iterator[str]:
     copying = [name for name in choice.schemes if sharing.get_scheme(name).copies]
     if len(copying) > 1:
         yield f"sharing.schemes: '{copying[0]}' and '{copying[1]}' both take a layer's place"
+    whole = next((own for own in copying if sharing.get_scheme(own).embeddings), None)
+    for name in choice.schemes if whole else ():
+        if not sharing.get_scheme(name).beside_copies:
+            yield f"sharing.schemes: '{name}' has no place beside '{whole}', whose copies hold it"
+    if choice.keeps_heads and choice.new_layers and copying:
+        yield (
+            f"encoder.reinit_layers: draws shared layers anew, but tasks whose heads are kept go on"
+            f" with their copies of them ('{copying[0]}')"
+        )
     if choice.soft and not copying:
         able = [own.name for own in sharing.SCHEMES.all() if own.copies]
         yield f"sharing.soft: there are no copies to hold together; it needs {' or '.join(able)}"

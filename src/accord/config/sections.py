@@ -180,10 +180,11 @@ class SharingConfig(Section):
     )  # fmt: skip
     soft: Literal["l2", "trace-norm"] | None = Field(
         None, description="A penalty on how far the tasks' own copies of layers are apart: soft"
-        " sharing, with schemes = ['own-encoder'] or ['own-layers']."
+        " sharing, with schemes = ['own-encoder'] or ['own-layers']. Its gradient is added after"
+        " clipping to the copies of a step's tasks; logged losses and norms are without it."
     )  # fmt: skip
     soft_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        1e-4, description="Weight of that penalty, added to the loss."
+        1e-4, description="Weight of that penalty."
     )
     lr: PositiveFloat | None = Field(
         None, description="Peak rate of new parts; default `training.head_lr`'s. Copies of layers"

@@ -160,10 +160,40 @@ def chain_faults(stages: Sequence[StageConfig], configs: Sequence[Config]) -> It
     """
     for index in range(1, len(configs)):
         before, own = configs[index - 1], configs[index]
-        again = [name for name in own.tasks if name in before.tasks]
-        for name in before.sharing.schemes if again else ():
-            if name not in own.sharing.schemes:
+        again = [name for name in own.labelled if name in before.tasks]
+        if again:
+            label = stage_label(stages, index)
+            yield from (f"{label}: {fault}" for fault in _part_faults(before, own, again[0]))
+        if not again and not _trains_shared(before):
+            yield (
+                f"{stage_label(stages, index - 1)}: trains nothing that the stages after it use:"
+                " what tasks share stays as it is, and none of its tasks goes on"
+            )
+
+
+def _part_faults(before: Config, own: Config, task: str) -> Iterator[str]:
+    """Yield why a stage has no place for parts that the one before trains for one of its tasks."""
+    from accord.sharing import get_scheme
+
+    for name in before.sharing.schemes:
+        if name not in own.sharing.schemes:
+            yield (
+                f"sharing.schemes: lacks '{name}', parts of which the stage before trains for"
+                f" '{task}'"
+            )
+            continue
+        was, now = (
+            get_scheme(name).check_options(config.methods.get(name, {})) for config in (before, own)
+        )
+        for key in was:
+            if was[key] != now[key]:
                 yield (
-                    f"{stage_label(stages, index)}: sharing.schemes: lacks '{name}', parts of which"
-                    f" the stage before trains for '{again[0]}'"
+                    f"methods.{name}.{key}: is {now[key]}, but '{task}' has parts of the stage"
+                    f" before with {was[key]}"
                 )
+
+
+def _trains_shared(config: Config) -> bool:
+    """Whether a run leaves what tasks share other than it was."""
+    whole = "own-encoder" in config.sharing.schemes
+    return config.encoder.mode == "finetune" and config.sharing.train_shared and not whole

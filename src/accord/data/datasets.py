@@ -65,19 +65,18 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     tasks = tuple(resolve_any(name, own) for name, own in config.tasks.items())
     _check_encoder(encoder_folder, tokenizer, tasks)
     read: dict[str, tuple[TaskData, TaskData]] = {}
+    texts: dict[str, tuple[TaskData, TaskData]] = {}
     test = []
     for name, own in (*config.labelled.items(), *config.texts.items()):
         task = next((task for task in tasks if task.name == name), None)
         files = TaskFiles(task or resolve_task(name, own), own, tokenizer, say)
-        read[name] = (
-            _remembered(files.train(config.training), config),
-            files.dev(config.training),
-        )
+        texts[name] = files.train(config.training), files.dev(config.training)
+        read[name] = _remembered(texts[name][0], config), texts[name][1]
         if own.test is not None and task is not None:
             test.append(files.whole(own.test, labelled=False))
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
-            read[task.name] = _texts(task, config, tokenizer, say, read)
+            read[task.name] = _texts(task, config, tokenizer, say, texts)
     train, dev = ([read[task.name][split] for task in tasks] for split in (0, 1))
     for own_train, own_dev, section in zip(train, dev, config.tasks.values(), strict=True):
         held_out = section.dev is None and section.train is not None

@@ -42,6 +42,13 @@ def check_inheritance(folder: Path) -> None:
         raise ModelError(f"{folder}: is an ensemble; encoder.heads = 'keep' takes a single model")
 
 
+def dropped_parts(folder: Path) -> str:
+    """Return the schemes whose parts a folder's encoder is without, where it is Accord's; or ''."""
+    if not (folder / DESCRIPTION).is_file() or MEMBERS in read_description(folder):
+        return ""
+    return ", ".join(read_sharing(folder).schemes)
+
+
 @torch.no_grad()
 def inherit(model: MultitaskModel, folder: Path, finished: tuple[str, ...] = ()) -> list[str]:
     """Take over the heads and parts of a model folder's tasks of the same names.

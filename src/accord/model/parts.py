@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from accord.bert.attention import AttentionPlan
 from accord.bert.dropout import DropoutKey
-from accord.bert.encoder import BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
+from accord.bert.encoder import BertConfig, BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
 from accord.bert.jacobian import TaskRows
 from accord.bert.packing import PackedBatch
 from accord.sharing import Part, get_scheme
@@ -29,6 +30,17 @@ class Sharing:
 
     schemes: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def check_fit(config: BertConfig, sharing: Sharing) -> None:
+    """Check that parts fit an encoder of some sizes, without memory for either.
+
+    Raises:
+        ValueError: an option that doesn't fit, naming the scheme.
+    """
+    if sharing.schemes:
+        with torch.device("meta"):
+            Parts(BertEncoder(config), 1, sharing)
 
 
 class Parts(nn.Module):
@@ -57,18 +69,24 @@ class Parts(nn.Module):
                 made = scheme.parts(list(encoder.layers), encoder.config, tasks, options)
             except ValueError as error:
                 raise ValueError(f"methods.{name}: {error}") from None
-            self.schemes[name] = nn.ModuleList(made)
+            self.schemes[name] = nn.ModuleList(
+                part if scheme.beside_copies or not self._is_replaced(number) else Part([])
+                for number, part in enumerate(made)
+            )
             if scheme.embeddings is not None:
                 self.embeddings = scheme.embeddings(encoder.embeddings, tasks)
                 encoder.embeddings.requires_grad_(False)
         self.sharing = Sharing(sharing.schemes, own)
         for number, layer in enumerate(encoder.layers):
-            if any(part.replaces for part in self.beside(number)):
+            if self._is_replaced(number):
                 layer.requires_grad_(False)
 
     def beside(self, number: int) -> list[Part]:
         """Return the parts beside a layer, counted from 0, in the order in which they act."""
         return [parts[number] for parts in self.schemes.values()]  # type: ignore[index]
+
+    def _is_replaced(self, number: int) -> bool:
+        return any(part.replaces for part in self.beside(number))
 
     def copies(self) -> list[list[Parameter]]:
         """Return for each tensor that tasks have copies of their copies, one a task."""

@@ -113,10 +113,12 @@ class Scheme(Description):
         copies: whether the parts are copies of shared layers in their place: these learn at the
             encoder's rate. Other parts leave a new model's output unchanged to the bit.
         embeddings: makes the tasks' own embeddings; None shares them.
+        beside_copies: whether its parts have a place in layers that tasks have copies of.
     """
 
     copies: bool = False
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None
+    beside_copies: bool = True
 
     def parts(
         self, layers: Sequence[Layer], config: BertConfig, tasks: int, options: dict[str, object]
@@ -141,12 +143,22 @@ def scheme(
     cost: str,
     copies: bool = False,
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None,
+    beside_copies: bool = True,
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
 
     def register(function: MakeParts) -> MakeParts:
         SCHEMES.entries[name] = Scheme(
-            name, function, paper, (), cost, use, lambda tasks: {}, copies, embeddings
+            name,
+            function,
+            paper,
+            (),
+            cost,
+            use,
+            lambda tasks: {},
+            copies,
+            embeddings,
+            beside_copies,
         )
         return function
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from accord.balancing import get_rule as get_balancing
-from accord.bert.encoder import BertEncoder
+from accord.bert.encoder import BertConfig, BertEncoder
 from accord.bert.jacobian import Jacobian
 from accord.bert.pretrained import load_encoder, load_predictions
 from accord.bert.products import Products
@@ -18,7 +18,7 @@ from accord.errors import ConfigError, EncoderError
 from accord.gradients import get_method
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.multitask import MultitaskModel
-from accord.model.parts import Sharing
+from accord.model.parts import Sharing, check_fit
 from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.sampling import Budget, get_rule
@@ -32,14 +32,28 @@ HEAD_LR = 1e-3
 LR = {"finetune": 5e-5, "frozen": 1e-3}
 
 
+def check_sizes(config: Config, sizes: BertConfig) -> None:
+    """Check that what is made of an encoder fits it, before its weights are read.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if config.encoder.reinit_layers > sizes.num_hidden_layers:
+        raise ConfigError(
+            f"encoder.reinit_layers: the encoder has {sizes.num_hidden_layers} layers, got"
+            f" {config.encoder.reinit_layers}"
+        )
+    try:
+        check_fit(sizes, Sharing(tuple(config.sharing.schemes), config.methods))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def build_encoder(config: Config, folder: Path) -> BertEncoder:
     """Load the encoder with the dropout and the new layers that the config asks for."""
     encoder = load_encoder(folder)
     if config.encoder.reinit_layers:
-        try:
-            encoder.reinitialise(config.encoder.reinit_layers, config.training.seed)
-        except ValueError as error:
-            raise ConfigError(f"encoder.reinit_layers: {error}") from None
+        encoder.reinitialise(config.encoder.reinit_layers, config.training.seed)
     if config.encoder.dropout is not None:
         encoder.set_dropout(config.encoder.dropout)
     encoder.gradient_checkpointing = config.encoder.gradient_checkpointing
@@ -64,6 +78,7 @@ def build_sampler(
         config, tuple(names[i] for i in trained), tuple(sizes[i] for i in trained)
     )
     _check_every_task_is_drawn(current, config)
+    _check_texts_have_others(current, config)
     return RehearsalSampler(current, names, sizes) if config.finished else current
 
 
@@ -102,6 +117,24 @@ def _check_every_task_is_drawn(sampler: Sampler, config: Config) -> None:
                 f" {config.training.epochs * sampler.steps} steps; more steps, a larger batch_size"
                 " or another rule would"
             )
+
+
+def _check_texts_have_others(sampler: Sampler, config: Config) -> None:
+    """Check that a task that tells a text from the others of its step has others.
+
+    Raises:
+        ConfigError: naming the task.
+    """
+    alone = sampler.budget.one_task
+    for epoch in range(config.training.epochs):
+        for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
+            task = config.tasks[name]
+            if task.kind == "simcse" and not alone and share < 2:
+                raise ConfigError(
+                    f"tasks.{name}.kind: 'simcse' tells a text from the others of its step, but"
+                    f" batching '{sampler.rule.name}' draws {share:.3g} of them in a step; a larger"
+                    " batch_size or another rule would draw more"
+                )
 
 
 def build_combination(
@@ -147,10 +180,7 @@ def build_learner(
     settings, frozen = config.training, config.encoder.mode == "frozen"
     torch.manual_seed(settings.seed)
     sharing = Sharing(tuple(config.sharing.schemes), config.methods)
-    try:
-        model = MultitaskModel(encoder, tasks, sharing).to(device)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    model = MultitaskModel(encoder, tasks, sharing).to(device)
     if folder is not None:
         _take_over_heads(model, folder)
     if frozen or not config.sharing.train_shared:
@@ -179,7 +209,6 @@ def build_learner(
         products=products,
         skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
-        regularisation=_regularisation(config, model),
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
 
@@ -213,7 +242,8 @@ def check_dropout(config: Config, encoder: BertEncoder) -> None:
             )
 
 
-def _regularisation(config: Config, model: MultitaskModel) -> Regularisation | None:
+def build_regularisation(config: Config, model: MultitaskModel) -> Regularisation | None:
+    """Make the regularisers, which may start from the weights as they are now."""
     names = config.training.regularisers
     return Regularisation.of(model, names, config.methods) if names else None
 

@@ -195,7 +195,9 @@ class Combination:
         self, losses: Tensor, gramians: Tensor, present: tuple[int, ...], step: int
     ) -> Signals:
         every = torch.tensor(tuple(self.shares(step)), dtype=torch.float64)
-        shares = every[list(present)]
+        shares, remembered = every[list(present)], torch.tensor(self.memories)
+        trained = every.masked_fill(remembered, 0)  # a memory's batch weighs no current task
+        own = trained[list(present)]
         last = losses[:0]
         if self.by_layer and len(gramians):
             last = gramians[self.last_shared].diagonal().clamp(min=0).sqrt()
@@ -204,7 +206,7 @@ class Combination:
             gramian=gramians.sum(0) if len(gramians) else losses.new_zeros(0, 0),
             last_norms=last,
             shares=shares,
-            others=every.sum() - shares,
+            others=trained.sum() - own,
             regression=torch.tensor([self.regression[i] for i in present]),
             memories=torch.tensor([self.memories[i] for i in present]),
             names=tuple(self.names[i] for i in present),

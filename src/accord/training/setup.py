@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from accord.bert.pretrained import resolve_encoder_folder
+from accord.bert.pretrained import read_config, resolve_encoder_folder
 from accord.bert.products import Products, choose_products
 from accord.config.file import check_methods, effective
 from accord.config.sections import Config
@@ -21,7 +21,7 @@ from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.errors import ConfigError
 from accord.judging.inference import PASS_TOKENS, pooled_vectors
-from accord.model.inherited import check_inheritance, inherit
+from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat
 from accord.optim.averaging import Averages, trained
@@ -32,9 +32,11 @@ from accord.training.building import (
     build_combination,
     build_encoder,
     build_learner,
+    build_regularisation,
     build_sampler,
     capped_epoch,
     check_dropout,
+    check_sizes,
 )
 from accord.training.frozen import feature_batch
 from accord.training.step import Learner
@@ -162,6 +164,12 @@ def prepare(
     keeps = config.encoder.heads == "keep" and not planned
     if keeps:
         check_inheritance(folder)
+    elif dropped := dropped_parts(folder):
+        say(
+            f"warning: {folder}: the parts of its tasks ({dropped}) are not taken over, only what"
+            " they share; encoder.heads = 'keep' takes them"
+        )
+    check_sizes(config, read_config(folder))
     encoder = build_encoder(config, folder)
     check_dropout(config, encoder)
     data = read_data(config, folder, say)
@@ -179,6 +187,8 @@ def prepare(
     if keeps:
         kept = inherit(learner.model, folder, config.finished)
         say(f"heads taken over: {', '.join(kept) or 'none'}")
+    # After what is taken over: these begin from the weights as they are.
+    learner.regularisation = build_regularisation(config, learner.model)
     learner.averages = _averages(config, learner.model, sampler.steps)
     learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
     return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
