@@ -18,12 +18,13 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 BENCH = $(BIN)/python benchmarks
 BENCH_ROUNDS = $(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: help demo test slow lint check bench clean
+.PHONY: help demo test slow lint parity check bench clean
 
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
 	@echo "make test    the quick tests"
 	@echo "make slow    the slow tests"
+	@echo "make parity  every method beside TorchJD's, with the solvers that it needs"
 	@echo "make lint    style and types"
 	@echo "make check   lint and test"
 	@echo "make bench   all benchmarks against other libraries; ROUNDS=5 for fewer rounds"
@@ -46,6 +47,12 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+parity: $(STAMP)
+	@echo "== Set-up: pip installs the solvers that TorchJD needs."
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,parity]"
+	@echo "== Every method that TorchJD has beside TorchJD's; under a minute."
+	@$(BIN)/python -m pytest -q tests/parity/test_torchjd.py
 
 check: lint test
 

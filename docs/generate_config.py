@@ -49,8 +49,10 @@ def page() -> str:
     parts += ["## `[texts.NAME]`\n", Config.model_fields["texts"].description + "\n"]
     parts += ["## `[methods.NAME]`\n", Config.model_fields["methods"].description + "\n"]
     for own in FAMILIES:
-        names = ", ".join(f"`{name}`" for name in own.names())
-        parts.append(f"`{own.key}`: {names} ([what they do](methods/{own.name}.md)).\n")
+        for key in dict.fromkeys([own.key, *map(own.key_of, own.all())]):
+            chosen = [method.name for method in own.all() if own.key_of(method) == key]
+            names = ", ".join(f"`{name}`" for name in chosen)
+            parts.append(f"`{key}`: {names} ([what they do](methods/{own.name}.md)).\n")
     return "\n".join(parts)
 
 

@@ -23,6 +23,7 @@ class Family:
         names: of its methods, none imported.
         get: imports one.
         default: which one a run has that says nothing.
+        several: whether the key takes a list.
     """
 
     name: str
@@ -31,6 +32,16 @@ class Family:
     names: Callable[[], list[str]]
     get: Callable[[str], Description]
     default: str
+    several: bool = False
+
+    def key_of(self, method: Description) -> str:
+        """Return the key that chooses a method: the family's, or a memory's for its own."""
+        return "memory.method" if getattr(method, "remembers", False) else self.key
+
+    def chosen_by(self, method: Description) -> str:
+        """Return the line of a config that chooses a method."""
+        value = f'["{method.name}"]' if self.several else f'"{method.name}"'
+        return f"{self.key_of(method)} = {value}"
 
     def all(self) -> list[Description]:
         """Import all of its methods."""
@@ -56,11 +67,12 @@ FAMILIES = (
     ),
     Family(
         "sharing", "sharing.schemes", "What each task has of its own inside the shared encoder.",
-        sharing.scheme_names, sharing.get_scheme, "all of the encoder is shared",
+        sharing.scheme_names, sharing.get_scheme, "all of the encoder is shared", several=True,
     ),
     Family(
         "regularisers", "training.regularisers", "What is added to each example's loss.",
         regularisers.regulariser_names, regularisers.get_regulariser, "nothing is added",
+        several=True,
     ),
     Family(
         "targets", "tasks.NAME.targets", "In what units a regression's head learns.",

@@ -157,20 +157,24 @@ class Description:
         """Return the options with those that are given.
 
         Raises:
-            ValueError: naming the option, what was given and what is allowed.
+            ValueError: a line for each that is wrong: the option, what was given, what is allowed.
         """
         from accord.errors import nearest
 
         try:
             return dict(self.options.model_validate(dict(given)))
         except ValidationError as error:
-            fault = error.errors()[0]
-            name, known = str(fault["loc"][0]), list(self.options.model_fields)
-        if fault["type"] == "extra_forbidden":
-            has = f"has no option '{name}'{nearest(name, known)}" if known else "has no options"
-            raise ValueError(f"methods.{self.name}: {has}") from None
-        wanted = fault["msg"].removeprefix("Input ").replace("valid dictionary", "table")
-        raise ValueError(f"methods.{self.name}.{name}: {wanted}, got {fault['input']!r}") from None
+            faults, known = error.errors(), list(self.options.model_fields)
+        lines = []
+        for fault in faults:
+            name = ".".join(map(str, fault["loc"]))
+            wanted = fault["msg"].removeprefix("Input ").replace("valid dictionary", "table")
+            line = f"methods.{self.name}.{name}: {wanted}, got {fault['input']!r}"
+            if fault["type"] == "extra_forbidden":
+                has = f"has no option '{name}'{nearest(name, known)}" if known else "has no options"
+                line = f"methods.{self.name}: {has}"
+            lines.append(line)
+        raise ValueError("\n".join(lines))
 
 
 Entry = TypeVar("Entry", bound=Description)

@@ -36,6 +36,14 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
     ("given", "line"),
     [
         (
+            {
+                "training": {"gradients": "pcgrad", "balancing": "fixed"},
+                "methods": {"fixed": {"weights": {"a": 1.0, "b": 0.0}}},
+            },
+            "training.gradients: 'pcgrad' combines several tasks' gradients; methods.fixed.weights"
+            " leaves 'a' alone",
+        ),
+        (
             {"training": {"gradients": "pcgrad"}, "tasks": ("a",)},
             "training.gradients: 'pcgrad' combines several tasks' gradients; there is one task",
         ),
@@ -149,7 +157,7 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
         ),
         (
             {"methods": {"fixed": {"weights": {"a": -1.0}}}},
-            "methods.fixed.weights: should be greater than or equal to 0, got -1.0",
+            "methods.fixed.weights.a: should be greater than or equal to 0, got -1.0",
         ),
         (
             {

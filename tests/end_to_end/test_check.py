@@ -113,3 +113,28 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
     assert json.loads(answer.out)["warnings"] == [line]
     drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")
     assert (drawn.code, drawn.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"training.balancing": "dwa", "training.epochs": 2},
+            "training.balancing: 'dwa' weighs all tasks alike in the first 12 steps, and the run",
+        ),
+        (
+            {
+                "training.balancing": "fixed", "methods.fixed.weights": {"mood": 3.0},
+                "training.gradients": "imtl-g",
+            },
+            "training.balancing: 'imtl-g' goes the same way whatever a task's loss counts; the",
+        ),
+    ],
+)  # fmt: skip
+def test_weights_that_would_change_nothing_are_said(project, accord_cli, changes, line):
+    config = project({**changes, "training.steps_per_epoch": 6, "training.batching": "uniform"})
+    (found,) = json.loads(accord_cli("check", config, "--json").out)["warnings"]
+    assert found.startswith(line)
+    longer = ("training.epochs=3", "training.gradients=pcgrad")
+    sets = [part for own in longer for part in ("--set", own)]
+    assert json.loads(accord_cli("check", config, *sets, "--json").out)["warnings"] == []

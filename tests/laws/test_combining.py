@@ -1,7 +1,9 @@
 """What a step does with J is what its rule and method say of the dense J, layer by layer too."""
 
+import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -188,6 +190,24 @@ def test_a_rule_that_looks_back_sees_the_same_examples_under_the_same_masks(
         other = made.learner._losses(batch.passes[0], batch, DropoutKey(0, 4, 0))
         same = made.learner._losses(batch.passes[0], batch, DropoutKey(0, 3, 0))
     assert not torch.allclose(other, same)
+
+
+def test_nothing_is_learnt_from_losses_that_are_not_finite_after_a_step(
+    tiny_encoder: MakeEncoder, random_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step itself was sound; the next one says which example it is, if it still is one."""
+    made = world(tiny_encoder, random_split, "sum", "famo")
+    plain, count = made.learner._losses, itertools.count()
+
+    def losses(*given: Any) -> torch.Tensor:
+        found = plain(*given)
+        return found * math.inf if next(count) == 1 else found  # the second: after the step
+
+    monkeypatch.setattr(made.learner, "_losses", losses)
+    before = made.learner.combination.tensors()
+    assert not made.step(made.batch(), 0).skipped
+    after = made.learner.combination.tensors()
+    assert all(torch.equal(before[name], own) for name, own in after.items())
 
 
 def test_a_step_that_is_left_out_keeps_every_state(

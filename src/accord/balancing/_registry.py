@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ Law = Literal[
 Learn = Callable[..., State]
 """(losses before a step [t], the same examples' losses after it [t], state, **options) -> state."""
 
+Waits = Callable[[Mapping[str, Any], int], int]
+
 __all__ = ["RULES", "Law", "Rule", "Signals", "State", "adam", "rule"]
 
 
@@ -33,11 +35,13 @@ class Rule(Description):
         laws: what tests may demand of it.
         example: losses of a first step, and the weights they get.
         learn: what the rule learns from a step's effect, where it needs `losses_after`.
+        waits: (its options, steps of an epoch) -> steps before its weights can differ.
     """
 
     laws: frozenset[Law]
     example: tuple[list[float], list[float]]
     learn: Learn | None = None
+    waits: Waits | None = None
 
 
 RULES: Registry[Rule] = Registry("balancing", "accord.balancing", [])
@@ -54,12 +58,23 @@ def rule(
     cost: str = "none that shows",
     initial_state: Callable[[int], State] = lambda tasks: {},
     learn: Learn | None = None,
+    waits: Waits | None = None,
 ) -> Callable[[Weigh], Weigh]:
     """Register a balancing rule."""
 
     def register(function: Weigh) -> Weigh:
         RULES.entries[name] = Rule(
-            name, function, paper, needs, cost, use, initial_state, frozenset(laws), example, learn
+            name,
+            function,
+            paper,
+            needs,
+            cost,
+            use,
+            initial_state,
+            frozenset(laws),
+            example,
+            learn,
+            waits,
         )
         return function
 

@@ -21,6 +21,7 @@ _KEPT = ("total", "count", "last", "before", "window")
     example=([1.0, 3.0], [1.0, 1.0]),
     needs=("losses", "state"),
     initial_state=lambda tasks: {name: torch.zeros(tasks, dtype=torch.float64) for name in _KEPT},
+    waits=lambda options, epoch: 2 * (options["window"] or epoch),
 )
 def dwa(
     signals: Signals,

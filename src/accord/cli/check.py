@@ -39,7 +39,8 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     loaded = load_config(config, overrides)
     _check_sizes(loaded)
     report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
-    warnings = [own for own in (unused_options(loaded), _capped(loaded, report)) if own]
+    unused = unused_options(loaded)
+    warnings = [*([unused] if unused else []), *_in_vain(loaded, report)]
     if as_json:
         click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
@@ -63,18 +64,18 @@ def _check_sizes(config: Config) -> None:
             check_sizes(own, sizes)
 
 
-def _capped(config: Config, report: CheckReport) -> str:
-    """Say that an epoch would be shorter than the config wants it; empty if it wouldn't."""
-    if config.training.steps_per_epoch is None or config.stages:
-        return ""  # each stage has epochs of its own, and says so as it begins
+def _in_vain(config: Config, report: CheckReport) -> list[str]:
+    """Return what the config asks for in vain, as a run would say it when it begins."""
+    if config.stages:
+        return []  # each stage says so as it begins
 
-    from accord.training.building import build_sampler, capped_epoch
+    from accord.training.building import build_sampler, warnings
 
     rows = {
         own.task.name: next(split.rows for split in own.splits if split.split == "train")
         for own in report.tasks
     }
-    return capped_epoch(config, build_sampler(config, tuple(rows), tuple(rows.values())))
+    return list(warnings(config, build_sampler(config, tuple(rows), tuple(rows.values()))))
 
 
 def render(report: CheckReport) -> None:

@@ -38,9 +38,9 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([
             {
-                "name": method.name, "family": own.name, "key": own.key, "paper": method.paper,
-                "needs": method.needs, "cost": method.cost, "use": method.use,
-                "options": options_of(method), "summary": summary(method),
+                "name": method.name, "family": own.name, "key": own.key_of(method),
+                "paper": method.paper, "needs": method.needs, "cost": method.cost,
+                "use": method.use, "options": options_of(method), "summary": summary(method),
             }
             for own, method in found
         ]))  # fmt: skip
@@ -60,7 +60,8 @@ def _list(found: list[tuple[Family, Description]]) -> None:
         if own is not last:
             if last is not None:
                 print_table(table)
-            click.echo(f'\n{own.job}\n{own.key} = "NAME"; without it: {own.default}')
+            value = '["NAME", ...]' if own.several else '"NAME"'
+            click.echo(f"\n{own.job}\n{own.key} = {value}; without it: {own.default}")
             table, last = new_table(own.name, "needs", "options", "from", left=4), own
         options = ", ".join(option["name"] for option in options_of(method)) or "–"
         needs = ", ".join(method.needs).replace("_", " ") or "–"
@@ -72,7 +73,7 @@ def _list(found: list[tuple[Family, Description]]) -> None:
 def _explain(own: Family, method: Description) -> None:
     from accord.families import options_of, summary
 
-    click.echo(f'{own.key} = "{method.name}"\n\n{summary(method)}\n')
+    click.echo(f"{own.chosen_by(method)}\n\n{summary(method)}\n")
     click.echo(f"From:   {method.paper}")
     click.echo(f"Use:    {method.use}")
     click.echo(f"Needs:  {', '.join(method.needs).replace('_', ' ') or 'nothing that is measured'}")

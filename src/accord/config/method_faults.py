@@ -75,7 +75,8 @@ def method_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> I
     yield from _gradient_faults(choice)
     yield from _balancing_faults(choice)
     yield from _memory_faults(choice)
-    yield from _weight_faults(choice, options.get("fixed", {}).get("weights"))
+    if choice.balancing == "fixed":
+        yield from _weight_faults(choice, options.get("fixed", {}).get("weights"))
     yield from _regulariser_faults(choice)
     yield from _unfreezing_faults(choice)
 
@@ -89,7 +90,7 @@ def _option_faults(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> 
         try:
             owners[name].get(name).check_options(given)
         except ValueError as error:
-            yield str(error)
+            yield from str(error).splitlines()
             continue
         for task in given.get("weights") or () if name == "fixed" else ():
             if task not in choice.tasks:
@@ -199,8 +200,15 @@ def _balancing_faults(choice: Choice) -> Iterator[str]:
 
 def _weight_faults(choice: Choice, weights: Any) -> Iterator[str]:
     named = weights if isinstance(weights, Mapping) else {}
-    if choice.balancing == "fixed" and all(named.get(name) == 0 for name in choice.tasks):
+    counted = [name for name in choice.drawn if named.get(name) != 0]
+    method = gradients.get_method(choice.gradients)
+    if not counted:
         yield "methods.fixed.weights: all are 0, and so nothing would be trained"
+    elif len(counted) == 1 and len(choice.drawn) > 1 and method.combines:
+        yield (
+            f"training.gradients: '{method.name}' combines several tasks' gradients;"
+            f" methods.fixed.weights leaves '{counted[0]}' alone"
+        )
 
 
 def _regulariser_faults(choice: Choice) -> Iterator[str]:

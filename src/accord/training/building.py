@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -93,15 +94,26 @@ def _current_sampler(config: Config, names: tuple[str, ...], sizes: tuple[int, .
     return Sampler(names, sizes, rule, budget, settings.seed, options)
 
 
-def capped_epoch(config: Config, sampler: Sampler | RehearsalSampler) -> str:
-    """Say that an epoch is shorter than the config wants it; empty if it isn't."""
-    wanted = config.training.steps_per_epoch
-    if wanted is None or wanted <= sampler.steps:
-        return ""
-    return (
-        f"training.steps_per_epoch: is {wanted}, but an epoch of batching"
-        f" '{config.training.batching}' ends after {sampler.steps}; more epochs make a longer run"
-    )
+def warnings(config: Config, sampler: Sampler | RehearsalSampler) -> Iterator[str]:
+    """Yield what a config asks for in vain, a line each."""
+    training, steps = config.training, sampler.steps
+    if training.steps_per_epoch is not None and training.steps_per_epoch > steps:
+        yield (
+            f"training.steps_per_epoch: is {training.steps_per_epoch}, but an epoch of batching"
+            f" '{training.batching}' ends after {steps}; more epochs make a longer run"
+        )
+    rule, method = get_balancing(training.balancing_rule), get_method(config.gradient_method)
+    options = rule.check_options(config.methods.get(rule.name, {}))
+    if rule.waits is not None and rule.waits(options, steps) >= steps * training.epochs:
+        yield (
+            f"training.balancing: '{rule.name}' weighs all tasks alike in the first"
+            f" {rule.waits(options, steps)} steps, and the run has {steps * training.epochs}"
+        )
+    if rule.name != "equal" and "scale_of_one" in method.laws:
+        yield (
+            f"training.balancing: '{method.name}' goes the same way whatever a task's loss counts;"
+            f" the weights of '{rule.name}' reach the heads alone"
+        )
 
 
 def _check_every_task_is_drawn(sampler: Sampler, config: Config) -> None:

@@ -34,9 +34,9 @@ from accord.training.building import (
     build_learner,
     build_regularisation,
     build_sampler,
-    capped_epoch,
     check_dropout,
     check_sizes,
+    warnings,
 )
 from accord.training.frozen import feature_batch
 from accord.training.step import Learner
@@ -177,8 +177,8 @@ def prepare(
     products = products or choose_products(device, config.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
     sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
-    if capped := capped_epoch(config, sampler):
-        say(f"warning: {capped}")
+    for line in warnings(config, sampler):
+        say(f"warning: {line}")
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
     for own in data.labelled(data.train):

@@ -235,7 +235,9 @@ class Learner:
                 self._losses(micro, batch, DropoutKey(self.seed, step, i)).double()
                 for i, micro in enumerate(batch.passes)
             ]
-        self.combination.balancing.learn(before, torch.stack(parts).sum(0).cpu(), batch.present)
+        after = torch.stack(parts).sum(0).cpu()
+        if bool(after.isfinite().all()):  # else nothing is learnt: the next step finds whose it is
+            self.combination.balancing.learn(before, after, batch.present)
 
     def _observe(self, step: int, batch: StepBatch) -> None:
         """Let what follows targets or weights follow this step's."""
