@@ -34,11 +34,15 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     train and dev.
     """
     from accord.config.file import load_config, unused_options
+    from accord.config.stages import dropped_note, memory_note
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)
     report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
-    warnings = [own for own in (unused_options(loaded), _capped(loaded, report)) if own]
+    notes = (
+        unused_options(loaded), memory_note(loaded), dropped_note(loaded), _capped(loaded, report)
+    )  # fmt: skip
+    warnings = [own for own in notes if own]
     if as_json:
         click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
