@@ -28,6 +28,10 @@ MEAN = "mean of tasks"
 """Where a task's name stands: the mean of all tasks' metrics. No task can have it."""
 
 
+CONTINUAL = ("average_accuracy", "forgetting", "backward_transfer")
+"""Figures of runs that learn task after task (`accord.judging.continual`)."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Runs that differ in their seed alone.
@@ -60,8 +64,18 @@ class Group:
 
     def spread(self, task: str) -> float | None:
         """Standard deviation over seeds; None for one run."""
-        values = self.values(task)
-        return statistics.stdev(values) if len(values) > 1 else None
+        return _spread(self.values(task))
+
+    @property
+    def continual(self) -> dict[str, tuple[float, float | None]]:
+        """Of runs that judge finished tasks again: what they learned and forgot, by `CONTINUAL`'s
+        names; mean and standard deviation over seeds. What no run has isn't there."""
+        found = {}
+        for name in CONTINUAL:
+            values = [run.results.get("continual", {}).get(name) for run in self.runs]
+            if numbers := [float(own) for own in values if own is not None]:
+                found[name] = (statistics.fmean(numbers), _spread(numbers))
+        return found
 
     @property
     def train_seconds(self) -> float:
@@ -87,6 +101,10 @@ class Group:
     def model_bytes(self) -> int:
         """What the model folder takes on disk."""
         return sum(file.stat().st_size for file in (self.runs[0].path / "model").iterdir())
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -177,6 +195,17 @@ def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
                 found = group_difference(task, group, alone)
                 verdicts.append(SharingVerdict(task, metric, alone, group, found, differing))
     return verdicts
+
+
+def sharing_notes(groups: Sequence[Group]) -> list[str]:
+    """Return why tasks that were trained alone have no verdict, though a run in stages had them."""
+    return [
+        f"{task}: no verdict, as {group.name} doesn't hold it: its last stage trains"
+        f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and judged."
+        for group in groups if group.runs[0].config.stages
+        for task in group.runs[0].config.labelled
+        if task not in group.tasks and any(other.trained == (task,) for other in groups)
+    ]  # fmt: skip
 
 
 def _nearest_alone(
@@ -310,6 +339,19 @@ def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
 def digits(spread: float | None) -> str:
     """Say a standard deviation as it stands behind a mean."""
     return "" if spread is None or math.isnan(spread) else f" ± {spread:.3f}"
+
+
+def continual_columns(groups: Sequence[Group]) -> list[str]:
+    """Return which of `CONTINUAL`'s figures any group has."""
+    return [name for name in CONTINUAL if any(name in group.continual for group in groups)]
+
+
+def continual_cells(group: Group, names: Sequence[str]) -> list[str]:
+    """Return a group's figures of these names as tables show them."""
+    found = group.continual
+    return [
+        f"{found[name][0]:.3f}{digits(found[name][1])}" if name in found else "–" for name in names
+    ]
 
 
 def metric_columns(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Tasks one after another: finished ones' heads stay, their memories' rows hold the shared part."""
 
+import csv
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config.file import load_config, stage_configs
+from accord.config.file import effective, load_config, stage_configs
 from accord.data.loader import TaskData
 from accord.training import staged
 from accord.training.setup import prepare
@@ -27,10 +28,10 @@ METHODS = ["none", "replay", "gem", "a-gem"]
 def in_turn(project, tmp_path):
     """Train the three tasks one after another: (method, changes) -> the run."""
 
-    def call(method, changes=None):
+    def call(method, changes=None, stages=ONE_BY_ONE):
         memory = f'[memory]\nmethod = "{method}"\nsize = 6\nchoice = "balanced"\n'
         file = project({"training.epochs": 2, **(changes or {})})
-        file.write_text(file.read_text() + ONE_BY_ONE + memory)
+        file.write_text(file.read_text() + stages + memory)
         run = tmp_path / method
         staged.start(load_config(file), run, source=file.read_text(), quiet=True)
         return run
@@ -74,6 +75,86 @@ def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     said = accord_cli("resume", run)
     assert f"forgetting {found['forgetting']:.4f}" in said.out
     assert results["exposure"]["mood"]["rows"] == 22
+
+
+def test_a_task_without_labels_hides_nothing_that_was_forgotten(in_turn, tmp_path, accord_cli):
+    """It has no metric: a stage that trains it judges no more tasks than it trains."""
+    words = '[tasks.words]\nkind = "masked-lm"\n[[stages]]\ntasks = ["mood"]\n'
+    run = in_turn("gem", stages=words + '[[stages]]\ntasks = ["same", "near", "words"]\n')
+    results = json.loads((run / "results.json").read_text())
+    assert list(results["metrics"]) == ["same", "near", "mood"]
+    first, last = (row["metrics"] for row in results["stages"])
+    assert results["continual"]["forgetting"] == pytest.approx(first["mood"] - last["mood"])
+    shown = json.loads(accord_cli("compare", run, "--json").out)["groups"][0]
+    assert shown["metrics"].keys() == {"mood", "same", "near"}
+
+
+GRID = """
+config = "accord.toml"
+seeds = 2
+[axes]
+"memory.method" = ["none", "gem"]
+[[cells]]
+[[cells]]
+stages = []
+"""
+
+
+def test_sequences_and_joint_training_stand_side_by_side(project, accord_cli, tmp_path):
+    file, out = project({"training.epochs": 1}), tmp_path / "grid"
+    file.write_text(file.read_text() + ONE_BY_ONE + "[memory]\nsize = 6\n")
+    (file.parent / "grid.toml").write_text(GRID)
+    call = ("grid", file.parent / "grid.toml", "--out", out, "--against", "method=none")
+    answer = accord_cli(*call)
+    assert answer.code == 0, answer.err
+    found = json.loads(accord_cli(*call, "--json").out)
+    names = ["method=none", "method=gem", "stages=none,method=none"]  # without stages all are one
+    assert [own["name"] for own in found["groups"]] == names
+    none, gem, joint = found["groups"]
+    assert joint["continual"] == {}
+    for own in (none, gem):
+        runs = [json.loads((out / "cells" / f"{own['name']},seed={seed}/results.json").read_text())
+                for seed in (0, 1)]  # fmt: skip
+        for key, figure in own["continual"].items():
+            values = [run["continual"][key] for run in runs]
+            assert figure["mean"] == pytest.approx(np.mean(values))
+            assert figure["sd"] == pytest.approx(np.std(values, ddof=1))
+        assert own["continual"].keys() == {"average_accuracy", "forgetting", "backward_transfer"}
+    compared = {(own["group"], own["task"]) for own in found["against"]}
+    tasks = ("mood", "same", "near", "mean of tasks")
+    assert compared == {(name, task) for name in names[1:] for task in tasks}
+
+    columns = ["average accuracy", "forgetting", "backward transfer"]
+    (header,) = (line for line in answer.out.splitlines() if "dev, best epoch" in line)
+    assert [header.count(own) for own in columns] == [1, 1, 1]
+    with (out / "tables" / "groups.csv").open() as stream:
+        rows = {row["group"]: row for row in csv.DictReader(stream)}
+    assert [rows[names[2]][own] for own in columns] == ["–"] * 3
+    figure = gem["continual"]["forgetting"]
+    assert rows["method=gem"]["forgetting"] == f"{figure['mean']:.3f} ± {figure['sd']:.3f}"
+    runs = sorted((out / "cells").iterdir())
+    assert accord_cli("compare", *runs).out.count("average accuracy") == 1
+    assert "average accuracy" not in accord_cli("compare", runs[-1]).out
+
+
+def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_path):
+    file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
+    file.write_text(file.read_text() + ONE_BY_ONE + '[memory]\nmethod = "gem"\n')
+    line = "warning: [memory] is not used: without [[stages]] or memory.finished no task is fini"
+    answer = accord_cli("train", file, "--out", tmp_path / "joint", "--set", "stages=[]")
+    assert answer.code == 0, answer.err
+    assert answer.err.count(line) == 1
+    assert line in accord_cli("check", file, "--set", "stages=[]").err
+    again = load_config(file, ["stages=[]"])
+    assert again.gradient_method == "pcgrad"
+    assert effective(again)["memory"] is None
+    file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
+    answer = accord_cli("train", file, "--out", tmp_path / "plain")
+    assert "warning" not in answer.err
+    one, other = (
+        load_file(tmp_path / own / "model/model.safetensors") for own in ("joint", "plain")
+    )
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
@@ -148,7 +229,6 @@ def test_a_regression_with_a_moving_scale_goes_on_as_it_was(project, train, tmp_
     [
         ({"memory.finished": ["mod"]}, {}, "memory.finished: no task 'mod'; did you mean 'mood'?"),
         ({"memory.finished": ["mood", "near"]}, {}, "memory.finished: leaves no task to train"),
-        ({"memory.size": 3}, {}, "memory: no task is finished; it needs two [[stages]], or mem"),
         (
             {"memory.finished": ["mood"], "memory.method": "gem"},
             {"encoder.mode": "frozen"},

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 import accord
 from accord.config.file import dump_config, load_config, parse_config, stage_configs
+from accord.config.stages import dropped_note
 from accord.errors import Stopped
 from accord.training import staged
 from accord.training.setup import prepare
@@ -203,6 +204,84 @@ def test_the_command_line(staged_project, accord_cli, tmp_path):
         out = ["--out", tmp_path / command] if command != "compare" else []
         answer = accord_cli(command, run, tmp_path / "quiet", *out)
         assert answer.code == 0, answer.err
+
+
+def test_heads_that_are_lost_are_named(staged_project, accord_cli, tmp_path):
+    config, run = staged_project(), tmp_path / "run"
+    line = (
+        "warning: the model will hold same, near; mood's head is dropped after stage 1"
+        " ([memory] method = 'none' keeps it)"
+    )
+    assert accord_cli("train", config, "--out", run).err.count(line) == 1
+    assert line.removeprefix("warning: ") in (run / "log.txt").read_text()
+    assert accord_cli("check", config).err.splitlines()[-1] == line
+    held = staged_project(SEQUENCE + "[memory]\nsize = 6\n")
+    assert "dropped" not in accord_cli("check", held).err
+    stages = [["mood", "same"], ["near"], ["mood", "near"], ["near", "words"]]
+    text = "".join(f"[[stages]]\ntasks = {json.dumps(own)}\n" for own in stages)
+    again = load_config(staged_project('[tasks.words]\nkind = "masked-lm"\n' + text))
+    assert dropped_note(again) == (
+        "the model will hold near; mood's head is dropped after stage 1 and new in stage 3,"
+        " mood's head is dropped after stage 3, same's head is dropped after stage 1"
+        " ([memory] method = 'none' keeps them)"
+    )
+
+
+def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli, tmp_path):
+    call = ("compare", staged_project(), "--out", tmp_path / "runs", "--seeds", 1)
+    answer = accord_cli(*call)
+    assert answer.code == 0, answer.err
+    note = (
+        "mood: no verdict, as mood+same+near doesn't hold it: its last stage trains same, near;"
+        " with [memory] method = 'none' it is kept and judged."
+    )
+    assert answer.out.splitlines()[-1] == note
+    found = json.loads(accord_cli(*call, "--json").out)
+    assert found["sharing_notes"] == [note]
+    assert [own["task"] for own in found["sharing"]] == ["same", "near"]
+
+
+@pytest.mark.parametrize("stop_in", [1, 2])
+def test_a_change_is_forced_once_and_recorded(
+    staged_project, run_stages, stop_after, accord_cli, tmp_path, monkeypatch, stop_in
+):
+    """Also one of data that the stage alone reads which is under way."""
+    run, start = tmp_path / "run", staged.start_run
+
+    def arranged(own, folder, **options):
+        if folder.name.startswith(str(stop_in)):
+            stop_after(2)
+        return start(own, folder, **options)
+
+    monkeypatch.setattr(staged, "start_run", arranged)
+    config = staged_project(changes={"checkpoint.every_steps": 1, "training.epochs": 2})
+    with pytest.raises(Stopped):
+        run_stages(config, run)
+    monkeypatch.setattr(staged, "start_run", start)
+    before = json.loads((run / "resolved.json").read_text())
+    file = run / "config.toml"
+    file.write_text(file.read_text().replace("lr = 0.001", "lr = 0.002"))
+    data = config.parent / ("mood-train.csv" if stop_in == 1 else "near-train.csv")
+    data.write_text(data.read_text() + data.read_text().splitlines()[-1] + "\n")
+    refused = accord_cli("resume", run)
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "training.lr: 0.001 -> 0.002" in refused.err
+    stop_after(4)
+    stopped = accord_cli("resume", run, "--force")
+    assert stopped.code == 143, stopped.err
+    after = json.loads((run / "resolved.json").read_text())
+    assert after["config"]["training"]["lr"] == 0.002
+    (forced,) = after["forced"]
+    assert forced["changes"][0] == "training.lr: 0.001 -> 0.002"
+    assert len(forced["changes"]) == 2
+    assert forced["fingerprint_before"] == before["fingerprint"] != after["fingerprint"]
+    changed = [name for name, own in after["data"].items() if own != before["data"][name]]
+    assert changed == [data.stem.replace("-", ".")]
+    answer = accord_cli("resume", run)
+    assert answer.code == 0, answer.err
+    own = json.loads((run / "stages" / "2-pairs" / "resolved.json").read_text())
+    assert own["config"]["training"]["lr"] == 0.002
+    assert accord_cli("compare", run).code == 0
 
 
 def test_some_tasks_alone(staged_project, accord_cli, tmp_path):

@@ -67,6 +67,18 @@ def test_any_dotted_key_is_an_axis_and_some_stand_for_every_task(cells):
     assert (tasks["mood"].encoding, tasks["same"].encoding) == ("joint", "separate")
 
 
+def test_stages_are_a_key_of_a_cell(cells):
+    found = cells(
+        '[axes]\n"memory.method" = ["gem", "replay"]\n[[cells]]\nstages = []\n[[cells]]\n'
+        'stages = [{tasks = ["mood"]}, {name = "last", tasks = ["mood", "same"]}]\n'
+    )
+    assert [cell.name for cell in found] == [
+        "stages=none,method=gem", "stages=mood+last,method=gem", "stages=mood+last,method=replay",
+    ]  # fmt: skip
+    assert [len(cell.config.stages) for cell in found] == [0, 2, 2]
+    assert found[0].config.memory is None
+
+
 def test_set_and_overrides_hold_for_all_cells(cells):
     found = cells("[set]\nepochs = 9\n[axes]\nseed = [0]", "training.batch_size=5")
     assert found[0].config.training.epochs == 9

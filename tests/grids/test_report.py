@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accord import compare
-from accord.cli.comparisons import comparison_json, print_against
+from accord.cli.comparisons import comparison_json, print_against, print_groups
 from accord.compare import MEAN, Group, against
 from accord.config.file import parse_config
 from accord.errors import ConfigError
@@ -79,6 +79,21 @@ def test_what_is_left_out_and_what_chance_does_stand_wherever_differences_do(
         "differences-mean", "differences-mean-of-tasks", "differences-sst-2",
         "differences-sst-2-2",
     ]  # fmt: skip
+
+
+def test_no_column_of_a_wide_table_is_cut_off(tmp_path, capsys):
+    names = [f"a-task-of-some-length-{i}" for i in range(9)]
+    continual = {"average_accuracy": 0.5, "forgetting": 0.125, "backward_transfer": None}
+    own = group("in turn", tmp_path, **dict.fromkeys(names, 0.5))
+    own.runs[0].results["continual"] = continual
+    print_groups([own, group("jointly", tmp_path, **dict.fromkeys(names, 0.5))])
+    header, _, first, second = (
+        line for line in capsys.readouterr().out.splitlines() if line.strip()
+    )
+    assert all(f"{name} accuracy" in header for name in names)
+    assert "average accuracy   forgetting   seconds" in header  # no run has the third
+    assert first.split()[-5:-3] == ["0.500", "0.125"]
+    assert second.split()[-5:-3] == ["–", "–"]
 
 
 def test_a_group_that_no_other_is_like_is_said_to_be_alone(groups, tmp_path, capsys):

@@ -34,13 +34,14 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     train and dev.
     """
     from accord.config.file import load_config, unused_options
+    from accord.config.stages import dropped_note, memory_note
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)
     _check_sizes(loaded)
     report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
-    unused = unused_options(loaded)
-    warnings = [*([unused] if unused else []), *_in_vain(loaded, report)]
+    notes = (unused_options(loaded), memory_note(loaded), dropped_note(loaded))
+    warnings = [*filter(None, notes), *_in_vain(loaded, report)]
     if as_json:
         click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:

@@ -13,11 +13,14 @@ from accord.compare import (
     Group,
     SharingVerdict,
     against,
+    continual_cells,
+    continual_columns,
     contrast_notes,
     digits,
     find_group,
     metric_columns,
     sharing,
+    sharing_notes,
 )
 from accord.judging.verdict import LEAST_SEEDS
 
@@ -38,6 +41,8 @@ def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:
         _print_sharing(verdicts)
         _print_cost(verdicts)
         _print_notes(verdicts)
+    for note in sharing_notes(groups):
+        click.echo(note)
 
 
 def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, Any]:
@@ -47,6 +52,7 @@ def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, 
     return {
         "groups": [_group_json(group) for group in groups],
         "sharing": [_verdict_json(own) for own in sharing(groups)],
+        "sharing_notes": sharing_notes(groups),
         "against": [
             {"group": own.group.name, "task": own.task, **vars(own.difference)} for own in contrasts
         ],
@@ -55,15 +61,17 @@ def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, 
 
 
 def print_groups(groups: Sequence[Group]) -> None:
-    """Print each group's dev metrics, with the standard deviation over seeds."""
-    tasks = dict(metric_columns(groups))
+    """Print each group's dev metrics, and what it learned and forgot where tasks come one after
+    another; with the standard deviation over seeds."""
+    tasks, continual = dict(metric_columns(groups)), continual_columns(groups)
     headings = [f"{name} {metric}" for name, metric in tasks.items()]
+    headings += [name.replace("_", " ") for name in continual]
     table = new_table("dev, best epoch", "runs", *headings, "seconds", "parameters")
     for group in groups:
         values = [
             f"{group.mean(name):.3f}{digits(group.spread(name))}" if name in group.tasks else "–"
             for name in tasks
-        ]
+        ] + continual_cells(group, continual)
         size = f"{group.parameters / 1e6:.1f} M"
         table.add_row(group.name, str(len(group.runs)), *values, f"{group.train_seconds:.0f}", size)
     print_table(table)
@@ -168,6 +176,9 @@ def _group_json(group: Group) -> dict[str, Any]:
         "seeds": [run.seed for run in group.runs],
         "metrics": {
             task: {"mean": group.mean(task), "sd": group.spread(task)} for task in group.tasks
+        },
+        "continual": {
+            name: {"mean": mean, "sd": spread} for name, (mean, spread) in group.continual.items()
         },
         "train_seconds": group.train_seconds,
         "parameters": group.parameters,

@@ -94,10 +94,11 @@ def new_table(*columns: str, left: int = 1) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout, wide enough where that is no terminal."""
+    """Print a table on stdout, as wide as it is where that is no terminal."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=160)
+        width = Console(width=10_000).measure(table).maximum  # else columns are cut off
+        console = Console(highlight=False, markup=False, width=width)
     console.print(table)

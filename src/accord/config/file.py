@@ -168,7 +168,7 @@ def _toml_key(key: str) -> str:
 
 
 def effective(config: Config) -> dict[str, Any]:
-    """Return a config as JSON without the options of methods that it doesn't choose.
+    """Return a config as JSON without what it doesn't use.
 
     Configs of which these are equal make the same run.
     """
@@ -176,7 +176,10 @@ def effective(config: Config) -> dict[str, Any]:
 
 
 def without_unused(config: Config) -> Config:
-    """Return a config without the options of methods that it doesn't choose."""
+    """Return a config without the options of methods that it doesn't choose, and without a memory
+    where no task is finished."""
+    if config.memory is not None and not config.remembers:
+        config = config.model_copy(update={"memory": None})
     chosen = {name for names in _chosen(config).values() for name in names}
     used = {name: own for name, own in config.methods.items() if name in chosen}
     return config if used == config.methods else config.model_copy(update={"methods": used})
@@ -275,7 +278,7 @@ def _faults(config: Config) -> Iterator[str]:
         batching=training.batching,
         balancing=training.balancing_rule,
         gradients=training.gradients,
-        memory=None if memory is None else memory.method,
+        memory=memory.method if memory is not None and config.remembers else None,
         finished=config.finished,
         keeps_heads=config.encoder.heads == "keep",
         per_layer=training.granularity == "layer",

@@ -266,9 +266,7 @@ def _finished_faults(choice: Choice) -> Iterator[str]:
             yield f"memory.finished: no task '{name}'{nearest(name, choice.tasks)}"
     if len(set(choice.finished)) < len(choice.finished):
         yield f"memory.finished: names one twice: {', '.join(choice.finished)}"
-    if not choice.finished:
-        yield "memory: no task is finished; it needs two [[stages]], or memory.finished"
-    elif set(choice.tasks) <= set(choice.finished):
+    if set(choice.tasks) <= set(choice.finished):
         yield "memory.finished: leaves no task to train"
     elif not choice.keeps_heads:
         yield (

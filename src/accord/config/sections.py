@@ -300,9 +300,14 @@ class Config(Section):
         return () if self.memory is None else tuple(self.memory.finished)
 
     @property
+    def remembers(self) -> bool:
+        """Whether there is a memory and a task may be finished before another begins."""
+        return self.memory is not None and bool(self.stages or self.memory.finished)
+
+    @property
     def gradient_method(self) -> str:
         """The name of the gradient method: the memory's, where it is one."""
-        own = "none" if self.memory is None else self.memory.method
+        own = self.memory.method if self.memory is not None and self.remembers else "none"
         return own if own in MEMORY_METHODS else self.training.gradients
 
     @property

@@ -113,6 +113,41 @@ def keep_stages(table: Table) -> None:
         del table["memory"]
 
 
+def memory_note(config: Config) -> str:
+    """Say that a config's memory is of no use; empty if it is, or if there is none.
+
+    Joint training beside a sequence is the same config without its stages.
+    """
+    if config.memory is None or config.remembers:
+        return ""
+    return "[memory] is not used: without [[stages]] or memory.finished no task is finished"
+
+
+def dropped_note(config: Config) -> str:
+    """Say which heads a run in stages loses on its way, in one line; empty if it loses none."""
+    parts = [] if config.memory is not None else list(_dropped(config))
+    if not parts:
+        return ""
+    held = [name for name in config.labelled if name in config.stages[-1].tasks]
+    return (
+        f"the model will hold {', '.join(held) or 'no head'}; {', '.join(parts)}"
+        f" ([memory] method = 'none' keeps {'it' if len(parts) == 1 else 'them'})"
+    )
+
+
+def _dropped(config: Config) -> Iterator[str]:
+    stages = config.stages
+    for name in config.labelled:  # others have no head to keep
+        for index in range(len(stages) - 1):
+            if name not in stages[index].tasks or name in stages[index + 1].tasks:
+                continue
+            again = [
+                later for later in range(index + 2, len(stages)) if name in stages[later].tasks
+            ]
+            anew = f" and new in {stage_label(stages, again[0])}" if again else ""
+            yield f"{name}'s head is dropped after {stage_label(stages, index)}{anew}"
+
+
 def list_faults(config: Config) -> Iterator[str]:
     """Yield what is wrong with the list of stages, a line each, before any of them is looked at."""
     stages = config.stages

@@ -43,6 +43,7 @@ OF_TASKS = {"pooling": "pooling", "pairs": "encoding"}
 """Names that stand for a key of every task: `pairs` for those tasks that have pairs."""
 
 _LONGEST_NAME = 150
+_WHOLE = ("score", "stages")  # keys of a config that are no sections
 _TABLES = ("config", "set", "axes", "cells", "seeds")
 
 Settings = dict[str, Any]
@@ -186,7 +187,7 @@ def name_of(settings: Settings) -> str:
     """
     parts = []
     for key, value in settings.items():
-        text = "+".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = "+".join(map(_shown, value)) or "none" if isinstance(value, list) else str(value)
         text = re.sub(r"[^\w.+-]", "-", text)
         parts.append(text if key == "tasks" else f"{_short(key, settings)}={text}")
     name = ",".join(parts) or "base"
@@ -194,6 +195,13 @@ def name_of(settings: Settings) -> str:
         return name
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return f"{name[:_LONGEST_NAME]}-{digest[:8]}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value of a list as a name has it: of a stage its name, or its tasks."""
+    if isinstance(value, dict) and "tasks" in value:
+        return str(value.get("name", ".".join(map(str, value["tasks"]))))
+    return str(value)
 
 
 def _short(key: str, settings: Settings) -> str:
@@ -262,9 +270,9 @@ def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
     """
     key = SHORT.get(name, name)
     section = key.split(".")[0]
-    if section not in Config.model_fields or (key == section and section != "score"):
-        sections = [f"{field}.KEY" for field in Config.model_fields if field != "score"]
-        known = ["tasks", *SHORT, *OF_TASKS, *sections]
+    if section not in Config.model_fields or (key == section and section not in _WHOLE):
+        sections = [f"{field}.KEY" for field in Config.model_fields if field not in _WHOLE]
+        known = ["tasks", *_WHOLE, *SHORT, *OF_TASKS, *sections]
         raise ConfigError(f"{where}: '{name}': no key of a config{nearest(name, known)}")
     if section == "tasks" and key.split(".")[1] not in base.get("tasks", {}):
         raise ConfigError(

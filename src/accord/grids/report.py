@@ -6,7 +6,16 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from accord.compare import Contrast, Group, against, contrast_notes, digits, metric_columns
+from accord.compare import (
+    Contrast,
+    Group,
+    against,
+    continual_cells,
+    continual_columns,
+    contrast_notes,
+    digits,
+    metric_columns,
+)
 from accord.report.figures import DifferenceRow, differences
 from accord.report.page import Figure, Section, Table, slug, write_report
 
@@ -50,8 +59,9 @@ def _contrasts(groups: Sequence[Group], baseline: Group) -> Iterator[Table | Fig
 
 
 def groups_table(groups: Sequence[Group]) -> Table:
-    """Return each group's dev figures, the mean of them, and what it costs."""
-    tasks = dict(metric_columns(groups))
+    """Return each group's dev figures, the mean of them, what it learned and forgot where tasks
+    come one after another, and what it costs."""
+    tasks, continual = dict(metric_columns(groups)), continual_columns(groups)
     rows = []
     for group in groups:
         cells = [
@@ -62,12 +72,14 @@ def groups_table(groups: Sequence[Group]) -> Table:
         steps = sum(int(run.results["steps"]) for run in group.runs)
         seconds = group.train_seconds * len(group.runs) / steps
         rows.append([
-            group.name, str(len(group.runs)), *cells, f"{mean:.3f}", f"{group.train_seconds:.0f}",
+            group.name, str(len(group.runs)), *cells, f"{mean:.3f}",
+            *continual_cells(group, continual), f"{group.train_seconds:.0f}",
             f"{1000 * seconds:.0f}", f"{group.parameters / 1e6:.1f}",
             f"{group.peak_memory / (1 << 30):.1f}",
         ])  # fmt: skip
     columns = [
         "group", "runs", *(f"{task} {metric}" for task, metric in tasks.items()), "mean",
+        *(name.replace("_", " ") for name in continual),
         "seconds of training", "ms a step", "million parameters", "GiB of memory",
     ]  # fmt: skip
     note = (

@@ -68,13 +68,32 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
         return setup
     if not force:
         raise change_error(run, found)
+    record_forced(run, console, begun, resolved(setup, run), found)
+    return setup
+
+
+def record_forced(
+    run: RunFolder,
+    console: Console,
+    begun: Mapping[str, Any],
+    after: Mapping[str, Any],
+    found: Sequence[str],
+) -> None:
+    """Say that a run goes on though something changed, and let `resolved.json` hold what it is now.
+
+    Args:
+        run: its folder.
+        console: is told too.
+        begun: what `resolved.json` held.
+        after: what it is to hold, but for the record of this and earlier times.
+        found: what changed.
+    """
     console.say(f"warning: going on though changed: {'; '.join(found)}")
     run.log(f"forced to go on though changed: {'; '.join(found)}", "WARNING")
-    entry = {"time": now(), "changes": found, "fingerprint_before": begun.get("fingerprint")}
+    entry = {"time": now(), "changes": [*found], "fingerprint_before": begun.get("fingerprint")}
     before = begun.get("forced", [])
     forced = [*(before if isinstance(before, list) else []), entry]
-    run.write_json("resolved.json", {**resolved(setup, run), "forced": forced})
-    return setup
+    run.write_json("resolved.json", {**after, "forced": forced})
 
 
 def config_again(

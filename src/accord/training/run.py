@@ -15,6 +15,7 @@ import torch
 
 from accord.config.file import unused_options
 from accord.config.sections import CheckpointConfig, Config
+from accord.config.stages import memory_note
 from accord.durable import sweep, write_whole
 from accord.errors import (
     AccordError,
@@ -100,6 +101,8 @@ def start_run(
         run.write_json("resolved.json", resolved(setup, run))
         if unused := unused_options(config):
             _warn(run, console, unused)
+        if note := memory_note(config):
+            _warn(run, console, note)
         return _train(setup, run, Progress(), console, f"expected: {expected}", watch)
 
 

@@ -41,7 +41,7 @@ def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Resu
         "forgetting": forgetting(matrix, trained),
         "backward_transfer": backward_transfer(matrix, trained),
     }
-    remembers = any(len(own) > len(tasks) for own, tasks in zip(matrix, trained, strict=True))
+    remembers = any(set(own) - set(tasks) for own, tasks in zip(matrix, trained, strict=True))
     return {
         **last,
         **{key: round(sum(own[key] for own in results), 3) for key in _SUMMED},

@@ -9,14 +9,14 @@ import contextlib
 import hashlib
 import json
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accord.config.file import check_methods, dump_config, stage_configs
 from accord.config.sections import Config
-from accord.config.stages import stage_label, stage_name
+from accord.config.stages import dropped_note, stage_label, stage_name
 from accord.durable import link, reach, replace_folder, sweep, write_whole
 from accord.errors import AccordError, Pruned, RunFolderError, Stopped
 from accord.runs.estimate import Estimate
@@ -28,6 +28,7 @@ from accord.training.resuming import (
     changes,
     config_again,
     encoder_contents,
+    record_forced,
     source_table,
     versions,
 )
@@ -36,6 +37,8 @@ from accord.training.setup import prepare
 from accord.training.stage_results import whole_results
 
 FOLDER = "stages"
+
+Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,27 @@ class Plan:
 
     Attributes:
         estimate: of its time and memory.
-        tasks: resolved, as JSON.
+        tasks: those with labels, resolved, as JSON.
         data: what tells its data from other data.
         encoder: likewise the encoder that the whole run begins with.
         max_length: tokens a sequence may have.
     """
 
     estimate: Estimate
-    tasks: list[dict[str, Any]]
+    tasks: list[Table]
     data: dict[str, str]
     encoder: dict[str, str]
     max_length: int
+
+    @property
+    def contents(self) -> Table:
+        """What tells its data and encoder from others."""
+        return {"data": self.data, "encoder": self.encoder}
+
+    @property
+    def shown(self) -> Table:
+        """What `resolved.json` holds of the last stage."""
+        return {"tasks": self.tasks, "max_length": self.max_length}
 
 
 def start(
@@ -123,7 +136,11 @@ def start(
         RunFolder.check_not_begun(out)
         if source is not None:
             write_whole(out / "config.toml", source)
-        run.write_json("resolved.json", _resolved(run, config, plans))
+        found = [plan.contents for plan in plans]
+        run.write_json("resolved.json", _resolved(run, config, found, plans[-1].shown))
+        if note := dropped_note(config):
+            console.say(f"warning: {note}")
+            run.log(note, "WARNING")
         return _train(run, stages, quiet=quiet, watch=watch)
 
 
@@ -148,11 +165,14 @@ def resume(
         begun = run.read_json("resolved.json")
         config, found = config_again(run, begun, force)
         stages = _stages(config, folder)
-        found += list(dict.fromkeys(_changes_ahead(run, begun, stages)))
+        # A stage that has begun checks itself; where anything goes, what it is now is recorded.
+        plans = [_plan(stage) if _is_ahead(stage, begun=force) else None for stage in stages]
+        found += list(dict.fromkeys(_changes_ahead(run, begun, plans)))
         if found and not force:
             raise change_error(run, found)
         if found:
-            run.log(f"forced to go on though changed: {'; '.join(found)}", "WARNING")
+            after = _resolved_again(run, config, begun, plans)
+            record_forced(run, Console(quiet), begun, after, found)
         return _train(run, stages, quiet=quiet, watch=watch, force=force)
 
 
@@ -193,7 +213,7 @@ def _plan(stage: Stage) -> Plan:
         encoder.pop("heads", None)
     return Plan(
         estimate=setup.estimate(),
-        tasks=[task.to_json() for task in setup.data.tasks],
+        tasks=[task.to_json() for task in setup.learner.model.labelled],
         data=setup.data.contents(),
         encoder=encoder,
         max_length=setup.data.assembler.max_length,
@@ -207,20 +227,27 @@ def _total(plans: Sequence[Plan]) -> Estimate:
     )
 
 
-def _resolved(run: RunFolder, config: Config, plans: Sequence[Plan]) -> dict[str, Any]:
-    """Return what `resolved.json` holds: what it holds of any run, and of each stage."""
+def _resolved(
+    run: RunFolder, config: Config, stages: Sequence[Table], last: Mapping[str, Any]
+) -> Table:
+    """Return what `resolved.json` holds: what it holds of any run, and of each stage.
+
+    Args:
+        run: its folder.
+        config: of the whole run.
+        stages: `Plan.contents` of each.
+        last: `Plan.shown` of the last one.
+    """
     data: dict[str, str] = {}
-    for plan in reversed(plans):  # a task counts as it is when it is trained first
-        data |= plan.data
-    stages = [{"data": plan.data, "encoder": plan.encoder} for plan in plans]
+    for own in reversed(stages):  # a task counts as it is when it is trained first
+        data |= own["data"]
     table = config.model_dump(mode="json")
     content = json.dumps([table, stages], sort_keys=True)
     return {
         "config": table,
-        "tasks": plans[-1].tasks,
-        "max_length": plans[-1].max_length,
+        **last,
         "data": data,
-        "encoder": plans[0].encoder,
+        "encoder": stages[0]["encoder"],
         "stages": stages,
         "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
         "config_toml": source_table(run),
@@ -228,18 +255,49 @@ def _resolved(run: RunFolder, config: Config, plans: Sequence[Plan]) -> dict[str
     }
 
 
-def _changes_ahead(run: RunFolder, begun: dict[str, Any], stages: Sequence[Stage]) -> Iterator[str]:
-    """Yield what changed since of what stages need that have not begun; others check it again."""
-    for index, stage in enumerate(stages):
-        if (stage.folder / STATUS).exists():
-            continue
-        try:
-            own = {"versions": begun["versions"], **begun["stages"][index]}
-        except (KeyError, IndexError, TypeError):
-            file = run.path / "resolved.json"
-            raise RunFolderError(f"{file}: what it holds of stages can't be read") from None
-        plan = _plan(stage)
-        yield from changes(own, plan.data, plan.encoder)
+def _resolved_again(
+    run: RunFolder, config: Config, begun: Table, plans: Sequence[Plan | None]
+) -> Table:
+    """Return what `resolved.json` holds of a run that goes on though something changed.
+
+    Args:
+        run: its folder.
+        config: as it is now.
+        begun: what `resolved.json` held.
+        plans: of the stages; None of those that are done, which stay as they were.
+    """
+    stages = [
+        _begun_stage(run, begun, index) if plan is None else plan.contents
+        for index, plan in enumerate(plans)
+    ]
+    last = plans[-1]
+    before = {key: begun.get(key) for key in ("tasks", "max_length")}
+    return _resolved(run, config, stages, before if last is None else last.shown)
+
+
+def _is_ahead(stage: Stage, *, begun: bool) -> bool:
+    """Whether a stage is yet to be run; with `begun` also one that is only begun."""
+    if not (stage.folder / STATUS).exists():
+        return True
+    return begun and RunFolder.open(stage.folder).state() != "done"
+
+
+def _changes_ahead(run: RunFolder, begun: Table, plans: Sequence[Plan | None]) -> Iterator[str]:
+    """Yield what changed since of what stages need, those that are planned."""
+    for index, plan in enumerate(plans):
+        if plan is not None:
+            own = {"versions": begun.get("versions", {}), **_begun_stage(run, begun, index)}
+            yield from changes(own, plan.data, plan.encoder)
+
+
+def _begun_stage(run: RunFolder, begun: Table, index: int) -> Table:
+    """Return what `resolved.json` holds of a stage."""
+    try:
+        own = begun["stages"][index]
+        return {"data": dict(own["data"]), "encoder": dict(own["encoder"])}
+    except (KeyError, IndexError, TypeError, ValueError):
+        file = run.path / "resolved.json"
+        raise RunFolderError(f"{file}: what it holds of stages can't be read") from None
 
 
 def _train(
@@ -279,7 +337,7 @@ def _train(
 
 def _run_stage(
     run: RunFolder, stage: Stage, *, quiet: bool, watch: Watch | None, force: bool
-) -> dict[str, Any]:
+) -> Table:
     """Run a stage, go on with it, or find it done; return its results."""
     # Every key, set or not: what a config is read back from has them all.
     source = dump_config(Config.model_validate(stage.config.model_dump()))
