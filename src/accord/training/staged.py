@@ -17,6 +17,7 @@ from typing import Any
 from accord.config.file import check_methods, dump_config, stage_configs
 from accord.config.sections import Config
 from accord.config.stages import stage_label, stage_name
+from accord.config.unused import unused_options
 from accord.durable import link, reach, replace_folder, sweep, write_whole
 from accord.errors import AccordError, Pruned, RunFolderError, Stopped
 from accord.runs.estimate import Estimate
@@ -31,7 +32,7 @@ from accord.training.resuming import (
     source_table,
     versions,
 )
-from accord.training.run import Run, Watch, in_one_line, resume_run, start_run
+from accord.training.run import Run, Watch, in_one_line, resume_run, start_run, warn
 from accord.training.setup import prepare
 from accord.training.stage_results import whole_results
 
@@ -124,6 +125,8 @@ def start(
         if source is not None:
             write_whole(out / "config.toml", source)
         run.write_json("resolved.json", _resolved(run, config, plans))
+        if unused := unused_options(config):
+            warn(run, console, unused)
         return _train(run, stages, quiet=quiet, watch=watch)
 
 
