@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from accord.config.file import effective, reduced
+from accord.config.file import reduced
 from accord.config.sections import Config
+from accord.config.unused import effective
 from accord.errors import RunFolderError, UsageError, nearest
 from accord.grids.cells import Cell, make_cells
 from accord.judging.verdict import Difference, difference, mean_difference

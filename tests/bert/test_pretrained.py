@@ -98,7 +98,23 @@ def test_no_folder(tmp_path: Path) -> None:
 
 def test_no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
-    assert "is no encoder: it has no config.json" in refusal(folder)
+    assert refusal(folder).endswith("is no encoder: it has no config.json")
+
+
+def test_a_folder_around_an_encoder(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    folder.rename(run / "model")
+    assert refusal(run).endswith(f"it has no config.json; did you mean '{run / 'model'}'?")
+
+
+@pytest.mark.parametrize("text", ['{"members": 2}', '{"tasks": []}', "[1]", "{"])
+def test_an_ensemble_is_no_encoder(folder: Path, text: str) -> None:
+    (folder / "config.json").unlink()
+    (folder / "accord.json").write_text(text)
+    said = "is an ensemble, which can't be an encoder; each folder in its 'members' can"
+    no_config = "is no encoder: it has no config.json"
+    assert refusal(folder) == f"{folder}: {said if 'members' in text else no_config}"
 
 
 @pytest.mark.parametrize(

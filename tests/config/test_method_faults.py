@@ -7,12 +7,11 @@ from accord.config.file import (
     check_methods,
     drop_combining,
     dump_config,
-    effective,
     load_config,
     parse_config,
     reduced,
-    unused_options,
 )
+from accord.config.unused import effective, unused_options
 from accord.errors import ConfigError
 from accord.gradients import METHODS, method_names
 

@@ -73,7 +73,8 @@ def test_options_of_no_use_are_said_once_by_check_and_train(project, accord_cli,
 def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choose(
     project, accord_cli, tmp_path
 ):
-    from accord.config.file import load_config, unused_options
+    from accord.config.file import load_config
+    from accord.config.unused import unused_options
 
     config = project({"training.epochs": 1, "methods.mgda.normalise": "l2"}, ("mood", "near"))
     grid = config.parent / "grid.toml"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config.file import effective, load_config, stage_configs
+from accord.config.file import load_config, stage_configs
+from accord.config.unused import effective
 from accord.data.loader import TaskData
 from accord.training import staged
 from accord.training.setup import prepare

@@ -88,6 +88,17 @@ def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
     assert metrics(last)[-1]["method_weights"] != {"same": 1.0, "near": 1.0}
 
 
+def test_what_no_stage_uses_is_said_once(staged_project, accord_cli, tmp_path):
+    changes = {"methods.cagrad.c": 0.2, "averaging.decay": 0.9}  # the second stage uses one
+    config = staged_project(SEQUENCE.replace("pcgrad", "cagrad"), changes)
+    answer = accord_cli("train", config, "--out", tmp_path / "run", "--set", "training.epochs=1")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [row["epochs"] for row in results["stages"]] == [1, 1]  # also where one has its own
+    line = "averaging.decay is not used: averaging.method is 'none'"
+    assert answer.err.count("not used") == answer.err.count(f"warning: {line}\n") == 1
+    assert (tmp_path / "run" / "log.txt").read_text().count(line) == 1
+
+
 def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_stages, tmp_path):
     stages = '[[stages]]\ntasks = ["mood", "same"]\n[[stages]]\ntasks = ["near", "same"]\n'
     changes = {"sharing.schemes": ["pal", "own-layers"], "methods.own-layers.shared": 1,
@@ -318,10 +329,10 @@ def test_a_grid_s_cells_and_a_search_s_trials_may_have_stages(
     assert load_config(tmp_path / "tuned" / "best.toml").stages == load_config(config).stages
     answer = accord_cli("tune", config, "--trials", 1, "--out", tmp_path / "weights")
     assert (answer.code, len(answer.err.splitlines())) == (2, 1)
-    grid.write_text('config = "accord.toml"\n[axes]\n"stages.1.tasks" = [["mood"]]\n')
+    grid.write_text('config = "accord.toml"\n[axes]\n"stages.3.tasks" = [["mood"]]\n')
     answer = accord_cli("grid", grid, "--out", tmp_path / "other")
     assert (answer.code, len(answer.err.splitlines())) == (2, 1)
-    assert "'stages' is a value, not a section" in answer.err
+    assert "'stages.3.tasks': no stage '3'; the stages are 1, 2" in answer.err
 
 
 def test_a_config_with_stages_is_written_and_read_as_an_equal_one(staged_project):

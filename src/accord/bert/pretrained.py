@@ -63,7 +63,7 @@ def read_config(folder: Path) -> BertConfig:
     """
     file = folder / "config.json"
     if not file.is_file():
-        raise EncoderError(f"{folder}: is no encoder: it has no config.json")
+        raise EncoderError(f"{folder}: {_instead(folder)}")
     try:
         table = read_json(file)
     except (OSError, ValueError) as error:
@@ -72,6 +72,19 @@ def read_config(folder: Path) -> BertConfig:
         kind = table.get("model_type") if isinstance(table, dict) else table
         raise EncoderError(f"{file}: model_type is {kind!r}; allowed: 'bert'")
     return _checked(table, file)
+
+
+def _instead(folder: Path) -> str:
+    """Say what a folder without a config.json is, and where the encoder may be that is meant."""
+    try:
+        description = read_json(folder / "accord.json")
+    except (OSError, ValueError):
+        description = None
+    if isinstance(description, dict) and "members" in description:
+        return "is an ensemble, which can't be an encoder; each folder in its 'members' can"
+    inner = folder / "model"
+    hint = f"; did you mean '{inner}'?" if (inner / "config.json").is_file() else ""
+    return f"is no encoder: it has no config.json{hint}"
 
 
 def _checked(table: dict[str, Any], file: Path) -> BertConfig:

@@ -33,8 +33,9 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
     train and dev.
     """
-    from accord.config.file import load_config, unused_options
+    from accord.config.file import load_config
     from accord.config.stages import dropped_note, memory_note
+    from accord.config.unused import unused_options
     from accord.data.checking import check_config
 
     loaded = load_config(config, overrides)

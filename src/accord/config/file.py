@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from accord.config.auxiliary_faults import auxiliary_faults
 from accord.config.faults import fault_lines
 from accord.config.method_faults import Choice, method_faults
+from accord.config.overrides import of_a_stage, read_override, set_key
 from accord.config.sections import COMBINING, Config
 from accord.config.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
 from accord.errors import ConfigError, nearest
-from accord.families import FAMILIES
 from accord.tasks import AUXILIARY
 
 
@@ -53,8 +53,8 @@ def load_config(
         raise ConfigError(f"{path}: can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    for override in overrides:
-        _apply(table, override)
+    for override in sorted(overrides, key=of_a_stage):
+        set_key(table, *read_override(override), f"--set {override}")
     config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
     config = _only(config, only, str(path))
     check_methods(config, where=str(path))
@@ -102,7 +102,8 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
             name = own.get("training", {}).pop(key, None)
             if isinstance(name, str):
                 table.get("methods", {}).pop(name, None)
-    table.get("sharing", {}).pop("soft", None)
+    if table.get("sharing", {}).pop("soft", None) is not None:
+        table["sharing"].pop("soft_weight", None)
 
 
 def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
@@ -165,65 +166,6 @@ def _holds_tables(value: Any) -> bool:
 
 def _toml_key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
-
-
-def effective(config: Config) -> dict[str, Any]:
-    """Return a config as JSON without what it doesn't use.
-
-    Configs of which these are equal make the same run.
-    """
-    return without_unused(config).model_dump(mode="json")
-
-
-def without_unused(config: Config) -> Config:
-    """Return a config without the options of methods that it doesn't choose, and without a memory
-    where no task is finished."""
-    if config.memory is not None and not config.remembers:
-        config = config.model_copy(update={"memory": None})
-    chosen = {name for names in _chosen(config).values() for name in names}
-    used = {name: own for name, own in config.methods.items() if name in chosen}
-    return config if used == config.methods else config.model_copy(update={"methods": used})
-
-
-def unused_options(config: Config) -> str:
-    """Say which methods' options make no difference, and what was chosen in their place.
-
-    Returns:
-        One line; empty if all are used.
-    """
-    chosen, parts = _chosen(config), []
-    for family in FAMILIES:
-        names = chosen[family.key]
-        unused = [own for own in config.methods if own in family.names() and own not in names]
-        if unused:
-            tables = ", ".join(f"[methods.{own}]" for own in unused)
-            shown = ", ".join(f"'{own}'" for own in names) or "not set"
-            parts.append(
-                f"{tables} {'is' if len(unused) == 1 else 'are'} not used: {family.key} is {shown}"
-            )
-    return "; ".join(parts)
-
-
-def _chosen(config: Config) -> dict[str, tuple[str, ...]]:
-    """Return the methods that a config uses, by the key that chooses them."""
-    parts = [config, *(stage_configs(config) if config.stages else ())]
-    return {
-        "training.gradients": _names(own.gradient_method for own in parts),
-        "training.balancing": _names(own.training.balancing_rule for own in parts),
-        "training.batching": _names(own.training.batching for own in parts),
-        "sharing.schemes": _names(name for own in parts for name in own.sharing.schemes),
-        "training.regularisers": _names(
-            name for own in parts for name in own.training.regularisers
-        ),
-        "tasks.NAME.targets": _names(
-            own.targets for own in config.labelled.values() if own.targets != "range"
-        ),
-    }
-
-
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return each of some names once, in order."""
-    return tuple(dict.fromkeys(names))
 
 
 def stage_configs(config: Config, where: str = "config") -> list[Config]:
@@ -342,22 +284,6 @@ def _missing_file(path: Path) -> str:
     names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
     close = difflib.get_close_matches(path.name, names, n=1)
     return f"{path}: no such file" + (f"; did you mean '{close[0]}'?" if close else "")
-
-
-def _apply(table: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise ConfigError(f"--set {override}: takes KEY=VALUE, as in training.epochs=2")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override}: '{part}' is a value, not a section")
-    table[parts[-1]] = value
 
 
 def resolve_paths(config: Config, folder: Path) -> Config:

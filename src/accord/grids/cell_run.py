@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from accord.config.file import dump_config, effective, parse_config
+from accord.config.file import dump_config, parse_config
 from accord.config.sections import Config
+from accord.config.unused import effective
 from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stopped
 from accord.runs.folder import STATUS, RunFolder
 

@@ -17,12 +17,12 @@ from accord.config.file import (
     check_files,
     check_methods,
     drop_combining,
-    effective,
     parse_config,
     resolve_paths,
-    without_unused,
 )
+from accord.config.overrides import find_stage, of_a_stage, read_override, set_key
 from accord.config.sections import Config
+from accord.config.unused import effective, without_unused
 from accord.errors import ConfigError, nearest
 
 SHORT = {
@@ -93,15 +93,13 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     _check_tables(path, table)
     base_path = path.parent / table["config"]
     base = _read(base_path, "config file")
-    common = {
-        key if key == "tasks" or key in OF_TASKS else dotted_key(path, key, base): value
-        for key, value in _flat(table.get("set", {}))
-    }
-    common |= dict(_override(text) for text in overrides)
+    common = {_known(path, key, base): value for key, value in _flat(table.get("set", {}))}
+    for text in overrides:
+        key, value = read_override(text)
+        common[_known(f"--set {text}", key, base)] = value
     axes = _axes(path, table.get("axes", {}), table.get("seeds"))
     for name in {*axes, *(key for cell in table.get("cells", []) for key in cell)}:
-        if name != "tasks" and name not in OF_TASKS:
-            dotted_key(path, name, base)
+        _known(path, name, base)
     settings = list(crossed(axes, table.get("cells", [])))
     return make_cells(base, settings, common, base_path.parent.resolve(), where=str(path))
 
@@ -257,6 +255,11 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
+def _known(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
+    """Return the dotted key that a name stands for, or the name if it stands for several."""
+    return name if name == "tasks" or name in OF_TASKS else dotted_key(where, name, base)
+
+
 def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
     """Return the dotted key that a name of `SHORT` stands for, or a key itself.
 
@@ -266,29 +269,24 @@ def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
         base: the config as nested mapping.
 
     Raises:
-        ConfigError: if a config has no such section or task.
+        ConfigError: if a config has no such section, task or stage.
     """
     key = SHORT.get(name, name)
     section = key.split(".")[0]
     if section not in Config.model_fields or (key == section and section not in _WHOLE):
-        sections = [f"{field}.KEY" for field in Config.model_fields if field not in _WHOLE]
+        sections = [
+            f"{field}.NAME.KEY" if field in ("tasks", "texts", "stages") else f"{field}.KEY"
+            for field in Config.model_fields if field not in _WHOLE or field == "stages"
+        ]  # fmt: skip
         known = ["tasks", *_WHOLE, *SHORT, *OF_TASKS, *sections]
         raise ConfigError(f"{where}: '{name}': no key of a config{nearest(name, known)}")
     if section == "tasks" and key.split(".")[1] not in base.get("tasks", {}):
         raise ConfigError(
             f"{where}: '{name}': no such task{nearest(key.split('.')[1], base.get('tasks', {}))}"
         )
+    if section == "stages":
+        find_stage(base, key, f"{where}: '{name}'")
     return key
-
-
-def _override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text}: takes KEY=VALUE, as in training.epochs=2")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
 
 
 def applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str, Any]:
@@ -304,11 +302,12 @@ def applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str
     """
     table = copy.deepcopy(dict(base))
     table["tasks"] = _chosen(table.get("tasks", {}), settings.get("tasks", "all"), where)
-    for name, value in settings.items():
+    for name in sorted(settings, key=of_a_stage):
+        key = SHORT.get(name, name)
         if name in OF_TASKS:
-            _set_in_tasks(table["tasks"], name, value)
-        elif name != "tasks":
-            _set(table, SHORT.get(name, name).split("."), value, where)
+            _set_in_tasks(table["tasks"], name, settings[name])
+        elif name != "tasks" and not _left_out(table["tasks"], key):
+            set_key(table, key, settings[name], where)
     drop_combining(table, base.get("tasks", {}))
     return table
 
@@ -324,20 +323,14 @@ def _chosen(tasks: dict[str, Any], chosen: Any, where: str) -> dict[str, Any]:
     return {name: task for name, task in tasks.items() if name in names}
 
 
+def _left_out(tasks: dict[str, Any], key: str) -> bool:
+    """Whether a key is of a task that a cell leaves out."""
+    section, _, rest = key.partition(".")
+    return section == "tasks" and rest.partition(".")[0] not in tasks
+
+
 def _set_in_tasks(tasks: dict[str, Any], name: str, value: Any) -> None:
     for task in tasks.values():
         kind = str(task.get("kind", ""))
         if kind.startswith("pair-") if name == "pairs" else kind != "masked-lm":
             task[OF_TASKS[name]] = value
-
-
-def _set(table: dict[str, Any], parts: list[str], value: Any, where: str) -> None:
-    *path, last = parts
-    if path[:1] == ["tasks"] and path[1] not in table["tasks"]:
-        return  # of a task that this cell leaves out
-    place = table
-    for part in path:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"{where}: '{part}' is a value, not a section")
-    place[last] = copy.deepcopy(value)  # cells must not share what one of them may cut

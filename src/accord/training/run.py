@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from accord.config.file import unused_options
 from accord.config.sections import CheckpointConfig, Config
 from accord.config.stages import memory_note
+from accord.config.unused import unused_options
 from accord.durable import sweep, write_whole
 from accord.errors import (
     AccordError,
@@ -99,10 +99,10 @@ def start_run(
         if source is not None:
             write_whole(out / "config.toml", source)
         run.write_json("resolved.json", resolved(setup, run))
-        if unused := unused_options(config):
-            _warn(run, console, unused)
-        if note := memory_note(config):
-            _warn(run, console, note)
+        # A stage's are said of the whole run: another may use what this one doesn't.
+        notes = (unused_options(config), memory_note(config))
+        for note in filter(None, notes if not stage else ()):
+            warn(run, console, note)
         return _train(setup, run, Progress(), console, f"expected: {expected}", watch)
 
 
@@ -190,7 +190,7 @@ def _train(
         for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
         if (lost := run.truncate_metrics(progress.step)) is not None:
-            _warn(run, console, f"{lost}; the run itself goes on as it was")
+            warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
         for line in (headline(setup), note):
             console.say(line)
@@ -301,10 +301,11 @@ def _say_skipped(setup: Setup, run: RunFolder, progress: Progress, console: Cons
         f"step {progress.step}: a loss or gradient is not finite; left out,"
         f" {progress.skipped} of {allowed} allowed"
     )
-    _warn(run, console, line)
+    warn(run, console, line)
 
 
-def _warn(run: RunFolder, console: Console, text: str) -> None:
+def warn(run: RunFolder, console: Console, text: str) -> None:
+    """Say a warning, and keep it in the log."""
     console.say(f"warning: {text}")
     run.log(text, "WARNING")
 

@@ -13,8 +13,9 @@ import torch
 
 from accord.bert.pretrained import read_config, resolve_encoder_folder
 from accord.bert.products import Products, choose_products
-from accord.config.file import check_methods, effective
+from accord.config.file import check_methods
 from accord.config.sections import Config
+from accord.config.unused import effective
 from accord.data.datasets import Data, Say, read_data
 from accord.data.loader import StepBatch, TaskData, step_batch
 from accord.data.rehearsal import RehearsalSampler

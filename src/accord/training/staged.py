@@ -17,6 +17,7 @@ from typing import Any
 from accord.config.file import check_methods, dump_config, stage_configs
 from accord.config.sections import Config
 from accord.config.stages import dropped_note, stage_label, stage_name
+from accord.config.unused import unused_options
 from accord.durable import link, reach, replace_folder, sweep, write_whole
 from accord.errors import AccordError, Pruned, RunFolderError, Stopped
 from accord.runs.estimate import Estimate
@@ -32,7 +33,7 @@ from accord.training.resuming import (
     source_table,
     versions,
 )
-from accord.training.run import Run, Watch, in_one_line, resume_run, start_run
+from accord.training.run import Run, Watch, in_one_line, resume_run, start_run, warn
 from accord.training.setup import prepare
 from accord.training.stage_results import whole_results
 
@@ -138,9 +139,8 @@ def start(
             write_whole(out / "config.toml", source)
         found = [plan.contents for plan in plans]
         run.write_json("resolved.json", _resolved(run, config, found, plans[-1].shown))
-        if note := dropped_note(config):
-            console.say(f"warning: {note}")
-            run.log(note, "WARNING")
+        for note in filter(None, (unused_options(config), dropped_note(config))):
+            warn(run, console, note)
         return _train(run, stages, quiet=quiet, watch=watch)
 
 

@@ -17,9 +17,12 @@ from accord.config.file import (
     check_methods,
     parse_config,
     resolve_paths,
-    without_unused,
+    stage_configs,
 )
+from accord.config.overrides import of_a_stage
 from accord.config.sections import Config
+from accord.config.stages import stage_name
+from accord.config.unused import unused_keys, without_unused
 from accord.data.datasets import read_data
 from accord.errors import ConfigError, UsageError
 from accord.grids.cells import applied
@@ -75,11 +78,14 @@ class Space:
         Raises:
             ConfigError: if these settings don't go together.
         """
+        return without_unused(self._whole(settings, where))
+
+    def _whole(self, settings: Settings, where: str) -> Config:
         table = applied(plain(self.base), dict(settings), where)
         config = resolve_paths(parse_config(table, where), self.folder)
         check_files(config, where)
         check_methods(config, where)
-        return without_unused(config)
+        return config
 
     def check(self, dimension: Dimension, where: str) -> None:
         """Check that each end is valid by itself, or beside some value of another key.
@@ -99,14 +105,19 @@ class Space:
     def _fault(self, settings: Settings, key: str, where: str) -> str:
         """Return the first thing that is wrong with a point, as far as a key goes; or nothing."""
         try:
-            config = self.config(settings, where)
+            config = self._whole(settings, where)
         except ConfigError as error:
             return str(error).splitlines()[0]
+        if of_a_stage(key):
+            _, stage, key = key.split(".", 2)
+            names = [stage_name(config.stages, index) for index in range(len(config.stages))]
+            config = stage_configs(config)[names.index(stage)]
         section, _, rest = key.partition(".")
         name = rest.partition(".")[0]
-        if section == "methods" and name not in config.methods:
+        if section == "methods" and name not in without_unused(config).methods:
             return f"{where}: '{name}' is not chosen, so its options make no difference"
-        return ""
+        why = unused_keys(config).get(key)
+        return "" if why is None else f"{where}: makes no difference: {why}"
 
     def lines(self) -> Iterator[str]:
         """Yield what each key may be."""
