@@ -57,7 +57,7 @@ def test_a_read_only_folder_is_refused_before_anything_is_loaded(
     project, mount, accord_cli, monkeypatch
 ):
     disk = mount("size=1m,ro")
-    monkeypatch.setattr("accord.training.setup.load_encoder", pytest.fail)
+    monkeypatch.setattr("accord.training.building.load_encoder", pytest.fail)
     answer = accord_cli("train", project(), "--out", disk / "run")
     assert (answer.code, answer.err) == (2, f"accord: {disk / 'run'}: can't be written to\n")
 

@@ -305,7 +305,7 @@ def test_a_terminal_that_is_gone_ends_no_run(project, tmp_path, start_accord):
 
 def test_an_output_below_a_file_is_refused_at_once(project, tmp_path, accord_cli, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr("accord.training.setup.load_encoder", pytest.fail)
+    monkeypatch.setattr("accord.training.building.load_encoder", pytest.fail)
     answer = accord_cli("train", project(), "--out", tmp_path / "file" / "run")
     assert answer.code == 2
     assert "file is no folder" in answer.err

@@ -99,7 +99,7 @@ def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, 
         "steadied", _steadied, "none", ("gramian", "state"), "", "", initial_state, frozenset(),
         ([], []),
     )  # fmt: skip
-    monkeypatch.setattr("accord.training.setup.get_method", lambda name: method)
+    monkeypatch.setattr("accord.training.building.get_method", lambda name: method)
     run = stopped({}, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
