@@ -284,7 +284,7 @@ def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
         raise ConfigError(
             f"{where}: '{name}': no such task{nearest(key.split('.')[1], base.get('tasks', {}))}"
         )
-    if section == "stages":
+    if of_a_stage(key):
         find_stage(base, key, f"{where}: '{name}'")
     return key
 
