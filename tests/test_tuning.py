@@ -29,6 +29,15 @@ def config(**changes):
         ("lr=1e-5:1e-4:log", Range("training.lr", 1e-5, 1e-4, log=True)),
         ("epochs = 2:5", Range("training.epochs", 2, 5)),
         ("training.clip=0:1.5", Range("training.clip", 0.0, 1.5)),
+        ("training.clip=0:1", Range("training.clip", 0.0, 1.0)),
+        ("methods.fixed.weights.sts=1:10:log",
+         Range("methods.fixed.weights.sts", 1.0, 10.0, log=True)),
+        ("methods.cagrad.c=0:1", Range("methods.cagrad.c", 0.0, 1.0)),
+        ("methods.lora.rank=2:8", Range("methods.lora.rank", 2, 8)),
+        ("tasks.sst.dropout=0:0.5", Range("tasks.sst.dropout", 0.0, 0.5)),
+        ("encoder.max_length=64:128", Range("encoder.max_length", 64, 128)),
+        ('sharing.schemes=["lora"], ["pal", "lora"],[]',
+         Choice("sharing.schemes", (["lora"], ["pal", "lora"], []))),
         ("training.batch_size=8,16", Choice("training.batch_size", (8, 16))),
         ("gradients=sum,pcgrad", Choice("training.gradients", ("sum", "pcgrad"))),
         ("pairs=joint, separate", Choice("pairs", ("joint", "separate"))),
@@ -62,6 +71,16 @@ def test_a_search_is_read(text, expected):
         ("epochs=3:3", "3 is not below 3"),
         ("training.clip=0:1:log", "a logarithmic range begins above 0, not at 0"),
         ("gradients=sum,", "a choice is empty"),
+        ("training.batch_size=8,", "a choice is empty"),
+        ('sharing.schemes=["lora","pal"]', '["lora","pal"] is a single choice; takes KEY=LOW'),
+        ('sharing.schemes=["lora"],["lora"]', "a choice is there twice"),
+        ('training.regularisers=[],["r-drp"]', "unknown value 'r-drp'; did you mean 'r-drop'?"),
+        ("tasks.sst=1,2", "'tasks.sst': is a whole task; tasks.sst.KEY is one of its keys"),
+        ("training.dev_share=0.1:0.5", "'training.dev_share' can't be searched: it changes which"),
+        ("tasks.sst.limit=10:20", "can't be searched: it changes which rows trials are judged on"),
+        ("tasks.sst.metric=accuracy,f1", "can't be searched: it changes what trials are judged by"),
+        ("tasks.sst.train=a.csv,b.csv", "trials are judged on a share of it; with a dev file it"),
+        ("encoder.path=./none,./other", "none: no such folder; an encoder is a folder or a hub id"),
         ("gradients=sum,sum", "a choice is there twice"),
         ("gradeints=sum,pcgrad", "no key of a config; did you mean 'gradients'?"),
         ("tasks.sts2.dropout=0:0.5", "no such task; did you mean 'sts'?"),
@@ -86,6 +105,30 @@ def test_a_wrong_search_is_one_line(text, fault, tmp_path):
     assert message.startswith(f"--search {text}: ")
     assert fault in message
     assert "\n" not in message
+
+
+def test_lists_are_searched_as_texts(tmp_path):
+    space = Space.of(config(), ['training.regularisers=[],["r-drop"]'], tmp_path)
+    found = space.config({"training.regularisers": '["r-drop"]'}, "trial 0")
+    assert found.training.regularisers == ["r-drop"]
+    assert list(space.lines()) == ['training.regularisers=[],["r-drop"]']
+
+
+def test_what_a_trial_trains_on_can_be_searched_where_it_is_not_judged_on():
+    table = {**TABLE, "tasks": {**TABLE["tasks"], "words": {"kind": "masked-lm"}}}
+    table["tasks"]["sst"] = {**TABLE["tasks"]["sst"], "dev": "dev.csv"}
+    parse_search("tasks.sst.train=a.csv,b.csv", table)
+    parse_search("tasks.words.mask_share=0.1:0.3", table)
+    table["tasks"] = {"words": {"kind": "masked-lm"}}
+    with pytest.raises(ConfigError, match="it changes what trials are judged by"):
+        parse_search("tasks.words.mask_share=0.1:0.3", table)
+
+
+def test_weights_that_the_gradient_method_drops_are_not_searched(tmp_path):
+    given = config(training={"gradients": "imtl-g"})
+    with pytest.raises(UsageError, match="would reach the heads alone: 'imtl-g' gives the encod"):
+        Space.of(given, [], tmp_path)
+    assert Space.of(given, ["lr=1e-5:1e-4"], tmp_path).dimensions
 
 
 def test_a_key_is_searched_once(tmp_path):

@@ -133,7 +133,7 @@ def test_a_grid_crosses_keys_of_the_whole_run_and_of_stages(file):
     ]  # fmt: skip
     for cell in found:
         first, second = stage_configs(cell.config)
-        assert first.training.epochs == second.training.epochs == cell.settings["epochs"]
+        assert first.training.epochs == second.training.epochs == cell.settings["training.epochs"]
         assert first.training.lr == cell.settings["stages.1.training.lr"]
         assert second.training.lr == 3e-5
         assert second.methods["cagrad"] == {"c": 0.3}

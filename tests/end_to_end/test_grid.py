@@ -8,7 +8,7 @@ import time
 import pytest
 
 from accord.compare import sharing
-from accord.errors import RunFolderError, Stopped
+from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.cells import load_grid
 from accord.grids.running import grid_groups, run_grid, states
@@ -167,10 +167,27 @@ def test_a_cell_is_a_function_of_a_plain_dict(grid, tmp_path):
     assert "none.csv" in lost["error"]
 
 
-def test_where_the_grid_can_t_be_written(grid, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match="can't be written"):
-        run_grid(load_grid(grid()), tmp_path / "file")
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("own/report.md", "own: is there already and not an empty folder"),
+        ("own/grid.json", "own: is there already and not an empty folder"),  # not Accord's
+        ("own/status.json", "own: holds a run already"),
+        ("own", "own: is there already and not an empty folder"),
+    ],
+)
+def test_a_folder_of_something_else_is_left_as_it_is(
+    grid, tmp_path, accord_cli, listing, name, line
+):
+    file = tmp_path / "taken" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    before = listing(tmp_path / "taken")
+    for more in ([], ["--report-only"], ["--dry-run"]):
+        answer = accord_cli("grid", grid(), "--out", tmp_path / "taken" / "own", *more)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert line in answer.err
+    assert listing(tmp_path / "taken") == before
 
 
 METHODS = """

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from accord.config.file import load_config
-from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
+from accord.errors import BusyError, ConfigError, RunFolderError, Stopped, TrainingError
+from accord.grids import cell_run
 from accord.runs.folder import RunFolder
 from accord.training.run import resume_run
 from accord.training.step import Learner
@@ -185,6 +186,30 @@ def test_a_combination_that_can_t_work_fails_alone(config, tmp_path, accord_cli)
     assert len(ran) == len({json.dumps(own["settings"]) for own in done}) <= 3
     scores = {own["number"]: own["score"] for own in done}
     assert all(scores[own["repeats"]] == own["score"] for own in done if own not in ran)
+
+
+def test_settings_that_make_the_same_run_are_run_once(config, tmp_path):
+    searches = ["gradients=sum,cagrad", "methods.cagrad.c=0.1:0.5"]
+    tuned = tune(config, searches, 6, out=tmp_path / "out", prune=False, quiet=True)
+    plain = [own for own in tuned.trials if own.settings["training.gradients"] == "sum"]
+    assert len(plain) > 1
+    assert [own.repeats for own in plain] == [None, *[plain[0].number] * (len(plain) - 1)]
+    assert len({own.score for own in plain}) == 1
+    assert len({own.settings["methods.cagrad.c"] for own in plain}) == len(plain)
+
+
+def test_a_config_that_a_run_refuses_is_tried_once(config, tmp_path, monkeypatch):
+    tried = []
+
+    def refuse(folder, config, quiet, watch):
+        tried.append(config.training.epochs)
+        raise ConfigError("sharing: no such layer")
+
+    monkeypatch.setattr(cell_run, "_run", refuse)
+    monkeypatch.setattr(progress, "MOST_FAILURES", 6)
+    with pytest.raises(TrainingError, match=r"the last so: as trial \d: sharing: no such layer"):
+        tune(config, ["training.epochs=1,2"], 9, out=tmp_path / "out", quiet=True)
+    assert len(tried) == len(set(tried))
 
 
 def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):

@@ -123,6 +123,27 @@ def test_a_key_of_a_task_that_a_cell_leaves_out_changes_nothing(cells):
         ("seeds = 2\n[axes]\nseed = [1]", "seeds: is set, and axes.seed too"),
         ("cells = [1]", "cells: takes [[cells]] tables"),
         ("[axes]\nlr.x = [1]", "lr.x"),
+        ("[axes]\ntasks = [1]", 'cell 1: tasks: takes a list of names or "all", got 1'),
+        ('[axes]\ntasks = [["mood", 1]]', "takes a list of names or \"all\", got ['mood', 1]"),
+        ("[set]\ntasks = 3", 'tasks: takes a list of names or "all", got 3'),
+        ('[axes]\n"tasks.mood" = [1]', "'tasks.mood': is a whole task; tasks.mood.KEY is one"),
+        ('[axes]\nlr = [1e-4]\n"training.lr" = [1]', "'training.lr': is there twice, as 'lr' be"),
+        ('[[cells]]\nlr = 1.0\n"training.lr" = 1.0', "'training.lr': is there twice, as 'lr' be"),
+        ("[set]\nlr = 1.0\ntraining.lr = 1.0", "'training.lr': is there twice, as 'lr' before"),
+        (
+            "seeds = 2\n[set]\nseed = 5",
+            "[set] training.seed: is for all cells, but 'training.seed' is among what they vary",
+        ),
+        ('[set]\ntasks = ["mood"]\n[[cells]]\ntasks = "all"', "[set] tasks: is for all cells"),
+        (
+            '[set.methods.fixed.weights]\nmood = 2.0\n[[cells]]\nbalancing = "fixed"\n'
+            '"methods.fixed.weights" = {same = 3.0}',
+            "but 'methods.fixed.weights' is among what they vary",
+        ),
+        (
+            '[axes]\n"methods.cagrad.c" = [0.1, 0.2]',
+            "'methods.cagrad.c': no cell chooses 'cagrad', so its options make no difference",
+        ),
         (
             '[[cells]]\ngradients = ["sum", "mean"]',
             "cell gradients=sum+mean: 'training.gradients' should be a text, got ['sum', 'mean'];"
@@ -139,6 +160,53 @@ def test_what_a_grid_file_can_t_be(cells, text, message):
     assert "grid.toml" in str(raised.value)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("lr=3e-4", "--set lr=3e-4: is for all cells, but 'training.lr' is among what they vary"),
+        ("seed=9", "--set seed=9: is for all cells, but 'training.seed' is among what they vary"),
+        ("tasks.mod.limit=3", "--set tasks.mod.limit=3: 'tasks.mod.limit': no such task; did you"),
+        ("epoch=3", "--set epoch=3: 'epoch': no key of a config; did you mean 'epochs'?"),
+    ],
+)
+def test_an_override_is_applied_or_refused(cells, override, message):
+    with pytest.raises(ConfigError) as raised:
+        cells('seeds = 2\n[axes]\nlr = [1e-4, 1e-5]\n"tasks.mood.limit" = [9]', override)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_overrides_have_short_names_and_the_last_word(cells):
+    (found,) = cells("[set]\nepochs = 9\n", "epochs=5", "training.epochs=7", 'tasks=["mood"]')
+    assert (found.config.training.epochs, list(found.config.tasks)) == (7, ["mood"])
+
+
+def test_a_key_has_one_name_whatever_its_spelling(cells):
+    found = cells('[axes]\n"training.steps_per_epoch" = [5]\nlr = [1e-4]\n[[cells]]\n[[cells]]\n'
+                  '"training.lr" = 1e-3\nsteps = 6\n')  # fmt: skip
+    assert [own.name for own in found] == ["steps=5,lr=0.0001", "lr=0.001,steps=6"]
+
+
+def test_a_task_s_own_key_says_more_than_one_of_all_tasks(cells):
+    found = cells('[set]\n"tasks.mood.pooling" = "pooler"\n[axes]\npooling = ["cls", "mean"]\n')
+    assert [own.config.tasks["mood"].pooling for own in found] == ["pooler", "pooler"]
+    assert [own.config.tasks["same"].pooling for own in found] == ["cls", "mean"]
+
+
+def test_groups_are_told_apart_by_their_config(cells, tmp_path):
+    for name in ("a/b", "a-b"):
+        (tmp_path / name).mkdir(parents=True)
+    found = cells('seeds = 2\n[axes]\n"encoder.path" = ["a/b", "a-b"]\n')
+    groups = [own.group for own in found]
+    assert groups[0] == groups[1] == "path=a-b"
+    assert groups[2] == groups[3]
+    assert groups[2].startswith("path=a-b-")
+    same = cells(
+        '[[cells]]\ntasks = "all"\nseed = 0\n[[cells]]\ntasks = ["mood", "same"]\nseed = 1'
+    )
+    assert [own.group for own in same] == ["all", "all"]
 
 
 def test_a_list_where_one_is_wanted_gets_no_advice(cells):

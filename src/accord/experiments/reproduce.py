@@ -15,7 +15,7 @@ from accord.experiments.paper import TASKS
 from accord.experiments.plan import Options, Size, base_config, plan
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import Cell
-from accord.grids.running import run_grid
+from accord.grids.running import run_grid, write_index
 from accord.runs.progress import Console
 
 INDEX = "experiments.json"
@@ -86,8 +86,9 @@ def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:
     """Note which cells each experiment has, beside what was noted by earlier calls.
 
     Raises:
-        RunFolderError: if it can't be written.
+        RunFolderError: if it holds something else, or can't be written.
     """
+    write_index(union(cells), out)
     known = remembered(out)
     for name, own in cells.items():
         entries = {entry["name"]: entry for entry in known.get(name, [])}
@@ -97,7 +98,6 @@ def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:
         }
         known[name] = list(entries.values())
     try:
-        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / INDEX, json.dumps(known, indent=1) + "\n")
     except OSError as error:
         raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from accord.config.file import dump_config, parse_config
 from accord.config.sections import Config
 from accord.config.unused import effective
-from accord.errors import AccordError, BusyError, Pruned, RunFolderError, Stopped
+from accord.errors import AccordError, BusyError, ConfigError, Pruned, RunFolderError, Stopped
 from accord.runs.folder import STATUS, RunFolder
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class CellResult:
         seconds: that it took this time, set-up and evaluation included.
         metrics: each task's dev metric, once it is done.
         error: why it failed or stopped, one line.
+        refused: whether it failed by its config, as it will again.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CellResult:
     seconds: float = 0.0
     metrics: dict[str, float] | None = None
     error: str | None = None
+    refused: bool = False
 
 
 def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
     """
     folder, started = Path(cell["folder"]), time.perf_counter()
     state: State = "failed"
-    metrics, error = None, None
+    metrics, error, refused = None, None, False
     try:
         found, metrics = _run(folder, parse_config(cell["config"]), bool(cell["quiet"]), watch)
         state = "found" if found else "done"
@@ -66,12 +68,12 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
     except BusyError as raised:
         state, error = "busy", str(raised)
     except AccordError as raised:
-        error = str(raised)
+        error, refused = str(raised), isinstance(raised, ConfigError)
     except Exception as raised:  # one cell's fault is no reason to lose the others
         error = f"a fault of Accord's own: {type(raised).__name__}: {raised}; see its log.txt"
     seconds = round(time.perf_counter() - started, 3)
     line = None if error is None else " ".join(error.split())
-    return asdict(CellResult(folder.name, state, seconds, metrics, line))
+    return asdict(CellResult(folder.name, state, seconds, metrics, line, refused))
 
 
 def _run(

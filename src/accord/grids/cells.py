@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -37,7 +37,7 @@ SHORT = {
     "precision": "training.precision",
     "steps": "training.steps_per_epoch",
 }
-"""Names that a grid may use for keys; any dotted key is its own name."""
+"""Names that a grid may use for keys, and shows them by; any dotted key is its own name."""
 
 OF_TASKS = {"pooling": "pooling", "pairs": "encoding"}
 """Names that stand for a key of every task: `pairs` for those tasks that have pairs."""
@@ -55,25 +55,29 @@ class Cell:
 
     Attributes:
         name: of its run folder: what it varies.
-        settings: what it varies, by the names that the grid uses.
+        group: the name of all cells whose configs differ from its own in their seed alone.
+        settings: what it varies, by key.
         config: with all of that applied, paths absolute.
     """
 
     name: str
+    group: str
     settings: Settings
     config: Config
 
     @property
-    def group(self) -> str:
-        """The name of all cells that differ from this one in their seed alone."""
-        seeds = ("seed", "training.seed")
-        return name_of({key: value for key, value in self.settings.items() if key not in seeds})
-
-    @property
     def identity(self) -> str:
         """A hash of the config: cells of one identity are one run."""
-        content = json.dumps(effective(self.config), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()
+        return identity_of(self.config)
+
+
+def identity_of(config: Config) -> str:
+    """Return a hash of a config: those of one identity make the same run."""
+    return _hash(effective(config))
+
+
+def _hash(table: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
 def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
@@ -93,15 +97,38 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     _check_tables(path, table)
     base_path = path.parent / table["config"]
     base = _read(base_path, "config file")
-    common = {_known(path, key, base): value for key, value in _flat(table.get("set", {}))}
-    for text in overrides:
-        key, value = read_override(text)
-        common[_known(f"--set {text}", key, base)] = value
-    axes = _axes(path, table.get("axes", {}), table.get("seeds"))
-    for name in {*axes, *(key for cell in table.get("cells", []) for key in cell)}:
-        _known(path, name, base)
-    settings = list(crossed(axes, table.get("cells", [])))
-    return make_cells(base, settings, common, base_path.parent.resolve(), where=str(path))
+    common = _common(path, table.get("set", {}), overrides, base)
+    axes = _axes(path, table.get("axes", {}), table.get("seeds"), base)
+    own = [_by_key(path, cell.items(), base) for cell in table.get("cells", [])]
+    varied = list(dict.fromkeys([*axes, *(key for cell in own for key in cell)]))
+    _check_common(path, common, varied)
+    shared = {key: value for key, (_, value) in common.items()}
+    settings = list(crossed(axes, own))
+    cells = make_cells(base, settings, shared, base_path.parent.resolve(), where=str(path))
+    _check_options(path, [*common, *varied], cells)
+    return cells
+
+
+def _check_common(path: Path, common: Mapping[str, tuple[str, Any]], varied: Sequence[str]) -> None:
+    """Refuse a key for all cells that some of them would set again."""
+    for key, (origin, _) in common.items():
+        for other in varied:
+            if key == other or (key.startswith(f"{other}.") and other != "tasks"):
+                raise ConfigError(
+                    f"{path}: {origin}: is for all cells, but '{other}' is among what they vary"
+                )
+
+
+def _check_options(path: Path, keys: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Refuse options of a method that no cell chooses: they would make no difference."""
+    used = {name for cell in cells for name in cell.config.methods}
+    for key in keys:
+        section, _, rest = key.partition(".")
+        name = rest.partition(".")[0]
+        if section == "methods" and name not in used:
+            raise ConfigError(
+                f"{path}: '{key}': no cell chooses '{name}', so its options make no difference"
+            )
 
 
 def crossed(axes: Mapping[str, Sequence[Any]], cells: Sequence[Settings]) -> Iterator[Settings]:
@@ -143,6 +170,7 @@ def make_cells(
     """
     cells: dict[str, Cell] = {}
     names: dict[str, str] = {}
+    groups: dict[str, str] = {}
     for own in settings:
         name = name_of(own)
         table = applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
@@ -152,11 +180,31 @@ def make_cells(
             raise ConfigError(_with_advice(str(error), {**common, **own})) from None
         check_files(config, where=where)
         check_methods(config, where=f"{where}: cell {name}")
-        cell = Cell(name, dict(own), without_unused(config))
-        if names.setdefault(name, cell.identity) != cell.identity:
-            cell = Cell(f"{name}-{cell.identity[:8]}", dict(own), cell.config)
-        cells.setdefault(cell.identity, cell)
+        config = without_unused(config)
+        identity = identity_of(config)
+        if names.setdefault(name, identity) != identity:
+            name = f"{name}-{identity[:8]}"
+        cell = Cell(name, _group(own, config, groups), dict(own), config)
+        cells.setdefault(identity, cell)
     return list(cells.values())
+
+
+def _group(settings: Settings, config: Config, groups: dict[str, str]) -> str:
+    """Return a cell's group: known by its config without the seed, as names may be alike.
+
+    Args:
+        settings: of the cell.
+        config: of the cell.
+        groups: their names so far by the hash of that config; a new one is added.
+    """
+    table = effective(config)
+    del table["training"]["seed"]
+    model = _hash(table)
+    if model not in groups:
+        seeds = ("seed", "training.seed")
+        name = name_of({key: value for key, value in settings.items() if key not in seeds})
+        groups[model] = f"{name}-{model[:8]}" if name in groups.values() else name
+    return groups[model]
 
 
 def _with_advice(faults: str, settings: Mapping[str, Any]) -> str:
@@ -191,8 +239,7 @@ def name_of(settings: Settings) -> str:
     name = ",".join(parts) or "base"
     if len(name) <= _LONGEST_NAME:
         return name
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    return f"{name[:_LONGEST_NAME]}-{digest[:8]}"
+    return f"{name[:_LONGEST_NAME]}-{_hash(settings)[:8]}"
 
 
 def _shown(value: Any) -> str:
@@ -203,7 +250,10 @@ def _shown(value: Any) -> str:
 
 
 def _short(key: str, settings: Settings) -> str:
-    """Return a key's last part, where no other key's is the same."""
+    """Return a key's name of `SHORT`, or its last part where no other key's is the same."""
+    for name, own in SHORT.items():
+        if own == key:
+            return name
     last = key.rsplit(".", 1)[-1]
     return last if sum(other.rsplit(".", 1)[-1] == last for other in settings) == 1 else key
 
@@ -233,18 +283,47 @@ def _check_tables(path: Path, table: Mapping[str, Any]) -> None:
         raise ConfigError(f"{path}: cells: takes [[cells]] tables")
 
 
-def _axes(path: Path, table: Mapping[str, Any], seeds: Any) -> dict[str, list[Any]]:
-    axes = dict(_flat(table))
-    for name, values in axes.items():
+def _common(
+    path: Path, table: Mapping[str, Any], overrides: Sequence[str], base: Mapping[str, Any]
+) -> dict[str, tuple[str, Any]]:
+    """Return where each key for all cells was given, and its value: `[set]`, then overrides."""
+    found = _by_key(path, _flat(table), base)
+    common = {key: (f"[set] {key}", value) for key, value in found.items()}
+    for text in overrides:
+        name, value = read_override(text)
+        common[setting_key(f"--set {text}", name, base)] = f"--set {text}", value
+    return common
+
+
+def _axes(
+    path: Path, table: Mapping[str, Any], seeds: Any, base: Mapping[str, Any]
+) -> dict[str, list[Any]]:
+    named = list(_flat(table))
+    for name, values in named:
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{path}: axes.{name}: takes a list of values, got {values!r}")
+    axes = _by_key(path, named, base)
     if seeds is not None:
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
             raise ConfigError(f"{path}: seeds: takes how many there are, 1 or more, got {seeds!r}")
-        if "seed" in axes or "training.seed" in axes:
+        if "training.seed" in axes:
             raise ConfigError(f"{path}: seeds: is set, and axes.seed too; one is enough")
-        axes["seed"] = list(range(seeds))
+        axes["training.seed"] = list(range(seeds))
     return axes
+
+
+def _by_key(
+    where: str | Path, named: Iterable[tuple[str, Any]], base: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return values by key, each given once by whatever name."""
+    found: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for name, value in named:
+        key = setting_key(where, name, base)
+        if key in found:
+            raise ConfigError(f"{where}: '{name}': is there twice, as '{names[key]}' before")
+        found[key], names[key] = value, name
+    return found
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -255,9 +334,23 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def _known(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
-    """Return the dotted key that a name stands for, or the name if it stands for several."""
-    return name if name == "tasks" or name in OF_TASKS else dotted_key(where, name, base)
+def setting_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
+    """Return the key of what a cell may set: `tasks`, a name of `OF_TASKS`, or a dotted key.
+
+    Args:
+        where: named in messages.
+        name: of that, or of `SHORT`.
+        base: the config as nested mapping.
+
+    Raises:
+        ConfigError: if a config has no such section or task, or it is a task's whole table.
+    """
+    if name == "tasks" or name in OF_TASKS:
+        return name
+    key = dotted_key(where, name, base)
+    if key.startswith("tasks.") and key.count(".") == 1:
+        raise ConfigError(f"{where}: '{name}': is a whole task; {key}.KEY is one of its keys")
+    return key
 
 
 def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
@@ -302,11 +395,12 @@ def applied(base: Mapping[str, Any], settings: Settings, where: str) -> dict[str
     """
     table = copy.deepcopy(dict(base))
     table["tasks"] = _chosen(table.get("tasks", {}), settings.get("tasks", "all"), where)
+    for name in OF_TASKS:  # before the keys of single tasks, which say more
+        if name in settings:
+            _set_in_tasks(table["tasks"], name, settings[name])
     for name in sorted(settings, key=of_a_stage):
         key = SHORT.get(name, name)
-        if name in OF_TASKS:
-            _set_in_tasks(table["tasks"], name, settings[name])
-        elif name != "tasks" and not _left_out(table["tasks"], key):
+        if name != "tasks" and name not in OF_TASKS and not _left_out(table["tasks"], key):
             set_key(table, key, settings[name], where)
     drop_combining(table, base.get("tasks", {}))
     return table
@@ -316,7 +410,9 @@ def _chosen(tasks: dict[str, Any], chosen: Any, where: str) -> dict[str, Any]:
     """Return the tasks that a cell names, in the base config's order."""
     if chosen == "all":
         return tasks
-    names = [chosen] if isinstance(chosen, str) else list(chosen)
+    names = [chosen] if isinstance(chosen, str) else chosen
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'{where}: tasks: takes a list of names or "all", got {chosen!r}')
     for name in names:
         if name not in tasks:
             raise ConfigError(f"{where}: no task '{name}'{nearest(name, tasks)}")

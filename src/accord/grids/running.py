@@ -34,7 +34,12 @@ class CellState:
 
 
 def states(cells: Sequence[Cell], out: Path) -> list[CellState]:
-    """Look up where each cell stands."""
+    """Look up where each cell stands.
+
+    Raises:
+        RunFolderError: if `out` holds something else.
+    """
+    check_out(out)
     found = []
     for cell in cells:
         folder = out / CELLS / cell.name
@@ -64,10 +69,12 @@ def run_grid(
         A result a cell, in their order. Failed ones are among them, and stop no other.
 
     Raises:
-        RunFolderError: if `out` can't be written, or holds runs of another config; none was begun.
+        RunFolderError: if `out` can't be written, or holds something else or runs of another
+            config; none was begun.
         Stopped: a signal came: what was running has saved, and the same call goes on.
     """
     console = console or Console(quiet=True)
+    check_out(out)
     for cell in cells:
         check_same(out / CELLS / cell.name, cell.config)
     write_index(cells, out)
@@ -110,12 +117,29 @@ def _results(
             yield CellResult(**raw)
 
 
+def check_out(out: Path) -> None:
+    """Check that a folder is a grid's, or free for one: a grid writes beside its cells.
+
+    Raises:
+        RunFolderError: if it holds something else.
+        BusyError: if another process is writing there.
+    """
+    try:
+        if not isinstance(read_json(out / INDEX)["cells"], list):
+            RunFolder.check_free(out)
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        RunFolder.check_free(out)
+    except OSError as error:
+        raise RunFolderError(f"{out / INDEX}: can't be read: {error.strerror}") from None
+
+
 def write_index(cells: Sequence[Cell], out: Path) -> None:
     """Write what the grid's cells vary: reports read it.
 
     Raises:
-        RunFolderError: if the folder can't be written.
+        RunFolderError: if the folder holds something else, or can't be written.
     """
+    check_out(out)
     entries = [
         {"name": cell.name, "group": cell.group, "settings": cell.settings} for cell in cells
     ]

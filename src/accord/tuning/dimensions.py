@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -10,24 +11,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accord.errors import ConfigError
-from accord.grids.cells import OF_TASKS, dotted_key
+from accord.tuning.keys import searched_key, takes_fractions
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
 Value = float | int | bool | str
+"""What a trial draws; a list is drawn as its JSON text."""
 
 _FORMS = "takes KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=A,B,C"
-_NOT_SEARCHED = {
-    "tasks": "scores of different tasks can't be compared",
-    "score": "it is what trials are judged by",
-    "training.seed": "a seed is no setting; --seeds averages over several",
-}
 
 
 @dataclass(frozen=True)
 class Range:
-    """A key's numbers between two bounds, both included; whole ones if the bounds are.
+    """A key's numbers between two bounds, both included; whole ones if both bounds are `int`.
 
     Attributes:
         key: dotted.
@@ -52,6 +49,10 @@ class Range:
             return trial.suggest_int(self.key, self.low, self.high, log=self.log)
         return trial.suggest_float(self.key, self.low, self.high, log=self.log)
 
+    def value(self, drawn: Value) -> Value:
+        """Return what the config is to have where this was drawn."""
+        return drawn
+
     def __str__(self) -> str:
         return f"{self.key}={self.low}:{self.high}{':log' * self.log}"
 
@@ -62,26 +63,37 @@ class Choice:
 
     Attributes:
         key: dotted, or a name of `grids.cells.OF_TASKS`.
-        values: two or more.
+        values: two or more; lists may be among them.
     """
 
     key: str
-    values: tuple[Value, ...]
+    values: tuple[Any, ...]
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """Values that have to be valid."""
-        return self.values
+        """Values that have to be valid, as they are drawn."""
+        return tuple(map(_drawn, self.values))
 
     def draw(self, trial: Trial) -> Value:
         """Let a trial choose, or repeat what it chose before."""
-        chosen = trial.suggest_categorical(self.key, self.values)
+        chosen = trial.suggest_categorical(self.key, self.ends)
         assert chosen is not None  # as none of the values is
         return chosen
 
+    def value(self, drawn: Value) -> Any:
+        """Return what the config is to have where this was drawn."""
+        return self.values[self.ends.index(drawn)]
+
     def __str__(self) -> str:
+        if any(isinstance(own, list) for own in self.values):
+            return f"{self.key}={','.join(map(json.dumps, self.values))}"
         texts = (str(own).lower() if isinstance(own, bool) else str(own) for own in self.values)
         return f"{self.key}={','.join(texts)}"
+
+
+def _drawn(value: Any) -> Value:
+    drawn: Value = json.dumps(value) if isinstance(value, list) else value
+    return drawn
 
 
 Dimension = Range | Choice
@@ -92,7 +104,7 @@ def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
 
     Args:
         text: `KEY=LOW:HIGH`, `KEY=LOW:HIGH:log` or `KEY=A,B,C`; the key is dotted or one of the
-            grids' short names.
+            grids' short names. Whole bounds are of whole numbers if the key takes no others.
         base: the config as nested mapping.
 
     Raises:
@@ -103,14 +115,14 @@ def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
         Range(key='training.lr', low=1e-05, high=0.0001, log=True)
         >>> parse_search("gradients=sum,pcgrad", {})
         Choice(key='training.gradients', values=('sum', 'pcgrad'))
+        >>> parse_search('sharing.schemes=[],["lora"]', {})
+        Choice(key='sharing.schemes', values=([], ['lora']))
     """
     where = f"--search {text}"
     name, equals, spec = (part.strip() for part in text.partition("="))
     if not (name and equals and spec):
         raise ConfigError(f"{where}: {_FORMS}")
-    key = name if name in OF_TASKS or name == "tasks" else dotted_key(where, name, base)
-    if key in _NOT_SEARCHED:
-        raise ConfigError(f"{where}: '{name}' can't be searched: {_NOT_SEARCHED[key]}")
+    key = searched_key(where, name, base)
     try:
         return _choice(key, spec) if "," in spec else _range(key, spec)
     except ValueError as error:
@@ -118,13 +130,34 @@ def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
 
 
 def _choice(key: str, spec: str) -> Choice:
+    found = Choice(key, tuple(_listed(spec) or _split(spec)))
+    if len(found.values) < 2:
+        raise ValueError(f"{spec} is a single choice; {_FORMS}")
+    if len(set(found.ends)) < len(found.values):
+        raise ValueError("a choice is there twice")
+    return found
+
+
+def _listed(spec: str) -> list[Any]:
+    """Return the values that a TOML list of this content has; none where there is no such list."""
+    try:
+        values = tomllib.loads(f"value = [{spec}]")["value"]
+    except tomllib.TOMLDecodeError:
+        return []
+    return values if all(map(_is_plain, values)) and not spec.endswith(",") else []
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str)
+
+
+def _split(spec: str) -> list[Value]:
     texts = [part.strip() for part in spec.split(",")]
     if "" in texts:
         raise ValueError("a choice is empty")
-    values = tuple(_value(part) for part in texts)
-    if len(set(values)) < len(values):
-        raise ValueError("a choice is there twice")
-    return Choice(key, values)
+    return [_value(part) for part in texts]
 
 
 def _value(text: str) -> Value:
@@ -148,6 +181,8 @@ def _range(key: str, spec: str) -> Range:
         raise ValueError(f"{bounds[0]} is not below {bounds[1]}")
     if log and bounds[0] <= 0:
         raise ValueError(f"a logarithmic range begins above 0, not at {bounds[0]}")
+    if takes_fractions(key):
+        bounds = float(bounds[0]), float(bounds[1])
     return Range(key, *bounds, log=bool(log))
 
 

@@ -31,9 +31,9 @@ class TrialRecord:
         score: on dev, of the best epoch, the mean over seeds; of a pruned trial's first seed, as
             far as it came; None of a failed one.
         seconds: that its runs took, set-up and evaluation included.
-        settings: the searched keys' values.
+        settings: the searched keys' values; lists as JSON text.
         error: why it failed, one line.
-        repeats: the earlier trial of the same settings, of which nothing was run again.
+        repeats: the earlier trial of the same runs, of which nothing was run again.
     """
 
     number: int

@@ -12,7 +12,6 @@ from accord.grids.cell_run import CellResult
 from accord.grids.workers import Pool, ThisProcess
 from accord.tuning.progress import Progress
 from accord.tuning.records import records, write_outcome
-from accord.tuning.space import Settings
 from accord.tuning.study import next_trial
 from accord.tuning.trials import Course, Trials
 
@@ -25,7 +24,7 @@ class _UnderWay:
     """A trial that was begun here."""
 
     trial: optuna.Trial
-    settings: Settings
+    identity: str
     course: Course
 
 
@@ -41,7 +40,7 @@ class Search:
     def __init__(self, trials: Trials, pool: Pool | ThisProcess, progress: Progress) -> None:
         self.trials, self.pool, self.progress = trials, pool, progress
         self.running: dict[str, _UnderWay] = {}  # by the name of the run's folder
-        self.waiting: list[_UnderWay] = []  # for one of the same settings to end
+        self.waiting: list[_UnderWay] = []  # for one that runs the same to end
         self.stopped: list[int] = []
 
     def go(self) -> None:
@@ -75,8 +74,9 @@ class Search:
         trial = next_trial(study, space, [own.trial.number for own in self._under_way])
         settings = {one.key: one.draw(trial) for one in space.dimensions}
         self.progress.begin(trial.number, settings, len(self._under_way))
-        own = _UnderWay(trial, settings, self.trials.course(trial, settings))
-        if any(other.settings == settings for other in self.running.values()):
+        identity = self.trials.identity(settings)
+        own = _UnderWay(trial, identity, self.trials.course(trial, settings))
+        if identity and any(other.identity == identity for other in self.running.values()):
             self.waiting.append(own)
         else:
             self._advance(own)
@@ -100,7 +100,7 @@ class Search:
         ended = records(self.trials.study)
         write_outcome(self.trials.out, self.trials.space, ended)
         self.progress.end(ended, own.trial.number)
-        for other in [one for one in self.waiting if one.settings == own.settings][:1]:
+        for other in [one for one in self.waiting if one.identity == own.identity][:1]:
             self.waiting.remove(other)
             self._advance(other)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from accord.balancing import get_rule
-from accord.bert.pretrained import resolve_encoder_folder
+from accord.bert.pretrained import read_config, resolve_encoder_folder
 from accord.config.file import (
     check_files,
     check_methods,
@@ -24,7 +24,8 @@ from accord.config.sections import Config
 from accord.config.stages import stage_name
 from accord.config.unused import unused_keys, without_unused
 from accord.data.datasets import read_data
-from accord.errors import ConfigError, UsageError
+from accord.errors import ConfigError, EncoderError, UsageError
+from accord.gradients import get_method
 from accord.grids.cells import applied
 from accord.methods import Signals
 from accord.training.building import build_sampler
@@ -81,7 +82,9 @@ class Space:
         return without_unused(self._whole(settings, where))
 
     def _whole(self, settings: Settings, where: str) -> Config:
-        table = applied(plain(self.base), dict(settings), where)
+        drawn = {own.key: own for own in self.dimensions}
+        values = {key: drawn[key].value(value) for key, value in settings.items()}
+        table = applied(plain(self.base), values, where)
         config = resolve_paths(parse_config(table, where), self.folder)
         check_files(config, where)
         check_methods(config, where)
@@ -106,8 +109,11 @@ class Space:
         """Return the first thing that is wrong with a point, as far as a key goes; or nothing."""
         try:
             config = self._whole(settings, where)
-        except ConfigError as error:
-            return str(error).splitlines()[0]
+            if key in ("encoder.path", "encoder.revision"):
+                read_config(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
+        except (ConfigError, EncoderError) as error:
+            line = str(error).splitlines()[0]
+            return line if line.startswith(where) else f"{where}: {line}"
         if of_a_stage(key):
             _, stage, key = key.split(".", 2)
             names = [stage_name(config.stages, index) for index in range(len(config.stages))]
@@ -133,7 +139,8 @@ def _weights(config: Config, folder: Path) -> Space:
     no worse on dev.
 
     Raises:
-        UsageError: if there is one task, or its shares can't be told, as its data can't be read.
+        UsageError: if there is one task, if weights hardly act with the config's gradient method,
+            or if tasks' shares can't be told, as their data can't be read.
     """
     if config.stages:
         raise UsageError(
@@ -144,6 +151,13 @@ def _weights(config: Config, folder: Path) -> Space:
     if not others:
         raise UsageError(
             f"there is one task, '{first}', and so no weight to tune;"
+            " --search KEY=SPEC says what to search"
+        )
+    method = config.gradient_method
+    if "scale_of_one" in get_method(method).laws:
+        raise UsageError(
+            "the weights that are searched by default would reach the heads alone:"
+            f" '{method}' gives the encoder one direction however a task's gradient is scaled;"
             " --search KEY=SPEC says what to search"
         )
     settings = {"training.balancing": "fixed", "methods.fixed.weights": {first: 1.0}}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accord.config.sections import Config
 from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
+from accord.grids.cells import identity_of
 from accord.runs.folder import RunFolder
 from accord.tuning.space import Settings, Space, plain
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from accord.training.run import Watch
 
 FOLDER = "trials"
+_IDENTITY, _REFUSED = "identity", "refused"
 
 
 @dataclass(frozen=True)
@@ -70,31 +72,41 @@ class Trials:
         from optuna.trial import TrialState
 
         try:
-            twin = self._twin(settings)
+            config = self.space.config(settings, f"trial {trial.number}")
+            trial.set_user_attr(_IDENTITY, identity_of(config))
+            twin = self._twin(identity_of(config))
             if twin is None:
-                score = yield from self._score(trial, settings)
+                score = yield from self._score(trial, config)
             else:
                 score = _repeat(trial, twin)
         except Pruned:
             self.study.tell(trial, state=TrialState.PRUNED)
         except (ConfigError, TrainingError) as error:
             trial.set_user_attr("error", " ".join(str(error).split()))
+            trial.set_user_attr(_REFUSED, isinstance(error, ConfigError))
             self.study.tell(trial, state=TrialState.FAIL)
         else:
             self.study.tell(trial, score)
 
-    def _twin(self, settings: Settings) -> FrozenTrial | None:
-        """Return an earlier trial of the same settings: its runs would be the same to the bit."""
-        from optuna.trial import TrialState
+    def identity(self, settings: Settings) -> str:
+        """Return what trials that run the same have in common; nothing of one that can't run."""
+        try:
+            return identity_of(self.space.config(settings, "trial"))
+        except ConfigError:
+            return ""
 
-        ended = (TrialState.COMPLETE, TrialState.PRUNED)
-        trials = self.study.get_trials(deepcopy=False, states=ended)
-        return next((own for own in trials if own.params == settings), None)
+    def _twin(self, identity: str) -> FrozenTrial | None:
+        """Return an earlier trial whose runs were the same to the bit, or were refused as well.
 
-    def _score(
-        self, trial: optuna.Trial, settings: Settings
-    ) -> Generator[TrialRun, CellResult, float]:
-        config = self.space.config(settings, f"trial {trial.number}")
+        Other settings may make the same run: the options of a method that neither chooses.
+        """
+        for own in self.study.get_trials(deepcopy=False):
+            known = own.state.name in ("COMPLETE", "PRUNED") or own.user_attrs.get(_REFUSED)
+            if known and own.user_attrs.get(_IDENTITY) == identity:
+                return own
+        return None
+
+    def _score(self, trial: optuna.Trial, config: Config) -> Generator[TrialRun, CellResult, float]:
         watcher, scores = Watcher(trial), []
         for place in range(self.seeds):
             folder, own = self._run_of(trial.number, config, place)
@@ -169,16 +181,19 @@ def _check(result: CellResult, number: int) -> None:
         case "pruned":
             raise Pruned(str(result.error))
         case "failed":
-            raise TrainingError(str(result.error))
+            raise (ConfigError if result.refused else TrainingError)(str(result.error))
 
 
 def _repeat(trial: optuna.Trial, twin: FrozenTrial) -> float:
-    """Report what an earlier trial of the same settings did, and return its score.
+    """Report what an earlier trial of the same runs did, and return its score.
 
     Raises:
         Pruned: if it was.
+        ConfigError: if its config was refused.
     """
     trial.set_user_attr("repeats", twin.number)
+    if twin.state.name == "FAIL":
+        raise ConfigError(f"as trial {twin.number}: {twin.user_attrs['error']}")
     for epoch, score in twin.intermediate_values.items():
         trial.report(score, epoch)
     if twin.state.name == "PRUNED":
