@@ -52,18 +52,17 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
         drop: takes out of a table what is of no use for the tasks left in it (`drop_combining`).
     """
     stage, finished = config.stages[index], finished_before(config, index)
-    table = config.model_dump(exclude_unset=True)
-    for key in ("stages", "memory"):
-        table.pop(key, None)
-    # Finished tasks stand behind the others: these draw what they would draw without them.
-    names = [*(name for name in config.tasks if name in stage.tasks), *finished]
+    table = config.model_dump(exclude_unset=True, exclude={"stages", "memory"})
     before = table["tasks"]
-    table["tasks"] = {name: before[name] for name in names}
-    idle = finished if config.memory is not None and config.memory.method == "none" else []
-    trained = {**table, "tasks": {name: before[name] for name in names if name not in idle}}
-    drop(trained, before)  # changes the sections, which both tables hold
-    texts = {name: own for name, own in trained.get("texts", {}).items() if name not in names}
-    table.pop("texts", None)
+    trained = [name for name in config.tasks if name in stage.tasks]
+    idle = config.memory is None or config.memory.method == "none"
+    drawn = trained if idle else [*trained, *finished]
+    table["tasks"] = {name: before[name] for name in drawn}
+    drop(table, before)
+    # Finished tasks stand behind the others: these draw what they would draw without them.
+    table["tasks"] = {name: before[name] for name in (*trained, *finished)}
+    texts = table.pop("texts", {})
+    texts = {name: own for name, own in texts.items() if name not in table["tasks"]}
     table |= {"texts": texts} if texts else {}
     if finished and config.memory is not None:
         memory = config.memory.model_dump(exclude_unset=True)

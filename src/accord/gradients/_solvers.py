@@ -209,13 +209,13 @@ def _newton(C: Array, pull: Array, p: float, least_square: float) -> tuple[Array
     return best, False
 
 
-def _length(C: Array, pull: Array, p: float, y: Array, step: Array, slope: float) -> float:
+def _length(C: Array, pull: Array, p: float, y: Array, step: Array, descent: float) -> float:
     """Return how far to go: y stays above 0, and the function isn't made to rise again."""
     near = 1.0 - float(0.1 ** (1 + 1 / p))  # small powers fall far, and come back fast
     length = min(1.0, near / max(float((-step / y).max()), 1e-300))
     for _ in range(30):
         ahead = y + length * step
-        if step @ (C @ ahead - pull * ahead**-p) <= -slope:
+        if step @ (C @ ahead - pull * ahead**-p) <= -descent:
             break
         length /= 2
     return length
