@@ -5,8 +5,8 @@
 
 MiniLM, three tasks, super batches of 3 x 32 examples with mean pooling, dropout on: a step as a run
 takes it, with and without. Each way takes turns with the plain step in one process, on the same
-batches. SWA and soups are left out: theirs is a cost of epochs, not of steps. The peak memory is of a
-process of its own that takes a few steps, data and all.
+batches. SWA and soups are left out: theirs is a cost of epochs, not of steps. The peak memory is of
+a process of its own that takes a few steps, data and all.
 """
 
 from __future__ import annotations
