@@ -139,6 +139,9 @@ def test_a_cell_that_fails_stops_no_other(grid, tmp_path, accord_cli, monkeypatc
     assert "mood,seed=0: step 1: the loss of mood is not finite" in answer.err
     assert "mood+near,seed=1" not in answer.err.splitlines()[-1]
     assert "mood+near" in answer.out  # what is done is shown
+    left = "Not done: 2 of 4 cells: mood,seed=0; mood+near,seed=0."
+    assert left in answer.out
+    assert left in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_a_folder_of_another_grid_is_refused_before_anything_runs(grid, tmp_path, accord_cli):

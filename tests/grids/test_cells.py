@@ -134,12 +134,7 @@ def test_a_key_of_a_task_that_a_cell_leaves_out_changes_nothing(cells):
             "seeds = 2\n[set]\nseed = 5",
             "[set] training.seed: is for all cells, but 'training.seed' is among what they vary",
         ),
-        ('[set]\ntasks = ["mood"]\n[[cells]]\ntasks = "all"', "[set] tasks: is for all cells"),
-        (
-            '[set.methods.fixed.weights]\nmood = 2.0\n[[cells]]\nbalancing = "fixed"\n'
-            '"methods.fixed.weights" = {same = 3.0}',
-            "but 'methods.fixed.weights' is among what they vary",
-        ),
+        ("[set]\nlr = 1e-4\n[axes]\nlr = [1e-5]", "[set] training.lr: is for all cells, but 't"),
         (
             '[axes]\n"methods.cagrad.c" = [0.1, 0.2]',
             "'methods.cagrad.c': no cell chooses 'cagrad', so its options make no difference",
@@ -252,3 +247,8 @@ def test_cells_do_not_share_a_table_that_one_of_them_cuts(cells):
 def test_options_of_a_method_that_is_not_chosen_make_no_other_cell(cells):
     found = cells('[axes]\ngradients = ["sum", "cagrad"]\n"methods.cagrad.c" = [0.2, 0.5]\n')
     assert len(found) == 3
+
+
+def test_a_cell_may_differ_from_what_is_set_for_all(cells):
+    found = cells('[set]\ntasks = ["mood"]\n[[cells]]\n[[cells]]\ntasks = "all"')
+    assert [list(cell.config.tasks) for cell in found] == [["mood"], ["mood", "same"]]

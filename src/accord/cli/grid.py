@@ -93,9 +93,9 @@ def show_grid(out: Path, name: str | None, title: str) -> None:
     from accord.cli.comparisons import print_against, print_comparison
     from accord.compare import find_group
     from accord.grids.report import grid_report
-    from accord.grids.running import grid_groups
+    from accord.grids.running import grid_groups, unfinished
 
-    groups = grid_groups(out)
+    groups, left = grid_groups(out), unfinished(out)
     if not groups:
         click.echo("no run is done yet")
         return
@@ -103,7 +103,9 @@ def show_grid(out: Path, name: str | None, title: str) -> None:
     print_comparison(groups)
     if baseline is not None:
         print_against(groups, baseline)
-    grid_report(out, groups, baseline, title)
+    grid_report(out, groups, baseline, title, [left] if left else [])
+    if left:
+        click.echo(left)
     click.echo(f"report: {out / 'report.html'}")
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -101,7 +101,7 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     axes = _axes(path, table.get("axes", {}), table.get("seeds"), base)
     own = [_by_key(path, cell.items(), base) for cell in table.get("cells", [])]
     varied = list(dict.fromkeys([*axes, *(key for cell in own for key in cell)]))
-    _check_common(path, common, varied)
+    _check_common(path, common, axes, varied)
     shared = {key: value for key, (_, value) in common.items()}
     settings = list(crossed(axes, own))
     cells = make_cells(base, settings, shared, base_path.parent.resolve(), where=str(path))
@@ -109,10 +109,12 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     return cells
 
 
-def _check_common(path: Path, common: Mapping[str, tuple[str, Any]], varied: Sequence[str]) -> None:
-    """Refuse a key for all cells that some of them would set again."""
+def _check_common(
+    path: Path, common: Mapping[str, tuple[str, Any]], axes: Collection[str], varied: Sequence[str]
+) -> None:
+    """Refuse a key for all cells that they would set again; a cell may differ from `[set]`."""
     for key, (origin, _) in common.items():
-        for other in varied:
+        for other in axes if origin.startswith("[set]") else varied:
             if key == other or (key.startswith(f"{other}.") and other != "tasks"):
                 raise ConfigError(
                     f"{path}: {origin}: is for all cells, but '{other}' is among what they vary"

@@ -25,7 +25,13 @@ _NOTE = (
 )
 
 
-def grid_report(out: Path, groups: Sequence[Group], baseline: Group | None, title: str) -> None:
+def grid_report(
+    out: Path,
+    groups: Sequence[Group],
+    baseline: Group | None,
+    title: str,
+    notes: Sequence[str] = (),
+) -> None:
     """Write `report.html`, `report.md`, tables and figures into a grid's folder.
 
     Args:
@@ -33,8 +39,9 @@ def grid_report(out: Path, groups: Sequence[Group], baseline: Group | None, titl
         groups: of finished runs.
         baseline: that the others are held against; None compares nothing.
         title: of the page.
+        notes: on the runs.
     """
-    sections = [Section("Runs", [], [groups_table(groups)])]
+    sections = [Section("Runs", list(notes), [groups_table(groups)])]
     if baseline is not None:
         notes, items = contrast_notes(groups, baseline), list(_contrasts(groups, baseline))
         if notes or items:

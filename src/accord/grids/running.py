@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,16 +156,35 @@ def grid_groups(out: Path) -> list[Group]:
     Raises:
         RunFolderError: if there is no grid.
     """
-    try:
-        entries = read_json(out / INDEX)["cells"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise RunFolderError(f"{out}: holds no grid") from None
     found: dict[str, list[RunRecord]] = {}
-    for entry in entries:
-        folder = out / CELLS / entry["name"]
-        if (folder / STATUS).exists() and RunFolder(folder).state() == "done":
+    for entry in _entries(out):
+        if _is_done(out, entry):
+            folder = out / CELLS / entry["name"]
             found.setdefault(entry["group"], []).append(read_run(folder, entry["name"]))
     return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in found.items()]
+
+
+def unfinished(out: Path) -> str:
+    """Name the cells of a grid's folder that are not done, in a line; empty if all are.
+
+    Raises:
+        RunFolderError: if there is no grid.
+    """
+    entries = _entries(out)
+    left = [entry["name"] for entry in entries if not _is_done(out, entry)]
+    return f"Not done: {len(left)} of {len(entries)} cells: {'; '.join(left)}." if left else ""
+
+
+def _entries(out: Path) -> list[dict[str, Any]]:
+    try:
+        return list(read_json(out / INDEX)["cells"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise RunFolderError(f"{out}: holds no grid") from None
+
+
+def _is_done(out: Path, entry: Mapping[str, Any]) -> bool:
+    folder = out / CELLS / entry["name"]
+    return (folder / STATUS).exists() and RunFolder(folder).state() == "done"
 
 
 class _Progress:
