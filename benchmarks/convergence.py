@@ -57,7 +57,7 @@ def plain_paths() -> Iterator[None]:
         "accord.bert.encoder.dropout": plain_dropout,
         "accord.bert.encoder.dropout_add": plain_dropout_add,
         "accord.bert.attention.dropout": plain_dropout,
-        "accord.setup.Jacobian": lambda *parameters: None,
+        "accord.training.building.Jacobian": lambda *parameters: None,
         "accord.training.setup.choose_products": lambda device, bfloat16: DEFAULT,
     }
     with ExitStack() as stack:
