@@ -71,7 +71,7 @@ def difference(
     *Source:* Satterthwaite (1946) for ν; the bootstrap is `scipy.stats.bootstrap`.
 
     Args:
-        metric: its name in `accord.metrics.METRICS`.
+        metric: its name in `accord.judging.metrics.METRICS`.
         labels: class indices or values, [n].
         ours: predictions of each of our runs, [S, n].
         theirs: likewise, by the same seeds in the same order, [S, n].
