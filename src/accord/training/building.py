@@ -192,7 +192,10 @@ def build_learner(
     settings, frozen = config.training, config.encoder.mode == "frozen"
     torch.manual_seed(settings.seed)
     sharing = Sharing(tuple(config.sharing.schemes), config.methods)
-    model = MultitaskModel(encoder, tasks, sharing).to(device)
+    try:
+        model = MultitaskModel(encoder, tasks, sharing).to(device)
+    except ValueError as error:  # a task's name, or a pooler that isn't there
+        raise ConfigError(str(error)) from None
     if folder is not None:
         _take_over_heads(model, folder)
     if frozen or not config.sharing.train_shared:
