@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from harness import Report, Side, alternate, arguments, overhead
+from workload import data_folder
 
 HERE = Path(__file__).parents[1]
 STEPS = """
@@ -30,7 +31,7 @@ keep_freed_memory()
 torch.manual_seed(0)
 data, tasks, joint, bfloat16 = sys.argv[1], *map(int, sys.argv[2:])
 from pathlib import Path
-work = workload(Path(data) if data else None, tasks=tasks)
+work = workload(Path(data), tasks=tasks)
 side = our_step(work, encoder("minilm"), joint=bool(joint), bfloat16=bool(bfloat16))
 for line in sys.stdin:
     side(int(line))
@@ -44,7 +45,7 @@ def started(checkout: Path, options) -> subprocess.Popen[str]:
     bfloat16 = options.precision == "bfloat16"
     flags = [str(options.tasks), str(int(not options.pcgrad)), str(int(bfloat16))]
     return subprocess.Popen(
-        [sys.executable, "-c", STEPS, str(options.data or ""), *flags],
+        [sys.executable, "-c", STEPS, str(data_folder(options.data).absolute()), *flags],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": where},
     )  # fmt: skip
