@@ -6,7 +6,7 @@ import pytest
 
 from accord.config.file import load_config, stage_configs
 from accord.errors import ConfigError
-from accord.grids.cells import load_grid
+from accord.grids.file import load_grid
 from accord.tuning.space import Space
 
 BASE = """

@@ -10,7 +10,7 @@ import pytest
 from accord.compare import sharing
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
-from accord.grids.cells import load_grid
+from accord.grids.file import load_grid
 from accord.grids.running import grid_groups, run_grid, states
 from accord.training.step import Learner
 

@@ -3,7 +3,8 @@
 import pytest
 
 from accord.errors import ConfigError
-from accord.grids.cells import crossed, load_grid, name_of
+from accord.grids.cells import name_of
+from accord.grids.file import crossed, load_grid
 
 BASE = """
 [encoder]

@@ -48,7 +48,7 @@ def grid(
     cell is a run folder below --out/cells; the same command goes on after a stop. A report of
     all groups of runs is left in --out.
     """
-    from accord.grids.cells import load_grid
+    from accord.grids.file import load_grid
     from accord.grids.running import run_grid, write_index
     from accord.runs.progress import Console
 

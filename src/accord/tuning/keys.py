@@ -9,7 +9,7 @@ from accord.config.sections import Config
 from accord.config.tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.errors import ConfigError
 from accord.families import FAMILIES
-from accord.grids.cells import setting_key
+from accord.grids.file import setting_key
 from accord.tasks import AUXILIARY
 
 _OTHER_ROWS = "it changes which rows trials are judged on"
