@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import held
 import pytest
 
 from accord.compare import sharing
@@ -12,6 +13,7 @@ from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.file import load_grid
 from accord.grids.running import grid_groups, run_grid, states
+from accord.runs.folder import RunFolder
 from accord.training.step import Learner
 
 GRID = """
@@ -77,7 +79,7 @@ def test_a_stopped_grid_goes_on(grid, tmp_path, outcome, stop_after):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run_grid(cells, whole)
     stop_after(3)
-    with pytest.raises(Stopped, match="4 of 4 cells to go"):
+    with pytest.raises(Stopped, match="stopped with 4 of 4 cells to go"):
         run_grid(cells, broken)
     assert [own.state for own in states(cells, broken)] == ["stopped", "new", "new", "new"]
     assert [own.state for own in run_grid(cells, broken)] == ["done"] * 4
@@ -85,44 +87,51 @@ def test_a_stopped_grid_goes_on(grid, tmp_path, outcome, stop_after):
         assert outcome(broken / "cells" / cell.name) == outcome(whole / "cells" / cell.name)
 
 
-def wait_until(condition, process, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+@pytest.fixture
+def start_held(grid, tmp_path, start_accord, wait_for_steps):
+    """Start a grid's workers and return it, and the two runs that are held before their 2nd step.
+
+    They go on once `tmp_path / "go"` is there.
+    """
+
+    def call(*options):
+        go = tmp_path / "go"
+        process = start_accord(
+            *("grid", grid(), "--out", tmp_path / "out", "--workers", 2, *options),
+            before=held.before(2, go),
+        )
+        end, runs = time.monotonic() + 60, []
+        while len(runs) < 2:
+            assert time.monotonic() < end
+            assert process.poll() is None, process.communicate()
+            runs = [file.parent for file in (tmp_path / "out").rglob("status.json")]
+        for run in runs:
+            wait_for_steps(process, run, 1)
+        return process, runs
+
+    return call
 
 
-def steps_in(cells):
-    return sum(file.read_bytes().count(b'"kind": "step"') for file in cells.rglob("metrics.jsonl"))
-
-
-def test_a_signal_reaches_the_workers_which_save(grid, tmp_path, start_accord, accord_cli):
-    file, out = grid(GRID.replace("epochs = 1", "epochs = 60")), tmp_path / "out"
-    process = start_accord("grid", file, "--out", out, "--workers", 2)
-    wait_until(lambda: steps_in(out) > 20, process)
+def test_a_signal_reaches_the_workers_which_save(start_held):
+    process, runs = start_held()
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 130
     error = process.stderr.read()
-    assert "cells to go; the same command goes on" in error
+    assert "stopped with 4 of 4 cells to go; the same command goes on" in error
     assert "Traceback" not in error
-    stopped = [json.loads(file.read_text())["state"] for file in out.rglob("status.json")]
-    assert "stopped" in stopped
-    assert "running" not in stopped
+    assert [RunFolder(run).state() for run in runs] == ["stopped", "stopped"]
 
 
-def test_a_worker_that_is_killed_takes_only_its_cell_with_it(grid, tmp_path, start_accord):
-    file, out = grid(GRID.replace("epochs = 1", "epochs = 30")), tmp_path / "out"
-    process = start_accord("grid", file, "--out", out, "--workers", 2, "--json")
-    wait_until(lambda: steps_in(out) > 5, process)
-    status = next(out.rglob("status.json"))
-    os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
+def test_a_worker_that_is_killed_takes_only_its_cell_with_it(start_held, tmp_path):
+    process, (run, _) = start_held("--json")
+    os.kill(json.loads((run / "status.json").read_text())["pid"], signal.SIGKILL)
+    (tmp_path / "go").touch()
     assert process.wait(120) == 1
     stdout, error = process.stdout.read(), process.stderr.read()
     found = {own["name"]: own["state"] for own in json.loads(stdout)["cells"]}
     assert sorted(found.values()) == ["done", "done", "done", "failed"]
-    assert found[status.parent.name] == "failed"
-    assert f"{status.parent.name}: its process ended by SIGKILL; out of memory?" in error
+    assert found[run.name] == "failed"
+    assert f"{run.name}: its process ended by SIGKILL; out of memory?" in error
 
 
 def test_a_cell_that_fails_stops_no_other(grid, tmp_path, accord_cli, monkeypatch):
