@@ -19,13 +19,16 @@ LAYERS = [
     ],
     ["derived.finished"],
     ["grids", "report"],
-    ["training.staged"],
+    ["training.stages.run"],
+    ["training.stages.record"],
+    ["training.stages.plan"],
+    ["training.stages.stage", "training.stages.results"],
     [
         "training.run", "training.outcome", "training.epoch", "training.epoch_soup",
         "judging.evaluate", "training.resuming", "training.lines",
     ],
     ["training.setup", "judging.predict"],
-    ["training.building", "judging.dev", "model.saved_ensemble", "training.stage_results"],
+    ["training.building", "judging.dev", "model.saved_ensemble"],
     [
         "judging.inference", "training.frozen", "training.checkpoint", "judging.predictions",
         "data.datasets", "training.exposure", "training.halves", "training.best",
@@ -60,7 +63,7 @@ LAYERS = [
     ["config.faults", "config.base"],
     ["tasks", "errors", "durable"],
     # empty: each of their modules has a name of its own
-    ["config", "derived", "judging", "model", "runs", "training"],
+    ["config", "derived", "judging", "model", "runs", "training", "training.stages"],
 ]  # fmt: skip
 
 FORBIDDEN = [

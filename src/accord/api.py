@@ -10,8 +10,8 @@ from typing import Any
 from accord.config.file import dump_config, load_config, parse_config, resolve_paths
 from accord.config.sections import Config
 from accord.training.run import Run
-from accord.training.staged import resume as resume_run
-from accord.training.staged import start as start_run
+from accord.training.stages.run import resume as resume_run
+from accord.training.stages.run import start as start_run
 
 
 def train(

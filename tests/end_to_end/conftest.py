@@ -74,6 +74,22 @@ def project(make_project: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
+def staged_project(project: Project) -> Project:
+    """Write a project whose config ends with some stages: (toml, changes, tasks)."""
+
+    def make(
+        stages: str = projects.STAGES,
+        changes: Mapping[str, Any] | None = None,
+        tasks: tuple[str, ...] = (),
+    ) -> Path:
+        file = project({"training.epochs": 1, **(changes or {})}, tasks)
+        file.write_text(file.read_text() + stages)
+        return file
+
+    return make
+
+
+@pytest.fixture
 def train() -> Callable[..., Path]:
     """Train a config to the end and return the run's folder: (config file, run folder)."""
 

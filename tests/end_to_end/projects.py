@@ -35,6 +35,16 @@ TASKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 TIMINGS = ("seconds", "tokens_per_second", "train_seconds", "peak_memory_bytes")
 
+STAGES = """
+[[stages]]
+tasks = ["mood"]
+
+[[stages]]
+name = "pairs"
+tasks = ["same", "near"]
+training = { epochs = 2, gradients = "pcgrad" }
+"""
+
 Table = dict[str, Any]
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from accord.config.file import load_config, stage_configs
 from accord.config.unused import effective
 from accord.data.loader import TaskData
-from accord.training import staged
 from accord.training.setup import prepare
+from accord.training.stages import run as staged
 
 ONE_BY_ONE = """
 [[stages]]

@@ -6,36 +6,16 @@ import tomllib
 
 import pytest
 import torch
+from projects import STAGES
 from safetensors.torch import load_file
 
 import accord
 from accord.config.file import dump_config, load_config, parse_config, stage_configs
 from accord.config.stages import dropped_note
 from accord.errors import Stopped
-from accord.training import staged
 from accord.training.setup import prepare
-
-SEQUENCE = """
-[[stages]]
-tasks = ["mood"]
-
-[[stages]]
-name = "pairs"
-tasks = ["same", "near"]
-training = { epochs = 2, gradients = "pcgrad" }
-"""
-
-
-@pytest.fixture
-def staged_project(project):
-    """Write a project whose config ends with some stages: (toml, changes, tasks)."""
-
-    def make(stages=SEQUENCE, changes=None, tasks=()):
-        file = project({"training.epochs": 1, **(changes or {})}, tasks)
-        file.write_text(file.read_text() + stages)
-        return file
-
-    return make
+from accord.training.stages import run as staged
+from accord.training.stages.stage import stages_of
 
 
 @pytest.fixture
@@ -90,7 +70,7 @@ def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
 
 def test_what_no_stage_uses_is_said_once(staged_project, accord_cli, tmp_path):
     changes = {"methods.cagrad.c": 0.2, "averaging.decay": 0.9}  # the second stage uses one
-    config = staged_project(SEQUENCE.replace("pcgrad", "cagrad"), changes)
+    config = staged_project(STAGES.replace("pcgrad", "cagrad"), changes)
     answer = accord_cli("train", config, "--out", tmp_path / "run", "--set", "training.epochs=1")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert [row["epochs"] for row in results["stages"]] == [1, 1]  # also where one has its own
@@ -107,7 +87,7 @@ def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_sta
     run = run_stages(config, tmp_path / "run")
     model = run / "stages" / "1" / "model"
     heads, parts = (load_file(model / f"{name}.safetensors") for name in ("heads", "parts"))
-    setup = prepare(staged._stages(load_config(config), run)[1].config)
+    setup = prepare(stages_of(load_config(config), run)[1].config)
     assert [task.name for task in setup.data.tasks] == ["same", "near"]
     own = setup.learner.model
     assert torch.equal(own.head("same").linear.weight, heads["same.linear.weight"])
@@ -125,7 +105,7 @@ def test_stopped_and_resumed_is_as_never_stopped(
     staged_project, run_stages, stop_after, tmp_path, whole_outcome, monkeypatch, kind, accord_cli
 ):
     memory = '[memory]\nmethod = "gem"\nsize = 6\nchoice = "balanced"\n'
-    config = staged_project(SEQUENCE + memory, {"checkpoint.every_steps": 2})
+    config = staged_project(STAGES + memory, {"checkpoint.every_steps": 2})
     text = config.read_text().replace(', gradients = "pcgrad"', "")
     config.write_text(text)
     run = tmp_path / "run"
@@ -226,7 +206,7 @@ def test_heads_that_are_lost_are_named(staged_project, accord_cli, tmp_path):
     assert accord_cli("train", config, "--out", run).err.count(line) == 1
     assert line.removeprefix("warning: ") in (run / "log.txt").read_text()
     assert accord_cli("check", config).err.splitlines()[-1] == line
-    held = staged_project(SEQUENCE + "[memory]\nsize = 6\n")
+    held = staged_project(STAGES + "[memory]\nsize = 6\n")
     assert "dropped" not in accord_cli("check", held).err
     stages = [["mood", "same"], ["near"], ["mood", "near"], ["near", "words"]]
     text = "".join(f"[[stages]]\ntasks = {json.dumps(own)}\n" for own in stages)
@@ -296,7 +276,7 @@ def test_a_change_is_forced_once_and_recorded(
 
 
 def test_some_tasks_alone(staged_project, accord_cli, tmp_path):
-    config = staged_project(SEQUENCE + '[memory]\nmethod = "replay"\nsize = 5\n')
+    config = staged_project(STAGES + '[memory]\nmethod = "replay"\nsize = 5\n')
     for tasks, stages in ((["near"], 1), (["mood", "near"], 2), (["mood"], 1)):
         run = tmp_path / "-".join(tasks)
         chosen = [part for task in tasks for part in ("--task", task)]
@@ -336,7 +316,7 @@ def test_a_grid_s_cells_and_a_search_s_trials_may_have_stages(
 
 
 def test_a_config_with_stages_is_written_and_read_as_an_equal_one(staged_project):
-    config = load_config(staged_project(SEQUENCE + '[memory]\nmethod = "replay"\n'))
+    config = load_config(staged_project(STAGES + '[memory]\nmethod = "replay"\n'))
     again = parse_config(tomllib.loads(dump_config(config)))
     assert again == config
     assert again.stages[1].training == {"epochs": 2, "gradients": "pcgrad"}
@@ -366,91 +346,6 @@ training = { gradients = "cagrad" }
     assert second.methods == {"dwa": {"window": 3}, "cagrad": {"c": 0.5}}
     assert (first.averaging.method, second.averaging.method) == ("none", "ema")
     assert not first.stages
-
-
-TWO = '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["same", "near"]\n'
-
-
-@pytest.mark.parametrize(
-    ("stages", "line"),
-    [
-        ('[[stages]]\ntasks = ["mod"]\n', "stage 1: tasks: no task 'mod'; did you mean 'mood'?"),
-        ("[[stages]]\ntasks = []\n", "'stages.1.tasks' is empty: at least one task is needed"),
-        (
-            TWO + "methdos = { gem = {} }\n",
-            "unknown key 'stages.2.methdos'; did you mean 'methods'?",
-        ),
-        (
-            TWO + 'name = "a b"\n',
-            "[stages.2.name]: a name takes letters, digits, '-' and '_', got 'a b'",
-        ),
-        (TWO + 'name = "1"\n', "stage 2 '1': name: '1' is an earlier stage's"),
-        (
-            '[[stages]]\ntasks = ["mood", "mood", "same", "near"]\n',
-            "stage 1: tasks: names 'mood' twi",
-        ),
-        (
-            '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["near"]\n',
-            "tasks.same: no stage trains it",
-        ),
-        (TWO + "training = { epoch = 1 }\n", "stage 2: unknown key 'training.epoch'; did you mean"),
-        (TWO + "training = { seed = 1 }\n", "stage 2: training.seed: is the whole run's, not a st"),
-        (
-            TWO + 'encoder = { path = "x" }\n',
-            "stage 2: encoder.path: is the whole run's, not a sta",
-        ),
-        (TWO + "score = 'mean'\n", "unknown key 'stages.2.score'; allowed: name, tasks, training"),
-        (
-            TWO + 'encoder = { mode = "frozen" }\ntraining = { gradients = "pcgrad" }\n',
-            "stage 2: training.gradients: 'pcgrad' combines shared gradients; a frozen encoder has",
-        ),
-        (
-            '[[stages]]\ntasks = ["mood", "same", "near"]\n[memory]\nmethod = "gem"\n',
-            "memory: there is one stage, so no task is finished before another begins",
-        ),
-        (
-            TWO.replace(
-                '[[stages]]\ntasks = ["same',
-                'encoder = { dropout = 0.0 }\n[[stages]]\ntasks = ["same',
-            ),
-            "stage 2: encoder.dropout: the stage before sets it",
-        ),
-        (
-            '[[stages]]\ntasks = ["mood"]\nsharing = { schemes = ["lora"] }\n'
-            '[[stages]]\ntasks = ["mood", "same", "near"]\n',
-            "stage 2: sharing.schemes: lacks 'lora', parts of which the stage before trains for 'm",
-        ),
-        (
-            '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["mood", "same", "near"]\n'
-            'methods = { lora = { rank = 4 } }\n[sharing]\nschemes = ["lora"]\n',
-            "stage 2: methods.lora.rank: is 4, but 'mood' has parts of the stage before with 8",
-        ),
-        (
-            TWO + '[sharing]\nschemes = ["own-encoder"]\n',
-            "stage 1: trains nothing that the stages after it use: what tasks share stays as it is",
-        ),
-        (
-            '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["mood", "same", "near"]\n'
-            'encoder = { reinit_layers = 1 }\n[sharing]\nschemes = ["own-layers"]\n',
-            "stage 2: encoder.reinit_layers: draws shared layers anew, but tasks whose heads are k",
-        ),
-        (
-            TWO + 'encoder = { mode = "frozen" }\n[memory]\nmethod = "gem"\n',
-            "stage 2: memory.method: 'gem' holds shared gradients; a frozen encoder has none",
-        ),
-        (
-            TWO + '[memory]\nmethod = "gem"\nsize = 23\n',
-            "stage 2: memory.size: 23 is more than the 22 training rows of 'mood'",
-        ),
-    ],
-)
-def test_a_fault_is_one_line_before_anything_is_written(
-    staged_project, accord_cli, tmp_path, stages, line
-):
-    answer = accord_cli("train", staged_project(stages), "--out", tmp_path / "run", "--quiet")
-    assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer.err
-    assert line in answer.err
-    assert not (tmp_path / "run").exists()
 
 
 def test_further_pretraining_comes_first(staged_project, run_stages, tmp_path):

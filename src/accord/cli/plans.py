@@ -17,7 +17,7 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     """Print every cell with its state and how long it will take."""
     from accord.grids.running import states
     from accord.runs.estimate import duration
-    from accord.training.staged import expected_seconds
+    from accord.training.stages.run import expected_seconds
 
     seconds: dict[str, float] = {}
     rows, total = [], 0.0

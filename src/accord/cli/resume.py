@@ -23,6 +23,6 @@ def resume(run: Path, force: bool, as_json: bool, quiet: bool) -> None:
     RunFolder.open(run)
 
     from accord.cli.results import show_run
-    from accord.training.staged import resume as resume_any
+    from accord.training.stages.run import resume as resume_any
 
     show_run(resume_any(run, force=force, quiet=quiet), as_json)

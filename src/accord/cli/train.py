@@ -35,7 +35,7 @@ def train(
     loaded = load_config(config, overrides, tasks)
     RunFolder.check_free(out)
 
-    from accord.training.staged import start
+    from accord.training.stages.run import start
 
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]

@@ -102,7 +102,7 @@ def _show_plan(
 ) -> None:
     """Say what a study would search, with an estimate of its time."""
     from accord.runs.estimate import duration
-    from accord.training.staged import expected_seconds
+    from accord.training.stages.run import expected_seconds
     from accord.tuning.study import count_trials
 
     done = count_trials(out, space, seeds)

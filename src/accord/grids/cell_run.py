@@ -85,11 +85,11 @@ def _run(
         run = RunFolder.open(folder)
         if run.state() == "done":
             return True, run.read_json("results.json")["metrics"]
-        from accord.training.staged import resume
+        from accord.training.stages.run import resume
 
         return False, _slimmed(resume(folder, quiet=quiet, watch=watch))
 
-    from accord.training.staged import start
+    from accord.training.stages.run import start
 
     done = start(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
     return False, _slimmed(done)

@@ -156,7 +156,7 @@ def prepare(
     """
     if config.stages:
         raise ConfigError(
-            "stages: are runs of their own, which accord.training.staged starts one by one"
+            "stages: are runs of their own, which accord.training.stages.run starts one by one"
         )
     device = choose_device(config.training.device)
     if config.training.threads is not None:

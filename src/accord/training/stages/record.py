@@ -1,0 +1,90 @@
+"""What `resolved.json` holds of a run in stages, and what changed since of what they need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from accord.config.sections import Config
+from accord.errors import RunFolderError
+from accord.runs.folder import STATUS, RunFolder
+from accord.training.resuming import changes, source_table, versions
+from accord.training.stages.plan import Plan
+from accord.training.stages.stage import Stage
+
+Table = dict[str, Any]
+
+
+def resolved(
+    run: RunFolder, config: Config, stages: Sequence[Table], last: Mapping[str, Any]
+) -> Table:
+    """Return what `resolved.json` holds: what it holds of any run, and of each stage.
+
+    Args:
+        run: its folder.
+        config: of the whole run.
+        stages: `Plan.contents` of each.
+        last: `Plan.shown` of the last one.
+    """
+    data: dict[str, str] = {}
+    for own in reversed(stages):  # a task counts as it is when it is trained first
+        data |= own["data"]
+    table = config.model_dump(mode="json")
+    content = json.dumps([table, stages], sort_keys=True)
+    return {
+        "config": table,
+        **last,
+        "data": data,
+        "encoder": stages[0]["encoder"],
+        "stages": stages,
+        "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+        "config_toml": source_table(run),
+        "versions": versions(),
+    }
+
+
+def resolved_again(
+    run: RunFolder, config: Config, begun: Table, plans: Sequence[Plan | None]
+) -> Table:
+    """Return what `resolved.json` holds of a run that goes on though something changed.
+
+    Args:
+        run: its folder.
+        config: as it is now.
+        begun: what `resolved.json` held.
+        plans: of the stages; None of those that are done, which stay as they were.
+    """
+    stages = [
+        _begun_stage(run, begun, index) if plan is None else plan.contents
+        for index, plan in enumerate(plans)
+    ]
+    last = plans[-1]
+    before = {key: begun.get(key) for key in ("tasks", "max_length")}
+    return resolved(run, config, stages, before if last is None else last.shown)
+
+
+def is_ahead(stage: Stage, *, begun: bool) -> bool:
+    """Whether a stage is yet to be run; with `begun` also one that is only begun."""
+    if not (stage.folder / STATUS).exists():
+        return True
+    return begun and RunFolder.open(stage.folder).state() != "done"
+
+
+def changes_ahead(run: RunFolder, begun: Table, plans: Sequence[Plan | None]) -> Iterator[str]:
+    """Yield what changed since of what stages need, those that are planned."""
+    for index, plan in enumerate(plans):
+        if plan is not None:
+            own = {"versions": begun.get("versions", {}), **_begun_stage(run, begun, index)}
+            yield from changes(own, plan.data, plan.encoder)
+
+
+def _begun_stage(run: RunFolder, begun: Table, index: int) -> Table:
+    """Return what `resolved.json` holds of a stage."""
+    try:
+        own = begun["stages"][index]
+        return {"data": dict(own["data"]), "encoder": dict(own["encoder"])}
+    except (KeyError, IndexError, TypeError, ValueError):
+        file = run.path / "resolved.json"
+        raise RunFolderError(f"{file}: what it holds of stages can't be read") from None

@@ -1,0 +1,212 @@
+"""Runs in stages: one folder, one resume; each stage a run of its own from the one before's model.
+
+A run whose config has no stages is passed on to `accord.training.run` as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from accord.config.file import check_methods, dump_config
+from accord.config.sections import Config
+from accord.config.stages import dropped_note
+from accord.config.unused import unused_options
+from accord.durable import link, reach, replace_folder, sweep, write_whole
+from accord.errors import AccordError, Pruned, Stopped
+from accord.runs.folder import STATUS, RunFolder
+from accord.runs.progress import Console
+from accord.runs.signals import StopSignals
+from accord.training.resuming import (
+    change_error,
+    config_again,
+    record_forced,
+)
+from accord.training.run import Run, Watch, in_one_line, resume_run, start_run, warn
+from accord.training.setup import prepare
+from accord.training.stages.plan import plan_stage, total
+from accord.training.stages.record import changes_ahead, is_ahead, resolved, resolved_again
+from accord.training.stages.results import whole_results
+from accord.training.stages.stage import FOLDER, Stage, naming, stages_of
+
+Table = dict[str, Any]
+
+
+def start(
+    config: Config,
+    out: Path,
+    *,
+    source: str | None = None,
+    quiet: bool = False,
+    watch: Watch | None = None,
+) -> Run:
+    """Train from the beginning: all stages, if there are any; else as `training.start_run`.
+
+    Args:
+        config: of the run.
+        out: the run's folder; must not hold anything yet.
+        source: the config file's text, kept as given.
+        quiet: no progress on stderr.
+        watch: may give the run up between two epochs of its last stage.
+
+    Raises:
+        AccordError: as `training.start_run`, naming the stage; all stages' data are read before the
+            first begins.
+    """
+    if not config.stages:
+        return start_run(config, out, source=source, quiet=quiet, watch=watch)
+    RunFolder.check_free(out)
+    check_methods(config)
+    stages, console = stages_of(config, out), Console(quiet)
+    console.say(f"reading the data of all {len(stages)} stages")
+    plans = [plan_stage(stage) for stage in stages]
+    console.say(f"expected for all {len(stages)} stages: {total(plans)}")
+    run = RunFolder.create(out)
+    with in_one_line(out), run.hold():
+        RunFolder.check_not_begun(out)
+        if source is not None:
+            write_whole(out / "config.toml", source)
+        found = [plan.contents for plan in plans]
+        run.write_json("resolved.json", resolved(run, config, found, plans[-1].shown))
+        for note in filter(None, (unused_options(config), dropped_note(config))):
+            warn(run, console, note)
+        return _train(run, stages, quiet=quiet, watch=watch)
+
+
+def resume(
+    folder: Path, *, force: bool = False, quiet: bool = False, watch: Watch | None = None
+) -> Run:
+    """Go on with a run, in the stage that it was stopped in; arguments and errors as `start`.
+
+    Args:
+        folder: of the run.
+        force: go on though data, config or versions changed; it is recorded.
+        quiet: no progress on stderr.
+        watch: may give the run up between two epochs of its last stage.
+    """
+    run = RunFolder.open(folder)
+    if not (folder / FOLDER).exists() and not _is_staged(run):
+        return resume_run(folder, force=force, quiet=quiet, watch=watch)
+    if run.state() == "done":
+        Console(quiet).say(f"{folder}: this run is done; nothing to resume")
+        return Run(folder, run.read_json("results.json"))
+    with in_one_line(folder), run.hold():
+        begun = run.read_json("resolved.json")
+        config, found = config_again(run, begun, force)
+        stages = stages_of(config, folder)
+        # A stage that has begun checks itself; where anything goes, what it is now is recorded.
+        plans = [plan_stage(stage) if is_ahead(stage, begun=force) else None for stage in stages]
+        found += list(dict.fromkeys(changes_ahead(run, begun, plans)))
+        if found and not force:
+            raise change_error(run, found)
+        if found:
+            after = resolved_again(run, config, begun, plans)
+            record_forced(run, Console(quiet), begun, after, found)
+        return _train(run, stages, quiet=quiet, watch=watch, force=force)
+
+
+def expected_seconds(config: Config) -> float:
+    """Estimate a run's time, all stages together."""
+    if not config.stages:
+        return prepare(config).estimate().seconds
+    return total([plan_stage(stage) for stage in stages_of(config, Path())]).seconds
+
+
+def _is_staged(run: RunFolder) -> bool:
+    return (run.path / "resolved.json").is_file() and bool(run.config().stages)
+
+
+def _train(
+    run: RunFolder,
+    stages: Sequence[Stage],
+    *,
+    quiet: bool,
+    watch: Watch | None,
+    force: bool = False,
+) -> Run:
+    """Run what is left of the stages, and show the last one's model as the run's own."""
+    console, found = Console(quiet), []
+    try:
+        for folder in (run.path, run.predictions):
+            sweep(folder)
+        with StopSignals(at_once=True):
+            for stage in stages:
+                run.set_status("running", stage=stage.place)
+                _say(run, console, f"{stage.place}: {', '.join(stage.trained)}")
+                last = stage is stages[-1]
+                found.append(
+                    _run_stage(run, stage, quiet=quiet, watch=watch if last else None, force=force)
+                )
+            results = whole_results(
+                [stage.name for stage in stages], [stage.trained for stage in stages], found
+            )
+            _publish(run, stages[-1].folder)
+            run.write_json("results.json", results)
+        _say(run, console, f"done: all {len(stages)} stages; model in {run.model}")
+        run.set_status("done", stage=stages[-1].place)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # a full disk has no room for this either
+            _record_failure(run, error)
+        raise
+    return Run(run.path, results)
+
+
+def _run_stage(
+    run: RunFolder, stage: Stage, *, quiet: bool, watch: Watch | None, force: bool
+) -> Table:
+    """Run a stage, go on with it, or find it done; return its results."""
+    # Every key, set or not: what a config is read back from has them all.
+    source = dump_config(Config.model_validate(stage.config.model_dump()))
+    with naming(stage, run):
+        if not (stage.folder / STATUS).exists():
+            return start_run(
+                stage.config, stage.folder, source=source, quiet=quiet, watch=watch,
+                stage=stage.place,
+            ).results  # fmt: skip
+        own = RunFolder.open(stage.folder)
+        if own.state() == "done":
+            return own.read_json("results.json")
+        # The run folder or its data may have moved: paths in a run's own config.toml are followed.
+        write_whole(stage.folder / "config.toml", source)
+        return resume_run(
+            stage.folder, force=force, quiet=quiet, watch=watch, stage=stage.place
+        ).results
+
+
+def _publish(run: RunFolder, folder: Path) -> None:
+    """Let a stage's model, predictions and records be the run's own; files are linked."""
+
+    def fill(aside: Path) -> None:
+        for file in sorted((folder / "model").iterdir()):
+            link(file, aside / file.name)
+
+    replace_folder(run.model, fill)
+    files = [(file, run.predictions / file.name)
+             for file in sorted((folder / "predictions").glob("*.csv"))]  # fmt: skip
+    records = [(folder / name, run.path / name) for name in ("metrics.jsonl", "environment.json")]
+    for file, target in (*files, *records):
+        aside = target.with_name(f".{target.name}.aside")
+        aside.unlink(missing_ok=True)
+        link(file, aside)
+        reach("rename", target)
+        aside.replace(target)
+
+
+def _say(run: RunFolder, console: Console, line: str) -> None:
+    console.say(line)
+    run.log(line)
+
+
+def _record_failure(run: RunFolder, error: BaseException) -> None:
+    """Leave the reason in the folder, and where in the code it came up."""
+    if isinstance(error, Stopped | Pruned | KeyboardInterrupt):
+        run.set_status("pruned" if isinstance(error, Pruned) else "stopped", resumable=True)
+        run.log(f"{type(error).__name__}: {error}")
+        return
+    reason = str(error) if isinstance(error, AccordError) else repr(error)
+    run.set_status("failed", reason=reason)
+    run.log("".join(traceback.format_exception(error)), "DEBUG")
+    run.log(f"{type(error).__name__}: {error}", "ERROR")
