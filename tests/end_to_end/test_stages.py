@@ -218,6 +218,26 @@ def test_heads_that_are_lost_are_named(staged_project, accord_cli, tmp_path):
     )
 
 
+def test_heads_of_an_earlier_model_that_no_stage_takes_over_are_named_and_can_be_kept(
+    staged_project, run_stages, finished, accord_cli, tmp_path
+):
+    """Only the first stage begins from the earlier model; memory carries the others' heads."""
+    keeping = {"encoder.path": str(finished / "model"), "encoder.heads": "keep"}
+    lost = accord_cli("check", staged_project(changes=keeping)).err.splitlines()[-1]
+    told = "[memory] method = 'none', finished = ['same', 'near']"
+    assert "encoder.heads = 'keep' is for the first stage's tasks; same, near will" in lost
+    assert told in lost
+    memory = "[memory]\nmethod = 'none'\nfinished = ['same', 'near']\n"
+    config = staged_project(STAGES + memory, keeping)
+    assert "first stage's" not in accord_cli("check", config).err
+    run = run_stages(config, tmp_path / "run")
+    before = load_file(finished / "model" / "heads.safetensors")
+    first = load_file(run / "stages" / "1" / "model" / "heads.safetensors")
+    own = [name for name in before if not name.startswith("mood")]
+    assert own
+    assert all(torch.equal(first[name], before[name]) for name in own)
+
+
 def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli, tmp_path):
     call = ("compare", staged_project(), "--out", tmp_path / "runs", "--seeds", 1)
     answer = accord_cli(*call)

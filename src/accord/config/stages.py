@@ -124,6 +124,26 @@ def memory_note(config: Config) -> str:
 
 def dropped_note(config: Config) -> str:
     """Say which heads a run in stages loses on its way, in one line; empty if it loses none."""
+    return "; ".join(filter(None, (_late_note(config), _lost_note(config))))
+
+
+def _late_note(config: Config) -> str:
+    """Say whose heads of `encoder.path` are lost before the stage that would go on with them."""
+    if config.encoder.heads != "keep" or not config.stages:
+        return ""
+    held = {*config.stages[0].tasks, *finished_before(config, 0)}
+    late = [name for name in config.labelled if name not in held]
+    if not late:
+        return ""
+    names = ", ".join(repr(name) for name in late)
+    return (
+        f"encoder.heads = 'keep' is for the first stage's tasks; {', '.join(late)} will have"
+        f" new heads ([memory] method = 'none', finished = [{names}] keeps them until then)"
+    )
+
+
+def _lost_note(config: Config) -> str:
+    """Say whose heads are trained and then lost."""
     parts = [] if config.memory is not None else list(_dropped(config))
     if not parts:
         return ""

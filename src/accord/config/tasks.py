@@ -22,6 +22,24 @@ from accord.tasks import (
 )
 
 
+# How a task's files are read, with labels or without.
+Delimiter = Annotated[
+    Literal["tab", "comma"] | None, Field(description="Default: what the header line uses.")
+]
+Quoting = Annotated[
+    Literal["csv", "none"],
+    Field(description="'csv': doubled quotes as csv writers make them; 'none': quotes are text."),
+]
+Limit = Annotated[
+    PositiveInt | None,
+    Field(description="Use at most so many rows of each file, the first ones: for a quick try."),
+]
+OnBadRow = Annotated[
+    Literal["stop", "skip"],
+    Field(description="What a row that can't be used does; skipped rows are counted."),
+]
+
+
 class TaskConfig(Section):
     """`[tasks.NAME]`: the task's files, columns, labels, loss and head."""
 
@@ -43,19 +61,10 @@ class TaskConfig(Section):
         None,
         description="[lowest, highest] of a regression's targets; default: the training file's.",
     )
-    delimiter: Literal["tab", "comma"] | None = Field(
-        None, description="Default: what the header line uses."
-    )
-    quoting: Literal["csv", "none"] = Field(
-        "csv",
-        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
-    )
-    limit: PositiveInt | None = Field(
-        None, description="Use at most so many rows of each file, the first ones: for a quick try."
-    )
-    on_bad_row: Literal["stop", "skip"] = Field(
-        "stop", description="What a row that can't be used does; skipped rows are counted."
-    )
+    delimiter: Delimiter = None
+    quoting: Quoting = "csv"
+    limit: Limit = None
+    on_bad_row: OnBadRow = "stop"
     loss: Loss | None = Field(
         None, description="Default: cross_entropy for classification, mse for regression."
     )
@@ -151,19 +160,10 @@ class AuxiliaryConfig(Section):
         description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
         " judged by; default, without `train`: all in the config.",
     )
-    delimiter: Literal["tab", "comma"] | None = Field(
-        None, description="Default: what the header line uses."
-    )
-    quoting: Literal["csv", "none"] = Field(
-        "csv",
-        description="'csv': doubled quotes as csv writers make them; 'none': quotes are text.",
-    )
-    limit: PositiveInt | None = Field(
-        None, description="Use at most so many rows of each file, the first ones: for a quick try."
-    )
-    on_bad_row: Literal["stop", "skip"] = Field(
-        "stop", description="What a row that can't be used does; skipped rows are counted."
-    )
+    delimiter: Delimiter = None
+    quoting: Quoting = "csv"
+    limit: Limit = None
+    on_bad_row: OnBadRow = "stop"
 
     @model_validator(mode="after")
     def _has_texts(self) -> Self:
