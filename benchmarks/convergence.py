@@ -56,7 +56,7 @@ def plain_paths() -> Iterator[None]:
         "accord.bert.encoder.attend": attention.reference,
         "accord.bert.encoder.dropout": plain_dropout,
         "accord.bert.encoder.dropout_add": plain_dropout_add,
-        "accord.bert.attention.dropout": plain_dropout,
+        "accord.bert.attention.formula.dropout": plain_dropout,
         "accord.training.building.Jacobian": lambda *parameters: None,
         "accord.training.setup.choose_products": lambda device, bfloat16: DEFAULT,
     }

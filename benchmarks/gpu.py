@@ -26,7 +26,7 @@ from peers import bert, transformers_step
 from utilisation import attention_flops, lengths
 from workload import Workload, encoder, our_step, workload
 
-from accord.bert import flash
+from accord.bert.attention import flash
 from accord.bert.products import Products, grouped_works
 from accord.runs.estimate import matrix_rate
 

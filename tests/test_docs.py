@@ -62,10 +62,10 @@ def test_every_module_stands_in_the_architecture() -> None:
     named = set(re.findall(r"\b(\w+)(?:\.py|/)", tree))
     package = ROOT / "src" / "accord"
     top = {path.stem for path in package.glob("*.py") if not path.name.startswith("__")}
-    folders = {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+    folders = {file.parent.name for file in package.rglob("*/__init__.py")}
     spelt_out = ("bert", "config", "derived", "judging", "model", "runs", "training")
     modules = {
-        path.stem for folder in spelt_out for path in (package / folder).glob("[!_]*.py")
+        path.stem for folder in spelt_out for path in (package / folder).rglob("[!_]*.py")
     }  # fmt: skip
     every = {path.stem for path in package.rglob("*.py")}
     assert top | folders | modules <= named

@@ -56,7 +56,7 @@ LAYERS = [
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
     ["bert", "bert.encoder", "bert.packing"],
     [
-        "bert.jacobian", "bert.functional", "bert.attention", "bert.flash", "bert.dropout",
+        "bert.jacobian", "bert.functional", "bert.attention", "bert.dropout",
         "bert.products", "model.soft", "optim.averaging", "optim.soups",
     ],
     ["methods"],

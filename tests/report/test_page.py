@@ -8,8 +8,9 @@ import pytest
 
 from accord.errors import RunFolderError
 from accord.report.figures import DurationRow, duration_and_improvement
-from accord.report.page import Figure, Section, Table, slug, write_report
+from accord.report.page import Figure, Section, Table, slug
 from accord.report.plain import csv_text, escape_markdown, markdown_page
+from accord.report.writing import write_report
 
 HOSTILE = [
     "<script>alert(1)</script>", "</svg><script>1</script>", "a|b", "x\ny", "]]>", '" onload="x',

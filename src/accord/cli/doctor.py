@@ -26,11 +26,11 @@ def doctor(path: Path, as_json: bool) -> None:
 
     Takes a few seconds. PATH is the folder whose free disk is shown; default: this one.
     """
-    from accord.doctor import examine
+    from accord.doctor import examine, to_json
 
     report = examine(path)
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2, allow_nan=False))
+        click.echo(json.dumps(to_json(report), indent=2, allow_nan=False))
     else:
         render(report)
 

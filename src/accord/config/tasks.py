@@ -21,7 +21,6 @@ from accord.tasks import (
     canonical_label,
 )
 
-
 # How a task's files are read, with labels or without.
 Delimiter = Annotated[
     Literal["tab", "comma"] | None, Field(description="Default: what the header line uses.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from accord.doctor.examining import examine, to_json
 from accord.doctor.machine import Disk, Gpu, Memory, Processor
 from accord.doctor.paths import advice, taken_paths
 from accord.doctor.rates import Rates
-from accord.doctor.report import Report, examine
+from accord.doctor.report import Report
 
 __all__ = [
     "Disk",
@@ -17,4 +18,5 @@ __all__ = [
     "advice",
     "examine",
     "taken_paths",
+    "to_json",
 ]

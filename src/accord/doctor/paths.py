@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from accord.doctor.machine import Disk, Gpu, Processor
 from accord.doctor.rates import Rates
-
-if TYPE_CHECKING:
-    from accord.doctor.report import Report  # whose JSON holds what this file says
+from accord.doctor.report import Report
 
 _FASTER = 1.1  # a ratio of rates from which on the difference is worth a word
 _ROOM_BYTES = 5 * 10**9  # BERT-base: 3 checkpoints of 12 bytes a parameter, one in the making

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-
-from accord.bert import flash
-from accord.bert.products import Products, choose_products
-from accord.doctor.machine import (
-    Disk,
-    Gpu,
-    Memory,
-    Processor,
-    examine_cache,
-    examine_disk,
-    examine_gpus,
-    examine_memory,
-    examine_processor,
-    has_nvidia_driver,
-    versions,
-)
-from accord.doctor.paths import advice, taken_paths
-from accord.doctor.rates import Rates, measure_rates
-from accord.runs.devices import choose_device
-from accord.runs.memory import keep_freed_memory
+from accord.bert.products import Products
+from accord.doctor.machine import Disk, Gpu, Memory, Processor
+from accord.doctor.rates import Rates
 
 
 @dataclass(frozen=True)
@@ -60,37 +40,3 @@ class Report:
     disk: Disk
     cache: Disk
     versions: dict[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON has it, with the paths and the advice that follow from it."""
-        table = asdict(self)
-        table["processor"]["usable_cpus"] = self.processor.usable_cpus
-        return {**table, "paths": taken_paths(self), "advice": advice(self)}
-
-
-def examine(path: Path) -> Report:
-    """Find out what this machine has and measure how fast it multiplies, in a few seconds.
-
-    Args:
-        path: a folder, whose disk is looked at.
-
-    Raises:
-        UsageError: if it is none.
-    """
-    disk, cache = examine_disk(path), examine_cache()
-    processor, device = examine_processor(), choose_device("auto")
-    products = choose_products(torch.device("cpu"), True)
-    return Report(
-        processor=processor,
-        memory=examine_memory(),
-        gpus=examine_gpus(),
-        torch_cuda=torch.version.cuda,
-        nvidia_driver=has_nvidia_driver(),
-        rates=measure_rates(device, products),
-        products=products,
-        flash_fault=flash.fault(device),
-        keeps_memory=keep_freed_memory(),
-        disk=disk,
-        cache=cache,
-        versions=versions(),
-    )

@@ -24,9 +24,10 @@ from accord.report.figures import (
     learning_curves,
     predicted_against_true,
 )
-from accord.report.page import Figure, Section, Table, slug, write_report
+from accord.report.page import Figure, Section, Table, slug
 from accord.report.record import RunRecord
 from accord.report.texts import dev_texts, worst_errors
+from accord.report.writing import write_report
 from accord.runs.progress import Console
 
 Item = Table | Figure

@@ -17,7 +17,8 @@ from accord.compare import (
     metric_columns,
 )
 from accord.report.figures import DifferenceRow, differences
-from accord.report.page import Figure, Section, Table, slug, write_report
+from accord.report.page import Figure, Section, Table, slug
+from accord.report.writing import write_report
 
 _NOTE = (
     "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is one"

@@ -8,16 +8,15 @@ only after `fault` has found their results and gradients to be the reference's.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from accord.bert.attention.formula import reference
+from accord.bert.attention.plan import AttentionPlan, plan_attention
 from accord.bert.dropout import DropoutKey
-
-if TYPE_CHECKING:
-    from accord.bert.attention import AttentionPlan
 
 _TOLERANCE = 0.02  # relative: several roundings to bfloat16
 
@@ -30,7 +29,7 @@ def attend(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend within each sequence; takes and returns what `attention.attend` does, in bfloat16.
+    """Attend within each sequence; as `accord.bert.attention.attend`, in bfloat16.
 
     The kernel draws its own dropout masks, from a generator seeded by `key`; its keep rate is
     1 - p to 1 part in 255.
@@ -88,8 +87,6 @@ def fault(device: torch.device) -> str | None:
     Returns:
         What is wrong with it on this device; None where it gives what the reference gives.
     """
-    from accord.bert.attention import plan_attention, reference
-
     if device.type != "cuda":
         return "it takes a GPU"
     generator = torch.Generator().manual_seed(0)
