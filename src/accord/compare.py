@@ -20,8 +20,8 @@ from accord.judging.verdict import Difference, difference, mean_difference
 from accord.report.record import RunRecord
 
 _INDIFFERENT = (
-    "training.seed", "training.batching", "training.halves_every", "training.threads",
-    "training.device", "score",
+    "training.seed", "training.batching", "training.halves_every", "training.gramian",
+    "training.threads", "training.device", "score",
 )  # fmt: skip
 
 
@@ -296,6 +296,9 @@ def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
     alike = [own.name for own in groups if own is not baseline and _like(own, baseline)]
     others = [own.name for own in groups if not _like(own, baseline)]
     notes = []
+    for own in groups:
+        if own is not baseline and _like(own, baseline):
+            notes += _pairing_note(own, baseline)
     if others:
         notes.append(f"Not compared, as their tasks are others: {'; '.join(others)}.")
     if (count := len(alike)) > 1:
@@ -304,6 +307,17 @@ def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
             " out on a task by chance."
         )
     return notes
+
+
+def _pairing_note(one: Group, other: Group) -> list[str]:
+    """Say which runs of two groups have no partner, or one of another seed."""
+    pairs = _paired(one.runs, other.runs)
+    most = max(len(one.runs), len(other.runs))
+    if any(mine.seed != theirs.seed for mine, theirs in pairs):
+        return [f"{one.name}: shares no seed with {other.name}; runs are paired as they come."]
+    if len(pairs) < most:
+        return [f"{one.name}: {len(pairs)} of {most} runs have a partner of the same seed."]
+    return []
 
 
 def _like(one: Group, other: Group) -> bool:

@@ -140,6 +140,33 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
             "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
         ),
         (
+            {"training": {"gramian": False, "gradients": "pcgrad"}},
+            "training.gramian: false sums the tasks' gradients as they come, but training.gradients"
+            " is 'pcgrad'",
+        ),
+        (
+            {"training": {"gramian": False, "balancing": "uncertainty"}},
+            "training.gramian: false sums the tasks' gradients as they come, but training.balancing"
+            " is 'uncertainty'",
+        ),
+        (
+            {
+                "training": {"gramian": False},
+                "heads": "keep",
+                "memory": {"method": "a-gem", "finished": ["a"]},
+            },
+            "training.gramian: false sums the tasks' gradients as they come, but memory.method is"
+            " 'a-gem'",
+        ),
+        (
+            {
+                "training": {"balancing": "rlw"},
+                "heads": "keep",
+                "memory": {"method": "gem", "finished": ["a"]},
+            },
+            "training.balancing: 'rlw' weighs tasks against each other; there is one task",
+        ),
+        (
             {"training": {"unfreeze_over": 0.5}, "mode": "frozen"},
             "training.unfreeze_over: encoder.mode = 'frozen' leaves no layer to thaw",
         ),
@@ -175,10 +202,10 @@ def test_a_fault_is_one_line(given, line):
 @pytest.mark.parametrize("balancing", rule_names())
 def test_every_rule_goes_with_every_method(gradients, balancing):
     given = {"gradients": gradients, "balancing": balancing}
-    sections = {}
+    sections = {"tasks": ("a", "b", "c")}
     if METHODS.get(gradients).remembers:
         del given["gradients"]
-        sections = {"heads": "keep", "memory": {"method": gradients, "finished": ["a"]}}
+        sections |= {"heads": "keep", "memory": {"method": gradients, "finished": ["a"]}}
     assert faults(given, **sections) == []
     if "layer" in METHODS.get(gradients).granularities:
         assert faults({**given, "granularity": "layer"}, **sections) == []

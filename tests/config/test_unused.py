@@ -8,8 +8,8 @@ from accord.config.unused import effective, unused_options, without_unused
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
 
 
-def config(stages=(), path="x", revision=None, **sections):
-    encoder = {"path": path} | ({"revision": revision} if revision else {})
+def config(stages=(), path="x", revision=None, mode="finetune", **sections):
+    encoder = {"path": path, "mode": mode} | ({"revision": revision} if revision else {})
     tasks = {"a": TASK, "b": TASK}
     return parse_config({"encoder": encoder, "tasks": tasks, "stages": list(stages), **sections})
 
@@ -30,6 +30,25 @@ def config(stages=(), path="x", revision=None, **sections):
         (
             {"averaging": {"method": "ema", "decay": 0.9, "every_steps": 3}},
             "averaging.every_steps is not used: averaging.method is 'ema'",
+        ),
+        (
+            {
+                "mode": "frozen",
+                "training": {"halves_every": 5, "gramian": False, "layer_decay": 0.5},
+            },
+            "training.halves_every, training.gramian, training.layer_decay are not used:"
+            " encoder.mode is 'frozen'",
+        ),
+        (
+            {"mode": "frozen", "training": {"micro_batch_tokens": 500}},
+            "training.micro_batch_tokens is not used: encoder.mode is 'frozen'",
+        ),
+        (
+            {
+                "sharing": {"schemes": ["lora"], "train_shared": False},
+                "training": {"layer_decay": 0.9},
+            },
+            "training.layer_decay is not used: sharing.train_shared is false",
         ),
         (
             {"path": "/x", "revision": "v1"},
@@ -55,6 +74,10 @@ def test_keys_without_effect_are_named_and_make_no_other_run(sections, line):
         {"sharing": {"soft": "l2", "soft_weight": 0.1, "schemes": ["own-layers"]}},
         {"sharing": {"lr": 1e-3, "schemes": ["own-layers", "lora"]}},
         {"averaging": {"method": "swa", "start": 0.2, "every_steps": 3}},
+        {
+            "sharing": {"schemes": ["own-layers"], "train_shared": False},
+            "training": {"layer_decay": 0.9},
+        },
         {"path": "org/name", "revision": "v1"},
     ],
 )

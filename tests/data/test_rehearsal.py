@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from accord.data.rehearsal import RehearsalSampler, memory_rows
-from accord.data.sampler import Sampler
+from accord.data.sampler import Sampler, stream
 from accord.errors import ConfigError
 from accord.sampling import Budget, get_rule
 
@@ -78,3 +78,11 @@ def test_every_memory_row_comes_before_any_again():
     assert sorted(seen[:9]) == list(range(9))
     assert np.bincount(seen).tolist() == [4] * 9
     assert np.array_equal(own.draw(5)[0], sampler().draw(5)[0])
+
+
+def test_a_memory_is_no_pass_of_the_sampler_s():
+    labels = np.zeros(1000)
+    kept = set(rows(labels, 256, "random"))
+    for number in range(4):
+        shown = stream(0, "mood", 1000, number * 1000, number * 1000 + 256)
+        assert len(kept & set(shown)) < 100  # by chance 66

@@ -106,3 +106,13 @@ def test_wrong_use_is_one_line(compared, accord_cli, project, tmp_path):
         assert answer.err.count("\n") == 1
     with pytest.raises(UsageError, match="has one task; a comparison takes two or more"):
         comparison_cells(load_config(project({}, ("mood",))), 2, "a.toml")
+
+
+def test_without_dev_files_all_seeds_are_judged_by_the_same_rows(project, accord_cli, tmp_path):
+    config = project({"training.epochs": 1}, ("mood", "near"))
+    lines = config.read_text().splitlines(keepends=True)
+    config.write_text("".join(line for line in lines if not line.startswith("dev =")))
+    answer = accord_cli("compare", config, "--out", tmp_path / "out", "--seeds", 2)
+    assert answer.code == 0, answer.err
+    assert "Was sharing worth it?" in answer.out
+    assert "rows of" in answer.err  # how many serve as dev rows

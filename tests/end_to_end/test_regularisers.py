@@ -1,6 +1,7 @@
 """Regularisers and gradual unfreezing in whole runs: resumed to the bit, and what they change."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -105,3 +106,18 @@ def test_averages_begin_with_what_is_taken_over(project, train, tmp_path):
     assert kept.pop("count") == 0
     assert any("heads." in name for name in kept)
     assert all(torch.equal(value, weights[name]) for name, value in kept.items())
+
+
+def test_r_drop_without_any_dropout_is_refused(project, accord_cli, tmp_path, encoder_folder):
+    """The encoder's own rates are known once its folder is read."""
+    folder = tmp_path / "dry"
+    shutil.copytree(encoder_folder, folder)
+    sizes = json.loads((folder / "config.json").read_text())
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(sizes | rates))
+    changes = {"encoder.path": str(folder), "training.regularisers": ["r-drop"],
+               "tasks.mood.dropout": 0.0}  # fmt: skip
+    answer = accord_cli("train", project(changes, ("mood",)), "--out", tmp_path / "run")
+    assert answer.code == 2
+    assert "has no dropout, and 'r-drop' compares passes under two dropout masks" in answer.err
+    assert not (tmp_path / "run").exists()

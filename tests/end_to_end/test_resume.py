@@ -334,3 +334,14 @@ def test_only_the_newest_checkpoints_stay(project, train, tmp_path):
     changes = {"checkpoint.keep": 2, "checkpoint.every_steps": 4}
     run = train(project(changes), tmp_path / "run")
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"step-16", "step-18"}
+
+
+def test_another_device_than_the_one_it_began_on_is_said(stopped, capsys):
+    run = stopped({}, 5)
+    begun = json.loads((run / "resolved.json").read_text())
+    assert begun["device"] == "cpu"
+    (run / "resolved.json").write_text(json.dumps(begun | {"device": "cuda"}))
+    resume_run(run)
+    line = "this run began on cuda and goes on on cpu: its bits will differ"
+    assert f"warning: {line}" in capsys.readouterr().err
+    assert line in (run / "log.txt").read_text()

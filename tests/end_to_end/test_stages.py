@@ -65,7 +65,8 @@ def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
         assert (run / name).read_bytes() == (last / name).read_bytes()
     status = json.loads((run / "status.json").read_text())
     assert (status["state"], status["stage"]) == ("done", "stage 2/2 pairs")
-    assert metrics(last)[-1]["method_weights"] != {"same": 1.0, "near": 1.0}
+    weights = [line["method_weights"] for line in metrics(last)]
+    assert any(own != {"same": 1.0, "near": 1.0} for own in weights)  # PCGrad, where they conflict
 
 
 def test_what_no_stage_uses_is_said_once(staged_project, accord_cli, tmp_path):
@@ -214,7 +215,8 @@ def test_heads_that_are_lost_are_named(staged_project, accord_cli, tmp_path):
     assert dropped_note(again) == (
         "the model will hold near; mood's head is dropped after stage 1 and new in stage 3,"
         " mood's head is dropped after stage 3, same's head is dropped after stage 1"
-        " ([memory] method = 'none' keeps them)"
+        " ([memory] method = 'none' keeps them); each stage begins with a new head for the words of"
+        " words"
     )
 
 

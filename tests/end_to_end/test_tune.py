@@ -281,3 +281,14 @@ def test_a_wrong_search_writes_nothing(config, tmp_path, accord_cli):
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == "accord: --search lr=1:0.1: 1.0 is not below 0.1\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_kill_left_out_is_written_by_the_same_command(study, tmp_path):
+    """The study may know of its last trial, and the folder not yet."""
+    out, names = tmp_path / "out", ("best.toml", "trials.csv")
+    shutil.copytree(study.out, out)
+    for name in names:
+        (out / name).unlink()
+    again = tune(study.out.parent / "project" / "accord.toml", SEARCH, 9, out=out, quiet=True)
+    assert again.config.is_file()
+    assert all((out / name).read_bytes() == (study.out / name).read_bytes() for name in names)

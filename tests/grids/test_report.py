@@ -1,13 +1,14 @@
 """Groups held against one: every task and the mean apart, nobody left out in silence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from accord import compare
 from accord.cli.comparisons import comparison_json, print_against, print_groups
-from accord.compare import MEAN, Group, against
+from accord.compare import MEAN, Group, against, contrast_notes
 from accord.config.file import parse_config
 from accord.errors import ConfigError
 from accord.grids.report import grid_report
@@ -104,3 +105,18 @@ def test_a_group_that_no_other_is_like_is_said_to_be_alone(groups, tmp_path, cap
     ]
     grid_report(tmp_path / "out", groups[2:], groups[3], "A grid")
     assert "Not compared" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_runs_without_a_partner_of_their_seed_are_named(tmp_path):
+    def seeded(name, *seeds):
+        own = group(name, tmp_path, mood=0.5).runs[0]
+        configs = [parse_config({**own.config.model_dump(exclude_unset=True),
+                                 "training": {"seed": seed}}) for seed in seeds]  # fmt: skip
+        return Group(name, [replace(own, config=config) for config in configs])
+
+    base = seeded("base", 0, 1, 2)
+    groups = [base, seeded("like", 0, 1, 2), seeded("fewer", 2, 3), seeded("others", 7, 8)]
+    assert contrast_notes(groups, base)[:2] == [
+        "fewer: 1 of 3 runs have a partner of the same seed.",
+        "others: shares no seed with base; runs are paired as they come.",
+    ]

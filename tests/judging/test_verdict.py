@@ -6,7 +6,13 @@ from scipy import stats
 
 from accord.errors import UsageError
 from accord.judging.metrics import METRICS
-from accord.judging.verdict import LEAST_SEEDS, difference, mean_difference, word
+from accord.judging.verdict import (
+    LEAST_SEEDS,
+    Difference,
+    difference,
+    mean_difference,
+    word,
+)
 
 
 @pytest.fixture
@@ -150,3 +156,17 @@ def test_the_mean_of_unlike_numbers_of_runs_is_refused(runs):
     some = difference("accuracy", labels, ours, ours)
     with pytest.raises(UsageError, match="not of equally many runs"):
         mean_difference([some, difference("accuracy", labels, ours[:2], ours[:2])])
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("rows_error", [0.0, 0.5, 1.0, 4.0])
+def test_the_interval_covers_what_it_says_whatever_the_number_of_seeds(seeds, rows_error):
+    """Two sources of chance, each normal: how often is the truth, 0, inside?"""
+    rng, inside, draws = np.random.default_rng(2), 0, 4000
+    for _ in range(draws):
+        each = rng.normal(size=seeds) * np.sqrt(seeds) + rows_error * rng.normal()
+        found = mean_difference([
+            Difference(float(each.mean()), 0, 0, seeds, 300, "better", tuple(each), rows_error)
+        ])  # fmt: skip
+        inside += found.low <= 0 <= found.high
+    assert inside / draws > 0.95 - 3 * np.sqrt(0.95 * 0.05 / draws)

@@ -265,3 +265,51 @@ def test_nor_for_one_that_needs_j(method: str) -> None:
     without = made.decide(ones[kept], gramians[:, kept][:, :, kept], (0, 2, 3), (0, 3))
     combined = made.whole(whole, (0, 3))(J)
     torch.testing.assert_close(combined, made.whole(without, (0, 3))(J[kept]), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["sum", "nash-mtl", "upgrad", "fairgrad"])
+def test_where_gradients_nearly_cancel_the_norm_is_the_written_one(
+    method: str, tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    """G is of float32 gradients: what is left of two that cancel isn't in it."""
+    made = World(TASKS[:2], tiny_encoder(), random_split, clip=0.5,
+                 combination=Combination.of(TASKS[:2], get_method(method)))  # fmt: skip
+    for parameter in made.own_parameters():
+        parameter.requires_grad_(False)
+    own = made.jacobian.gramians
+
+    def opposed() -> Tensor:
+        matrix = made.jacobian._matrix
+        assert matrix is not None
+        noise = torch.randn(matrix.shape[1], generator=torch.Generator().manual_seed(0))
+        matrix[1] = -matrix[0] + 1e-5 * noise * matrix[0].abs().mean()
+        made.jacobian._compact[1] = -made.jacobian._compact[0]
+        return own()
+
+    made.jacobian.gramians = opposed  # type: ignore[method-assign]
+    record = made.step(made.batch())
+    written = float(made.written().double().norm())
+    assert written <= 0.5 * 1.001
+    if record.gradient_norm < 0.5:
+        assert written == pytest.approx(record.gradient_norm, rel=1e-5)
+
+
+def test_what_a_task_of_weight_0_has_of_its_own_stays_as_it_is(
+    tiny_encoder: MakeEncoder, random_split: Split
+) -> None:
+    """Weight decay too is left out, as for a task that is absent."""
+    combination = Combination.of(
+        TASKS, get_method("sum"), get_rule("fixed"), options={"fixed": {"weights": {"sts": 0.0}}}
+    )
+    made = World(TASKS, tiny_encoder(), random_split, combination=combination)
+    for group in made.learner.optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = 1e-2
+        group["weight_decay"] = 0.5
+    before = [[p.detach().clone() for p in made.model.own_parameters(i)] for i in (0, 2)]
+    made.step(made.batch())
+    moved, stayed = (
+        [torch.equal(p, old) for p, old in zip(made.model.own_parameters(i), own, strict=True)]
+        for i, own in zip((0, 2), before, strict=True)
+    )
+    assert not any(moved)
+    assert all(stayed)

@@ -73,3 +73,23 @@ def test_a_memory_s_batch_weighs_no_current_task() -> None:
         balance = made.decide(losses, gramians, tuple(range(len(own))), (0, 0)).balance
         found.append([float(balance[i]) for i, task in enumerate(own) if task in tasks])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("rule", ["famo", "rlw", "uncertainty", "geometric", "gradnorm"])
+@pytest.mark.parametrize("method", ["gem", "a-gem"])
+def test_a_balancing_rule_weighs_no_memory_that_only_constrains(method: str, rule: str) -> None:
+    """The current tasks count as they would without the memories; so does what the rule learns."""
+    current = [TASKS[0], TASKS[2]]
+    own = Combination.of(TASKS, get_method(method), get_rule(rule), finished=FINISHED)
+    plain = Combination.of(current, get_method("sum"), get_rule(rule))
+    J = torch.randn(4, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    losses, after = torch.tensor([[1.0, 0.1, 0.5, 0.1], [0.9, 0.1, 0.2, 0.3]]).double()
+    for step in range(2):
+        ours = own.decide(losses, (J @ J.T)[None], (0, 1, 2, 3), (0, step))
+        kept = J[[0, 2]]
+        theirs = plain.decide(losses[[0, 2]], (kept @ kept.T)[None], (0, 1), (0, step))
+        assert torch.equal(ours.balance[[0, 2]], theirs.balance)
+        assert ours.balance[[1, 3]].tolist() == [1.0, 1.0]
+        for made, decision, rows in ((own, ours, [0, 1, 2, 3]), (plain, theirs, [0, 2])):
+            made.keep(decision)
+            made.learn(losses[rows], after[rows], tuple(range(len(rows))))

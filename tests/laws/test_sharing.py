@@ -7,6 +7,7 @@ from worlds import QUORA, SEPARATE, SST, STS, MakeEncoder, Split, World, assert_
 from accord.model.multitask import HARD, MultitaskModel
 from accord.model.parts import Sharing
 from accord.sharing import get_scheme, scheme_names
+from accord.tasks import Task
 
 OPTIONS = {
     "lora": {"rank": 2}, "adapter": {"size": 3}, "pal": {"size": 4, "heads": 2},
@@ -101,3 +102,22 @@ def test_pals_at_bert_base_have_the_paper_s_share() -> None:
     base = sum(p.numel() for p in encoder.parameters())
     parts = sum(p.numel() for p in model.parts.parameters())  # type: ignore[union-attr]
     assert 1 + parts / base == pytest.approx(1.13, abs=0.005)
+
+
+def test_a_seed_draws_the_same_head_alone_beside_others_and_with_parts(
+    tiny_encoder: MakeEncoder,
+) -> None:
+    """So that runs of one seed differ in what is compared alone."""
+
+    def drawn(tasks: list[Task], sharing: Sharing) -> dict[str, torch.Tensor]:
+        torch.manual_seed(3)
+        return dict(MultitaskModel(tiny_encoder(), tasks, sharing).heads.state_dict())
+
+    together = drawn([SST, SEPARATE, STS], HARD)
+    for sharing in SHARINGS.values():
+        own = drawn([SST, SEPARATE, STS], sharing)
+        assert all(torch.equal(own[name], value) for name, value in together.items())
+    alone = drawn([STS], HARD)
+    assert all(torch.equal(together[name], value) for name, value in alone.items())
+    weights = [value for name, value in together.items() if name.endswith("weight")]
+    assert not torch.equal(weights[0][0], weights[-1][0])

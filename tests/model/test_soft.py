@@ -88,3 +88,10 @@ def test_l2_brings_copies_together() -> None:
             for parameter in own:
                 parameter.sub_(0.5 * parameter.grad)  # type: ignore[operator]
     assert float(l2([c.detach() for c in own])[0]) < 1e-6 * before
+
+
+@pytest.mark.parametrize("tasks", [2, 3, 7])
+def test_l2_of_equal_copies_is_0_and_pulls_at_nothing(tasks: int) -> None:
+    value, gradients = l2(copies(tasks, equal=True))
+    assert float(value) == 0
+    assert not any(bool(own.any()) for own in gradients)

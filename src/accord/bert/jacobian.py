@@ -294,9 +294,17 @@ class Jacobian:
 
     def scale(self, factor: float) -> None:
         """Multiply what was written by a number."""
-        parameters = [*self.parameters, *([] if self.embedding is None else [self.embedding])]
-        if gradients := [p.grad for p in parameters if p.grad is not None]:
+        if gradients := self._written_gradients():
             torch._foreach_mul_(gradients, factor)
+
+    def norm(self) -> float:
+        """Return the norm of what was written, measured."""
+        gradients = self._written_gradients()
+        return float(torch.stack(torch._foreach_norm(gradients)).double().norm())
+
+    def _written_gradients(self) -> list[Tensor]:
+        parameters = [*self.parameters, *([] if self.embedding is None else [self.embedding])]
+        return [p.grad for p in parameters if p.grad is not None]
 
     def _hand_out(self, combined: Tensor) -> None:
         touched = {slot for slot, _ in self._touched}

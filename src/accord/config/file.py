@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from accord.config.auxiliary_faults import auxiliary_faults
 from accord.config.faults import fault_lines
-from accord.config.method_faults import Choice, method_faults
+from accord.config.method_faults import method_faults
 from accord.config.overrides import of_a_stage, read_override, set_key
 from accord.config.sections import COMBINING, Config
 from accord.config.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
@@ -215,27 +215,8 @@ def _raise(faults: Iterable[str], where: str) -> None:
 
 def _faults(config: Config) -> Iterator[str]:
     """Yield what is wrong with the choice of methods, and what can't be averaged."""
-    training, memory = config.training, config.memory
-    choice = Choice(
-        batching=training.batching,
-        balancing=training.balancing_rule,
-        gradients=training.gradients,
-        memory=memory.method if memory is not None and config.remembers else None,
-        finished=config.finished,
-        keeps_heads=config.encoder.heads == "keep",
-        per_layer=training.granularity == "layer",
-        one_task_a_step=training.tasks_per_step == "one",
-        tasks=tuple(config.tasks),
-        frozen=config.encoder.mode == "frozen",
-        schemes=tuple(config.sharing.schemes),
-        train_shared=config.sharing.train_shared,
-        soft=config.sharing.soft is not None,
-        new_layers=config.encoder.reinit_layers > 0,
-        regularisers=tuple(training.regularisers),
-        drops_out=_drops_out(config),
-        unfreezes=training.unfreeze_over > 0,
-    )
-    yield from method_faults(choice, config.methods)
+    training = config.training
+    yield from method_faults(config)
     yield from auxiliary_faults(config)
     if training.regularisers and config.auxiliary:
         name, own = next(iter(config.auxiliary.items()))
@@ -249,14 +230,6 @@ def _faults(config: Config) -> Iterator[str]:
             "averaging.method: averages of weights whose scale moves mean nothing;"
             f" tasks.{scaled[0]}.targets is 'popart'"
         )
-
-
-def _drops_out(config: Config) -> bool:
-    """Whether there is dropout anywhere, as far as the config says."""
-    encoder = config.encoder.mode != "frozen" and config.encoder.dropout != 0
-    return encoder or any(
-        own.dropout > 0 and own.head == "linear" for own in config.labelled.values()
-    )
 
 
 def check_files(config: Config, where: str = "config") -> None:

@@ -59,6 +59,8 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
     drawn = trained if idle else [*trained, *finished]
     table["tasks"] = {name: before[name] for name in drawn}
     drop(table, before)
+    if not idle and config.memory is not None and config.memory.method != "replay":
+        _drop_balancing(table, trained)
     # Finished tasks stand behind the others: these draw what they would draw without them.
     table["tasks"] = {name: before[name] for name in (*trained, *finished)}
     texts = table.pop("texts", {})
@@ -74,6 +76,12 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
         if changes := getattr(stage, section):
             _merge(table.setdefault(section, {}), changes)
     return table
+
+
+def _drop_balancing(table: Table, trained: Sequence[str]) -> None:
+    """Take out a balancing rule that memories which only constrain leave with a single task."""
+    if len(trained) == 1 and (rule := table.get("training", {}).pop("balancing", None)):
+        table.get("methods", {}).pop(rule, None)
 
 
 def _leaves_heads(config: Config, index: int) -> bool:
@@ -124,7 +132,7 @@ def memory_note(config: Config) -> str:
 
 def dropped_note(config: Config) -> str:
     """Say which heads a run in stages loses on its way, in one line; empty if it loses none."""
-    return "; ".join(filter(None, (_late_note(config), _lost_note(config))))
+    return "; ".join(filter(None, (_late_note(config), _lost_note(config), _words_note(config))))
 
 
 def _late_note(config: Config) -> str:
@@ -140,6 +148,17 @@ def _late_note(config: Config) -> str:
         f"encoder.heads = 'keep' is for the first stage's tasks; {', '.join(late)} will have"
         f" new heads ([memory] method = 'none', finished = [{names}] keeps them until then)"
     )
+
+
+def _words_note(config: Config) -> str:
+    """Say whose words are told by a new head again: a model folder holds labelled tasks' heads."""
+    again = [
+        name for name, task in config.auxiliary.items()
+        if task.kind == "masked-lm" and any(name in own.tasks for own in config.stages[1:])
+    ]  # fmt: skip
+    if not again:
+        return ""
+    return f"each stage begins with a new head for the words of {', '.join(again)}"
 
 
 def _lost_note(config: Config) -> str:

@@ -45,7 +45,7 @@ class TaskConfig(Section):
     kind: Kind
     train: str | None = Field(None, description="Labelled training file.")
     dev: str | None = Field(
-        None, description="Labelled dev file; default: a seeded share of `train`."
+        None, description="Labelled dev file; default: a share of `train`, alike for all seeds."
     )
     test: str | None = Field(None, description="Unlabelled file to predict after training.")
     text: str | list[str] = Field(
@@ -149,7 +149,7 @@ class AuxiliaryConfig(Section):
         None, description="File of training texts; default: the texts of other tasks."
     )
     dev: str | None = Field(
-        None, description="File of dev texts; default: a seeded share of `train`."
+        None, description="File of dev texts; default: a share of `train`, alike for all seeds."
     )
     text: str | list[str] | None = Field(
         None, description="Column of `train`'s texts, or several: each holds texts of its own."

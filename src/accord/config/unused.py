@@ -108,9 +108,25 @@ def _idle(config: Config) -> dict[str, str]:
     for key, method in (("decay", "ema"), ("start", "swa"), ("every_steps", "swa")):
         if averaging.method != method:
             found[f"averaging.{key}"] = f"averaging.method is '{averaging.method}'"
+    found |= _untrained(config)
     if Path(config.encoder.path).is_absolute():  # a hub id isn't
         found["encoder.revision"] = "encoder.path is a folder"
     return {key: why for key, why in found.items() if _sets(config, key)}
+
+
+def _untrained(config: Config) -> dict[str, str]:
+    """Return the keys that are for shared weights that learn, where they don't, and why."""
+    frozen, why = config.encoder.mode == "frozen", "encoder.mode is 'frozen'"
+    found: dict[str, str] = {}
+    if frozen:
+        keys = ("encoder.gradient_checkpointing", "encoder.dropout", "training.micro_batch_tokens")
+        found |= dict.fromkeys(keys, why)
+    if frozen or not config.sharing.train_shared:
+        why = why if frozen else "sharing.train_shared is false"
+        found |= dict.fromkeys(("training.halves_every", "training.gramian"), why)
+        if not any(get_scheme(name).copies for name in config.sharing.schemes):
+            found["training.layer_decay"] = why  # copies of layers go by it
+    return found
 
 
 def _sets(config: Config, key: str) -> bool:

@@ -52,7 +52,7 @@ class SplitReport:
     """One split of one task; the path of texts of other tasks names these.
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
-    `share` is set where dev is a seeded share of the training file.
+    `share` is set where dev is a share of the training file.
     """
 
     split: str
@@ -189,7 +189,7 @@ def _parts(
         rows = first_rows(len(store), section.limit)
         if split == "train" and section.dev is None:
             share = config.training.dev_share
-            rows, dev_rows = dev_split(len(rows), share, config.training.seed)
+            rows, dev_rows = dev_split(len(rows), share)
             yield _Part("train", path, None, Rowset(store, rows))
             yield _Part("dev", path, share, Rowset(store, dev_rows))
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +27,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Data:
-    """The splits of every task, in the config's order."""
+    """The splits of every task, in the config's order.
+
+    Attributes:
+        tasks: with and without labels.
+        train: a finished task's rows are those that its memory keeps.
+        dev: of each.
+        test: of those that have one.
+        assembler: makes sequences of their tokens.
+        whole: each finished task's whole training split, by name.
+    """
 
     tasks: tuple[Task, ...]
     train: list[TaskData]
     dev: list[TaskData]
     test: list[TaskData]
     assembler: Assembler
+    whole: Mapping[str, TaskData] = field(default_factory=dict)
 
     def labelled(self, split: list[TaskData]) -> list[TaskData]:
         """Return the parts of a split whose tasks have labels."""
@@ -84,9 +94,10 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
             say(
                 f"{own_dev.task.name}: no dev file; {len(own_dev)} of"
                 f" {len(own_dev) + len(own_train)} rows of {section.train}"
-                f" (seed {config.training.seed}) serve as one and are not trained on"
+                " serve as one and are not trained on"
             )
-    return Data(tasks, train, dev, test, assembler)
+    whole = {name: texts[name][0] for name in config.finished}
+    return Data(tasks, train, dev, test, assembler, whole)
 
 
 def _remembered(own: TaskData, config: Config) -> TaskData:
@@ -194,15 +205,15 @@ class TaskFiles:
         store = self._open(self._training_file(), labelled=self.labelled)
         if self.config.dev is not None:
             return TaskData(self.task, store, self._rows(store))
-        rows, _ = dev_split(len(self._rows(store)), settings.dev_share, settings.seed)
+        rows, _ = dev_split(len(self._rows(store)), settings.dev_share)
         return TaskData(self.task, store, rows)
 
     def dev(self, settings: TrainingConfig) -> TaskData:
-        """The dev rows: a file of their own, or a seeded share of the training file."""
+        """The dev rows: a file of their own, or a share of the training file."""
         if self.config.dev is not None:
             return self.whole(self.config.dev, labelled=self.labelled)
         store = self._open(self._training_file(), labelled=self.labelled, silent=True)
-        _, rows = dev_split(len(self._rows(store)), settings.dev_share, settings.seed)
+        _, rows = dev_split(len(self._rows(store)), settings.dev_share)
         return TaskData(self.task, store, rows)
 
     def whole(self, path: str, *, labelled: bool = True) -> TaskData:

@@ -12,7 +12,7 @@ from accord.data.sampler import Sampler, stream
 from accord.errors import ConfigError
 from accord.sampling import EpochShape
 
-_DRAW = 2  # tells these draws of a seed from the sampler's
+_DRAW = 1 << 25  # in the place of a pass's number in the sampler's draws: none is so high
 
 
 def memory_rows(

@@ -96,7 +96,7 @@ class Sampler:
         return self._counts[epoch]
 
     def examples(self, epochs: int) -> list[int]:
-        """Return how many examples of each task so many epochs draw."""
+        """Return how many examples of each task so many epochs draw, or at most so many."""
         if self.shape(0).restarts:  # whatever their shares, every step draws from every task
             return [max(1, round(share)) * self.steps * epochs for share in self.shares]
         return [int(own) for own in self._ends(epochs - 1)[-1]]

@@ -22,7 +22,8 @@ from accord.report.writing import write_report
 
 _NOTE = (
     "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is one"
-    " pair of runs. A verdict takes 5."
+    " pair of runs. A verdict takes 5. The dev rows also chose each run's best epoch, and whatever"
+    " was tuned by them: figures are too good by that."
 )
 
 

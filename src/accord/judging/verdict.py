@@ -62,13 +62,15 @@ def difference(
 
     With d_s the metric of our run s minus that of their run s, and S of each,
 
-        se² = sd(d)² / S + se_rows²,    value ± t_ν · se,
-        ν = se⁴ / (sd(d)⁴ / (S² (S − 1)) + se_rows⁴ / (n − 1)),
+        value ± √((t_{S−1} · sd(d) / √S)² + (t_{n−1} · se_rows)²),
 
     where se_rows is the bootstrap's standard error of mean(d) over the n dev rows, the same rows
     for all runs. Spearman's ranks are those of the whole split, also within a resample.
 
-    *Source:* Satterthwaite (1946) for ν; the bootstrap is `scipy.stats.bootstrap`.
+    Each source has Student's quantile of its own, so that with few seeds the interval covers at
+    least what it says; one quantile by Satterthwaite's degrees of freedom falls short with two.
+
+    *Source:* the bootstrap is `scipy.stats.bootstrap`.
 
     Args:
         metric: its name in `accord.judging.metrics.METRICS`.
@@ -129,8 +131,8 @@ def mean_difference(parts: Sequence[Difference]) -> Difference:
 def _judged(each: Array, rows_error: float, rows: int) -> Difference:
     seeds = len(each)
     seeds_error = float(each.std(ddof=1)) / math.sqrt(seeds) if seeds > 1 else 0.0
-    value, error = float(each.mean()), math.hypot(seeds_error, rows_error)
-    margin = _quantile(seeds_error, rows_error, seeds, rows) * error
+    value = float(each.mean())
+    margin = math.hypot(_quantile(seeds) * seeds_error, _quantile(rows) * rows_error)
     low, high = value - margin, value + margin
     verdict = word(low, high, seeds)
     return Difference(
@@ -152,14 +154,10 @@ def word(low: float, high: float, seeds: int) -> Word:
     return "worse" if high < 0 else "no difference shown"
 
 
-def _quantile(seeds_error: float, rows_error: float, seeds: int, rows: int) -> float:
+def _quantile(count: int) -> float:
     from scipy.stats import t
 
-    total = seeds_error**2 + rows_error**2
-    if total == 0:
-        return 0.0
-    parts = seeds_error**4 / max(1, seeds - 1) + rows_error**4 / max(1, rows - 1)
-    return float(t.ppf((1 + LEVEL) / 2, total**2 / parts))
+    return float(t.ppf((1 + LEVEL) / 2, max(1, count - 1)))
 
 
 def _rows_error(features: Array, statistic: Callable[[Array], Array], draws: int) -> float:

@@ -14,6 +14,7 @@ from accord.bert.encoder import PLAIN, BertEncoder, EncoderOps, Shifted
 from accord.bert.jacobian import Jacobian
 from accord.bert.packing import PackedBatch, PackedWords
 from accord.model.auxiliary import ContrastiveHead, MaskedLMHead, auxiliary_head
+from accord.model.draws import drawn_for
 from accord.model.heads import Head
 from accord.model.losses import DIVERGENCES, LOSSES
 from accord.model.parts import Parts, Sharing
@@ -49,7 +50,10 @@ class MultitaskModel(nn.Module):
         self.encoder = encoder
         self.tasks = tuple(tasks)
         self.parts = Parts(encoder, len(tasks), sharing) if sharing.schemes else None
-        self.heads = nn.ModuleDict({task.name: _new_head(task, encoder) for task in tasks})
+        self.heads = nn.ModuleDict()
+        for task in tasks:
+            with drawn_for(task.name):  # alone as beside others, with parts as without
+                self.heads[task.name] = _new_head(task, encoder)
 
     def head(self, name: str) -> Head:
         """Return the head of a task with labels."""

@@ -15,6 +15,7 @@ from accord.bert.dropout import DropoutKey
 from accord.bert.encoder import BertConfig, BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
 from accord.bert.jacobian import TaskRows
 from accord.bert.packing import PackedBatch
+from accord.model.draws import drawn_for
 from accord.sharing import Part, get_scheme
 from accord.sharing._registry import EmbeddingPart, Rows, Slices
 
@@ -66,7 +67,8 @@ class Parts(nn.Module):
             scheme = get_scheme(name)
             options = own[name] = scheme.check_options(sharing.options.get(name, {}))
             try:
-                made = scheme.parts(list(encoder.layers), encoder.config, tasks, options)
+                with drawn_for(name):
+                    made = scheme.parts(list(encoder.layers), encoder.config, tasks, options)
             except ValueError as error:
                 raise ValueError(f"methods.{name}: {error}") from None
             self.schemes[name] = nn.ModuleList(

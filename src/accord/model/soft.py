@@ -21,10 +21,11 @@ def l2(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     Args:
         copies: of one tensor, one a task.
     """
-    total = torch.stack(list(copies)).sum(0)
-    gradients = [2 * (len(copies) * own - total) for own in copies]
+    moved = torch.stack([own - copies[0] for own in copies])  # so that equal copies are at 0
+    total = moved.sum(0)
+    gradients = [2 * (len(copies) * own - total) for own in moved]
     # Σ_{i<j} ‖W_i − W_j‖² = Σ_i W_i · (T W_i − Σ_j W_j)
-    value = sum((own.flatten() @ g.flatten() / 2 for own, g in zip(copies, gradients, strict=True)),
+    value = sum((own.flatten() @ g.flatten() / 2 for own, g in zip(moved, gradients, strict=True)),
                 start=total.new_zeros(()))  # fmt: skip
     return value, gradients
 
@@ -89,11 +90,11 @@ class Coupling:
 
         A copy whose task was absent from the step has no gradient and stays where it is.
         """
-        total = 0.0
+        values = []
         for copies in self.tensors:
             value, gradients = PENALTIES[self.kind](copies)
-            total += float(value)
+            values.append(value.double())
             for own, gradient in zip(copies, gradients, strict=True):
                 if own.grad is not None:
                     own.grad.add_(gradient, alpha=self.weight)
-        return self.weight * total
+        return self.weight * float(torch.stack(values).sum())  # one wait for a GPU

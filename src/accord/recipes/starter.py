@@ -51,7 +51,7 @@ def _section(task: GuessedTask, folder: Path) -> str:
     lines.append(f"kind = {quote(task.kind)}")
     lines += [f"{split} = {quote(_path(path, folder))}" for split, path in task.files.items()]
     if "dev" not in task.files:
-        lines.append("# no dev file: a seeded share of train serves as one (training.dev_share)")
+        lines.append("# no dev file: a share of train serves as one (training.dev_share)")
     columns = [quote(name) for name in task.text]
     lines.append(f"text = {columns[0] if len(columns) == 1 else '[' + ', '.join(columns) + ']'}")
     lines.append(f"label = {quote(task.label)}")

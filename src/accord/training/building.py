@@ -22,6 +22,7 @@ from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing, check_fit
 from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.regularisers import get_regulariser
 from accord.sampling import Budget, get_rule
 from accord.tasks import Task
 from accord.training.combining import Combination
@@ -224,6 +225,7 @@ def build_learner(
         products=products,
         skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
+        joint=not settings.gramian,
         jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
     )
 
@@ -243,18 +245,24 @@ def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
 
 
 def check_dropout(config: Config, encoder: BertEncoder) -> None:
-    """Check that a text's two vectors differ.
+    """Check that something drops out where two masks are compared.
 
     Raises:
-        EncoderError: if the encoder has no dropout, but a task compares texts under two masks.
+        EncoderError: if the encoder has no dropout, but a task or a regulariser goes by it.
     """
     rates = (encoder.config.hidden_dropout_prob, encoder.config.attention_probs_dropout_prob)
-    for name, task in config.auxiliary.items():
-        if task.kind == "simcse" and max(rates) == 0:
-            raise EncoderError(
-                f"{config.encoder.path}: has no dropout, and 'simcse' (tasks.{name}) compares a"
-                " text under two dropout masks; encoder.dropout = 0.1 has some"
-            )
+    if config.encoder.mode == "finetune" and max(rates) > 0:
+        return
+    goes_by = [f"'simcse' (tasks.{name})" for name, task in config.auxiliary.items()
+               if task.kind == "simcse"]  # fmt: skip
+    if not any(own.dropout > 0 and own.head == "linear" for own in config.labelled.values()):
+        goes_by += [f"'{name}'" for name in config.training.regularisers
+                    if get_regulariser(name).by_dropout]  # fmt: skip
+    if goes_by:
+        raise EncoderError(
+            f"{config.encoder.path}: has no dropout, and {goes_by[0]} compares passes under two"
+            " dropout masks; encoder.dropout = 0.1 has some"
+        )
 
 
 def build_regularisation(config: Config, model: MultitaskModel) -> Regularisation | None:

@@ -15,6 +15,7 @@ from accord.gradients import Method
 from accord.methods import Chosen, Signals, State, keyed_generator
 from accord.tasks import Task
 
+_CANCELLED = 1e-2  # of the terms' lengths: the square, 1e-4 of theirs, still has three digits
 _BALANCING = 1 << 20  # place of a balancing rule's draws: beyond any group's
 
 
@@ -39,6 +40,12 @@ class Decision:
         own = self.shared.expand(len(gramians), -1)
         square = float(torch.einsum("gt,gts,gs->", own, gramians, own))
         return math.sqrt(max(0.0, square)) if math.isfinite(square) else square
+
+    def cancels(self, gramians: Tensor) -> bool:
+        """Whether the terms of Σ wᵢ gᵢ cancel so far that G's rounding decides what is left."""
+        own = self.shared.expand(len(gramians), -1).abs()
+        terms = (own * gramians.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()).sum(1)
+        return self.norm(gramians) < _CANCELLED * float(terms.norm())
 
 
 @dataclass
@@ -120,7 +127,8 @@ class Combination:
         """Ask the rule, and then the method about the gradients of the balanced losses.
 
         A task of weight 0 isn't there for the method: its gradient of 0 would stop MGDA, which
-        follows no gradient that another one opposes, and count as a task in means.
+        follows no gradient that another one opposes, and count as a task in means. A memory that
+        only constrains the others isn't there for the rule: it weighs tasks that learn.
 
         Args:
             losses: each present task's mean loss, [t].
@@ -129,9 +137,12 @@ class Combination:
             present: indices of the present tasks.
             key: (seed, step).
         """
-        signals = self._signals(losses, gramians, present, key[1])
-        balances, rule_states = self.balancing.weigh([signals], present, key, _BALANCING)
-        balance = balances[0]
+        signals, weighed = self._signals(losses, gramians, present, key[1]), self._weighed(present)
+        balances, rule_states = self.balancing.weigh(
+            [signals.only(weighed)], _where(weighed, present), key, _BALANCING
+        )
+        balance = torch.ones_like(losses)
+        balance[weighed] = balances[0]
         if not len(gramians) or self.method.method.is_whole:
             return Decision(balance, None, balance[None], (rule_states, self.method.states))
         scaled = gramians * torch.outer(balance, balance)
@@ -142,11 +153,20 @@ class Combination:
         balanced = [
             replace(signals, gramian=own, losses=losses * balance).only(counted) for own in parts
         ]
-        seen = tuple(i for i, own in zip(present, counted.tolist(), strict=True) if own)
-        found, states = self.method.weigh(balanced, seen, key)
+        found, states = self.method.weigh(balanced, _where(counted, present), key)
         weights = found.new_zeros(len(found), len(balance))
         weights[:, counted] = found
         return Decision(balance, weights, weights * balance, (rule_states, states))
+
+    def learn(self, before: Tensor, after: Tensor, present: tuple[int, ...]) -> None:
+        """Let the balancing rule learn from the present tasks' losses before and after a step."""
+        own = self._weighed(present)
+        self.balancing.learn(before[own], after[own], _where(own, present))
+
+    def _weighed(self, present: tuple[int, ...]) -> Tensor:
+        """Return which present tasks the balancing rule weighs: all but memories that constrain."""
+        constrains = self.method.method.remembers
+        return torch.tensor([not (constrains and self.memories[i]) for i in present])
 
     def keep(self, decision: Decision) -> None:
         """Take over the states after a step that was not left out."""
@@ -213,3 +233,7 @@ class Combination:
             steps_per_epoch=self.steps_per_epoch,
             step=step,
         )
+
+
+def _where(kept: Tensor, present: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(i for i, own in zip(present, kept.tolist(), strict=True) if own)

@@ -45,21 +45,21 @@ def non_finite(
         finite = losses.isfinite().tolist()
         what = "gradient" if all(finite) else "loss"
         if all(finite):
-            finite = _finite_gradients(learner, gramian, names)
+            finite = _finite_gradients(learner, gramian, batch.present)
         blamed = [i for i, own in enumerate(finite) if not own] or range(len(names))
         rows = {names[i]: batch.rows[i].tolist() for i in blamed}
     what = f"the {what} of {', '.join(rows)}"
     return NonFiniteError(f"step {step + 1}: {what} is not finite; nothing was updated", rows)
 
 
-def _finite_gradients(learner: Learner, gramian: Tensor | None, names: list[str]) -> list[bool]:
+def _finite_gradients(
+    learner: Learner, gramian: Tensor | None, present: tuple[int, ...]
+) -> list[bool]:
     """Return for each present task whether its gradients are finite, as far as can be told."""
-    shared = torch.zeros(len(names))
-    if gramian is not None and len(gramian) == len(names):
-        shared = gramian.diagonal()
-    heads = [
-        all(bool(p.grad.isfinite().all()) for p in learner.model.heads[name].parameters()
+    shared = torch.zeros(len(present)) if gramian is None else gramian.diagonal()
+    parts = [
+        all(bool(p.grad.isfinite().all()) for p in learner.model.own_parameters(place)
             if p.grad is not None)
-        for name in names
+        for place in present
     ]  # fmt: skip
-    return [bool(own.isfinite()) and head for own, head in zip(shared, heads, strict=True)]
+    return [bool(own.isfinite()) and part for own, part in zip(shared, parts, strict=True)]

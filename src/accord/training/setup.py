@@ -115,7 +115,7 @@ class Setup:
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            tasks=len(self.data.tasks),
+            tasks=len(self.data.tasks) if config.training.gramian else 1,
             steps=self.total_steps,
             step_tokens=step_tokens,
             pass_tokens=PASS_TOKENS if frozen else min(step_tokens, limit or step_tokens),
@@ -158,6 +158,7 @@ def prepare(
         raise ConfigError(
             "stages: are runs of their own, which accord.training.stages.run starts one by one"
         )
+    check_methods(config)
     device = choose_device(config.training.device)
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
@@ -171,10 +172,9 @@ def prepare(
             " they share; encoder.heads = 'keep' takes them"
         )
     check_sizes(config, read_config(folder))
+    data = read_data(config, folder, say)
     encoder = build_encoder(config, folder)
     check_dropout(config, encoder)
-    data = read_data(config, folder, say)
-    check_methods(config)
     products = products or choose_products(device, config.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
     sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
@@ -183,8 +183,11 @@ def prepare(
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
     for own in data.labelled(data.train):
-        head, targets = learner.model.head(own.task.name), own.targets(np.arange(len(own)))
-        (head.hold if own.task.name in config.finished else head.begin)(targets)
+        head, whole = learner.model.head(own.task.name), data.whole.get(own.task.name)
+        if whole is None:
+            head.begin(own.targets(np.arange(len(own))))
+        else:  # its memory may be too small to have a spread
+            head.hold(whole.targets(np.arange(len(whole))))
     if keeps:
         kept = inherit(learner.model, folder, config.finished)
         say(f"heads taken over: {', '.join(kept) or 'none'}")

@@ -62,7 +62,7 @@ class Learner:
         clip: largest gradient norm; 0 is none.
         products: in what precision, and how this machine multiplies.
         jacobian: collects the shared gradients; None where the encoder is frozen.
-        joint: collect one gradient for all tasks: no Gram matrix, and no method is asked.
+        joint: collect one gradient for all tasks, their sum: no Gram matrix, no method is asked.
         averages: of the weights over steps; None keeps none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
         regularisation: adds terms to the losses; None leaves them plain.
@@ -216,15 +216,26 @@ class Learner:
             norm = math.hypot(self.jacobian.write_by(whole), head_norm)
         else:
             norm = math.hypot(decision.norm(gramians), head_norm)
+        foretold = decision.weights is not None and not decision.cancels(gramians)
+        if self.jacobian is not None and decision.weights is not None and not foretold:
+            self.jacobian.write(decision.shared)
+            norm = math.hypot(self.jacobian.norm(), head_norm)
         factor = clip_factor(norm, self.clip) if self.clip and math.isfinite(norm) else 1.0
-        if self.jacobian is not None and decision.weights is not None:
+        if self.jacobian is not None and foretold:
             self.jacobian.write(decision.shared * factor)
         elif self.jacobian is not None and factor < 1:
             self.jacobian.scale(factor)
         for i, weight in zip(batch.present, (decision.balance * factor).tolist(), strict=True):
-            if weight != 1 and (gradients := self._head_gradients(i)):
-                torch._foreach_mul_(gradients, weight)
+            self._weigh_own(i, weight)
         return norm
+
+    def _weigh_own(self, task: int, weight: float) -> None:
+        """Multiply a task's own gradients; with 0 there are none, so nothing decays either."""
+        if weight == 0:
+            for parameter in self.model.own_parameters(task):
+                parameter.grad = None
+        elif weight != 1 and (gradients := self._head_gradients(task)):
+            torch._foreach_mul_(gradients, weight)
 
     def _look_back(self, step: int, batch: StepBatch, before: Tensor) -> None:
         """Where the balancing rule asks for it, judge the step's examples again, masks and all."""
@@ -237,7 +248,7 @@ class Learner:
             ]
         after = torch.stack(parts).sum(0).cpu()
         if bool(after.isfinite().all()):  # else nothing is learnt: the next step finds whose it is
-            self.combination.balancing.learn(before, after, batch.present)
+            self.combination.learn(before, after, batch.present)
 
     def _observe(self, step: int, batch: StepBatch) -> None:
         """Let what follows targets or weights follow this step's."""

@@ -11,7 +11,7 @@ from accord.errors import Stopped
 from accord.grids.cell_run import CellResult
 from accord.grids.workers import Pool, ThisProcess
 from accord.tuning.progress import Progress
-from accord.tuning.records import records, write_outcome
+from accord.tuning.records import TrialRecord, records, write_outcome
 from accord.tuning.study import next_trial
 from accord.tuning.trials import Course, Trials
 
@@ -57,6 +57,7 @@ class Search:
             for raw in self.pool.results():
                 result = CellResult(**raw)
                 self._advance(self.running.pop(result.name), result)
+        self._write_outcome()  # a process that died may have told the study of its last trial alone
         if self.progress.counted < self.progress.total:
             raise self._interrupted()
 
@@ -97,12 +98,15 @@ class Search:
             self.pool.give(run.cell, run.watch)
 
     def _end(self, own: _UnderWay) -> None:
-        ended = records(self.trials.study)
-        write_outcome(self.trials.out, self.trials.space, ended)
-        self.progress.end(ended, own.trial.number)
+        self.progress.end(self._write_outcome(), own.trial.number)
         for other in [one for one in self.waiting if one.identity == own.identity][:1]:
             self.waiting.remove(other)
             self._advance(other)
+
+    def _write_outcome(self) -> list[TrialRecord]:
+        ended = records(self.trials.study)
+        write_outcome(self.trials.out, self.trials.space, ended)
+        return ended
 
     def _interrupted(self) -> Stopped:
         total = self.progress.total

@@ -91,7 +91,7 @@ def load_study(out: Path, prune: bool = False) -> optuna.Study:
 
 
 def count_trials(out: Path, space: Space, seeds: int) -> int:
-    """Return how many trials of a folder's study are done or pruned; writes nothing.
+    """Return how many trials of a folder's study are done or pruned; nothing is run.
 
     Raises:
         RunFolderError: as `open_study`.
