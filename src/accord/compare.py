@@ -79,6 +79,12 @@ class Group:
         return found
 
     @property
+    def average(self) -> tuple[float, float | None]:
+        """The mean of the tasks' dev metrics; mean and standard deviation over seeds."""
+        means = [statistics.fmean(own) for own in zip(*map(self.values, self.tasks), strict=True)]
+        return statistics.fmean(means), _spread(means)
+
+    @property
     def train_seconds(self) -> float:
         """Mean time in steps."""
         return statistics.fmean(float(run.results["train_seconds"]) for run in self.runs)
@@ -196,6 +202,20 @@ def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
                 found = group_difference(task, group, alone)
                 verdicts.append(SharingVerdict(task, metric, alone, group, found, differing))
     return verdicts
+
+
+def dev_notes(groups: Sequence[Group]) -> list[str]:
+    """Return which groups were judged by other dev rows than others, a line a task."""
+    notes = []
+    for task, _ in metric_columns(groups):
+        found: dict[str, list[str]] = {}
+        for group in groups:
+            if task in group.tasks:
+                found.setdefault(group.runs[0].dev_content(task), []).append(group.name)
+        if len(found) > 1:
+            sides = " / ".join(", ".join(names) for names in found.values())
+            notes.append(f"{task}: these were judged by different dev rows: {sides}")
+    return notes
 
 
 def sharing_notes(groups: Sequence[Group]) -> list[str]:
@@ -362,8 +382,11 @@ def continual_columns(groups: Sequence[Group]) -> list[str]:
 
 
 def continual_cells(group: Group, names: Sequence[str]) -> list[str]:
-    """Return a group's figures of these names as tables show them."""
-    found = group.continual
+    """Return a group's figures of these names as tables show them.
+
+    The average accuracy of runs that train all tasks together is the mean of their figures.
+    """
+    found = group.continual or {"average_accuracy": group.average}
     return [
         f"{found[name][0]:.3f}{digits(found[name][1])}" if name in found else "–" for name in names
     ]

@@ -86,7 +86,11 @@ def options_of(method: Description) -> list[dict[str, Any]]:
     """Return each option's name, default and what it takes, as JSON can say it."""
     schema = method.options.model_json_schema()["properties"] if method.options.model_fields else {}
     return [
-        {"name": name, "default": field.default, "takes": _takes(schema[name])}
+        {
+            "name": name,
+            "default": field.default,
+            "takes": "; ".join(filter(None, (_takes(schema[name]), field.description))),
+        }
         for name, field in method.options.model_fields.items()
     ]
 
@@ -101,6 +105,9 @@ def _takes(schema: dict[str, Any]) -> str:
     """Say in words what a JSON schema allows."""
     if "anyOf" in schema:
         return " or ".join(_takes(own) for own in schema["anyOf"] if own.get("type") != "null")
+    if schema.get("type") == "array":
+        least = ", at least one" * (schema.get("minItems", 0) > 0)
+        return f"a list of {_takes(schema.get('items', {}))}{least}"
     if "enum" in schema:
         return ", ".join(f"'{value}'" for value in schema["enum"])
     if schema.get("type") == "object":

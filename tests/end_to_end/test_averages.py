@@ -121,3 +121,12 @@ def test_a_model_kept_as_the_best_is_the_average(project, train, tmp_path, metri
     for name, value in heads.items():
         assert torch.equal(value, kept[f"heads.{name}"])
         assert not torch.equal(value, raw[f"heads.{name}"])
+
+
+def test_an_average_that_would_be_of_one_step_is_refused(project, accord_cli, tmp_path):
+    config = project({"averaging.method": "swa", "averaging.every_steps": 1000})
+    for call in (("train", config, "--out", tmp_path / "run"), ("check", config)):
+        answer = accord_cli(*call)
+        assert answer.code == 2
+        assert "averaging.every_steps: 1000 steps after step " in answer.err
+    assert not (tmp_path / "run").exists()

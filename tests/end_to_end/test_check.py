@@ -139,3 +139,8 @@ def test_weights_that_would_change_nothing_are_said(project, accord_cli, changes
     longer = ("training.epochs=3", "training.gradients=pcgrad")
     sets = [part for own in longer for part in ("--set", own)]
     assert json.loads(accord_cli("check", config, *sets, "--json").out)["warnings"] == []
+
+
+def test_an_absurd_number_of_epochs_keeps_nobody_waiting(project, accord_cli):
+    answer = accord_cli("check", project({"training.epochs": 10**12}))
+    assert answer.code == 0, answer.err

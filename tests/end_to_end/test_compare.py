@@ -1,6 +1,7 @@
 """`accord compare`: what is missing is trained, and the answer is a table."""
 
 import json
+import re
 
 import pytest
 
@@ -116,3 +117,15 @@ def test_without_dev_files_all_seeds_are_judged_by_the_same_rows(project, accord
     assert answer.code == 0, answer.err
     assert "Was sharing worth it?" in answer.out
     assert "rows of" in answer.err  # how many serve as dev rows
+
+
+def test_groups_that_were_judged_by_different_rows_are_named(
+    compared, project, train, tmp_path, accord_cli
+):
+    out, _ = compared
+    changes = {"training.epochs": 1, "tasks.mood.limit": 6}
+    other = train(project(changes, ("mood",)), tmp_path / "run")
+    answer = accord_cli("compare", out / "cells" / "mood,seed=3", other)
+    note = r"mood: these were judged by different dev rows: \S+mood,seed=3 / \S+run"
+    assert re.search(note, answer.out)
+    assert "different dev rows" not in accord_cli("compare", *(out / "cells").iterdir()).out

@@ -279,3 +279,12 @@ def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
     assert {own.task: own.differing for own in sharing(only)} == {
         "mood": ("training.lr",), "near": (),
     }  # fmt: skip
+
+
+def test_a_report_on_runs_of_another_config_is_refused(grid, tmp_path, accord_cli):
+    call = ("grid", grid(GRID.replace("seeds = 2", "seeds = 1")), "--out", tmp_path / "out")
+    assert accord_cli(*call, "--quiet").code == 0
+    answer = accord_cli(*call, "--report-only", "--set", "lr=0.5")
+    assert answer.code == 2
+    assert "training.lr: 0.001 -> 0.5" in answer.err
+    assert accord_cli(*call, "--report-only").code == 0

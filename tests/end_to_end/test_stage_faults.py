@@ -73,6 +73,10 @@ TWO = '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["same", "near"]\n'
             "stage 2: memory.method: 'gem' holds shared gradients; a frozen encoder has none",
         ),
         (
+            TWO + "[memory]\nfinished = ['mood']\n",
+            "memory.finished: names 'mood', which stage 1 itself trains",
+        ),
+        (
             TWO + '[memory]\nmethod = "gem"\nsize = 23\n',
             "stage 2: memory.size: 23 is more than the 22 training rows of 'mood'",
         ),
@@ -85,3 +89,5 @@ def test_a_fault_is_one_line_before_anything_is_written(
     assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer.err
     assert line in answer.err
     assert not (tmp_path / "run").exists()
+    checked = accord_cli("check", staged_project(stages))
+    assert (checked.code, line in checked.err) == (2, True), checked.err

@@ -313,3 +313,10 @@ def test_a_choice_that_can_t_work_is_refused_before_anything_is_read(project, mo
     training = config.training.model_copy(update={"gradients": "gem"})
     with pytest.raises(ConfigError, match="'gem' goes by memories"):
         prepare(config.model_copy(update={"training": training}))
+
+
+def test_what_one_task_has_no_use_for_is_said(project, accord_cli, tmp_path):
+    config = project({"training.epochs": 1, "training.gradients": "pcgrad"})
+    answer = accord_cli("train", config, "--task", "mood", "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert "training.gradients is left out: there is one task" in answer.err

@@ -292,3 +292,11 @@ def test_what_a_kill_left_out_is_written_by_the_same_command(study, tmp_path):
     again = tune(study.out.parent / "project" / "accord.toml", SEARCH, 9, out=out, quiet=True)
     assert again.config.is_file()
     assert all((out / name).read_bytes() == (study.out / name).read_bytes() for name in names)
+
+
+def test_both_ends_of_a_range_have_to_fit_the_encoder(project, accord_cli, tmp_path):
+    config = project({"sharing.schemes": ["lora"]}, TASKS)
+    search = ("--search", "methods.lora.rank=2:1000", "--trials", 3, "--dry-run")
+    answer = accord_cli("tune", config, "--out", tmp_path / "out", *search)
+    assert answer.code == 2
+    assert "methods.lora: rank 1000 is larger than a layer" in answer.err

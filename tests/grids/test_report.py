@@ -8,6 +8,7 @@ import pytest
 
 from accord import compare
 from accord.cli.comparisons import comparison_json, print_against, print_groups
+from accord.cli.results import new_table, stacked, table_width
 from accord.compare import MEAN, Group, against, contrast_notes
 from accord.config.file import parse_config
 from accord.errors import ConfigError
@@ -94,7 +95,22 @@ def test_no_column_of_a_wide_table_is_cut_off(tmp_path, capsys):
     assert all(f"{name} accuracy" in header for name in names)
     assert "average accuracy   forgetting   seconds" in header  # no run has the third
     assert first.split()[-5:-3] == ["0.500", "0.125"]
-    assert second.split()[-5:-3] == ["–", "–"]
+    assert second.split()[-5:-3] == ["0.500", "–"]  # of the former the mean of all tasks
+
+
+def test_on_a_narrow_terminal_a_table_is_a_row_below_the_other(tmp_path):
+    table = new_table("group", "runs", "sst accuracy", "forgetting")
+    table.add_row("gradients=pcgrad,schemes=lora", "2", "0.450 ± 0.004", "–")
+    table.add_row("gradients=pcgrad,schemes=adapter", "2", "0.457 ± 0.004", "0.1")
+    assert table_width(table) > 60
+    lines = stacked(table, 40).splitlines()
+    assert lines[:3] == [
+        "group",
+        "gradients=pcgrad,schemes=lora",
+        "    runs 2; sst accuracy 0.450 ± 0.004",
+    ]
+    assert all(len(line) <= 40 for line in lines)
+    assert lines[-1].endswith("forgetting 0.1")
 
 
 def test_a_group_that_no_other_is_like_is_said_to_be_alone(groups, tmp_path, capsys):

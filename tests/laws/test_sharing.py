@@ -16,7 +16,7 @@ OPTIONS = {
 EVERYWHERE = ["query", "key_value", "attention_output", "intermediate", "output"]
 SHARINGS = {
     **{name: Sharing((name,), OPTIONS) for name in scheme_names()},
-    "lora everywhere": Sharing(("lora",), {"lora": {"rank": 2, "layer": EVERYWHERE}}),
+    "lora everywhere": Sharing(("lora",), {"lora": {"rank": 2, "dense": EVERYWHERE}}),
     "embeddings shared": Sharing(("own-layers",), {"own-layers": {"shared": 0}}),
     "all": Sharing(("own-layers", "lora", "adapter", "pal", "task-norm"), OPTIONS),
 }

@@ -41,6 +41,7 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     loaded = load_config(config, overrides)
     _check_sizes(loaded)
     report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
+    _check_memories(loaded, report)
     notes = (unused_options(loaded), memory_note(loaded), dropped_note(loaded))
     warnings = [*filter(None, notes), *_in_vain(loaded, report)]
     if as_json:
@@ -52,32 +53,70 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _check_sizes(config: Config) -> None:
-    """Check that parts and new layers fit the encoder, where there are any."""
+    """Check that parts and new layers fit the encoder, and that kept heads are there."""
+    from accord.training.building import check_all_sizes
+
+    check_all_sizes(config)
+    if config.encoder.heads == "keep":
+        from accord.bert.pretrained import resolve_encoder_folder
+        from accord.model.inherited import check_inheritance
+
+        check_inheritance(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
+
+
+def _parts(config: Config) -> list[tuple[str, Config]]:
+    """Return the configs of the run's stages behind what names them, or its own if it has none."""
     from accord.config.file import stage_configs
+    from accord.config.stages import stage_label
 
-    made = [own for own in stage_configs(config) or [config]
-            if own.sharing.schemes or own.encoder.reinit_layers]  # fmt: skip
-    if made:
-        from accord.bert.pretrained import read_config, resolve_encoder_folder
-        from accord.training.building import check_sizes
+    labels = [f"{stage_label(config.stages, i)}: " for i in range(len(config.stages))]
+    return list(zip(labels, stage_configs(config), strict=True)) or [("", config)]
 
-        sizes = read_config(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
-        for own in made:
-            check_sizes(own, sizes)
+
+def _training_rows(report: CheckReport) -> dict[str, int]:
+    return {
+        own.task.name: next(split.rows for split in own.splits if split.split == "train")
+        for own in report.tasks
+    }
+
+
+def _check_memories(config: Config, report: CheckReport) -> None:
+    """Check that memories are no larger than their tasks' data."""
+    from accord.data.rehearsal import check_size
+    from accord.errors import ConfigError
+
+    rows = _training_rows(report)
+    for label, own in _parts(config):
+        if own.memory is not None and own.memory.method != "none":
+            for name in own.memory.finished:
+                try:
+                    check_size(own.memory.size, rows[name], name)
+                except ConfigError as error:
+                    raise ConfigError(f"{label}{error}") from None
 
 
 def _in_vain(config: Config, report: CheckReport) -> list[str]:
     """Return what the config asks for in vain, as a run would say it when it begins."""
-    if config.stages:
-        return []  # each stage says so as it begins
+    from accord.errors import ConfigError
+    from accord.training.building import build_sampler, check_averages, warnings
 
-    from accord.training.building import build_sampler, warnings
+    rows, found = _training_rows(report), []
+    for label, own in _parts(config):
+        sizes = tuple(_drawn_rows(own, name, rows[name]) for name in own.tasks)
+        try:
+            sampler = build_sampler(own, tuple(own.tasks), sizes)
+            check_averages(own, sampler.steps)
+        except ConfigError as error:
+            raise ConfigError(f"{label}{error}") from None
+        found += [f"{label}{line}" for line in warnings(own, sampler)]
+    return found
 
-    rows = {
-        own.task.name: next(split.rows for split in own.splits if split.split == "train")
-        for own in report.tasks
-    }
-    return list(warnings(config, build_sampler(config, tuple(rows), tuple(rows.values()))))
+
+def _drawn_rows(config: Config, name: str, rows: int) -> int:
+    """Return how many rows of a task are drawn from: of a finished one those in its memory."""
+    if config.memory is None or name not in config.finished:
+        return rows
+    return 0 if config.memory.method == "none" else config.memory.size
 
 
 def render(report: CheckReport) -> None:

@@ -16,6 +16,7 @@ from accord.compare import (
     continual_cells,
     continual_columns,
     contrast_notes,
+    dev_notes,
     digits,
     find_group,
     metric_columns,
@@ -41,7 +42,7 @@ def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:
         _print_sharing(verdicts)
         _print_cost(verdicts)
         _print_notes(verdicts)
-    for note in sharing_notes(groups):
+    for note in (*sharing_notes(groups), *dev_notes(groups)):
         click.echo(note)
 
 
@@ -53,6 +54,7 @@ def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, 
         "groups": [_group_json(group) for group in groups],
         "sharing": [_verdict_json(own) for own in sharing(groups)],
         "sharing_notes": sharing_notes(groups),
+        "dev_notes": dev_notes(groups),
         "against": [
             {"group": own.group.name, "task": own.task, **vars(own.difference)} for own in contrasts
         ],

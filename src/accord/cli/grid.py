@@ -49,7 +49,7 @@ def grid(
     all groups of runs is left in --out.
     """
     from accord.grids.file import load_grid
-    from accord.grids.running import run_grid, write_index
+    from accord.grids.running import check_cells, run_grid, write_index
     from accord.runs.progress import Console
 
     cells = load_grid(grid, overrides)
@@ -63,6 +63,7 @@ def grid(
         _check_group(against, cells)
     results: list[CellResult] = []
     if report_only:
+        check_cells(cells, out)
         write_index(cells, out)
     else:
         results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))

@@ -10,6 +10,8 @@ import click
 from accord.cli.options import as_json_option
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from accord.families import Family
     from accord.methods import Description
 
@@ -31,7 +33,9 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
     chosen = [own for own in FAMILIES if family in (None, own.name)]
     known = [known for own in chosen for known in own.names()]
     if name is not None and name not in known:
-        raise UsageError(f"no method '{name}'{nearest(name, known)}")
+        owners = [own.name for own in FAMILIES if name in own.names()]
+        where = f" in {family}; it is in {owners[0]}" if owners else nearest(name, known)
+        raise UsageError(f"no method '{name}'{where}")
     found = [
         (own, own.get(known)) for own in chosen for known in own.names() if name in (None, known)
     ]
@@ -54,19 +58,24 @@ def _list(found: list[tuple[Family, Description]]) -> None:
     from accord.cli.results import new_table, print_table
     from accord.families import options_of
 
-    last = None
-    table = new_table("")
-    for own, method in found:
-        if own is not last:
-            if last is not None:
-                print_table(table)
+    tables: dict[str, Table] = {}
+    families = [own.name for own, _ in found]
+    for own, method in sorted(
+        found, key=lambda one: (families.index(one[0].name), one[0].key_of(one[1]) != one[0].key)
+    ):
+        key = own.key_of(method)
+        if key not in tables:
+            tables[key] = new_table(own.name, "needs", "options", "from", left=4)
             value = '["NAME", ...]' if own.several else '"NAME"'
-            click.echo(f"\n{own.job}\n{own.key} = {value}; without it: {own.default}")
-            table, last = new_table(own.name, "needs", "options", "from", left=4), own
+            without = own.default if key == own.key else "none, and tasks are trained together"
+            tables[key].title = f"{own.job}\n{key} = {value}; without it: {without}"
         options = ", ".join(option["name"] for option in options_of(method)) or "–"
         needs = ", ".join(method.needs).replace("_", " ") or "–"
-        table.add_row(method.name, needs, options, method.paper.split(",")[0])
-    print_table(table)
+        tables[key].add_row(method.name, needs, options, method.paper.split(",")[0])
+    for table in tables.values():
+        click.echo(f"\n{table.title}")
+        table.title = None
+        print_table(table)
     click.echo("\n'accord methods NAME' explains one; docs/methods has a page a family.")
 
 

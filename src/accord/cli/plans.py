@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> None:
     """Print every cell with its state and how long it will take."""
+    from accord.errors import AccordError
     from accord.grids.running import states
     from accord.runs.estimate import duration
     from accord.training.stages.run import expected_seconds
@@ -23,7 +24,11 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     rows, total = [], 0.0
     for own in states(cells, out):
         if own.cell.group not in seconds:
-            seconds[own.cell.group] = expected_seconds(own.cell.config)
+            try:
+                seconds[own.cell.group] = expected_seconds(own.cell.config)
+            except AccordError as error:
+                error.args = (f"cell {own.cell.name}: {error}",)
+                raise
         expected = 0.0 if own.state == "done" else seconds[own.cell.group]
         total += expected
         rows.append((own.cell.name, own.state, expected))

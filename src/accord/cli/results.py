@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -94,11 +95,34 @@ def new_table(*columns: str, left: int = 1) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout, as wide as it is where that is no terminal."""
+    """Print a table on stdout; where a terminal is too narrow for it, a row below the other."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    console, width = Console(highlight=False, markup=False), table_width(table)
     if not console.is_terminal:
-        width = Console(width=10_000).measure(table).maximum  # else columns are cut off
-        console = Console(highlight=False, markup=False, width=width)
+        console = Console(highlight=False, markup=False, width=width)  # else columns are cut off
+    elif width > console.width:
+        click.echo(stacked(table, console.width))
+        return
     console.print(table)
+
+
+def table_width(table: Table) -> int:
+    """Return how many columns of a terminal a table takes."""
+    from rich.console import Console
+
+    return Console(width=10_000).measure(table).maximum
+
+
+def stacked(table: Table, width: int) -> str:
+    """Return each row as a line with its name, and its cells below it with their columns' names."""
+    first, *others = [str(column.header) for column in table.columns]
+    lines = [first] if first else []
+    for name, *cells in zip(*(column.cells for column in table.columns), strict=True):
+        own = "; ".join(
+            f"{column} {cell}" for column, cell in zip(others, cells, strict=True)
+            if cell not in ("", "–")
+        )  # fmt: skip
+        wrapped = textwrap.wrap(own, width - 4, break_on_hyphens=False)
+        lines += [str(name), *(f"    {line}" for line in wrapped)]
+    return "\n".join(lines)

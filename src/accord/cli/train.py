@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from accord.cli.options import as_json_option, overrides_option, quiet_option
+
+if TYPE_CHECKING:
+    from accord.config.sections import Config
 
 
 @click.command()
@@ -34,6 +38,8 @@ def train(
 
     loaded = load_config(config, overrides, tasks)
     RunFolder.check_free(out)
+    if len(tasks) == 1 and not quiet:
+        _say_what_is_left_out(load_config(config, overrides), loaded)
 
     from accord.training.stages.run import start
 
@@ -41,3 +47,14 @@ def train(
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
     note = "".join(f"# {' '.join(option.split())}\n" for option in options)
     show_run(start(loaded, out, source=note + source, quiet=quiet), as_json)
+
+
+def _say_what_is_left_out(whole: Config, alone: Config) -> None:
+    """Say which keys of `[training]` one task has no use for."""
+    from accord.config.sections import COMBINING
+
+    lost = whole.training.model_fields_set - alone.training.model_fields_set
+    keys = [f"training.{key}" for key in COMBINING if key in lost]
+    if keys:
+        verb = "is" if len(keys) == 1 else "are"
+        click.echo(f"{', '.join(keys)} {verb} left out: there is one task", err=True)

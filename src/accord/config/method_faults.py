@@ -221,6 +221,8 @@ def _finished_faults(config: Config) -> Iterator[str]:
     for name in config.finished:
         if name not in config.tasks:
             yield f"memory.finished: no task '{name}'{nearest(name, config.tasks)}"
+        elif name in config.auxiliary:
+            yield f"memory.finished: '{name}' has no labels, and so no head that could be kept"
     if len(set(config.finished)) < len(config.finished):
         yield f"memory.finished: names one twice: {', '.join(config.finished)}"
     if set(config.tasks) <= set(config.finished):

@@ -205,6 +205,9 @@ def list_faults(config: Config) -> Iterator[str]:
     for name in config.tasks if named <= set(config.tasks) else ():  # else it may be misspelt
         if name not in named:
             yield f"tasks.{name}: no stage trains it"
+    for name in config.finished:
+        if stages and name in stages[0].tasks:
+            yield f"memory.finished: names '{name}', which {stage_label(stages, 0)} itself trains"
     if config.memory is not None and len(stages) == 1 and not config.finished:
         yield "memory: there is one stage, so no task is finished before another begins"
 

@@ -31,7 +31,10 @@ Quoting = Annotated[
 ]
 Limit = Annotated[
     PositiveInt | None,
-    Field(description="Use at most so many rows of each file, the first ones: for a quick try."),
+    Field(
+        description="Use at most so many rows of each file, the first ones, for a quick try; the"
+        " whole file is read all the same, once."
+    ),
 ]
 OnBadRow = Annotated[
     Literal["stop", "skip"],

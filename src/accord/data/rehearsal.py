@@ -50,10 +50,7 @@ def memory_rows(
         [0.0, 0.0, 1.0, 1.0]
     """
     seed, name = key
-    if size > len(labels):
-        raise ConfigError(
-            f"memory.size: {size} is more than the {len(labels)} training rows of '{name}'"
-        )
+    check_size(size, len(labels), name)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), _DRAW])
     order = rng.permutation(len(labels))
     if choice == "random":
@@ -63,6 +60,16 @@ def memory_rows(
     ranked = order[np.argsort(labels[order], kind="stable")]  # of equal values any may come first
     ends = np.linspace(0, len(labels), size + 1).astype(np.int64)
     return np.sort(ranked[rng.integers(ends[:-1], ends[1:])])
+
+
+def check_size(size: int, rows: int, name: str) -> None:
+    """Check that a task has as many training rows as a memory is to keep.
+
+    Raises:
+        ConfigError: if there are fewer.
+    """
+    if size > rows:
+        raise ConfigError(f"memory.size: {size} is more than the {rows} training rows of '{name}'")
 
 
 def _of_each_class(labels: np.ndarray, size: int, order: np.ndarray) -> np.ndarray:

@@ -74,9 +74,7 @@ def run_grid(
         Stopped: a signal came: what was running has saved, and the same call goes on.
     """
     console = console or Console(quiet=True)
-    check_out(out)
-    for cell in cells:
-        check_same(out / CELLS / cell.name, cell.config)
+    check_cells(cells, out)
     write_index(cells, out)
     tasks = [
         {
@@ -131,6 +129,17 @@ def check_out(out: Path) -> None:
         RunFolder.check_free(out)
     except OSError as error:
         raise RunFolderError(f"{out / INDEX}: can't be read: {error.strerror}") from None
+
+
+def check_cells(cells: Sequence[Cell], out: Path) -> None:
+    """Check that what a grid's folder holds of some cells are runs of their configs.
+
+    Raises:
+        RunFolderError: what differs, or if it holds something else.
+    """
+    check_out(out)
+    for cell in cells:
+        check_same(out / CELLS / cell.name, cell.config)
 
 
 def write_index(cells: Sequence[Cell], out: Path) -> None:

@@ -34,9 +34,11 @@ def check_inheritance(folder: Path) -> None:
         ModelError: if it is no single Accord model.
     """
     if not (folder / DESCRIPTION).is_file():
+        inner = folder / "model"
+        hint = f"; {inner} does" if (inner / DESCRIPTION).is_file() else ""
         raise ModelError(
             f"{folder}: encoder.heads = 'keep' takes heads from a model folder of Accord's; this"
-            f" one holds no {DESCRIPTION}"
+            f" one holds no {DESCRIPTION}{hint}"
         )
     if MEMBERS in read_description(folder):
         raise ModelError(f"{folder}: is an ensemble; encoder.heads = 'keep' takes a single model")
@@ -117,9 +119,14 @@ def _inherit_parts(model: MultitaskModel, place: int, earlier: int, folder: Path
         return
     own = {} if model.parts is None else model.parts.sharing.options
     for scheme in sharing.schemes:
-        if scheme not in own or json.dumps(own[scheme]) != json.dumps(sharing.options[scheme]):
+        if scheme not in own:
             raise ConfigError(
-                f"sharing.schemes: {folder} has parts '{scheme}' of '{name}' with the options"
+                f"sharing.schemes: lacks '{scheme}', parts of which {folder} has for '{name}';"
+                " encoder.heads = 'keep' takes them over too"
+            )
+        if json.dumps(own[scheme]) != json.dumps(sharing.options[scheme]):
+            raise ConfigError(
+                f"methods.{scheme}: {folder} has parts of '{name}' with the options"
                 f" {json.dumps(sharing.options[scheme])}; encoder.heads = 'keep' needs the same"
             )
     tensors = _tensors(folder / PARTS)

@@ -97,6 +97,16 @@ class RunRecord:
         """
         return _predictions(self.path / "predictions" / f"{task}-dev.csv", self.tasks[task])
 
+    def dev_content(self, task: str) -> str:
+        """Return what tells a task's dev rows from others; empty where the folder doesn't say."""
+        data = self._resolved.get("data", {})
+        return str(data.get(f"{task}.dev", ""))
+
+    @cached_property
+    def _resolved(self) -> dict[str, Any]:
+        file = RunFolder(self.path)
+        return file.read_json("resolved.json") if (self.path / "resolved.json").is_file() else {}
+
     def _lines(self) -> Iterator[dict[str, Any]]:
         with (self.path / "metrics.jsonl").open(encoding="utf-8") as file:
             for line in file:

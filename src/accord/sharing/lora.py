@@ -74,7 +74,10 @@ def lora(
     *,
     rank: Annotated[int, Field(ge=1)] = 8,
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 16.0,
-    layer: Annotated[list[Dense], Field(min_length=1)] | None = None,
+    dense: Annotated[
+        Annotated[list[Dense], Field(min_length=1)] | None,
+        Field(description="null is query and key_value"),
+    ] = None,
 ) -> list[Part]:
     """Give each task y = x Wᵀ + b + (α/r) x Aᵀ Bᵀ with A and B of its own, W shared.
 
@@ -88,9 +91,14 @@ def lora(
         tasks: how many.
         rank: r; no larger than the layer.
         alpha: α; the update is scaled by α/r.
-        layer: the dense layers that are updated; None is query and key_value.
+        dense: the dense layers that are updated; None is query and key_value.
+
+    Raises:
+        ValueError: if one is named twice, or the rank is larger than a layer.
     """
-    names = layer or ["query", "key_value"]
+    names = dense or ["query", "key_value"]
+    if len(set(names)) < len(names):
+        raise ValueError(f"dense: names one twice: {', '.join(names)}")
     return [
         LoraPart([
             nn.ModuleDict({name: Lora(getattr(own, name).weight, rank, alpha) for name in names})

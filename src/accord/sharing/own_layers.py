@@ -44,7 +44,9 @@ def own_layers(
     config: BertConfig,
     tasks: int,
     *,
-    shared: Annotated[int, Field(ge=0)] | None = None,
+    shared: Annotated[
+        Annotated[int, Field(ge=0)] | None, Field(description="null is half of the layers")
+    ] = None,
 ) -> list[Part]:
     """Share the embeddings and the first layers, and give each task a copy of the others.
 

@@ -10,8 +10,14 @@ import torch
 from accord.balancing import get_rule as get_balancing
 from accord.bert.encoder import BertConfig, BertEncoder
 from accord.bert.jacobian import Jacobian
-from accord.bert.pretrained import load_encoder, load_predictions
+from accord.bert.pretrained import (
+    load_encoder,
+    load_predictions,
+    read_config,
+    resolve_encoder_folder,
+)
 from accord.bert.products import Products
+from accord.config.file import stage_configs
 from accord.config.sections import Config
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
@@ -49,6 +55,24 @@ def check_sizes(config: Config, sizes: BertConfig) -> None:
         check_fit(sizes, Sharing(tuple(config.sharing.schemes), config.methods))
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def check_all_sizes(config: Config) -> None:
+    """Check that parts and new layers fit the encoder, in all stages.
+
+    Where there are any, the encoder's config is read, and nothing else of it.
+
+    Raises:
+        ConfigError: naming the key.
+        EncoderError: if it can't be read.
+    """
+    made = [own for own in stage_configs(config) or [config]
+            if own.sharing.schemes or own.encoder.reinit_layers]  # fmt: skip
+    if made:
+        folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+        sizes = read_config(folder)
+        for own in made:
+            check_sizes(own, sizes)
 
 
 def build_encoder(config: Config, folder: Path) -> BertEncoder:
@@ -117,6 +141,26 @@ def warnings(config: Config, sampler: Sampler | RehearsalSampler) -> Iterator[st
         )
 
 
+def check_averages(config: Config, steps: int) -> None:
+    """Check that an average is of more than one step's weights.
+
+    Args:
+        config: of the run.
+        steps: of an epoch.
+
+    Raises:
+        ConfigError: if the run ends before the second.
+    """
+    own, total = config.averaging, steps * config.training.epochs
+    if own.method == "swa" and own.every_steps is not None:
+        start = max(1, round(own.start * total))
+        if start + own.every_steps > total:
+            raise ConfigError(
+                f"averaging.every_steps: {own.every_steps} steps after step {start}, where the"
+                f" average begins, the run of {total} steps is over; at most {total - start}"
+            )
+
+
 def _check_every_task_is_drawn(sampler: Sampler, config: Config) -> None:
     """Check that no head stays as it was drawn.
 
@@ -138,11 +182,12 @@ def _check_texts_have_others(sampler: Sampler, config: Config) -> None:
     Raises:
         ConfigError: naming the task.
     """
-    alone = sampler.budget.one_task
-    for epoch in range(config.training.epochs):
+    compared = {name for name in sampler.names if config.tasks[name].kind == "simcse"}
+    if not compared or sampler.budget.one_task:
+        return
+    for epoch in range(config.training.epochs if sampler.rule.varies else 1):
         for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
-            task = config.tasks[name]
-            if task.kind == "simcse" and not alone and share < 2:
+            if name in compared and share < 2:
                 raise ConfigError(
                     f"tasks.{name}.kind: 'simcse' tells a text from the others of its step, but"
                     f" batching '{sampler.rule.name}' draws {share:.3g} of them in a step; a larger"

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from accord.config.sections import Config
 from accord.data.loader import StepBatch
 from accord.training.checkpoint import Progress
 from accord.training.setup import Setup
@@ -79,10 +80,30 @@ def headline(setup: Setup) -> str:
     methods += settings.regularisers
     return (
         f"{rows}\n"
-        f"{settings.epochs} epochs of {setup.sampler.steps} steps, {', '.join(methods)},"
-        f" {setup.config.encoder.mode}, {settings.precision} on {setup.device},"
-        f" {torch.get_num_threads()} threads{_sharing_line(setup)}"
+        f"{_count(settings.epochs, 'epoch')} of {_count(setup.sampler.steps, 'step')},"
+        f" {', '.join(methods)}, {setup.config.encoder.mode}, {settings.precision} on"
+        f" {setup.device}, {_count(torch.get_num_threads(), 'thread')}{_beside(setup.config)}"
+        f"{_sharing_line(setup)}"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _beside(config: Config) -> str:
+    """Say what of the training isn't as it is by default, beside methods."""
+    own, training, sharing = config.encoder, config.training, config.sharing
+    said = {
+        f"the last {own.reinit_layers} layers drawn anew": own.reinit_layers > 0,
+        f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
+        f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
+        "shared weights kept as they are": not sharing.train_shared,
+        f"copies held together by {sharing.soft}, {sharing.soft_weight:g}": bool(sharing.soft),
+        f"{config.averaging.method} of the weights": config.averaging.method != "none",
+        "one gradient for all": not training.gramian,
+    }
+    return "".join(f"; {text}" for text, holds in said.items() if holds)
 
 
 def _sharing_line(setup: Setup) -> str:
@@ -93,6 +114,7 @@ def _sharing_line(setup: Setup) -> str:
     own = sum(parameter.numel() for parameter in model.parts.of_task(0))
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     return (
-        f"\n{', '.join(setup.config.sharing.schemes)}: {own / 1e6:.2f} M parameters of each task's"
-        f" own, {100 * own / encoder:.1f} % of the encoder's"
+        f"\n{', '.join(setup.config.sharing.schemes)}: {own:,} parameters of each task's own,"
+        f" {100 * own / encoder:.2g} % of the encoder's; {len(model.tasks)} tasks,"
+        f" {1 + len(model.tasks) * own / encoder:.3g} times the encoder in all"
     )

@@ -35,6 +35,7 @@ from accord.training.building import (
     build_learner,
     build_regularisation,
     build_sampler,
+    check_averages,
     check_dropout,
     check_sizes,
     warnings,
@@ -178,6 +179,7 @@ def prepare(
     products = products or choose_products(device, config.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
     sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
+    check_averages(config, sampler.steps)
     for line in warnings(config, sampler):
         say(f"warning: {line}")
     combination = build_combination(config, encoder, data.tasks, sampler)

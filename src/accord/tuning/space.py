@@ -28,7 +28,8 @@ from accord.errors import ConfigError, EncoderError, UsageError
 from accord.gradients import get_method
 from accord.grids.cells import applied
 from accord.methods import Signals
-from accord.training.building import build_sampler
+from accord.sharing import scheme_names
+from accord.training.building import build_sampler, check_all_sizes
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -111,6 +112,8 @@ class Space:
             config = self._whole(settings, where)
             if key in ("encoder.path", "encoder.revision"):
                 read_config(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
+            if _makes_parts(key):
+                check_all_sizes(config)
         except (ConfigError, EncoderError) as error:
             line = str(error).splitlines()[0]
             return line if line.startswith(where) else f"{where}: {line}"
@@ -128,6 +131,14 @@ class Space:
     def lines(self) -> Iterator[str]:
         """Yield what each key may be."""
         return map(str, self.dimensions)
+
+
+def _makes_parts(key: str) -> bool:
+    """Whether a key decides what is made of the encoder, and so has to fit it."""
+    own = key.split(".", 2)[2] if of_a_stage(key) else key
+    section, _, rest = own.partition(".")
+    scheme = section == "methods" and rest.partition(".")[0] in scheme_names()
+    return scheme or own in ("sharing.schemes", "encoder.reinit_layers")
 
 
 def _weights(config: Config, folder: Path) -> Space:
