@@ -129,7 +129,8 @@ def test_a_grid_crosses_keys_of_the_whole_run_and_of_stages(file):
         "stages.both.training.lr=3e-5",
     )
     assert [cell.name for cell in found] == [
-        "lr=0.0001,epochs=1", "lr=0.0001,epochs=2", "lr=1e-05,epochs=1", "lr=1e-05,epochs=2",
+        "1.lr=0.0001,epochs=1", "1.lr=0.0001,epochs=2",
+        "1.lr=1e-05,epochs=1", "1.lr=1e-05,epochs=2",
     ]  # fmt: skip
     for cell in found:
         first, second = stage_configs(cell.config)

@@ -162,10 +162,15 @@ def name_of(settings: Settings) -> str:
     Example:
         >>> name_of({"tasks": ["sst", "sts"], "training.lr": 1e-4, "seed": 0})
         'sst+sts,lr=0.0001,seed=0'
+        >>> name_of({"methods.fixed.weights": {"sst": 1.0, "sts": 2.25}})
+        'weights=sst-1+sts-2.25'
     """
     parts = []
     for key, value in settings.items():
-        text = "+".join(map(_shown, value)) or "none" if isinstance(value, list) else str(value)
+        if isinstance(value, dict):
+            text = "+".join(f"{name}-{_shown(own)}" for name, own in value.items())
+        else:
+            text = "+".join(map(_shown, value)) or "none" if isinstance(value, list) else str(value)
         text = re.sub(r"[^\w.+-]", "-", text)
         parts.append(text if key == "tasks" else f"{_short(key, settings)}={text}")
     name = ",".join(parts) or "base"
@@ -178,11 +183,15 @@ def _shown(value: Any) -> str:
     """Return a value of a list as a name has it: of a stage its name, or its tasks."""
     if isinstance(value, dict) and "tasks" in value:
         return str(value.get("name", ".".join(map(str, value["tasks"]))))
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _short(key: str, settings: Settings) -> str:
-    """Return a key's name of `SHORT`, or its last part where no other key's is the same."""
+    """Return a key's name of `SHORT`, or its last part where no other key's is the same; a stage's
+    key is named with its stage."""
+    if of_a_stage(key):
+        _, stage, key = key.split(".", 2)
+        return f"{stage}.{_short(key, {key: None})}"
     for name, own in SHORT.items():
         if own == key:
             return name
