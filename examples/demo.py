@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from accord.cli.comparisons import print_comparison
-from accord.compare import comparison_cells
 from accord.config.file import load_config
 from accord.errors import AccordError
+from accord.grids.comparison import comparison_cells
 from accord.grids.running import CELLS, grid_groups, run_grid
 from accord.runs.progress import Console
 

@@ -7,7 +7,6 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from accord.config.file import reduced
 from accord.config.sections import Config
 from accord.config.unused import effective
 from accord.errors import RunFolderError, UsageError, nearest
-from accord.grids.cells import Cell, make_cells
 from accord.judging.verdict import Difference, difference, mean_difference
 from accord.report.record import RunRecord
 
@@ -342,33 +340,6 @@ def _pairing_note(one: Group, other: Group) -> list[str]:
 
 def _like(one: Group, other: Group) -> bool:
     return set(one.tasks) == set(other.tasks)
-
-
-def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
-    """Return the runs that say whether sharing is worth it: each task alone, all together.
-
-    Tasks without labels are trained in the shared runs.
-
-    Args:
-        config: of all tasks; its own seed is the first.
-        seeds: runs of each.
-        where: named in messages.
-
-    Raises:
-        UsageError: if there is only one task, or none has labels.
-    """
-    if len(config.tasks) < 2:
-        raise UsageError(f"{where}: has one task; a comparison takes two or more")
-    if not config.labelled:
-        raise UsageError(f"{where}: has no task with labels to compare models by")
-    first = config.training.seed
-    settings = [
-        {"tasks": names, "seed": first + i}
-        for i in range(seeds)
-        for names in (*([name] for name in config.labelled), list(config.tasks))
-    ]
-    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    return make_cells(table, settings, {}, Path.cwd(), where)
 
 
 def digits(spread: float | None) -> str:

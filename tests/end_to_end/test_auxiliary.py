@@ -9,10 +9,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from accord import load
-from accord.compare import comparison_cells
 from accord.config.file import check_methods, dump_config, load_config
 from accord.derived.export import export
 from accord.errors import ConfigError, EncoderError, ModelError, RunFolderError, UsageError
+from accord.grids.comparison import comparison_cells
 from accord.judging.evaluate import evaluate_config
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.saved import load_model

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from accord.compare import comparison_cells, group_difference, group_runs, sharing
+from accord.compare import group_difference, group_runs, sharing
 from accord.config.file import load_config
 from accord.errors import RunFolderError, UsageError
+from accord.grids.comparison import comparison_cells
 from accord.judging.metrics import METRICS
 from accord.report.record import read_run
 

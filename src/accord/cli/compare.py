@@ -76,8 +76,8 @@ def compare(
     if out is None:
         raise UsageError(f"--out is missing: the folder where the runs of {config} go")
 
-    from accord.compare import comparison_cells
     from accord.config.file import load_config
+    from accord.grids.comparison import comparison_cells
 
     cells = comparison_cells(load_config(config, overrides), seeds, str(config))
     if dry_run:
