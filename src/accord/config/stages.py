@@ -13,7 +13,7 @@ SECTIONS = ("training", "encoder", "sharing", "averaging", "methods")
 """Sections of the config that a stage may change."""
 
 _OF_THE_RUN = {
-    "training": ("seed", "dev_share", "threads", "device"),  # decide which rows are dev rows
+    "training": ("seed", "dev_share", "threads", "device"),  # alike before and after a stage
     "encoder": ("path", "revision", "heads"),
 }
 
