@@ -44,6 +44,7 @@ LAYERS = [
     ["data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict"],
     [
         "model.losses", "judging.metrics", "judging.continual", "data.sampler", "data.rehearsal",
+        "data.exact_sampler",
         "optim", "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],
     ["config.file", "config.unused"],

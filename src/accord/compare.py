@@ -15,11 +15,12 @@ from accord.config.sections import Config
 from accord.config.unused import effective
 from accord.errors import RunFolderError, UsageError, nearest
 from accord.judging.verdict import Difference, difference, mean_difference
+from accord.report.exposure import EXPOSURE_KEYS, exposure_distance
 from accord.report.record import RunRecord
 
 _INDIFFERENT = (
-    "training.seed", "training.batching", "training.halves_every", "training.gramian",
-    "training.threads", "training.device", "score",
+    "training.seed", "training.halves_every", "training.gramian", "training.threads",
+    "training.device", "score",
 )  # fmt: skip
 
 
@@ -187,8 +188,10 @@ def sharing(groups: Sequence[Group]) -> list[SharingVerdict]:
 
     A task that was trained beside one without labels isn't alone.
 
-    Of several groups of a task alone that one counts whose settings differ least; where several
-    are equally near, but none has the same settings, none counts.
+    Of several groups of a task alone that one counts whose settings differ least, and of these the
+    one that was shown most nearly as many examples of it; where several are equally near, but none
+    has the same settings, none counts. Keys that say how much a task is shown (`EXPOSURE_KEYS`)
+    differ only where it is not shown alike.
     """
     verdicts = []
     for group in groups:
@@ -233,14 +236,17 @@ def _nearest_alone(
     config = together.runs[0].config
     wanted = dict(_settings(reduced(config, {task: config.tasks[task]})))
     differing: list[tuple[str, ...]] = []
+    ranks: list[tuple[int, float]] = []
     for group in alone:
         own = dict(_settings(group.runs[0].config))
-        keys = {**wanted, **own}
+        distance = exposure_distance(group, together, task)
+        alike = EXPOSURE_KEYS if distance == 0 else ()
+        keys = [key for key in {**wanted, **own} if not key.endswith(alike)]
         differing.append(tuple(key for key in keys if own.get(key) != wanted.get(key)))
-    counts = [len(keys) for keys in differing]
-    if not counts or (min(counts) > 0 and counts.count(min(counts)) > 1):
+        ranks.append((len(differing[-1]), distance))
+    if not ranks or (min(ranks)[0] > 0 and ranks.count(min(ranks)) > 1):
         return None, ()
-    nearest_one = counts.index(min(counts))
+    nearest_one = ranks.index(min(ranks))
     return alone[nearest_one], differing[nearest_one]
 
 
@@ -258,6 +264,11 @@ def _settings(config: Config) -> Iterator[tuple[str, object]]:
     table.pop("checkpoint")
     alone = {*config.sharing.schemes, *config.training.regularisers}
     table["methods"] = {name: own for name, own in table["methods"].items() if name in alone}
+    for number, stage in enumerate(table["stages"], 1):
+        for key in EXPOSURE_KEYS:
+            name = key.removeprefix("training.")
+            if name in stage["training"]:
+                yield f"stages.{number}.{key}", stage["training"].pop(name)
     yield from flat(table, "")
 
 

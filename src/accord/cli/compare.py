@@ -18,6 +18,7 @@ from accord.cli.options import (
 
 if TYPE_CHECKING:
     from accord.grids.cells import Cell
+    from accord.grids.equal_exposure import Equal
 
 
 @click.command()
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Runs of each model of a CONFIG; a verdict takes 5.",
 )
+@click.option(
+    "--equal",
+    default="examples",
+    show_default=True,
+    type=click.Choice(["examples", "steps", "tokens", "nothing"]),
+    help="What each task alone has as much of as in the shared run: examples or tokens of it, steps"
+    " of the optimizer; or nothing: it goes by the config, one pass an epoch.",
+)
 @against_option
 @cells_options
 @overrides_option
@@ -38,6 +47,7 @@ def compare(
     sources: tuple[Path, ...],
     out: Path | None,
     seeds: int,
+    equal: Equal,
     against: str | None,
     workers: int,
     threads: int | None,
@@ -48,8 +58,9 @@ def compare(
 ) -> None:
     """Say whether one shared model is as good as a model a task.
 
-    SOURCES is a config, whose missing runs are trained in --out (each task alone, all together), or
-    finished run folders. Runs that differ in their seed alone are one line.
+    SOURCES is a config, whose missing runs are trained in --out (each task alone on as many
+    examples as the shared run draws of it, all together), or finished run folders. Runs that differ
+    in their seed alone are one line.
     """
     from accord.errors import UsageError
 
@@ -79,7 +90,7 @@ def compare(
     from accord.config.file import load_config
     from accord.grids.comparison import comparison_cells
 
-    cells = comparison_cells(load_config(config, overrides), seeds, str(config))
+    cells = comparison_cells(load_config(config, overrides), seeds, str(config), equal)
     if dry_run:
         from accord.cli.plans import show_plan
 
@@ -93,7 +104,7 @@ def _check_runs(sources: Sequence[Path]) -> None:
     from accord.errors import UsageError
 
     context = click.get_current_context()
-    for parameter in ("out", "overrides", "dry_run", "seeds", "workers", "threads"):
+    for parameter in ("out", "overrides", "dry_run", "seeds", "equal", "workers", "threads"):
         if context.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
             shown = "--set" if parameter == "overrides" else f"--{parameter.replace('_', '-')}"
             raise UsageError(f"{shown} is for a config, not for run folders")

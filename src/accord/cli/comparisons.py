@@ -24,6 +24,7 @@ from accord.compare import (
     sharing_notes,
 )
 from accord.judging.verdict import LEAST_SEEDS
+from accord.report.exposure import exposure_notes, exposure_of
 
 if TYPE_CHECKING:
     from accord.compare import Contrast
@@ -50,9 +51,11 @@ def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, 
     """Return groups, what sharing did, and what each has over the one that is named, if one is."""
     chosen = find_group(groups, baseline) if baseline and groups else None
     contrasts = [] if chosen is None else against(groups, chosen)
+    verdicts = sharing(groups)
     return {
         "groups": [_group_json(group) for group in groups],
-        "sharing": [_verdict_json(own) for own in sharing(groups)],
+        "sharing": [_verdict_json(own) for own in verdicts],
+        "exposure_notes": exposure_notes(verdicts),
         "sharing_notes": sharing_notes(groups),
         "dev_notes": dev_notes(groups),
         "against": [
@@ -134,6 +137,8 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
         )  # fmt: skip
     click.echo("\nWas sharing worth it?")
     print_table(table)
+    for note in exposure_notes(verdicts):
+        click.echo(note)
 
 
 def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
@@ -196,5 +201,7 @@ def _verdict_json(own: SharingVerdict) -> dict[str, Any]:
         "together": own.together.mean(own.task),
         "shared_model": own.together.name,
         "also_differ_in": own.differing,
+        "examples_alone": exposure_of(own.alone, own.task).examples,
+        "examples_together": exposure_of(own.together, own.task).examples,
         **vars(own.difference),
     }

@@ -21,7 +21,7 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     from accord.training.stages.run import expected_seconds
 
     seconds: dict[str, float] = {}
-    rows, total = [], 0.0
+    rows, settings, total = [], [], 0.0
     for own in states(cells, out):
         if own.cell.group not in seconds:
             try:
@@ -32,8 +32,12 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
         expected = 0.0 if own.state == "done" else seconds[own.cell.group]
         total += expected
         rows.append((own.cell.name, own.state, expected))
+        settings.append(own.cell.settings)
     if as_json:
-        entries = [{"cell": name, "state": state, "seconds": s} for name, state, s in rows]
+        entries = [
+            {"cell": name, "state": state, "seconds": expected, "settings": own}
+            for (name, state, expected), own in zip(rows, settings, strict=True)
+        ]
         click.echo(json.dumps({"cells": entries, "seconds": total / workers}))
         return
 

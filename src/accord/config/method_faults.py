@@ -15,6 +15,7 @@ def method_faults(config: Config) -> Iterator[str]:
     """Yield what is wrong, a line each; options of methods that aren't chosen are checked too."""
     yield from _option_faults(config)
     yield from _sampling_faults(config)
+    yield from _examples_faults(config)
     yield from _sharing_faults(config)
     yield from _scheme_faults(config)
     yield from _gradient_faults(config)
@@ -50,6 +51,23 @@ def _sampling_faults(config: Config) -> Iterator[str]:
         yield (
             f"training.tasks_per_step: batching '{rule.name}' draws from all tasks in each step;"
             f" 'one' is for {', '.join(able)}"
+        )
+
+
+def _examples_faults(config: Config) -> Iterator[str]:
+    training, key, examples = config.training, "training.examples", config.training.examples
+    if examples is None:
+        return
+    if len(config.tasks) > 1:
+        yield f"{key}: is for a run of one task; here are {len(config.tasks)}"
+    elif training.steps_per_epoch is not None:
+        yield f"{key}: sets the steps, and so does training.steps_per_epoch; leave one of them out"
+    elif examples < training.epochs:
+        yield f"{key}: {examples} are too few for {training.epochs} epochs of a step or more"
+    elif training.batch_size == 1 and examples % training.epochs:
+        yield (
+            f"{key}: {examples} can't be shared alike by {training.epochs} epochs; with batch_size"
+            " 1 it takes a multiple of them"
         )
 
 

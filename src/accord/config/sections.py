@@ -71,6 +71,12 @@ class TrainingConfig(Section):
         description="Steps of an epoch; at most so many with the paper's three batching methods,"
         " whose epochs have an end of their own.",
     )
+    examples: PositiveInt | None = Field(
+        None,
+        description="Examples that the whole run draws of its one task, exactly, as one shuffled"
+        " stream of passes over its rows, in nearly equal batches; default: what the batching rule"
+        " draws. With `[[stages]]` each sets its own.",
+    )
     balancing: str | None = Field(
         None,
         description="How much each task's loss counts: a rule of `accord.balancing`; default:"
@@ -159,8 +165,8 @@ class TrainingConfig(Section):
     @property
     def balancing_rule(self) -> str:
         """The name of the balancing rule, the default where none is set."""
-        default = "inverse-share" if self.batching == "proportional" else "equal"
-        return self.balancing or default
+        proportional = self.batching == "proportional" and self.examples is None
+        return self.balancing or ("inverse-share" if proportional else "equal")
 
 
 def _check_names(key: str, names: list[str], known: list[str]) -> None:

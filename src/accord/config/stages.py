@@ -205,6 +205,10 @@ def list_faults(config: Config) -> Iterator[str]:
     for name in config.tasks if named <= set(config.tasks) else ():  # else it may be misspelt
         if name not in named:
             yield f"tasks.{name}: no stage trains it"
+    if stages and config.training.examples is not None:
+        yield (
+            "training.examples: is a stage's where there are stages; set it in the training of each"
+        )
     for name in config.finished:
         if stages and name in stages[0].tasks:
             yield f"memory.finished: names '{name}', which {stage_label(stages, 0)} itself trains"

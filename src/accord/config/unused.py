@@ -83,7 +83,10 @@ def _method_lines(given: Collection[str], chosen: Mapping[str, tuple[str, ...]])
         unused = [own for own in given if own in family.names() and own not in names]
         if unused:
             shown = ", ".join(f"'{own}'" for own in names) or "not set"
-            yield _line([f"[methods.{own}]" for own in unused], f"{family.key} is {shown}")
+            why = f"{family.key} is {shown}"
+            if family.key == "training.batching" and not names:
+                why = "training.examples is set"
+            yield _line([f"[methods.{own}]" for own in unused], why)
 
 
 def _key_lines(unused: Mapping[str, str]) -> Iterator[str]:
@@ -108,6 +111,9 @@ def _idle(config: Config) -> dict[str, str]:
     for key, method in (("decay", "ema"), ("start", "swa"), ("every_steps", "swa")):
         if averaging.method != method:
             found[f"averaging.{key}"] = f"averaging.method is '{averaging.method}'"
+    if config.training.examples is not None:
+        drawn = ("training.batching", "training.tasks_per_step")
+        found |= dict.fromkeys(drawn, "training.examples is set")
     found |= _untrained(config)
     if Path(config.encoder.path).is_absolute():  # a hub id isn't
         found["encoder.revision"] = "encoder.path is a folder"
@@ -142,7 +148,9 @@ def _chosen(config: Config, parts: Sequence[Config]) -> dict[str, tuple[str, ...
     return {
         "training.gradients": _names(own.gradient_method for own in parts),
         "training.balancing": _names(own.training.balancing_rule for own in parts),
-        "training.batching": _names(own.training.batching for own in parts),
+        "training.batching": _names(
+            own.training.batching for own in parts if own.training.examples is None
+        ),
         "sharing.schemes": _names(name for own in parts for name in own.sharing.schemes),
         "training.regularisers": _names(
             name for own in parts for name in own.training.regularisers

@@ -122,6 +122,14 @@ class RehearsalSampler:
             for name, size in zip(self.names, self.sizes, strict=True)
         ]
 
+    def examples(self, epochs: int) -> list[int]:
+        """Return how many examples of each task so many epochs draw, the memories' among them."""
+        drawn = dict(zip(self.current.names, self.current.examples(epochs), strict=True))
+        return [
+            drawn.get(name, self._batch(size) * self.steps * epochs)
+            for name, size in zip(self.names, self.sizes, strict=True)
+        ]
+
     def _remembered(self, name: str, size: int, step: int) -> np.ndarray:
         batch = self._batch(size)
         return stream(self.current.seed, name, size, step * batch, (step + 1) * batch)

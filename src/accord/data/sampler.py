@@ -96,9 +96,13 @@ class Sampler:
         return self._counts[epoch]
 
     def examples(self, epochs: int) -> list[int]:
-        """Return how many examples of each task so many epochs draw, or at most so many."""
-        if self.shape(0).restarts:  # whatever their shares, every step draws from every task
-            return [max(1, round(share)) * self.steps * epochs for share in self.shares]
+        """Return how many examples of each task so many epochs draw."""
+        if self.shape(0).restarts:
+            shares = np.array([self.shape(epoch).shares for epoch in range(epochs)])
+            return [
+                sum(_drawn_anew(size, round(share), self.steps) for share in own)
+                for size, own in zip(self.sizes, shares.T, strict=True)
+            ]
         return [int(own) for own in self._ends(epochs - 1)[-1]]
 
 
@@ -170,6 +174,12 @@ def stream(seed: int, name: str, size: int, start: int, stop: int) -> np.ndarray
 def _batch(order: np.ndarray, share: int, index: int) -> np.ndarray:
     start = index % math.ceil(len(order) / share) * share
     return order[start : start + share].copy()  # the order itself is cached
+
+
+def _drawn_anew(size: int, share: int, steps: int) -> int:
+    """Return how many rows the `_batch`es of an epoch hold."""
+    passes, rest = divmod(steps, math.ceil(size / share))
+    return passes * size + min(size, rest * share)
 
 
 @lru_cache(maxsize=64)

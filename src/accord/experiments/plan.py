@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
+from accord.data.sampler import Sampler
 from accord.errors import DataError
 from accord.experiments.paper import BATCH_SIZE, EPOCHS, FROZEN_LR, LR, TASKS, Subset
 from accord.grids.cells import Cell, Settings, make_cells
@@ -185,6 +186,21 @@ class _Maker:
         steps = math.ceil(min(self.sizes[task].rows for task in tasks) / size)
         return {"steps": cap} if cap < steps else {}
 
+    def as_few(self, task: str) -> Settings:
+        """One task alone, on as many examples as finish-smallest draws of it with all three."""
+        return self.alone(task) | self.cap((task,))
+
+    def as_many(self, task: str) -> Settings:
+        """One task alone, on as many examples as finish-largest draws of it with all three."""
+        rows = tuple(self.sizes[name].rows for name in TASKS)
+        budget = Allowance(self.options.batch_size, epochs=self.options.epochs)
+        sampler = Sampler(TASKS, rows, get_rule("finish-largest"), budget, seed=0)
+        drawn = dict(zip(TASKS, sampler.examples(self.options.epochs), strict=True))
+        own = self.alone(task)
+        # Where that is once an epoch, the paper's cell is that cell.
+        once = self.options.epochs * self.sizes[task].rows
+        return own if drawn[task] == once else {**own, "examples": drawn[task]}
+
     def pairs(self, encoding: str, pooling: str) -> Settings:
         """All three tasks; says how pairs are encoded where other cells do it differently."""
         changes: Settings = {}
@@ -207,7 +223,7 @@ def _exp2(make: _Maker) -> Iterator[Settings]:
 def _exp3(make: _Maker) -> Iterator[Settings]:
     for tasks in subsets():
         if len(tasks) == 1:
-            yield make.alone(tasks[0]) | make.cap(tasks)
+            yield make.as_few(tasks[0])
         else:
             yield make.together(tasks)
     yield from (make.alone(task, "frozen") for task in TASKS)  # figure 1's baseline
@@ -227,6 +243,9 @@ def _cfimdb_cells(make: _Maker) -> Iterator[Settings]:
 def _leaderboard(make: _Maker) -> Iterator[Settings]:
     yield from map(make.alone, TASKS)
     yield from (make.together(batching=own) for own in ("finish-smallest", "finish-largest"))
+    if make.options.equal_budget is None:  # which gives the other cells as much
+        extra = [own for task in TASKS for own in (make.as_many(task), make.as_few(task))]
+        yield from (own for own in extra if len(own) > len(make.alone(TASKS[0])))
 
 
 def _pairs(make: _Maker) -> Iterator[Settings]:

@@ -125,7 +125,10 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
     title = f"{name}: {EXPERIMENTS[name]}"
     if name == "leaderboard":
         table = leaderboard(results, out)
-        text = ["The files are in leaderboard/single-task and leaderboard/multitask."]
+        text = [
+            "The files are in leaderboard/single-task, leaderboard/single-task-equal (as many"
+            " examples as the shared model) and leaderboard/multitask."
+        ]
         return Section(title, text, [table]) if table else None
     items: list[Item] = [_TABLES[name](results)]
     text = []

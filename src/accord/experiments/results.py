@@ -45,6 +45,15 @@ class Results:
         """One task alone, on as many steps as the shared models of experiment 3 have."""
         return self._capped([task])
 
+    def alone_as_shown(self, task: str, batching: str) -> Group | None:
+        """One task alone, on as many examples as a shared model of all three was shown of it."""
+        if batching == "finish-smallest":
+            return self.alone_capped(task)
+        counts = [
+            own["examples"] for own in self.planned if own["tasks"] == [task] and "examples" in own
+        ]
+        return self.pick([task], examples=counts[-1]) if counts else self.alone(task)
+
     def together(
         self, tasks: Subset = TASKS, batching: str = "finish-smallest", gradients: str = "sum"
     ) -> Group | None:

@@ -34,6 +34,7 @@ SHORT = {
     "epochs": "training.epochs",
     "precision": "training.precision",
     "steps": "training.steps_per_epoch",
+    "examples": "training.examples",
 }
 """Names that a grid may use for keys, and shows them by; any dotted key is its own name."""
 

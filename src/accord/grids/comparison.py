@@ -6,10 +6,13 @@ from pathlib import Path
 
 from accord.config.sections import Config
 from accord.errors import UsageError
-from accord.grids.cells import Cell, make_cells
+from accord.grids.cells import Cell, Settings, make_cells
+from accord.grids.equal_exposure import Equal, equal_settings
 
 
-def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
+def comparison_cells(
+    config: Config, seeds: int, where: str, equal: Equal = "examples"
+) -> list[Cell]:
     """Return the runs that say whether sharing is worth it: each task alone, all together.
 
     Tasks without labels are trained in the shared runs.
@@ -18,19 +21,30 @@ def comparison_cells(config: Config, seeds: int, where: str) -> list[Cell]:
         config: of all tasks; its own seed is the first.
         seeds: runs of each.
         where: named in messages.
+        equal: what a task alone has as much of as in the shared run.
 
     Raises:
-        UsageError: if there is only one task, or none has labels.
+        UsageError: if there is only one task, or none has labels; or whatever is wrong with the
+            data, which are read to count what the shared run draws.
     """
     if len(config.tasks) < 2:
         raise UsageError(f"{where}: has one task; a comparison takes two or more")
     if not config.labelled:
         raise UsageError(f"{where}: has no task with labels to compare models by")
+    alone = [
+        {"tasks": [name], **own} for name, own in equal_settings(config, equal).items()
+    ]  # fmt: skip
     first = config.training.seed
     settings = [
-        {"tasks": names, "seed": first + i}
+        {**own, "seed": first + i}
         for i in range(seeds)
-        for names in (*([name] for name in config.labelled), list(config.tasks))
+        for own in (*alone, {"tasks": list(config.tasks)})
     ]
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    return make_cells(table, settings, {}, Path.cwd(), where)
+    return make_cells(table, settings, {}, Path.cwd(), where, derived=_without_steps)
+
+
+def _without_steps(settings: Settings) -> Settings:
+    """Take out a fixed length of epochs, in all stages, where examples are counted instead."""
+    counted = any(key.rpartition(".")[2] == "examples" for key in settings)
+    return {"training.steps_per_epoch": None} if counted else {}

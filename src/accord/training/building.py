@@ -19,6 +19,7 @@ from accord.bert.pretrained import (
 from accord.bert.products import Products
 from accord.config.file import stage_configs
 from accord.config.sections import Config
+from accord.data.exact_sampler import ExactSampler
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.errors import ConfigError, EncoderError
@@ -111,6 +112,9 @@ def build_sampler(
 def _current_sampler(config: Config, names: tuple[str, ...], sizes: tuple[int, ...]) -> Sampler:
     settings = config.training
     rule = get_rule(settings.batching)
+    if settings.examples is not None:
+        exact = Budget(settings.batch_size, epochs=settings.epochs)
+        return ExactSampler(names, sizes, rule, exact, settings.seed, total=settings.examples)
     budget = Budget(
         settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
         one_task=settings.tasks_per_step == "one" or rule.orders == ("cyclic",),
@@ -185,13 +189,15 @@ def _check_texts_have_others(sampler: Sampler, config: Config) -> None:
     compared = {name for name in sampler.names if config.tasks[name].kind == "simcse"}
     if not compared or sampler.budget.one_task:
         return
+    exact = config.training.examples is not None
+    drawing = "training.examples" if exact else f"batching '{sampler.rule.name}'"
     for epoch in range(config.training.epochs if sampler.rule.varies else 1):
         for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
             if name in compared and share < 2:
                 raise ConfigError(
                     f"tasks.{name}.kind: 'simcse' tells a text from the others of its step, but"
-                    f" batching '{sampler.rule.name}' draws {share:.3g} of them in a step; a larger"
-                    " batch_size or another rule would draw more"
+                    f" {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
+                    " another rule would draw more"
                 )
 
 

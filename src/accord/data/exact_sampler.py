@@ -1,0 +1,53 @@
+"""A sampler of one task whose run draws exactly as many examples as the config asks for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from accord.data.sampler import Sampler
+from accord.sampling import EpochShape
+
+
+@dataclass(frozen=True)
+class ExactSampler(Sampler):
+    """Draws n examples of one task in K = E ⌈n / (E B)⌉ steps, whatever the rule.
+
+    E are the epochs and B is the batch size. Step k draws the rows from n k // K to n (k + 1) // K
+    of one stream of shuffled passes: the steps are as equal as can be, none has more than B rows,
+    and no row comes again before every other one has come as often.
+
+    Attributes:
+        total: n, examples of the whole run; at least E, and a multiple of E where B is 1.
+
+    Example:
+        >>> from accord.sampling import Budget, get_rule
+        >>> rule = get_rule("finish-largest")
+        >>> own = ExactSampler(("sts",), (5,), rule, Budget(4, epochs=2), seed=0, total=14)
+        >>> own.steps, [len(own.draw(step)[0]) for step in range(4)]
+        (2, [3, 4, 3, 4])
+    """
+
+    total: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return math.ceil(self.total / (self.budget.epochs * self.budget.batch_size))
+
+    def shape(self, epoch: int) -> EpochShape:
+        """Return the shape of every epoch; its share is an average over steps."""
+        return EpochShape(self.steps, (self.total / (self.budget.epochs * self.steps),))
+
+    def draw(self, step: int) -> list[np.ndarray]:
+        """Return the rows of a step, counted from 0 over the whole run."""
+        return [self._stream(0, self._drawn(step), self._drawn(step + 1))]
+
+    def examples(self, epochs: int) -> list[int]:
+        """Return how many examples so many epochs draw."""
+        return [self._drawn(epochs * self.steps)]
+
+    def _drawn(self, steps: int) -> int:
+        return self.total * steps // (self.budget.epochs * self.steps)

@@ -1,0 +1,94 @@
+"""How much a run of a task alone has to draw to see as much of it as the shared run does."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from accord.bert.pretrained import resolve_encoder_folder
+from accord.config.file import stage_configs
+from accord.config.sections import Config
+from accord.config.stages import stage_name
+from accord.data.datasets import read_data
+from accord.grids.cells import Settings
+from accord.training.building import build_sampler
+from accord.training.exposure import exposures
+
+Equal = Literal["examples", "steps", "tokens", "nothing"]
+"""What runs of a task alone have as much of as the shared run: examples of the task, steps of the
+optimizer, tokens of the task, or nothing in particular, where each goes by its own config."""
+
+
+def equal_settings(config: Config, equal: Equal) -> dict[str, Settings]:
+    """Return the settings that give a run of each task alone as much as the shared run has.
+
+    The training data are read and the shared run's draws counted. Rows of a memory count where
+    they are drawn; alone, the last stage that trains the task has as many more.
+
+    Args:
+        config: of the shared run.
+        equal: what is to be equal.
+
+    Returns:
+        `training.examples` of each labelled task, stage by stage where there are stages; none with
+        'nothing', and none of finished tasks, which have no run alone.
+
+    Raises:
+        UsageError: whatever is wrong with data, encoder or config.
+    """
+    if equal == "nothing":
+        return {name: {} for name in config.labelled}
+    parts = stage_configs(config) or [config]
+    drawn = [drawn_of(part, equal) for part in parts]
+    found: dict[str, Settings] = {}
+    for task in config.labelled:
+        training = [
+            i for i, part in enumerate(parts)
+            if task in part.tasks and task not in part.finished
+        ]  # fmt: skip
+        counts = {i: drawn[i][task] for i in training}
+        if training:
+            counts[training[-1]] += sum(
+                own.get(task, 0) for i, own in enumerate(drawn) if i not in training
+            )
+        found[task] = {_key(config, i): _allowed(n, parts[i]) for i, n in counts.items()}
+    return found
+
+
+def drawn_of(config: Config, equal: Equal = "examples") -> dict[str, int]:
+    """Return how many examples of each task make up what a run without stages has.
+
+    Of 'examples' what it draws of each; of 'steps' as many full batches of one task as it has
+    steps; of 'tokens' what it draws, in tokens, over the mean length of the task's rows.
+    """
+    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
+    data, epochs = read_data(config, folder, lambda text: None), config.training.epochs
+    names = [task.name for task in data.tasks]
+    sampler = build_sampler(config, tuple(names), tuple(map(len, data.train)))
+    steps = epochs * sampler.steps
+    if equal == "steps":
+        full = config.training.batch_size * steps
+        return {name: 0 if name in config.finished else full for name in names}
+    if equal == "examples":
+        return dict(zip(names, sampler.examples(epochs), strict=True))
+    seen = exposures(sampler, data.train, data.assembler, steps)
+    return {
+        own.task.name: round(
+            seen[own.task.name].tokens / float(data.assembler.lengths(own).mean())
+            if len(own) else 0
+        )
+        for own in data.train
+    }  # fmt: skip
+
+
+def _key(config: Config, stage: int) -> str:
+    if not config.stages:
+        return "examples"
+    return f"stages.{stage_name(config.stages, stage)}.training.examples"
+
+
+def _allowed(examples: int, config: Config) -> int:
+    """Return the nearest number that `training.examples` takes: single rows fill epochs alike."""
+    if config.training.batch_size > 1:
+        return examples
+    epochs = config.training.epochs
+    return max(1, round(examples / epochs)) * epochs
