@@ -67,6 +67,21 @@ def test_keys_without_effect_are_named_and_make_no_other_run(sections, line):
         assert effective(given)[section][name] == default
 
 
+def test_a_rule_that_draws_nothing_makes_no_other_run():
+    def alone(**training):
+        methods = {"temperature": {"tau": 3.0}} if training.get("batching") else {}
+        return reduced(config(training=training, methods=methods), {"a": TASK})
+
+    given = alone(examples=9, batching="temperature")
+    assert unused_options(given) == (
+        "[methods.temperature] is not used: training.examples is set;"
+        " training.batching is not used: training.examples is set"
+    )
+    assert effective(given) == effective(alone(examples=9))
+    assert effective(given) != effective(alone(examples=8))
+    assert alone(examples=9, batching="proportional").training.balancing_rule == "equal"
+
+
 @pytest.mark.parametrize(
     "sections",
     [

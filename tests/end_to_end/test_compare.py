@@ -12,6 +12,8 @@ from accord.grids.comparison import comparison_cells
 from accord.judging.metrics import METRICS
 from accord.report.record import read_run
 
+ALONE = "mood,examples=22,seed=3"
+
 
 @pytest.fixture(scope="module")
 def compared(make_project, tmp_path_factory):
@@ -32,18 +34,38 @@ def test_a_config_s_missing_runs_are_trained_and_compared(compared, accord_cli):
     assert answer.code == 0, answer.err
     assert answer.err.count(": found") == 6
     shown = json.loads(answer.out)
-    assert [own["name"] for own in shown["groups"]] == ["mood", "near", "mood+near"]
+    names = ["mood,examples=22", "near,examples=18", "mood+near"]
+    assert [own["name"] for own in shown["groups"]] == names
     assert [own["seeds"] for own in shown["groups"]] == [[3, 4]] * 3
     (mood, near) = shown["sharing"]
     assert (mood["task"], near["task"]) == ("mood", "near")
     assert mood["value"] == pytest.approx(mood["together"] - mood["alone"])
     assert mood["low"] <= mood["value"] <= mood["high"]
     assert mood["verdict"] == "not enough runs"
+    assert mood["examples_alone"] == mood["examples_together"] == 22
+    assert near["examples_alone"] == near["examples_together"] == 18  # two passes over 9 rows
+    assert shown["exposure_notes"] == []
     answer = accord_cli("compare", config, "--out", out, "--seeds", 2, "--quiet")
     assert "Was sharing worth it?" in answer.out
     assert "A verdict takes 5 runs of each." in answer.out
     plan = accord_cli("compare", config, "--out", out, "--seeds", 3, "--dry-run")
     assert "9 cells, 3 to run" in plan.out
+
+
+def test_of_runs_that_saw_unlike_amounts_that_is_said_loudly(
+    compared, project, train, tmp_path, accord_cli
+):
+    """One pass an epoch alone, as a config of one task has it, against two passes together."""
+    out, _ = compared
+    once = train(project({"training.epochs": 1}, ("near",)), tmp_path / "once")
+    both = out / "cells" / "mood+near,seed=3"
+    line = "NOT LIKE FOR LIKE: near had 9 examples alone and 18 together (2.0 times as many);"
+    assert line in accord_cli("compare", once, both).out
+    as_much = out / "cells" / "near,examples=18,seed=3"
+    answer = accord_cli("compare", once, as_much, both, "--json")
+    shown = json.loads(answer.out)
+    assert shown["sharing"][0]["examples_alone"] == 18
+    assert shown["exposure_notes"] == []
 
 
 def test_run_folders_are_grouped_by_what_differs_beside_the_seed(compared, accord_cli):
@@ -82,10 +104,10 @@ def test_runs_judged_on_other_dev_rows_are_not_compared(compared, tmp_path):
     import shutil
 
     out, _ = compared
-    shutil.copytree(out / "cells" / "mood,seed=3", tmp_path / "other")
+    shutil.copytree(out / "cells" / ALONE, tmp_path / "other")
     file = tmp_path / "other" / "predictions" / "mood-dev.csv"
     file.write_text(file.read_text().replace("m0,", "x0,"))
-    ours = group_runs([read_run(out / "cells" / "mood,seed=3")])[0]
+    ours = group_runs([read_run(out / "cells" / ALONE)])[0]
     theirs = group_runs([read_run(tmp_path / "other")])[0]
     with pytest.raises(RunFolderError, match="judged on different dev rows of 'mood'"):
         group_difference("mood", ours, theirs)
@@ -99,6 +121,7 @@ def test_wrong_use_is_one_line(compared, accord_cli, project, tmp_path):
         (("compare", config, run, "--out", tmp_path / "x"), "takes one config or several run"),
         (("compare", run, "--set", "training.epochs=2"), "--set is for a config"),
         (("compare", run, "--seeds", 3), "--seeds is for a config"),
+        (("compare", run, "--equal", "steps"), "--equal is for a config"),
         (("compare", run, run), "is given twice"),
         (("compare", tmp_path / "none"), "no such folder"),
     ):
@@ -126,7 +149,7 @@ def test_groups_that_were_judged_by_different_rows_are_named(
     out, _ = compared
     changes = {"training.epochs": 1, "tasks.mood.limit": 6}
     other = train(project(changes, ("mood",)), tmp_path / "run")
-    answer = accord_cli("compare", out / "cells" / "mood,seed=3", other)
-    note = r"mood: these were judged by different dev rows: \S+mood,seed=3 / \S+run"
+    answer = accord_cli("compare", out / "cells" / ALONE, other)
+    note = rf"mood: these were judged by different dev rows: \S+{ALONE} / \S+run"
     assert re.search(note, answer.out)
     assert "different dev rows" not in accord_cli("compare", *(out / "cells").iterdir()).out

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from projects import BAD, GOOD, PLAIN
 
+from accord.data.sampler import Sampler
 from accord.experiments.paper import TABLE_3, TABLE_4, TASKS
 from accord.experiments.plan import EXPERIMENTS, Options, Size, _epoch, plan, settings_of
 from accord.experiments.results import load_results
@@ -99,11 +100,15 @@ def test_the_report_has_the_paper_s_tables_beside_ours(reproduced, accord_cli):
 def test_nothing_is_run_twice_and_shared_cells_are_one(reproduced, accord_cli, monkeypatch):
     arguments, out, _ = reproduced
     folders = {path.name for path in (out / "cells").iterdir()}
-    assert len(folders) == 2 * 23
+    assert len(folders) == 2 * 25
+    assert {
+        "sst,mode=finetune,examples=64,seed=0",
+        "sts,mode=finetune,examples=64,seed=1",
+    } < folders
     monkeypatch.setattr("accord.training.run.start_run", pytest.fail)
     answer = accord_cli(*arguments, "--seeds", 2)
     assert answer.code == 0, answer.err
-    assert answer.err.count(": found") == 46
+    assert answer.err.count(": found") == 50
     results = load_results(out, list(EXPERIMENTS), (0, 1), False)
     assert not results.unfinished
     one = results.together()
@@ -119,7 +124,7 @@ def test_an_interrupted_part_is_reported_as_such(reproduced, accord_cli):
     assert answer.code == 0
     table = (out / "tables" / "unfinished.csv").read_text()
     assert "not begun" in table
-    assert table.count("\n") == 24  # a row a cell
+    assert table.count("\n") == 26  # a row a cell
 
 
 def test_every_run_of_experiment_3_has_the_steps_of_the_smallest_task(reproduced):
@@ -133,6 +138,41 @@ def test_every_run_of_experiment_3_has_the_steps_of_the_smallest_task(reproduced
             assert run.results["steps"] == cap
             seen = run.results["exposure"]
             assert all(own["examples"] == SIZES["sts"] for own in seen.values())
+
+
+def test_table_5_has_single_tasks_with_the_shared_model_s_exposure_too(reproduced, accord_cli):
+    arguments, out, _ = reproduced
+    assert accord_cli(*arguments, "--seeds", 2, "--report-only", "--quiet").code == 0
+    rows = list(csv.reader((out / "tables" / "table-5.csv").read_text().splitlines()))
+    labels = [row[0] for row in rows[1:]]
+    assert labels[:2] == [
+        "three single-task models", "the same, as many examples as the shared model",
+    ]  # fmt: skip
+    assert labels[2].startswith("one shared model (")
+    results = load_results(out, list(EXPERIMENTS), (0, 1), False)
+    for batching in ("finish-smallest", "finish-largest"):
+        shared = results.together(batching=batching).runs[0].results["exposure"]
+        for task in TASKS:
+            alone = results.alone_as_shown(task, batching).runs[0].results["exposure"]
+            assert alone[task]["examples"] == shared[task]["examples"]
+    assert len((out / "leaderboard/single-task-equal/sts-test-output.csv").read_text()) > 50
+
+
+@pytest.mark.parametrize("rows", [(101, 333, 77), (77, 101, 333), (64, 64, 64), (65, 95, 64)])
+def test_experiment_3_shows_a_task_alone_as_often_as_together(course, encoder_folder, rows):
+    """Whether or not the smallest task fills its last batch."""
+    options = Options(course, str(encoder_folder), epochs=3)
+    sizes = {task: Size(own, 10.0) for task, own in zip(TASKS, rows, strict=True)}
+    seen = {}
+    for cell in plan(["exp3"], options, sizes)["exp3"]:
+        if cell.config.encoder.mode == "finetune":
+            names, training = tuple(cell.config.tasks), cell.config.training
+            budget = Budget(32, epochs=3, steps=training.steps_per_epoch)
+            sizes_ = tuple(sizes[name].rows for name in names)
+            sampler = Sampler(names, sizes_, get_rule(training.batching), budget, 0)
+            for name, count in zip(names, sampler.examples(3), strict=True):
+                seen.setdefault(name, set()).add(count)
+    assert [len(seen[task]) for task in TASKS] == [1, 1, 1]
 
 
 def test_the_paper_s_settings_are_the_defaults(course, encoder_folder):
@@ -190,7 +230,7 @@ def test_every_experiment_has_cells(course, encoder_folder):
     options = Options(course, str(encoder_folder))
     sizes = {task: Size(SIZES[task], 10.0) for task in TASKS}
     assert {name: len(list(settings_of(name, options, sizes))) for name in EXPERIMENTS} == {
-        "exp1": 6, "exp2": 3, "exp3": 10, "exp4": 8, "cfimdb": 4, "leaderboard": 5, "pairs": 4,
+        "exp1": 6, "exp2": 3, "exp3": 10, "exp4": 8, "cfimdb": 4, "leaderboard": 8, "pairs": 4,
     }  # fmt: skip
 
 

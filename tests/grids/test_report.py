@@ -28,9 +28,9 @@ def group(name, folder, **metrics):
     sections = {own: {"kind": "classification", "train": "t", "text": "a"} for own in metrics}
     config = parse_config({"encoder": {"path": "e"}, "tasks": sections})
     (folder / "model").mkdir(exist_ok=True)
-    return Group(
-        name, [RunRecord(name, folder, config, tasks, {**RESULTS, "metrics": metrics}, {})]
-    )
+    exposure = {own: {"examples": 64, "tokens": 640, "steps": 10} for own in metrics}
+    results = {**RESULTS, "metrics": metrics, "exposure": exposure}
+    return Group(name, [RunRecord(name, folder, config, tasks, results, {})])
 
 
 @pytest.fixture

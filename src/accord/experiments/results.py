@@ -46,7 +46,12 @@ class Results:
         return self._capped([task])
 
     def alone_as_shown(self, task: str, batching: str) -> Group | None:
-        """One task alone, on as many examples as a shared model of all three was shown of it."""
+        """One task alone, on as many examples as a shared model of all three was shown of it.
+
+        None with an equal budget: that gives every cell as much, by other epochs.
+        """
+        if any("epochs" in own for own in self.planned):
+            return None
         if batching == "finish-smallest":
             return self.alone_capped(task)
         counts = [

@@ -1,0 +1,220 @@
+"""What a comparison gives each task alone: as much as the shared run shows of it."""
+
+import json
+
+import pytest
+
+from accord.config.file import load_config
+from accord.errors import ConfigError
+from accord.grids.comparison import comparison_cells
+from accord.training.run import resume_run
+from accord.training.setup import prepare
+
+STAGES = """
+[[stages]]
+tasks = ["mood"]
+training = { steps_per_epoch = 3 }
+
+[[stages]]
+name = "all"
+tasks = ["mood", "near"]
+training = { epochs = 2 }
+"""
+MEMORY = """
+[memory]
+method = "replay"
+size = 4
+
+[[stages]]
+tasks = ["mood"]
+
+[[stages]]
+tasks = ["near"]
+"""
+
+
+def counted(config):
+    """Examples of each task that a run without stages draws, by its own steps."""
+    setup = prepare(config)
+    names = [task.name for task in setup.data.tasks]
+    drawn = [setup.sampler.draw(step) for step in range(setup.total_steps)]
+    return {name: sum(len(rows[i]) for rows in drawn) for i, name in enumerate(names)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training.steps_per_epoch": 4},
+        {"training.batching": "annealed", "training.tasks_per_step": "one"},
+        {"training.batching": "round-robin", "encoder.mode": "frozen"},
+        {"training.batching": "temperature", "methods.temperature.tau": 3.0},
+        {"training.batching": "proportional", "tasks.words.kind": "masked-lm"},
+        {"tasks.mood.dev": None, "training.dev_share": 0.2},
+    ],
+)
+def test_alone_each_task_draws_what_the_shared_run_draws(project, changes):
+    config = load_config(project(changes, ("mood", "near")))
+    *alone, together = comparison_cells(config, 1, "here")
+    wanted = counted(together.config)
+    assert [list(cell.config.tasks) for cell in alone] == [["mood"], ["near"]]
+    for cell in alone:
+        (name,) = cell.config.tasks
+        assert counted(cell.config) == {name: wanted[name]}
+        assert cell.group == f"{name},examples={wanted[name]}"
+        assert cell.config.training.steps_per_epoch is None
+        assert prepare(cell.config).total_steps % cell.config.training.epochs == 0
+
+
+def test_steps_tokens_or_nothing_can_be_equal_instead(project):
+    config = load_config(project({}, ("mood", "near")))
+    setup = prepare(config)
+    steps, together = setup.total_steps, counted(config)
+    lengths = [setup.data.assembler.lengths(own) for own in setup.data.train]
+    tokens = [
+        sum(int(own[setup.sampler.draw(step)[i]].sum()) for step in range(steps))
+        for i, own in enumerate(lengths)
+    ]
+
+    def alone(equal):
+        return [cell.config for cell in comparison_cells(config, 1, "here", equal)[:2]]
+
+    for own in map(prepare, alone("steps")):
+        assert own.total_steps == steps
+        assert {len(own.sampler.draw(step)[0]) for step in range(steps)} == {4}  # full batches
+    for own, wanted, rows in zip(alone("tokens"), tokens, lengths, strict=True):
+        assert own.training.examples == round(wanted / rows.mean())
+    assert [counted(own) for own in alone("nothing")] == [{"mood": 3 * 22}, {"near": 3 * 9}]
+    assert together == {"mood": 3 * 22, "near": 3 * 18}
+
+
+def test_in_stages_each_stage_s_examples_are_equal(staged_project):
+    config = load_config(staged_project(STAGES, tasks=("mood", "near")))
+    mood, near, together = comparison_cells(config, 1, "here")
+    assert mood.name == "mood,1.examples=12,all.examples=44,seed=3"
+    assert near.group == "near,all.examples=36"  # two epochs of two passes
+    assert [own.training for own in mood.config.stages] == [
+        {"examples": 12}, {"epochs": 2, "examples": 44},
+    ]  # fmt: skip
+    assert together.config.stages == config.stages
+
+
+def test_rows_of_a_memory_count_where_they_are_drawn(staged_project):
+    config = load_config(staged_project(MEMORY, tasks=("mood", "near")))
+    mood, near, _ = comparison_cells(config, 1, "here")
+    assert mood.settings["stages.1.training.examples"] == 22 + 3 * 4  # near's steps, 4 rows each
+    assert near.settings["stages.2.training.examples"] == 9
+
+
+def test_single_rows_a_step_are_as_many_in_every_epoch(project):
+    """Batches of one can't share 53 examples among three epochs."""
+    changes = {"training.batch_size": 1, "training.batching": "temperature"}
+    config = load_config(project(changes, ("mood", "near")))
+    *alone, together = comparison_cells(config, 1, "here")
+    wanted = counted(together.config)
+    for cell in alone:
+        (own,) = counted(cell.config).items()
+        assert own[1] % 3 == 0
+        assert abs(own[1] - wanted[own[0]]) <= 1
+
+
+def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
+    staged_project, accord_cli, tmp_path
+):
+    config = staged_project(MEMORY, tasks=("mood", "near"))
+    call = ("compare", config, "--out", tmp_path / "out", "--seeds", 1)
+    shown = json.loads(accord_cli(*call, "--json").out)
+    assert {own["task"] for own in shown["sharing"]} == {"mood", "near"}
+    for own in shown["sharing"]:
+        assert own["examples_alone"] == own["examples_together"]
+        assert own["also_differ_in"] == []
+    assert accord_cli(*call).err.count(": found") == 3
+
+
+def test_a_dry_run_shows_the_examples(project, accord_cli, tmp_path):
+    call = (
+        "compare",
+        project({}, ("mood", "near")),
+        "--out",
+        tmp_path / "o",
+        "--dry-run",
+        "--seeds",
+        1,
+    )
+    cells = json.loads(accord_cli(*call, "--json").out)["cells"]
+    assert [own["settings"].get("examples") for own in cells] == [66, 54, None]
+    assert "near,examples=54,seed=3" in accord_cli(*call).out
+    cells = json.loads(accord_cli(*call, "--json", "--equal", "nothing").out)["cells"]
+    assert [own["cell"] for own in cells] == ["mood,seed=3", "near,seed=3", "mood+near,seed=3"]
+
+
+@pytest.mark.parametrize("mode", ["finetune", "frozen"])
+def test_a_run_of_so_many_examples_goes_on_to_the_bit(
+    project, train, stop_after, tmp_path, outcome, mode
+):
+    from accord.errors import Stopped
+
+    config = project({"training.examples": 50, "encoder.mode": mode}, ("mood",))
+    whole = train(config, tmp_path / "whole")
+    results = json.loads((whole / "results.json").read_text())
+    assert results["exposure"]["mood"]["examples"] == 50
+    assert results["steps"] == 3 * 5  # ⌈50 / 12⌉ an epoch
+    stop_after(7)
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "stopped")
+    resume_run(tmp_path / "stopped", quiet=True)
+    assert outcome(tmp_path / "stopped") == outcome(whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "tasks", "line"),
+    [
+        ({"training.examples": 50}, ("mood", "near"), "is for a run of one task; here are 2"),
+        (
+            {"training.examples": 50, "training.steps_per_epoch": 2},
+            ("mood",),
+            "sets the steps, and so does training.steps_per_epoch; leave one of them out",
+        ),
+        ({"training.examples": 2}, ("mood",), "2 are too few for 3 epochs of a step or more"),
+        (
+            {"training.examples": 50, "training.batch_size": 1},
+            ("mood",),
+            "50 can't be shared alike by 3 epochs; with batch_size 1 it takes a multiple of them",
+        ),
+    ],
+)
+def test_what_train_refuses_check_refuses(project, accord_cli, tmp_path, changes, tasks, line):
+    config = project(changes, tasks)
+    for call in (("train", config, "--out", tmp_path / "run"), ("check", config)):
+        answer = accord_cli(*call)
+        assert answer.code == 2
+        assert answer.err == f"accord: {config}: training.examples: {line}\n"
+
+
+def test_examples_are_a_stage_s_where_there_are_stages(staged_project):
+    with pytest.raises(
+        ConfigError, match=r"training\.examples: is a stage's where there are stages"
+    ):
+        load_config(staged_project(MEMORY, {"training.examples": 50}, ("mood", "near")))
+    both = STAGES.replace("epochs = 2", "examples = 20")
+    with pytest.raises(
+        ConfigError, match=r"stage 2 'all': training\.examples: is for a run of one"
+    ):
+        load_config(staged_project(both, {}, ("mood", "near")))
+
+
+def test_a_task_alone_that_the_shared_run_hardly_shows_is_refused(project, accord_cli, tmp_path):
+    changes = {"training.epochs": 9, "training.steps_per_epoch": 1,
+               "training.batching": "temperature", "methods.temperature.cap": 1,
+               "training.tasks_per_step": "one", "training.batch_size": 1}  # fmt: skip
+    config = project(changes, ("mood", "near"))
+    answer = accord_cli("compare", config, "--out", tmp_path / "out", "--dry-run")
+    assert answer.code == 0, answer.err
+    answer = accord_cli(
+        "compare", config, "--out", tmp_path / "out", "--dry-run", "--set", "training.batch_size=2",
+        "--set", "training.epochs=20", "--set", "methods.temperature.cap=22",
+        "--set", "tasks.near.limit=1",
+    )  # fmt: skip
+    assert answer.code == 2
+    assert "training.examples: " in answer.err
+    assert answer.err.count("\n") == 1
