@@ -24,10 +24,11 @@ LAYERS = [
     ["training.stages.plan"],
     ["training.stages.stage", "training.stages.results"],
     [
-        "training.run", "training.outcome", "training.epoch", "training.epoch_soup",
+        "training.run", "training.outcome", "training.heldout", "training.epoch",
+        "training.epoch_soup",
         "judging.evaluate", "training.resuming", "training.lines",
     ],
-    ["training.setup", "judging.predict"],
+    ["training.setup", "judging.predict", "judging.choosing"],
     ["training.building", "judging.dev", "model.saved_ensemble"],
     [
         "judging.inference", "training.frozen", "training.checkpoint", "judging.predictions",
@@ -41,11 +42,14 @@ LAYERS = [
         "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard", "data.checking",
         "data.guessing",
     ],
-    ["data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict"],
+    [
+        "data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict",
+        "judging.heldout",
+    ],
     [
         "model.losses", "judging.metrics", "judging.continual", "data.sampler", "data.rehearsal",
-        "data.exact_sampler",
-        "optim", "optim.adamw", "training.combining", "optim.state", "optim.schedules",
+        "data.exact_sampler", "judging.scores", "optim", "optim.adamw", "training.combining",
+        "optim.state", "optim.schedules",
     ],
     ["config.file", "config.unused"],
     ["config.stages", "config.overrides", "config.auxiliary_faults", "config.method_faults"],

@@ -107,7 +107,7 @@ def sweep(folder: Path) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file, within `replace_folder`.
+    """Write a safetensors file, within `replace_folder` or `write_tensors_whole`.
 
     Raises:
         OSError: if there is no room, or it can't be written for another reason of the system's.
@@ -123,6 +123,27 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
             raise
         number = int(found[1])
         raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def write_tensors_whole(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file aside and rename it into place.
+
+    Raises:
+        OSError: as `write_tensors`.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    try:
+        reach("write", path)
+        write_tensors(aside, tensors)
+        reach("sync", path)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        reach("rename", path)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def append(path: Path, text: str) -> None:

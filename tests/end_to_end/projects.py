@@ -176,6 +176,7 @@ def outcome_of(run: Path) -> Table:
     lines = (run / "metrics.jsonl").read_text().splitlines()
     return {
         **{str(file.relative_to(run)): file.read_bytes() for file in files},
+        "scores.safetensors": (run / "scores.safetensors").read_bytes(),
         "metrics.jsonl": [_without_timings(json.loads(line)) for line in lines],
         "results.json": _without_timings(json.loads((run / "results.json").read_text())),
     }

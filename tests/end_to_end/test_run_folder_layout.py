@@ -16,9 +16,11 @@ from accord.tasks import Task
 def test_the_run_folder(finished):
     assert {path.name for path in finished.iterdir()} == {
         "config.toml", "resolved.json", "environment.json", "status.json", "metrics.jsonl",
-        "results.json", "predictions", "checkpoints", "model", "log.txt", ".lock",
+        "results.json", "scores.safetensors", "predictions", "checkpoints", "model",
+        "log.txt", ".lock",
     }  # fmt: skip
     assert {path.name for path in (finished / "predictions").iterdir()} == {
+        "mood-heldout.csv", "same-heldout.csv", "near-heldout.csv",
         "mood-dev.csv", "mood-dev-leaderboard.csv", "mood-test.csv", "mood-test-leaderboard.csv",
         "same-dev.csv", "same-dev-leaderboard.csv",
         "near-dev.csv", "near-dev-leaderboard.csv", "near-test.csv", "near-test-leaderboard.csv",

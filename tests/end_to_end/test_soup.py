@@ -110,9 +110,10 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outc
     [
         "accord.training.run.save_checkpoint",
         "accord.training.epoch_soup.publish",
+        "accord.training.heldout.write_scores",
         "accord.training.outcome.exposures",
     ],
-    ids=["kept-but-not-named", "made-but-not-shown", "shown-but-not-done"],
+    ids=["kept-but-not-named", "made-but-not-shown", "chosen-by-halves", "shown-but-not-done"],
 )
 def test_killed_around_a_soup(stopped_soup, whole, outcome, monkeypatch, place):
     run = stopped_soup(14)

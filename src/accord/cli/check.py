@@ -188,7 +188,9 @@ def _targets(split: SplitReport) -> str:
         return ", ".join(shown) + ", …" * (len(split.labels) > _SHOWN_LABELS)
     if split.targets is not None:
         return f"{split.targets.min:g}, {split.targets.mean:.3g}, {split.targets.max:g}"
-    return "(not read)" if split.split == "test" else ""
+    if split.unused_labels:
+        return f"(not used: {split.unused_labels})"
+    return "(none)" if split.split == "test" else ""
 
 
 def _print_skipped(report: TaskReport, console: Console) -> None:

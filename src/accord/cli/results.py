@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.table import Table
 
@@ -17,46 +17,77 @@ if TYPE_CHECKING:
     from accord.report.page import Section
     from accord.training.run import Run
 
+_READING = (
+    "dev: the rows by which the epoch was chosen; held out: rows by which nothing was, so compare"
+    " these; gap: by how much choosing and judging on the same dev rows flatters (dev minus"
+    " cross-fitted dev)"
+)
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
 def show_run(run: Run, as_json: bool) -> None:
-    """Print a finished run's dev metrics: one row a task."""
+    """Print a finished run's metrics, on dev and held out: one row a task."""
     results = run.results
     if as_json:
         click.echo(json.dumps({"run": str(run.folder), **results}))
         return
-    table = new_table("task", "metric", "dev")
+    heldout = results["heldout"]
+    table = new_table("task", "metric", "dev", "held out", "on", "gap", left=2)
     for name, value in results["metrics"].items():
-        table.add_row(name, results["metric_names"][name], f"{value:.4f}")
+        shown = _heldout_cells(heldout.get(name))
+        table.add_row(name, results["metric_names"][name], f"{value:.4f}", *shown)
     for name, figures in results["figures"].items():
         if name not in results["metrics"]:
-            table.add_row(name, "likelihood", f"{figures['likelihood']:.4f}")
-    for kind, score in overall_scores(
-        results["metrics"], results["metric_names"], results["score_kind"]
-    ):
-        table.add_row("overall", kind, f"{score:.4f}")
+            shown = _heldout_cells(None)
+            table.add_row(name, "likelihood", f"{figures['likelihood']:.4f}", *shown)
+    for row in _overall_rows(results):
+        table.add_row("overall", *row)
     print_table(table)
+    if heldout:
+        click.echo(_READING)
     if "stages" in results:
         _show_stages(results)
 
 
+def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Return a task's held-out value, the rows that it is of, and the gap, as a table shows them."""
+    if own is None:
+        return "–", "–", "–"
+    return f"{own['value']:.4f}", f"{own['rows']:,} rows of {own['on']}", f"{own['gap']:+.4f}"
+
+
+def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield each overall score's name, and its values on dev and held out."""
+    names, kind = results["metric_names"], results["score_kind"]
+    dev = overall_scores(results["metrics"], names, kind)
+    values = {name: own["value"] for name, own in results["heldout"].items()}
+    other = dict(overall_scores(values, names, kind)) if values else {}
+    for score, value in dev:
+        shown = f"{other[score]:.4f}" if score in other else "–"
+        yield score, f"{value:.4f}", shown, "", ""
+
+
 def _show_stages(results: dict[str, Any]) -> None:
-    """Print every task's dev metric after each stage, and what was forgotten."""
+    """Print every task's held-out metric after each stage, and what was forgotten.
+
+    Where no task of a stage has labels, it is the dev likelihood.
+    """
     rows = results["stages"]
-    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    values_of = [row["heldout"] or row["metrics"] for row in rows]
+    names = list(dict.fromkeys(name for own in values_of for name in own))
     table = new_table("after stage", "trained", *names, left=2)
-    for row in rows:
-        shown = (row["metrics"].get(name) for name in names)
+    for row, own_values in zip(rows, values_of, strict=True):
+        shown = (own_values.get(name) for name in names)
         values = ("–" if own is None else f"{own:.4f}" for own in shown)
         table.add_row(row["name"], ", ".join(row["tasks"]), *values)
     print_table(table)
     found = results.get("continual", {})
     figures = [
-        f"{key.replace('_', ' ')} {own:.4f}" for key, own in found.items() if own is not None
-    ]
+        f"{key.replace('_', ' ')} {own:.4f}"
+        for key, own in found.items() if isinstance(own, float)
+    ]  # fmt: skip
     if figures:
-        click.echo(", ".join(figures))
+        click.echo(f"{', '.join(figures)} (of {found['of']})")
 
 
 def overall_scores(

@@ -18,6 +18,7 @@ from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_
 from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store
+from accord.data.test_labels import FileLabels, read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import ConfigError
@@ -52,7 +53,8 @@ class SplitReport:
     """One split of one task; the path of texts of other tasks names these.
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
-    `share` is set where dev is a share of the training file.
+    `share` is set where dev is a share of the training file; `unused_labels` says why a test file's
+    labels can't be used.
     """
 
     split: str
@@ -65,6 +67,7 @@ class SplitReport:
     tokens: Quantiles
     truncated: int
     duplicates: Counts
+    unused_labels: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class _Part:
     path: Path
     share: float | None
     rowset: Rowset
+    test_labels: FileLabels | None = None
 
 
 def check_config(
@@ -192,6 +196,9 @@ def _parts(
             rows, dev_rows = dev_split(len(rows), share)
             yield _Part("train", path, None, Rowset(store, rows))
             yield _Part("dev", path, share, Rowset(store, dev_rows))
+        elif split == "test" and isinstance(section, TaskConfig):
+            found = read_test_labels(path, section, task, store.lines[rows])
+            yield _Part(split, path, None, Rowset(store, rows), found)
         else:
             yield _Part(split, path, None, Rowset(store, rows))
 
@@ -200,6 +207,8 @@ def _split_report(part: _Part, task: Task, max_length: int) -> SplitReport:
     store, rows = part.rowset.store, part.rowset.rows
     lengths = sequence_lengths(store.lengths[rows], task)
     labels = store.labels[rows] if part.split != "test" else None
+    if part.test_labels is not None:
+        labels = part.test_labels.values
     return SplitReport(
         split=part.split,
         path=str(part.path),
@@ -211,6 +220,7 @@ def _split_report(part: _Part, task: Task, max_length: int) -> SplitReport:
         tokens=_quantiles(lengths),
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(part.rowset),
+        unused_labels="" if part.test_labels is None else part.test_labels.reason,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from tokenizers import Tokenizer
 
 from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
-from accord.config.tasks import AnyTaskConfig
+from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.loader import Assembler, TaskData
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store
+from accord.data.test_labels import read_test_labels, unused_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.errors import ConfigError, EncoderError
@@ -36,6 +38,7 @@ class Data:
         test: of those that have one.
         assembler: makes sequences of their tokens.
         whole: each finished task's whole training split, by name.
+        test_labels: of the test rows of those tasks whose test files have them, float64 [rows].
     """
 
     tasks: tuple[Task, ...]
@@ -44,6 +47,7 @@ class Data:
     test: list[TaskData]
     assembler: Assembler
     whole: Mapping[str, TaskData] = field(default_factory=dict)
+    test_labels: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def labelled(self, split: list[TaskData]) -> list[TaskData]:
         """Return the parts of a split whose tasks have labels."""
@@ -52,11 +56,16 @@ class Data:
     def contents(self) -> dict[str, str]:
         """Return what tells each split from others: a hash of its content and its rows."""
         splits = {"train": self.train, "dev": self.dev, "test": self.test}
-        return {
+        rows = {
             f"{own.task.name}.{split}": f"{own.store.fingerprint}:{len(own)}"
             for split, parts in splits.items()
             for own in parts
         }
+        labels = {
+            f"{name}.test labels": hashlib.sha256(own.astype("<f8").tobytes()).hexdigest()
+            for name, own in self.test_labels.items()
+        }
+        return rows | labels
 
 
 def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
@@ -76,7 +85,7 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     _check_encoder(encoder_folder, tokenizer, tasks)
     read: dict[str, tuple[TaskData, TaskData]] = {}
     texts: dict[str, tuple[TaskData, TaskData]] = {}
-    test = []
+    test, test_labels = [], {}
     for name, own in (*config.labelled.items(), *config.texts.items()):
         task = next((task for task in tasks if task.name == name), None)
         files = TaskFiles(task or resolve_task(name, own), own, tokenizer, say)
@@ -84,6 +93,8 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
         read[name] = _remembered(texts[name][0], config), texts[name][1]
         if own.test is not None and task is not None:
             test.append(files.whole(own.test, labelled=False))
+            if (labels := files.test_labels(test[-1])) is not None:
+                test_labels[name] = labels
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
             read[task.name] = _texts(task, config, tokenizer, say, texts)
@@ -97,7 +108,7 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
                 " serve as one and are not trained on"
             )
     whole = {name: texts[name][0] for name in config.finished}
-    return Data(tasks, train, dev, test, assembler, whole)
+    return Data(tasks, train, dev, test, assembler, whole, test_labels)
 
 
 def _remembered(own: TaskData, config: Config) -> TaskData:
@@ -220,6 +231,17 @@ class TaskFiles:
         """All rows of a file, or as many as the config allows."""
         store = self._open(path, labelled=labelled)
         return TaskData(self.task, store, self._rows(store))
+
+    def test_labels(self, data: TaskData) -> np.ndarray | None:
+        """The labels of the rows of the test file, where it has labels that can be used."""
+        assert isinstance(self.config, TaskConfig)  # others have no test file
+        assert self.config.test is not None
+        assert isinstance(data.store, TokenStore)
+        lines = data.store.lines[data.rows]
+        found = read_test_labels(Path(self.config.test), self.config, self.task, lines)
+        if found.reason:
+            self.say(f"{self.task.name}: {unused_labels(self.config.test, found)}")
+        return found.values
 
     def _rows(self, store: TokenStore) -> np.ndarray:
         return first_rows(len(store), self.config.limit)

@@ -53,7 +53,7 @@ def read_examples(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    parse = _label_parser(config, task)
+    parse = label_parser(config, task)
     for number, row in enumerate(_rows(path, config, labelled), 1):
         try:
             yield _example(row, number, config, parse if labelled else None)
@@ -118,7 +118,7 @@ def _example(
     return Example(texts, label, row.values.get(config.id or "", str(number)), row.line)
 
 
-def _label_parser(config: AnyTaskConfig, task: Task) -> Callable[[str], float]:
+def label_parser(config: AnyTaskConfig, task: Task) -> Callable[[str], float]:
     """Return the function from a label's text to its number; it raises ValueError."""
     column = config.label
     indices = {label: float(index) for index, label in enumerate(task.labels)}

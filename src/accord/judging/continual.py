@@ -1,6 +1,6 @@
 """How well a model learns task after task: what it knows in the end, and what it forgot.
 
-R[s][j] is the metric of task j after stage s, on its dev rows. Stages may train several tasks, and
+R[s][j] is the metric of task j after stage s, on held-out rows. Stages may train several tasks, and
 a task in several stages: it counts as finished after the last stage that trains it. A task that no
 stage trains, as it was finished before the run, is in the average accuracy alone: what it was at
 its best isn't known here.

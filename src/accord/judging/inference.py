@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from accord.bert.dropout import DropoutKey
 from accord.bert.packing import TokenSequence, pack
 from accord.bert.products import DEFAULT, Products, computing
 from accord.data.loader import Assembler, TaskData
-from accord.judging.metrics import METRICS, f1
+from accord.judging.metrics import metric_value
 from accord.model.heads import decode
 from accord.model.losses import LOSSES, targets
 from accord.model.multitask import MultitaskModel
@@ -258,13 +257,20 @@ def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
         return _judge_texts(logits)
     predictions = decode(logits, task).numpy()
     names = ("accuracy", "f1") if task.is_classification else ("pearson", "spearman")
-    metrics: dict[str, Callable[..., float]] = {
-        **METRICS, "f1": partial(f1, classes=len(task.labels)),
-    }  # fmt: skip
-    figures = {name: metrics[name](predictions, labels) for name in names}
+    figures = {
+        name: metric_value(name, predictions, labels, len(task.labels) or None) for name in names
+    }
     wanted = targets(torch.from_numpy(labels), task)
     figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
     return Evaluation(figures[task.metric], figures, logits)
+
+
+def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:
+    """Return a task's metric alone; arguments as `judge_labels`."""
+    if isinstance(task, AuxiliaryTask):
+        return _judge_texts(logits).metric
+    predictions = decode(logits, task).numpy()
+    return metric_value(task.metric, predictions, labels, len(task.labels) or None)
 
 
 def _judge_texts(losses: Tensor) -> Evaluation:

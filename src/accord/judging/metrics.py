@@ -118,6 +118,25 @@ METRICS: dict[str, Callable[[Array, Array], float]] = {
 }
 
 
+def metric_value(
+    name: str, predictions: Array, targets: Array, classes: int | None = None
+) -> float:
+    """Return one metric by its name.
+
+    Args:
+        name: in `METRICS`.
+        predictions: class indices or numbers `[n]`.
+        targets: likewise.
+        classes: how many the task has, for F1.
+
+    Raises:
+        UsageError: no examples, or arrays of different shapes.
+    """
+    if name == "f1":
+        return f1(predictions, targets, classes)
+    return METRICS[name](predictions, targets)
+
+
 def mean_score(values: Mapping[str, float]) -> float:
     """Return the plain mean of the tasks' metrics.
 

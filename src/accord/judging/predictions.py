@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +81,34 @@ def write_predictions(
     write_whole(path, _jsonl(records) if form == "jsonl" else _csv(records, task))
 
 
+def write_heldout(
+    path: Path,
+    logits: Tensor,
+    task: Task,
+    ids: Sequence[str],
+    labels: np.ndarray,
+    more: Mapping[str, Sequence[object]],
+) -> None:
+    """Write held-out predictions as CSV, with further columns.
+
+    Args:
+        path: the file; its folder must exist.
+        logits: [n, outputs].
+        task: whose.
+        ids: of the rows.
+        labels: of the rows.
+        more: a value a row of each further column.
+    """
+    columns = {"label": label_texts(labels, task), **more}
+    records = [
+        {**own, **dict(zip(columns, values, strict=True))}
+        for own, *values in zip(
+            predicted_records(logits, task, ids), *columns.values(), strict=True
+        )
+    ]
+    write_whole(path, _csv(records, task, tuple(more)))
+
+
 def label_texts(labels: np.ndarray, task: Task) -> list[str] | list[float]:
     """Return label names, or values in the task's own units, [n]."""
     if task.is_classification:
@@ -92,14 +120,14 @@ def _jsonl(records: list[dict[str, Any]]) -> str:
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
-def _csv(records: list[dict[str, Any]], task: Task) -> str:
+def _csv(records: list[dict[str, Any]], task: Task, more: Sequence[str] = ()) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     labels = task.labels if task.is_classification else ()
     labelled = bool(records) and "label" in records[0]
     columns = ["id", *["label"] * labelled, "prediction"]
-    writer.writerow([*columns, *(f"p({label})" for label in labels)])
+    writer.writerow([*columns, *(f"p({label})" for label in labels), *more])
     for record in records:
         shares = (f"{record['probabilities'][label]:.6f}" for label in labels)
-        writer.writerow([*(record[name] for name in columns), *shares])
+        writer.writerow([*(record[name] for name in columns), *shares, *map(record.get, more)])
     return text.getvalue()

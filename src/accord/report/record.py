@@ -14,6 +14,7 @@ import numpy as np
 
 from accord.config.sections import Config
 from accord.errors import RunFolderError
+from accord.judging.heldout import ON_TEST
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
@@ -35,6 +36,19 @@ class Predictions:
     labels: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class HeldOut(Predictions):
+    """A run's predictions of rows that no choice of the model that predicts them has seen.
+
+    Attributes:
+        halves: int8 [n]: which half of dev a row is in; 0 of all test rows.
+        on: 'test' or 'dev, cross-fitted' (`accord.judging.heldout`).
+    """
+
+    halves: np.ndarray
+    on: str
 
 
 @dataclass(frozen=True)
@@ -95,12 +109,42 @@ class RunRecord:
         Raises:
             RunFolderError: if their file can't be read.
         """
-        return _predictions(self.path / "predictions" / f"{task}-dev.csv", self.tasks[task])
+        file = self.path / "predictions" / f"{task}-dev.csv"
+        return _predictions(file, _read_rows(file), self.tasks[task])
+
+    @property
+    def heldout_values(self) -> dict[str, float]:
+        """Each task's metric on its held-out rows."""
+        return {name: float(own["value"]) for name, own in self.results["heldout"].items()}
+
+    def heldout(self, task: str) -> HeldOut:
+        """Return the held-out predictions of a task.
+
+        Raises:
+            RunFolderError: if their file can't be read.
+        """
+        file = self.path / "predictions" / f"{task}-heldout.csv"
+        rows = _read_rows(file)
+        own = _predictions(file, rows, self.tasks[task])
+        try:
+            halves = np.array([int(row["half"]) for row in rows], dtype=np.int8)
+            on = str(self.results["heldout"][task]["on"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{file}: can't be read: {error!r}") from None
+        return HeldOut(own.task, own.ids, own.labels, own.predicted, own.probabilities, halves, on)
 
     def dev_content(self, task: str) -> str:
         """Return what tells a task's dev rows from others; empty where the folder doesn't say."""
-        data = self._resolved.get("data", {})
-        return str(data.get(f"{task}.dev", ""))
+        return self._content(task, "dev")
+
+    def heldout_content(self, task: str) -> str:
+        """Return what tells a task's held-out rows from others; empty where that isn't known."""
+        if self.results["heldout"][task]["on"] != ON_TEST:
+            return self._content(task, "dev")
+        return ":".join(filter(None, (self._content(task, own) for own in ("test", "test labels"))))
+
+    def _content(self, task: str, split: str) -> str:
+        return str(self._resolved.get("data", {}).get(f"{task}.{split}", ""))
 
     @cached_property
     def _resolved(self) -> dict[str, Any]:
@@ -129,6 +173,10 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
     missing = [key for key in needed if key not in results]
     if missing:
         raise RunFolderError(f"{path / 'results.json'}: lacks '{missing[0]}'")
+    if "heldout" not in results:
+        raise RunFolderError(
+            f"{path}: has no held-out figures: it was made by an earlier version; run it again"
+        )
     try:
         tasks = [Task.from_json(entry) for entry in begun["tasks"]]
     except (KeyError, TypeError, ValueError):
@@ -145,10 +193,16 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
     )
 
 
-def _predictions(file: Path, task: Task) -> Predictions:
+def _read_rows(file: Path) -> list[dict[str, str]]:
     try:
         with file.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            return list(csv.DictReader(stream))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{file}: can't be read: {error!r}") from None
+
+
+def _predictions(file: Path, rows: list[dict[str, str]], task: Task) -> Predictions:
+    try:
         values = [[row["label"], row["prediction"]] for row in rows]
         if task.is_classification:
             index = {name: i for i, name in enumerate(task.labels)}
@@ -158,6 +212,7 @@ def _predictions(file: Path, task: Task) -> Predictions:
         else:
             numbers, shares = [[float(text) for text in pair] for pair in values], None
         both = np.array(numbers, dtype=np.float64).reshape(-1, 2)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        ids = [row["id"] for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{file}: can't be read: {error!r}") from None
-    return Predictions(task, [row["id"] for row in rows], both[:, 0], both[:, 1], shares)
+    return Predictions(task, ids, both[:, 0], both[:, 1], shares)

@@ -32,8 +32,9 @@ class RunFolder:
     """The files of one run.
 
     `config.toml` as given, `resolved.json`, `environment.json`, `status.json`,
-    `metrics.jsonl`, `results.json`, `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`;
-    while it runs `best/` (`accord.training.best`) and `kept/` (`accord.training.kept_epochs`);
+    `metrics.jsonl`, `results.json`, `scores.safetensors` (`accord.judging.scores`),
+    `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`; while it
+    runs `best/` (`accord.training.best`) and `kept/` (`accord.training.kept_epochs`);
     and `.lock`, which the one process that writes holds.
 
     Args:

@@ -20,7 +20,7 @@ from accord.optim.averaging import Averages
 from accord.optim.state import load_state_tensors, state_tensors
 from accord.training.step import Learner
 
-FORMAT = 3
+FORMAT = 4
 """Goes up when a checkpoint's files or their meaning change: others are refused."""
 
 FILES = (
@@ -48,8 +48,8 @@ class Progress:
         best: index of the best of them; None before the first.
         best_step: at whose end the best model was written; None before the first.
         best_sha256: of the manifest of its folder (`accord.training.best`).
-        kept: where each epoch's weights are kept for a soup (`accord.training.kept_epochs`), the
-            SHA-256 of the manifests of their folders.
+        kept: of each epoch, the SHA-256 of the manifest of the folder with its scores of the dev
+            rows, and for a soup its weights (`accord.training.kept_epochs`).
         skipped: steps left out because of a value that was not finite.
         train_seconds: spent in steps so far, over all sittings.
         fingerprint: of the config and the data files' content.

@@ -54,8 +54,12 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     if best:
         progress.best = len(progress.evaluations) - 1
         stage_best(run, progress, lambda folder: write_judged(setup, folder, logits))
-    if setup.config.averaging.method == "soup":
-        keep_epoch(run, progress, trained(setup.learner.model.named_parameters()))
+    soup = setup.config.averaging.method == "soup"
+    keep_epoch(
+        run, progress,
+        {own.task.name: part for own, part in zip(data.dev, logits, strict=True)},
+        trained(setup.learner.model.named_parameters()) if soup else None,
+    )  # fmt: skip
     line = f"epoch {epoch}/{setup.config.training.epochs}  {metrics_line(setup, result)}"
     console.say(line + "  (best so far)" * best)
     run.log(line)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from accord.durable import replace_folder
 from accord.judging.dev import DevResult, are_finite, judge_all
 from accord.optim.averaging import Averages, trained
-from accord.optim.soups import greedy_soup
+from accord.optim.soups import Judged, Soup, greedy_soup
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
 from accord.training.best import publish
@@ -17,6 +18,36 @@ from accord.training.checkpoint import Progress
 from accord.training.epoch import dev_logits, metrics_line, write_judged
 from accord.training.kept_epochs import kept_weights
 from accord.training.setup import Setup
+
+J = TypeVar("J", bound=Judged)
+
+
+def soup_of_epochs(
+    setup: Setup,
+    run: RunFolder,
+    progress: Progress,
+    alone: Sequence[J],
+    judge: Callable[[Sequence[Tensor]], J],
+) -> Soup[J]:
+    """Average epochs greedily, as long as they are judged no worse.
+
+    Args:
+        setup: of the run.
+        run: its folder.
+        progress: at the run's end.
+        alone: how good each epoch is.
+        judge: says how good logits of all dev rows are.
+    """
+    named = trained(setup.learner.model.named_parameters())
+
+    def judge_weights(weights: list[Tensor]) -> J | None:
+        with Averages(named, values=weights).in_place():
+            logits = dev_logits(setup, run, progress)
+        return judge(logits) if are_finite(logits) else None
+
+    return greedy_soup(
+        alone, lambda epoch: kept_weights(run, progress, epoch, named), judge_weights
+    )
 
 
 def make_soup(
@@ -31,23 +62,17 @@ def make_soup(
     """
     if setup.config.averaging.method != "soup":
         return None
-    named = trained(setup.learner.model.named_parameters())
     console.say(f"making a soup of {len(progress.evaluations)} epochs")
-
-    def judge(weights: list[Tensor]) -> DevResult | None:
-        with Averages(named, values=weights).in_place():
-            logits = dev_logits(setup, run, progress)
-        if not are_finite(logits):
-            return None
-        return judge_all(setup.data.dev, logits, setup.config.score, setup.config.finished)
-
-    soup = greedy_soup(
+    soup = soup_of_epochs(
+        setup, run, progress,
         [_alone(record) for record in progress.evaluations],
-        lambda epoch: kept_weights(run, progress, epoch, named),
-        judge,
-    )
+        lambda logits: judge_all(
+            setup.data.dev, logits, setup.config.score, setup.config.finished
+        ),
+    )  # fmt: skip
     epochs = [progress.evaluations[i]["epoch"] for i in soup.members]
     if len(epochs) > 1:
+        named = trained(setup.learner.model.named_parameters())
         with Averages(named, values=soup.weights).in_place():
             folder = run.best / "soup"
             replace_folder(folder, lambda to: write_judged(setup, to, soup.judged.logits))

@@ -1,4 +1,4 @@
-"""Each epoch's weights, kept in the run folder until a soup is made of them.
+"""What is kept of each epoch until the run ends: its scores of the dev rows, a soup's weights.
 
 They go into `kept/step-N`, a folder with a manifest, before the checkpoint that names it by the
 manifest's hash. So a run resumes from a checkpoint only if all that it counts on is there.
@@ -7,14 +7,17 @@ manifest's hash. So a run resumes from a checkpoint only if all that it counts o
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 from torch.nn import Parameter
 
 from accord.durable import identity, replace_folder, replacement, write_tensors
 from accord.errors import RunFolderError
+from accord.judging.scores import SCORES
 from accord.runs.folder import RunFolder
 from accord.training.checkpoint import Progress
 
@@ -22,39 +25,49 @@ WEIGHTS = "weights.safetensors"
 Named = list[tuple[str, Parameter]]
 
 
-def keep_epoch(run: RunFolder, progress: Progress, named: Named) -> None:
-    """Write an epoch's weights; the next checkpoint names them.
+def keep_epoch(
+    run: RunFolder, progress: Progress, scores: Mapping[str, Tensor], named: Named | None = None
+) -> None:
+    """Write what is kept of an epoch; the next checkpoint names it.
 
     Args:
         run: its folder.
         progress: after the epoch's evaluation; learns of it.
-        named: the parameters that are trained.
+        scores: each task's logits of its dev rows, float32 [rows, outputs].
+        named: the parameters that are trained, where a soup may be made of them.
     """
-    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in named}
+
+    def write(aside: Path) -> None:
+        write_tensors(aside / SCORES, {name: own.contiguous() for name, own in scores.items()})
+        if named is not None:
+            weights = {name: own.detach().cpu().contiguous() for name, own in named}
+            write_tensors(aside / WEIGHTS, weights)
+
     run.kept.mkdir(exist_ok=True)
     folder = _folder(run, progress, len(progress.kept))
-    replace_folder(folder, lambda aside: write_tensors(aside / WEIGHTS, tensors), manifest=True)
+    replace_folder(folder, write, manifest=True)
     progress.kept.append(identity(folder))
 
 
 def kept_fault(run: RunFolder, progress: Progress) -> str | None:
-    """Return what is wrong with the epochs' weights that a checkpoint names, or None."""
+    """Return what is wrong with the kept epochs that a checkpoint names, or None."""
     faults = (
         replacement(_folder(run, progress, i), sha256) for i, sha256 in enumerate(progress.kept)
     )
     return next((fault for fault in faults if fault), None)
 
 
-def check_kept(progress: Progress, checkpoint: Path) -> None:
+def check_weights(run: RunFolder, progress: Progress, checkpoint: Path) -> None:
     """Check that the weights of all epochs so far were kept: a soup is of a whole run.
 
     Raises:
         RunFolderError: if it was no soup when it began.
     """
-    if len(progress.kept) < len(progress.evaluations):
+    epochs = range(len(progress.evaluations))
+    if not all((_folder(run, progress, i) / WEIGHTS).is_file() for i in epochs):
         raise RunFolderError(
-            f"{checkpoint}: kept no weights of its epochs; averaging.method = 'soup' takes a run"
-            " of its own"
+            f"{checkpoint}: kept no weights of its epochs, only their scores;"
+            " averaging.method = 'soup' takes a run of its own"
         )
 
 
@@ -73,8 +86,14 @@ def kept_weights(
     return [tensors[name].to(parameter.device) for name, parameter in named]
 
 
+def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
+    """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
+    every = [load_file(_folder(run, progress, i) / SCORES) for i in range(len(progress.kept))]
+    return {name: torch.stack([own[name] for own in every]) for name in every[0]}
+
+
 def remove_kept(run: RunFolder) -> None:
-    """Remove the weights of a run that is done."""
+    """Remove what was kept of the epochs of a run that is done."""
     shutil.rmtree(run.kept, ignore_errors=True)
 
 

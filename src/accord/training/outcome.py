@@ -1,9 +1,12 @@
-"""What a run leaves at its end: a soup, predictions for the test files, results."""
+"""What a run leaves at its end: a soup, predictions of test and held-out rows, results."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+
+from torch import Tensor
 
 from accord.judging.dev import counted
 from accord.judging.inference import split_logits
@@ -17,6 +20,7 @@ from accord.training.checkpoint import Progress
 from accord.training.epoch import write_split
 from accord.training.epoch_soup import make_soup
 from accord.training.exposure import exposures
+from accord.training.heldout import Saved, judge_heldout
 from accord.training.setup import Setup
 
 
@@ -34,13 +38,11 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     epoch = progress.evaluations[progress.best]
     soup = make_soup(setup, run, progress, console)
     best = soup or epoch
-    if setup.data.test:
-        console.say("predicting the test files with the best model")
-        model, _, _ = load_model(run.model)
-        model.to(setup.device)
-        for own in setup.data.test:
-            logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
-            write_split(setup, run.predictions, own, logits, "test")
+    test = _predict_test(setup, run, console)
+    labelled = {name: own for name, own in test.items() if name in setup.data.test_labels}
+    epochs = tuple(soup["epochs"]) if soup else (epoch["epoch"],)
+    saved = Saved(epochs, best["metrics"], labelled)
+    heldout = judge_heldout(setup, run, progress, console, saved)
     results = {
         "metrics": best["metrics"],
         "metric_names": {task.name: task.metric for task in counted(setup.data.tasks)},
@@ -48,6 +50,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "score": best["score"],
         "score_kind": setup.config.score,
         "mean": overall_score("mean", best["metrics"], {}),
+        "heldout": heldout,
         "best_epoch": epoch["epoch"],
         **({"soup": soup} if soup else {}),
         "epochs": progress.evaluations,
@@ -64,7 +67,31 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     }
     run.write_json("results.json", results)
     console.say(
-        f"done: best epoch {epoch['epoch']}, {setup.config.score} score {best['score']:.4f},"
-        f" {duration(progress.train_seconds)} of training; model in {run.model}"
+        f"done: best epoch {epoch['epoch']}, {setup.config.score} score {best['score']:.4f} on dev"
+        f"{_heldout_score(results)}, {duration(progress.train_seconds)} of training; model in"
+        f" {run.model}"
     )
     return results
+
+
+def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, Tensor]:
+    """Predict the test files with the best model; return each task's logits."""
+    if not setup.data.test:
+        return {}
+    console.say("predicting the test files with the best model")
+    model, _, _ = load_model(run.model)
+    model.to(setup.device)
+    found = {}
+    for own in setup.data.test:
+        logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
+        write_split(setup, run.predictions, own, logits, "test")
+        found[own.task.name] = logits
+    return found
+
+
+def _heldout_score(results: Mapping[str, Any]) -> str:
+    values = {name: own["value"] for name, own in results["heldout"].items()}
+    if not values:
+        return ""
+    score = overall_score(results["score_kind"], values, results["metric_names"])
+    return f", {score:.4f} held out"

@@ -41,7 +41,7 @@ from accord.training.checkpoint import (
 )
 from accord.training.epoch import evaluate_epoch
 from accord.training.halves import half_cosines
-from accord.training.kept_epochs import check_kept, kept_fault, remove_kept
+from accord.training.kept_epochs import check_weights, kept_fault, remove_kept
 from accord.training.lines import headline, step_line
 from accord.training.outcome import finish
 from accord.training.resuming import known_fingerprints, prepare_again, resolved, versions
@@ -152,7 +152,7 @@ def resume_run(
                 f" {setup.total_steps} steps now"
             )
         if setup.config.averaging.method == "soup":
-            check_kept(progress, checkpoint)
+            check_weights(run, progress, checkpoint)
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
         setup.learner.skips_left -= progress.skipped

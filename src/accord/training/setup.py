@@ -110,7 +110,8 @@ class Setup:
         )
         once = sum(int(own.sum()) for own in lengths) if frozen else 0
         epochs, averaging = config.training.epochs, config.averaging.method
-        judged = 2 * epochs - 1 if averaging == "soup" else epochs
+        # A soup is made three times: by all dev rows, and by either half of them.
+        judged = 4 * epochs - 3 if averaging == "soup" else epochs
         weights = sum(own.numel() for _, own in trained(model.named_parameters()))
         terms = self.learner.regularisation
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from accord.judging.continual import Trained, average_accuracy, backward_transfer, forgetting
+from accord.judging.continual import (
+    Matrix,
+    Trained,
+    average_accuracy,
+    backward_transfer,
+    forgetting,
+)
 
 Results = dict[str, Any]
 
+HELD_OUT = "held-out values"
 _SUMMED = ("steps", "skipped_steps", "train_seconds")
 _SEEN = ("steps", "examples", "tokens", "padding_tokens")
 
@@ -23,24 +30,20 @@ def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Resu
 
     Returns:
         The last stage's results. Steps, training time and what each task was shown are sums over
-        the stages; `stages` has each one's own, and `continual` what was learned and forgotten
-        where stages judge the tasks of earlier ones too.
+        the stages; `stages` has each one's own, and `continual` what was learned and forgotten,
+        by the stages' held-out values, where stages judge the tasks of earlier ones too.
     """
     last = results[-1]
     rows = [
         {
             "name": name, "tasks": list(tasks), "metrics": own["metrics"], "score": own["score"],
-            "best_epoch": own["best_epoch"], "epochs": len(own["epochs"]), "steps": own["steps"],
+            "heldout": _values(own), "best_epoch": own["best_epoch"],
+            "epochs": len(own["epochs"]), "steps": own["steps"],
             "train_seconds": own["train_seconds"],
         }
         for name, tasks, own in zip(names, trained, results, strict=True)
     ]  # fmt: skip
-    matrix = [own["metrics"] for own in results]
-    continual = {
-        "average_accuracy": average_accuracy(matrix),
-        "forgetting": forgetting(matrix, trained),
-        "backward_transfer": backward_transfer(matrix, trained),
-    }
+    matrix = [_values(own) for own in results]
     remembers = any(set(own) - set(tasks) for own, tasks in zip(matrix, trained, strict=True))
     return {
         **last,
@@ -48,7 +51,21 @@ def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Resu
         "exposure": {name: _exposure(name, results) for name in last["exposure"]},
         "peak_memory_bytes": max(own["peak_memory_bytes"] for own in results),
         "stages": rows,
-        **({"continual": continual} if remembers else {}),
+        **({"continual": _continual(matrix, trained)} if remembers and matrix[-1] else {}),
+    }
+
+
+def _values(results: Results) -> dict[str, float]:
+    """Return each task's held-out value."""
+    return {name: own["value"] for name, own in results["heldout"].items()}
+
+
+def _continual(matrix: Matrix, trained: Trained) -> dict[str, Any]:
+    return {
+        "of": HELD_OUT,
+        "average_accuracy": average_accuracy(matrix),
+        "forgetting": forgetting(matrix, trained),
+        "backward_transfer": backward_transfer(matrix, trained),
     }
 
 

@@ -17,6 +17,7 @@ from accord.config.stages import dropped_note
 from accord.config.unused import unused_options
 from accord.durable import link, reach, replace_folder, sweep, write_whole
 from accord.errors import AccordError, Pruned, Stopped
+from accord.judging.scores import SCORES
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.progress import Console
 from accord.runs.signals import StopSignals
@@ -186,7 +187,8 @@ def _publish(run: RunFolder, folder: Path) -> None:
     replace_folder(run.model, fill)
     files = [(file, run.predictions / file.name)
              for file in sorted((folder / "predictions").glob("*.csv"))]  # fmt: skip
-    records = [(folder / name, run.path / name) for name in ("metrics.jsonl", "environment.json")]
+    names = ("metrics.jsonl", "environment.json", SCORES)
+    records = [(folder / name, run.path / name) for name in names]
     for file, target in (*files, *records):
         aside = target.with_name(f".{target.name}.aside")
         aside.unlink(missing_ok=True)

@@ -1,0 +1,85 @@
+"""Whether a test file has labels that can be judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.config.tasks import TaskConfig
+from accord.data.examples import label_parser
+from accord.data.reading import open_rows
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """What a test file says of its rows' labels.
+
+    Attributes:
+        values: class indices or values in the task's units, float64 [rows]; None where the rows
+            have no labels, or none that can be used.
+        reason: why those that are there are not used; empty where there are none, or they are.
+    """
+
+    values: npt.NDArray[np.float64] | None = None
+    reason: str = ""
+
+
+def read_test_labels(
+    path: Path, config: TaskConfig, task: Task, lines: npt.NDArray[np.int64]
+) -> FileLabels:
+    """Read the labels of a test file's rows.
+
+    They are used where every row has one that the task allows and at least two differ: a file
+    without labels may have a column that is empty, or holds one value such as -1, all the same.
+
+    Args:
+        path: the test file.
+        config: the task's columns and how its files are read.
+        task: the resolved task.
+        lines: where the rows that are predicted start, int64 [rows].
+
+    Raises:
+        DataError: if the file can't be used at all.
+    """
+    reader = open_rows(path, delimiter=config.delimiter, quoting=config.quoting)
+    if config.label not in reader.columns:
+        return FileLabels()
+    if reader.columns.count(config.label) > 1:
+        return FileLabels(reason=f"column '{config.label}' stands in the header more than once")
+    wanted = set(lines.tolist())
+    texts: dict[int, str] = {}
+    for row in reader.rows([config.label]):
+        if row.line in wanted:
+            texts[row.line] = "" if row.values is None else row.values[config.label].strip()
+    return _parsed([texts.get(line, "") for line in lines.tolist()], lines, config, task)
+
+
+def _parsed(
+    texts: list[str], lines: npt.NDArray[np.int64], config: TaskConfig, task: Task
+) -> FileLabels:
+    missing = [int(line) for line, text in zip(lines, texts, strict=True) if not text]
+    if len(missing) == len(texts):
+        return FileLabels()
+    if missing:
+        count = f"{len(missing)} of {len(texts)} rows have no label"
+        return FileLabels(reason=f"{count}, the first in line {missing[0]}")
+    if len(set(texts)) == 1:
+        return FileLabels(reason=f"every row's label is '{texts[0]}'")
+    parse, values = label_parser(config, task), []
+    for line, text in zip(lines.tolist(), texts, strict=True):
+        try:
+            values.append(parse(text))
+        except ValueError as error:
+            return FileLabels(reason=f"line {line}: {error}")
+    if len(set(values)) == 1:
+        return FileLabels(reason=f"every row's label is '{texts[0]}'")
+    return FileLabels(np.array(values))
+
+
+def unused_labels(path: str | Path, labels: FileLabels) -> str:
+    """Say that a test file's labels are not used, and why."""
+    return f"the labels of {path} are not used: {labels.reason}"

@@ -1,0 +1,78 @@
+"""By which rows a model is chosen: all of dev, or one half of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from accord.data.halves import content_halves, row_contents
+from accord.data.loader import TaskData
+from accord.judging.dev import counted
+from accord.judging.inference import task_metric
+
+Halves = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class HalfResult:
+    """A model as one half of dev judges it.
+
+    Attributes:
+        logits: of all dev rows of each task, float32 [rows, outputs].
+        sum: of the metrics of the tasks that count, on the half's rows.
+    """
+
+    logits: Sequence[Tensor]
+    sum: float
+
+
+def dev_halves(data: TaskData) -> Halves:
+    """Return the half of each of a dev split's rows, int8 [rows]."""
+    contents = row_contents(data.store, data.rows, data.task.texts)
+    return content_halves(contents, data.labels)
+
+
+def half_result(
+    data: Sequence[TaskData],
+    logits: Sequence[Tensor],
+    halves: Sequence[Halves],
+    half: int,
+    finished: Collection[str] = (),
+) -> HalfResult:
+    """Judge a model as `accord.judging.dev.judge_all` does, on one half of the rows.
+
+    A task without rows in that half doesn't count.
+
+    Args:
+        data: the dev split of each task.
+        logits: of all its rows.
+        halves: of its rows.
+        half: 0 or 1.
+        finished: tasks that no model is chosen by.
+    """
+    names = {
+        task.name for task in counted([own.task for own in data if own.task.name not in finished])
+    }
+    total = 0.0
+    for own, part, which in zip(data, logits, halves, strict=True):
+        rows = which == half
+        if own.task.name in names and rows.any():
+            total += task_metric(own.task, own.labels[rows], part[rows])
+    return HalfResult(logits, total)
+
+
+def first_best(sums: Sequence[float]) -> int:
+    """Return the index of the largest sum, of equals the first: the paper's rule for epochs.
+
+    *Source:* Xiao & Lin, BERT Mastery: Explore Multitask Learning, section 4: the model with the
+    best sum of dev metrics.
+
+    Example:
+        >>> first_best([0.5, 0.75, 0.75])
+        1
+    """
+    return max(range(len(sums)), key=lambda i: sums[i])

@@ -1,0 +1,98 @@
+"""A run's scores of every dev row in every epoch: `scores.safetensors` in its folder.
+
+For each task with labels, and each that the epoch was chosen by:
+
+- `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses there
+- `chosen/TASK`: float32 [2, rows, outputs], those of what was chosen on half 0, and on half 1
+- `labels/TASK`: float64 [rows], class indices or values in the task's units
+- `halves/TASK`: int8 [rows], the half of dev that each row is in (`accord.data.halves`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from accord.durable import write_tensors_whole
+from accord.errors import RunFolderError
+
+SCORES = "scores.safetensors"
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """What a run's epochs say of a task's dev rows.
+
+    Attributes:
+        epochs: float32 [epochs, rows, outputs].
+        chosen: float32 [2, rows, outputs], of what was chosen on each half.
+        labels: float64 [rows].
+        halves: int8 [rows].
+    """
+
+    epochs: Tensor
+    chosen: Tensor
+    labels: Tensor
+    halves: Tensor
+
+    @property
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Which rows are in half 0, and which in half 1."""
+        return self.halves == 0, self.halves == 1
+
+    @property
+    def crossfitted(self) -> Tensor:
+        """Logits [rows, outputs], each row's by what was chosen on the other half."""
+        return crossfitted(self.chosen[0], self.chosen[1], self.halves)
+
+
+def crossfitted(chosen_on_0: Tensor, chosen_on_1: Tensor, halves: Tensor | np.ndarray) -> Tensor:
+    """Return each row's logits by what was chosen on the half that the row is not in.
+
+    Args:
+        chosen_on_0: logits [rows, outputs] by what was chosen on half 0.
+        chosen_on_1: likewise on half 1.
+        halves: 0 or 1 [rows].
+
+    Example:
+        >>> one, other = torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [4.0]])
+        >>> crossfitted(one, other, np.array([0, 1])).tolist()
+        [[3.0], [2.0]]
+    """
+    return torch.where(torch.as_tensor(halves)[:, None] == 0, chosen_on_1, chosen_on_0)
+
+
+def write_scores(folder: Path, scores: Mapping[str, TaskScores]) -> None:
+    """Write a run's scores, the whole file or none."""
+    tensors = {
+        f"{part.name}/{task}": getattr(own, part.name).contiguous()
+        for task, own in scores.items()
+        for part in fields(TaskScores)
+    }
+    write_tensors_whole(folder / SCORES, tensors)
+
+
+def read_scores(folder: Path) -> dict[str, TaskScores]:
+    """Read a finished run's scores, by task.
+
+    Raises:
+        RunFolderError: if there are none that can be read.
+    """
+    file = folder / SCORES
+    try:
+        tensors = load_file(file)
+        names = [name.removeprefix("halves/") for name in tensors if name.startswith("halves/")]
+        return {
+            task: TaskScores(**{part.name: tensors[f"{part.name}/{task}"]
+                                for part in fields(TaskScores)})
+            for task in names
+        }  # fmt: skip
+    except (OSError, SafetensorError, KeyError) as error:
+        raise RunFolderError(f"{file}: can't be read: {error}") from None

@@ -1,0 +1,188 @@
+"""Held-out predictions and figures of a run: of rows that no choice of the model has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.data.loader import TaskData
+from accord.judging.choosing import HalfResult, Halves, dev_halves, first_best, half_result
+from accord.judging.heldout import ON_DEV, ON_TEST, crossfit_value
+from accord.judging.predictions import write_heldout
+from accord.judging.scores import TaskScores, crossfitted, write_scores
+from accord.model.heads import decode
+from accord.runs.folder import RunFolder
+from accord.runs.progress import Console
+from accord.tasks import AuxiliaryTask
+from accord.training.checkpoint import Progress
+from accord.training.epoch_soup import soup_of_epochs
+from accord.training.kept_epochs import kept_scores
+from accord.training.setup import Setup
+
+Table = dict[str, Any]
+Epochs = tuple[int, ...]
+"""Numbers, from 1, of what a model is made of: one epoch, or those in a soup."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen on one half of dev.
+
+    Attributes:
+        epochs: one, or those in a soup.
+        logits: of all dev rows of each task.
+    """
+
+    epochs: Epochs
+    logits: Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The model that the run leaves, chosen on all of dev.
+
+    Attributes:
+        epochs: one, or those in a soup.
+        metrics: each task's on dev.
+        test: its logits of the test rows that have labels, by task.
+    """
+
+    epochs: Epochs
+    metrics: Mapping[str, float]
+    test: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class HeldOutRows:
+    """A task's held-out predictions.
+
+    Attributes:
+        data: the rows.
+        labels: float64 [rows].
+        logits: float32 [rows, outputs].
+        halves: int8 [rows].
+        predicted_by: the epochs that predict the rows of half 0, and those of half 1.
+    """
+
+    data: TaskData
+    labels: np.ndarray
+    logits: Tensor
+    halves: Halves
+    predicted_by: tuple[Epochs, Epochs]
+
+    @property
+    def value(self) -> float:
+        """The task's metric (`accord.judging.heldout.crossfit_value`)."""
+        task, predictions = self.data.task, decode(self.logits, self.data.task).numpy()
+        return crossfit_value(
+            task.metric, self.labels, predictions, self.halves, len(task.labels) or None
+        )
+
+
+def judge_heldout(
+    setup: Setup, run: RunFolder, progress: Progress, console: Console, saved: Saved
+) -> dict[str, Table]:
+    """Write `scores.safetensors` and the held-out predictions; return what results say of them.
+
+    Nothing of it is in a checkpoint: a run that is killed meanwhile does the same again.
+    """
+    halves = [dev_halves(own) for own in setup.data.dev]
+    scores = kept_scores(run, progress)
+    choices = _choices(setup, run, progress, console, scores, halves)
+    write_scores(run.path, _task_scores(setup, scores, choices, halves))
+    found = {}
+    for i, own in enumerate(setup.data.dev):
+        if isinstance(own.task, AuxiliaryTask):
+            continue
+        on_0, on_1 = choices
+        logits = crossfitted(on_0.logits[i], on_1.logits[i], halves[i])
+        dev = HeldOutRows(own, own.labels, logits, halves[i], (on_1.epochs, on_0.epochs))
+        test = _test_rows(setup, own.task.name, saved)
+        _write(run, test or dev)
+        chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
+        soup = setup.config.averaging.method == "soup"
+        crossfit, whole = dev.value, saved.metrics[own.task.name]
+        found[own.task.name] = {
+            "metric": own.task.metric,
+            "value": test.value if test else crossfit,
+            "on": ON_TEST if test else ON_DEV,
+            "rows": len((test or dev).labels),
+            "epochs": [list(epochs) if soup else epochs[0] for epochs in chosen],
+            "crossfit": crossfit,
+            "dev": whole,
+            "gap": whole - crossfit,
+        }
+    return found
+
+
+def _choices(
+    setup: Setup,
+    run: RunFolder,
+    progress: Progress,
+    console: Console,
+    scores: Mapping[str, Tensor],
+    halves: Sequence[Halves],
+) -> tuple[Choice, Choice]:
+    """Choose, by the rule that chose the saved model, on either half of dev."""
+    numbers = [record["epoch"] for record in progress.evaluations]
+    logits = [
+        [scores[own.task.name][epoch] for own in setup.data.dev] for epoch in range(len(numbers))
+    ]
+    soup = setup.config.averaging.method == "soup"
+    if soup:
+        console.say("making a soup by each half of the dev rows")
+
+    def choose(half: int) -> Choice:
+        def judge(own: Sequence[Tensor]) -> HalfResult:
+            return half_result(setup.data.dev, own, halves, half, setup.config.finished)
+
+        alone = [judge(own) for own in logits]
+        if not soup:
+            best = first_best([own.sum for own in alone])
+            return Choice((numbers[best],), logits[best])
+        made = soup_of_epochs(setup, run, progress, alone, judge)
+        return Choice(tuple(numbers[i] for i in made.members), made.judged.logits)
+
+    return choose(0), choose(1)
+
+
+def _task_scores(
+    setup: Setup,
+    scores: Mapping[str, Tensor],
+    choices: tuple[Choice, Choice],
+    halves: Sequence[Halves],
+) -> dict[str, TaskScores]:
+    return {
+        own.task.name: TaskScores(
+            epochs=scores[own.task.name],
+            chosen=torch.stack([choice.logits[i] for choice in choices]),
+            labels=torch.from_numpy(own.labels),
+            halves=torch.from_numpy(halves[i]),
+        )
+        for i, own in enumerate(setup.data.dev)
+    }
+
+
+def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:
+    """Return the test rows of a task as the saved model predicts them, if they have labels."""
+    if name not in saved.test:
+        return None
+    data = next(own for own in setup.data.test if own.task.name == name)
+    whole = np.zeros(len(data), dtype=np.int8)
+    labels = setup.data.test_labels[name]
+    return HeldOutRows(data, labels, saved.test[name], whole, (saved.epochs, saved.epochs))
+
+
+def _write(run: RunFolder, rows: HeldOutRows) -> None:
+    data = rows.data
+    epochs = ["+".join(map(str, rows.predicted_by[half])) for half in rows.halves]
+    write_heldout(
+        run.predictions / f"{data.task.name}-heldout.csv", rows.logits, data.task,
+        [data.store.ids[int(row)] for row in data.rows], rows.labels,
+        {"half": rows.halves.tolist(), "epoch": epochs},
+    )  # fmt: skip
