@@ -189,12 +189,16 @@ def _targets(split: SplitReport) -> str:
     if split.targets is not None:
         return f"{split.targets.min:g}, {split.targets.mean:.3g}, {split.targets.max:g}"
     if split.unused_labels:
-        return f"(not used: {split.unused_labels})"
+        return "(not used)"
     return "(none)" if split.split == "test" else ""
 
 
 def _print_skipped(report: TaskReport, console: Console) -> None:
+    from accord.data.test_labels import unused_labels
+
     for split in report.splits:
+        if split.unused_labels:
+            console.print(unused_labels(split.path, split.unused_labels), soft_wrap=True)
         for bad in split.skipped[:_SHOWN_BAD_ROWS]:
             console.print(f"skipped {bad}", soft_wrap=True)
         if len(split.skipped) > _SHOWN_BAD_ROWS:

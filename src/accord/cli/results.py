@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from accord.report.page import Section
     from accord.training.run import Run
 
-_READING = (
-    "dev: the rows by which the epoch was chosen; held out: rows by which nothing was, so compare"
-    " these; gap: by how much choosing and judging on the same dev rows flatters (dev minus"
-    " cross-fitted dev)"
-)
+_READING = """\
+dev: the rows by which the epoch was chosen. held out: rows that chose nothing, to be compared by.
+gap: by how much a figure is too good when the same dev rows choose the epoch and judge it."""
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
@@ -50,7 +48,7 @@ def show_run(run: Run, as_json: bool) -> None:
 
 
 def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str]:
-    """Return a task's held-out value, the rows that it is of, and the gap, as a table shows them."""
+    """Return a task's held-out value, the rows that it is of, and the gap, as shown."""
     if own is None:
         return "–", "–", "–"
     return f"{own['value']:.4f}", f"{own['rows']:,} rows of {own['on']}", f"{own['gap']:+.4f}"

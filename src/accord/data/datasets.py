@@ -240,7 +240,7 @@ class TaskFiles:
         lines = data.store.lines[data.rows]
         found = read_test_labels(Path(self.config.test), self.config, self.task, lines)
         if found.reason:
-            self.say(f"{self.task.name}: {unused_labels(self.config.test, found)}")
+            self.say(f"{self.task.name}: {unused_labels(self.config.test, found.reason)}")
         return found.values
 
     def _rows(self, store: TokenStore) -> np.ndarray:

@@ -80,6 +80,6 @@ def _parsed(
     return FileLabels(np.array(values))
 
 
-def unused_labels(path: str | Path, labels: FileLabels) -> str:
+def unused_labels(path: str, reason: str) -> str:
     """Say that a test file's labels are not used, and why."""
-    return f"the labels of {path} are not used: {labels.reason}"
+    return f"the labels of {path} are not used: {reason}"

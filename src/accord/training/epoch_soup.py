@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -20,6 +21,19 @@ from accord.training.kept_epochs import kept_weights
 from accord.training.setup import Setup
 
 J = TypeVar("J", bound=Judged)
+
+
+@dataclass(frozen=True)
+class EpochSoup:
+    """The soup that a run leaves.
+
+    Attributes:
+        record: what `results.json` says of it: epochs, and figures on dev.
+        logits: of all dev rows of each task; none where it is one epoch.
+    """
+
+    record: dict[str, Any]
+    logits: Sequence[Tensor]
 
 
 def soup_of_epochs(
@@ -52,13 +66,13 @@ def soup_of_epochs(
 
 def make_soup(
     setup: Setup, run: RunFolder, progress: Progress, console: Console
-) -> dict[str, Any] | None:
+) -> EpochSoup | None:
     """Average epochs greedily by their dev metrics; what comes out is the run's best model.
 
     Nothing of it is in a checkpoint: a run that is killed meanwhile makes the same soup again.
 
     Returns:
-        What `results.json` says of it; None where the config asks for none.
+        None where the config asks for none.
     """
     if setup.config.averaging.method != "soup":
         return None
@@ -80,7 +94,7 @@ def make_soup(
     line = f"soup of epochs {', '.join(map(str, epochs))}  {metrics_line(setup, soup.judged)}"
     console.say(line)
     run.log(line)
-    return {"epochs": epochs, **soup.judged.record()}
+    return EpochSoup({"epochs": epochs, **soup.judged.record()}, soup.judged.logits)
 
 
 def _alone(record: dict[str, Any]) -> DevResult:

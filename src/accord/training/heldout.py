@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,12 +48,12 @@ class Saved:
 
     Attributes:
         epochs: one, or those in a soup.
-        metrics: each task's on dev.
+        dev: its logits of all dev rows of each task; none where it is the best epoch's.
         test: its logits of the test rows that have labels, by task.
     """
 
     epochs: Epochs
-    metrics: Mapping[str, float]
+    dev: Sequence[Tensor]
     test: Mapping[str, Tensor]
 
 
@@ -95,6 +95,8 @@ def judge_heldout(
     scores = kept_scores(run, progress)
     choices = _choices(setup, run, progress, console, scores, halves)
     write_scores(run.path, _task_scores(setup, scores, choices, halves))
+    assert progress.best is not None
+    whole = saved.dev or [scores[own.task.name][progress.best] for own in setup.data.dev]
     found = {}
     for i, own in enumerate(setup.data.dev):
         if isinstance(own.task, AuxiliaryTask):
@@ -106,7 +108,8 @@ def judge_heldout(
         _write(run, test or dev)
         chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
         soup = setup.config.averaging.method == "soup"
-        crossfit, whole = dev.value, saved.metrics[own.task.name]
+        # By the same rule as the cross-fitted figure: within halves, where it is a correlation.
+        crossfit, same_rows = dev.value, replace(dev, logits=whole[i]).value
         found[own.task.name] = {
             "metric": own.task.metric,
             "value": test.value if test else crossfit,
@@ -114,8 +117,8 @@ def judge_heldout(
             "rows": len((test or dev).labels),
             "epochs": [list(epochs) if soup else epochs[0] for epochs in chosen],
             "crossfit": crossfit,
-            "dev": whole,
-            "gap": whole - crossfit,
+            "dev": same_rows,
+            "gap": same_rows - crossfit,
         }
     return found
 

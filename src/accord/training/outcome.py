@@ -37,11 +37,11 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     assert progress.best is not None  # every epoch ends with an evaluation
     epoch = progress.evaluations[progress.best]
     soup = make_soup(setup, run, progress, console)
-    best = soup or epoch
+    best = soup.record if soup else epoch
     test = _predict_test(setup, run, console)
     labelled = {name: own for name, own in test.items() if name in setup.data.test_labels}
-    epochs = tuple(soup["epochs"]) if soup else (epoch["epoch"],)
-    saved = Saved(epochs, best["metrics"], labelled)
+    epochs = tuple(best["epochs"]) if soup else (epoch["epoch"],)
+    saved = Saved(epochs, soup.logits if soup else (), labelled)
     heldout = judge_heldout(setup, run, progress, console, saved)
     results = {
         "metrics": best["metrics"],
@@ -52,7 +52,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "mean": overall_score("mean", best["metrics"], {}),
         "heldout": heldout,
         "best_epoch": epoch["epoch"],
-        **({"soup": soup} if soup else {}),
+        **({"soup": soup.record} if soup else {}),
         "epochs": progress.evaluations,
         "steps": progress.step,
         "skipped_steps": progress.skipped,

@@ -1,0 +1,261 @@
+"""What a run says of rows that no choice has seen, computed again from what it left."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from scipy.stats import pearsonr
+
+from accord.errors import RunFolderError
+from accord.report.record import read_run
+from accord.training.run import resume_run
+
+# Steps so large that the epochs differ, and the halves choose different ones.
+LIVELY = {"training.lr": 3e-3, "training.epochs": 5}
+METRICS = {"mood": "accuracy", "same": "accuracy", "near": "pearson"}
+
+
+def results_of(run):
+    return json.loads((run / "results.json").read_text())
+
+
+def predicted(task, logits):
+    """Predictions of the projects' tasks: argmax, argmax, and 5 times the output."""
+    return logits.argmax(-1).astype(float) if task != "near" else 5.0 * logits[..., 0]
+
+
+def metric(task, logits, labels):
+    own = predicted(task, logits)
+    if task != "near":
+        return float((own == labels).mean())
+    return pearsonr(own, labels).statistic
+
+
+def rows_of(run, task):
+    text = (run / "predictions" / f"{task}-heldout.csv").read_text()
+    return list(csv.DictReader(text.splitlines()))
+
+
+def by_hand(run, count=("mood", "same", "near")):
+    """Cross-fit a run's scores: the epochs that the halves choose, and each task's value."""
+    tensors = load_file(run / "scores.safetensors")
+    epochs = {task: tensors[f"epochs/{task}"].astype(float) for task in METRICS}
+    labels = {task: tensors[f"labels/{task}"] for task in METRICS}
+    halves = {task: tensors[f"halves/{task}"] for task in METRICS}
+    chosen = []
+    for half in (0, 1):
+        sums = [
+            sum(
+                metric(task, epochs[task][e][halves[task] == half],
+                       labels[task][halves[task] == half])
+                for task in count
+            )
+            for e in range(len(epochs["mood"]))
+        ]  # fmt: skip
+        chosen.append(int(np.argmax(sums)))
+    values = {}
+    for task in METRICS:
+        parts = []
+        for half in (0, 1):
+            mask = halves[task] == half
+            own = epochs[task][chosen[1 - half]][mask]
+            parts.append((mask.mean(), metric(task, own, labels[task][mask])))
+        values[task] = sum(share * own for share, own in parts)  # accuracy is a mean as well
+    return [own + 1 for own in chosen], values
+
+
+@pytest.mark.parametrize("extra", [{}, {"encoder.mode": "frozen", "training.lr": 0.3},
+                                   {"averaging.method": "ema", "averaging.decay": 0.5}],
+                         ids=["plain", "frozen", "ema"])  # fmt: skip
+def test_dev_is_cross_fitted(project, train, tmp_path, extra):
+    run = train(project({**LIVELY, **extra}), tmp_path / "run")
+    results, (chosen, values) = results_of(run), by_hand(run)
+    assert set(results["heldout"]) == set(METRICS)
+    for task, own in results["heldout"].items():
+        assert own["metric"] == METRICS[task]
+        assert own["on"] == "dev, cross-fitted"
+        assert own["epochs"] == chosen
+        assert own["value"] == own["crossfit"] == pytest.approx(values[task])
+        assert own["gap"] == pytest.approx(own["dev"] - own["crossfit"])
+        rows = rows_of(run, task)
+        assert own["rows"] == len(rows)
+        assert [*rows[0]][-2:] == ["half", "epoch"]
+        assert all(int(row["epoch"]) == chosen[1 - int(row["half"])] for row in rows)
+        if task != "near":
+            right = np.mean([row["label"] == row["prediction"] for row in rows])
+            assert right == pytest.approx(own["value"])
+            assert own["dev"] == pytest.approx(results["metrics"][task])
+    assert not (run / "kept").exists()
+    record = read_run(run)
+    assert record.heldout_values == {task: own["value"] for task, own in results["heldout"].items()}
+    held = record.heldout("near")
+    assert held.halves.tolist() == load_file(run / "scores.safetensors")["halves/near"].tolist()
+    assert (held.on, held.ids) == ("dev, cross-fitted", record.predictions("near").ids)
+    assert record.heldout_content("near") == record.dev_content("near") != ""
+
+
+def test_the_epochs_of_these_cases_differ(project, train, tmp_path):
+    """Else nothing would be told from choosing on all of dev."""
+    run = train(project({**LIVELY, "training.seed": 1}), tmp_path / "run")
+    chosen, values = by_hand(run)
+    results = results_of(run)
+    assert len({*chosen, results["best_epoch"]}) > 1
+    assert any(values[task] != results["heldout"][task]["dev"] for task in METRICS)
+
+
+def label_test_rows(config, labels):
+    """Give the project's file of test rows labels."""
+    file = config.parent / "mood-test.csv"
+    header, *lines = file.read_text().splitlines()
+    lines = [f"{line},{labels[i % len(labels)]}" for i, line in enumerate(lines)]
+    file.write_text("\n".join([f"{header},mood", *lines]) + "\n")
+
+
+def test_test_rows_with_labels_are_held_out(project, train, tmp_path, accord_cli):
+    config = project(LIVELY)
+    label_test_rows(config, ["neg", "pos", "mixed", "neg"])
+    checked = accord_cli("check", config)
+    assert "neg: 6, mixed: 3, pos: 3" in checked.out
+    run = train(config, tmp_path / "run")
+    results, rows = results_of(run), rows_of(run, "mood")
+    own, (_, values) = results["heldout"]["mood"], by_hand(run)
+    assert (own["on"], own["rows"], own["epochs"]) == ("test", 12, [results["best_epoch"]])
+    assert own["value"] == np.mean([row["label"] == row["prediction"] for row in rows])
+    assert own["crossfit"] == pytest.approx(values["mood"])
+    assert {(row["half"], row["epoch"]) for row in rows} == {("0", str(results["best_epoch"]))}
+    plain = list(csv.DictReader((run / "predictions" / "mood-test.csv").read_text().splitlines()))
+    assert [row["prediction"] for row in rows] == [row["prediction"] for row in plain]
+    assert "label" not in plain[0]
+    assert results["heldout"]["near"]["on"] == "dev, cross-fitted"
+    record = read_run(run)
+    assert record.heldout("mood").on == "test"
+    assert record.heldout_content("mood") != record.dev_content("mood")
+    before = json.loads((run / "resolved.json").read_text())["data"]["mood.test labels"]
+    file = config.parent / "mood-test.csv"
+    file.write_text(file.read_text().replace(",neg\n", ",mixed\n", 1))
+    again = train(config, tmp_path / "again")
+    assert json.loads((again / "resolved.json").read_text())["data"]["mood.test labels"] != before
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([""], None),
+        (["-1"], "every row's label is '-1'"),
+        (["pos"], "every row's label is 'pos'"),
+        (["pos", "", "neg", "neg"], "3 of 12 rows have no label, the first in line 3"),
+        (["pos", "negative"], "line 3: mood: unknown label 'negative'; allowed: neg, mixed, pos"),
+    ],
+)
+def test_test_rows_without_labels_that_can_be_used(project, accord_cli, tmp_path, labels, reason):
+    config = project({"training.epochs": 1})
+    label_test_rows(config, labels)
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    said = [line for line in answer.err.splitlines() if "not used" in line]
+    line = f"the labels of {config.parent / 'mood-test.csv'} are not used: {reason}"
+    assert said == ([] if reason is None else [f"mood: {line}"])
+    assert results_of(tmp_path / "run")["heldout"]["mood"]["on"] == "dev, cross-fitted"
+    assert (line in accord_cli("check", config).out) == (reason is not None)
+
+
+def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
+    changes = {**LIVELY, "averaging.method": "soup"}
+    run = train(project(changes), tmp_path / "run")
+    tensors, results = load_file(run / "scores.safetensors"), results_of(run)
+    chosen = results["heldout"]["mood"]["epochs"]
+    for half in (0, 1):
+        masks = {task: tensors[f"halves/{task}"] == half for task in METRICS}
+
+        def judged(logits, masks=masks):
+            return sum(
+                metric(task, logits(task).astype(float)[mask], tensors[f"labels/{task}"][mask])
+                for task, mask in masks.items()
+            )
+
+        alone = [judged(lambda task, e=e: tensors[f"epochs/{task}"][e]) for e in range(5)]
+        soup = judged(lambda task, half=half: tensors[f"chosen/{task}"][half])
+        assert chosen[half][0] == int(np.argmax(alone)) + 1
+        assert soup >= max(alone)
+    for row in rows_of(run, "near"):
+        assert row["epoch"] == "+".join(map(str, chosen[1 - int(row["half"])]))
+
+
+def test_killed_between_scores_and_checkpoint(project, train, tmp_path, outcome, monkeypatch):
+    config = project(LIVELY)
+    whole, run = outcome(train(config, tmp_path / "whole")), tmp_path / "run"
+    save, calls = "accord.training.run.save_checkpoint", []
+
+    def die(*rest, **options):
+        calls.append(rest)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(save, die)
+        with pytest.raises(MemoryError):
+            train(config, run)
+    assert (run / "kept" / "step-6" / "scores.safetensors").is_file()
+    with monkeypatch.context() as patch:
+        patch.setattr("accord.training.outcome.exposures", die)
+        with pytest.raises(MemoryError):
+            resume_run(run, quiet=True)
+    assert (run / "kept" / "step-30").is_dir()
+    resume_run(run, quiet=True)
+    assert outcome(run) == whole
+    assert {"predictions/mood-heldout.csv", "scores.safetensors"} <= set(whole)
+
+
+@pytest.mark.parametrize("harm", ["cut", "lost"])
+def test_damaged_scores_of_an_epoch_are_made_again(
+    stopped, project, train, tmp_path, outcome, harm
+):
+    run = stopped({}, 14)
+    file = run / "kept" / "step-12" / "scores.safetensors"
+    if harm == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    else:
+        file.unlink()
+    resume_run(run, quiet=True)
+    assert "resuming after step 6 of 18" in (run / "log.txt").read_text()
+    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+
+
+def test_tasks_without_labels_have_no_held_out_figure(project, train, tmp_path, accord_cli):
+    words = {"tasks.words.kind": "masked-lm", "training.epochs": 2}
+    run = train(project(words, ("mood",)), tmp_path / "run")
+    assert set(results_of(run)["heldout"]) == {"mood"}
+    alone = {**words, "tasks.words.train": "mood-train.csv", "tasks.words.dev": "mood-dev.csv",
+             "tasks.words.text": "text", "tasks.mood": None}  # fmt: skip
+    answer = accord_cli("train", project(alone, ("mood",)), "--out", tmp_path / "bare")
+    assert answer.code == 0, answer.err
+    assert results_of(tmp_path / "bare")["heldout"] == {}
+    assert "held out:" not in answer.out
+
+
+def test_what_train_prints(project, accord_cli, tmp_path):
+    answer = accord_cli("train", project(LIVELY), "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    results, lines = results_of(tmp_path / "run"), answer.out.splitlines()
+    assert lines[1].split() == ["task", "metric", "dev", "held", "out", "on", "gap"]
+    for task, own in results["heldout"].items():
+        line = next(line for line in lines if line.strip().startswith(task))
+        assert f"{results['metrics'][task]:.4f}" in line
+        assert line.split()[3] == f"{own['value']:.4f}"
+        assert f"{own['rows']} rows of dev, cross-fitted" in line
+        assert line.rstrip().endswith(f"{own['gap']:+.4f}")
+    assert "held out: rows that chose nothing" in answer.out
+    mean = np.mean([own["value"] for own in results["heldout"].values()])
+    assert f"on dev, {mean:.4f} held out" in answer.err
+    found = json.loads(accord_cli("resume", tmp_path / "run", "--json").out)
+    assert found["heldout"] == results["heldout"]
+
+
+def test_a_run_of_an_earlier_version_is_refused(project, train, tmp_path):
+    run = train(project({"training.epochs": 1}, ("mood",)), tmp_path / "run")
+    results = results_of(run)
+    del results["heldout"]
+    (run / "results.json").write_text(json.dumps(results))
+    with pytest.raises(RunFolderError, match="by an earlier version; run it again"):
+        read_run(run)

@@ -1,0 +1,64 @@
+"""Cross-fitted figures of small arrays, worked by hand or by scipy and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import f1_score
+
+from accord.errors import UsageError
+from accord.judging.choosing import first_best
+from accord.judging.heldout import crossfit_value
+from accord.judging.scores import TaskScores, crossfitted, read_scores, write_scores
+
+HALVES = np.array([0, 1, 0, 1, 0], dtype=np.int8)
+LABELS = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
+PREDICTED = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
+
+
+def test_classes_are_judged_over_both_halves_at_once():
+    assert crossfit_value("accuracy", LABELS, PREDICTED, HALVES) == pytest.approx(3 / 5)
+    assert crossfit_value("f1", LABELS, PREDICTED, HALVES, 2) == pytest.approx(
+        f1_score(LABELS, PREDICTED)
+    )
+    several = crossfit_value("f1", LABELS, PREDICTED, HALVES, 3)
+    assert several == pytest.approx(f1_score(LABELS, PREDICTED, average="macro"))
+
+
+@pytest.mark.parametrize(("metric", "correlate"), [("pearson", pearsonr), ("spearman", spearmanr)])
+def test_correlations_are_judged_within_each_half(metric, correlate):
+    rng = np.random.default_rng(0)
+    labels, halves = rng.normal(size=11), (np.arange(11) < 4).astype(np.int8)
+    predicted = labels + rng.normal(size=11)
+    shifted = np.where(halves == 0, predicted, 100 - 50 * predicted)  # the halves don't compare
+    parts = {h: correlate(shifted[halves == h], labels[halves == h]).statistic for h in (0, 1)}
+    wanted = (7 * parts[0] + 4 * parts[1]) / 11
+    assert crossfit_value(metric, labels, shifted, halves) == pytest.approx(wanted)
+    assert crossfit_value(metric, labels, predicted, halves * 0) == pytest.approx(
+        correlate(predicted, labels).statistic
+    )
+
+
+def test_no_rows_are_refused():
+    empty = np.array([])
+    with pytest.raises(UsageError, match="no examples"):
+        crossfit_value("pearson", empty, empty, empty.astype(np.int8))
+
+
+def test_the_first_of_equals_is_chosen():
+    assert first_best([0.1, 0.3, 0.3]) == 1
+
+
+def test_each_row_is_predicted_by_what_the_other_half_chose(tmp_path):
+    chosen = torch.arange(10.0).reshape(2, 5, 1)
+    wanted = [[5.0], [1.0], [7.0], [3.0], [9.0]]
+    assert crossfitted(chosen[0], chosen[1], HALVES).tolist() == wanted
+    scores = TaskScores(
+        torch.zeros(3, 5, 1), chosen, torch.from_numpy(LABELS), torch.from_numpy(HALVES)
+    )
+    write_scores(tmp_path, {"a.b/c": scores})
+    (again,) = read_scores(tmp_path).values()
+    assert again.crossfitted.tolist() == wanted
+    assert again.labels.dtype == torch.float64
+    assert again.halves.dtype == torch.int8
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.safetensors"]
