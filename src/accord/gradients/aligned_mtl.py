@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.gradients._inverse_root import inverse_root_product
 from accord.gradients._registry import Signals, State, method
-from accord.gradients._solvers import ROUNDING, cosines
+from accord.gradients._solvers import cosines
 
 
 @method(
@@ -32,8 +33,10 @@ def aligned_mtl(
     J's nonzero singular values all become σ: of all matrices with that property the nearest to J
     takes its place, and the mean of its rows is the result.
 
-    *Source:* Senushkin et al. 2023, Algorithm 1, with σ² the least λ. How many λ are nonzero is
-    decided on the gradients' cosines, not on G, where a small gradient looks like rounding.
+    *Source:* Senushkin et al. 2023, Algorithm 1, with σ² the least λ. They come from a factor
+    of the gradients' cosines, scaled by their norms: in G as it is, the eigenvalue of a gradient
+    1e8 times shorter than another is lost in rounding. Which gradients depend on others is decided
+    on their cosines too. Where a gradient is zero its weight is 0.
 
     Args:
         signals: G = J Jᵀ, float64 [T, T].
@@ -50,16 +53,14 @@ def aligned_mtl(
         >>> [round(w, 6) for w in aligned_mtl(signals, {}, torch.Generator())[0].tolist()]
         [0.166667, 0.5]
     """
-    G = signals.gramian.numpy()
-    C = cosines(G)[2]
-    mean = np.full(len(G), 1 / len(G))
-    rank = int(np.count_nonzero(np.linalg.eigvalsh(C) > len(C) * ROUNDING)) if len(C) else 0
-    if rank == 0:
+    kept, norms, C = cosines(signals.gramian.numpy())
+    mean = np.full(len(kept), 1 / len(kept))
+    if not len(norms):
         return torch.from_numpy(mean), state
-    values, vectors = np.linalg.eigh(G / G.diagonal().max())
-    values, vectors = values[-rank:], vectors[:, -rank:]
-    sound = values > len(G) * np.finfo(np.float64).eps * values[-1]
-    values, vectors = values[sound], vectors[:, sound]
-    square = {"min": values[0], "median": values[(len(values) - 1) // 2], "rmse": values.mean()}
-    weights = vectors @ (np.sqrt(square[scale] / values) * (mean @ vectors))
+    product, values = inverse_root_product(C, norms / norms.max(), mean[kept])
+    sigma = {
+        "min": values[-1], "median": values[len(values) // 2], "rmse": np.sqrt(np.mean(values**2))
+    }  # fmt: skip
+    weights = np.zeros(len(kept))
+    weights[kept] = sigma[scale] * product
     return torch.from_numpy(weights), state

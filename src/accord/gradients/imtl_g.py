@@ -47,8 +47,10 @@ def imtl_g(signals: Signals, state: State, generator: torch.Generator) -> tuple[
     kept, norms, C = cosines(G)
     weights = np.zeros(len(G))
     if len(norms):
-        v = pseudo_solution(C) * (norms.min() / norms)
+        y = pseudo_solution(C)
+        v = y * (norms.min() / norms)
         total = abs(float(v.sum()))
-        if total > 1e-12:
+        # Beside its own terms: where the shortest gradient's is 0, all others are small.
+        if np.abs(y).max() > 1e-12 and total > 1e-12 * np.abs(v).max():
             weights[kept] = v / total
     return torch.from_numpy(weights), state
