@@ -121,6 +121,38 @@ def test_one_task_alone_goes_its_own_way(name: str) -> None:
         assert combined @ J[0] > 0.999999 * combined.norm() * J[0].norm()
 
 
+@with_law("alone")
+@pytest.mark.parametrize("present", [0, 2])
+@pytest.mark.parametrize("norm", [1e-6, 1.0, 1e6])
+def test_one_task_alone_is_trained_as_without_a_method(
+    name: str, present: int, norm: float
+) -> None:
+    """Whatever steps of all three came before, and with every option."""
+    own = get_method(name)
+    choices = [{}] + [
+        {option: value} for option in own.options.model_fields
+        for value in allowed_values(name, option)
+    ]  # fmt: skip
+    for options in choices:
+        chosen = Chosen.of(own, 3, options)
+        for number, J in enumerate(matrices(3, 3)):
+            step(own, J, chosen, (0, number))
+        for number, base in enumerate(matrices(1, 3), start=3):
+            J = base * norm
+            if own.is_whole:
+                combined = own.function(J, {}, generator(number), **options)[0]
+            else:
+                given = signals_of(own, J @ J.t())
+                weights, chosen.states = chosen.weigh([given], (present,), (0, number))
+                combined = weights[0] @ J
+            torch.testing.assert_close(combined, J[0], rtol=1e-12, atol=0)
+
+
+def test_methods_that_do_not_leave_a_task_alone_say_why() -> None:
+    for own in METHODS.all():
+        assert ("One task alone gets" in (own.function.__doc__ or "")) is ("alone" not in own.laws)
+
+
 @every_method
 def test_same_generator_same_answer_and_input_left_alone(name: str) -> None:
     own = get_method(name)

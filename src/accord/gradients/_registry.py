@@ -11,6 +11,7 @@ from accord.methods import Description, Need, Registry, Signals, State, Weigh
 Law = Literal[
     "equal_without_conflict",  # all cosines >= 0: the weights are all alike
     "permutation",  # renaming the tasks renames the weights (up to visiting order)
+    "alone",  # one task alone is trained as without a method: its weight is 1
     "scale",  # scaling all gradients by c leaves the weights as they are
     "scale_direction",  # scaling all gradients by c leaves the direction of the result
     "scale_of_one",  # scaling one task's gradient leaves the direction of the result

@@ -14,7 +14,7 @@ from accord.gradients._solvers import ROUNDING
     paper="Chaudhry et al. 2019, Efficient Lifelong Learning with A-GEM, equation 11",
     use="As gem, where it is enough that finished tasks are no worse off on average;"
     " memory.method = 'a-gem' chooses it.",
-    laws=("scale", "sum_without_conflict", "memory_kept"),
+    laws=("scale", "sum_without_conflict", "memory_kept", "alone"),
     example=([[1.0, -1.0], [-1.0, 2.0]], [1.0, 0.5]),
     needs=("gramian", "memories"),
 )

@@ -18,7 +18,7 @@ from accord.gradients._solvers import cosines
     paper="Senushkin et al. 2023, Independent Component Alignment for Multi-Task Learning,"
     " Algorithm 1",
     use="Where one gradient, or what several have in common, drowns the rest.",
-    laws=("permutation", "scale"),
+    laws=("permutation", "scale", "alone"),
     example=([[4.0, 0.0], [0.0, 1.0]], [0.25, 0.5]),
 )
 def aligned_mtl(

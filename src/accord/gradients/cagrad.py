@@ -19,7 +19,7 @@ _RIDGE = 1e-10  # bounds the weights where some of the gradients cancel each oth
     "cagrad",
     paper="Liu et al. 2021, Conflict-Averse Gradient Descent, section 3, Algorithm 1",
     use="Where the mean should still be minimised, with care for the task that it serves least.",
-    laws=("permutation", "scale", "worst_not_worse"),
+    laws=("permutation", "scale", "worst_not_worse", "alone"),
     example=([[1.0, 0.0], [0.0, 4.0]], [0.5 + 0.2 * 5**0.5, 0.5]),
 )
 def cagrad(
@@ -41,6 +41,9 @@ def cagrad(
 
     *Source:* Liu et al. 2021, section 3, Algorithm 1. The public code solves for w by a
     general optimiser and mostly divides the result by 1 + c², which the paper doesn't: `rescale`.
+    On several identical gradients g the formula gives (1 + c) g, the longest d that it allows, and
+    so do we. One task alone would get that too, though it has none to be averse to: its weight is 1
+    here, with or without `rescale`.
 
     Args:
         signals: G = J Jᵀ, float64 [T, T].
@@ -60,6 +63,8 @@ def cagrad(
         [0.75, 0.75]
     """
     G = signals.gramian.numpy()
+    if len(G) == 1:
+        return torch.ones(1, dtype=torch.float64), state
     kept, norms, C = cosines(G)
     weights = np.full(len(G), 1 / len(G))
     if c > 0 and len(norms):

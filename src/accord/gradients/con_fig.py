@@ -15,7 +15,14 @@ from accord.gradients._solvers import cosines, pseudo_solution
     paper="Liu et al. 2024, ConFIG: Towards Conflict-free Training of Physics Informed Neural"
     " Networks, equation 2",
     use="Where losses of unlike scales conflict, and steps should shrink as the conflict grows.",
-    laws=("permutation", "scale", "scale_of_one", "equal_projections", "no_conflict_of_two"),
+    laws=(
+        "permutation",
+        "scale",
+        "scale_of_one",
+        "equal_projections",
+        "no_conflict_of_two",
+        "alone",
+    ),
     example=([[4.0, 0.0], [0.0, 1.0]], [0.75, 1.5]),
 )
 def con_fig(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:

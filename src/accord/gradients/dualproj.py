@@ -14,7 +14,14 @@ from accord.gradients._solvers import non_negative_qp
     paper="Lopez-Paz & Ranzato 2017, Gradient Episodic Memory, equation 11, with the mean as the"
     " gradient to project; named by Quinton & Rey 2024",
     use="Where the mean should be followed, and corrected only if it would make a task worse.",
-    laws=("equal_without_conflict", "permutation", "scale", "no_conflict", "worst_not_worse"),
+    laws=(
+        "equal_without_conflict",
+        "permutation",
+        "scale",
+        "no_conflict",
+        "worst_not_worse",
+        "alone",
+    ),
     example=([[9.0, -3.0], [-3.0, 2.0]], [0.5, 0.75]),
 )
 def dualproj(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:

@@ -43,7 +43,8 @@ def fairgrad(
     Returns:
         w [T], and the empty state. Gradients that are zero get 0 and are left out. Where a mixture
         of gradients vanishes (g_2 = −g_1) there is no solution: the weights grow until a ridge of
-        1e-10 on the gradients' cosines stops them.
+        1e-10 on the gradients' cosines stops them. One task alone gets ‖g‖^(−2α/(α + 1)), as the
+        equation has it: with the weight 1 such steps would be of another size than all others.
 
     Example:
         >>> signals = Signals.of([[1.0, 0.0], [0.0, 8.0]])

@@ -17,7 +17,7 @@ from accord.gradients._solvers import non_negative_qp
     paper="Lopez-Paz & Ranzato 2017, Gradient Episodic Memory for Continual Learning, equation 11",
     use="For tasks that come one after another, where no finished one may be made worse;"
     " memory.method = 'gem' chooses it.",
-    laws=("scale", "sum_without_conflict", "memory_kept", "memories_kept"),
+    laws=("scale", "sum_without_conflict", "memory_kept", "memories_kept", "alone"),
     example=([[1.0, -1.0], [-1.0, 2.0]], [1.0, 0.5]),
     needs=("gramian", "memories"),
 )

@@ -20,7 +20,7 @@ _VANISHED = 1e-6  # a norm beside the original's: less is rounding, and has no c
     paper="Wang et al. 2021, Gradient Vaccine, section 3, Algorithm 1",
     use="Where tasks are known to be related, so that orthogonal gradients are already too far"
     " apart; the authors set it for each layer by itself.",
-    laws=("permutation", "scale"),
+    laws=("permutation", "scale", "alone"),
     example=([[4.0, -2.0], [-2.0, 2.0]], [1.5, 2.0]),
     needs=("gramian", "state", "draws"),
     initial_state=lambda tasks: {"phi": torch.zeros(tasks, tasks, dtype=torch.float64)},

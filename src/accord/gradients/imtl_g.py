@@ -14,7 +14,14 @@ from accord.gradients._solvers import cosines, pseudo_solution
     "imtl-g",
     paper="Liu et al. 2021, Towards Impartial Multi-Task Learning, section 3",
     use="Where no task should be favoured for the size of its gradient.",
-    laws=("permutation", "scale", "scale_of_one", "equal_projections", "no_conflict_of_two"),
+    laws=(
+        "permutation",
+        "scale",
+        "scale_of_one",
+        "equal_projections",
+        "no_conflict_of_two",
+        "alone",
+    ),
     example=([[4.0, 0.0], [0.0, 1.0]], [1 / 3, 2 / 3]),
 )
 def imtl_g(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:

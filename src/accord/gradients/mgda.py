@@ -17,7 +17,7 @@ from accord.gradients._solvers import least_norm_point
     paper="Désidéri 2012, Multiple-gradient descent algorithm; Sener & Koltun 2018, section 3",
     use="Where no task may lose anything, at the price of speed: the smallest gradient sets the"
     " pace, unless they are normalised.",
-    laws=("permutation", "scale", "convex_hull", "no_conflict"),
+    laws=("permutation", "scale", "convex_hull", "no_conflict", "alone"),
     example=([[4.0, -2.0], [-2.0, 2.0]], [0.4, 0.6]),
     needs=("gramian", "losses"),
 )

@@ -37,6 +37,8 @@ def nash_mtl(signals: Signals, state: State, generator: torch.Generator) -> tupl
         of gradients vanishes (g_2 = −g_1) there is no solution: the weights grow until a ridge of
         1e-10 on the gradients' cosines stops them. That ridge shows where gradients cancel to
         within 1e-5 of their size too, which float32 does not resolve: the residual is then larger.
+        One task alone gets 1/‖g‖, as the equation has it: with the weight 1 such steps would be of
+        another size than all others.
 
     Example:
         >>> signals = Signals.of([[1.0, 0.0], [0.0, 4.0]])
