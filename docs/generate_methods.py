@@ -27,6 +27,15 @@ WORDS = {
     "memories": "which rows are memories of finished tasks",
     "budget": "the whole run's budget",
 }
+MAGNITUDE = """\
+Magnitude is the combined gradient's size, told by T tasks whose gradients are all one g: `sum`
+gives T g, `mean` gives g, `other` what the method's entry says. AdamW divides by the gradient's
+size, so magnitude mostly makes no difference. It does to clipping: the norm that `training.clip`
+bounds is of the shared gradient and the heads' together, and no method touches the heads'. A large
+shared gradient therefore shrinks the heads' steps with its own, more so where clipping acts at some
+steps and not at others. Compare methods of unlike magnitude with `training.clip = 0`, or with a
+limit that suits each.
+"""
 
 
 def pages() -> dict[str, str]:
@@ -37,18 +46,22 @@ def pages() -> dict[str, str]:
 def page(family: Family) -> str:
     """Return a family's page."""
     methods = family.all()
+    measured = any(isinstance(own, Method) for own in methods)
+    names = ["name", "needs", *["magnitude"] * measured, "use"]
     rows = [
-        f"| [`{own.name}`](#{own.name}) | {', '.join(own.needs).replace('_', ' ') or '–'} |"
-        f" {own.use} |"
+        [f"[`{own.name}`](#{own.name})", ", ".join(own.needs).replace("_", " ") or "–",
+         *([own.magnitude] if isinstance(own, Method) else []), own.use]
         for own in methods
-    ]
+    ]  # fmt: skip
+    table = [names, ["---"] * len(names), *rows]
     head = [
         f"# {family.name.capitalize()}\n",
         f"{family.job} One word in the config chooses one; a table `[methods.NAME]` sets its"
         " options, where it has any:\n",
         f"```toml\n{example_of(family)}\n```\n",
         f"Without it: {family.default}. `accord methods --family {family.name}` lists them.\n",
-        "\n".join(["| name | needs | use |", "| --- | --- | --- |", *rows]) + "\n",
+        "\n".join(f"| {' | '.join(row)} |" for row in table) + "\n",
+        *[MAGNITUDE] * measured,
     ]
     return "\n".join([*head, *map(entry, methods)])
 

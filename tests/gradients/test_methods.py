@@ -148,6 +148,25 @@ def test_one_task_alone_is_trained_as_without_a_method(
             torch.testing.assert_close(combined, J[0], rtol=1e-12, atol=0)
 
 
+@every_method
+@pytest.mark.parametrize("tasks", [2, 3, 7])
+@pytest.mark.parametrize("norm", [1e-4, 1.0, 1e5])
+def test_magnitude_on_identical_gradients(name: str, tasks: int, norm: float) -> None:
+    """T g like the sum's, g like the mean's, or neither; a memory's row counts in none of them."""
+    own = get_method(name)
+    (base,) = matrices(1, 1)
+    J = norm * base.expand(tasks, -1)
+    trained = tasks - own.remembers
+    found = float(combine(name, J) @ J[0] / (J[0] @ J[0]))
+    if own.magnitude == "other":
+        assert abs(found - 1) > 0.01
+        assert abs(found - trained) > 0.01
+        assert "identical gradients" in (own.function.__doc__ or "")
+    else:
+        expected = {"sum": trained, "mean": 1.0}[own.magnitude]
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
 def test_methods_that_do_not_leave_a_task_alone_say_why() -> None:
     for own in METHODS.all():
         assert ("One task alone gets" in (own.function.__doc__ or "")) is ("alone" not in own.laws)

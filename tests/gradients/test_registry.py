@@ -26,7 +26,8 @@ def counting(
 @pytest.fixture
 def fake() -> Iterator[Method]:
     method(
-        "fake", paper="none", use="Never.", laws=("scale",), example=([[1.0]], [1.0]),
+        "fake", paper="none", use="Never.", laws=("scale",), magnitude="sum",
+        example=([[1.0]], [1.0]),
         initial_state=lambda tasks: {
             "steps": torch.zeros(tasks, dtype=torch.float64),
             "pairs": torch.zeros(tasks, tasks, dtype=torch.float64),

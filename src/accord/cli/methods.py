@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 FAMILY_NAMES = ("gradients", "balancing", "sampling", "sharing", "regularisers", "targets")
 
+_SIZES = {
+    "sum": "as a sum's: T tasks with the same gradient g give T g",
+    "mean": "as a mean's: T tasks with the same gradient g give g",
+    "other": "neither a sum's nor a mean's: see above",
+}
+
 
 @click.command()
 @click.argument("name", required=False)
@@ -44,7 +50,8 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
             {
                 "name": method.name, "family": own.name, "key": own.key_of(method),
                 "paper": method.paper, "needs": method.needs, "cost": method.cost,
-                "use": method.use, "options": options_of(method), "summary": summary(method),
+                "use": method.use, "magnitude": getattr(method, "magnitude", None),
+                "options": options_of(method), "summary": summary(method),
             }
             for own, method in found
         ]))  # fmt: skip
@@ -87,6 +94,8 @@ def _explain(own: Family, method: Description) -> None:
     click.echo(f"Use:    {method.use}")
     click.echo(f"Needs:  {', '.join(method.needs).replace('_', ' ') or 'nothing that is measured'}")
     click.echo(f"Costs:  {method.cost}")
+    if magnitude := getattr(method, "magnitude", None):
+        click.echo(f"Size:   {_SIZES[magnitude]}")
     for option in options_of(method):
         default = json.dumps(option["default"])
         click.echo(f"Option: methods.{method.name}.{option['name']} = {default}: {option['takes']}")

@@ -25,8 +25,9 @@ Law = Literal[
     "equal_projections",  # of independent gradients all have the same cosine with the result
 ]
 Granularity = Literal["all", "layer"]
+Magnitude = Literal["sum", "mean", "other"]
 
-__all__ = ["METHODS", "Granularity", "Law", "Method", "Signals", "State", "method"]
+__all__ = ["METHODS", "Granularity", "Law", "Magnitude", "Method", "Signals", "State", "method"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,16 @@ class Method(Description):
 
     Attributes:
         laws: what tests may demand of it.
+        magnitude: of the result where all T tasks' gradients are one g: T g like the sum's, g like
+            the mean's, or what the method's description says. Clipping and the heads, which no
+            method touches, make it matter under AdamW too.
         example: a Gram matrix and the weights it gives, worked by hand; columns of J and what they
             combine to, where a method needs J; where it needs memories, the last row is one.
         granularities: over which parameters it may be asked for one set of weights.
     """
 
     laws: frozenset[Law]
+    magnitude: Magnitude
     example: tuple[list[list[float]], list[float]]
     granularities: tuple[Granularity, ...] = ("all", "layer")
 
@@ -69,6 +74,7 @@ def method(
     paper: str,
     use: str,
     laws: tuple[Law, ...],
+    magnitude: Magnitude,
     example: tuple[list[list[float]], list[float]],
     needs: tuple[Need, ...] = ("gramian",),
     cost: str = "none that shows: it solves for a weight a task",
@@ -79,8 +85,8 @@ def method(
 
     def register(function: Weigh) -> Weigh:
         METHODS.entries[name] = Method(
-            name, function, paper, needs, cost, use, initial_state, frozenset(laws), example,
-            granularities,
+            name, function, paper, needs, cost, use, initial_state, frozenset(laws),
+            magnitude, example, granularities,
         )  # fmt: skip
         return function
 

@@ -15,6 +15,7 @@ from accord.gradients._solvers import ROUNDING
     use="As gem, where it is enough that finished tasks are no worse off on average;"
     " memory.method = 'a-gem' chooses it.",
     laws=("scale", "sum_without_conflict", "memory_kept", "alone"),
+    magnitude="sum",
     example=([[1.0, -1.0], [-1.0, 2.0]], [1.0, 0.5]),
     needs=("gramian", "memories"),
 )

@@ -19,6 +19,7 @@ from accord.gradients._solvers import cosines
     " Algorithm 1",
     use="Where one gradient, or what several have in common, drowns the rest.",
     laws=("permutation", "scale", "alone"),
+    magnitude="mean",
     example=([[4.0, 0.0], [0.0, 1.0]], [0.25, 0.5]),
 )
 def aligned_mtl(

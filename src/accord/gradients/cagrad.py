@@ -20,6 +20,7 @@ _RIDGE = 1e-10  # bounds the weights where some of the gradients cancel each oth
     paper="Liu et al. 2021, Conflict-Averse Gradient Descent, section 3, Algorithm 1",
     use="Where the mean should still be minimised, with care for the task that it serves least.",
     laws=("permutation", "scale", "worst_not_worse", "alone"),
+    magnitude="other",
     example=([[1.0, 0.0], [0.0, 4.0]], [0.5 + 0.2 * 5**0.5, 0.5]),
 )
 def cagrad(
@@ -37,7 +38,8 @@ def cagrad(
 
         x(μ) = argmin over x ≥ 0 of ½ xᵀGx + xᵀG1/T − μ Σ x,
 
-    the nearest d that reaches it; ‖Jᵀx(μ)‖ rises with μ, and is to be c ‖g0‖.
+    the nearest d that reaches it; ‖Jᵀx(μ)‖ rises with μ, and is to be c ‖g0‖. The result has the
+    mean's size, give or take c times it.
 
     *Source:* Liu et al. 2021, section 3, Algorithm 1. The public code solves for w by a
     general optimiser and mostly divides the result by 1 + c², which the paper doesn't: `rescale`.

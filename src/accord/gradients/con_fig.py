@@ -23,6 +23,7 @@ from accord.gradients._solvers import cosines, pseudo_solution
         "no_conflict_of_two",
         "alone",
     ),
+    magnitude="sum",
     example=([[4.0, 0.0], [0.0, 1.0]], [0.75, 1.5]),
 )
 def con_fig(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:

@@ -22,6 +22,7 @@ from accord.gradients._solvers import non_negative_qp
         "worst_not_worse",
         "alone",
     ),
+    magnitude="mean",
     example=([[9.0, -3.0], [-3.0, 2.0]], [0.5, 0.75]),
 )
 def dualproj(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:

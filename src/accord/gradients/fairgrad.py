@@ -17,6 +17,7 @@ from accord.gradients._solvers import power_stationary
     paper="Ban & Ji 2024, Fair Resource Allocation in Multi-Task Learning, equation 4, Algorithm 1",
     use="Where Nash-MTL is near what is wanted, and the worst-off task should count for more.",
     laws=("permutation", "scale_direction", "no_conflict"),
+    magnitude="other",
     example=([[8.0, 0.0], [0.0, 1.0]], [0.25, 1.0]),
 )
 def fairgrad(
@@ -29,7 +30,8 @@ def fairgrad(
     """Solve G w = w^(−1/α), element by element, for w > 0.
 
     The result d = Jᵀw maximises Σ (g_i·d)^(1−α) / (1 − α) among the directions of its norm: α = 1
-    is Nash-MTL, a large α looks to the worst-off task, a small one to the sum.
+    is Nash-MTL, a large α looks to the worst-off task, a small one to the sum. T
+    identical gradients g give w = (T‖g‖²)^(−α/(α + 1)) each.
 
     *Source:* Ban & Ji 2024, equation 4 and Algorithm 1. We solve by damped Newton steps, the public
     code by bounded least squares, whose tolerance shows where the gradients' sizes are unlike.

@@ -18,6 +18,7 @@ from accord.gradients._solvers import non_negative_qp
     use="For tasks that come one after another, where no finished one may be made worse;"
     " memory.method = 'gem' chooses it.",
     laws=("scale", "sum_without_conflict", "memory_kept", "memories_kept", "alone"),
+    magnitude="sum",
     example=([[1.0, -1.0], [-1.0, 2.0]], [1.0, 0.5]),
     needs=("gramian", "memories"),
 )

@@ -16,6 +16,7 @@ from accord.gradients._registry import State, method
     paper="Chen et al. 2020, Just Pick a Sign: Gradient Sign Dropout, section 3, Algorithm 1",
     use="As a regulariser: it adds noise wherever tasks disagree, and leaves their agreement be.",
     laws=("permutation", "scale", "alone"),
+    magnitude="sum",
     example=([[2.0, -1.0, 0.0], [1.0, -3.0, 0.0]], [3.0, -4.0, 0.0]),
     needs=("jacobian", "draws"),
     cost="a few passes over all tasks' gradients, and a draw for every shared parameter",

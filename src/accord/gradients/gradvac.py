@@ -21,6 +21,7 @@ _VANISHED = 1e-6  # a norm beside the original's: less is rounding, and has no c
     use="Where tasks are known to be related, so that orthogonal gradients are already too far"
     " apart; the authors set it for each layer by itself.",
     laws=("permutation", "scale", "alone"),
+    magnitude="sum",
     example=([[4.0, -2.0], [-2.0, 2.0]], [1.5, 2.0]),
     needs=("gramian", "state", "draws"),
     initial_state=lambda tasks: {"phi": torch.zeros(tasks, tasks, dtype=torch.float64)},

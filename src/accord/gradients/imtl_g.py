@@ -22,6 +22,7 @@ from accord.gradients._solvers import cosines, pseudo_solution
         "no_conflict_of_two",
         "alone",
     ),
+    magnitude="mean",
     example=([[4.0, 0.0], [0.0, 1.0]], [1 / 3, 2 / 3]),
 )
 def imtl_g(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:

@@ -20,6 +20,7 @@ from accord.gradients._registry import Signals, State, method
         "worst_not_worse",
         "alone",
     ),
+    magnitude="mean",
     example=([[4.0, -2.0], [-2.0, 1.0]], [0.5, 0.5]),
     needs=(),
     cost="none",

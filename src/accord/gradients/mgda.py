@@ -18,6 +18,7 @@ from accord.gradients._solvers import least_norm_point
     use="Where no task may lose anything, at the price of speed: the smallest gradient sets the"
     " pace, unless they are normalised.",
     laws=("permutation", "scale", "convex_hull", "no_conflict", "alone"),
+    magnitude="mean",
     example=([[4.0, -2.0], [-2.0, 2.0]], [0.4, 0.6]),
     needs=("gramian", "losses"),
 )

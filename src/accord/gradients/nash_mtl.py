@@ -14,13 +14,15 @@ from accord.gradients._solvers import power_stationary
     paper="Navon et al. 2022, Multi-Task Learning as a Bargaining Game, section 3, Algorithm 1",
     use="Where losses have unlike scales and every task should gain in proportion.",
     laws=("permutation", "scale_direction", "scale_of_one", "no_conflict"),
+    magnitude="other",
     example=([[4.0, -1.0], [-1.0, 1.0]], [0.5**0.5, 2**0.5]),
 )
 def nash_mtl(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
     """Solve G α = 1/α, element by element, for α > 0.
 
     That is the stationary point of the convex ½ αᵀGα − Σ log α. The result d = Jᵀα has the products
-    g_i·d = 1/α_i > 0, and the norm √T, whatever the gradients' size.
+    g_i·d = 1/α_i > 0, and the norm √T, whatever the gradients' size: identical gradients g give
+    √T g/‖g‖.
 
     *Source:* Navon et al. 2022, Claim 3.1 and Algorithm 1. We solve by damped Newton steps, to a
     relative residual far below 1e-6; the public code iterates an approximation through a general

@@ -13,6 +13,7 @@ from accord.gradients._registry import Signals, State, method
     paper="Yu et al. 2020, Gradient Surgery for Multi-Task Learning, Algorithm 1",
     use="Where gradients are known to conflict; it is cheap and has no knobs.",
     laws=("equal_without_conflict", "permutation", "scale", "no_conflict_of_two", "alone"),
+    magnitude="sum",
     example=([[4.0, -2.0], [-2.0, 2.0]], [1.5, 2.0]),
     needs=("gramian", "draws"),
 )

@@ -13,6 +13,7 @@ from accord.gradients._registry import Signals, State, method
     paper="Caruana 1997, Multitask Learning; as a baseline Kurin et al. 2022, Xin et al. 2022",
     use="First, and as every other method's baseline.",
     laws=("equal_without_conflict", "permutation", "scale", "alone"),
+    magnitude="sum",
     example=([[4.0, -2.0], [-2.0, 1.0]], [1.0, 1.0]),
     needs=(),
     cost="none",

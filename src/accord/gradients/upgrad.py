@@ -14,6 +14,7 @@ from accord.gradients._solvers import non_negative_qp
     paper="Quinton & Rey 2024, Jacobian Descent for Multi-Objective Optimization, section 3",
     use="Where no task may be made worse, and a large gradient should keep its larger say.",
     laws=("equal_without_conflict", "permutation", "scale", "no_conflict", "alone"),
+    magnitude="mean",
     example=([[4.0, -2.0], [-2.0, 2.0]], [0.75, 1.0]),
 )
 def upgrad(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
