@@ -40,7 +40,7 @@ LAYERS = [
         "runs.memory", "data.loader", "training.step", "training.nonfinite", "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
         "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard", "data.checking",
-        "data.guessing",
+        "data.guessing", "judging.passes",
     ],
     [
         "data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict",

@@ -9,7 +9,7 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
-from accord.judging.inference import PASS_TOKENS
+from accord.judging.passes import CPU_TOKENS
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_order_is_restored_whatever_the_lengths(finished, task):
 
     texts = [text() if task == "mood" else (text(), text()) for _ in range(400)]
     together = model.logits(task, texts)
-    assert sum(len(str(text).split()) for text in texts) > PASS_TOKENS  # more than one pass
+    assert sum(len(str(text).split()) for text in texts) > CPU_TOKENS  # more than one pass
     alone = [model.logits(task, [text])[0] for text in texts[:60]]
     for i, logits in enumerate(alone):
         assert together[i].tolist() == pytest.approx(logits.tolist(), abs=1e-5), i

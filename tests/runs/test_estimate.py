@@ -8,7 +8,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from accord.bert.encoder import BertConfig
 from accord.bert.packing import pack
-from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate, token_flops
+from accord.runs.estimate import (
+    Estimate,
+    Workload,
+    estimate,
+    matrix_rate,
+    pass_rate,
+    product_side,
+    token_flops,
+)
 
 CONFIG = BertConfig(
     vocab_size=1000,
@@ -83,6 +91,20 @@ def test_a_measured_rate_is_one_that_a_computer_has():
     rate = matrix_rate(torch.device("cpu"), seconds=0.05)
     assert 1e8 < rate < 1e15
     assert 1e6 < pass_rate(torch.device("cpu"), seconds=0.05) < 1e14
+
+
+@pytest.mark.parametrize(
+    ("free", "rate", "side"),
+    [
+        (78 << 30, 3e14, 8192),
+        (78 << 30, 3e13, 4096),  # six products of 8192 would take 0.22 s
+        (78 << 30, 1e10, 1024),  # nothing fits: the smallest
+        (1 << 30, 3e14, 4096),  # three matrices of 8192 are 384 MiB
+        (0, 3e14, 1024),
+    ],
+)
+def test_a_gpu_is_measured_by_the_largest_product_that_fits(free, rate, side):
+    assert product_side(free, rate, 0.2) == side
 
 
 def test_it_reads_well():

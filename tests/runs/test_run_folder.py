@@ -1,6 +1,7 @@
 """A run folder is never overwritten, and its files appear whole or not at all."""
 
 import json
+from importlib import metadata
 
 import pytest
 
@@ -76,3 +77,15 @@ def test_the_environment_names_what_a_result_may_depend_on():
     assert set(found) == {"python", "platform", "processor", "threads", "device", "packages"}
     assert {"accord", "torch", "tokenizers"} <= set(found["packages"])
     assert found["processor"]
+
+
+def test_a_source_tree_without_metadata_has_an_environment_all_the_same(monkeypatch):
+    def version(name):
+        if name == "accord":
+            raise metadata.PackageNotFoundError(name)
+        return "1.2"
+
+    monkeypatch.setattr(metadata, "version", version)
+    packages = environment(1, "cpu")["packages"]
+    assert packages["accord"] == "not installed"
+    assert packages["torch"] == "1.2"

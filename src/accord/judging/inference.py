@@ -15,12 +15,12 @@ from accord.bert.packing import TokenSequence, pack
 from accord.bert.products import DEFAULT, Products, computing
 from accord.data.loader import Assembler, TaskData
 from accord.judging.metrics import metric_value
+from accord.judging.passes import tokens_of_a_pass
 from accord.model.heads import decode
 from accord.model.losses import LOSSES, targets
 from accord.model.multitask import MultitaskModel
 from accord.tasks import AuxiliaryTask, Task
 
-PASS_TOKENS = 4096  # of one pass of the encoder: its activations still fit a CPU's cache
 CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
 GROUP_ROWS = 64  # dev texts that SimCSE tells from each other
 FIXED_MASKS = 0  # seed of an evaluation's masks
@@ -32,7 +32,7 @@ def pooled_vectors(
     model: MultitaskModel,
     sequences: Sequence[Sequence[TokenSequence]],
     products: Products = DEFAULT,
-    pass_tokens: int = PASS_TOKENS,
+    pass_tokens: int | None = None,
     key: DropoutKey | None = None,
 ) -> list[Tensor]:
     """Encode and pool sequences of any number of tasks.
@@ -42,7 +42,7 @@ def pooled_vectors(
         sequences: for each of the model's tasks its sequences; may be empty.
         products: in what precision, and how this machine multiplies.
         pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
-            is longer.
+            is longer; default: `tokens_of_a_pass`.
         key: names dropout masks, which differ by pass; None is no dropout.
 
     Returns:
@@ -52,6 +52,7 @@ def pooled_vectors(
     device = model.encoder.embeddings.word.device
     hidden = model.encoder.config.hidden_size
     vectors = [torch.empty(len(own), hidden, device=device) for own in sequences]
+    pass_tokens = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for number, members in enumerate(_passes(sequences, pass_tokens)):
         present = [i for i, own in enumerate(members) if own]
         own = [[sequences[i][j] for j in members[i]] for i in present]
@@ -174,10 +175,12 @@ def _masked_losses(
 ) -> Tensor:
     model.eval()
     device, words = model.encoder.embeddings.word.device, 0
+    share = data.task.mask_share if isinstance(data.task, AuxiliaryTask) else 0.0
+    limit = tokens_of_a_pass(device, model.encoder.config, share)
     losses = torch.empty(len(data), device=device)
     for (rows,) in _chunks([len(data)]):
         sequences = assembler.masked(data, rows, FIXED_WORDS, rows.start)
-        for (members,) in _passes([sequences], PASS_TOKENS):
+        for (members,) in _passes([sequences], limit):
             batch = pack([[sequences[i] for i in members]], products.row_multiple).to(device)
             with computing(products), products.autocast(device):
                 pooled = model.pooled(batch, [task])

@@ -16,6 +16,8 @@ _ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md
 _ACTIVATION_FLOATS = 28  # saved for the backward pass, per token, layer and hidden unit
 _LOGIT_FLOATS = 3  # saved per masked word and entry of the vocabulary: logits, softmax, gradient
 _TRIES = 5  # of a rate at least: the first one also starts threads and picks kernels
+_SIDES = (8192, 4096, 2048, 1024)  # of the products that measure a GPU
+_GPU_ROWS = 32768  # of an addition that measures one: long beside its launch
 _LIBRARIES = 600 << 20  # bytes that Python and torch hold before any model is loaded
 
 
@@ -33,22 +35,84 @@ class Estimate:
 
 
 def matrix_rate(device: torch.device, products: Products = DEFAULT, seconds: float = 0.2) -> float:
-    """Measure the rate of a matrix product of a BERT's shape, in FLOP a second."""
+    """Measure the rate of a matrix product, in FLOP a second.
+
+    On a CPU the product has a BERT's shape. A GPU does one of that shape in less time than its
+    launch takes: there it is a square one, as large as memory and time allow (`product_side`), of
+    random values, as a GPU multiplies ones faster than it does anything else.
+    """
     dtype = torch.bfloat16 if products.bfloat16 else torch.float32
+    if device.type == "cuda":
+        return _gpu_matrix_rate(device, dtype, products, seconds)
     x = torch.ones(2048, 768, dtype=dtype, device=device)
     weight = torch.ones(768, 768, dtype=dtype, device=device)
     with computing(products):
         return 2 * 2048 * 768 * 768 / _quickest(lambda: matmul(x, weight), seconds)
 
 
+def product_side(free_bytes: int, rate: float, seconds: float, itemsize: int = 2) -> int:
+    """Return the side n of a square product that a GPU's rate is measured by.
+
+    Args:
+        free_bytes: of the GPU's memory; a quarter may be taken, by three matrices.
+        rate: a first guess, in FLOP a second, and rather too low: launches count in it.
+        seconds: that all tries may take.
+        itemsize: bytes of an entry.
+
+    Returns:
+        The largest of 8192, 4096, 2048 and 1024 whose memory and tries (one to warm up, then
+        `_TRIES`) fit; 1024 where none does.
+
+    Example:
+        >>> product_side(64 << 30, 4e14, 0.2), product_side(64 << 30, 1e12, 0.2)
+        (8192, 2048)
+    """
+    for side in _SIDES:
+        fits = 3 * itemsize * side**2 <= free_bytes // 4
+        if fits and (_TRIES + 1) * 2 * side**3 / rate <= seconds:
+            return side
+    return _SIDES[-1]
+
+
+def _gpu_matrix_rate(
+    device: torch.device, dtype: torch.dtype, products: Products, seconds: float
+) -> float:
+    def measure(side: int, seconds: float) -> float:
+        x, y = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        return 2 * side**3 / _quickest_event(lambda: matmul(x, y), seconds)
+
+    with computing(products), torch.cuda.device(device):
+        guess = measure(_SIDES[-2], 0.0)
+        free, _ = torch.cuda.mem_get_info(device)
+        return measure(product_side(free, guess, seconds, dtype.itemsize), seconds)
+
+
 def pass_rate(device: torch.device, seconds: float = 0.1) -> float:
     """Measure the rate of additions over an activation's memory, in elements a second."""
+    if device.type == "cuda":
+        x = torch.ones(_GPU_ROWS, 768, device=device)
+        with torch.cuda.device(device):
+            return x.numel() / _quickest_event(lambda: x + x, seconds)
     x = torch.ones(2048, 768, device=device)
     return x.numel() / _quickest(lambda: x + x, seconds)
 
 
+def _quickest_event(compute: Callable[[], torch.Tensor], seconds: float) -> float:
+    """Return the least time of a computation by a GPU's own clock, in seconds."""
+    compute()  # loads and chooses kernels
+    best, tries, end = float("inf"), 0, time.perf_counter() + seconds
+    before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    while tries < _TRIES or time.perf_counter() < end:
+        before.record()
+        compute()
+        after.record()
+        after.synchronize()
+        best, tries = min(best, before.elapsed_time(after) / 1e3), tries + 1
+    return best
+
+
 def _quickest(compute: Callable[[], torch.Tensor], seconds: float) -> float:
-    """Return the least time of a computation, in seconds, over so many of them or a few tries."""
+    """Return the least time of a computation by the host's clock, in seconds: of a few tries."""
     best, tries, end = float("inf"), 0, time.perf_counter() + seconds
     while tries < _TRIES or time.perf_counter() < end:
         start = time.perf_counter()

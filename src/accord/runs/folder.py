@@ -299,8 +299,6 @@ def now() -> str:
 
 def environment(threads: int, device: str) -> dict[str, Any]:
     """Return what of the machine and its software a result may depend on."""
-    from importlib.metadata import version
-
     packages = ("accord", "torch", "numpy", "tokenizers", "safetensors", "scikit-learn", "scipy")
     return {
         "python": platform.python_version(),
@@ -308,8 +306,18 @@ def environment(threads: int, device: str) -> dict[str, Any]:
         "processor": _processor(),
         "threads": threads,
         "device": device,
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: _version(name) for name in packages},
     }
+
+
+def _version(package: str) -> str:
+    """Return a package's version; a source tree on PYTHONPATH has none."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _processor() -> str:

@@ -21,7 +21,8 @@ from accord.data.loader import StepBatch, TaskData, step_batch
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.errors import ConfigError
-from accord.judging.inference import PASS_TOKENS, pooled_vectors
+from accord.judging.inference import pooled_vectors
+from accord.judging.passes import tokens_of_a_pass
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat
@@ -120,7 +121,11 @@ class Setup:
             tasks=len(self.data.tasks) if config.training.gramian else 1,
             steps=self.total_steps,
             step_tokens=step_tokens,
-            pass_tokens=PASS_TOKENS if frozen else min(step_tokens, limit or step_tokens),
+            pass_tokens=(
+                tokens_of_a_pass(self.device, model.encoder.config)
+                if frozen
+                else min(step_tokens, limit or step_tokens)
+            ),
             encoded_tokens=once + dev * (1 if frozen else judged),
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,

@@ -1,0 +1,56 @@
+"""How many tokens one pass of prediction holds."""
+
+from __future__ import annotations
+
+import torch
+
+from accord.bert.encoder import BertConfig
+
+CPU_TOKENS = 4096  # their activations still fit a CPU's cache
+GPU_TOKENS = (262_144, 65_536, 16_384, CPU_TOKENS)  # few, so that a run meets the same passes again
+_FREE_SHARE = 0.5  # of a GPU's free memory that a pass may take
+_HIDDEN_FLOATS, _INNER_FLOATS = 8, 3  # alive at once in a layer, per token and unit
+_LOGIT_FLOATS = 3  # per told word and entry of the vocabulary: logits, their softmax, a copy
+
+
+def tokens_of_a_pass(device: torch.device, config: BertConfig, told_share: float = 0.0) -> int:
+    """Return the most tokens of one pass: on a CPU what its cache holds, on a GPU what pays.
+
+    Args:
+        device: where the encoder is.
+        config: its sizes.
+        told_share: of the tokens whose words are told: each has a logit for every word.
+    """
+    if device.type != "cuda":
+        return CPU_TOKENS
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return tokens_that_fit(free + kept, config, told_share)
+
+
+def tokens_that_fit(free_bytes: int, config: BertConfig, told_share: float = 0.0) -> int:
+    """Return the largest of `GPU_TOKENS` whose activations fit half of a GPU's free memory.
+
+    A pass without gradients keeps one layer's activations: about 8 float32 a hidden unit and 3 an
+    inner one, for each token. Which size it is does not depend on small differences in what is
+    free: products round otherwise in passes of other sizes.
+
+    Args:
+        free_bytes: of the GPU's memory.
+        config: the encoder's sizes.
+        told_share: as in `tokens_of_a_pass`.
+
+    Returns:
+        That size; the smallest where none fits.
+
+    Example:
+        >>> tokens_that_fit(64 << 30, BertConfig()), tokens_that_fit(6 << 30, BertConfig())
+        (262144, 16384)
+    """
+    floats = (
+        _HIDDEN_FLOATS * config.hidden_size
+        + _INNER_FLOATS * config.intermediate_size
+        + _LOGIT_FLOATS * config.vocab_size * told_share
+    )
+    most = _FREE_SHARE * free_bytes / (4 * floats)
+    return next((tokens for tokens in GPU_TOKENS if tokens <= most), GPU_TOKENS[-1])
