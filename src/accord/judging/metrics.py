@@ -210,11 +210,17 @@ def _correlation(
     x, y = predictions.astype(np.float64), targets.astype(np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise AccordError(f"{name}: a prediction or target is not a finite number")
-    if _is_constant(x) or _is_constant(y):
+    if is_constant(x) or is_constant(y):
         return 0.0
     return float(correlate(x, y).statistic)
 
 
-def _is_constant(x: Array) -> bool:
-    """Whether x varies so little that scipy would warn of its own rounding."""
-    return bool(np.ptp(x) <= 1e-11 * np.abs(x).max())
+def is_constant(x: Array) -> npt.NDArray[np.bool_]:
+    """Return whether x varies so little along its last axis that r would be mere rounding.
+
+    Example:
+        >>> bool(is_constant(np.array([1.0, 1.0 + 1e-13])))
+        True
+    """
+    x = np.asarray(x, dtype=np.float64)
+    return np.asarray(np.ptp(x, axis=-1) <= 1e-11 * np.abs(x).max(-1))

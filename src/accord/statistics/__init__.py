@@ -1,0 +1,1 @@
+"""Comparing two sets of runs on the same rows: estimate, interval, verdict (docs/statistics.md)."""
