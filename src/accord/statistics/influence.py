@@ -145,30 +145,41 @@ def pearson_values(labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> t
 def spearman_values(labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> tuple[Array, Array]:
     """Return Spearman's ρ and rows' influence, which counts that a row moves the others' ranks.
 
+    ρ = C/√(AB), and to O(1/n²) the C without row i is C − ψ_C(i)/(n − 1), likewise A and B, with
+    the influence functions of `rank_moments`.
+    """
+    moments, each = rank_moments(labels, predictions)
+    without = [values / max(predictions.shape[-1] - 1, 1) for values in each]
+    return _correlation(moments, without, _either_constant(labels, predictions))
+
+
+def rank_moments(
+    labels: npt.NDArray[Any], predictions: npt.NDArray[Any]
+) -> tuple[list[Array], list[Array]]:
+    """Return the covariance C of the sides' ranks, their variances A and B, and rows' influence.
+
     With mid-distribution functions U = F(x), V = G(y), C = E[(U−½)(V−½)] has the influence function
 
         (U_i−½)(V_i−½) − C  +  E_j[w(x_i, x_j)(V_j−½)] − C  +  E_j[w(y_i, y_j)(U_j−½)] − C,
 
-    w(a, b) = 1 where a < b, ½ where they are equal; the variances A of U and B of V have the same
-    with V = U and U = V, and ρ = C/√(AB). To O(1/n²), C without row i is C − ψ_C(i)/(n − 1), and so
-    for A and B. Sorting and cumulative sums give all of it in O(n log n).
+    w(a, b) = 1 where a < b, ½ where they are equal; A has the same with V = U, B with U = V.
+    Sorting and cumulative sums give all of it in O(n log n).
 
     *Source:* Croux & Dehon 2010, Influence functions of the Spearman and Kendall correlation
     measures, section 2; with ties by mid-ranks.
+
+    Returns:
+        C, A, B, each [..., 1], and their influence functions, each [..., n].
     """
     shape = predictions.shape
     x, y = predictions.astype(np.float64), np.broadcast_to(labels, shape).astype(np.float64)
-    n = shape[-1]
-    (u, below_u), (v, below_v) = _mid_distribution(x), _mid_distribution(y)
-    moments, without = [], []
-    for a, below_a, b, below_b in (
-        (u, below_u, v, below_v), (u, below_u, u, below_u), (v, below_v, v, below_v)
-    ):  # fmt: skip
+    (u, of_u), (v, of_v) = _mid_distribution(x), _mid_distribution(y)
+    moments, influences = [], []
+    for a, of_a, b, of_b in ((u, of_u, v, of_v), (u, of_u, u, of_u), (v, of_v, v, of_v)):
         moment = (a * b).mean(-1, keepdims=True)
         moments.append(moment)
-        each = a * b + _mean_above(b, *below_a) + _mean_above(a, *below_b) - 3 * moment
-        without.append(each / max(n - 1, 1))
-    return _correlation(moments, without, _either_constant(labels, predictions))
+        influences.append(a * b + _mean_above(b, *of_a) + _mean_above(a, *of_b) - 3 * moment)
+    return moments, influences
 
 
 VALUES = {"accuracy": accuracy_values, "pearson": pearson_values, "spearman": spearman_values}

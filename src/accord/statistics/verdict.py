@@ -1,0 +1,133 @@
+"""What is said of differences: a kind for each, with an interval that agrees with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from accord.errors import UsageError
+from accord.statistics.crossed import Difference
+from accord.statistics.multiplicity import ALPHA, Step, holm
+
+Kind = Literal[
+    "better", "worse", "as good", "no difference shown", "learnt nothing", "one run each",
+    "identical",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one difference, ours minus theirs.
+
+    Attributes:
+        kind: what a report picks its mark by.
+        word: as it is written: the kind, with the margin in points where it is 'as good'.
+        low: lower end of the interval to show.
+        high: upper end.
+        level: of that interval.
+        p_adjusted: Holm's, over all differences with a p; None where there is none.
+        explanation: a sentence on what the kind rests on.
+    """
+
+    kind: Kind
+    word: str
+    low: float
+    high: float
+    level: float
+    p_adjusted: float | None
+    explanation: str
+
+
+def verdicts(
+    differences: Sequence[Difference], alpha: float = ALPHA, margin: float | None = None,
+    learnt: Sequence[bool] | None = None,
+) -> list[Verdict]:  # fmt: skip
+    """Return the verdicts of a family of differences, corrected for one another by Holm.
+
+    - identical: every run predicts the same on both sides.
+    - one run each: a side has one run, so that the variance over seeds is not known. No verdict,
+      and no part in the family; the interval is over rows alone, at level 1 − α.
+    - learnt nothing: neither side is better than the best constant prediction.
+    - better, worse: the shown interval leaves 0 out.
+    - as good: it holds 0, and lies within ±margin.
+    - no difference shown: all else.
+
+    Args:
+        differences: the family: all that are shown together.
+        alpha: the chance of any false 'better' or 'worse', in (0, 1); likewise of 'as good'.
+        margin: the difference that does not matter, on the metric's scale, above 0.
+        learnt: for each, whether either side beats the best constant
+            (`accord.statistics.crossed.against_constant`); default yes.
+
+    Raises:
+        UsageError: a margin or α out of range, or `learnt` of another length.
+
+    Example:
+        >>> found = Difference(0.02, 1e-5, 1e-5, 0.0, 4, 999, (0, 1), (0, 1), (0.9, 0.9),
+        ...                    (0.88, 0.88), 1000)
+        >>> verdicts([found])[0].word
+        'better'
+    """
+    if margin is not None and not margin > 0:
+        raise UsageError(f"the margin should be above 0, got {margin}")
+    if learnt is not None and len(learnt) != len(differences):
+        raise UsageError(f"'learnt' is of {len(learnt)} differences, not of {len(differences)}")
+    tested = [i for i, found in enumerate(differences) if found.seeds_known]
+    steps = dict(zip(tested, holm([differences[i].p for i in tested], alpha), strict=True))
+    return [
+        _verdict(found, steps.get(i), alpha, margin, learnt is None or learnt[i])
+        for i, found in enumerate(differences)
+    ]
+
+
+def _verdict(
+    found: Difference, step: Step | None, alpha: float, margin: float | None, learnt: bool
+) -> Verdict:
+    level = 1 - alpha if step is None else step.level
+    low, high = found.interval(level)
+    kind = _kind(found, step, (low, high), margin, learnt)
+    word = str(kind)
+    if kind == "as good" and margin is not None:
+        word = f"as good, within {_points(margin)}"
+    p = None if step is None else step.p
+    return Verdict(kind, word, low, high, level, p, _explanation(kind, found, level, margin))
+
+
+def _kind(
+    found: Difference, step: Step | None, ends: tuple[float, float], margin: float | None,
+    learnt: bool,
+) -> Kind:  # fmt: skip
+    if found.degenerate == "identical predictions":
+        return "identical"
+    if step is None:
+        return "one run each"
+    if not learnt:
+        return "learnt nothing"
+    if step.rejected:
+        return "better" if found.value > 0 else "worse"
+    if margin is not None and -margin < ends[0] and ends[1] < margin:
+        return "as good"
+    return "no difference shown"
+
+
+def _explanation(kind: Kind, found: Difference, level: float, margin: float | None) -> str:
+    interval = f"the {100 * level:.4g} % interval over seeds and rows"
+    if found.degenerate == "constant difference" and kind not in ("learnt nothing", "one run each"):
+        return "every run and every row differs by the same, so there is no standard error"
+    return {
+        "identical": "every run predicts the same on both sides",
+        "one run each": "a side has one run, so how much seeds matter is not known; "
+        f"the {100 * level:.4g} % interval is over rows alone",
+        "learnt nothing": "neither side is better than the best constant prediction",
+        "better": f"{interval} is above 0",
+        "worse": f"{interval} is below 0",
+        "as good": f"{interval} holds 0 and lies within ±{_points(margin or 0.0)}",
+        "no difference shown": f"{interval} holds 0",
+    }[kind]
+
+
+def _points(margin: float) -> str:
+    count = f"{100 * margin:.3g}"
+    return f"{count} point" if count == "1" else f"{count} points"
