@@ -18,13 +18,14 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from scipy.special import stdtrit
 from scipy.stats import norm, rankdata
 
-from accord.statistics.components import components, seed_freedom
+from accord.statistics.components import components
 from accord.statistics.influence import VALUES, f1_values, pearson_values, rank_moments
 from accord.statistics.quantile import half_width
 
@@ -242,7 +243,7 @@ def intervals(cell: Cell, sides: Sequence[Array], former: Sequence[Array]) -> En
 
 
 def _other_correlations(cell: Cell, ours: Array, theirs: Array) -> Iterator[tuple[str, Array]]:
-    """Half-widths with r = 0, and with r of the shared pairs as it is."""
+    """Half-widths with r = 0, and with r of the pairs as it is and Derrick et al.'s freedom."""
     parts = components(ours, theirs, ())
     yield "r = 0", half_width(0.05, parts.seed, parts.seed_freedom, parts.row, parts.row_freedom)
     if len(cell.pairs) < 2:
@@ -254,7 +255,8 @@ def _other_correlations(cell: Cell, ours: Array, theirs: Array) -> Iterator[tupl
     r = np.divide((one * two).sum(0), root, out=np.zeros_like(root), where=root > 0)
     s1, s2, n1, n2 = a.std(0, ddof=1), b.std(0, ddof=1), len(a), len(b)
     seed = s1**2 / n1 + s2**2 / n2 - 2 * r * s1 * s2 * len(cell.pairs) / (n1 * n2)
-    freedom = seed_freedom(a, b, cell.pairs)
+    c, single = len(cell.pairs), n1 + n2 - 2 * len(cell.pairs)
+    freedom = c - 1 + (parts.seed_freedom - c + 1) * single / (single + 2 * c)
     yield "r as it is", half_width(0.05, seed, freedom, parts.row, parts.row_freedom)
 
 
@@ -324,26 +326,26 @@ FEW = [DESIGNS[0], DESIGNS[1], DESIGNS[2], DESIGNS[6], DESIGNS[9]]
 
 def cells() -> Iterator[Cell]:
     """Seeds and rows that vary little and much, on the scale of each model."""
-    little_and_much = [(seed, row) for seed in (0.0, 0.5, 3.0) for row in (0.2, 2.0)]
     for ours, theirs in DESIGNS:
-        for rows, kept in ((100, little_and_much), (1000, [(0.0, 0.2), (0.5, 0.5)])):
-            # A run's effect beside the noise' part of its metric, 1/√rows.
-            for seed, row in kept:
-                yield Cell("gaussian", ours, theirs, rows, seed / math.sqrt(rows), row)
-    little_and_much = [(seed, row) for seed in (0.02, 0.3) for row in (0.1, 1.0)]
+        # A run's effect beside the noise' part of its metric, 1/√rows.
+        for rows, seed, row in product((100,), (0.0, 0.5, 3.0), (0.2, 2.0)):
+            yield Cell("gaussian", ours, theirs, rows, seed / math.sqrt(rows), row)
+        for seed, row in ((0.0, 0.2), (0.5, 0.5)):
+            yield Cell("gaussian", ours, theirs, 1000, seed / math.sqrt(1000), row)
     for ours, theirs in DESIGNS:
-        for rows, kept in ((100, little_and_much), (1000, [(0.02, 1.0), (0.1, 0.1)])):
-            for seed, row in kept:
-                yield Cell("accuracy", ours, theirs, rows, seed, row)
-    for ours, theirs in FEW:
-        for rows, seed in ((40, 0.02), (40, 0.2), (100, 0.02), (100, 0.2), (1000, 0.05)):
-            yield Cell("f1", ours, theirs, rows, seed, 0.7, 0.7)
-    for kind in ("pearson", "spearman"):
-        for ours, theirs in FEW:
-            for rows in (40, 100, 1000):
-                for rho in (0.5, 0.85, 0.95):
-                    if rows < 1000 or (ours, theirs) == DESIGNS[1]:
-                        yield Cell(kind, ours, theirs, rows, 0.1, 0.5, rho=rho)
+        for seed, row in product((0.02, 0.3), (0.1, 1.0)):
+            yield Cell("accuracy", ours, theirs, 100, seed, row)
+        for seed, row in ((0.02, 1.0), (0.1, 0.1)):
+            yield Cell("accuracy", ours, theirs, 1000, seed, row)
+    for (ours, theirs), (rows, seed) in product(
+        FEW, ((40, 0.02), (40, 0.2), (100, 0.02), (100, 0.2), (1000, 0.05))
+    ):
+        yield Cell("f1", ours, theirs, rows, seed, 0.7, 0.7)
+    for kind, (ours, theirs), rows, rho in product(
+        ("pearson", "spearman"), FEW, (40, 100, 1000), (0.5, 0.85, 0.95)
+    ):
+        if rows < 1000 or (ours, theirs) == DESIGNS[1]:  # many rows take long
+            yield Cell(kind, ours, theirs, rows, 0.1, 0.5, rho=rho)
 
 
 def influence_errors(draws: int) -> list[dict[str, object]]:

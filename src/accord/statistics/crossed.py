@@ -53,7 +53,9 @@ class Side:
         if len(set(self.seeds)) < len(self.seeds):
             raise UsageError(f"a side has a seed twice: {', '.join(map(str, self.seeds))}")
         if self.halves is not None and self.halves.shape != shape:
-            raise UsageError(f"halves should be {shape} as predictions are, got {self.halves.shape}")
+            raise UsageError(
+                f"halves should be {shape} as predictions are, got {self.halves.shape}"
+            )
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,9 @@ def seeds_needed(
     if not difference.seeds_known:
         return None
     counts = range(2, most + 1)
-    return next((n for n in counts if _shows(with_seeds(difference, n), level, effect, power)), None)
+    return next(
+        (n for n in counts if _shows(with_seeds(difference, n), level, effect, power)), None
+    )
 
 
 def rows_needed(

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+LEAST_P = 1e-100
+
 
 def half_width(
     p: float, seed_variance: Any, seed_freedom: Any, row_variance: Any, row_freedom: Any
@@ -50,7 +52,7 @@ def p_value(
 ) -> float:  # fmt: skip
     """Return the two-sided p: 1 minus the level at which the interval first reaches 0.
 
-    So decision and interval agree at every level. 0.0 stands for less than 1e-300.
+    So decision and interval agree at every level. 0.0 stands for less than 1e-100.
 
     Example:
         >>> round(p_value(2.776, 1.0, 4, 0.0, 99), 4)
@@ -67,7 +69,7 @@ def p_value(
         width = half_width(math.exp(log_p), seed_variance, seed_freedom, row_variance, row_freedom)
         return float(width) - abs(value)
 
-    least = math.log(1e-300)
+    least = math.log(LEAST_P)
     if excess(least) <= 0:
         return 0.0
     return math.exp(brentq(excess, least, 0.0, xtol=1e-13, rtol=1e-13))
