@@ -14,6 +14,7 @@ from accord.config.sections import (
     Config,
     EncoderConfig,
     MemoryConfig,
+    SelectionConfig,
     SharingConfig,
     StageConfig,
     TrainingConfig,
@@ -38,6 +39,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[checkpoint]", CheckpointConfig),
     ("[[stages]]", StageConfig),
     ("[memory]", MemoryConfig),
+    ("[selection]", SelectionConfig),
 ]
 
 

@@ -44,10 +44,12 @@ def in_turn(project, tmp_path):
 def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     run = in_turn(method, {"tasks.near.targets": "popart"})
     results = json.loads((run / "results.json").read_text())
-    rows = [row["metrics"] for row in results["stages"]]
+    rows = [row["heldout"] for row in results["stages"]]
+    assert results["heldout"].keys() == results["metrics"].keys()
     seen = [["mood"], ["same", "mood"], ["near", "mood", "same"]]
     assert [list(row) for row in rows] == seen
     found = results["continual"]
+    assert found["of"] == "held-out values"
     assert found["average_accuracy"] == pytest.approx(np.mean(list(rows[2].values())))
     lost = [
         max(rows[0]["mood"], rows[1]["mood"]) - rows[2]["mood"],
@@ -84,7 +86,7 @@ def test_a_task_without_labels_hides_nothing_that_was_forgotten(in_turn, tmp_pat
     run = in_turn("gem", stages=words + '[[stages]]\ntasks = ["same", "near", "words"]\n')
     results = json.loads((run / "results.json").read_text())
     assert list(results["metrics"]) == ["same", "near", "mood"]
-    first, last = (row["metrics"] for row in results["stages"])
+    first, last = (row["heldout"] for row in results["stages"])
     assert results["continual"]["forgetting"] == pytest.approx(first["mood"] - last["mood"])
     shown = json.loads(accord_cli("compare", run, "--json").out)["groups"][0]
     assert shown["metrics"].keys() == {"mood", "same", "near"}

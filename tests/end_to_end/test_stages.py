@@ -50,6 +50,8 @@ def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
     results, own = (json.loads((each / "results.json").read_text()) for each in (run, last))
     before = json.loads((first / "results.json").read_text())
     assert results["metrics"] == own["metrics"]
+    assert results["heldout"] == own["heldout"]
+    assert [set(row["heldout"]) for row in results["stages"]] == [{"mood"}, {"same", "near"}]
     assert (
         results["steps"]
         == before["steps"] + own["steps"]
@@ -61,7 +63,8 @@ def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
     assert [set(row["metrics"]) for row in results["stages"]] == [{"mood"}, {"same", "near"}]
     assert "continual" not in results
     for name in ("model/model.safetensors", "model/heads.safetensors", "metrics.jsonl",
-                 "environment.json", "predictions/near-test.csv"):  # fmt: skip
+                 "environment.json", "predictions/near-test.csv", "predictions/near-heldout.csv",
+                 "scores.safetensors"):  # fmt: skip
         assert (run / name).read_bytes() == (last / name).read_bytes()
     status = json.loads((run / "status.json").read_text())
     assert (status["state"], status["stage"]) == ("done", "stage 2/2 pairs")

@@ -7,11 +7,15 @@ import re
 import shutil
 import sys
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
+from scipy.stats import pearsonr
 
 from accord.config.file import load_config
 from accord.errors import BusyError, ConfigError, RunFolderError, Stopped, TrainingError
 from accord.grids import cell_run
+from accord.grids.cells import identity_of
 from accord.runs.folder import RunFolder
 from accord.training.run import resume_run
 from accord.training.step import Learner
@@ -57,7 +61,7 @@ def test_a_study_leaves_its_trials_and_the_best_config(study):
         if own.state == "done":
             assert run.read_json("results.json")["score"] == own.score
 
-    best = load_config(study.config)
+    best = load_config(study.config).model_copy(update={"selection": None})
     assert best == RunFolder(study.out / "trials" / str(study.best.number)).config()
     with (study.out / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -67,6 +71,61 @@ def test_a_study_leaves_its_trials_and_the_best_config(study):
     assert [(row["state"], float(row["score"])) for row in rows] == [
         (own.state, own.score) for own in study.trials
     ]
+
+
+def test_the_choice_of_the_best_trial_is_cross_fitted(study, accord_cli):
+    """By hand: the trial that one half of dev chooses, judged by the other, both ways."""
+    done = [own.number for own in study.trials if own.state == "done" and own.repeats is None]
+    read = {i: load_file(study.out / "trials" / str(i) / "scores.safetensors") for i in done}
+    halves, labels = ({task: read[done[0]][f"{part}/{task}"] for task in TASKS}
+                      for part in ("halves", "labels"))  # fmt: skip
+
+    def value(task, logits, half):
+        rows = halves[task] == half
+        if task == "mood":
+            return (logits.argmax(1) == labels[task])[rows].mean()
+        return pearsonr(logits[rows, 0], labels[task][rows]).statistic
+
+    def score(number, chosen_on, judged_by):
+        return [value(task, read[number][f"chosen/{task}"][chosen_on], judged_by) for task in TASKS]
+
+    by_half = [[np.mean(score(i, half, half)) for i in done] for half in (0, 1)]
+    chosen = [done[int(np.argmax(own))] for own in by_half]
+    shares = {task: [(halves[task] == half).mean() for half in (0, 1)] for task in TASKS}
+    on_1, on_0 = score(chosen[0], 0, 1), score(chosen[1], 1, 0)
+    crossfit = np.mean([
+        shares[task][0] * on_0[i] + shares[task][1] * on_1[i] for i, task in enumerate(TASKS)
+    ])  # fmt: skip
+    assert study.selection.trials == tuple(chosen)
+    assert study.selection.crossfit == pytest.approx(crossfit)
+    saved = [score(study.best.number, 2, half) for half in (0, 1)]
+    dev = np.mean([shares[task][0] * saved[0][i] + shares[task][1] * saved[1][i]
+                   for i, task in enumerate(TASKS)])  # fmt: skip
+    assert study.selection.dev == pytest.approx(dev)
+    record = json.loads((study.out / "selection.json").read_text())
+    assert (record["by"], record["on"], record["candidates"]) == ("accord tune", "dev", 9)
+    assert record["gap"] == pytest.approx(dev - crossfit)
+    first, second = study.config.read_text().splitlines()[:2]
+    assert first.startswith(f"# accord tune: trial {study.best.number}, dev score ")
+    assert second.startswith("# chosen by dev among 9 trials; cross-fitted (trial and epoch chosen")
+    assert f"{crossfit:.4f}: the score is too good by about {dev - crossfit:.4f}" in second
+    assert second.isascii()
+
+
+def test_a_config_says_that_it_was_chosen_and_runs_as_it_would_without(study, train, tmp_path):
+    config = load_config(study.config)
+    assert config.selection.model_dump() == {"by": "accord tune", "candidates": 9, "on": "dev"}
+    plain = config.model_copy(update={"selection": None})
+    assert identity_of(config) == identity_of(plain)
+    run = RunFolder(train(study.config, tmp_path / "run"))
+    assert run.config().selection == config.selection
+    trial = RunFolder(study.out / "trials" / str(study.best.number))
+    assert (
+        run.read_json("resolved.json")["fingerprint"]
+        == (trial.read_json("resolved.json")["fingerprint"])
+    )
+    with pytest.raises(ConfigError, match="can't be searched: it changes nothing in a run"):
+        tune(study.config, ["selection.candidates=1,2"], 2, out=tmp_path / "again")
 
 
 def test_a_pruned_trial_fell_behind_and_can_be_gone_on_with(study, tmp_path):
@@ -124,6 +183,8 @@ def test_the_tasks_weights_are_tuned_by_default(config, tmp_path, accord_cli):
     )
     assert re.search(first, answer.err)
     assert "3 trials: 3 done, 0 pruned, 0 failed" in answer.out
+    said = r"trial \d: dev score -?0\.\d{4}, chosen by dev among 3 trials; cross-fitted .* about "
+    assert re.search(said, answer.out)
     assert answer.out.endswith(f"{out / 'best.toml'}\n")
     plan = accord_cli("tune", config, "--out", out, "--trials", 3, "--dry-run", "--json")
     assert json.loads(plan.out)["done"] == 3

@@ -92,7 +92,9 @@ def tune(
     )  # fmt: skip
     if as_json:
         best = {**asdict(tuned.best), "config": str(tuned.config)}
-        click.echo(json.dumps({"best": best, "trials": [asdict(own) for own in tuned.trials]}))
+        trials_shown = [asdict(own) for own in tuned.trials]
+        found = {"best": best, "selection": tuned.selection.record(), "trials": trials_shown}
+        click.echo(json.dumps(found))
     else:
         _show(tuned)
 
@@ -140,4 +142,7 @@ def _show(tuned: Tuned) -> None:
     states = [own.state for own in tuned.trials]
     counts = ", ".join(f"{states.count(own)} {own}" for own in ("done", "pruned", "failed"))
     click.echo(f"{len(states)} trials: {counts}")
+    click.echo(
+        f"trial {tuned.best.number}: dev score {tuned.best.score:.4f}, {tuned.selection.line}"
+    )
     click.echo(f"config of trial {tuned.best.number}: {tuned.config}")

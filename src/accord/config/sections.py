@@ -279,6 +279,17 @@ class MemoryConfig(Section):
     )  # fmt: skip
 
 
+class SelectionConfig(Section):
+    """`[selection]`: that this config was chosen among others; it changes nothing in a run."""
+
+    by: str = Field(description="What chose it, as 'accord tune'.")
+    candidates: PositiveInt = Field(description="Among how many.")
+    on: Literal["dev"] = Field(
+        "dev", description="The rows that it was chosen by: figures of these rows are too good, and"
+        " comparisons on them say so."
+    )  # fmt: skip
+
+
 class Config(Section):
     """A whole configuration file."""
 
@@ -291,6 +302,7 @@ class Config(Section):
     )
     stages: list[StageConfig] = Field([])
     memory: MemoryConfig | None = None
+    selection: SelectionConfig | None = None
     training: TrainingConfig = TrainingConfig()
     sharing: SharingConfig = SharingConfig()
     averaging: AveragingConfig = AveragingConfig()

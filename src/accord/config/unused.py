@@ -16,9 +16,9 @@ from accord.sharing import get_scheme
 def effective(config: Config) -> dict[str, Any]:
     """Return a config as JSON without what makes no difference.
 
-    Configs of which these are equal make the same run.
+    Configs of which these are equal make the same run, whatever chose them.
     """
-    return without_unused(config).model_dump(mode="json")
+    return without_unused(config).model_dump(mode="json", exclude={"selection"})
 
 
 def without_unused(config: Config) -> Config:

@@ -1,9 +1,10 @@
 """A run's scores of every dev row in every epoch: `scores.safetensors` in its folder.
 
-For each task with labels, and each that the epoch was chosen by:
+For each task:
 
 - `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses there
-- `chosen/TASK`: float32 [2, rows, outputs], those of what was chosen on half 0, and on half 1
+- `chosen/TASK`: float32 [3, rows, outputs], those of what was chosen on half 0, on half 1, and on
+  all of dev, which is the saved model
 - `labels/TASK`: float64 [rows], class indices or values in the task's units
 - `halves/TASK`: int8 [rows], the half of dev that each row is in (`accord.data.halves`)
 """
@@ -32,7 +33,7 @@ class TaskScores:
 
     Attributes:
         epochs: float32 [epochs, rows, outputs].
-        chosen: float32 [2, rows, outputs], of what was chosen on each half.
+        chosen: float32 [3, rows, outputs], of what was chosen on half 0, half 1 and all of dev.
         labels: float64 [rows].
         halves: int8 [rows].
     """
@@ -41,16 +42,6 @@ class TaskScores:
     chosen: Tensor
     labels: Tensor
     halves: Tensor
-
-    @property
-    def masks(self) -> tuple[Tensor, Tensor]:
-        """Which rows are in half 0, and which in half 1."""
-        return self.halves == 0, self.halves == 1
-
-    @property
-    def crossfitted(self) -> Tensor:
-        """Logits [rows, outputs], each row's by what was chosen on the other half."""
-        return crossfitted(self.chosen[0], self.chosen[1], self.halves)
 
 
 def crossfitted(chosen_on_0: Tensor, chosen_on_1: Tensor, halves: Tensor | np.ndarray) -> Tensor:

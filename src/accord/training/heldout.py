@@ -94,9 +94,18 @@ def judge_heldout(
     halves = [dev_halves(own) for own in setup.data.dev]
     scores = kept_scores(run, progress)
     choices = _choices(setup, run, progress, console, scores, halves)
-    write_scores(run.path, _task_scores(setup, scores, choices, halves))
     assert progress.best is not None
     whole = saved.dev or [scores[own.task.name][progress.best] for own in setup.data.dev]
+    chosen_by = (choices[0].logits, choices[1].logits, whole)
+    write_scores(run.path, {
+        own.task.name: TaskScores(
+            epochs=scores[own.task.name],
+            chosen=torch.stack([logits[i] for logits in chosen_by]),
+            labels=torch.from_numpy(own.labels),
+            halves=torch.from_numpy(halves[i]),
+        )
+        for i, own in enumerate(setup.data.dev)
+    })  # fmt: skip
     found = {}
     for i, own in enumerate(setup.data.dev):
         if isinstance(own.task, AuxiliaryTask):
@@ -152,23 +161,6 @@ def _choices(
         return Choice(tuple(numbers[i] for i in made.members), made.judged.logits)
 
     return choose(0), choose(1)
-
-
-def _task_scores(
-    setup: Setup,
-    scores: Mapping[str, Tensor],
-    choices: tuple[Choice, Choice],
-    halves: Sequence[Halves],
-) -> dict[str, TaskScores]:
-    return {
-        own.task.name: TaskScores(
-            epochs=scores[own.task.name],
-            chosen=torch.stack([choice.logits[i] for choice in choices]),
-            labels=torch.from_numpy(own.labels),
-            halves=torch.from_numpy(halves[i]),
-        )
-        for i, own in enumerate(setup.data.dev)
-    }
 
 
 def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:

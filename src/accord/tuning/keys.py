@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from accord.config.sections import Config
+from accord.config.sections import Config, SelectionConfig
 from accord.config.tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.errors import ConfigError
 from accord.families import FAMILIES
@@ -17,6 +17,9 @@ _OTHER_SCORE = "it changes what trials are judged by"
 _NOT_SEARCHED = {
     "tasks": "scores of different tasks can't be compared",
     "score": "it is what trials are judged by",
+    **dict.fromkeys(
+        (f"selection.{key}" for key in SelectionConfig.model_fields), "it changes nothing in a run"
+    ),
     "training.seed": "a seed is no setting; --seeds averages over several",
     "training.dev_share": _OTHER_ROWS,
 }

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accord.config.file import dump_config
+from accord.config.sections import Config, SelectionConfig
 from accord.durable import write_whole
+from accord.tuning.selection import BY, ON, Selection
 from accord.tuning.space import Space
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-BEST, TRIALS = "best.toml", "trials.csv"
+BEST, TRIALS, SELECTION = "best.toml", "trials.csv", "selection.json"
 _STATES = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed"}
 
 
@@ -68,8 +71,10 @@ def ranking(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted((own for own in trials if own.state == "done"), key=lambda own: -(own.score or 0))
 
 
-def write_outcome(out: Path, space: Space, trials: Sequence[TrialRecord]) -> None:
-    """Write `trials.csv`, and once a trial is done `best.toml`."""
+def write_outcome(
+    out: Path, space: Space, trials: Sequence[TrialRecord], selection: Selection | None
+) -> None:
+    """Write `trials.csv`, and once a trial is done `best.toml` and `selection.json`."""
     keys = [own.key for own in space.dimensions]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -78,7 +83,21 @@ def write_outcome(out: Path, space: Space, trials: Sequence[TrialRecord]) -> Non
         values = [own.settings.get(key) for key in keys]
         writer.writerow([own.number, own.state, own.score, own.seconds, *values])
     write_whole(out / TRIALS, text.getvalue())
-    for best in ranking(trials)[:1]:
-        config = space.config(best.settings, f"trial {best.number}")
-        note = f"# accord tune: trial {best.number}, dev score {best.score:.4f}\n"
+    if selection is not None:
+        best = ranking(trials)[0]
+        config = _selected(space.config(best.settings, f"trial {best.number}"), selection)
+        lines = (
+            f"accord tune: trial {best.number}, dev score {best.score:.4f}",
+            " ".join(selection.line.split()),
+        )
+        note = "".join(f"# {line}\n" for line in lines)
         write_whole(out / BEST, note + dump_config(config))
+        record = {"trial": best.number, "score": best.score, **selection.record()}
+        write_whole(out / SELECTION, json.dumps(record, indent=2) + "\n")
+
+
+def _selected(config: Config, selection: Selection) -> Config:
+    """Return a config that says that it was chosen; a choice among earlier ones counts as well."""
+    before = 0 if config.selection is None else config.selection.candidates
+    own = SelectionConfig(by=BY, candidates=before + selection.candidates, on=ON)
+    return config.model_copy(update={"selection": own})

@@ -13,6 +13,7 @@ from accord.runs.progress import Console
 from accord.tuning.progress import Progress
 from accord.tuning.records import BEST, TrialRecord, ranking, records
 from accord.tuning.search import Search
+from accord.tuning.selection import Selection
 from accord.tuning.space import Space
 from accord.tuning.study import need_optuna, open_study
 from accord.tuning.trials import Trials
@@ -25,10 +26,12 @@ class Tuned:
     Attributes:
         out: the study's folder.
         trials: that ended, in their order.
+        selection: what choosing the best of them on dev is worth on rows that did not choose.
     """
 
     out: Path
     trials: list[TrialRecord]
+    selection: Selection
 
     @property
     def best(self) -> TrialRecord:
@@ -114,5 +117,7 @@ def run_study(
         if space.note and not study.trials:
             console.say(space.note)
         quiet = console.quiet or workers > 1
-        Search(Trials(study, space, out, seeds, quiet), pool, progress).go()
-    return Tuned(out, progress.trials)
+        search = Search(Trials(study, space, out, seeds, quiet), pool, progress)
+        search.go()
+    assert search.selection is not None  # as the first trial that is done is never pruned
+    return Tuned(out, progress.trials, search.selection)

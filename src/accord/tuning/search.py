@@ -11,9 +11,10 @@ from accord.errors import Stopped
 from accord.grids.cell_run import CellResult
 from accord.grids.workers import Pool, ThisProcess
 from accord.tuning.progress import Progress
-from accord.tuning.records import TrialRecord, records, write_outcome
+from accord.tuning.records import TrialRecord, ranking, records, write_outcome
+from accord.tuning.selection import Selection, judge_selection
 from accord.tuning.study import next_trial
-from accord.tuning.trials import Course, Trials
+from accord.tuning.trials import FOLDER, Course, Trials
 
 if TYPE_CHECKING:
     import optuna
@@ -42,6 +43,7 @@ class Search:
         self.running: dict[str, _UnderWay] = {}  # by the name of the run's folder
         self.waiting: list[_UnderWay] = []  # for one that runs the same to end
         self.stopped: list[int] = []
+        self.selection: Selection | None = None
 
     def go(self) -> None:
         """Run trials until so many are done or pruned.
@@ -104,8 +106,14 @@ class Search:
             self._advance(other)
 
     def _write_outcome(self) -> list[TrialRecord]:
-        ended = records(self.trials.study)
-        write_outcome(self.trials.out, self.trials.space, ended)
+        study, out = self.trials.study, self.trials.out
+        ended = records(study)
+        best = ranking(ended)[:1]
+        self.selection = (
+            judge_selection(study.get_trials(deepcopy=False), best[0].number, out / FOLDER)
+            if best else None
+        )  # fmt: skip
+        write_outcome(out, self.trials.space, ended, self.selection)
         return ended
 
     def _interrupted(self) -> Stopped:

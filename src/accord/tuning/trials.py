@@ -13,6 +13,7 @@ from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import identity_of
 from accord.runs.folder import RunFolder
+from accord.tuning.selection import HALF_SCORES, RUNS, half_scores
 from accord.tuning.space import Settings, Space, plain
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Trials:
         return None
 
     def _score(self, trial: optuna.Trial, config: Config) -> Generator[TrialRun, CellResult, float]:
-        watcher, scores = Watcher(trial), []
+        watcher, scores, by_half, runs = Watcher(trial), [], [], []
         for place in range(self.seeds):
             folder, own = self._run_of(trial.number, config, place)
             cell = {"folder": str(folder), "config": plain(own), "quiet": self.quiet}
@@ -118,8 +119,14 @@ class Trials:
             _check(result, trial.number)
             results = RunFolder(folder).read_json("results.json")
             scores.append(results["score"])
+            by_half.append(half_scores(folder))
+            runs.append(folder.name)
             if place == 0:
                 watcher.report(results["epochs"])
+        trial.set_user_attr(RUNS, runs)
+        trial.set_user_attr(
+            HALF_SCORES, [statistics.fmean(own) for own in zip(*by_half, strict=True)]
+        )
         return statistics.fmean(scores)
 
     def _run_of(self, number: int, config: Config, place: int) -> tuple[Path, Config]:

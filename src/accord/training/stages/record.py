@@ -32,7 +32,8 @@ def resolved(
     for own in reversed(stages):  # a task counts as it is when it is trained first
         data |= own["data"]
     table = config.model_dump(mode="json")
-    content = json.dumps([table, stages], sort_keys=True)
+    made_of = {key: value for key, value in table.items() if key != "selection"}
+    content = json.dumps([made_of, stages], sort_keys=True)
     return {
         "config": table,
         **last,

@@ -1,0 +1,183 @@
+"""What choosing among trials on dev is worth on rows that did not choose.
+
+Choosing is part of the method, so it is repeated: trial and epoch are chosen by one half of dev and
+judged by the other, both ways (`accord.judging.heldout`).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from accord.errors import RunFolderError
+from accord.judging.choosing import first_best
+from accord.judging.heldout import crossfit_value
+from accord.judging.inference import task_metric
+from accord.judging.metrics import Score, overall_score
+from accord.judging.scores import TaskScores, read_scores
+from accord.model.heads import decode
+from accord.runs.folder import RunFolder
+from accord.tasks import Task
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+BY = "accord tune"
+ON: Literal["dev"] = "dev"
+RUNS, HALF_SCORES = "runs", "half_scores"  # attributes of a trial
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choice of a study's best trial, as the rows that chose it judge it and as others do.
+
+    Attributes:
+        candidates: trials that it was chosen among, those pruned too.
+        dev: its score on all of dev, correlations within halves as in `crossfit`; the mean over
+            seeds.
+        crossfit: the score of what is chosen on one half of dev, on the other.
+        trials: numbers of the trials that half 0 and half 1 choose.
+        note: why there is no cross-fitted score; empty where there is.
+    """
+
+    candidates: int
+    dev: float | None = None
+    crossfit: float | None = None
+    trials: tuple[int, int] | None = None
+    note: str = ""
+
+    @property
+    def gap(self) -> float | None:
+        """By how much the score on the rows that chose is too good."""
+        return None if self.dev is None or self.crossfit is None else self.dev - self.crossfit
+
+    def record(self) -> dict[str, Any]:
+        """Return what a study's record says of it."""
+        return {"by": BY, "on": ON, **asdict(self), "gap": self.gap}
+
+    @property
+    def line(self) -> str:
+        """What is said of it, in one line."""
+        if self.crossfit is None:
+            return f"chosen by dev among {self.candidates} trials; not cross-fitted: {self.note}"
+        return (
+            f"chosen by dev among {self.candidates} trials; cross-fitted (trial and epoch chosen by"
+            f" one half of dev, judged by the other) {self.crossfit:.4f}: the score is too good by"
+            f" about {self.gap:.4f}"
+        )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A trial's run: the tasks by which it is judged, and its scores of their dev rows."""
+
+    kind: Score
+    tasks: Mapping[str, Task]
+    scores: Mapping[str, TaskScores]
+
+    @classmethod
+    def read(cls, folder: Path) -> _Run:
+        run = RunFolder(folder)
+        tasks = [Task.from_json(entry) for entry in run.read_json("resolved.json")["tasks"]]
+        kind: Score = run.read_json("results.json")["score_kind"]
+        return cls(kind, {task.name: task for task in tasks}, read_scores(folder))
+
+    def half_score(self, half: int) -> float:
+        """Return the score, on one half of dev, of what was chosen on it."""
+        values = {}
+        for name, task in self.tasks.items():
+            own, rows = self.scores[name], self.scores[name].halves == half
+            if rows.any():
+                values[name] = task_metric(task, own.labels[rows].numpy(), own.chosen[half][rows])
+        return overall_score(self.kind, values, self._metrics) if values else 0.0
+
+    def predictions(self, chosen_on: int) -> dict[str, np.ndarray]:
+        """Return each task's predictions by what half 0, half 1 or (2) all of dev chose."""
+        return {
+            name: decode(self.scores[name].chosen[chosen_on], task).numpy()
+            for name, task in self.tasks.items()
+        }
+
+    def score(self, predictions: Mapping[str, np.ndarray]) -> float:
+        """Return the score of predictions of all dev rows by the rule of cross-fitted figures."""
+        values = {
+            name: crossfit_value(
+                task.metric, self.scores[name].labels.numpy(), predictions[name],
+                self.scores[name].halves.numpy(), len(task.labels) or None,
+            )
+            for name, task in self.tasks.items()
+        }  # fmt: skip
+        return overall_score(self.kind, values, self._metrics)
+
+    def same_rows(self, other: _Run) -> bool:
+        """Whether another run's dev rows are these, in the same halves."""
+        return self.scores.keys() == other.scores.keys() and all(
+            torch.equal(own.halves, other.scores[name].halves)
+            and torch.equal(own.labels, other.scores[name].labels)
+            for name, own in self.scores.items()
+        )
+
+    @property
+    def _metrics(self) -> dict[str, str]:
+        return {name: task.metric for name, task in self.tasks.items()}
+
+
+def half_scores(folder: Path) -> list[float]:
+    """Return a run's score on either half of dev, of what was chosen on it; none without labels.
+
+    Raises:
+        RunFolderError: if its scores can't be read.
+    """
+    run = _Run.read(folder)
+    return [run.half_score(half) for half in (0, 1)] if run.tasks else []
+
+
+def judge_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -> Selection:
+    """Judge the choice of a study's best trial.
+
+    Args:
+        trials: of the study.
+        best: number of the best one.
+        folder: of the trials' runs.
+    """
+    counted = [own for own in trials if own.state.name in ("COMPLETE", "PRUNED")
+               and "repeats" not in own.user_attrs]  # fmt: skip
+    done = [own for own in counted if own.state.name == "COMPLETE"]
+    if not all(own.user_attrs.get(HALF_SCORES) for own in done):
+        note = "some trials have no scores of labelled dev rows by halves"
+        return Selection(len(counted), note=note)
+    chosen = [done[first_best([own.user_attrs[HALF_SCORES][half] for own in done])]
+              for half in (0, 1)]  # fmt: skip
+    try:
+        parts = [_runs_of(folder, own) for own in (*chosen, trials[best])]
+    except RunFolderError as error:
+        return Selection(len(counted), note=str(error))
+    if not all(own.same_rows(parts[0][0]) for part in parts for own in part):
+        note = "trials have other dev rows, or other tokens and so other halves"
+        return Selection(len(counted), note=note)
+    return Selection(
+        candidates=len(counted),
+        dev=statistics.fmean(own.score(own.predictions(2)) for own in parts[2]),
+        crossfit=statistics.fmean(map(_crossfit, parts[0], parts[1])),
+        trials=(chosen[0].number, chosen[1].number),
+    )
+
+
+def _runs_of(folder: Path, trial: FrozenTrial) -> list[_Run]:
+    """Return a trial's runs, one a seed."""
+    return [_Run.read(folder / name) for name in trial.user_attrs[RUNS]]
+
+
+def _crossfit(on_0: _Run, on_1: _Run) -> float:
+    """Return the score of what half 0 chose on half 1, and of what half 1 chose on half 0."""
+    ours, theirs = on_0.predictions(0), on_1.predictions(1)
+    return on_0.score({
+        name: np.where(own.halves.numpy() == 0, theirs[name], ours[name])
+        for name, own in on_0.scores.items() if name in ours
+    })  # fmt: skip
