@@ -4,15 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.stats import pearsonr
 
 import accord
 from accord.config.file import load_config
+from accord.derived import run_soup
+from accord.optim.soups import Soup
 from accord.training import run as training
 
 RATES = (1e-3, 3e-3, 1e-2)
+METRICS = ("mood", "same", "near")
 SHORT = {"training.epochs": 1, "training.steps_per_epoch": 1}
 
 
@@ -53,6 +58,35 @@ def test_it_is_no_worse_than_the_best_run(made, runs, accord_cli):
         assert found[task][metric] == pytest.approx(said["metrics"][task], abs=1e-5)
 
 
+def test_its_cross_fitted_figures(runs, tmp_path, monkeypatch):
+    """By hand, where a half's soup is the best run alone: it predicts the other half's rows."""
+
+    def best_alone(alone, weights_of, judge):
+        best = max(range(len(alone)), key=lambda i: alone[i].sum)
+        return Soup((best,), weights_of(best), alone[best])
+
+    monkeypatch.setattr(run_soup, "greedy_soup", best_alone)
+    found = run_soup.soup_runs(runs, tmp_path / "soup").crossfit
+    tensors = [load_file(run / "scores.safetensors") for run in runs]
+    labels, halves = ({task: tensors[0][f"{part}/{task}"].numpy() for task in METRICS}
+                      for part in ("labels", "halves"))  # fmt: skip
+
+    def value(run, task, half):
+        logits, rows = tensors[run][f"chosen/{task}"][2].numpy(), halves[task] == half
+        if task == "near":
+            return pearsonr(logits[rows, 0], labels[task][rows]).statistic
+        return (logits.argmax(1) == labels[task])[rows].mean()
+
+    def best_on(half):
+        sums = [sum(value(run, task, half) for task in METRICS) for run in range(len(runs))]
+        return int(np.argmax(sums))
+
+    for task in METRICS:
+        shares = [(halves[task] == half).mean() for half in (0, 1)]
+        wanted = sum(shares[half] * value(best_on(1 - half), task, half) for half in (0, 1))
+        assert found[task] == pytest.approx(wanted, abs=1e-5)
+
+
 def test_it_is_the_mean_of_the_runs_in_it(made):
     folder, said = made
     for file in ("heads.safetensors", "model.safetensors"):
@@ -67,6 +101,11 @@ def test_models_that_are_alike_all_join_and_are_shown(runs, accord_cli, tmp_path
     answer = accord_cli("soup", runs[0], tmp_path / "again", "--out", tmp_path / "soup")
     assert answer.code == 0, answer.err
     assert answer.out.count("yes") == 2
+    lines = [line.split() for line in answer.out.splitlines()]
+    (soup,) = (own[2:] for own in lines if own[:2] == ["the", "soup"])
+    (crossfit,) = (own[1:] for own in lines if own[:1] == ["cross-fitted"])
+    assert soup[:2] == crossfit[:2]  # whichever half chooses, the models are the same
+    assert "figures are of the dev rows that chose its members, and so too good" in answer.out
     assert "2 of 2 runs in the soup" in answer.err
     one, other = accord.load(tmp_path / "soup"), accord.load(runs[0])
     assert one.predict("mood", ["a lovely film"]) == other.predict("mood", ["a lovely film"])

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from accord.derived.run_soup import RunSoup
 
 
+_READING = """\
+The soup's figures are of the dev rows that chose its members, and so too good.
+cross-fitted: members chosen by one half of these rows, judged by the other; the epoch of each run
+was chosen by all of them."""
+
+
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The model's folder.")
@@ -34,7 +40,8 @@ def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
         members = [str(runs[i]) for i in made.soup.members]
         alone = {str(run): own.record() for run, own in zip(runs, made.alone, strict=True)}
-        click.echo(json.dumps({"members": members, **made.soup.judged.record(), "alone": alone}))
+        found = {"members": members, **made.soup.judged.record(), "alone": alone}
+        click.echo(json.dumps({**found, "crossfit": made.crossfit}))
         return
     _show(runs, made)
     console.say(f"{len(made.soup.members)} of {len(runs)} runs in the soup; model in {out}")
@@ -50,4 +57,7 @@ def _show(runs: tuple[Path, ...], made: RunSoup) -> None:
         table.add_row(str(run), "yes" if i in made.soup.members else "no", *values)
     judged = made.soup.judged
     table.add_row("the soup", "", *(f"{v:.4f}" for v in (*judged.metrics.values(), judged.sum)))
+    crossfit = (*made.crossfit.values(), sum(made.crossfit.values()))
+    table.add_row("cross-fitted", "", *(f"{value:.4f}" for value in crossfit))
     print_table(table)
+    click.echo(_READING)

@@ -18,8 +18,12 @@ from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.derived.finished import check_new, finished_models
 from accord.durable import replace_folder
 from accord.errors import ModelError, UsageError
+from accord.judging.choosing import HalfResult, Halves, dev_halves, half_result
 from accord.judging.dev import DevResult, are_finite, judge_all
+from accord.judging.heldout import crossfit_value
 from accord.judging.inference import logits_of
+from accord.judging.scores import crossfitted
+from accord.model.heads import decode
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
@@ -35,10 +39,13 @@ class RunSoup:
     Attributes:
         alone: how good each run's model is by itself, in the order given.
         soup: its members are indices of the runs.
+        crossfit: each labelled task's metric, where the members are chosen by one half of the dev
+            rows and judged by the other, both ways (`accord.judging.heldout`).
     """
 
     alone: list[DevResult]
     soup: Soup[DevResult]
+    crossfit: dict[str, float]
 
 
 def soup_runs(
@@ -61,11 +68,12 @@ def soup_runs(
     kitchen = _Kitchen(folders, config, say)
     alone = [kitchen.alone(i) for i in range(len(folders))]
     soup = greedy_soup(alone, kitchen.weights_of, kitchen.judge)
+    crossfit = kitchen.crossfit(alone)
     try:
         replace_folder(out, lambda folder: kitchen.save(soup.weights, folder))
     except OSError as error:
         raise UsageError(f"{out}: can't be written: {error.strerror}") from None
-    return RunSoup(alone, soup)
+    return RunSoup(alone, soup, crossfit)
 
 
 class _Kitchen:
@@ -89,9 +97,35 @@ class _Kitchen:
         return [own.detach().to(self.device) for own in model.parameters()]
 
     def judge(self, weights: list[Tensor]) -> DevResult | None:
-        with self._holding(weights).in_place():
-            logits = logits_of(self.model, self.dev, self.assembler, products=self.products)
+        logits = self._logits(weights)
         return judge_all(self.dev, logits, self.config.score) if are_finite(logits) else None
+
+    def crossfit(self, alone: Sequence[DevResult]) -> dict[str, float]:
+        halves = [dev_halves(own) for own in self.dev]
+        on_0, on_1 = (self._chosen_on(half, halves, alone) for half in (0, 1))
+        found = {}
+        for own, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
+            predictions = decode(crossfitted(logits[0], logits[1], which), own.task).numpy()
+            found[own.task.name] = crossfit_value(
+                own.task.metric, own.labels, predictions, which, len(own.task.labels) or None
+            )
+        return found
+
+    def _chosen_on(
+        self, half: int, halves: Sequence[Halves], alone: Sequence[DevResult]
+    ) -> Sequence[Tensor]:
+        """Return the logits of all dev rows by the soup that one half of them chooses."""
+
+        def judge(weights: list[Tensor]) -> HalfResult | None:
+            logits = self._logits(weights)
+            return half_result(self.dev, logits, halves, half) if are_finite(logits) else None
+
+        by_half = [half_result(self.dev, own.logits, halves, half) for own in alone]
+        return greedy_soup(by_half, self.weights_of, judge).judged.logits
+
+    def _logits(self, weights: list[Tensor]) -> list[Tensor]:
+        with self._holding(weights).in_place():
+            return logits_of(self.model, self.dev, self.assembler, products=self.products)
 
     def alone(self, run: int) -> DevResult:
         result = self.judge(self.weights_of(run))
