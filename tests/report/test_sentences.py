@@ -67,20 +67,33 @@ def test_means_and_shares_of_all_steps_of_all_runs(make_run: Make, make_steps: M
     assert "no run measured halves" in sentence
 
 
-@pytest.mark.parametrize(
-    ("cosine", "said"),
-    [(0.1, "two tasks agree less than either does"), (0.3, "two tasks' halves: sst–sts")],
-)
-def test_halves_are_the_reference(
-    make_run: Make, cosine: float, said: str, make_steps: Make
-) -> None:
+def test_noise_is_taken_out(make_run: Make, make_steps: Make, texts_of: Make) -> None:
+    """h = .2 and .6: r = .4/1.2 = 1/3 and 1.2/1.6 = 3/4, so c = .1 becomes .1 / √.25 = .2."""
     run = make_run(
-        {"sst": [0.5], "sts": [0.5]}, steps=make_steps(5, "sst", "sts", cosine=cosine),
+        {"sst": [0.5], "sts": [0.5]}, steps=make_steps(5, "sst", "sts", cosine=0.1),
         halves=[{"sst": 0.1, "sts": 0.5}, {"sst": 0.3, "sts": 0.7}],
     )  # fmt: skip
+    figure = gradient_cosines("c", "t", [run])
+    assert "one task's batch: sst +0.200, sts +0.600" in figure.sentence
+    assert "hence: sst +0.333, sts +0.750" in figure.sentence
+    # Two halves each: both draws may be the lowest, h = .1 and .5, or the highest.
+    low, high = 0.1 / (0.6 / 1.3 * 1.4 / 1.7) ** 0.5, 0.1 / (0.2 / 1.1 * 1 / 1.5) ** 0.5
+    assert f"bootstrap over the run's steps): sst–sts +0.200 (+{low:.3f} to +{high:.3f})" in (
+        figure.sentence
+    )
+    assert "more agreement than conflict: sst–sts" in figure.sentence
+    assert f"+0.20 (+{low:.2f} to +{high:.2f})" in texts_of(figure)
+
+
+def test_what_noise_hides_wholly_is_undefined(make_run: Make, make_steps: Make) -> None:
+    run = make_run(
+        {"sst": [0.5], "sts": [0.5]}, steps=make_steps(5, "sst", "sts", cosine=0.1),
+        halves=[{"sst": -0.2, "sts": 0.5}, {"sst": 0.1, "sts": 0.7}],
+    )  # fmt: skip
     sentence = gradient_cosines("c", "t", [run]).sentence
-    assert "own batch: sst +0.200, sts +0.600" in sentence
-    assert said in sentence
+    assert "hence: sst undefined (halves do not agree), sts" in sentence
+    assert "sst–sts undefined" in sentence
+    assert "agreement than" not in sentence
 
 
 def test_a_single_step_is_drawn(make_run: Make, make_steps: Make) -> None:

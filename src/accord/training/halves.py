@@ -1,8 +1,9 @@
 """How much two halves of one task's batch agree: what a cosine between tasks is to be held against.
 
 A gradient of a few examples is mostly noise, so the cosine between two tasks' gradients is near
-zero even where the tasks want the same. The cosine between two halves of one task's own batch shows
-how much of it is noise.
+zero even where the tasks want the same. The cosine h between two halves of one task's own batch
+shows how much of it is noise. A half is noisier than the whole batches that tasks are compared by:
+two of those would have 2h / (1 + h) (`report/attenuation.py`).
 """
 
 from __future__ import annotations

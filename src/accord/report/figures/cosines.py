@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from accord.report.attenuation import Corrected, corrected_cosine, reliability
 from accord.report.figures.drawing import COLOURS, GREY, blank, draw, legend_above, shown, signed
 from accord.report.figures.series import Point, bin_count, bin_means, spread
 from accord.report.page import Figure
@@ -33,9 +34,9 @@ Series = list[list[Point]]
 def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure:
     """Draw the cosine of each pair of tasks' gradients over the steps, as running means.
 
-    Beside it stands, where a run measured it, the cosine between the gradients of two halves of
-    one task's own batch: what noise alone leaves of a perfect agreement. A half has half the
-    examples, hence more noise than the whole batches of the pair, so the reference is a low one.
+    Where a run measured the cosine h between the gradients of two halves of one task's batch,
+    r = 2h / (1 + h) stands beside it: the cosine of two whole batches of the task, which is what
+    noise leaves of a perfect agreement. c / √(r_i r_j) is the cosine without the noise.
 
     Args:
         name: a slug.
@@ -49,6 +50,13 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
         return blank(name, title, "No step recorded cosines between gradients of two tasks.")
     halved = {task: [_half(run.half_cosines, task) for run in runs] for task in tasks}
     halves = {task: own for task, series in halved.items() if (own := [s for s in series if s])}
+    corrected = {
+        (one, other): corrected_cosine(
+            _by_run(found[one, other]), _by_run(halved[one]), _by_run(halved[other])
+        )
+        for one, other in pairs
+        if one in halves and other in halves
+    }
     columns = min(3, len(pairs))
     rows = -(-len(pairs) // columns)
 
@@ -57,6 +65,7 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
         bins = max(8, min(_MOST_POINTS, _ALL_POINTS // (3 * len(pairs))))
         for axes, (pair, series) in zip(panels.flat, pairs.items(), strict=False):
             _panel(axes, pair, series, halves, bins)
+            _note(axes, corrected.get(pair))
         for axes in panels.flat[len(pairs) :]:
             axes.set_visible(False)
         for i, axes in enumerate(panels.flat[: len(pairs)]):
@@ -67,7 +76,9 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
             axes.set_ylabel("cosine")
         _legend(canvas, bool(halves))
 
-    return draw(name, title, _sentence(pairs, halves, len(runs)), 0.7 + 1.9 * rows, paint)
+    return draw(
+        name, title, _sentence(pairs, halves, corrected, len(runs)), 0.7 + 1.9 * rows, paint
+    )
 
 
 def _pair(steps: Iterable[Mapping[str, Any]], pair: Pair) -> list[Point]:
@@ -98,16 +109,27 @@ def _panel(axes: Axes, pair: Pair, series: Series, halves: Mapping[str, Series],
     axes.axhline(0, color=GREY, linewidth=0.8)
     for task, style in zip(pair, _HALVES, strict=True):
         if task in halves:
-            _running(axes, halves[task], bins, **style)
+            _running(axes, halves[task], bins, of_halves=True, **style)
     _running(axes, series, bins, band=True, **_PAIR)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
-def _running(axes: Axes, series: Series, bins: int, band: bool = False, **style: Any) -> None:
+def _note(axes: Axes, corrected: Corrected | None) -> None:
+    """Write the cosine without noise into a panel."""
+    if corrected is not None:
+        text = f"without noise:\n{_said(corrected, 2)}"
+        axes.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", zorder=5)
+
+
+def _running(
+    axes: Axes, series: Series, bins: int, band: bool = False, of_halves: bool = False, **style: Any
+) -> None:
     end = max(x for own in series for x, _ in own)
     bins = bin_count(min(map(len, series)), bins)
     mean, low, high = spread([bin_means(own, end, bins) for own in series])
+    if of_halves:
+        mean = np.array([reliability(h) for h in mean])
     x = (np.arange(bins) + 0.5) * end / bins
     if bins == 1:
         style = {**style, "marker": "o"}  # a line of one point shows nothing
@@ -120,11 +142,14 @@ def _legend(canvas: Canvas, halves: bool) -> None:
     handles, labels = [Line2D([], [], **_PAIR)], ["the two tasks"]
     if halves:
         handles += [Line2D([], [], **style) for style in _HALVES]
-        labels += ["halves: first-named task", "halves: second-named task"]
+        labels += ["two batches of the first-named", "two batches of the second-named"]
     legend_above(canvas, handles, labels)
 
 
-def _sentence(pairs: Mapping[Pair, Series], halves: Mapping[str, Series], runs: int) -> str:
+def _sentence(
+    pairs: Mapping[Pair, Series], halves: Mapping[str, Series],
+    corrected: Mapping[Pair, Corrected], runs: int,
+) -> str:  # fmt: skip
     values = {pair: _values(series) for pair, series in pairs.items()}
     said = "; ".join(
         f"{a}–{b} {signed(float(own.mean()), 3)}, {(own < 0).mean():.0%} of {len(own):,}"
@@ -134,23 +159,56 @@ def _sentence(pairs: Mapping[Pair, Series], halves: Mapping[str, Series], runs: 
     start = f"Mean cosine{several} and share of steps below zero: {said}"
     if not halves:
         return f"{start}; no run measured halves of one task's batch, so noise has no reference."
-    own = {task: float(_values(series).mean()) for task, series in halves.items()}
-    reference = ", ".join(f"{task} {signed(value, 3)}" for task, value in own.items())
+    means = {task: float(_values(series).mean()) for task, series in halves.items()}
+    measured = ", ".join(f"{task} {signed(h, 3)}" for task, h in means.items())
+    whole = ", ".join(f"{task} {_or_undefined(reliability(h))}" for task, h in means.items())
     return (
-        f"{start}; between halves of one task's own batch: {reference}; {_compared(values, own)}."
+        f"{start}; between halves of one task's batch: {measured}; between two whole batches of it,"
+        f" 2h/(1 + h), hence: {whole}; {_compared(corrected)}."
     )
 
 
-def _compared(values: Mapping[Pair, np.ndarray], halves: Mapping[str, float]) -> str:
-    """Say which pairs agree as well as a task with itself."""
-    known = [pair for pair in values if set(pair) <= set(halves)]
-    if not known:
+def _compared(corrected: Mapping[Pair, Corrected]) -> str:
+    """Say each pair's cosine without noise, and what its interval shows."""
+    if not corrected:
         return "no pair has both its tasks among them"
-    level = [pair for pair in known if values[pair].mean() >= min(halves[task] for task in pair)]
-    if not level:
-        return "two tasks agree less than either does with itself in every pair measured"
-    names = ", ".join("–".join(pair) for pair in level)
-    return f"not below the lower of its two tasks' halves: {names}"
+    said = ", ".join(f"{a}–{b} {_said(own, 3)}" for (a, b), own in corrected.items())
+    meanings = {
+        "more agreement than conflict": [p for p, own in corrected.items() if (own.low or 0) > 0],
+        "more conflict than agreement": [p for p, own in corrected.items() if (own.high or 0) < 0],
+        "no direction shown": [
+            p for p, own in corrected.items()
+            if own.low is not None and own.high is not None and own.low <= 0 <= own.high
+        ],
+    }  # fmt: skip
+    shown_by = "; ".join(
+        f"{meaning}: {', '.join('–'.join(pair) for pair in pairs)}"
+        for meaning, pairs in meanings.items() if pairs
+    )  # fmt: skip
+    runs = max(own.runs for own in corrected.values())
+    over = f"{runs} runs and their steps" if runs > 1 else "the run's steps"
+    interval = f" (95 % by a bootstrap over {over})" if shown_by else ""
+    ending = f"; {shown_by}" if shown_by else ""
+    if any(own.low is None for own in corrected.values()):
+        ending += "; no interval where halves may not agree at all, or one step was measured"
+    return f"without noise, c/√(r r'){interval}: {said}{ending}"
+
+
+def _said(own: Corrected, digits: int) -> str:
+    if own.value is None:
+        return "undefined"
+    value = signed(own.value, digits)
+    if own.low is None or own.high is None:
+        return f"{value}, no interval"
+    return f"{value} ({signed(own.low, digits)} to {signed(own.high, digits)})"
+
+
+def _or_undefined(value: float) -> str:
+    return signed(value, 3) if math.isfinite(value) else "undefined (halves do not agree)"
+
+
+def _by_run(series: Series) -> list[np.ndarray]:
+    return [np.array([y for _, y in own]) for own in series]
 
 
 def _values(series: Series) -> np.ndarray:
