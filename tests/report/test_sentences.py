@@ -1,5 +1,6 @@
 """What each figure says of data made by hand."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_the_calibration_error_by_hand(make_classes: Make) -> None:
     assert "error 0.080 over 3 rows in 10 bins" in figure.sentence
     assert "probability is 0.747 and 0.667 are right" in figure.sentence
     assert "too sure by 8.0 points" in figure.sentence
+    # Both rows of the one bin right: .36 × .6 × .64, and so on; the row at 1 is always right.
+    chances = {(1, 1): (0.76, 0.384), (1, 0): (0.24, 0.216 + 0.256), (0, 0): (1.24, 0.144)}
+    expected = sum(error * chance for error, chance in chances.values()) / 3
+    found = re.search(r"perfectly calibrated model would show ([.\d]+)", figure.sentence)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(expected, abs=0.01)
+    assert ": no more than chance explains" in figure.sentence
+    assert f"±{100 * 1.96 * (0.24 + 0.64 * 0.36) ** 0.5 / 3:.1f}" in figure.sentence
 
 
 @pytest.mark.parametrize(

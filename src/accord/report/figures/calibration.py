@@ -13,6 +13,7 @@ from accord.report.record import Predictions
 
 BINS = 10
 _Z = 1.96  # of a normal distribution's middle 95 %
+_DRAWS = 1_000  # of labels for a perfectly calibrated model
 
 
 def calibration(name: str, title: str, predictions: Predictions) -> Figure:
@@ -21,7 +22,11 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
     Confidence is the probability of the predicted label. In ten bins of equal width, each with
     its lower edge, the expected calibration error is Σ_b (n_b / n) |accuracy_b − confidence_b|.
 
-    *Source:* Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3.
+    Chance alone makes that error positive, the more so the fewer the rows: the sentence says beside
+    it what a perfectly calibrated model would show on as many rows of the same confidence.
+
+    *Source:* Guo et al., "On Calibration of Modern Neural Networks", 2017, equation 3; the
+    comparison after Bröcker & Smith, "Increasing the Reliability of Reliability Diagrams", 2007.
 
     Args:
         name: a slug.
@@ -39,7 +44,6 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
     confidence = predictions.probabilities[rows, predictions.predicted.astype(int)]
     right = predictions.predicted == predictions.labels
     counts, mean, accuracy = _binned(confidence, right)
-    error = float(np.nansum(counts * np.abs(accuracy - mean)) / counts.sum())
 
     def paint(canvas: Canvas) -> None:
         upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -73,13 +77,46 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
         lower.locator_params(axis="y", nbins=3)
         lower.grid(visible=False)
 
-    sentence = _sentence(error, confidence, right)
+    sentence = _sentence(confidence, right)
     return draw(name, title, sentence, 3.8, paint)
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Return the expected calibration error, Σ_b |Σ_{i in b} (right_i − confidence_i)| / n.
+
+    Example:
+        >>> round(calibration_error(np.array([0.6, 0.64, 1.0]), np.array([1, 0, 1])), 4)
+        0.08
+    """
+    excess = np.bincount(_bin_of(confidence), weights=right - confidence)
+    return float(np.abs(excess).sum() / len(right))
+
+
+def chance_errors(confidence: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return the errors that chance alone gives: of a model that is perfectly calibrated.
+
+    Each of 1,000 draws makes every row right with the probability that it was given.
+
+    Args:
+        confidence: of each row's predicted label, [n].
+        seed: of the draws.
+
+    Returns:
+        [1000], float64.
+    """
+    random = np.random.default_rng(seed)
+    draws = (random.random(len(confidence)) < confidence for _ in range(_DRAWS))
+    return np.array([calibration_error(confidence, own) for own in draws])
+
+
+def _bin_of(confidence: np.ndarray) -> np.ndarray:
+    index: np.ndarray = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+    return index
 
 
 def _binned(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return each bin's rows, mean confidence and accuracy, float64 [bins]; NaN where empty."""
-    index = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+    index = _bin_of(confidence)
     counts = np.bincount(index, minlength=BINS).astype(float)
     sums = (np.bincount(index, weights=own, minlength=BINS) for own in (confidence, right))
     mean, accuracy = (
@@ -99,17 +136,24 @@ def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return centre - half, centre + half
 
 
-def _sentence(error: float, confidence: np.ndarray, right: np.ndarray) -> str:
+def _sentence(confidence: np.ndarray, right: np.ndarray) -> str:
+    error, chance = calibration_error(confidence, right), chance_errors(confidence)
+    low, high = np.percentile(chance, (2.5, 97.5))
+    beyond = "more than chance explains" if error > high else "no more than chance explains"
     mean, accuracy = float(confidence.mean()), float(right.mean())
     gap = mean - accuracy
     word = "too sure" if gap > 0 else "not sure enough"
+    # Of the gap, if each row is right with the probability that it was given.
+    width = _Z * float(np.sqrt((confidence * (1 - confidence)).sum())) / len(right)
     verdict = (
         "on the whole as sure as it is right"
         if math.isclose(gap, 0, abs_tol=0.005)
         else f"{word} by {abs(gap) * 100:.1f} points"
     )
     return (
-        f"Expected calibration error {error:.3f} over {len(right):,} rows in {BINS} bins; the mean"
-        f" probability is {mean:.3f} and {accuracy:.3f} are right, so the model is {verdict};"
-        " bars are 95 % intervals of the share."
+        f"Expected calibration error {error:.3f} over {len(right):,} rows in {BINS} bins, where a"
+        f" perfectly calibrated model would show {chance.mean():.3f} ({low:.3f} to {high:.3f} in"
+        f" 95 % of draws): {beyond}; the mean probability is {mean:.3f} and {accuracy:.3f} are right, so"
+        f" the model is {verdict}, where chance gives ±{width * 100:.1f}; bars are 95 % intervals"
+        " of the share."
     )
