@@ -153,7 +153,7 @@ def _sentence(confidence: np.ndarray, right: np.ndarray) -> str:
     return (
         f"Expected calibration error {error:.3f} over {len(right):,} rows in {BINS} bins, where a"
         f" perfectly calibrated model would show {chance.mean():.3f} ({low:.3f} to {high:.3f} in"
-        f" 95 % of draws): {beyond}; the mean probability is {mean:.3f} and {accuracy:.3f} are right, so"
-        f" the model is {verdict}, where chance gives ±{width * 100:.1f}; bars are 95 % intervals"
-        " of the share."
+        f" 95 % of draws): {beyond}; the mean probability is {mean:.3f} and {accuracy:.3f} are"
+        f" right, so the model is {verdict}, where chance gives ±{width * 100:.1f}; bars are 95 %"
+        " intervals of the share."
     )
