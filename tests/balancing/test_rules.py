@@ -1,5 +1,6 @@
 """Every registered balancing rule: its example, its laws, hard input, its state; none is named."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,20 @@ def test_finite_and_not_negative_on_hard_input(
         assert weights.dtype == torch.float64
         assert bool(weights.isfinite().all())
         assert bool((weights >= 0).all())
+
+
+@every_rule
+@pytest.mark.parametrize("least", [0.0, 1e-12, 1e-6])
+def test_a_loss_near_zero_gets_a_bounded_weight(name: str, least: float) -> None:
+    """Of three tasks, however long it stays there and however fast a rule learns."""
+    options = {"lr": 0.5} if "lr" in get_rule(name).options.model_fields else {}
+    own = Chosen.of(get_rule(name), 3, options)
+    for step in range(200):
+        given = replace(signals([least, 1.0, 2.0], [least**0.5, 1.0, 1.0]), step=step)
+        weights, own.states = own.weigh([given], (0, 1, 2), (0, step))
+        own.learn(given.losses, given.losses, (0, 1, 2))
+        assert bool((weights >= 0).all())
+        assert float(weights.max()) <= 1e4 * (1 + 1e-9)
 
 
 @every_rule
@@ -266,6 +281,34 @@ def test_uncertainty_settles_where_its_loss_is_least() -> None:
 def test_imtl_l_makes_all_losses_one() -> None:
     weights = settle("imtl-l", [0.5, 4.0])
     torch.testing.assert_close(weights, torch.tensor([2.0, 0.25]).double(), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("floor", [1e-6, 1e-4, 0.1, 1.0])
+def test_geometric_by_hand(floor: float) -> None:
+    """Losses 1000, 1 and a millionth: mean 333.67, so that all below floor · mean count as that."""
+    losses = [1000.0, 1.0, 1e-6]
+    least = floor * sum(losses) / 3
+    counted = [max(own, least) for own in losses]
+    mean = math.prod(counted) ** (1 / 3)
+    given = Signals.of(losses=losses)
+    found = get_rule("geometric").function(given, {}, generator(), floor=floor)[0].tolist()
+    assert found == pytest.approx([mean / (3 * own) for own in counted])
+    assert max(found) <= (1 + floor) / (3 * floor)
+
+
+def test_geometric_is_the_gradient_of_the_geometric_mean() -> None:
+    losses = torch.tensor([0.01, 1.0, 30.0], dtype=torch.float64, requires_grad=True)
+    losses.log().mean().exp().backward()
+    found, _ = get_rule("geometric").function(Signals.of(losses=losses.detach()), {}, generator())
+    torch.testing.assert_close(found, losses.grad)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("imtl-l", 1.0), ("uncertainty", 0.5)])
+def test_the_bound_of_a_learned_weight_is_an_option(name: str, factor: float) -> None:
+    """Without it e^s L = 1, or e^(−s) L = ½: at 8 for these losses."""
+    assert settle(name, [factor / 8] * 2, 1500)[0].item() == pytest.approx(8.0, rel=1e-2)
+    assert settle(name, [factor / 8] * 2, 1500, largest=2.0)[0].item() == pytest.approx(2.0)
+    assert settle(name, [1000.0] * 2, 1500, largest=2.0)[0].item() == pytest.approx(0.5)
 
 
 def test_gradnorm_makes_equal_rates_equal_norms() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from accord.methods import State
@@ -14,3 +16,12 @@ def learned(name: str, value: float, tasks: int) -> State:
         name: torch.full_like(empty, value),
         f"{name}.m": empty, f"{name}.v": empty.clone(), f"{name}.t": empty.clone(),
     }  # fmt: skip
+
+
+def bounded(state: State, name: str, largest: float) -> State:
+    """Return a state in which the logarithm of a weight, or minus it, stays within log `largest`.
+
+    A loss of 0 gives it the same push at every step, for ever.
+    """
+    limit = math.log(largest)
+    return {**state, name: state[name].clamp(-limit, limit)}

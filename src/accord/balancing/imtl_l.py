@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from accord.balancing._learned import learned
+from accord.balancing._learned import bounded, learned
 from accord.balancing._registry import Signals, State, adam, rule
 
 
@@ -27,6 +27,7 @@ def imtl_l(
     generator: torch.Generator,
     *,
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01,
+    largest: Annotated[float, Field(gt=1, le=1e12)] = 1e4,
 ) -> tuple[Tensor, State]:
     """Weigh by e^s, where s minimises e^s L − s: it is at rest where e^s L = 1.
 
@@ -37,6 +38,8 @@ def imtl_l(
         state: `log_scale` is s, at first 0.
         generator: not used.
         lr: of s.
+        largest: e^s stays between 1/`largest` and this. The paper has no bound: near a loss of 0 s
+            would go on by `lr` a step, and the weight grow without end.
 
     Example:
         >>> state = learned("log_scale", 0.0, 1)
@@ -46,4 +49,5 @@ def imtl_l(
         0.25
     """
     weights = torch.exp(state["log_scale"])
-    return weights, adam(state, "log_scale", weights * signals.losses - 1, lr)
+    after = adam(state, "log_scale", weights * signals.losses - 1, lr)
+    return weights, bounded(after, "log_scale", largest)

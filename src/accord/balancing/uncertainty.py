@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from accord.balancing._learned import learned
+from accord.balancing._learned import bounded, learned
 from accord.balancing._registry import Signals, State, adam, rule
 
 
@@ -30,6 +30,7 @@ def uncertainty(
     generator: torch.Generator,
     *,
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01,
+    largest: Annotated[float, Field(gt=1, le=1e12)] = 1e4,
 ) -> tuple[Tensor, State]:
     """Weigh a classification by e^(−s), a regression by ½ e^(−s); s = log σ² is learned.
 
@@ -44,6 +45,8 @@ def uncertainty(
         state: `log_variance` is s, at first 0.
         generator: not used.
         lr: of s.
+        largest: e^(−s) stays between 1/`largest` and this. The paper has no bound: near a loss of 0
+            s would go on by `lr` a step, and the weight grow without end.
 
     Example:
         >>> signals = Signals.of(losses=[1.0, 1.0], regression=torch.tensor([False, True]))
@@ -51,4 +54,5 @@ def uncertainty(
         [1.0, 0.5]
     """
     weights = torch.where(signals.regression, 0.5, 1.0) * torch.exp(-state["log_variance"])
-    return weights, adam(state, "log_variance", 0.5 - weights * signals.losses, lr)
+    after = adam(state, "log_variance", 0.5 - weights * signals.losses, lr)
+    return weights, bounded(after, "log_variance", largest)
