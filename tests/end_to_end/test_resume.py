@@ -97,7 +97,7 @@ def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, 
 
     method = Method(
         "steadied", _steadied, "none", ("gramian", "state"), "", "", initial_state, frozenset(),
-        ([], []),
+        "sum", ([], []),
     )  # fmt: skip
     monkeypatch.setattr("accord.training.building.get_method", lambda name: method)
     run = stopped({}, 8)

@@ -57,7 +57,7 @@ def weigh(signals: Signals, state: dict[str, Tensor], generator: object) -> tupl
     return torch.arange(1.0, len(signals.losses) + 1, dtype=torch.float64) * 0.7, state
 
 
-UNEVEN = Method("uneven", weigh, "", (), "", "", lambda tasks: {}, frozenset(), ([], []))
+UNEVEN = Method("uneven", weigh, "", (), "", "", lambda tasks: {}, frozenset(), "sum", ([], []))
 
 
 class Recorded(Jacobian):

@@ -41,7 +41,7 @@ def count_steps(signals: Signals, state: dict[str, Tensor], _: object) -> tuple[
 
 COUNTING = Method(
     "counting", count_steps, "", ("gramian",), "", "",
-    lambda tasks: {"steps": torch.zeros(tasks)}, frozenset(), ([], []),
+    lambda tasks: {"steps": torch.zeros(tasks)}, frozenset(), "sum", ([], []),
 )  # fmt: skip
 
 
