@@ -70,19 +70,19 @@ def reach(operation: str, path: Path) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
 
-def write_whole(path: Path, text: str, *, sync: bool = True) -> None:
+def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file aside and rename it into place.
 
     Args:
         path: of the file.
-        text: its content.
+        content: of it; text is written as UTF-8.
         sync: flush it to the disk first; without, a power cut may lose it, a crash doesn't.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
     try:
         reach("write", path)
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
             file.flush()
             if sync:
                 reach("sync", path)

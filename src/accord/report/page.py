@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ class Figure:
         title: one line.
         svg: one `<svg>` element, no declaration; its ids are unlike those of other figures.
         sentence: what follows from the data.
+        save: draws the same picture in another format, 'pdf' or 'png'; None where it can't be
+            drawn again.
     """
 
     name: str
     title: str
     svg: str
     sentence: str
+    save: Callable[[str], bytes] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_slug(self.name)

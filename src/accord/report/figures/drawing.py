@@ -1,11 +1,11 @@
-"""How every figure is drawn: its look, and SVG that is the same bytes each time."""
+"""How every figure is drawn: its look, and files that are the same bytes each time."""
 
 from __future__ import annotations
 
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from accord.errors import printable
+from accord.report.figures.measuring import LINE_POINTS, text_width, wrapped
 from accord.report.page import Figure
 
 WIDTH_INCHES = 7.0
+_DPI = 300  # of PNG files
 GREY = "#666666"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which the colour-blind tell apart; its yellow is left out: pale on white."""
@@ -44,8 +46,13 @@ _LOOK: dict[Any, Any] = {
     "lines.linewidth": 1.5,
     "lines.markersize": 4.5,
     "text.parse_math": False,  # a '$' in a label is a '$'
+    "pdf.fonttype": 42,  # outlines that every reader and printer can use
 }
-_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_METADATA: dict[str, dict[str, Any]] = {
+    "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
+    "png": {"Software": None},
+}
 
 
 def draw(
@@ -58,18 +65,23 @@ def draw(
         title: read aloud for the picture, and shown above it.
         sentence: what it shows.
         height_inches: of the canvas.
-        paint: draws.
+        paint: draws; called once for each format.
     """
-    file = io.StringIO()
-    with warnings.catch_warnings(), mpl.rc_context():
-        # Letters that the measuring font lacks: the browser has a font for them.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        mpl.rcdefaults()  # not what the user's own matplotlibrc says
-        mpl.rcParams.update({**_LOOK, "svg.hashsalt": name})
-        canvas = Canvas(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
-        paint(canvas)
-        canvas.savefig(file, format="svg", metadata={**_NO_METADATA, "Title": printable(title)})
-    return Figure(name, title, _element(file.getvalue(), name), sentence)
+
+    def save(format_: str) -> bytes:
+        file = io.BytesIO()
+        with warnings.catch_warnings(), mpl.rc_context():
+            # Letters that the measuring font lacks: the browser has a font for them.
+            warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+            mpl.rcdefaults()  # not what the user's own matplotlibrc says
+            mpl.rcParams.update({**_LOOK, "svg.hashsalt": name})
+            canvas = Canvas(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+            paint(canvas)
+            metadata = {**_METADATA[format_], "Title": printable(title)}
+            canvas.savefig(file, format=format_, dpi=_DPI, metadata=metadata)
+        return file.getvalue()
+
+    return Figure(name, title, _element(save("svg").decode(), name), sentence, save)
 
 
 def blank(name: str, title: str, sentence: str) -> Figure:
@@ -93,15 +105,24 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
-def shown(text: str, most: int = 32) -> str:
-    r"""Return a stranger's text as a label: one line, no control characters, not too long.
+def shown(text: str, width: float | None = None) -> str:
+    r"""Return a stranger's whole text as a label, in lines of at most `width` points.
 
     Example:
-        >>> shown("a\nb"), shown("x" * 40, 5)
-        ('a\\nb', 'xxxx…')
+        >>> shown("a\nb"), shown("one two", 30)
+        ('a\\nb', 'one\ntwo')
     """
-    line = printable(text)
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return printable(text) if width is None else "\n".join(wrapped(text, width))
+
+
+def line_count(labels: Iterable[str]) -> int:
+    """Return the most lines that any of some labels has."""
+    return max((label.count("\n") + 1 for label in labels), default=1)
+
+
+def taller(canvas: Canvas, lines: int) -> None:
+    """Make room for more lines of text than a canvas was made for."""
+    canvas.set_figheight(canvas.get_figheight() + max(lines, 0) * LINE_POINTS / 72)
 
 
 def signed(value: float, places: int = 1) -> str:
@@ -115,12 +136,17 @@ def signed(value: float, places: int = 1) -> str:
 
 
 def legend_above(canvas: Canvas, handles: Sequence[Artist], labels: Sequence[str]) -> None:
-    """Put one legend for all panels over them, in as many columns as fit."""
+    """Put one legend for all panels over them, in as many columns as fit; the canvas grows by
+    the lines after its first."""
+    room, handle = WIDTH_INCHES * 72 - 16, 54.0  # in points; a handle with its gaps
+    names = [shown(own, room - handle) for own in labels]
     # A label that begins with '_' is one that matplotlib before 3.10 leaves out.
-    names = [f" {own}" if own.startswith("_") else own for own in map(shown, labels)]
-    widths = [5.2 * len(own) + 54 for own in names]  # in points: a letter's mean, handle and gaps
-    room = WIDTH_INCHES * 72
+    names = [f" {own}" if own.startswith("_") else own for own in names]
+    widths = [max(map(text_width, own.split("\n"))) + handle for own in names]
     columns = len(names) if sum(widths) <= room else max(1, int(room / max(widths)))
+    # matplotlib fills the columns one after the other.
+    rows = -(-len(names) // columns)
+    taller(canvas, rows * line_count(names) - 1)
     canvas.legend(handles, names, loc="outside upper center", ncols=columns, handlelength=3.2)
 
 
