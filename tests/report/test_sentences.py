@@ -216,12 +216,13 @@ def test_verdicts_are_counted(texts_of: Make) -> None:
     ]
     figure = differences("d", "t", rows)
     assert figure.sentence == (
-        "Of 4 differences: 2 'better', 1 'no difference shown', 1 'not enough runs';"
-        " intervals that end in an arrow go on beyond the axis."
+        "Of 4 differences: 2 'better', 1 'no difference shown', 1 'not enough runs'; the axis is"
+        " linear near 0 and logarithmic beyond about ±1.5 points, so that the widest interval does"
+        " not hide the others."
     )
-    assert "+0.5 (−40.0 to +41.0)  no difference shown" in texts_of(figure)
-    assert "+0.0  not enough runs" in texts_of(figure)
-    assert "arrow" not in differences("d", "t", rows[:2]).sentence
+    assert "+0.5 (−40.0 to +41.0) no difference shown" in texts_of(figure)
+    assert "−0.01 not enough runs" in texts_of(figure)
+    assert "axis" not in differences("d", "t", rows[:2]).sentence
 
 
 def test_no_difference_and_differences_of_zero() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,8 +12,17 @@ from accord.errors import printable
 from accord.report.page import Figure, Section
 
 
-def html_page(title: str, lead: list[str], sections: list[Section]) -> str:
-    """Return the page: CSS and SVG inline, no script; every text is escaped."""
+def html_page(
+    title: str, lead: list[str], sections: list[Section], formats: Sequence[str] = ()
+) -> str:
+    """Return the page: CSS and SVG inline, no script; every text is escaped.
+
+    Args:
+        title: of the page.
+        lead: paragraphs before the first section.
+        sections: in their order.
+        formats: in which figures and tables stand beside the page, for its links.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -25,7 +35,7 @@ def html_page(title: str, lead: list[str], sections: list[Section]) -> str:
     environment.tests["figure"] = lambda item: isinstance(item, Figure)
     environment.filters["drawing"] = _drawing
     page = environment.get_template("page.html")
-    return page.render(title=title, lead=lead, sections=sections) + "\n"
+    return page.render(title=title, lead=lead, sections=sections, formats=formats) + "\n"
 
 
 def _finalize(value: object) -> object:

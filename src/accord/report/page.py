@@ -59,6 +59,16 @@ class Figure:
     def __post_init__(self) -> None:
         _check_slug(self.name)
 
+    def drawn_as(self, format_: str) -> bytes:
+        """Return the file of the same picture in another format, 'pdf' or 'png'.
+
+        Raises:
+            ValueError: if the figure can't be drawn again.
+        """
+        if self.save is None:
+            raise ValueError(f"figure '{self.name}': is an SVG alone")
+        return self.save(format_)
+
 
 @dataclass(frozen=True)
 class Section:

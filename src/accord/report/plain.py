@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from accord.errors import printable
 from accord.report.page import Figure, Section, Table
@@ -13,13 +13,22 @@ from accord.report.page import Figure, Section, Table
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def markdown_page(title: str, lead: list[str], sections: list[Section]) -> str:
-    """Return the whole report, figures as links to their files."""
+def markdown_page(
+    title: str, lead: list[str], sections: list[Section], formats: Sequence[str] = ()
+) -> str:
+    """Return the whole report, figures as links to their files.
+
+    Args:
+        title: of the report.
+        lead: paragraphs before the first section.
+        sections: in their order.
+        formats: in which figures and tables have files besides SVG and CSV.
+    """
     blocks = [f"# {escape_markdown(title)}", *map(_paragraph, lead)]
     for section in sections:
         blocks += [f"## {escape_markdown(section.title)}", *map(_paragraph, section.text)]
         for item in section.items:
-            blocks += _table(item) if isinstance(item, Table) else _figure(item)
+            blocks += _table(item, formats) if isinstance(item, Table) else _figure(item, formats)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -43,8 +52,10 @@ def csv_text(table: Table) -> str:
     return text.getvalue()
 
 
-def _table(table: Table) -> Iterator[str]:
-    yield f"**{escape_markdown(table.title)}** ([CSV](tables/{table.name}.csv))"
+def _table(table: Table, formats: Sequence[str]) -> Iterator[str]:
+    links = f"[CSV](tables/{table.name}.csv)"
+    links += f", [LaTeX](tables/{table.name}.tex)" if "latex" in formats else ""
+    yield f"**{escape_markdown(table.title)}** ({links})"
     rules = [":--" if i < table.left else "--:" for i in range(len(table.columns))]
     rows = [[escape_markdown(cell) for cell in row] for row in (table.columns, *table.rows)]
     yield "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:]))
@@ -52,9 +63,12 @@ def _table(table: Table) -> Iterator[str]:
         yield _paragraph(table.note)
 
 
-def _figure(figure: Figure) -> Iterator[str]:
+def _figure(figure: Figure, formats: Sequence[str]) -> Iterator[str]:
     title = escape_markdown(figure.title)
-    yield f"**{title}**"
+    links = ", ".join(
+        f"[{own.upper()}](figures/{figure.name}.{own})" for own in ("pdf", "png") if own in formats
+    )
+    yield f"**{title}**{f' ({links})' if links else ''}"
     yield f"![{title}](figures/{figure.name}.svg)"
     yield _paragraph(figure.sentence)
 

@@ -64,7 +64,7 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
             capsize=3,
             linewidth=1.2,
         )
-        upper.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share that is right")
+        upper.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), ylabel="share that is right")
         centres = (np.arange(BINS) + 0.5) / BINS
         lower.bar(centres, counts, width=0.9 / BINS, color=COLOURS[0])
         for x, count in zip(centres, counts, strict=True):

@@ -6,11 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 
-from accord.report.figures.drawing import WIDTH_INCHES, blank, draw, shown
+from accord.report.figures.drawing import blank, draw, line_count, shown
+from accord.report.figures.measuring import LINE_POINTS, text_width
 from accord.report.page import Figure
 from accord.report.record import Predictions
 
 _MOST = 12  # labels whose cells have room for two numbers
+_MOST_LINES = 3  # of a label below its column
+_ROW_POINTS, _COLUMNS_POINTS, _UPRIGHT_POINTS = 150.0, 310.0, 110.0  # of labels, in all or a line
 _DARK, _LIGHT = np.array([0.0, 0.27, 0.45]), np.array([1.0, 1.0, 1.0])
 
 
@@ -37,24 +40,30 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals, 1)[:, None]
 
+    columns, turn = _column_labels(labels)
+    numbers = "" if turn is not None else "{}: "
+    rows = [
+        shown(f"{numbers.format(i)}{own} ({n:,})", _ROW_POINTS)
+        for i, (own, n) in enumerate(zip(labels, totals, strict=True), 1)
+    ]
+
     def paint(canvas: Canvas) -> None:
         axes = canvas.subplots()
         axes.grid(visible=False)
         for i, j in np.ndindex(*counts.shape):
             share = float(shares[i, j])
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color=_colour(share), linewidth=0))
-            text = f"{share:.0%}\n{counts[i, j]:,}" if totals[i] else "–"
+            text = f"{share:.0%}\n{_short(counts[i, j], len(labels))}" if totals[i] else "–"
             ink = "white" if share > 0.7 else "black"
             axes.text(j, i, text, ha="center", va="center", color=ink, linespacing=1.1)
         size = range(len(labels))
-        axes.set_xticks(size, [shown(own, 16) for own in labels], rotation=_turn(labels))
-        rows = (f"{shown(own, 20)} ({n:,})" for own, n in zip(labels, totals, strict=True))
-        axes.set_yticks(size, list(rows))
+        axes.set_xticks(size, columns, rotation=turn or 0.0)
+        axes.set_yticks(size, rows)
         axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
         axes.set(xlabel="predicted label", ylabel="true label (rows)")
         axes.tick_params(length=0)
 
-    return draw(name, title, _sentence(full, task.labels), _height(labels), paint)
+    return draw(name, title, _sentence(full, task.labels), _height(rows, columns, turn), paint)
 
 
 def _counts(predictions: Predictions) -> np.ndarray:
@@ -82,14 +91,34 @@ def _colour(share: float) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def _turn(labels: list[str]) -> float:
-    """Labels that don't fit side by side stand upright."""
-    room = 0.7 * WIDTH_INCHES * 72 / len(labels)
-    return 0.0 if max(len(shown(own, 16)) for own in labels) * 6 < room else 90.0
+def _column_labels(labels: list[str]) -> tuple[list[str], float | None]:
+    """Return the labels below the columns, and by how many degrees they are turned.
+
+    Labels that fit side by side lie; those that don't stand; and where they are too long for that
+    they are the numbers that the rows' labels begin with, and the turn is None.
+    """
+    room = _COLUMNS_POINTS / len(labels)
+    flat = [shown(own, room - 6) for own in labels]
+    whole = all(text_width(word) <= room - 6 for own in labels for word in own.split())
+    if whole and line_count(flat) <= _MOST_LINES:
+        return flat, 0.0
+    upright = [shown(own, _UPRIGHT_POINTS) for own in labels]
+    if line_count(upright) * LINE_POINTS <= room:
+        return upright, 90.0
+    return [str(i) for i in range(1, len(labels) + 1)], None
 
 
-def _height(labels: list[str]) -> float:
-    return 0.9 + 0.45 * len(labels) + (1.2 if _turn(labels) else 0.0)
+def _height(rows: list[str], columns: list[str], turn: float | None) -> float:
+    row = max(0.45, line_count(rows) * LINE_POINTS / 72 + 0.08)
+    lines = columns if turn != 90.0 else []
+    upright = max((text_width(x) for own in columns for x in own.split("\n")), default=0.0)
+    below = upright if turn == 90.0 else line_count(lines) * LINE_POINTS
+    return 0.75 + row * len(rows) + below / 72
+
+
+def _short(count: int, labels: int) -> str:
+    """Return a count; in thousands, where many labels leave its cell no room for all digits."""
+    return f"{count / 1000:,.0f}k" if count >= 10_000 and labels > _MOST // 2 else f"{count:,}"
 
 
 def _sentence(counts: np.ndarray, labels: tuple[str, ...]) -> str:

@@ -14,12 +14,23 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from accord.report.attenuation import Corrected, corrected_cosine, reliability
-from accord.report.figures.drawing import COLOURS, GREY, blank, draw, legend_above, shown, signed
+from accord.report.figures.drawing import (
+    COLOURS,
+    GREY,
+    blank,
+    draw,
+    legend_above,
+    line_count,
+    shown,
+    signed,
+    taller,
+)
 from accord.report.figures.series import Point, bin_count, bin_means, spread
 from accord.report.page import Figure
 from accord.report.record import RunRecord
 
 _MOST_POINTS, _ALL_POINTS = 60, 3_000
+_TITLE_POINTS = 400.0  # of the lines above a row of panels, together
 _PAIR: dict[str, Any] = {"color": COLOURS[0]}
 _HALVES: tuple[dict[str, Any], ...] = (
     {"color": COLOURS[1], "linestyle": "--"},
@@ -63,7 +74,10 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
     def paint(canvas: Canvas) -> None:
         panels = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         bins = max(8, min(_MOST_POINTS, _ALL_POINTS // (3 * len(pairs))))
+        titles = {pair: shown(" – ".join(pair), _TITLE_POINTS / columns) for pair in pairs}
+        taller(canvas, rows * (line_count(titles.values()) - 1))
         for axes, (pair, series) in zip(panels.flat, pairs.items(), strict=False):
+            axes.set_title(titles[pair], loc="left")
             _panel(axes, pair, series, halves, bins)
             _note(axes, corrected.get(pair))
         for axes in panels.flat[len(pairs) :]:
@@ -105,7 +119,6 @@ def _is_number(value: float | None) -> bool:
 
 
 def _panel(axes: Axes, pair: Pair, series: Series, halves: Mapping[str, Series], bins: int) -> None:
-    axes.set_title(f"{shown(pair[0], 12)} – {shown(pair[1], 12)}", loc="left")
     axes.axhline(0, color=GREY, linewidth=0.8)
     for task, style in zip(pair, _HALVES, strict=True):
         if task in halves:

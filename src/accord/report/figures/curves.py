@@ -12,7 +12,15 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from accord.report.figures.drawing import blank, draw, legend_above, line_style, shown
+from accord.report.figures.drawing import (
+    blank,
+    draw,
+    legend_above,
+    line_count,
+    line_style,
+    shown,
+    taller,
+)
 from accord.report.figures.series import Floats, Point, bin_count, bin_means, spread, thin
 from accord.report.page import Figure
 from accord.report.record import RunRecord
@@ -20,6 +28,7 @@ from accord.report.record import RunRecord
 _MOST_POINTS = 100  # of a line
 _ALL_POINTS = 2_000  # of all lines of a kind: what 300 KiB of SVG have room for
 _ALL_MARKERS = 300
+_TITLE_POINTS = 195.0  # of a line above one of two panels
 
 
 @dataclass(frozen=True)
@@ -59,11 +68,19 @@ def learning_curves(name: str, title: str, groups: Mapping[str, Sequence[RunReco
 
     def paint(canvas: Canvas) -> None:
         panels = canvas.subplots(len(tasks), 2, squeeze=False, sharex=True)
+        titles = {
+            task: (
+                shown(f"{task}: dev {metrics[task]}", _TITLE_POINTS),
+                shown(f"{task}: training loss", _TITLE_POINTS),
+            )
+            for task in tasks
+        }
+        taller(canvas, sum(line_count(own) - 1 for own in titles.values()))
         epochs = sum(len(own.x) for task in tasks for own in dev[task].values() if own)
         every = max(1, -(-epochs // _ALL_MARKERS))
         for row, task in zip(panels, tasks, strict=True):
-            _panel(row[0], f"{task}: dev {metrics[task]}", dev[task], every)
-            _panel(row[1], f"{task}: training loss", loss[task], None)
+            _panel(row[0], titles[task][0], dev[task], every)
+            _panel(row[1], titles[task][1], loss[task], None)
         for axes in panels[-1]:
             axes.set(xlabel="epoch", xlim=(0, None))
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -108,7 +125,7 @@ def _losses(run: RunRecord, task: str) -> list[Point]:
 
 def _panel(axes: Axes, title: str, curves: Mapping[str, _Curve | None], every: int | None) -> None:
     """Draw one panel; `every` is which of the points get a marker, None none."""
-    axes.set_title(shown(title, 40), loc="left")
+    axes.set_title(title, loc="left")
     for i, own in enumerate(curves.values()):
         if own is None:
             continue

@@ -127,7 +127,7 @@ def _layout(rows: Sequence[DifferenceRow], footer: str) -> _Layout:
     labels = [wrapped(row.label, _LABELS_POINTS) for row in rows]
     baselines = [wrapped(row.baseline, _LABELS_POINTS) if row.baseline else [] for row in rows]
     words = [
-        [*wrapped(_figures(row), _WORDS_POINTS), *wrapped(row.verdict or row.kind, _WORDS_POINTS)]
+        [*_figures(row), *wrapped(row.verdict or row.kind, _WORDS_POINTS)]
         for row in rows
     ]
     left = 2 * _GAP_POINTS + max(map(text_width, sum(labels + baselines, [])))
@@ -199,7 +199,9 @@ def _scale(rows: Sequence[DifferenceRow]) -> Scale:
     all_ends = [end for own in ends for end in own] + [
         end for own in margins for end in (-own, own)
     ]
-    reaches = [max(map(abs, own), default=0.0) for own in ends]
+    # A bare dot can be seen wherever it is: the intervals say how wide the axis is to be.
+    measured = [own for own in ends if len(own) > 1] or ends
+    reaches = [max(map(abs, own), default=0.0) for own in measured]
     return make_scale(reaches, min(all_ends, default=0.0), max(all_ends, default=0.0))
 
 
@@ -207,8 +209,9 @@ def _finite(*values: float | None) -> list[float]:
     return [own for own in values if own is not None and math.isfinite(own)]
 
 
-def _figures(row: DifferenceRow) -> str:
-    """Return value and interval, to the place at which the interval's half has two figures."""
+def _figures(row: DifferenceRow) -> list[str]:
+    """Return value and interval, to a place at which half the interval is no zero; in one line,
+    where that has room."""
     known = row.low is not None and row.high is not None
     ends = [float(row.low), float(row.high)] if known else []  # type: ignore[arg-type]
     half = (ends[1] - ends[0]) / 2 if ends else 0.0
@@ -217,7 +220,11 @@ def _figures(row: DifferenceRow) -> str:
     if size > 0 and math.isfinite(size):
         places = min(max(1, math.ceil(-math.log10(size))), 8)
     value, *interval = (_number(own, places) for own in (row.value, *ends))
-    return f"{value} ({' to '.join(interval)})" if interval else value
+    if not interval:
+        return [value]
+    said = f"({' to '.join(interval)})"
+    line = f"{value} {said}"
+    return [line] if text_width(line) <= _WORDS_POINTS else [value, said]
 
 
 def _number(value: float, places: int) -> str:

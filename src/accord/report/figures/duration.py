@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from accord.report.figures.drawing import (
     COLOURS,
@@ -16,12 +17,17 @@ from accord.report.figures.drawing import (
     blank,
     draw,
     legend_above,
+    line_count,
     line_style,
     row_stripes,
     shown,
     signed,
 )
+from accord.report.figures.measuring import LINE_POINTS, text_width
 from accord.report.page import Figure
+
+_LABEL_POINTS = 170.0  # of a line
+_BARS_POINTS = 100.0  # that the bars' axes have at least beside the widest labels
 
 
 @dataclass(frozen=True)
@@ -55,23 +61,26 @@ def duration_and_improvement(name: str, title: str, rows: Sequence[DurationRow])
         return blank(name, title, "There is no configuration to draw.")
     tasks = list(dict.fromkeys(task for row in rows for task in row.improvement))
 
+    labels = [shown(row.label, _LABEL_POINTS) for row in rows]
+
     def paint(canvas: Canvas) -> None:
         left, right = canvas.subplots(1, 2, sharey=True, width_ratios=(2, 3))
         for axes in (left, right):
             row_stripes(axes, len(rows))
-        _durations(left, rows)
+        _durations(left, rows, labels)
         for i, task in enumerate(tasks):
             _improvements(right, rows, task, i, _offset(i, len(tasks)))
         right.axvline(0, color=GREY, linewidth=1)
-        right.set_xlabel("improvement over the baseline in points")
+        right.set_xlabel("points over the baseline")
         style = [{**line_style(i), "linestyle": "none"} for i in range(len(tasks))]
         legend_above(canvas, [Line2D([], [], **own) for own in style], tasks)
 
-    height = 0.9 + len(rows) * max(0.34, 0.17 * len(tasks))
+    lines = LINE_POINTS / 72 * line_count(labels)
+    height = 0.9 + len(rows) * max(0.34, 0.17 * len(tasks), lines + 0.1)
     return draw(name, title, _sentence(rows), height, paint)
 
 
-def _durations(axes: Axes, rows: Sequence[DurationRow]) -> None:
+def _durations(axes: Axes, rows: Sequence[DurationRow], labels: Sequence[str]) -> None:
     seconds = [row.seconds_per_epoch for row in rows]
     axes.barh(range(len(rows)), seconds, height=0.55, color=COLOURS[5])
     for i, value in enumerate(seconds):
@@ -79,9 +88,13 @@ def _durations(axes: Axes, rows: Sequence[DurationRow]) -> None:
             _number(value),
             (value, i), (3, 0), textcoords="offset points", va="center",
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [shown(row.label, 30) for row in rows])
-    axes.set(xlabel="seconds an epoch", xlim=(0, 1.25 * max(seconds) or 1))
-    axes.locator_params(axis="x", nbins=4)
+    axes.set_yticks(range(len(rows)), labels)
+    # The longest bar's number has room within the axes, however narrow the labels leave them.
+    longest = max(text_width(_number(value)) for value in seconds) + 6
+    room = max(0.25, longest / max(_BARS_POINTS, longest + 20))
+    axes.set(xlabel="seconds an epoch", xlim=(0, max(seconds) / (1 - room) or 1))
+    axes.locator_params(axis="x", nbins=3 if max(seconds) < 1e4 else 2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}"))
 
 
 def _improvements(

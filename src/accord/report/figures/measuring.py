@@ -8,7 +8,7 @@ import warnings
 from functools import lru_cache
 
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 
 from accord.errors import printable
 
@@ -18,7 +18,7 @@ LINE_POINTS = 12.0
 
 _FONT = FontProperties(family="DejaVu Sans", size=SIZE_POINTS)
 # A line may end after a space, or after a sign that joins the parts of a name.
-_PIECES = re.compile(r"[^\s,;:/+=_\-–|]*[\s,;:/+=_\-–|]*")
+_BREAK = re.compile(r"(?<=[\s,;:/=_–|])|(?<=[-+])(?=[^\d\s])")
 
 
 @lru_cache(maxsize=20_000)
@@ -59,7 +59,7 @@ def wrapped(text: str, width: float) -> list[str]:
 def _fitting(text: str, width: float) -> list[str]:
     """Return the pieces between which a line may break, each of which fits a line."""
     pieces = []
-    for piece in _PIECES.findall(text):
+    for piece in _BREAK.split(text):
         while text_width(piece.rstrip()) > width and len(piece) > 1:
             count = next(
                 n for n in range(len(piece) - 1, 0, -1) if n == 1 or text_width(piece[:n]) <= width
@@ -73,11 +73,5 @@ def _fitting(text: str, width: float) -> list[str]:
 def _advance(text: str) -> float:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        # A line without ink, as of spaces, has no extent: the two bars give every text one.
-        both, bars = (_right_edge(own) for own in (f"|{text}|", "||"))
-    return both - bars
-
-
-def _right_edge(text: str) -> float:
-    path = TextPath((0, 0), text, prop=_FONT, usetex=False)
-    return float(path.get_extents().x1)
+        width, _, _ = text_to_path.get_text_width_height_descent(text, _FONT, ismath=False)
+    return float(width)

@@ -13,6 +13,7 @@ from accord.report.record import Predictions
 
 MOST_POINTS = 1_500
 """More would take the file above 300 KiB."""
+_LABEL_POINTS = 200.0  # of a line beside the axes
 
 
 def predicted_against_true(name: str, title: str, predictions: Predictions) -> Figure:
@@ -43,8 +44,10 @@ def predicted_against_true(name: str, title: str, predictions: Predictions) -> F
         )
         edge = 0.03 * (high - low)
         axes.set(xlim=(low - edge, high + edge), ylim=(low - edge, high + edge), aspect="equal")
-        unit = f"{shown(task.name, 20)}'s own units"
-        axes.set(xlabel=f"true value, in {unit}", ylabel=f"predicted value, in {unit}")
+        axes.set(
+            xlabel=shown(f"true value, in units of {task.name}", _LABEL_POINTS),
+            ylabel=shown(f"predicted value, in units of {task.name}", _LABEL_POINTS),
+        )
 
     return draw(name, title, _sentence(x, y, len(drawn)), 4.6, paint)
 
