@@ -14,6 +14,7 @@ from accord.cli.options import (
     against_option,
     as_json_option,
     cells_options,
+    formats_option,
     overrides_option,
 )
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @cells_options
 @against_option
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
+@formats_option
 @overrides_option
 @as_json_option
 def grid(
@@ -38,6 +40,7 @@ def grid(
     against: str | None,
     report_only: bool,
     dry_run: bool,
+    formats: tuple[str, ...],
     overrides: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -48,10 +51,13 @@ def grid(
     cell is a run folder below --out/cells; the same command goes on after a stop. A report of
     all groups of runs is left in --out.
     """
+    from accord.errors import UsageError
     from accord.grids.file import load_grid
     from accord.grids.running import check_cells, run_grid, write_index
     from accord.runs.progress import Console
 
+    if as_json and formats:
+        raise UsageError("--formats is for the report, which is not written with --json")
     cells = load_grid(grid, overrides)
     if dry_run:
         from accord.cli.plans import show_plan
@@ -75,7 +81,7 @@ def grid(
         found = comparison_json(grid_groups(out), against)
         click.echo(json.dumps({"cells": cells_json, **found}))
     else:
-        show_grid(out, against, title=f"The grid {grid.name}")
+        show_grid(out, against, f"The grid {grid.name}", formats)
     end_with(results)
 
 
@@ -89,7 +95,7 @@ def _check_group(name: str, cells: Sequence[Cell]) -> None:
         raise UsageError(f"--against '{name}': {what}{nearest(name, names)}")
 
 
-def show_grid(out: Path, name: str | None, title: str) -> None:
+def show_grid(out: Path, name: str | None, title: str, formats: Sequence[str] = ()) -> None:
     """Print a grid's groups, and what each has over one of them; leave a report."""
     from accord.cli.comparisons import print_against, print_comparison
     from accord.compare import find_group
@@ -104,7 +110,7 @@ def show_grid(out: Path, name: str | None, title: str) -> None:
     print_comparison(groups)
     if baseline is not None:
         print_against(groups, baseline)
-    grid_report(out, groups, baseline, title, [left] if left else [])
+    grid_report(out, groups, baseline, title, [left] if left else [], formats)
     if left:
         click.echo(left)
     click.echo(f"report: {out / 'report.html'}")

@@ -6,6 +6,13 @@ from collections.abc import Callable
 
 import click
 
+
+def _read_formats(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    from accord.report.formats import parse_formats
+
+    return parse_formats(text)
+
+
 overrides_option = click.option(
     "--set",
     "overrides",
@@ -19,6 +26,13 @@ as_json_option = click.option(
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 against_option = click.option(
     "--against", metavar="GROUP", help="Compare every other group with this one, task by task."
+)
+formats_option = click.option(
+    "--formats",
+    default="",
+    metavar="LIST",
+    callback=_read_formats,
+    help="Leave the report's figures also as pdf or png, its tables also as latex: pdf,png,latex.",
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from accord.cli.options import cells_options
+from accord.cli.options import cells_options, formats_option
 
 EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
 
@@ -88,6 +88,7 @@ EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
     help="Steps between measurements of the noise in the gradients' cosines.",
 )
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
+@formats_option
 @cells_options
 def reproduce(
     experiments: tuple[str, ...],
@@ -98,6 +99,7 @@ def reproduce(
     dry_run: bool,
     quiet: bool,
     report_only: bool,
+    formats: tuple[str, ...],
     **changes: Any,
 ) -> None:
     """Run the paper's experiments and print its tables beside its own figures.
@@ -129,7 +131,7 @@ def reproduce(
     from accord.cli.results import print_report_tables
     from accord.experiments.report import report
 
-    print_report_tables(report(out, names, options, console))
+    print_report_tables(report(out, names, options, console, formats))
     click.echo(f"report: {out / 'report.html'}")
     end_with(results)
 

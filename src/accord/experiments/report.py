@@ -33,7 +33,13 @@ from accord.runs.progress import Console
 Item = Table | Figure
 
 
-def report(out: Path, names: Sequence[str], options: Options, console: Console) -> list[Section]:
+def report(
+    out: Path,
+    names: Sequence[str],
+    options: Options,
+    console: Console,
+    formats: Sequence[str] = (),
+) -> list[Section]:
     """Write `report.html`, `report.md`, tables, figures and the leaderboard's files.
 
     Args:
@@ -41,6 +47,7 @@ def report(out: Path, names: Sequence[str], options: Options, console: Console) 
         names: of the experiments.
         options: that they were run by.
         console: told what is done.
+        formats: of figures and tables besides SVG and CSV.
 
     Returns:
         The report's sections.
@@ -56,7 +63,7 @@ def report(out: Path, names: Sequence[str], options: Options, console: Console) 
         " paper's values stand beside ours; ours are dev figures of the best epoch, mean and"
         " standard deviation over seeds.",
     ]
-    write_report(out, title, lead, sections)
+    write_report(out, title, lead, sections, formats)
     return sections
 
 

@@ -33,6 +33,7 @@ def grid_report(
     baseline: Group | None,
     title: str,
     notes: Sequence[str] = (),
+    formats: Sequence[str] = (),
 ) -> None:
     """Write `report.html`, `report.md`, tables and figures into a grid's folder.
 
@@ -42,13 +43,14 @@ def grid_report(
         baseline: that the others are held against; None compares nothing.
         title: of the page.
         notes: on the runs.
+        formats: of figures and tables besides SVG and CSV.
     """
     sections = [Section("Runs", list(notes), [groups_table(groups)])]
     if baseline is not None:
         notes, items = contrast_notes(groups, baseline), list(_contrasts(groups, baseline))
         if notes or items:
             sections.append(Section(f"Against {baseline.name}", notes, items))
-    write_report(out, title, [], sections)
+    write_report(out, title, [], sections, formats)
 
 
 def _contrasts(groups: Sequence[Group], baseline: Group) -> Iterator[Table | Figure]:

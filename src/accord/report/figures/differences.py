@@ -126,10 +126,7 @@ def _layout(rows: Sequence[DifferenceRow], footer: str) -> _Layout:
     width = WIDTH_INCHES * 72
     labels = [wrapped(row.label, _LABELS_POINTS) for row in rows]
     baselines = [wrapped(row.baseline, _LABELS_POINTS) if row.baseline else [] for row in rows]
-    words = [
-        [*_figures(row), *wrapped(row.verdict or row.kind, _WORDS_POINTS)]
-        for row in rows
-    ]
+    words = [[*_figures(row), *wrapped(row.verdict or row.kind, _WORDS_POINTS)] for row in rows]
     left = 2 * _GAP_POINTS + max(map(text_width, sum(labels + baselines, [])))
     right = width - 2 * _GAP_POINTS - max(map(text_width, sum(words, [])))
     edges = [_ABOVE_POINTS]
@@ -256,4 +253,3 @@ def _sentence(rows: Sequence[DifferenceRow], scale: Scale) -> str:
         " so that the widest interval does not hide the others"
     )
     return f"Of {len(rows)} {noun}: {said}{compressed}."
-
