@@ -1,0 +1,265 @@
+"""Whether sharing was worth it, in words: the paragraph with which the report begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from accord.report.comparison.result import SharedModel, SharingResult, Side, TaskComparison
+from accord.report.comparison.wording import count, joined, percent, points, probability
+
+_MOST_LISTED = 6  # differences that a sentence has room for
+_EQUAL = 0.01  # exposures that differ by a smaller share count as equal
+
+Tasks = Sequence[TaskComparison]
+
+
+def answer(result: SharingResult) -> str:
+    """Return the answer with all that qualifies it: exposure, choice of epochs, intervals,
+    correction, margin and cost.
+
+    Args:
+        result: of the comparison.
+    """
+    if not result.tasks:
+        return (
+            "There is nothing to compare: no task was trained both alone and in a shared model."
+        )
+    several = len({own.model for own in result.tasks}) > 1
+    sentences = []
+    for name in dict.fromkeys(own.model for own in result.tasks):
+        tasks = result.of(name)
+        said = [_verdict(tasks), *_exceptions(tasks)]
+        if several:
+            said[0] = f"Shared model {name}: {said[0]}"
+        sentences += [*said, _differences(tasks)]
+    sentences += [
+        _exposure(result.tasks, several), *_choice(result), _intervals(result),
+        _correction(result), _margin(result),
+    ]  # fmt: skip
+    sentences += [_cost(own, several) for own in result.models]
+    return " ".join(sentences)
+
+
+def _verdict(tasks: Tasks) -> str:
+    """Answer in one sentence, by the kinds of verdict there are."""
+    by_kind = {kind: [own.task for own in tasks if own.kind == kind] for kind in _KINDS}
+    better, worse, as_good = by_kind["better"], by_kind["worse"], by_kind["as good"]
+    same = [*as_good, *by_kind["identical"]]
+    parts = [
+        f"{phrase} {_on(names, tasks)}" for kind, phrase in _KINDS.items()
+        if (names := by_kind[kind])
+    ]  # fmt: skip
+    if not parts:
+        return f"No verdict: {'; '.join(f'{own.task}: {own.verdict}' for own in tasks)}."
+    told = joined(parts)
+    if len(better) == len(tasks):
+        return f"Yes, sharing was worth it: the shared model is {told}."
+    if len(worse) == len(tasks):
+        return f"No, sharing was not worth it in quality: the shared model is {told}."
+    if len(better) + len(same) == len(tasks):
+        return f"Yes, the shared model loses nothing: it is {told}."
+    if better and worse:
+        return f"It depends on the task: the shared model is {told}."
+    if worse:
+        return f"Not for every task: the shared model is {told}."
+    if better or same:
+        return f"In part: the shared model is {told}."
+    return "The runs do not say."
+
+
+_KINDS = {
+    "better": "better",
+    "worse": "worse",
+    "as good": "as good as a model for the task alone",
+    "identical": "the same, prediction for prediction,",
+}
+"""Kinds that say something of the shared model, with what they say."""
+
+
+def _on(names: Sequence[str], tasks: Tasks) -> str:
+    if len(names) == len(tasks) > 1:
+        return f"on all {len(tasks)} tasks ({joined(names)})"
+    return f"on {joined(names)}"
+
+
+def _exceptions(tasks: Tasks) -> list[str]:
+    """Return a sentence for each kind of task without a clear result."""
+    sentences = []
+    unclear = [own.task for own in tasks if own.kind == "no difference shown"]
+    if unclear:
+        sentences.append(
+            f"No difference was shown {_on(unclear, tasks)}, which is not to say that there is"
+            " none: more runs or rows could show one."
+        )
+    for own in tasks:
+        if own.kind == "learnt nothing":
+            sentences.append(_learnt_nothing(own))
+    single = [own.task for own in tasks if own.kind == "one run each"]
+    if single:
+        sentences.append(
+            f"There is no verdict {_on(single, tasks)}: with one run each, a difference between"
+            " models can't be told from the chance in every run."
+        )
+    known = (*_KINDS, "no difference shown", "learnt nothing", "one run each")
+    others = [f"{own.task} ({own.verdict})" for own in tasks if own.kind not in known]
+    if others:
+        sentences.append(f"There is no verdict on {joined(others)}.")
+    return sentences
+
+
+def _learnt_nothing(own: TaskComparison) -> str:
+    figures = f"{own.alone.mean:.3f} alone and {own.together.mean:.3f} together"
+    if own.baseline is None:
+        return (
+            f"On {own.task} nothing can be said of sharing: a side learnt nothing ({figures} in"
+            f" {own.metric})."
+        )
+    name = f", {own.baseline_name}," if own.baseline_name else ""
+    return (
+        f"On {own.task} nothing can be said of sharing: a side learnt nothing, with {figures} in"
+        f" {own.metric}, where a constant prediction{name} reaches {own.baseline:.3f}."
+    )
+
+
+def _differences(tasks: Tasks) -> str:
+    if len(tasks) <= _MOST_LISTED:
+        listed = "; ".join(f"{own.task} {_difference(own)}" for own in tasks)
+        return f"Together minus alone, in points (hundredths of the metric): {listed}."
+    least, most = (choose(tasks, key=lambda own: own.difference) for choose in (min, max))
+    return (
+        f"Together minus alone reaches from {points(least.difference)} points ({least.task}) to"
+        f" {points(most.difference)} ({most.task}); the first table has every task with its"
+        " interval."
+    )
+
+
+def _difference(own: TaskComparison) -> str:
+    details = []
+    if own.low is not None and own.high is not None:
+        details.append(f"{points(own.low)} to {points(own.high)}")
+    if own.adjusted_p is not None:
+        p = probability(own.adjusted_p)
+        details.append(f"adjusted p {p if p.startswith('<') else f'= {p}'}")
+    said = f" ({', '.join(details)})" if details else ""
+    return f"{points(own.difference)}{said}"
+
+
+def _exposure(tasks: Tasks, several: bool) -> str:
+    unknown = [own for own in tasks if own.alone.exposure is None or own.together.exposure is None]
+    unequal = [own for own in tasks if own not in unknown and not _equal(own.alone, own.together)]
+    if unequal:
+        told = "; ".join(_unequal(own, several) for own in unequal)
+        return (
+            f"Beware, exposure was not equal: {told}. The differences may come from more or less"
+            " training, not from sharing."
+        )
+    if unknown:
+        names = joined(list(dict.fromkeys(own.task for own in unknown)))
+        return (
+            f"How many examples either side saw of {names} is not known, so that unequal training"
+            " can't be ruled out."
+        )
+    return "Alone and together saw equally many examples of each task."
+
+
+def _equal(alone: Side, together: Side) -> bool:
+    if alone.exposure is None or together.exposure is None:
+        return False
+    one, two = alone.exposure.examples, together.exposure.examples
+    return abs(one - two) <= _EQUAL * max(one, two)
+
+
+def _unequal(own: TaskComparison, several: bool) -> str:
+    one, two = (
+        side.exposure.examples if side.exposure else 0.0 for side in (own.alone, own.together)
+    )
+    ratio = f", {two / one:.2g} times as many" if one else ""
+    model = f" in {own.model}" if several else ""
+    return f"{own.task} saw {count(two, 'example')} together{model} and {one:,.0f} alone{ratio}"
+
+
+def _choice(result: SharingResult) -> list[str]:
+    """Say how epochs were chosen, and by which rows they are judged."""
+    by_rows: dict[str, list[str]] = {}
+    for own in result.tasks:
+        by_rows.setdefault(own.judged_on, []).append(own.task)
+    sentences = []
+    for judged_on, names in by_rows.items():
+        which = f" of {joined(list(dict.fromkeys(names)))}" if len(by_rows) > 1 else ""
+        if result.epoch == "last":
+            rows = judged_on if judged_on == "test" else "dev"
+            sentences.append(
+                f"Each run's last epoch counts, so that nothing was chosen; the figures{which} are"
+                f" of {rows} rows."
+            )
+            continue
+        sentences.append(_chosen(judged_on, which))
+    return sentences
+
+
+def _chosen(judged_on: str, which: str) -> str:
+    start = "Each run's best epoch was chosen by its dev rows"
+    if judged_on == "test":
+        return f"{start}, and the figures{which} are of test rows, which chose nothing."
+    if judged_on == "dev, cross-fitted":
+        return (
+            f"{start}, and the figures{which} are cross-fitted: an epoch that some dev rows chose"
+            " is judged by the others, so that no row judges its own choice."
+        )
+    if judged_on == "dev":
+        return (
+            f"{start}, and the figures{which} are of the same rows: they are too good, by an"
+            " amount that may differ between the sides."
+        )
+    return f"{start}, and the figures{which} are of: {judged_on}."
+
+
+def _intervals(result: SharingResult) -> str:
+    levels = sorted({own.level for own in result.tasks})
+    runs = sorted({own.runs for own in result.tasks})
+    level = joined([percent(own) for own in levels])
+    if runs == [1]:
+        return f"Intervals are at {level} and over rows alone, as there is one pair of runs."
+    least, most = runs[0], runs[-1]
+    pairs = f"{most} pairs of runs" if least == most else f"{least} to {most} pairs of runs"
+    return f"Intervals are at {level}, over {pairs} and over the rows."
+
+
+def _correction(result: SharingResult) -> str:
+    number = result.comparisons
+    if number <= 1:
+        return "There is one comparison, so nothing had to be corrected for their number."
+    if not result.correction:
+        return (
+            f"Beware, nothing corrects for the number of comparisons: of {number} without any"
+            f" difference about {0.05 * number:.1f} would show one by chance."
+        )
+    return f"Verdicts are corrected for {number} comparisons ({result.correction})."
+
+
+def _margin(result: SharingResult) -> str:
+    if result.margin is None:
+        return "No margin was set, so that no model could be shown to be as good as another."
+    margin = points(result.margin, sign=False)
+    unit = "point" if margin == "1.0" else "points"
+    return (
+        f"The margin is {margin} {unit}: a model is as good as another where the interval of the"
+        f" difference lies within ±{margin}."
+    )
+
+
+def _cost(model: SharedModel, several: bool) -> str:
+    one, many = model.together, model.alone
+    name = f"Shared model {model.name}" if several else "The shared model"
+    seconds = f"{one.train_seconds:,.0f} s of training instead of {many.train_seconds:,.0f} s"
+    return (
+        f"{name} has {one.parameters / 1e6:,.1f} million parameters where {many.models} models have"
+        f" {many.parameters / 1e6:,.1f} million; it takes {one.model_bytes / 1e6:,.0f} MB on disk"
+        f" instead of {many.model_bytes / 1e6:,.0f} MB,"
+        f" {_passes(one.encoder_passes)} for all answers instead of {many.encoder_passes:,}, and"
+        f" {seconds}."
+    )
+
+
+def _passes(number: int) -> str:
+    return "1 pass of the encoder" if number == 1 else f"{number:,} passes of the encoder"

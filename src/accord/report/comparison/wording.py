@@ -1,0 +1,60 @@
+"""Numbers and lists as sentences say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def joined(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them.
+
+    Example:
+        >>> joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"])
+        ('a', 'a and b', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def points(value: float, sign: bool = True) -> str:
+    """Return a share of a metric in points, hundredths of it, to two figures where it is small.
+
+    Example:
+        >>> points(0.012), points(-0.0004), points(0.01, sign=False)
+        ('+1.2', '−0.04', '1.0')
+    """
+    in_points = 100 * value
+    places = 1 if abs(in_points) >= 0.1 or in_points == 0 else 2
+    text = f"{in_points:+z.{places}f}" if sign else f"{in_points:.{places}f}"
+    return text.replace("-", "−")
+
+
+def count(number: float, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not one.
+
+    Example:
+        >>> count(1, "run"), count(1200, "example")
+        ('1 run', '1,200 examples')
+    """
+    return f"{number:,.0f} {noun}{'' if round(number) == 1 else 's'}"
+
+
+def percent(level: float) -> str:
+    """Return a level as a percentage, with as many places as it has, at most two.
+
+    Example:
+        >>> percent(0.95), percent(1 - 0.05 / 3)
+        ('95 %', '98.33 %')
+    """
+    return f"{100 * level:.2f}".rstrip("0").rstrip(".") + " %"
+
+
+def probability(p: float | None) -> str:
+    """Return a p value.
+
+    Example:
+        >>> probability(0.0312), probability(1e-6), probability(None)
+        ('0.031', '< 0.001', '–')
+    """
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
