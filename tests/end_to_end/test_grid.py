@@ -232,13 +232,24 @@ def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli
     rows = (out / "tables" / "differences.csv").read_text().splitlines()
     assert rows[0] == "group,task,verdict,pairs,difference,95 % interval"
     assert len(rows) == 1 + 2 * 3
-    again = accord_cli("grid", file, "--out", out, "--against", "gradients=sum", "--report-only")
+    again = accord_cli("grid", file, "--out", out, "--against", "gradients=sum", "--report-only",
+                       "--formats", "png,latex")  # fmt: skip
     assert again.out == answer.out
+    assert (out / "figures" / "differences-mood.png").is_file()
+    assert (out / "tables" / "groups.tex").is_file()
+    assert not list((out / "figures").glob("*.pdf"))
     assert "done" not in again.err
 
     wrong = accord_cli("grid", file, "--out", out, "--against", "gradients=sun", "--report-only")
     assert wrong.code == 2
     assert "--against 'gradients=sun': no group; did you mean 'gradients=sum'?" in wrong.err
+    for more, said in (
+        (["--formats", "pgn"], "no format 'pgn'; did you mean 'png'?"),
+        (["--formats", "png", "--json"], "--formats is for the report"),
+    ):
+        refused = accord_cli("grid", file, "--out", out, *more)
+        assert refused.code == 2
+        assert said in refused.err
     several = accord_cli("grid", file, "--out", out, "--against", "gradients", "--report-only")
     assert "'gradients': several groups" in several.err
     shown = accord_cli(

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from accord.report.comparison.result import SharedModel, SharingResult, Side, TaskComparison
-from accord.report.comparison.wording import count, joined, percent, points, probability
+from accord.report.comparison.result import SharedModel, SharingResult, TaskComparison
+from accord.report.comparison.wording import (
+    count,
+    in_points,
+    joined,
+    percent,
+    points,
+    probability,
+)
 
 _MOST_LISTED = 6  # differences that a sentence has room for
 _EQUAL = 0.01  # exposures that differ by a smaller share count as equal
@@ -21,64 +28,62 @@ def answer(result: SharingResult) -> str:
         result: of the comparison.
     """
     if not result.tasks:
-        return (
-            "There is nothing to compare: no task was trained both alone and in a shared model."
-        )
+        return "There is nothing to compare: no task was trained both alone and in a shared model."
     several = len({own.model for own in result.tasks}) > 1
     sentences = []
     for name in dict.fromkeys(own.model for own in result.tasks):
         tasks = result.of(name)
-        said = [_verdict(tasks), *_exceptions(tasks)]
+        said = [_verdict(tasks, result.margin), *_exceptions(tasks)]
         if several:
             said[0] = f"Shared model {name}: {said[0]}"
         sentences += [*said, _differences(tasks)]
-    sentences += [
-        _exposure(result.tasks, several), *_choice(result), _intervals(result),
-        _correction(result), _margin(result),
-    ]  # fmt: skip
+    # What puts the whole answer in doubt stands right after it, the rest where it belongs.
+    unequal = _unequal_exposure(result.tasks, several)
+    sentences.insert(1 if unequal else len(sentences), unequal or _like_exposure(result.tasks))
+    sentences += [*_choice(result), _intervals(result), _correction(result), _margin(result)]
     sentences += [_cost(own, several) for own in result.models]
     return " ".join(sentences)
 
 
-def _verdict(tasks: Tasks) -> str:
+def _verdict(tasks: Tasks, margin: float | None) -> str:
     """Answer in one sentence, by the kinds of verdict there are."""
     by_kind = {kind: [own.task for own in tasks if own.kind == kind] for kind in _KINDS}
     better, worse, as_good = by_kind["better"], by_kind["worse"], by_kind["as good"]
     same = [*as_good, *by_kind["identical"]]
+    within = "" if margin is None else f", within {in_points(margin)},"
     parts = [
-        f"{phrase} {_on(names, tasks)}" for kind, phrase in _KINDS.items()
+        f"{phrase}{within if kind == 'as good' else ''} {_on(names, tasks)}"
+        for kind, phrase in _KINDS.items()
         if (names := by_kind[kind])
-    ]  # fmt: skip
+    ]
     if not parts:
-        return f"No verdict: {'; '.join(f'{own.task}: {own.verdict}' for own in tasks)}."
+        return "The runs do not say whether sharing was worth it."
     told = joined(parts)
     if len(better) == len(tasks):
         return f"Yes, sharing was worth it: the shared model is {told}."
     if len(worse) == len(tasks):
         return f"No, sharing was not worth it in quality: the shared model is {told}."
     if len(better) + len(same) == len(tasks):
-        return f"Yes, the shared model loses nothing: it is {told}."
+        return f"Yes, the shared model keeps up: it is {told}."
     if better and worse:
         return f"It depends on the task: the shared model is {told}."
     if worse:
         return f"Not for every task: the shared model is {told}."
-    if better or same:
-        return f"In part: the shared model is {told}."
-    return "The runs do not say."
+    return f"In part: the shared model is {told}."
 
 
 _KINDS = {
     "better": "better",
     "worse": "worse",
     "as good": "as good as a model for the task alone",
-    "identical": "the same, prediction for prediction,",
+    "identical": "identical",
 }
 """Kinds that say something of the shared model, with what they say."""
 
 
-def _on(names: Sequence[str], tasks: Tasks) -> str:
+def _on(names: Sequence[str], tasks: Tasks, every: str = "all") -> str:
     if len(names) == len(tasks) > 1:
-        return f"on all {len(tasks)} tasks ({joined(names)})"
+        return f"on {every} {len(tasks)} tasks ({joined(names)})"
     return f"on {joined(names)}"
 
 
@@ -88,7 +93,7 @@ def _exceptions(tasks: Tasks) -> list[str]:
     unclear = [own.task for own in tasks if own.kind == "no difference shown"]
     if unclear:
         sentences.append(
-            f"No difference was shown {_on(unclear, tasks)}, which is not to say that there is"
+            f"No difference was shown {_on(unclear, tasks, 'any of the')}, which is not to say that there is"
             " none: more runs or rows could show one."
         )
     for own in tasks:
@@ -97,7 +102,7 @@ def _exceptions(tasks: Tasks) -> list[str]:
     single = [own.task for own in tasks if own.kind == "one run each"]
     if single:
         sentences.append(
-            f"There is no verdict {_on(single, tasks)}: with one run each, a difference between"
+            f"There is no verdict {_on(single, tasks, 'any of the')}: with one run each, a difference between"
             " models can't be told from the chance in every run."
         )
     known = (*_KINDS, "no difference shown", "learnt nothing", "one run each")
@@ -144,16 +149,20 @@ def _difference(own: TaskComparison) -> str:
     return f"{points(own.difference)}{said}"
 
 
-def _exposure(tasks: Tasks, several: bool) -> str:
-    unknown = [own for own in tasks if own.alone.exposure is None or own.together.exposure is None]
-    unequal = [own for own in tasks if own not in unknown and not _equal(own.alone, own.together)]
-    if unequal:
-        told = "; ".join(_unequal(own, several) for own in unequal)
-        return (
-            f"Beware, exposure was not equal: {told}. The differences may come from more or less"
-            " training, not from sharing."
-        )
-    if unknown:
+def _unequal_exposure(tasks: Tasks, several: bool) -> str:
+    """Return a warning if one side saw more of a task than the other, else nothing."""
+    unequal = [own for own in tasks if own not in _unknown(tasks) and not _equal(own)]
+    if not unequal:
+        return ""
+    told = "; ".join(_unequal(own, several) for own in unequal)
+    return (
+        f"But beware, exposure was not equal: {told}. The differences may come from more or less"
+        " training, not from sharing."
+    )
+
+
+def _like_exposure(tasks: Tasks) -> str:
+    if unknown := _unknown(tasks):
         names = joined(list(dict.fromkeys(own.task for own in unknown)))
         return (
             f"How many examples either side saw of {names} is not known, so that unequal training"
@@ -162,20 +171,25 @@ def _exposure(tasks: Tasks, several: bool) -> str:
     return "Alone and together saw equally many examples of each task."
 
 
-def _equal(alone: Side, together: Side) -> bool:
-    if alone.exposure is None or together.exposure is None:
-        return False
-    one, two = alone.exposure.examples, together.exposure.examples
+def _unknown(tasks: Tasks) -> list[TaskComparison]:
+    return [own for own in tasks if not own.alone.exposure or not own.together.exposure]
+
+
+def _equal(own: TaskComparison) -> bool:
+    one, two = _examples(own)
     return abs(one - two) <= _EQUAL * max(one, two)
 
 
 def _unequal(own: TaskComparison, several: bool) -> str:
-    one, two = (
-        side.exposure.examples if side.exposure else 0.0 for side in (own.alone, own.together)
-    )
+    one, two = _examples(own)
     ratio = f", {two / one:.2g} times as many" if one else ""
     model = f" in {own.model}" if several else ""
     return f"{own.task} saw {count(two, 'example')} together{model} and {one:,.0f} alone{ratio}"
+
+
+def _examples(own: TaskComparison) -> tuple[float, float]:
+    one, two = own.alone.exposure, own.together.exposure
+    return (one.examples if one else 0.0, two.examples if two else 0.0)
 
 
 def _choice(result: SharingResult) -> list[str]:
@@ -240,10 +254,9 @@ def _correction(result: SharingResult) -> str:
 def _margin(result: SharingResult) -> str:
     if result.margin is None:
         return "No margin was set, so that no model could be shown to be as good as another."
-    margin = points(result.margin, sign=False)
-    unit = "point" if margin == "1.0" else "points"
+    margin = in_points(result.margin)
     return (
-        f"The margin is {margin} {unit}: a model is as good as another where the interval of the"
+        f"The margin is {margin}: a model is as good as another where the interval of the"
         f" difference lies within ±{margin}."
     )
 

@@ -13,15 +13,18 @@ _NONE = "–"
 
 def answer_table(result: SharingResult) -> Table:
     """Return each task's verdict, its difference and interval, and what more runs would show."""
-    models = _several(result)
+    models, levels = _several(result), list({own.level for own in result.tasks})
+    one = len(levels) == 1
     columns = [
-        "task", *["shared model"] * models, "verdict", "together − alone in points", "interval",
-        "level", "adjusted p", "pairs of runs", "rows", "detectable difference", "runs needed",
+        "task", *["shared model"] * models, "verdict", "together − alone in points",
+        f"{percent(levels[0])} interval" if one else "interval", *["level"] * (not one),
+        "adjusted p", "pairs of runs", "rows", "detectable difference", "runs needed",
     ]  # fmt: skip
     rows = [
         [
             own.task, *[own.model] * models, own.verdict, points(own.difference), _interval(own),
-            percent(own.level), probability(own.adjusted_p), f"{own.runs}", f"{own.rows:,}",
+            *[percent(own.level)] * (not one), probability(own.adjusted_p), f"{own.runs}",
+            f"{own.rows:,}",
             _NONE if own.detectable is None else points(own.detectable, sign=False),
             own.seeds_needed or _NONE,
         ]

@@ -16,16 +16,27 @@ def joined(names: Sequence[str]) -> str:
 
 
 def points(value: float, sign: bool = True) -> str:
-    """Return a share of a metric in points, hundredths of it, to two figures where it is small.
+    """Return a share of a metric in points, hundredths of it; below 0.1 with two places.
 
     Example:
         >>> points(0.012), points(-0.0004), points(0.01, sign=False)
         ('+1.2', '−0.04', '1.0')
     """
-    in_points = 100 * value
-    places = 1 if abs(in_points) >= 0.1 or in_points == 0 else 2
-    text = f"{in_points:+z.{places}f}" if sign else f"{in_points:.{places}f}"
+    number = 100 * value
+    places = 1 if abs(number) >= 0.1 or number == 0 else 2
+    text = f"{number:+z.{places}f}" if sign else f"{number:.{places}f}"
     return text.replace("-", "−")
+
+
+def in_points(value: float) -> str:
+    """Return a share of a metric with its unit.
+
+    Example:
+        >>> in_points(0.01), in_points(0.005)
+        ('1.0 point', '0.5 points')
+    """
+    text = points(value, sign=False)
+    return f"{text} point{'' if text == '1.0' else 's'}"
 
 
 def count(number: float, noun: str) -> str:
