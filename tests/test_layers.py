@@ -14,7 +14,7 @@ LAYERS = [
     ["experiments"],
     ["grids.running", "grids.report", "tuning"],
     [
-        "recipes", "compare", "bert.convert", "doctor", "derived.export", "derived.ensemble",
+        "recipes", "comparison", "bert.convert", "doctor", "derived.export", "derived.ensemble",
         "derived.run_soup",
     ],
     ["derived.finished"],
@@ -43,9 +43,10 @@ LAYERS = [
         "data.guessing", "judging.passes",
     ],
     [
-        "data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict",
+        "data", "model.heads", "model.auxiliary", "data.masking",
         "judging.heldout",
     ],
+    ["statistics"],
     [
         "model.losses", "judging.metrics", "judging.continual", "data.sampler", "data.rehearsal",
         "data.exact_sampler", "judging.scores", "optim", "optim.adamw", "training.combining",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,23 +12,29 @@ from accord.cli.options import (
     against_option,
     as_json_option,
     cells_options,
+    formats_option,
+    margin_option,
     overrides_option,
 )
 
 if TYPE_CHECKING:
-    from accord.grids.cells import Cell
     from accord.grids.equal_exposure import Equal
+
+
+_FOR_CONFIGS = ("out", "overrides", "dry_run", "seeds", "equal", "workers", "threads", "quiet")
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the runs of a CONFIG.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder of the runs of a CONFIG, and the report."
+)
 @click.option(
     "--seeds",
     default=5,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Runs of each model of a CONFIG; a verdict takes 5.",
+    help="Runs of each model of a CONFIG; a verdict takes 2 or more.",
 )
 @click.option(
     "--equal",
@@ -37,9 +42,14 @@ if TYPE_CHECKING:
     show_default=True,
     type=click.Choice(["examples", "steps", "tokens", "nothing"]),
     help="What each task alone has as much of as in the shared run: examples or tokens of it, steps"
-    " of the optimizer; or nothing: it goes by the config, one pass an epoch.",
+    " of the optimizer; or nothing: it goes by the config, one pass per epoch.",
 )
+@margin_option
 @against_option
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Folder of a report on finished run folders."
+)
+@formats_option
 @cells_options
 @overrides_option
 @as_json_option
@@ -48,7 +58,10 @@ def compare(
     out: Path | None,
     seeds: int,
     equal: Equal,
+    margin: float | None,
     against: str | None,
+    report: Path | None,
+    formats: tuple[str, ...],
     workers: int,
     threads: int | None,
     dry_run: bool,
@@ -56,32 +69,23 @@ def compare(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say whether one shared model is as good as a model a task.
+    """Say whether one shared model is as good as one model per task.
 
     SOURCES is a config, whose missing runs are trained in --out (each task alone on as many
     examples as the shared run draws of it, all together), or finished run folders. Runs that differ
-    in their seed alone are one line.
+    in their seed alone are one line. All figures are of rows that no choice has seen, all verdicts
+    are corrected together, and --out holds a report.
     """
     from accord.errors import UsageError
 
     config = next((source for source in sources if source.is_file()), None)
     if config is None:
-        _check_runs(sources)
-        from accord.cli.comparisons import comparison_json, print_against, print_comparison
-        from accord.compare import find_group, group_runs
-        from accord.report.record import read_run
-
-        groups = group_runs([read_run(path) for path in sources])
-        if as_json:
-            click.echo(json.dumps(comparison_json(groups, against)))
-            return
-        baseline = None if against is None else find_group(groups, against)
-        print_comparison(groups)
-        if baseline is not None:
-            print_against(groups, baseline)
+        _compare_runs(sources, against, report, formats, margin, as_json)
         return
     if against is not None:
-        raise UsageError("--against is for run folders; a config's tasks are held against alone")
+        raise UsageError("--against is for run folders; a config's tasks are compared with alone")
+    if report is not None:
+        raise UsageError("--report is for run folders; of a config it is left in --out")
     if len(sources) > 1:
         raise UsageError(f"takes one config or several run folders, got {config} and others")
     if out is None:
@@ -96,7 +100,46 @@ def compare(
 
         show_plan(cells, out, workers, as_json)
         return
-    _train(cells, out, workers, threads, quiet, as_json)
+
+    from accord.cli.comparisons import leave_report, show_comparison
+    from accord.cli.grid import end_with
+    from accord.comparison.group import margin_of
+    from accord.grids.running import grid_groups, run_grid, unfinished
+    from accord.runs.progress import Console
+
+    results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
+    groups = grid_groups(out)
+    chosen = margin_of(groups, margin)
+    show_comparison(groups, chosen, as_json=as_json)
+    if groups:
+        leave_report(out, groups, chosen, formats, unfinished(out), quiet=as_json)
+    end_with(results)
+
+
+def _compare_runs(
+    sources: Sequence[Path],
+    against: str | None,
+    report: Path | None,
+    formats: tuple[str, ...],
+    margin: float | None,
+    as_json: bool,
+) -> None:
+    from accord.cli.comparisons import leave_report, print_against, show_comparison
+    from accord.comparison.group import find_group, group_runs, margin_of
+    from accord.errors import UsageError
+    from accord.report.record import read_run
+
+    _check_runs(sources)
+    if formats and report is None:
+        raise UsageError("--formats is for a report: name its folder by --report")
+    groups = group_runs([read_run(path) for path in sources])
+    chosen = margin_of(groups, margin)
+    baseline = None if against is None else find_group(groups, against)
+    show_comparison(groups, chosen, against, as_json=as_json)
+    if baseline is not None and not as_json:
+        print_against(groups, baseline, chosen)
+    if report is not None:
+        leave_report(report, groups, chosen, formats, "", quiet=as_json)
 
 
 def _check_runs(sources: Sequence[Path]) -> None:
@@ -104,7 +147,7 @@ def _check_runs(sources: Sequence[Path]) -> None:
     from accord.errors import UsageError
 
     context = click.get_current_context()
-    for parameter in ("out", "overrides", "dry_run", "seeds", "equal", "workers", "threads"):
+    for parameter in _FOR_CONFIGS:
         if context.get_parameter_source(parameter) is click.core.ParameterSource.COMMANDLINE:
             shown = "--set" if parameter == "overrides" else f"--{parameter.replace('_', '-')}"
             raise UsageError(f"{shown} is for a config, not for run folders")
@@ -112,16 +155,3 @@ def _check_runs(sources: Sequence[Path]) -> None:
     for i, folder in enumerate(folders):
         if folder in folders[:i]:
             raise UsageError(f"{sources[i]}: is given twice; a run counts once")
-
-
-def _train(
-    cells: list[Cell], out: Path, workers: int, threads: int | None, quiet: bool, as_json: bool
-) -> None:
-    from accord.cli.comparisons import print_comparison
-    from accord.cli.grid import end_with
-    from accord.grids.running import grid_groups, run_grid
-    from accord.runs.progress import Console
-
-    results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
-    print_comparison(grid_groups(out), as_json)
-    end_with(results)

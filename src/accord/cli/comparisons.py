@@ -4,87 +4,144 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from accord.cli.results import new_table, print_table
-from accord.compare import (
+from accord.comparison.against import against, contrast_notes
+from accord.comparison.group import (
     Group,
-    SharingVerdict,
-    against,
     continual_cells,
     continual_columns,
-    contrast_notes,
-    dev_notes,
-    digits,
     find_group,
+    metric_cells,
     metric_columns,
-    sharing,
-    sharing_notes,
 )
-from accord.judging.verdict import LEAST_SEEDS
-from accord.report.exposure import exposure_notes, exposure_of
+from accord.comparison.notes import correction_note, group_notes, judged_note, sharing_cautions
+from accord.comparison.sharing import SharingVerdict, sharing, sharing_notes
+from accord.comparison.summary import shared_models
+from accord.comparison.words import MARKS, explanation, interval_words
 
 if TYPE_CHECKING:
-    from accord.compare import Contrast
-    from accord.judging.verdict import Difference
+    from accord.comparison.against import Contrast
+    from accord.statistics.crossed import Difference
+    from accord.statistics.verdict import Verdict
 
 
-def print_comparison(groups: Sequence[Group], as_json: bool = False) -> None:
-    """Print groups side by side, and where single tasks and a shared model are among them, the
-    difference that sharing made."""
+def show_comparison(
+    groups: Sequence[Group],
+    margin: float | None = None,
+    baseline: str | None = None,
+    *,
+    as_json: bool = False,
+) -> None:
+    """Print a comparison, as tables or as one JSON object.
+
+    Args:
+        groups: of finished runs.
+        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
+        baseline: the group that the JSON holds all others against; tables are `print_against`'s.
+        as_json: print JSON.
+    """
     if as_json:
-        click.echo(json.dumps(comparison_json(groups, None)))
-        return
-    verdicts = sharing(groups)
+        click.echo(json.dumps(comparison_json(groups, baseline, margin)))
+    else:
+        print_comparison(groups, margin)
+
+
+def leave_report(
+    out: Path,
+    groups: Sequence[Group],
+    margin: float | None,
+    formats: Sequence[str] = (),
+    left: str = "",
+    *,
+    quiet: bool = False,
+) -> None:
+    """Write the report on whether sharing was worth it, and say where it is.
+
+    Args:
+        out: its folder.
+        groups: of finished runs.
+        margin: as in `show_comparison`.
+        formats: of figures and tables besides SVG and CSV.
+        left: which runs are missing, a line; empty if none are.
+        quiet: don't say where.
+    """
+    from dataclasses import replace
+
+    from accord.comparison.summary import sharing_result
+    from accord.report.comparison.page import sharing_report
+
+    result = sharing_result(groups, sharing(groups, margin), margin)
+    if left:
+        result = replace(result, notes=(*result.notes, left))
+    curves = {group.name: group.runs for group in groups if len(group.trained) > 1}
+    sharing_report(out, result, curves, formats)
+    if not quiet:
+        click.echo(f"report: {out / 'report.html'}")
+
+
+def print_comparison(groups: Sequence[Group], margin: float | None = None) -> None:
+    """Print groups side by side, and where single tasks and a shared model are among them, the
+    difference that sharing made.
+
+    Args:
+        groups: of finished runs.
+        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
+    """
+    verdicts = sharing(groups, margin)
     print_groups(groups)
     if verdicts:
         _print_sharing(verdicts)
         _print_cost(verdicts)
         _print_notes(verdicts)
-    for note in (*sharing_notes(groups), *dev_notes(groups)):
+    for note in (*sharing_notes(groups), *group_notes(groups)):
         click.echo(note)
 
 
-def comparison_json(groups: Sequence[Group], baseline: str | None) -> dict[str, Any]:
+def comparison_json(
+    groups: Sequence[Group], baseline: str | None, margin: float | None = None
+) -> dict[str, Any]:
     """Return groups, what sharing did, and what each has over the one that is named, if one is."""
     chosen = find_group(groups, baseline) if baseline and groups else None
-    contrasts = [] if chosen is None else against(groups, chosen)
-    verdicts = sharing(groups)
+    contrasts = [] if chosen is None else against(groups, chosen, margin)
+    verdicts = sharing(groups, margin)
     return {
         "groups": [_group_json(group) for group in groups],
-        "sharing": [_verdict_json(own) for own in verdicts],
-        "exposure_notes": exposure_notes(verdicts),
-        "sharing_notes": sharing_notes(groups),
-        "dev_notes": dev_notes(groups),
+        "margin": margin,
+        "sharing": [_sharing_json(each) for each in verdicts],
+        "sharing_notes": [*sharing_notes(groups), *sharing_cautions(verdicts)],
+        "notes": group_notes(groups),
         "against": [
-            {"group": own.group.name, "task": own.task, **vars(own.difference)} for own in contrasts
+            {"group": each.group.name, "task": each.task,
+             **_verdict_json(each.difference, each.verdict)} for each in contrasts
         ],
         "against_notes": [] if chosen is None else contrast_notes(groups, chosen),
-    }
+    }  # fmt: skip
 
 
 def print_groups(groups: Sequence[Group]) -> None:
-    """Print each group's dev metrics, and what it learned and forgot where tasks come one after
-    another; with the standard deviation over seeds."""
+    """Print each group's metrics on held-out rows, and what it learned and forgot where tasks come
+    one after another; with the standard deviation over seeds."""
     tasks, continual = dict(metric_columns(groups)), continual_columns(groups)
     headings = [f"{name} {metric}" for name, metric in tasks.items()]
     headings += [name.replace("_", " ") for name in continual]
-    table = new_table("dev, best epoch", "runs", *headings, "seconds", "parameters")
+    table = new_table("held-out rows", "runs", *headings, "seconds", "parameters")
     for group in groups:
-        values = [
-            f"{group.mean(name):.3f}{digits(group.spread(name))}" if name in group.tasks else "–"
-            for name in tasks
-        ] + continual_cells(group, continual)
+        values = [*metric_cells(group, tuple(tasks)), *continual_cells(group, continual)]
         size = f"{group.parameters / 1e6:.1f} M"
         table.add_row(group.name, str(len(group.runs)), *values, f"{group.train_seconds:.0f}", size)
     print_table(table)
+    if groups:
+        click.echo(judged_note(groups))
 
 
-def print_against(groups: Sequence[Group], baseline: Group) -> None:
-    """Print what each group has over the one that all are held against, task by task."""
-    contrasts = against(groups, baseline)
+def print_against(groups: Sequence[Group], baseline: Group, margin: float | None = None) -> None:
+    """Print what each group has over the one that all are compared with, task by task."""
+    contrasts = against(groups, baseline, margin)
     if contrasts:
         click.echo(f"\nAgainst {baseline.name}:")
         _print_contrasts(contrasts)
@@ -95,85 +152,74 @@ def print_against(groups: Sequence[Group], baseline: Group) -> None:
 
 
 def _print_contrasts(contrasts: Sequence[Contrast]) -> None:
-    tasks = list(dict.fromkeys(own.task for own in contrasts))
+    tasks = list(dict.fromkeys(each.task for each in contrasts))
     by_group: dict[str, list[Contrast]] = {}
-    for own in contrasts:
-        by_group.setdefault(own.group.name, []).append(own)
-    table = new_table("difference, 95 % interval", "runs", *tasks)
+    for each in contrasts:
+        by_group.setdefault(each.group.name, []).append(each)
+    table = new_table("difference, interval", "runs", *tasks)
     for name, parts in by_group.items():
-        cells = [
-            f"{own.difference.value:+.3f} ({interval(own.difference)}){_mark(own.difference)}"
-            for own in parts
-        ]
-        table.add_row(name, str(parts[0].difference.seeds), *cells)
+        cells = [_difference_cell(each) for each in parts]
+        table.add_row(name, str(len(parts[0].difference.ours)), *cells)
     print_table(table)
     click.echo(
-        "▲ better, ▼ worse: the interval leaves 0 out, and there are 5 pairs of runs or more."
+        "▲ better, ▼ worse, ≈ as good within the margin, · learnt nothing; no mark: no difference"
+        " shown."
     )
+    click.echo(correction_note([each.difference for each in contrasts]))
 
 
-def _mark(found: Difference) -> str:
-    return {"better": " ▲", "worse": " ▼"}.get(found.verdict, "")
-
-
-def interval(found: Difference, form: str = "+.3f") -> str:
-    """Say an interval as it stands behind a difference."""
-    return f"{found.low:{form}} to {found.high:{form}}"
+def _difference_cell(each: Contrast) -> str:
+    sign = MARKS.get(each.verdict.kind, "")
+    return f"{each.difference.value:+.3f} ({interval_words(each.verdict)}){sign}"
 
 
 def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
-    several = len({own.together.name for own in verdicts}) > 1
+    several = len({each.together.name for each in verdicts}) > 1
     columns = ["task", "metric", *["shared model"] * several]
     table = new_table(
-        *columns, "alone", "together", "together − alone", "95 % interval", "verdict",
+        *columns, "constant", "alone", "together", "examples", "difference", "interval", "verdict",
         left=len(columns),
     )  # fmt: skip
-    for own in verdicts:
-        found = own.difference
+    for each in verdicts:
         table.add_row(
-            own.task, own.metric, *[own.together.name] * several,
-            f"{own.alone.mean(own.task):.3f}", f"{own.together.mean(own.task):.3f}",
-            f"{found.value:+.3f}", interval(found), found.verdict,
+            each.task, each.compared.metric, *[each.together.name] * several,
+            f"{each.compared.constant:.3f}", f"{each.alone.mean(each.task):.3f}",
+            f"{each.together.mean(each.task):.3f}", _examples(each),
+            f"{each.compared.difference.value:+.3f}", interval_words(each.verdict),
+            each.verdict.word,
         )  # fmt: skip
     click.echo("\nWas sharing worth it?")
     print_table(table)
-    for note in exposure_notes(verdicts):
-        click.echo(note)
+    for each in verdicts:
+        if line := explanation(each.compared.difference, each.verdict):
+            click.echo(f"{each.task}: {line}")
+
+
+def _examples(each: SharingVerdict) -> str:
+    """Say how many examples of its task both sides were shown: once where they are as many."""
+    alone, together = (f"{group.exposure(each.task):,.0f}" for group in (each.alone, each.together))
+    return alone if alone == together else f"{alone} / {together}"
 
 
 def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
     table = new_table("what it costs", "models", "parameters", "on disk", "passes for all answers",
                       "seconds of training")  # fmt: skip
-    shared = list({own.together.name: own.together for own in verdicts}.values())
-    for group in shared:
-        alone = [own.alone for own in verdicts if own.together is group]
-        table.add_row("each task alone", *_cost(alone))
-        table.add_row("together" if len(shared) == 1 else group.name, *_cost([group]))
+    models = shared_models(verdicts)
+    for model in models:
+        for name, cost in (("each task alone", model.alone), ("together", model.together)):
+            shown = model.name if cost is model.together and len(models) > 1 else name
+            table.add_row(
+                shown, str(cost.models), f"{cost.parameters / 1e6:.1f} M",
+                f"{cost.model_bytes / 1e6:.0f} MB", str(cost.encoder_passes),
+                f"{cost.train_seconds:.0f}",
+            )  # fmt: skip
     print_table(table)
 
 
-def _cost(groups: Sequence[Group]) -> tuple[str, ...]:
-    """Return the models, what they take, and the encoder's passes over a text that all tasks
-    judge."""
-    parameters = sum(group.parameters for group in groups) / 1e6
-    size = sum(group.model_bytes for group in groups) / 1e6
-    seconds = sum(group.train_seconds for group in groups)
-    count = str(len(groups))
-    return count, f"{parameters:.1f} M", f"{size:.0f} MB", count, f"{seconds:.0f}"
-
-
 def _print_notes(verdicts: Sequence[SharingVerdict]) -> None:
-    seeds = min(own.difference.seeds for own in verdicts)
-    if seeds == 1:
-        click.echo("One run each: the intervals are over dev rows alone, and runs differ besides.")
-    else:
-        click.echo(f"Intervals are over {seeds} seeds and over dev rows, paired by both.")
-    for own in verdicts:
-        if own.differing:
-            keys = ", ".join(own.differing)
-            click.echo(f"{own.task}: alone and together also differ in {keys}.")
-    if seeds < LEAST_SEEDS:
-        click.echo(f"A verdict takes {LEAST_SEEDS} runs of each.")
+    click.echo(correction_note([each.compared.difference for each in verdicts]))
+    for line in sharing_cautions(verdicts):
+        click.echo(line)
 
 
 def _group_json(group: Group) -> dict[str, Any]:
@@ -182,7 +228,12 @@ def _group_json(group: Group) -> dict[str, Any]:
         "runs": [str(run.path) for run in group.runs],
         "seeds": [run.seed for run in group.runs],
         "metrics": {
-            task: {"mean": group.mean(task), "sd": group.spread(task)} for task in group.tasks
+            task: {
+                "mean": group.mean(task), "sd": group.spread(task),
+                "on": group.runs[0].results["heldout"][task]["on"],
+                "dev": group.dev_mean(task), "gap": group.gap(task),
+                "examples": group.exposure(task),
+            } for task in group.tasks
         },
         "continual": {
             name: {"mean": mean, "sd": spread} for name, (mean, spread) in group.continual.items()
@@ -190,18 +241,36 @@ def _group_json(group: Group) -> dict[str, Any]:
         "train_seconds": group.train_seconds,
         "parameters": group.parameters,
         "model_bytes": group.model_bytes,
+    }  # fmt: skip
+
+
+def _sharing_json(each: SharingVerdict) -> dict[str, Any]:
+    return {
+        "task": each.task,
+        "metric": each.compared.metric,
+        "judged_on": each.compared.judged_on,
+        "constant": each.compared.constant,
+        "alone": each.alone.mean(each.task),
+        "together": each.together.mean(each.task),
+        "examples_alone": each.alone.exposure(each.task),
+        "examples_together": each.together.exposure(each.task),
+        "shared_model": each.together.name,
+        "also_differ_in": each.differing,
+        **_verdict_json(each.compared.difference, each.verdict),
     }
 
 
-def _verdict_json(own: SharingVerdict) -> dict[str, Any]:
+def _verdict_json(difference: Difference, verdict: Verdict) -> dict[str, Any]:
     return {
-        "task": own.task,
-        "metric": own.metric,
-        "alone": own.alone.mean(own.task),
-        "together": own.together.mean(own.task),
-        "shared_model": own.together.name,
-        "also_differ_in": own.differing,
-        "examples_alone": exposure_of(own.alone, own.task).examples,
-        "examples_together": exposure_of(own.together, own.task).examples,
-        **vars(own.difference),
+        "value": difference.value,
+        "low": verdict.low,
+        "high": verdict.high,
+        "level": verdict.level,
+        "error": difference.error,
+        "p_adjusted": verdict.p_adjusted,
+        "rows": difference.rows,
+        "runs": [len(difference.ours), len(difference.theirs)],
+        "pairs": difference.pairs,
+        "verdict": verdict.word,
+        "kind": verdict.kind,
     }

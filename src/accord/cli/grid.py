@@ -15,6 +15,7 @@ from accord.cli.options import (
     as_json_option,
     cells_options,
     formats_option,
+    margin_option,
     overrides_option,
 )
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The grid's folder.")
 @cells_options
 @against_option
+@margin_option
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
 @formats_option
 @overrides_option
@@ -38,6 +40,7 @@ def grid(
     workers: int,
     threads: int | None,
     against: str | None,
+    margin: float | None,
     report_only: bool,
     dry_run: bool,
     formats: tuple[str, ...],
@@ -75,13 +78,15 @@ def grid(
         results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
     if as_json:
         from accord.cli.comparisons import comparison_json
+        from accord.comparison.group import margin_of
         from accord.grids.running import grid_groups
 
+        groups = grid_groups(out)
         cells_json = [asdict(result) for result in results]
-        found = comparison_json(grid_groups(out), against)
-        click.echo(json.dumps({"cells": cells_json, **found}))
+        shown = comparison_json(groups, against, margin_of(groups, margin))
+        click.echo(json.dumps({"cells": cells_json, **shown}))
     else:
-        show_grid(out, against, f"The grid {grid.name}", formats)
+        show_grid(out, against, f"The grid {grid.name}", margin, formats)
     end_with(results)
 
 
@@ -95,10 +100,24 @@ def _check_group(name: str, cells: Sequence[Cell]) -> None:
         raise UsageError(f"--against '{name}': {what}{nearest(name, names)}")
 
 
-def show_grid(out: Path, name: str | None, title: str, formats: Sequence[str] = ()) -> None:
-    """Print a grid's groups, and what each has over one of them; leave a report."""
+def show_grid(
+    out: Path,
+    name: str | None,
+    title: str,
+    points: float | None = None,
+    formats: Sequence[str] = (),
+) -> None:
+    """Print a grid's groups, and what each has over one of them; leave a report.
+
+    Args:
+        out: the grid's folder.
+        name: of the group that the others are compared with; None compares none.
+        title: of the report.
+        points: the margin, as `--margin` has it.
+        formats: of the report's figures and tables besides SVG and CSV.
+    """
     from accord.cli.comparisons import print_against, print_comparison
-    from accord.compare import find_group
+    from accord.comparison.group import find_group, margin_of
     from accord.grids.report import grid_report
     from accord.grids.running import grid_groups, unfinished
 
@@ -106,11 +125,12 @@ def show_grid(out: Path, name: str | None, title: str, formats: Sequence[str] = 
     if not groups:
         click.echo("no run is done yet")
         return
+    margin = margin_of(groups, points)
     baseline = None if name is None else find_group(groups, name)
-    print_comparison(groups)
+    print_comparison(groups, margin)
     if baseline is not None:
-        print_against(groups, baseline)
-    grid_report(out, groups, baseline, title, [left] if left else [], formats)
+        print_against(groups, baseline, margin)
+    grid_report(out, groups, baseline, title, [left] if left else [], margin, formats)
     if left:
         click.echo(left)
     click.echo(f"report: {out / 'report.html'}")

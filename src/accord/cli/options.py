@@ -34,6 +34,13 @@ formats_option = click.option(
     callback=_read_formats,
     help="Leave the report's figures also as pdf or png, its tables also as latex: pdf,png,latex.",
 )
+margin_option = click.option(
+    "--margin",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="POINTS",
+    help="Points (hundredths of a metric) within which two models are as good; default: the"
+    " config's comparison.margin.",
+)
 
 
 def worker_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

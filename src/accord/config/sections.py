@@ -290,6 +290,15 @@ class SelectionConfig(Section):
     )  # fmt: skip
 
 
+class ComparisonConfig(Section):
+    """`[comparison]`: how `accord compare` judges runs of this config; no run depends on it."""
+
+    margin: PositiveFloat | None = Field(
+        None, description="Points, hundredths of a metric: where the interval of the difference"
+        " lies within so many on either side of 0, the two models are as good."
+    )  # fmt: skip
+
+
 class Config(Section):
     """A whole configuration file."""
 
@@ -307,6 +316,7 @@ class Config(Section):
     sharing: SharingConfig = SharingConfig()
     averaging: AveragingConfig = AveragingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
+    comparison: ComparisonConfig = ComparisonConfig()
     methods: dict[str, dict[str, Any]] = Field(
         {},
         description="`[methods.NAME]`: options of any method or rule, used where it is chosen;"

@@ -18,7 +18,7 @@ def effective(config: Config) -> dict[str, Any]:
 
     Configs of which these are equal make the same run, whatever chose them.
     """
-    return without_unused(config).model_dump(mode="json", exclude={"selection"})
+    return without_unused(config).model_dump(mode="json", exclude={"selection", "comparison"})
 
 
 def without_unused(config: Config) -> Config:

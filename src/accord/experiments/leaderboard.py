@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from accord.compare import Group
+from accord.comparison.group import Group
 from accord.durable import replace_folder
 from accord.errors import RunFolderError
 from accord.experiments.paper import TABLE_5, TASKS, TITLES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accord.compare import Group
+from accord.comparison.group import Group
 from accord.experiments.paper import NAMES
 from accord.experiments.results import Results
 from accord.report.page import Table

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from accord.compare import Group
+from accord.comparison.group import Group
 from accord.experiments import tables
 from accord.experiments.leaderboard import leaderboard
 from accord.experiments.ledger import ledger
 from accord.experiments.paper import NAMES, TASKS
 from accord.experiments.plan import EXPERIMENTS, Options, subsets
 from accord.experiments.results import Results, load_results
-from accord.experiments.tables import Contrast, name_of
+from accord.experiments.tables import Contrast, Pair, judged, name_of
 from accord.report.figures import (
     DifferenceRow,
     DurationRow,
@@ -61,10 +62,23 @@ def report(
     lead = [
         "The experiments of Fuhu Xiao and Chu Lin's CS 224N project, run anew by Accord. The"
         " paper's values stand beside ours; ours are dev figures of the best epoch, mean and"
-        " standard deviation over seeds.",
+        " standard deviation over seeds." + _flattery(results),
     ]
     write_report(out, title, lead, sections, formats)
     return sections
+
+
+def _flattery(results: Results) -> str:
+    """Say what the paper's rule costs: it judges on the rows that chose the epoch."""
+    gaps = [group.gap(task) for _, group in results.groups for task in group.tasks]
+    if not gaps:
+        return ""
+    mean, most = 100 * statistics.fmean(gaps), 100 * max(gaps)
+    return (
+        " That is the paper's rule, and too good, as the same rows chose the epoch: by"
+        f" {mean:.1f} points on average here, by {most:.1f} at most. Differences and verdicts"
+        " are of held-out rows."
+    )
 
 
 def _what_was_run(results: Results, names: Sequence[str], options: Options) -> Section:
@@ -110,7 +124,7 @@ def _machine(results: Results) -> str:
     return f"{len(runs)} finished runs, on: {places}."
 
 
-_CONTRASTS: dict[str, Callable[[Results], Iterable[Contrast]]] = {
+_CONTRASTS: dict[str, Callable[[Results], Iterable[Pair]]] = {
     "exp1": tables.contrasts_1,
     "exp2": tables.contrasts_2,
     "exp3": tables.contrasts_3,
@@ -139,7 +153,7 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
         return Section(title, text, [table]) if table else None
     items: list[Item] = [_TABLES[name](results)]
     text = []
-    contrasts = list(_CONTRASTS[name](results))
+    contrasts = judged(_CONTRASTS[name](results))
     if contrasts:
         items.append(tables.contrast_table(f"{name}-differences", "Differences", contrasts))
         rows = [_difference_row(own) for own in contrasts]
@@ -156,10 +170,12 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
     return Section(title, text, items)
 
 
-def _difference_row(own: Contrast) -> DifferenceRow:
-    label = f"{NAMES[own.task]}: {own.label}".replace("Paraphrase", "Para.")
-    found = own.difference
-    return DifferenceRow(label, 100 * found.value, 100 * found.low, 100 * found.high, found.verdict)
+def _difference_row(each: Contrast) -> DifferenceRow:
+    label = f"{NAMES[each.task]}: {each.label}".replace("Paraphrase", "Para.")
+    value, verdict = each.compared.difference.value, each.verdict
+    return DifferenceRow(
+        label, 100 * value, 100 * verdict.low, 100 * verdict.high, verdict.kind, verdict.word
+    )
 
 
 def _with_the_paper(contrasts: Sequence[Contrast]) -> str:
@@ -189,11 +205,15 @@ def _durations(results: Results) -> list[DurationRow]:
         for task in TASKS:
             base = results.alone(task, "frozen")
             known = task in tasks and base is not None
-            better[task] = 100 * (group.mean(task) - base.mean(task)) if known and base else None
-            own = group.spread(task) if known else None
+            better[task] = _points(group, base, task) if known and base else None
+            own = group.dev_spread(task) if known else None
             spread[task] = None if own is None else 100 * own
         rows.append(DurationRow(name_of(tasks), group.seconds_per_epoch, better, spread))
     return rows
+
+
+def _points(group: Group, base: Group, task: str) -> float:
+    return 100 * (group.dev_mean(task) - base.dev_mean(task))
 
 
 def _behind(results: Results) -> list[Section]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.compare import Group
+from accord.comparison.group import Group
 from accord.experiments.paper import TASKS, Subset
 from accord.experiments.plan import EXACT_STEPS
 from accord.experiments.reproduce import remembered

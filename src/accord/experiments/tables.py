@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from accord.compare import Group, digits, group_difference
+from accord.comparison.differences import TaskDifference, task_difference
+from accord.comparison.group import Group, plus_minus
+from accord.comparison.notes import correction_note
+from accord.comparison.words import interval_words
 from accord.experiments.paper import (
     NAMES,
     TABLE_1,
@@ -20,8 +23,8 @@ from accord.experiments.paper import (
 from accord.experiments.plan import subsets
 from accord.experiments.results import Results
 from accord.grids.cells import Settings
-from accord.judging.verdict import Difference
 from accord.report.page import Table
+from accord.statistics.verdict import Verdict, verdicts
 
 _METHODS = {
     "finish-largest": "Method 2 (finish largest dataset)",
@@ -32,32 +35,55 @@ _MODES = {"frozen": "Pretrain", "finetune": "Fine-tune"}
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Two groups on one task, and what the paper has for them.
+class Pair:
+    """Two groups to be compared on one task, and what the paper has for them.
 
     Attributes:
         label: what is compared.
         task: on which.
-        difference: ours.
-        paper: the paper's, or None where it has none.
+        compared: the one minus the other.
+        paper: the paper's difference, or None where it has none.
     """
 
     label: str
     task: str
-    difference: Difference
+    compared: TaskDifference
     paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Contrast(Pair):
+    """Two groups that were compared.
+
+    Attributes:
+        verdict: after the correction over all contrasts of the experiment.
+    """
+
+    verdict: Verdict = field(kw_only=True)
 
     @property
     def agreement(self) -> str:
         """Whether our verdict has the paper's sign."""
         if self.paper is None:
             return "the paper has none"
-        if self.difference.verdict == "not enough runs":
+        if self.verdict.kind in ("one run each", "learnt nothing"):
             return "cannot tell"
-        if self.difference.verdict == "no difference shown":
+        if self.verdict.kind not in ("better", "worse"):
             return "not shown here"
-        ours = self.difference.verdict == "better"
+        ours = self.verdict.kind == "better"
         return "agrees" if ours == (self.paper > 0) else "disagrees"
+
+
+def judged(pairs: Iterable[Pair]) -> list[Contrast]:
+    """Return an experiment's contrasts, corrected together."""
+    rows = list(pairs)
+    found = verdicts(
+        [row.compared.difference for row in rows], learnt=[row.compared.learnt for row in rows]
+    )
+    return [
+        Contrast(row.label, row.task, row.compared, row.paper, verdict=verdict)
+        for row, verdict in zip(rows, found, strict=True)
+    ]
 
 
 def name_of(tasks: Sequence[str]) -> str:
@@ -66,10 +92,11 @@ def name_of(tasks: Sequence[str]) -> str:
 
 
 def value(group: Group | None, task: str) -> str:
-    """Say a group's dev metric: mean and standard deviation over seeds."""
+    """Say a group's dev metric by the paper's rule, at the epoch that the same rows chose: mean and
+    standard deviation over seeds."""
     if group is None or task not in group.tasks:
         return "–"
-    return f"{group.mean(task):.3f}{digits(group.spread(task))}"
+    return plus_minus(group.dev_mean(task), group.dev_spread(task))
 
 
 def paper_table(
@@ -174,7 +201,7 @@ def table_cfimdb(results: Results) -> Table:
     return Table("cfimdb", "The single-task classifier on SST and CFIMDB", columns, body)
 
 
-def contrasts_1(results: Results) -> Iterator[Contrast]:
+def contrasts_1(results: Results) -> Iterator[Pair]:
     """Fine-tuned minus frozen."""
     for task in TASKS:
         paper = TABLE_1["finetune"][task] - TABLE_1["frozen"][task]
@@ -183,7 +210,7 @@ def contrasts_1(results: Results) -> Iterator[Contrast]:
         )
 
 
-def contrasts_2(results: Results) -> Iterator[Contrast]:
+def contrasts_2(results: Results) -> Iterator[Pair]:
     """Methods 2 and 1 minus method 3."""
     smallest = results.together()
     for method, label in (("finish-largest", "method 2 − 3"), ("proportional", "method 1 − 3")):
@@ -195,7 +222,7 @@ def contrasts_2(results: Results) -> Iterator[Contrast]:
             yield from _contrast(label, task, results.together(batching=method), smallest, paper)
 
 
-def contrasts_3(results: Results) -> Iterator[Contrast]:
+def contrasts_3(results: Results) -> Iterator[Pair]:
     """Shared minus alone."""
     for tasks in _shared():
         for task in tasks:
@@ -206,7 +233,7 @@ def contrasts_3(results: Results) -> Iterator[Contrast]:
             )  # fmt: skip
 
 
-def contrasts_4(results: Results) -> Iterator[Contrast]:
+def contrasts_4(results: Results) -> Iterator[Pair]:
     """With minus without gradient surgery."""
     for tasks in _shared():
         for task in tasks:
@@ -218,7 +245,7 @@ def contrasts_4(results: Results) -> Iterator[Contrast]:
             )  # fmt: skip
 
 
-def contrasts_pairs(results: Results) -> Iterator[Contrast]:
+def contrasts_pairs(results: Results) -> Iterator[Pair]:
     """Other ways to encode pairs and to pool, minus each text alone with CLS pooling."""
     base = results.together()
     for label, changes in PAIRS.items():
@@ -247,7 +274,7 @@ PAIRS: dict[str, Settings] = {
 }
 
 
-def contrasts_cfimdb(results: Results) -> Iterator[Contrast]:
+def contrasts_cfimdb(results: Results) -> Iterator[Pair]:
     """Fine-tuned minus frozen."""
     for task in ("sst", "cfimdb"):
         yield from _contrast(
@@ -257,27 +284,26 @@ def contrasts_cfimdb(results: Results) -> Iterator[Contrast]:
 
 def _contrast(
     label: str, task: str, ours: Group | None, theirs: Group | None, paper: float | None
-) -> Iterator[Contrast]:
+) -> Iterator[Pair]:
     if ours is not None and theirs is not None:
-        yield Contrast(label, task, group_difference(task, ours, theirs), paper)
+        yield Pair(label, task, task_difference(task, ours, theirs), paper)
 
 
 def contrast_table(name: str, title: str, contrasts: Sequence[Contrast]) -> Table:
     """Return differences with their intervals, verdicts, and whether the paper agrees."""
     rows = []
-    for own in contrasts:
-        found = own.difference
+    for each in contrasts:
+        difference = each.compared.difference
         rows.append([
-            own.label, NAMES[own.task], found.verdict, own.agreement, str(found.seeds),
-            f"{found.value:+.3f}", f"{found.low:+.3f} to {found.high:+.3f}",
-            "–" if own.paper is None else f"{own.paper:+.3f}",
+            each.label, NAMES[each.task], each.verdict.word, each.agreement,
+            f"{len(difference.ours)} and {len(difference.theirs)}",
+            f"{difference.value:+.3f}", interval_words(each.verdict),
+            "–" if each.paper is None else f"{each.paper:+.3f}",
         ])  # fmt: skip
     columns = [
-        "difference", "task", "verdict", "as in the paper?", "pairs", "ours", "95 % interval",
-        "paper",
+        "difference", "task", "verdict", "as in the paper?", "runs", "ours", "interval", "paper",
     ]  # fmt: skip
-    note = (
-        "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is"
-        " one pair of runs. A verdict takes 5."
+    note = "On held-out rows, not on those that chose the epochs. " + correction_note(
+        [each.compared.difference for each in contrasts]
     )
     return Table(name, title, columns, rows, left=4, note=note)

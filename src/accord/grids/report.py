@@ -1,4 +1,4 @@
-"""The report of a grid: its groups of runs, and what each has over one of them."""
+"""The report of a grid: its groups of runs, and what sharing and each of its settings did."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from accord.compare import (
-    Contrast,
+from accord.comparison.against import Contrast, against, contrast_notes
+from accord.comparison.group import (
     Group,
-    against,
     continual_cells,
     continual_columns,
-    contrast_notes,
-    digits,
+    metric_cells,
     metric_columns,
 )
+from accord.comparison.notes import correction_note, group_notes, judged_note
+from accord.comparison.sharing import sharing
+from accord.comparison.summary import sharing_result
+from accord.comparison.words import interval_words, seeds_words
+from accord.report.comparison.answer import answer
+from accord.report.comparison.page import sharing_sections
 from accord.report.figures import DifferenceRow, differences
 from accord.report.page import Figure, Section, Table, slug
 from accord.report.writing import write_report
-
-_NOTE = (
-    "Intervals are over seeds and dev rows, paired by both; over dev rows alone where there is one"
-    " pair of runs. A verdict takes 5. The dev rows also chose each run's best epoch, and whatever"
-    " was tuned by them: figures are too good by that."
-)
 
 
 def grid_report(
@@ -33,6 +31,7 @@ def grid_report(
     baseline: Group | None,
     title: str,
     notes: Sequence[str] = (),
+    margin: float | None = None,
     formats: Sequence[str] = (),
 ) -> None:
     """Write `report.html`, `report.md`, tables and figures into a grid's folder.
@@ -40,50 +39,57 @@ def grid_report(
     Args:
         out: the folder.
         groups: of finished runs.
-        baseline: that the others are held against; None compares nothing.
+        baseline: that the others are compared with; None compares nothing.
         title: of the page.
         notes: on the runs.
+        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
         formats: of figures and tables besides SVG and CSV.
     """
-    sections = [Section("Runs", list(notes), [groups_table(groups)])]
+    about = [judged_note(groups), *group_notes(groups), *notes] if groups else list(notes)
+    sections = [Section("Runs", about, [groups_table(groups)])]
     if baseline is not None:
-        notes, items = contrast_notes(groups, baseline), list(_contrasts(groups, baseline))
-        if notes or items:
-            sections.append(Section(f"Against {baseline.name}", notes, items))
-    write_report(out, title, [], sections, formats)
+        contrasts = against(groups, baseline, margin)
+        items = list(_contrasts(contrasts, baseline, margin))
+        said = contrast_notes(groups, baseline)
+        if said or items:
+            sections.append(Section(f"Against {baseline.name}", said, items))
+    lead = []
+    if verdicts := sharing(groups, margin):
+        result = sharing_result(groups, verdicts, margin)
+        lead = [answer(result)]
+        sections += sharing_sections(result)
+    write_report(out, title, lead, sections, formats)
 
 
-def _contrasts(groups: Sequence[Group], baseline: Group) -> Iterator[Table | Figure]:
-    """Yield the table of all differences, and a figure a task."""
-    contrasts = against(groups, baseline)
+def _contrasts(
+    contrasts: Sequence[Contrast], baseline: Group, margin: float | None
+) -> Iterator[Table | Figure]:
+    """Yield the table of all differences, and a figure for each task."""
     if contrasts:
         yield contrast_table(contrasts)
     names: list[str] = []
-    for task in dict.fromkeys(own.task for own in contrasts):
+    for task in dict.fromkeys(each.task for each in contrasts):
         names.append(f"differences-{slug(task)}")
         while names[-1] in names[:-1]:  # as tasks of different names may have one slug
             names[-1] += "-2"
         rows = sorted(
-            (_row(own) for own in contrasts if own.task == task), key=lambda row: -row.value
+            (_row(each, margin) for each in contrasts if each.task == task),
+            key=lambda row: -row.value,
         )
         yield differences(names[-1], f"{task}: against {baseline.name}", rows)
 
 
 def groups_table(groups: Sequence[Group]) -> Table:
-    """Return each group's dev figures, the mean of them, what it learned and forgot where tasks
-    come one after another, and what it costs."""
+    """Return each group's figures on held-out rows, the mean of them, what it learned and forgot
+    where tasks come one after another, and what it costs."""
     tasks, continual = dict(metric_columns(groups)), continual_columns(groups)
     rows = []
     for group in groups:
-        cells = [
-            f"{group.mean(task):.3f}{digits(group.spread(task))}" if task in group.tasks else "–"
-            for task in tasks
-        ]
         mean = statistics.fmean(group.mean(task) for task in group.tasks)
         steps = sum(int(run.results["steps"]) for run in group.runs)
         seconds = group.train_seconds * len(group.runs) / steps
         rows.append([
-            group.name, str(len(group.runs)), *cells, f"{mean:.3f}",
+            group.name, str(len(group.runs)), *metric_cells(group, tuple(tasks)), f"{mean:.3f}",
             *continual_cells(group, continual), f"{group.train_seconds:.0f}",
             f"{1000 * seconds:.0f}", f"{group.parameters / 1e6:.1f}",
             f"{group.peak_memory / (1 << 30):.1f}",
@@ -91,11 +97,11 @@ def groups_table(groups: Sequence[Group]) -> Table:
     columns = [
         "group", "runs", *(f"{task} {metric}" for task, metric in tasks.items()), "mean",
         *(name.replace("_", " ") for name in continual),
-        "seconds of training", "ms a step", "million parameters", "GiB of memory",
+        "seconds of training", "ms per step", "million parameters", "GiB of memory",
     ]  # fmt: skip
     note = (
-        "Dev figures of the best epoch: mean and standard deviation over seeds. Memory is the most"
-        " of any run."
+        "Figures on held-out rows: mean and standard deviation over seeds. Memory is the most of"
+        " any run."
     )
     return Table("groups", "Groups of runs that differ in their seed alone", columns, rows, 1, note)
 
@@ -104,18 +110,24 @@ def contrast_table(contrasts: Sequence[Contrast]) -> Table:
     """Return each difference with its interval and verdict."""
     rows = [
         [
-            own.group.name, own.task, own.difference.verdict, str(own.difference.seeds),
-            f"{own.difference.value:+.4f}",
-            f"{own.difference.low:+.4f} to {own.difference.high:+.4f}",
+            each.group.name, each.task, each.verdict.word,
+            f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
+            f"{each.difference.value:+.4f}", interval_words(each.verdict, "+.4f"),
+            "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
+            seeds_words(each.difference, each.verdict.level)
+            if each.difference.seeds_known else "–",
         ]
-        for own in contrasts
+        for each in contrasts
     ]  # fmt: skip
-    columns = ["group", "task", "verdict", "pairs", "difference", "95 % interval"]
-    return Table("differences", "Differences", columns, rows, 3, _NOTE)
+    columns = ["group", "task", "verdict", "runs", "difference", "interval", "adjusted p",
+               "to show 1 point"]  # fmt: skip
+    note = correction_note([each.difference for each in contrasts])
+    return Table("differences", "Differences", columns, rows, 3, note)
 
 
-def _row(own: Contrast) -> DifferenceRow:
-    found = own.difference
+def _row(each: Contrast, margin: float | None) -> DifferenceRow:
     return DifferenceRow(
-        own.group.name, 100 * found.value, 100 * found.low, 100 * found.high, found.verdict
-    )
+        each.group.name, 100 * each.difference.value, 100 * each.verdict.low,
+        100 * each.verdict.high, each.verdict.kind, each.verdict.word,
+        None if margin is None else 100 * margin,
+    )  # fmt: skip

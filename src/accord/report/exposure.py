@@ -18,7 +18,7 @@ EXPOSURE_KEYS = ("training.batching", "training.examples", "training.steps_per_e
 
 
 class Runs(Protocol):
-    """Runs that differ in their seed alone, as `accord.compare.Group`."""
+    """Runs that differ in their seed alone, as `accord.comparison.group.Group`."""
 
     @property
     def runs(self) -> Sequence[RunRecord]:
@@ -26,7 +26,7 @@ class Runs(Protocol):
 
 
 class Compared(Protocol):
-    """A task alone and in a shared model, as `accord.compare.SharingVerdict`."""
+    """A task alone and in a shared model, as `accord.comparison.sharing.SharingVerdict`."""
 
     @property
     def task(self) -> str:

@@ -1,0 +1,1 @@
+"""Groups of runs that differ in their seed alone, one compared with another on held-out rows."""

@@ -1,0 +1,107 @@
+"""Every group against one of them, task by task and on the mean of the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accord.comparison.differences import TaskDifference, task_difference
+from accord.comparison.group import Group
+from accord.statistics.crossed import Difference, mean_difference
+from accord.statistics.verdict import Verdict, verdicts
+
+MEAN = "mean of tasks"
+"""Where a task's name stands: the mean of all tasks' metrics. No task can have it."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A group of runs against another one, on a task.
+
+    Attributes:
+        group: the one.
+        baseline: the other.
+        task: by name, or `MEAN`.
+        difference: the one minus the other.
+        verdict: after the correction over all contrasts of the table.
+    """
+
+    group: Group
+    baseline: Group
+    task: str
+    difference: Difference
+    verdict: Verdict
+
+
+def against(
+    groups: Sequence[Group], baseline: Group, margin: float | None = None
+) -> list[Contrast]:
+    """Compare every other group with one, on each task and on the mean of them.
+
+    Groups of other tasks are left out; `contrast_notes` names them. All comparisons are corrected
+    together.
+
+    Args:
+        groups: of finished runs.
+        baseline: one of them.
+        margin: a difference of which two are as good; of a metric, so 0.01 is one point.
+    """
+    rows: list[tuple[Group, str, Difference, bool]] = []
+    for group in groups:
+        if group is baseline or not _same_tasks(group, baseline):
+            continue
+        parts = [task_difference(task, group, baseline) for task in baseline.tasks]
+        rows += [(group, part.task, part.difference, part.learnt) for part in parts]
+        if len(parts) > 1:
+            rows.append((group, MEAN, *_mean(parts)))
+    judged = verdicts(
+        [difference for _, _, difference, _ in rows],
+        margin=margin, learnt=[learnt for *_, learnt in rows],
+    )  # fmt: skip
+    return [
+        Contrast(group, baseline, task, difference, verdict)
+        for (group, task, difference, _), verdict in zip(rows, judged, strict=True)
+    ]
+
+
+def _mean(parts: Sequence[TaskDifference]) -> tuple[Difference, bool]:
+    return (
+        mean_difference([part.difference for part in parts]),
+        any(part.learnt for part in parts),
+    )
+
+
+def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
+    """Return what has to be known beside `against`: who is left out, whose exposure differs, and
+    that the best of many was chosen on these runs."""
+    alike = [own for own in groups if own is not baseline and _same_tasks(own, baseline)]
+    others = [own.name for own in groups if not _same_tasks(own, baseline)]
+    notes = [note for group in alike for note in _pairing_note(group, baseline)]
+    if others:
+        notes.append(f"Not compared, as their tasks are others: {'; '.join(others)}.")
+    if len(alike) > 1:
+        best = max(alike, key=lambda group: group.average[0])
+        if best.average[0] > baseline.average[0]:
+            notes.append(
+                f"Exploratory: {best.name} is the best of {len(alike) + 1} on these very runs, so"
+                " its lead is too good; runs of fresh seeds, of it and of the baseline alone,"
+                " would confirm it."
+            )
+    return notes
+
+
+def _pairing_note(one: Group, other: Group) -> list[str]:
+    """Say which runs of two groups have no partner of their seed."""
+    shared = set(one.seeds) & set(other.seeds)
+    if not shared:
+        return [f"{one.name}: shares no seed with {other.name}; the runs are not paired."]
+    if len(shared) < max(len(one.runs), len(other.runs)):
+        return [
+            f"{one.name}: {len(one.runs)} runs against {len(other.runs)}, {len(shared)} of them"
+            " pairs of one seed; all count."
+        ]
+    return []
+
+
+def _same_tasks(one: Group, other: Group) -> bool:
+    return set(one.tasks) == set(other.tasks)

@@ -1,0 +1,82 @@
+"""The difference of two groups of runs on one task, on rows that no choice has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from accord.comparison.group import Group
+from accord.errors import RunFolderError
+from accord.report.record import HeldOut, RunRecord
+from accord.statistics.baselines import Constant, best_constant
+from accord.statistics.crossed import Difference, Side, against_constant, difference
+
+LEVEL = 0.95
+"""One-sided, of the interval by which a side has to be above the best constant prediction."""
+
+
+@dataclass(frozen=True)
+class TaskDifference:
+    """Two groups on one task.
+
+    Attributes:
+        task: its name.
+        metric: by which it is judged.
+        judged_on: which rows: 'test', or 'dev, cross-fitted'.
+        difference: the one minus the other.
+        constant: what the best constant prediction gets on the same rows.
+        constant_name: which one that is, as tables show it.
+        learnt: whether either group beats it.
+    """
+
+    task: str
+    metric: str
+    judged_on: str
+    difference: Difference
+    constant: float
+    constant_name: str
+    learnt: bool
+
+
+def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
+    """Compare two groups on a task by all their runs; runs of one seed are pairs.
+
+    Raises:
+        RunFolderError: if they were judged on different rows.
+    """
+    sides = [[run.heldout(task) for run in group.runs] for group in (ours, theirs)]
+    first = sides[0][0]
+    _check_rows([*ours.runs, *theirs.runs], [*sides[0], *sides[1]], task)
+    metric, about = first.task.metric, first.task
+    classes = len(about.labels) if about.is_classification else None
+    one, other = (_side(group, judged) for group, judged in zip((ours, theirs), sides, strict=True))
+    constant = best_constant(metric, first.labels, classes)
+    learnt = any(
+        against_constant(metric, first.labels, side, classes).lower(LEVEL) > 0
+        for side in (one, other)
+    )
+    return TaskDifference(
+        task, metric, first.on, difference(metric, first.labels, one, other, classes),
+        constant.value, _name(constant, about.labels), learnt,
+    )  # fmt: skip
+
+
+def _side(group: Group, judged: list[HeldOut]) -> Side:
+    predictions = np.stack([each.predicted for each in judged])
+    return Side(group.seeds, predictions, np.stack([each.halves for each in judged]))
+
+
+def _check_rows(runs: list[RunRecord], judged: list[HeldOut], task: str) -> None:
+    first = judged[0]
+    for run, each in zip(runs, judged, strict=True):
+        same = each.ids == first.ids and np.array_equal(each.labels, first.labels)
+        if not same or each.on != first.on:
+            raise RunFolderError(
+                f"{runs[0].name}, {run.name}: judged on different rows of '{task}'"
+                f" ({first.on}, {len(first.ids)} rows; {each.on}, {len(each.ids)} rows)"
+            )
+
+
+def _name(constant: Constant, labels: tuple[str, ...]) -> str:
+    return constant.name if constant.label is None else f"always '{labels[constant.label]}'"

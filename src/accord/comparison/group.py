@@ -1,0 +1,218 @@
+"""Runs that differ in their seed alone, as one line of a table."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from accord.config.unused import effective
+from accord.errors import UsageError, nearest
+from accord.report.record import RunRecord
+
+CONTINUAL = ("average_accuracy", "forgetting", "backward_transfer")
+"""Figures of runs that learn task after task (`accord.judging.continual`)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone.
+
+    Attributes:
+        name: as it is shown.
+        runs: by seed.
+    """
+
+    name: str
+    runs: list[RunRecord]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks that have labels."""
+        return tuple(self.runs[0].tasks)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of all tasks that were trained, those without labels too."""
+        return tuple(self.runs[0].config.tasks)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of each run."""
+        return tuple(run.seed for run in self.runs)
+
+    def values(self, task: str) -> list[float]:
+        """Each run's metric on rows that no choice has seen."""
+        return [run.heldout_values[task] for run in self.runs]
+
+    def mean(self, task: str) -> float:
+        """The mean of `values`."""
+        return statistics.fmean(self.values(task))
+
+    def spread(self, task: str) -> float | None:
+        """Standard deviation of `values` over seeds; None for one run."""
+        return _spread(self.values(task))
+
+    def dev_values(self, task: str) -> list[float]:
+        """Each run's metric on the dev rows, at the epoch that these rows chose: the paper's rule,
+        which is too good by `gap`."""
+        return [run.metrics[task] for run in self.runs]
+
+    def dev_mean(self, task: str) -> float:
+        """The mean of `dev_values`."""
+        return statistics.fmean(self.dev_values(task))
+
+    def dev_spread(self, task: str) -> float | None:
+        """Standard deviation of `dev_values` over seeds; None for one run."""
+        return _spread(self.dev_values(task))
+
+    def gap(self, task: str) -> float:
+        """By how much judging on the rows that chose the epoch flatters, the mean over runs."""
+        return statistics.fmean(run.results["heldout"][task]["gap"] for run in self.runs)
+
+    def exposure(self, task: str, what: str = "examples") -> float:
+        """What training showed of a task, the mean over runs: `examples`, `tokens` or `steps`."""
+        return statistics.fmean(run.results["exposure"][task][what] for run in self.runs)
+
+    @property
+    def continual(self) -> dict[str, tuple[float, float | None]]:
+        """Of runs that judge finished tasks again: what they learned and forgot, by `CONTINUAL`'s
+        names; mean and standard deviation over seeds. What no run has isn't there."""
+        figures = {}
+        for name in CONTINUAL:
+            values = [run.results.get("continual", {}).get(name) for run in self.runs]
+            if numbers := [float(value) for value in values if value is not None]:
+                figures[name] = (statistics.fmean(numbers), _spread(numbers))
+        return figures
+
+    @property
+    def average(self) -> tuple[float, float | None]:
+        """The mean of the tasks' metrics on held-out rows; mean and standard deviation over
+        seeds."""
+        means = [statistics.fmean(each) for each in zip(*map(self.values, self.tasks), strict=True)]
+        return statistics.fmean(means), _spread(means)
+
+    @property
+    def train_seconds(self) -> float:
+        """Mean time in steps."""
+        return statistics.fmean(float(run.results["train_seconds"]) for run in self.runs)
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Mean time in an epoch's steps."""
+        return statistics.fmean(run.seconds_per_epoch for run in self.runs)
+
+    @property
+    def parameters(self) -> int:
+        """Of the encoder and all heads."""
+        return int(self.runs[0].results["parameters"])
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes that a run's process held."""
+        return max(int(run.results["peak_memory_bytes"]) for run in self.runs)
+
+    @property
+    def model_bytes(self) -> int:
+        """What the model folder takes on disk."""
+        return sum(file.stat().st_size for file in (self.runs[0].path / "model").iterdir())
+
+
+def _spread(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
+    """Put runs that differ in their seed alone together, in order of appearance.
+
+    A group is named by its first run, and by how many others it has.
+    """
+    groups: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        table = effective(run.config)
+        table["training"].pop("seed")
+        groups.setdefault(json.dumps(table, sort_keys=True), []).append(run)
+    result = []
+    for alike in groups.values():
+        name = alike[0].name + (f" and {len(alike) - 1} more" if len(alike) > 1 else "")
+        result.append(Group(name, sorted(alike, key=lambda run: run.seed)))
+    return result
+
+
+def find_group(groups: Sequence[Group], name: str) -> Group:
+    """Return the group of a name, or the only one whose name holds it.
+
+    Raises:
+        UsageError: if there is none, or several.
+    """
+    chosen = [group for group in groups if group.name == name]
+    chosen = chosen or [group for group in groups if name in group.name]
+    if len(chosen) != 1:
+        names = [group.name for group in chosen or groups]
+        what = "several groups" if chosen else "no group"
+        raise UsageError(f"'{name}': {what}{nearest(name, names)}")
+    return chosen[0]
+
+
+def margin_of(groups: Sequence[Group], points: float | None) -> float | None:
+    """Return the margin within which two models are as good, in the metrics' units.
+
+    Args:
+        groups: whose configs say it where `points` doesn't.
+        points: hundredths of a metric.
+
+    Raises:
+        UsageError: if the configs have several.
+    """
+    if points is None:
+        given = {run.config.comparison.margin for group in groups for run in group.runs} - {None}
+        if len(given) > 1:
+            shown = ", ".join(f"{each:g}" for each in sorted(filter(None, given)))
+            raise UsageError(
+                f"the runs' configs have margins of {shown} points: choose by --margin"
+            )
+        points = next(iter(given), None)
+    return None if points is None else points / 100
+
+
+def metric_columns(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
+    """Yield every task of any group with its metric's name, in order of appearance."""
+    names = {
+        task: run.tasks[task].metric
+        for group in groups for run in group.runs[:1] for task in group.tasks
+    }  # fmt: skip
+    yield from names.items()
+
+
+def plus_minus(mean: float, spread: float | None) -> str:
+    """Say a mean with the standard deviation over seeds behind it.
+
+    Example:
+        >>> plus_minus(0.5, 0.0123), plus_minus(0.5, None)
+        ('0.500 ± 0.012', '0.500')
+    """
+    return f"{mean:.3f}" + ("" if spread is None or math.isnan(spread) else f" ± {spread:.3f}")
+
+
+def metric_cells(
+    group: Group, tasks: Sequence[str], say: Callable[[Group, str], str] | None = None
+) -> list[str]:
+    """Return a group's figures on held-out rows as tables show them, '–' for tasks it hasn't."""
+    say = say or (lambda own, task: plus_minus(own.mean(task), own.spread(task)))
+    return [say(group, task) if task in group.tasks else "–" for task in tasks]
+
+
+def continual_columns(groups: Sequence[Group]) -> list[str]:
+    """Return which of `CONTINUAL`'s figures any group has."""
+    return [name for name in CONTINUAL if any(name in group.continual for group in groups)]
+
+
+def continual_cells(group: Group, names: Sequence[str]) -> list[str]:
+    """Return a group's figures of these names as tables show them.
+
+    The average accuracy of runs that train all tasks together is the mean of their figures.
+    """
+    figures = group.continual or {"average_accuracy": group.average}
+    return [plus_minus(*figures[name]) if name in figures else "–" for name in names]

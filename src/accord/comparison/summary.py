@@ -1,0 +1,95 @@
+"""A comparison as plain figures, from which terminal, page and JSON are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from accord.comparison.group import Group
+from accord.comparison.notes import group_notes, judged_note, sharing_cautions
+from accord.comparison.sharing import SharingVerdict, sharing_notes
+from accord.comparison.words import seeds_words
+from accord.report.comparison.result import (
+    Cost,
+    Exposure,
+    SharedModel,
+    SharingResult,
+    Side,
+    TaskComparison,
+)
+from accord.statistics.planning import detectable
+
+
+def sharing_result(
+    groups: Sequence[Group], verdicts: Sequence[SharingVerdict], margin: float | None
+) -> SharingResult:
+    """Return all that a report on sharing says.
+
+    Args:
+        groups: of all runs.
+        verdicts: of `sharing`, which compared them.
+        margin: that these were given.
+    """
+    notes = (judged_note(groups), *sharing_cautions(verdicts), *sharing_notes(groups),
+             *group_notes(groups))  # fmt: skip
+    return SharingResult(
+        tasks=tuple(map(_task, verdicts)),
+        models=shared_models(verdicts),
+        correction="Holm's method, 5 % over all",
+        comparisons=sum(each.compared.difference.seeds_known for each in verdicts),
+        margin=margin,
+        notes=notes,
+    )
+
+
+def _task(each: SharingVerdict) -> TaskComparison:
+    difference, verdict = each.compared.difference, each.verdict
+    known = difference.seeds_known
+    return TaskComparison(
+        task=each.task,
+        metric=each.compared.metric,
+        model=each.together.name,
+        alone=_side(each.alone, each.task),
+        together=_side(each.together, each.task),
+        judged_on=each.compared.judged_on,
+        rows=difference.rows,
+        runs=min(len(difference.ours), len(difference.theirs)),
+        difference=difference.value,
+        low=verdict.low,
+        high=verdict.high,
+        level=verdict.level,
+        kind=verdict.kind,
+        verdict=verdict.word,
+        adjusted_p=verdict.p_adjusted,
+        baseline=each.compared.constant,
+        baseline_name=each.compared.constant_name,
+        detectable=detectable(difference, verdict.level) if known else None,
+        seeds_needed=seeds_words(difference, verdict.level) if known else None,
+    )
+
+
+def _side(group: Group, task: str) -> Side:
+    seen = (group.exposure(task, what) for what in ("examples", "rows", "steps", "tokens"))
+    return Side(group.mean(task), group.spread(task), Exposure(*seen), group.gap(task))
+
+
+def shared_models(verdicts: Sequence[SharingVerdict]) -> tuple[SharedModel, ...]:
+    """Return the cost of each shared model and of a model for each of its tasks."""
+    shared = {each.together.name: each.together for each in verdicts}
+    return tuple(
+        SharedModel(
+            name,
+            _cost([each.alone for each in verdicts if each.together is group]),
+            _cost([group]),
+        )
+        for name, group in shared.items()
+    )
+
+
+def _cost(groups: Sequence[Group]) -> Cost:
+    return Cost(
+        models=len(groups),
+        parameters=sum(group.parameters for group in groups),
+        model_bytes=sum(group.model_bytes for group in groups),
+        encoder_passes=len(groups),
+        train_seconds=sum(group.train_seconds for group in groups),
+    )
