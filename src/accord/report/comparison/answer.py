@@ -58,18 +58,21 @@ def _verdict(tasks: Tasks, margin: float | None) -> str:
     ]
     if not parts:
         return "The runs do not say whether sharing was worth it."
-    told = joined(parts)
-    if len(better) == len(tasks):
-        return f"Yes, sharing was worth it: the shared model is {told}."
-    if len(worse) == len(tasks):
-        return f"No, sharing was not worth it in quality: the shared model is {told}."
-    if len(better) + len(same) == len(tasks):
-        return f"Yes, the shared model keeps up: it is {told}."
+    start = _start(len(better), len(worse), len(same), len(tasks))
+    return f"{start} {joined(parts)}."
+
+
+def _start(better: int, worse: int, same: int, tasks: int) -> str:
+    """Return how the answer begins, by how many of the tasks are of a kind."""
+    if better == tasks:
+        return "Yes, sharing was worth it: the shared model is"
+    if worse == tasks:
+        return "No, sharing was not worth it in quality: the shared model is"
+    if better + same == tasks:
+        return "Yes, the shared model keeps up: it is"
     if better and worse:
-        return f"It depends on the task: the shared model is {told}."
-    if worse:
-        return f"Not for every task: the shared model is {told}."
-    return f"In part: the shared model is {told}."
+        return "It depends on the task: the shared model is"
+    return f"{'Not for every task' if worse else 'In part'}: the shared model is"
 
 
 _KINDS = {
@@ -93,8 +96,8 @@ def _exceptions(tasks: Tasks) -> list[str]:
     unclear = [own.task for own in tasks if own.kind == "no difference shown"]
     if unclear:
         sentences.append(
-            f"No difference was shown {_on(unclear, tasks, 'any of the')}, which is not to say that there is"
-            " none: more runs or rows could show one."
+            f"No difference was shown {_on(unclear, tasks, 'any of the')}, which is not to say that"
+            " there is none: more runs or rows could show one."
         )
     for own in tasks:
         if own.kind == "learnt nothing":
@@ -102,8 +105,8 @@ def _exceptions(tasks: Tasks) -> list[str]:
     single = [own.task for own in tasks if own.kind == "one run each"]
     if single:
         sentences.append(
-            f"There is no verdict {_on(single, tasks, 'any of the')}: with one run each, a difference between"
-            " models can't be told from the chance in every run."
+            f"There is no verdict {_on(single, tasks, 'any of the')}: with one run each, a"
+            " difference between models can't be told from the chance in every run."
         )
     known = (*_KINDS, "no difference shown", "learnt nothing", "one run each")
     others = [f"{own.task} ({own.verdict})" for own in tasks if own.kind not in known]

@@ -53,7 +53,7 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
         for i, j in np.ndindex(*counts.shape):
             share = float(shares[i, j])
             axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color=_colour(share), linewidth=0))
-            text = f"{share:.0%}\n{_short(counts[i, j], len(labels))}" if totals[i] else "–"
+            text = f"{share:.0%}\n{_short(int(counts[i, j]), len(labels))}" if totals[i] else "–"
             ink = "white" if share > 0.7 else "black"
             axes.text(j, i, text, ha="center", va="center", color=ink, linespacing=1.1)
         size = range(len(labels))

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -127,8 +128,8 @@ def _layout(rows: Sequence[DifferenceRow], footer: str) -> _Layout:
     labels = [wrapped(row.label, _LABELS_POINTS) for row in rows]
     baselines = [wrapped(row.baseline, _LABELS_POINTS) if row.baseline else [] for row in rows]
     words = [[*_figures(row), *wrapped(row.verdict or row.kind, _WORDS_POINTS)] for row in rows]
-    left = 2 * _GAP_POINTS + max(map(text_width, sum(labels + baselines, [])))
-    right = width - 2 * _GAP_POINTS - max(map(text_width, sum(words, [])))
+    left = 2 * _GAP_POINTS + max(map(text_width, chain(*labels, *baselines)))
+    right = width - 2 * _GAP_POINTS - max(map(text_width, chain(*words)))
     edges = [_ABOVE_POINTS]
     for label, baseline, own in zip(labels, baselines, words, strict=True):
         lines = max(len(label) + len(baseline), len(own))
