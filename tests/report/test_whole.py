@@ -52,10 +52,9 @@ def canvases(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Canvas]]:
 
 
 def boxes(canvas: Canvas) -> list[tuple[Text, Any]]:
-    """Every visible text with its box in pixels; a legend has its place after a drawing alone."""
+    """Every visible text with its box in pixels: saving put the places in its format's points."""
     mpl.rcParams.update(drawing._LOOK)
-    if canvas.legends:
-        canvas.draw_without_rendering()
+    canvas.draw_without_rendering()
     beyond = _beyond(canvas)
     texts = [own for own in canvas.findobj(Text) if own.get_visible() and own.get_text().strip()]
     return [(own, own.get_window_extent()) for own in texts if id(own) not in beyond]
