@@ -12,7 +12,7 @@ each task alone and all three together with `accord compare`'s own cells, and re
 - `choice`: three tasks of 1,000 rows, fifteen epochs. Alone an epoch is chosen by the task's own
   metric, together by the sum.
 
-The encoder is a random BERT of 2 layers, whose pooled vectors tell the words of a text, so that
+The encoder is a random BERT of one layer, whose pooled vectors tell the words of a text, so that
 heads beat a constant prediction.
 """
 
@@ -54,8 +54,8 @@ def write_encoder(folder: Path) -> Path:
     """Write a BERT of random weights whose vocabulary is `WORDS`."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     encoder = BertEncoder(BertConfig(
-        vocab_size=len(words), hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=32, type_vocab_size=2,
+        vocab_size=len(words), hidden_size=48, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=32, type_vocab_size=2,
     ))  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -72,7 +72,7 @@ def write_encoder(folder: Path) -> Path:
 def texts(rng: np.random.Generator, rows: int) -> Iterator[tuple[str, int]]:
     """Texts of ten words, whose class is a noisy vote of the words' own classes."""
     for _ in range(rows):
-        words = rng.integers(len(WORDS), size=10)
+        words = rng.integers(20, size=10)
         score = (words % 2).mean() - 0.5 + 0.15 * rng.standard_normal()
         yield " ".join(WORDS[word] for word in words), int(np.digitize(score, (-0.1, 0.1)))
 
@@ -123,8 +123,8 @@ def one_repeat(which: str, encoder: Path, number: int, seeds: int) -> list[Shari
             "encoder": {"path": str(encoder), "mode": "frozen"},
             "tasks": write_tasks(folder, SIZES[which], number),
             "training": {
-                "epochs": EPOCHS[which], "batching": "finish-largest", "lr": 3e-3, "clip": 0,
-                "seed": seeds * number, "device": "cpu", "threads": 1,
+                "epochs": EPOCHS[which], "batching": "finish-largest", "lr": 1e-2, "clip": 0,
+                "batch_size": 64, "seed": seeds * number, "device": "cpu", "threads": 1,
             },
         })  # fmt: skip
         run_grid(comparison_cells(config, seeds, which), folder / "out")
