@@ -18,7 +18,13 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 BENCH = $(BIN)/python benchmarks
 BENCH_ROUNDS = $(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: help demo test slow lint parity check bench clean
+# make gpu needs torch and a GPU but no network: it installs nothing, and says what is missing.
+GPU_PYTHON = $(or $(PYTHON),$(wildcard $(BIN)/python),python3)
+GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
+    $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DEVICE),--device $(DEVICE)) \
+    $(if $(COMPILED),--compiled) $(if $(OUTPUT),--output $(OUTPUT))
+
+.PHONY: help demo test slow lint parity check bench gpu clean
 
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
@@ -28,6 +34,9 @@ help:
 	@echo "make lint    style and types"
 	@echo "make check   lint and test"
 	@echo "make bench   all benchmarks against other libraries; ROUNDS=5 for fewer rounds"
+	@echo "make gpu     what only a GPU can tell, in five minutes; PART=laws|steps|train|predict,"
+	@echo "             DATA= the course's files, ENCODER= MiniLM's folder, DEVICE=cpu tries it,"
+	@echo "             COMPILED=1 times a compiled peer too, which takes minutes more"
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(STAMP)
@@ -78,6 +87,9 @@ bench: $(BENCH_STAMP)
 	@$(BENCH)/breakdown.py --precision bfloat16 $(BENCH_ROUNDS)
 	@$(BENCH)/convergence.py
 	@$(BENCH)/report.py
+
+gpu:
+	@PYTHONPATH=src:benchmarks:$$PYTHONPATH $(GPU_PYTHON) -m gpu $(GPU_OPTIONS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@for python in $(PYTHONS); do \

@@ -5,6 +5,7 @@ with dropout and a linear layer a task; a padded batch a task, padded anew in ev
 same examples that ours packs; no clipping; torch.optim.AdamW.
 
 transformers_step              the losses' sum, one backward pass
+transformers_one_batch_step    the same from one padded batch of all tasks (CLS pooling)
 transformers_pcgrad_step       PCGrad as its public wrappers do it, on vectors of all parameters
 transformers_lean_pcgrad_step  PCGrad by somebody who looked for what can be left out of that
 torchjd_step                   PCGrad by torchjd
@@ -21,16 +22,14 @@ import torch
 import transformers
 from harness import Side
 from torch import Tensor, nn
-from torchjd.aggregation import PCGrad
-from torchjd.autojac import jac_to_grad, mtl_backward
-from workload import CPU, LR, WEIGHT_DECAY, Batch, Workload, minilm_folder
+from workload import CPU, LR, TINY, WEIGHT_DECAY, Batch, Workload, minilm_folder
 
 from accord.bert.packing import TokenSequence
 from accord.model.losses import LOSSES
 
 
 def bert(size: str) -> transformers.BertModel:
-    """MiniLM with its weights, or bert-base with random ones."""
+    """MiniLM with its weights; or bert-base or a tiny BERT with random ones."""
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     if size == "minilm":
@@ -38,7 +37,7 @@ def bert(size: str) -> transformers.BertModel:
             minilm_folder(), add_pooling_layer=False, attn_implementation="sdpa",
             dtype=torch.float32,
         )  # fmt: skip
-    config = transformers.BertConfig(attn_implementation="sdpa")
+    config = transformers.BertConfig(attn_implementation="sdpa", **(TINY if size == "tiny" else {}))
     return transformers.BertModel(config, add_pooling_layer=False)
 
 
@@ -129,6 +128,42 @@ def transformers_step(
     return step
 
 
+def transformers_one_batch_step(
+    work: Workload,
+    encoder: transformers.BertModel,
+    *,
+    fused: bool,
+    bfloat16: bool = False,
+    device: torch.device = CPU,
+    compiled: bool = False,
+) -> Side:
+    """Joint training: all tasks' examples in ONE padded batch, one forward and one backward pass.
+
+    Args:
+        work: the super batches.
+        encoder: trained in place.
+        fused: use AdamW's fused kernel.
+        bfloat16: run the forward pass under autocast.
+        device: where it runs.
+        compiled: by torch.compile, whatever the shapes.
+    """
+    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
+    forward = torch.compile(peer.encoder, dynamic=True) if compiled else peer.encoder
+
+    def step(i: int) -> None:
+        batch = work.batch(i)
+        arrays = padded([own for task in batch.sequences for own in task])
+        inputs = {name: own.to(device, non_blocking=True) for name, own in arrays.items()}
+        peer.optimizer.zero_grad()
+        with peer.autocast:
+            hidden = forward(**inputs).last_hidden_state
+        parts = hidden[:, 0].split([len(task) for task in batch.sequences])
+        torch.stack([peer.loss(batch, t, own) for t, own in enumerate(parts)]).sum().backward()
+        peer.optimizer.step()
+
+    return step
+
+
 def transformers_pcgrad_step(
     work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
 ) -> Side:
@@ -194,10 +229,15 @@ def _merged(projected: list[Tensor], present: list[Tensor]) -> Tensor:
 
 
 def transformers_lean_pcgrad_step(
-    work: Workload, encoder: transformers.BertModel, *, fused: bool, bfloat16: bool = False
+    work: Workload,
+    encoder: transformers.BertModel,
+    *,
+    fused: bool,
+    bfloat16: bool = False,
+    device: torch.device = CPU,
 ) -> Side:
     """PCGrad with little to spare: no graph is retained, vectors hold shared parameters alone."""
-    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16)
+    peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
     sizes = [p.numel() for p in peer.shared]
 
     def step(i: int) -> None:
@@ -237,6 +277,9 @@ def torchjd_step(
 
     One row of the Jacobian at a time: SDPA with dropout doesn't run under vmap.
     """
+    from torchjd.aggregation import PCGrad
+    from torchjd.autojac import jac_to_grad, mtl_backward
+
     peer, aggregator = Peer(work, encoder, fused=fused, bfloat16=bfloat16), PCGrad()
     heads = [list(head.parameters()) for head in peer.heads]
 

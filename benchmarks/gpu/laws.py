@@ -1,0 +1,116 @@
+"""What must hold on a GPU as on a CPU."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from workload import encoder, step_batch, workload
+
+from accord.bert.dropout import DropoutKey
+from accord.bert.jacobian import Jacobian
+from accord.bert.products import choose_products
+from accord.gradients import get_method
+from accord.model.multitask import MultitaskModel
+from accord.optim.adamw import AdamW, parameter_groups
+from accord.training.combining import Combination
+from accord.training.step import Learner
+from gpu.figures import Figure, Recorder
+from gpu.repeating import repeatability
+from gpu.settings import Settings, clear
+from gpu.variants import project, variants
+
+ROW_ERROR = {False: 2e-5, True: 5e-3}  # bfloat16 rounds sums of other orders to other neighbours
+PACKED_ERROR = 1e-4
+
+
+def measure(recorder: Recorder, settings: Settings) -> None:
+    """Try every law."""
+    for bfloat16 in (False, True):
+        name = f"one backward is T backwards, {'bfloat16' if bfloat16 else 'float32'}"
+        recorder.check(name, partial(one_backward, recorder, settings, name, bfloat16), law=True)
+    recorder.check(
+        "packed is transformers", partial(packed, recorder, settings, "packed is transformers"),
+        law=transformers_there(),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="gpu-laws-") as folder:
+        base: dict[str, Any] = {}
+        tiny = "a tiny encoder"
+        recorder.check(tiny, lambda: base.update(project(settings, Path(folder))), law=True)
+        recorder.check("repeatability", partial(repeatability, recorder, settings, Path(folder)))
+        if base:
+            variants(recorder, settings, base)
+
+
+def transformers_there() -> bool:
+    """Whether the peer is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("transformers") is not None
+
+
+def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bool) -> None:
+    """Hold J of one backward pass beside autograd's gradient of each task's loss."""
+    device = settings.device
+    work = workload(settings.data, batch_size=settings.examples(16), batches=1)
+    model = MultitaskModel(encoder(settings.size("minilm")), work.tasks).to(device).train()
+    jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
+    products = choose_products(device, bfloat16)
+    groups = parameter_groups([(model.named_parameters(), 0.0)], 0.0)
+    learner = Learner(
+        model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")),
+        products=products, jacobian=jacobian,
+    )  # fmt: skip
+    batch = step_batch(work.batches[0], products.row_multiple, device)
+    learner.gramian(0, batch)
+    ours = jacobian.dense()
+    learner.jacobian = None
+    losses = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))
+    word = model.encoder.embeddings.word
+    columns = [p for p in model.encoder.parameters() if p is not word] + [word]
+    errors = [relative(ours[t], flat_gradient(own, columns)) for t, own in enumerate(losses)]
+    recorder.add(Figure(name, max(errors), "law", ROW_ERROR[bfloat16], note="relative, worst task"))
+    clear(device)
+
+
+def flat_gradient(loss: Tensor, columns: list[nn.Parameter]) -> Tensor:
+    """A loss's gradient by autograd as one vector."""
+    found = torch.autograd.grad(loss, columns, retain_graph=True, allow_unused=True)
+    return torch.cat([
+        (torch.zeros_like(p) if own is None else own).float().flatten()
+        for p, own in zip(columns, found, strict=True)
+    ])  # fmt: skip
+
+
+def relative(ours: Tensor, expected: Tensor) -> float:
+    """The difference's norm over the norm."""
+    return float((ours.double() - expected.double()).norm() / expected.double().norm())
+
+
+@torch.inference_mode()
+def packed(recorder: Recorder, settings: Settings, name: str) -> None:
+    """Hold our packed sequences' vectors beside transformers', each task padded, in float32."""
+    from peers import bert, padded
+
+    device, size = settings.device, settings.size("minilm")
+    work = workload(settings.data, batch_size=settings.examples(32), batches=1)
+    ours, peer = encoder(size), bert(size).eval().to(device)
+    if size != "minilm":  # random weights: ours are put there
+        from accord.bert.pretrained import named_views
+
+        own = peer.state_dict()
+        for key, view in named_views(ours):
+            if key in own:
+                own[key].copy_(view)
+    model = MultitaskModel(ours, work.tasks).to(device).eval()
+    batch = step_batch(work.batches[0], 1, device)
+    vectors = model.pooled(batch.passes[0].inputs, batch.present)
+    worst = 0.0
+    for sequences, own in zip(work.batches[0].sequences, vectors, strict=True):
+        inputs = {key: value.to(device) for key, value in padded(sequences).items()}
+        worst = max(worst, relative(own, peer(**inputs).last_hidden_state[:, 0]))
+    recorder.add(Figure(name, worst, "law", PACKED_ERROR, note="relative, worst task"))

@@ -1,0 +1,130 @@
+"""Examples a second from tokens to vectors, in bfloat16, beside transformers sorted by length."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from harness import Side, alternate
+from torch import Tensor
+from workload import COURSE, SAMPLE, data_folder, encoder, minilm_folder
+
+from accord.bert.packing import TokenSequence
+from accord.bert.products import choose_products
+from accord.config.tasks import TaskConfig
+from accord.data.examples import BadRow, read_examples
+from accord.data.loader import Assembler
+from accord.data.resolving import resolve_task
+from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.judging.inference import pooled_vectors
+from accord.model.multitask import MultitaskModel
+from accord.tasks import Task
+from gpu.figures import Figure, Recorder, ratio
+from gpu.settings import Settings, clear, waited
+
+ROWS = 22_040
+PASSES = (4096, 262_144)
+BATCHES = (32, 256)  # of the peer: the usual one, and one that suits a GPU
+
+
+def measure(recorder: Recorder, settings: Settings) -> None:
+    """Measure both encoders."""
+    found: dict[str, Any] = {}
+    recorder.check(
+        "reading", lambda: found.update(zip(("tasks", "rows"), rows(settings), strict=True))
+    )
+    if not found:
+        return
+    recorder.details["rows"] = sum(len(own) for own in found["rows"])
+    recorder.details["tokens"] = sum(len(q.input_ids) for own in found["rows"] for q in own)
+    for size in ("minilm", "bert-base"):
+        recorder.check(
+            size, partial(compare, recorder, settings, size, found["tasks"], found["rows"])
+        )
+
+
+def rows(settings: Settings) -> tuple[list[Task], list[list[TokenSequence]]]:
+    """Read and tokenise real rows, as many of each task as it has of all."""
+    folder = data_folder(settings.data)
+    files = COURSE if (folder / "ids-sst-train.csv").exists() else SAMPLE
+    tokenizer = load_tokenizer(minilm_folder())
+    assembler, tasks, texts = Assembler(special_ids(tokenizer), 512), [], []
+    for name, (file, kind, text, label) in files.items():
+        columns = text.split()
+        config = TaskConfig.model_validate({
+            "kind": kind, "train": str(folder / file), "on_bad_row": "skip", "label": label,
+            "pooling": "cls", "text": columns[0] if len(columns) == 1 else columns,
+        })  # fmt: skip
+        task = resolve_task(name, config)
+        read = read_examples(folder / file, config, task, labelled=True)
+        tasks.append(task)
+        texts.append([row.texts for row in read if not isinstance(row, BadRow)])
+    wanted = ROWS if settings.gpu else 200
+    share = min(1.0, wanted / sum(len(own) for own in texts))
+    return tasks, [
+        encoded(assembler, tokenizer, own[: round(share * len(own))]) for own in texts
+    ]  # fmt: skip
+
+
+def encoded(assembler: Assembler, tokenizer: Any, texts: Sequence[Any]) -> list[TokenSequence]:
+    """Tokenise texts all at once, each of a pair alone, and join them."""
+    from accord.data.tokenizing import encode_texts
+
+    return [assembler.join(encode_texts(tokenizer, own)) for own in texts]
+
+
+def compare(
+    recorder: Recorder, settings: Settings, size: str, tasks: list[Task],
+    sequences: list[list[TokenSequence]],
+) -> None:  # fmt: skip
+    """Time our passes and the peer's batches in turn."""
+    actual, device = settings.size(size), settings.device
+    model = MultitaskModel(encoder(actual), tasks).to(device).eval()
+    products = choose_products(device, True)
+    sides: dict[str, Side] = {
+        f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, sequences, products, limit)
+        for limit in PASSES
+    }
+    try:
+        peer = sorted_peer(actual, device)
+        flat = [own for task in sequences for own in task]
+        for batch in BATCHES:
+            sides[f"sorted by {batch}"] = lambda _, batch=batch: peer(flat, batch)
+    except ModuleNotFoundError as error:
+        recorder.fault(f"{size}: the peer is left out, as {error.name} is missing", error)
+    waiting = {name: waited(side, device) for name, side in sides.items()}
+    seconds = alternate(waiting, settings.rounds(3), 1)
+    count = sum(len(own) for own in sequences)
+    for name, own in seconds.items():
+        recorder.add(Figure(f"{actual} {name} /s", count / statistics.median(own)))
+    peers = [name for name in seconds if name.startswith("sorted")]
+    if peers:
+        best = min(peers, key=lambda name: statistics.median(seconds[name]))
+        found = ratio(f"{actual} predict / sorted", seconds[best], seconds[f"predict {PASSES[-1]}"])
+        recorder.add(Figure(found.name, found.value, interval=found.interval, note=f"peer: {best}"))
+    clear(device)
+
+
+def sorted_peer(size: str, device: torch.device) -> Any:
+    """transformers' BertModel over batches sorted by length, padded to their longest."""
+    from peers import bert, padded
+
+    model = bert(size).eval().to(device)
+
+    @torch.inference_mode()
+    def predict(sequences: Sequence[TokenSequence], batch: int) -> Tensor:
+        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].input_ids))
+        vectors = torch.empty(len(sequences), model.config.hidden_size, device=device)
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            arrays = padded([sequences[i] for i in chosen])
+            inputs = {name: own.to(device, non_blocking=True) for name, own in arrays.items()}
+            with torch.autocast(device.type, torch.bfloat16):
+                hidden = model(**inputs).last_hidden_state[:, 0]
+            vectors[torch.tensor(chosen, device=device)] = hidden.float()
+        return vectors
+
+    return predict
