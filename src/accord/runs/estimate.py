@@ -101,10 +101,7 @@ def _quickest_event(compute: Callable[[], torch.Tensor], seconds: float) -> floa
     """Return the least time of a computation by a GPU's own clock, in seconds."""
     compute()  # loads and chooses kernels
     best, tries, end = float("inf"), 0, time.perf_counter() + seconds
-    before, after = (
-        torch.cuda.Event(enable_timing=True)
-        for _ in range(2)  # type: ignore[no-untyped-call]
-    )
+    before, after = [torch.cuda.Event(enable_timing=True) for _ in (0, 1)]  # type: ignore[no-untyped-call]
     while tries < _TRIES or time.perf_counter() < end:
         before.record()
         compute()
