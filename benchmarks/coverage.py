@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -387,12 +388,11 @@ def _first_order(moments: Sequence[Array], each: Sequence[Array]) -> Array:
     return of_c / root - c / root / 2 * (of_a / a + of_b / b)
 
 
-def table(results: Sequence[dict[str, object]]) -> str:
+def table(results: Sequence[dict[str, Any]]) -> str:
     """The lowest and highest coverage, and mean power, by kind and design."""
     groups: dict[tuple[str, str], list[dict[str, dict[str, float]]]] = {}
     for result in results:
-        key = str(result["kind"]), str(result["design"])
-        groups.setdefault(key, []).append(result["intervals"])  # type: ignore[arg-type]
+        groups.setdefault((result["kind"], result["design"]), []).append(result["intervals"])
     lines = [
         "| metric | runs | cells | coverage: former | new | one t | two quantiles"
         " | power: former | new | one t | two quantiles |",
@@ -403,6 +403,34 @@ def table(results: Sequence[dict[str, object]]) -> str:
         cover = [_range([figures[name]["coverage"] for figures in own]) for name in names]
         power = [f"{np.mean([figures[name]['power'] for figures in own]):.2f}" for name in names]
         lines.append(f"| {kind} | {design} | {len(own)} | {' | '.join([*cover, *power])} |")
+    return "\n".join(lines)
+
+
+def partial_table(results: Sequence[dict[str, Any]]) -> str:
+    """Of sides that share some seeds: what is made of the correlation of the pairs."""
+    names = ("new", "r = 0", "r as it is")
+    lines = [
+        "| metric | runs | coverage: new | r = 0 | r as it is | power: new | r = 0 | r as it is |",
+        "| --- | --- |" + " --- |" * 6,
+    ]
+    groups: dict[tuple[str, str], list[dict[str, dict[str, float]]]] = {}
+    for result in results:
+        if "r as it is" in result["intervals"]:
+            groups.setdefault((result["kind"], result["design"]), []).append(result["intervals"])
+    for (kind, design), own in groups.items():
+        cover = [_range([figures[name]["coverage"] for figures in own]) for name in names]
+        power = [f"{np.mean([figures[name]['power'] for figures in own]):.2f}" for name in names]
+        lines.append(f"| {kind} | {design} | {' | '.join([*cover, *power])} |")
+    return "\n".join(lines)
+
+
+def influence_table(errors: Sequence[dict[str, Any]]) -> str:
+    """The estimated standard error of a correlation over the true one."""
+    names = ("jackknife", "influence function", "ranks fixed")
+    lines = [f"| metric | correlation | rows | {' | '.join(names)} |", "| --- " * 6 + "|"]
+    for own in errors:
+        figures = [f"{own[name]:.3f}" if name in own else "" for name in names]
+        lines.append(f"| {own['metric']} | {own['rho']} | {own['rows']} | {' | '.join(figures)} |")
     return "\n".join(lines)
 
 
@@ -423,12 +451,13 @@ def main() -> None:
         results.append(measured(cell, options.draws))
         if sys.stderr.isatty():
             print(f"\r\033[Kcell {i + 1} of {len(chosen)}", end="", file=sys.stderr, flush=True)
-    print(table(results))
+    errors = influence_errors(options.draws)
+    print(table(results), partial_table(results), influence_table(errors), sep="\n\n")
     found = {
         "command": f"python benchmarks/coverage.py --draws {options.draws}",
         "draws": options.draws, "level": LEVEL, "true_errors": TRUE_ERRORS,
         "seconds": round(time.monotonic() - started), "cells": results,
-        "influence": influence_errors(options.draws),
+        "influence": errors,
     }  # fmt: skip
     options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

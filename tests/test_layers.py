@@ -47,6 +47,11 @@ LAYERS = [
         "judging.heldout",
     ],
     ["statistics"],
+        "data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict",
+        "statistics.verdict", "statistics.planning",
+    ],
+    ["statistics.crossed"],
+    ["statistics.influence", "statistics.baselines"],
     [
         "model.losses", "judging.metrics", "judging.continual", "data.sampler", "data.rehearsal",
         "data.exact_sampler", "judging.scores", "optim", "optim.adamw", "training.combining",
@@ -64,11 +69,14 @@ LAYERS = [
         "bert.jacobian", "bert.functional", "bert.attention", "bert.dropout",
         "bert.products", "model.draws", "model.soft", "optim.averaging", "optim.soups",
     ],
-    ["methods"],
+    ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["config.faults", "config.base"],
     ["tasks", "errors", "durable"],
     # empty: each of their modules has a name of its own
-    ["config", "derived", "judging", "model", "runs", "training", "training.stages"],
+    [
+        "config", "derived", "judging", "model", "runs", "statistics", "training",
+        "training.stages",
+    ],
 ]  # fmt: skip
 
 FORBIDDEN = [

@@ -17,6 +17,7 @@ from accord.errors import UsageError, nearest
 from accord.judging.metrics import CORRELATIONS, METRICS, f1, is_constant
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 LEAST_ROWS = 2
 """A cross-fitting half with fewer rows has no correlation, and no part in the metric."""
@@ -204,7 +205,7 @@ def _ratio(c: Array, a: Array, b: Array) -> Array:
     return np.clip(_quotient(c, np.where(spread > 1e-12 * np.sqrt(scale), spread, 0.0)), -1, 1)
 
 
-def _mid_distribution(x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+def _mid_distribution(x: Array) -> tuple[Array, tuple[Places, Places, Places]]:
     """Return F(x) − ½ with ties in the middle, the sort order, and each row's ties in it.
 
     Returns:
@@ -220,19 +221,19 @@ def _mid_distribution(x: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     places = np.arange(n)
     below = np.maximum.accumulate(np.where(first, places, 0), -1)
     through = np.minimum.accumulate(np.where(last, places + 1, n)[..., ::-1], -1)[..., ::-1]
-    middle = np.empty(x.shape)
+    middle: Array = np.empty(x.shape)
     np.put_along_axis(middle, order, (below + through) / (2 * n) - 0.5, -1)
     return middle, (order, below, through)
 
 
-def _mean_above(values: Array, order: Array, below: Array, through: Array) -> Array:
+def _mean_above(values: Array, order: Places, below: Places, through: Places) -> Array:
     """Return E_j[w(x_i, x_j) values_j] of values whose mean is 0, by x's order."""
     n = values.shape[-1]
     sums = np.zeros((*values.shape[:-1], n + 1))
     np.cumsum(np.take_along_axis(values, order, -1), -1, out=sums[..., 1:])
     # What is above is what is not below, as all sum to 0; ties count half.
     above = -(np.take_along_axis(sums, below, -1) + np.take_along_axis(sums, through, -1)) / 2
-    result = np.empty(values.shape)
+    result: Array = np.empty(values.shape)
     np.put_along_axis(result, order, above / n, -1)
     return result
 
