@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import stdtrit
 from scipy.stats import norm, rankdata
 
-from accord.statistics.components import components
+from accord.statistics.components import LEAST_SHARE, components
 from accord.statistics.influence import VALUES, f1_values, pearson_values, rank_moments
 from accord.statistics.quantile import half_width
 
@@ -381,6 +381,60 @@ def influence_errors(draws: int) -> list[dict[str, object]]:
     return results
 
 
+def quantile_cells(draws: int) -> list[dict[str, object]]:
+    """Ways to make a quantile, where normal values balance: from the mean squares' distributions.
+
+    The variance over seeds is 1, `share` of it the interaction's, and that over rows is `ratio`.
+    """
+    rng, results = np.random.default_rng(0), []
+    ratios = (0.0, 0.05, 0.1, 0.2, 0.4, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
+    for count, rows, share, ratio in product(
+        (2, 3, 4, 5, 10), (100, 1000), (0.01, 0.5, 1.0), ratios
+    ):
+        nu, of_rows = count - 1.0, rows - 1.0
+        interaction = share * rng.chisquare(nu * of_rows, draws) / (nu * of_rows)
+        raw = rng.chisquare(nu, draws) / nu
+        seed = np.maximum(raw, LEAST_SHARE * interaction)
+        row = (ratio + share) * rng.chisquare(of_rows, draws) / of_rows
+        row = np.maximum(row - interaction, 0)
+        value, root = rng.standard_normal(draws) * math.sqrt(1 + ratio), np.sqrt(seed + row)
+        u = seed / (seed + row)
+        t_s, t_r = -stdtrit(nu, 0.025), -stdtrit(of_rows, 0.025)
+        one = np.minimum(1 / (u**2 / nu + (1 - u) ** 2 / of_rows), 1e6)
+        widths = {
+            "new": (u * t_s + (1 - u) * t_r) * root,
+            "one t": -stdtrit(one, 0.025) * root,
+            "mean of 1/ν": -stdtrit(1 / (u / nu + (1 - u) / of_rows), 0.025) * root,
+            "two quantiles": np.sqrt(u * t_s**2 + (1 - u) * t_r**2) * root,
+            "no floor": (raw * t_s + row * t_r) / np.sqrt(raw + row),
+        }
+        figures = {
+            name: {"coverage": float((np.abs(value) <= width).mean()),
+                   "half_width": float(width.mean())}
+            for name, width in widths.items()
+        }  # fmt: skip
+        results.append({
+            "seeds": count, "rows": rows, "share": share, "ratio": ratio, "intervals": figures
+        })  # fmt: skip
+    return results
+
+
+def quantile_table(results: Sequence[dict[str, Any]]) -> str:
+    """The lowest and highest coverage by the number of seeds, and widths beside the new one."""
+    names = tuple(results[0]["intervals"])
+    lines = [f"| seeds | {' | '.join(names)} | width: {' | '.join(names[1:])} |"]
+    lines.append("| --- " * (2 * len(names)) + "|")
+    for count in dict.fromkeys(own["seeds"] for own in results):
+        own = [cell["intervals"] for cell in results if cell["seeds"] == count]
+        cover = [_range([figures[name]["coverage"] for figures in own]) for name in names]
+        width = [
+            f"{np.mean([cell[name]['half_width'] / cell['new']['half_width'] for cell in own]):.2f}"
+            for name in names[1:]
+        ]
+        lines.append(f"| {count} pairs | {' | '.join([*cover, *width])} |")
+    return "\n".join(lines)
+
+
 def _first_order(moments: Sequence[Array], each: Sequence[Array]) -> Array:
     """The influence function of C/√(AB)."""
     (c, a, b), (of_c, of_a, of_b) = moments, each
@@ -452,12 +506,16 @@ def main() -> None:
         if sys.stderr.isatty():
             print(f"\r\033[Kcell {i + 1} of {len(chosen)}", end="", file=sys.stderr, flush=True)
     errors = influence_errors(options.draws)
-    print(table(results), partial_table(results), influence_table(errors), sep="\n\n")
+    quantiles = quantile_cells(8 * options.draws)
+    print(
+        table(results), partial_table(results), quantile_table(quantiles),
+        influence_table(errors), sep="\n\n",
+    )  # fmt: skip
     found = {
         "command": f"python benchmarks/coverage.py --draws {options.draws}",
         "draws": options.draws, "level": LEVEL, "true_errors": TRUE_ERRORS,
         "seconds": round(time.monotonic() - started), "cells": results,
-        "influence": errors,
+        "influence": errors, "quantiles": quantiles,
     }  # fmt: skip
     options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
