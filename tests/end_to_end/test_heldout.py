@@ -252,10 +252,12 @@ def test_what_train_prints(project, accord_cli, tmp_path):
     assert found["heldout"] == results["heldout"]
 
 
-def test_a_run_of_an_earlier_version_is_refused(project, train, tmp_path):
+def test_a_run_of_an_earlier_version_is_refused(project, train, tmp_path, accord_cli):
     run = train(project({"training.epochs": 1}, ("mood",)), tmp_path / "run")
     results = results_of(run)
     del results["heldout"]
     (run / "results.json").write_text(json.dumps(results))
     with pytest.raises(RunFolderError, match="by an earlier version; run it again"):
         read_run(run)
+    answer = accord_cli("resume", run, "--quiet")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)

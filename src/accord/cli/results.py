@@ -24,8 +24,15 @@ _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
 def show_run(run: Run, as_json: bool) -> None:
-    """Print a finished run's metrics, on dev and held out: one row a task."""
+    """Print a finished run's metrics, on dev and held out: one row a task.
+
+    Raises:
+        RunFolderError: if it was made before there were held-out figures.
+    """
+    from accord.judging.heldout import require_heldout
+
     results = run.results
+    require_heldout(run.folder, results)
     if as_json:
         click.echo(json.dumps({"run": str(run.folder), **results}))
         return

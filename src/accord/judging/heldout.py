@@ -6,9 +6,14 @@ half of its rows predicts the other half, both ways.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from accord.errors import RunFolderError
 from accord.judging.metrics import CORRELATIONS, metric_value
 
 Array = npt.NDArray[np.float64]
@@ -59,3 +64,15 @@ def crossfit_value(
         * metric_value(metric, predictions[halves == half], labels[halves == half], classes)
         for half in present
     )
+
+
+def require_heldout(folder: Path, results: Mapping[str, Any]) -> None:
+    """Check that a finished run has held-out figures.
+
+    Raises:
+        RunFolderError: if it was made before there were any.
+    """
+    if "heldout" not in results:
+        raise RunFolderError(
+            f"{folder}: has no held-out figures: it was made by an earlier version; run it again"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 
 from accord.config.sections import Config
 from accord.errors import RunFolderError
-from accord.judging.heldout import ON_TEST
+from accord.judging.heldout import ON_TEST, require_heldout
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
@@ -173,10 +173,7 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
     missing = [key for key in needed if key not in results]
     if missing:
         raise RunFolderError(f"{path / 'results.json'}: lacks '{missing[0]}'")
-    if "heldout" not in results:
-        raise RunFolderError(
-            f"{path}: has no held-out figures: it was made by an earlier version; run it again"
-        )
+    require_heldout(path, results)
     try:
         tasks = [Task.from_json(entry) for entry in begun["tasks"]]
     except (KeyError, TypeError, ValueError):
