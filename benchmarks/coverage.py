@@ -231,7 +231,9 @@ def intervals(cell: Cell, sides: Sequence[Array], former: Sequence[Array]) -> En
     parts = components(ours, theirs, cell.pairs)
     seed, row, nu, rows = parts.seed, parts.row, parts.seed_freedom, parts.row_freedom
     total = np.maximum(seed + row, 1e-30)
-    one_t = -stdtrit(np.minimum(total**2 / (seed**2 / nu + row**2 / rows), 1e6), p / 2)
+    one_t = -stdtrit(
+        np.minimum(total**2 / np.maximum(seed**2 / nu + row**2 / rows, 1e-300), 1e6), p / 2
+    )
     found = {
         "new": half_width(p, seed, nu, row, rows),
         "one t": one_t * np.sqrt(total),
@@ -305,7 +307,7 @@ def measured(cell: Cell, draws: int) -> dict[str, object]:
         figures[name] = {
             "coverage": round(float((np.abs(value - truth) <= width).mean()), 4),
             "power": round(float((value > width).mean()), 4),
-            "half_width": float(np.median(width)),
+            "half_width": float(f"{np.median(width):.4g}"),
         }
     return {**asdict(cell), "design": cell.design, "truth": truth, "intervals": figures}
 
@@ -409,8 +411,8 @@ def quantile_cells(draws: int) -> list[dict[str, object]]:
             "no floor": (raw * t_s + row * t_r) / np.sqrt(raw + row),
         }
         figures = {
-            name: {"coverage": float((np.abs(value) <= width).mean()),
-                   "half_width": float(width.mean())}
+            name: {"coverage": round(float((np.abs(value) <= width).mean()), 4),
+                   "half_width": round(float(width.mean()), 4)}
             for name, width in widths.items()
         }  # fmt: skip
         results.append({
@@ -493,6 +495,16 @@ def _range(values: Sequence[float]) -> str:
     return f"{low:.1f}–{high:.1f}"
 
 
+def lines_of(found: dict[str, object]) -> str:
+    """JSON with a line for each key, and for each element of a list."""
+    parts = []
+    for key, own in found.items():
+        rows = ",\n  ".join(map(json.dumps, own)) if isinstance(own, list) else None
+        text = json.dumps(own) if rows is None else f"[\n  {rows}\n ]"
+        parts.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=5000)
@@ -515,9 +527,9 @@ def main() -> None:
         "command": f"python benchmarks/coverage.py --draws {options.draws}",
         "draws": options.draws, "level": LEVEL, "true_errors": TRUE_ERRORS,
         "seconds": round(time.monotonic() - started), "cells": results,
-        "influence": errors, "quantiles": quantiles,
+        "influence": errors, "quantiles": quantile_table(quantiles).splitlines(),
     }  # fmt: skip
-    options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    options.output.write_text(lines_of(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
