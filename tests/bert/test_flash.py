@@ -9,13 +9,13 @@ CPU, HEADS, HIDDEN = torch.device("cpu"), 2, 8
 LENGTHS = (5, 1, 3, 3)
 
 
-def by_formula(q, k, v, starts_q, starts_k):
+def by_formula(q, k, v, starts_q, starts_k, scale):
     parts = []
     for i in range(len(starts_q) - 1):
         own = (x[s[i] : s[i + 1]].transpose(0, 1) for x, s in
                ((q, starts_q), (k, starts_k), (v, starts_k)))  # fmt: skip
         one, other, third = own
-        weights = torch.softmax(one @ other.transpose(1, 2) / one.shape[2] ** 0.5, -1)
+        weights = torch.softmax(one @ other.transpose(1, 2) * scale, -1)
         parts.append((weights @ third).transpose(0, 1))
     return torch.cat(parts)
 
@@ -24,20 +24,23 @@ def by_formula(q, k, v, starts_q, starts_k):
 def kernel(monkeypatch):
     """Both operators, with the signatures of torch's."""
 
-    def forward(q, k, v, starts_q, starts_k, longest_q, longest_k, p, causal, debug):  # noqa: PLR0917
+    def forward(  # noqa: PLR0917
+        q, k, v, starts_q, starts_k, longest_q, longest_k, p, causal, debug, *, scale
+    ):
+        assert all(x.shape[-1] % 8 == 0 for x in (q, k, v)), "the kernel takes multiples of 8"
         assert starts_q.dtype == starts_k.dtype == torch.int32
         assert (longest_q, longest_k) == (int(starts_q.diff().max()), int(starts_k.diff().max()))
         assert (p, causal, debug) == (0.0, False, False)
-        out = by_formula(q, k, v, starts_q, starts_k)
+        out = by_formula(q, k, v, starts_q, starts_k, scale)
         return out, *(torch.zeros(1) for _ in range(4))
 
     def backward(  # noqa: PLR0917
         grad, q, k, v, out, logsumexp, starts_q, starts_k, longest_q, longest_k, p, causal,
-        state, unused,
+        state, unused, *, scale,
     ):  # fmt: skip
         with torch.enable_grad():
             own = [x.detach().requires_grad_() for x in (q, k, v)]
-            return torch.autograd.grad(by_formula(*own, starts_q, starts_k), own, grad)
+            return torch.autograd.grad(by_formula(*own, starts_q, starts_k, scale), own, grad)
 
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", forward)
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_backward", backward)
@@ -47,6 +50,7 @@ def kernel(monkeypatch):
 def test_rows_go_to_the_kernel_and_come_back_as_the_reference_has_them(kernel, cls):
     rows = len(LENGTHS) if cls else sum(LENGTHS)
     plan = plan_attention(LENGTHS, CPU, cls_queries=cls)
+    # HIDDEN / HEADS is 4, which the kernel doesn't take: it gets 8, and the scale of 4.
     tensors = [
         torch.randn(shape).requires_grad_()
         for shape in ((rows, HIDDEN), (sum(LENGTHS), 2 * HIDDEN))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -19,6 +20,7 @@ from accord.bert.attention.plan import AttentionPlan, plan_attention
 from accord.bert.dropout import DropoutKey
 
 _TOLERANCE = 0.02  # relative: several roundings to bfloat16
+_WIDTHS = 8  # the kernel takes heads whose width is a multiple of it
 
 
 def attend(
@@ -49,18 +51,20 @@ class _Flash(torch.autograd.Function):
         p: float,
         key: DropoutKey | None,
     ) -> Tensor:
-        q = query.view(len(query), heads, -1)
-        k, v = key_value.view(len(key_value), 2, heads, -1).unbind(1)
+        own = query.view(len(query), heads, -1)
+        q = widened(own)
+        k, v = widened(key_value.view(len(key_value), 2, heads, -1)).unbind(1)
         starts_q, starts_k, longest_q, longest_k = plan.starts()
         rate = 0.0 if key is None else p
         if key is not None and p:
             torch.cuda.default_generators[query.device.index or 0].manual_seed(key.number())
         out, logsumexp, state, unused, _ = torch.ops.aten._flash_attention_forward(
-            q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False
-        )
+            q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False,
+            scale=own.shape[-1] ** -0.5,
+        )  # fmt: skip
         ctx.save_for_backward(q, k, v, out, logsumexp, state, unused)
-        ctx.plan, ctx.rate = plan, rate
-        flat: Tensor = out.flatten(1)
+        ctx.plan, ctx.rate, ctx.width = plan, rate, own.shape[-1]
+        flat: Tensor = out[..., : ctx.width].flatten(1)
         return flat
 
     @staticmethod
@@ -68,11 +72,26 @@ class _Flash(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, logsumexp, state, unused = ctx.saved_tensors
         starts_q, starts_k, longest_q, longest_k = ctx.plan.starts()
-        dq, dk, dv = torch.ops.aten._flash_attention_backward(
-            grad.contiguous().view_as(out), q, k, v, out, logsumexp, starts_q, starts_k,
-            longest_q, longest_k, ctx.rate, False, state, unused,
+        wide = widened(grad.reshape(*out.shape[:-1], ctx.width)).contiguous()
+        grads = torch.ops.aten._flash_attention_backward(
+            wide, q, k, v, out, logsumexp, starts_q, starts_k,
+            longest_q, longest_k, ctx.rate, False, state, unused, scale=ctx.width**-0.5,
         )  # fmt: skip
+        dq, dk, dv = (own[..., : ctx.width] for own in grads)
         return dq.flatten(1), torch.stack((dk, dv), 1).flatten(1), *[None] * 4
+
+
+def widened(heads: Tensor) -> Tensor:
+    """Fill heads up with zeros to a width that the kernel takes, [..., w] -> [..., w'].
+
+    Zeros add nothing to a product of queries and keys, and values that are 0 are cut off again.
+
+    Example:
+        >>> widened(torch.ones(2, 3, 17)).shape, widened(torch.ones(2, 3, 32)).shape
+        (torch.Size([2, 3, 24]), torch.Size([2, 3, 32]))
+    """
+    missing = -heads.shape[-1] % _WIDTHS
+    return F.pad(heads, (0, missing)) if missing else heads
 
 
 def works(device: torch.device) -> bool:
@@ -89,8 +108,13 @@ def fault(device: torch.device) -> str | None:
     """
     if device.type != "cuda":
         return "it takes a GPU"
+    return next(filter(None, (_fault(device, width) for width in (32, 17))), None)
+
+
+def _fault(device: torch.device, width: int) -> str | None:
+    """Return what is wrong with heads of a width."""
     generator = torch.Generator().manual_seed(0)
-    lengths, heads, width = (5, 1, 32, 17), 2, 32
+    lengths, heads = (5, 1, 32, 17), 2
     rows = sum(lengths)
     shapes = (rows, heads * width), (rows, 2 * heads * width), (rows, heads * width)
     query, key_value, grad = (
