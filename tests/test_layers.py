@@ -43,11 +43,7 @@ LAYERS = [
         "data.guessing", "judging.passes",
     ],
     [
-        "data", "model.heads", "model.auxiliary", "data.masking",
-        "judging.heldout",
-    ],
-    ["statistics"],
-        "data", "model.heads", "model.auxiliary", "data.masking", "judging.verdict",
+        "data", "model.heads", "model.auxiliary", "data.masking", "judging.heldout",
         "statistics.verdict", "statistics.planning",
     ],
     ["statistics.crossed"],
