@@ -12,7 +12,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from accord.cli.comparisons import print_comparison
+from accord.cli.comparisons import leave_report, print_comparison
 from accord.config.file import load_config
 from accord.errors import AccordError
 from accord.grids.comparison import comparison_cells
@@ -37,6 +37,8 @@ def main() -> int:
         print(f"demo: {failed.name}: {failed.error}", file=sys.stderr)
     groups = grid_groups(out)
     print_comparison(groups)
+    if groups:
+        leave_report(out, groups, margin=None)
     if len(groups) < len(cells):
         return 1
     print(
