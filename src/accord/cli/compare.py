@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,7 +133,10 @@ def _compare_runs(
     _check_runs(sources)
     if formats and report is None:
         raise UsageError("--formats is for a report: name its folder by --report")
-    groups = group_runs([read_run(path) for path in sources])
+    names = _names(sources)
+    if against is not None:
+        against = names.get(Path(against), against)
+    groups = group_runs([read_run(path, name) for path, name in names.items()])
     chosen = margin_of(groups, margin)
     baseline = None if against is None else find_group(groups, against)
     show_comparison(groups, chosen, against, as_json=as_json)
@@ -140,6 +144,16 @@ def _compare_runs(
         print_against(groups, baseline, chosen)
     if report is not None:
         leave_report(report, groups, chosen, formats, "", quiet=as_json)
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return what run folders are called: their paths from the folder that holds all of them."""
+    paths = [folder.resolve() for folder in folders]
+    common = os.path.commonpath([path.parent for path in paths])
+    return {
+        folder: path.relative_to(common).as_posix()
+        for folder, path in zip(folders, paths, strict=True)
+    }
 
 
 def _check_runs(sources: Sequence[Path]) -> None:

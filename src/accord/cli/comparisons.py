@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from accord.comparison.words import MARKS, explanation, interval_words
 
 if TYPE_CHECKING:
     from accord.comparison.against import Contrast
+    from accord.report.comparison.result import Cost, SharedModel
     from accord.statistics.crossed import Difference
     from accord.statistics.verdict import Verdict
 
@@ -190,9 +191,13 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
         )  # fmt: skip
     click.echo("\nWas sharing worth it?")
     print_table(table)
+    said: dict[tuple[str, str], list[str]] = {}
     for each in verdicts:
         if line := explanation(each.compared.difference, each.verdict):
-            click.echo(f"{each.task}: {line}")
+            model = f" in {each.together.name}" if several else ""
+            said.setdefault((line, model), []).append(each.task)
+    for (line, model), tasks in said.items():
+        click.echo(f"{', '.join(tasks)}{model}: {line}")
 
 
 def _examples(each: SharingVerdict) -> str:
@@ -204,16 +209,23 @@ def _examples(each: SharingVerdict) -> str:
 def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
     table = new_table("what it costs", "models", "parameters", "on disk", "passes for all answers",
                       "seconds of training")  # fmt: skip
-    models = shared_models(verdicts)
-    for model in models:
-        for name, cost in (("each task alone", model.alone), ("together", model.together)):
-            shown = model.name if cost is model.together and len(models) > 1 else name
-            table.add_row(
-                shown, str(cost.models), f"{cost.parameters / 1e6:.1f} M",
-                f"{cost.model_bytes / 1e6:.0f} MB", str(cost.encoder_passes),
-                f"{cost.train_seconds:.0f}",
-            )  # fmt: skip
+    for name, cost in _costs(shared_models(verdicts)):
+        table.add_row(
+            name, str(cost.models), f"{cost.parameters / 1e6:.1f} M",
+            f"{cost.model_bytes / 1e6:.0f} MB", str(cost.encoder_passes),
+            f"{cost.train_seconds:.0f}",
+        )  # fmt: skip
     print_table(table)
+
+
+def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:
+    """Yield names and costs: one model, or several, whose tasks alone are named where they are
+    not the same."""
+    several, alike = len(models) > 1, len({model.alone for model in models}) == 1
+    for i, model in enumerate(models):
+        if i == 0 or not alike:
+            yield ("each task alone" if alike else f"tasks of {model.name} alone"), model.alone
+        yield (model.name if several else "together"), model.together
 
 
 def _print_notes(verdicts: Sequence[SharingVerdict]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from accord.comparison.differences import TaskDifference, task_difference
 from accord.comparison.group import Group
+from accord.comparison.notes import pairing_note
 from accord.statistics.crossed import Difference, mean_difference
 from accord.statistics.verdict import Verdict, verdicts
 
@@ -76,31 +77,18 @@ def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
     that the best of many was chosen on these runs."""
     alike = [own for own in groups if own is not baseline and _same_tasks(own, baseline)]
     others = [own.name for own in groups if not _same_tasks(own, baseline)]
-    notes = [note for group in alike for note in _pairing_note(group, baseline)]
+    notes = [note for group in alike if (note := pairing_note(group, baseline))]
     if others:
-        notes.append(f"Not compared, as their tasks are others: {'; '.join(others)}.")
+        notes.append(f"Not compared, as they have other tasks: {'; '.join(others)}.")
     if len(alike) > 1:
         best = max(alike, key=lambda group: group.average[0])
         if best.average[0] > baseline.average[0]:
             notes.append(
-                f"Exploratory: {best.name} is the best of {len(alike) + 1} on these very runs, so"
-                " its lead is too good; runs of fresh seeds, of it and of the baseline alone,"
-                " would confirm it."
+                f"Exploratory: {best.name} is the best of {len(alike) + 1} groups on these very"
+                " runs, so its lead is too large on average; runs of other seeds, of it and of"
+                f" {baseline.name} alone, would confirm it."
             )
     return notes
-
-
-def _pairing_note(one: Group, other: Group) -> list[str]:
-    """Say which runs of two groups have no partner of their seed."""
-    shared = set(one.seeds) & set(other.seeds)
-    if not shared:
-        return [f"{one.name}: shares no seed with {other.name}; the runs are not paired."]
-    if len(shared) < max(len(one.runs), len(other.runs)):
-        return [
-            f"{one.name}: {len(one.runs)} runs against {len(other.runs)}, {len(shared)} of them"
-            " pairs of one seed; all count."
-        ]
-    return []
 
 
 def _same_tasks(one: Group, other: Group) -> bool:

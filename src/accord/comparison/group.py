@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -127,27 +129,43 @@ def _spread(values: Sequence[float]) -> float | None:
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Put runs that differ in their seed alone together, in order of appearance.
 
-    A group is named by its first run, and by how many others it has.
+    A group is named by what its runs' names have in common before their seed; where that is not
+    its alone, by its first run and how many others it has.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
         table = effective(run.config)
         table["training"].pop("seed")
         groups.setdefault(json.dumps(table, sort_keys=True), []).append(run)
-    result = []
-    for alike in groups.values():
-        name = alike[0].name + (f" and {len(alike) - 1} more" if len(alike) > 1 else "")
-        result.append(Group(name, sorted(alike, key=lambda run: run.seed)))
-    return result
+    names = [_common_name(alike) for alike in groups.values()]
+    return [
+        Group(
+            name if name and names.count(name) == 1 else _first_name(alike),
+            sorted(alike, key=lambda run: run.seed),
+        )
+        for alike, name in zip(groups.values(), names, strict=True)
+    ]
+
+
+def _common_name(runs: Sequence[RunRecord]) -> str:
+    """Return how all names begin, without a seed at the end."""
+    if len(runs) == 1:
+        return runs[0].name
+    start = os.path.commonprefix([run.name for run in runs])  # noqa: RUF071 (letters, not folders)
+    return re.sub(r"[,/_. -]*(seed)?[=_-]?\d*$", "", start)
+
+
+def _first_name(runs: Sequence[RunRecord]) -> str:
+    return runs[0].name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
 
 
 def find_group(groups: Sequence[Group], name: str) -> Group:
-    """Return the group of a name, or the only one whose name holds it.
+    """Return the group of a name, or of a run's name, or the only one whose name holds it.
 
     Raises:
         UsageError: if there is none, or several.
     """
-    chosen = [group for group in groups if group.name == name]
+    chosen = [group for group in groups if name in (group.name, *(run.name for run in group.runs))]
     chosen = chosen or [group for group in groups if name in group.name]
     if len(chosen) != 1:
         names = [group.name for group in chosen or groups]

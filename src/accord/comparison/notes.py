@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from accord.comparison.group import Group, metric_columns
 from accord.comparison.sharing import SharingVerdict
+from accord.report.comparison.wording import count
 from accord.report.exposure import exposure_notes
 from accord.statistics.crossed import Difference
 
@@ -20,12 +21,29 @@ def group_notes(groups: Sequence[Group]) -> list[str]:
 
 
 def sharing_cautions(verdicts: Sequence[SharingVerdict]) -> list[str]:
-    """Return where a task alone and in a shared model differ by more than sharing."""
+    """Return where a task alone and in a shared model differ by more than sharing, and whose runs
+    are not all of the same seeds."""
+    differing: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for each in verdicts:
+        if each.differing:
+            differing.setdefault((each.together.name, each.differing), []).append(each.task)
+    unpaired = (pairing_note(each.together, each.alone) for each in verdicts)
     return [
         *exposure_notes(verdicts),
-        *(f"{each.task}: alone and together also differ in {', '.join(each.differing)}."
-          for each in verdicts if each.differing),
+        *(f"{', '.join(tasks)}: alone and in {name} also differ in {', '.join(keys)}."
+          for (name, keys), tasks in differing.items()),
+        *filter(None, unpaired),
     ]  # fmt: skip
+
+
+def pairing_note(one: Group, other: Group) -> str | None:
+    """Say how many runs of two groups share a seed; None where all do."""
+    shared, most = len(set(one.seeds) & set(other.seeds)), max(len(one.runs), len(other.runs))
+    if shared == most:
+        return None
+    runs = f"{one.name} has {count(len(one.runs), 'run')}, {other.name} has {len(other.runs)}"
+    pairs = "no two" if not shared else f"{count(shared, 'pair')}"
+    return f"Seeds: {runs}; {pairs} of the same seed. All of them count."
 
 
 def judged_note(groups: Sequence[Group]) -> str:
@@ -35,15 +53,15 @@ def judged_note(groups: Sequence[Group]) -> str:
         seen = [run.results["heldout"][task] for group in groups if task in group.tasks
                 for run in group.runs]  # fmt: skip
         for on in dict.fromkeys(each["on"] for each in seen):
-            count = max(each["rows"] for each in seen if each["on"] == on)
-            rows.setdefault(on, []).append(f"{task} {count:,}")
+            most = max(each["rows"] for each in seen if each["on"] == on)
+            rows.setdefault(on, []).append(f"{task} {most:,}")
     said = "; ".join(f"{_ROWS[on]} ({', '.join(tasks)} rows)" for on, tasks in rows.items())
-    return f"Judged on rows that no choice has seen: {said}."
+    return f"All figures are of held-out rows: {said}."
 
 
 _ROWS = {
     "test": "the labelled test files",
-    "dev, cross-fitted": "dev, each half by the epoch that the other half chose",
+    "dev, cross-fitted": "dev, each half judged by the epoch that the other half chose",
 }
 
 
@@ -54,8 +72,8 @@ def gap_note(groups: Sequence[Group]) -> str | None:
         return None
     said = "; ".join(f"{group.name} {100 * gap:+.1f}" for gap, group in gaps)
     return (
-        "Selection: on the dev rows that chose its epoch each would look better by so many"
-        f" points, the mean of its tasks: {said}."
+        "Selection gap: by so many points a group would look better on the same dev rows that chose"
+        f" its epochs, the mean of its tasks: {said}."
     )
 
 
@@ -84,20 +102,26 @@ def rows_notes(groups: Sequence[Group]) -> list[str]:
                 contents.setdefault(group.runs[0].heldout_content(task), []).append(group.name)
         if len(contents) > 1:
             sides = " / ".join(", ".join(names) for names in contents.values())
-            notes.append(f"{task}: these were judged by different rows: {sides}")
+            notes.append(f"{task}: figures of different rows, not to be compared: {sides}.")
     return notes
 
 
 def correction_note(differences: Sequence[Difference]) -> str:
     """Say what the intervals of a table hold, and over how many comparisons they are corrected."""
-    count = len(differences)
-    if all(not each.seeds_known for each in differences):
-        return (
-            "One run each: intervals are over the rows alone, at 95 %, and runs of other seeds"
-            " differ besides; from two runs of each there is a verdict."
-        )
-    together = (
-        f"{count} comparisons, corrected together by Holm's method at 5 %" if count > 1
-        else "one comparison, at 5 %"
-    )  # fmt: skip
-    return f"Intervals are over seeds and rows; {together}: the interval decides."
+    known = [each for each in differences if each.seeds_known]
+    alone = (
+        "One run each: intervals are over the rows alone, at 95 %, and leave out how much another"
+        " seed would change; a verdict takes two runs of each."
+    )
+    if not known:
+        return alone
+    number = "one comparison"
+    if len(known) > 1:
+        number = f"{len(known)} comparisons, corrected together by Holm's method"
+    said = (
+        f"Intervals are over seeds and rows, for {number}, at 5 %: a difference is shown where its"
+        " interval leaves out 0."
+    )
+    if min(min(len(each.ours), len(each.theirs) or 2) for each in known) == 2:
+        said += " Two runs of a side make them very wide; a third narrows them most."
+    return said if len(known) == len(differences) else f"{said} {alone}"

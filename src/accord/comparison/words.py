@@ -18,7 +18,7 @@ def interval_words(verdict: Verdict, form: str = "+.3f") -> str:
 
 
 def seeds_words(difference: Difference, level: float) -> str:
-    """Say how many seeds a side would show a true difference of one point, 4 times of 5; where no
+    """Say how many seeds a side would show a true difference of one point, 4 times in 5; where no
     number of them does, how many rows.
 
     Args:
@@ -44,6 +44,6 @@ def explanation(difference: Difference, verdict: Verdict) -> str | None:
         return None
     least = 100 * detectable(difference, verdict.level)
     return (
-        f"a true difference of {least:.1f} points would have been shown 4 times of 5; one of 1"
-        f" point takes about {seeds_words(difference, verdict.level)}."
+        f"a true difference of {least:.1f} points would have been shown 4 times in 5; to show one"
+        f" of 1 point as surely takes about {seeds_words(difference, verdict.level)}."
     )

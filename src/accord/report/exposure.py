@@ -21,6 +21,10 @@ class Runs(Protocol):
     """Runs that differ in their seed alone, as `accord.comparison.group.Group`."""
 
     @property
+    def name(self) -> str:
+        """As it is shown."""
+
+    @property
     def runs(self) -> Sequence[RunRecord]:
         """By seed."""
 
@@ -84,8 +88,9 @@ def exposure_notes(verdicts: Iterable[Compared]) -> list[str]:
 def _note(own: Compared) -> str:
     alone, together = (exposure_of(group, own.task).examples for group in (own.alone, own.together))
     return (
-        f"NOT LIKE FOR LIKE: {own.task} had {alone:,.0f} examples alone and {together:,.0f}"
-        f" together ({_ratio(together, alone)}); the difference may be exposure, not sharing."
+        f"NOT LIKE FOR LIKE: {own.task} had {alone:,.0f} examples alone and {together:,.0f} in"
+        f" {own.together.name} ({_ratio(together, alone)}); the difference may come from exposure,"
+        " not from sharing."
     )
 
 

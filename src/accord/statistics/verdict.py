@@ -120,7 +120,7 @@ def _explanation(kind: Kind, found: Difference, level: float, margin: float | No
         "identical": "every run predicts the same on both sides",
         "one run each": "a side has one run, so how much seeds matter is not known; "
         f"the {100 * level:.4g} % interval is over rows alone",
-        "learnt nothing": "neither side is better than the best constant prediction",
+        "learnt nothing": "neither side is shown to be better than the best constant prediction",
         "better": f"{interval} is above 0",
         "worse": f"{interval} is below 0",
         "as good": f"{interval} holds 0 and lies within ±{_points(margin or 0.0)}",

@@ -79,7 +79,7 @@ _KINDS = {
     "better": "better",
     "worse": "worse",
     "as good": "as good as a model for the task alone",
-    "identical": "identical",
+    "identical": "identical in its predictions",
 }
 """Kinds that say something of the shared model, with what they say."""
 
@@ -119,13 +119,13 @@ def _learnt_nothing(own: TaskComparison) -> str:
     figures = f"{own.alone.mean:.3f} alone and {own.together.mean:.3f} together"
     if own.baseline is None:
         return (
-            f"On {own.task} nothing can be said of sharing: a side learnt nothing ({figures} in"
-            f" {own.metric})."
+            f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
+            f" anything ({own.metric}: {figures})."
         )
-    name = f", {own.baseline_name}," if own.baseline_name else ""
+    name = f" ({own.baseline_name})" if own.baseline_name.startswith("always") else ""
     return (
-        f"On {own.task} nothing can be said of sharing: a side learnt nothing, with {figures} in"
-        f" {own.metric}, where a constant prediction{name} reaches {own.baseline:.3f}."
+        f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
+        f" anything ({own.metric}: {figures}, {own.baseline:.3f} by a constant prediction{name})."
     )
 
 
@@ -236,10 +236,10 @@ def _intervals(result: SharingResult) -> str:
     runs = sorted({own.runs for own in result.tasks})
     level = joined([percent(own) for own in levels])
     if runs == [1]:
-        return f"Intervals are at {level} and over rows alone, as there is one pair of runs."
+        return f"Intervals are at {level} and over rows alone, as a side has one run."
     least, most = runs[0], runs[-1]
-    pairs = f"{most} pairs of runs" if least == most else f"{least} to {most} pairs of runs"
-    return f"Intervals are at {level}, over {pairs} and over the rows."
+    number = f"{most}" if least == most else f"{least} to {most}"
+    return f"Intervals are at {level}, over {number} runs of each side and over the rows."
 
 
 def _correction(result: SharingResult) -> str:

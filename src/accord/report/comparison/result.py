@@ -52,7 +52,7 @@ class TaskComparison:
         together: the shared models.
         judged_on: 'test', or 'dev, cross-fitted', or 'dev': the rows that the figures are of.
         rows: how many these are.
-        runs: pairs of runs.
+        runs: of each side, the fewer.
         difference: together minus alone, in the metric's units.
         low: of the interval that is shown; None where there is none.
         high: likewise.
@@ -64,7 +64,7 @@ class TaskComparison:
         baseline_name: which constant that is.
         detectable: the smallest difference that as many runs would probably show, in the metric's
             units; None where it is not known.
-        seeds_needed: how many runs it would take to show such a difference as was seen, in words.
+        seeds_needed: what it would take to show a true difference of one point, in words.
     """
 
     task: str

@@ -18,7 +18,7 @@ def answer_table(result: SharingResult) -> Table:
     columns = [
         "task", *["shared model"] * models, "verdict", "together − alone in points",
         f"{percent(levels[0])} interval" if one else "interval", *["level"] * (not one),
-        "adjusted p", "pairs of runs", "rows", "detectable difference", "runs needed",
+        "adjusted p", "runs of each", "rows", "detectable difference", "to show 1 point",
     ]  # fmt: skip
     rows = [
         [
@@ -31,9 +31,8 @@ def answer_table(result: SharingResult) -> Table:
         for own in result.tasks
     ]  # fmt: skip
     note = (
-        "A detectable difference, in points, is the smallest that as many runs would probably"
-        " show; runs needed are those that would probably show a difference as large as the one"
-        " that was seen."
+        "A detectable difference, in points, is the smallest true one that as many runs would show"
+        " 4 times in 5; the last column is what would show a true difference of 1 point as surely."
     )
     return _filled(Table("answer", "Was sharing worth it?", columns, rows, 2 + models, note))
 
