@@ -92,6 +92,8 @@ def test_each_kind_has_its_case():
     # Shown to differ, though by less than what matters: 'better' wins.
     assert verdicts([weak], margin=0.01)[0].kind == "better"
     assert verdicts([made(0.002, 1e-6)])[0].kind == "no difference shown"
+    # The same class every time on both sides is no success.
+    assert verdicts([same], learnt=[False])[0].kind == "learnt nothing"
     constant = replace(made(0.5, seed=0.0), degenerate="constant difference")
     assert verdicts([constant])[0].kind == "better"
     assert "differs by the same" in verdicts([constant])[0].explanation

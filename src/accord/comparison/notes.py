@@ -122,6 +122,6 @@ def correction_note(differences: Sequence[Difference]) -> str:
         f"Intervals are over seeds and rows, for {number}, at 5 %: a difference is shown where its"
         " interval leaves out 0."
     )
-    if min(min(len(each.ours), len(each.theirs) or 2) for each in known) == 2:
+    if min(min(len(each.ours), len(each.theirs)) for each in known) == 2:
         said += " Two runs of a side make them very wide; a third narrows them most."
     return said if len(known) == len(differences) else f"{said} {alone}"

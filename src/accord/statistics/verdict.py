@@ -46,7 +46,7 @@ def verdicts(
 ) -> list[Verdict]:  # fmt: skip
     """Return the verdicts of a family of differences, corrected for one another by Holm.
 
-    - identical: every run predicts the same on both sides.
+    - identical: every run predicts the same on both sides, and better than a constant.
     - one run each: a side has one run, so that the variance over seeds is not known. No verdict,
       and no part in the family; the interval is over rows alone, at level 1 − α.
     - learnt nothing: neither side is better than the best constant prediction.
@@ -100,7 +100,7 @@ def _kind(
     learnt: bool,
 ) -> Kind:  # fmt: skip
     if found.degenerate == "identical predictions":
-        return "identical"
+        return "identical" if learnt else "learnt nothing"  # such as the same class every time
     if step is None:
         return "one run each"
     if not learnt:

@@ -1,0 +1,104 @@
+"""Every task of every shared model against it alone: one family of comparisons."""
+
+import pytest
+
+from accord.comparison.sharing import sharing
+from accord.comparison.summary import sharing_result
+from accord.report.comparison.answer import answer
+
+
+@pytest.fixture
+def family(make_group, answers):
+    """Two tasks alone, and two models of both: 0 far better, 1 hardly different."""
+    alone = [
+        make_group(name, {name: answers(5, 80, 0.7, seed)})
+        for seed, name in enumerate(("sst", "cola"))
+    ]
+    good = {name: answers(5, 80, 0.97, seed + 4) for seed, name in enumerate(("sst", "cola"))}
+    like = {name: answers(5, 80, 0.72, seed + 8) for seed, name in enumerate(("sst", "cola"))}
+    return [*alone, make_group("good", good), make_group("like", like, training={"lr": 1e-4})]
+
+
+def holm(p_values):
+    """Holm's adjusted p, written down from the definition."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, worst = {}, 0.0
+    for rank, place in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = worst
+    return [adjusted[i] for i in range(len(p_values))]
+
+
+def test_all_shown_comparisons_are_one_family(family):
+    found = sharing(family)
+    assert [(own.together.name, own.task) for own in found] == [
+        ("good", "sst"), ("good", "cola"), ("like", "sst"), ("like", "cola"),
+    ]  # fmt: skip
+    p_values = [own.compared.difference.p for own in found]
+    assert [own.verdict.p_adjusted for own in found] == pytest.approx(holm(p_values))
+    shown = [own.verdict for own in found]
+    assert [own.kind for own in shown] == ["better"] * 2 + ["no difference shown"] * 2
+    assert [own.level for own in shown[2:]] == pytest.approx([1 - 0.05 / 4] * 2)
+    for own in shown:
+        assert (own.low > 0 or own.high < 0) == (own.kind in ("better", "worse"))
+        assert (own.p_adjusted < 0.05) == (own.kind in ("better", "worse"))
+
+
+def test_the_setting_that_differs_is_named(family):
+    assert {own.together.name: own.differing for own in sharing(family)} == {
+        "good": (), "like": ("training.lr",),
+    }  # fmt: skip
+
+
+def test_a_margin_makes_models_as_good(family):
+    kinds = {own.task: own.verdict for own in sharing(family, 0.5) if own.together.name == "like"}
+    for verdict in kinds.values():
+        assert verdict.kind == "as good"
+        assert verdict.word == "as good, within 50 points"
+        assert -0.5 < verdict.low < verdict.high < 0.5
+    assert {own.verdict.kind for own in sharing(family, 0.5)[:2]} == {"better"}
+
+
+def test_the_result_counts_what_was_corrected(family, make_group, answers):
+    verdicts = sharing(family)
+    result = sharing_result(family, verdicts, None)
+    assert result.comparisons == 4
+    assert [(own.runs, own.rows) for own in result.tasks] == [(5, 80)] * 4
+    said = answer(result)
+    assert said.startswith("Shared model good: Yes, sharing was worth it")
+    assert "corrected for 4 comparisons" in said
+    single = [*family, make_group("single", {"sst": answers(1, 80, 0.9), "cola": answers(1, 80, 0.9)},
+                                  training={"lr": 1e-3})]  # fmt: skip
+    again = sharing(single)
+    assert [own.verdict.kind for own in again[4:]] == ["one run each"] * 2
+    assert [own.verdict.p_adjusted for own in again[:4]] == pytest.approx(
+        [own.verdict.p_adjusted for own in verdicts]
+    )
+    assert sharing_result(single, again, None).comparisons == 4
+
+
+def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
+    groups = [
+        make_group("sst", {"sst": answers(3, 60, 0.5, 1)}),
+        make_group("both", {"sst": answers(3, 60, 0.5, 2), "cola": answers(3, 60, 0.5, 3)}),
+    ]
+    (found,) = sharing(groups)
+    assert found.verdict.kind == "learnt nothing"
+    assert answer(sharing_result(groups, [found], None)).startswith("The runs do not say")
+
+
+def test_predictions_that_are_the_same_are_identical(make_group, answers):
+    one = answers(3, 60, 0.9)
+    groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
+    (found,) = sharing(groups)
+    assert (found.verdict.kind, found.compared.difference.value) == ("identical", 0.0)
+    assert (found.verdict.low, found.verdict.high) == (0.0, 0.0)
+
+
+def test_the_same_constant_predictions_are_no_success(make_group, answers):
+    labels, predicted = answers(3, 60, 0.5)
+    one = (labels, predicted * 0)
+    groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
+    found = sharing(groups)
+    assert found[0].verdict.kind == "learnt nothing"
+    assert not answer(sharing_result(groups, found, None)).startswith("Yes")
