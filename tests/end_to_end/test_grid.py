@@ -8,7 +8,7 @@ import time
 import held
 import pytest
 
-from accord.compare import sharing
+from accord.comparison.sharing import sharing
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.file import load_grid
@@ -222,15 +222,16 @@ def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli
     assert [line.split()[0] for line in table.splitlines() if "gradients=" in line] == [
         "gradients=pcgrad", "gradients=mean",
     ]  # fmt: skip
-    assert "Of 2 groups that do not differ at all about 0.1 would" in table
+    corrected = "for 6 comparisons, corrected together by Holm's method, at 5 %"
+    assert corrected in table
     page = (out / "report.html").read_text()
     for text in (page, (out / "report.md").read_text()):
-        assert "Of 2 groups that do not differ at all about 0.1 would" in text
+        assert corrected in text.replace("&#x27;", "'")
     for name in ("differences-mood", "differences-near", "differences-mean-of-tasks"):
         assert (out / "figures" / f"{name}.svg").is_file()
         assert name in page
     rows = (out / "tables" / "differences.csv").read_text().splitlines()
-    assert rows[0] == "group,task,verdict,pairs,difference,95 % interval"
+    assert rows[0] == "group,task,verdict,runs,difference,interval,adjusted p,to show 1 point"
     assert len(rows) == 1 + 2 * 3
     again = accord_cli("grid", file, "--out", out, "--against", "gradients=sum", "--report-only",
                        "--formats", "png,latex")  # fmt: skip
@@ -257,11 +258,18 @@ def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli
     )
     table = json.loads(shown.out)
     assert (table["cells"], len(table["groups"]), len(table["against"])) == ([], 3, 6)
-    assert table["against_notes"][0].startswith("Of 2 groups that do not differ at all")
+    assert max(own["level"] for own in table["against"]) <= 1 - 0.05 / 6 + 1e-12
+    for own in table["against"]:
+        assert own["p_adjusted"] is not None
+        shown = own["low"] > 0 or own["high"] < 0
+        assert shown == (own["p_adjusted"] < 0.05)
+        assert not shown or own["kind"] in ("better", "worse", "learnt nothing", "identical")
 
     runs = sorted((out / "cells").iterdir())
     answer = accord_cli("compare", *runs, "--against", "gradients=sum,seed=0")
-    assert "gradients=sum,seed=0 and 1 more:" in answer.out
+    assert "Against gradients=sum:" in answer.out
+    by_path = accord_cli("compare", *runs, "--against", out / "cells" / "gradients=sum,seed=1")
+    assert by_path.out == answer.out
 
 
 def test_a_grid_of_which_nothing_is_done_has_no_report(grid, tmp_path, accord_cli):

@@ -75,7 +75,7 @@ def test_as_good_within_the_margin() -> None:
         (["better", "no difference shown"], "In part: the shared model is better on a. No"),
         (["worse", "no difference shown"], "Not for every task: the shared model is worse on a."),
         (["as good", "learnt nothing"], "In part: the shared model is as good as"),
-        (["identical"], "Yes, the shared model keeps up: it is identical on a."),
+        (["identical"], "Yes, the shared model keeps up: it is identical in its predictions on a."),
         (["no difference shown"], "The runs do not say whether sharing was worth it. No diff"),
     ],
 )
@@ -94,8 +94,12 @@ def test_no_difference_shown_is_not_called_equal() -> None:
 def test_learnt_nothing_names_the_constant_prediction() -> None:
     said = answer(result(compared("a", "learnt nothing", 0.01)))
     assert said.startswith("The runs do not say")
-    assert "0.710 alone and 0.720 together in accuracy" in said
-    assert "a constant prediction, most frequent, reaches 0.512" in said
+    assert "neither side is shown to have learnt anything" in said
+    assert (
+        "(accuracy: 0.710 alone and 0.720 together, 0.512 by a constant prediction (most frequent))"
+    ) in said
+    nameless = compared("a", "learnt nothing", 0.01, baseline_name="a constant")
+    assert "0.512 by a constant prediction)." in answer(result(nameless))
     bare = compared("a", "learnt nothing", 0.01, baseline=None)
     assert "constant" not in answer(result(bare))
 
@@ -104,7 +108,7 @@ def test_one_run_each_is_no_verdict() -> None:
     said = answer(result(compared("a", "one run each", runs=1, adjusted_p=None)))
     assert said.startswith("The runs do not say")
     assert "no verdict on a: with one run each" in said
-    assert "over rows alone, as there is one pair of runs" in said
+    assert "over rows alone, as a side has one run" in said
     assert "a +1.2 (+0.4 to +2.0);" not in said
     assert "p =" not in said
 
@@ -154,7 +158,7 @@ def test_tasks_that_are_judged_differently_are_told_apart() -> None:
 
 def test_correction_level_and_number_of_comparisons() -> None:
     said = answer(result(compared("a", level=1 - 0.05 / 3), compared("b", level=1 - 0.05 / 3)))
-    assert "Intervals are at 98.33 %, over 5 pairs of runs and over the rows." in said
+    assert "Intervals are at 98.33 %, over 5 runs of each side and over the rows." in said
     assert "corrected for 2 comparisons (Holm)" in said
     assert "nothing had to be corrected" in answer(result(compared("a")))
     bare = answer(result(compared("a"), compared("b"), correction="", comparisons=4))
@@ -200,8 +204,8 @@ def test_the_tables_hold_what_they_were_given() -> None:
     }
     assert tables["answer"] == {
         "task": "a", "verdict": "better", "together − alone in points": "+1.2",
-        "95 % interval": "+0.4 to +2.0", "adjusted p": "0.012", "pairs of runs": "5",
-        "rows": "1,066", "detectable difference": "0.8", "runs needed": "9",
+        "95 % interval": "+0.4 to +2.0", "adjusted p": "0.012", "runs of each": "5",
+        "rows": "1,066", "detectable difference": "0.8", "to show 1 point": "9",
     }  # fmt: skip
     figures = tables["figures"]
     assert (figures["alone"], figures["together"]) == ("0.710 ± 0.010", "0.722 ± 0.020")
@@ -216,7 +220,7 @@ def test_columns_of_which_nothing_is_known_are_left_out() -> None:
                     baseline_name="")  # fmt: skip
     sections = sharing_sections(result(bare))
     columns = [own for s in sections for t in s.items if isinstance(t, Table) for own in t.columns]
-    assert not {"adjusted p", "constant", "examples alone", "runs needed"} & set(columns)
+    assert not {"adjusted p", "constant", "examples alone", "to show 1 point"} & set(columns)
     assert "Exposure" not in [section.title for section in sections]
 
 

@@ -122,7 +122,7 @@ def _learnt_nothing(own: TaskComparison) -> str:
             f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
             f" anything ({own.metric}: {figures})."
         )
-    name = f" ({own.baseline_name})" if own.baseline_name.startswith("always") else ""
+    name = f" ({own.baseline_name})" if own.baseline_name not in ("", "a constant") else ""
     return (
         f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
         f" anything ({own.metric}: {figures}, {own.baseline:.3f} by a constant prediction{name})."
