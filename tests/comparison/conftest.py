@@ -1,4 +1,4 @@
-"""Groups of runs made by hand: what they predict is on disk as a run leaves it, the rest is told."""
+"""Groups of runs made by hand: what they predict is on disk as a run leaves it."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence

@@ -9,6 +9,7 @@ from accord.comparison.against import MEAN, against, contrast_notes
 @pytest.fixture
 def groups(make_group, answers):
     """A baseline, one that is far better, one that hardly differs, one of other tasks."""
+
     def both(right, seed, runs=5):
         return {"sst": answers(runs, 70, right, seed), "cola": answers(runs, 70, right, seed + 1)}
 
@@ -20,7 +21,9 @@ def groups(make_group, answers):
 
 def test_each_task_and_the_mean_of_both(groups):
     found = {(own.group.name, own.task): own for own in against(groups, groups[0])}
-    assert list(found) == [(name, task) for name in ("best", "like") for task in ("sst", "cola", MEAN)]
+    assert list(found) == [
+        (name, task) for name in ("best", "like") for task in ("sst", "cola", MEAN)
+    ]
     for name in ("best", "like"):
         parts = [found[name, task].difference.value for task in ("sst", "cola")]
         assert found[name, MEAN].difference.value == pytest.approx(np.mean(parts))

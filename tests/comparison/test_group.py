@@ -26,6 +26,12 @@ def test_a_group_is_called_by_what_its_runs_share(make_group, answers):
     assert [group.name for group in group_runs(runs)] == ["x-1 and 1 more", "x-3 and 1 more"]
 
 
+def test_a_seed_counts_once(make_group, answers):
+    (run,) = make_group("a", {"sst": answers(1, 8, 0.9)}).runs
+    with pytest.raises(UsageError, match=r"^x, y: are runs of one config and of one seed, 0;"):
+        group_runs([replace(run, name="x"), replace(run, name="y")])
+
+
 def test_a_group_is_found_by_its_name_or_a_run_s(make_group, answers):
     own = {"sst": answers(2, 8, 0.9)}
     groups = [make_group("adam", own), make_group("adamw", own)]

@@ -67,8 +67,8 @@ def test_the_result_counts_what_was_corrected(family, make_group, answers):
     said = answer(result)
     assert said.startswith("Shared model good: Yes, sharing was worth it")
     assert "corrected for 4 comparisons" in said
-    single = [*family, make_group("single", {"sst": answers(1, 80, 0.9), "cola": answers(1, 80, 0.9)},
-                                  training={"lr": 1e-3})]  # fmt: skip
+    once = {name: answers(1, 80, 0.9) for name in ("sst", "cola")}
+    single = [*family, make_group("single", once, training={"lr": 1e-3})]
     again = sharing(single)
     assert [own.verdict.kind for own in again[4:]] == ["one run each"] * 2
     assert [own.verdict.p_adjusted for own in again[:4]] == pytest.approx(

@@ -7,7 +7,7 @@ import pytest
 
 from accord.cli.comparisons import comparison_json, print_against, print_groups
 from accord.cli.results import new_table, stacked, table_width
-from accord.comparison.against import MEAN, against, contrast_notes
+from accord.comparison.against import MEAN, against
 from accord.comparison.differences import TaskDifference
 from accord.comparison.group import Group
 from accord.config.file import parse_config
@@ -87,7 +87,7 @@ def test_what_is_left_out_and_what_chance_does_stand_wherever_differences_do(
         assert all(note in text for note in NOTES)
     figures = sorted(file.stem for file in (tmp_path / "out" / "figures").iterdir())
     assert figures == [
-        "differences-mean", "differences-mean-of-tasks", "differences-sst-2",
+        "differences", "differences-mean", "differences-mean-of-tasks", "differences-sst-2",
         "differences-sst-2-2",
     ]  # fmt: skip
 

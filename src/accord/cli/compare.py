@@ -95,7 +95,8 @@ def compare(
     from accord.config.file import load_config
     from accord.grids.comparison import comparison_cells
 
-    cells = comparison_cells(load_config(config, overrides), seeds, str(config), equal)
+    loaded = load_config(config, overrides)
+    cells = comparison_cells(loaded, seeds, str(config), equal)
     if dry_run:
         from accord.cli.plans import show_plan
 
@@ -110,7 +111,8 @@ def compare(
 
     results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
     groups = grid_groups(out)
-    chosen = margin_of(groups, margin)
+    # The config's margin now, not the one that finished runs were begun with.
+    chosen = margin_of(groups, margin or loaded.comparison.margin)
     show_comparison(groups, chosen, as_json=as_json)
     if groups:
         leave_report(out, groups, chosen, formats, unfinished(out), quiet=as_json)

@@ -23,6 +23,7 @@ from accord.comparison.notes import correction_note, group_notes, judged_note, s
 from accord.comparison.sharing import SharingVerdict, sharing, sharing_notes
 from accord.comparison.summary import shared_models
 from accord.comparison.words import MARKS, explanation, interval_words
+from accord.report.comparison.wording import in_points
 
 if TYPE_CHECKING:
     from accord.comparison.against import Contrast
@@ -98,7 +99,7 @@ def print_comparison(groups: Sequence[Group], margin: float | None = None) -> No
     if verdicts:
         _print_sharing(verdicts)
         _print_cost(verdicts)
-        _print_notes(verdicts)
+        _print_notes(verdicts, margin)
     for note in (*sharing_notes(groups), *group_notes(groups)):
         click.echo(note)
 
@@ -145,14 +146,14 @@ def print_against(groups: Sequence[Group], baseline: Group, margin: float | None
     contrasts = against(groups, baseline, margin)
     if contrasts:
         click.echo(f"\nAgainst {baseline.name}:")
-        _print_contrasts(contrasts)
+        _print_contrasts(contrasts, margin)
     else:
         click.echo("No other group has the same tasks.")
     for note in contrast_notes(groups, baseline):
         click.echo(note)
 
 
-def _print_contrasts(contrasts: Sequence[Contrast]) -> None:
+def _print_contrasts(contrasts: Sequence[Contrast], margin: float | None) -> None:
     tasks = list(dict.fromkeys(each.task for each in contrasts))
     by_group: dict[str, list[Contrast]] = {}
     for each in contrasts:
@@ -162,10 +163,8 @@ def _print_contrasts(contrasts: Sequence[Contrast]) -> None:
         cells = [_difference_cell(each) for each in parts]
         table.add_row(name, str(len(parts[0].difference.ours)), *cells)
     print_table(table)
-    click.echo(
-        "▲ better, ▼ worse, ≈ as good within the margin, · learnt nothing; no mark: no difference"
-        " shown."
-    )
+    good = "" if margin is None else f"≈ as good, within ±{in_points(margin)}; "
+    click.echo(f"▲ better; ▼ worse; {good}· learnt nothing; no mark: no difference shown.")
     click.echo(correction_note([each.difference for each in contrasts]))
 
 
@@ -187,7 +186,7 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
             f"{each.compared.constant:.3f}", f"{each.alone.mean(each.task):.3f}",
             f"{each.together.mean(each.task):.3f}", _examples(each),
             f"{each.compared.difference.value:+.3f}", interval_words(each.verdict),
-            each.verdict.word,
+            each.verdict.kind,
         )  # fmt: skip
     click.echo("\nWas sharing worth it?")
     print_table(table)
@@ -228,8 +227,10 @@ def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:
         yield (model.name if several else "together"), model.together
 
 
-def _print_notes(verdicts: Sequence[SharingVerdict]) -> None:
+def _print_notes(verdicts: Sequence[SharingVerdict], margin: float | None) -> None:
     click.echo(correction_note([each.compared.difference for each in verdicts]))
+    if margin is not None:
+        click.echo(f"As good: the interval lies within ±{in_points(margin)}, the margin.")
     for line in sharing_cautions(verdicts):
         click.echo(line)
 

@@ -62,6 +62,7 @@ def grid(
     if as_json and formats:
         raise UsageError("--formats is for the report, which is not written with --json")
     cells = load_grid(grid, overrides)
+    margin = margin or cells[0].config.comparison.margin  # not the one that runs were begun with
     if dry_run:
         from accord.cli.plans import show_plan
 

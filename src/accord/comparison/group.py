@@ -131,12 +131,22 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
 
     A group is named by what its runs' names have in common before their seed; where that is not
     its alone, by its first run and how many others it has.
+
+    Raises:
+        UsageError: two runs of one config and one seed.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
         table = effective(run.config)
         table["training"].pop("seed")
-        groups.setdefault(json.dumps(table, sort_keys=True), []).append(run)
+        alike = groups.setdefault(json.dumps(table, sort_keys=True), [])
+        for other in alike:
+            if other.seed == run.seed:
+                raise UsageError(
+                    f"{other.name}, {run.name}: are runs of one config and of one seed, {run.seed};"
+                    " name one of them"
+                )
+        alike.append(run)
     names = [_common_name(alike) for alike in groups.values()]
     return [
         Group(
