@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from accord.cli.comparisons import leave_report, print_comparison
+from accord.comparison.whole import compare_groups
 from accord.config.file import load_config
 from accord.errors import AccordError
 from accord.grids.comparison import comparison_cells
@@ -36,9 +37,10 @@ def main() -> int:
     for failed in (own for own in results if own.error):
         print(f"demo: {failed.name}: {failed.error}", file=sys.stderr)
     groups = grid_groups(out)
-    print_comparison(groups)
+    comparison = compare_groups(groups)
+    print_comparison(comparison)
     if groups:
-        leave_report(out, groups, margin=None)
+        leave_report(out, comparison)
     if len(groups) < len(cells):
         return 1
     print(

@@ -37,7 +37,7 @@ def test_the_best_of_several_is_exploratory(groups):
     assert notes == [
         "Not compared, as they have other tasks: alone.",
         "Exploratory: best is the best of 3 groups on these very runs, so its lead is too large on"
-        " average; runs of other seeds, of it and of base alone, would confirm it.",
+        " average. Runs of other seeds, of this group and of base, would confirm it.",
     ]
     assert contrast_notes(groups[:2], groups[0]) == []  # chosen among no others
     assert contrast_notes(groups[:3], groups[1]) == []  # the baseline leads

@@ -2,8 +2,9 @@
 
 import pytest
 
-from accord.comparison.sharing import sharing
+from accord.comparison.sharing import sharing, sharing_notes
 from accord.comparison.summary import sharing_result
+from accord.comparison.whole import compare_groups
 from accord.report.comparison.answer import answer
 
 
@@ -56,14 +57,16 @@ def test_a_margin_makes_models_as_good(family):
         assert verdict.kind == "as good"
         assert verdict.word == "as good, within 50 points"
         assert -0.5 < verdict.low < verdict.high < 0.5
-    assert {own.verdict.kind for own in sharing(family, 0.5)[:2]} == {"better"}
+    # A difference that is shown, but doesn't matter, is none to act on.
+    assert {own.verdict.kind for own in sharing(family, 0.5)[:2]} == {"as good"}
+    assert {own.verdict.kind for own in sharing(family, 0.001)[:2]} == {"better"}
 
 
 def test_the_result_counts_what_was_corrected(family, make_group, answers):
     verdicts = sharing(family)
-    result = sharing_result(family, verdicts, None)
+    result = sharing_result(compare_groups(family))
     assert result.comparisons == 4
-    assert [(own.runs, own.rows) for own in result.tasks] == [(5, 80)] * 4
+    assert [(own.runs, own.rows) for own in result.tasks] == [((5, 5), 80)] * 4
     said = answer(result)
     assert said.startswith("Shared model good: Yes, sharing was worth it")
     assert "corrected for 4 comparisons" in said
@@ -74,7 +77,7 @@ def test_the_result_counts_what_was_corrected(family, make_group, answers):
     assert [own.verdict.p_adjusted for own in again[:4]] == pytest.approx(
         [own.verdict.p_adjusted for own in verdicts]
     )
-    assert sharing_result(single, again, None).comparisons == 4
+    assert sharing_result(compare_groups(single)).comparisons == 4
 
 
 def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
@@ -84,7 +87,7 @@ def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
     ]
     (found,) = sharing(groups)
     assert found.verdict.kind == "learnt nothing"
-    assert answer(sharing_result(groups, [found], None)).startswith("The runs do not say")
+    assert answer(sharing_result(compare_groups(groups))).startswith("The runs do not say")
 
 
 def test_predictions_that_are_the_same_are_identical(make_group, answers):
@@ -101,4 +104,32 @@ def test_the_same_constant_predictions_are_no_success(make_group, answers):
     groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
     found = sharing(groups)
     assert found[0].verdict.kind == "learnt nothing"
-    assert not answer(sharing_result(groups, found, None)).startswith("Yes")
+    assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
+
+
+def test_a_task_that_no_run_or_several_were_trained_on_alone_is_named(make_group, answers):
+    both = make_group("both", {"sst": answers(3, 60, 0.9), "cola": answers(3, 60, 0.9)})
+    groups = [make_group("sst", {"sst": answers(3, 60, 0.8)}), both]
+    verdicts = sharing(groups)
+    assert sharing_notes(groups, verdicts) == [
+        "cola: not compared in both: no run was trained on it alone."
+    ]
+    assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
+    unlike = [
+        make_group(name, {"cola": answers(3, 60, 0.8)}, training={"lr": lr})
+        for name, lr in (("slow", 1e-4), ("fast", 1e-2))
+    ]
+    groups += unlike
+    assert sharing_notes(groups, sharing(groups)) == [
+        "cola: not compared in both: several groups were trained on it alone, and none has the same"
+        " settings: slow, fast; leave out all but one."
+    ]
+
+
+def test_what_sharing_and_a_baseline_show_is_one_family(family):
+    alone = compare_groups(family)
+    together = compare_groups(family, baseline=family[-1])
+    assert len(together.differences) > len(alone.differences)
+    wanted = holm([own.p for own in together.differences])
+    shown = [own.verdict.p_adjusted for own in (*together.sharing, *together.contrasts)]
+    assert shown == pytest.approx(wanted)

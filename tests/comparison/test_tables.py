@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from accord.cli.comparisons import print_against, print_comparison
+from accord.cli.comparisons import print_comparison
+from accord.comparison.whole import compare_groups
 
 NAMES = ("sst", "cola", "sts")
 
@@ -29,7 +30,7 @@ def test_three_tasks_and_a_shared_model_fit_120_columns(make_group, of, capsys):
         for i, name in enumerate(NAMES)
     ]
     both = make_group("+".join(NAMES), of(NAMES, 0.92, 9), examples=70000)
-    print_comparison([*alone, both], 0.995)
+    print_comparison(compare_groups([*alone, both], 0.995))
     shown = capsys.readouterr().out
     assert re.search(r"^ sts .* as good $", shown, re.M)
     assert "As good: the interval lies within ±99.5 points, the margin." in shown
@@ -45,7 +46,7 @@ def test_lines_below_the_table_say_of_which_shared_model(make_group, of, capsys)
         make_group(name, of(NAMES, 0.8, seed), training={"lr": lr})
         for name, seed, lr in (("one", 20, 1e-3), ("two", 30, 1e-4))
     ]
-    print_comparison([*alone, *shared])
+    print_comparison(compare_groups([*alone, *shared]))
     shown = capsys.readouterr().out.splitlines()
     lines = [line for line in shown if "would have been shown 4 times in 5" in line]
     assert lines
@@ -59,7 +60,7 @@ def test_marks_are_explained(make_group, of, capsys):
         make_group(name, of(NAMES, right, seed), training={"lr": lr})
         for name, right, seed, lr in (("base", 0.7, 1, 1e-3), ("best", 0.98, 2, 1e-4))
     ]
-    print_against(groups, groups[0], 0.01)
+    print_comparison(compare_groups(groups, 0.01, groups[0]))
     shown = capsys.readouterr().out
     assert "Against base:" in shown
     assert "▲" in shown.split("▲ better; ▼ worse; ≈ as good, within ±1.0 point; ")[0]

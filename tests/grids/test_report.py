@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from accord.cli.comparisons import comparison_json, print_against, print_groups
+from accord.cli.comparisons import comparison_json, print_comparison, print_groups
 from accord.cli.results import new_table, stacked, table_width
 from accord.comparison.against import MEAN, against
 from accord.comparison.differences import TaskDifference
 from accord.comparison.group import Group
+from accord.comparison.whole import compare_groups
 from accord.config.file import parse_config
 from accord.errors import ConfigError
 from accord.grids.report import grid_report
@@ -62,7 +63,7 @@ def groups(tmp_path, monkeypatch):
 NOTES = [
     "Not compared, as they have other tasks: alone; wide.",
     "Exploratory: one is the best of 3 groups on these very runs, so its lead is too large on"
-    " average; runs of other seeds, of it and of base alone, would confirm it.",
+    " average. Runs of other seeds, of this group and of base, would confirm it.",
 ]
 
 
@@ -77,11 +78,12 @@ def test_a_task_named_mean_is_not_the_mean_of_the_tasks(groups):
 def test_what_is_left_out_and_what_chance_does_stand_wherever_differences_do(
     groups, tmp_path, capsys
 ):
-    print_against(groups, groups[0])
+    compared = compare_groups(groups, baseline=groups[0])
+    print_comparison(compared)
     assert capsys.readouterr().out.splitlines()[-2:] == NOTES
-    assert comparison_json(groups, "base")["against_notes"] == NOTES
-    assert json.dumps(comparison_json(groups, None)["against_notes"]) == "[]"
-    grid_report(tmp_path / "out", groups, groups[0], "A grid")
+    assert comparison_json(compared)["against_notes"] == NOTES
+    assert json.dumps(comparison_json(compare_groups(groups))["against_notes"]) == "[]"
+    grid_report(tmp_path / "out", compared, "A grid")
     for page in ("report.md", "report.html"):
         text = (tmp_path / "out" / page).read_text()
         assert all(note in text for note in NOTES)
@@ -124,10 +126,11 @@ def test_on_a_narrow_terminal_a_table_is_a_row_below_the_other(tmp_path):
 
 
 def test_a_group_that_no_other_is_like_is_said_to_be_alone(groups, tmp_path, capsys):
-    print_against(groups[2:], groups[3])
-    assert capsys.readouterr().out.splitlines() == [
+    compared = compare_groups(groups[2:], baseline=groups[3])
+    print_comparison(compared)
+    assert capsys.readouterr().out.splitlines()[-2:] == [
         "No other group has the same tasks.",
         "Not compared, as they have other tasks: two; wide.",
     ]
-    grid_report(tmp_path / "out", groups[2:], groups[3], "A grid")
+    grid_report(tmp_path / "out", compared, "A grid")
     assert "Not compared" in (tmp_path / "out" / "report.md").read_text()

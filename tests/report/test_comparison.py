@@ -29,7 +29,7 @@ def compared(task: str, kind: str = "better", difference: float = 0.012, **more:
     seen = Exposure(6000.0, 3000.0, 200.0, 99_000.0)
     own = TaskComparison(
         task, "accuracy", "all", Side(0.71, 0.01, seen, 0.004),
-        Side(0.71 + difference, 0.02, seen, 0.006), "test", 1066, 5, difference,
+        Side(0.71 + difference, 0.02, seen, 0.006), "test", 1066, (5, 5), difference,
         difference - 0.008, difference + 0.008, 0.95, kind, kind, 0.0123, 0.512, "most frequent",
     )  # fmt: skip
     return replace(own, **more)
@@ -59,7 +59,7 @@ def test_all_worse() -> None:
 def test_as_good_within_the_margin() -> None:
     said = answer(result(compared("a", "as good", 0.001), compared("b", "as good", -0.0004)))
     assert said.startswith(
-        "Yes, the shared model keeps up: it is as good as a model for the task alone, within 1.0"
+        "Yes, the shared model keeps up: it is as good as a model of the task alone, within 1.0"
         " point, on all 2 tasks (a and b)."
     )
     assert "b −0.04 (" in said
@@ -87,7 +87,7 @@ def test_mixed(kinds: list[str], start: str) -> None:
 def test_no_difference_shown_is_not_called_equal() -> None:
     said = answer(result(*(compared(own, "no difference shown") for own in "ab"), margin=None))
     assert "No difference was shown on any of the 2 tasks (a and b), which is not to say" in said
-    assert "No margin was set, so that no model could be shown to be as good" in said
+    assert "No margin was given (--margin), so that 'as good' was no possible verdict" in said
     assert "Yes" not in said
 
 
@@ -105,10 +105,13 @@ def test_learnt_nothing_names_the_constant_prediction() -> None:
 
 
 def test_one_run_each_is_no_verdict() -> None:
-    said = answer(result(compared("a", "one run each", runs=1, adjusted_p=None)))
+    said = answer(
+        result(compared("a", "one run each", runs=(1, 1), adjusted_p=None), comparisons=0)
+    )
     assert said.startswith("The runs do not say")
     assert "no verdict on a: with one run each" in said
-    assert "over rows alone, as a side has one run" in said
+    assert "over rows alone, as each side has one run" in said
+    assert "A verdict takes two runs of each side." in said
     assert "a +1.2 (+0.4 to +2.0);" not in said
     assert "p =" not in said
 
@@ -128,26 +131,49 @@ def test_unequal_exposure_is_the_second_sentence() -> None:
     assert "equally many" not in said
 
 
+def test_the_warning_stands_at_the_model_that_it_is_about() -> None:
+    fewer = Side(0.72, 0.01, Exposure(4_000.0))
+    tasks = [compared("a"), compared("a", model="pals", together=fewer)]
+    said = answer(result(*tasks, models=(MODEL, replace(MODEL, name="pals"))))
+    first, second = said.split("Shared model pals: ")[:2]
+    assert "exposure" not in first
+    assert "a saw 4,000 examples together in pals and 6,000 alone, 33 % fewer." in second
+    assert "equally many" not in said
+
+
 def test_exposure_that_is_equal_or_not_known() -> None:
     assert "Alone and together saw equally many examples" in answer(result(compared("a")))
     nearly = Side(0.72, 0.01, Exposure(6_030.0))  # half a per cent more: a last batch
-    assert "equally many examples" in answer(result(compared("a", together=nearly)))
+    said = answer(result(compared("a", together=nearly)))
+    assert "equally many examples of each task, to 0.5 %." in said
+    more = Side(0.72, 0.01, Exposure(6_040.0))  # what `exposure_notes` warns of, this does too
+    assert "exposure was not equal" in answer(result(compared("a", together=more)))
     unknown = answer(result(compared("a", alone=Side(0.7))))
     assert "How many examples either side saw of a is not known" in unknown
     assert "equally many" not in unknown
 
 
 @pytest.mark.parametrize(
-    ("judged_on", "epoch", "said"),
+    ("judged_on", "choice", "said"),
     [
-        ("test", "best", "best epoch was chosen by its dev rows, and the figures are of test"),
-        ("dev, cross-fitted", "best", "no row judges its own choice"),
-        ("dev", "best", "of the same rows: they are too good"),
-        ("dev", "last", "last epoch counts, so that nothing was chosen; the figures are of dev"),
+        ("test", "epoch", "best epoch was chosen by its dev rows, and the figures are of test"),
+        ("dev, cross-fitted", "epoch", "no row judges its own choice"),
+        ("dev, cross-fitted", "soup", "The epochs that are averaged, or the best one, were chosen"),
+        ("dev, cross-fitted", "nothing", "one epoch, so that nothing was chosen; the figures are"),
     ],
 )
-def test_how_epochs_were_chosen_and_judged(judged_on: str, epoch: str, said: str) -> None:
-    assert said in answer(result(compared("a", judged_on=judged_on), epoch=epoch))
+def test_how_epochs_were_chosen_and_judged(judged_on: str, choice: str, said: str) -> None:
+    assert said in answer(result(compared("a", judged_on=judged_on), choice=choice))
+
+
+def test_a_task_that_was_not_compared_keeps_the_answer_from_being_yes() -> None:
+    model = replace(MODEL, uncompared=("b", "c"))
+    said = answer(result(compared("a"), models=(model,)))
+    assert said.startswith("In part: the shared model is better on a.")
+    assert "Nothing is said of b and c, which could not be compared." in said
+    cost = next(item for section in sharing_sections(result(compared("a"), models=(model,)))
+                for item in section.items if item.name == "cost")  # fmt: skip
+    assert "without b and c" in cost.note
 
 
 def test_tasks_that_are_judged_differently_are_told_apart() -> None:

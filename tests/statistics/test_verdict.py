@@ -89,8 +89,9 @@ def test_each_kind_has_its_case():
     assert found[5].p_adjusted is None
     assert found[5].level == 0.95
     assert "over rows alone" in found[5].explanation
-    # Shown to differ, though by less than what matters: 'better' wins.
-    assert verdicts([weak], margin=0.01)[0].kind == "better"
+    # Shown to differ, though by less than what matters: nothing to act on.
+    assert verdicts([weak], margin=0.01)[0].kind == "as good"
+    assert verdicts([weak])[0].kind == "better"
     assert verdicts([made(0.002, 1e-6)])[0].kind == "no difference shown"
     # The same class every time on both sides is no success.
     assert verdicts([same], learnt=[False])[0].kind == "learnt nothing"

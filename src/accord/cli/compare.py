@@ -19,6 +19,7 @@ from accord.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from accord.comparison.whole import Comparison
     from accord.grids.equal_exposure import Equal
 
 
@@ -103,9 +104,9 @@ def compare(
         show_plan(cells, out, workers, as_json)
         return
 
-    from accord.cli.comparisons import leave_report, show_comparison
     from accord.cli.grid import end_with
     from accord.comparison.group import margin_of
+    from accord.comparison.whole import compare_groups
     from accord.grids.running import grid_groups, run_grid, unfinished
     from accord.runs.progress import Console
 
@@ -113,10 +114,24 @@ def compare(
     groups = grid_groups(out)
     # The config's margin now, not the one that finished runs were begun with.
     chosen = margin_of(groups, margin or loaded.comparison.margin)
-    show_comparison(groups, chosen, as_json=as_json)
-    if groups:
-        leave_report(out, groups, chosen, formats, unfinished(out), quiet=as_json)
+    _show(compare_groups(groups, chosen), out, formats, unfinished(out), as_json)
     end_with(results)
+
+
+def _show(
+    comparison: Comparison, out: Path | None, formats: tuple[str, ...], left: str, as_json: bool
+) -> None:
+    """Print a comparison, and leave its report where there is a folder for one."""
+    import json
+
+    from accord.cli.comparisons import comparison_json, leave_report, print_comparison
+
+    if as_json:
+        click.echo(json.dumps(comparison_json(comparison)))
+    else:
+        print_comparison(comparison)
+    if out is not None and comparison.groups:
+        leave_report(out, comparison, formats, left, quiet=as_json)
 
 
 def _compare_runs(
@@ -127,8 +142,8 @@ def _compare_runs(
     margin: float | None,
     as_json: bool,
 ) -> None:
-    from accord.cli.comparisons import leave_report, print_against, show_comparison
     from accord.comparison.group import find_group, group_runs, margin_of
+    from accord.comparison.whole import compare_groups
     from accord.errors import UsageError
     from accord.report.record import read_run
 
@@ -141,11 +156,7 @@ def _compare_runs(
     groups = group_runs([read_run(path, name) for path, name in names.items()])
     chosen = margin_of(groups, margin)
     baseline = None if against is None else find_group(groups, against)
-    show_comparison(groups, chosen, against, as_json=as_json)
-    if baseline is not None and not as_json:
-        print_against(groups, baseline, chosen)
-    if report is not None:
-        leave_report(report, groups, chosen, formats, "", quiet=as_json)
+    _show(compare_groups(groups, chosen, baseline), report, formats, "", as_json)
 
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,53 +9,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from accord.cli.results import new_table, print_table
-from accord.comparison.against import against, contrast_notes
+from accord.comparison.against import contrast_notes
 from accord.comparison.group import (
     Group,
     continual_cells,
     continual_columns,
-    find_group,
     metric_cells,
     metric_columns,
 )
 from accord.comparison.notes import correction_note, group_notes, judged_note, sharing_cautions
-from accord.comparison.sharing import SharingVerdict, sharing, sharing_notes
+from accord.comparison.sharing import SharingVerdict, sharing_notes
 from accord.comparison.summary import shared_models
 from accord.comparison.words import MARKS, explanation, interval_words
 from accord.report.comparison.wording import in_points
 
 if TYPE_CHECKING:
     from accord.comparison.against import Contrast
+    from accord.comparison.whole import Comparison
     from accord.report.comparison.result import Cost, SharedModel
     from accord.statistics.crossed import Difference
     from accord.statistics.verdict import Verdict
 
 
-def show_comparison(
-    groups: Sequence[Group],
-    margin: float | None = None,
-    baseline: str | None = None,
-    *,
-    as_json: bool = False,
-) -> None:
-    """Print a comparison, as tables or as one JSON object.
-
-    Args:
-        groups: of finished runs.
-        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
-        baseline: the group that the JSON holds all others against; tables are `print_against`'s.
-        as_json: print JSON.
-    """
-    if as_json:
-        click.echo(json.dumps(comparison_json(groups, baseline, margin)))
-    else:
-        print_comparison(groups, margin)
-
-
 def leave_report(
     out: Path,
-    groups: Sequence[Group],
-    margin: float | None,
+    comparison: Comparison,
     formats: Sequence[str] = (),
     left: str = "",
     *,
@@ -66,8 +43,7 @@ def leave_report(
 
     Args:
         out: its folder.
-        groups: of finished runs.
-        margin: as in `show_comparison`.
+        comparison: of finished runs.
         formats: of figures and tables besides SVG and CSV.
         left: which runs are missing, a line; empty if none are.
         quiet: don't say where.
@@ -77,51 +53,45 @@ def leave_report(
     from accord.comparison.summary import sharing_result
     from accord.report.comparison.page import sharing_report
 
-    result = sharing_result(groups, sharing(groups, margin), margin)
+    result = sharing_result(comparison)
     if left:
         result = replace(result, notes=(*result.notes, left))
-    curves = {group.name: group.runs for group in groups if len(group.trained) > 1}
+    curves = {group.name: group.runs for group in comparison.groups if len(group.trained) > 1}
     sharing_report(out, result, curves, formats)
     if not quiet:
         click.echo(f"report: {out / 'report.html'}")
 
 
-def print_comparison(groups: Sequence[Group], margin: float | None = None) -> None:
-    """Print groups side by side, and where single tasks and a shared model are among them, the
-    difference that sharing made.
-
-    Args:
-        groups: of finished runs.
-        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
-    """
-    verdicts = sharing(groups, margin)
+def print_comparison(comparison: Comparison) -> None:
+    """Print groups side by side, where single tasks and a shared model are among them the
+    difference that sharing made, and what each group has over a baseline, if there is one."""
+    groups, verdicts = comparison.groups, comparison.sharing
     print_groups(groups)
     if verdicts:
         _print_sharing(verdicts)
         _print_cost(verdicts)
-        _print_notes(verdicts, margin)
-    for note in (*sharing_notes(groups), *group_notes(groups)):
+        _print_notes(comparison)
+    for note in (*sharing_notes(groups, verdicts), *group_notes(groups)):
         click.echo(note)
+    if comparison.baseline is not None:
+        _print_against(comparison, comparison.baseline)
 
 
-def comparison_json(
-    groups: Sequence[Group], baseline: str | None, margin: float | None = None
-) -> dict[str, Any]:
-    """Return groups, what sharing did, and what each has over the one that is named, if one is."""
-    chosen = find_group(groups, baseline) if baseline and groups else None
-    contrasts = [] if chosen is None else against(groups, chosen, margin)
-    verdicts = sharing(groups, margin)
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Return groups, what sharing did, and what each has over the baseline, if there is one."""
+    groups, verdicts, baseline = comparison.groups, comparison.sharing, comparison.baseline
     return {
         "groups": [_group_json(group) for group in groups],
-        "margin": margin,
+        "margin": comparison.margin,
+        "comparisons": sum(each.seeds_known for each in comparison.differences),
         "sharing": [_sharing_json(each) for each in verdicts],
-        "sharing_notes": [*sharing_notes(groups), *sharing_cautions(verdicts)],
+        "sharing_notes": [*sharing_notes(groups, verdicts), *sharing_cautions(verdicts)],
         "notes": group_notes(groups),
         "against": [
             {"group": each.group.name, "task": each.task,
-             **_verdict_json(each.difference, each.verdict)} for each in contrasts
+             **_verdict_json(each.difference, each.verdict)} for each in comparison.contrasts
         ],
-        "against_notes": [] if chosen is None else contrast_notes(groups, chosen),
+        "against_notes": [] if baseline is None else contrast_notes(groups, baseline),
     }  # fmt: skip
 
 
@@ -141,19 +111,19 @@ def print_groups(groups: Sequence[Group]) -> None:
         click.echo(judged_note(groups))
 
 
-def print_against(groups: Sequence[Group], baseline: Group, margin: float | None = None) -> None:
+def _print_against(comparison: Comparison, baseline: Group) -> None:
     """Print what each group has over the one that all are compared with, task by task."""
-    contrasts = against(groups, baseline, margin)
-    if contrasts:
+    if comparison.contrasts:
         click.echo(f"\nAgainst {baseline.name}:")
-        _print_contrasts(contrasts, margin)
+        _print_contrasts(comparison)
     else:
         click.echo("No other group has the same tasks.")
-    for note in contrast_notes(groups, baseline):
+    for note in contrast_notes(comparison.groups, baseline):
         click.echo(note)
 
 
-def _print_contrasts(contrasts: Sequence[Contrast], margin: float | None) -> None:
+def _print_contrasts(comparison: Comparison) -> None:
+    contrasts, margin = comparison.contrasts, comparison.margin
     tasks = list(dict.fromkeys(each.task for each in contrasts))
     by_group: dict[str, list[Contrast]] = {}
     for each in contrasts:
@@ -165,7 +135,7 @@ def _print_contrasts(contrasts: Sequence[Contrast], margin: float | None) -> Non
     print_table(table)
     good = "" if margin is None else f"≈ as good, within ±{in_points(margin)}; "
     click.echo(f"▲ better; ▼ worse; {good}· learnt nothing; no mark: no difference shown.")
-    click.echo(correction_note([each.difference for each in contrasts]))
+    click.echo(correction_note(comparison.differences))
 
 
 def _difference_cell(each: Contrast) -> str:
@@ -227,11 +197,12 @@ def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:
         yield (model.name if several else "together"), model.together
 
 
-def _print_notes(verdicts: Sequence[SharingVerdict], margin: float | None) -> None:
-    click.echo(correction_note([each.compared.difference for each in verdicts]))
-    if margin is not None:
-        click.echo(f"As good: the interval lies within ±{in_points(margin)}, the margin.")
-    for line in sharing_cautions(verdicts):
+def _print_notes(comparison: Comparison) -> None:
+    click.echo(correction_note(comparison.differences))
+    if comparison.margin is not None:
+        within = in_points(comparison.margin)
+        click.echo(f"As good: the interval lies within ±{within}, the margin.")
+    for line in sharing_cautions(comparison.sharing):
         click.echo(line)
 
 

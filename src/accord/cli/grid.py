@@ -20,6 +20,8 @@ from accord.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from accord.comparison.group import Group
+    from accord.comparison.whole import Comparison
     from accord.grids.cell_run import CellResult
     from accord.grids.cells import Cell
 
@@ -79,12 +81,11 @@ def grid(
         results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
     if as_json:
         from accord.cli.comparisons import comparison_json
-        from accord.comparison.group import margin_of
         from accord.grids.running import grid_groups
 
         groups = grid_groups(out)
         cells_json = [asdict(result) for result in results]
-        shown = comparison_json(groups, against, margin_of(groups, margin))
+        shown = comparison_json(_compared(groups, against, margin))
         click.echo(json.dumps({"cells": cells_json, **shown}))
     else:
         show_grid(out, against, f"The grid {grid.name}", margin, formats)
@@ -117,8 +118,7 @@ def show_grid(
         points: the margin, as `--margin` has it.
         formats: of the report's figures and tables besides SVG and CSV.
     """
-    from accord.cli.comparisons import print_against, print_comparison
-    from accord.comparison.group import find_group, margin_of
+    from accord.cli.comparisons import print_comparison
     from accord.grids.report import grid_report
     from accord.grids.running import grid_groups, unfinished
 
@@ -126,15 +126,20 @@ def show_grid(
     if not groups:
         click.echo("no run is done yet")
         return
-    margin = margin_of(groups, points)
-    baseline = None if name is None else find_group(groups, name)
-    print_comparison(groups, margin)
-    if baseline is not None:
-        print_against(groups, baseline, margin)
-    grid_report(out, groups, baseline, title, [left] if left else [], margin, formats)
+    comparison = _compared(groups, name, points)
+    print_comparison(comparison)
+    grid_report(out, comparison, title, [left] if left else [], formats)
     if left:
         click.echo(left)
     click.echo(f"report: {out / 'report.html'}")
+
+
+def _compared(groups: Sequence[Group], name: str | None, points: float | None) -> Comparison:
+    from accord.comparison.group import find_group, margin_of
+    from accord.comparison.whole import compare_groups
+
+    baseline = find_group(groups, name) if name is not None and groups else None
+    return compare_groups(groups, margin_of(groups, points), baseline)
 
 
 def end_with(results: Sequence[CellResult]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from accord.comparison.differences import TaskDifference, task_difference
 from accord.comparison.group import Group
-from accord.comparison.notes import pairing_note
+from accord.comparison.notes import exploratory_note, pairing_note
 from accord.statistics.crossed import Difference, mean_difference
 from accord.statistics.verdict import Verdict, verdicts
 
@@ -25,6 +25,7 @@ class Contrast:
         task: by name, or `MEAN`.
         difference: the one minus the other.
         verdict: after the correction over all contrasts of the table.
+        learnt: whether either group beats the best constant prediction.
     """
 
     group: Group
@@ -32,6 +33,7 @@ class Contrast:
     task: str
     difference: Difference
     verdict: Verdict
+    learnt: bool = True
 
 
 def against(
@@ -60,8 +62,8 @@ def against(
         margin=margin, learnt=[learnt for *_, learnt in rows],
     )  # fmt: skip
     return [
-        Contrast(group, baseline, task, difference, verdict)
-        for (group, task, difference, _), verdict in zip(rows, judged, strict=True)
+        Contrast(group, baseline, task, difference, verdict, learnt)
+        for (group, task, difference, learnt), verdict in zip(rows, judged, strict=True)
     ]
 
 
@@ -80,14 +82,8 @@ def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
     notes = [note for group in alike if (note := pairing_note(group, baseline))]
     if others:
         notes.append(f"Not compared, as they have other tasks: {'; '.join(others)}.")
-    if len(alike) > 1:
-        best = max(alike, key=lambda group: group.average[0])
-        if best.average[0] > baseline.average[0]:
-            notes.append(
-                f"Exploratory: {best.name} is the best of {len(alike) + 1} groups on these very"
-                " runs, so its lead is too large on average; runs of other seeds, of it and of"
-                f" {baseline.name} alone, would confirm it."
-            )
+    if best := exploratory_note([*alike, baseline]):
+        notes.append(best)
     return notes
 
 

@@ -15,9 +15,60 @@ from accord.statistics.crossed import Difference
 
 def group_notes(groups: Sequence[Group]) -> list[str]:
     """Return what has to be known of some groups' figures: how far choosing flatters them, whose
-    settings the same rows chose, and who was judged by other rows."""
+    settings or first stages the same rows chose, and who was judged by other rows."""
     gap = gap_note(groups)
-    return [*([gap] if gap else []), *tuned_notes(groups), *rows_notes(groups)]
+    return [
+        *([gap] if gap else []), *tuned_notes(groups), *stage_notes(groups), *rows_notes(groups),
+    ]  # fmt: skip
+
+
+def stage_notes(groups: Sequence[Group]) -> list[str]:
+    """Say which groups' last stage began from a model that dev rows had chosen before."""
+    return [
+        f"CHOSEN ON THESE ROWS in part: each stage of {group.name} began from the model that all"
+        " dev rows of the stage before it had chosen, so figures of earlier stages' tasks are too"
+        " good by what that choice gained; a labelled test file has no such part."
+        for group in groups
+        if len(group.runs[0].config.stages) > 1 and _rows_of(group) - {"test"}
+    ]
+
+
+def exploratory_note(groups: Sequence[Group]) -> str | None:
+    """Say that the best of several groups of the same tasks was found on these very runs; the last
+    of the groups is what they are compared with. None where there is no choice among them."""
+    *others, baseline = groups
+    if len(others) < 2:
+        return None
+    best = max(others, key=lambda group: group.average[0])
+    if best.average[0] <= baseline.average[0]:
+        return None
+    return _exploratory(best, len(groups), baseline.name)
+
+
+def best_shared_note(verdicts: Sequence[SharingVerdict]) -> list[str]:
+    """Say that the best of several shared models of the same tasks was found on these runs."""
+    by_tasks: dict[tuple[str, ...], dict[str, Group]] = {}
+    for each in verdicts:
+        tasks = tuple(sorted(each.together.tasks))
+        by_tasks.setdefault(tasks, {})[each.together.name] = each.together
+    return [
+        _exploratory(max(models.values(), key=lambda group: group.average[0]), len(models),
+                     "the single tasks")
+        for models in by_tasks.values() if len(models) > 1
+    ]  # fmt: skip
+
+
+def _exploratory(best: Group, count: int, baseline: str) -> str:
+    return (
+        f"Exploratory: {best.name} is the best of {count} groups on these very runs, so its lead is"
+        f" too large on average. Runs of other seeds, of this group and of {baseline}, would"
+        " confirm it."
+    )
+
+
+def _rows_of(group: Group) -> set[str]:
+    """Return by which rows a group's runs are judged: 'test', 'dev, cross-fitted'."""
+    return {run.results["heldout"][task]["on"] for run in group.runs for task in group.tasks}
 
 
 def sharing_cautions(verdicts: Sequence[SharingVerdict]) -> list[str]:
@@ -32,7 +83,8 @@ def sharing_cautions(verdicts: Sequence[SharingVerdict]) -> list[str]:
         *exposure_notes(verdicts),
         *(f"{', '.join(tasks)}: alone and in {name} also differ in {', '.join(keys)}."
           for (name, keys), tasks in differing.items()),
-        *filter(None, unpaired),
+        *dict.fromkeys(filter(None, unpaired)),
+        *best_shared_note(verdicts),
     ]  # fmt: skip
 
 
@@ -81,9 +133,9 @@ def tuned_notes(groups: Sequence[Group]) -> list[str]:
     """Say which groups' settings were chosen on rows that they are judged by."""
     notes = []
     for group in groups:
-        chosen = group.runs[0].config.selection
-        judged = {run.results["heldout"][task]["on"] for run in group.runs for task in group.tasks}
-        if chosen is not None and judged - {"test"}:
+        every = (run.config.selection for run in group.runs)
+        chosen = next((own for own in every if own is not None), None)
+        if chosen is not None and _rows_of(group) - {"test"}:
             notes.append(
                 f"CHOSEN ON THESE ROWS: the settings of {group.name} are the best of"
                 f" {chosen.candidates} that {chosen.by} tried on these dev rows, so its figures"

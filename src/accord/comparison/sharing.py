@@ -64,12 +64,37 @@ def sharing(groups: Sequence[Group], margin: float | None = None) -> list[Sharin
     ]
 
 
-def sharing_notes(groups: Sequence[Group]) -> list[str]:
-    """Return why tasks that were trained alone have no verdict, though a run in stages had them."""
-    return [
+def uncompared(together: Group, verdicts: Sequence[SharingVerdict]) -> list[str]:
+    """Return the tasks of a shared model that no verdict is of."""
+    compared = {each.task for each in verdicts if each.together is together}
+    return [task for task in together.tasks if task not in compared]
+
+
+def sharing_notes(groups: Sequence[Group], verdicts: Sequence[SharingVerdict]) -> list[str]:
+    """Return why tasks have no verdict, where any run was trained on one task alone."""
+    alone = [group for group in groups if len(group.trained) == 1]
+    if not alone:
+        return []
+    shared = [group for group in groups if len(group.trained) > 1]
+    notes = [
+        f"{task}: not compared in {group.name}: {_reason(task, alone)}."
+        for group in shared for task in uncompared(group, verdicts)
+    ]  # fmt: skip
+    notes += [
         f"{task}: no verdict, as {group.name} doesn't hold it: its last stage trains"
         f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and judged."
-        for group in groups if group.runs[0].config.stages
+        for group in shared if group.runs[0].config.stages
         for task in group.runs[0].config.labelled
-        if task not in group.tasks and any(other.trained == (task,) for other in groups)
+        if task not in group.tasks and any(other.trained == (task,) for other in alone)
     ]  # fmt: skip
+    return notes
+
+
+def _reason(task: str, alone: Sequence[Group]) -> str:
+    names = [group.name for group in alone if group.trained == (task,)]
+    if not names:
+        return "no run was trained on it alone"
+    return (
+        f"several groups were trained on it alone, and none has the same settings:"
+        f" {', '.join(names)}; leave out all but one"
+    )

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from accord.comparison.group import Group
 from accord.comparison.notes import group_notes, judged_note, sharing_cautions
-from accord.comparison.sharing import SharingVerdict, sharing_notes
+from accord.comparison.sharing import SharingVerdict, sharing_notes, uncompared
+from accord.comparison.whole import Comparison
 from accord.comparison.words import seeds_words
 from accord.report.comparison.result import (
+    Choice,
     Cost,
     Exposure,
     SharedModel,
@@ -19,31 +21,34 @@ from accord.report.comparison.result import (
 from accord.statistics.planning import detectable
 
 
-def sharing_result(
-    groups: Sequence[Group], verdicts: Sequence[SharingVerdict], margin: float | None
-) -> SharingResult:
-    """Return all that a report on sharing says.
-
-    Args:
-        groups: of all runs.
-        verdicts: of `sharing`, which compared them.
-        margin: that these were given.
-    """
-    notes = (judged_note(groups), *sharing_cautions(verdicts), *sharing_notes(groups),
-             *group_notes(groups))  # fmt: skip
+def sharing_result(comparison: Comparison) -> SharingResult:
+    """Return all that a report on sharing says."""
+    groups, verdicts = comparison.groups, comparison.sharing
+    notes = (judged_note(groups), *sharing_cautions(verdicts), *sharing_notes(groups, verdicts),
+             *group_notes(groups)) if groups else ()  # fmt: skip
     return SharingResult(
         tasks=tuple(map(_task, verdicts)),
         models=shared_models(verdicts),
         correction="Holm's method, 5 % over all",
-        comparisons=sum(each.compared.difference.seeds_known for each in verdicts),
-        margin=margin,
+        comparisons=sum(each.seeds_known for each in comparison.differences),
+        margin=comparison.margin,
+        choice=_choice([each.together for each in verdicts] + [each.alone for each in verdicts]),
         notes=notes,
     )
 
 
+def _choice(groups: Sequence[Group]) -> Choice:
+    """Return what was chosen by dev rows: of runs of one epoch nothing."""
+    configs = [run.config for group in groups for run in group.runs]
+    if any(config.averaging.method == "soup" for config in configs):
+        return "soup"
+    several = any(config.training.epochs > 1 or config.stages for config in configs)
+    return "epoch" if several else "nothing"
+
+
 def _task(each: SharingVerdict) -> TaskComparison:
     difference, verdict = each.compared.difference, each.verdict
-    known = difference.seeds_known
+    planned = difference.seeds_known and not difference.degenerate
     return TaskComparison(
         task=each.task,
         metric=each.compared.metric,
@@ -52,7 +57,7 @@ def _task(each: SharingVerdict) -> TaskComparison:
         together=_side(each.together, each.task),
         judged_on=each.compared.judged_on,
         rows=difference.rows,
-        runs=min(len(difference.ours), len(difference.theirs)),
+        runs=(len(difference.theirs), len(difference.ours)),
         difference=difference.value,
         low=verdict.low,
         high=verdict.high,
@@ -62,8 +67,8 @@ def _task(each: SharingVerdict) -> TaskComparison:
         adjusted_p=verdict.p_adjusted,
         baseline=each.compared.constant,
         baseline_name=each.compared.constant_name,
-        detectable=detectable(difference, verdict.level) if known else None,
-        seeds_needed=seeds_words(difference, verdict.level) if known else None,
+        detectable=detectable(difference, verdict.level) if planned else None,
+        seeds_needed=seeds_words(difference, verdict.level) if planned else None,
     )
 
 
@@ -80,6 +85,7 @@ def shared_models(verdicts: Sequence[SharingVerdict]) -> tuple[SharedModel, ...]
             name,
             _cost([each.alone for each in verdicts if each.together is group]),
             _cost([group]),
+            tuple(uncompared(group, verdicts)),
         )
         for name, group in shared.items()
     )
@@ -90,6 +96,12 @@ def _cost(groups: Sequence[Group]) -> Cost:
         models=len(groups),
         parameters=sum(group.parameters for group in groups),
         model_bytes=sum(group.model_bytes for group in groups),
-        encoder_passes=len(groups),
+        encoder_passes=sum(map(_passes, groups)),
         train_seconds=sum(group.train_seconds for group in groups),
     )
+
+
+def _passes(group: Group) -> int:
+    """Return the encoder's passes over a text that all tasks answer: tasks that have parts of
+    their own inside the encoder take one each."""
+    return len(group.tasks) if group.runs[0].config.sharing.schemes else 1

@@ -10,6 +10,7 @@ MARKS = {"better": " ▲", "worse": " ▼", "as good": " ≈", "learnt nothing":
 """A sign behind a figure for each kind of verdict that says something."""
 
 _POINT = 0.01
+_MOST_POINTS = 50  # a difference that no two models of use have
 
 
 def interval_words(verdict: Verdict, form: str = "+.3f") -> str:
@@ -29,7 +30,7 @@ def seeds_words(difference: Difference, level: float) -> str:
     if seeds is not None:
         return f"{seeds} seeds"
     rows = rows_needed(difference, level, _POINT)
-    return "more seeds and rows" if rows is None else f"{rows:,} rows"
+    return "over 100 seeds and more rows" if rows is None else f"{rows:,} rows"
 
 
 def explanation(difference: Difference, verdict: Verdict) -> str | None:
@@ -43,7 +44,10 @@ def explanation(difference: Difference, verdict: Verdict) -> str | None:
     if verdict.kind != "no difference shown":
         return None
     least = 100 * detectable(difference, verdict.level)
+    shown = f"a true difference of {least:.1f} points would have been shown 4 times in 5"
+    if least > _MOST_POINTS:
+        shown = "so few runs and rows could hardly have shown any difference"
     return (
-        f"a true difference of {least:.1f} points would have been shown 4 times in 5; to show one"
-        f" of 1 point as surely takes about {seeds_words(difference, verdict.level)}."
+        f"{shown}; to show one of 1 point 4 times in 5 takes about"
+        f" {seeds_words(difference, verdict.level)}."
     )

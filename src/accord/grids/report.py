@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from accord.comparison.against import Contrast, against, contrast_notes
+from accord.comparison.against import Contrast, contrast_notes
 from accord.comparison.group import (
     Group,
     continual_cells,
@@ -15,8 +15,8 @@ from accord.comparison.group import (
     metric_columns,
 )
 from accord.comparison.notes import correction_note, group_notes, judged_note
-from accord.comparison.sharing import sharing
 from accord.comparison.summary import sharing_result
+from accord.comparison.whole import Comparison
 from accord.comparison.words import interval_words, seeds_words
 from accord.report.comparison.answer import answer
 from accord.report.comparison.page import sharing_sections
@@ -27,46 +27,41 @@ from accord.report.writing import write_report
 
 def grid_report(
     out: Path,
-    groups: Sequence[Group],
-    baseline: Group | None,
+    comparison: Comparison,
     title: str,
     notes: Sequence[str] = (),
-    margin: float | None = None,
     formats: Sequence[str] = (),
 ) -> None:
     """Write `report.html`, `report.md`, tables and figures into a grid's folder.
 
     Args:
         out: the folder.
-        groups: of finished runs.
-        baseline: that the others are compared with; None compares nothing.
+        comparison: of its finished runs.
         title: of the page.
         notes: on the runs.
-        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
         formats: of figures and tables besides SVG and CSV.
     """
+    groups, baseline = comparison.groups, comparison.baseline
     about = [judged_note(groups), *group_notes(groups), *notes] if groups else list(notes)
     sections = [Section("Runs", about, [groups_table(groups)])]
     if baseline is not None:
-        contrasts = against(groups, baseline, margin)
-        items = list(_contrasts(contrasts, baseline, margin))
+        items = list(_contrasts(comparison, baseline))
         said = contrast_notes(groups, baseline)
         if said or items:
             sections.append(Section(f"Against {baseline.name}", said, items))
     lead = []
-    if verdicts := sharing(groups, margin):
-        result = sharing_result(groups, verdicts, margin)
+    if comparison.sharing:
+        result = sharing_result(comparison)
         lead = [answer(result)]
         sections += sharing_sections(result)
     write_report(out, title, lead, sections, formats)
 
 
-def _contrasts(
-    contrasts: Sequence[Contrast], baseline: Group, margin: float | None
-) -> Iterator[Table | Figure]:
+def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figure]:
     """Yield the table of all differences, and a figure for each task."""
+    contrasts, margin = comparison.contrasts, comparison.margin
     if contrasts:
-        yield contrast_table(contrasts)
+        yield contrast_table(contrasts, correction_note(comparison.differences))
     names: list[str] = []
     for task in dict.fromkeys(each.task for each in contrasts):
         names.append(f"differences-{slug(task)}")
@@ -106,8 +101,8 @@ def groups_table(groups: Sequence[Group]) -> Table:
     return Table("groups", "Groups of runs that differ in their seed alone", columns, rows, 1, note)
 
 
-def contrast_table(contrasts: Sequence[Contrast]) -> Table:
-    """Return each difference with its interval and verdict."""
+def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
+    """Return each difference with its interval and verdict; `note` is on their correction."""
     rows = [
         [
             each.group.name, each.task, each.verdict.word,
@@ -121,7 +116,6 @@ def contrast_table(contrasts: Sequence[Contrast]) -> Table:
     ]  # fmt: skip
     columns = ["group", "task", "verdict", "runs", "difference", "interval", "adjusted p",
                "to show 1 point"]  # fmt: skip
-    note = correction_note([each.difference for each in contrasts])
     return Table("differences", "Differences", columns, rows, 3, note)
 
 

@@ -46,12 +46,13 @@ def verdicts(
 ) -> list[Verdict]:  # fmt: skip
     """Return the verdicts of a family of differences, corrected for one another by Holm.
 
-    - identical: every run predicts the same on both sides, and better than a constant.
     - one run each: a side has one run, so that the variance over seeds is not known. No verdict,
       and no part in the family; the interval is over rows alone, at level 1 − α.
-    - learnt nothing: neither side is better than the best constant prediction.
+    - learnt nothing: neither side is shown to be better than the best constant prediction.
+    - identical: every run predicts the same on both sides.
+    - as good: the interval of Bonferroni's level 1 − α / m lies within ±margin, whether it holds 0
+      or not: a difference that is shown, but doesn't matter, is none to act on.
     - better, worse: the shown interval leaves 0 out.
-    - as good: it holds 0, and lies within ±margin.
     - no difference shown: all else.
 
     Args:
@@ -76,18 +77,21 @@ def verdicts(
         raise UsageError(f"'learnt' is of {len(learnt)} differences, not of {len(differences)}")
     tested = [i for i, found in enumerate(differences) if found.seeds_known]
     steps = dict(zip(tested, holm([differences[i].p for i in tested], alpha), strict=True))
+    widest = 1 - alpha / max(1, len(tested))  # Bonferroni's: all such intervals cover at once
     return [
-        _verdict(found, steps.get(i), alpha, margin, learnt is None or learnt[i])
+        _verdict(found, steps.get(i), (1 - alpha, widest), margin, learnt is None or learnt[i])
         for i, found in enumerate(differences)
     ]
 
 
 def _verdict(
-    found: Difference, step: Step | None, alpha: float, margin: float | None, learnt: bool
-) -> Verdict:
-    level = 1 - alpha if step is None else step.level
+    found: Difference, step: Step | None, levels: tuple[float, float], margin: float | None,
+    learnt: bool,
+) -> Verdict:  # fmt: skip
+    single, widest = levels
+    kind = _kind(found, step, widest, margin, learnt)
+    level = single if step is None else widest if kind == "as good" else step.level
     low, high = found.interval(level)
-    kind = _kind(found, step, (low, high), margin, learnt)
     word = str(kind)
     if kind == "as good" and margin is not None:
         word = f"as good, within {_points(margin)}"
@@ -96,19 +100,19 @@ def _verdict(
 
 
 def _kind(
-    found: Difference, step: Step | None, ends: tuple[float, float], margin: float | None,
-    learnt: bool,
-) -> Kind:  # fmt: skip
-    if found.degenerate == "identical predictions":
-        return "identical" if learnt else "learnt nothing"  # such as the same class every time
+    found: Difference, step: Step | None, widest: float, margin: float | None, learnt: bool
+) -> Kind:
     if step is None:
         return "one run each"
-    if not learnt:
+    if not learnt:  # such as the same class every time
         return "learnt nothing"
+    if found.degenerate == "identical predictions":
+        return "identical"
+    low, high = found.interval(widest)
+    if margin is not None and -margin < low and high < margin:
+        return "as good"
     if step.rejected:
         return "better" if found.value > 0 else "worse"
-    if margin is not None and -margin < ends[0] and ends[1] < margin:
-        return "as good"
     return "no difference shown"
 
 
@@ -123,7 +127,7 @@ def _explanation(kind: Kind, found: Difference, level: float, margin: float | No
         "learnt nothing": "neither side is shown to be better than the best constant prediction",
         "better": f"{interval} is above 0",
         "worse": f"{interval} is below 0",
-        "as good": f"{interval} holds 0 and lies within ±{_points(margin or 0.0)}",
+        "as good": f"{interval} lies within ±{_points(margin or 0.0)}",
         "no difference shown": f"{interval} holds 0",
     }[kind]
 

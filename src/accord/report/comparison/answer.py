@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from accord.report.comparison.result import SharedModel, SharingResult, TaskComparison
+from accord.report.comparison.result import (
+    Choice,
+    SharedModel,
+    SharingResult,
+    TaskComparison,
+)
 from accord.report.comparison.wording import (
     count,
     in_points,
@@ -13,9 +18,9 @@ from accord.report.comparison.wording import (
     points,
     probability,
 )
+from accord.report.exposure import TOLERANCE
 
 _MOST_LISTED = 6  # differences that a sentence has room for
-_EQUAL = 0.01  # exposures that differ by a smaller share count as equal
 
 Tasks = Sequence[TaskComparison]
 
@@ -30,26 +35,33 @@ def answer(result: SharingResult) -> str:
     if not result.tasks:
         return "There is nothing to compare: no task was trained both alone and in a shared model."
     several = len({own.model for own in result.tasks}) > 1
+    missing = {model.name: model.uncompared for model in result.models}
     sentences = []
     for name in dict.fromkeys(own.model for own in result.tasks):
         tasks = result.of(name)
-        said = [_verdict(tasks, result.margin), *_exceptions(tasks)]
+        left_out = missing.get(name, ())
+        said = [_verdict(tasks, result.margin, len(left_out)), *_exceptions(tasks)]
+        if left_out:
+            said.append(f"Nothing is said of {joined(left_out)}, which could not be compared.")
         if several:
             said[0] = f"Shared model {name}: {said[0]}"
+        # What puts the answer in doubt stands right after it.
+        if unequal := _unequal_exposure(tasks, several):
+            said.insert(1, unequal)
         sentences += [*said, _differences(tasks)]
-    # What puts the whole answer in doubt stands right after it, the rest where it belongs.
-    unequal = _unequal_exposure(result.tasks, several)
-    sentences.insert(1 if unequal else len(sentences), unequal or _like_exposure(result.tasks))
+    if not _unequal_exposure(result.tasks, several):
+        sentences.append(_like_exposure(result.tasks))
     sentences += [*_choice(result), _intervals(result), _correction(result), _margin(result)]
     sentences += [_cost(own, several) for own in result.models]
     return " ".join(sentences)
 
 
-def _verdict(tasks: Tasks, margin: float | None) -> str:
-    """Answer in one sentence, by the kinds of verdict there are."""
+def _verdict(tasks: Tasks, margin: float | None, left_out: int) -> str:
+    """Answer in one sentence, by the kinds of verdict there are; tasks that were left out keep it
+    from being of the whole model."""
     by_kind = {kind: [own.task for own in tasks if own.kind == kind] for kind in _KINDS}
     better, worse, as_good = by_kind["better"], by_kind["worse"], by_kind["as good"]
-    same = [*as_good, *by_kind["identical"]]
+    same = [*as_good, *by_kind["identical"]]  # as good, and nothing gained
     within = "" if margin is None else f", within {in_points(margin)},"
     parts = [
         f"{phrase}{within if kind == 'as good' else ''} {_on(names, tasks)}"
@@ -58,7 +70,7 @@ def _verdict(tasks: Tasks, margin: float | None) -> str:
     ]
     if not parts:
         return "The runs do not say whether sharing was worth it."
-    start = _start(len(better), len(worse), len(same), len(tasks))
+    start = _start(len(better), len(worse), len(same), len(tasks) + left_out)
     return f"{start} {joined(parts)}."
 
 
@@ -78,7 +90,7 @@ def _start(better: int, worse: int, same: int, tasks: int) -> str:
 _KINDS = {
     "better": "better",
     "worse": "worse",
-    "as good": "as good as a model for the task alone",
+    "as good": "as good as a model of the task alone",
     "identical": "identical in its predictions",
 }
 """Kinds that say something of the shared model, with what they say."""
@@ -171,7 +183,9 @@ def _like_exposure(tasks: Tasks) -> str:
             f"How many examples either side saw of {names} is not known, so that unequal training"
             " can't be ruled out."
         )
-    return "Alone and together saw equally many examples of each task."
+    if all(one == two for one, two in map(_examples, tasks)):
+        return "Alone and together saw equally many examples of each task."
+    return f"Alone and together saw equally many examples of each task, to {100 * TOLERANCE:.1f} %."
 
 
 def _unknown(tasks: Tasks) -> list[TaskComparison]:
@@ -180,12 +194,15 @@ def _unknown(tasks: Tasks) -> list[TaskComparison]:
 
 def _equal(own: TaskComparison) -> bool:
     one, two = _examples(own)
-    return abs(one - two) <= _EQUAL * max(one, two)
+    return abs(one - two) <= TOLERANCE * max(one, two)
 
 
 def _unequal(own: TaskComparison, several: bool) -> str:
     one, two = _examples(own)
-    ratio = f", {two / one:.2g} times as many" if one else ""
+    ratio = ""
+    if one:
+        fewer = f", {100 * (1 - two / one):.0f} % fewer"
+        ratio = fewer if two < one else f", {two / one:.2g} times as many"
     model = f" in {own.model}" if several else ""
     return f"{own.task} saw {count(two, 'example')} together{model} and {one:,.0f} alone{ratio}"
 
@@ -203,40 +220,35 @@ def _choice(result: SharingResult) -> list[str]:
     sentences = []
     for judged_on, names in by_rows.items():
         which = f" of {joined(list(dict.fromkeys(names)))}" if len(by_rows) > 1 else ""
-        if result.epoch == "last":
-            rows = judged_on if judged_on == "test" else "dev"
-            sentences.append(
-                f"Each run's last epoch counts, so that nothing was chosen; the figures{which} are"
-                f" of {rows} rows."
-            )
-            continue
-        sentences.append(_chosen(judged_on, which))
+        sentences.append(_chosen(judged_on, which, result.choice))
     return sentences
 
 
-def _chosen(judged_on: str, which: str) -> str:
-    start = "Each run's best epoch was chosen by its dev rows"
+def _chosen(judged_on: str, which: str, choice: Choice) -> str:
+    rows = "test" if judged_on == "test" else "dev"
+    if choice == "nothing":
+        return (
+            f"Each run has one epoch, so that nothing was chosen; the figures{which} are of {rows}"
+            " rows."
+        )
+    start = {
+        "epoch": "Each run's best epoch was chosen by its dev rows",
+        "soup": "The epochs that are averaged, or the best one, were chosen by each run's dev rows",
+    }[choice]
     if judged_on == "test":
         return f"{start}, and the figures{which} are of test rows, which chose nothing."
-    if judged_on == "dev, cross-fitted":
-        return (
-            f"{start}, and the figures{which} are cross-fitted: an epoch that some dev rows chose"
-            " is judged by the others, so that no row judges its own choice."
-        )
-    if judged_on == "dev":
-        return (
-            f"{start}, and the figures{which} are of the same rows: they are too good, by an"
-            " amount that may differ between the sides."
-        )
-    return f"{start}, and the figures{which} are of: {judged_on}."
+    return (
+        f"{start}, and the figures{which} are cross-fitted: what one half of the dev rows chose is"
+        " judged by the other half, so that no row judges its own choice."
+    )
 
 
 def _intervals(result: SharingResult) -> str:
     levels = sorted({own.level for own in result.tasks})
-    runs = sorted({own.runs for own in result.tasks})
+    runs = sorted({number for own in result.tasks for number in own.runs})
     level = joined([percent(own) for own in levels])
     if runs == [1]:
-        return f"Intervals are at {level} and over rows alone, as a side has one run."
+        return f"Intervals are at {level} and over rows alone, as each side has one run."
     least, most = runs[0], runs[-1]
     number = f"{most}" if least == most else f"{least} to {most}"
     return f"Intervals are at {level}, over {number} runs of each side and over the rows."
@@ -244,7 +256,9 @@ def _intervals(result: SharingResult) -> str:
 
 def _correction(result: SharingResult) -> str:
     number = result.comparisons
-    if number <= 1:
+    if number == 0:
+        return "A verdict takes two runs of each side."
+    if number == 1:
         return "There is one comparison, so nothing had to be corrected for their number."
     if not result.correction:
         return (
@@ -256,7 +270,10 @@ def _correction(result: SharingResult) -> str:
 
 def _margin(result: SharingResult) -> str:
     if result.margin is None:
-        return "No margin was set, so that no model could be shown to be as good as another."
+        return (
+            "No margin was given (--margin), so that 'as good' was no possible verdict: it takes a"
+            " difference that doesn't matter."
+        )
     margin = in_points(result.margin)
     return (
         f"The margin is {margin}: a model is as good as another where the interval of the"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Choice = Literal["epoch", "soup", "nothing"]
+"""What was chosen by dev rows: each run's best epoch, its soup of epochs, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class TaskComparison:
         together: the shared models.
         judged_on: 'test', or 'dev, cross-fitted', or 'dev': the rows that the figures are of.
         rows: how many these are.
-        runs: of each side, the fewer.
+        runs: how many alone, and how many together.
         difference: together minus alone, in the metric's units.
         low: of the interval that is shown; None where there is none.
         high: likewise.
@@ -74,7 +78,7 @@ class TaskComparison:
     together: Side
     judged_on: str
     rows: int
-    runs: int
+    runs: tuple[int, int]
     difference: float
     low: float | None
     high: float | None
@@ -115,11 +119,13 @@ class SharedModel:
         name: as `TaskComparison.model` says it.
         alone: of a model for each task.
         together: of the shared model.
+        uncompared: its tasks that no verdict is of; `alone` is without them.
     """
 
     name: str
     alone: Cost
     together: Cost
+    uncompared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ class SharingResult:
         comparisons: how many were corrected for.
         margin: differences within ±margin count as none, in the metrics' units; None where no
             margin was set.
-        epoch: 'best' or 'last': which epoch of each run counts.
+        choice: what was chosen by dev rows.
         notes: what else a reader has to know, a paragraph each.
     """
 
@@ -143,7 +149,7 @@ class SharingResult:
     correction: str = ""
     comparisons: int = 1
     margin: float | None = None
-    epoch: str = "best"
+    choice: Choice = "epoch"
     notes: tuple[str, ...] = ()
 
     def of(self, model: str) -> list[TaskComparison]:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accord.report.comparison.result import Cost, Exposure, SharingResult, Side, TaskComparison
-from accord.report.comparison.wording import percent, points, probability
+from accord.report.comparison.wording import (
+    joined,
+    percent,
+    points,
+    probability,
+    runs_of_each,
+)
 from accord.report.page import Table
 
 _NONE = "–"
@@ -23,7 +29,7 @@ def answer_table(result: SharingResult) -> Table:
     rows = [
         [
             own.task, *[own.model] * models, own.verdict, points(own.difference), _interval(own),
-            *[percent(own.level)] * (not one), probability(own.adjusted_p), f"{own.runs}",
+            *[percent(own.level)] * (not one), probability(own.adjusted_p), runs_of_each(own.runs),
             f"{own.rows:,}",
             _NONE if own.detectable is None else points(own.detectable, sign=False),
             own.seeds_needed or _NONE,
@@ -52,7 +58,7 @@ def figures_table(result: SharingResult) -> Table:
             own.baseline_name or _NONE, _figure(own.alone), _figure(own.together),
             _NONE if own.baseline is None else f"{own.baseline:.3f}",
             _examples(own.alone), _examples(own.together), _gap(own.alone), _gap(own.together),
-            f"{own.rows:,}", f"{own.runs}",
+            f"{own.rows:,}", runs_of_each(own.runs),
         ]
         for own in result.tasks
     ]  # fmt: skip
@@ -75,7 +81,12 @@ def cost_table(result: SharingResult) -> Table:
         name = f" ({model.name})" if several else ""
         rows.append([f"each task alone{name}", *_cost(model.alone)])
         rows.append([f"together{name}", *_cost(model.together)])
-    note = "Seconds are of all models of a row, one run of each: the mean over runs."
+    note = (
+        "Seconds are of all models of a row, one run of each: the mean over runs. Tasks with parts"
+        " of their own inside the encoder take a pass each."
+    )
+    if left_out := {task for model in result.models for task in model.uncompared}:
+        note += f" 'Each task alone' is without {joined(sorted(left_out))}, which no run had alone."
     return Table("cost", "What it costs", columns, rows, 1, note)
 
 

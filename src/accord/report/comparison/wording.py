@@ -69,3 +69,14 @@ def probability(p: float | None) -> str:
     if p is None:
         return "–"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def runs_of_each(runs: tuple[int, int]) -> str:
+    """Return how many runs either side has.
+
+    Example:
+        >>> runs_of_each((5, 5)), runs_of_each((5, 3))
+        ('5', '5 and 3')
+    """
+    one, other = runs
+    return f"{one}" if one == other else f"{one} and {other}"
