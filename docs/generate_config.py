@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from accord.config.sections import (
     AveragingConfig,
     CheckpointConfig,
+    ComparisonConfig,
     Config,
     EncoderConfig,
     MemoryConfig,
@@ -40,6 +41,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[[stages]]", StageConfig),
     ("[memory]", MemoryConfig),
     ("[selection]", SelectionConfig),
+    ("[comparison]", ComparisonConfig),
 ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from accord.cli import COMMANDS
+from accord.config.sections import Config
 from accord.families import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,12 @@ def test_config_page_is_what_the_config_holds() -> None:
     wanted = "run: python docs/generate_config.py"
     page = generator("generate_config").page()
     assert (ROOT / "docs" / "config.md").read_text(encoding="utf-8") == page, wanted
+
+
+def test_no_part_of_the_config_is_left_out_of_its_page() -> None:
+    page = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
+    for name in Config.model_fields:
+        assert re.search(rf"`\[+{name}\b|`{name}`", page), name
 
 
 def test_pages_of_methods_are_what_the_registries_hold() -> None:
