@@ -50,6 +50,7 @@ def leave_report(
     """
     from dataclasses import replace
 
+    from accord.comparison.contrast_page import contrast_sections
     from accord.comparison.summary import sharing_result
     from accord.report.comparison.page import sharing_report
 
@@ -57,7 +58,7 @@ def leave_report(
     if left:
         result = replace(result, notes=(*result.notes, left))
     curves = {group.name: group.runs for group in comparison.groups if len(group.trained) > 1}
-    sharing_report(out, result, curves, formats)
+    sharing_report(out, result, curves, formats, contrast_sections(comparison))
     if not quiet:
         click.echo(f"report: {out / 'report.html'}")
 

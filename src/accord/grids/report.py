@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from accord.comparison.against import Contrast, contrast_notes
+from accord.comparison.contrast_page import contrast_sections
 from accord.comparison.group import (
     Group,
     continual_cells,
@@ -14,14 +14,12 @@ from accord.comparison.group import (
     metric_cells,
     metric_columns,
 )
-from accord.comparison.notes import correction_note, group_notes, judged_note
+from accord.comparison.notes import group_notes, judged_note
 from accord.comparison.summary import sharing_result
 from accord.comparison.whole import Comparison
-from accord.comparison.words import interval_words, seeds_words
 from accord.report.comparison.answer import answer
 from accord.report.comparison.page import sharing_sections
-from accord.report.figures import DifferenceRow, differences
-from accord.report.page import Figure, Section, Table, slug
+from accord.report.page import Section, Table
 from accord.report.writing import write_report
 
 
@@ -41,37 +39,16 @@ def grid_report(
         notes: on the runs.
         formats: of figures and tables besides SVG and CSV.
     """
-    groups, baseline = comparison.groups, comparison.baseline
+    groups = comparison.groups
     about = [judged_note(groups), *group_notes(groups), *notes] if groups else list(notes)
     sections = [Section("Runs", about, [groups_table(groups)])]
-    if baseline is not None:
-        items = list(_contrasts(comparison, baseline))
-        said = contrast_notes(groups, baseline)
-        if said or items:
-            sections.append(Section(f"Against {baseline.name}", said, items))
+    sections += contrast_sections(comparison)
     lead = []
     if comparison.sharing:
         result = sharing_result(comparison)
         lead = [answer(result)]
         sections += sharing_sections(result)
     write_report(out, title, lead, sections, formats)
-
-
-def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figure]:
-    """Yield the table of all differences, and a figure for each task."""
-    contrasts, margin = comparison.contrasts, comparison.margin
-    if contrasts:
-        yield contrast_table(contrasts, correction_note(comparison.differences))
-    names: list[str] = []
-    for task in dict.fromkeys(each.task for each in contrasts):
-        names.append(f"differences-{slug(task)}")
-        while names[-1] in names[:-1]:  # as tasks of different names may have one slug
-            names[-1] += "-2"
-        rows = sorted(
-            (_row(each, margin) for each in contrasts if each.task == task),
-            key=lambda row: -row.value,
-        )
-        yield differences(names[-1], f"{task}: against {baseline.name}", rows)
 
 
 def groups_table(groups: Sequence[Group]) -> Table:
@@ -99,29 +76,3 @@ def groups_table(groups: Sequence[Group]) -> Table:
         " any run."
     )
     return Table("groups", "Groups of runs that differ in their seed alone", columns, rows, 1, note)
-
-
-def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
-    """Return each difference with its interval and verdict; `note` is on their correction."""
-    rows = [
-        [
-            each.group.name, each.task, each.verdict.word,
-            f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
-            f"{each.difference.value:+.4f}", interval_words(each.verdict, "+.4f"),
-            "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
-            seeds_words(each.difference, each.verdict.level)
-            if each.difference.seeds_known else "–",
-        ]
-        for each in contrasts
-    ]  # fmt: skip
-    columns = ["group", "task", "verdict", "runs", "difference", "interval", "adjusted p",
-               "to show 1 point"]  # fmt: skip
-    return Table("differences", "Differences", columns, rows, 3, note)
-
-
-def _row(each: Contrast, margin: float | None) -> DifferenceRow:
-    return DifferenceRow(
-        each.group.name, 100 * each.difference.value, 100 * each.verdict.low,
-        100 * each.verdict.high, each.verdict.kind, each.verdict.word,
-        None if margin is None else 100 * margin,
-    )  # fmt: skip

@@ -26,6 +26,7 @@ def sharing_report(
     result: SharingResult,
     curves: Mapping[str, Sequence[RunRecord]] | None = None,
     formats: Sequence[str] = (),
+    more: Sequence[Section] = (),
 ) -> list[Section]:
     """Write `report.html`, `report.md`, tables and figures on a comparison.
 
@@ -34,6 +35,7 @@ def sharing_report(
         result: of the comparison.
         curves: runs whose learning curves are drawn, those that differ by seed alone by a name.
         formats: of figures and tables besides SVG and CSV.
+        more: sections at the end.
 
     Returns:
         The report's sections.
@@ -41,8 +43,9 @@ def sharing_report(
     Raises:
         RunFolderError: if a file can't be written.
     """
-    sections = sharing_sections(result, curves)
-    write_report(out, TITLE, [answer(result)], sections, formats)
+    sections = [*sharing_sections(result, curves), *more]
+    lead = [answer(result)] if result.tasks or not more else []
+    write_report(out, TITLE if lead else "Groups of runs", lead, sections, formats)
     return sections
 
 

@@ -1,0 +1,67 @@
+"""A page's section on what each group has over a baseline: a table and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from accord.comparison.against import Contrast, contrast_notes
+from accord.comparison.group import Group
+from accord.comparison.notes import correction_note
+from accord.comparison.whole import Comparison
+from accord.comparison.words import interval_words, seeds_words
+from accord.report.figures import DifferenceRow, differences
+from accord.report.page import Figure, Section, Table, slug
+
+
+def contrast_sections(comparison: Comparison) -> list[Section]:
+    """Return a section on every group against the baseline; none where there is no baseline, or
+    nothing to say."""
+    baseline = comparison.baseline
+    if baseline is None:
+        return []
+    items = list(_contrasts(comparison, baseline))
+    notes = contrast_notes(comparison.groups, baseline)
+    return [Section(f"Against {baseline.name}", notes, items)] if notes or items else []
+
+
+def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figure]:
+    """Yield the table of all differences, and a figure for each task."""
+    contrasts, margin = comparison.contrasts, comparison.margin
+    if contrasts:
+        yield contrast_table(contrasts, correction_note(comparison.differences))
+    names: list[str] = []
+    for task in dict.fromkeys(each.task for each in contrasts):
+        names.append(f"differences-{slug(task)}")
+        while names[-1] in names[:-1]:  # as tasks of different names may have one slug
+            names[-1] += "-2"
+        rows = sorted(
+            (_row(each, margin) for each in contrasts if each.task == task),
+            key=lambda row: -row.value,
+        )
+        yield differences(names[-1], f"{task}: against {baseline.name}", rows)
+
+
+def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
+    """Return each difference with its interval and verdict; `note` is on their correction."""
+    rows = [
+        [
+            each.group.name, each.task, each.verdict.word,
+            f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
+            f"{each.difference.value:+.4f}", interval_words(each.verdict, "+.4f"),
+            "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
+            seeds_words(each.difference, each.verdict.level)
+            if each.difference.seeds_known else "–",
+        ]
+        for each in contrasts
+    ]  # fmt: skip
+    columns = ["group", "task", "verdict", "runs", "difference", "interval", "adjusted p",
+               "to show 1 point"]  # fmt: skip
+    return Table("differences", "Differences", columns, rows, 3, note)
+
+
+def _row(each: Contrast, margin: float | None) -> DifferenceRow:
+    return DifferenceRow(
+        each.group.name, 100 * each.difference.value, 100 * each.verdict.low,
+        100 * each.verdict.high, each.verdict.kind, each.verdict.word,
+        None if margin is None else 100 * margin,
+    )  # fmt: skip
