@@ -49,7 +49,7 @@ LAYERS = [
     ["statistics.crossed"],
     ["statistics.influence", "statistics.baselines"],
     [
-        "model.losses", "judging.metrics", "judging.continual", "data.sampler", "data.rehearsal",
+        "model.losses", "judging.metrics", "judging.half_metrics", "judging.continual", "data.sampler", "data.rehearsal",
         "data.exact_sampler", "judging.scores", "optim", "optim.adamw", "training.combining",
         "optim.state", "optim.schedules",
     ],

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score
 
 from accord.errors import UsageError
 from accord.judging.choosing import first_best
 from accord.judging.heldout import crossfit_value
+from accord.judging.metrics import CORRELATIONS
 from accord.judging.scores import TaskScores, crossfitted, read_scores, write_scores
+from accord.statistics.influence import influence
 
 HALVES = np.array([0, 1, 0, 1, 0], dtype=np.int8)
 LABELS = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
@@ -37,6 +41,28 @@ def test_correlations_are_judged_within_each_half(metric, correlate):
     assert crossfit_value(metric, labels, predicted, halves * 0) == pytest.approx(
         correlate(predicted, labels).statistic
     )
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "pearson", "spearman"])
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
+def test_the_value_is_the_one_whose_influence_is_measured(metric, ours, theirs, seed):
+    """Also where a half has one row or none."""
+    assume(ours + theirs)
+    rng, halves = np.random.default_rng(seed), np.repeat(np.array([0, 1], np.int8), [ours, theirs])
+    labels = rng.integers(0, 3, len(halves)).astype(float)
+    predicted = rng.integers(0, 3, len(halves)) + (0.5 * halves if metric in CORRELATIONS else 0)
+    value, each = influence(metric, labels, predicted.astype(float), halves, 3)
+    assert value == pytest.approx(crossfit_value(metric, labels, predicted, halves, 3))
+    assert each.sum() == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("metric", "correlate"), [("pearson", pearsonr), ("spearman", spearmanr)])
+def test_a_half_of_one_row_has_no_correlation_and_no_weight(metric, correlate):
+    labels, predicted = np.array([3.0, 1.0, 2.0, 4.0]), np.array([-9.0, 1.0, 3.0, 2.0])
+    halves = np.array([1, 0, 0, 0], dtype=np.int8)
+    wanted = correlate(predicted[1:], labels[1:]).statistic
+    assert crossfit_value(metric, labels, predicted, halves) == pytest.approx(wanted)
+    assert crossfit_value(metric, labels[:2], predicted[:2], halves[:2]) == 0
 
 
 def test_no_rows_are_refused():

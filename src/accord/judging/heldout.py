@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.errors import RunFolderError
+from accord.judging.half_metrics import weighted_halves
 from accord.judging.metrics import CORRELATIONS, metric_value
 
 Array = npt.NDArray[np.float64]
@@ -33,9 +34,9 @@ def crossfit_value(
     differ in scale and offset, which a correlation over all rows would take for error, so
     correlations are computed within each half:
 
-        m = Σ_h (n_h / n) m_h, h the halves that have rows.
+        m = Σ_h (n_h / Σ n_h) m_h, h the halves that have at least two rows,
 
-    Labelled test rows, which one model predicts, are one half.
+    and 0 if there is none. Labelled test rows, which one model predicts, are one half.
 
     *Source:* Stone 1974, Cross-validatory choice and assessment of statistical predictions, for
     choosing and assessing on different rows; Chernozhukov et al. 2018, Double/debiased machine
@@ -56,13 +57,14 @@ def crossfit_value(
         >>> crossfit_value("pearson", labels, np.array([1.0, 2.0, 11.0, 12.0]), halves)
         1.0
     """
-    present = np.unique(halves)
-    if metric not in CORRELATIONS or len(present) < 2:
+    if metric not in CORRELATIONS or len(np.unique(halves)) < 2:
         return metric_value(metric, predictions, labels, classes)
     return sum(
-        float((halves == half).mean())
-        * metric_value(metric, predictions[halves == half], labels[halves == half], classes)
-        for half in present
+        (
+            weight * metric_value(metric, predictions[rows], labels[rows], classes)
+            for rows, weight in weighted_halves(halves)
+        ),
+        start=0.0,
     )
 
 

@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.errors import UsageError, nearest
+from accord.judging.half_metrics import weighted_halves
 from accord.judging.metrics import CORRELATIONS, METRICS, f1, is_constant
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-
-LEAST_ROWS = 2
-"""A cross-fitting half with fewer rows has no correlation, and no part in the metric."""
 
 
 def influence(
@@ -30,9 +28,9 @@ def influence(
     """Return a metric, as `accord.judging.metrics` computes it, and each row's influence on it.
 
     Predictions of two cross-fitting halves come from two epochs, whose scales and places may
-    differ. A correlation is then that within each half, averaged with weights n_h / n; accuracy
-    and F1 are of all rows together. A half of fewer than `LEAST_ROWS` rows is left out of the
-    average, its rows' influence is 0; without any other half the value is 0.
+    differ. A correlation is then that within each half, averaged as in
+    `accord.judging.heldout.crossfit_value`; accuracy and F1 are of all rows together. The influence
+    of rows in a half that is left out of the average is 0; without any other half the value is 0.
 
     *Source:* Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11 (jackknife).
 
@@ -79,14 +77,11 @@ def _whole(
 def _by_half(
     metric: str, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], halves: npt.NDArray[Any]
 ) -> tuple[float, Array]:
-    masks = [halves == half for half in np.unique(halves)]
-    masks = [mask for mask in masks if mask.sum() >= LEAST_ROWS]
-    total = sum(int(mask.sum()) for mask in masks)
     value, each = 0.0, np.zeros(len(labels))
-    for mask in masks:
-        part, values = _whole(metric, labels[mask], predictions[mask], None)
-        value += part * int(mask.sum()) / total
-        each[mask] = values * len(labels) / total
+    for rows, weight in weighted_halves(halves):
+        part, values = _whole(metric, labels[rows], predictions[rows], None)
+        value += weight * part
+        each[rows] = values * len(labels) * weight / len(values)
     return value, each
 
 
