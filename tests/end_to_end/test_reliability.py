@@ -176,9 +176,9 @@ def edit_config(run, project):
 
 
 def edit_data(run, project):
-    file = project / "same-dev.tsv"
+    file = project / "same-train.tsv"
     file.write_text(file.read_text().replace("\t1\n", "\t0\n", 1))
-    return "data same.dev: content"
+    return "data same.train: content"
 
 
 def edit_versions(run, project):
@@ -218,6 +218,45 @@ def test_a_change_is_shown_and_forced_through(stopped, accord_cli, tmp_path, edi
     assert f"warning: going on though changed: {change}" in answer.err
     (entry,) = json.loads((run / "resolved.json").read_text())["forced"]
     assert entry["changes"] == [change]
+
+
+def more_dev_rows(run, project):
+    file = project / "near-dev.csv"
+    file.write_text(file.read_text() + "more,the film,a song,1.0\n")
+    return "data near.dev: content"
+
+
+def other_dev_labels(run, project):
+    file = project / "same-dev.tsv"
+    file.write_text(file.read_text().replace("\t1\n", "\t0\n", 1))
+    return "data same.dev: content"
+
+
+def another_metric(run, project):
+    file = run / "config.toml"
+    file.write_text(file.read_text().replace("[tasks.same]\n", '[tasks.same]\nmetric = "f1"\n'))
+    return 'task same.metric: "accuracy" -> "f1"'
+
+
+@pytest.mark.parametrize("edit", [more_dev_rows, other_dev_labels, another_metric])
+def test_what_epochs_were_judged_by_cannot_be_forced_through(stopped, accord_cli, tmp_path, edit):
+    """Their scores would meet other rows, or other labels."""
+    run = stopped({}, 8)
+    before = (run / "resolved.json").read_bytes()
+    change = edit(run, tmp_path / "project")
+    answer = accord_cli("resume", run, "--force", "--quiet")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert f"changed since its first epochs were judged: {change}; later ones can't" in answer.err
+    assert (run / "resolved.json").read_bytes() == before
+
+
+def test_dev_rows_that_changed_before_the_first_epoch_ended_can_be(stopped, accord_cli, tmp_path):
+    run = stopped({}, 4)
+    more_dev_rows(run, tmp_path / "project")
+    assert accord_cli("resume", run, "--force", "--quiet").code == 0
+    heldout = json.loads((run / "results.json").read_text())["heldout"]
+    lines = (tmp_path / "project" / "near-dev.csv").read_text().splitlines()
+    assert heldout["near"]["rows"] == len(lines) - 1
 
 
 def test_a_forced_run_goes_by_its_edited_config(stopped, accord_cli, metrics):

@@ -19,6 +19,7 @@ from accord.errors import RunFolderError
 from accord.model.inherited import inheritance_contents
 from accord.runs.folder import RunFolder, environment, now
 from accord.runs.progress import Console
+from accord.training.checkpoint import checkpoints, read_progress
 from accord.training.setup import Setup, prepare
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
@@ -57,7 +58,8 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
         force: go on with what is there now, and record that.
 
     Raises:
-        RunFolderError: if something changed since and `force` isn't set, naming what.
+        RunFolderError: if something changed since and `force` isn't set, naming what; with it, as
+            `check_comparable`.
     """
     begun = run.read_json("resolved.json")
     config, found = config_again(run, begun, force)
@@ -74,8 +76,53 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
         return setup
     if not force:
         raise change_error(run, found)
-    record_forced(run, console, begun, resolved(setup, run), found)
+    after = resolved(setup, run)
+    check_comparable(run, after)
+    record_forced(run, console, begun, after, found)
     return setup
+
+
+def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:
+    """Check that later epochs can be compared with those that were judged already.
+
+    Args:
+        run: its folder.
+        after: what its `resolved.json` is to hold; of that `data` and `tasks` count.
+
+    Raises:
+        RunFolderError: if what epochs are judged by changed since one was.
+    """
+    found = list(_incomparable(run.read_json("resolved.json"), after))
+    if found and any(map(_is_after_an_epoch, checkpoints(run.checkpoints))):
+        raise RunFolderError(
+            f"{run.path}: changed since its first epochs were judged: {'; '.join(found)}; later ones"
+            " can't be compared with them, so --force doesn't go on: put it back as it was, or train"
+            " into another folder"
+        )
+
+
+def _is_after_an_epoch(checkpoint: Path) -> bool:
+    try:
+        return bool(read_progress(checkpoint).evaluations)
+    except RunFolderError:
+        return False  # it is not gone on from either
+
+
+def _incomparable(begun: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what changed of what epochs are judged by: dev rows, or what is made of their logits."""
+    dev = [
+        {name: own for name, own in _table(each, "data").items() if name.endswith(".dev")}
+        for each in (begun, after)
+    ]
+    yield from _changed("data", *dev, "content")
+    yield from _changed("task", _judged_tasks(begun), _judged_tasks(after), "{0} -> {1}")
+
+
+def _judged_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
+    tasks, keys = begun.get("tasks") or [], ("metric", "labels", "range")
+    return {f"{own['name']}.{key}": json.dumps(own.get(key)) for own in tasks for key in keys}
+
+
 
 
 def record_forced(

@@ -23,6 +23,7 @@ from accord.runs.progress import Console
 from accord.runs.signals import StopSignals
 from accord.training.resuming import (
     change_error,
+    check_comparable,
     config_again,
     record_forced,
 )
@@ -104,6 +105,11 @@ def resume(
         if found and not force:
             raise change_error(run, found)
         if found:
+            for stage, plan in zip(stages, plans, strict=True):
+                if plan is not None and (stage.folder / STATUS).exists():
+                    with naming(stage):
+                        after = {"data": plan.data, "tasks": plan.tasks}
+                        check_comparable(RunFolder.open(stage.folder), after)
             after = resolved_again(run, config, begun, plans)
             record_forced(run, Console(quiet), begun, after, found)
         return _train(run, stages, quiet=quiet, watch=watch, force=force)
