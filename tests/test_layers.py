@@ -49,9 +49,9 @@ LAYERS = [
     ["statistics.crossed"],
     ["statistics.influence", "statistics.baselines"],
     [
-        "model.losses", "judging.metrics", "judging.half_metrics", "judging.continual", "data.sampler", "data.rehearsal",
-        "data.exact_sampler", "judging.scores", "optim", "optim.adamw", "training.combining",
-        "optim.state", "optim.schedules",
+        "model.losses", "judging.metrics", "judging.half_metrics", "judging.continual",
+        "data.sampler", "data.rehearsal", "data.exact_sampler", "judging.scores", "optim",
+        "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],
     ["config.file", "config.unused"],
     ["config.stages", "config.overrides", "config.auxiliary_faults", "config.method_faults"],

@@ -161,6 +161,79 @@ def test_test_rows_without_labels_that_can_be_used(project, accord_cli, tmp_path
     assert (line in accord_cli("check", config).out) == (reason is not None)
 
 
+def write_test_rows(config, *parts):
+    """Make the project's labelled test rows of some of its other rows: (split, first, last)."""
+    lines = []
+    for split, first, last in parts:
+        lines += (config.parent / f"mood-{split}.csv").read_text().splitlines()[first:last]
+    header = (config.parent / "mood-dev.csv").read_text().splitlines()[0]
+    (config.parent / "mood-test.csv").write_text("\n".join([header, *lines]) + "\n")
+
+
+def lines_of(config, split):
+    return (config.parent / f"mood-{split}.csv").read_text().splitlines()[1:]
+
+
+def test_test_rows_that_stand_in_dev_are_left_out(project, accord_cli, tmp_path):
+    """They chose the epoch. What stands in train stays, and is said."""
+    config = project({"training.epochs": 2}, ("mood",))
+    new = ["n1,a grim old road,neg", "n2,very lovely with a warm song,pos"]
+    write_test_rows(config, ("dev", 1, 4), ("train", 1, 6))
+    file = config.parent / "mood-test.csv"
+    file.write_text(file.read_text() + "\n".join(new) + "\n")
+    texts = {split: {line.split(",")[1] for line in lines_of(config, split)}
+             for split in ("train", "dev")}  # fmt: skip
+    rows = [line.split(",") for line in lines_of(config, "test")]
+    kept = [row for row in rows if row[1] not in texts["dev"]]
+    seen = sum(row[1] in texts["train"] for row in rows)
+    assert len(rows) == 10
+    assert len(kept) <= 7
+    assert seen >= 5
+    lines = [
+        f"{len(rows) - len(kept)} of 10 test rows of {file} stand in the dev rows, which choose"
+        " the model: left out",
+        f"{seen} of 10 test rows of {file} stand in the training rows: figures of them are too"
+        " good",
+    ]
+    checked = accord_cli("check", config)
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    for line in lines:
+        assert line in checked.out
+        assert f"mood: {line}" in answer.err
+    own = results_of(tmp_path / "run")["heldout"]["mood"]
+    assert (own["on"], own["rows"]) == ("test", len(kept))
+    judged = rows_of(tmp_path / "run", "mood")
+    assert [[row["id"], row["label"]] for row in judged] == [[row[0], row[2]] for row in kept]
+    assert own["value"] == np.mean([row["label"] == row["prediction"] for row in judged])
+    file = tmp_path / "run" / "predictions" / "mood-test.csv"
+    whole = [row["prediction"] for row in csv.DictReader(file.read_text().splitlines())]
+    wanted = [own for own, row in zip(whole, rows, strict=True) if row in kept]
+    assert [row["prediction"] for row in judged] == wanted
+
+
+@pytest.mark.parametrize(("rest", "reason"), [
+    ([], "{n} of its {n} rows stand in the dev rows"),
+    (["n1,a grim old road,neg"],
+     "{n} of its {m} rows stand in the dev rows, and all others have one label"),
+], ids=["all", "one label is left"])  # fmt: skip
+def test_a_test_file_that_is_the_dev_file_is_not_held_out(
+    project, accord_cli, tmp_path, rest, reason
+):
+    config = project({"training.epochs": 2, "training.lr": 3e-3}, ("mood",))
+    write_test_rows(config, ("dev", 1, None))
+    file = config.parent / "mood-test.csv"
+    n = len(lines_of(config, "test"))
+    file.write_text(file.read_text() + "".join(f"{line}\n" for line in rest))
+    line = f"the labels of {file} are not used: {reason.format(n=n, m=n + 1)}"
+    assert line in accord_cli("check", config).out
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert f"mood: {line}" in answer.err
+    own = results_of(tmp_path / "run")["heldout"]["mood"]
+    assert (own["on"], own["rows"]) == ("dev, cross-fitted", n)
+
+
 def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
     changes = {**LIVELY, "averaging.method": "soup"}
     run = train(project(changes), tmp_path / "run")

@@ -188,17 +188,15 @@ def _targets(split: SplitReport) -> str:
         return ", ".join(shown) + ", …" * (len(split.labels) > _SHOWN_LABELS)
     if split.targets is not None:
         return f"{split.targets.min:g}, {split.targets.mean:.3g}, {split.targets.max:g}"
-    if split.unused_labels:
-        return "(not used)"
-    return "(none)" if split.split == "test" else ""
+    if split.split == "test":
+        return "(not used)" if split.notes else "(none)"
+    return ""
 
 
 def _print_skipped(report: TaskReport, console: Console) -> None:
-    from accord.data.test_labels import unused_labels
-
     for split in report.splits:
-        if split.unused_labels:
-            console.print(unused_labels(split.path, split.unused_labels), soft_wrap=True)
+        for note in split.notes:
+            console.print(note, soft_wrap=True)
         for bad in split.skipped[:_SHOWN_BAD_ROWS]:
             console.print(f"skipped {bad}", soft_wrap=True)
         if len(split.skipped) > _SHOWN_BAD_ROWS:

@@ -14,11 +14,12 @@ import numpy.typing as npt
 from accord.config.sections import Config, EncoderConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.examples import BadRow
+from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
 from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store
-from accord.data.test_labels import FileLabels, read_test_labels
+from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import ConfigError
@@ -53,8 +54,8 @@ class SplitReport:
     """One split of one task; the path of texts of other tasks names these.
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
-    `share` is set where dev is a share of the training file; `unused_labels` says why a test file's
-    labels can't be used.
+    `share` is set where dev is a share of the training file. Of a test file they are of the rows
+    that are judged by, and `notes` say what of it is not, and why.
     """
 
     split: str
@@ -67,7 +68,7 @@ class SplitReport:
     tokens: Quantiles
     truncated: int
     duplicates: Counts
-    unused_labels: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class _Part:
     path: Path
     share: float | None
     rowset: Rowset
-    test_labels: FileLabels | None = None
+    heldout: HeldOutTest | None = None
 
 
 def check_config(
@@ -182,6 +183,7 @@ def _parts(
     task: Task, section: AnyTaskConfig, tokenizer: Tokenizer, config: Config, cache: Path | None
 ) -> Iterator[_Part]:
     """Yield a task's splits; without a dev file, a share of the training file is one."""
+    before: dict[str, Rowset] = {}
     for split in ("train", "dev", "test"):
         name = getattr(section, split, None)
         if name is None:
@@ -194,21 +196,25 @@ def _parts(
         if split == "train" and section.dev is None:
             share = config.training.dev_share
             rows, dev_rows = dev_split(len(rows), share)
-            yield _Part("train", path, None, Rowset(store, rows))
-            yield _Part("dev", path, share, Rowset(store, dev_rows))
+            before = {"train": Rowset(store, rows), "dev": Rowset(store, dev_rows)}
+            yield _Part("train", path, None, before["train"])
+            yield _Part("dev", path, share, before["dev"])
         elif split == "test" and isinstance(section, TaskConfig):
-            found = read_test_labels(path, section, task, store.lines[rows])
-            yield _Part(split, path, None, Rowset(store, rows), found)
+            test = Rowset(store, rows)
+            labels = read_test_labels(path, section, task, store.lines[rows])
+            found = heldout_test(labels, test, before["dev"], before["train"])
+            yield _Part(split, path, None, test, found)
         else:
-            yield _Part(split, path, None, Rowset(store, rows))
+            before[split] = Rowset(store, rows)
+            yield _Part(split, path, None, before[split])
 
 
 def _split_report(part: _Part, task: Task, max_length: int) -> SplitReport:
     store, rows = part.rowset.store, part.rowset.rows
     lengths = sequence_lengths(store.lengths[rows], task)
     labels = store.labels[rows] if part.split != "test" else None
-    if part.test_labels is not None:
-        labels = part.test_labels.values
+    if part.heldout is not None and len(part.heldout.rows):
+        labels = part.heldout.labels
     return SplitReport(
         split=part.split,
         path=str(part.path),
@@ -220,7 +226,7 @@ def _split_report(part: _Part, task: Task, max_length: int) -> SplitReport:
         tokens=_quantiles(lengths),
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(part.rowset),
-        unused_labels="" if part.test_labels is None else part.test_labels.reason,
+        notes=[] if part.heldout is None else part.heldout.notes(str(part.path)),
     )
 
 

@@ -13,12 +13,14 @@ from tokenizers import Tokenizer
 from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
+from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
+from accord.data.overlap import Rowset
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import dev_split, first_rows
 from accord.data.store import TokenStore, open_store
-from accord.data.test_labels import read_test_labels, unused_labels
+from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.errors import ConfigError, EncoderError
@@ -38,7 +40,7 @@ class Data:
         test: of those that have one.
         assembler: makes sequences of their tokens.
         whole: each finished task's whole training split, by name.
-        test_labels: of the test rows of those tasks whose test files have them, float64 [rows].
+        heldout_test: the labelled test rows of those tasks whose test files have any.
     """
 
     tasks: tuple[Task, ...]
@@ -47,7 +49,7 @@ class Data:
     test: list[TaskData]
     assembler: Assembler
     whole: Mapping[str, TaskData] = field(default_factory=dict)
-    test_labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    heldout_test: Mapping[str, HeldOutTest] = field(default_factory=dict)
 
     def labelled(self, split: list[TaskData]) -> list[TaskData]:
         """Return the parts of a split whose tasks have labels."""
@@ -62,8 +64,10 @@ class Data:
             for own in parts
         }
         labels = {
-            f"{name}.test labels": hashlib.sha256(own.astype("<f8").tobytes()).hexdigest()
-            for name, own in self.test_labels.items()
+            f"{name}.test labels": hashlib.sha256(
+                own.rows.astype("<i8").tobytes() + own.labels.astype("<f8").tobytes()
+            ).hexdigest()
+            for name, own in self.heldout_test.items()
         }
         return rows | labels
 
@@ -85,7 +89,7 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     _check_encoder(encoder_folder, tokenizer, tasks)
     read: dict[str, tuple[TaskData, TaskData]] = {}
     texts: dict[str, tuple[TaskData, TaskData]] = {}
-    test, test_labels = [], {}
+    test, heldout = [], {}
     for name, own in (*config.labelled.items(), *config.texts.items()):
         task = next((task for task in tasks if task.name == name), None)
         files = TaskFiles(task or resolve_task(name, own), own, tokenizer, say)
@@ -93,8 +97,9 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
         read[name] = _remembered(texts[name][0], config), texts[name][1]
         if own.test is not None and task is not None:
             test.append(files.whole(own.test, labelled=False))
-            if (labels := files.test_labels(test[-1])) is not None:
-                test_labels[name] = labels
+            rows = files.heldout_test(test[-1], dev=texts[name][1], train=texts[name][0])
+            if len(rows.rows):
+                heldout[name] = rows
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
             read[task.name] = _texts(task, config, tokenizer, say, texts)
@@ -108,7 +113,7 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
                 " serve as one and are not trained on"
             )
     whole = {name: texts[name][0] for name in config.finished}
-    return Data(tasks, train, dev, test, assembler, whole, test_labels)
+    return Data(tasks, train, dev, test, assembler, whole, heldout)
 
 
 def _remembered(own: TaskData, config: Config) -> TaskData:
@@ -232,16 +237,17 @@ class TaskFiles:
         store = self._open(path, labelled=labelled)
         return TaskData(self.task, store, self._rows(store))
 
-    def test_labels(self, data: TaskData) -> np.ndarray | None:
-        """The labels of the rows of the test file, where it has labels that can be used."""
+    def heldout_test(self, test: TaskData, dev: TaskData, train: TaskData) -> HeldOutTest:
+        """The labelled rows of the test file that a model may be judged by."""
         assert isinstance(self.config, TaskConfig)  # others have no test file
         assert self.config.test is not None
-        assert isinstance(data.store, TokenStore)
-        lines = data.store.lines[data.rows]
-        found = read_test_labels(Path(self.config.test), self.config, self.task, lines)
-        if found.reason:
-            self.say(f"{self.task.name}: {unused_labels(self.config.test, found.reason)}")
-        return found.values
+        assert isinstance(test.store, TokenStore)
+        lines = test.store.lines[test.rows]
+        labels = read_test_labels(Path(self.config.test), self.config, self.task, lines)
+        found = heldout_test(labels, *(Rowset(own.store, own.rows) for own in (test, dev, train)))
+        for line in found.notes(self.config.test):
+            self.say(f"{self.task.name}: {line}")
+        return found
 
     def _rows(self, store: TokenStore) -> np.ndarray:
         return first_rows(len(store), self.config.limit)

@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-
 SMALL = 64
 """Distinct contents; each label of a split with fewer is balanced as well."""
 

@@ -78,8 +78,3 @@ def _parsed(
     if len(set(values)) == 1:
         return FileLabels(reason=f"every row's label is '{texts[0]}'")
     return FileLabels(np.array(values))
-
-
-def unused_labels(path: str, reason: str) -> str:
-    """Say that a test file's labels are not used, and why."""
-    return f"the labels of {path} are not used: {reason}"

@@ -164,13 +164,15 @@ def _choices(
 
 
 def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:
-    """Return the test rows of a task as the saved model predicts them, if they have labels."""
+    """Return the held-out test rows of a task as the saved model predicts them, if it has any."""
     if name not in saved.test:
         return None
     data = next(own for own in setup.data.test if own.task.name == name)
-    whole = np.zeros(len(data), dtype=np.int8)
-    labels = setup.data.test_labels[name]
-    return HeldOutRows(data, labels, saved.test[name], whole, (saved.epochs, saved.epochs))
+    own = setup.data.heldout_test[name]
+    whole = np.zeros(len(own.rows), dtype=np.int8)
+    logits = saved.test[name][torch.from_numpy(own.rows)]
+    part = replace(data, rows=data.rows[own.rows])
+    return HeldOutRows(part, own.labels, logits, whole, (saved.epochs, saved.epochs))
 
 
 def _write(run: RunFolder, rows: HeldOutRows) -> None:

@@ -39,7 +39,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     soup = make_soup(setup, run, progress, console)
     best = soup.record if soup else epoch
     test = _predict_test(setup, run, console)
-    labelled = {name: own for name, own in test.items() if name in setup.data.test_labels}
+    labelled = {name: own for name, own in test.items() if name in setup.data.heldout_test}
     epochs = tuple(best["epochs"]) if soup else (epoch["epoch"],)
     saved = Saved(epochs, soup.logits if soup else (), labelled)
     heldout = judge_heldout(setup, run, progress, console, saved)

@@ -95,9 +95,9 @@ def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:
     found = list(_incomparable(run.read_json("resolved.json"), after))
     if found and any(map(_is_after_an_epoch, checkpoints(run.checkpoints))):
         raise RunFolderError(
-            f"{run.path}: changed since its first epochs were judged: {'; '.join(found)}; later ones"
-            " can't be compared with them, so --force doesn't go on: put it back as it was, or train"
-            " into another folder"
+            f"{run.path}: changed since its first epochs were judged: {'; '.join(found)}; later"
+            " ones can't be compared with them, so --force doesn't go on: put it back as it was, or"
+            " train into another folder"
         )
 
 
@@ -109,20 +109,18 @@ def _is_after_an_epoch(checkpoint: Path) -> bool:
 
 
 def _incomparable(begun: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what changed of what epochs are judged by: dev rows, or what is made of their logits."""
-    dev = [
-        {name: own for name, own in _table(each, "data").items() if name.endswith(".dev")}
-        for each in (begun, after)
-    ]
-    yield from _changed("data", *dev, "content")
+    """Yield what changed of what epochs are judged by: dev rows, metrics, what logits mean."""
+    yield from _changed("data", _dev_contents(begun), _dev_contents(after), "content")
     yield from _changed("task", _judged_tasks(begun), _judged_tasks(after), "{0} -> {1}")
+
+
+def _dev_contents(begun: Mapping[str, Any]) -> dict[str, str]:
+    return {name: own for name, own in _table(begun, "data").items() if name.endswith(".dev")}
 
 
 def _judged_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
     tasks, keys = begun.get("tasks") or [], ("metric", "labels", "range")
     return {f"{own['name']}.{key}": json.dumps(own.get(key)) for own in tasks for key in keys}
-
-
 
 
 def record_forced(
