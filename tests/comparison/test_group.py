@@ -1,11 +1,14 @@
 """Runs that differ in their seed alone: which they are, what they are called."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from accord.comparison.contents import content_notes
 from accord.comparison.group import find_group, group_runs, margin_of
-from accord.errors import UsageError
+from accord.comparison.unchanged import check_unchanged
+from accord.errors import RunFolderError, UsageError
 
 
 def named(group, *names):
@@ -28,8 +31,85 @@ def test_a_group_is_called_by_what_its_runs_share(make_group, answers):
 
 def test_a_seed_counts_once(make_group, answers):
     (run,) = make_group("a", {"sst": answers(1, 8, 0.9)}).runs
-    with pytest.raises(UsageError, match=r"^x, y: are runs of one config and of one seed, 0;"):
-        group_runs([replace(run, name="x"), replace(run, name="y")])
+    said = r"^out/x, out/y: are runs of one config and of one seed, 0; leave one out$"
+    with pytest.raises(UsageError, match=said):
+        group_runs([replace(run, path=Path(f"out/{own}")) for own in "xy"])
+
+
+def resolved(run, data, **more):
+    """A copy of a run whose folder tells these contents."""
+    copy = replace(run)
+    copy.__dict__["_resolved"] = {"data": data, "encoder": {"weights": "w"}, **more}
+    return copy
+
+
+@pytest.mark.parametrize(
+    "change", [{"sst.train": "z:9"}, {"sst.dev": "z:4"}, {"sst.test labels": "z"}, {}]
+)
+def test_runs_on_other_data_are_no_group(make_group, answers, change):
+    one, other = make_group("a", {"sst": answers(2, 8, 0.9)}, on="test").runs
+    data = {"sst.train": "a:9", "sst.dev": "b:4", "sst.test": "c:8", "sst.test labels": "d"}
+    groups = group_runs([resolved(one, data), resolved(other, {**data, **change})])
+    assert len(groups) == (2 if change else 1)
+    if {"sst.train", "sst.dev"} & set(change):
+        (note,) = content_notes(groups)
+        key = next(iter(change)).removeprefix("sst.")
+        assert note.endswith(f"the same config, but differ in tasks.sst.{key} (content).")
+    else:
+        assert content_notes(groups) == []
+
+
+def test_runs_on_a_moved_file_are_one(make_group, answers):
+    own, data = {"sst": answers(1, 8, 0.9)}, {"sst.train": "a:9", "sst.dev": "b:4"}
+    kind = {"kind": "classification", "text": "a"}
+    runs = [
+        *make_group("a", own, (0,), tasks={"sst": {**kind, "train": "here", "limit": 9}}).runs,
+        *make_group("b", own, (1,), tasks={"sst": {**kind, "train": "there"}}).runs,
+    ]
+    assert len(group_runs([resolved(run, data) for run in runs])) == 1
+    assert len(group_runs(runs)) == 2  # as their folders tell no contents
+
+
+def test_runs_of_a_group_have_the_same_tasks(make_group, answers):
+    """A label that only one run's dev file had, say: one config, and other classes."""
+    one, other = make_group("a", {"sst": answers(2, 8, 0.9)}).runs
+    more = replace(other.tasks["sst"], labels=("neg", "mid", "pos"))
+    groups = group_runs([one, replace(other, tasks={"sst": more})])
+    assert [group.runs for group in groups] == [[one], [replace(other, tasks={"sst": more})]]
+
+
+def test_a_group_was_chosen_if_any_of_its_runs_was(make_group, answers):
+    own = {"sst": answers(1, 8, 0.9)}
+    plain = make_group("a", own, (0,))
+    few, many = (
+        make_group(f"{n}", own, (n,), selection={"by": "accord tune", "candidates": n})
+        for n in (3, 9)
+    )
+    assert plain.selection is None
+    (found,) = group_runs([*plain.runs, *few.runs, *many.runs])
+    assert found.selection == many.runs[0].config.selection
+
+
+def test_a_file_that_was_edited_between_runs_is_named(make_group, answers):
+    one, other = make_group("a", {"sst": answers(2, 8, 0.9)}).runs
+    data = {"sst.train": "a:9", "sst.dev": "b:4"}
+    check_unchanged([resolved(one, data), resolved(other, data)])
+    for key in data:
+        with pytest.raises(RunFolderError, match=r"^t: was changed between .*=0 and .*=1,"):
+            check_unchanged([resolved(one, data), resolved(other, {**data, key: "z:9"})])
+    with pytest.raises(RunFolderError, match=r"^e: was changed between"):
+        check_unchanged([resolved(one, data), resolved(other, data, encoder={"weights": "v"})])
+
+
+def test_other_settings_of_the_data_are_no_edit(make_group, answers):
+    own, kind = {"sst": answers(1, 8, 0.9)}, {"kind": "classification", "text": "a"}
+    runs = [
+        resolved(make_group(f"{i}", own, (i,), tasks={"sst": {**kind, **more}}).runs[0],
+                 {"sst.train": f"{i}:9", "sst.dev": f"{i}:4"})
+        for i, more in enumerate([{"train": "x"}, {"train": "x", "limit": 4}, {"train": "y"},
+                                  {"train": "x", "dev": "y"}])
+    ]  # fmt: skip
+    check_unchanged(runs)
 
 
 def test_a_group_is_found_by_its_name_or_a_run_s(make_group, answers):

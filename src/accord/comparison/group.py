@@ -10,7 +10,8 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from accord.config.unused import effective
+from accord.comparison.contents import content_table
+from accord.config.sections import SelectionConfig
 from accord.errors import UsageError, nearest
 from accord.report.record import RunRecord
 
@@ -39,6 +40,13 @@ class Group:
     def trained(self) -> tuple[str, ...]:
         """The names of all tasks that were trained, those without labels too."""
         return tuple(self.runs[0].config.tasks)
+
+    @property
+    def selection(self) -> SelectionConfig | None:
+        """What chose the settings of any of the runs, the one with the most candidates; None if
+        nothing did."""
+        chosen = [run.config.selection for run in self.runs if run.config.selection is not None]
+        return max(chosen, key=lambda own: own.candidates, default=None)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -129,22 +137,21 @@ def _spread(values: Sequence[float]) -> float | None:
 def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """Put runs that differ in their seed alone together, in order of appearance.
 
-    A group is named by what its runs' names have in common before their seed; where that is not
-    its alone, by its first run and how many others it has.
+    Their configs are equal, and so is the content of their files, the held-out rows' too. A group
+    is named by what its runs' names have in common before their seed; where that is not its alone,
+    by its first run and how many others it has.
 
     Raises:
         UsageError: two runs of one config and one seed.
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        table = effective(run.config)
-        table["training"].pop("seed")
-        alike = groups.setdefault(json.dumps(table, sort_keys=True), [])
+        alike = groups.setdefault(_identity(run), [])
         for other in alike:
             if other.seed == run.seed:
                 raise UsageError(
-                    f"{other.name}, {run.name}: are runs of one config and of one seed, {run.seed};"
-                    " name one of them"
+                    f"{other.path}, {run.path}: are runs of one config and of one seed, {run.seed};"
+                    " leave one out"
                 )
         alike.append(run)
     names = [_common_name(alike) for alike in groups.values()]
@@ -155,6 +162,19 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
         )
         for alike, name in zip(groups.values(), names, strict=True)
     ]
+
+
+def _identity(run: RunRecord) -> str:
+    """Return what runs that differ in their seed alone have in common, and no others."""
+    table = content_table(run)
+    table["training"].pop("seed")
+    for own in table["tasks"].values():
+        own.pop("test", None)
+    judged = [
+        [task.to_json(), run.results["heldout"][name]["on"], run.heldout_content(name)]
+        for name, task in run.tasks.items()
+    ]
+    return json.dumps([table, judged], sort_keys=True)
 
 
 def _common_name(runs: Sequence[RunRecord]) -> str:

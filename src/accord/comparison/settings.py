@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from accord.comparison.contents import content_table
 from accord.comparison.group import Group
 from accord.config.file import reduced
-from accord.config.sections import Config
-from accord.config.unused import effective
 from accord.report.exposure import EXPOSURE_KEYS, exposure_distance
 
 _INDIFFERENT = (
     "training.seed", "training.halves_every", "training.gramian", "training.threads",
-    "training.device", "score",
+    "training.device", "training.micro_batch_tokens", "encoder.gradient_checkpointing", "score",
 )  # fmt: skip
 
 
@@ -21,8 +21,9 @@ def nearest_alone(
 ) -> tuple[Group | None, tuple[str, ...]]:
     """Choose the group of a task alone whose settings differ least from a shared model's.
 
-    Keys that say how much of a task is shown (`EXPOSURE_KEYS`) differ only where it is not shown
-    as much of it on both sides.
+    One that was judged by the same rows and metric goes before any that was not. Training data and
+    encoders are compared by content. Keys that only say how much of a task is shown
+    (`EXPOSURE_KEYS`) don't count: `accord.report.exposure` compares what was shown.
 
     Args:
         task: its name.
@@ -33,40 +34,58 @@ def nearest_alone(
         The group and the keys in which it differs; None where there is none, or where several are
         equally near and none has the same settings.
     """
-    config = together.runs[0].config
-    wanted = dict(_settings(reduced(config, {task: config.tasks[task]})))
-    differing: list[tuple[str, ...]] = []
-    ranks: list[tuple[int, float]] = []
-    for group in alone:
-        given = dict(_settings(group.runs[0].config))
-        distance = exposure_distance(group, together, task)
-        alike = EXPOSURE_KEYS if distance == 0 else ()
-        keys = [key for key in {**wanted, **given} if not key.endswith(alike)]
-        differing.append(tuple(key for key in keys if given.get(key) != wanted.get(key)))
-        ranks.append((len(differing[-1]), distance))
-    if not ranks or (min(ranks)[0] > 0 and ranks.count(min(ranks)) > 1):
+    differing = [_differing(task, together, group) for group in alone]
+    ranks = [
+        (_judged(group, task) != _judged(together, task), len(keys),
+         exposure_distance(group, together, task))
+        for group, keys in zip(alone, differing, strict=True)
+    ]  # fmt: skip
+    if not ranks or (min(ranks)[1] > 0 and ranks.count(min(ranks)) > 1):
         return None, ()
     nearest = ranks.index(min(ranks))
     return alone[nearest], differing[nearest]
 
 
-def _settings(config: Config) -> Iterator[tuple[str, object]]:
+def _judged(group: Group, task: str) -> tuple[str, ...]:
+    run = group.runs[0]
+    on = run.results["heldout"][task]["on"]
+    return run.tasks[task].metric, on, run.heldout_content(task)
+
+
+def _differing(task: str, together: Group, alone: Group) -> tuple[str, ...]:
+    """Return the keys in which a group of a task alone differs from a shared model's."""
+    wanted, given = (dict(_settings(group, task)) for group in (together, alone))
+    skipped = any(
+        run.results.get("skipped_steps", 0) for group in (together, alone) for run in group.runs
+    )
+    indifferent = () if skipped else ("training.max_skipped_steps",)
+    return tuple(
+        key for key in {**wanted, **given}
+        if key not in indifferent and given.get(key) != wanted.get(key)
+    )  # fmt: skip
+
+
+def _settings(group: Group, task: str) -> Iterator[tuple[str, object]]:
     """Yield what may make a difference to a task alone, key by key."""
-
-    def flat(table: dict[str, object], prefix: str) -> Iterator[tuple[str, object]]:
-        for key, value in table.items():
-            if isinstance(value, dict):
-                yield from flat(value, f"{prefix}{key}.")
-            elif f"{prefix}{key}" not in _INDIFFERENT:
-                yield f"{prefix}{key}", value
-
-    table = effective(config)
+    run = group.runs[0]
+    config = run.config
+    if len(config.tasks) > 1:
+        config = reduced(config, {task: config.tasks[task]})
+    table = content_table(run, config)
     table.pop("checkpoint")
-    alone = {*config.sharing.schemes, *config.training.regularisers}
-    table["methods"] = {name: own for name, own in table["methods"].items() if name in alone}
-    for number, stage in enumerate(table["stages"], 1):
+    chosen = {*config.sharing.schemes, *config.training.regularisers}
+    table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
+    for own in table["tasks"].values():
+        own.pop("test", None)
+    for training in (table["training"], *(stage["training"] for stage in table["stages"])):
         for key in EXPOSURE_KEYS:
-            name = key.removeprefix("training.")
-            if name in stage["training"]:
-                yield f"stages.{number}.{key}", stage["training"].pop(name)
-    yield from flat(table, "")
+            training.pop(key.removeprefix("training."), None)
+    yield from _flat(table, "")
+
+
+def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif f"{prefix}{key}" not in _INDIFFERENT:
+            yield f"{prefix}{key}", value

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.comparison.group import Group
+from accord.comparison.unchanged import check_unchanged
 from accord.durable import read_json, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
@@ -163,13 +164,14 @@ def grid_groups(out: Path) -> list[Group]:
     """Return the finished cells of a grid's folder, those that differ in their seed alone together.
 
     Raises:
-        RunFolderError: if there is no grid.
+        RunFolderError: if there is no grid, or a file was changed between its runs.
     """
     found: dict[str, list[RunRecord]] = {}
     for entry in _entries(out):
         if _is_done(out, entry):
             folder = out / CELLS / entry["name"]
             found.setdefault(entry["group"], []).append(read_run(folder, entry["name"]))
+    check_unchanged([run for runs in found.values() for run in runs])
     return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in found.items()]
 
 

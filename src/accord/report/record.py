@@ -135,16 +135,33 @@ class RunRecord:
 
     def dev_content(self, task: str) -> str:
         """Return what tells a task's dev rows from others; empty where the folder doesn't say."""
-        return self._content(task, "dev")
+        return self.content(task, "dev")
 
     def heldout_content(self, task: str) -> str:
         """Return what tells a task's held-out rows from others; empty where that isn't known."""
         if self.results["heldout"][task]["on"] != ON_TEST:
-            return self._content(task, "dev")
-        return ":".join(filter(None, (self._content(task, own) for own in ("test", "test labels"))))
+            return self.content(task, "dev")
+        return ":".join(filter(None, (self.content(task, own) for own in ("test", "test labels"))))
 
-    def _content(self, task: str, split: str) -> str:
-        return str(self._resolved.get("data", {}).get(f"{task}.{split}", ""))
+    def content(self, task: str, split: str) -> str:
+        """Return what tells the rows of a task's split from others; empty where the folder doesn't
+        say. Rows that were changed while the run was stopped are told from those that were not."""
+        own = str(self._resolved.get("data", {}).get(f"{task}.{split}", ""))
+        return ":".join([own, *self._forced(f"data {task}.{split}:")]) if own else ""
+
+    @property
+    def encoder_content(self) -> str:
+        """What tells the weights that the run began with from others, and the heads that it took
+        over; empty where the folder doesn't say."""
+        table = self._resolved.get("encoder", {})
+        own = [str(table[key]) for key in ("weights", "heads") if key in table]
+        return ":".join([*own, *self._forced("encoder's ")]) if own else ""
+
+    def _forced(self, change: str) -> Iterator[str]:
+        """Yield what the run was known by before each time that something was changed."""
+        for entry in self._resolved.get("forced", ()):
+            if any(str(own).startswith(change) for own in entry["changes"]):
+                yield str(entry["fingerprint_before"])
 
     @cached_property
     def _resolved(self) -> dict[str, Any]:
