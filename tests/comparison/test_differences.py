@@ -1,12 +1,13 @@
 """A task's difference on held-out rows, computed again from the files that the runs left."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from accord.comparison.differences import task_difference
+from accord.comparison.differences import RowsDiffer, task_difference
 from accord.errors import RunFolderError
 from accord.statistics.verdict import verdicts
 
@@ -129,7 +130,23 @@ def test_runs_that_were_judged_on_other_rows_are_refused(make_group, answers, ch
     other = make_group("other", {"sst": answers(**{"runs": 2, "rows": 40, "right": 0.9, **change})},
                        on=on)  # fmt: skip
     line = f"^one,seed=0, other,seed=0: judged on different rows of 'sst' .*{said}"
-    with pytest.raises(RunFolderError, match=line):
+    with pytest.raises(RowsDiffer, match=line):
+        task_difference("sst", one, other)
+    assert issubclass(RowsDiffer, RunFolderError)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metric": "f1"}, r"judged by different metrics of 'sst' \(accuracy, f1\)"),
+        ({"labels": ("pos", "neg")}, r"have different classes of 'sst' \(neg, pos / pos, neg\)"),
+    ],
+)
+def test_figures_of_other_metrics_or_classes_are_refused(make_group, answers, change, said):
+    one, other = (make_group(name, {"sst": answers(2, 40, 0.9)}) for name in ("one", "other"))
+    for run in other.runs:
+        run.tasks["sst"] = replace(run.tasks["sst"], **change)
+    with pytest.raises(RowsDiffer, match=f"^one,seed=0, other,seed=0: {said}$"):
         task_difference("sst", one, other)
 
 

@@ -16,6 +16,11 @@ LEVEL = 0.95
 """One-sided, of the interval by which a side has to be above the best constant prediction."""
 
 
+class RowsDiffer(RunFolderError):  # noqa: N818 (what is the matter, as Stopped)
+    """Figures of a task that can't be compared: they are of different rows, of different classes,
+    or by different metrics."""
+
+
 @dataclass(frozen=True)
 class TaskDifference:
     """Two groups on one task.
@@ -43,7 +48,7 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
     """Compare two groups on a task by all their runs; runs of one seed are pairs.
 
     Raises:
-        RunFolderError: if they were judged on different rows.
+        RowsDiffer: if they were judged on different rows, or by different metrics.
     """
     sides = [[run.heldout(task) for run in group.runs] for group in (ours, theirs)]
     first = sides[0][0]
@@ -70,10 +75,17 @@ def _side(group: Group, judged: list[HeldOut]) -> Side:
 def _check_rows(runs: list[RunRecord], judged: list[HeldOut], task: str) -> None:
     first = judged[0]
     for run, each in zip(runs, judged, strict=True):
+        names, others = f"{runs[0].name}, {run.name}: ", (first.task, each.task)
+        if others[0].metric != others[1].metric:
+            metrics = ", ".join(own.metric for own in others)
+            raise RowsDiffer(f"{names}judged by different metrics of '{task}' ({metrics})")
+        if others[0].labels != others[1].labels:
+            classes = " / ".join(", ".join(own.labels) for own in others)
+            raise RowsDiffer(f"{names}have different classes of '{task}' ({classes})")
         same = each.ids == first.ids and np.array_equal(each.labels, first.labels)
         if not same or each.on != first.on:
-            raise RunFolderError(
-                f"{runs[0].name}, {run.name}: judged on different rows of '{task}'"
+            raise RowsDiffer(
+                f"{names}judged on different rows of '{task}'"
                 f" ({first.on}, {len(first.ids)} rows; {each.on}, {len(each.ids)} rows)"
             )
 
