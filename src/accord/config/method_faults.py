@@ -64,11 +64,6 @@ def _examples_faults(config: Config) -> Iterator[str]:
         yield f"{key}: sets the steps, and so does training.steps_per_epoch; leave one of them out"
     elif examples < training.epochs:
         yield f"{key}: {examples} are too few for {training.epochs} epochs of a step or more"
-    elif training.batch_size == 1 and examples % training.epochs:
-        yield (
-            f"{key}: {examples} can't be shared alike by {training.epochs} epochs; with batch_size"
-            " 1 it takes a multiple of them"
-        )
 
 
 def _sharing_faults(config: Config) -> Iterator[str]:

@@ -13,14 +13,15 @@ from accord.sampling import EpochShape
 
 @dataclass(frozen=True)
 class ExactSampler(Sampler):
-    """Draws n examples of one task in K = E ⌈n / (E B)⌉ steps, whatever the rule.
+    """Draws n examples of one task in K = E min(⌈n / (E B)⌉, ⌊n / E⌋) steps, whatever the rule.
 
     E are the epochs and B is the batch size. Step k draws the rows from n k // K to n (k + 1) // K
-    of one stream of shuffled passes: the steps are as equal as can be, none has more than B rows,
-    and no row comes again before every other one has come as often.
+    of one stream of shuffled passes: the steps are as equal as can be, and no row comes again
+    before every other one has come as often. No step has more than B rows; only where B is 1 and E
+    doesn't divide n, so that single rows can't fill epochs of equally many steps, some have 2.
 
     Attributes:
-        total: n, examples of the whole run; at least E, and a multiple of E where B is 1.
+        total: n, examples of the whole run; at least E.
 
     Example:
         >>> from accord.sampling import Budget, get_rule
@@ -35,7 +36,9 @@ class ExactSampler(Sampler):
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return math.ceil(self.total / (self.budget.epochs * self.budget.batch_size))
+        epochs = self.budget.epochs
+        full = math.ceil(self.total / (epochs * self.budget.batch_size))
+        return min(full, self.total // epochs)  # no step is empty
 
     def shape(self, epoch: int) -> EpochShape:
         """Return the shape of every epoch; its share is an average over steps."""

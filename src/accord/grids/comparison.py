@@ -32,7 +32,7 @@ def comparison_cells(
     if not config.labelled:
         raise UsageError(f"{where}: has no task with labels to compare models by")
     alone = [
-        {"tasks": [name], **own} for name, own in equal_settings(config, equal).items()
+        {"tasks": [name], **own} for name, own in equal_settings(config, equal, where).items()
     ]  # fmt: skip
     first = config.training.seed
     settings = [

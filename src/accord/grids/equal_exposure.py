@@ -9,6 +9,7 @@ from accord.config.file import stage_configs
 from accord.config.sections import Config
 from accord.config.stages import stage_name
 from accord.data.datasets import read_data
+from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.training.building import build_sampler
 from accord.training.exposure import exposures
@@ -18,7 +19,7 @@ Equal = Literal["examples", "steps", "tokens", "nothing"]
 optimizer, tokens of the task, or nothing in particular, where each goes by its own config."""
 
 
-def equal_settings(config: Config, equal: Equal) -> dict[str, Settings]:
+def equal_settings(config: Config, equal: Equal, where: str) -> dict[str, Settings]:
     """Return the settings that give a run of each task alone as much as the shared run has.
 
     The training data are read and the shared run's draws counted. Rows of a memory count where
@@ -27,13 +28,15 @@ def equal_settings(config: Config, equal: Equal) -> dict[str, Settings]:
     Args:
         config: of the shared run.
         equal: what is to be equal.
+        where: the config's name in messages.
 
     Returns:
         `training.examples` of each labelled task, stage by stage where there are stages; none with
         'nothing', and none of finished tasks, which have no run alone.
 
     Raises:
-        UsageError: whatever is wrong with data, encoder or config.
+        UsageError: if the shared run draws a task less than once an epoch; or whatever is wrong
+            with data, encoder or config.
     """
     if equal == "nothing":
         return {name: {} for name in config.labelled}
@@ -50,8 +53,22 @@ def equal_settings(config: Config, equal: Equal) -> dict[str, Settings]:
             counts[training[-1]] += sum(
                 own.get(task, 0) for i, own in enumerate(drawn) if i not in training
             )
-        found[task] = {_key(config, i): _allowed(n, parts[i]) for i, n in counts.items()}
+        for i, count in counts.items():
+            _check_an_epoch(task, count, parts[i].training.epochs, where)
+        found[task] = {_key(config, i): count for i, count in counts.items()}
     return found
+
+
+def _check_an_epoch(task: str, examples: int, epochs: int, where: str) -> None:
+    """Check that a run alone has an example for every epoch."""
+    if examples < epochs:
+        drawn = "one example" if examples == 1 else f"{examples} examples"
+        raise UsageError(
+            f"{where}: task '{task}': the shared run shows as much of it as {drawn} in {epochs}"
+            " epochs, and a run of it alone can't have less than one an epoch; let the shared run"
+            " draw more of it (a larger training.batch_size or training.steps_per_epoch, or another"
+            " training.batching), or compare with --equal nothing"
+        )
 
 
 def drawn_of(config: Config, equal: Equal = "examples") -> dict[str, int]:
@@ -84,11 +101,3 @@ def _key(config: Config, stage: int) -> str:
     if not config.stages:
         return "examples"
     return f"stages.{stage_name(config.stages, stage)}.training.examples"
-
-
-def _allowed(examples: int, config: Config) -> int:
-    """Return the nearest number that `training.examples` takes: single rows fill epochs alike."""
-    if config.training.batch_size > 1:
-        return examples
-    epochs = config.training.epochs
-    return max(1, round(examples / epochs)) * epochs
