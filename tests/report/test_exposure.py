@@ -7,7 +7,7 @@ import pytest
 
 from accord.comparison.group import Group
 from accord.config.file import parse_config
-from accord.report.exposure import exposure_distance, exposure_notes, exposure_of
+from accord.report.exposure import alike, exposure_distance, exposure_notes, exposure_of
 from accord.report.record import RunRecord
 
 TASKS = {
@@ -57,6 +57,14 @@ def test_unequal_exposure_is_said_loudly(alone, together, words):
         f"NOT LIKE FOR LIKE: sts had {words}; the difference may come from exposure, not"
         " from sharing."
     ]
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "same"),
+    [(1000, 995, True), (1000, 994, False), (0, 0, True), (0, 1, False), (200, 199, True)],
+)
+def test_two_numbers_are_alike_within_half_a_per_cent_of_the_larger(n, m, same):
+    assert alike(n, m) == alike(m, n) == same
 
 
 def test_half_a_per_cent_is_alike() -> None:

@@ -69,10 +69,20 @@ def exposure_of(group: Runs, task: str) -> Exposure:
     )  # fmt: skip
 
 
+def alike(n: float, m: float) -> bool:
+    """Return whether two numbers of examples are alike: |n - m| <= `TOLERANCE` max(n, m).
+
+    Example:
+        >>> alike(1000, 1005), alike(1000, 1006), alike(0, 1)
+        (True, False, False)
+    """
+    return abs(n - m) <= TOLERANCE * max(n, m)
+
+
 def exposure_distance(one: Runs, other: Runs, task: str) -> float:
     """Return |log(n / m)| of the examples of a task that two groups were shown; 0 if alike."""
     n, m = (exposure_of(own, task).examples for own in (one, other))
-    if abs(n - m) <= TOLERANCE * max(n, m):
+    if alike(n, m):
         return 0.0
     return abs(math.log(n / m)) if min(n, m) > 0 else math.inf
 
