@@ -2,7 +2,7 @@
 
 import pytest
 
-from accord.comparison.sharing import sharing, sharing_notes
+from accord.comparison.sharing import sharing
 from accord.comparison.summary import sharing_result
 from accord.comparison.whole import compare_groups
 from accord.report.comparison.answer import answer
@@ -110,8 +110,7 @@ def test_the_same_constant_predictions_are_no_success(make_group, answers):
 def test_a_task_that_no_run_or_several_were_trained_on_alone_is_named(make_group, answers):
     both = make_group("both", {"sst": answers(3, 60, 0.9), "cola": answers(3, 60, 0.9)})
     groups = [make_group("sst", {"sst": answers(3, 60, 0.8)}), both]
-    verdicts = sharing(groups)
-    assert sharing_notes(groups, verdicts) == [
+    assert list(compare_groups(groups).refused) == [
         "cola: not compared in both: no run was trained on it alone."
     ]
     assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
@@ -120,7 +119,7 @@ def test_a_task_that_no_run_or_several_were_trained_on_alone_is_named(make_group
         for name, lr in (("slow", 1e-4), ("fast", 1e-2))
     ]
     groups += unlike
-    assert sharing_notes(groups, sharing(groups)) == [
+    assert list(compare_groups(groups).refused) == [
         "cola: not compared in both: several groups were trained on it alone, and none has the same"
         " settings: slow, fast; leave out all but one."
     ]

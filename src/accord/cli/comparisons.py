@@ -12,13 +12,14 @@ from accord.cli.results import new_table, print_table
 from accord.comparison.against import contrast_notes
 from accord.comparison.group import (
     Group,
+    constant_cells,
     continual_cells,
     continual_columns,
     metric_cells,
     metric_columns,
 )
 from accord.comparison.notes import correction_note, group_notes, judged_note, sharing_cautions
-from accord.comparison.sharing import SharingVerdict, sharing_notes
+from accord.comparison.sharing import SharingVerdict
 from accord.comparison.summary import shared_models
 from accord.comparison.words import MARKS, explanation, interval_words
 from accord.report.comparison.wording import in_points
@@ -72,7 +73,7 @@ def print_comparison(comparison: Comparison) -> None:
         _print_sharing(verdicts)
         _print_cost(verdicts)
         _print_notes(comparison)
-    for note in (*sharing_notes(groups, verdicts), *group_notes(groups)):
+    for note in (*comparison.refused, *group_notes(groups)):
         click.echo(note)
     if comparison.baseline is not None:
         _print_against(comparison, comparison.baseline)
@@ -86,7 +87,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "margin": comparison.margin,
         "comparisons": sum(each.seeds_known for each in comparison.differences),
         "sharing": [_sharing_json(each) for each in verdicts],
-        "sharing_notes": [*sharing_notes(groups, verdicts), *sharing_cautions(verdicts)],
+        "sharing_notes": [*comparison.refused, *sharing_cautions(verdicts)],
         "notes": group_notes(groups),
         "against": [
             {"group": each.group.name, "task": each.task,
@@ -103,6 +104,8 @@ def print_groups(groups: Sequence[Group]) -> None:
     headings = [f"{name} {metric}" for name, metric in tasks.items()]
     headings += [name.replace("_", " ") for name in continual]
     table = new_table("held-out rows", "runs", *headings, "seconds", "parameters")
+    constant = [*constant_cells(groups, tuple(tasks)), *("–" for _ in continual)]
+    table.add_row("the best constant prediction", "", *constant, "", "")
     for group in groups:
         values = [*metric_cells(group, tuple(tasks)), *continual_cells(group, continual)]
         size = f"{group.parameters / 1e6:.1f} M"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _READING = """\
 dev: the rows by which the epoch was chosen. held out: rows that chose nothing, to be compared by.
-gap: by how much a figure is too good when the same dev rows choose the epoch and judge it."""
+gap: by how much a figure is too good when the same dev rows choose the epoch and judge it.
+constant: the best constant prediction on the held-out rows, such as the majority class."""
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
@@ -37,7 +38,7 @@ def show_run(run: Run, as_json: bool) -> None:
         click.echo(json.dumps({"run": str(run.folder), **results}))
         return
     heldout = results["heldout"]
-    table = new_table("task", "metric", "dev", "held out", "on", "gap", left=2)
+    table = new_table("task", "metric", "dev", "held out", "on", "gap", "constant", left=2)
     for name, value in results["metrics"].items():
         shown = _heldout_cells(heldout.get(name))
         table.add_row(name, results["metric_names"][name], f"{value:.4f}", *shown)
@@ -54,11 +55,13 @@ def show_run(run: Run, as_json: bool) -> None:
         _show_stages(results)
 
 
-def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str]:
-    """Return a task's held-out value, the rows that it is of, and the gap, as shown."""
+def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str, str]:
+    """Return a task's held-out value, the rows that it is of, the gap, and what the best constant
+    prediction gets, as shown."""
     if own is None:
-        return "–", "–", "–"
-    return f"{own['value']:.4f}", f"{own['rows']:,} rows of {own['on']}", f"{own['gap']:+.4f}"
+        return "–", "–", "–", "–"
+    rows = f"{own['rows']:,} rows of {own['on']}"
+    return f"{own['value']:.4f}", rows, f"{own['gap']:+.4f}", f"{own['constant']:.4f}"
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -69,7 +72,7 @@ def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     other = dict(overall_scores(values, names, kind)) if values else {}
     for score, value in dev:
         shown = f"{other[score]:.4f}" if score in other else "–"
-        yield score, f"{value:.4f}", shown, "", ""
+        yield score, f"{value:.4f}", shown, "", "", ""
 
 
 def _show_stages(results: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accord.comparison.differences import TaskDifference, task_difference
+from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
 from accord.comparison.group import Group
 from accord.comparison.notes import exploratory_note, pairing_note
 from accord.statistics.crossed import Difference, mean_difference
@@ -49,14 +49,7 @@ def against(
         baseline: one of them.
         margin: a difference of which two are as good; of a metric, so 0.01 is one point.
     """
-    rows: list[tuple[Group, str, Difference, bool]] = []
-    for group in groups:
-        if group is baseline or not _same_tasks(group, baseline):
-            continue
-        parts = [task_difference(task, group, baseline) for task in baseline.tasks]
-        rows += [(group, part.task, part.difference, part.learnt) for part in parts]
-        if len(parts) > 1:
-            rows.append((group, MEAN, *_mean(parts)))
+    rows, _ = contrast_rows(groups, baseline)
     judged = verdicts(
         [difference for _, _, difference, _ in rows],
         margin=margin, learnt=[learnt for *_, learnt in rows],
@@ -65,6 +58,27 @@ def against(
         Contrast(group, baseline, task, difference, verdict, learnt)
         for (group, task, difference, learnt), verdict in zip(rows, judged, strict=True)
     ]
+
+
+def contrast_rows(
+    groups: Sequence[Group], baseline: Group
+) -> tuple[list[tuple[Group, str, Difference, bool]], list[str]]:
+    """Return what can be compared of `against`, each with whether either side learnt anything, and
+    a line for each group whose figures are not of the same rows."""
+    rows: list[tuple[Group, str, Difference, bool]] = []
+    refused = []
+    for group in groups:
+        if group is baseline or not _same_tasks(group, baseline):
+            continue
+        try:
+            parts = [task_difference(task, group, baseline) for task in baseline.tasks]
+        except RowsDiffer as error:
+            refused.append(f"{group.name}: not compared: {error}.")
+            continue
+        rows += [(group, part.task, part.difference, part.learnt) for part in parts]
+        if len(parts) > 1:
+            rows.append((group, MEAN, *_mean(parts)))
+    return rows, refused
 
 
 def _mean(parts: Sequence[TaskDifference]) -> tuple[Difference, bool]:

@@ -82,6 +82,11 @@ class Group:
         """By how much judging on the rows that chose the epoch flatters, the mean over runs."""
         return statistics.fmean(run.results["heldout"][task]["gap"] for run in self.runs)
 
+    def constant(self, task: str) -> float | None:
+        """What the best constant prediction gets on the rows that `values` are of."""
+        value = self.runs[0].results["heldout"][task].get("constant")
+        return None if value is None else float(value)
+
     def exposure(self, task: str, what: str = "examples") -> float:
         """What training showed of a task, the mean over runs: `examples`, `tokens` or `steps`."""
         return statistics.fmean(run.results["exposure"][task][what] for run in self.runs)
@@ -250,6 +255,17 @@ def metric_cells(
     """Return a group's figures on held-out rows as tables show them, '–' for tasks it hasn't."""
     say = say or (lambda own, task: plus_minus(own.mean(task), own.spread(task)))
     return [say(group, task) if task in group.tasks else "–" for task in tasks]
+
+
+def constant_cells(groups: Sequence[Group], tasks: Sequence[str]) -> list[str]:
+    """Return what the best constant prediction gets on each task, as tables show it; '–' where
+    groups were judged by rows on which it differs."""
+    cells = []
+    for task in tasks:
+        values = {group.constant(task) for group in groups if task in group.tasks}
+        value = next(iter(values)) if len(values) == 1 else None
+        cells.append("–" if value is None else f"{value:.3f}")
+    return cells
 
 
 def continual_columns(groups: Sequence[Group]) -> list[str]:

@@ -133,8 +133,7 @@ def tuned_notes(groups: Sequence[Group]) -> list[str]:
     """Say which groups' settings were chosen on rows that they are judged by."""
     notes = []
     for group in groups:
-        every = (run.config.selection for run in group.runs)
-        chosen = next((own for own in every if own is not None), None)
+        chosen = group.selection
         if chosen is not None and _rows_of(group) - {"test"}:
             notes.append(
                 f"CHOSEN ON THESE ROWS: the settings of {group.name} are the best of"

@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accord.comparison.differences import TaskDifference, task_difference
+from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
 from accord.comparison.group import Group
 from accord.comparison.settings import nearest_alone
 from accord.statistics.verdict import Verdict, verdicts
+
+
+@dataclass(frozen=True)
+class SharingPair:
+    """One task alone and the same task in a shared model.
+
+    Attributes:
+        alone: the group that was trained on it alone.
+        together: the group of a shared model.
+        compared: together minus alone, and the best constant prediction on the same rows.
+        differing: keys in which the two differ besides; none should.
+    """
+
+    alone: Group
+    together: Group
+    compared: TaskDifference
+    differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -18,7 +35,7 @@ class SharingVerdict:
     Attributes:
         alone: the group that was trained on it alone.
         together: the group of a shared model.
-        compared: together minus alone, and what both are to be held against.
+        compared: together minus alone, and the best constant prediction on the same rows.
         verdict: after the correction over all comparisons of the table.
         differing: keys in which the two differ besides; none should.
     """
@@ -46,22 +63,35 @@ def sharing(groups: Sequence[Group], margin: float | None = None) -> list[Sharin
         groups: of finished runs.
         margin: a difference of which the two are as good; of a metric, so 0.01 is one point.
     """
-    pairs: list[tuple[Group, Group, TaskDifference, tuple[str, ...]]] = []
-    for together in groups:
-        for task in together.tasks if len(together.trained) > 1 else ():
-            candidates = [other for other in groups if other.trained == (task,)]
-            alone, differing = nearest_alone(task, together, candidates)
-            if alone is not None:
-                compared = task_difference(task, together, alone)
-                pairs.append((alone, together, compared, differing))
+    pairs, _ = sharing_pairs(groups)
     judged = verdicts(
-        [compared.difference for _, _, compared, _ in pairs],
-        margin=margin, learnt=[compared.learnt for _, _, compared, _ in pairs],
+        [pair.compared.difference for pair in pairs],
+        margin=margin, learnt=[pair.compared.learnt for pair in pairs],
     )  # fmt: skip
     return [
-        SharingVerdict(alone, together, compared, verdict, differing)
-        for (alone, together, compared, differing), verdict in zip(pairs, judged, strict=True)
+        SharingVerdict(pair.alone, pair.together, pair.compared, verdict, pair.differing)
+        for pair, verdict in zip(pairs, judged, strict=True)
     ]
+
+
+def sharing_pairs(groups: Sequence[Group]) -> tuple[list[SharingPair], list[str]]:
+    """Return what can be compared of `sharing`, and a line for each task that can't be."""
+    alone = [group for group in groups if len(group.trained) == 1]
+    pairs, refused = [], []
+    for together in groups if alone else ():
+        for task in together.tasks if len(together.trained) > 1 else ():
+            candidates = [other for other in alone if other.trained == (task,)]
+            nearest, differing = nearest_alone(task, together, candidates)
+            try:
+                if nearest is None:
+                    refused.append(_line(task, together, _reason(candidates)))
+                    continue
+                compared = task_difference(task, together, nearest)
+            except RowsDiffer as error:
+                refused.append(_line(task, together, str(error)))
+                continue
+            pairs.append(SharingPair(nearest, together, compared, differing))
+    return pairs, [*refused, *_lost(groups, alone)]
 
 
 def uncompared(together: Group, verdicts: Sequence[SharingVerdict]) -> list[str]:
@@ -70,31 +100,26 @@ def uncompared(together: Group, verdicts: Sequence[SharingVerdict]) -> list[str]
     return [task for task in together.tasks if task not in compared]
 
 
-def sharing_notes(groups: Sequence[Group], verdicts: Sequence[SharingVerdict]) -> list[str]:
-    """Return why tasks have no verdict, where any run was trained on one task alone."""
-    alone = [group for group in groups if len(group.trained) == 1]
-    if not alone:
-        return []
-    shared = [group for group in groups if len(group.trained) > 1]
-    notes = [
-        f"{task}: not compared in {group.name}: {_reason(task, alone)}."
-        for group in shared for task in uncompared(group, verdicts)
-    ]  # fmt: skip
-    notes += [
+def _line(task: str, together: Group, reason: str) -> str:
+    return f"{task}: not compared in {together.name}: {reason}."
+
+
+def _reason(candidates: Sequence[Group]) -> str:
+    if not candidates:
+        return "no run was trained on it alone"
+    names = ", ".join(group.name for group in candidates)
+    return (
+        "several groups were trained on it alone, and none has the same settings:"
+        f" {names}; leave out all but one"
+    )
+
+
+def _lost(groups: Sequence[Group], alone: Sequence[Group]) -> list[str]:
+    """Return why tasks that were trained alone have no verdict, though a run in stages had them."""
+    return [
         f"{task}: no verdict, as {group.name} doesn't hold it: its last stage trains"
         f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and judged."
-        for group in shared if group.runs[0].config.stages
+        for group in groups if group.runs[0].config.stages
         for task in group.runs[0].config.labelled
         if task not in group.tasks and any(other.trained == (task,) for other in alone)
     ]  # fmt: skip
-    return notes
-
-
-def _reason(task: str, alone: Sequence[Group]) -> str:
-    names = [group.name for group in alone if group.trained == (task,)]
-    if not names:
-        return "no run was trained on it alone"
-    return (
-        f"several groups were trained on it alone, and none has the same settings:"
-        f" {', '.join(names)}; leave out all but one"
-    )

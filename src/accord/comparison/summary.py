@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from accord.comparison.group import Group
 from accord.comparison.notes import group_notes, judged_note, sharing_cautions
-from accord.comparison.sharing import SharingVerdict, sharing_notes, uncompared
+from accord.comparison.sharing import SharingVerdict, uncompared
 from accord.comparison.whole import Comparison
 from accord.comparison.words import seeds_words
 from accord.report.comparison.result import (
@@ -24,7 +24,7 @@ from accord.statistics.planning import detectable
 def sharing_result(comparison: Comparison) -> SharingResult:
     """Return all that a report on sharing says."""
     groups, verdicts = comparison.groups, comparison.sharing
-    notes = (judged_note(groups), *sharing_cautions(verdicts), *sharing_notes(groups, verdicts),
+    notes = (judged_note(groups), *sharing_cautions(verdicts), *comparison.refused,
              *group_notes(groups)) if groups else ()  # fmt: skip
     return SharingResult(
         tasks=tuple(map(_task, verdicts)),

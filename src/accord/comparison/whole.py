@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from accord.comparison.against import Contrast, against
+from accord.comparison.against import Contrast, contrast_rows
 from accord.comparison.group import Group
-from accord.comparison.sharing import SharingVerdict, sharing
+from accord.comparison.sharing import SharingVerdict, sharing_pairs
 from accord.statistics.crossed import Difference
 from accord.statistics.verdict import verdicts
 
@@ -22,6 +22,7 @@ class Comparison:
         sharing: each task alone against the same task in a shared model.
         baseline: the group that all others are compared with; None compares none.
         contrasts: each other group against it.
+        refused: what could not be compared, and why, a line each.
     """
 
     groups: Sequence[Group]
@@ -29,6 +30,7 @@ class Comparison:
     sharing: tuple[SharingVerdict, ...]
     baseline: Group | None = None
     contrasts: tuple[Contrast, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def differences(self) -> list[Difference]:
@@ -49,23 +51,22 @@ def compare_groups(
         margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
         baseline: one of them, or None.
     """
-    shared = sharing(groups, margin)
-    contrasts = [] if baseline is None else against(groups, baseline, margin)
-    if shared and contrasts:  # one family
-        judged = verdicts(
-            [*(each.compared.difference for each in shared),
-             *(each.difference for each in contrasts)],
-            margin=margin,
-            learnt=[*(each.compared.learnt for each in shared),
-                    *(each.learnt for each in contrasts)],
-        )  # fmt: skip
-        count = len(shared)
-        shared = [
-            replace(each, verdict=verdict)
-            for each, verdict in zip(shared, judged[:count], strict=True)
-        ]
-        contrasts = [
-            replace(each, verdict=verdict)
-            for each, verdict in zip(contrasts, judged[count:], strict=True)
-        ]
-    return Comparison(groups, margin, tuple(shared), baseline, tuple(contrasts))
+    pairs, refused = sharing_pairs(groups)
+    rows, others = ([], []) if baseline is None else contrast_rows(groups, baseline)
+    judged = iter(verdicts(
+        [*(pair.compared.difference for pair in pairs), *(row[2] for row in rows)],
+        margin=margin,
+        learnt=[*(pair.compared.learnt for pair in pairs), *(row[3] for row in rows)],
+    ))  # fmt: skip
+    shared = [
+        SharingVerdict(pair.alone, pair.together, pair.compared, next(judged), pair.differing)
+        for pair in pairs
+    ]
+    contrasts = [
+        Contrast(group, baseline, task, difference, next(judged), learnt)
+        for group, task, difference, learnt in rows
+        if baseline is not None
+    ]
+    return Comparison(
+        groups, margin, tuple(shared), baseline, tuple(contrasts), (*refused, *others)
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from accord.comparison.contrast_page import contrast_sections
 from accord.comparison.group import (
     Group,
+    constant_cells,
     continual_cells,
     continual_columns,
     metric_cells,
@@ -55,7 +56,8 @@ def groups_table(groups: Sequence[Group]) -> Table:
     """Return each group's figures on held-out rows, the mean of them, what it learned and forgot
     where tasks come one after another, and what it costs."""
     tasks, continual = dict(metric_columns(groups)), continual_columns(groups)
-    rows = []
+    constant = [*constant_cells(groups, tuple(tasks)), "–", *("–" for _ in continual)]
+    rows = [["the best constant prediction", "", *constant, "", "", "", ""]]
     for group in groups:
         mean = statistics.fmean(group.mean(task) for task in group.tasks)
         steps = sum(int(run.results["steps"]) for run in group.runs)

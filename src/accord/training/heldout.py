@@ -18,6 +18,7 @@ from accord.judging.scores import TaskScores, crossfitted, write_scores
 from accord.model.heads import decode
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
+from accord.statistics.baselines import best_constant
 from accord.tasks import AuxiliaryTask
 from accord.training.checkpoint import Progress
 from accord.training.epoch_soup import soup_of_epochs
@@ -83,6 +84,12 @@ class HeldOutRows:
             task.metric, self.labels, predictions, self.halves, len(task.labels) or None
         )
 
+    @property
+    def constant(self) -> float:
+        """What the best constant prediction gets on the same rows."""
+        task = self.data.task
+        return best_constant(task.metric, self.labels, len(task.labels) or None).value
+
 
 def judge_heldout(
     setup: Setup, run: RunFolder, progress: Progress, console: Console, saved: Saved
@@ -124,6 +131,7 @@ def judge_heldout(
             "value": test.value if test else crossfit,
             "on": ON_TEST if test else ON_DEV,
             "rows": len((test or dev).labels),
+            "constant": (test or dev).constant,
             "epochs": [list(epochs) if soup else epochs[0] for epochs in chosen],
             "crossfit": crossfit,
             "dev": same_rows,

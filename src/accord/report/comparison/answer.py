@@ -18,7 +18,7 @@ from accord.report.comparison.wording import (
     points,
     probability,
 )
-from accord.report.exposure import TOLERANCE
+from accord.report.exposure import TOLERANCE, alike
 
 _MOST_LISTED = 6  # differences that a sentence has room for
 
@@ -194,7 +194,7 @@ def _unknown(tasks: Tasks) -> list[TaskComparison]:
 
 def _equal(own: TaskComparison) -> bool:
     one, two = _examples(own)
-    return abs(one - two) <= TOLERANCE * max(one, two)
+    return alike(one, two)
 
 
 def _unequal(own: TaskComparison, several: bool) -> str:
