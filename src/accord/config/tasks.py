@@ -61,7 +61,8 @@ class TaskConfig(Section):
     )
     range: list[float | int] | None = Field(
         None,
-        description="[lowest, highest] of a regression's targets; default: the training file's.",
+        description="[lowest, highest] of a regression's targets; default: the training file's,"
+        " of which dev rows may be a share.",
     )
     delimiter: Delimiter = None
     quoting: Quoting = "csv"

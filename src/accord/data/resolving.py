@@ -18,6 +18,9 @@ def resolve_task(name: str, config: TaskConfig) -> Task:
 
     Labels that aren't configured are those of the training file, in numerical order if all are
     numbers, else sorted; a range that isn't configured is the training file's lowest and highest.
+    Where dev is a share of that file, its rows count as well: which rows can be used, and so which
+    are dev, is known only once labels and range are. Two numbers of dev rows may so set the scale;
+    a configured range, as a scale's ends mostly are known, has nothing of them.
 
     Args:
         name: the task's name, as in `[tasks.NAME]`.
