@@ -234,6 +234,36 @@ def test_a_test_file_that_is_the_dev_file_is_not_held_out(
     assert (own["on"], own["rows"]) == ("dev, cross-fitted", n)
 
 
+@pytest.mark.parametrize(("rows", "note"), [
+    (1, "1 dev row is too few to cross-fit"), (3, "3 dev rows are too few to cross-fit"), (4, ""),
+])  # fmt: skip
+def test_dev_rows_that_are_too_few_to_cross_fit(project, accord_cli, tmp_path, rows, note):
+    config = project({"training.epochs": 1}, ("near",))
+    file = config.parent / "near-dev.csv"
+    lines = [f"p{i},the film {'abcd'[i]},a song,{i}.0" for i in range(rows)]
+    file.write_text("\n".join([file.read_text().splitlines()[0], *lines]) + "\n")
+    checked = accord_cli("check", config)
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    own = results_of(tmp_path / "run")["heldout"]["near"]
+    if note:
+        assert own["note"].startswith(f"{note}: ")
+        assert own["note"] in checked.out
+        assert f"near: {own['note']}\n" in answer.out
+        assert f"near: {own['note']}\n" in answer.err
+    else:
+        assert "note" not in own
+        assert "too few" not in checked.out + answer.out + answer.err
+
+
+def test_a_task_without_training_rows_is_refused_by_both(project, accord_cli, tmp_path):
+    config = project({"tasks.mood.train": None}, ("mood",))
+    for command in (("check",), ("train", "--out", tmp_path / "run")):
+        answer = accord_cli(command[0], config, *command[1:])
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert "'tasks.mood.train' is missing" in answer.err
+
+
 def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
     changes = {**LIVELY, "averaging.method": "soup"}
     run = train(project(changes), tmp_path / "run")

@@ -51,6 +51,9 @@ def show_run(run: Run, as_json: bool) -> None:
     print_table(table)
     if heldout:
         click.echo(_READING)
+    for name, own in heldout.items():
+        if "note" in own:
+            click.echo(f"{name}: {own['note']}")
     if "stages" in results:
         _show_stages(results)
 

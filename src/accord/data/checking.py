@@ -14,6 +14,7 @@ import numpy.typing as npt
 from accord.config.sections import Config, EncoderConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.examples import BadRow
+from accord.data.halves import content_halves, few_rows_note, row_contents
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.overlap import Counts, Overlap, Rowset, count_duplicates, find_overlap
 from accord.data.resolving import resolve_any, resolve_task
@@ -55,7 +56,7 @@ class SplitReport:
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
     `share` is set where dev is a share of the training file. Of a test file they are of the rows
-    that are judged by, and `notes` say what of it is not, and why.
+    that are judged by; `notes` say what a run would say of the split.
     """
 
     split: str
@@ -183,6 +184,8 @@ def _parts(
     task: Task, section: AnyTaskConfig, tokenizer: Tokenizer, config: Config, cache: Path | None
 ) -> Iterator[_Part]:
     """Yield a task's splits; without a dev file, a share of the training file is one."""
+    if section.train is None and isinstance(section, TaskConfig):
+        raise ConfigError(f"'tasks.{task.name}.train' is missing")
     before: dict[str, Rowset] = {}
     for split in ("train", "dev", "test"):
         name = getattr(section, split, None)
@@ -226,8 +229,18 @@ def _split_report(part: _Part, task: Task, max_length: int) -> SplitReport:
         tokens=_quantiles(lengths),
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(part.rowset),
-        notes=[] if part.heldout is None else part.heldout.notes(str(part.path)),
+        notes=_notes(part, task),
     )
+
+
+def _notes(part: _Part, task: Task) -> list[str]:
+    if part.heldout is not None:
+        return part.heldout.notes(str(part.path))
+    if part.split != "dev" or isinstance(task, AuxiliaryTask):
+        return []
+    store, rows = part.rowset.store, part.rowset.rows
+    halves = content_halves(row_contents(store, rows, task.texts), store.labels[rows])
+    return list(filter(None, [few_rows_note(halves)]))
 
 
 def sequence_lengths(lengths: npt.NDArray[np.int64], task: Task) -> npt.NDArray[np.int64]:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
+from accord.data.halves import content_halves, few_rows_note, row_contents
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
@@ -112,8 +113,15 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
                 f" {len(own_dev) + len(own_train)} rows of {section.train}"
                 " serve as one and are not trained on"
             )
+        if not isinstance(own_dev.task, AuxiliaryTask) and (note := _few_rows(own_dev)):
+            say(f"{own_dev.task.name}: {note}")
     whole = {name: texts[name][0] for name in config.finished}
     return Data(tasks, train, dev, test, assembler, whole, heldout)
+
+
+def _few_rows(dev: TaskData) -> str:
+    contents = row_contents(dev.store, dev.rows, dev.task.texts)
+    return few_rows_note(content_halves(contents, dev.labels))
 
 
 def _remembered(own: TaskData, config: Config) -> TaskData:

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from accord.judging.half_metrics import LEAST_ROWS
+
 SMALL = 64
 """Distinct contents; each label of a split with fewer is balanced as well."""
 
@@ -63,6 +65,21 @@ def content_halves(
     half = {content: content[-1] & 1 for content in sorted(groups)}
     _balance(half, {content: _lower_median(own) for content, own in groups.items()})
     return np.array([half[content] for content in contents], dtype=np.int8)
+
+
+def few_rows_note(halves: npt.NDArray[np.int8]) -> str:
+    """Say that a dev split is too small to be cross-fitted; empty where it isn't.
+
+    Example:
+        >>> few_rows_note(np.array([0, 1], dtype=np.int8))
+        '2 dev rows are too few to cross-fit: by half of them all epochs may seem alike'
+        >>> few_rows_note(np.array([0, 1, 1, 0], dtype=np.int8))
+        ''
+    """
+    if min((halves == half).sum() for half in (0, 1)) >= LEAST_ROWS:
+        return ""
+    rows = f"{len(halves)} dev rows are" if len(halves) != 1 else "1 dev row is"
+    return f"{rows} too few to cross-fit: by half of them all epochs may seem alike"
 
 
 def _balance(half: dict[bytes, int], label_of: Mapping[bytes, float]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.data.halves import few_rows_note
 from accord.data.loader import TaskData
 from accord.judging.choosing import HalfResult, Halves, dev_halves, first_best, half_result
 from accord.judging.heldout import ON_DEV, ON_TEST, crossfit_value
@@ -137,6 +138,8 @@ def judge_heldout(
             "dev": same_rows,
             "gap": same_rows - crossfit,
         }
+        if not test and (note := few_rows_note(halves[i])):
+            found[own.task.name]["note"] = note
     return found
 
 
