@@ -13,6 +13,7 @@ LAYERS = [
     ["cli", "__main__", "__init__", "api"],
     ["experiments"],
     ["grids.running", "grids.report", "tuning"],
+    ["grids.changed"],
     [
         "recipes", "comparison", "bert.convert", "doctor", "derived.export", "derived.ensemble",
         "derived.run_soup",

@@ -7,7 +7,7 @@ import pytest
 
 from accord.comparison.contents import content_notes
 from accord.comparison.group import find_group, group_runs, margin_of
-from accord.comparison.unchanged import check_unchanged
+from accord.comparison.unchanged import check_unchanged, material_of
 from accord.errors import RunFolderError, UsageError
 
 
@@ -90,15 +90,19 @@ def test_a_group_was_chosen_if_any_of_its_runs_was(make_group, answers):
     assert found.selection == many.runs[0].config.selection
 
 
+def check(*runs):
+    check_unchanged(map(material_of, runs))
+
+
 def test_a_file_that_was_edited_between_runs_is_named(make_group, answers):
     one, other = make_group("a", {"sst": answers(2, 8, 0.9)}).runs
     data = {"sst.train": "a:9", "sst.dev": "b:4"}
-    check_unchanged([resolved(one, data), resolved(other, data)])
+    check(resolved(one, data), resolved(other, data))
     for key in data:
         with pytest.raises(RunFolderError, match=r"^t: was changed between .*=0 and .*=1,"):
-            check_unchanged([resolved(one, data), resolved(other, {**data, key: "z:9"})])
+            check(resolved(one, data), resolved(other, {**data, key: "z:9"}))
     with pytest.raises(RunFolderError, match=r"^e: was changed between"):
-        check_unchanged([resolved(one, data), resolved(other, data, encoder={"weights": "v"})])
+        check(resolved(one, data), resolved(other, data, encoder={"weights": "v"}))
 
 
 def test_other_settings_of_the_data_are_no_edit(make_group, answers):
@@ -109,7 +113,7 @@ def test_other_settings_of_the_data_are_no_edit(make_group, answers):
         for i, more in enumerate([{"train": "x"}, {"train": "x", "limit": 4}, {"train": "y"},
                                   {"train": "x", "dev": "y"}])
     ]  # fmt: skip
-    check_unchanged(runs)
+    check(*runs)
 
 
 def test_a_group_is_found_by_its_name_or_a_run_s(make_group, answers):

@@ -13,7 +13,7 @@ from accord.comparison.sharing import sharing
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.file import load_grid
-from accord.grids.running import grid_groups, run_grid, states
+from accord.grids.running import grid_groups, run_grid, states, write_index
 from accord.runs.folder import RunFolder
 from accord.training.step import Learner
 
@@ -299,6 +299,30 @@ def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
     assert {own.task: own.differing for own in sharing(only)} == {
         "mood": ("training.lr",), "near": (),
     }  # fmt: skip
+
+
+def test_data_that_were_edited_between_two_cells_are_refused(grid, tmp_path, accord_cli):
+    """Before the other cell is run; and if it was run all the same, before they are compared."""
+    file, out = grid('config = "accord.toml"\n[axes]\nlr = [1e-2, 1e-3]\ntasks = [["mood"]]\n'
+                     '[set]\nepochs = 1\n'), tmp_path / "out"  # fmt: skip
+    cells = load_grid(file)
+    run_grid(cells[:1], out)
+    rows = file.parent / "mood-train.csv"
+    rows.write_text(rows.read_text().replace(",pos", ",neg", 1))
+    answer = accord_cli("grid", file, "--out", out)
+    said = f"{rows}: was changed between the runs {out / 'cells' / cells[0].name} and"
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert said in answer.err
+    assert not (out / "cells" / cells[1].name).exists()
+
+    write_index(cells, out)
+    folder = out / "cells" / cells[1].name
+    config = cells[1].config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    assert run_cell({"folder": str(folder), "config": config, "quiet": True})["state"] == "done"
+    answer = accord_cli("grid", file, "--out", out, "--report-only")
+    assert (answer.code, said in answer.err) == (2, True)
+    shown = json.loads(accord_cli("compare", *(out / "cells").iterdir(), "--json").out)
+    assert len(shown["groups"]) == 2  # as they are
 
 
 def test_a_report_on_runs_of_another_config_is_refused(grid, tmp_path, accord_cli):

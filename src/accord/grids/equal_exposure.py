@@ -54,7 +54,8 @@ def equal_settings(config: Config, equal: Equal, where: str) -> dict[str, Settin
                 own.get(task, 0) for i, own in enumerate(drawn) if i not in training
             )
         for i, count in counts.items():
-            _check_an_epoch(task, count, parts[i].training.epochs, where)
+            stage = f" in stage '{stage_name(config.stages, i)}'" if config.stages else ""
+            _check_an_epoch(f"'{task}'{stage}", count, parts[i].training.epochs, where)
         found[task] = {_key(config, i): count for i, count in counts.items()}
     return found
 
@@ -64,7 +65,7 @@ def _check_an_epoch(task: str, examples: int, epochs: int, where: str) -> None:
     if examples < epochs:
         drawn = "one example" if examples == 1 else f"{examples} examples"
         raise UsageError(
-            f"{where}: task '{task}': the shared run shows as much of it as {drawn} in {epochs}"
+            f"{where}: task {task}: the shared run shows as much of it as {drawn} in {epochs}"
             " epochs, and a run of it alone can't have less than one an epoch; let the shared run"
             " draw more of it (a larger training.batch_size or training.steps_per_epoch, or another"
             " training.batching), or compare with --equal nothing"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from accord.comparison.group import Group
-from accord.comparison.unchanged import check_unchanged
+from accord.comparison.unchanged import check_unchanged, material_of
 from accord.durable import read_json, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
+from accord.grids.changed import check_data
 from accord.grids.workers import Pool, ThisProcess, processes
 from accord.report.record import RunRecord, read_run
 from accord.runs.estimate import duration
@@ -71,11 +72,17 @@ def run_grid(
 
     Raises:
         RunFolderError: if `out` can't be written, or holds something else or runs of another
-            config; none was begun.
+            config or other data; none was begun.
         Stopped: a signal came: what was running has saved, and the same call goes on.
     """
     console = console or Console(quiet=True)
     check_cells(cells, out)
+    before = [(own.cell, own.state) for own in states(cells, out)]
+    check_data(
+        [cell for cell, state in before if state == "new"],
+        [out / CELLS / cell.name for cell, state in before if state == "done"],
+        out / CELLS,
+    )
     write_index(cells, out)
     tasks = [
         {
@@ -171,7 +178,7 @@ def grid_groups(out: Path) -> list[Group]:
         if _is_done(out, entry):
             folder = out / CELLS / entry["name"]
             found.setdefault(entry["group"], []).append(read_run(folder, entry["name"]))
-    check_unchanged([run for runs in found.values() for run in runs])
+    check_unchanged(material_of(run) for runs in found.values() for run in runs)
     return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in found.items()]
 
 
