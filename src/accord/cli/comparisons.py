@@ -105,7 +105,8 @@ def print_groups(groups: Sequence[Group]) -> None:
     headings += [name.replace("_", " ") for name in continual]
     table = new_table("held-out rows", "runs", *headings, "seconds", "parameters")
     constant = [*constant_cells(groups, tuple(tasks)), *("–" for _ in continual)]
-    table.add_row("the best constant prediction", "", *constant, "", "")
+    if set(constant) != {"–"}:
+        table.add_row("the best constant prediction", "", *constant, "", "")
     for group in groups:
         values = [*metric_cells(group, tuple(tasks)), *continual_cells(group, continual)]
         size = f"{group.parameters / 1e6:.1f} M"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from accord.comparison.contents import content_notes
 from accord.comparison.group import Group, metric_columns
 from accord.comparison.sharing import SharingVerdict
 from accord.report.comparison.wording import count
@@ -19,6 +20,7 @@ def group_notes(groups: Sequence[Group]) -> list[str]:
     gap = gap_note(groups)
     return [
         *([gap] if gap else []), *tuned_notes(groups), *stage_notes(groups), *rows_notes(groups),
+        *content_notes(groups),
     ]  # fmt: skip
 
 

@@ -58,6 +58,8 @@ def groups_table(groups: Sequence[Group]) -> Table:
     tasks, continual = dict(metric_columns(groups)), continual_columns(groups)
     constant = [*constant_cells(groups, tuple(tasks)), "–", *("–" for _ in continual)]
     rows = [["the best constant prediction", "", *constant, "", "", "", ""]]
+    if set(constant) == {"–"}:
+        rows = []
     for group in groups:
         mean = statistics.fmean(group.mean(task) for task in group.tasks)
         steps = sum(int(run.results["steps"]) for run in group.runs)
