@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.stats import pearsonr
 
-from accord.errors import RunFolderError
+from accord.errors import RunFolderError, Stopped
 from accord.report.record import read_run
 from accord.training.run import resume_run
 
@@ -38,25 +38,25 @@ def rows_of(run, task):
     return list(csv.DictReader(text.splitlines()))
 
 
-def by_hand(run, count=("mood", "same", "near")):
+def by_hand(run, tasks=tuple(METRICS), count=None):
     """Cross-fit a run's scores: the epochs that the halves choose, and each task's value."""
     tensors = load_file(run / "scores.safetensors")
-    epochs = {task: tensors[f"epochs/{task}"].astype(float) for task in METRICS}
-    labels = {task: tensors[f"labels/{task}"] for task in METRICS}
-    halves = {task: tensors[f"halves/{task}"] for task in METRICS}
+    epochs = {task: tensors[f"epochs/{task}"].astype(float) for task in tasks}
+    labels = {task: tensors[f"labels/{task}"] for task in tasks}
+    halves = {task: tensors[f"halves/{task}"] for task in tasks}
     chosen = []
     for half in (0, 1):
         sums = [
             sum(
                 metric(task, epochs[task][e][halves[task] == half],
                        labels[task][halves[task] == half])
-                for task in count
+                for task in count or tasks
             )
             for e in range(len(epochs["mood"]))
         ]  # fmt: skip
         chosen.append(int(np.argmax(sums)))
     values = {}
-    for task in METRICS:
+    for task in tasks:
         parts = []
         for half in (0, 1):
             mask = halves[task] == half
@@ -67,8 +67,9 @@ def by_hand(run, count=("mood", "same", "near")):
 
 
 @pytest.mark.parametrize("extra", [{}, {"encoder.mode": "frozen", "training.lr": 0.3},
-                                   {"averaging.method": "ema", "averaging.decay": 0.5}],
-                         ids=["plain", "frozen", "ema"])  # fmt: skip
+                                   {"averaging.method": "ema", "averaging.decay": 0.5},
+                                   {"averaging.method": "swa", "averaging.start": 0.2}],
+                         ids=["plain", "frozen", "ema", "swa"])  # fmt: skip
 def test_dev_is_cross_fitted(project, train, tmp_path, extra):
     run = train(project({**LIVELY, **extra}), tmp_path / "run")
     results, (chosen, values) = results_of(run), by_hand(run)
@@ -94,6 +95,26 @@ def test_dev_is_cross_fitted(project, train, tmp_path, extra):
     assert held.halves.tolist() == load_file(run / "scores.safetensors")["halves/near"].tolist()
     assert (held.on, held.ids) == ("dev, cross-fitted", record.predictions("near").ids)
     assert record.heldout_content("near") == record.dev_content("near") != ""
+
+
+def test_a_finished_task_is_cross_fitted_and_chooses_nothing(
+    project, train, tmp_path, stop_after, outcome
+):
+    before = train(project({"training.epochs": 1}, ("mood",)), tmp_path / "before")
+    memory = {"memory.finished": ["mood"], "memory.method": "replay", "memory.size": 6,
+              "encoder.path": str(before / "model"), "encoder.heads": "keep"}  # fmt: skip
+    config = project({**LIVELY, **memory}, ("mood", "near"))
+    run = train(config, tmp_path / "run")
+    results, (chosen, values) = results_of(run), by_hand(run, ("mood", "near"), ("near",))
+    for task, own in results["heldout"].items():
+        assert own["epochs"] == chosen
+        assert own["value"] == pytest.approx(values[task])
+        assert all(int(row["epoch"]) == chosen[1 - int(row["half"])] for row in rows_of(run, task))
+    stop_after(results["steps"] // 2)
+    with pytest.raises(Stopped):
+        train(config, tmp_path / "stopped")
+    resume_run(tmp_path / "stopped", quiet=True)
+    assert outcome(tmp_path / "stopped") == outcome(run)
 
 
 def test_the_epochs_of_these_cases_differ(project, train, tmp_path):
