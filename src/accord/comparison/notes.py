@@ -20,8 +20,18 @@ def group_notes(groups: Sequence[Group]) -> list[str]:
     gap = gap_note(groups)
     return [
         *([gap] if gap else []), *tuned_notes(groups), *stage_notes(groups), *rows_notes(groups),
-        *content_notes(groups),
+        *content_notes(groups), *few_rows_notes(groups),
     ]  # fmt: skip
+
+
+def few_rows_notes(groups: Sequence[Group]) -> list[str]:
+    """Return what runs said of tasks whose dev rows are too few to cross-fit, each once."""
+    said = {
+        f"{task}: {note}."
+        for group in groups for run in group.runs
+        for task, own in run.results["heldout"].items() if (note := own.get("note"))
+    }  # fmt: skip
+    return sorted(said)
 
 
 def stage_notes(groups: Sequence[Group]) -> list[str]:
