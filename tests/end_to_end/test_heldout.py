@@ -362,13 +362,13 @@ def test_what_train_prints(project, accord_cli, tmp_path):
     answer = accord_cli("train", project(LIVELY), "--out", tmp_path / "run")
     assert answer.code == 0, answer.err
     results, lines = results_of(tmp_path / "run"), answer.out.splitlines()
-    assert lines[1].split() == ["task", "metric", "dev", "held", "out", "on", "gap"]
+    assert lines[1].split() == ["task", "metric", "dev", "held", "out", "on", "gap", "constant"]
     for task, own in results["heldout"].items():
         line = next(line for line in lines if line.strip().startswith(task))
         assert f"{results['metrics'][task]:.4f}" in line
         assert line.split()[3] == f"{own['value']:.4f}"
         assert f"{own['rows']} rows of dev, cross-fitted" in line
-        assert line.rstrip().endswith(f"{own['gap']:+.4f}")
+        assert line.split()[-2:] == [f"{own['gap']:+.4f}", f"{own['constant']:.4f}"]
     assert "held out: rows that chose nothing" in answer.out
     mean = np.mean([own["value"] for own in results["heldout"].values()])
     assert f"on dev, {mean:.4f} held out" in answer.err
