@@ -289,7 +289,7 @@ def test_the_course_s_score_leaves_other_kinds_out(train, project, tmp_path):
     changes = {"score": "cs224n", "tasks.near.kind": "regression", "tasks.near.text": "s1"}
     run = train(project(changes, tasks), tmp_path / "run")
     assert {file.name for file in (run / "predictions").iterdir()} == {
-        "near-dev.csv", "near-test.csv",
+        "near-dev.csv", "near-heldout.csv", "near-test.csv",
     }  # fmt: skip
 
 
