@@ -151,6 +151,6 @@ def assert_rows_close(ours: Tensor, expected: Tensor, tolerance: float = 1e-5) -
     assert ours.shape == expected.shape
     scale = expected.abs().amax(1, keepdim=True)
     assert bool((scale > 0).all())
-    # Of a row whose terms nearly cancel, float32's rounding of the terms is left: 5e-7 of 1.
-    scale = scale.clamp(min=0.05)
+    # Of a row whose terms nearly cancel, float32's rounding of the terms is left, up to 5e-6.
+    scale = scale.clamp(min=0.5)
     torch.testing.assert_close(ours / scale, expected / scale, rtol=1e-4, atol=tolerance)
