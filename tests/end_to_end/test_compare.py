@@ -186,7 +186,9 @@ def test_unequal_exposure_is_said_loudly_wherever_it_is_read(
     shown = json.loads(accord_cli("compare", once, as_much, both, "--json").out)
     assert shown["sharing"][0]["examples_alone"] == 18  # the nearer one counts
     assert shown["sharing"][0]["also_differ_in"] == []
-    assert shown["sharing_notes"] == []
+    (note,) = shown["sharing_notes"]
+    assert note.startswith("mood: not compared in ")
+    assert note.endswith("no run was trained on it alone.")
 
 
 def test_what_shows_more_of_a_task_is_said_once(compared, tmp_path):
@@ -227,7 +229,8 @@ def test_runs_of_other_seeds_count_without_a_pair(compared, accord_cli):
     answer = accord_cli("compare", *runs, "--json")
     (own,) = json.loads(answer.out)["sharing"]
     assert (own["runs"], own["pairs"], own["verdict"]) == ([1, 2], 1, "one run each")
-    (line,) = json.loads(answer.out)["sharing_notes"]
+    missing, line = json.loads(answer.out)["sharing_notes"]
+    assert missing == ("near: not compared in mood+near,seed=4: no run was trained on it alone.")
     assert "mood+near,seed=4 has 1 run, mood,examples=22 has 2; 1 pair of the same seed." in line
     text = accord_cli("compare", *runs).out
     assert line in text
@@ -275,7 +278,8 @@ def test_two_shared_models_of_two_tasks_are_four_comparisons(compared, accord_cl
 
 
 def test_a_copy_predicts_the_same(compared, accord_cli, tmp_path):
-    """Made good first, as the same constant answers would be 'learnt nothing'."""
+    """Made good first, as the same constant answers would be 'learnt nothing'; by two seeds, as
+    one run of each has no verdict."""
     out, _ = compared
 
     def perfect(task, rows, results):
@@ -283,11 +287,13 @@ def test_a_copy_predicts_the_same(compared, accord_cli, tmp_path):
             row["prediction"] = row["label"]
         results["heldout"][task]["value"] = 1.0
 
-    runs = [relabelled(out / "cells" / name, tmp_path / name, perfect)
-            for name in (ALONE, "mood+near,seed=3")]  # fmt: skip
+    names = (ALONE, "mood+near,seed=3", ALONE.replace("=3", "=4"), "mood+near,seed=4")
+    runs = [relabelled(out / "cells" / name, tmp_path / name, perfect) for name in names]
     shown = json.loads(accord_cli("compare", *runs, "--json").out)["sharing"][0]
     assert (shown["kind"], shown["value"], shown["low"], shown["high"]) == ("identical", 0, 0, 0)
     assert "mood: identical: every run predicts the same" in accord_cli("compare", *runs).out
+    shown = json.loads(accord_cli("compare", *runs[:2], "--json").out)["sharing"][0]
+    assert shown["kind"] == "one run each"
 
 
 def test_sides_that_are_no_better_than_a_constant_have_learnt_nothing(
@@ -352,12 +358,13 @@ def test_what_was_tuned_on_dev_is_said_loudly_unless_test_judges(
     assert line.startswith("CHOSEN ON THESE ROWS: the settings of tuned are the best of 12 that")
     assert line in json.loads(accord_cli("compare", run, "--json").out)["notes"]
     # The same run with a labelled test file.
-    dev, test = (tuned.parent / f"mood-{split}.csv" for split in ("dev", "test"))
-    test.write_text(dev.read_text())
+    test = tuned.parent / "mood-test.csv"  # rows that stand in neither dev nor train
+    rows = (f"t{i},{'stale ' * i}road,{label}" for i, label in enumerate(["neg", "pos"] * 5, 1))
+    test.write_text("\n".join(["id,text,mood", *rows]) + "\n")
     fair = train(tuned, tmp_path / "fair")
     shown = accord_cli("compare", fair)
     assert "CHOSEN" not in shown.out
-    assert "the labelled test files (mood 9 rows)" in shown.out
+    assert "the labelled test files (mood 10 rows)" in shown.out
 
 
 def test_runs_judged_on_other_rows_are_not_compared(compared, tmp_path, accord_cli):
