@@ -252,9 +252,9 @@ def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli
         "mood: no verdict, as mood+same+near doesn't hold it: its last stage trains same, near;"
         " with [memory] method = 'none' it is kept and judged."
     )
-    assert answer.out.splitlines()[-1] == note
+    assert note in answer.out.splitlines()
     found = json.loads(accord_cli(*call, "--json").out)
-    assert found["sharing_notes"] == [note]
+    assert note in found["sharing_notes"]
     assert [own["task"] for own in found["sharing"]] == ["same", "near"]
 
 
