@@ -182,14 +182,13 @@ def main() -> None:
     for number in range(options.first, options.first + options.repeats):
         repeats.append(one_repeat(options.which, encoder, number, options.seeds))
         spent = time.monotonic() - started
+        table = {**summary(options.which, options.seeds, repeats), "seconds": round(spent)}
+        if options.output:  # after each repeat: it takes an hour
+            options.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         progress(f"repeat {len(repeats)} of {options.repeats}, {spent:.0f} s")
     progress("")
     shutil.rmtree(home)
-    table = summary(options.which, options.seeds, repeats)
-    table["seconds"] = round(time.monotonic() - started)
     print(json.dumps(table, indent=1))
-    if options.output:
-        options.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
