@@ -98,9 +98,12 @@ class Sampler:
     def examples(self, epochs: int) -> list[int]:
         """Return how many examples of each task so many epochs draw."""
         if self.shape(0).restarts:
-            shares = np.array([self.shape(epoch).shares for epoch in range(epochs)])
+            # Epochs of one shape are multiplied, not counted one by one: there may be any number.
+            shapes = range(epochs) if self.rule.varies else range(1)
+            shares = np.array([self.shape(epoch).shares for epoch in shapes])
+            times = 1 if self.rule.varies else epochs
             return [
-                sum(_drawn_anew(size, round(share), self.steps) for share in own)
+                times * sum(_drawn_anew(size, round(share), self.steps) for share in own)
                 for size, own in zip(self.sizes, shares.T, strict=True)
             ]
         return [int(own) for own in self._ends(epochs - 1)[-1]]
