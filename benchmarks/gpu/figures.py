@@ -165,7 +165,9 @@ class Recorder:
 
     def write(self) -> None:
         """Write everything so far."""
-        table = {**asdict(self), "output": str(self.output), "end": None}
+        table = asdict(self)
+        for private in ("output", "end"):  # where and until when: nothing of the figures
+            del table[private]
         self.output.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
