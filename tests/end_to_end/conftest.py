@@ -18,6 +18,8 @@ from projects import Table
 from accord.cli import main
 from accord.config.file import load_config
 from accord.errors import Stopped
+from accord.grids.comparison import comparison_cells
+from accord.grids.running import run_grid
 from accord.runs.signals import StopSignals
 from accord.training import run as training
 from accord.training.step import Learner
@@ -245,3 +247,14 @@ def metrics() -> Callable[..., list[Table]]:
         return [line for line in lines if line["kind"] == kind]
 
     return call
+
+
+@pytest.fixture(scope="session")
+def compared(make_project: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folder of a comparison of two tasks with two seeds, and its config."""
+    folder = tmp_path_factory.mktemp("compared")
+    config = make_project(folder / "project", {"training.epochs": 1}, ("mood", "near"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCORD_CACHE", str(folder / "cache"))
+        run_grid(comparison_cells(load_config(config), 2, "test"), folder / "out")
+    return folder / "out", config

@@ -1,6 +1,5 @@
 """Every registered method: its example, its laws, hard input. No method is named."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -112,64 +111,6 @@ def test_finite_on_a_gramian_rounded_to_single_precision(name: str) -> None:
         G = ((J / scale).float() @ (J / scale).float().t()).double()
         assert bool(weights_of(own, G).isfinite().all()), case
     assert bool(weights_of(own, float64([[1.0, -1e-30], [-1e-30, 0.0]])).isfinite().all())
-
-
-@every_method
-def test_one_task_alone_goes_its_own_way(name: str) -> None:
-    for J in matrices(1):
-        combined = combine(name, J)
-        assert combined @ J[0] > 0.999999 * combined.norm() * J[0].norm()
-
-
-@with_law("alone")
-@pytest.mark.parametrize("present", [0, 2])
-@pytest.mark.parametrize("norm", [1e-6, 1.0, 1e6])
-def test_one_task_alone_is_trained_as_without_a_method(
-    name: str, present: int, norm: float
-) -> None:
-    """Whatever steps of all three came before, and with every option."""
-    own = get_method(name)
-    choices = [{}] + [
-        {option: value} for option in own.options.model_fields
-        for value in allowed_values(name, option)
-    ]  # fmt: skip
-    for options in choices:
-        chosen = Chosen.of(own, 3, options)
-        for number, J in enumerate(matrices(3, 3)):
-            step(own, J, chosen, (0, number))
-        for number, base in enumerate(matrices(1, 3), start=3):
-            J = base * norm
-            if own.is_whole:
-                combined = own.function(J, {}, generator(number), **options)[0]
-            else:
-                given = signals_of(own, J @ J.t())
-                weights, chosen.states = chosen.weigh([given], (present,), (0, number))
-                combined = weights[0] @ J
-            torch.testing.assert_close(combined, J[0], rtol=1e-12, atol=0)
-
-
-@every_method
-@pytest.mark.parametrize("tasks", [2, 3, 7])
-@pytest.mark.parametrize("norm", [1e-4, 1.0, 1e5])
-def test_magnitude_on_identical_gradients(name: str, tasks: int, norm: float) -> None:
-    """T g like the sum's, g like the mean's, or neither; a memory's row counts in none of them."""
-    own = get_method(name)
-    (base,) = matrices(1, 1)
-    J = norm * base.expand(tasks, -1)
-    trained = tasks - own.remembers
-    found = float(combine(name, J) @ J[0] / (J[0] @ J[0]))
-    if own.magnitude == "other":
-        assert abs(found - 1) > 0.01
-        assert abs(found - trained) > 0.01
-        assert "identical gradients" in (own.function.__doc__ or "")
-    else:
-        expected = {"sum": trained, "mean": 1.0}[own.magnitude]
-        assert found == pytest.approx(expected, rel=1e-9)
-
-
-def test_methods_that_do_not_leave_a_task_alone_say_why() -> None:
-    for own in METHODS.all():
-        assert ("One task alone gets" in (own.function.__doc__ or "")) is ("alone" not in own.laws)
 
 
 @every_method
@@ -325,62 +266,6 @@ def test_equal_projections(name: str, tasks: int) -> None:
         cosines = J @ direction / J.norm(dim=1) / direction.norm()
         assert cosines[0] > 0
         torch.testing.assert_close(cosines, cosines[:1].expand(tasks), rtol=1e-6, atol=0)
-
-
-def remembered(kept: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """J of two current tasks and some memories, at all scales and ranks, and the memories' rows."""
-    for columns in (12, 4, 2):
-        for base in matrices(2 + kept):
-            J = base[:, :columns] * torch.logspace(-2, 2, 2 + kept, dtype=torch.float64)[:, None]
-            yield J, J[2:]
-
-
-@with_law("sum_without_conflict")
-@pytest.mark.parametrize("kept", [0, 1, 3])
-def test_the_sum_where_no_memory_is_opposed(name: str, kept: int) -> None:
-    own, wanted = get_method(name), float64([1.0, 1.0] + [0.0] * kept)
-    seen = 0
-    for J, memories in remembered(kept):
-        if bool((memories @ J[:2].sum(0) >= 0).all()):
-            assert torch.equal(weights_of(own, J @ J.t(), kept=kept), wanted)
-            seen += 1
-    assert seen > 2
-
-
-@pytest.mark.parametrize(
-    ("name", "kept"),
-    [
-        (name, kept)
-        for law, counts in (("memory_kept", (1,)), ("memories_kept", (2, 5)))
-        for kept in counts
-        for name in METHOD_NAMES
-        if law in get_method(name).laws
-    ],
-)
-def test_no_memory_is_opposed(name: str, kept: int) -> None:
-    """And current tasks go their own way wherever they may: with one memory along its boundary."""
-    own, conflicts = get_method(name), 0
-    for J, memories in remembered(kept):
-        weights = weights_of(own, J @ J.t(), kept=kept)
-        combined, summed = weights @ J, J[:2].sum(0)
-        size = (weights.abs() * J.norm(dim=1)).sum()
-        assert bool((memories @ combined >= -1e-9 * memories.norm(dim=1) * size).all())
-        assert torch.equal(weights[:2], float64([1.0, 1.0]))
-        if bool((memories @ summed < 0).any()):
-            conflicts += 1
-            assert combined.norm() <= summed.norm() * (1 + 1e-9)
-            assert kept > 1 or abs(memories[0] @ combined) <= 1e-9 * memories[0].norm() * size
-    assert conflicts > 2
-
-
-@pytest.mark.parametrize("name", [own for own in METHOD_NAMES if get_method(own).remembers])
-@pytest.mark.parametrize("case", hard_matrices())
-def test_finite_with_several_memories_on_hard_input(name: str, case: str) -> None:
-    J = hard_matrices()[case]
-    for kept in range(1, min(3, len(J))):
-        weights = weights_of(get_method(name), J @ J.t(), kept=kept)
-        assert bool(weights.isfinite().all())
-        assert bool((weights @ J).isfinite().all())
 
 
 @every_method
