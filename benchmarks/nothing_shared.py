@@ -37,7 +37,8 @@ from scipy.stats import binomtest
 
 from accord.bert.encoder import BertConfig, BertEncoder
 from accord.bert.pretrained import save_encoder
-from accord.comparison.sharing import SharingVerdict, sharing
+from accord.comparison.sharing import SharingVerdict
+from accord.comparison.whole import compare_groups
 from accord.config.file import parse_config
 from accord.data.tokenizing import load_tokenizer
 from accord.grids.comparison import comparison_cells
@@ -128,7 +129,7 @@ def one_repeat(which: str, encoder: Path, number: int, seeds: int) -> list[Shari
             },
         })  # fmt: skip
         run_grid(comparison_cells(config, seeds, which), folder / "out")
-        return sharing(grid_groups(folder / "out"))
+        return list(compare_groups(grid_groups(folder / "out")).sharing)
 
 
 def summary(which: str, seeds: int, repeats: list[list[SharingVerdict]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from accord.comparison.notes import (
     sharing_cautions,
     tuned_notes,
 )
-from accord.comparison.sharing import sharing
+from accord.comparison.whole import compare_groups
 
 SELECTION = {"by": "accord tune", "candidates": 12}
 
@@ -63,7 +63,7 @@ def test_every_note_names_the_shared_model(make_group, answers):
                    examples=seen, training={"epochs": 7, "lr": lr})
         for name, seeds, seen, lr in (("one", (0, 1), 64, 1e-3), ("two", (1, 2), 128, 1e-4))
     ]  # fmt: skip
-    lines = sharing_cautions(sharing(groups))
+    lines = sharing_cautions(compare_groups(groups).sharing)
     assert [re.split(r" \(|; the|;", line)[0] for line in lines] == [
         "NOT LIKE FOR LIKE: sst had 64 examples alone and 128 in two",
         "NOT LIKE FOR LIKE: cola had 64 examples alone and 128 in two",
@@ -82,7 +82,7 @@ def test_only_what_was_corrected_is_counted(make_group, answers):
         make_group("cola", {"cola": answers(1, 40, 0.8)}),
         make_group("both", {own: answers(3, 40, 0.9) for own in ("sst", "cola")}),
     ]
-    known, single = (own.compared.difference for own in sharing(groups))
+    known, single = (own.compared.difference for own in compare_groups(groups).sharing)
     assert "for one comparison, at 5 %" in correction_note([known])
     assert "2 comparisons, corrected together by Holm's" in correction_note([known, known])
     assert "for one comparison" in correction_note([known, single])

@@ -2,7 +2,6 @@
 
 import pytest
 
-from accord.comparison.sharing import sharing
 from accord.comparison.summary import sharing_result
 from accord.comparison.whole import compare_groups
 from accord.report.comparison.answer import answer
@@ -31,7 +30,7 @@ def holm(p_values):
 
 
 def test_all_shown_comparisons_are_one_family(family):
-    found = sharing(family)
+    found = compare_groups(family).sharing
     assert [(own.together.name, own.task) for own in found] == [
         ("good", "sst"), ("good", "cola"), ("like", "sst"), ("like", "cola"),
     ]  # fmt: skip
@@ -46,24 +45,28 @@ def test_all_shown_comparisons_are_one_family(family):
 
 
 def test_the_setting_that_differs_is_named(family):
-    assert {own.together.name: own.differing for own in sharing(family)} == {
+    assert {own.together.name: own.differing for own in compare_groups(family).sharing} == {
         "good": (), "like": ("training.lr",),
     }  # fmt: skip
 
 
 def test_a_margin_makes_models_as_good(family):
-    kinds = {own.task: own.verdict for own in sharing(family, 0.5) if own.together.name == "like"}
+    kinds = {
+        own.task: own.verdict
+        for own in compare_groups(family, 0.5).sharing
+        if own.together.name == "like"
+    }
     for verdict in kinds.values():
         assert verdict.kind == "as good"
         assert verdict.word == "as good, within 50 points"
         assert -0.5 < verdict.low < verdict.high < 0.5
     # A difference that is shown, but doesn't matter, is none to act on.
-    assert {own.verdict.kind for own in sharing(family, 0.5)[:2]} == {"as good"}
-    assert {own.verdict.kind for own in sharing(family, 0.001)[:2]} == {"better"}
+    assert {own.verdict.kind for own in compare_groups(family, 0.5).sharing[:2]} == {"as good"}
+    assert {own.verdict.kind for own in compare_groups(family, 0.001).sharing[:2]} == {"better"}
 
 
 def test_the_result_counts_what_was_corrected(family, make_group, answers):
-    verdicts = sharing(family)
+    verdicts = compare_groups(family).sharing
     result = sharing_result(compare_groups(family))
     assert result.comparisons == 4
     assert [(own.runs, own.rows) for own in result.tasks] == [((5, 5), 80)] * 4
@@ -72,7 +75,7 @@ def test_the_result_counts_what_was_corrected(family, make_group, answers):
     assert "corrected for 4 comparisons" in said
     once = {name: answers(1, 80, 0.9) for name in ("sst", "cola")}
     single = [*family, make_group("single", once, training={"lr": 1e-3})]
-    again = sharing(single)
+    again = compare_groups(single).sharing
     assert [own.verdict.kind for own in again[4:]] == ["one run each"] * 2
     assert [own.verdict.p_adjusted for own in again[:4]] == pytest.approx(
         [own.verdict.p_adjusted for own in verdicts]
@@ -85,7 +88,7 @@ def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
         make_group("sst", {"sst": answers(3, 60, 0.5, 1)}),
         make_group("both", {"sst": answers(3, 60, 0.5, 2), "cola": answers(3, 60, 0.5, 3)}),
     ]
-    (found,) = sharing(groups)
+    (found,) = compare_groups(groups).sharing
     assert found.verdict.kind == "learnt nothing"
     assert answer(sharing_result(compare_groups(groups))).startswith("The runs do not say")
 
@@ -93,7 +96,7 @@ def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
 def test_predictions_that_are_the_same_are_identical(make_group, answers):
     one = answers(3, 60, 0.9)
     groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
-    (found,) = sharing(groups)
+    (found,) = compare_groups(groups).sharing
     assert (found.verdict.kind, found.compared.difference.value) == ("identical", 0.0)
     assert (found.verdict.low, found.verdict.high) == (0.0, 0.0)
 
@@ -102,7 +105,7 @@ def test_the_same_constant_predictions_are_no_success(make_group, answers):
     labels, predicted = answers(3, 60, 0.5)
     one = (labels, predicted * 0)
     groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
-    found = sharing(groups)
+    found = compare_groups(groups).sharing
     assert found[0].verdict.kind == "learnt nothing"
     assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
 

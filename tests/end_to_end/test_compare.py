@@ -10,7 +10,7 @@ from edited_runs import SELECTION, heldout
 from scipy import stats
 
 from accord.comparison.group import group_runs
-from accord.comparison.sharing import sharing
+from accord.comparison.whole import compare_groups
 from accord.config.file import load_config
 from accord.errors import UsageError
 from accord.grids.comparison import comparison_cells
@@ -49,7 +49,7 @@ def test_a_config_s_missing_runs_are_trained_and_compared(compared, accord_cli):
 def test_accuracy_s_difference_is_that_of_the_files(compared):
     """The mean squares of the table of differences, run by row, and Student's quantiles."""
     out, _ = compared
-    (own,) = [each for each in sharing(grid_groups(out)) if each.task == "mood"]
+    (own,) = [each for each in compare_groups(grid_groups(out)).sharing if each.task == "mood"]
     right = [
         np.array([[row["label"] == row["prediction"] for row in heldout(run.path, "mood")]
                   for run in group.runs], dtype=float)
@@ -81,7 +81,7 @@ def test_a_correlation_s_difference_is_that_of_the_files(compared):
             (half == h).mean() * stats.pearsonr(x[half == h], y[half == h])[0] for h in (0, 1)
         )
 
-    (own,) = [each for each in sharing(grid_groups(out)) if each.task == "near"]
+    (own,) = [each for each in compare_groups(grid_groups(out)).sharing if each.task == "near"]
     means = [np.mean([within_halves(run) for run in g.runs]) for g in (own.together, own.alone)]
     assert own.compared.difference.value == pytest.approx(means[0] - means[1], abs=1e-6)
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from accord.comparison.differences import task_difference
 from accord.comparison.group import group_runs
-from accord.comparison.sharing import sharing
+from accord.comparison.whole import compare_groups
 from accord.errors import RunFolderError
 from accord.report.exposure import exposure_notes
 from accord.report.record import read_run
@@ -51,7 +51,7 @@ def test_what_shows_more_of_a_task_is_said_once(compared, tmp_path):
         results = json.loads((copy / "results.json").read_text())
         results["exposure"]["near"]["examples"] = examples
         (copy / "results.json").write_text(json.dumps(results))
-        (own,) = sharing(group_runs([read_run(copy), both]))
+        (own,) = compare_groups(group_runs([read_run(copy), both])).sharing
         assert own.differing == ()
         assert len(exposure_notes([own])) == notes
 

@@ -9,7 +9,7 @@ from html import unescape
 import held
 import pytest
 
-from accord.comparison.sharing import sharing
+from accord.comparison.whole import compare_groups
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.file import load_grid
@@ -288,7 +288,7 @@ def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
     out = tmp_path / "out"
     file = grid(text + 'tasks = [["mood"], ["near"], ["mood", "near"]]\n')
     run_grid(load_grid(file), out)
-    found = sharing(grid_groups(out))
+    found = compare_groups(grid_groups(out)).sharing
     assert len(found) == 4
     for own in found:
         rates = [group.runs[0].config.training.lr for group in (own.alone, own.together)]
@@ -296,7 +296,7 @@ def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
         assert own.differing == ()
     groups = [own for own in grid_groups(out) if "near" not in own.name or "0.01" in own.name]
     only = [own for own in groups if own.tasks != ("mood",) or "1e-06" in own.name]
-    assert {own.task: own.differing for own in sharing(only)} == {
+    assert {own.task: own.differing for own in compare_groups(only).sharing} == {
         "mood": ("training.lr",), "near": (),
     }  # fmt: skip
 

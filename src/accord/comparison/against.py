@@ -9,7 +9,7 @@ from accord.comparison.differences import RowsDiffer, TaskDifference, task_diffe
 from accord.comparison.group import Group
 from accord.comparison.notes import exploratory_note, pairing_note
 from accord.statistics.crossed import Difference, mean_difference
-from accord.statistics.verdict import Verdict, verdicts
+from accord.statistics.verdict import Verdict
 
 MEAN = "mean of tasks"
 """Where a task's name stands: the mean of all tasks' metrics. No task can have it."""
@@ -36,35 +36,19 @@ class Contrast:
     learnt: bool = True
 
 
-def against(
-    groups: Sequence[Group], baseline: Group, margin: float | None = None
-) -> list[Contrast]:
-    """Compare every other group with one, on each task and on the mean of them.
-
-    Groups of other tasks are left out; `contrast_notes` names them. All comparisons are corrected
-    together.
-
-    Args:
-        groups: of finished runs.
-        baseline: one of them.
-        margin: a difference of which two are as good; of a metric, so 0.01 is one point.
-    """
-    rows, _ = contrast_rows(groups, baseline)
-    judged = verdicts(
-        [difference for _, _, difference, _ in rows],
-        margin=margin, learnt=[learnt for *_, learnt in rows],
-    )  # fmt: skip
-    return [
-        Contrast(group, baseline, task, difference, verdict, learnt)
-        for (group, task, difference, learnt), verdict in zip(rows, judged, strict=True)
-    ]
-
-
 def contrast_rows(
     groups: Sequence[Group], baseline: Group
 ) -> tuple[list[tuple[Group, str, Difference, bool]], list[str]]:
-    """Return what can be compared of `against`, each with whether either side learnt anything, and
-    a line for each group whose figures are not of the same rows."""
+    """Compare every other group with one, on each task and on the mean of them.
+
+    Args:
+        groups: of finished runs; `contrast_notes` names those of other tasks, which are left out.
+        baseline: one of them.
+
+    Returns:
+        Group, task, difference and whether either side learnt anything; and a line for each group
+        whose figures are not of the same rows.
+    """
     rows: list[tuple[Group, str, Difference, bool]] = []
     refused = []
     for group in groups:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
 from accord.comparison.group import Group
 from accord.comparison.settings import nearest_alone
-from accord.statistics.verdict import Verdict, verdicts
+from accord.statistics.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -27,55 +27,36 @@ class SharingPair:
     compared: TaskDifference
     differing: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True)
-class SharingVerdict:
-    """One task alone against the same task in a shared model.
-
-    Attributes:
-        alone: the group that was trained on it alone.
-        together: the group of a shared model.
-        compared: together minus alone, and the best constant prediction on the same rows.
-        verdict: after the correction over all comparisons of the table.
-        differing: keys in which the two differ besides; none should.
-    """
-
-    alone: Group
-    together: Group
-    compared: TaskDifference
-    verdict: Verdict
-    differing: tuple[str, ...] = ()
-
     @property
     def task(self) -> str:
         """Its name."""
         return self.compared.task
 
 
-def sharing(groups: Sequence[Group], margin: float | None = None) -> list[SharingVerdict]:
-    """Compare every shared group with the groups of its single tasks, where there are any.
+@dataclass(frozen=True)
+class SharingVerdict(SharingPair):
+    """One task alone against the same task in a shared model.
 
-    A task that was trained beside one without labels isn't alone. Of several groups of a task
-    alone that one counts whose settings differ least; where several are equally near, but none
-    has the same settings, none counts. All comparisons are corrected together.
-
-    Args:
-        groups: of finished runs.
-        margin: a difference of which the two are as good; of a metric, so 0.01 is one point.
+    Attributes:
+        verdict: after the correction over all comparisons that are shown with it.
     """
-    pairs, _ = sharing_pairs(groups)
-    judged = verdicts(
-        [pair.compared.difference for pair in pairs],
-        margin=margin, learnt=[pair.compared.learnt for pair in pairs],
-    )  # fmt: skip
-    return [
-        SharingVerdict(pair.alone, pair.together, pair.compared, verdict, pair.differing)
-        for pair, verdict in zip(pairs, judged, strict=True)
-    ]
+
+    verdict: Verdict = field(kw_only=True)
 
 
 def sharing_pairs(groups: Sequence[Group]) -> tuple[list[SharingPair], list[str]]:
-    """Return what can be compared of `sharing`, and a line for each task that can't be."""
+    """Pair every shared group with the groups of its single tasks, where there are any.
+
+    A task that was trained beside one without labels isn't alone. Of several groups of a task
+    alone that one counts whose settings differ least; where several are equally near, but none
+    has the same settings, none counts.
+
+    Args:
+        groups: of finished runs.
+
+    Returns:
+        What can be compared, and a line for each task that can't be.
+    """
     alone = [group for group in groups if len(group.trained) == 1]
     pairs, refused = [], []
     for together in groups if alone else ():

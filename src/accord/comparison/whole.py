@@ -58,10 +58,7 @@ def compare_groups(
         margin=margin,
         learnt=[*(pair.compared.learnt for pair in pairs), *(row[3] for row in rows)],
     ))  # fmt: skip
-    shared = [
-        SharingVerdict(pair.alone, pair.together, pair.compared, next(judged), pair.differing)
-        for pair in pairs
-    ]
+    shared = [SharingVerdict(**vars(pair), verdict=next(judged)) for pair in pairs]
     contrasts = [
         Contrast(group, baseline, task, difference, next(judged), learnt)
         for group, task, difference, learnt in rows
