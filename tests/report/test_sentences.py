@@ -212,16 +212,16 @@ def test_verdicts_are_counted(texts_of: Make) -> None:
         DifferenceRow("a", 1.0, 0.5, 1.5, "better"),
         DifferenceRow("b", 2.0, 1.5, 2.5, "better"),
         DifferenceRow("c", 0.5, -40.0, 41.0, "no difference shown"),
-        DifferenceRow("d", -0.01, None, None, "not enough runs"),
+        DifferenceRow("d", -0.01, None, None, "one run each"),
     ]
     figure = differences("d", "t", rows)
     assert figure.sentence == (
-        "Of 4 differences: 2 'better', 1 'no difference shown', 1 'not enough runs'; the axis is"
+        "Of 4 differences: 2 'better', 1 'no difference shown', 1 'one run each'; the axis is"
         " linear near 0 and logarithmic beyond about ±1.5 points, so that the widest interval does"
         " not hide the others."
     )
     assert "+0.5 (−40.0 to +41.0) no difference shown" in texts_of(figure)
-    assert "−0.01 not enough runs" in texts_of(figure)
+    assert "−0.01 one run each" in texts_of(figure)
     assert "axis" not in differences("d", "t", rows[:2]).sentence
 
 

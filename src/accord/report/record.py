@@ -133,10 +133,6 @@ class RunRecord:
             raise RunFolderError(f"{file}: can't be read: {error!r}") from None
         return HeldOut(own.task, own.ids, own.labels, own.predicted, own.probabilities, halves, on)
 
-    def dev_content(self, task: str) -> str:
-        """Return what tells a task's dev rows from others; empty where the folder doesn't say."""
-        return self.content(task, "dev")
-
     def heldout_content(self, task: str) -> str:
         """Return what tells a task's held-out rows from others; empty where that isn't known."""
         if self.results["heldout"][task]["on"] != ON_TEST:

@@ -120,21 +120,12 @@ def _exceptions(tasks: Tasks) -> list[str]:
             f"There is no verdict {_on(single, tasks, 'any of the')}: with one run each, a"
             " difference between models can't be told from the chance in every run."
         )
-    known = (*_KINDS, "no difference shown", "learnt nothing", "one run each")
-    others = [f"{own.task} ({own.verdict})" for own in tasks if own.kind not in known]
-    if others:
-        sentences.append(f"There is no verdict on {joined(others)}.")
     return sentences
 
 
 def _learnt_nothing(own: TaskComparison) -> str:
     figures = f"{own.alone.mean:.3f} alone and {own.together.mean:.3f} together"
-    if own.baseline is None:
-        return (
-            f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
-            f" anything ({own.metric}: {figures})."
-        )
-    name = f" ({own.baseline_name})" if own.baseline_name not in ("", "a constant") else ""
+    name = f" ({own.baseline_name})" if own.baseline_name != "a constant" else ""
     return (
         f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
         f" anything ({own.metric}: {figures}, {own.baseline:.3f} by a constant prediction{name})."
@@ -154,19 +145,16 @@ def _differences(tasks: Tasks) -> str:
 
 
 def _difference(own: TaskComparison) -> str:
-    details = []
-    if own.low is not None and own.high is not None:
-        details.append(f"{points(own.low)} to {points(own.high)}")
+    details = [f"{points(own.low)} to {points(own.high)}"]
     if own.adjusted_p is not None:
         p = probability(own.adjusted_p)
         details.append(f"adjusted p {p if p.startswith('<') else f'= {p}'}")
-    said = f" ({', '.join(details)})" if details else ""
-    return f"{points(own.difference)}{said}"
+    return f"{points(own.difference)} ({', '.join(details)})"
 
 
 def _unequal_exposure(tasks: Tasks, several: bool) -> str:
     """Return a warning if one side saw more of a task than the other, else nothing."""
-    unequal = [own for own in tasks if own not in _unknown(tasks) and not _equal(own)]
+    unequal = [own for own in tasks if not alike(*_examples(own))]
     if not unequal:
         return ""
     told = "; ".join(_unequal(own, several) for own in unequal)
@@ -177,24 +165,9 @@ def _unequal_exposure(tasks: Tasks, several: bool) -> str:
 
 
 def _like_exposure(tasks: Tasks) -> str:
-    if unknown := _unknown(tasks):
-        names = joined(list(dict.fromkeys(own.task for own in unknown)))
-        return (
-            f"How many examples either side saw of {names} is not known, so that unequal training"
-            " can't be ruled out."
-        )
     if all(one == two for one, two in map(_examples, tasks)):
         return "Alone and together saw equally many examples of each task."
     return f"Alone and together saw equally many examples of each task, to {100 * TOLERANCE:.1f} %."
-
-
-def _unknown(tasks: Tasks) -> list[TaskComparison]:
-    return [own for own in tasks if not own.alone.exposure or not own.together.exposure]
-
-
-def _equal(own: TaskComparison) -> bool:
-    one, two = _examples(own)
-    return alike(one, two)
 
 
 def _unequal(own: TaskComparison, several: bool) -> str:
@@ -208,8 +181,7 @@ def _unequal(own: TaskComparison, several: bool) -> str:
 
 
 def _examples(own: TaskComparison) -> tuple[float, float]:
-    one, two = own.alone.exposure, own.together.exposure
-    return (one.examples if one else 0.0, two.examples if two else 0.0)
+    return own.alone.exposure.examples, own.together.exposure.examples
 
 
 def _choice(result: SharingResult) -> list[str]:

@@ -88,8 +88,8 @@ def _row(own: TaskComparison, several: bool, margin: float | None) -> Difference
     return DifferenceRow(
         f"{own.task}: {own.model}" if several else own.task,
         100 * own.difference,
-        None if own.low is None else 100 * own.low,
-        None if own.high is None else 100 * own.high,
+        100 * own.low,
+        100 * own.high,
         own.kind,
         own.verdict,
         None if margin is None else 100 * margin,
@@ -98,5 +98,7 @@ def _row(own: TaskComparison, several: bool, margin: float | None) -> Difference
 
 
 def _figures(own: TaskComparison) -> str:
-    said = f"{own.metric}: alone {own.alone.mean:.3f}, together {own.together.mean:.3f}"
-    return said if own.baseline is None else f"{said}, constant {own.baseline:.3f}"
+    return (
+        f"{own.metric}: alone {own.alone.mean:.3f}, together {own.together.mean:.3f},"
+        f" constant {own.baseline:.3f}"
+    )

@@ -21,9 +21,9 @@ class Exposure:
     """
 
     examples: float
-    rows: float | None = None
-    steps: float | None = None
-    tokens: float | None = None
+    rows: float
+    steps: float
+    tokens: float
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Side:
     Attributes:
         mean: of the metric over the runs, in its units.
         sd: standard deviation over the runs; None for one run.
-        exposure: None where it is not known.
+        exposure: what they were shown.
         selection_gap: by how much the figure of the chosen epoch is too good on the rows that
-            chose it, in the metric's units; None where it is not known.
+            chose it, in the metric's units.
     """
 
     mean: float
-    sd: float | None = None
-    exposure: Exposure | None = None
-    selection_gap: float | None = None
+    sd: float | None
+    exposure: Exposure
+    selection_gap: float
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,17 @@ class TaskComparison:
         model: the shared model's name.
         alone: the models of this task alone.
         together: the shared models.
-        judged_on: 'test', or 'dev, cross-fitted', or 'dev': the rows that the figures are of.
+        judged_on: 'test', or 'dev, cross-fitted': the rows that the figures are of.
         rows: how many these are.
         runs: how many alone, and how many together.
         difference: together minus alone, in the metric's units.
-        low: of the interval that is shown; None where there is none.
+        low: of the interval that is shown.
         high: likewise.
         level: of that interval.
         kind: of the verdict: a key of `accord.report.figures.differences.MARKS`.
         verdict: as it is shown.
         adjusted_p: corrected for the number of comparisons; None where there is none.
-        baseline: what a constant prediction reaches; None where it is not known.
+        baseline: what the best constant prediction reaches.
         baseline_name: which constant that is.
         detectable: the smallest difference that as many runs would probably show, in the metric's
             units; None where it is not known.
@@ -80,14 +80,14 @@ class TaskComparison:
     rows: int
     runs: tuple[int, int]
     difference: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     level: float
     kind: str
     verdict: str
+    baseline: float
+    baseline_name: str
     adjusted_p: float | None = None
-    baseline: float | None = None
-    baseline_name: str = ""
     detectable: float | None = None
     seeds_needed: str | None = None
 

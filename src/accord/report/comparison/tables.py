@@ -55,8 +55,8 @@ def figures_table(result: SharingResult) -> Table:
     rows = [
         [
             own.task, *[own.model] * models, own.metric, own.judged_on,
-            own.baseline_name or _NONE, _figure(own.alone), _figure(own.together),
-            _NONE if own.baseline is None else f"{own.baseline:.3f}",
+            own.baseline_name, _figure(own.alone), _figure(own.together),
+            f"{own.baseline:.3f}",
             _examples(own.alone), _examples(own.together), _gap(own.alone), _gap(own.together),
             f"{own.rows:,}", runs_of_each(own.runs),
         ]
@@ -126,8 +126,6 @@ def _filled(table: Table) -> Table:
 
 
 def _interval(own: TaskComparison) -> str:
-    if own.low is None or own.high is None:
-        return _NONE
     return f"{points(own.low)} to {points(own.high)}"
 
 
@@ -136,11 +134,11 @@ def _figure(side: Side) -> str:
 
 
 def _examples(side: Side) -> str:
-    return _NONE if side.exposure is None else f"{side.exposure.examples:,.0f}"
+    return f"{side.exposure.examples:,.0f}"
 
 
 def _gap(side: Side) -> str:
-    return _NONE if side.selection_gap is None else points(side.selection_gap)
+    return points(side.selection_gap)
 
 
 def _cost(cost: Cost) -> Sequence[str]:
@@ -150,15 +148,8 @@ def _cost(cost: Cost) -> Sequence[str]:
     )  # fmt: skip
 
 
-def _exposure(own: Exposure | None) -> list[str]:
-    if own is None:
-        return [_NONE] * 5
-    passes = own.examples / own.rows if own.rows else None
+def _exposure(own: Exposure) -> list[str]:
     return [
-        _number(own.rows), _number(own.examples), _NONE if passes is None else f"{passes:.2f}",
-        _number(own.steps), _number(own.tokens),
+        f"{own.rows:,.0f}", f"{own.examples:,.0f}", f"{own.examples / own.rows:.2f}",
+        f"{own.steps:,.0f}", f"{own.tokens:,.0f}",
     ]  # fmt: skip
-
-
-def _number(value: float | None) -> str:
-    return _NONE if value is None else f"{value:,.0f}"

@@ -27,7 +27,6 @@ MARKS: dict[str, dict[str, Any]] = {
     "learnt nothing": {"color": COLOURS[6], "marker": "X"},
     "one run each": {"color": GREY, "marker": "o", "markerfacecolor": "white"},
     "identical": {"color": GREY, "marker": "D", "markerfacecolor": "white"},
-    "not enough runs": {"color": GREY, "marker": "p", "markerfacecolor": "white"},
 }
 """By kind of verdict; no two of one shape and filling, so that colour is not needed."""
 
