@@ -33,14 +33,14 @@ LAYERS = [
     ["training.building", "judging.dev", "model.saved_ensemble"],
     [
         "judging.inference", "training.frozen", "training.checkpoint", "judging.predictions",
-        "data.datasets", "training.exposure", "training.halves", "training.best",
+        "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs",
     ],
     [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
         "runs.memory", "data.loader", "training.step", "training.nonfinite", "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
-        "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard", "data.checking",
+        "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
         "data.guessing", "judging.passes",
     ],
     [

@@ -18,6 +18,7 @@ def train(
     config: Config | Mapping[str, Any] | str | Path,
     out: str | Path | None = None,
     *,
+    strict: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Train one encoder for all tasks of a config, as `accord train` does.
@@ -25,6 +26,7 @@ def train(
     Args:
         config: a TOML file's path, or what stands in one as a nested mapping.
         out: the run's folder; default `runs/` and the time.
+        strict: take warnings for errors.
         quiet: no progress on stderr.
 
     Returns:
@@ -45,11 +47,12 @@ def train(
     if isinstance(config, str | Path):
         path = Path(config)
         return start_run(
-            load_config(path), folder, source=path.read_text(encoding="utf-8"), quiet=quiet
-        )
+            load_config(path), folder, source=path.read_text(encoding="utf-8"), quiet=quiet,
+            strict=strict,
+        )  # fmt: skip
     given = config if isinstance(config, Config) else parse_config(config)
     resolved = resolve_paths(given, Path.cwd())
-    return start_run(resolved, folder, source=dump_config(resolved), quiet=quiet)
+    return start_run(resolved, folder, source=dump_config(resolved), quiet=quiet, strict=strict)
 
 
 def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:

@@ -186,7 +186,9 @@ def config_of(path: Path, encoder: Path, on_bad_row: str):
 
 
 def found_by_check(config, cache):
-    report = check_config(config, cache=cache).tasks[0].splits[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCORD_CACHE", str(cache))
+        report = check_config(config).tasks[0].splits[0]
     return report.rows, [(bad.line, bad.reason) for bad in report.skipped]
 
 

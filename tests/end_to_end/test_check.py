@@ -4,12 +4,24 @@ import json
 
 import pytest
 
+FEW = "can't tell a good model from a bad one"  # the project's dev splits are small
+
+
+def warnings(answer):
+    """What a command warned of, but for few dev rows."""
+    lines = [line.removeprefix("warning: ") for line in answer.err.splitlines()]
+    return [line for line in lines if FEW not in line]
+
+
+def listed(answer):
+    return [line for line in json.loads(answer.out)["warnings"] if FEW not in line]
+
 
 def test_it_counts_what_training_will_use(project, accord_cli, train, tmp_path, listing):
     config = project({"tasks.mood.dev": None, "training.dev_share": 0.25})
     before = listing(tmp_path)
     answer = accord_cli("check", config, "--json")
-    assert (answer.code, answer.err) == (0, "")
+    assert (answer.code, warnings(answer)) == (0, [])
     assert listing(tmp_path) == before
     report = json.loads(answer.out)
     rows = {
@@ -28,7 +40,7 @@ def test_it_counts_what_training_will_use(project, accord_cli, train, tmp_path, 
 
 def test_the_tables(project, accord_cli):
     answer = accord_cli("check", project())
-    assert (answer.code, answer.err) == (0, "")
+    assert (answer.code, warnings(answer)) == (0, [])
     assert "same: pair-classification, separate encoding, labels 0, 1" in answer.out
     assert "near: pair-regression, joint encoding, range 0 to 5" in answer.out
     assert "neg: 8, mixed: 7, pos: 7" in answer.out
@@ -60,8 +72,7 @@ def test_options_of_no_use_are_said_once_by_check_and_train(project, accord_cli,
     config = project({"methods.cagrad.c": 0.2, "training.epochs": 1})
     line = "[methods.cagrad] is not used: training.gradients is 'sum'"
     answer = accord_cli("check", config, "--json")
-    assert answer.err == f"warning: {line}\n"
-    assert json.loads(answer.out)["warnings"] == [line]
+    assert warnings(answer) == listed(answer) == [line]
     answer = accord_cli("train", config, "--out", tmp_path / "run")
     assert answer.err.count("not used") == answer.err.count(f"warning: {line}\n") == 1
     assert (tmp_path / "run" / "log.txt").read_text().count(line) == 1
@@ -99,21 +110,19 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
 
     changes = {"training.batching": batching, "training.dev_share": 0.2, "tasks.near.dev": None}
     config = project(changes, ("mood", "near"))
-    said = []
-    steps = prepare(load_config(config), said.append).sampler.steps
+    steps = prepare(load_config(config)).sampler.steps
     line = (
         f"training.steps_per_epoch: is {steps + 1}, but an epoch of batching '{batching}' ends"
         f" after {steps}; more epochs make a longer run"
     )
-    prepare(load_config(config, [f"training.steps_per_epoch={steps}"]), said.append)
-    assert "steps_per_epoch" not in "".join(said)
+    exact = prepare(load_config(config, [f"training.steps_per_epoch={steps}"]))
+    assert exact.in_vain == []
     longer = f"training.steps_per_epoch={steps + 1}"
-    prepare(load_config(config, [longer]), said.append)
-    assert said[-1] == f"warning: {line}"
+    assert prepare(load_config(config, [longer])).in_vain == [line]
     answer = accord_cli("check", config, "--set", longer, "--json")
-    assert json.loads(answer.out)["warnings"] == [line]
+    assert listed(answer) == [line]
     drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")
-    assert (drawn.code, drawn.err) == (0, "")
+    assert (drawn.code, warnings(drawn)) == (0, [])
 
 
 @pytest.mark.parametrize(
@@ -134,11 +143,11 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
 )  # fmt: skip
 def test_weights_that_would_change_nothing_are_said(project, accord_cli, changes, line):
     config = project({**changes, "training.steps_per_epoch": 6, "training.batching": "uniform"})
-    (found,) = json.loads(accord_cli("check", config, "--json").out)["warnings"]
+    (found,) = listed(accord_cli("check", config, "--json"))
     assert found.startswith(line)
     longer = ("training.epochs=3", "training.gradients=pcgrad")
     sets = [part for own in longer for part in ("--set", own)]
-    assert json.loads(accord_cli("check", config, *sets, "--json").out)["warnings"] == []
+    assert listed(accord_cli("check", config, *sets, "--json")) == []
 
 
 def test_an_absurd_number_of_epochs_keeps_nobody_waiting(project, accord_cli):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, overrides_option
+from accord.cli.options import as_json_option, overrides_option, strict_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,8 +26,9 @@ _PLAIN_COLUMNS = 120
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @overrides_option
+@strict_option
 @as_json_option
-def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
     """Check a configuration and its data before training.
 
     Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
@@ -37,17 +38,20 @@ def check(config: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     from accord.config.stages import dropped_note, memory_note
     from accord.config.unused import unused_options
     from accord.data.checking import check_config
+    from accord.data.warnings import refuse_all
 
     loaded = load_config(config, overrides)
     _check_sizes(loaded)
-    report = check_config(loaded, reading=_reading if sys.stderr.isatty() else None)
+    report = check_config(loaded, reading=_reading if sys.stderr.isatty() else lambda task: None)
     _check_memories(loaded, report)
     notes = (unused_options(loaded), memory_note(loaded), dropped_note(loaded))
-    warnings = [*filter(None, notes), *_in_vain(loaded, report)]
+    warnings = [*filter(None, notes), *_in_vain(loaded, report), *report.warnings]
     if as_json:
         click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
         render(report)
+    if strict:
+        refuse_all(warnings, _say)
     for line in warnings:
         _say(f"warning: {line}")
 
@@ -189,14 +193,12 @@ def _targets(split: SplitReport) -> str:
     if split.targets is not None:
         return f"{split.targets.min:g}, {split.targets.mean:.3g}, {split.targets.max:g}"
     if split.split == "test":
-        return "(not used)" if split.notes else "(none)"
+        return "(not used)" if split.unused else "(none)"
     return ""
 
 
 def _print_skipped(report: TaskReport, console: Console) -> None:
     for split in report.splits:
-        for note in split.notes:
-            console.print(note, soft_wrap=True)
         for bad in split.skipped[:_SHOWN_BAD_ROWS]:
             console.print(f"skipped {bad}", soft_wrap=True)
         if len(split.skipped) > _SHOWN_BAD_ROWS:

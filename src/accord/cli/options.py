@@ -23,6 +23,7 @@ overrides_option = click.option(
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
 )
+strict_option = click.option("--strict", is_flag=True, help="Take warnings for errors.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 against_option = click.option(
     "--against", metavar="GROUP", help="Compare every other group with this one, task by task."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, overrides_option, quiet_option
+from accord.cli.options import as_json_option, overrides_option, quiet_option, strict_option
 
 if TYPE_CHECKING:
     from accord.config.sections import Config
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
 @click.option("--task", "tasks", multiple=True, help="Only this task of the config; repeatable.")
 @overrides_option
+@strict_option
 @as_json_option
 @quiet_option
 def train(
@@ -25,6 +26,7 @@ def train(
     out: Path,
     tasks: tuple[str, ...],
     overrides: tuple[str, ...],
+    strict: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -46,7 +48,8 @@ def train(
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
     note = "".join(f"# {' '.join(option.split())}\n" for option in options)
-    show_run(start(loaded, out, source=note + source, quiet=quiet), as_json)
+    run = start(loaded, out, source=note + source, quiet=quiet, strict=strict)
+    show_run(run, as_json)
 
 
 def _say_what_is_left_out(whole: Config, alone: Config) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from tokenizers import Tokenizer
 from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
-from accord.data.halves import content_halves, few_rows_note, row_contents
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
@@ -24,6 +23,7 @@ from accord.data.store import TokenStore, open_store
 from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.data.warnings import Facts, Split
 from accord.errors import ConfigError, EncoderError
 from accord.tasks import AuxiliaryTask, Task
 
@@ -40,6 +40,7 @@ class Data:
         dev: of each.
         test: of those that have one.
         assembler: makes sequences of their tokens.
+        facts: on all splits, for reports and warnings.
         whole: each finished task's whole training split, by name.
         heldout_test: the labelled test rows of those tasks whose test files have any.
     """
@@ -49,6 +50,7 @@ class Data:
     dev: list[TaskData]
     test: list[TaskData]
     assembler: Assembler
+    facts: Facts
     whole: Mapping[str, TaskData] = field(default_factory=dict)
     heldout_test: Mapping[str, HeldOutTest] = field(default_factory=dict)
 
@@ -73,13 +75,16 @@ class Data:
         return rows | labels
 
 
-def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
+def read_data(
+    config: Config, encoder_folder: Path, say: Say, reading: Say = lambda task: None
+) -> Data:
     """Read every file of every task.
 
     Args:
         config: names the files.
         encoder_folder: whose tokenizer is used.
         say: told what was skipped or decided.
+        reading: told each task's name before its files are read.
 
     Raises:
         DataError: naming the file, line and reason.
@@ -88,40 +93,41 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     assembler = build_assembler(tokenizer, encoder_folder, config.encoder.max_length)
     tasks = tuple(resolve_any(name, own) for name, own in config.tasks.items())
     _check_encoder(encoder_folder, tokenizer, tasks)
-    read: dict[str, tuple[TaskData, TaskData]] = {}
-    texts: dict[str, tuple[TaskData, TaskData]] = {}
-    test, heldout = [], {}
+    resolved = {task.name: task for task in tasks}
+    splits: dict[str, list[Split]] = {}
     for name, own in (*config.labelled.items(), *config.texts.items()):
-        task = next((task for task in tasks if task.name == name), None)
-        files = TaskFiles(task or resolve_task(name, own), own, tokenizer, say)
-        texts[name] = files.train(config.training), files.dev(config.training)
-        read[name] = _remembered(texts[name][0], config), texts[name][1]
-        if own.test is not None and task is not None:
-            test.append(files.whole(own.test, labelled=False))
-            rows = files.heldout_test(test[-1], dev=texts[name][1], train=texts[name][0])
-            if len(rows.rows):
-                heldout[name] = rows
+        reading(name)
+        task = resolved.get(name) or resolve_task(name, own)
+        splits[name] = list(TaskFiles(task, own, tokenizer, say).splits(config.training))
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
-            read[task.name] = _texts(task, config, tokenizer, say, texts)
-    train, dev = ([read[task.name][split] for task in tasks] for split in (0, 1))
-    for own_train, own_dev, section in zip(train, dev, config.tasks.values(), strict=True):
-        held_out = section.dev is None and section.train is not None
-        if held_out and own_dev.task.name not in config.finished:
+            splits[task.name] = list(_texts(task, config, tokenizer, say, splits))
+    facts = Facts(
+        [split for name in config.tasks for split in splits[name]],
+        assembler.max_length, read_config(encoder_folder).max_position_embeddings,
+        tokenizer.token_to_id("[UNK]"),
+    )  # fmt: skip
+    for split in facts.splits:
+        if split.share is not None and split.path and split.task.name not in config.finished:
+            train = next(own for own in splits[split.task.name] if own.name == "train")
+            rows = len(split.part.rows)
             say(
-                f"{own_dev.task.name}: no dev file; {len(own_dev)} of"
-                f" {len(own_dev) + len(own_train)} rows of {section.train}"
-                " serve as one and are not trained on"
+                f"{split.task.name}: no dev file; {rows} of {rows + len(train.part.rows)} rows of"
+                f" {split.path} serve as one and are not trained on"
             )
-        if not isinstance(own_dev.task, AuxiliaryTask) and (note := _few_rows(own_dev)):
-            say(f"{own_dev.task.name}: {note}")
-    whole = {name: texts[name][0] for name in config.finished}
-    return Data(tasks, train, dev, test, assembler, whole, heldout)
+    train, dev, test = ([_task_data(own) for own in facts.splits if own.name == name]
+                        for name in ("train", "dev", "test"))  # fmt: skip
+    whole = {own.task.name: own for own in train if own.task.name in config.finished}
+    remembered = [_remembered(own, config) for own in train]
+    heldout = {
+        own.task.name: own.heldout for own in facts.splits
+        if own.heldout is not None and len(own.heldout.rows)
+    }  # fmt: skip
+    return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout)
 
 
-def _few_rows(dev: TaskData) -> str:
-    contents = row_contents(dev.store, dev.rows, dev.task.texts)
-    return few_rows_note(content_halves(contents, dev.labels))
+def _task_data(split: Split) -> TaskData:
+    return TaskData(split.task, split.part.store, split.part.rows)
 
 
 def _remembered(own: TaskData, config: Config) -> TaskData:
@@ -143,25 +149,25 @@ def _texts(
     config: Config,
     tokenizer: Tokenizer,
     say: Say,
-    read: Mapping[str, tuple[TaskData, TaskData]],
-) -> tuple[TaskData, TaskData]:
-    """Return the training and dev texts of a task without labels."""
+    read: Mapping[str, Sequence[Split]],
+) -> Iterator[Split]:
+    """Yield the training and dev texts of a task without labels, a row a text."""
     names = list(config.sources(task.name))
-    if names:
-        splits = [{name: read[name][split] for name in names} for split in (0, 1)]
-    else:
-        files = TaskFiles(task, config.tasks[task.name], tokenizer, say, labelled=False)
-        splits = [{"": files.train(config.training)}, {"": files.dev(config.training)}]
-    train, dev = (text_data(task, parts) for parts in splits)
-    return train, dev
+    files = TaskFiles(task, config.tasks[task.name], tokenizer, say, labelled=False)
+    sources = {name: read[name] for name in names} or {"": list(files.splits(config.training))}
+    for split in ("train", "dev"):
+        parts = {name: own for name, some in sources.items() for own in some if own.name == split}
+        first = next(iter(parts.values()))
+        texts = text_rows(task, {name: own.part for name, own in parts.items()})
+        yield Split(task, split, "" if names else first.path, texts, first.share)
 
 
-def text_data(task: Task, parts: Mapping[str, TaskData]) -> TaskData:
-    """Return all texts of some splits as the rows of a task without labels.
+def text_rows(task: Task, parts: Mapping[str, Rowset]) -> Rowset:
+    """Return all texts of some rows as the rows of a task without labels.
 
     Args:
         task: without labels.
-        parts: splits by the names of the tasks that they are of; "" is a file of the task's own.
+        parts: by the names of the tasks that they are of; "" is a file of the task's own.
 
     Raises:
         DataError: if there is no text.
@@ -171,7 +177,7 @@ def text_data(task: Task, parts: Mapping[str, TaskData]) -> TaskData:
         assert isinstance(own.store, TokenStore)  # what a file is read into
         sources.append(TextSource(name, own.store, own.rows))
     store = TextStore(sources, task.name)
-    return TaskData(task, store, np.arange(len(store)))
+    return Rowset(store, np.arange(len(store)))
 
 
 def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: Sequence[Task]) -> None:
@@ -224,41 +230,35 @@ class TaskFiles:
     say: Say
     labelled: bool = True
 
-    def train(self, settings: TrainingConfig) -> TaskData:
-        """The training rows: the whole file, or what a held-out share leaves of it."""
-        store = self._open(self._training_file(), labelled=self.labelled)
-        if self.config.dev is not None:
-            return TaskData(self.task, store, self._rows(store))
-        rows, _ = dev_split(len(self._rows(store)), settings.dev_share)
-        return TaskData(self.task, store, rows)
+    def splits(self, settings: TrainingConfig) -> Iterator[Split]:
+        """Yield the splits: train, dev, which may be a share of train, and test if there is any.
+
+        Raises:
+            DataError: a file, a column, or under `on_bad_row = "stop"` a row can't be used.
+        """
+        train, dev = self._split("train", settings), self._split("dev", settings)
+        yield from (train, dev)
+        if isinstance(self.config, TaskConfig) and self.config.test is not None:
+            test = self._split("test", settings)
+            assert isinstance(test.part.store, TokenStore)
+            lines = test.part.store.lines[test.part.rows]
+            labels = read_test_labels(Path(self.config.test), self.config, self.task, lines)
+            yield replace(test, heldout=heldout_test(labels, test.part, dev.part, train.part))
 
     def dev(self, settings: TrainingConfig) -> TaskData:
         """The dev rows: a file of their own, or a share of the training file."""
-        if self.config.dev is not None:
-            return self.whole(self.config.dev, labelled=self.labelled)
-        store = self._open(self._training_file(), labelled=self.labelled, silent=True)
-        _, rows = dev_split(len(self._rows(store)), settings.dev_share)
-        return TaskData(self.task, store, rows)
+        return _task_data(self._split("dev", settings))
 
-    def whole(self, path: str, *, labelled: bool = True) -> TaskData:
-        """All rows of a file, or as many as the config allows."""
-        store = self._open(path, labelled=labelled)
-        return TaskData(self.task, store, self._rows(store))
-
-    def heldout_test(self, test: TaskData, dev: TaskData, train: TaskData) -> HeldOutTest:
-        """The labelled rows of the test file that a model may be judged by."""
-        assert isinstance(self.config, TaskConfig)  # others have no test file
-        assert self.config.test is not None
-        assert isinstance(test.store, TokenStore)
-        lines = test.store.lines[test.rows]
-        labels = read_test_labels(Path(self.config.test), self.config, self.task, lines)
-        found = heldout_test(labels, *(Rowset(own.store, own.rows) for own in (test, dev, train)))
-        for line in found.notes(self.config.test):
-            self.say(f"{self.task.name}: {line}")
-        return found
-
-    def _rows(self, store: TokenStore) -> np.ndarray:
-        return first_rows(len(store), self.config.limit)
+    def _split(self, name: str, settings: TrainingConfig) -> Split:
+        drawn = name == "dev" and self.config.dev is None
+        path = self._training_file() if drawn or name == "train" else getattr(self.config, name)
+        store = self._open(path, labelled=self.labelled and name != "test", silent=drawn)
+        rows = first_rows(len(store), self.config.limit)
+        if self.config.dev is None and name != "test":
+            train, dev = dev_split(len(rows), settings.dev_share)
+            rows = dev if drawn else train
+        share = settings.dev_share if drawn else None
+        return Split(self.task, name, path, Rowset(store, rows), share)
 
     def _training_file(self) -> str:
         if self.config.train is None:

@@ -33,17 +33,6 @@ class HeldOutTest:
     in_train: int = 0
     reason: str = ""
 
-    def notes(self, path: str) -> list[str]:
-        """Say what is not used of a test file's labels and why, and what was trained on."""
-        lines, of = [], f"{self.total} test rows of {path} stand in the"
-        if self.reason:
-            lines.append(f"the labels of {path} are not used: {self.reason}")
-        elif self.in_dev:
-            lines.append(f"{self.in_dev} of {of} dev rows, which choose the model: left out")
-        if self.in_train:
-            lines.append(f"{self.in_train} of {of} training rows: figures of them are too good")
-        return lines
-
 
 def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -> HeldOutTest:
     """Return which rows of a test file are held out; texts are compared by their token ids.

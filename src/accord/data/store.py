@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _HASH_BLOCK_BYTES = 2**20
+_COUNT_BLOCK = 2**20
 
 
 class Strings(Sequence[str]):
@@ -97,6 +98,18 @@ class TokenStore:
             self._offsets[index] : self._offsets[index + 1]
         ]
         return segment
+
+    def count(self, token: int) -> npt.NDArray[np.int64]:
+        """Return how often a token stands in each text: [rows, texts]."""
+        # In blocks: no array as large as the file is made.
+        blocks = range(0, len(self._tokens), _COUNT_BLOCK)
+        places = [np.empty(0, dtype=np.int64)] + [
+            np.flatnonzero(self._tokens[start : start + _COUNT_BLOCK] == token) + start
+            for start in blocks
+        ]
+        texts = np.searchsorted(self._offsets, np.concatenate(places), side="right") - 1
+        counts = np.bincount(texts, minlength=self.lengths.size)
+        return np.asarray(counts.reshape(self.lengths.shape), dtype=np.int64)
 
 
 def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +75,11 @@ class TextStore:
         self._places = np.concatenate(parts)
         if not len(self._places):
             raise DataError(f"task '{name}': there is no text to learn from")
-        self.lengths: npt.NDArray[np.int64] = self._gathered("lengths")
-        self.exact_hashes: npt.NDArray[np.uint64] = self._gathered("exact_hashes")
-        self.normalised_hashes: npt.NDArray[np.uint64] = self._gathered("normalised_hashes")
+        self.lengths: npt.NDArray[np.int64] = self._gathered(lambda store: store.lengths)
+        self.exact_hashes: npt.NDArray[np.uint64] = self._gathered(lambda own: own.exact_hashes)
+        self.normalised_hashes: npt.NDArray[np.uint64] = self._gathered(
+            lambda store: store.normalised_hashes
+        )
         self.labels: npt.NDArray[np.float64] = np.zeros(len(self._places))
         self.ids = TextIds(self._sources, self._places)
         self.skipped: list[BadRow] = [
@@ -98,11 +100,15 @@ class TextStore:
         segment: npt.NDArray[np.int32] = self._sources[number].store.segment(own, place + which)
         return segment
 
-    def _gathered(self, name: str) -> npt.NDArray[Any]:
+    def count(self, token: int) -> npt.NDArray[np.int64]:
+        """Return how often a token stands in each text: [rows, 1]."""
+        return self._gathered(lambda store: store.count(token))
+
+    def _gathered(self, values: Callable[[TokenStore], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         parts = []
         for number, source in enumerate(self._sources):
             own = self._places[self._places[:, 0] == number]
-            parts.append(getattr(source.store, name)[own[:, 1], own[:, 2]])
+            parts.append(values(source.store)[own[:, 1], own[:, 2]])
         return np.concatenate(parts)[:, None]
 
 

@@ -16,6 +16,7 @@ import torch
 from accord.config.sections import CheckpointConfig, Config
 from accord.config.stages import memory_note
 from accord.config.unused import unused_options
+from accord.data.warnings import refuse_all
 from accord.durable import sweep, write_whole
 from accord.errors import (
     AccordError,
@@ -71,6 +72,7 @@ def start_run(
     quiet: bool = False,
     watch: Watch | None = None,
     stage: str = "",
+    strict: bool = False,
 ) -> Run:
     """Train from the beginning.
 
@@ -81,6 +83,7 @@ def start_run(
         quiet: no progress on stderr.
         watch: may give the run up between two epochs.
         stage: which one this is of a run of several, said with its progress.
+        strict: take warnings for errors.
 
     Raises:
         UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
@@ -92,17 +95,20 @@ def start_run(
     console = Console(quiet, stage)
     RunFolder.check_free(out)
     setup = prepare(config, console.say)
+    # A stage's are said of the whole run: another may use what this one doesn't.
+    notes = (unused_options(config), memory_note(config))
+    warnings = [] if stage else [*filter(None, notes), *setup.warnings()]
+    if strict:
+        refuse_all(warnings, console.say)
     expected = setup.estimate()
     run = RunFolder.create(out)
     with in_one_line(out), run.hold():
         RunFolder.check_not_begun(out)
         if source is not None:
             write_whole(out / "config.toml", source)
-        run.write_json("resolved.json", resolved(setup, run))
-        # A stage's are said of the whole run: another may use what this one doesn't.
-        notes = (unused_options(config), memory_note(config))
-        for note in filter(None, notes if not stage else ()):
-            warn(run, console, note)
+        run.write_json("resolved.json", {**resolved(setup, run), "warnings": warnings})
+        for line in warnings:
+            warn(run, console, line)
         return _train(setup, run, Progress(), console, f"expected: {expected}", watch)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from accord.data.datasets import Data, Say, read_data
 from accord.data.loader import StepBatch, TaskData, step_batch
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
+from accord.data.warnings import data_warnings
 from accord.errors import ConfigError
 from accord.judging.inference import pooled_vectors
 from accord.judging.passes import tokens_of_a_pass
@@ -62,6 +64,7 @@ class Setup:
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.
         dev_features: likewise of its dev rows.
+        in_vain: what of the config makes no difference, a line each.
     """
 
     config: Config
@@ -73,6 +76,11 @@ class Setup:
     fingerprint: str
     features: list[torch.Tensor] | None = None
     dev_features: list[torch.Tensor] | None = None
+    in_vain: Sequence[str] = ()
+
+    def warnings(self) -> list[str]:
+        """Return what a person should know before the run begins, a line each."""
+        return [*self.in_vain, *map(str, data_warnings(self.data.facts))]
 
     @property
     def total_steps(self) -> int:
@@ -170,13 +178,13 @@ def prepare(
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    keeps = config.encoder.heads == "keep" and not planned
+    keeps, in_vain = config.encoder.heads == "keep" and not planned, []
     if keeps:
         check_inheritance(folder)
     elif dropped := dropped_parts(folder):
-        say(
-            f"warning: {folder}: the parts of its tasks ({dropped}) are not taken over, only what"
-            " they share; encoder.heads = 'keep' takes them"
+        in_vain.append(
+            f"{folder}: the parts of its tasks ({dropped}) are not taken over, only what they"
+            " share; encoder.heads = 'keep' takes them"
         )
     check_sizes(config, read_config(folder))
     data = read_data(config, folder, say)
@@ -186,8 +194,7 @@ def prepare(
     names = tuple(task.name for task in data.tasks)
     sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
     check_averages(config, sampler.steps)
-    for line in warnings(config, sampler):
-        say(f"warning: {line}")
+    in_vain += warnings(config, sampler)
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
     for own in data.labelled(data.train):
@@ -203,7 +210,10 @@ def prepare(
     learner.regularisation = build_regularisation(config, learner.model)
     learner.averages = _averages(config, learner.model, sampler.steps)
     learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
-    return Setup(config, data, folder, learner, sampler, device, _fingerprint(config, data))
+    return Setup(
+        config, data, folder, learner, sampler, device, _fingerprint(config, data),
+        in_vain=in_vain,
+    )  # fmt: skip
 
 
 def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from accord.data.warnings import data_warnings
 from accord.runs.estimate import Estimate
 from accord.training.resuming import encoder_contents
 from accord.training.setup import prepare
@@ -24,6 +25,7 @@ class Plan:
         data: what tells its data from other data.
         encoder: likewise the encoder that the whole run begins with.
         max_length: tokens a sequence may have.
+        warnings: what a person should know of it, a line each.
     """
 
     estimate: Estimate
@@ -31,6 +33,7 @@ class Plan:
     data: dict[str, str]
     encoder: dict[str, str]
     max_length: int
+    warnings: list[str]
 
     @property
     def contents(self) -> Table:
@@ -56,6 +59,10 @@ def plan_stage(stage: Stage) -> Plan:
         data=setup.data.contents(),
         encoder=encoder,
         max_length=setup.data.assembler.max_length,
+        warnings=[
+            *(f"{stage.label}: {line}" for line in setup.in_vain),
+            *map(str, data_warnings(setup.data.facts)),
+        ],
     )
 
 

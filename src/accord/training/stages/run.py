@@ -15,6 +15,7 @@ from accord.config.file import check_methods, dump_config
 from accord.config.sections import Config
 from accord.config.stages import dropped_note
 from accord.config.unused import unused_options
+from accord.data.warnings import refuse_all
 from accord.durable import link, reach, replace_folder, sweep, write_whole
 from accord.errors import AccordError, Pruned, Stopped
 from accord.judging.scores import SCORES
@@ -44,6 +45,7 @@ def start(
     source: str | None = None,
     quiet: bool = False,
     watch: Watch | None = None,
+    strict: bool = False,
 ) -> Run:
     """Train from the beginning: all stages, if there are any; else as `training.start_run`.
 
@@ -53,18 +55,23 @@ def start(
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
         watch: may give the run up between two epochs of its last stage.
+        strict: take warnings for errors.
 
     Raises:
         AccordError: as `training.start_run`, naming the stage; all stages' data are read before the
             first begins.
     """
     if not config.stages:
-        return start_run(config, out, source=source, quiet=quiet, watch=watch)
+        return start_run(config, out, source=source, quiet=quiet, watch=watch, strict=strict)
     RunFolder.check_free(out)
     check_methods(config)
     stages, console = stages_of(config, out), Console(quiet)
     console.say(f"reading the data of all {len(stages)} stages")
     plans = [plan_stage(stage) for stage in stages]
+    notes = filter(None, (unused_options(config), dropped_note(config)))
+    warnings = list(dict.fromkeys((*notes, *(line for plan in plans for line in plan.warnings))))
+    if strict:
+        refuse_all(warnings, console.say)
     console.say(f"expected for all {len(stages)} stages: {total(plans)}")
     run = RunFolder.create(out)
     with in_one_line(out), run.hold():
@@ -72,9 +79,10 @@ def start(
         if source is not None:
             write_whole(out / "config.toml", source)
         found = [plan.contents for plan in plans]
-        run.write_json("resolved.json", resolved(run, config, found, plans[-1].shown))
-        for note in filter(None, (unused_options(config), dropped_note(config))):
-            warn(run, console, note)
+        begun = resolved(run, config, found, plans[-1].shown)
+        run.write_json("resolved.json", {**begun, "warnings": warnings})
+        for line in warnings:
+            warn(run, console, line)
         return _train(run, stages, quiet=quiet, watch=watch)
 
 

@@ -1,0 +1,263 @@
+"""What a person should know of a run's data before training: a line each, with its cure.
+
+To add one, write a function from `Facts` to warnings and name it in `CHECKS`: `accord check` and
+`accord train` both say it, the run's folder keeps it, and `--strict` makes it an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.data.heldout_test import HeldOutTest
+from accord.data.overlap import Overlap, Rowset, find_overlap
+from accord.errors import UsageError
+from accord.tasks import AuxiliaryTask, Task
+
+LEAST_DEV_ROWS = 20
+"""Of fewer dev rows each is worth more than five points of accuracy."""
+MOST_CUT = 0.01
+"""Share of a split's rows that may be longer than the encoder reads, unsaid."""
+MOST_UNKNOWN = 0.05
+"""Share of a split's tokens that may be [UNK], unsaid."""
+
+
+@dataclass(frozen=True)
+class DataWarning:
+    """One thing that a person should know.
+
+    Attributes:
+        where: a file, or a key of the config.
+        what: was seen there.
+        cure: what to do about it.
+
+    Example:
+        >>> str(DataWarning("dev.csv", "has 3 rows", "more rows judge a model better"))
+        'dev.csv: has 3 rows; more rows judge a model better'
+    """
+
+    where: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.cure}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of one task.
+
+    Attributes:
+        task: whose, resolved.
+        name: train, dev or test.
+        path: of the file; empty where these are texts of other tasks.
+        part: its rows; of a finished task's training split all, not only its memory's.
+        share: set where dev is a share of the training file.
+        heldout: of a test file, which of its rows judge the model.
+    """
+
+    task: Task
+    name: str
+    path: str
+    part: Rowset
+    share: float | None = None
+    heldout: HeldOutTest | None = None
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]."""
+        return sequence_lengths(self.part.store.lengths[self.part.rows], self.task)
+
+    @property
+    def labels(self) -> npt.NDArray[np.float64]:
+        """Class indices, or values in the task's units, [rows]; NaN where there are none."""
+        return self.part.store.labels[self.part.rows]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What warnings are drawn from.
+
+    Attributes:
+        splits: of all tasks that are trained, those of a task next to each other.
+        max_length: tokens that a sequence may have.
+        positions: tokens that the encoder could read.
+        unknown: the id of [UNK].
+    """
+
+    splits: Sequence[Split]
+    max_length: int
+    positions: int
+    unknown: int
+
+    def files(self) -> dict[str, list[Split]]:
+        """Return, by task, the splits that are files or shares of one."""
+        tasks = dict.fromkeys(own.task.name for own in self.splits if own.path)
+        return {name: [own for own in self.splits if own.task.name == name] for name in tasks}
+
+    def labelled(self, name: str) -> list[Split]:
+        """Return the train, dev or test splits of the tasks with labels."""
+        named = [own for own in self.splits if own.name == name]
+        return [own for own in named if not isinstance(own.task, AuxiliaryTask)]
+
+
+def data_warnings(facts: Facts) -> list[DataWarning]:
+    """Return all warnings about a run's data."""
+    return [warning for check in CHECKS for warning in check(facts)]
+
+
+def refuse_all(warnings: Sequence[str], say: Callable[[str], None]) -> None:
+    """Say all warnings, and let the first be an error.
+
+    Raises:
+        UsageError: if there is one.
+    """
+    if warnings:
+        for line in warnings:
+            say(f"warning: {line}")
+        more = f" (1 of {len(warnings)} warnings)" if len(warnings) > 1 else ""
+        raise UsageError(f"--strict: {warnings[0]}{more}")
+
+
+def sequence_lengths(lengths: npt.NDArray[np.int64], task: Task) -> npt.NDArray[np.int64]:
+    """Return the lengths of the sequences that the encoder reads, before truncation.
+
+    Args:
+        lengths: tokens of each text, `[rows, texts]`, without special tokens.
+        task: its encoding decides whether a pair is one sequence or two.
+
+    Returns:
+        Lengths with special tokens, `[rows, sequences]`.
+    """
+    if task.is_pair and task.sequences == 1:
+        return np.asarray(lengths.sum(axis=1, keepdims=True) + 3)
+    return np.asarray(lengths + 2)
+
+
+def overlaps(facts: Facts) -> list[Overlap]:
+    """Return what of each task's dev rows stands in the training rows of each."""
+    return [
+        find_overlap(train.task.name, train.part, dev.task.name, dev.part)
+        for dev in facts.labelled("dev")
+        for train in facts.labelled("train")
+    ]
+
+
+def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
+    """Yield where dev rows stand in training rows, of the same task or another."""
+    splits = {(own.name, own.task.name): own for own in facts.splits}
+    for found in overlaps(facts):
+        dev, train = splits["dev", found.dev_task], splits["train", found.train_task]
+        alike = train.task.texts == dev.task.texts
+        rows = (found.examples if alike else found.texts).normalised
+        if rows:
+            within = dev.task.name == train.task.name
+            whose = "its training rows" if within else f"the training rows of '{train.task.name}'"
+            yield DataWarning(
+                dev.path,
+                f"{rows:,} of {found.dev_rows:,} dev rows of '{dev.task.name}' stand in {whose}"
+                " too, case and spaces aside: figures of them are too good",
+                "take them out of either",
+            )
+
+
+def _test_rows(facts: Facts) -> Iterator[DataWarning]:
+    """Yield what is not used of labelled test rows, and which were trained on."""
+    for test in facts.labelled("test"):
+        found = test.heldout
+        if found is None:
+            continue
+        of = f"of its {found.total:,} test rows stand in the"
+        if found.reason:
+            yield DataWarning(
+                test.path, f"its labels are not used: {found.reason}", "dev is cross-fitted instead"
+            )
+        elif found.in_dev:
+            what = f"{found.in_dev:,} {of} dev rows, which choose the model: left out"
+            yield DataWarning(test.path, what, "take them out of either")
+        if found.in_train:
+            what = f"{found.in_train:,} {of} training rows: figures of them are too good"
+            yield DataWarning(test.path, what, "take them out of either")
+
+
+def _unknown_words(facts: Facts) -> Iterator[DataWarning]:
+    """Yield where many tokens stand for words that the vocabulary lacks."""
+    for name, splits in facts.files().items():
+        shares = {own.name: _unknown_share(own, facts.unknown) for own in splits}
+        if max(shares.values()) > MOST_UNKNOWN:
+            yield DataWarning(
+                f"tasks.{name}",
+                f"[UNK] takes the place of words that the encoder doesn't know: {_each(shares)} of"
+                " tokens",
+                "take an encoder whose vocabulary is of the texts' language and case",
+            )
+
+
+def _unknown_share(own: Split, token: int) -> float:
+    store, rows = own.part.store, own.part.rows
+    return float(store.count(token)[rows].sum() / max(store.lengths[rows].sum(), 1))
+
+
+def _cut(facts: Facts) -> Iterator[DataWarning]:
+    """Yield where many texts are longer than what is read of them."""
+    longer = (
+        f"encoder.max_length may be up to {facts.positions}"
+        if facts.max_length < facts.positions
+        else "the encoder reads no more: let what matters stand first"
+    )
+    for name, splits in facts.files().items():
+        lengths = {own.name: own.lengths for own in splits}
+        shares = {key: float((own > facts.max_length).any(axis=1).mean())
+                  for key, own in lengths.items()}  # fmt: skip
+        if max(shares.values()) > MOST_CUT:
+            longest = max(int(own.max()) for own in lengths.values())
+            yield DataWarning(
+                f"tasks.{name}",
+                f"{_each(shares)} of rows are cut to {facts.max_length} tokens; the longest has"
+                f" {longest:,}",
+                longer,
+            )
+
+
+def _too_many_classes(facts: Facts) -> Iterator[DataWarning]:
+    for own in facts.labelled("train"):
+        classes, rows = len(own.task.labels), len(own.part.rows)
+        if own.task.is_classification and 2 * classes > rows > 0:
+            yield DataWarning(
+                f"tasks.{own.task.name}.label",
+                f"{classes:,} classes in {rows:,} training rows of {own.path} leave too few of"
+                " each to learn",
+                'name another column, or take kind = "regression" for numbers',
+            )
+
+
+def _few_dev_rows(facts: Facts) -> Iterator[DataWarning]:
+    for own in facts.labelled("dev"):
+        rows = len(own.part.rows)
+        if rows < LEAST_DEV_ROWS:
+            yield DataWarning(
+                own.path,
+                f"{rows} dev row{'s' * (rows != 1)} of '{own.task.name}' can't tell a good model"
+                " from a bad one",
+                "a larger training.dev_share, or a dev file, gives more"
+                if own.share is not None
+                else "more rows judge better",
+            )
+
+
+def _each(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{share:.1%} ({name})".replace("%", " %") for name, share in shares.items())
+
+
+CHECKS: tuple[Callable[[Facts], Iterator[DataWarning]], ...] = (
+    _texts_in_both,
+    _test_rows,
+    _few_dev_rows,
+    _too_many_classes,
+    _unknown_words,
+    _cut,
+)
