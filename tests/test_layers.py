@@ -34,7 +34,7 @@ LAYERS = [
     [
         "judging.inference", "training.frozen", "training.checkpoint", "judging.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
-        "training.kept_epochs",
+        "training.kept_epochs", "training.tidying",
     ],
     [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
@@ -50,7 +50,8 @@ LAYERS = [
     ["statistics.crossed"],
     ["statistics.influence", "statistics.baselines"],
     [
-        "model.losses", "judging.metrics", "judging.half_metrics", "judging.continual",
+        "runs.lock", "runs.contents", "model.losses", "judging.metrics",
+        "judging.half_metrics", "judging.continual",
         "data.sampler", "data.rehearsal", "data.exact_sampler", "judging.scores", "optim",
         "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],

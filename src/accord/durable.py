@@ -96,14 +96,20 @@ def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
         sync_folder(path.parent)
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """Return what `write_whole` and `replace_folder` left in a folder as a process was killed."""
+    return [left for form in (f".*{_ASIDE}", ".old-*", ".new-*") for left in folder.glob(form)]
+
+
 def sweep(folder: Path) -> None:
-    """Remove what `write_whole` and `replace_folder` left in a folder as a process was killed."""
-    for aside in folder.glob(f".*{_ASIDE}"):
-        aside.unlink(missing_ok=True)
-    for old in folder.glob(".old-*"):
-        recover_folder(old.with_name(old.name.removeprefix(".old-")))
-    for aside in folder.glob(".new-*"):
-        shutil.rmtree(aside, ignore_errors=True)
+    """Remove what a process that was killed left in a folder; nobody else may be writing there."""
+    for left in leftovers(folder):
+        if left.name.endswith(_ASIDE):
+            left.unlink(missing_ok=True)
+        elif left.name.startswith(".old-"):
+            recover_folder(left.with_name(left.name.removeprefix(".old-")))
+        else:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

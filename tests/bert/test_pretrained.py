@@ -309,7 +309,7 @@ def load_in_a_process(repository: str, endpoint: str, home: Path) -> dict[str, o
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", LOAD, repository],
-        env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=True,
+        env={**os.environ, **settings}, capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     result: dict[str, object] = json.loads(done.stdout)
     return result

@@ -1,7 +1,6 @@
 """`accord doctor`: what it prints, as tables and as JSON, and what it refuses."""
 
 import json
-import time
 from dataclasses import replace
 
 import pytest
@@ -32,17 +31,11 @@ CUDA = Report(
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """One real examination, as JSON, and how long it took."""
+    """One real examination, as JSON, and the folder of the disk."""
     folder = tmp_path_factory.mktemp("disk")
-    started = time.perf_counter()
     done = CliRunner().invoke(doctor, ["--json", str(folder)], catch_exceptions=False)
-    seconds = time.perf_counter() - started
     assert (done.exit_code, done.stderr) == (0, "")
-    return json.loads(done.stdout), seconds, folder
-
-
-def test_it_is_quick(measured):
-    assert measured[1] < 10
+    return json.loads(done.stdout), folder
 
 
 def test_the_keys_of_its_json(measured):
@@ -61,7 +54,7 @@ def test_the_keys_of_its_json(measured):
 
 
 def test_its_values_are_this_machine_s(measured):
-    found, _, folder = measured
+    found, folder = measured
     assert found["disk"]["path"] == str(folder)
     assert found["processor"]["torch_threads"] == torch.get_num_threads()
     assert 1 <= found["processor"]["usable_cpus"] <= found["processor"]["logical_cores"]

@@ -7,8 +7,9 @@ import pytest
 
 from accord.comparison.contents import content_notes
 from accord.comparison.group import find_group, group_runs, margin_of
-from accord.comparison.unchanged import check_unchanged, material_of
+from accord.comparison.unchanged import changes_between, check_unchanged, material_of
 from accord.errors import RunFolderError, UsageError
+from accord.runs.contents import Contents
 
 
 def named(group, *names):
@@ -39,7 +40,7 @@ def test_a_seed_counts_once(make_group, answers):
 def resolved(run, data, **more):
     """A copy of a run whose folder tells these contents."""
     copy = replace(run)
-    copy.__dict__["_resolved"] = {"data": data, "encoder": {"weights": "w"}, **more}
+    copy.__dict__["contents"] = Contents({"data": data, "encoder": {"weights": "w"}, **more})
     return copy
 
 
@@ -98,11 +99,21 @@ def test_a_file_that_was_edited_between_runs_is_named(make_group, answers):
     one, other = make_group("a", {"sst": answers(2, 8, 0.9)}).runs
     data = {"sst.train": "a:9", "sst.dev": "b:4"}
     check(resolved(one, data), resolved(other, data))
-    for key in data:
-        with pytest.raises(RunFolderError, match=r"^t: was changed between .*=0 and .*=1,"):
-            check(resolved(one, data), resolved(other, {**data, key: "z:9"}))
+    for key, own in data.items():
+        edited = resolved(one, data), resolved(other, {**data, key: "z:9"})
+        said = rf"^t: was changed between .*=0 and .*=1 \({key}: content {own} -> z:9\);"
+        with pytest.raises(RunFolderError, match=said):
+            check(*edited)
+        (change,) = changes_between(map(material_of, edited))
+        check_unchanged(map(material_of, edited), [change.identity])
+        others = resolved(one, data), resolved(other, {**data, key: "y:9"})
+        with pytest.raises(RunFolderError, match="was changed between"):  # agreed to another one
+            check_unchanged(map(material_of, others), [change.identity])
     with pytest.raises(RunFolderError, match=r"^e: was changed between"):
         check(resolved(one, data), resolved(other, data, encoder={"weights": "v"}))
+    told = [resolved(one, data, encoder={"config.json": own}) for own in "vw"]
+    with pytest.raises(RunFolderError, match=r"^e/config.json: was changed between"):
+        check(*told)
 
 
 def test_other_settings_of_the_data_are_no_edit(make_group, answers):

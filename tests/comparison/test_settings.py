@@ -9,6 +9,7 @@ from accord.comparison.group import Group
 from accord.comparison.settings import nearest_alone
 from accord.config.file import parse_config
 from accord.report.record import RunRecord
+from accord.runs.contents import Contents
 from accord.tasks import Task
 
 TASKS = {
@@ -52,7 +53,7 @@ def group(
         for more in (0, 2)
     ]  # fmt: skip
     for run in runs:
-        run.__dict__["_resolved"] = resolved or {"data": DATA, "encoder": ENCODER}
+        run.__dict__["contents"] = Contents(resolved or {"data": DATA, "encoder": ENCODER})
     return Group(name, runs)
 
 

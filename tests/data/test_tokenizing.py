@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 from tokenizers import Tokenizer
@@ -39,11 +38,8 @@ def test_truncation_and_padding_are_reset(minilm):
     assert (ids.cls, ids.sep, ids.pad) == (101, 102, 0)
 
 
-def test_a_megabyte_costs_no_time(minilm):
-    tokenizer = load_tokenizer(minilm)
-    start = time.perf_counter()
-    (ids,) = encode_texts(tokenizer, ["word " * 200_000])
-    assert time.perf_counter() - start < 1
+def test_a_megabyte_is_cut_before_it_is_tokenised(minilm):
+    (ids,) = encode_texts(load_tokenizer(minilm), ["word " * 200_000])
     assert len(ids) == 4_000
 
 

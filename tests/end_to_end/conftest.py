@@ -131,6 +131,12 @@ def accord_cli(
     return call
 
 
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """What a shell starts in the background ignores Ctrl-C; what tests start is not to."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def start_accord() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a command as a process of its own: (arguments, before=code that runs first).
@@ -160,18 +166,30 @@ def start_accord() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def wait_for_steps() -> Callable[..., None]:
+def wait_until() -> Callable[..., None]:
+    """Wait until something holds, while a process lives: (condition, process)."""
+
+    def wait(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+        end = time.monotonic() + projects.PATIENCE
+        while not holds():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def wait_for_steps(wait_until: Callable[..., None]) -> Callable[..., None]:
     """Wait until a process has recorded so many steps: (process, run, steps)."""
 
     def wait(process: subprocess.Popen[str], run: Path, steps: int) -> None:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            metrics = run / "metrics.jsonl"
-            if metrics.exists() and metrics.read_bytes().count(b'"kind": "step"') >= steps:
-                return
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.002)
-        raise AssertionError(f"no {steps} steps within a minute")
+        metrics = run / "metrics.jsonl"
+
+        def taken() -> bool:
+            return metrics.exists() and metrics.read_bytes().count(b'"kind": "step"') >= steps
+
+        wait_until(taken, process)
 
     return wait
 

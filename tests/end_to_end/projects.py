@@ -33,6 +33,8 @@ TASKS: dict[str, dict[str, Any]] = {
         "range": [0, 5], "pooling": "pooler",
     },
 }  # fmt: skip
+PATIENCE = 600
+"""Seconds that a test waits for a process at most: no test depends on how busy a machine is."""
 TIMINGS = ("seconds", "tokens_per_second", "train_seconds", "peak_memory_bytes")
 
 STAGES = """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from projects import PATIENCE
 
 ENCODER_CASES = [
     (shutil.rmtree, "no such folder"),
@@ -166,7 +167,7 @@ def test_a_place_that_can_t_be_written(start_accord, project, tmp_path, listing,
     locked.mkdir()
     locked.chmod(0o555)
     process = start_accord("train", config, "--out", tmp_path / out, preexec_fn=_lose_root_s_rights)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err.count("\n")) == (2, 1), err
     assert "can't be written to" in err
     assert list(locked.iterdir()) == []
@@ -177,7 +178,7 @@ def test_no_trace_of_python_on_stderr(start_accord, project, tmp_path):
     process = start_accord(
         "train", project({"tasks.mood.labels": ["neg", "pos"]}), "--out", tmp_path / "run"
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err.startswith("accord: ")
     assert err.count("\n") == 1
@@ -189,7 +190,7 @@ def test_a_cache_that_can_t_be_written_is_a_one_line_warning(start_accord, proje
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCORD_CACHE", str(tmp_path / "file" / "cache"))
         process = start_accord("train", project({"training.epochs": 1}), "--out", tmp_path / "run")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     warnings = [line for line in err.splitlines() if "warning" in line]
     assert len(warnings) == 1

@@ -3,11 +3,11 @@
 import json
 import os
 import signal
-import time
 from html import unescape
 
 import held
 import pytest
+from projects import PATIENCE
 
 from accord.comparison.whole import compare_groups
 from accord.errors import Stopped
@@ -89,7 +89,7 @@ def test_a_stopped_grid_goes_on(grid, tmp_path, outcome, stop_after):
 
 
 @pytest.fixture
-def start_held(grid, tmp_path, start_accord, wait_for_steps):
+def start_held(grid, tmp_path, start_accord, wait_until, wait_for_steps):
     """Start a grid's workers and return it, and the two runs that are held before their 2nd step.
 
     They go on once `tmp_path / "go"` is there.
@@ -101,11 +101,12 @@ def start_held(grid, tmp_path, start_accord, wait_for_steps):
             *("grid", grid(), "--out", tmp_path / "out", "--workers", 2, *options),
             before=held.before(2, go),
         )
-        end, runs = time.monotonic() + 60, []
-        while len(runs) < 2:
-            assert time.monotonic() < end
-            assert process.poll() is None, process.communicate()
-            runs = [file.parent for file in (tmp_path / "out").rglob("status.json")]
+
+        def begun():
+            return [file.parent for file in (tmp_path / "out").rglob("status.json")]
+
+        wait_until(lambda: len(begun()) == 2, process)
+        runs = begun()
         for run in runs:
             wait_for_steps(process, run, 1)
         return process, runs
@@ -116,7 +117,7 @@ def start_held(grid, tmp_path, start_accord, wait_for_steps):
 def test_a_signal_reaches_the_workers_which_save(start_held):
     process, runs = start_held()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 130
+    assert process.wait(PATIENCE) == 130
     error = process.stderr.read()
     assert "stopped with 4 of 4 cells to go; the same command goes on" in error
     assert "Traceback" not in error
@@ -127,7 +128,7 @@ def test_a_worker_that_is_killed_takes_only_its_cell_with_it(start_held, tmp_pat
     process, (run, _) = start_held("--json")
     os.kill(json.loads((run / "status.json").read_text())["pid"], signal.SIGKILL)
     (tmp_path / "go").touch()
-    assert process.wait(120) == 1
+    assert process.wait(PATIENCE) == 1
     stdout, error = process.stdout.read(), process.stderr.read()
     found = {own["name"]: own["state"] for own in json.loads(stdout)["cells"]}
     assert sorted(found.values()) == ["done", "done", "done", "failed"]

@@ -7,10 +7,12 @@ import time
 
 import pytest
 import torch
+from projects import PATIENCE
 
 from accord.durable import FAULT
 from accord.errors import AccordError, BusyError, TrainingError
-from accord.runs.folder import RunFolder, now
+from accord.runs.folder import RunFolder
+from accord.runs.lock import is_held, now
 from accord.training.run import resume_run
 
 
@@ -161,7 +163,7 @@ def test_looking_at_a_run_doesn_t_keep_it_from_starting(tmp_path):
 
     def look():
         while going:
-            RunFolder(tmp_path / "run").is_held()
+            is_held(tmp_path / "run")
 
     looker = threading.Thread(target=look)
     looker.start()
@@ -299,7 +301,7 @@ def test_a_terminal_that_is_gone_ends_no_run(project, tmp_path, start_accord):
     config, run = project(), tmp_path / "run"
     process = start_accord("train", config, "--out", run)
     process.stderr.close()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     assert RunFolder(run).state() == "done"
 
 
@@ -351,6 +353,6 @@ def test_a_hang_up_saves_like_a_stop(project, tmp_path, start_accord, wait_for_s
     process = start_accord("train", project({"training.epochs": 400}), "--out", run)
     wait_for_steps(process, run, 3)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(30) == 128 + signal.SIGHUP
+    assert process.wait(PATIENCE) == 128 + signal.SIGHUP
     assert RunFolder(run).state() == "stopped"
     assert list((run / "checkpoints").iterdir())

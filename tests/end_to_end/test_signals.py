@@ -2,9 +2,9 @@
 
 import json
 import signal
-import time
 
 import pytest
+from projects import PATIENCE
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_a_signal_saves_and_stops(
     process = start_accord("train", long_project(), "--out", run)
     wait_for_steps(process, run, 3)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (code, "")
     last = err.splitlines()[-1]
     assert last.startswith(f"accord: {number.name} after step ")
@@ -38,7 +38,7 @@ def test_a_signal_saves_and_stops(
     again = start_accord("resume", run)
     wait_for_steps(again, run, len(steps) + 2)
     again.send_signal(signal.SIGTERM)
-    assert f"resuming after step {len(steps)} of 30000" in again.communicate(timeout=30)[1]
+    assert f"resuming after step {len(steps)} of 30000" in again.communicate(timeout=PATIENCE)[1]
     assert again.returncode == 143
     numbers = [line["step"] for line in metrics(run)]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -56,17 +56,59 @@ def wait(*rest):
 """
 
 
+SAY_NOTED = """
+from accord.runs.signals import StopSignals
+remember = StopSignals._remember
+def note(*rest):
+    remember(*rest)
+    print("noted", flush=True)
+StopSignals._remember = note
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "resume", "grid", "tune"])
+def test_a_request_to_save_where_there_is_nothing_to_save_is_ignored(
+    start_accord, project, tmp_path, command
+):
+    """Before a command knows what it is to do, and before the first run has begun."""
+    config = project()
+    before = """
+import os, signal, sys
+import accord.cli as cli
+command = cli.accord.main
+def early(*rest, **more):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    print("reached", flush=True)
+    return command(*rest, **more)
+cli.accord.main = early
+"""
+    process = start_accord(
+        command, config.parent / "none", "--out", tmp_path / "run", before=before
+    )
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (2, "reached\n"), err
+
+
+def test_a_request_to_save_before_the_first_step_is_ignored(start_accord, project, tmp_path):
+    before = wait_in("accord.training.setup:read_data")
+    process = start_accord("train", project(), "--out", tmp_path / "run", before=before)
+    assert process.stdout.readline() == "reached\n"
+    process.send_signal(signal.SIGUSR1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+
+
 def test_a_second_sigint_quits_at_once(start_accord, project, tmp_path):
     run = tmp_path / "run"
-    process = start_accord(
-        "train", project(), "--out", run, before=wait_in("accord.training.step:Learner.step")
-    )
+    before = wait_in("accord.training.step:Learner.step") + SAY_NOTED
+    process = start_accord("train", project(), "--out", run, before=before)
     assert process.stdout.readline() == "reached\n"
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    assert process.stdout.readline() == "noted\n"
     assert process.poll() is None  # it waits for the step to end
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert json.loads((run / "status.json").read_text())["state"] == "stopped"
@@ -83,7 +125,7 @@ def test_sigint_before_the_run_has_begun_leaves_nothing(start_accord, project, t
     )
     assert process.stdout.readline() == "reached\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not (tmp_path / "run").exists()
@@ -98,7 +140,7 @@ def test_a_signal_while_a_frozen_encoder_reads(start_accord, project, tmp_path, 
     process = start_accord("train", config, "--out", run, before=before)
     assert process.stdout.readline() == "reached\n"
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert "Traceback" not in err
     status = json.loads((run / "status.json").read_text())

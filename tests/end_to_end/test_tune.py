@@ -1,8 +1,8 @@
 """Searching settings: trials, pruning, stops, and what is left for the user."""
 
 import csv
-import fcntl
 import json
+import os
 import re
 import shutil
 import sys
@@ -17,6 +17,7 @@ from accord.errors import BusyError, ConfigError, RunFolderError, Stopped, Train
 from accord.grids import cell_run
 from accord.grids.cells import identity_of
 from accord.runs.folder import RunFolder
+from accord.runs.lock import hold
 from accord.training.run import resume_run
 from accord.training.step import Learner
 from accord.tuning import progress, tune
@@ -323,10 +324,9 @@ def test_a_folder_of_something_else_is_refused(study, config, tmp_path):
 
 
 def test_two_processes_don_t_share_a_study(study):
-    with (study.out / ".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(BusyError, match="another process is at this study"):
-            tune(study.out.parent / "project" / "accord.toml", SEARCH, 9, out=study.out)
+    said = rf"is being written to by process {os.getpid()} on"
+    with hold(study.out), pytest.raises(BusyError, match=said):
+        tune(study.out.parent / "project" / "accord.toml", SEARCH, 9, out=study.out)
 
 
 def test_without_optuna_it_says_how_to_get_it(config, tmp_path, accord_cli, monkeypatch):

@@ -8,8 +8,10 @@ from pathlib import Path
 import held
 import pytest
 from optuna.trial import Trial
+from projects import PATIENCE
 
 from accord.config.file import load_config
+from accord.grids.changed import Sameness
 from accord.grids.workers import ThisProcess
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
@@ -64,7 +66,7 @@ def test_a_signal_makes_all_trials_save_and_the_same_command_goes_on(
     for trial in trials:
         wait_for_steps(process, trial, 2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 130
+    assert process.wait(PATIENCE) == 130
     error = process.stderr.read()
     assert "stopped in trials 0, 1, with 3 of 3 to go; the same command goes on" in error
     assert "Traceback" not in error
@@ -108,7 +110,8 @@ def search(config, tmp_path, monkeypatch):
         space, pool = Space.of(load_config(config), texts, config.parent), Two()
         with open_study(out, space, seeds, prune=False) as study:
             progress = Progress(trials, [], Console(quiet=True))
-            Search(Trials(study, space, out, seeds, quiet=True), pool, progress).go()
+            same = Sameness([], pytest.fail, force=False, say=pytest.fail)
+            Search(Trials(study, space, out, seeds, quiet=True, sameness=same), pool, progress).go()
         return progress.trials, pool.order
 
     return call

@@ -67,6 +67,13 @@ def accord() -> None:
 
 def main() -> None:
     """Run the command line; every error raised on purpose is one line on stderr."""
+    from accord.runs.signals import save_requests_ignored
+
+    with save_requests_ignored():
+        _main()
+
+
+def _main() -> None:
     from accord.errors import AccordError
 
     warnings.formatwarning = _warning_line

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from accord.grids.equal_exposure import Equal
 
 
-_FOR_CONFIGS = ("out", "overrides", "dry_run", "seeds", "equal", "workers", "threads", "quiet")
+_FOR_CONFIGS = (
+    "out", "overrides", "dry_run", "seeds", "equal", "workers", "threads", "force", "quiet",
+)  # fmt: skip
 
 
 @click.command()
@@ -66,6 +68,7 @@ def compare(
     formats: tuple[str, ...],
     workers: int,
     threads: int | None,
+    force: bool,
     dry_run: bool,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -107,31 +110,38 @@ def compare(
     from accord.cli.grid import end_with
     from accord.comparison.group import margin_of
     from accord.comparison.whole import compare_groups
-    from accord.grids.running import grid_groups, run_grid, unfinished
+    from accord.grids.running import grid_groups, notes, run_grid
     from accord.runs.progress import Console
 
-    results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
+    results = run_grid(
+        cells, out, workers=workers, threads=threads, console=Console(quiet), force=force
+    )
     groups = grid_groups(out)
     # The config's margin now, not the one that finished runs were begun with.
     chosen = margin_of(groups, margin or loaded.comparison.margin)
-    _show(compare_groups(groups, chosen), out, formats, unfinished(out), as_json)
+    _show(compare_groups(groups, chosen), out, formats, notes(out), as_json)
     end_with(results)
 
 
 def _show(
-    comparison: Comparison, out: Path | None, formats: tuple[str, ...], left: str, as_json: bool
+    comparison: Comparison,
+    out: Path | None,
+    formats: tuple[str, ...],
+    known: Sequence[str],
+    as_json: bool,
 ) -> None:
-    """Print a comparison, and leave its report where there is a folder for one."""
+    """Print a comparison and what has to be known beside it, and leave its report where there is a
+    folder for one."""
     import json
 
     from accord.cli.comparisons import comparison_json, leave_report, print_comparison
 
     if as_json:
-        click.echo(json.dumps(comparison_json(comparison)))
+        click.echo(json.dumps(comparison_json(comparison, known)))
     else:
-        print_comparison(comparison)
+        print_comparison(comparison, known)
     if out is not None and comparison.groups:
-        leave_report(out, comparison, formats, left, quiet=as_json)
+        leave_report(out, comparison, formats, known, quiet=as_json)
 
 
 def _compare_runs(
@@ -156,7 +166,7 @@ def _compare_runs(
     groups = group_runs([read_run(path, name) for path, name in names.items()])
     chosen = margin_of(groups, margin)
     baseline = None if against is None else find_group(groups, against)
-    _show(compare_groups(groups, chosen, baseline), report, formats, "", as_json)
+    _show(compare_groups(groups, chosen, baseline), report, formats, [], as_json)
 
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -36,7 +36,7 @@ def leave_report(
     out: Path,
     comparison: Comparison,
     formats: Sequence[str] = (),
-    left: str = "",
+    known: Sequence[str] = (),
     *,
     quiet: bool = False,
 ) -> None:
@@ -46,7 +46,7 @@ def leave_report(
         out: its folder.
         comparison: of finished runs.
         formats: of figures and tables besides SVG and CSV.
-        left: which runs are missing, a line; empty if none are.
+        known: which runs are missing, and which files were changed between them, a line each.
         quiet: don't say where.
     """
     from dataclasses import replace
@@ -56,17 +56,17 @@ def leave_report(
     from accord.report.comparison.page import sharing_report
 
     result = sharing_result(comparison)
-    if left:
-        result = replace(result, notes=(*result.notes, left))
+    result = replace(result, notes=(*result.notes, *known))
     curves = {group.name: group.runs for group in comparison.groups if len(group.trained) > 1}
     sharing_report(out, result, curves, formats, contrast_sections(comparison))
     if not quiet:
         click.echo(f"report: {out / 'report.html'}")
 
 
-def print_comparison(comparison: Comparison) -> None:
+def print_comparison(comparison: Comparison, known: Sequence[str] = ()) -> None:
     """Print groups side by side, where single tasks and a shared model are among them the
-    difference that sharing made, and what each group has over a baseline, if there is one."""
+    difference that sharing made, and what each group has over a baseline, if there is one; and
+    what else has to be known, a line each."""
     groups, verdicts = comparison.groups, comparison.sharing
     print_groups(groups)
     if verdicts:
@@ -77,10 +77,13 @@ def print_comparison(comparison: Comparison) -> None:
         click.echo(note)
     if comparison.baseline is not None:
         _print_against(comparison, comparison.baseline)
+    for note in known:
+        click.echo(note)
 
 
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """Return groups, what sharing did, and what each has over the baseline, if there is one."""
+def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[str, Any]:
+    """Return groups, what sharing did, what each has over the baseline, if there is one, and among
+    the notes what else has to be known."""
     groups, verdicts, baseline = comparison.groups, comparison.sharing, comparison.baseline
     return {
         "groups": [_group_json(group) for group in groups],
@@ -88,7 +91,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "comparisons": sum(each.seeds_known for each in comparison.differences),
         "sharing": [_sharing_json(each) for each in verdicts],
         "sharing_notes": [*comparison.refused, *sharing_cautions(verdicts)],
-        "notes": group_notes(groups),
+        "notes": [*group_notes(groups), *known],
         "against": [
             {"group": each.group.name, "task": each.task,
              **_verdict_json(each.difference, each.verdict)} for each in comparison.contrasts

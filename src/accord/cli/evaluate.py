@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from accord.cli.options import as_json_option
+
+if TYPE_CHECKING:
+    from accord.judging.metrics import Score
 
 
 @click.command()
@@ -19,6 +24,9 @@ from accord.cli.options import as_json_option
 @click.option(
     "--config", type=click.Path(path_type=Path), help="A config whose dev files are judged."
 )
+@click.option(
+    "--force", is_flag=True, help="Judge though the run's dev files were changed; it is said."
+)
 @click.option("--skip-bad-rows", is_flag=True, help="With --input: leave such rows out, and say.")
 @as_json_option
 def evaluate(
@@ -26,39 +34,25 @@ def evaluate(
     task: str | None,
     source: Path | None,
     config: Path | None,
+    force: bool,
     skip_bad_rows: bool,
     as_json: bool,
 ) -> None:
     """Judge MODEL, a run folder or a model folder.
 
-    On the dev files of the run that it belongs to; or on those of --config; or, with --task, on
-    --input. Rows that can't be used are treated as the config says; with --input they stop.
+    On the dev files of the run that it belongs to, if they are what they were as it was trained;
+    or on those of --config; or, with --task, on --input. Rows that can't be used are treated as the
+    config says; with --input they stop.
     """
-    from accord.cli.results import overall_scores
-    from accord.errors import UsageError
-    from accord.judging.evaluate import (
-        evaluate_config,
-        evaluate_input,
-        evaluated_config,
-        metric_names,
-    )
-
-    if source is not None:
-        if task is None:
-            raise UsageError("--input needs --task: which task's file is it?")
-        judged, score = {task: evaluate_input(model, task, source, skip_bad_rows)}, None
-    else:
-        settings = evaluated_config(model, config)
-        judged = evaluate_config(model, settings, task)
-        score = None if task else settings.score
-    overall = {}
-    if score is not None:
-        names = metric_names(model)
-        values = {name: figures[names[name]] for name, figures in judged.items()}
-        overall = dict(overall_scores(values, names, score))
+    _check_options(task, source, config, force)
+    judged, changed, score = _judged(model, task, source, config, force, skip_bad_rows)
+    overall = {} if score is None else _overall(model, judged, score)
     if as_json:
-        click.echo(json.dumps({**judged, "overall": overall} if overall else judged))
+        more = {"overall": overall, "forced": changed}
+        click.echo(json.dumps({**judged, **{key: own for key, own in more.items() if own}}))
         return
+    for line in changed:
+        click.echo(f"FORCED: changed since the run was trained: {line}")
 
     from accord.cli.results import new_table, print_table
 
@@ -69,3 +63,43 @@ def evaluate(
     for kind, value in overall.items():
         table.add_row("overall", kind, f"{value:.4f}")
     print_table(table)
+
+
+def _check_options(task: str | None, source: Path | None, config: Path | None, force: bool) -> None:
+    from accord.errors import UsageError
+
+    if source is not None and task is None:
+        raise UsageError("--input needs --task: which task's file is it?")
+    if force and (source or config):
+        raise UsageError("--force is for the run's dev files, not for those of --config or --input")
+
+
+def _judged(
+    model: Path,
+    task: str | None,
+    source: Path | None,
+    config: Path | None,
+    force: bool,
+    skip_bad_rows: bool,
+) -> tuple[dict[str, dict[str, float]], Sequence[str], Score | None]:
+    """Return each task's figures, which files were changed, and the score of all tasks together."""
+    from accord.config.file import load_config
+    from accord.judging.evaluate import evaluate_config, evaluate_input, evaluate_run, run_of
+
+    if source is not None and task is not None:
+        return {task: evaluate_input(model, task, source, skip_bad_rows)}, (), None
+    if config is not None:
+        settings = load_config(config, files=False)  # only the dev files are read
+        return evaluate_config(model, settings, task), (), None if task else settings.score
+    run = run_of(model)
+    found = evaluate_run(model, run, task, force=force)
+    return found.figures, found.changed, None if task else run.judged_config().score
+
+
+def _overall(model: Path, judged: dict[str, dict[str, float]], score: Score) -> dict[str, float]:
+    from accord.cli.results import overall_scores
+    from accord.judging.evaluate import metric_names
+
+    names = metric_names(model)
+    values = {name: figures[names[name]] for name, figures in judged.items()}
+    return dict(overall_scores(values, names, score))

@@ -41,6 +41,7 @@ def grid(
     out: Path,
     workers: int,
     threads: int | None,
+    force: bool,
     against: str | None,
     margin: float | None,
     report_only: bool,
@@ -78,14 +79,16 @@ def grid(
         check_cells(cells, out)
         write_index(cells, out)
     else:
-        results = run_grid(cells, out, workers=workers, threads=threads, console=Console(quiet))
+        results = run_grid(
+            cells, out, workers=workers, threads=threads, console=Console(quiet), force=force
+        )
     if as_json:
         from accord.cli.comparisons import comparison_json
-        from accord.grids.running import grid_groups
+        from accord.grids.running import grid_groups, notes
 
         groups = grid_groups(out)
         cells_json = [asdict(result) for result in results]
-        shown = comparison_json(_compared(groups, against, margin))
+        shown = comparison_json(_compared(groups, against, margin), notes(out))
         click.echo(json.dumps({"cells": cells_json, **shown}))
     else:
         show_grid(out, against, f"The grid {grid.name}", margin, formats)
@@ -120,17 +123,15 @@ def show_grid(
     """
     from accord.cli.comparisons import print_comparison
     from accord.grids.report import grid_report
-    from accord.grids.running import grid_groups, unfinished
+    from accord.grids.running import grid_groups, notes
 
-    groups, left = grid_groups(out), unfinished(out)
+    groups, known = grid_groups(out), notes(out)
     if not groups:
         click.echo("no run is done yet")
         return
     comparison = _compared(groups, name, points)
-    print_comparison(comparison)
-    grid_report(out, comparison, title, [left] if left else [], formats)
-    if left:
-        click.echo(left)
+    print_comparison(comparison, known)
+    grid_report(out, comparison, title, known, formats)
     click.echo(f"report: {out / 'report.html'}")
 
 

@@ -25,6 +25,11 @@ as_json_option = click.option(
 )
 strict_option = click.option("--strict", is_flag=True, help="Take warnings for errors.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+force_option = click.option(
+    "--force",
+    is_flag=True,
+    help="Go on though data or an encoder was changed between runs; it is recorded, and said.",
+)
 against_option = click.option(
     "--against", metavar="GROUP", help="Compare every other group with this one, task by task."
 )
@@ -66,9 +71,10 @@ def worker_options(what: str) -> Callable[[Callable[..., None]], Callable[..., N
 
 
 def cells_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what every command that runs cells takes: workers, threads, dry_run and quiet."""
+    """Add what every command that runs cells takes: workers, threads, force, dry_run and quiet."""
     options = (
         worker_options("Cells"),
+        force_option,
         click.option(
             "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
         ),

@@ -96,6 +96,7 @@ def reproduce(
     seeds: int,
     workers: int,
     threads: int | None,
+    force: bool,
     dry_run: bool,
     quiet: bool,
     report_only: bool,
@@ -125,7 +126,7 @@ def reproduce(
     if report_only:
         remember(cells, out)
     else:
-        results = run(cells, out, workers=workers, threads=threads, console=console)
+        results = run(cells, out, workers=workers, threads=threads, console=console, force=force)
 
     from accord.cli.grid import end_with
     from accord.cli.results import print_report_tables

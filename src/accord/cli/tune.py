@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, overrides_option, quiet_option, worker_options
+from accord.cli.options import (
+    as_json_option,
+    force_option,
+    overrides_option,
+    quiet_option,
+    worker_options,
+)
 
 if TYPE_CHECKING:
     from accord.tuning.running import Tuned
@@ -44,6 +50,7 @@ _SHOWN = 10
 )
 @click.option("--no-prune", is_flag=True, help="Let every trial train to its end.")
 @worker_options("Trials")
+@force_option
 @click.option("--dry-run", is_flag=True, help="Only say what is searched, and how long it takes.")
 @overrides_option
 @as_json_option
@@ -57,6 +64,7 @@ def tune(
     no_prune: bool,
     workers: int,
     threads: int | None,
+    force: bool,
     dry_run: bool,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -78,6 +86,7 @@ def tune(
     need_optuna()
 
     from accord.config.file import load_config
+    from accord.grids.workers import processes
     from accord.runs.progress import Console
     from accord.tuning.running import run_study
     from accord.tuning.space import Space
@@ -88,12 +97,13 @@ def tune(
         return
     tuned = run_study(
         space, trials, out, seeds=seeds, prune=not no_prune, console=Console(quiet),
-        workers=workers, threads=threads,
+        pool=processes(workers, threads), force=force,
     )  # fmt: skip
     if as_json:
         best = {**asdict(tuned.best), "config": str(tuned.config)}
         trials_shown = [asdict(own) for own in tuned.trials]
-        found = {"best": best, "selection": tuned.selection.record(), "trials": trials_shown}
+        found = {"best": best, "selection": tuned.selection.record(), "trials": trials_shown,
+                 "forced": tuned.forced}  # fmt: skip
         click.echo(json.dumps(found))
     else:
         _show(tuned)
@@ -145,4 +155,6 @@ def _show(tuned: Tuned) -> None:
     click.echo(
         f"trial {tuned.best.number}: dev score {tuned.best.score:.4f}, {tuned.selection.line}"
     )
+    if tuned.forced:
+        click.echo(f"FORCED: changed between runs: {'; '.join(tuned.forced)}.")
     click.echo(f"config of trial {tuned.best.number}: {tuned.config}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ from accord.comparison.contents import READ_BY, SPLITS
 from accord.config.sections import Config
 from accord.errors import RunFolderError
 from accord.report.record import RunRecord
+from accord.runs.contents import Contents
 
 _MEANT_BY = ("kind", "labels", "range")
+_JUDGED_ON = ("test", "test labels")
 
 
 @dataclass(frozen=True)
@@ -20,64 +22,127 @@ class Material:
     """What a run is made from.
 
     Attributes:
-        name: of the run, in messages.
+        name: of the run, in messages; empty of what lies there now.
         config: of the run.
-        data: what tells each split from others: "TASK.train", "TASK.dev"; none where unknown.
-        encoder: what tells the encoder from others; empty where unknown.
+        contents: of its data and its encoder.
     """
 
     name: str
     config: Config
-    data: Mapping[str, str]
-    encoder: str = ""
+    contents: Contents
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file, or an encoder, that two runs name and know by other contents.
+
+    Attributes:
+        file: as their configs name it.
+        part: what of them it is, as in "mood.dev".
+        contents: of the one and the other.
+        runs: their names; the second is empty if that is what lies there now.
+    """
+
+    file: str
+    part: str
+    contents: tuple[str, str]
+    runs: tuple[str, str]
+
+    @property
+    def identity(self) -> str:
+        """What changed, whichever runs it was seen by."""
+        return f"{self.file} ({self._difference})"
+
+    def __str__(self) -> str:
+        one, other = self.runs
+        when = f"between the runs {one} and {other}" if other else f"since the run {one}"
+        return f"{self.file}: was changed {when} ({self._difference})"
+
+    @property
+    def _difference(self) -> str:
+        return f"{self.part}: content {' -> '.join(map(_short, self.contents))}"
 
 
 def material_of(run: RunRecord) -> Material:
     """Return what a finished run was made from."""
-    contents = {
-        f"{task}.{split}": run.content(task, split) for task in run.config.tasks for split in SPLITS
-    }
-    return Material(str(run.path), run.config, contents, run.encoder_content)
+    return Material(str(run.path), run.config, run.contents)
 
 
-def check_unchanged(runs: Iterable[Material]) -> None:
+def changes_between(runs: Iterable[Material]) -> list[Change]:
+    """Return what is not the same for all of some runs that name it, each change once."""
+    known: dict[str, tuple[str, str]] = {}
+    found: dict[str, Change] = {}
+    for run in runs:
+        for file, part, key, content in _named(run):
+            before, first = known.setdefault(key, (content, run.name))
+            if before != content:
+                change = Change(file, part, (before, content), (first, run.name))
+                found.setdefault(change.identity, change)
+    return list(found.values())
+
+
+def check_unchanged(runs: Iterable[Material], agreed: Collection[str] = ()) -> None:
     """Check that every file, and every encoder, that several runs name is the same for all.
+
+    Args:
+        runs: that are to be compared.
+        agreed: identities of changes that they may be compared across.
 
     Raises:
         RunFolderError: naming the file, and two runs that know it by another content.
     """
-    known: dict[str, tuple[str, str]] = {}
-    for run in runs:
-        for file, key, content in _named(run):
-            before, first = known.setdefault(key, (content, run.name))
-            if before != content:
-                raise RunFolderError(
-                    f"{file}: was changed between the runs {first} and {run.name}, so they are not"
-                    " compared: delete the folders of those that are to be trained anew, or compare"
-                    " folders as they are with 'accord compare'"
-                )
+    found = [change for change in changes_between(runs) if change.identity not in agreed]
+    if found:
+        raise change_error(found)
 
 
-def _named(run: Material) -> Iterator[tuple[str, str, str]]:
-    """Yield each file that a run's config names, all that its content may go by, and the content.
+def change_error(found: Sequence[Change]) -> RunFolderError:
+    """Return the error that says why runs are not compared."""
+    return RunFolderError(
+        f"{'; '.join(map(str, found))}; such runs are not compared: delete the folders of those"
+        " that are to be trained anew, or --force goes on all the same, and records it"
+    )
 
-    Runs that agree in the second have the same content, if nothing was changed.
+
+def _named(run: Material) -> Iterator[tuple[str, str, str, str]]:
+    """Yield each file that a run's config names, what of the run it is, all that its content may
+    go by, and the content.
+
+    Runs that agree in the third have the same content, if nothing was changed.
     """
     table = run.config.model_dump(mode="json")
     encoder = [table["encoder"][key] for key in ("path", "revision")]
-    if run.encoder:
+    if content := run.contents.encoder:
         layers, keeps = table["encoder"]["reinit_layers"], table["encoder"]["heads"]
         key = json.dumps([encoder, keeps, layers, layers and run.config.training.seed,
                           table["stages"]])  # fmt: skip
-        yield encoder[0], key, run.encoder
+        yield encoder[0], "encoder's weights", key, content
+    if content := run.contents.encoder_settings:
+        key = json.dumps(["settings", table["encoder"], table["stages"]])
+        yield f"{encoder[0]}/config.json", "encoder's settings", key, content
     common = [encoder, table["memory"], table["training"]["dev_share"]]
     for name, own in table["tasks"].items():
         sources = [] if own.get("train") else [_files(table["tasks"]), _files(table["texts"])]
-        for split in SPLITS:
-            file = own.get(split) or own.get("train") or f"the texts of '{name}'"
-            key = json.dumps([name, split, _files({name: own}), sources, common])
-            if content := run.data.get(f"{name}.{split}"):
-                yield file, key, content
+        for split in (*SPLITS, *_JUDGED_ON):
+            place = own.get("test" if split in _JUDGED_ON else split) or own.get("train")
+            tested = own.get("test") if split in _JUDGED_ON else None
+            key = json.dumps([name, split, _files({name: own}), tested, sources, common])
+            if content := run.contents.data(name, split):
+                yield _shown(place or f"the texts of '{name}'"), f"{name}.{split}", key, content
+
+
+def _shown(place: str | list[str]) -> str:
+    return place if isinstance(place, str) else ", ".join(place)
+
+
+def _short(content: str) -> str:
+    """Return enough of a content to tell it from others: the start of each hash, and counts.
+
+    Example:
+        >>> _short("0123456789abcdef:20")
+        '01234567:20'
+    """
+    return ":".join(part[:8] for part in content.split(":"))
 
 
 def _files(tasks: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:

@@ -41,6 +41,11 @@ class TaskData:
         labels: np.ndarray = self.store.labels[self.rows]
         return labels
 
+    @property
+    def content(self) -> str:
+        """What tells these rows from others: a hash of the file's content, and how many of it."""
+        return f"{self.store.fingerprint}:{len(self)}"
+
     def targets(self, index: np.ndarray) -> Tensor:
         """What the loss compares with, float32, for some of the rows."""
         return targets(torch.from_numpy(self.store.labels[self.rows[index]]), self.task)

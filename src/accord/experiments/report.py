@@ -91,6 +91,8 @@ def _what_was_run(results: Results, names: Sequence[str], options: Options) -> S
         f"Experiments: {'; '.join(f'{name}, {EXPERIMENTS[name]}' for name in names)}.",
         _machine(results),
     ]  # fmt: skip
+    if results.forced:
+        text.append(f"FORCED: changed between runs: {'; '.join(results.forced)}.")
     if not results.unfinished:
         return Section("What was run", text, [])
     return Section("What was run", text, [_unfinished(results)])

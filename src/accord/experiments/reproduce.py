@@ -16,6 +16,7 @@ from accord.experiments.plan import Options, Size, base_config, plan
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import Cell
 from accord.grids.running import run_grid, write_index
+from accord.runs.lock import busy, is_held
 from accord.runs.progress import Console
 
 INDEX = "experiments.json"
@@ -62,6 +63,7 @@ def reproduce(
     workers: int = 1,
     threads: int | None = None,
     console: Console | None = None,
+    force: bool = False,
 ) -> list[CellResult]:
     """Run what is not done of some experiments.
 
@@ -71,15 +73,21 @@ def reproduce(
         workers: cells that run at once.
         threads: of each.
         console: told of progress.
+        force: as `run_grid`.
 
     Returns:
         A result a cell.
 
     Raises:
+        BusyError: another process is at these experiments.
         Stopped: a signal came; the same call goes on.
     """
+    if is_held(out):  # before their cells are noted beside its own
+        raise busy(out)
     remember(cells, out)
-    return run_grid(union(cells), out, workers=workers, threads=threads, console=console)
+    return run_grid(
+        union(cells), out, workers=workers, threads=threads, console=console, force=force
+    )
 
 
 def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:

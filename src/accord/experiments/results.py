@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accord.comparison.group import Group
+from accord.comparison.unchanged import check_unchanged, material_of
 from accord.experiments.paper import TASKS, Subset
 from accord.experiments.plan import EXACT_STEPS
 from accord.experiments.reproduce import remembered
 from accord.grids.cells import Settings
-from accord.grids.running import CELLS
+from accord.grids.running import CELLS, forced
 from accord.report.record import RunRecord, read_run
 from accord.runs.folder import STATUS, RunFolder
 
@@ -24,11 +25,13 @@ class Results:
         groups: settings and runs of each group that has a finished run.
         planned: settings of every cell, finished or not.
         unfinished: names of cells without one, with their state.
+        forced: changes of files between runs that it was forced to go on with.
     """
 
     groups: list[tuple[Settings, Group]]
     planned: list[Settings]
     unfinished: dict[str, str]
+    forced: Sequence[str] = ()
 
     def pick(
         self, tasks: Sequence[str], mode: str = "finetune", **settings: object
@@ -93,7 +96,8 @@ def load_results(
         equal_budget: the cells that were planned with one, or those without.
 
     Raises:
-        RunFolderError: if a run can't be read.
+        RunFolderError: if a run can't be read, or a file was changed between runs and nobody
+            forced it to go on.
     """
     index = remembered(out)
     entries = {
@@ -111,8 +115,10 @@ def load_results(
             settings[entry["group"]] = entry["settings"]
         elif entry["settings"]["seed"] in seeds:
             unfinished[name] = state
+    agreed = forced(out)
+    check_unchanged((material_of(run) for own in runs.values() for run in own), agreed)
     groups = [
         (settings[name], Group(name, sorted(own, key=lambda run: run.seed)))
         for name, own in runs.items()
     ]
-    return Results(groups, [entry["settings"] for entry in entries.values()], unfinished)
+    return Results(groups, [entry["settings"] for entry in entries.values()], unfinished, agreed)

@@ -49,7 +49,8 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
     Takes and returns nothing but plain values, so that another process or machine can call it.
 
     Args:
-        cell: `folder` of the run, `config` as a nested mapping with absolute paths, and `quiet`.
+        cell: `folder` of the run, `config` as a nested mapping with absolute paths, `quiet`, and
+            `force` where a run that was stopped is to go on though something changed.
         watch: may give the run up between two epochs; for this process alone.
 
     Returns:
@@ -59,7 +60,8 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
     state: State = "failed"
     metrics, error, refused = None, None, False
     try:
-        found, metrics = _run(folder, parse_config(cell["config"]), bool(cell["quiet"]), watch)
+        config, force = parse_config(cell["config"]), bool(cell.get("force", False))
+        found, metrics = _run(folder, config, bool(cell["quiet"]), watch, force=force)
         state = "found" if found else "done"
     except (Stopped, KeyboardInterrupt) as raised:
         state, error = "stopped", str(raised) or "interrupted"
@@ -77,17 +79,16 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
 
 
 def _run(
-    folder: Path, config: Config, quiet: bool, watch: Watch | None
+    folder: Path, config: Config, quiet: bool, watch: Watch | None, *, force: bool
 ) -> tuple[bool, dict[str, float]]:
     """Return whether the run was done before, and its metrics."""
     if (folder / STATUS).exists():
         check_same(folder, config)
-        run = RunFolder.open(folder)
-        if run.state() == "done":
-            return True, run.read_json("results.json")["metrics"]
         from accord.training.stages.run import resume
 
-        return False, _slimmed(resume(folder, quiet=quiet, watch=watch))
+        was_done = RunFolder.open(folder).state() == "done"
+        run = resume(folder, quiet=quiet or was_done, watch=watch, force=force)
+        return was_done, _slimmed(run)
 
     from accord.training.stages.run import start
 

@@ -1,64 +1,114 @@
-"""Whether the files of cells that are yet to be run are those that finished cells were run on."""
+"""Whether the files of runs that are yet to be trained are those that earlier ones were trained on.
+
+They are read again as a grid or a search goes on, and compared with what the runs that were begun
+have recorded of them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from accord.bert.pretrained import resolve_encoder_folder
-from accord.comparison.unchanged import Material, check_unchanged, material_of
+from accord.comparison.unchanged import Material, change_error, changes_between
 from accord.config.sections import Config
-from accord.data.datasets import read_data
 from accord.errors import UsageError
-from accord.grids.cells import Cell
-from accord.report.record import read_run
+from accord.runs.contents import Contents
+from accord.runs.folder import STATUS, RunFolder
+from accord.training.resuming import encoder_contents
+from accord.training.setup import prepare
+from accord.training.stages.plan import plan_stage
+from accord.training.stages.record import merged_data
+from accord.training.stages.stage import stages_of
 
 
-def check_data(new: Sequence[Cell], done: Sequence[Path], cells: Path) -> None:
-    """Check that cells that are yet to be run have the data of those that are done.
+@dataclass
+class Sameness:
+    """Keeps watch that several runs are of the same files.
 
-    Encoders are compared once all have been run, and so are the data of stages.
-
-    Args:
-        new: cells that were not begun.
-        done: folders of finished runs.
-        cells: the folder of all.
-
-    Raises:
-        RunFolderError: naming the file that was changed, and two runs.
+    Attributes:
+        agreed: identities of changes that somebody forced to be gone on with.
+        record: writes them where they are found again.
+        force: agree to every change from now on.
+        say: told of changes that are agreed to.
     """
-    if new and done:
-        check_unchanged([*_finished(done), *_given(new, cells)])
+
+    agreed: list[str]
+    record: Callable[[list[str]], None]
+    force: bool
+    say: Callable[[str], None]
+    _known: dict[Path, Material] = field(default_factory=dict)
+
+    def check(self, folders: Sequence[Path], configs: Iterable[Config] = ()) -> None:
+        """Check that some runs, and what their files hold now, are of the same files.
+
+        Args:
+            folders: of runs; those that were not begun don't count.
+            configs: whose files are read as they are now, those of the same files once.
+
+        Raises:
+            RunFolderError: naming the file and two runs, unless it was forced.
+        """
+        begun = [*self._begun(folders)]
+        now = _present(configs) if begun else ()
+        found = {
+            change.identity: change for change in changes_between([*begun, *now])
+            if change.identity not in self.agreed
+        }  # fmt: skip
+        if not found:
+            return
+        if not self.force:
+            raise change_error([*found.values()])
+        self.agreed += found
+        self.record(self.agreed)
+        for change in found.values():
+            self.say(f"warning: going on though {change}")
+
+    def _begun(self, folders: Sequence[Path]) -> Iterator[Material]:
+        for folder in folders:
+            if folder in self._known:
+                yield self._known[folder]
+            elif (folder / STATUS).exists():
+                run = RunFolder(folder)
+                try:
+                    own = Material(
+                        str(folder), run.config(), Contents(run.read_json("resolved.json"))
+                    )
+                except UsageError:
+                    continue  # it can't be compared, and whoever compares it will say so
+                if run.state() in ("done", "pruned"):
+                    self._known[folder] = own
+                yield own
 
 
-def _finished(done: Sequence[Path]) -> Iterator[Material]:
-    for folder in done:
-        try:
-            yield material_of(read_run(folder))
-        except UsageError:
-            continue  # it can't be compared, and whoever compares it will say so
-
-
-def _given(new: Sequence[Cell], cells: Path) -> Iterator[Material]:
-    """Yield what cells are to be made from; those of the same files are read once."""
+def _present(configs: Iterable[Config]) -> Iterator[Material]:
+    """Yield what runs of some configs would be made from now."""
     read = set()
-    for cell in new:
-        key = _files(cell.config)
-        if key in read or cell.config.stages:
+    for config in configs:
+        key = _files(config)
+        if key in read:
             continue
         read.add(key)
-        own = cell.config.encoder
         try:
-            folder = resolve_encoder_folder(own.path, own.revision)
-            data = read_data(cell.config, folder, lambda text: None)
+            yield Material("", config, Contents(_contents(config)))
         except UsageError:
-            continue  # the cell's run will say so, and stop no other
-        yield Material(str(cells / cell.name), cell.config, data.contents())
+            continue  # the run itself will say so, and stop no other
+
+
+def _contents(config: Config) -> dict[str, Any]:
+    if not config.stages:
+        setup = prepare(config)
+        return {"data": setup.data.contents(), "encoder": encoder_contents(setup)}
+    plans = [plan_stage(stage) for stage in stages_of(config, Path())]
+    data = merged_data([plan.contents for plan in plans])
+    return {"data": data, "encoder": plans[0].encoder}
 
 
 def _files(config: Config) -> str:
-    """Return what the content of a run's data goes by."""
+    """Return what the content of a run's files goes by."""
     table = config.model_dump(mode="json")
-    keys = [table[key] for key in ("tasks", "texts", "encoder", "memory")]
-    return json.dumps([keys, config.training.dev_share])
+    keys = [table[key] for key in ("tasks", "texts", "encoder", "memory", "stages")]
+    seed = config.training.seed if config.encoder.reinit_layers else None
+    return json.dumps([keys, config.training.dev_share, seed])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import time
@@ -12,15 +13,16 @@ from typing import Any
 
 from accord.comparison.group import Group
 from accord.comparison.unchanged import check_unchanged, material_of
-from accord.durable import read_json, write_whole
+from accord.durable import read_json, sweep, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
-from accord.grids.changed import check_data
+from accord.grids.changed import Sameness
 from accord.grids.workers import Pool, ThisProcess, processes
 from accord.report.record import RunRecord, read_run
 from accord.runs.estimate import duration
 from accord.runs.folder import STATUS, RunFolder
+from accord.runs.lock import hold
 from accord.runs.progress import Console
 
 CELLS = "cells"
@@ -57,6 +59,7 @@ def run_grid(
     workers: int = 1,
     threads: int | None = None,
     console: Console | None = None,
+    force: bool = False,
 ) -> list[CellResult]:
     """Run all cells that are not done, each in `out/cells/NAME`.
 
@@ -66,6 +69,7 @@ def run_grid(
         workers: processes that run cells at once; with 1 they run in this process.
         threads: of each process; default: this machine's processors over the workers.
         console: told of progress.
+        force: go on though data or encoders were changed between runs; `grid.json` records it.
 
     Returns:
         A result a cell, in their order. Failed ones are among them, and stop no other.
@@ -73,28 +77,60 @@ def run_grid(
     Raises:
         RunFolderError: if `out` can't be written, or holds something else or runs of another
             config or other data; none was begun.
+        BusyError: another process is at this grid.
         Stopped: a signal came: what was running has saved, and the same call goes on.
     """
     console = console or Console(quiet=True)
     check_cells(cells, out)
-    before = [(own.cell, own.state) for own in states(cells, out)]
-    check_data(
-        [cell for cell, state in before if state == "new"],
-        [out / CELLS / cell.name for cell, state in before if state == "done"],
-        out / CELLS,
-    )
-    write_index(cells, out)
+    with _held(out):
+        write_index(cells, out)
+        sameness = Sameness(forced(out), lambda own: write_index(cells, out, own), force,
+                            console.say)  # fmt: skip
+        folders = [out / CELLS / cell.name for cell in cells]
+        sameness.check(folders, [own.cell.config for own in states(cells, out)
+                                 if own.state != "done"])  # fmt: skip
+        try:
+            return _run_all(cells, out, processes(workers, threads), console, force)
+        finally:
+            if force:  # what went on by force is known by what it was before, too
+                sameness.check(folders)
+
+
+@contextlib.contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """Be the one process that trains a grid's cells, in its folder, which is made.
+
+    Raises:
+        RunFolderError: if nothing can be written there.
+        BusyError: if another process is at it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with hold(out):
+            sweep(out)
+            yield
+    except OSError as error:
+        place = error.filename or out
+        raise RunFolderError(f"{place}: can't be written: {error.strerror}") from None
+
+
+def _run_all(
+    cells: Sequence[Cell], out: Path, pool: Pool | ThisProcess, console: Console, force: bool
+) -> list[CellResult]:
+    """Run what is not done; arguments and errors as `run_grid`."""
+    quiet = console.quiet or isinstance(pool, Pool)
     tasks = [
         {
             "folder": str(out / CELLS / cell.name),
             "config": cell.config.model_dump(mode="json", exclude_none=True, exclude_unset=True),
-            "quiet": console.quiet or workers > 1,
+            "quiet": quiet,
+            "force": force,
         }
         for cell in cells
     ]
     results: dict[str, CellResult] = {}
-    progress = _Progress(len(cells), workers, console)
-    with processes(workers, threads) as pool:
+    progress = _Progress(len(cells), isinstance(pool, Pool), console)
+    with pool:
         for result in _results(tasks, pool, progress):
             results[result.name] = result
             progress.say(result)
@@ -150,8 +186,13 @@ def check_cells(cells: Sequence[Cell], out: Path) -> None:
         check_same(out / CELLS / cell.name, cell.config)
 
 
-def write_index(cells: Sequence[Cell], out: Path) -> None:
+def write_index(cells: Sequence[Cell], out: Path, agreed: Sequence[str] | None = None) -> None:
     """Write what the grid's cells vary: reports read it.
+
+    Args:
+        cells: of the grid.
+        out: its folder.
+        agreed: changes of files between its runs that were forced; default: those that are there.
 
     Raises:
         RunFolderError: if the folder holds something else, or can't be written.
@@ -160,37 +201,51 @@ def write_index(cells: Sequence[Cell], out: Path) -> None:
     entries = [
         {"name": cell.name, "group": cell.group, "settings": cell.settings} for cell in cells
     ]
+    agreed = forced(out) if agreed is None else agreed
+    table = {"cells": entries, **({"forced": list(agreed)} if agreed else {})}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / INDEX, json.dumps({"cells": entries}, indent=2) + "\n")
+        write_whole(out / INDEX, json.dumps(table, indent=2) + "\n")
     except OSError as error:
         raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
+
+
+def forced(out: Path) -> list[str]:
+    """Return the changes of files between a grid's runs that it was forced to go on with."""
+    try:
+        return list(map(str, read_json(out / INDEX).get("forced", ())))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []
 
 
 def grid_groups(out: Path) -> list[Group]:
     """Return the finished cells of a grid's folder, those that differ in their seed alone together.
 
     Raises:
-        RunFolderError: if there is no grid, or a file was changed between its runs.
+        RunFolderError: if there is no grid, or a file was changed between its runs and nobody
+            forced it to go on.
     """
     found: dict[str, list[RunRecord]] = {}
     for entry in _entries(out):
         if _is_done(out, entry):
             folder = out / CELLS / entry["name"]
             found.setdefault(entry["group"], []).append(read_run(folder, entry["name"]))
-    check_unchanged(material_of(run) for runs in found.values() for run in runs)
+    check_unchanged((material_of(run) for runs in found.values() for run in runs), forced(out))
     return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in found.items()]
 
 
-def unfinished(out: Path) -> str:
-    """Name the cells of a grid's folder that are not done, in a line; empty if all are.
+def notes(out: Path) -> list[str]:
+    """Say what has to be known beside a grid's figures: cells that are not done, and files that
+    were changed between its runs.
 
     Raises:
         RunFolderError: if there is no grid.
     """
     entries = _entries(out)
     left = [entry["name"] for entry in entries if not _is_done(out, entry)]
-    return f"Not done: {len(left)} of {len(entries)} cells: {'; '.join(left)}." if left else ""
+    missing = [f"Not done: {len(left)} of {len(entries)} cells: {'; '.join(left)}."] if left else []
+    changed = forced(out)
+    return missing + ([f"FORCED: changed between runs: {'; '.join(changed)}."] if changed else [])
 
 
 def _entries(out: Path) -> list[dict[str, Any]]:
@@ -208,12 +263,12 @@ def _is_done(out: Path, entry: Mapping[str, Any]) -> bool:
 class _Progress:
     """Says which cell is done, and how long the rest may take."""
 
-    def __init__(self, total: int, workers: int, console: Console) -> None:
-        self.total, self.workers, self.console = total, workers, console
+    def __init__(self, total: int, several: bool, console: Console) -> None:
+        self.total, self.several, self.console = total, several, console
         self.count, self.ran, self.started = 0, 0, time.monotonic()
 
     def begin(self, name: str) -> None:
-        if self.workers == 1:
+        if not self.several:
             self.console.say(f"== {self.count + 1}/{self.total} {name}")
 
     def say(self, result: CellResult) -> None:

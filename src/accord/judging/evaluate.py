@@ -2,36 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config.file import load_config
 from accord.config.sections import Config
 from accord.data.datasets import TaskFiles
-from accord.errors import ConfigError, ModelError, nearest
+from accord.data.loader import TaskData
+from accord.errors import ConfigError, ModelError, RunFolderError, nearest
 from accord.judging.inference import judge, split_logits
 from accord.judging.predict import Predictor, load
 from accord.model.heads import mean_logits
 from accord.model.saved import find_model_folder, read_tasks
+from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
 Figures = dict[str, float]
 
 
-def evaluated_config(model: Path, config: Path | None) -> Config:
-    """Return the config whose dev files are judged: the one named, or that of the model's run.
+@dataclass(frozen=True)
+class Judged:
+    """A model's figures on dev files.
+
+    Attributes:
+        figures: of each task its metrics and the mean loss.
+        changed: dev files that are not what they were as the model was trained, which was forced.
+    """
+
+    figures: dict[str, Figures]
+    changed: tuple[str, ...] = ()
+
+
+def run_of(model: Path) -> RunFolder:
+    """Return the run folder that a model lies in.
 
     Raises:
-        ModelError: if none is named and the model lies in no run folder.
+        ModelError: if it lies in none.
     """
-    if config is not None:
-        return load_config(config, files=False)  # only the dev files are read
     run = RunFolder(find_model_folder(model).absolute().parent)
     if not (run.path / "resolved.json").is_file():
         raise ModelError(
             f"{model}: lies in no run folder: name the files by --config, or --task and --input"
         )
-    return run.judged_config()
+    return run
+
+
+def evaluate_run(
+    model: Path, run: RunFolder, only: str | None = None, *, force: bool = False
+) -> Judged:
+    """Judge a run's model on the dev splits that it was judged by as it was trained.
+
+    Args:
+        model: a run folder or model folder.
+        run: that it lies in.
+        only: one task's name, to judge no other.
+        force: judge by the files as they are now, though they were changed.
+
+    Raises:
+        RunFolderError: naming the dev file that was changed since, unless it was forced.
+        UsageError: if a file can't be used.
+    """
+    config, contents = run.judged_config(), Contents(run.read_json("resolved.json"))
+    predictor, splits = _splits(model, config, only)
+    changed = tuple(
+        f"{config.tasks[name].dev or config.tasks[name].train} ({name}.dev)"
+        for name, own in splits.items()
+        if (before := contents.recorded(name, "dev")) and own[0].content != before
+    )
+    if changed and not force:
+        raise RunFolderError(
+            f"{run.path}: changed since this run was trained: {'; '.join(changed)}; its figures"
+            " would be of other rows: --force judges by them as they are now, --config or --input"
+            " by other files"
+        )
+    return Judged(_figures(predictor, splits), changed)
 
 
 def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Figures]:
@@ -48,26 +93,38 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
     Raises:
         UsageError: if model and config don't fit, or a file can't be used.
     """
+    return _figures(*_splits(model, config, only))
+
+
+def _splits(
+    model: Path, config: Config, only: str | None
+) -> tuple[Predictor, dict[str, list[TaskData]]]:
+    """Load a model, and read each task's dev split; an ensemble's members read the rows by their
+    own tokenizers."""
     predictor = load(model, precision=config.training.precision)
     names = [only] if only else list(config.labelled)
     for name in names:
         _check_fit(predictor.task(name), config)
-    return {name: _figures(predictor, name, config) for name in names}
+    return predictor, {
+        name: [
+            TaskFiles(own.task(name), config.tasks[name], own.tokenizer, lambda text: None).dev(
+                config.training
+            )
+            for own in predictor.members
+        ]
+        for name in names
+    }
 
 
-def _figures(predictor: Predictor, name: str, config: Config) -> Figures:
-    """Judge a model's task; an ensemble's members read the rows by their own tokenizers."""
-    splits = [
-        TaskFiles(own.task(name), config.tasks[name], own.tokenizer, lambda text: None).dev(
-            config.training
-        )
-        for own in predictor.members
-    ]
-    logits = [
-        split_logits(own.model, split, own.assembler, products=own.products)
-        for own, split in zip(predictor.members, splits, strict=True)
-    ]
-    return judge(splits[0], mean_logits(logits, splits[0].task)).figures
+def _figures(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> dict[str, Figures]:
+    found = {}
+    for name, parts in splits.items():
+        logits = [
+            split_logits(own.model, part, own.assembler, products=own.products)
+            for own, part in zip(predictor.members, parts, strict=True)
+        ]
+        found[name] = judge(parts[0], mean_logits(logits, parts[0].task)).figures
+    return found
 
 
 def _check_fit(task: Task, config: Config) -> None:

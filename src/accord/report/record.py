@@ -15,6 +15,7 @@ import numpy as np
 from accord.config.sections import Config
 from accord.errors import RunFolderError
 from accord.judging.heldout import ON_TEST, require_heldout
+from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
@@ -140,29 +141,20 @@ class RunRecord:
         return ":".join(filter(None, (self.content(task, own) for own in ("test", "test labels"))))
 
     def content(self, task: str, split: str) -> str:
-        """Return what tells the rows of a task's split from others; empty where the folder doesn't
-        say. Rows that were changed while the run was stopped are told from those that were not."""
-        own = str(self._resolved.get("data", {}).get(f"{task}.{split}", ""))
-        return ":".join([own, *self._forced(f"data {task}.{split}:")]) if own else ""
+        """Return what tells the rows of a task's split from others (`Contents.data`)."""
+        return self.contents.data(task, split)
 
     @property
     def encoder_content(self) -> str:
-        """What tells the weights that the run began with from others, and the heads that it took
-        over; empty where the folder doesn't say."""
-        table = self._resolved.get("encoder", {})
-        own = [str(table[key]) for key in ("weights", "heads") if key in table]
-        return ":".join([*own, *self._forced("encoder's ")]) if own else ""
-
-    def _forced(self, change: str) -> Iterator[str]:
-        """Yield what the run was known by before each time that something was changed."""
-        for entry in self._resolved.get("forced", ()):
-            if any(str(own).startswith(change) for own in entry["changes"]):
-                yield str(entry["fingerprint_before"])
+        """What tells the encoder that the run began with from others (`Contents.encoder`)."""
+        return self.contents.encoder
 
     @cached_property
-    def _resolved(self) -> dict[str, Any]:
+    def contents(self) -> Contents:
+        """What the run was made from; {} of a folder that doesn't say."""
         file = RunFolder(self.path)
-        return file.read_json("resolved.json") if (self.path / "resolved.json").is_file() else {}
+        there = (self.path / "resolved.json").is_file()
+        return Contents(file.read_json("resolved.json") if there else {})
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         with (self.path / "metrics.jsonl").open(encoding="utf-8") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import fcntl
 import json
 import os
 import platform
@@ -12,17 +11,17 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from accord.config.file import stage_configs
 from accord.config.sections import Config
 from accord.durable import append, reach, read_json, recover_folder, write_whole
 from accord.errors import BusyError, RunFolderError
+from accord.runs.lock import LOCK, TIME, busy, hold, is_held, now
 
-STATUS, LOG, LOCK = "status.json", "log.txt", ".lock"
+STATUS, LOG = "status.json", "log.txt"
 _BEAT_SECONDS = 10.0
 _STALE_SECONDS = 120.0  # without a heartbeat another host's process counts as gone
-_LOCK_SECONDS = 1.0  # that a look at the lock may take it for
 _BEFORE_STATUS = {
     LOG, "checkpoints", "predictions", "config.toml", "resolved.json", "environment.json",
 }  # fmt: skip
@@ -60,8 +59,8 @@ class RunFolder:
             RunFolderError: if something is there already, or it can't be made.
             BusyError: if another process is writing there.
         """
-        if RunFolder(path).is_held():
-            raise RunFolder(path).busy()
+        if is_held(path):
+            raise busy(path)
         if (path / STATUS).exists():
             raise RunFolderError(
                 f"{path}: holds a run already; 'accord resume {path}' goes on with it,"
@@ -114,17 +113,12 @@ class RunFolder:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Be the one process that writes here; the system lets go when the process ends.
+        """Be the one process that writes here.
 
         Raises:
             BusyError: if another is.
         """
-        with (self.path / LOCK).open("a", encoding="utf-8") as file:
-            end = time.monotonic() + _LOCK_SECONDS
-            while not _lock(file):
-                if time.monotonic() > end:
-                    raise self.busy() from None
-                time.sleep(0.02)  # somebody may only be looking
+        with hold(self.path):
             recover_folder(self.model)
             yield
 
@@ -138,28 +132,14 @@ class RunFolder:
         if status.get("state") != "running" or status.get("host") == socket.gethostname():
             return
         try:
-            beat = calendar.timegm(time.strptime(str(status.get("heartbeat")), _TIME))
+            beat = calendar.timegm(time.strptime(str(status.get("heartbeat")), TIME))
         except ValueError:
             return
         if abs(time.time() - beat) < _STALE_SECONDS:
-            raise self.busy()
-
-    def is_held(self) -> bool:
-        """Whether a process, on this machine, is writing here."""
-        try:
-            with (self.path / LOCK).open("r", encoding="utf-8") as file:
-                return not _lock(file, fcntl.LOCK_SH)
-        except OSError:
-            return False
-
-    def busy(self) -> BusyError:
-        """Return the error that names who is writing here."""
-        try:
-            status = self._status_or_none() or {}
-            who = f"process {status['pid']} on {status['host']} since {status['time']}"
-        except KeyError:
-            who = "another process, which is about to start"
-        return BusyError(f"{self.path}: is being written to by {who}")
+            raise BusyError(
+                f"{self.path}: is being written to by process {status.get('pid')} on"
+                f" {status.get('host')} since {status.get('time')}"
+            )
 
     def write_json(self, name: str, value: Any) -> None:
         """Write one of the folder's JSON files, whole or not at all."""
@@ -186,7 +166,7 @@ class RunFolder:
         its `status.json` can't be read, as after a power cut.
         """
         state = (self._status_or_none() or {}).get("state", "running")
-        return "killed" if state == "running" and not self.is_held() else str(state)
+        return "killed" if state == "running" and not is_held(self.path) else str(state)
 
     def _status_or_none(self) -> dict[str, Any] | None:
         try:
@@ -278,23 +258,6 @@ def _holds_nothing(path: Path) -> bool:
     entries = {own.name for own in path.iterdir()}
     names = {name for name in entries if not name.startswith(".")}
     return not names or (LOCK in entries and names <= _BEFORE_STATUS)
-
-
-def _lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
-    """Try to lock an open file; it is unlocked as it is closed."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
-
-
-def now() -> str:
-    """Return the time in UTC, to the second."""
-    return time.strftime(_TIME, time.gmtime())
 
 
 def environment(threads: int, device: str) -> dict[str, Any]:

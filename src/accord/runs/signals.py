@@ -1,17 +1,38 @@
 """Signals while a run is under way.
 
 SIGINT, SIGTERM, SIGHUP: finish the step, save, stop; a second one quits at once. SIGUSR1: save and
-go on.
+go on; where there is no step to save, nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from accord.errors import Stopped
+
+
+@contextlib.contextmanager
+def save_requests_ignored() -> Iterator[None]:
+    """Let SIGUSR1 do nothing before, between and after runs: by default it ends the process.
+
+    Processes that are started meanwhile ignore it as well, until they handle it themselves.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGUSR1) != signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
 class StopSignals:

@@ -71,11 +71,6 @@ def publish(run: RunFolder, folder: Path) -> None:
             aside.replace(run.predictions / file.name)
 
 
-def remove_best(run: RunFolder) -> None:
-    """Remove the folders of a run that is done: `model/` holds what they held."""
-    shutil.rmtree(run.best, ignore_errors=True)
-
-
 def _prune(run: RunFolder, progress: Progress) -> None:
     """Keep the folders that a checkpoint, or the run itself, names."""
     named = {progress.best_step, *_named(checkpoints(run.checkpoints))}

@@ -6,7 +6,6 @@ manifest's hash. So a run resumes from a checkpoint only if all that it counts o
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -90,11 +89,6 @@ def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
     """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
     every = [load_file(_folder(run, progress, i) / SCORES) for i in range(len(progress.kept))]
     return {name: torch.stack([own[name] for own in every]) for name in every[0]}
-
-
-def remove_kept(run: RunFolder) -> None:
-    """Remove what was kept of the epochs of a run that is done."""
-    shutil.rmtree(run.kept, ignore_errors=True)
 
 
 def _folder(run: RunFolder, progress: Progress, epoch: int) -> Path:

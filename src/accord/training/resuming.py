@@ -15,9 +15,11 @@ from pydantic import ValidationError
 
 from accord.bert.products import Products, onednn_is_exact
 from accord.config.sections import Config
+from accord.config.unused import effective
 from accord.errors import RunFolderError
 from accord.model.inherited import inheritance_contents
-from accord.runs.folder import RunFolder, environment, now
+from accord.runs.folder import RunFolder, environment
+from accord.runs.lock import now
 from accord.runs.progress import Console
 from accord.training.checkpoint import checkpoints, read_progress
 from accord.training.setup import Setup, prepare
@@ -165,6 +167,30 @@ def config_again(
     return _edited(run, begun, [edit for edit in edits if edit.is_path or force]), found
 
 
+def check_unedited(run: RunFolder) -> None:
+    """Check that the config.toml of a run that is done says what it was trained by.
+
+    Where things lie may be edited.
+
+    Raises:
+        RunFolderError: naming the keys that were edited: nothing would come of them.
+    """
+    edits = _edits(run, run.read_json("resolved.json"))
+    if found := [edit.shown for edit in edits if not edit.is_path]:
+        raise RunFolderError(
+            f"{run.path}: this run is done, and its config.toml was edited since:"
+            f" {'; '.join(found)}; --force changes no finished run either; {how_to_train_on(run)}"
+        )
+
+
+def how_to_train_on(run: RunFolder) -> str:
+    """Say how a model is trained on whose run is done."""
+    return (
+        f'to train on from its model, start a new run with encoder.path = "{run.model}" and'
+        ' encoder.heads = "keep"; or train another run with more training.epochs'
+    )
+
+
 def changes(
     begun: Mapping[str, Any], data: Mapping[str, str], encoder: Mapping[str, str]
 ) -> Iterator[str]:
@@ -238,7 +264,7 @@ def _changed(
 
 @dataclasses.dataclass(frozen=True)
 class _Edit:
-    """A key of the run's own config.toml whose value changed since the run began."""
+    """A key of a run's config whose value changed since the run began; None is no such key."""
 
     key: str
     before: Any
@@ -255,11 +281,21 @@ class _Edit:
 
 
 def _edits(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[_Edit]:
-    """Yield what was edited in the run's own config.toml; None is a key that isn't there."""
-    before, after = dict(_flat(_table(begun, "config_toml"))), dict(_flat(source_table(run)))
+    """Yield what was edited in the run's own config.toml."""
+    yield from _differing(_table(begun, "config_toml"), source_table(run))
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[_Edit]:
+    before, after = dict(_flat(one)), dict(_flat(other))
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
             yield _Edit(key, before.get(key), after.get(key))
+
+
+def other_settings(before: Config, after: Config) -> list[str]:
+    """Return in which keys two configs differ, but for where things lie."""
+    edits = _differing(effective(before), effective(after))
+    return [edit.shown for edit in edits if not edit.is_path]
 
 
 def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) -> Config:

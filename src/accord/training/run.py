@@ -31,7 +31,7 @@ from accord.runs.folder import RunFolder, environment
 from accord.runs.memory import keep_freed_memory, release_freed_memory, restart_peak
 from accord.runs.progress import Bar, Console
 from accord.runs.signals import StopSignals
-from accord.training.best import best_fault, publish_best, remove_best
+from accord.training.best import best_fault, publish_best
 from accord.training.checkpoint import (
     Progress,
     checkpoints,
@@ -42,11 +42,19 @@ from accord.training.checkpoint import (
 )
 from accord.training.epoch import evaluate_epoch
 from accord.training.halves import half_cosines
-from accord.training.kept_epochs import check_weights, kept_fault, remove_kept
+from accord.training.kept_epochs import check_weights, kept_fault
 from accord.training.lines import headline, step_line
 from accord.training.outcome import finish
-from accord.training.resuming import known_fingerprints, prepare_again, resolved, versions
+from accord.training.resuming import (
+    check_unedited,
+    how_to_train_on,
+    known_fingerprints,
+    prepare_again,
+    resolved,
+    versions,
+)
 from accord.training.setup import Setup, prepare
+from accord.training.tidying import tidy, tidy_up
 
 Watch = Callable[[Sequence[dict[str, Any]]], None]
 """Is shown the evaluations of all epochs so far before another one begins; may raise `Pruned`."""
@@ -130,14 +138,14 @@ def resume_run(
         stage: which one this is of a run of several, said with its progress.
 
     Raises:
-        RunFolderError: if there is no run, or it is no longer what it was.
+        RunFolderError: if there is no run, or it is no longer what it was; of a run that is done,
+            if its config.toml was edited, whatever `force` is.
         BusyError: if a process is still at it.
     """
     console = Console(quiet, stage)
     run = RunFolder.open(folder)
     if run.state() == "done":
-        console.say(f"{folder}: this run is done; nothing to resume")
-        return Run(folder, run.read_json("results.json"))
+        return finished(run, console)
     with in_one_line(folder), run.hold():
         if not force:
             run.check_no_other_host()
@@ -167,6 +175,20 @@ def resume_run(
             threads = torch.get_num_threads()
             note += f"; with {threads} threads, not {progress.threads}: sums may differ"
         return _train(setup, run, progress, console, note, watch)
+
+
+def finished(run: RunFolder, console: Console) -> Run:
+    """Return a run that is done, after what a kill may have left to tidy up.
+
+    Raises:
+        RunFolderError: if its config.toml was edited since: nothing would come of that.
+        BusyError: if a process is still tidying.
+    """
+    check_unedited(run)
+    with in_one_line(run.path):
+        tidy_up(run)
+    console.say(f"{run.path}: this run is done; nothing to resume; {how_to_train_on(run)}")
+    return Run(run.path, run.read_json("results.json"))
 
 
 @contextlib.contextmanager
@@ -208,8 +230,7 @@ def _train(
             _loop(setup, run, progress, console, watch)
             results = finish(setup, run, progress, console)
         run.set_status("done", step=progress.step, steps=setup.total_steps)
-        remove_best(run)
-        remove_kept(run)
+        tidy(run)
     except BaseException as error:
         known = _in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either

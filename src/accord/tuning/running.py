@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from accord.config.file import load_config, resolve_paths
 from accord.config.sections import Config
-from accord.grids.workers import processes
+from accord.grids.changed import Sameness
+from accord.grids.workers import Pool, ThisProcess, processes
 from accord.runs.progress import Console
 from accord.tuning.progress import Progress
 from accord.tuning.records import BEST, TrialRecord, ranking, records
 from accord.tuning.search import Search
 from accord.tuning.selection import Selection
 from accord.tuning.space import Space
-from accord.tuning.study import need_optuna, open_study
+from accord.tuning.study import FORCED, forced, need_optuna, open_study
 from accord.tuning.trials import Trials
 
 
@@ -27,11 +29,13 @@ class Tuned:
         out: the study's folder.
         trials: that ended, in their order.
         selection: what choosing the best of them on dev is worth on rows that did not choose.
+        forced: changes of files between their runs that it was forced to go on with.
     """
 
     out: Path
     trials: list[TrialRecord]
     selection: Selection
+    forced: tuple[str, ...] = ()
 
     @property
     def best(self) -> TrialRecord:
@@ -69,8 +73,9 @@ def tune(
         quiet: no progress on stderr.
 
     Raises:
-        UsageError: optuna is missing, something is wrong with config or search, or `out` holds
-            another study; nothing was written.
+        UsageError: optuna is missing, something is wrong with config or search, `out` holds
+            another study, or data or encoder were changed since its first trial, which
+            `accord tune --force` goes on with; nothing was written.
         BusyError: another process is at this study.
         TrainingError: too many trials failed.
         Stopped: a signal came; the same call goes on.
@@ -84,7 +89,7 @@ def tune(
     space = search_space(config, search)
     return run_study(
         space, trials, Path(out), seeds=seeds, prune=prune, console=Console(quiet),
-        workers=workers,
+        pool=processes(workers, None),
     )  # fmt: skip
 
 
@@ -108,16 +113,25 @@ def run_study(
     seeds: int,
     prune: bool,
     console: Console,
-    workers: int = 1,
-    threads: int | None = None,
+    pool: Pool | ThisProcess,
+    force: bool = False,
 ) -> Tuned:
-    """Run trials until so many are done or pruned; arguments and errors are those of `tune`."""
-    with open_study(out, space, seeds, prune) as study, processes(workers, threads) as pool:
+    """Run trials until so many are done or pruned; other arguments and errors are `tune`'s.
+
+    Args:
+        pool: runs the trials.
+        force: go on though data or an encoder was changed between runs; the study records it.
+    """
+    with open_study(out, space, seeds, prune) as study, pool:
         progress = Progress(trials, records(study), console)
+        sameness = Sameness(forced(study), partial(study.set_user_attr, FORCED), force, console.say)
+        quiet = console.quiet or isinstance(pool, Pool)
+        common = Trials(study, space, out, seeds, quiet, sameness)
+        if progress.counted < trials:
+            common.check_files()
         if space.note and not study.trials:
             console.say(space.note)
-        quiet = console.quiet or workers > 1
-        search = Search(Trials(study, space, out, seeds, quiet), pool, progress)
+        search = Search(common, pool, progress)
         search.go()
     assert search.selection is not None  # as the first trial that is done is never pruned
-    return Tuned(out, progress.trials, search.selection)
+    return Tuned(out, progress.trials, search.selection, tuple(sameness.agreed))

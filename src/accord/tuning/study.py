@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -13,15 +12,18 @@ import numpy as np
 from pydantic import ValidationError
 
 from accord.config.sections import Config
-from accord.errors import BusyError, RunFolderError, UsageError
+from accord.durable import sweep
+from accord.errors import RunFolderError, UsageError
 from accord.grids.cell_run import differences
-from accord.runs.folder import LOCK, RunFolder
+from accord.runs.folder import RunFolder
+from accord.runs.lock import hold
 from accord.tuning.space import Space, plain
 
 if TYPE_CHECKING:
     import optuna
 
 JOURNAL = "study.journal"
+FORCED = "forced"  # an attribute of a study
 _NAME, _IDENTITY = "accord", "identity"
 LEAST_TRIALS = 5
 """Trials that are finished before the first one may be pruned."""
@@ -58,7 +60,8 @@ def open_study(out: Path, space: Space, seeds: int, prune: bool) -> Iterator[opt
         if not (out / JOURNAL).exists():
             RunFolder.check_free(out)
         out.mkdir(parents=True, exist_ok=True)
-        with _held(out):
+        with hold(out):
+            sweep(out)
             _mend(out / JOURNAL)
             study = load_study(out, prune)
             if _IDENTITY not in study.user_attrs and not study.trials:
@@ -154,23 +157,17 @@ def next_trial(study: optuna.Study, space: Space, under_way: Collection[int] = (
     return Trial(study, running[0]._trial_id) if running else study.ask()
 
 
+def forced(study: optuna.Study) -> list[str]:
+    """Return the changes of files between a study's runs that it was forced to go on with."""
+    return list(study.user_attrs.get(FORCED, ()))
+
+
 def _identity(space: Space, seeds: int) -> dict[str, Any]:
     return {"config": plain(space.base), "search": list(space.lines()), "seeds": seeds}
 
 
 def _shown(value: Any) -> str:
     return " ".join(value) if isinstance(value, list) else str(value)
-
-
-@contextlib.contextmanager
-def _held(out: Path) -> Iterator[None]:
-    """Be the one process that writes to a study; the system lets go when the process ends."""
-    with (out / LOCK).open("a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{out}: another process is at this study") from None
-        yield
 
 
 def _mend(journal: Path) -> None:

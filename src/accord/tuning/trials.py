@@ -12,7 +12,8 @@ from accord.config.sections import Config
 from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import identity_of
-from accord.runs.folder import RunFolder
+from accord.grids.changed import Sameness
+from accord.runs.folder import STATUS, RunFolder
 from accord.tuning.selection import HALF_SCORES, RUNS, half_scores
 from accord.tuning.space import Settings, Space, plain
 
@@ -53,6 +54,7 @@ class Trials:
         out: the study's folder.
         seeds: runs of each.
         quiet: whether the runs say nothing.
+        sameness: keeps watch that all runs are of the same files.
     """
 
     study: optuna.Study
@@ -60,6 +62,20 @@ class Trials:
     out: Path
     seeds: int
     quiet: bool
+    sameness: Sameness
+
+    def check_files(self) -> None:
+        """Check that the files of the trials so far are what they were.
+
+        Raises:
+            RunFolderError: naming the file, unless it was forced.
+        """
+        begun = self._begun()
+        self.sameness.check(begun, (RunFolder(folder).config() for folder in begun))
+
+    def _begun(self) -> list[Path]:
+        folders = sorted((self.out / FOLDER).glob("*"))
+        return [folder for folder in folders if (folder / STATUS).exists()]
 
     def course(self, trial: optuna.Trial, settings: Settings) -> Course:
         """Go through a trial, begun or new, run by run, and tell the study how it ended.
@@ -69,6 +85,7 @@ class Trials:
         Raises:
             Stopped: a signal came; the trial can be gone on with.
             BusyError: if another process is at its run.
+            RunFolderError: if a file was changed since an earlier run.
         """
         from optuna.trial import TrialState
 
@@ -101,6 +118,8 @@ class Trials:
 
         Other settings may make the same run: the options of a method that neither chooses.
         """
+        if self.sameness.agreed:  # the files are others now
+            return None
         for own in self.study.get_trials(deepcopy=False):
             known = own.state.name in ("COMPLETE", "PRUNED") or own.user_attrs.get(_REFUSED)
             if known and own.user_attrs.get(_IDENTITY) == identity:
@@ -111,11 +130,13 @@ class Trials:
         watcher, scores, by_half, runs = Watcher(trial), [], [], []
         for place in range(self.seeds):
             folder, own = self._run_of(trial.number, config, place)
-            cell = {"folder": str(folder), "config": plain(own), "quiet": self.quiet}
+            cell = {"folder": str(folder), "config": plain(own), "quiet": self.quiet,
+                    "force": self.sameness.force}  # fmt: skip
             # Later seeds have no earlier trial's first epochs to be held against.
             result = yield TrialRun(cell, watcher if place == 0 else None)
             seconds = trial.user_attrs.get("seconds", 0.0) + result.seconds
             trial.set_user_attr("seconds", seconds)
+            self.sameness.check(self._begun())
             _check(result, trial.number)
             results = RunFolder(folder).read_json("results.json")
             scores.append(results["score"])

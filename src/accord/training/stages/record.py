@@ -10,7 +10,7 @@ from typing import Any
 from accord.config.sections import Config
 from accord.errors import RunFolderError
 from accord.runs.folder import STATUS, RunFolder
-from accord.training.resuming import changes, source_table, versions
+from accord.training.resuming import changes, other_settings, source_table, versions
 from accord.training.stages.plan import Plan
 from accord.training.stages.stage import Stage
 
@@ -28,22 +28,27 @@ def resolved(
         stages: `Plan.contents` of each.
         last: `Plan.shown` of the last one.
     """
-    data: dict[str, str] = {}
-    for own in reversed(stages):  # a task counts as it is when it is trained first
-        data |= own["data"]
     table = config.model_dump(mode="json")
     made_of = {key: value for key, value in table.items() if key != "selection"}
     content = json.dumps([made_of, stages], sort_keys=True)
     return {
         "config": table,
         **last,
-        "data": data,
+        "data": merged_data(stages),
         "encoder": stages[0]["encoder"],
         "stages": stages,
         "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
         "config_toml": source_table(run),
         "versions": versions(),
     }
+
+
+def merged_data(stages: Sequence[Table]) -> dict[str, str]:
+    """Return what tells a whole run's data from others, from `Plan.contents` of each stage."""
+    data: dict[str, str] = {}
+    for own in reversed(stages):  # a task counts as it is when it is trained first
+        data |= own["data"]
+    return data
 
 
 def resolved_again(
@@ -71,6 +76,24 @@ def is_ahead(stage: Stage, *, begun: bool) -> bool:
     if not (stage.folder / STATUS).exists():
         return True
     return begun and RunFolder.open(stage.folder).state() != "done"
+
+
+def check_done_stages(stages: Sequence[Stage]) -> None:
+    """Check that the stages that are done were trained as the config says now.
+
+    Raises:
+        RunFolderError: naming the keys that were edited: nothing would come of them, though the
+            later stages be forced on.
+    """
+    for stage in stages:
+        if is_ahead(stage, begun=True):
+            continue
+        if found := other_settings(RunFolder.open(stage.folder).config(), stage.config):
+            raise RunFolderError(
+                f"{stage.label}: is done, and was trained by other settings: {'; '.join(found)};"
+                " --force changes no finished stage either: put them back as they were, or train"
+                " into another folder"
+            )
 
 
 def changes_ahead(run: RunFolder, begun: Table, plans: Sequence[Plan | None]) -> Iterator[str]:

@@ -21,23 +21,31 @@ from accord.errors import AccordError, Pruned, Stopped
 from accord.judging.scores import SCORES
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.progress import Console
-from accord.runs.signals import StopSignals
+from accord.runs.signals import StopSignals, save_requests_ignored
 from accord.training.resuming import (
     change_error,
     check_comparable,
     config_again,
     record_forced,
 )
-from accord.training.run import Run, Watch, in_one_line, resume_run, start_run, warn
+from accord.training.run import Run, Watch, finished, in_one_line, resume_run, start_run, warn
 from accord.training.setup import prepare
 from accord.training.stages.plan import plan_stage, total
-from accord.training.stages.record import changes_ahead, is_ahead, resolved, resolved_again
+from accord.training.stages.record import (
+    changes_ahead,
+    check_done_stages,
+    is_ahead,
+    resolved,
+    resolved_again,
+)
 from accord.training.stages.results import whole_results
 from accord.training.stages.stage import FOLDER, Stage, naming, stages_of
+from accord.training.tidying import tidy_up
 
 Table = dict[str, Any]
 
 
+@save_requests_ignored()
 def start(
     config: Config,
     out: Path,
@@ -86,6 +94,7 @@ def start(
         return _train(run, stages, quiet=quiet, watch=watch)
 
 
+@save_requests_ignored()
 def resume(
     folder: Path, *, force: bool = False, quiet: bool = False, watch: Watch | None = None
 ) -> Run:
@@ -101,12 +110,12 @@ def resume(
     if not (folder / FOLDER).exists() and not _is_staged(run):
         return resume_run(folder, force=force, quiet=quiet, watch=watch)
     if run.state() == "done":
-        Console(quiet).say(f"{folder}: this run is done; nothing to resume")
-        return Run(folder, run.read_json("results.json"))
+        return finished(run, Console(quiet))
     with in_one_line(folder), run.hold():
         begun = run.read_json("resolved.json")
         config, found = config_again(run, begun, force)
         stages = stages_of(config, folder)
+        check_done_stages(stages)
         # A stage that has begun checks itself; where anything goes, what it is now is recorded.
         plans = [plan_stage(stage) if is_ahead(stage, begun=force) else None for stage in stages]
         found += list(dict.fromkeys(changes_ahead(run, begun, plans)))
@@ -183,6 +192,7 @@ def _run_stage(
             ).results  # fmt: skip
         own = RunFolder.open(stage.folder)
         if own.state() == "done":
+            tidy_up(own)
             return own.read_json("results.json")
         # The run folder or its data may have moved: paths in a run's own config.toml are followed.
         write_whole(stage.folder / "config.toml", source)

@@ -1,0 +1,52 @@
+"""What a run was made from, by content, as its `resolved.json` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What tells a run's data and its encoder from others.
+
+    What was changed while the run was stopped, and was gone on with by force, is told from what was
+    not.
+
+    Attributes:
+        table: what `resolved.json` holds; {} where nothing is known.
+    """
+
+    table: Mapping[str, Any]
+
+    def data(self, task: str, split: str) -> str:
+        """Return what tells a task's split from others; empty where that isn't known."""
+        own = self.recorded(task, split)
+        return ":".join([own, *self._forced(f"data {task}.{split}:")]) if own else ""
+
+    def recorded(self, task: str, split: str) -> str:
+        """Return what tells a task's split, as the run read it last, from what lies there now."""
+        return str(self.table.get("data", {}).get(f"{task}.{split}", ""))
+
+    @property
+    def encoder(self) -> str:
+        """What tells the weights that the run began with from others, and the heads that it took
+        over; empty where that isn't known."""
+        return self._encoder("weights", "heads")
+
+    @property
+    def encoder_settings(self) -> str:
+        """What tells the encoder's settings from others; empty where that isn't known."""
+        return self._encoder("config.json")
+
+    def _encoder(self, *keys: str) -> str:
+        table = self.table.get("encoder", {})
+        own = [str(table[key]) for key in keys if key in table]
+        return ":".join([*own, *self._forced("encoder's ")]) if own else ""
+
+    def _forced(self, change: str) -> Iterator[str]:
+        """Yield what the run was known by before each time that something was changed."""
+        for entry in self.table.get("forced", ()):
+            if any(str(own).startswith(change) for own in entry["changes"]):
+                yield str(entry["fingerprint_before"])
