@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,30 +71,48 @@ def reach(operation: str, path: Path) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
 
-def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
-    """Write a file aside and rename it into place.
+@contextmanager
+def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Open a file that is written aside, and renamed into place as the block ends without an error.
 
     Args:
         path: of the file.
-        content: of it; text is written as UTF-8.
         sync: flush it to the disk first; without, a power cut may lose it, a crash doesn't.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    aside = _aside(path)
     try:
         reach("write", path)
         with aside.open("wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+            yield file
             file.flush()
             if sync:
                 reach("sync", path)
                 os.fsync(file.fileno())
         reach("rename", path)
         aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to tell
+            aside.unlink(missing_ok=True)
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def _aside(path: Path) -> Path:
+    # A name may have as many bytes as the file system allows, which leaves no room for more.
+    return path.with_name(f".{path.name[:40]}.{os.getpid()}{_ASIDE}")
+
+
+def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
+    """Write a file aside and rename it into place.
+
+    Args:
+        path: of the file.
+        content: of it; text is written as UTF-8.
+        sync: as `whole_file`.
+    """
+    with whole_file(path, sync=sync) as file:
+        file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -137,7 +156,7 @@ def write_tensors_whole(path: Path, tensors: dict[str, Tensor]) -> None:
     Raises:
         OSError: as `write_tensors`.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    aside = _aside(path)
     try:
         reach("write", path)
         write_tensors(aside, tensors)

@@ -311,15 +311,18 @@ def test_data_that_were_edited_between_two_cells_are_refused(grid, tmp_path, acc
     rows = file.parent / "mood-train.csv"
     rows.write_text(rows.read_text().replace(",pos", ",neg", 1))
     answer = accord_cli("grid", file, "--out", out)
-    said = f"{rows}: was changed between the runs {out / 'cells' / cells[0].name} and"
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert said in answer.err
+    since = (
+        f"{rows}: was changed since the run {out / 'cells' / cells[0].name} (mood.train: content"
+    )
+    assert since in answer.err
     assert not (out / "cells" / cells[1].name).exists()
 
     write_index(cells, out)
     folder = out / "cells" / cells[1].name
     config = cells[1].config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
     assert run_cell({"folder": str(folder), "config": config, "quiet": True})["state"] == "done"
+    said = f"{rows}: was changed between the runs {out / 'cells' / cells[0].name} and"
     answer = accord_cli("grid", file, "--out", out, "--report-only")
     assert (answer.code, said in answer.err) == (2, True)
     shown = json.loads(accord_cli("compare", *(out / "cells").iterdir(), "--json").out)

@@ -69,9 +69,12 @@ def make_run() -> Callable[..., RunRecord]:
 
 
 def _steps(count: int, *tasks: str, cosine: float = 0.1) -> list[dict[str, Any]]:
-    pairs = [f"{tasks[i]},{tasks[j]}" for i in range(len(tasks)) for j in range(i)]
     return [
-        {"losses": dict.fromkeys(tasks, 1 / i), "cosines": dict.fromkeys(pairs, cosine)}
+        {
+            "losses": dict.fromkeys(tasks, 1 / i),
+            "task_gradient_norms": dict.fromkeys(tasks, 2.0),
+            "gramian": [[4 * cosine] * row + [4.0] for row in range(len(tasks))],
+        }
         for i in range(1, count + 1)
     ]
 

@@ -116,7 +116,7 @@ def test_long_runs_stay_small(make_run: Make, make_steps: Make) -> None:
     lines = make_steps(1_500, *tasks)
     for line in lines:
         line["losses"] = {task: float(rng.random()) for task in tasks}
-        line["cosines"] = {pair: float(rng.normal()) for pair in line["cosines"]}
+        line["gramian"] = [[*rng.normal(size=row).tolist(), 4.0] for row in range(len(tasks))]
     halves = [{task: float(rng.normal()) for task in tasks} for _ in range(1_500)]
     runs = [
         make_run({task: rng.random(100).tolist() for task in tasks}, steps=lines, halves=halves)

@@ -58,8 +58,8 @@ def test_means_and_shares_of_all_steps_of_all_runs(make_run: Make, make_steps: M
     metrics = {"sst": [0.5], "quora": [0.5], "sts": [0.5]}
     lines = make_steps(4, "sst", "quora", "sts")
     for line, cosine in zip(lines, [-0.5, -0.1, 0.3, 0.7], strict=True):
-        line["cosines"]["quora,sst"] = cosine
-    lines[0]["cosines"]["sts,quora"] = float("nan")
+        line["gramian"][1][0] = 4 * cosine
+    lines[0]["gramian"][2][1] = None
     sentence = gradient_cosines("c", "t", [make_run(metrics, steps=lines)] * 2).sentence
     assert "over 2 runs" in sentence
     assert (

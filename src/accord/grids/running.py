@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,9 @@ def run_grid(
     console = console or Console(quiet=True)
     check_cells(cells, out)
     with _held(out):
-        write_index(cells, out)
-        sameness = Sameness(forced(out), lambda own: write_index(cells, out, own), force,
-                            console.say)  # fmt: skip
+        agreed = forced(out)
+        _write_index(cells, out, agreed)
+        sameness = Sameness(agreed, partial(_write_index, cells, out), force, console.say)
         folders = [out / CELLS / cell.name for cell in cells]
         sameness.check(folders, [own.cell.config for own in states(cells, out)
                                  if own.state != "done"])  # fmt: skip
@@ -186,22 +187,20 @@ def check_cells(cells: Sequence[Cell], out: Path) -> None:
         check_same(out / CELLS / cell.name, cell.config)
 
 
-def write_index(cells: Sequence[Cell], out: Path, agreed: Sequence[str] | None = None) -> None:
+def write_index(cells: Sequence[Cell], out: Path) -> None:
     """Write what the grid's cells vary: reports read it.
-
-    Args:
-        cells: of the grid.
-        out: its folder.
-        agreed: changes of files between its runs that were forced; default: those that are there.
 
     Raises:
         RunFolderError: if the folder holds something else, or can't be written.
     """
     check_out(out)
+    _write_index(cells, out, forced(out))
+
+
+def _write_index(cells: Sequence[Cell], out: Path, agreed: Sequence[str]) -> None:
     entries = [
         {"name": cell.name, "group": cell.group, "settings": cell.settings} for cell in cells
     ]
-    agreed = forced(out) if agreed is None else agreed
     table = {"cells": entries, **({"forced": list(agreed)} if agreed else {})}
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from accord.config.file import stage_configs
 from accord.config.sections import Config
-from accord.durable import append, reach, read_json, recover_folder, write_whole
+from accord.durable import append, reach, read_json, recover_folder, whole_file, write_whole
 from accord.errors import BusyError, RunFolderError
 from accord.runs.lock import LOCK, TIME, busy, hold, is_held, now
 
@@ -223,17 +223,18 @@ class RunFolder:
         """
         if not self.metrics.exists():
             return f"{self.metrics}: is missing" if step else None
-        kept, damaged, steps = [], 0, 0
-        *lines, _ = self.metrics.read_bytes().split(b"\n")  # the last was cut off by the kill
-        for line in lines:
-            try:
-                record = json.loads(line)
-                if record["step"] <= step:
-                    kept.append(line.decode() + "\n")
-                    steps += record["kind"] == "step"
-            except (ValueError, KeyError, TypeError):
-                damaged += 1
-        write_whole(self.metrics, "".join(kept))
+        damaged, steps = 0, 0
+        with self.metrics.open("rb") as lines, whole_file(self.metrics) as kept:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # cut off by the kill
+                try:
+                    record = json.loads(line)
+                    if record["step"] <= step:
+                        kept.write(line)
+                        steps += record["kind"] == "step"
+                except (ValueError, KeyError, TypeError):
+                    damaged += 1
         if damaged or steps != step:
             return (
                 f"{self.metrics}: {damaged} lines can't be read; {steps} of {step} steps are left"

@@ -17,7 +17,11 @@ from accord.training.step import StepRecord
 def step_line(
     setup: Setup, progress: Progress, batch: StepBatch, record: StepRecord, seconds: float
 ) -> dict[str, Any]:
-    """Return a step's line of `metrics.jsonl`; only its last two fields are timings."""
+    """Return a step's line of `metrics.jsonl`; only its last two fields are timings.
+
+    Of the Gram matrix it has the lower triangle, a row a task in the order of
+    `task_gradient_norms`, six digits a value: with dozens of tasks it is most of the file.
+    """
     names = [setup.data.tasks[i].name for i in batch.present]
     line: dict[str, Any] = {
         "kind": "step",
@@ -35,25 +39,22 @@ def step_line(
         line["sharing_penalty"] = record.penalty
     if record.gramian is not None:
         norms = record.gramian.diagonal().clamp(min=0).sqrt()
-        cosines = record.gramian / torch.outer(norms, norms).clamp(min=1e-300)
         line |= {
-            "task_gradient_norms": dict(zip(names, norms.tolist(), strict=True)),
-            "cosines": {
-                f"{names[i]},{names[j]}": float(cosines[i, j])
-                for i in range(len(names))
-                for j in range(i)
-            },
-            "gramian": record.gramian.tolist(),
+            "task_gradient_norms": dict(zip(names, map(_short, norms.tolist()), strict=True)),
+            "gramian": [
+                [_short(value) for value in row[: i + 1]]
+                for i, row in enumerate(record.gramian.tolist())
+            ],
             "method_weights": _by_task(names, record.weights),
         }
     return {**line, "seconds": seconds, "tokens_per_second": batch.tokens / seconds}
 
 
-def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, float | list[float]]:
+def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, Any]:
     """Return each task's weight, or its weight in each group of parameters."""
     columns = zip(*weights, strict=True)
     return {
-        name: own[0] if len(own) == 1 else list(own)
+        name: _short(own[0]) if len(own) == 1 else [_short(value) for value in own]
         for name, own in zip(names, columns, strict=False)
     }
 
@@ -61,6 +62,11 @@ def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, float | 
 def _number(value: float) -> float | None:
     """JSON has no word for what is not finite."""
     return value if math.isfinite(value) else None
+
+
+def _short(value: float) -> float | None:
+    """Return six digits of a value."""
+    return _number(float(f"{value:.6g}"))
 
 
 def headline(setup: Setup) -> str:

@@ -55,7 +55,9 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
         runs: of one kind; they may differ by seed.
     """
     tasks = list(dict.fromkeys(task for run in runs for task in run.config.tasks))
-    found = {pair: [_pair(run.steps, pair) for run in runs] for pair in combinations(tasks, 2)}
+    measured = [_cosines(run.steps) for run in runs]
+    found = {(a, b): [own.get((a, b)) or own.get((b, a)) or [] for own in measured]
+             for a, b in combinations(tasks, 2)}  # fmt: skip
     pairs = {pair: own for pair, series in found.items() if (own := [s for s in series if s])}
     if not pairs:
         return blank(name, title, "No step recorded cosines between gradients of two tasks.")
@@ -95,14 +97,18 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
     )
 
 
-def _pair(steps: Iterable[Mapping[str, Any]], pair: Pair) -> list[Point]:
-    keys = (f"{pair[0]},{pair[1]}", f"{pair[1]},{pair[0]}")
-    return [
-        (float(line["step"]), float(line["cosines"][key]))
-        for line in steps
-        for key in keys
-        if _is_number(line.get("cosines", {}).get(key))
-    ]
+def _cosines(steps: Iterable[Mapping[str, Any]]) -> dict[Pair, list[Point]]:
+    """Return each pair's cosines from the Gram matrices, of which a step has the lower triangle."""
+    found: dict[Pair, list[Point]] = {}
+    for line in steps:
+        names, rows = [*line.get("task_gradient_norms", ())], line.get("gramian", ())
+        norms = [math.sqrt(max(0.0, row[-1] or 0.0)) for row in rows]
+        for i, row in enumerate(rows):
+            for j, product in enumerate(row[:-1]):
+                if product is not None:  # as of a step that was left out
+                    cosine = product / (norms[i] * norms[j] or 1.0)
+                    found.setdefault((names[j], names[i]), []).append((float(line["step"]), cosine))
+    return found
 
 
 def _half(lines: Iterable[Mapping[str, Any]], task: str) -> list[Point]:
