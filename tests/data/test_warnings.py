@@ -127,7 +127,7 @@ def test_few_dev_rows(lines):
         assert len(found) == (rows < LEAST_DEV_ROWS)
         assert all(f"{rows} dev row" in line and "more rows" in line for line in found)
     (line,) = lines(a={"train": labelled(every[:30])})
-    assert "3 dev rows of 'a'" in line
+    assert "6 dev rows of 'a'" in line  # three of each class
     assert "training.dev_share" in line
 
 

@@ -135,6 +135,8 @@ def render(report: CheckReport) -> None:
         console.print(f"\n{_heading(task)}")
         console.print(_splits(task))
         _print_skipped(task, console)
+    for note in report.notes:
+        console.print(note, soft_wrap=True)
     console.print()
     _print_overlaps(report, console)
 

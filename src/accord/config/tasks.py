@@ -36,6 +36,14 @@ Limit = Annotated[
         " whole file is read all the same, once."
     ),
 ]
+Group = Annotated[
+    str | None,
+    Field(
+        description="Column, as of users, whose rows of one value are all dev or all not, where dev"
+        " is a share of `train`; default, and of a row without a value: its text or pair, blind to"
+        " case and white space."
+    ),
+]
 OnBadRow = Annotated[
     Literal["stop", "skip"],
     Field(description="What a row that can't be used does; skipped rows are counted."),
@@ -48,7 +56,7 @@ class TaskConfig(Section):
     kind: Kind
     train: str | None = Field(None, description="Labelled training file.")
     dev: str | None = Field(
-        None, description="Labelled dev file; default: a share of `train`, alike for all seeds."
+        None, description="Labelled dev file; default: a share of `train`, drawn by content."
     )
     test: str | None = Field(None, description="Unlabelled file to predict after training.")
     text: str | list[str] = Field(
@@ -56,6 +64,7 @@ class TaskConfig(Section):
     )
     label: str = Field("label", description="Column of the label.")
     id: str | None = Field(None, description="Column of the row's id; default: the row's number.")
+    group: Group = None
     labels: list[str | int] | None = Field(
         None, description="Class names in order; default: those of the training file, sorted."
     )
@@ -88,7 +97,12 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for fault in (*_shape_faults(self), *_popart_faults(self), *_target_faults(self)):
+        for fault in (
+            *_group_faults(self),
+            *_shape_faults(self),
+            *_popart_faults(self),
+            *_target_faults(self),
+        ):
             raise ValueError(fault)
         return self
 
@@ -96,6 +110,12 @@ class TaskConfig(Section):
     def text_columns(self) -> tuple[str, ...]:
         """The text columns, one or two."""
         return (self.text,) if isinstance(self.text, str) else tuple(self.text)
+
+
+def _group_faults(task: TaskConfig | AuxiliaryConfig) -> Iterator[str]:
+    """Yield why no rows are split by group."""
+    if task.group is not None and task.dev is not None:
+        yield "group: says which rows of train may be dev, but dev names a file; leave one out"
 
 
 def _shape_faults(task: TaskConfig) -> Iterator[str]:
@@ -153,7 +173,7 @@ class AuxiliaryConfig(Section):
         None, description="File of training texts; default: the texts of other tasks."
     )
     dev: str | None = Field(
-        None, description="File of dev texts; default: a share of `train`, alike for all seeds."
+        None, description="File of dev texts; default: a share of `train`, drawn by content."
     )
     text: str | list[str] | None = Field(
         None, description="Column of `train`'s texts, or several: each holds texts of its own."
@@ -163,6 +183,7 @@ class AuxiliaryConfig(Section):
         description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
         " judged by; default, without `train`: all in the config.",
     )
+    group: Group = None
     delimiter: Delimiter = None
     quoting: Quoting = "csv"
     limit: Limit = None
@@ -170,7 +191,7 @@ class AuxiliaryConfig(Section):
 
     @model_validator(mode="after")
     def _has_texts(self) -> Self:
-        for fault in _text_faults(self):
+        for fault in (*_group_faults(self), *_text_faults(self)):
             raise ValueError(fault)
         return self
 
@@ -220,7 +241,7 @@ class SimCSEConfig(AuxiliaryConfig):
 def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
     """Yield what is wrong with where the texts of a task come from."""
     if task.train is None:
-        of_file = ("text", "dev", "delimiter", "quoting", "limit", "on_bad_row")
+        of_file = ("text", "dev", "group", "delimiter", "quoting", "limit", "on_bad_row")
         for key in of_file:
             if getattr(task, key) != AuxiliaryConfig.model_fields[key].default:
                 yield f"{key}: is for a file of the task's own, but there is no train"

@@ -82,6 +82,7 @@ class CheckReport:
     max_length: int
     tasks: list[TaskReport] = field(default_factory=list)
     overlaps: list[Overlap] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -116,7 +117,8 @@ def check_config(
         tasks.append(TaskReport(task, _taken_from_data(config.tasks[task.name], task), splits))
     return CheckReport(
         str(folder), data.facts.max_length, tasks,
-        overlaps(data.facts), [str(own) for own in data_warnings(data.facts)],
+        overlaps(data.facts), list(data.facts.notes),
+        [str(own) for own in data_warnings(data.facts)],
     )  # fmt: skip
 
 

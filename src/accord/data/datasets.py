@@ -13,12 +13,13 @@ from tokenizers import Tokenizer
 from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
+from accord.data.drawn import draw_dev, is_drawn, without_dev_texts
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_any, resolve_task
-from accord.data.splits import dev_split, first_rows
+from accord.data.splits import first_rows
 from accord.data.store import TokenStore, open_store
 from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
@@ -36,13 +37,15 @@ class Data:
 
     Attributes:
         tasks: with and without labels.
-        train: a finished task's rows are those that its memory keeps.
+        train: without the rows that hold a text that another task's dev drew; a finished task's
+            rows are those that its memory keeps.
         dev: of each.
         test: of those that have one.
         assembler: makes sequences of their tokens.
         facts: on all splits, for reports and warnings.
         whole: each finished task's whole training split, by name.
         heldout_test: the labelled test rows of those tasks whose test files have any.
+        left_out: how many rows of each are not in `train` for that text.
     """
 
     tasks: tuple[Task, ...]
@@ -53,19 +56,26 @@ class Data:
     facts: Facts
     whole: Mapping[str, TaskData] = field(default_factory=dict)
     heldout_test: Mapping[str, HeldOutTest] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def labelled(self, split: list[TaskData]) -> list[TaskData]:
         """Return the parts of a split whose tasks have labels."""
         return [own for own in split if not isinstance(own.task, AuxiliaryTask)]
 
     def contents(self) -> dict[str, str]:
-        """Return what tells each split from others: a hash of its content and its rows."""
+        """Return what tells each split from others: a hash of its content and its rows.
+
+        Rows that are left out count: that they are follows from the contents of other tasks.
+        """
         splits = {"train": self.train, "dev": self.dev, "test": self.test}
         rows = {
             f"{own.task.name}.{split}": own.content
             for split, parts in splits.items()
             for own in parts
         }
+        for own in self.train:
+            whole = len(own) + self.left_out.get(own.task.name, 0)
+            rows[f"{own.task.name}.train"] = f"{own.store.fingerprint}:{whole}"
         labels = {
             f"{name}.test labels": hashlib.sha256(
                 own.rows.astype("<i8").tobytes() + own.labels.astype("<f8").tobytes()
@@ -102,19 +112,21 @@ def read_data(
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
             splits[task.name] = list(_texts(task, config, tokenizer, say, splits))
+    notes = [*_drawn_notes(splits, config)]
+    left_out = {}
+    sections = {**config.texts, **config.tasks}
+    for name, kept in without_dev_texts(_rowsets(splits), sections).items():
+        splits[name][0] = _thinned(splits[name][0], kept.rows)
+        if name in config.tasks and name not in config.finished:
+            left_out[name] = kept.left_out
+            notes += [f"{name}: {kept.note}"] if kept.tasks else []
     facts = Facts(
         [split for name in config.tasks for split in splits[name]],
         assembler.max_length, read_config(encoder_folder).max_position_embeddings,
-        tokenizer.token_to_id("[UNK]"),
+        tokenizer.token_to_id("[UNK]"), notes,
     )  # fmt: skip
-    for split in facts.splits:
-        if split.share is not None and split.path and split.task.name not in config.finished:
-            train = next(own for own in splits[split.task.name] if own.name == "train")
-            rows = len(split.part.rows)
-            say(
-                f"{split.task.name}: no dev file; {rows} of {rows + len(train.part.rows)} rows of"
-                f" {split.path} serve as one and are not trained on"
-            )
+    for line in notes:
+        say(line)
     train, dev, test = ([_task_data(own) for own in facts.splits if own.name == name]
                         for name in ("train", "dev", "test"))  # fmt: skip
     whole = {own.task.name: own for own in train if own.task.name in config.finished}
@@ -123,7 +135,27 @@ def read_data(
         own.task.name: own.heldout for own in facts.splits
         if own.heldout is not None and len(own.heldout.rows)
     }  # fmt: skip
-    return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout)
+    return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout, left_out)
+
+
+def _drawn_notes(splits: Mapping[str, Sequence[Split]], config: Config) -> Iterator[str]:
+    """Yield which share of a training file serves as dev."""
+    for name in config.tasks:
+        train, dev, *_ = splits[name]
+        if dev.share is not None and dev.path and name not in config.finished:
+            rows = len(dev.part.rows)
+            yield (
+                f"{name}: no dev file; {rows} of {rows + len(train.part.rows)} rows of {dev.path}"
+                " serve as one and are not trained on"
+            )
+
+
+def _rowsets(splits: Mapping[str, Sequence[Split]]) -> dict[str, tuple[Rowset, Rowset]]:
+    return {name: (train.part, dev.part) for name, (train, dev, *_) in splits.items()}
+
+
+def _thinned(train: Split, kept: np.ndarray) -> Split:
+    return replace(train, part=Rowset(train.part.store, train.part.rows[kept]))
 
 
 def _task_data(split: Split) -> TaskData:
@@ -236,10 +268,10 @@ class TaskFiles:
         Raises:
             DataError: a file, a column, or under `on_bad_row = "stop"` a row can't be used.
         """
-        train, dev = self._split("train", settings), self._split("dev", settings)
+        train, dev = self._train_and_dev(settings)
         yield from (train, dev)
         if isinstance(self.config, TaskConfig) and self.config.test is not None:
-            test = self._split("test", settings)
+            test = self._file("test", self.config.test, labelled=False)
             assert isinstance(test.part.store, TokenStore)
             lines = test.part.store.lines[test.part.rows]
             labels = read_test_labels(Path(self.config.test), self.config, self.task, lines)
@@ -247,30 +279,37 @@ class TaskFiles:
 
     def dev(self, settings: TrainingConfig) -> TaskData:
         """The dev rows: a file of their own, or a share of the training file."""
-        return _task_data(self._split("dev", settings))
+        if self.config.dev is not None:
+            return _task_data(self._file("dev", self.config.dev, labelled=self.labelled))
+        return _task_data(self._train_and_dev(settings)[1])
 
-    def _split(self, name: str, settings: TrainingConfig) -> Split:
-        drawn = name == "dev" and self.config.dev is None
-        path = self._training_file() if drawn or name == "train" else getattr(self.config, name)
-        store = self._open(path, labelled=self.labelled and name != "test", silent=drawn)
+    def _train_and_dev(self, settings: TrainingConfig) -> tuple[Split, Split]:
+        """The training and the dev rows: a file each, or two parts of one."""
+        train = self._file("train", self._training_file(), labelled=self.labelled)
+        if not is_drawn(self.config):
+            assert self.config.dev is not None
+            return train, self._file("dev", self.config.dev, labelled=self.labelled)
+        assert isinstance(train.part.store, TokenStore)
+        share = settings.dev_share
+        trained, drawn = draw_dev(train.part.store, self.task, self.config, share)
+        return replace(train, part=trained), Split(self.task, "dev", train.path, drawn, share)
+
+    def _file(self, name: str, path: str, *, labelled: bool) -> Split:
+        store = self._open(path, labelled=labelled)
         rows = first_rows(len(store), self.config.limit)
-        if self.config.dev is None and name != "test":
-            train, dev = dev_split(len(rows), settings.dev_share)
-            rows = dev if drawn else train
-        share = settings.dev_share if drawn else None
-        return Split(self.task, name, path, Rowset(store, rows), share)
+        return Split(self.task, name, path, Rowset(store, rows))
 
     def _training_file(self) -> str:
         if self.config.train is None:
             raise ConfigError(f"'tasks.{self.task.name}.train' is missing")
         return self.config.train
 
-    def _open(self, path: str, *, labelled: bool, silent: bool = False) -> TokenStore:
+    def _open(self, path: str, *, labelled: bool) -> TokenStore:
         name = self.task.name
         store = open_store(
             Path(path), name, self.config, self.task, self.tokenizer, labelled=labelled
         )
-        if store.skipped and not silent:
+        if store.skipped:
             first = store.skipped[0]
             self.say(f"{name}: {len(store.skipped)} rows of {path} skipped; the first: {first}")
         return store

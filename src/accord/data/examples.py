@@ -17,13 +17,15 @@ from accord.tasks import Task, canonical_label
 class Example:
     """One row of a task: its texts, stripped of surrounding white space, and its label.
 
-    `label` is a class's index or a target in the task's own units; None where unlabelled.
+    `label` is a class's index or a target in the task's own units; None where unlabelled. `group`
+    is the value of the task's `group` column; empty where it names none.
     """
 
     texts: tuple[str, ...]
     label: float | None
     id: str
     line: int
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ def _columns(reader: RowReader, config: AnyTaskConfig, labelled: bool) -> list[s
         columns.append(config.label)
     if config.id is not None and (labelled or config.id in reader.columns):
         columns.append(config.id)
+    if config.group is not None and (labelled or not isinstance(config, TaskConfig)):
+        columns.append(config.group)
     return list(dict.fromkeys(columns))
 
 
@@ -115,7 +119,8 @@ def _example(
             if not text:
                 raise ValueError(f"'{name}' is empty")
         label = parse(row.values[config.label])
-    return Example(texts, label, row.values.get(config.id or "", str(number)), row.line)
+    group = row.values.get(config.group or "", "").strip()
+    return Example(texts, label, row.values.get(config.id or "", str(number)), row.line, group)
 
 
 def label_parser(config: AnyTaskConfig, task: Task) -> Callable[[str], float]:

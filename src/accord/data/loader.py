@@ -11,6 +11,7 @@ from torch import Tensor
 
 from accord.bert.packing import PackedBatch, TokenSequence, join, pack
 from accord.data.masking import mask_words, weighted
+from accord.data.overlap import Rowset
 from accord.data.store import TokenStore
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
@@ -34,6 +35,11 @@ class TaskData:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def rowset(self) -> Rowset:
+        """The rows, whosever they are."""
+        return Rowset(self.store, self.rows)
 
     @property
     def labels(self) -> np.ndarray:

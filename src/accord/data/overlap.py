@@ -54,7 +54,7 @@ def count_duplicates(part: Rowset) -> Counts:
     """Count the rows whose whole example stands in an earlier row too."""
 
     def count(hashes: Hashes) -> int:
-        examples = _examples(hashes[part.rows])
+        examples = example_hashes(hashes[part.rows])
         return len(examples) - len(np.unique(examples))
 
     return Counts(count(part.store.exact_hashes), count(part.store.normalised_hashes))
@@ -79,11 +79,11 @@ def _shared(train: Hashes, dev: Hashes) -> tuple[int, int]:
     """Return how many dev rows share their whole example, and how many any text."""
     examples = 0
     if train.shape[1] == dev.shape[1]:
-        examples = int(np.isin(_examples(dev), _examples(train)).sum())
+        examples = int(np.isin(example_hashes(dev), example_hashes(train)).sum())
     return examples, int(np.isin(dev, train).any(axis=1).sum())
 
 
-def _examples(hashes: Hashes) -> Hashes:
+def example_hashes(hashes: Hashes) -> Hashes:
     """Return one hash for each row, blind to the order of its texts."""
     ordered = np.sort(hashes, axis=1)
     total = ordered[:, 0].copy()

@@ -63,6 +63,7 @@ class TokenStore:
         ids: the rows' ids.
         exact_hashes: uint64 `[rows, texts]`, of each text.
         normalised_hashes: uint64 `[rows, texts]`, blind to case and white space.
+        groups: uint64 `[rows]`, of the value of the task's `group` column; 0 where it is empty.
         skipped: the rows that could not be used.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
@@ -83,6 +84,7 @@ class TokenStore:
         self.normalised_hashes: npt.NDArray[np.uint64] = arrays["normalised_hashes"].reshape(
             rows, texts
         )
+        self.groups: npt.NDArray[np.uint64] = arrays["groups"]
         self.skipped = [BadRow(source, int(line), str(reason)) for line, reason in meta["skipped"]]
         self.fingerprint: str = meta["fingerprint"]
         if content_hash(folder, meta) != self.fingerprint:
@@ -179,7 +181,7 @@ def _key(
         "suffix": path.suffix.lower(),
         "file": _file_hash(path),
         "tokenizer": tokenizer_fingerprint(tokenizer),
-        "columns": [config.text_columns, config.id],
+        "columns": [config.text_columns, config.id, config.group],
         "reading": [config.delimiter, config.quoting, config.on_bad_row, TEXT_CHARACTERS],
         "labels": [config.label, task.kind, task.labels, config.range] if labelled else None,
     }

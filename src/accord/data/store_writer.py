@@ -21,7 +21,7 @@ from accord.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 1
+FORMAT = 2
 """Goes up when a store's files or their meaning change, so that old ones aren't found."""
 
 ARRAYS = {
@@ -33,6 +33,7 @@ ARRAYS = {
     "id_bytes": "<i8",
     "exact_hashes": "<u8",
     "normalised_hashes": "<u8",
+    "groups": "<u8",
 }
 
 _Tokens = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
@@ -164,6 +165,7 @@ def _arrays(
 ) -> dict[str, npt.NDArray[Any]]:
     texts = _texts(batch)
     ids = [example.id.encode() for example in batch]
+    groups = _hashes([example.group for example in batch])
     labels = [float("nan") if e.label is None else e.label for e in batch]
     return {
         "tokens": tokens,
@@ -174,6 +176,7 @@ def _arrays(
         "id_bytes": np.array([len(data) for data in ids]),
         "exact_hashes": _hashes(texts),
         "normalised_hashes": _hashes([" ".join(text.casefold().split()) for text in texts]),
+        "groups": np.where([bool(example.group) for example in batch], groups, np.uint64(0)),
     }
 
 

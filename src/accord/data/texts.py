@@ -62,6 +62,7 @@ class TextStore:
         ids: `TASK:ID`, or `TASK:ID:1` and `TASK:ID:2` of a pair.
         exact_hashes: uint64 `[rows, 1]`.
         normalised_hashes: uint64 `[rows, 1]`.
+        groups: uint64 `[rows]`, of the rows that texts are of.
         skipped: rows of a file of the task's own that could not be used.
         fingerprint: SHA-256 of what it is made of.
 
@@ -80,6 +81,10 @@ class TextStore:
         self.normalised_hashes: npt.NDArray[np.uint64] = self._gathered(
             lambda store: store.normalised_hashes
         )
+        self.groups: npt.NDArray[np.uint64] = np.concatenate([
+            source.store.groups[part[:, 1]]
+            for source, part in zip(self._sources, parts, strict=True)
+        ])  # fmt: skip
         self.labels: npt.NDArray[np.float64] = np.zeros(len(self._places))
         self.ids = TextIds(self._sources, self._places)
         self.skipped: list[BadRow] = [

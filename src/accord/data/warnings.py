@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from accord.data.drawn import few_of_class_note
 from accord.data.heldout_test import HeldOutTest
 from accord.data.overlap import Overlap, Rowset, find_overlap
 from accord.errors import UsageError
@@ -87,12 +88,14 @@ class Facts:
         max_length: tokens that a sequence may have.
         positions: tokens that the encoder could read.
         unknown: the id of [UNK].
+        notes: lines to know that call for nothing to be done, as which rows serve as dev.
     """
 
     splits: Sequence[Split]
     max_length: int
     positions: int
     unknown: int
+    notes: Sequence[str] = ()
 
     def files(self) -> dict[str, list[Split]]:
         """Return, by task, the splits that are files or shares of one."""
@@ -249,6 +252,13 @@ def _few_dev_rows(facts: Facts) -> Iterator[DataWarning]:
             )
 
 
+def _few_of_a_class(facts: Facts) -> Iterator[DataWarning]:
+    """Yield which classes a drawn dev split holds hardly a row of."""
+    for name, (train, dev, *_) in facts.files().items():
+        if dev.share is not None and (what := few_of_class_note(train.part, dev.part, dev.task)):
+            yield DataWarning(f"tasks.{name}", what, "more of them, or a dev file, lets it be judged")
+
+
 def _each(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{share:.1%} ({name})".replace("%", " %") for name, share in shares.items())
 
@@ -257,6 +267,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[DataWarning]], ...] = (
     _texts_in_both,
     _test_rows,
     _few_dev_rows,
+    _few_of_a_class,
     _too_many_classes,
     _unknown_words,
     _cut,
