@@ -1,4 +1,4 @@
-"""Drawn dev splits: by a group's content alone but for a few, groups whole, classes in proportion."""
+"""Drawn dev splits: by a group's content alone but for a few, whole, classes in proportion."""
 
 import hashlib
 from collections import Counter
@@ -41,7 +41,8 @@ def test_every_row_is_on_one_side_and_every_group_too(rows, share):
     assert sorted([*train, *dev]) == list(range(len(rows)))
     assert (np.diff(train) > 0).all()
     assert (np.diff(dev) > 0).all()
-    assert len(train) and len(dev)
+    assert len(train)
+    assert len(dev)
     assert not {names[i] for i in train} & {names[i] for i in dev}
 
 
