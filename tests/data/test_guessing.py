@@ -1,3 +1,5 @@
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,73 @@ def test_too_many_names_are_no_labels(tmp_path):
     rows = [f"some text here,l{i}" for i in range(1_001)]
     with pytest.raises(DataError, match="so it is no label"):
         guess_tasks([write(tmp_path, "d.csv", "text,label", *rows)])
+
+
+COLUMNS = {
+    "tone": (["up", "down", ""], "classification"),
+    "isSpam": (["0", "1"], "classification"),
+    "urgency": (["0.5", "1.25", "3", ""], "regression"),
+    "topic_label": ([f"t{i}" for i in range(30)], "classification"),
+    "label": (["a", "b"], "classification"),
+    "user_id": ([f"u{i}" for i in range(9)], None),
+    "created_at": (["2024-01-01", "2024-01-02"], None),
+    "tone_confidence": (["0.5", "0.7"], None),
+    "upvotes": ([str(i) for i in range(25)], None),
+    "town": ([f"town{i}" for i in range(25)], None),
+    "constant": (["x"], None),
+    "blank": ([""], None),
+}
+
+
+def table(folder: Path, name: str, columns: Sequence[str]) -> Path:
+    rows = [
+        ",".join([f"some words, here {i}".replace(",", ""),
+                  *(COLUMNS[own][0][i % len(COLUMNS[own][0])] for own in columns)])
+        for i in range(100)
+    ]  # fmt: skip
+    return write(folder, name, ",".join(["text", *columns]), *rows)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_each_label_column_of_a_table_is_a_task_and_others_are_left_with_a_reason(tmp_path, seed):
+    rng = random.Random(seed)
+    kinds = {name: kind for name, (_, kind) in COLUMNS.items()}
+    labels = [name for name, kind in kinds.items() if kind and name != "label"]
+    columns = [*rng.sample(labels, rng.randint(2, 4)),
+               *rng.sample([name for name, kind in kinds.items() if not kind], 4)]  # fmt: skip
+    rng.shuffle(columns)
+    tasks = guess_tasks([table(tmp_path, "d.csv", columns)])
+    expected = [(name, kinds[name]) for name in columns if kinds[name]]
+    assert [(task.label, task.kind) for task in tasks] == expected
+    assert [task.name for task in tasks] == [name.lower() for name, _ in expected]
+    for task in tasks:
+        values = {value for value in COLUMNS[task.label][0] if value}
+        if task.kind == "classification":
+            assert set(task.labels) == values
+        else:
+            assert task.range == (min(map(float, values)), max(map(float, values)))
+    left = [reason for reason in tasks[0].reasons if reason.startswith("left")]
+    assert {reason.split("'")[1] for reason in left} == {own for own in columns if not kinds[own]}
+
+
+@pytest.mark.parametrize("others", [["tone"], ["urgency", "user_id"], ["constant", "upvotes"]])
+def test_beside_a_column_that_is_called_the_label_there_is_no_other(tmp_path, others):
+    (task,) = guess_tasks([table(tmp_path, "d.csv", [*others, "label"])])
+    assert (task.name, task.label, task.labels) == ("d", "label", ("a", "b"))
+    for other in others:
+        assert any(reason.startswith(f"left '{other}': ") for reason in task.reasons)
+
+
+def test_tasks_of_several_tables_have_different_names(tmp_path):
+    paths = [table(tmp_path, f"{name}.csv", ["tone", "isSpam"]) for name in ("one", "tone", "a")]
+    paths.append(table(tmp_path, "isspam.csv", ["tone"]))
+    names = [task.name for task in guess_tasks(paths)]
+    assert len(set(names)) == 7
+    assert names[-1] == "isspam"
+
+
+def test_the_dev_and_test_files_of_a_table_are_those_of_each_of_its_tasks(tmp_path):
+    train = table(tmp_path, "d-train.csv", ["tone", "isSpam"])
+    test = write(tmp_path, "d-test.csv", "text", "some words")
+    tasks = guess_tasks([train, test])
+    assert [task.files for task in tasks] == [{"train": train, "test": test}] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,16 @@ _LABELS = (
     "label", "labels", "gold_label", "class", "category", "target", "sentiment", "similarity",
     "is_duplicate", "score", "rating", "stars", "polarity", "intent", "topic", "y",
 )  # fmt: skip
+_THE_LABEL = ("label", "labels", "gold_label", "class", "target", "y")  # one of a table
+_LABEL_WORDS = {word for name in _LABELS for word in name.split("_")} - {"gold", "is", "y"}
+_NO_LABEL_WORDS = {
+    "id", "ids", "guid", "uid", "uuid", "idx", "index", "key", "hash", "user", "users", "author",
+    "username", "customer", "annotator", "worker", "date", "time", "datetime", "timestamp", "day",
+    "month", "year", "created", "updated", "url", "link", "uri", "source", "file", "filename",
+    "path", "split", "fold", "lang", "language", "length", "count", "num", "number", "weight",
+    "confidence", "prob", "probability", "group", "session", "thread", "page", "line", "row",
+    "version", "lat", "lon", "latitude", "longitude", "price", "unnamed",
+}  # fmt: skip
 _IDS = ("id", "guid", "uid", "uuid", "idx", "index")
 _WORDY = 2.5
 
@@ -151,3 +162,47 @@ def _is_number(text: str) -> bool:
 
 def _list(columns: Sequence[Column]) -> str:
     return ", ".join(f"'{printable(column.name)}'" for column in columns)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Columns that may be labels, in the file's order, and why each of the others is left.
+
+    Of those that may be, `named` are those whose names say so.
+    """
+
+    labels: list[str]
+    named: set[str]
+    left: dict[str, str]
+
+
+def find_labels(columns: Sequence[Column], role: Role) -> Candidates:
+    """Look for label columns beside the one that was chosen, by their names and a sample.
+
+    Where that is called the label (`label`, `class`, ...), another has to have a label's name too.
+    """
+    alone = role.label.lower() in _THE_LABEL
+    found = Candidates([], set(), {})
+    for column in columns:
+        if column.name in (*role.text, role.id):
+            continue
+        words = {word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", column.name)}
+        if column.name.lower() in _LABELS or (words & _LABEL_WORDS and not words & _NO_LABEL_WORDS):
+            found.named.add(column.name)
+            found.labels.append(column.name)
+        elif reason := _no_label(column, words, role.label if alone else ""):
+            found.left[column.name] = reason
+        else:
+            found.labels.append(column.name)
+    return found
+
+
+def _no_label(column: Column, words: set[str], the_label: str) -> str:
+    """Return why a column whose name is not a label's is none; empty if it may be one."""
+    if words & _NO_LABEL_WORDS:
+        return "its name is that of something else"
+    if the_label:
+        return f"'{the_label}' is named as the label"
+    if column.wordy:
+        return "it holds running text"
+    return "hardly a value stands twice" if column.distinct > 0.5 and not column.numeric else ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 
-from accord.data.columns import find_roles, read_columns
+from accord.data.columns import find_labels, find_roles, read_columns
 from accord.data.examples import parse_number
 from accord.data.reading import open_rows
 from accord.data.resolving import MOST_LABELS, sort_labels
@@ -70,13 +70,20 @@ class _Labels:
 def guess_tasks(paths: Sequence[Path]) -> list[GuessedTask]:
     """Guess the tasks that files hold.
 
-    Files whose names differ by words such as train, dev and test alone are one task's splits.
+    Files whose names differ by words such as train, dev and test alone are one task's splits; where
+    they have several label columns each is a task, named after its column.
 
     Raises:
         DataError: a file can't be read, a task has no training file, or no column looks like
             its text or its label.
     """
-    return [_guess(name, files) for name, files in group_files(paths).items()]
+    groups = group_files(paths)
+    tasks = {name: _guess_all(name, files) for name, files in groups.items()}
+    names = {name for name, own in tasks.items() if len(own) == 1}
+    return [
+        replace(task, name=_new_name(task, names)) if len(own) > 1 else task
+        for own in tasks.values() for task in own
+    ]  # fmt: skip
 
 
 def group_files(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
@@ -122,9 +129,53 @@ def _as_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_").lower() or "task"
 
 
-def _guess(name: str, files: dict[str, Path]) -> GuessedTask:
+def _new_name(task: GuessedTask, names: set[str]) -> str:
+    """Return a name after the task's column, and its files if need be; it is added to `names`."""
+    column = _as_name(task.label)
+    name = column if column not in names else f"{task.name}-{column}"
+    while name in names:
+        name += "-2"
+    names.add(name)
+    return name
+
+
+def _guess_all(name: str, files: dict[str, Path]) -> list[GuessedTask]:
+    """Return a task of each label column, with the reasons why other columns are none."""
     columns = read_columns(files["train"], _SAMPLE_ROWS)
     role = find_roles(files["train"], columns)
+    found = find_labels(columns, role)
+    labels, left = [], found.left
+    for label in found.labels:
+        if reason := _no_label(_survey(files, label), label in found.named):
+            left[label] = reason
+        else:
+            labels.append(label)
+    if labels in ([], [role.label]):
+        first, *others = [_guess(name, files)]
+    else:
+        first, *others = [_guess(name, files, label) for label in labels]
+    reasons = [f"left '{column}': {why}" for column, why in left.items() if column != first.label]
+    return [replace(first, reasons=[*first.reasons, *reasons]), *others]
+
+
+def _no_label(found: _Labels, named: bool) -> str:
+    """Return why a column's values are no labels; empty if they may be."""
+    if len(found.labels) < 2:
+        return "it holds one value alone" if found.labels else "it holds no value"
+    most = MOST_LABELS if named else _MOST_CLASSES
+    if found.classes and len(found.labels) > most:
+        return f"it holds more than {most} different names"
+    many = found.whole and not found.classes and not named
+    return "it holds many different whole numbers" if many else ""
+
+
+def _guess(name: str, files: dict[str, Path], label: str | None = None) -> GuessedTask:
+    """Guess the task of a label column; None takes the one that looks most like it."""
+    columns = read_columns(files["train"], _SAMPLE_ROWS)
+    role = find_roles(files["train"], columns)
+    if label is not None:
+        reason = f"label '{label}', one of the columns that look like labels"
+        role = replace(role, label=label, reasons=[role.reasons[0], reason, *role.reasons[2:]])
     found = _survey(files, role.label)
     if found.classes and len(found.labels) > MOST_LABELS:
         raise DataError(
