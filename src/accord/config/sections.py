@@ -129,7 +129,9 @@ class TrainingConfig(Section):
         None, description="Split a step into passes of at most so many tokens; default: one pass."
     )
     dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="Share of a training file that serves as dev where no dev file is named."
+        0.1,
+        description="Share of each class of a training file that serves as dev where no dev file is"
+        " named; at least 3 rows, or a quarter of fewer than 12.",
     )
     max_skipped_steps: Annotated[int, Field(ge=0)] = Field(
         0,
