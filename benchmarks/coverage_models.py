@@ -179,7 +179,7 @@ def values(
         return sides, sides
     if cell.kind == "f1":
         labels, sides = f1_sides(cell, shift, draws, rng)
-        made = [_together(*f1_values(labels, side, 2)) for side in sides]
+        made = [_together(*f1_values(labels, side)) for side in sides]
         return made, made
     labels, sides = correlated_sides(cell, shift, draws, rng)
     made = [_together(*VALUES[cell.kind](labels, side)) for side in sides]

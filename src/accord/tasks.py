@@ -11,7 +11,9 @@ from typing import Any, Literal, get_args
 Kind = Literal["classification", "regression", "pair-classification", "pair-regression"]
 AuxiliaryKind = Literal["masked-lm", "simcse"]
 Loss = Literal["cross_entropy", "binary_cross_entropy", "mse"]
-Metric = Literal["accuracy", "f1", "pearson", "spearman"]
+Metric = Literal["accuracy", "f1", "macro_f1", "pearson", "spearman"]
+CLASS_METRICS: tuple[Metric, ...] = ("accuracy", "f1", "macro_f1")
+VALUE_METRICS: tuple[Metric, ...] = ("pearson", "spearman")
 Encoding = Literal["joint", "separate"]
 HeadKind = Literal["linear", "cosine"]
 Pooling = Literal["cls", "pooler", "mean"]
@@ -29,8 +31,9 @@ _ALLOWED = {
 class Task:
     """One task, fully specified: nothing here is left to be guessed from data.
 
-    `labels` are the class names in the order of their indices (classification kinds);
-    `range` is (lowest, highest) in the task's own units (regression kinds).
+    `labels` are the class names in the order of their indices (classification kinds), `positive`
+    is the one whose F1 is meant, None where none is; `range` is (lowest, highest) in the task's
+    own units (regression kinds).
     """
 
     name: str
@@ -44,6 +47,28 @@ class Task:
     pooling: Pooling | Literal["masked"] = "mean"
     dropout: float = 0.1
     targets: Targets = "range"
+    positive: str | None = None
+
+    @property
+    def positive_class(self) -> int | None:
+        """Index of the class whose F1 is meant; None where there is none."""
+        return None if self.positive is None else self.labels.index(self.positive)
+
+    @property
+    def metric_name(self) -> str:
+        """The task's metric as results and tables call it."""
+        return self.name_of(self.metric)
+
+    def name_of(self, metric: str) -> str:
+        """Return what a metric is called: of F1 it is said of which class.
+
+        Example:
+            >>> labels = {"labels": ("ok", "fraud"), "positive": "fraud"}
+            >>> Task("t", "classification", "cross_entropy", "f1", **labels).metric_name
+            "F1 of 'fraud'"
+        """
+        names = {"f1": f"F1 of '{self.positive}'", "macro_f1": "macro F1"}
+        return names.get(metric, metric)
 
     @property
     def is_pair(self) -> bool:
@@ -118,6 +143,8 @@ def _faults(task: Task) -> Iterator[str]:
         yield "labels are not all texts"
     if task.is_classification and len(set(task.labels)) < max(2, len(task.labels)):
         yield f"labels are {list(task.labels)[:5]}"
+    if task.positive not in (None, *task.labels) or (task.metric == "f1" and not task.positive):
+        yield f"metric is {task.metric!r}, the positive class {task.positive!r}"
     numbers = [*task.range, task.dropout]
     if not all(isinstance(own, int | float) for own in numbers) or not _in_order(task):
         yield f"range is {task.range!r}, dropout {task.dropout!r}"

@@ -138,7 +138,10 @@ def test_runs_that_were_judged_on_other_rows_are_refused(make_group, answers, ch
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"metric": "f1"}, r"judged by different metrics of 'sst' \(accuracy, f1\)"),
+        (
+            {"metric": "f1", "positive": "pos"},
+            r"judged by different metrics of 'sst' \(accuracy, F1 of 'pos'\)",
+        ),
         ({"labels": ("pos", "neg")}, r"have different classes of 'sst' \(neg, pos / pos, neg\)"),
     ],
 )

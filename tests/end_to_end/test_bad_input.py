@@ -192,9 +192,8 @@ def test_a_cache_that_can_t_be_written_is_a_one_line_warning(start_accord, proje
         process = start_accord("train", project({"training.epochs": 1}), "--out", tmp_path / "run")
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    warnings = [line for line in err.splitlines() if "warning" in line]
-    assert len(warnings) == 1
-    assert warnings[0].startswith("accord: warning: the cache folder")
+    (warning,) = (line for line in err.splitlines() if line.startswith("accord: warning"))
+    assert warning.startswith("accord: warning: the cache folder")
     assert ".py" not in err
 
 

@@ -157,7 +157,7 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
     assert effective(again)["memory"] is None
     file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
     answer = accord_cli("train", file, "--out", tmp_path / "plain")
-    assert "warning" not in answer.err
+    assert "[memory]" not in answer.err
     one, other = (
         load_file(tmp_path / own / "model/model.safetensors") for own in ("joint", "plain")
     )

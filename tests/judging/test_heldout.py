@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from accord.errors import UsageError
 from accord.judging.choosing import first_best
 from accord.judging.heldout import crossfit_value
-from accord.judging.metrics import CORRELATIONS
+from accord.judging.metrics import CORRELATIONS, METRICS
 from accord.judging.scores import TaskScores, crossfitted, read_scores, write_scores
 from accord.statistics.influence import influence
 
@@ -22,10 +22,11 @@ PREDICTED = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
 
 def test_classes_are_judged_over_both_halves_at_once():
     assert crossfit_value("accuracy", LABELS, PREDICTED, HALVES) == pytest.approx(3 / 5)
-    assert crossfit_value("f1", LABELS, PREDICTED, HALVES, 2) == pytest.approx(
-        f1_score(LABELS, PREDICTED)
-    )
-    several = crossfit_value("f1", LABELS, PREDICTED, HALVES, 3)
+    for positive in (0, 1):
+        assert crossfit_value("f1", LABELS, PREDICTED, HALVES, positive) == pytest.approx(
+            f1_score(LABELS, PREDICTED, pos_label=positive)
+        )
+    several = crossfit_value("macro_f1", LABELS, PREDICTED, HALVES)
     assert several == pytest.approx(f1_score(LABELS, PREDICTED, average="macro"))
 
 
@@ -43,7 +44,7 @@ def test_correlations_are_judged_within_each_half(metric, correlate):
     )
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1", "pearson", "spearman"])
+@pytest.mark.parametrize("metric", METRICS)
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
 def test_the_value_is_the_one_whose_influence_is_measured(metric, ours, theirs, seed):
     """Also where a half has one row or none."""
@@ -51,8 +52,8 @@ def test_the_value_is_the_one_whose_influence_is_measured(metric, ours, theirs, 
     rng, halves = np.random.default_rng(seed), np.repeat(np.array([0, 1], np.int8), [ours, theirs])
     labels = rng.integers(0, 3, len(halves)).astype(float)
     predicted = rng.integers(0, 3, len(halves)) + (0.5 * halves if metric in CORRELATIONS else 0)
-    value, each = influence(metric, labels, predicted.astype(float), halves, 3)
-    assert value == pytest.approx(crossfit_value(metric, labels, predicted, halves, 3))
+    value, each = influence(metric, labels, predicted.astype(float), halves, 2)
+    assert value == pytest.approx(crossfit_value(metric, labels, predicted, halves, 2))
     assert each.sum() == pytest.approx(0, abs=1e-9)
 
 

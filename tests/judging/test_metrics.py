@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.errors import AccordError, UsageError
-from accord.judging.metrics import CORRELATIONS, METRICS, cs224n_score, mean_score, overall_score
+from accord.judging.metrics import (
+    CORRELATIONS,
+    METRICS,
+    cs224n_score,
+    mean_score,
+    metric_value,
+    overall_score,
+)
 from accord.tasks import Metric
 
 
@@ -30,7 +37,10 @@ def test_every_metric_that_a_task_may_name_exists() -> None:
         # Class 1: precision 2/3, recall 2/4.
         ("f1", [1, 1, 1, 0, 0, 0], [1, 1, 0, 1, 1, 0], 4 / 7),
         # Classes 0, 1, 2: F1 of 2/3, 2/3 and 1.
-        ("f1", [0, 1, 1, 2], [0, 0, 1, 2], (2 / 3 + 2 / 3 + 1) / 3),
+        ("macro_f1", [0, 1, 1, 2], [0, 0, 1, 2], (2 / 3 + 2 / 3 + 1) / 3),
+        # Of two classes too: F1 of 1 / 2 and 4 / 7, and 0 of a class that no prediction names.
+        ("macro_f1", [1, 1, 1, 0, 0, 0], [1, 1, 0, 1, 1, 0], (2 / 5 + 4 / 7) / 2),
+        ("macro_f1", [0, 0, 0, 0], [0, 0, 0, 1], (6 / 7 + 0) / 2),
         ("f1", [0, 0, 0], [0, 0, 0], 0.0),
         ("f1", [0, 0], [1, 1], 0.0),
         # Σxy = 3, Σx² = 2 and Σy² = 14/3 about the means 2 and 7/3.
@@ -53,11 +63,12 @@ def test_worked_values(
 def test_classification_metrics_equal_scikit_learn(classes: int) -> None:
     rng = np.random.default_rng(classes)
     predictions, targets = rng.integers(0, classes, (2, 200))
-    average = "binary" if classes == 2 else "macro"
     assert METRICS["accuracy"](predictions, targets) == np.mean(predictions == targets)
-    assert METRICS["f1"](predictions, targets) == sklearn.metrics.f1_score(
-        targets, predictions, average=average
-    )
+    each = sklearn.metrics.f1_score(targets, predictions, average=None)
+    for positive in range(classes):
+        assert metric_value("f1", predictions, targets, positive) == each[positive]
+    assert METRICS["f1"](predictions, targets) == each[1]
+    assert METRICS["macro_f1"](predictions, targets) == pytest.approx(each.mean())
 
 
 def test_correlations_equal_scipy_with_ties_and_in_float32() -> None:
@@ -141,10 +152,3 @@ def test_no_task_and_unknown_kind_are_refused() -> None:
         overall_score("cs224n", {}, {})
     with pytest.raises(UsageError, match="unknown score 'means'; did you mean 'mean'"):
         overall_score("means", {"a": 1.0}, {})  # type: ignore[arg-type]
-
-
-def test_f1_of_a_task_of_three_classes_is_macro_whatever_occurs() -> None:
-    predictions, targets = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
-    f1 = METRICS["f1"]
-    assert f1(predictions, targets) == pytest.approx(2 / 3)
-    assert f1(predictions, targets, classes=3) == pytest.approx((2 / 3 + 0.8) / 2)

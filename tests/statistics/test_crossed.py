@@ -152,13 +152,13 @@ def test_the_degrees_of_freedom_are_those_of_the_variance(n1, n2, shared):
 @pytest.mark.parametrize("metric", METRICS)
 def test_every_run_counts_in_the_estimate(metric):
     labels, ours, theirs = made(range(5), range(3, 7), metric=metric)
-    found = difference(metric, labels, ours, theirs, classes=3)
+    found = difference(metric, labels, ours, theirs)
     each = [[METRICS[metric](run, labels) for run in side.predictions] for side in (ours, theirs)]
     assert found.value == pytest.approx(np.mean(each[0]) - np.mean(each[1]))
     assert found.ours == pytest.approx(each[0])
     assert found.theirs == pytest.approx(each[1])
     assert (found.pairs, found.rows, found.seeds_known) == (2, 200, True)
-    swapped = difference(metric, labels, theirs, ours, classes=3)
+    swapped = difference(metric, labels, theirs, ours)
     assert swapped.interval() == pytest.approx([-end for end in reversed(found.interval())])
 
 
@@ -214,7 +214,7 @@ def test_halves_move_the_value():
 
 def test_a_mean_over_tasks_adds_rows_and_averages_runs():
     parts = [
-        difference(metric, *made(range(6), range(2, 8), metric=metric), classes=3)
+        difference(metric, *made(range(6), range(2, 8), metric=metric))
         for metric in ("accuracy", "pearson")
     ]
     found = mean_difference(parts)

@@ -5,33 +5,34 @@ import pytest
 from scipy import stats
 
 from accord.errors import AccordError, UsageError
-from accord.judging.metrics import METRICS, f1
-from accord.statistics.influence import VALUES, f1_values, influence
+from accord.judging.metrics import METRICS, macro_f1, metric_value
+from accord.statistics.influence import VALUES, influence, macro_f1_values
 
 
 def data(metric, n, classes=3, seed=0):
     rng = np.random.default_rng(seed)
-    if metric in ("accuracy", "f1"):
+    if metric in ("accuracy", "f1", "macro_f1"):
         labels = rng.integers(0, classes, n)
         return labels, np.where(rng.random(n) < 0.6, labels, rng.integers(0, classes, n))
     labels = np.round(rng.normal(size=n), 1)  # with ties
     return labels, np.round(labels + 0.5 * rng.normal(size=n), 1)
 
 
-def metric_of(metric, classes):
-    if metric == "f1":
-        return lambda predictions, labels: f1(predictions, labels, classes)
-    return METRICS[metric]
-
-
 @pytest.mark.parametrize(
-    ("metric", "classes"), [("accuracy", 3), ("f1", 2), ("f1", 3), ("pearson", 2), ("spearman", 2)]
-)
+    ("metric", "classes", "positive"),
+    [
+        ("accuracy", 3, None), ("f1", 2, None), ("f1", 2, 0), ("f1", 3, 2), ("macro_f1", 2, None),
+        ("macro_f1", 3, None), ("pearson", 2, None), ("spearman", 2, None),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("n", [40, 100])
-def test_values_are_the_jackknife_s(metric, classes, n):
+def test_values_are_the_jackknife_s(metric, classes, positive, n):
     labels, predictions = data(metric, n, classes)
-    of = metric_of(metric, classes)
-    value, each = influence(metric, labels, predictions, classes=classes)
+
+    def of(predictions, labels):
+        return metric_value(metric, predictions, labels, positive)
+
+    value, each = influence(metric, labels, predictions, positive=positive)
     without = [of(np.delete(predictions, i), np.delete(labels, i)) for i in range(n)]
     jackknife = (n - 1) * (np.mean(without) - np.array(without))
     assert value == of(predictions, labels)
@@ -42,7 +43,7 @@ def test_values_are_the_jackknife_s(metric, classes, n):
     assert each.std() == pytest.approx(jackknife.std(), rel=0.02 if metric == "spearman" else 1e-9)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "pearson", "spearman"])
+@pytest.mark.parametrize("metric", METRICS)
 def test_many_at_once_are_each_by_itself(metric):
     pairs = [data(metric, 50, seed=seed) for seed in range(3)]
     value, each = VALUES[metric](np.stack([y for y, _ in pairs]), np.stack([x for _, x in pairs]))
@@ -69,10 +70,11 @@ def test_spearman_s_error_is_that_of_ranking_anew(rho):
 
 def test_a_class_of_one_row_does_not_break_f1():
     labels, predictions = np.array([0, 0, 1, 1, 2, 0]), np.array([0, 0, 1, 1, 2, 3])
-    value, each = influence("f1", labels, predictions, classes=5)
-    assert value == f1(predictions, labels, 5)
+    value, each = influence("macro_f1", labels, predictions)
+    assert value == macro_f1(predictions, labels)
     assert np.isfinite(each).all()
-    assert f1_values(labels, predictions, 5)[0] == pytest.approx(value)
+    assert macro_f1_values(labels, predictions)[0] == pytest.approx(value)
+    assert np.isfinite(influence("f1", labels, predictions, positive=2)[1]).all()
 
 
 @pytest.mark.parametrize("metric", ["pearson", "spearman"])
@@ -110,11 +112,11 @@ def test_halves_are_correlated_each_by_itself(metric):
     assert each.mean() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "f1"])
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1"])
 def test_halves_of_a_classification_are_taken_together(metric):
     labels, predictions = data(metric, 60)
-    value, each = influence(metric, labels, predictions, np.arange(60) % 2, classes=3)
-    plain, values = influence(metric, labels, predictions, classes=3)
+    value, each = influence(metric, labels, predictions, np.arange(60) % 2)
+    plain, values = influence(metric, labels, predictions)
     assert value == plain
     assert (each == values).all()
 

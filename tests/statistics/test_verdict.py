@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from accord.errors import UsageError
-from accord.judging.metrics import f1
+from accord.judging.metrics import metric_value
 from accord.statistics.baselines import best_constant
 from accord.statistics.crossed import Difference
 from accord.statistics.multiplicity import holm
@@ -165,14 +165,25 @@ def test_rows_too_few_for_any_seeds_are_told():
 
 
 def test_the_best_constant_is_the_best_of_all():
+    rng = np.random.default_rng(0)
+    for classes in (2, 3, 7):
+        labels = rng.integers(0, classes, 40)
+        for metric in ("accuracy", "macro_f1", "f1"):
+            for positive in range(classes) if metric == "f1" else [None]:
+                found = best_constant(metric, labels, positive)
+                every = [metric_value(metric, np.full(40, c), labels, positive)
+                         for c in range(classes)]  # fmt: skip
+                assert found.value == max(every) == every[found.label]
+    names = ["ham", "spam", "other"]
     labels = np.array([0, 0, 1, 2, 2, 2])
-    found = best_constant("accuracy", labels, 4)
-    assert (found.value, found.name, found.label) == (0.5, "majority class", 2)
-    found = best_constant("f1", labels, 3)
-    assert found.value == max(f1(np.full(6, c), labels, 3) for c in range(3))
-    assert found.label == 2
-    binary = best_constant("f1", np.array([0, 0, 0, 1]), 2)
-    assert (binary.value, binary.label) == (0.4, 1)
+    found = best_constant("accuracy", labels)
+    assert (found.value, found.name(names)) == (0.5, "always 'other'")
+    assert found.remark(0.5, names) == "no better than always saying 'other'"
+    assert found.remark(0.51, names) == ""
+    correlation = best_constant("pearson", labels)
+    assert (correlation.name(()), correlation.remark(-0.1, ())) == (
+        "a constant", "no better than any constant"
+    )  # fmt: skip
     assert best_constant("spearman", np.arange(4.0)).value == 0
     with pytest.raises(UsageError, match="no labels"):
         best_constant("f1", np.zeros(0))

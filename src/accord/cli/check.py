@@ -161,7 +161,7 @@ def _heading(report: TaskReport) -> str:
         target = f"range {task.range[0]:g} to {task.range[1]:g}"
     source = " (from the training file)" if report.taken_from_data else ""
     encoding = f", {task.encoding} encoding" if task.is_pair else ""
-    return f"{task.name}: {task.kind}{encoding}, {target}{source}, {task.loss}, {task.metric}"
+    return f"{task.name}: {task.kind}{encoding}, {target}{source}, {task.loss}, {task.metric_name}"
 
 
 def _splits(report: TaskReport) -> Table:

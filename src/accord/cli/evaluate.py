@@ -12,6 +12,7 @@ import click
 from accord.cli.options import as_json_option
 
 if TYPE_CHECKING:
+    from accord.judging.inference import Evaluation
     from accord.judging.metrics import Score
 
 
@@ -48,8 +49,9 @@ def evaluate(
     judged, changed, score = _judged(model, task, source, config, force, skip_bad_rows)
     overall = {} if score is None else _overall(model, judged, score)
     if as_json:
+        figures = {name: own.figures for name, own in judged.items()}
         more = {"overall": overall, "forced": changed}
-        click.echo(json.dumps({**judged, **{key: own for key, own in more.items() if own}}))
+        click.echo(json.dumps({**figures, **{key: own for key, own in more.items() if own}}))
         return
     for line in changed:
         click.echo(f"FORCED: changed since the run was trained: {line}")
@@ -57,12 +59,15 @@ def evaluate(
     from accord.cli.results import new_table, print_table
 
     table = new_table("task", "metric", "value", left=2)
-    for name, figures in judged.items():
-        for metric, value in figures.items():
+    for name, own in judged.items():
+        for metric, value in own.figures.items():
             table.add_row(name, metric, f"{value:.4f}")
     for kind, value in overall.items():
         table.add_row("overall", kind, f"{value:.4f}")
     print_table(table)
+    for name, own in judged.items():
+        if own.note:
+            click.echo(f"{name}: {own.note}")
 
 
 def _check_options(task: str | None, source: Path | None, config: Path | None, force: bool) -> None:
@@ -81,8 +86,8 @@ def _judged(
     config: Path | None,
     force: bool,
     skip_bad_rows: bool,
-) -> tuple[dict[str, dict[str, float]], Sequence[str], Score | None]:
-    """Return each task's figures, which files were changed, and the score of all tasks together."""
+) -> tuple[dict[str, Evaluation], Sequence[str], Score | None]:
+    """Return how each task did, which files were changed, and the score of all together."""
     from accord.config.file import load_config
     from accord.judging.evaluate import evaluate_config, evaluate_input, evaluate_run, run_of
 
@@ -93,13 +98,12 @@ def _judged(
         return evaluate_config(model, settings, task), (), None if task else settings.score
     run = run_of(model)
     found = evaluate_run(model, run, task, force=force)
-    return found.figures, found.changed, None if task else run.judged_config().score
+    return found.tasks, found.changed, None if task else run.judged_config().score
 
 
-def _overall(model: Path, judged: dict[str, dict[str, float]], score: Score) -> dict[str, float]:
+def _overall(model: Path, judged: dict[str, Evaluation], score: Score) -> dict[str, float]:
     from accord.cli.results import overall_scores
     from accord.judging.evaluate import metric_names
 
-    names = metric_names(model)
-    values = {name: figures[names[name]] for name, figures in judged.items()}
-    return dict(overall_scores(values, names, score))
+    values = {name: own.metric for name, own in judged.items()}
+    return dict(overall_scores(values, metric_names(model), score))

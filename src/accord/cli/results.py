@@ -52,6 +52,8 @@ def show_run(run: Run, as_json: bool) -> None:
     if heldout:
         click.echo(_READING)
     for name, own in heldout.items():
+        if "remark" in own:
+            click.echo(f"{name}: {own['metric']} {own['value']:.4f} is {own['remark']}")
         if "note" in own:
             click.echo(f"{name}: {own['note']}")
     if "stages" in results:

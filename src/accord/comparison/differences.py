@@ -9,7 +9,7 @@ import numpy as np
 from accord.comparison.group import Group
 from accord.errors import RunFolderError
 from accord.report.record import HeldOut, RunRecord
-from accord.statistics.baselines import Constant, best_constant
+from accord.statistics.baselines import best_constant
 from accord.statistics.crossed import Difference, Side, against_constant, difference
 
 LEVEL = 0.95
@@ -54,16 +54,16 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
     first = sides[0][0]
     _check_rows([*ours.runs, *theirs.runs], [*sides[0], *sides[1]], task)
     metric, about = first.task.metric, first.task
-    classes = len(about.labels) if about.is_classification else None
     one, other = (_side(group, judged) for group, judged in zip((ours, theirs), sides, strict=True))
-    constant = best_constant(metric, first.labels, classes)
+    constant = best_constant(metric, first.labels, about.positive_class)
     learnt = any(
-        against_constant(metric, first.labels, side, classes).lower(LEVEL) > 0
+        against_constant(metric, first.labels, side, about.positive_class).lower(LEVEL) > 0
         for side in (one, other)
     )
     return TaskDifference(
-        task, metric, first.on, difference(metric, first.labels, one, other, classes),
-        constant.value, _name(constant, about.labels), learnt,
+        task, about.metric_name, first.on,
+        difference(metric, first.labels, one, other, about.positive_class),
+        constant.value, constant.name(about.labels), learnt,
     )  # fmt: skip
 
 
@@ -76,8 +76,8 @@ def _check_rows(runs: list[RunRecord], judged: list[HeldOut], task: str) -> None
     first = judged[0]
     for run, each in zip(runs, judged, strict=True):
         names, others = f"{runs[0].name}, {run.name}: ", (first.task, each.task)
-        if others[0].metric != others[1].metric:
-            metrics = ", ".join(own.metric for own in others)
+        if others[0].metric_name != others[1].metric_name:
+            metrics = ", ".join(own.metric_name for own in others)
             raise RowsDiffer(f"{names}judged by different metrics of '{task}' ({metrics})")
         if others[0].labels != others[1].labels:
             classes = " / ".join(", ".join(own.labels) for own in others)
@@ -88,7 +88,3 @@ def _check_rows(runs: list[RunRecord], judged: list[HeldOut], task: str) -> None
                 f"{names}judged on different rows of '{task}'"
                 f" ({first.on}, {len(first.ids)} rows; {each.on}, {len(each.ids)} rows)"
             )
-
-
-def _name(constant: Constant, labels: tuple[str, ...]) -> str:
-    return constant.name if constant.label is None else f"always '{labels[constant.label]}'"

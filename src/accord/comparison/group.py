@@ -233,7 +233,7 @@ def margin_of(groups: Sequence[Group], points: float | None) -> float | None:
 def metric_columns(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
     """Yield every task of any group with its metric's name, in order of appearance."""
     names = {
-        task: run.tasks[task].metric
+        task: run.tasks[task].metric_name
         for group in groups for run in group.runs[:1] for task in group.tasks
     }  # fmt: skip
     yield from names.items()

@@ -49,7 +49,7 @@ def nearest_alone(
 def _judged(group: Group, task: str) -> tuple[str, ...]:
     run = group.runs[0]
     on = run.results["heldout"][task]["on"]
-    return run.tasks[task].metric, on, run.heldout_content(task)
+    return run.tasks[task].metric_name, on, run.heldout_content(task)
 
 
 def _differing(task: str, together: Group, alone: Group) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from accord.config.base import Fraction, PositiveFloat, PositiveInt, Section
 from accord.tasks import (
+    CLASS_METRICS,
+    VALUE_METRICS,
     AuxiliaryKind,
     Encoding,
     HeadKind,
@@ -81,7 +83,14 @@ class TaskConfig(Section):
         None, description="Default: cross_entropy for classification, mse for regression."
     )
     metric: Metric | None = Field(
-        None, description="Default: accuracy for classification, pearson for regression."
+        None,
+        description="'f1' is of the class `positive`, 'macro_f1' the mean over all classes;"
+        " default: accuracy for classification, pearson for regression.",
+    )
+    positive: str | int | None = Field(
+        None,
+        description="The class whose F1 is meant; default: of two labels 1, yes, true or positive,"
+        " or under metric 'f1' the rarer one in `train`.",
     )
     encoding: Encoding = Field(
         "joint", description="A pair as one sequence ('joint') or each text alone ('separate')."
@@ -148,9 +157,12 @@ def _target_faults(task: TaskConfig) -> Iterator[str]:
     classification = task.kind.endswith("classification")
     if not classification and task.loss == "cross_entropy":
         yield f"loss: 'cross_entropy' is for classification, but kind is '{task.kind}'"
-    if task.metric and (task.metric in ("accuracy", "f1")) != classification:
-        allowed = "accuracy, f1" if classification else "pearson, spearman"
-        yield f"metric: kind '{task.kind}' is judged by {allowed}, got '{task.metric}'"
+    allowed = CLASS_METRICS if classification else VALUE_METRICS
+    if task.metric and task.metric not in allowed:
+        shown = ", ".join(allowed)
+        yield f"metric: kind '{task.kind}' is judged by {shown}, got '{task.metric}'"
+    if task.positive is not None and not classification:
+        yield f"positive: is for classification, but kind is '{task.kind}'"
     if task.range is not None:
         if classification:
             yield f"range: is for regression, but kind is '{task.kind}'"

@@ -105,10 +105,10 @@ def read_data(
     _check_encoder(encoder_folder, tokenizer, tasks)
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
-    for name, own in (*config.labelled.items(), *config.texts.items()):
+    for name, section in (*config.labelled.items(), *config.texts.items()):
         reading(name)
-        task = resolved.get(name) or resolve_task(name, own)
-        splits[name] = list(TaskFiles(task, own, tokenizer, say).splits(config.training))
+        task = resolved.get(name) or resolve_task(name, section)
+        splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(config.training))
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
             splits[task.name] = list(_texts(task, config, tokenizer, say, splits))
@@ -127,8 +127,10 @@ def read_data(
     )  # fmt: skip
     for line in notes:
         say(line)
-    train, dev, test = ([_task_data(own) for own in facts.splits if own.name == name]
-                        for name in ("train", "dev", "test"))  # fmt: skip
+    train, dev, test = (
+        [_task_data(own) for own in facts.splits if own.name == name]
+        for name in ("train", "dev", "test")
+    )
     whole = {own.task.name: own for own in train if own.task.name in config.finished}
     remembered = [_remembered(own, config) for own in train]
     heldout = {

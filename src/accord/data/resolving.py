@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.data.examples import parse_number, read_labels
-from accord.errors import ConfigError
+from accord.errors import ConfigError, nearest
 from accord.tasks import AuxiliaryTask, Loss, Metric, Task, canonical_label
 
 MOST_LABELS = 1_000
@@ -39,6 +40,7 @@ def resolve_task(name: str, config: TaskConfig) -> Task:
             f"{', '.join(labels)}"
         )
     metric: Metric = config.metric or ("accuracy" if classification else "pearson")
+    positive = _positive(name, config, labels) if classification else None
     return Task(
         name=name,
         kind=config.kind,
@@ -51,6 +53,7 @@ def resolve_task(name: str, config: TaskConfig) -> Task:
         pooling=config.pooling,
         dropout=config.dropout,
         targets=config.targets,
+        positive=positive,
     )
 
 
@@ -108,6 +111,48 @@ def _labels(name: str, config: TaskConfig) -> tuple[str, ...]:
             "a classification needs two or more"
         )
     return tuple(sort_labels(found))
+
+
+def _positive(name: str, config: TaskConfig, labels: tuple[str, ...]) -> str | None:
+    """Return the class whose F1 is meant: the config's, or of two the one that says yes.
+
+    Where F1 is the task's metric and neither says yes it is the rarer one of the training file, as
+    what is looked for mostly is.
+    """
+    if config.positive is not None:
+        given = canonical_label(str(config.positive))
+        if given not in labels:
+            raise ConfigError(
+                f"tasks.{name}.positive: no label is '{given}'{nearest(given, labels)}"
+            )
+        return given
+    yes = [label for label in labels if _NO_OF.get(label.casefold())]
+    if len(labels) == 2 and len(yes) == 1:
+        other = next(label for label in labels if label != yes[0])
+        if other.casefold() in _NO_OF[yes[0].casefold()]:
+            return yes[0]
+    return _rarer(name, config, labels) if config.metric == "f1" else None
+
+
+_NO_OF = {
+    "1": ("0", "-1"), "yes": ("no",), "y": ("n",), "true": ("false",), "t": ("f",),
+    "positive": ("negative",), "pos": ("neg",),
+}  # fmt: skip
+"""What says yes, and what says no where it does."""
+
+
+def _rarer(name: str, config: TaskConfig, labels: tuple[str, ...]) -> str:
+    counts = Counter[str]()
+    if len(labels) == 2 and config.train is not None:
+        found = map(canonical_label, read_labels(Path(config.train), config))
+        counts.update(label for label in found if label in labels)
+    rarer, other = sorted(labels, key=lambda label: counts[label])[:2]
+    if counts[rarer] == counts[other]:
+        raise ConfigError(
+            f"tasks.{name}.metric: 'f1' is of one class: name it in tasks.{name}.positive, or take"
+            f' metric = "macro_f1"; the labels are {", ".join(labels)}'
+        )
+    return rarer
 
 
 def _range(name: str, config: TaskConfig) -> tuple[float, float]:

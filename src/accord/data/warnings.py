@@ -87,14 +87,14 @@ class Facts:
         splits: of all tasks that are trained, those of a task next to each other.
         max_length: tokens that a sequence may have.
         positions: tokens that the encoder could read.
-        unknown: the id of [UNK].
+        unknown: the id of [UNK]; None where the vocabulary has no such token.
         notes: lines to know that call for nothing to be done, as which rows serve as dev.
     """
 
     splits: Sequence[Split]
     max_length: int
     positions: int
-    unknown: int
+    unknown: int | None
     notes: Sequence[str] = ()
 
     def files(self) -> dict[str, list[Split]]:
@@ -189,6 +189,8 @@ def _test_rows(facts: Facts) -> Iterator[DataWarning]:
 
 def _unknown_words(facts: Facts) -> Iterator[DataWarning]:
     """Yield where many tokens stand for words that the vocabulary lacks."""
+    if facts.unknown is None:
+        return
     for name, splits in facts.files().items():
         shares = {own.name: _unknown_share(own, facts.unknown) for own in splits}
         if max(shares.values()) > MOST_UNKNOWN:

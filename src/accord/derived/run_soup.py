@@ -107,7 +107,7 @@ class _Kitchen:
         for own, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
             predictions = decode(crossfitted(logits[0], logits[1], which), own.task).numpy()
             found[own.task.name] = crossfit_value(
-                own.task.metric, own.labels, predictions, which, len(own.task.labels) or None
+                own.task.metric, own.labels, predictions, which, own.task.positive_class
             )
         return found
 

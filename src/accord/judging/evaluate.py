@@ -10,7 +10,7 @@ from accord.config.sections import Config
 from accord.data.datasets import TaskFiles
 from accord.data.loader import TaskData
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
-from accord.judging.inference import judge, split_logits
+from accord.judging.inference import Evaluation, judge, split_logits
 from accord.judging.predict import Predictor, load
 from accord.model.heads import mean_logits
 from accord.model.saved import find_model_folder, read_tasks
@@ -18,19 +18,17 @@ from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
 
-Figures = dict[str, float]
-
 
 @dataclass(frozen=True)
 class Judged:
     """A model's figures on dev files.
 
     Attributes:
-        figures: of each task its metrics and the mean loss.
+        tasks: how it did on each.
         changed: dev files that are not what they were as the model was trained, which was forced.
     """
 
-    figures: dict[str, Figures]
+    tasks: dict[str, Evaluation]
     changed: tuple[str, ...] = ()
 
 
@@ -76,10 +74,10 @@ def evaluate_run(
             " would be of other rows: --force judges by them as they are now, --config or --input"
             " by other files"
         )
-    return Judged(_figures(predictor, splits), changed)
+    return Judged(_judge(predictor, splits), changed)
 
 
-def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Figures]:
+def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Evaluation]:
     """Judge a model on the dev splits of a config.
 
     Args:
@@ -88,12 +86,12 @@ def evaluate_config(model: Path, config: Config, only: str | None = None) -> dic
         only: one task's name, to judge no other.
 
     Returns:
-        For each task its metrics and the mean loss.
+        How it did on each task.
 
     Raises:
         UsageError: if model and config don't fit, or a file can't be used.
     """
-    return _figures(*_splits(model, config, only))
+    return _judge(*_splits(model, config, only))
 
 
 def _splits(
@@ -116,15 +114,17 @@ def _splits(
     }
 
 
-def _figures(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> dict[str, Figures]:
-    found = {}
+def _judge(
+    predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]
+) -> dict[str, Evaluation]:
+    judged = {}
     for name, parts in splits.items():
         logits = [
             split_logits(own.model, part, own.assembler, products=own.products)
             for own, part in zip(predictor.members, parts, strict=True)
         ]
-        found[name] = judge(parts[0], mean_logits(logits, parts[0].task)).figures
-    return found
+        judged[name] = judge(parts[0], mean_logits(logits, parts[0].task))
+    return judged
 
 
 def _check_fit(task: Task, config: Config) -> None:
@@ -139,13 +139,13 @@ def _check_fit(task: Task, config: Config) -> None:
 def metric_names(model: Path) -> dict[str, str]:
     """Return the metric by which each task of a model is judged."""
     tasks, _, _ = read_tasks(find_model_folder(model))
-    return {task.name: task.metric for task in tasks}
+    return {task.name: task.metric_name for task in tasks}
 
 
-def evaluate_input(model: Path, task: str, source: Path, skip_bad_rows: bool = False) -> Figures:
+def evaluate_input(model: Path, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
     """Judge a model on one labelled file of one task.
 
     Raises:
         UsageError: if there is no such task, or a row can't be used and may not be skipped.
     """
-    return load(model).evaluate_file(task, source, skip_bad_rows).figures
+    return load(model).evaluate_file(task, source, skip_bad_rows)

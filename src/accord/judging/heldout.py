@@ -26,7 +26,7 @@ def crossfit_value(
     labels: Array,
     predictions: Array,
     halves: npt.NDArray[np.int8],
-    classes: int | None = None,
+    positive: int | None = None,
 ) -> float:
     """Return the metric of predictions whose halves come from two choices.
 
@@ -47,7 +47,7 @@ def crossfit_value(
         labels: class indices or values [n].
         predictions: likewise [n].
         halves: 0 or 1 [n].
-        classes: how many the task has, for F1.
+        positive: the class whose F1 is meant; default 1.
 
     Raises:
         UsageError: no rows, or arrays of different shapes.
@@ -58,10 +58,10 @@ def crossfit_value(
         1.0
     """
     if metric not in CORRELATIONS or len(np.unique(halves)) < 2:
-        return metric_value(metric, predictions, labels, classes)
+        return metric_value(metric, predictions, labels, positive)
     return sum(
         (
-            weight * metric_value(metric, predictions[rows], labels[rows], classes)
+            weight * metric_value(metric, predictions[rows], labels[rows], positive)
             for rows, weight in weighted_halves(halves)
         ),
         start=0.0,

@@ -19,7 +19,8 @@ from accord.judging.passes import tokens_of_a_pass
 from accord.model.heads import decode
 from accord.model.losses import LOSSES, targets
 from accord.model.multitask import MultitaskModel
-from accord.tasks import AuxiliaryTask, Task
+from accord.statistics.baselines import best_constant
+from accord.tasks import CLASS_METRICS, VALUE_METRICS, AuxiliaryTask, Task
 
 CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
 GROUP_ROWS = 64  # dev texts that SimCSE tells from each other
@@ -234,13 +235,16 @@ class Evaluation:
 
     Attributes:
         metric: the task's own metric.
-        figures: all metrics that fit the task's kind, and the mean loss.
+        figures: all metrics that fit the task's kind, the task's own of the best constant
+            prediction, and the mean loss.
         logits: float32 [rows, outputs].
+        note: says so where a constant prediction is as good.
     """
 
     metric: float
     figures: dict[str, float]
     logits: Tensor
+    note: str = ""
 
 
 def judge(data: TaskData, logits: Tensor) -> Evaluation:
@@ -259,13 +263,20 @@ def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
     if isinstance(task, AuxiliaryTask):
         return _judge_texts(logits)
     predictions = decode(logits, task).numpy()
-    names = ("accuracy", "f1") if task.is_classification else ("pearson", "spearman")
+    names = CLASS_METRICS if task.is_classification else VALUE_METRICS
     figures = {
-        name: metric_value(name, predictions, labels, len(task.labels) or None) for name in names
+        task.name_of(name): metric_value(name, predictions, labels, task.positive_class)
+        for name in names
+        if name != "f1" or task.positive is not None
     }
+    constant = best_constant(task.metric, labels, task.positive_class)
+    figures["constant"] = constant.value
     wanted = targets(torch.from_numpy(labels), task)
     figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
-    return Evaluation(figures[task.metric], figures, logits)
+    value = figures[task.metric_name]
+    remark = constant.remark(value, task.labels)
+    note = f"{task.metric_name} {value:.4f} is {remark}" if remark else ""
+    return Evaluation(value, figures, logits, note)
 
 
 def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:
@@ -273,7 +284,7 @@ def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:
     if isinstance(task, AuxiliaryTask):
         return _judge_texts(logits).metric
     predictions = decode(logits, task).numpy()
-    return metric_value(task.metric, predictions, labels, len(task.labels) or None)
+    return metric_value(task.metric, predictions, labels, task.positive_class)
 
 
 def _judge_texts(losses: Tensor) -> Evaluation:

@@ -39,15 +39,13 @@ def accuracy(predictions: Array, targets: Array) -> float:
     return float(accuracy_score(targets, predictions))
 
 
-def f1(predictions: Array, targets: Array, classes: int | None = None) -> float:
-    """Return F1 = 2PR / (P + R), of class 1 for two classes, else the mean over those that occur.
-
-    P is precision, R is recall; F1 is 0 where both are.
+def f1(predictions: Array, targets: Array, positive: int = 1) -> float:
+    """Return F1 = 2PR / (P + R) of one class, P its precision, R its recall; 0 where both are.
 
     Args:
         predictions: class indices `[n]`.
         targets: class indices `[n]`.
-        classes: how many the task has; default two if no index above 1 stands in either array.
+        positive: the class.
 
     Raises:
         UsageError: no examples, or arrays of different shapes.
@@ -59,9 +57,27 @@ def f1(predictions: Array, targets: Array, classes: int | None = None) -> float:
     from sklearn.metrics import f1_score
 
     _check("f1", predictions, targets)
-    highest = max(predictions.max(), targets.max())
-    average = "binary" if (classes or highest + 1) <= 2 else "macro"
-    return float(f1_score(targets, predictions, average=average, zero_division=0))
+    return float(f1_score(targets == positive, predictions == positive, zero_division=0))
+
+
+def macro_f1(predictions: Array, targets: Array) -> float:
+    """Return the mean of the classes' F1, over those that stand in either array.
+
+    Args:
+        predictions: class indices `[n]`.
+        targets: class indices `[n]`.
+
+    Raises:
+        UsageError: no examples, or arrays of different shapes.
+
+    Example:
+        >>> macro_f1(np.array([0, 0, 0, 0]), np.array([0, 0, 1, 2]))
+        0.2222222222222222
+    """
+    from sklearn.metrics import f1_score
+
+    _check("macro_f1", predictions, targets)
+    return float(f1_score(targets, predictions, average="macro", zero_division=0))
 
 
 def pearson(predictions: Array, targets: Array) -> float:
@@ -113,13 +129,14 @@ def spearman(predictions: Array, targets: Array) -> float:
 METRICS: dict[str, Callable[[Array, Array], float]] = {
     "accuracy": accuracy,
     "f1": f1,
+    "macro_f1": macro_f1,
     "pearson": pearson,
     "spearman": spearman,
 }
 
 
 def metric_value(
-    name: str, predictions: Array, targets: Array, classes: int | None = None
+    name: str, predictions: Array, targets: Array, positive: int | None = None
 ) -> float:
     """Return one metric by its name.
 
@@ -127,13 +144,13 @@ def metric_value(
         name: in `METRICS`.
         predictions: class indices or numbers `[n]`.
         targets: likewise.
-        classes: how many the task has, for F1.
+        positive: the class whose F1 is meant; default 1.
 
     Raises:
         UsageError: no examples, or arrays of different shapes.
     """
-    if name == "f1":
-        return f1(predictions, targets, classes)
+    if name == "f1" and positive is not None:
+        return f1(predictions, targets, positive)
     return METRICS[name](predictions, targets)
 
 

@@ -103,7 +103,11 @@ def inheritance_contents(folder: Path) -> str:
 def _check_same(task: Task, earlier: Task, folder: Path) -> None:
     """Check that a head means now what it meant; how it was trained and judged may differ."""
     same = replace(
-        earlier, dropout=task.dropout, metric=task.metric, targets=task.targets
+        earlier,
+        dropout=task.dropout,
+        metric=task.metric,
+        targets=task.targets,
+        positive=task.positive,
     ).to_json()
     for key, value in task.to_json().items():
         if same[key] != value:

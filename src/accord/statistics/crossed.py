@@ -130,7 +130,7 @@ class Difference:
 
 
 def difference(
-    metric: str, labels: npt.NDArray[Any], ours: Side, theirs: Side, classes: int | None = None
+    metric: str, labels: npt.NDArray[Any], ours: Side, theirs: Side, positive: int | None = None
 ) -> Difference:
     """Compare two sides by all of their runs, on the same rows.
 
@@ -144,7 +144,7 @@ def difference(
         labels: class indices or values, [n].
         ours: our runs.
         theirs: theirs.
-        classes: of a classification.
+        positive: the class whose F1 is meant; default 1.
 
     Raises:
         UsageError: an unknown metric, or arrays that do not fit.
@@ -160,13 +160,13 @@ def difference(
     """
     _check(labels, ours)
     _check(labels, theirs)
-    a, b = _values(metric, labels, ours, classes), _values(metric, labels, theirs, classes)
+    a, b = _values(metric, labels, ours, positive), _values(metric, labels, theirs, positive)
     found = _estimated(a, b, ours.seeds, theirs.seeds)
     return _marked(found, _identical(ours, theirs))
 
 
 def against_constant(
-    metric: str, labels: npt.NDArray[Any], side: Side, classes: int | None = None
+    metric: str, labels: npt.NDArray[Any], side: Side, positive: int | None = None
 ) -> Difference:
     """Compare a side with the best constant prediction on the same rows.
 
@@ -178,7 +178,7 @@ def against_constant(
         metric: its name in `accord.judging.metrics.METRICS`.
         labels: class indices or values, [n].
         side: the runs.
-        classes: of a classification.
+        positive: the class whose F1 is meant; default 1.
 
     Raises:
         UsageError: an unknown metric, or arrays that do not fit.
@@ -190,10 +190,10 @@ def against_constant(
         True
     """
     _check(labels, side)
-    a = _values(metric, labels, side, classes)
-    constant = best_constant(metric, labels, classes)
+    a = _values(metric, labels, side, positive)
+    constant = best_constant(metric, labels, positive)
     predictions = np.full(len(labels), 0 if constant.label is None else constant.label)
-    b = _values(metric, labels, Side((0,), predictions[None]), classes)
+    b = _values(metric, labels, Side((0,), predictions[None]), positive)
     found = _estimated(a, b, side.seeds, ())
     return _marked(found, bool((side.predictions == predictions).all()))
 
@@ -239,11 +239,11 @@ def _check(labels: npt.NDArray[Any], side: Side) -> None:
         )
 
 
-def _values(metric: str, labels: npt.NDArray[Any], side: Side, classes: int | None) -> Array:
+def _values(metric: str, labels: npt.NDArray[Any], side: Side, positive: int | None) -> Array:
     """Each run's metric plus each row's influence on it, [S, n]: their mean is the metric."""
     halves = [None] * len(side.seeds) if side.halves is None else side.halves
     each = [
-        influence(metric, labels, predictions, half, classes)
+        influence(metric, labels, predictions, half, positive)
         for predictions, half in zip(side.predictions, halves, strict=True)
     ]
     return np.stack([value + values for value, values in each])

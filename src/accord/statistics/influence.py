@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from accord.errors import UsageError, nearest
 from accord.judging.half_metrics import weighted_halves
-from accord.judging.metrics import CORRELATIONS, METRICS, f1, is_constant
+from accord.judging.metrics import CORRELATIONS, METRICS, is_constant, metric_value
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -23,7 +23,7 @@ Places = npt.NDArray[np.intp]
 
 def influence(
     metric: str, labels: npt.NDArray[Any], predictions: npt.NDArray[Any],
-    halves: npt.NDArray[Any] | None = None, classes: int | None = None,
+    halves: npt.NDArray[Any] | None = None, positive: int | None = None,
 ) -> tuple[float, Array]:  # fmt: skip
     """Return a metric, as `accord.judging.metrics` computes it, and each row's influence on it.
 
@@ -39,7 +39,7 @@ def influence(
         labels: class indices or values, [n].
         predictions: likewise, [n].
         halves: 0 or 1 for each row, [n]; None where all predictions are of one epoch.
-        classes: how many the task has, for F1; see `accord.judging.metrics.f1`.
+        positive: the class whose F1 is meant; default 1.
 
     Returns:
         The value, and the influence values [n], whose mean is 0. Both are 0 where a side of a
@@ -57,20 +57,18 @@ def influence(
     if metric not in METRICS:
         raise UsageError(f"unknown metric '{metric}'{nearest(metric, METRICS)}")
     if halves is None or metric not in CORRELATIONS:
-        return _whole(metric, labels, predictions, classes)
+        return _whole(metric, labels, predictions, positive)
     if halves.shape != labels.shape:
         raise UsageError(f"halves should be one number a row, [{len(labels)}], got {halves.shape}")
     return _by_half(metric, labels, predictions, halves)
 
 
 def _whole(
-    metric: str, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int | None
+    metric: str, labels: npt.NDArray[Any], predictions: npt.NDArray[Any], positive: int | None
 ) -> tuple[float, Array]:
-    if metric == "f1":
-        value = f1(predictions, labels, classes)
-        highest = max(predictions.max(), labels.max())
-        return value, f1_values(labels, predictions, int(classes or highest + 1))[1]
-    value = METRICS[metric](predictions, labels)
+    value = metric_value(metric, predictions, labels, positive)
+    if metric == "f1" and positive is not None:
+        return value, f1_values(labels, predictions, positive)[1]
     return value, VALUES[metric](labels, predictions)[1]
 
 
@@ -101,28 +99,33 @@ def accuracy_values(labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> 
 
 
 def f1_values(
-    labels: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int
+    labels: npt.NDArray[Any], predictions: npt.NDArray[Any], positive: int = 1
 ) -> tuple[Array, Array]:
-    """Return F1 and rows' influence, with the classes that occur as they are in all rows.
+    """Return a class's F1 and rows' influence.
 
-    With h hits and e predictions plus labels of a class, F1 = 2 Σh / Σe, and
+    With h hits and e predictions plus labels of the class, F1 = 2 Σh / Σe, and
     ψ_i = (n − 1) 2 (h_i Σe − e_i Σh) / (Σe (Σe − e_i)).
     """
     n = predictions.shape[-1]
-    kept = [1] if classes <= 2 else range(classes)
-    value, each, occurring = np.zeros(predictions.shape[:-1]), np.zeros(predictions.shape), 0
-    for c in kept:
-        is_label, is_prediction = labels == c, predictions == c
-        hit = (is_label & is_prediction).astype(np.float64)
-        either = is_label.astype(np.float64) + is_prediction
-        hits, sums = hit.sum(-1, keepdims=True), either.sum(-1, keepdims=True)
-        value = value + _quotient(2 * hits, sums)[..., 0]
-        # Where one row is all that a class has, the numerator is 0 as well.
-        each += 2 * (n - 1) * _quotient(hit * sums - either * hits, sums * (sums - either))
-        occurring = occurring + (sums > 0)
-    occurring = np.maximum(occurring, 1)
-    each = each / occurring
-    return value / occurring[..., 0], each - each.mean(-1, keepdims=True)
+    is_label, is_prediction = labels == positive, predictions == positive
+    hit = (is_label & is_prediction).astype(np.float64)
+    either = is_label.astype(np.float64) + is_prediction
+    hits, sums = hit.sum(-1, keepdims=True), either.sum(-1, keepdims=True)
+    # Where one row is all that a class has, the numerator is 0 as well.
+    each = 2 * (n - 1) * _quotient(hit * sums - either * hits, sums * (sums - either))
+    return _quotient(2 * hits, sums)[..., 0], each - each.mean(-1, keepdims=True)
+
+
+def macro_f1_values(labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> tuple[Array, Array]:
+    """Return the mean F1 of the classes that occur and rows' influence, with the classes that occur
+    as they are in all rows."""
+    value, each = np.zeros(predictions.shape[:-1]), np.zeros(predictions.shape)
+    occurring = np.zeros((*value.shape, 1))
+    for c in np.union1d(labels, predictions):
+        own, influences = f1_values(labels, predictions, c)
+        value, each = value + own, each + influences
+        occurring = occurring + ((labels == c) | (predictions == c)).any(-1, keepdims=True)
+    return value / occurring[..., 0], each / occurring
 
 
 def pearson_values(labels: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> tuple[Array, Array]:
@@ -178,7 +181,10 @@ def rank_moments(
     return moments, influences
 
 
-VALUES = {"accuracy": accuracy_values, "pearson": pearson_values, "spearman": spearman_values}
+VALUES = {
+    "accuracy": accuracy_values, "f1": f1_values, "macro_f1": macro_f1_values,
+    "pearson": pearson_values, "spearman": spearman_values,
+}  # fmt: skip
 
 
 def _correlation(

@@ -90,8 +90,10 @@ def metrics_line(setup: Setup, result: DevResult) -> str:
     shown = {name: f"{value:.3f}" for name, value in result.metrics.items()}
     for task in setup.data.tasks:
         if isinstance(task, AuxiliaryTask):  # of a vocabulary's words the right one is unlikely
-            shown[task.name] = f"{result.figures[task.name][task.metric]:.3g}"
-    return "  ".join(f"{task.name} {task.metric} {shown[task.name]}" for task in setup.data.tasks)
+            shown[task.name] = f"{result.figures[task.name][task.metric_name]:.3g}"
+    return "  ".join(
+        f"{task.name} {task.metric_name} {shown[task.name]}" for task in setup.data.tasks
+    )
 
 
 def write_split(

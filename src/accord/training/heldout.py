@@ -19,7 +19,7 @@ from accord.judging.scores import TaskScores, crossfitted, write_scores
 from accord.model.heads import decode
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
-from accord.statistics.baselines import best_constant
+from accord.statistics.baselines import Constant, best_constant
 from accord.tasks import AuxiliaryTask
 from accord.training.checkpoint import Progress
 from accord.training.epoch_soup import soup_of_epochs
@@ -82,14 +82,14 @@ class HeldOutRows:
         """The task's metric (`accord.judging.heldout.crossfit_value`)."""
         task, predictions = self.data.task, decode(self.logits, self.data.task).numpy()
         return crossfit_value(
-            task.metric, self.labels, predictions, self.halves, len(task.labels) or None
+            task.metric, self.labels, predictions, self.halves, task.positive_class
         )
 
     @property
-    def constant(self) -> float:
-        """What the best constant prediction gets on the same rows."""
+    def constant(self) -> Constant:
+        """The best constant prediction on the same rows."""
         task = self.data.task
-        return best_constant(task.metric, self.labels, len(task.labels) or None).value
+        return best_constant(task.metric, self.labels, task.positive_class)
 
 
 def judge_heldout(
@@ -127,17 +127,20 @@ def judge_heldout(
         soup = setup.config.averaging.method == "soup"
         # By the same rule as the cross-fitted figure: within halves, where it is a correlation.
         crossfit, same_rows = dev.value, replace(dev, logits=whole[i]).value
+        value, constant = test.value if test else crossfit, (test or dev).constant
         found[own.task.name] = {
-            "metric": own.task.metric,
-            "value": test.value if test else crossfit,
+            "metric": own.task.metric_name,
+            "value": value,
             "on": ON_TEST if test else ON_DEV,
             "rows": len((test or dev).labels),
-            "constant": (test or dev).constant,
+            "constant": constant.value,
             "epochs": [list(epochs) if soup else epochs[0] for epochs in chosen],
             "crossfit": crossfit,
             "dev": same_rows,
             "gap": same_rows - crossfit,
         }
+        if remark := constant.remark(value, own.task.labels):
+            found[own.task.name]["remark"] = remark
         if not test and (note := few_rows_note(halves[i])):
             found[own.task.name]["note"] = note
     return found

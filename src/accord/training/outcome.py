@@ -45,7 +45,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     heldout = judge_heldout(setup, run, progress, console, saved)
     results = {
         "metrics": best["metrics"],
-        "metric_names": {task.name: task.metric for task in counted(setup.data.tasks)},
+        "metric_names": {task.name: task.metric_name for task in counted(setup.data.tasks)},
         "figures": best["figures"],
         "score": best["score"],
         "score_kind": setup.config.score,

@@ -121,7 +121,7 @@ def _dev_contents(begun: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _judged_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
-    tasks, keys = begun.get("tasks") or [], ("metric", "labels", "range")
+    tasks, keys = begun.get("tasks") or [], ("metric", "positive", "labels", "range")
     return {f"{own['name']}.{key}": json.dumps(own.get(key)) for own in tasks for key in keys}
 
 

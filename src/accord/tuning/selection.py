@@ -109,7 +109,7 @@ class _Run:
         values = {
             name: crossfit_value(
                 task.metric, self.scores[name].labels.numpy(), predictions[name],
-                self.scores[name].halves.numpy(), len(task.labels) or None,
+                self.scores[name].halves.numpy(), task.positive_class,
             )
             for name, task in self.tasks.items()
         }  # fmt: skip
