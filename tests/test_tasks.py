@@ -29,7 +29,9 @@ def test_what_a_task_derives():
 @pytest.mark.parametrize(
     ("text", "label"),
     [("1.0", "1"), (" 1 ", "1"), ("-0.0", "0"), ("1.5", "1.5"), ("nan", "nan"), ("inf", "inf"),
-     ("yes ", "yes"), ("", ""), ("1e400", "1e400")],
+     ("yes ", "yes"), ("", ""), ("1e400", "1e400"), ("True", "true"), (" FALSE", "false"),
+     ("1e+16", "10000000000000000"), ("1e-05", "0.00001"), ("1e-01", "1e-01"),
+     ("9007199254740993", "9007199254740993")],
 )  # fmt: skip
 def test_canonical_labels(text, label):
     assert canonical_label(text) == label

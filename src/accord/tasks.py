@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from math import inf
 from typing import Any, Literal, get_args
 
@@ -165,15 +166,25 @@ def _head_faults(task: Task) -> Iterator[str]:
 
 
 def canonical_label(text: str) -> str:
-    """Return a label's canonical spelling: whole numbers lose their decimals.
+    """Return a label's canonical spelling, so that one value is one class in every file.
 
-    Files of one task often spell a class both `1` and `1.0`.
+    Whole numbers lose their decimals, since a column that misses one has floats; a number with an
+    exponent as Python writes large and small floats is written out; booleans are `true` and
+    `false`. `007`, `1.50`, `1e3` and all else may be names, and stay as they are.
 
     Example:
-        >>> canonical_label(" 1.0 "), canonical_label("positive"), canonical_label("007")
-        ('1', 'positive', '007')
+        >>> canonical_label(" 1.0 "), canonical_label("1e+16"), canonical_label("TRUE")
+        ('1', '10000000000000000', 'true')
+        >>> canonical_label("positive"), canonical_label("007")
+        ('positive', '007')
     """
     text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?e[+-][0-9]{2,3}", text):
+        number = float(text)
+        if repr(number) == text:  # as a float is written, and no code such as 1e-01
+            text = str(int(number)) if number.is_integer() else format(Decimal(text), "f")
     whole = re.fullmatch(r"(-?)(0|[1-9][0-9]*)(?:\.0*)?", text)
     if whole is None:
         return text

@@ -59,7 +59,7 @@ def test_bad_classification_rows(tmp_path):
     [
         ("many", "y: 'many' is not a number"),
         ("1_0", "y: '1_0' is not a number"),
-        ("nan", "y: 'nan' is not a finite number"),
+        ("nan", "'y' is 'nan': no label"),
         ("-inf", "y: '-inf' is not a finite number"),
         ("1e400", "y: '1e400' is not a finite number"),
         ("5.1", "y: 5.1 is outside the range 0 to 5"),

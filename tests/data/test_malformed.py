@@ -68,7 +68,7 @@ CASES = {
     "white space for a label": row("a\tgrim\t  ", "'label' is empty"),
     "an unknown label": row("a\tgrim\t2", "unknown label '2'"),
     "a label in words": row("a\tgrim\tyes", "unknown label 'yes'"),
-    "NaN for a label": row("a\tgrim\tnan", "unknown label 'nan'"),
+    "NaN for a label": row("a\tgrim\tnan", "'label' is 'nan': no label"),
     "a label with decimals": row("a\tgrim\t0.0"),
     "a label with spaces": row("a\tgrim\t 0 "),
     "a label in other digits": row("a\tgrim\t\u0661", "unknown label"),

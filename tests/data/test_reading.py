@@ -195,9 +195,9 @@ def test_faults_of_json_rows(tmp_path):
         '"text"',
     ]
     found = faults(write(tmp_path, "\n".join(lines), "f.jsonl"), use=["a"])
-    assert [line for line, _ in found] == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert [line for line, _ in found] == [2, 3, 5, 6, 7, 8, 9]
     reasons = "\n".join(reason for _, reason in found)
-    for words in ("not valid JSON", "not a JSON object", "key 'a' is missing", "holds a list",
+    for words in ("not valid JSON", "not a JSON object", "holds a list",
                   "lone surrogate", "stands in the object twice", "nested too deeply"):  # fmt: skip
         assert words in reasons
 
@@ -211,6 +211,6 @@ def test_parquet_values(tmp_path):
     columns = {"s": ["x", None], "i": [1, 2], "f": [0.5, float("nan")], "b": [True, False]}
     pq.write_table(pa.table({**columns, "l": [["x"], ["y"]]}), path)
     assert good(path, use=["s", "i", "f", "b"]) == [
-        ("x", "1", "0.5", "true"), ("", "2", "nan", "false"),
+        ("x", "1", "0.5", "true"), ("", "2", "", "false"),
     ]  # fmt: skip
-    assert faults(path, use=["l"])[0] == (1, "'l' holds list values, not a text or a number")
+    assert faults(path, use=["l"])[0] == (1, "'l' holds a list, not a text or a number")

@@ -225,4 +225,6 @@ def test_nothing_of_the_machine_is_stored(data, tiny_tokenizer, tmp_path):
     cache = tmp_path / "cache"
     opened(data, tiny_tokenizer, cache)
     (meta,) = cache.glob("*/store.json")
-    assert set(json.loads(meta.read_text())) == {"rows", "texts", "skipped", "fingerprint"}
+    assert set(json.loads(meta.read_text())) == {
+        "rows", "texts", "skipped", "unlabelled", "fingerprint",
+    }  # fmt: skip

@@ -49,13 +49,8 @@ def show_run(run: Run, as_json: bool) -> None:
     for row in _overall_rows(results):
         table.add_row("overall", *row)
     print_table(table)
-    if heldout:
-        click.echo(_READING)
-    for name, own in heldout.items():
-        if "remark" in own:
-            click.echo(f"{name}: {own['metric']} {own['value']:.4f} is {own['remark']}")
-        if "note" in own:
-            click.echo(f"{name}: {own['note']}")
+    for line in _heldout_lines(heldout):
+        click.echo(line)
     if "stages" in results:
         _show_stages(results)
 
@@ -67,6 +62,17 @@ def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str, str]:
         return "–", "–", "–", "–"
     rows = f"{own['rows']:,} rows of {own['on']}"
     return f"{own['value']:.4f}", rows, f"{own['gap']:+.4f}", f"{own['constant']:.4f}"
+
+
+def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield how the held-out columns are read, and what has to be known of single tasks."""
+    if heldout:
+        yield _READING
+    for name, own in heldout.items():
+        if "remark" in own:
+            yield f"{name}: {own['metric']} {own['value']:.4f} is {own['remark']}"
+        if "note" in own:
+            yield f"{name}: {own['note']}"
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -19,7 +19,9 @@ _CONTENT = " (content)"
 SPLITS = ("train", "dev")
 """Whose content a run's folder tells."""
 
-READ_BY = ("text", "label", "id", "group", "delimiter", "quoting", "limit", "on_bad_row")
+READ_BY = (
+    "text", "label", "id", "group", "delimiter", "quoting", "limit", "on_bad_row", "missing",
+)  # fmt: skip
 """Keys of a task that say how its files are read."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from math import inf
 from typing import Annotated, Literal, Self
 
@@ -67,8 +68,13 @@ class TaskConfig(Section):
     label: str = Field("label", description="Column of the label.")
     id: str | None = Field(None, description="Column of the row's id; default: the row's number.")
     group: Group = None
-    labels: list[str | int] | None = Field(
+    labels: list[str | bool | int] | None = Field(
         None, description="Class names in order; default: those of the training file, sorted."
+    )
+    missing: list[str | int | float | bool] = Field(
+        default=[],
+        description="What the label's column holds where a row has no label, such as '' or -1: such"
+        " rows of train and dev are left out, and counted.",
     )
     range: list[float | int] | None = Field(
         None,
@@ -120,6 +126,11 @@ class TaskConfig(Section):
         """The text columns, one or two."""
         return (self.text,) if isinstance(self.text, str) else tuple(self.text)
 
+    @cached_property
+    def missing_labels(self) -> frozenset[str]:
+        """The canonical spellings of what `missing` names."""
+        return frozenset(canonical_label(str(label)) for label in self.missing)
+
 
 def _group_faults(task: TaskConfig | AuxiliaryConfig) -> Iterator[str]:
     """Yield why no rows are split by group."""
@@ -161,20 +172,27 @@ def _target_faults(task: TaskConfig) -> Iterator[str]:
     if task.metric and task.metric not in allowed:
         shown = ", ".join(allowed)
         yield f"metric: kind '{task.kind}' is judged by {shown}, got '{task.metric}'"
-    if task.positive is not None and not classification:
-        yield f"positive: is for classification, but kind is '{task.kind}'"
+    yield from _label_faults(task, classification)
     if task.range is not None:
         if classification:
             yield f"range: is for regression, but kind is '{task.kind}'"
         # NaN is not below anything, so it fails here too.
         if len(task.range) != 2 or not -inf < task.range[0] < task.range[1] < inf:
             yield f"range: takes [lowest, highest], got {task.range}"
+
+
+def _label_faults(task: TaskConfig, classification: bool) -> Iterator[str]:
+    """Yield what is wrong with the names of classes."""
+    if task.positive is not None and not classification:
+        yield f"positive: is for classification, but kind is '{task.kind}'"
     if task.labels is not None:
         if not classification:
             yield f"labels: is for classification, but kind is '{task.kind}'"
         names = [canonical_label(str(label)) for label in task.labels]
         if len(names) < 2 or len(set(names)) < len(names) or "" in names:
             yield f"labels: takes two or more different names, got {task.labels}"
+        for label in sorted(task.missing_labels.intersection(names)):
+            yield f"missing: '{label}' is one of 'labels' too; a label is either"
 
 
 class AuxiliaryConfig(Section):

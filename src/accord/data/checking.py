@@ -107,7 +107,8 @@ def check_config(
         EncoderError: the encoder's folder is none.
     """
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    data = read_data(config, folder, lambda text: None, reading)
+    notes = list[str]()
+    data = read_data(config, folder, notes.append, reading)
     tasks = []
     for task in data.tasks:
         splits = [
@@ -117,7 +118,7 @@ def check_config(
         tasks.append(TaskReport(task, _taken_from_data(config.tasks[task.name], task), splits))
     return CheckReport(
         str(folder), data.facts.max_length, tasks,
-        overlaps(data.facts), list(data.facts.notes),
+        overlaps(data.facts), notes,
         [str(own) for own in data_warnings(data.facts)],
     )  # fmt: skip
 

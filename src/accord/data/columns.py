@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from accord.data.examples import parse_number
+from accord.data.labels import is_blank, parse_number
 from accord.data.reading import open_rows
 from accord.errors import DataError, printable
 
@@ -143,7 +143,7 @@ def _named(
 
 
 def _describe(name: str, values: list[str]) -> Column:
-    present = [value for value in values if value]
+    present = [value for value in values if not is_blank(value, among_values=True)]
     return Column(
         name=name,
         numeric=bool(present) and all(map(_is_number, present)),

@@ -14,6 +14,7 @@ from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.drawn import draw_dev, is_drawn, without_dev_texts
+from accord.data.examples import unlabelled_note
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
@@ -112,21 +113,21 @@ def read_data(
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
             splits[task.name] = list(_texts(task, config, tokenizer, say, splits))
-    notes = [*_drawn_notes(splits, config)]
+    for line in _drawn_notes(splits, config):
+        say(line)
     left_out = {}
     sections = {**config.texts, **config.tasks}
     for name, kept in without_dev_texts(_rowsets(splits), sections).items():
         splits[name][0] = _thinned(splits[name][0], kept.rows)
         if name in config.tasks and name not in config.finished:
             left_out[name] = kept.left_out
-            notes += [f"{name}: {kept.note}"] if kept.tasks else []
+            if kept.tasks:
+                say(f"{name}: {kept.note}")
     facts = Facts(
         [split for name in config.tasks for split in splits[name]],
         assembler.max_length, read_config(encoder_folder).max_position_embeddings,
-        tokenizer.token_to_id("[UNK]"), notes,
+        tokenizer.token_to_id("[UNK]"),
     )  # fmt: skip
-    for line in notes:
-        say(line)
     train, dev, test = (
         [_task_data(own) for own in facts.splits if own.name == name]
         for name in ("train", "dev", "test")
@@ -277,7 +278,10 @@ class TaskFiles:
             assert isinstance(test.part.store, TokenStore)
             lines = test.part.store.lines[test.part.rows]
             labels = read_test_labels(Path(self.config.test), self.config, self.task, lines)
-            yield replace(test, heldout=heldout_test(labels, test.part, dev.part, train.part))
+            heldout = heldout_test(labels, test.part, dev.part, train.part)
+            if heldout.unlabelled:
+                self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")
+            yield replace(test, heldout=heldout)
 
     def dev(self, settings: TrainingConfig) -> TaskData:
         """The dev rows: a file of their own, or a share of the training file."""
@@ -314,4 +318,6 @@ class TaskFiles:
         if store.skipped:
             first = store.skipped[0]
             self.say(f"{name}: {len(store.skipped)} rows of {path} skipped; the first: {first}")
+        if store.unlabelled:
+            self.say(f"{name}: {unlabelled_note(path, store.unlabelled)}")
         return store

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from accord.config.tasks import AnyTaskConfig, TaskConfig
+from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.reading import Row, RowReader, open_rows
-from accord.errors import DataError, nearest
+from accord.errors import DataError
 from accord.tasks import Task, canonical_label
 
 
@@ -17,8 +17,8 @@ from accord.tasks import Task, canonical_label
 class Example:
     """One row of a task: its texts, stripped of surrounding white space, and its label.
 
-    `label` is a class's index or a target in the task's own units; None where unlabelled. `group`
-    is the value of the task's `group` column; empty where it names none.
+    `label` is a class's index or a target in the task's own units; None in a file that is read
+    without labels. `group` is the value of the task's `group` column; empty where it names none.
     """
 
     texts: tuple[str, ...]
@@ -30,20 +30,32 @@ class Example:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that can't be used, and why."""
+    """A row that can't be used, and why.
+
+    `no_label` is what the task's `missing` would have to name for the row to be left out, where
+    that is what it lacks.
+    """
 
     path: Path
     line: int
     reason: str
+    no_label: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Unlabelled:
+    """A row that is left out, as the task's `missing` names what it has for a label."""
+
+    line: int
+
+
 def read_examples(
     path: Path, config: AnyTaskConfig, task: Task, *, labelled: bool
-) -> Iterator[Example | BadRow]:
-    """Yield every row of a file as a valid example, or as a bad row with its reason.
+) -> Iterator[Example | BadRow | Unlabelled]:
+    """Yield every row of a file as a valid example, as one left out, or as a bad row.
 
     Args:
         path: the data file.
@@ -55,16 +67,18 @@ def read_examples(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    parse = label_parser(config, task)
+    parser = LabelParser(config, task) if labelled and isinstance(config, TaskConfig) else None
     for number, row in enumerate(_rows(path, config, labelled), 1):
         try:
-            yield _example(row, number, config, parse if labelled else None)
+            yield _example(row, number, config, parser)
+        except NoLabelError as error:
+            yield BadRow(path, row.line, str(error), error.label)
         except ValueError as error:
             yield BadRow(path, row.line, str(error))
 
 
 def read_labels(path: Path, config: TaskConfig) -> Iterator[str]:
-    """Yield the label of every row that has its texts and a label, as it is spelt.
+    """Yield the label, canonically spelt, of every row that has its texts and a label.
 
     Raises:
         DataError: as `read_examples`.
@@ -72,23 +86,9 @@ def read_labels(path: Path, config: TaskConfig) -> Iterator[str]:
     for row in _rows(path, config, labelled=True):
         values = row.values
         if values and all(values[name].strip() for name in (*config.text_columns, config.label)):
-            yield values[config.label]
-
-
-def parse_number(text: str) -> float:
-    """Return a finite number.
-
-    Raises:
-        ValueError: the text is no number, or no finite one.
-    """
-    try:
-        # Python reads 1_0 as ten; in a data file it is a slip.
-        number = float(text if "_" not in text else "_")
-    except ValueError:
-        raise ValueError(f"'{text.strip()}' is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError(f"'{text.strip()}' is not a finite number")
-    return number
+            label = canonical_label(values[config.label])
+            if label not in config.missing_labels:
+                yield label
 
 
 def _rows(path: Path, config: AnyTaskConfig, labelled: bool) -> Iterator[Row]:
@@ -108,53 +108,39 @@ def _columns(reader: RowReader, config: AnyTaskConfig, labelled: bool) -> list[s
 
 
 def _example(
-    row: Row, number: int, config: AnyTaskConfig, parse: Callable[[str], float] | None
-) -> Example:
+    row: Row, number: int, config: AnyTaskConfig, parser: LabelParser | None
+) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
+    if parser is not None and parser.is_missing(row.values[config.label]):
+        return Unlabelled(row.line)
+    for name in row.absent:
+        if name != config.label:
+            raise ValueError(f"key '{name}' is missing")
     texts = tuple(row.values[name].strip() for name in config.text_columns)
     label = None
-    if parse is not None:
+    if parser is not None:
         for name, text in zip(config.text_columns, texts, strict=True):
             if not text:
                 raise ValueError(f"'{name}' is empty")
-        label = parse(row.values[config.label])
+        label = parser(row.values[config.label])
     group = row.values.get(config.group or "", "").strip()
     return Example(texts, label, row.values.get(config.id or "", str(number)), row.line, group)
 
 
-def label_parser(config: AnyTaskConfig, task: Task) -> Callable[[str], float]:
-    """Return the function from a label's text to its number; it raises ValueError."""
-    column = config.label
-    indices = {label: float(index) for index, label in enumerate(task.labels)}
-
-    def parse_class(text: str) -> float:
-        label = canonical_label(text)
-        if label not in indices:
-            raise ValueError(f"{column}: unknown label '{label}'{nearest(label, task.labels)}")
-        return indices[label]
-
-    def parse_target(text: str) -> float:
-        try:
-            number = parse_number(text)
-        except ValueError as error:
-            raise ValueError(f"{column}: {error}") from None
-        # A range taken from the training file says nothing of what dev may hold.
-        lowest, highest = task.range
-        if config.range is not None and not lowest <= number <= highest:
-            raise ValueError(f"{column}: {number:g} is outside the range {lowest:g} to {highest:g}")
-        return number
-
-    parse = parse_class if task.is_classification else parse_target
-
-    def parse_present(text: str) -> float:
-        if not text.strip():
-            raise ValueError(f"'{column}' is empty: no label")
-        return parse(text)
-
-    return parse_present
-
-
 def refuse(bad: BadRow) -> DataError:
     """Return the error that a bad row is under `on_bad_row = "stop"`."""
-    return DataError(f'{bad} (on_bad_row = "skip" would leave it out)')
+    if bad.no_label is None:
+        return DataError(f'{bad} (on_bad_row = "skip" would leave it out)')
+    return DataError(f"{bad} ({missing_key([bad.no_label])} would leave such rows out)")
+
+
+def unlabelled_note(path: str, rows: int) -> str:
+    """Say how many rows of a file were left out; nothing if none were.
+
+    Example:
+        >>> unlabelled_note("dev.csv", 3)
+        '3 rows of dev.csv have no label (missing): left out'
+    """
+    has = "row {} has" if rows == 1 else "rows {} have"
+    return f"{rows:,} {has.format(f'of {path}')} no label (missing): left out" if rows else ""

@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 
 from accord.data.columns import find_labels, find_roles, read_columns
-from accord.data.examples import parse_number
-from accord.data.reading import open_rows
 from accord.data.resolving import MOST_LABELS, sort_labels
+from accord.data.surveying import MOST_CLASSES, LabelSurvey
 from accord.errors import DataError
-from accord.tasks import Kind, canonical_label
+from accord.tasks import Kind
 
 _SPLIT_WORDS = {
     "train": "train", "training": "train", "trn": "train",
@@ -22,7 +20,6 @@ _SPLIT_WORDS = {
 }  # fmt: skip
 _TEST_WORDS = {"student", "unlabelled", "unlabeled"}  # stand beside `test` in a name
 _SAMPLE_ROWS = 5_000
-_MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -37,34 +34,8 @@ class GuessedTask:
     id: str | None
     labels: tuple[str, ...] = ()
     range: tuple[float, float] = (0.0, 1.0)
+    missing: tuple[str, ...] = ()
     reasons: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Labels:
-    """What a label column holds; `labels` stops growing one past the most there may be."""
-
-    labels: set[str] = field(default_factory=set)
-    numeric: bool = True
-    whole: bool = True
-    lowest: float = inf
-    highest: float = -inf
-
-    @property
-    def classes(self) -> bool:
-        """Whether the values look like classes: names, or few whole numbers."""
-        return not self.numeric or (self.whole and len(self.labels) <= _MOST_CLASSES)
-
-    def add(self, label: str) -> None:
-        if len(self.labels) <= MOST_LABELS:
-            self.labels.add(label)
-        try:
-            number = parse_number(label)
-        except ValueError:
-            self.numeric = False
-            return
-        self.whole = self.whole and number.is_integer()
-        self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
 
 
 def guess_tasks(paths: Sequence[Path]) -> list[GuessedTask]:
@@ -146,7 +117,7 @@ def _guess_all(name: str, files: dict[str, Path]) -> list[GuessedTask]:
     found = find_labels(columns, role)
     labels, left = [], found.left
     for label in found.labels:
-        if reason := _no_label(_survey(files, label), label in found.named):
+        if reason := _no_label(LabelSurvey(files, label), label in found.named):
             left[label] = reason
         else:
             labels.append(label)
@@ -158,11 +129,11 @@ def _guess_all(name: str, files: dict[str, Path]) -> list[GuessedTask]:
     return [replace(first, reasons=[*first.reasons, *reasons]), *others]
 
 
-def _no_label(found: _Labels, named: bool) -> str:
+def _no_label(found: LabelSurvey, named: bool) -> str:
     """Return why a column's values are no labels; empty if they may be."""
     if len(found.labels) < 2:
         return "it holds one value alone" if found.labels else "it holds no value"
-    most = MOST_LABELS if named else _MOST_CLASSES
+    most = MOST_LABELS if named else MOST_CLASSES
     if found.classes and len(found.labels) > most:
         return f"it holds more than {most} different names"
     many = found.whole and not found.classes and not named
@@ -176,7 +147,7 @@ def _guess(name: str, files: dict[str, Path], label: str | None = None) -> Guess
     if label is not None:
         reason = f"label '{label}', one of the columns that look like labels"
         role = replace(role, label=label, reasons=[role.reasons[0], reason, *role.reasons[2:]])
-    found = _survey(files, role.label)
+    found = LabelSurvey(files, role.label)
     if found.classes and len(found.labels) > MOST_LABELS:
         raise DataError(
             f"{files['train']}: column '{role.label}' holds more than {MOST_LABELS} different "
@@ -191,7 +162,8 @@ def _guess(name: str, files: dict[str, Path], label: str | None = None) -> Guess
         id=role.id,
         labels=tuple(sort_labels(found.labels)) if found.classes else (),
         range=(0.0, 1.0) if found.classes else (found.lowest, found.highest),
-        reasons=[*role.reasons, _kind_reason(role.label, found)],
+        missing=tuple(found.missing),
+        reasons=[*role.reasons, _kind_reason(role.label, found), *found.reasons],
     )
 
 
@@ -201,22 +173,6 @@ def _kind(texts: int, classification: bool) -> Kind:
     return "classification" if classification else "regression"
 
 
-def _kind_reason(column: str, found: _Labels) -> str:
-    if not found.classes:
-        what = "many different values" if found.whole else "decimals"
-        return f"regression, because '{column}' holds numbers with {what}"
-    values = "whole numbers" if found.numeric else "names"
-    return f"classification, because '{column}' holds {len(found.labels)} different {values}"
-
-
-def _survey(files: dict[str, Path], column: str) -> _Labels:
-    """Return what the label column holds in train and, where it has one, dev."""
-    found = _Labels()
-    for split in ("train", "dev"):
-        if split not in files:
-            continue
-        reader = open_rows(files[split])
-        for row in reader.rows([column]) if column in reader.columns else ():
-            if row.values is not None and row.values[column].strip():
-                found.add(canonical_label(row.values[column]))
-    return found
+def _kind_reason(column: str, found: LabelSurvey) -> str:
+    kind = "classification" if found.classes else "regression"
+    return f"{kind}, because '{column}' {found.kind_reason}"

@@ -23,6 +23,7 @@ class HeldOutTest:
         total: rows of the test split.
         in_dev: those whose texts stand in the task's dev rows, which choose the model: left out.
         in_train: those whose texts stand in its training rows: they stay.
+        unlabelled: those that the task's `missing` leaves out; they are in neither of these.
         reason: why the file's labels are not used; empty where it has none, or they are.
     """
 
@@ -31,6 +32,7 @@ class HeldOutTest:
     total: int
     in_dev: int = 0
     in_train: int = 0
+    unlabelled: int = 0
     reason: str = ""
 
 
@@ -50,8 +52,10 @@ def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -
     if labels.values is None:
         return HeldOutTest(none, none.astype(np.float64), total, reason=labels.reason)
     contents = _contents(test)
-    in_dev, in_train = (_among(contents, set(_contents(own))) for own in (dev, train))
-    rows, counts = np.flatnonzero(~in_dev), (int(in_dev.sum()), int(in_train.sum()))
+    labelled = ~np.isnan(labels.values)
+    in_dev, in_train = (_among(contents, set(_contents(own))) & labelled for own in (dev, train))
+    rows = np.flatnonzero(labelled & ~in_dev)
+    counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
     reason = ""
     if len(np.unique(labels.values[rows])) < 2:
         rest = ", and all others have one label" if len(rows) else ""

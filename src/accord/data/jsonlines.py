@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.data.rows import Row, choose_columns, encodable
+from accord.data.values import spelt_number, value_text
 from accord.errors import DataError
 
 _LOOK_AHEAD_ROWS = 100
@@ -28,14 +29,16 @@ class JsonLinesReader:
         self.columns = tuple(names)
 
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
-        """Yield every line that is not blank; a missing key is the row's fault."""
+        """Yield every line that is not blank; a key that it lacks is absent."""
         choose_columns(self._path, self.columns, use)
         for line, value in self._values():
             if isinstance(value, str):
                 yield Row(line, None, value)
                 continue
             try:
-                yield Row(line, {name: _text(value, name) for name in use})
+                absent = tuple(name for name in use if name not in value)
+                texts = {name: value_text(value.get(name), name) for name in use}
+                yield Row(line, texts, absent=absent)
             except ValueError as error:
                 yield Row(line, None, str(error))
 
@@ -51,8 +54,8 @@ def _parse(line: str) -> dict[str, Any] | str:
     if not encodable(line):
         return "not valid UTF-8"
     try:
-        # Numbers keep their spelling: 1.10 is not 1.1, and 1e400 no infinity.
-        value = json.loads(line, object_pairs_hook=_object, parse_float=_Spelt, parse_int=_Spelt)
+        # Numbers keep their digits: 1.10 is not 1.1, and 1e400 no infinity.
+        value = json.loads(line, object_pairs_hook=_object, parse_float=spelt_number, parse_int=str)
     except json.JSONDecodeError as error:
         return f"not valid JSON: {error.msg} at column {error.colno}"
     except RecursionError:
@@ -62,12 +65,6 @@ def _parse(line: str) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else "not a JSON object"
 
 
-class _Spelt(str):
-    """A number as the file spells it."""
-
-    __slots__ = ()
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
@@ -75,20 +72,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"key '{twice}' stands in the object twice")
     return value
-
-
-def _text(value: dict[str, Any], name: str) -> str:
-    if name not in value:
-        raise ValueError(f"key '{name}' is missing")
-    item = value[name]
-    if item is None:
-        return ""
-    if isinstance(item, bool):
-        return str(item).lower()
-    if isinstance(item, (dict, list)):
-        kind = "an object" if isinstance(item, dict) else "a list"
-        raise ValueError(f"'{name}' holds {kind}, not a text or a number")
-    text = str(item)
-    if not encodable(text):
-        raise ValueError(f"'{name}' holds half a character (a lone surrogate)")
-    return text

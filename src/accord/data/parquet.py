@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from accord.data.rows import Row, choose_columns, encodable
+import numpy as np
+
+from accord.data.rows import Row, choose_columns
+from accord.data.values import value_text
 from accord.errors import DataError
 
 _BATCH_ROWS = 2_000
+_FLOATS = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
 class ParquetReader:
@@ -52,17 +56,12 @@ def _row(number: int, scalars: dict[str, Any]) -> Row:
 def _text(name: str, scalar: Any) -> str:
     try:
         value = scalar.as_py()
-        value = value.decode() if isinstance(value, bytes) else value
-    except UnicodeDecodeError:
-        raise ValueError(f"'{name}' is not valid UTF-8") from None
-    if value is None:
-        return ""
-    if isinstance(value, (dict, list)):
-        raise ValueError(f"'{name}' holds {type(value).__name__} values, not a text or a number")
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not encodable(text):
-        raise ValueError(f"'{name}' is not valid UTF-8")
-    return text
+    except (OverflowError, ValueError) as error:  # a time that Python's own can't hold
+        raise ValueError(f"'{name}' can't be read: {_first_line(error)}") from None
+    if isinstance(value, float):
+        width = getattr(scalar.type, "value_type", scalar.type).bit_width
+        value = _FLOATS[width](value)
+    return value_text(value, name)
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
-from accord.data.examples import parse_number, read_labels
+from accord.data.examples import read_labels
+from accord.data.labels import HIDDEN, parse_number, without_label
 from accord.errors import ConfigError, nearest
 from accord.tasks import AuxiliaryTask, Loss, Metric, Task, canonical_label
 
@@ -98,19 +99,23 @@ def _labels(name: str, config: TaskConfig) -> tuple[str, ...]:
     found: set[str] = set()
     path = _training_file(name, config, "labels")
     for label in read_labels(path, config):
-        found.add(canonical_label(label))
+        found.add(label)
         if len(found) > MOST_LABELS:
             raise ConfigError(
                 f"tasks.{name}.label: column '{config.label}' of {path} holds more than "
                 f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
             )
-    if len(found) < 2:
-        held = f"the one label '{found.pop()}'" if found else "no label"
+    hidden = without_label(found)
+    labels = sort_labels(found - hidden)
+    if len(labels) < 2:
+        held = f"the one label '{labels[0]}'" if labels else "no label"
+        beside = ", ".join(f"'{label}'" for label in sort_labels(hidden))
         raise ConfigError(
-            f"tasks.{name}.label: column '{config.label}' of {path} holds {held}; "
-            "a classification needs two or more"
+            f"tasks.{name}.label: column '{config.label}' of {path} holds {held}"
+            + f" beside {beside}, which in many data sets means none" * bool(hidden)
+            + f"; a classification needs two or more (tasks.{name}.labels)"
         )
-    return tuple(sort_labels(found))
+    return tuple(labels)
 
 
 def _positive(name: str, config: TaskConfig, labels: tuple[str, ...]) -> str | None:
@@ -159,9 +164,14 @@ def _range(name: str, config: TaskConfig) -> tuple[float, float]:
     if config.range is not None:
         return float(config.range[0]), float(config.range[1])
     path = _training_file(name, config, "range")
-    lowest, highest = float("inf"), float("-inf")
-    for number in _numbers(path, config):
-        lowest, highest = min(lowest, number), max(highest, number)
+    lowest, highest, hidden = float("inf"), float("-inf"), set[float]()
+    for label, number in _numbers(path, config):
+        if label in HIDDEN:
+            hidden.add(number)
+        else:
+            lowest, highest = min(lowest, number), max(highest, number)
+    if lowest < 0:  # beside other negative numbers -1 is one of them
+        lowest, highest = min(hidden | {lowest}), max(hidden | {highest})
     if not lowest < highest:
         raise ConfigError(
             f"tasks.{name}.label: column '{config.label}' of {path} holds fewer than two "
@@ -170,10 +180,10 @@ def _range(name: str, config: TaskConfig) -> tuple[float, float]:
     return lowest, highest
 
 
-def _numbers(path: Path, config: TaskConfig) -> Iterator[float]:
+def _numbers(path: Path, config: TaskConfig) -> Iterator[tuple[str, float]]:
     for label in read_labels(path, config):
         try:
-            yield parse_number(label)
+            yield label, parse_number(label)
         except ValueError:
             continue  # the row is faulted, with its line, when the file is read in full
 

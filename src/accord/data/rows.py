@@ -15,13 +15,14 @@ class Row:
     """One row: its values by column name, or why it could not be read.
 
     `line` is where the row starts in a text file, counted from 1; in a Parquet file it is the
-    row's number. Values are text as it stands in the file, never a guessed type; a null is
-    the empty text.
+    row's number. Values are text as it stands in the file, never a guessed type; a null or NaN
+    is the empty text, and so is what an object has no key for, which `absent` names.
     """
 
     line: int
     values: Mapping[str, str] | None
     fault: str | None = None
+    absent: tuple[str, ...] = ()
 
 
 class RowReader(Protocol):

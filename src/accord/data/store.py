@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.tasks import AnyTaskConfig
+from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.cache import cache_folder, publish
 from accord.data.examples import BadRow, read_examples
 from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store
@@ -65,6 +65,7 @@ class TokenStore:
         normalised_hashes: uint64 `[rows, texts]`, blind to case and white space.
         groups: uint64 `[rows]`, of the value of the task's `group` column; 0 where it is empty.
         skipped: the rows that could not be used.
+        unlabelled: how many rows were left out, as the task's `missing` names their labels.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
 
@@ -86,6 +87,7 @@ class TokenStore:
         )
         self.groups: npt.NDArray[np.uint64] = arrays["groups"]
         self.skipped = [BadRow(source, int(line), str(reason)) for line, reason in meta["skipped"]]
+        self.unlabelled = int(meta["unlabelled"])
         self.fingerprint: str = meta["fingerprint"]
         if content_hash(folder, meta) != self.fingerprint:
             raise ValueError(f"{folder}: damaged")
@@ -183,8 +185,11 @@ def _key(
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "columns": [config.text_columns, config.id, config.group],
         "reading": [config.delimiter, config.quoting, config.on_bad_row, TEXT_CHARACTERS],
-        "labels": [config.label, task.kind, task.labels, config.range] if labelled else None,
+        "labels": None,
     }
+    if labelled and isinstance(config, TaskConfig):
+        missing = sorted(config.missing_labels)
+        spec["labels"] = [config.label, task.kind, task.labels, config.range, task.range, missing]
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.examples import BadRow, Example, refuse
+from accord.data.examples import BadRow, Example, Unlabelled, refuse
 from accord.data.tokenizing import encode_flat
 from accord.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 2
+FORMAT = 3
 """Goes up when a store's files or their meaning change, so that old ones aren't found."""
 
 ARRAYS = {
@@ -45,7 +45,7 @@ _BATCH_CHARACTERS = 2**23
 
 def write_store(
     folder: Path,
-    items: Iterator[Example | BadRow],
+    items: Iterator[Example | BadRow | Unlabelled],
     tokenizer: Tokenizer,
     *,
     name: str,
@@ -68,22 +68,31 @@ def write_store(
         DataError: a bad row under `stop`, or no usable row at all.
     """
     skipped: list[BadRow] = []
+    unlabelled: list[Unlabelled] = []
     rows = 0
     with ExitStack() as stack:
         files = {n: stack.enter_context((folder / f"{n}.bin").open("wb")) for n in ARRAYS}
-        for batch, tokens in _tokenised(_batches(items, skipped, stop), tokenizer):
+        for batch, tokens in _tokenised(_batches(items, skipped, unlabelled, stop), tokenizer):
             for array, data in _arrays(batch, *tokens).items():
                 files[array].write(data.astype(ARRAYS[array], copy=False).tobytes())
             rows += len(batch)
-            progress(rows + len(skipped))
+            progress(rows + len(skipped) + len(unlabelled))
     if rows == 0:
-        first = f"; the first: {skipped[0]}" if skipped else ""
-        count = f"none of {len(skipped)} rows can be used" if skipped else "no row below the header"
-        raise DataError(f"{name}: {count}{first}")
-    meta = {"rows": rows, "texts": texts, "skipped": [[bad.line, bad.reason] for bad in skipped]}
+        raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
+    meta = {
+        "rows": rows, "texts": texts, "unlabelled": len(unlabelled),
+        "skipped": [[bad.line, bad.reason] for bad in skipped],
+    }  # fmt: skip
     fingerprint = content_hash(folder, meta)
     text = json.dumps({**meta, "fingerprint": fingerprint})
     (folder / "store.json").write_text(text, encoding="utf-8")
+
+
+def _none_usable(skipped: list[BadRow], unlabelled: int) -> str:
+    if not skipped:
+        return f"none of {unlabelled} rows has a label" if unlabelled else "no row below the header"
+    count = f"none of {unlabelled + len(skipped)} rows can be used"
+    return f"{count}{f', {unlabelled} without a label' * bool(unlabelled)}; the first: {skipped[0]}"
 
 
 def map_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
@@ -121,7 +130,10 @@ def content_hash(folder: Path, meta: Mapping[str, Any]) -> str:
 
 
 def _batches(
-    items: Iterator[Example | BadRow], skipped: list[BadRow], stop: bool
+    items: Iterator[Example | BadRow | Unlabelled],
+    skipped: list[BadRow],
+    unlabelled: list[Unlabelled],
+    stop: bool,
 ) -> Iterator[list[Example]]:
     """Yield lists of usable examples, bounded in rows and in characters."""
     batch: list[Example] = []
@@ -131,6 +143,9 @@ def _batches(
             if stop:
                 raise refuse(item)
             skipped.append(item)
+            continue
+        if isinstance(item, Unlabelled):
+            unlabelled.append(item)
             continue
         batch.append(item)
         size += sum(map(len, item.texts))

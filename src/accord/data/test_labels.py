@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.config.tasks import TaskConfig
-from accord.data.examples import label_parser
+from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.reading import open_rows
 from accord.tasks import Task
 
@@ -19,8 +19,8 @@ class FileLabels:
     """What a test file says of its rows' labels.
 
     Attributes:
-        values: class indices or values in the task's units, float64 [rows]; None where the rows
-            have no labels, or none that can be used.
+        values: class indices or values in the task's units, float64 [rows], NaN where `missing`
+            names what a row has; None where the rows have no labels, or none that can be used.
         reason: why those that are there are not used; empty where there are none, or they are.
     """
 
@@ -33,8 +33,9 @@ def read_test_labels(
 ) -> FileLabels:
     """Read the labels of a test file's rows.
 
-    They are used where every row has one that the task allows and at least two differ: a file
-    without labels may have a column that is empty, or holds one value such as -1, all the same.
+    They are used where every row has one that the task allows, but for those that `missing`
+    leaves out, and at least two differ. A file without labels may have a column all the same that
+    is empty, or holds what stands for a hidden label, such as -1.
 
     Args:
         path: the test file.
@@ -61,20 +62,29 @@ def read_test_labels(
 def _parsed(
     texts: list[str], lines: npt.NDArray[np.int64], config: TaskConfig, task: Task
 ) -> FileLabels:
-    missing = [int(line) for line, text in zip(lines, texts, strict=True) if not text]
-    if len(missing) == len(texts):
-        return FileLabels()
-    if missing:
-        count = f"{len(missing)} of {len(texts)} rows have no label"
-        return FileLabels(reason=f"{count}, the first in line {missing[0]}")
-    if len(set(texts)) == 1:
-        return FileLabels(reason=f"every row's label is '{texts[0]}'")
-    parse, values = label_parser(config, task), []
-    for line, text in zip(lines.tolist(), texts, strict=True):
+    parser = LabelParser(config, task)
+    values = np.full(len(texts), np.nan)
+    blank, fault = [], ""
+    for place, (line, text) in enumerate(zip(lines.tolist(), texts, strict=True)):
+        if parser.is_missing(text):
+            continue
         try:
-            values.append(parse(text))
+            values[place] = parser(text)
+        except NoLabelError as error:
+            blank.append((line, error.label))
         except ValueError as error:
-            return FileLabels(reason=f"line {line}: {error}")
-    if len(set(values)) == 1:
-        return FileLabels(reason=f"every row's label is '{texts[0]}'")
-    return FileLabels(np.array(values))
+            fault = fault or f"line {line}: {error}"
+    labelled = ~np.isnan(values)
+    if not labelled.any() and not fault:
+        return FileLabels()
+    if fault:
+        return FileLabels(reason=fault)
+    if blank:
+        line, label = blank[0]
+        return FileLabels(
+            reason=f"{len(blank)} of {len(texts)} rows have no label, the first in line {line}"
+            f" ({missing_key([label])} would leave such rows out)"
+        )
+    if len(np.unique(values[labelled])) == 1:
+        return FileLabels(reason=f"every row's label is '{texts[int(labelled.argmax())]}'")
+    return FileLabels(values)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from accord.data.drawn import few_of_class_note
 from accord.data.heldout_test import HeldOutTest
+from accord.data.label_warnings import class_rows, label_warnings
 from accord.data.overlap import Overlap, Rowset, find_overlap
 from accord.errors import UsageError
 from accord.tasks import AuxiliaryTask, Task
@@ -88,14 +89,12 @@ class Facts:
         max_length: tokens that a sequence may have.
         positions: tokens that the encoder could read.
         unknown: the id of [UNK]; None where the vocabulary has no such token.
-        notes: lines to know that call for nothing to be done, as which rows serve as dev.
     """
 
     splits: Sequence[Split]
     max_length: int
     positions: int
     unknown: int | None
-    notes: Sequence[str] = ()
 
     def files(self) -> dict[str, list[Split]]:
         """Return, by task, the splits that are files or shares of one."""
@@ -258,7 +257,17 @@ def _few_of_a_class(facts: Facts) -> Iterator[DataWarning]:
     """Yield which classes a drawn dev split holds hardly a row of."""
     for name, (train, dev, *_) in facts.files().items():
         if dev.share is not None and (what := few_of_class_note(train.part, dev.part, dev.task)):
-            yield DataWarning(f"tasks.{name}", what, "more of them, or a dev file, lets it be judged")
+            yield DataWarning(f"tasks.{name}", what, "more of them, or a dev file, would do")
+
+
+def _classes(facts: Facts) -> Iterator[DataWarning]:
+    """Yield which classes are spelt twice, or stand in no training row."""
+    for name, (train, dev, *_) in facts.files().items():
+        if train.task.is_classification:
+            rows = [class_rows(own.part, own.task.labels, own.path) for own in (train, dev)]
+            for where, what, cure in label_warnings(train.task.labels, *rows):
+                place = f"tasks.{name}.labels" if where == "labels" else where
+                yield DataWarning(place, what, cure)
 
 
 def _each(shares: Mapping[str, float]) -> str:
@@ -270,6 +279,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[DataWarning]], ...] = (
     _test_rows,
     _few_dev_rows,
     _few_of_a_class,
+    _classes,
     _too_many_classes,
     _unknown_words,
     _cut,

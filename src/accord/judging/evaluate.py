@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def _splits(
         _check_fit(predictor.task(name), config)
     return predictor, {
         name: [
-            TaskFiles(own.task(name), config.tasks[name], own.tokenizer, lambda text: None).dev(
+            TaskFiles(own.task(name), config.tasks[name], own.tokenizer, warnings.warn).dev(
                 config.training
             )
             for own in predictor.members
@@ -114,9 +115,7 @@ def _splits(
     }
 
 
-def _judge(
-    predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]
-) -> dict[str, Evaluation]:
+def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> dict[str, Evaluation]:
     judged = {}
     for name, parts in splits.items():
         logits = [

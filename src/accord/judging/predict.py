@@ -15,7 +15,7 @@ from accord.bert.packing import TokenSequence
 from accord.bert.products import DEFAULT, Products, choose_products
 from accord.config.sections import Precision
 from accord.config.tasks import TaskConfig
-from accord.data.examples import BadRow, Example, read_examples
+from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.loader import Assembler
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.errors import DataError, UsageError, nearest
@@ -193,22 +193,27 @@ class Predictor:
         columns: Sequence[str] = (),
         skip_bad_rows: bool = False,
     ) -> list[Example]:
-        """Read a file's rows as the task's examples; warns of rows that were skipped.
+        """Read a file's rows as the task's examples; warns of rows that were left out.
 
         Raises:
             DataError: for a bad row, or a file without rows.
         """
         config = _task_config(task, self.inputs[task.name], columns)
-        examples, skipped = [], []
+        examples, skipped, unlabelled = [], [], 0
         for row in read_examples(source, config, task, labelled=labelled):
-            if not isinstance(row, BadRow):
+            if isinstance(row, Example):
                 examples.append(row)
+            elif isinstance(row, Unlabelled):
+                unlabelled += 1
             elif skip_bad_rows:
                 skipped.append(row)
             else:
-                raise DataError(str(row))
+                cure = " (--skip-bad-rows would leave it out)" * labelled
+                raise DataError(f"{row}{cure}")
         if skipped:
             warnings.warn(f"{len(skipped)} rows skipped; the first: {skipped[0]}", stacklevel=2)
+        if unlabelled:
+            warnings.warn(unlabelled_note(str(source), unlabelled), stacklevel=2)
         if not examples:
             raise DataError(f"{source}: has no rows to use")
         return examples
@@ -226,6 +231,7 @@ def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskC
         "id": form.id,
         "delimiter": form.delimiter,
         "quoting": form.quoting,
+        "missing": list(form.missing),
     })  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class InputFormat:
         id: the id's column; None numbers the rows.
         delimiter: 'tab' or 'comma'; None takes what the header line uses.
         quoting: 'csv' or 'none'.
+        missing: what the label's column holds where a row has none.
     """
 
     text: tuple[str, ...]
@@ -45,6 +46,7 @@ class InputFormat:
     id: str | None = None
     delimiter: str | None = None
     quoting: str = "csv"
+    missing: tuple[str, ...] = ()
 
 
 def save_model(
@@ -146,7 +148,8 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             given = value.pop("input")
             task = Task.from_json(value)
             tasks.append(task)
-            inputs[task.name] = InputFormat(**{**given, "text": tuple(given["text"])})
+            given |= {"text": tuple(given["text"]), "missing": tuple(given.get("missing", ()))}
+            inputs[task.name] = InputFormat(**given)
         if description["tasks"] == []:
             raise ModelError(
                 f"{folder}: holds an encoder alone, trained without labels: no task's head;"
@@ -168,6 +171,8 @@ def _check_input(own: InputFormat) -> None:
     names = (*own.text, own.label, *([] if own.id is None else [own.id]))
     if not (0 < len(own.text) < 3 and all(isinstance(name, str) for name in names)):
         raise ValueError(f"columns are {names!r}")
+    if not all(isinstance(label, str) for label in own.missing):
+        raise ValueError(f"missing labels are {own.missing!r}")
     if own.delimiter not in (None, "tab", "comma") or own.quoting not in ("csv", "none"):
         raise ValueError(f"delimiter is {own.delimiter!r}, quoting {own.quoting!r}")
 

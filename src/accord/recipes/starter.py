@@ -61,6 +61,9 @@ def _section(task: GuessedTask, folder: Path) -> str:
         lines.append(f"labels = [{', '.join(quote(label) for label in task.labels)}]")
     else:
         lines.append(f"range = [{task.range[0]!r}, {task.range[1]!r}]   # as found in the files")
+    if task.missing:
+        names = ", ".join(quote(label) for label in task.missing)
+        lines.append(f"missing = [{names}]   # rows without a label are left out, and counted")
     lines.append('on_bad_row = "stop"   # "skip" leaves out rows that can\'t be used')
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from accord.data.examples import BadRow, Example, read_examples
+from accord.data.examples import Example, read_examples
 from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
@@ -88,7 +88,7 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
         found = list(read_examples(path, config, run.tasks[task], labelled=True))
     except AccordError:
         return {}
-    usable: list[Example] = [own for own in found if not isinstance(own, BadRow)]
+    usable = [own for own in found if isinstance(own, Example)]
     usable = usable[: config.limit]
     times = Counter(own.id for own in usable)
     return {own.id: own.texts for own in usable if times[own.id] == 1}

@@ -236,9 +236,12 @@ def _unfreezing(config: Config, model: MultitaskModel, steps: int) -> Unfreezing
 def input_formats(config: Config) -> dict[str, InputFormat]:
     """Return how each task's files name their columns."""
     return {
-        name: InputFormat(task.text_columns, task.label, task.id, task.delimiter, task.quoting)
+        name: InputFormat(
+            task.text_columns, task.label, task.id, task.delimiter, task.quoting,
+            tuple(sorted(task.missing_labels)),
+        )
         for name, task in config.labelled.items()
-    }
+    }  # fmt: skip
 
 
 def _told_words(data: TaskData, lengths: np.ndarray) -> float:

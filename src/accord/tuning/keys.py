@@ -24,7 +24,7 @@ _NOT_SEARCHED = {
     "training.dev_share": _OTHER_ROWS,
 }
 _NOT_OF_TASKS = {
-    **dict.fromkeys(("dev", "limit", "on_bad_row", "texts_of"), _OTHER_ROWS),
+    **dict.fromkeys(("dev", "limit", "on_bad_row", "missing", "texts_of"), _OTHER_ROWS),
     **dict.fromkeys(("kind", "label", "labels", "range", "metric", "mask_share"), _OTHER_SCORE),
 }
 

@@ -1,0 +1,110 @@
+"""What a person should know of a task's classes: spelt in two ways, or without training rows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accord.data.labels import parse_number, quoted
+from accord.data.overlap import Rowset
+from accord.data.store import TokenStore
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """The rows of a split that have one label: how many, and where the first stands."""
+
+    rows: int
+    first: str
+
+
+def class_rows(part: Rowset, labels: Sequence[str], path: str) -> dict[str, ClassRows]:
+    """Return the rows of each class that a split has.
+
+    Args:
+        part: the split's rows.
+        labels: the task's.
+        path: of its file.
+    """
+    store = part.store
+    assert isinstance(store, TokenStore)  # labelled tasks have files
+    found, first, counts = np.unique(store.labels[part.rows], return_index=True, return_counts=True)
+    lines = store.lines[part.rows]
+    return {
+        labels[int(label)]: ClassRows(int(rows), f"{path}:{lines[place]}")
+        for label, place, rows in zip(found, first, counts, strict=True)
+    }
+
+
+def label_warnings(
+    labels: Sequence[str], train: Mapping[str, ClassRows], dev: Mapping[str, ClassRows]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield where, what and what to do of each thing that a person should know.
+
+    Args:
+        labels: the task's classes.
+        train: the training rows of each class that has any.
+        dev: the dev rows.
+    """
+    for label in labels:
+        if label not in train:
+            yield _untrained(label, dev.get(label))
+    for alike in _alike(labels):
+        yield _spelt_twice(alike, [train, dev])
+
+
+def _untrained(label: str, dev: ClassRows | None) -> tuple[str, str, str]:
+    if dev is None:
+        return (
+            "labels", f"no row has the label {quoted(label)}",
+            "take it out, or mend its spelling",
+        )  # fmt: skip
+    rows = f"{dev.rows:,} dev row" + "s" * (dev.rows != 1)
+    return (
+        dev.first,
+        f"label {quoted(label)} stands in no training row, but in {rows}: it can't be learnt",
+        "mend its spelling, give train such rows, or take it out of dev",
+    )
+
+
+def _alike(labels: Sequence[str]) -> list[list[str]]:
+    groups: dict[str | float, list[str]] = {}
+    for label in labels:
+        groups.setdefault(_plain(label), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _plain(label: str) -> str | float:
+    """Return what labels have in common that differ in case, composition, spaces or zeros alone."""
+    try:
+        return parse_number(label)
+    except ValueError:
+        composed = unicodedata.normalize("NFC", label).casefold()
+    kept = [c for c in composed if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc")]
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _spelt_twice(
+    alike: Sequence[str], splits: Sequence[Mapping[str, ClassRows]]
+) -> tuple[str, str, str]:
+    rows = {label: _rows(label, splits) for label in alike}
+    order = sorted(alike, key=lambda label: -rows[label][1])
+    shown = " and ".join(f"{quoted(label)} ({rows[label][1]:,} rows)" for label in order)
+    where = rows[order[-1]][0]
+    by = "how the number is spelt" if isinstance(_plain(alike[0]), float) else "case or spaces"
+    if len({unicodedata.normalize("NFC", label) for label in alike}) == 1:
+        by = "Unicode composition (NFC, NFD)"
+    return (
+        where,
+        f"labels {shown} differ in {by} alone, and are {len(alike)} classes",
+        "if they are one, spell them alike in the files and in 'labels'",
+    )
+
+
+def _rows(label: str, splits: Sequence[Mapping[str, ClassRows]]) -> tuple[str, int]:
+    """Return where a label stands first, and in how many rows."""
+    found = [split[label] for split in splits if label in split]
+    return (found[0].first if found else "labels"), sum(own.rows for own in found)

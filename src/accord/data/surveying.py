@@ -1,0 +1,107 @@
+"""What a label column holds in train and dev: classes or numbers, and what stands for no label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from math import inf
+from pathlib import Path
+
+from accord.data.labels import HIDDEN, is_blank, parse_number, without_label
+from accord.data.reading import open_rows
+from accord.data.resolving import MOST_LABELS, sort_labels
+from accord.tasks import canonical_label
+
+MOST_CLASSES = 20
+_SHARE_OF_A_CLASS = 0.1
+"""A label such as -1 that a larger share of the training rows has is taken for a class."""
+
+
+class LabelSurvey:
+    """What the label column of a task's files holds.
+
+    Attributes:
+        labels: the classes, as many as there may be and one more.
+        missing: what stands for no label.
+        reasons: why, a line each.
+        whole: whether all are whole numbers.
+        lowest: of the numbers; infinite if there are none.
+        highest: of the numbers.
+    """
+
+    def __init__(self, files: Mapping[str, Path], column: str) -> None:
+        self.labels: set[str] = set()
+        self.missing: list[str] = []
+        self.reasons: list[str] = []
+        self.lowest, self.highest = inf, -inf
+        self._numeric = self.whole = True
+        train, other = Counter[str](), Counter[str]()  # of what may stand for no label
+        rows = 0
+        for split, label in _labels(files, column):
+            rows += split == "train"
+            if label in HIDDEN or is_blank(label, among_values=True):
+                (train if split == "train" else other)[label] += 1
+            else:
+                self._add(label)
+        self._judge(train, other, rows)
+
+    @property
+    def classes(self) -> bool:
+        """Whether the values look like classes: names, or few whole numbers."""
+        return not self._numeric or (self.whole and len(self.labels) <= MOST_CLASSES)
+
+    @property
+    def kind_reason(self) -> str:
+        """Why they are classes or numbers."""
+        if not self.classes:
+            what = "many different values" if self.whole else "decimals"
+            return f"holds numbers with {what}"
+        values = "whole numbers" if self._numeric else "names"
+        return f"holds {len(self.labels)} different {values}"
+
+    def _add(self, label: str) -> None:
+        if len(self.labels) <= MOST_LABELS:
+            self.labels.add(label)
+        try:
+            number = parse_number(label)
+        except ValueError:
+            self._numeric = False
+            return
+        self.whole = self.whole and number.is_integer()
+        self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
+
+    def _judge(self, train: Counter[str], other: Counter[str], rows: int) -> None:
+        """Take each of what may stand for no label for that, or for a class or number."""
+        # Of numbers past the most that are kept, the lowest says whether any is negative.
+        lowest = {str(self.lowest)} if self.lowest < 0 else set()
+        none = without_label({*self.labels, *lowest, *train, *other})
+        for label in sort_labels({*train, *other}):
+            share = train[label] / max(1, rows)
+            if label in none and (label not in HIDDEN or share <= _SHARE_OF_A_CLASS):
+                self.missing.append(label)
+                self.reasons.append(_why_missing(label, train[label] + other[label]))
+                continue
+            self._add(label)
+            if label in none:
+                self.reasons.append(
+                    f"'{label}' is taken for a label, as {share:.0%} of the training rows have it;"
+                    f' where it means none, missing = ["{label}"] leaves them out'
+                )
+
+
+def _why_missing(label: str, rows: int) -> str:
+    have = f"{rows:,} rows have" if rows > 1 else "1 row has"
+    if label in HIDDEN:
+        return f"{have} '{label}', which means no label in many data sets: left out (missing)"
+    what = f"'{label}' for a label" if label else "no label"
+    return f"{have} {what}: left out (missing)"
+
+
+def _labels(files: Mapping[str, Path], column: str) -> Iterator[tuple[str, str]]:
+    """Yield the split and the label, canonically spelt, of each row of train and dev."""
+    for split in ("train", "dev"):
+        reader = open_rows(files[split]) if split in files else None
+        if reader is not None and column in reader.columns:
+            for row in reader.rows([column]):
+                if row.values is not None:
+                    yield split, canonical_label(row.values[column])

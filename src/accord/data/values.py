@@ -1,0 +1,92 @@
+"""The text of a value of a typed file: JSON or Parquet."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, time
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+
+from accord.data.rows import encodable
+
+_EXPONENTS = 400  # a number is written out up to here: beyond float64, and still a short text
+
+
+def value_text(value: Any, name: str) -> str:
+    """Return a value as a text, spelt alike whatever file it stands in; a missing one is empty.
+
+    A missing value is a null or NaN: pandas and Arrow write either. A boolean is `true` or
+    `false`; a float has the digits that its own width needs, and no decimals if it is whole,
+    since integers become floats where one of a column is missing.
+
+    Args:
+        value: Python's own, or a NumPy float of the width that the file has.
+        name: of the column, for messages.
+
+    Raises:
+        ValueError: it is no text, number, boolean or date.
+
+    Example:
+        >>> [value_text(value, "y") for value in (True, 3.0, float("nan"), None)]
+        ['true', '3', '', '']
+        >>> value_text(np.float32(0.1), "y"), value_text(1e16, "y")
+        ('0.1', '10000000000000000')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        # As text files are read: what is no UTF-8 becomes lone surrogates.
+        value = value.decode(errors="surrogateescape")
+        if not encodable(value):
+            raise ValueError(f"'{name}' is not valid UTF-8")
+    if isinstance(value, str):
+        if not encodable(value):
+            raise ValueError(f"'{name}' holds half a character (a lone surrogate)")
+        return str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating):
+        return _float_text(value, name)
+    if isinstance(value, int | date | time):
+        return str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    raise ValueError(f"'{name}' holds {_kind(value)}, not a text or a number")
+
+
+def spelt_number(spelling: str) -> str:
+    """Return a number as it is spelt, but with its exponent written out.
+
+    Example:
+        >>> spelt_number("1.10"), spelt_number("1e3"), spelt_number("2.5E-3")
+        ('1.10', '1000', '0.0025')
+    """
+    if "e" not in spelling.lower():
+        return spelling
+    if repr(value := float(spelling)) == spelling:
+        return value_text(value, spelling)
+    try:
+        number = Decimal(spelling)
+    except InvalidOperation:  # an exponent beyond all measure
+        return spelling
+    if number.is_zero():
+        return "0"
+    return format(number, "f") if abs(number.adjusted()) < _EXPONENTS else spelling
+
+
+def _float_text(value: float | np.floating[Any], name: str) -> str:
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        raise ValueError(f"'{name}' holds an infinite number, which is no label and no text")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # all digits: those that tell floats apart are another integer's
+    return np.format_float_positional(value, trim="-")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
