@@ -1,14 +1,13 @@
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from accord.bert.pretrained import save_encoder
 from accord.cli.check import check
 from accord.config.file import load_config, parse_config
-from accord.data import checking, datasets
 from accord.data.checking import check_config
 from accord.data.warnings import sequence_lengths
 from accord.errors import ConfigError
@@ -21,11 +20,9 @@ ROWS = {
 
 
 @pytest.fixture
-def folder(tiny_tokenizer, tmp_path, monkeypatch) -> Path:
-    """A folder with two tasks, and an encoder of which only the length limit is known."""
-    known = SimpleNamespace(max_position_embeddings=16, vocab_size=1_000, type_vocab_size=2)
-    monkeypatch.setattr(datasets, "read_config", lambda path: known)
-    monkeypatch.setattr(checking, "resolve_encoder_folder", lambda path, revision: Path(path))
+def folder(tiny_tokenizer, tiny_encoder, tmp_path, monkeypatch) -> Path:
+    """A folder with two tasks, and an encoder of sequences of at most 16 tokens."""
+    save_encoder(tiny_encoder(max_position_embeddings=16), tmp_path / "tiny")
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
     for split, rows in ROWS.items():
         (tmp_path / f"{split}.tsv").write_text("\n".join(["x\ty\tlabel", *rows]) + "\n")

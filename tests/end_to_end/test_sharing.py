@@ -207,7 +207,7 @@ def test_one_task_exported_is_a_plain_bert_that_says_the_same(
 ):
     run = train(project(changes(name)), tmp_path / "run")
     out = tmp_path / "alone"
-    answer = accord_cli("export", run, out, "--task", "same")
+    answer = accord_cli("export", run, out, "--task", "same", "--encoder-only")
     assert answer.code == 0, answer.err
     judged = [
         json.loads(accord_cli("evaluate", where, "--json", *extra).out)["same"]
@@ -220,7 +220,7 @@ def test_one_task_exported_is_a_plain_bert_that_says_the_same(
     assert not (out / "parts.safetensors").exists()
     transformers = pytest.importorskip("transformers")
     transformers.AutoModel.from_pretrained(out)
-    again = accord_cli("export", run, out, "--task", "same")
+    again = accord_cli("export", run, out, "--task", "same", "--encoder-only")
     assert (again.code, "is there already" in again.err) == (2, True)
     wrong = accord_cli("export", run, tmp_path / "x", "--task", "sane")
     assert "no task 'sane'; did you mean 'same'?" in wrong.err
@@ -234,7 +234,7 @@ def dev_file(run):
 @pytest.mark.parametrize("name", ["adapter", "pal"])
 def test_parts_that_no_plain_bert_has_are_not_exported(name, project, train, tmp_path, accord_cli):
     run = train(project(changes(name)), tmp_path / "run")
-    answer = accord_cli("export", run, tmp_path / "out", "--task", "same")
+    answer = accord_cli("export", run, tmp_path / "out", "--task", "same", "--encoder-only")
     assert answer.code == 2
     assert f"same: '{name}' adds layers of its own, so no plain BERT says the same" in answer.err
     assert not (tmp_path / "out").exists()

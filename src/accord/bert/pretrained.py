@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_WORDS = "embeddings.word_embeddings.weight"
 HUB_FILES = [
     "config.json", WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json",
     "tokenizer_config.json", "vocab.txt",
@@ -136,8 +137,7 @@ def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
     config = read_config(folder)
     tensors = _open_weights(folder)
     pooler = any(name.startswith("pooler.") for name in tensors)
-    _check_shapes(config, pooler, tensors, folder / WEIGHTS)
-    encoder = BertEncoder(config, pooler)
+    encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS).to_empty(device="cpu")
     with torch.no_grad():
         for name, view in named_views(encoder):
             view.copy_(tensors[name])
@@ -178,16 +178,35 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
 
 
 def _open_weights(folder: Path) -> dict[str, Tensor]:
-    """Read all tensors under their present-day names, from one file or from shards."""
+    """Read an encoder's tensors under their present-day names, from one file or from shards."""
     tensors = {}
     for file in _weight_files(folder):
         try:
             with safe_open(file, framework="pt") as weights:
                 for name in weights.keys():  # noqa: SIM118 - it is no mapping
-                    tensors[_modern(name)] = weights.get_tensor(name)
+                    tensors[name] = weights.get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise EncoderError(f"{file}: can't be read: {error}") from None
-    return tensors
+    prefix = _prefix(tensors, folder / WEIGHTS)
+    whole = prefix.removesuffix("bert.")  # of the model with its pretraining head
+    return {
+        _modern(name.removeprefix(prefix if name.startswith(prefix) else whole)): tensor
+        for name, tensor in tensors.items() if name.startswith((prefix, f"{whole}cls."))
+    }  # fmt: skip
+
+
+def _prefix(names: Collection[str], file: Path) -> str:
+    """Return what an encoder's names begin with: those of modules that it was saved in."""
+    prefixes = sorted({name.removesuffix(_WORDS) for name in names if name.endswith(_WORDS)})
+    if not prefixes:
+        there = f"; the first of those there is '{min(names)}'" if names else ""
+        raise EncoderError(f"{file}: tensor '{_WORDS}' is missing{there}")
+    if len(prefixes) > 1:
+        raise EncoderError(
+            f"{file}: holds {len(prefixes)} encoders, with names that begin with '{prefixes[0]}'"
+            f" and '{prefixes[1]}'; a file of one alone can be used"
+        )
+    return prefixes[0]
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -210,8 +229,14 @@ def _weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _check_shapes(config: BertConfig, pooler: bool, tensors: dict[str, Tensor], file: Path) -> None:
-    """Check every tensor against the config before memory is taken for what that asks for."""
+def _checked_shapes(
+    config: BertConfig, pooler: bool, tensors: dict[str, Tensor], file: Path
+) -> BertEncoder:
+    """Check every tensor against the config before memory is taken for what that asks for.
+
+    Returns:
+        The encoder on torch's meta device, without values.
+    """
     layers = {name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")}
     if config.num_hidden_layers > len(layers):
         raise EncoderError(
@@ -231,11 +256,11 @@ def _check_shapes(config: BertConfig, pooler: bool, tensors: dict[str, Tensor], 
                 f"{file}: tensor '{name}' has shape {list(tensors[name].shape)};"
                 f" config.json asks for {list(view.shape)}"
             )
+    return skeleton
 
 
 def _modern(name: str) -> str:
-    """Return today's name of a tensor: no `bert.` prefix, `weight` for the old `gamma`."""
-    name = name.removeprefix("bert.")
+    """Return today's name of a tensor: `weight` for the old `gamma`, `bias` for `beta`."""
     if name.endswith("LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"
     if name.endswith("LayerNorm.beta"):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from accord.config.sections import Config
     from accord.data.checking import CheckReport, SplitReport, TaskReport
 
 _SHOWN_BAD_ROWS = 10
@@ -29,23 +28,25 @@ _PLAIN_COLUMNS = 120
 @strict_option
 @as_json_option
 def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
-    """Check a configuration and its data before training.
+    """Check a configuration, its data and its encoder before training.
 
-    Shows what was resolved, rows, labels, lengths, duplicates, and texts that stand in both
-    train and dev.
+    Refuses whatever 'accord train' refuses, in the same words. Shows what was resolved, rows,
+    labels, lengths, duplicates, and texts that stand in both train and dev.
     """
     from accord.config.file import load_config
     from accord.config.stages import dropped_note, memory_note
     from accord.config.unused import unused_options
     from accord.data.checking import check_config
     from accord.data.warnings import refuse_all
+    from accord.training.stages.plan import check_run
 
     loaded = load_config(config, overrides)
-    _check_sizes(loaded)
-    report = check_config(loaded, reading=_reading if sys.stderr.isatty() else lambda task: None)
-    _check_memories(loaded, report)
+    if sys.stderr.isatty():
+        _say("reading the data and the encoder")
+    in_vain = check_run(loaded)
+    report = check_config(loaded)
     notes = (unused_options(loaded), memory_note(loaded), dropped_note(loaded))
-    warnings = [*filter(None, notes), *_in_vain(loaded, report), *report.warnings]
+    warnings = [*filter(None, notes), *in_vain, *report.warnings]
     if as_json:
         click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
     else:
@@ -54,73 +55,6 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
         refuse_all(warnings, _say)
     for line in warnings:
         _say(f"warning: {line}")
-
-
-def _check_sizes(config: Config) -> None:
-    """Check that parts and new layers fit the encoder, and that kept heads are there."""
-    from accord.training.building import check_all_sizes
-
-    check_all_sizes(config)
-    if config.encoder.heads == "keep":
-        from accord.bert.pretrained import resolve_encoder_folder
-        from accord.model.inherited import check_inheritance
-
-        check_inheritance(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
-
-
-def _parts(config: Config) -> list[tuple[str, Config]]:
-    """Return the configs of the run's stages behind what names them, or its own if it has none."""
-    from accord.config.file import stage_configs
-    from accord.config.stages import stage_label
-
-    labels = [f"{stage_label(config.stages, i)}: " for i in range(len(config.stages))]
-    return list(zip(labels, stage_configs(config), strict=True)) or [("", config)]
-
-
-def _training_rows(report: CheckReport) -> dict[str, int]:
-    return {
-        own.task.name: next(split.rows for split in own.splits if split.split == "train")
-        for own in report.tasks
-    }
-
-
-def _check_memories(config: Config, report: CheckReport) -> None:
-    """Check that memories are no larger than their tasks' data."""
-    from accord.data.rehearsal import check_size
-    from accord.errors import ConfigError
-
-    rows = _training_rows(report)
-    for label, own in _parts(config):
-        if own.memory is not None and own.memory.method != "none":
-            for name in own.memory.finished:
-                try:
-                    check_size(own.memory.size, rows[name], name)
-                except ConfigError as error:
-                    raise ConfigError(f"{label}{error}") from None
-
-
-def _in_vain(config: Config, report: CheckReport) -> list[str]:
-    """Return what the config asks for in vain, as a run would say it when it begins."""
-    from accord.errors import ConfigError
-    from accord.training.building import build_sampler, check_averages, warnings
-
-    rows, found = _training_rows(report), []
-    for label, own in _parts(config):
-        sizes = tuple(_drawn_rows(own, name, rows[name]) for name in own.tasks)
-        try:
-            sampler = build_sampler(own, tuple(own.tasks), sizes)
-            check_averages(own, sampler.steps)
-        except ConfigError as error:
-            raise ConfigError(f"{label}{error}") from None
-        found += [f"{label}{line}" for line in warnings(own, sampler)]
-    return found
-
-
-def _drawn_rows(config: Config, name: str, rows: int) -> int:
-    """Return how many rows of a task are drawn from: of a finished one those in its memory."""
-    if config.memory is None or name not in config.finished:
-        return rows
-    return 0 if config.memory.method == "none" else config.memory.size
 
 
 def render(report: CheckReport) -> None:
@@ -139,10 +73,6 @@ def render(report: CheckReport) -> None:
         console.print(note, soft_wrap=True)
     console.print()
     _print_overlaps(report, console)
-
-
-def _reading(task: str) -> None:
-    _say(f"reading {task}")
 
 
 def _say(text: str) -> None:

@@ -13,10 +13,17 @@ import click
 def convert(source: Path, out: Path) -> None:
     """Write folder OUT with the weights of SOURCE, a pickled file or a folder with one.
 
-    Nothing else in Accord reads a pickle. torch's loader for weights alone runs no code from it.
+    Nothing else in Accord reads a pickle. torch's loader for weights alone runs no code from it;
+    whatever a file holds beside tensors is left out.
     """
     from accord.bert.convert import WEIGHTS
     from accord.bert.convert import convert as run
 
     count = run(source, out)
     click.echo(f"{count} tensors written to {out / WEIGHTS}")
+    if not (out / "config.json").exists():
+        click.echo(
+            f"no config.json stands beside {source}: {out} becomes an encoder with the config.json"
+            " and the tokenizer of the model that its training began with",
+            err=True,
+        )

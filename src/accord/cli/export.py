@@ -11,13 +11,30 @@ import click
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--task", required=True, help="Name of the task.")
-def export(model: Path, out: Path, task: str) -> None:
+@click.option(
+    "--encoder-only",
+    is_flag=True,
+    help="Write the encoder alone for transformers; accord.load still serves the head.",
+)
+def export(model: Path, out: Path, task: str, encoder_only: bool) -> None:
     """Write folder OUT with the model of one task of MODEL: a plain BERT with its head.
 
-    MODEL is a run folder or its model/. Low-rank updates are merged, and a task's own norms and
-    layers take the shared ones' place; adapters and PALs have no plain form.
+    MODEL is a run folder or its model/. transformers opens OUT as BertForSequenceClassification
+    with the trained head and the labels' names; its logits are those that Accord gives, a
+    regression's in the task's units. That takes pooling = "pooler", a single text or a joint pair,
+    and loss = "mse" for a regression alone; any other head is refused without --encoder-only.
+
+    Low-rank updates are merged, and a task's own norms and layers take the shared ones' place;
+    adapters and PALs have no plain form.
     """
     from accord.derived.export import export as run
 
-    run(model, out, task)
-    click.echo(f"model of '{task}' written to {out}")
+    written = run(model, out, task, encoder_only=encoder_only)
+    if encoder_only:
+        served = "transformers.AutoModel opens its encoder; accord.load alone serves its head"
+    else:
+        units = "" if written.is_classification else (
+            f", whose logit is a value from {written.range[0]:g} to {written.range[1]:g}"
+        )  # fmt: skip
+        served = f"accord.load serves it, and BertForSequenceClassification{units}"
+    click.echo(f"model of '{task}' written to {out}: {served}")

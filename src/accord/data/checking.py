@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -92,14 +91,11 @@ class CheckReport:
         return report
 
 
-def check_config(
-    config: Config, *, reading: Callable[[str], None] = lambda task: None
-) -> CheckReport:
+def check_config(config: Config) -> CheckReport:
     """Read every file that a configuration names, and report on it.
 
     Args:
         config: the configuration, its paths absolute.
-        reading: called with the name of each task before its files are read.
 
     Raises:
         ConfigError: labels, range, loss or lengths don't go together.
@@ -108,7 +104,7 @@ def check_config(
     """
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
     notes = list[str]()
-    data = read_data(config, folder, notes.append, reading)
+    data = read_data(config, folder, notes.append)
     tasks = []
     for task in data.tasks:
         splits = [

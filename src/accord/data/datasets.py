@@ -86,16 +86,13 @@ class Data:
         return rows | labels
 
 
-def read_data(
-    config: Config, encoder_folder: Path, say: Say, reading: Say = lambda task: None
-) -> Data:
+def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     """Read every file of every task.
 
     Args:
         config: names the files.
         encoder_folder: whose tokenizer is used.
         say: told what was skipped or decided.
-        reading: told each task's name before its files are read.
 
     Raises:
         DataError: naming the file, line and reason.
@@ -107,7 +104,6 @@ def read_data(
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
     for name, section in (*config.labelled.items(), *config.texts.items()):
-        reading(name)
         task = resolved.get(name) or resolve_task(name, section)
         splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(config.training))
     for task in tasks:

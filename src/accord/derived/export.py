@@ -1,30 +1,44 @@
-"""One task's model out of a shared one: a plain BERT with its head."""
+"""One task's model out of a shared one: a plain BERT, with its head where transformers has such."""
 
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
+from typing import Any
 
-from accord.durable import replace_folder
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from accord.bert.pretrained import WEIGHTS
+from accord.durable import read_json, replace_folder, write_tensors
 from accord.errors import ModelError, UsageError, nearest
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import find_model_folder, load_model, save_model
+from accord.tasks import Task
 
 
-def export(source: Path, out: Path, task: str) -> None:
+def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) -> Task:
     """Write a model folder of one task, in which the encoder is a plain BERT.
 
     LoRA's updates are added to the weights, a task's own norms and layers take the shared ones'
-    place. The folder opens with `transformers.AutoModel` and with `accord.load`.
+    place. The folder opens with `accord.load`, and with transformers'
+    `AutoModelForSequenceClassification` or, if it is of the encoder alone, with its `AutoModel`.
 
     Args:
         source: a run folder, or its model/.
         out: the folder to write; must not be there yet.
         task: by name.
+        encoder_only: leave the head to `accord.load`, which serves heads of every kind.
+
+    Returns:
+        The task.
 
     Raises:
         UsageError: if there is no such task, or `out` is there or can't be written.
-        ModelError: if the task has parts that no plain BERT has.
+        ModelError: if the task has parts that no plain BERT has, or a head that transformers
+            hasn't and which isn't left out.
     """
     if out.exists():
         raise UsageError(f"{out}: is there already")
@@ -33,16 +47,29 @@ def export(source: Path, out: Path, task: str) -> None:
     names = [own.name for own in model.tasks]
     if task not in names:
         raise UsageError(f"{folder}: no task '{task}'{nearest(task, names)}")
+    chosen = model.tasks[names.index(task)]
+    if not encoder_only and (fault := _fault(chosen)):
+        raise ModelError(
+            f"{folder}: {task}: transformers has no head that says the same: {fault};"
+            " --encoder-only writes the encoder for AutoModel, and the head for accord.load alone"
+        )
     try:
         alone = _alone(model, names.index(task))
     except ValueError as error:
         raise ModelError(f"{folder}: {task}: {error}") from None
+
+    def write(to: Path) -> None:
+        save_model(alone, to, {task: inputs[task]}, max_length, folder)
+        if not encoder_only:
+            _add_classifier(to, chosen, alone.head(task).linear)
+            # So that truncation=True cuts a text where Accord does.
+            _update_json(to / "tokenizer_config.json", {"model_max_length": max_length})
+
     try:
-        replace_folder(
-            out, lambda to: save_model(alone, to, {task: inputs[task]}, max_length, folder)
-        )
+        replace_folder(out, write)
     except OSError as error:
         raise UsageError(f"{out}: can't be written: {error.strerror}") from None
+    return chosen
 
 
 def _alone(model: MultitaskModel, task: int) -> MultitaskModel:
@@ -54,3 +81,64 @@ def _alone(model: MultitaskModel, task: int) -> MultitaskModel:
         model.head(model.tasks[task].name).state_dict()
     )
     return own
+
+
+def _fault(task: Task) -> str:
+    """Return why no linear layer over BERT's pooler says what a task's head says; or ''."""
+    if task.sequences == 2:
+        return 'it reads a pair as two sequences; encoding = "joint" makes them one'
+    if task.pooling != "pooler":
+        return f"it pools by '{task.pooling}'; pooling = \"pooler\" does what transformers does"
+    if task.is_regression and task.loss != "mse":
+        return f"its values are no linear function under loss '{task.loss}'; loss = \"mse\" has one"
+    if task.is_classification and task.loss == "mse":
+        return "its probabilities are no softmax under loss 'mse'; loss = \"cross_entropy\" has one"
+    return ""
+
+
+def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:
+    """Make a model folder's encoder a `BertForSequenceClassification`."""
+    assert linear is not None  # pairs encoded separately alone have other heads
+    weight, bias = _logits_layer(task, linear)
+    tensors = {f"bert.{name}": value for name, value in load_file(folder / WEIGHTS).items()}
+    write_tensors(
+        folder / WEIGHTS, {**tensors, "classifier.weight": weight, "classifier.bias": bias}
+    )
+    _update_json(folder / "config.json", _head_config(task))
+
+
+def _update_json(file: Path, changes: dict[str, Any]) -> None:
+    try:
+        table = {**(read_json(file) if file.exists() else {}), **changes}
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{file.name} of the model: can't be read: {error}") from None
+    file.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def _logits_layer(task: Task, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Return the weight [outputs, H] and bias [outputs] of a layer whose outputs are plain.
+
+    One logit z of two classes becomes (0, z), of which softmax makes the same probabilities; a
+    regression's outputs become values in the task's units.
+    """
+    weight, bias = linear.weight.double(), linear.bias.double()
+    if task.is_regression:
+        low, high = task.range
+        weight, bias = weight * (high - low), bias * (high - low) + low
+    elif task.outputs == 1:
+        weight, bias = (torch.cat([torch.zeros_like(own), own]) for own in (weight, bias))
+    return weight.float().contiguous(), bias.float().contiguous()
+
+
+def _head_config(task: Task) -> dict[str, Any]:
+    """Return what a `config.json` says of a head."""
+    names = task.labels if task.is_classification else (task.name,)
+    kind = "single_label_classification" if task.is_classification else "regression"
+    return {
+        "architectures": ["BertForSequenceClassification"],
+        "classifier_dropout": task.dropout,
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: index for index, name in enumerate(names)},
+        "problem_type": kind,
+    }

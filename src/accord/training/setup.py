@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -157,7 +157,9 @@ def prepare(
     *,
     planned: bool = False,
 ) -> Setup:
-    """Read and check everything that a run needs.
+    """Read and check everything that a run needs: what this passes, a run begins.
+
+    `accord.training.stages.plan.check_run` is this without a run, for all stages.
 
     Args:
         config: of the run.
@@ -178,14 +180,9 @@ def prepare(
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    keeps, in_vain = config.encoder.heads == "keep" and not planned, []
+    keeps = config.encoder.heads == "keep" and not planned
     if keeps:
         check_inheritance(folder)
-    elif dropped := dropped_parts(folder):
-        in_vain.append(
-            f"{folder}: the parts of its tasks ({dropped}) are not taken over, only what they"
-            " share; encoder.heads = 'keep' takes them"
-        )
     check_sizes(config, read_config(folder))
     data = read_data(config, folder, say)
     encoder = build_encoder(config, folder)
@@ -194,7 +191,7 @@ def prepare(
     names = tuple(task.name for task in data.tasks)
     sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
     check_averages(config, sampler.steps)
-    in_vain += warnings(config, sampler)
+    in_vain = (*_dropped(config, folder), *warnings(config, sampler))
     combination = build_combination(config, encoder, data.tasks, sampler)
     learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
     for own in data.labelled(data.train):
@@ -210,10 +207,18 @@ def prepare(
     learner.regularisation = build_regularisation(config, learner.model)
     learner.averages = _averages(config, learner.model, sampler.steps)
     learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
-    return Setup(
-        config, data, folder, learner, sampler, device, _fingerprint(config, data),
-        in_vain=in_vain,
-    )  # fmt: skip
+    fingerprint = _fingerprint(config, data)
+    return Setup(config, data, folder, learner, sampler, device, fingerprint, in_vain=in_vain)
+
+
+def _dropped(config: Config, folder: Path) -> Iterator[str]:
+    """Yield that an encoder's tasks have parts which the run goes without, if it is so."""
+    dropped = "" if config.encoder.heads == "keep" else dropped_parts(folder)
+    if dropped:
+        yield (
+            f"{folder}: the parts of its tasks ({dropped}) are not taken over, only what they"
+            " share; encoder.heads = 'keep' takes them"
+        )
 
 
 def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:

@@ -1,16 +1,18 @@
-"""What is known of a stage before it begins: its data are read, its estimate made."""
+"""What is known of a run before it begins: its data are read, its stages' estimates made."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from accord.config.sections import Config
 from accord.data.warnings import data_warnings
 from accord.runs.estimate import Estimate
 from accord.training.resuming import encoder_contents
-from accord.training.setup import prepare
-from accord.training.stages.stage import Stage, naming
+from accord.training.setup import Setup, prepare
+from accord.training.stages.stage import Stage, naming, stages_of
 
 Table = dict[str, Any]
 
@@ -46,10 +48,34 @@ class Plan:
         return {"tasks": self.tasks, "max_length": self.max_length}
 
 
+def check_run(config: Config) -> list[str]:
+    """Check everything that a run refuses before it writes anything, but for its folder.
+
+    Args:
+        config: of the run, whose methods are checked.
+
+    Returns:
+        What it asks for in vain, a line each, as the run would warn of it.
+
+    Raises:
+        UsageError: as the run would, in the same words.
+    """
+    if not config.stages:
+        return list(prepare(config).in_vain)
+    return [
+        f"{stage.label}: {line}"
+        for stage in stages_of(config, Path()) for line in _prepared(stage).in_vain
+    ]  # fmt: skip
+
+
+def _prepared(stage: Stage) -> Setup:
+    with naming(stage):
+        return prepare(stage.given, planned=stage.before is not None)
+
+
 def plan_stage(stage: Stage) -> Plan:
     """Read a stage's data, and check all that can be checked before its encoder is trained."""
-    with naming(stage):
-        setup = prepare(stage.given, planned=stage.before is not None)
+    setup = _prepared(stage)
     encoder = encoder_contents(setup)
     if stage.before is not None:
         encoder.pop("heads", None)

@@ -1,0 +1,176 @@
+"""An exported task as transformers opens it: logits, probabilities and labels are the model's."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from accord import load
+from accord.cli.export import export as command
+from accord.derived.export import export
+from accord.errors import ModelError
+from accord.model.heads import probabilities
+from accord.model.multitask import MultitaskModel
+from accord.model.parts import Sharing
+from accord.model.saved import InputFormat, save_model
+from accord.tasks import Task
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "##s", "good"]
+LONG = " ".join("abcdefghijklmnopqrstuvwxyz")  # longer than a sequence may be
+SINGLE = ["a b c", "good as d", "z", LONG]
+PAIRS = [("a b", "c"), ("good", "as as as"), ("q r s t", LONG), (LONG, LONG)]
+SCHEMES = ("lora", "task-norm", "own-layers", "own-encoder")
+
+
+def tasks() -> Iterator[Task]:
+    """Yield a task of each kind of head that transformers has."""
+    plain = Task("plain", "classification", "cross_entropy", "accuracy", pooling="pooler")
+    two, four = (
+        replace(plain, labels=names) for names in (("neg", "pos"), ("10", "2", "a b", "ä"))
+    )
+    yield from (two, four, replace(two, loss="binary_cross_entropy"))
+    yield replace(four, kind="pair-classification")
+    value = replace(plain, kind="regression", loss="mse", metric="pearson")
+    for span in ((0.0, 5.0), (-3.5, -1.25), (100.0, 1000.0)):
+        yield replace(value, range=span)
+    yield replace(value, kind="pair-regression", range=(0.0, 5.0), targets="popart")
+
+
+@pytest.fixture
+def written(tiny_encoder, tmp_path):
+    """Write a model folder of random weights with a task and another: (task, schemes)."""
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+
+    def write(task: Task, schemes: tuple[str, ...] = ()) -> Path:
+        other = replace(task, name="other")
+        model = MultitaskModel(tiny_encoder(), [other, task], Sharing(schemes, {}))
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for parameter in (p for own in model.children() for p in own.parameters()):
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+        columns = InputFormat(("x", "y")[: task.texts])
+        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        save_model(model, folder, {"other": columns, "plain": columns}, 24, tmp_path)
+        return folder
+
+    return write
+
+
+def theirs(folder: Path, texts: list) -> torch.Tensor:
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    columns = [*map(list, zip(*texts, strict=True))] if isinstance(texts[0], tuple) else [texts]
+    with torch.no_grad():
+        return model(
+            **tokenizer(*columns, return_tensors="pt", padding=True, truncation=True)
+        ).logits
+
+
+def test_its_logits_say_what_the_model_says(written, tmp_path):
+    for number, task in enumerate(tasks()):
+        folder, out = written(task), tmp_path / f"out{number}"
+        export(folder, out, "plain")
+        texts = PAIRS if task.is_pair else SINGLE
+        model, found = load(folder), theirs(out, texts)
+        ours = model.logits("plain", texts)
+        if task.is_regression:
+            values = torch.tensor(model.predict("plain", texts))
+            low, high = task.range
+            assert torch.allclose(found[:, 0], values, atol=1e-5 * (high - low)), task
+        elif task.loss == "cross_entropy":
+            assert torch.allclose(found, ours, atol=1e-5), task
+        else:
+            wanted = probabilities(ours, task).float()
+            assert torch.allclose(found.softmax(1), wanted, atol=1e-6), task
+            assert torch.allclose(found[:, 1] - found[:, 0], ours[:, 0], atol=1e-5), task
+        assert torch.allclose(load(out).logits("plain", texts), ours, atol=1e-6), task
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_what_a_task_has_alone_is_in_its_weights(written, tmp_path, scheme):
+    task = next(tasks())
+    folder = written(task, (scheme,))
+    export(folder, tmp_path / "out", "plain")
+    assert torch.allclose(theirs(tmp_path / "out", SINGLE), load(folder).logits("plain", SINGLE),
+                          atol=1e-5)  # fmt: skip
+
+
+def test_a_pipeline_gives_the_labels_names(written, tmp_path):
+    for number, task in enumerate(own for own in tasks() if not own.is_pair):
+        folder, out = written(task), tmp_path / f"out{number}"
+        export(folder, out, "plain")
+        answers = transformers.pipeline("text-classification", str(out))(SINGLE, truncation=True)
+        predicted = load(folder).predict("plain", SINGLE)
+        if task.is_regression:
+            values = [answer["score"] for answer in answers]
+            low, high = task.range
+            assert values == pytest.approx(predicted, abs=1e-5 * (high - low)), task
+        else:
+            assert [answer["label"] for answer in answers] == predicted, task
+
+
+def test_the_encoder_alone_opens_too(written, tmp_path):
+    folder = written(next(tasks()))
+    for name, alone in (("whole", False), ("alone", True)):
+        export(folder, tmp_path / name, "plain", encoder_only=alone)
+        _, report = transformers.AutoModel.from_pretrained(
+            tmp_path / name, output_loading_info=True
+        )
+        assert not report["missing_keys"]
+        names = load_file(tmp_path / name / "model.safetensors")
+        assert any("classifier" in own for own in names) != alone
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert ("id2label" in config) != alone
+        assert load(tmp_path / name).predict("plain", SINGLE)
+
+
+def test_a_head_that_transformers_has_not_is_refused(written, tmp_path):
+    first = next(tasks())
+    pair, value = (replace(first, kind=kind, labels=labels) for kind, labels in (
+        ("pair-classification", first.labels), ("regression", ()),
+    ))  # fmt: skip
+    separate = replace(pair, encoding="separate")
+    for task, cure in (
+        (replace(first, pooling="cls", labels=("a", "b")), 'pooling = "pooler"'),
+        (replace(first, pooling="mean", labels=("a", "b")), 'pooling = "pooler"'),
+        (separate, 'encoding = "joint"'),
+        (replace(separate, head="cosine", loss="mse"), 'encoding = "joint"'),
+        (replace(first, loss="mse"), 'loss = "cross_entropy"'),
+        (replace(value, loss="binary_cross_entropy", metric="pearson"), 'loss = "mse"'),
+    ):
+        folder = written(task)
+        with pytest.raises(ModelError) as error:
+            export(folder, tmp_path / "out", "plain")
+        assert cure in str(error.value)
+        assert "--encoder-only" in str(error.value)
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_command_says_who_serves_the_head(written, tmp_path):
+    value = next(task for task in tasks() if task.is_regression)
+    for task, options, said in (
+        (next(tasks()), [], "accord.load serves it, and BertForSequenceClassification"),
+        (value, [], "BertForSequenceClassification, whose logit is a value from 0 to 5"),
+        (replace(value, pooling="cls"), ["--encoder-only"], "accord.load alone serves its head"),
+    ):
+        folder = written(task)
+        arguments = [str(folder), f"{folder}-out", "--task", "plain", *options]
+        result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+        assert result.output.strip().endswith(said)
+
+
+def test_a_damaged_tokenizer_config_is_one_line(written, tmp_path):
+    for text in ("{", "[1]"):
+        folder = written(next(tasks()))
+        (folder / "tokenizer_config.json").write_text(text)
+        with pytest.raises(
+            ModelError, match=r"^tokenizer_config\.json of the model: can't be read"
+        ):
+            export(folder, tmp_path / "out", "plain")
+        assert not (tmp_path / "out").exists()
