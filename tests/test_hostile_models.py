@@ -91,6 +91,25 @@ def header(size: int, text: bytes) -> bytes:
     return size.to_bytes(8, "little") + text
 
 
+def overflowing(folder: Path) -> None:
+    """Weights that are numbers, of a model whose outputs are none."""
+    norm = "encoder.layer.1.output.LayerNorm"
+    tensors(W, lambda table: table[f"{norm}.bias"].fill_(3e38))(folder)
+    tensors(W, lambda table: table[f"{norm}.weight"].fill_(0))(folder)
+    tensors(H, lambda table: [value.fill_(3e38) for value in table.values()])(folder)
+
+
+def tokenizer(change: Callable[[dict], object]) -> Harm:
+    """A tokenizer.json that counts as it is."""
+
+    def harm(folder: Path) -> None:
+        kind = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        edit("tokenizer_config.json", lambda table: table.update(kind))(folder)
+        edit("tokenizer.json", change)(folder)
+
+    return harm
+
+
 HARMS: dict[str, Harm] = {
     **{f"{value!r} layers": config(num_hidden_layers=value)
        for value in (-5, 0, 2.5, "2", True, None, 10**9, 2**40)},
@@ -161,6 +180,35 @@ HARMS: dict[str, Harm] = {
     "a key too many": task(evil=1),
     "no columns": task(input={"text": []}),
     "a delimiter that isn't": task(input={"text": ["t"], "delimiter": ";"}),
+    **{f"a weight of {value}": tensors(W, lambda table, value=value: table[QUERY][0].fill_(value))
+       for value in (float("nan"), float("inf"))},
+    "a head of no numbers": tensors(
+        H, lambda table: [value.fill_(float("nan")) for value in table.values()]),
+    "weights that overflow": overflowing,
+    "fewer positions than a text may have": edit(
+        "accord.json", lambda table: table.update(max_length=17)),
+    "a word without a row": tokenizer(lambda table: table["model"]["vocab"].update(c=7)),
+    "two words of one id": tokenizer(lambda table: table["model"]["vocab"].update(c=6)),
+    "a pattern that never ends": tokenizer(lambda table: table.update(pre_tokenizer={
+        "type": "Split", "pattern": {"Regex": "(a|aa)+$"}, "behavior": "Isolated",
+        "invert": False})),
+    "a replacement that grows": tokenizer(lambda table: table.update(normalizer={
+        "type": "Sequence", "normalizers": [
+            {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 50}] * 9})),
+    "a part that stops the process": tokenizer(lambda table: table.update(normalizer={
+        "type": "Precompiled", "precompiled_charsmap": "AAAAAAAA"})),
+    "words as long as a text": tokenizer(
+        lambda table: table["model"].update(max_input_chars_per_word=10**6)),
+    "no word for what is unknown": tokenizer(lambda table: table["model"]["vocab"].pop("[UNK]")),
+    "another word for what is unknown": tokenizer(
+        lambda table: table["model"].update(unk_token="?")),
+    "a frame that names no token": tokenizer(lambda table: table.update(post_processor={
+        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "x", "type_id": 0}}],
+        "pair": [], "special_tokens": {}})),
+    "code of the tokenizer's own": edit(
+        "tokenizer_config.json", lambda table: table.update(auto_map=["evil.Tokenizer", None])),
+    "a tokenizer of another kind": edit(
+        "tokenizer_config.json", lambda table: table.update(tokenizer_class="EvilTokenizer")),
     "no tokenizer": lambda folder: [
         (folder / name).unlink() for name in ("tokenizer.json", "vocab.txt")
         if (folder / name).exists()],

@@ -16,6 +16,7 @@ from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.bert.encoder import BertConfig, BertEncoder
 from accord.bert.pretrained import save_encoder
 from accord.config.file import parse_config
+from accord.data.tokenizing import save_tokenizer
 from accord.training.combining import Combination
 from accord.training.setup import Setup, prepare
 from gpu.figures import Figure, Recorder
@@ -44,7 +45,8 @@ def project(settings: Settings, folder: Path) -> Table:
         for parameter in tiny.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.08)
-    save_encoder(tiny, folder / "tiny", minilm_folder())
+    save_encoder(tiny, folder / "tiny")
+    save_tokenizer(minilm_folder(), folder / "tiny")
     tasks = task_tables(data_folder(settings.data))
     for name, table in tasks.items():
         own = folder / name

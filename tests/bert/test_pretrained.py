@@ -192,20 +192,6 @@ def test_config_defaults_are_berts(folder: Path) -> None:
     assert (config.layer_norm_eps, config.hidden_act) == (1e-12, "gelu")
 
 
-def test_saving_takes_the_tokenizer_along(
-    tmp_path: Path, tiny_encoder: Callable[..., BertEncoder]
-) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("tokenizer.json", "vocab.txt", "README.md"):
-        (source / name).write_text(name)
-    save_encoder(tiny_encoder(), tmp_path / "a" / "b", tokenizer_from=source)
-    assert sorted(file.name for file in (tmp_path / "a" / "b").iterdir()) == [
-        "config.json", WEIGHTS, "tokenizer.json", "vocab.txt",
-    ]  # fmt: skip
-    assert (tmp_path / "a" / "b" / "vocab.txt").read_text() == "vocab.txt"
-
-
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 

@@ -16,15 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accord.data.tokenizer_files import TOKENIZER_FILES
 from accord.durable import replace_folder, write_tensors
 from accord.errors import EncoderError, UsageError
 
 WEIGHTS = "model.safetensors"
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pth", "model.bin")
-BESIDE = (
-    "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
-    "special_tokens_map.json",
-)  # fmt: skip
+BESIDE = ("config.json", *TOKENIZER_FILES)
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32,
            torch.int16, torch.int8, torch.uint8, torch.bool)  # fmt: skip
 _WRAPPERS = ("state_dict", "model_state_dict", "model")

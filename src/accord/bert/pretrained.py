@@ -14,19 +14,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from accord.bert.encoder import ACTIVATIONS, BertConfig, BertEncoder
+from accord.data.tokenizer_files import TOKENIZER_FILES
 from accord.durable import read_json, write_tensors
 from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _WORDS = "embeddings.word_embeddings.weight"
-HUB_FILES = [
-    "config.json", WEIGHTS, INDEX, "model-*.safetensors", "tokenizer.json",
-    "tokenizer_config.json", "vocab.txt",
-]  # fmt: skip
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
-)  # fmt: skip
+HUB_FILES = ["config.json", WEIGHTS, INDEX, "model-*.safetensors", *TOKENIZER_FILES]
 
 
 def resolve_encoder_folder(path: str | Path, revision: str | None = None) -> Path:
@@ -141,6 +136,8 @@ def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
     with torch.no_grad():
         for name, view in named_views(encoder):
             view.copy_(tensors[name])
+            if not view.isfinite().all():
+                raise EncoderError(f"{folder}: tensor '{name}' holds values that aren't finite")
     return encoder
 
 
@@ -174,6 +171,8 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
                 f"{file}: tensor '{prefix}{name}' has shape {list(tensors[name].shape)};"
                 f" config.json asks for {list(wanted.shape)}"
             )
+        if not tensors[name].isfinite().all():
+            raise EncoderError(f"{file}: tensor '{prefix}{name}' holds values that aren't finite")
     return {name: tensors[name] for name in names}
 
 
@@ -300,13 +299,12 @@ def _pair(name: str, module: Any) -> Iterator[tuple[str, Tensor]]:
     yield f"{name}.bias", module.bias
 
 
-def save_encoder(encoder: BertEncoder, folder: Path, tokenizer_from: Path | None = None) -> None:
+def save_encoder(encoder: BertEncoder, folder: Path) -> None:
     """Save an encoder so that `transformers.AutoModel` opens the folder.
 
     Args:
         encoder: to save.
         folder: made where it is missing.
-        tokenizer_from: a folder whose tokenizer files are copied along.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = {
@@ -321,7 +319,3 @@ def save_encoder(encoder: BertEncoder, folder: Path, tokenizer_from: Path | None
         for name, view in named_views(encoder)
     }
     write_tensors(folder / WEIGHTS, tensors)
-    if tokenizer_from is not None:
-        for name in TOKENIZER_FILES:
-            if (tokenizer_from / name).is_file():
-                (folder / name).write_bytes((tokenizer_from / name).read_bytes())

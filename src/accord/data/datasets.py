@@ -212,12 +212,8 @@ def text_rows(task: Task, parts: Mapping[str, Rowset]) -> Rowset:
 
 
 def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: Sequence[Task]) -> None:
-    """Check that the encoder has a row for every id that the data can hold."""
-    config, words = read_config(folder), tokenizer.get_vocab_size()
-    if words > config.vocab_size:
-        raise EncoderError(
-            f"{folder}: the tokenizer has {words} entries, the encoder {config.vocab_size}"
-        )
+    """Check that the encoder and its vocabulary have what the tasks need."""
+    config = read_config(folder)
     joint = [task.name for task in tasks if task.is_pair and task.encoding == "joint"]
     if joint and config.type_vocab_size < 2:
         raise EncoderError(

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from accord.durable import read_json
-from accord.errors import EncoderError
+from accord.data.tokenizer_files import (
+    ADDED,
+    CONFIG,
+    JSON,
+    SPECIAL_MAP,
+    VOCABULARY,
+    read_tokenizer_files,
+)
+from accord.data.tokenizer_making import (
+    add_words,
+    bert_tokenizer,
+    check_framing,
+    check_vocabulary,
+    serialised_tokenizer,
+    stated,
+)
+from accord.data.unreachable import check_reachable
+from accord.errors import AccordError, EncoderError, printable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from tokenizers.processors import BertProcessing
 
 TEXT_CHARACTERS = 20_000
 """What is read of a text: far more than 512 tokens, and a megabyte still costs no time."""
@@ -37,35 +57,75 @@ class SpecialIds:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Load `tokenizer.json`, or build the tokenizer from `vocab.txt`.
+    """Load a folder's tokenizer: it gives the ids that transformers' AutoTokenizer gives.
 
-    Truncation and padding that the file fixes are switched off: lengths are decided at packing.
+    Truncation and padding that the files fix are left out: lengths are decided at packing.
 
     Args:
         folder: an encoder in Hugging Face format.
 
     Raises:
-        EncoderError: neither file is there, or it can't be used.
+        EncoderError: there is none; its files contradict each other or hold what isn't run here;
+            or it has an id for which the encoder has no row.
     """
-    from tokenizers import Tokenizer
-
-    if (folder / "tokenizer.json").is_file():
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise EncoderError(f"{folder / 'tokenizer.json'}: can't be read: {error}") from None
-    elif (folder / "vocab.txt").is_file():
-        tokenizer = _from_vocabulary(folder)
-    else:
-        raise EncoderError(f"{folder}: no tokenizer: neither tokenizer.json nor vocab.txt is there")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    special_ids(tokenizer)
+    files = read_tokenizer_files(folder)
+    with _calling_library(f"{folder}: the tokenizer can't be read"):
+        tokenizer = serialised_tokenizer(files) if files.as_it_is else bert_tokenizer(files)
+        add_words(tokenizer, files)
+        check_framing(tokenizer, files)
+        tokenizer.post_processor = _framing(special_ids(tokenizer, folder))
+        vocabulary = tokenizer.get_vocab()
+        check_vocabulary(vocabulary, files)
+        check_reachable(tokenizer, vocabulary, files)
     return tokenizer
 
 
-def special_ids(tokenizer: Tokenizer) -> SpecialIds:
+def save_tokenizer(source: Path, target: Path) -> None:
+    """Write a folder's tokenizer into another, for AutoTokenizer and all who read one file alone.
+
+    Args:
+        source: as `load_tokenizer` takes it.
+        target: a folder. Its `tokenizer.json` and `tokenizer_config.json` say the same.
+
+    Raises:
+        FileNotFoundError: the source has neither of the files that one is made of.
+        EncoderError: as `load_tokenizer`.
+    """
+    if not any((source / name).is_file() for name in (JSON, VOCABULARY)):
+        raise FileNotFoundError(errno.ENOENT, "the tokenizer's files are gone", str(source))
+    files, tokenizer = read_tokenizer_files(source), load_tokenizer(source)
+    for name in (VOCABULARY, ADDED, SPECIAL_MAP):
+        if (source / name).is_file():
+            (target / name).write_bytes((source / name).read_bytes())
+    (target / JSON).write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    config = json.dumps({**files.config, **stated(files)}, indent=2, ensure_ascii=False)
+    (target / CONFIG).write_text(config + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _calling_library(what: str) -> Iterator[None]:
+    """Turn whatever the library raises, its panics among them, into one line.
+
+    Raises:
+        EncoderError: beginning with `what`.
+    """
+    try:
+        yield
+    except AccordError:
+        raise
+    except BaseException as error:  # it raises bare Exception, and its panics are not even that
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = printable(str(error)) or type(error).__name__
+        raise EncoderError(f"{what}: {reason:.300}") from None
+
+
+def special_ids(tokenizer: Tokenizer, folder: Path | None = None) -> SpecialIds:
     """Look up the special tokens.
+
+    Args:
+        tokenizer: as `load_tokenizer` returns it.
+        folder: named where one is missing.
 
     Raises:
         EncoderError: the vocabulary lacks one of BERT's.
@@ -74,10 +134,19 @@ def special_ids(tokenizer: Tokenizer) -> SpecialIds:
     for token in _SPECIALS:
         number = tokenizer.token_to_id(token)
         if number is None:
-            raise EncoderError(f"the tokenizer's vocabulary has no {token}: not a BERT tokenizer")
+            where = "" if folder is None else f"{folder}: "
+            raise EncoderError(
+                f"{where}the tokenizer's vocabulary has no {token}: not a BERT tokenizer"
+            )
         ids[token] = number
     mask = tokenizer.token_to_id("[MASK]")
     return SpecialIds(ids["[CLS]"], ids["[SEP]"], ids["[PAD]"], mask)
+
+
+def _framing(ids: SpecialIds) -> BertProcessing:
+    from tokenizers.processors import BertProcessing
+
+    return BertProcessing(("[SEP]", ids.sep), ("[CLS]", ids.cls))
 
 
 def encode_texts(
@@ -103,7 +172,8 @@ def encode_flat(
     Other threads of Python go on meanwhile.
     """
     capped = [text[:characters] for text in texts]
-    encodings = tokenizer.encode_batch_fast(capped, add_special_tokens=False)
+    with _calling_library("the tokenizer can't split a text"):
+        encodings = tokenizer.encode_batch_fast(capped, add_special_tokens=False)
     flat: list[int] = []  # one list: Python's collector looks through thousands of them for long
     for encoding in encodings:
         flat += encoding.ids
@@ -114,45 +184,3 @@ def encode_flat(
 def fingerprint(tokenizer: Tokenizer) -> str:
     """Return the SHA-256 of the tokenizer's serialised form."""
     return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
-
-
-def _from_vocabulary(folder: Path) -> Tokenizer:
-    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-    from tokenizers.processors import BertProcessing
-
-    vocabulary = _read_vocabulary(folder / "vocab.txt")
-    options = _options(folder / "tokenizer_config.json")
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=options.get("tokenize_chinese_chars", True),
-        strip_accents=options.get("strip_accents"),
-        lowercase=options.get("do_lower_case", True),
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix="##")
-    known = [token for token in (*_SPECIALS, "[MASK]") if token in vocabulary]
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in known])
-    ids = special_ids(tokenizer)
-    tokenizer.post_processor = BertProcessing(("[SEP]", ids.sep), ("[CLS]", ids.cls))
-    return tokenizer
-
-
-def _read_vocabulary(path: Path) -> dict[str, int]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return {line.rstrip("\n"): index for index, line in enumerate(file)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise EncoderError(f"{path}: can't be read: {error}") from None
-
-
-def _options(path: Path) -> dict[str, Any]:
-    try:
-        options = read_json(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise EncoderError(f"{path}: can't be read: {error}") from None
-    if not isinstance(options, dict):
-        raise EncoderError(f"{path}: not a JSON object")
-    return options

@@ -11,7 +11,7 @@ from accord.config.sections import Config
 from accord.data.datasets import TaskFiles
 from accord.data.loader import TaskData
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
-from accord.judging.inference import Evaluation, judge, split_logits
+from accord.judging.inference import Evaluation, check_finite, judge, split_logits
 from accord.judging.predict import Predictor, load
 from accord.model.heads import mean_logits
 from accord.model.saved import find_model_folder, read_tasks
@@ -118,10 +118,10 @@ def _splits(
 def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> dict[str, Evaluation]:
     judged = {}
     for name, parts in splits.items():
-        logits = [
-            split_logits(own.model, part, own.assembler, products=own.products)
-            for own, part in zip(predictor.members, parts, strict=True)
-        ]
+        logits = []
+        for own, part in zip(predictor.members, parts, strict=True):
+            logits.append(split_logits(own.model, part, own.assembler, products=own.products))
+            check_finite(logits[-1], part.task, own.folder)
         judged[name] = judge(parts[0], mean_logits(logits, parts[0].task))
     return judged
 

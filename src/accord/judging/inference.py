@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from accord.bert.dropout import DropoutKey
 from accord.bert.packing import TokenSequence, pack
 from accord.bert.products import DEFAULT, Products, computing
 from accord.data.loader import Assembler, TaskData
+from accord.errors import ModelError
 from accord.judging.metrics import metric_value
 from accord.judging.passes import tokens_of_a_pass
 from accord.model.heads import decode
@@ -220,6 +222,25 @@ def split_logits(
     ]
     every = logits_of(model, splits, assembler, products=products)
     return every[[task.name for task in model.tasks].index(data.task.name)]
+
+
+def check_finite(logits: Tensor, task: Task, folder: Path) -> None:
+    """Check that a saved model gives numbers: of others the first class would be the largest.
+
+    Args:
+        logits: [rows, outputs].
+        task: whose.
+        folder: the model's.
+
+    Raises:
+        ModelError: if not.
+    """
+    bad = int((~logits.isfinite().all(dim=1)).sum())
+    if bad:
+        raise ModelError(
+            f"{folder}: the model's outputs for task '{task.name}' aren't finite for {bad} of"
+            f" {len(logits)} rows: its weights overflow"
+        )
 
 
 def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:

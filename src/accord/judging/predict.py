@@ -22,6 +22,7 @@ from accord.errors import DataError, UsageError, nearest
 from accord.judging.inference import (
     CHUNK_ROWS,
     Evaluation,
+    check_finite,
     head_logits,
     judge_labels,
     pooled_vectors,
@@ -60,7 +61,7 @@ class Predictor:
         others: Sequence[Predictor] = (),
     ) -> None:
         self.members = (self, *others)
-        self.model, self.inputs, self.products = model, inputs, products
+        self.model, self.inputs, self.products, self.folder = model, inputs, products, folder
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
 
@@ -94,6 +95,7 @@ class Predictor:
 
         Raises:
             UsageError: if there is no such task, or a text is no string or no pair.
+            ModelError where the model's outputs aren't finite.
         """
         return predicted_values(self.logits(task, texts), self.task(task))
 
@@ -127,7 +129,9 @@ class Predictor:
             self.assembler.join(segments[i : i + width]) for i in range(0, len(segments), width)
         ]
         vectors = pooled_vectors(self.model, sequences, self.products)[index]
-        return head_logits(self.model, index, vectors)
+        logits = head_logits(self.model, index, vectors)
+        check_finite(logits, task, self.folder)
+        return logits
 
     def predict_file(
         self,

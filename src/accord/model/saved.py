@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from accord.bert.pretrained import load_encoder, save_encoder
-from accord.data.tokenizing import load_tokenizer
+from accord.data.tokenizing import save_tokenizer
 from accord.durable import read_json, write_tensors
 from accord.errors import ModelError
 from accord.model.multitask import MultitaskModel
@@ -63,14 +62,10 @@ def save_model(
         folder: made where it is missing.
         inputs: each task's columns.
         max_length: tokens a sequence may have.
-        tokenizer_from: the folder whose tokenizer files are copied.
+        tokenizer_from: the folder whose tokenizer is the model's too.
     """
-    save_encoder(model.encoder, folder, tokenizer_from)
-    if not (folder / "tokenizer.json").exists() and (folder / "vocab.txt").exists():
-        text = load_tokenizer(tokenizer_from).to_str(pretty=True)
-        (folder / "tokenizer.json").write_text(text, encoding="utf-8")
-    if not (folder / "tokenizer.json").exists():
-        raise FileNotFoundError(errno.ENOENT, "the tokenizer's files are gone", str(tokenizer_from))
+    save_encoder(model.encoder, folder)
+    save_tokenizer(tokenizer_from, folder)
     heads = {
         f"{task.name}.{name}": value.detach().to("cpu", torch.float32).contiguous()
         for task in model.labelled
@@ -194,10 +189,27 @@ def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], in
         model = MultitaskModel(load_encoder(folder), tasks, sharing)
     except ValueError as error:
         raise ModelError(f"{folder / DESCRIPTION}: sharing: {error}") from None
+    _check_fit(model, max_length, folder)
     fill(dict(model.heads.state_dict()), folder / HEADS)
     if model.parts is not None:
         fill(dict(model.parts.named_parameters()), folder / PARTS)
     return model, inputs, max_length
+
+
+def _check_fit(model: MultitaskModel, max_length: int, folder: Path) -> None:
+    """Check that the encoder has a row for every position and token type that texts may have."""
+    sizes = model.encoder.config
+    if max_length > sizes.max_position_embeddings:
+        raise ModelError(
+            f"{folder / DESCRIPTION}: max_length is {max_length}, but the encoder holds"
+            f" {sizes.max_position_embeddings} tokens"
+        )
+    for task in model.labelled:
+        if task.is_pair and task.encoding == "joint" and sizes.type_vocab_size < 2:
+            raise ModelError(
+                f"{folder / DESCRIPTION}: task '{task.name}' joins pairs, which takes two token"
+                f" types, but the encoder has {sizes.type_vocab_size}"
+            )
 
 
 def read_sharing(folder: Path) -> Sharing:
@@ -235,7 +247,8 @@ def fill(own: dict[str, torch.Tensor], file: Path) -> None:
             raise ModelError(f"{file}: tensor '{name}' has shape {shape}, not {list(value.shape)}")
         if not tensors[name].is_floating_point():
             raise ModelError(f"{file}: tensor '{name}' is not of floating point")
-        value.copy_(tensors[name])
+        if not value.copy_(tensors[name]).isfinite().all():
+            raise ModelError(f"{file}: tensor '{name}' holds values that aren't finite")
     if extra := sorted(tensors.keys() - own.keys()):
         what = "head" if file.name == HEADS else "part"
         raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no {what}")

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from accord.bert.pretrained import HUB_FILES, TOKENIZER_FILES
+from accord.bert.pretrained import HUB_FILES
 from accord.durable import link, replace_folder
 from accord.errors import ModelError, printable
 from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_description, read_tasks
 from accord.tasks import Task
 
 MOST = 1000
-_FILES = (*HUB_FILES, *TOKENIZER_FILES, DESCRIPTION, HEADS, PARTS)
+_FILES = (*HUB_FILES, DESCRIPTION, HEADS, PARTS)
 _ALIKE = ("kind", "labels", "range", "loss", "metric")
 """What members have to agree in about a task; how each reads and pools its texts is its own."""
 
