@@ -178,11 +178,14 @@ def test_the_best_constant_is_the_best_of_all():
     labels = np.array([0, 0, 1, 2, 2, 2])
     found = best_constant("accuracy", labels)
     assert (found.value, found.name(names)) == (0.5, "always 'other'")
-    assert found.remark(0.5, names) == "no better than always saying 'other'"
-    assert found.remark(0.51, names) == ""
+    assert (
+        found.remark("accuracy", 0.5, names)
+        == "accuracy 0.5000 is no better than always saying 'other'"
+    )
+    assert found.remark("accuracy", 0.51, names) == ""
     correlation = best_constant("pearson", labels)
-    assert (correlation.name(()), correlation.remark(-0.1, ())) == (
-        "a constant", "no better than any constant"
+    assert (correlation.name(()), correlation.remark("pearson", -0.1, ())) == (
+        "a constant", "pearson -0.1000 is no better than any constant"
     )  # fmt: skip
     assert best_constant("spearman", np.arange(4.0)).value == 0
     with pytest.raises(UsageError, match="no labels"):

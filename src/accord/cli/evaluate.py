@@ -66,8 +66,8 @@ def evaluate(
         table.add_row("overall", kind, f"{value:.4f}")
     print_table(table)
     for name, own in judged.items():
-        if own.note:
-            click.echo(f"{name}: {own.note}")
+        if own.remark:
+            click.echo(f"{name}: {own.remark}")
 
 
 def _check_options(task: str | None, source: Path | None, config: Path | None, force: bool) -> None:

@@ -69,10 +69,9 @@ def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
     if heldout:
         yield _READING
     for name, own in heldout.items():
-        if "remark" in own:
-            yield f"{name}: {own['metric']} {own['value']:.4f} is {own['remark']}"
-        if "note" in own:
-            yield f"{name}: {own['note']}"
+        for key in ("remark", "note"):
+            if key in own:
+                yield f"{name}: {own[key]}"
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -56,6 +56,7 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
     ]  # fmt: skip
     columns = ["group", "task", "verdict", "runs", "difference", "interval", "adjusted p",
                "to show 1 point"]  # fmt: skip
+    note += " To show 1 point: what would show a true difference of 1 point 4 times in 5."
     return Table("differences", "Differences", columns, rows, 3, note)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.config.tasks import AnyTaskConfig
-from accord.data.overlap import Rowset, example_hashes
+from accord.data.overlap import Rowset, among, example_hashes
 from accord.data.splits import FEW, Groups, dev_split, first_rows
 from accord.data.store import TokenStore
 from accord.errors import DataError
@@ -123,7 +123,7 @@ def _kept(name: str, splits: Splits, sections: Mapping[str, AnyTaskConfig]) -> K
             continue
         column = sections[name].group
         told_by = row_groups if column and column == sections[other].group else _texts
-        shared = np.isin(told_by(train), told_by(dev))
+        shared = among(told_by(train), told_by(dev))
         if shared.any():
             kept &= ~shared
             tasks.append(other)

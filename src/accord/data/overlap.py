@@ -79,8 +79,20 @@ def _shared(train: Hashes, dev: Hashes) -> tuple[int, int]:
     """Return how many dev rows share their whole example, and how many any text."""
     examples = 0
     if train.shape[1] == dev.shape[1]:
-        examples = int(np.isin(example_hashes(dev), example_hashes(train)).sum())
-    return examples, int(np.isin(dev, train).any(axis=1).sum())
+        examples = int(among(example_hashes(dev), example_hashes(train)).sum())
+    return examples, int(among(dev, train.ravel()).any(axis=1).sum())
+
+
+def among(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
+    """Return which hashes stand among others.
+
+    As `np.isin`, which sorts both together and takes ten times as long for a million.
+    """
+    ordered = np.sort(others)
+    if not len(ordered):
+        return np.zeros(hashes.shape, dtype=bool)
+    places = np.searchsorted(ordered, hashes).clip(max=len(ordered) - 1)
+    return np.asarray(ordered[places] == hashes)
 
 
 def example_hashes(hashes: Hashes) -> Hashes:

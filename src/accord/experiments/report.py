@@ -173,7 +173,7 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
 
 
 def _difference_row(each: Contrast) -> DifferenceRow:
-    label = f"{NAMES[each.task]}: {each.label}".replace("Paraphrase", "Para.")
+    label = f"{NAMES[each.task]}: {each.label}"
     value, verdict = each.compared.difference.value, each.verdict
     return DifferenceRow(
         label, 100 * value, 100 * verdict.low, 100 * verdict.high, verdict.kind, verdict.word

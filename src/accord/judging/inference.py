@@ -259,13 +259,13 @@ class Evaluation:
         figures: all metrics that fit the task's kind, the task's own of the best constant
             prediction, and the mean loss.
         logits: float32 [rows, outputs].
-        note: says so where a constant prediction is as good.
+        remark: says so where a constant prediction is as good.
     """
 
     metric: float
     figures: dict[str, float]
     logits: Tensor
-    note: str = ""
+    remark: str = ""
 
 
 def judge(data: TaskData, logits: Tensor) -> Evaluation:
@@ -295,9 +295,8 @@ def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
     wanted = targets(torch.from_numpy(labels), task)
     figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
     value = figures[task.metric_name]
-    remark = constant.remark(value, task.labels)
-    note = f"{task.metric_name} {value:.4f} is {remark}" if remark else ""
-    return Evaluation(value, figures, logits, note)
+    remark = constant.remark(task.metric_name, value, task.labels)
+    return Evaluation(value, figures, logits, remark)
 
 
 def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:

@@ -18,6 +18,7 @@ from accord.config.tasks import TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.loader import Assembler
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.data.warnings import sequence_lengths
 from accord.errors import DataError, UsageError, nearest
 from accord.judging.inference import (
     CHUNK_ROWS,
@@ -108,19 +109,27 @@ class Predictor:
             task: one of the model's tasks.
             texts: as `predict` takes them.
             advance: called with the number of rows done since the last call.
+
+        Warns of texts that are cut to the length that the model reads.
         """
         own = self.task(task)
         if isinstance(texts, str):
             raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
         rows = [_checked(text, own, i) for i, text in enumerate(texts)]
-        parts = []
+        parts, cut = [], 0
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
-            parts.append(mean_logits([m._chunk(m.task(task), chunk) for m in self.members], own))
+            made = [m._chunk(m.task(task), chunk) for m in self.members]
+            parts.append(mean_logits([logits for logits, _ in made], own))
+            cut += max(rows_cut for _, rows_cut in made)
             advance(len(chunk))
+        if cut:
+            length = self.assembler.max_length
+            warnings.warn(f"{cut} of {len(rows)} rows are cut to {length} tokens", stacklevel=2)
         return torch.cat(parts) if parts else torch.empty(0, own.outputs)
 
-    def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> Tensor:
+    def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
+        """Return the logits of some rows, and how many of these are cut."""
         index = self.tasks.index(task)
         segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
         width = task.texts // task.sequences
@@ -129,9 +138,11 @@ class Predictor:
             self.assembler.join(segments[i : i + width]) for i in range(0, len(segments), width)
         ]
         vectors = pooled_vectors(self.model, sequences, self.products)[index]
+        lengths = np.array([len(own) for own in segments]).reshape(-1, task.texts)
+        cut = (sequence_lengths(lengths, task) > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, vectors)
         check_finite(logits, task, self.folder)
-        return logits
+        return logits, int(cut)
 
     def predict_file(
         self,

@@ -29,17 +29,17 @@ class Constant:
         """Return what a table calls it: which of the labels it always says."""
         return "a constant" if self.label is None else f"always '{labels[self.label]}'"
 
-    def remark(self, value: float, labels: Sequence[str]) -> str:
+    def remark(self, metric: str, value: float, labels: Sequence[str]) -> str:
         """Return what has to be said of a figure that is no better; nothing where it is.
 
         Example:
-            >>> Constant(0.75, 1).remark(0.75, ["fraud", "ok"])
-            "no better than always saying 'ok'"
+            >>> Constant(0.75, 1).remark("accuracy", 0.75, ["fraud", "ok"])
+            "accuracy 0.7500 is no better than always saying 'ok'"
         """
         if value > self.value:
             return ""
         said = "any constant" if self.label is None else f"always saying '{labels[self.label]}'"
-        return f"no better than {said}"
+        return f"{metric} {value:.4f} is no better than {said}"
 
 
 def best_constant(metric: str, labels: npt.NDArray[Any], positive: int | None = None) -> Constant:

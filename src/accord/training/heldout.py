@@ -139,7 +139,7 @@ def judge_heldout(
             "dev": same_rows,
             "gap": same_rows - crossfit,
         }
-        if remark := constant.remark(value, own.task.labels):
+        if remark := constant.remark(own.task.metric_name, value, own.task.labels):
             found[own.task.name]["remark"] = remark
         if not test and (note := few_rows_note(halves[i])):
             found[own.task.name]["note"] = note

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from accord.report.comparison.result import Cost, Exposure, SharingResult, Side, TaskComparison
 from accord.report.comparison.wording import (
@@ -36,11 +36,13 @@ def answer_table(result: SharingResult) -> Table:
         ]
         for own in result.tasks
     ]  # fmt: skip
-    note = (
-        "A detectable difference, in points, is the smallest true one that as many runs would show"
-        " 4 times in 5; the last column is what would show a true difference of 1 point as surely."
-    )
-    return _filled(Table("answer", "Was sharing worth it?", columns, rows, 2 + models, note))
+    notes = {
+        "detectable difference": "A detectable difference, in points, is the smallest true one that"
+        " as many runs would show 4 times in 5.",
+        "to show 1 point": "The last column is what would show a true difference of 1 point 4 times"
+        " in 5.",
+    }
+    return _filled(Table("answer", "Was sharing worth it?", columns, rows, 2 + models), notes)
 
 
 def figures_table(result: SharingResult) -> Table:
@@ -63,8 +65,9 @@ def figures_table(result: SharingResult) -> Table:
         for own in result.tasks
     ]  # fmt: skip
     note = (
-        "Means and standard deviations over runs. A selection gap, in points, is by how much the"
-        " figure of the chosen epoch is too good on the rows that chose it."
+        "Means and standard deviations over runs. The constant is what the constant prediction"
+        " reaches. A selection gap, in points, is by how much the figure of the chosen epoch is too"
+        " good on the rows that chose it."
     )
     return _filled(Table("figures", "Figures of both sides", columns, rows, 4 + models, note))
 
@@ -112,8 +115,8 @@ def _several(result: SharingResult) -> int:
     return int(len({own.model for own in result.tasks}) > 1)
 
 
-def _filled(table: Table) -> Table:
-    """Leave out columns in which nothing is known."""
+def _filled(table: Table, notes: Mapping[str, str] | None = None) -> Table:
+    """Leave out columns in which nothing is known, and the notes on these, by their columns."""
     kept = [
         i for i in range(len(table.columns))
         if not table.rows or any(row[i] != _NONE for row in table.rows)
@@ -121,7 +124,12 @@ def _filled(table: Table) -> Table:
     return Table(
         table.name, table.title, [table.columns[i] for i in kept],
         [[row[i] for i in kept] for row in table.rows],
-        sum(i < table.left for i in kept), table.note,
+        sum(i < table.left for i in kept),
+        " ".join([
+            *filter(None, [table.note]),
+            *(note for name, note in (notes or {}).items()
+              if name in (table.columns[i] for i in kept)),
+        ]),
     )  # fmt: skip
 
 
