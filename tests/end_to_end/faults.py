@@ -12,8 +12,8 @@ damages   a checkpoint's file cut, removed, or with one bit flipped
 repeats   runs of one seed that nobody breaks
 
 Each case is a process forked from this one, which has imported everything; so a case takes about
-a second. A case fails if what the run leaves in the end differs in a byte, timings apart, or if
-anything but one of Accord's own errors comes up.
+a second. A case fails if the run's folder in the end differs in a byte or by a file, timings and
+logs apart, or if anything but one of Accord's own errors comes up.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from projects import outcome_of, write_encoder, write_project
+from projects import folder_of, write_encoder, write_project
 
 from accord.config.file import load_config
 from accord.durable import FAULT, MANIFEST
@@ -106,7 +106,7 @@ class Bench:
             code, _ = self.go_on(variant, run, {})
             if code != FINE:
                 raise SystemExit(f"variant {variant}: fails by itself: {log_of(run)}")
-            self._wanted[variant] = outcome_of(run)
+            self._wanted[variant] = folder_of(run)
         return self._wanted[variant]
 
     def new_run(self) -> Path:
@@ -138,7 +138,7 @@ class Bench:
         code, _ = self.go_on(variant, run, {})
         if code != FINE:
             self.failures.append(f"{kind}: {what}: can't go on ({code}): {log_of(run)}")
-        elif outcome_of(run) != self.wanted(variant):
+        elif folder_of(run) != self.wanted(variant):
             self.failures.append(f"{kind}: {what}: {run} differs")
             return
         shutil.rmtree(run, ignore_errors=True)

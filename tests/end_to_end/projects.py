@@ -182,3 +182,29 @@ def outcome_of(run: Path) -> Table:
         "metrics.jsonl": [_without_timings(json.loads(line)) for line in lines],
         "results.json": _without_timings(json.loads((run / "results.json").read_text())),
     }
+
+
+def folder_of(run: Path) -> Table:
+    """All that a finished run's folder holds, timings and logs apart, whatever a kill may leave.
+
+    Checkpoints that were set aside as damaged stay there for their user.
+    """
+    paths = {
+        str(path.relative_to(run)): path for path in sorted(run.rglob("*"))
+        if not any(part.startswith("damaged-") for part in path.parts)
+    }  # fmt: skip
+    status = json.loads((run / "status.json").read_text())
+    return {
+        **outcome_of(run),
+        "paths": [*paths],
+        "status.json": {key: status[key] for key in ("state", "step", "steps")},
+        **{
+            name: path.read_bytes() for name, path in paths.items()
+            if name in ("config.toml", "resolved.json", ".lock")
+            or (name.startswith("checkpoints/") and path.suffix == ".safetensors")
+        },
+        **{
+            name: _without_timings(json.loads(path.read_text())) for name, path in paths.items()
+            if path.name == "progress.json"
+        },
+    }  # fmt: skip

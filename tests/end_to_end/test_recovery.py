@@ -7,10 +7,11 @@ import time
 
 import pytest
 import torch
-from projects import PATIENCE
+from projects import PATIENCE, folder_of
 
 from accord.durable import FAULT
 from accord.errors import AccordError, BusyError, TrainingError
+from accord.grids.cell_run import run_cell
 from accord.runs.folder import RunFolder
 from accord.runs.lock import is_held, now
 from accord.training.run import resume_run
@@ -336,6 +337,29 @@ def test_fewer_steps_than_were_taken_are_refused(stopped, accord_cli):
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert answer.code == 2
     assert "is after step 8, but the run has 6 steps now" in answer.err
+
+
+def test_what_a_kill_left_after_the_end_is_removed_by_resume(
+    project, train, tmp_path, monkeypatch, accord_cli
+):
+    """Killed once the run was done, before it was tidied: of one without stages and of a grid's."""
+    with monkeypatch.context() as patch:
+        patch.setattr("accord.training.run.tidy", lambda run: None)
+        run = train(project({"training.epochs": 1}), tmp_path / "run")
+    (run / ".results.json.77.aside").write_text("{")
+    (run / "predictions" / ".mood-dev.csv.aside").write_text("")
+    (run / "checkpoints" / ".new-step-6").mkdir()
+    assert {"best", "kept"} <= {path.name for path in run.iterdir()}
+    cell = tmp_path / "cell"
+    shutil.copytree(run, cell)
+    whole = folder_of(train(project({"training.epochs": 1}), tmp_path / "whole"))
+    assert accord_cli("resume", run, "--quiet").code == 0
+    assert folder_of(run) == whole
+    config = RunFolder(cell).config().model_dump(mode="json", exclude_none=True)
+    found = run_cell({"folder": str(cell), "config": config, "quiet": True})
+    assert found["state"] == "found", found
+    left = folder_of(cell)["paths"]
+    assert left == [path for path in whole["paths"] if "step-" not in path]
 
 
 def test_what_a_kill_left_aside_is_swept_away(stopped):

@@ -152,17 +152,41 @@ def test_passes_form_the_same_step(project, train, tmp_path, metrics, encoder_fo
     assert (one - other).norm() <= 0.1 * (one - before).norm()
 
 
+def whole(triangle):
+    """The symmetric matrix of which a line of metrics.jsonl has the lower triangle."""
+    size = len(triangle)
+    found = np.zeros((size, size))
+    for i, row in enumerate(triangle):
+        found[i, : i + 1] = found[: i + 1, i] = row
+    return found
+
+
+def test_a_step_s_line_has_its_gram_matrix_to_six_digits(
+    project, train, tmp_path, metrics, monkeypatch
+):
+    from accord.training import run as training
+
+    seen, own = [], training.step_line
+
+    def line(setup, progress, batch, record, seconds):
+        seen.append(record.gramian.numpy())
+        return own(setup, progress, batch, record, seconds)
+
+    monkeypatch.setattr(training, "step_line", line)
+    run = train(project({"training.epochs": 1}), tmp_path / "run")
+    for measured, written in zip(seen, metrics(run), strict=True):
+        assert whole(written["gramian"]) == pytest.approx(measured, rel=5.1e-6)
+        assert max(len(repr(value)) for row in written["gramian"] for value in row) <= 12
+
+
 def test_a_step_s_record(finished, metrics):
     for line in metrics(finished):
         assert set(line["losses"]) == {"mood", "same", "near"}
-        assert set(line["cosines"]) == {"same,mood", "near,mood", "near,same"}
-        assert all(-1.0001 <= cosine <= 1.0001 for cosine in line["cosines"].values())
-        gramian = np.array(line["gramian"])
-        norms = [line["task_gradient_norms"][name] for name in ("mood", "same", "near")]
-        assert np.sqrt(gramian.diagonal()) == pytest.approx(norms)
-        assert line["cosines"]["near,mood"] == pytest.approx(
-            gramian[2, 0] / (norms[2] * norms[0]), abs=1e-9
-        )
+        assert [*line["task_gradient_norms"]] == ["mood", "same", "near"]
+        assert [len(row) for row in line["gramian"]] == [1, 2, 3]
+        gramian, norms = whole(line["gramian"]), np.array([*line["task_gradient_norms"].values()])
+        assert np.sqrt(gramian.diagonal()) == pytest.approx(norms, rel=1e-5)
+        assert np.linalg.eigvalsh(gramian).min() >= -1e-5 * gramian.max()
         assert line["tokens_per_second"] == pytest.approx(line["tokens"] / line["seconds"])
         assert line["gradient_norm"] > 0
     rates = [max(line["lr"]) for line in metrics(finished)]
@@ -300,8 +324,8 @@ def test_without_the_gramian_it_trains_alike_and_records_none(project, train, tm
         train(project({"training.epochs": 1, "training.gramian": own}), tmp_path / str(own))
         for own in (True, False)
     )
-    assert all("cosines" in line for line in metrics(one))
-    assert not any("cosines" in line for line in metrics(other))
+    assert all("gramian" in line for line in metrics(one))
+    assert not any("gramian" in line for line in metrics(other))
     for mine, theirs in zip(metrics(one), metrics(other), strict=True):
         for task, loss in mine["losses"].items():
             assert theirs["losses"][task] == pytest.approx(loss, rel=1e-3)

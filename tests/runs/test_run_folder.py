@@ -1,6 +1,7 @@
 """A run folder is never overwritten, and its files appear whole or not at all."""
 
 import json
+import tracemalloc
 from importlib import metadata
 
 import pytest
@@ -40,6 +41,22 @@ def test_what_was_recorded_after_a_step_is_dropped_and_so_is_half_a_line(tmp_pat
     assert run.metrics.read_text() == '{"step": 1}\n{"step": 2}\n'
     run.append_metrics({"step": 3})
     assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_file_of_steps_is_cut_with_little_memory(tmp_path):
+    """However large it is: a line at a time."""
+    run = RunFolder.create(tmp_path / "run")
+    line = json.dumps({"kind": "step", "step": 1, "gramian": "0" * 50_000})
+    run.metrics.write_text("".join(line.replace(": 1,", f": {i},") + "\n" for i in range(1, 401)))
+    tracemalloc.start()
+    try:
+        assert run.truncate_metrics(300) is None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000  # of 20 MB
+    lines = run.metrics.read_text().splitlines()
+    assert [json.loads(own)["step"] for own in lines] == [*range(1, 301)]
 
 
 def test_a_file_is_replaced_whole(tmp_path):

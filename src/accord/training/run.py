@@ -230,7 +230,6 @@ def _train(
             _loop(setup, run, progress, console, watch)
             results = finish(setup, run, progress, console)
         run.set_status("done", step=progress.step, steps=setup.total_steps)
-        tidy(run)
     except BaseException as error:
         known = _in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either
@@ -238,6 +237,7 @@ def _train(
         if known is error:
             raise
         raise known from error
+    tidy(run)
     return Run(run.path, results)
 
 
