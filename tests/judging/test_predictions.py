@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,10 @@ def test_records():
     assert (first["id"], first["prediction"]) == ("x", 'b"d')
     assert first["probabilities"] == pytest.approx({"good, great": 0.25, 'b"d': 0.75})
     assert second["probabilities"] == {"good, great": 0.5, 'b"d': 0.5}
-    outside = predicted_records(torch.tensor([[1.25]]), SAME, ["x"])
+    outside = [*predicted_records(torch.tensor([[1.25]]), SAME, ["x"])]
     assert outside == [{"id": "x", "prediction": "yes", "probabilities": {"no": 0, "yes": 1}}]
-    assert predicted_records(torch.tensor([[0.5]]), NEAR, ["é"]) == [{"id": "é", "prediction": 1.0}]
+    (near,) = predicted_records(torch.tensor([[0.5]]), NEAR, ["é"])
+    assert near == {"id": "é", "prediction": 1.0}
 
 
 def test_files(tmp_path):
@@ -71,3 +73,30 @@ def test_what_can_t_be_written(tmp_path):
 )
 def test_the_name_says_the_format(name, form):
     assert guess_format(Path(name)) == form
+
+
+def test_many_classes_take_little_memory(tmp_path):
+    """All their probabilities as Python's numbers would take 80 times as much as a few rows'."""
+    labels = tuple(f"label {i}" for i in range(1_000))
+    task = Task("many", "classification", "cross_entropy", "accuracy", labels)
+    logits = torch.randn(400, 1_000, generator=torch.Generator().manual_seed(0))
+    ids = [str(i) for i in range(400)]
+    for name, form in (("a.csv", "csv"), ("a.jsonl", "jsonl")):
+        tracemalloc.start()
+        try:
+            write_predictions(tmp_path / name, logits, task, ids, form, logits.argmax(1).numpy())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 8_000_000, (name, peak)  # 60 MB, all at once
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    records = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    wanted = logits.double().softmax(1)
+    assert [row["id"] for row in rows] == [own["id"] for own in records] == ids
+    for i in (0, 63, 64, 399):
+        assert rows[i]["label"] == rows[i]["prediction"] == records[i]["prediction"]
+        shares = [float(rows[i][f"p({label})"]) for label in labels]
+        assert shares == pytest.approx(wanted[i].tolist(), abs=1e-6)
+        assert [*records[i]["probabilities"].values()] == pytest.approx(
+            wanted[i].tolist(), abs=1e-6
+        )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from torch import Tensor
 
-from accord.durable import write_whole
+from accord.durable import whole_file
 from accord.judging.leaderboard import write_cs224n
 from accord.model.heads import decode, probabilities
 from accord.tasks import Task
 
 Format = Literal["csv", "jsonl", "cs224n"]
+
+_ROWS = 64  # that are made into records at once
 
 
 def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
@@ -28,16 +30,19 @@ def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
     return [float(value) for value in values]
 
 
-def predicted_records(logits: Tensor, task: Task, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one record a row: id, prediction and, for classes, each label's probability."""
-    values = predicted_values(logits, task)
-    if not task.is_classification:
-        return [{"id": i, "prediction": v} for i, v in zip(ids, values, strict=True)]
-    shares = probabilities(logits, task).tolist()
-    return [
-        {"id": i, "prediction": v, "probabilities": dict(zip(task.labels, own, strict=True))}
-        for i, v, own in zip(ids, values, shares, strict=True)
-    ]
+def predicted_records(logits: Tensor, task: Task, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield one record a row: id, prediction and, for classes, each label's probability.
+
+    Few of them are in memory at once: of thousands of classes they take far more than logits do.
+    """
+    for start in range(0, len(ids), _ROWS):
+        part, own = logits[start : start + _ROWS], ids[start : start + _ROWS]
+        shares = probabilities(part, task).tolist() if task.is_classification else None
+        for i, value in enumerate(predicted_values(part, task)):
+            record = {"id": own[i], "prediction": value}
+            if shares is not None:
+                record["probabilities"] = dict(zip(task.labels, shares[i], strict=True))
+            yield record
 
 
 def guess_format(path: Path) -> Format:
@@ -71,14 +76,13 @@ def write_predictions(
     if form == "cs224n":
         write_cs224n(path, task.kind, list(ids), predicted_values(logits, task))
         return
-    records = predicted_records(logits, task, ids)
-    if labels is not None:
-        names = label_texts(labels, task)
-        records = [
-            {"id": own["id"], "label": name, **own}
-            for own, name in zip(records, names, strict=True)
-        ]
-    write_whole(path, _jsonl(records) if form == "jsonl" else _csv(records, task))
+    more = {} if labels is None else {"label": label_texts(labels, task)}
+    with whole_file(path) as file:
+        records = _with_columns(predicted_records(logits, task, ids), more)
+        if form == "jsonl":
+            file.writelines(_json_line(record) for record in records)
+        else:
+            _write_csv(file, records, task, [*more])
 
 
 def write_heldout(
@@ -100,13 +104,17 @@ def write_heldout(
         more: a value a row of each further column.
     """
     columns = {"label": label_texts(labels, task), **more}
-    records = [
-        {**own, **dict(zip(columns, values, strict=True))}
-        for own, *values in zip(
-            predicted_records(logits, task, ids), *columns.values(), strict=True
-        )
-    ]
-    write_whole(path, _csv(records, task, tuple(more)))
+    with whole_file(path) as file:
+        records = _with_columns(predicted_records(logits, task, ids), columns)
+        _write_csv(file, records, task, ["label"], [*more])
+
+
+def _with_columns(
+    records: Iterable[dict[str, Any]], columns: Mapping[str, Sequence[object]]
+) -> Iterator[dict[str, Any]]:
+    """Yield records with a value of each column behind the id."""
+    for i, record in enumerate(records):
+        yield {"id": record["id"], **{name: own[i] for name, own in columns.items()}, **record}
 
 
 def label_texts(labels: np.ndarray, task: Task) -> list[str] | list[float]:
@@ -116,18 +124,22 @@ def label_texts(labels: np.ndarray, task: Task) -> list[str] | list[float]:
     return [float(label) for label in labels]
 
 
-def _jsonl(records: list[dict[str, Any]]) -> str:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+def _json_line(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
 
-def _csv(records: list[dict[str, Any]], task: Task, more: Sequence[str] = ()) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def _write_csv(
+    file: IO[bytes],
+    records: Iterable[dict[str, Any]],
+    task: Task,
+    before: Sequence[str] = (),
+    after: Sequence[str] = (),
+) -> None:
+    """Write records with some of their columns before the prediction, others at the end."""
+    writer = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
     labels = task.labels if task.is_classification else ()
-    labelled = bool(records) and "label" in records[0]
-    columns = ["id", *["label"] * labelled, "prediction"]
-    writer.writerow([*columns, *(f"p({label})" for label in labels), *more])
+    columns = ["id", *before, "prediction"]
+    writer.writerow([*columns, *(f"p({label})" for label in labels), *after])
     for record in records:
         shares = (f"{record['probabilities'][label]:.6f}" for label in labels)
-        writer.writerow([*(record[name] for name in columns), *shares, *map(record.get, more)])
-    return text.getvalue()
+        writer.writerow([*(record[name] for name in columns), *shares, *map(record.get, after)])

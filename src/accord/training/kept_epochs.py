@@ -87,8 +87,13 @@ def kept_weights(
 
 def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
     """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
-    every = [load_file(_folder(run, progress, i) / SCORES) for i in range(len(progress.kept))]
-    return {name: torch.stack([own[name] for own in every]) for name in every[0]}
+    found: dict[str, Tensor] = {}
+    for epoch in range(len(progress.kept)):  # one in memory beside what is returned
+        for name, own in load_file(_folder(run, progress, epoch) / SCORES).items():
+            if epoch == 0:
+                found[name] = own.new_empty(len(progress.kept), *own.shape)
+            found[name][epoch] = own
+    return found
 
 
 def _folder(run: RunFolder, progress: Progress, epoch: int) -> Path:
