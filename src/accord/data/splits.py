@@ -26,7 +26,7 @@ def dev_split(
     dev depends on its group alone, whatever the seed, the task, the order of rows and the others
     there are; but for the groups next to that threshold, as few as bring each class's dev rows to
 
-        n share ± max(1, n share / 10), and at least min(3, n // 4),  n the class's rows.
+        n share ± max(1/2, n share / 10), and at least min(3, n // 4),  n the class's rows.
 
     The rarest class is looked at first and a group counts as of the rarest of its classes (the
     order of Sechidis et al. 2011, On the Stratification of Multi-Label Data, section 3). Where
@@ -34,8 +34,9 @@ def dev_split(
 
     Args:
         groups: what tells each row's group from others, uint64 [rows].
-        labels: class indices or values, float64 [rows]; None where there are none. Classes of
-            values are tenths of the rows, ranked, or larger parts that should have 3 dev rows each.
+        labels: class indices or values, float64 [rows]. Classes of values are tenths of the rows,
+            ranked, or larger parts that should have 3 dev rows each. None where there are none: all
+            rows are of one class, of which one dev row is enough.
         share: the share of dev, between 0 and 1; either side has at least one group.
         classes: whether labels are class indices.
 
@@ -54,7 +55,8 @@ def dev_split(
     if len(hashes) < 2:
         raise DataError("rows of fewer than two groups can't be split into training and dev rows")
     dev = hashes < np.uint64(int(share * 2**64))
-    _stratify(dev, group_of, _strata(labels, len(groups), share, classes), share)
+    strata = _strata(labels, len(groups), share, classes)
+    _stratify(dev, group_of, strata, share, 1 if labels is None else FEW)
     chosen = dev[group_of]
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
@@ -88,7 +90,9 @@ def _strata(labels: npt.NDArray[np.float64] | None, rows: int, share: float, cla
     return np.searchsorted(np.unique(edges), labels).astype(np.int64)
 
 
-def _stratify(dev: npt.NDArray[np.bool_], group_of: Rows, strata: Rows, share: float) -> None:
+def _stratify(
+    dev: npt.NDArray[np.bool_], group_of: Rows, strata: Rows, share: float, least: int
+) -> None:
     """Move groups to the other side until each class has its dev rows; see `dev_split`.
 
     Args:
@@ -96,6 +100,7 @@ def _stratify(dev: npt.NDArray[np.bool_], group_of: Rows, strata: Rows, share: f
         group_of: each row's group.
         strata: each row's class.
         share: of dev.
+        least: dev rows of a class that is four times as large or larger.
     """
     sizes = np.bincount(strata)
     rarest_first = np.argsort(sizes, kind="stable")
@@ -110,7 +115,7 @@ def _stratify(dev: npt.NDArray[np.bool_], group_of: Rows, strata: Rows, share: f
     for i, size in enumerate(sizes[rarest_first].tolist()):
         count = int(dev[group_of[rows[row_ends[i] : row_ends[i + 1]]]].sum())
         movable = groups[group_ends[i] : group_ends[i + 1]]
-        _move(dev, movable, weights, count, _bounds(size, share))
+        _move(dev, movable, weights, count, _bounds(size, share, least))
     commonest = np.flatnonzero(rarest == rarest.max())
     if not dev.any():
         dev[commonest[np.argmin(weights[commonest])]] = True
@@ -118,10 +123,10 @@ def _stratify(dev: npt.NDArray[np.bool_], group_of: Rows, strata: Rows, share: f
         dev[commonest[np.argmin(weights[commonest])]] = False
 
 
-def _bounds(rows: int, share: float) -> tuple[int, int]:
+def _bounds(rows: int, share: float, least: int) -> tuple[int, int]:
     """Return the fewest and the most dev rows of a class; one row at least is trained on."""
-    wanted, few = rows * share, min(FEW, rows // 4)
-    within = max(1.0, wanted * _TOLERANCE)
+    wanted, few = rows * share, min(least, rows // 4)
+    within = max(0.5, wanted * _TOLERANCE)
     most = max(0, rows - max(1, few))
     high = min(max(int(wanted + within), few), most)
     return min(max(int(np.ceil(wanted - within)), few), high), high
