@@ -32,6 +32,7 @@ from workload import WEIGHT_DECAY, data_folder, minilm_folder
 import accord
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
+from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.model.losses import LOSSES, targets
 from accord.runs.memory import keep_freed_memory
@@ -77,7 +78,7 @@ def read(name: str, table: dict[str, Any], split: str) -> Rows:
     """Read a split of a task."""
     settings = TaskConfig.model_validate(table)
     task = resolve_task(name, settings)
-    rows = read_examples(Path(table[split]), settings, task, labelled=True)
+    rows = read_examples(DataFiles((Path(table[split]),)), settings, task, labelled=True)
     examples = [row for row in rows if not isinstance(row, BadRow)]
     labels = torch.tensor([row.label for row in examples])
     return Rows(task, [row.texts for row in examples], targets(labels, task))

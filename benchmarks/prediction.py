@@ -39,6 +39,7 @@ from workload import data_folder, encoder, minilm_folder
 import accord
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
+from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer
 from accord.judging.predictions import predicted_values
@@ -71,7 +72,7 @@ def dev_sets(data: Path | None) -> list[Set]:
             continue
         config = TaskConfig.model_validate(table)
         task = resolve_task(name, config)
-        rows = read_examples(Path(table["dev"]), config, task, labelled=True)
+        rows = read_examples(DataFiles((Path(table["dev"]),)), config, task, labelled=True)
         texts = [row.texts for row in rows if not isinstance(row, BadRow)]
         sets.append(Set(task, [own[0] if len(own) == 1 else own for own in texts]))
     return sets

@@ -27,6 +27,7 @@ from workload import data_folder, minilm_folder
 from accord.config.tasks import TaskConfig
 from accord.data import store_writer
 from accord.data.examples import BadRow, Example, read_examples
+from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 from accord.data.store_writer import write_store
@@ -57,7 +58,7 @@ def training_files(data: Path | None) -> list[File]:
     for name, table in task_tables(data_folder(data)).items():
         config = TaskConfig.model_validate(table)
         task, path = resolve_task(name, config), Path(table["train"])
-        rows = read_examples(path, config, task, labelled=True)
+        rows = read_examples(DataFiles((path,)), config, task, labelled=True)
         own = [row for row in rows if not isinstance(row, BadRow)]
         files.append(File(path, config, task, own))
     return files
@@ -67,7 +68,8 @@ def store(file: File, tokenizer: Tokenizer, folder: Path) -> None:
     """Tokenise a file's rows into a store, reading left out."""
     write_store(
         folder, iter(file.rows), tokenizer,
-        name=file.task.name, texts=file.task.texts, stop=True, progress=lambda rows: None,
+        name=file.task.name, texts=file.task.texts, stop=True, notes=[],
+        progress=lambda rows: None,
     )  # fmt: skip
 
 
@@ -97,7 +99,7 @@ def main() -> None:
     def open_all(cache: Path) -> None:
         for file in files:
             open_store(
-                file.path, file.task.name, file.config, file.task, tokenizer,
+                DataFiles((file.path,)), file.task.name, file.config, file.task, tokenizer,
                 labelled=True, cache=cache,
             )  # fmt: skip
 

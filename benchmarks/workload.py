@@ -20,6 +20,7 @@ from accord.bert.pretrained import load_encoder
 from accord.bert.products import choose_products
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
+from accord.data.files import DataFiles
 from accord.data.loader import Assembler, MicroBatch, StepBatch
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
@@ -138,7 +139,7 @@ def workload(
             "text": columns[0] if len(columns) == 1 else columns,
         })  # fmt: skip
         task = resolve_task(name, config)
-        rows = read_examples(folder / file, config, task, labelled=True)
+        rows = read_examples(DataFiles((folder / file,)), config, task, labelled=True)
         examples[name] = [row for row in rows if not isinstance(row, BadRow)], config
     for i in range(tasks):
         name = list(files)[i % len(files)]

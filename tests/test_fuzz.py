@@ -21,6 +21,7 @@ from accord.bert.pretrained import read_config
 from accord.config.file import load_config, parse_config
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
+from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.durable import MANIFEST, damage, replace_folder
 from accord.errors import ConfigError, UsageError
@@ -82,7 +83,9 @@ def test_a_data_file_gives_rows_or_one_line(tmp_path: Path, content: bytes, name
     path.write_bytes(content)
     task = resolve_task("t", TASK)
     rows: list[Example | BadRow] = []
-    said = refusal(lambda: rows.extend(read_examples(path, TASK, task, labelled=True)))
+    said = refusal(
+        lambda: rows.extend(read_examples(DataFiles((path,)), TASK, task, labelled=True))
+    )
     assert is_line(said)
     assert said is None or name in said
     for row in rows:

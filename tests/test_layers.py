@@ -68,7 +68,7 @@ LAYERS = [
         "bert.products", "model.draws", "model.soft", "optim.averaging", "optim.soups",
     ],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
-    ["config.faults", "config.base"],
+    ["config.faults", "config.base", "config.datafiles"],
     ["tasks", "errors", "durable"],
     # empty: each of their modules has a name of its own
     [

@@ -16,6 +16,7 @@ from accord.bert.packing import TokenSequence
 from accord.bert.products import choose_products
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
+from accord.data.files import DataFiles
 from accord.data.loader import Assembler
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer, special_ids
@@ -59,7 +60,7 @@ def rows(settings: Settings) -> tuple[list[Task], list[list[TokenSequence]]]:
             "pooling": "cls", "text": columns[0] if len(columns) == 1 else columns,
         })  # fmt: skip
         task = resolve_task(name, config)
-        read = read_examples(folder / file, config, task, labelled=True)
+        read = read_examples(DataFiles((folder / file,)), config, task, labelled=True)
         tasks.append(task)
         texts.append([row.texts for row in read if not isinstance(row, BadRow)])
     wanted = ROWS if settings.gpu else 200

@@ -47,8 +47,12 @@ def faults(value: dict[str, object]) -> list[str]:
         ),
         (table(training={"batching": "x"}), "training.batching: unknown value 'x'; allowed: anne"),
         (table(score="men"), "score: unknown value 'men'; did you mean 'mean'?"),
+        (table({**TASK, "train": 3}), "'tasks.a.train' should be a text or a list, got 3"),
+        (table({**TASK, "train": []}), "tasks.a.train: is an empty list"),
+        (table({**TASK, "delimiter": ";"}), "tasks.a.delimiter: unknown value ';'; allowed: tab"),
+        (table({**TASK, "file_encoding": "rot13"}), "tasks.a.file_encoding: unknown text enc"),
         (table({**TASK, "text": 3}), "'tasks.a.text' should be a text or a list, got 3"),
-        (table({**TASK, "labels": [1.5]}), "'tasks.a.labels' should be a list, each a text or a"),
+        (table({**TASK, "labels": [1.5]}), "'tasks.a.labels' should be a list, each a text or t"),
         (table({**REGRESSION, "range": ["a"]}), "'tasks.a.range' should be a list, each a number"),
         (table({**TASK, "text": ["x", "y"]}), "tasks.a.text: kind 'classification' takes one col"),
         (table({**PAIR, "text": "x"}), "tasks.a.text: kind 'pair-classification' takes two col"),
@@ -129,13 +133,20 @@ def test_wrong_overrides(file, override, message):
 
 def test_missing_data_files(file):
     near = file.parent / "trian.csv"
-    overrides = ["tasks.a.train=trian.csv", "tasks.a.dev=no/dev.csv", "tasks.a.test=."]
+    (file.parent / "empty").mkdir()
+    overrides = ["tasks.a.train=trian.csv", "tasks.a.dev=no/dev.csv", "tasks.a.test=empty"]
     with pytest.raises(ConfigError) as caught:
         load_config(file, overrides)
     lines = str(caught.value).splitlines()
     assert lines[0] == (f"{file}: tasks.a.train: {near}: no such file; did you mean 'train.csv'?")
     assert f"nor is there a folder {file.parent / 'no'}" in lines[1]
-    assert lines[2].endswith("is a folder, not a file")
+    assert "empty: a folder without data files" in lines[2]
+    overrides = ["tasks.a.train=x*.csv", 'tasks.a.dev=["train.csv", "train.csv"]']
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, overrides)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith("x*.csv: no file fits this pattern")
+    assert lines[1].endswith(f"names {file.parent / 'train.csv'} twice")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 
 from accord.config.file import load_config
+from accord.data.files import files_of
 from accord.data.guessing import guess_tasks
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
@@ -25,8 +26,8 @@ def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
     tokenizer = load_tokenizer(minilm)
     stores = [
         open_store(
-            course_data / getattr(section, split).rsplit("/", 1)[1],
-            name, section, task, tokenizer, labelled=split != "test", cache=tmp_path / "cache",
+            files_of(section, getattr(section, split)), name, section, task, tokenizer,
+            labelled=split != "test", cache=tmp_path / "cache",
         )
         for split in ("train", "dev", "test")
     ]  # fmt: skip

@@ -4,6 +4,7 @@ import pytest
 
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
+from accord.data.files import files_of
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError, DataError
 
@@ -21,7 +22,7 @@ def table(folder: Path, *rows: str, header: str = "id\ta\tb\ty") -> Path:
 
 def read(path: Path, section: TaskConfig, labelled: bool = True) -> list[Example | BadRow]:
     task = resolve_task("t", section)
-    return list(read_examples(path, section, task, labelled=labelled))
+    return list(read_examples(files_of(section, str(path)), section, task, labelled=labelled))
 
 
 def reasons(path: Path, section: TaskConfig) -> list[tuple[int, str]]:
@@ -79,7 +80,7 @@ def test_a_range_taken_from_train_does_not_bind_dev(tmp_path):
     assert task.range == (1.0, 4.0)
     dev = tmp_path / "dev.tsv"
     dev.write_text("a\ty\nx\t4.5\n")
-    (row,) = read_examples(dev, section, task, labelled=True)
+    (row,) = read_examples(files_of(section, str(dev)), section, task, labelled=True)
     assert row == Example(("x",), 4.5, "1", 2)
 
 

@@ -165,4 +165,17 @@ def test_the_dev_and_test_files_of_a_table_are_those_of_each_of_its_tasks(tmp_pa
     train = table(tmp_path, "d-train.csv", ["tone", "isSpam"])
     test = write(tmp_path, "d-test.csv", "text", "some words")
     tasks = guess_tasks([train, test])
-    assert [task.files for task in tasks] == [{"train": train, "test": test}] * 2
+    assert [task.files for task in tasks] == [{"train": (train,), "test": (test,)}] * 2
+
+
+def test_a_column_of_decimal_commas_is_left_with_that_reason_unless_it_is_the_label(tmp_path):
+    rows = [f"how is text {i};{'no' if i % 3 else 'yes'};{i % 5},5" for i in range(30)]
+    path = tmp_path / "d.csv"
+    path.write_text("\n".join(["text;label;score", *rows]) + "\n")
+    (task,) = guess_tasks([path])
+    assert task.label == "label"
+    why = "left 'score': it holds numbers with a decimal comma, as '0,5'; numbers take a point"
+    assert why in task.reasons
+    path.write_text("\n".join(["text;other;score", *rows]) + "\n")
+    with pytest.raises(DataError, match="column 'score' holds numbers with a decimal comma"):
+        guess_tasks([path])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.config.tasks import TaskConfig
+from accord.data.files import DataFiles
 from accord.data.label_warnings import ClassRows, class_rows, label_warnings
 from accord.data.overlap import Rowset
 from accord.data.resolving import resolve_task
@@ -85,6 +86,11 @@ def test_rows_of_a_split_are_counted_by_class(tmp_path, tiny_tokenizer):
         "kind": "classification", "text": "text", "labels": ["x", "y", "z"], "missing": [""],
     })  # fmt: skip
     task = resolve_task("t", section)
-    store = open_store(path, "t", section, task, tiny_tokenizer, labelled=True, cache=tmp_path)
-    found = class_rows(Rowset(store, np.arange(len(store))), task.labels, "f.csv")
-    assert found == {"x": ClassRows(1, "f.csv:3"), "y": ClassRows(3, "f.csv:2")}
+    other = tmp_path / "g.tsv"
+    other.write_text("label\ttext\n\ta text\nz\ta text\nx\ta text\n", encoding="utf-8")
+    files = DataFiles((path, other))
+    store = open_store(files, "t", section, task, tiny_tokenizer, labelled=True, cache=tmp_path)
+    assert class_rows(Rowset(store, np.arange(len(store))), task.labels) == {
+        "x": ClassRows(2, f"{path}:3"), "y": ClassRows(3, f"{path}:2"),
+        "z": ClassRows(1, f"{other}:3"),
+    }  # fmt: skip

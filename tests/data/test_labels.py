@@ -5,6 +5,7 @@ import pytest
 
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Unlabelled, read_examples, refuse
+from accord.data.files import DataFiles
 from accord.data.guessing import guess_tasks
 from accord.data.labels import LabelParser, NoLabelError, without_label
 from accord.data.resolving import resolve_task
@@ -96,7 +97,9 @@ def test_hidden_labels_are_refused_or_left_out(tmp_path):
     task = resolve_task("t", section)
     assert task.labels == ("0", "1")
     hidden, blank = (
-        row for row in read_examples(path, section, task, labelled=True) if isinstance(row, BadRow)
+        row
+        for row in read_examples(DataFiles((path,)), section, task, labelled=True)
+        if isinstance(row, BadRow)
     )
     assert str(refuse(hidden)) == (
         f"{path}:4: y: '-1' stands for a hidden label in many data sets; 'labels' has to name it if"
@@ -106,7 +109,7 @@ def test_hidden_labels_are_refused_or_left_out(tmp_path):
         f"{path}:5: 'y' is empty: no label (missing = [\"\"] would leave such rows out)"
     )
     section = TaskConfig(**keys, missing=[-1, ""])
-    assert list(read_examples(path, section, task, labelled=True))[2:] == [
+    assert list(read_examples(DataFiles((path,)), section, task, labelled=True))[2:] == [
         Unlabelled(4), Unlabelled(5),
     ]  # fmt: skip
 
@@ -172,7 +175,7 @@ def test_labels_of_a_test_file(tmp_path, values, missing, expected, reason):
         kind="classification", text="text", label="y", labels=[0, 1], missing=missing
     )
     task = resolve_task("t", section)
-    found = read_test_labels(path, section, task, np.array([2, 3, 4]))
+    found = read_test_labels(DataFiles((path,)), section, task, [(0, 2), (0, 3), (0, 4)])
     assert found.reason.startswith(reason)
     assert bool(found.reason) == bool(reason)
     if expected is None:

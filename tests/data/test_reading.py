@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 import json
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.data.reading import open_rows, read_rows
+from accord.data.delimiters import CHARACTERS
+from accord.data.files import DataFiles
+from accord.data.reading import FilesReader, Row, open_rows
 from accord.errors import DataError
 
 NO_SURROGATES_OR_NUL = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -25,8 +28,17 @@ def write(folder: Path, content: str | bytes, name: str = "file.csv") -> Path:
     return path
 
 
+def opened(path: Path, **options) -> FilesReader:
+    return open_rows(DataFiles((path,), **options))
+
+
+def read_rows(path: Path, use: list[str] | None = None, **options) -> list[Row]:
+    reader = opened(path, **options)
+    return list(reader.rows([name for name in reader.columns if name] if use is None else use))
+
+
 def good(path: Path, **options) -> list[tuple[str, ...]]:
-    rows = list(read_rows(path, **options))
+    rows = read_rows(path, **options)
     assert [row.fault for row in rows if row.fault] == []
     return [tuple(row.values.values()) for row in rows]
 
@@ -35,14 +47,22 @@ def faults(path: Path, **options) -> list[tuple[int, str]]:
     return [(row.line, row.fault) for row in read_rows(path, **options) if row.fault]
 
 
-@given(TABLES, st.sampled_from(["\t", ","]), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+@given(
+    TABLES,
+    st.sampled_from([*CHARACTERS]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.booleans(),
+)
 def test_delimited_files_come_back_as_written(table, delimiter, line_end, mark):
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(
+        text, delimiter=CHARACTERS[delimiter], lineterminator=line_end, quoting=csv.QUOTE_ALL
+    )
     writer.writerows([NAMES, *table])
     with TemporaryDirectory() as folder:
         content = ("\ufeff" if mark else "") + text.getvalue()
-        assert good(write(Path(folder), content), use=NAMES) == table
+        path = write(Path(folder), content)
+        assert good(path, use=NAMES, delimiter=delimiter, quoting="csv") == table
 
 
 @given(TABLES)
@@ -74,18 +94,18 @@ def test_no_value_changes_its_type(tmp_path):
 
 def test_unused_columns_may_be_empty_or_stand_twice(tmp_path):
     path = write(tmp_path, "\t\tx\tx\ttext\n1\t2\t3\t4\thello\n")
-    assert open_rows(path).columns == ("", "", "x", "x", "text")
+    assert opened(path).columns == ("", "", "x", "x", "text")
     assert good(path, use=["text"]) == [("hello",)]
     with pytest.raises(DataError, match=r"file\.csv:1: column 'x' stands in the header more"):
-        list(read_rows(path, ["x"]))
+        read_rows(path, ["x"])
 
 
 def test_a_missing_column_names_the_nearest(tmp_path):
     path = write(tmp_path, "id,sentence\n1,a\n")
     with pytest.raises(DataError, match=r"file\.csv: no column 'sentense'; did you mean 'sent"):
-        list(read_rows(path, ["sentense"]))
+        read_rows(path, ["sentense"])
     with pytest.raises(DataError, match="no column 'zzz'; allowed: id, sentence"):
-        list(read_rows(path, ["zzz"]))
+        read_rows(path, ["zzz"])
 
 
 def test_a_wrong_number_of_columns_is_the_rows_fault_alone(tmp_path):
@@ -108,7 +128,7 @@ def test_a_row_of_several_lines_has_the_number_of_its_first(tmp_path):
 @pytest.mark.parametrize("last", ['he said "no"\t0', "plain\t0"])
 def test_a_stray_quote_costs_its_own_line_only(tmp_path, last):
     path = write(tmp_path, f'text\ty\ngood\t1\n"open\t1\nnext\t0\n{last}\n')
-    rows = list(read_rows(path))
+    rows = read_rows(path)
     assert [(row.line, row.fault is None) for row in rows] == [
         (2, True), (3, False), (4, True), (5, True),
     ]  # fmt: skip
@@ -118,10 +138,10 @@ def test_a_stray_quote_costs_its_own_line_only(tmp_path, last):
 
 def test_bytes_that_are_no_utf8_are_the_rows_fault(tmp_path):
     path = write(tmp_path, b"text,y\ncaf\xe9,1\nfine,0\n")
-    assert faults(path) == [(2, "not valid UTF-8")]
-    assert faults(write(tmp_path, b'{"a": "caf\xe9"}\n{"a": "b"}\n', "f.jsonl")) == [
-        (1, "not valid UTF-8")
-    ]
+    reason = 'not valid UTF-8 (perhaps file_encoding = "cp1252")'
+    assert faults(path) == [(2, reason)]
+    assert faults(write(tmp_path, b'{"a": "caf\xe9"}\n{"a": "b"}\n', "f.jsonl")) == [(1, reason)]
+    assert faults(write(tmp_path, b"text,y\ncaf\x81\x9d\x02,1\n")) == [(2, "not valid UTF-8")]
 
 
 def test_nul_in_a_row_is_its_fault(tmp_path):
@@ -133,14 +153,22 @@ def test_nul_in_a_row_is_its_fault(tmp_path):
     [
         ("", "f.csv", "the file is empty"),
         (" \n \n", "f.csv", "the file is empty"),
-        ("\ttext\n".encode("utf-16"), "f.csv", "UTF-16"),
         ("text,y\n".encode("utf-16-le"), "f.csv", ":1: NUL bytes"),
         (b"\x1f\x8b\x08\x00", "f.csv.gz", "gzip"),
+        (gzip.compress(b"text,y\na,1\n" * 99)[:-12], "f.csv.gz", "gzip"),
+        (b"PK\x03\x04" + bytes(99), "f.xlsx", "save it as CSV"),
+        (b"PK\x03\x04" + bytes(99), "f.zip", "unpack it"),
+        (b"ARROW1\0\0", "f.arrow", "to_parquet"),
         ("\t\t\na\tb\tc\n", "f.csv", ":1: no header line"),
         ("\na,b\n", "f.csv", ":1: no header line"),
-        (b"caf\xe9,b\n", "f.csv", ":1: the header line is not UTF-8"),
+        (b"caf\xe9,b\n", "f.csv", ":1: the header line is not valid UTF-8"),
         ('"a,b\n1,2\n', "f.csv", ":1: the header line can't be read: a quote is never closed"),
-        ('[{"a": 1}]', "f.json", ":1: a JSON array"),
+        ("[1, 2]", "f.json", ":1: no JSON object"),
+        ('[{"a": 1}\n{"a": 2}]', "f.json", ":2: not valid JSON: no ',' or ']'"),
+        ('[{"a": 1},\n{"a": 2}', "f.json", ":2: not valid JSON"),
+        ('[{"a": 1},\n{"a": }]', "f.json", ":2: not valid JSON"),
+        ('[{"a": 1, "a": 2}]', "f.json", ":1: key 'a' stands in the object twice"),
+        ('[{"a": ' + "[" * 100_000, "f.json", ":1: not usable JSON: nested too deeply"),
         ("1\n2\n", "f.jsonl", ":1: no JSON object"),
         (b"PAR1 nonsense", "f.parquet", "not a readable Parquet file"),
         ("a,b\n", "f.parquet", "not a readable Parquet file"),
@@ -149,7 +177,7 @@ def test_nul_in_a_row_is_its_fault(tmp_path):
 def test_a_file_that_can_not_be_used_is_one_clear_line(tmp_path, content, name, message):
     path = write(tmp_path, content, name)
     with pytest.raises(DataError) as caught:
-        list(read_rows(path))
+        read_rows(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -157,13 +185,13 @@ def test_a_file_that_can_not_be_used_is_one_clear_line(tmp_path, content, name, 
 
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        open_rows(tmp_path / "none.csv")
+        opened(tmp_path / "none.csv")
     with pytest.raises(DataError, match="a folder"):
-        open_rows(tmp_path)
+        opened(tmp_path)
 
 
 def test_header_only_has_no_rows(tmp_path):
-    assert list(read_rows(write(tmp_path, "a\tb\n"))) == []
+    assert read_rows(write(tmp_path, "a\tb\n")) == []
 
 
 def test_a_megabyte_in_one_field(tmp_path):
@@ -173,8 +201,8 @@ def test_a_megabyte_in_one_field(tmp_path):
 
 def test_the_delimiter_can_be_given(tmp_path):
     path = write(tmp_path, "a\tb,c\n1\t2,3\n")
-    assert open_rows(path).columns == ("a", "b,c")
-    assert open_rows(path, delimiter="comma").columns == ("a\tb", "c")
+    assert opened(path).columns == ("a", "b,c")
+    assert opened(path, delimiter="comma").columns == ("a\tb", "c")
 
 
 def test_one_column_may_hold_commas_but_not_in_csv(tmp_path):

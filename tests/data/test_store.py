@@ -9,6 +9,7 @@ import pytest
 from accord.config.tasks import TaskConfig
 from accord.data import store as store_module
 from accord.data.cache import cache_folder
+from accord.data.files import DataFiles, files_of
 from accord.data.resolving import resolve_task
 from accord.data.store import TokenStore, open_store
 from accord.errors import DataError
@@ -34,7 +35,9 @@ def section(data: Path, **keys) -> TaskConfig:
 def opened(data: Path, tokenizer, cache: Path, labelled: bool = True, **keys) -> TokenStore:
     config = section(data, **keys)
     task = resolve_task("t", config)
-    return open_store(data, "t", config, task, tokenizer, labelled=labelled, cache=cache)
+    return open_store(
+        files_of(config, str(data)), "t", config, task, tokenizer, labelled=labelled, cache=cache
+    )
 
 
 @pytest.fixture
@@ -89,7 +92,7 @@ def test_a_store_is_found_again_by_content(data, tiny_tokenizer, tmp_path, token
 @pytest.mark.parametrize(
     "keys",
     [{"text": ["y", "x"]}, {"id": None}, {"labels": [1, 0]}, {"on_bad_row": "skip"},
-     {"quoting": "none"}, {"labelled": False}],
+     {"quoting": "none"}, {"file_encoding": "cp1252"}, {"labelled": False}],
 )  # fmt: skip
 def test_another_spec_is_another_store(data, tiny_tokenizer, tmp_path, tokenised, keys):
     cache = tmp_path / "cache"
@@ -191,7 +194,7 @@ def test_batches_do_not_show(tiny_tokenizer, tmp_path, monkeypatch):
     task = resolve_task("t", config)
     monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 7)
     small = open_store(
-        data, "t", config, task, tiny_tokenizer,
+        DataFiles((data,)), "t", config, task, tiny_tokenizer,
         labelled=True, cache=tmp_path / "one", progress=seen.append,
     )  # fmt: skip
     assert seen == [7, 14, 21, 28, 35, 42, 49, 50]
@@ -226,5 +229,5 @@ def test_nothing_of_the_machine_is_stored(data, tiny_tokenizer, tmp_path):
     opened(data, tiny_tokenizer, cache)
     (meta,) = cache.glob("*/store.json")
     assert set(json.loads(meta.read_text())) == {
-        "rows", "texts", "skipped", "unlabelled", "fingerprint",
+        "rows", "texts", "skipped", "unlabelled", "notes", "fingerprint",
     }  # fmt: skip

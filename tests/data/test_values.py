@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples, read_labels
-from accord.data.reading import read_rows
+from accord.data.files import DataFiles
+from accord.data.reading import Row, open_rows
 from accord.data.resolving import resolve_task
 from accord.data.values import spelt_number, value_text
 from accord.tasks import canonical_label
@@ -97,6 +98,11 @@ COLUMNS = {
 }
 
 
+def rows_of(path: Path) -> list[Row]:
+    reader = open_rows(DataFiles((path,)))
+    return list(reader.rows(reader.columns))
+
+
 @pytest.mark.parametrize("name", COLUMNS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -109,7 +115,7 @@ def test_the_same_values_are_the_same_labels_in_every_format(tmp_path, name, dat
         path = tmp_path / f"file.{suffix}"
         render(path, [missing if value is None else value for value in column])
         section = TaskConfig(kind="classification", train=str(path), text="text", label="y")
-        assert list(read_labels(path, section)) == list(filter(None, expected))
+        assert list(read_labels(DataFiles((path,)), section)) == list(filter(None, expected))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -127,12 +133,10 @@ def test_missing_targets_neither_widen_the_range_nor_are_rows(tmp_path, targets,
         section = TaskConfig(**keys, missing=[""])
         task = resolve_task("t", section)
         assert task.range == (min(targets), max(targets))
-        read = list(read_examples(path, section, task, labelled=True))
+        read = list(read_examples(DataFiles((path,)), section, task, labelled=True))
         assert [own.label for own in read if isinstance(own, Example)] == targets
-        bad = [
-            own for own in read_examples(path, TaskConfig(**keys), task, labelled=True)
-            if isinstance(own, BadRow)
-        ]  # fmt: skip
+        again = read_examples(DataFiles((path,)), TaskConfig(**keys), task, labelled=True)
+        bad = [own for own in again if isinstance(own, BadRow)]
         assert len(bad) == len(places)
         assert all(own.no_label == "" for own in bad)
 
@@ -145,10 +149,10 @@ def test_a_key_that_an_object_lacks_is_a_missing_label_but_no_text(tmp_path):
         kind="classification", train=str(path), text="text", label="y", missing=[""]
     )
     task = resolve_task("t", section)
-    read = list(read_examples(path, section, task, labelled=True))
+    read = list(read_examples(DataFiles((path,)), section, task, labelled=True))
     assert [type(own).__name__ for own in read] == ["Example", "Example", "Unlabelled", "BadRow"]
     assert str(read[3]) == f"{path}:4: key 'text' is missing"
-    unlabelled = list(read_examples(path, section, task, labelled=False))
+    unlabelled = list(read_examples(DataFiles((path,)), section, task, labelled=False))
     assert [isinstance(own, BadRow) for own in unlabelled] == [False, False, False, True]
 
 
@@ -167,7 +171,7 @@ def test_a_key_that_an_object_lacks_is_a_missing_label_but_no_text(tmp_path):
 def test_parquet_values_that_are_none_name_row_and_column(tmp_path, column, words):
     path = tmp_path / "f.parquet"
     pq.write_table(pa.table({"y": column}), path)
-    (row,) = read_rows(path)
+    (row,) = rows_of(path)
     assert (row.line, row.values) == (1, None)
     assert row.fault.startswith(words)
 
@@ -184,7 +188,7 @@ def test_parquet_columns_of_all_kinds_of_type(tmp_path):
         "wide": pa.array([2**64 - 1], pa.uint64()),
     }
     pq.write_table(pa.table(columns), path)
-    (row,) = read_rows(path)
+    (row,) = rows_of(path)
     assert list(row.values.values()) == [
         "x", "0.1", "1.50", "", "2020-01-02", "x", "18446744073709551615",
     ]  # fmt: skip
@@ -193,6 +197,6 @@ def test_parquet_columns_of_all_kinds_of_type(tmp_path):
 def test_infinity_and_nan_of_json(tmp_path):
     path = tmp_path / "f.jsonl"
     path.write_text('{"y": NaN}\n{"y": -Infinity}\n{"y": 1e0}\n{"y": 1.10}\n', encoding="utf-8")
-    rows = list(read_rows(path))
+    rows = rows_of(path)
     assert [row.values and row.values["y"] for row in rows] == ["", None, "1", "1.10"]
     assert "infinite" in rows[1].fault

@@ -86,8 +86,31 @@ def test_texts_in_train_and_dev(lines, seed):
     every, count = texts(rng, 100), rng.randint(1, 15)
     copies = [other_spelling(rng, text) for text in rng.sample(every[:60], count)]
     found = lines(a={"train": labelled(every[:60]), "dev": labelled(every[60:] + copies)})
-    (line,) = found
+    (line,) = only(found, "dev rows of 'a'")
     assert f"a-dev.csv: {count} of {40 + count} dev rows of 'a' stand in its training rows" in line
+
+
+def test_what_is_said_of_a_file_is_said_once_whoever_reads_it(encoder, tmp_path):
+    every = texts(random.Random(5), 90)
+    rows = [[own, f"c{i % 2}", f"d{i % 3}"] for i, own in enumerate(every)]
+    rows[7][0] = rows[7][0].replace(" ", "\n\n", 1)
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text", "one", "other"], *rows, []])
+    own = {"kind": "classification", "train": str(path), "text": "text"}
+    config = parse_config({
+        "encoder": {"path": str(encoder)},
+        "tasks": {
+            "a": {**own, "label": "one"}, "b": {**own, "label": "other"},
+            "mlm": {"kind": "masked-lm", "train": str(path), "text": "text"},
+        },
+    })  # fmt: skip
+    found = map(str, data_warnings(read_data(config, encoder, lambda text: None).facts))
+    (line,) = only(found, "below the header")
+    assert line.startswith(
+        f"{path}: 93 lines below the header are 90 rows: 1 of them blank, a quote"
+    )
+    assert "lines 9 to 11 one row; right where texts hold line ends; quoting =" in line
 
 
 def test_texts_in_another_task_s_training_rows(lines):

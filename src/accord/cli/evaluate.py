@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option
+from accord.cli.options import as_json_option, quoting_option
 
 if TYPE_CHECKING:
+    from accord.config.tasks import QuotingName
     from accord.judging.inference import Evaluation
     from accord.judging.metrics import Score
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     "--force", is_flag=True, help="Judge though the run's dev files were changed; it is said."
 )
 @click.option("--skip-bad-rows", is_flag=True, help="With --input: leave such rows out, and say.")
+@quoting_option
 @as_json_option
 def evaluate(
     model: Path,
@@ -37,6 +39,7 @@ def evaluate(
     config: Path | None,
     force: bool,
     skip_bad_rows: bool,
+    quoting: QuotingName | None,
     as_json: bool,
 ) -> None:
     """Judge MODEL, a run folder or a model folder.
@@ -45,8 +48,8 @@ def evaluate(
     or on those of --config; or, with --task, on --input. Rows that can't be used are treated as the
     config says; with --input they stop.
     """
-    _check_options(task, source, config, force)
-    judged, changed, score = _judged(model, task, source, config, force, skip_bad_rows)
+    _check_options(task, source, config, force, quoting)
+    judged, changed, score = _judged(model, task, source, config, force, skip_bad_rows, quoting)
     overall = {} if score is None else _overall(model, judged, score)
     if as_json:
         figures = {name: own.figures for name, own in judged.items()}
@@ -70,11 +73,19 @@ def evaluate(
             click.echo(f"{name}: {own.remark}")
 
 
-def _check_options(task: str | None, source: Path | None, config: Path | None, force: bool) -> None:
+def _check_options(
+    task: str | None,
+    source: Path | None,
+    config: Path | None,
+    force: bool,
+    quoting: QuotingName | None,
+) -> None:
     from accord.errors import UsageError
 
     if source is not None and task is None:
         raise UsageError("--input needs --task: which task's file is it?")
+    if quoting is not None and source is None:
+        raise UsageError("--quoting goes with --input: a config says how its own files are read")
     if force and (source or config):
         raise UsageError("--force is for the run's dev files, not for those of --config or --input")
 
@@ -86,13 +97,14 @@ def _judged(
     config: Path | None,
     force: bool,
     skip_bad_rows: bool,
+    quoting: QuotingName | None,
 ) -> tuple[dict[str, Evaluation], Sequence[str], Score | None]:
     """Return how each task did, which files were changed, and the score of all together."""
     from accord.config.file import load_config
     from accord.judging.evaluate import evaluate_config, evaluate_input, evaluate_run, run_of
 
     if source is not None and task is not None:
-        return {task: evaluate_input(model, task, source, skip_bad_rows)}, (), None
+        return {task: evaluate_input(model, task, source, skip_bad_rows, quoting)}, (), None
     if config is not None:
         settings = load_config(config, files=False)  # only the dev files are read
         return evaluate_config(model, settings, task), (), None if task else settings.score

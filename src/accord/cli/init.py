@@ -86,8 +86,8 @@ def _guess(files: Sequence[Path], output: Path, encoder: str) -> str:
 
 def _say(task: GuessedTask) -> None:
     click.echo(f"{task.name}: {task.kind}")
-    for split, path in task.files.items():
-        click.echo(f"  {split}: {path}")
+    for split, paths in task.files.items():
+        click.echo(f"  {split}: {', '.join(map(str, paths))}")
     for reason in task.reasons:
         click.echo(f"  {reason}")
 

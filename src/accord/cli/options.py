@@ -24,6 +24,11 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
 )
 strict_option = click.option("--strict", is_flag=True, help="Take warnings for errors.")
+quoting_option = click.option(
+    "--quoting",
+    type=click.Choice(["csv", "none"]),
+    help="How --input's quotes are read, as the config key says; default: as in training.",
+)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 force_option = click.option(
     "--force",

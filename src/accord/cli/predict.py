@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import quiet_option
+from accord.cli.options import quiet_option, quoting_option
 
 if TYPE_CHECKING:
     from accord.config.sections import Precision
+    from accord.config.tasks import QuotingName
     from accord.judging.predictions import Format
 
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--task", help="Which of the model's tasks; needed where it has several.")
 @click.option(
     "--input", "source", required=True, type=click.Path(path_type=Path),
-    help="A file with the task's text columns.",
+    help="A file with the task's text columns; or a pattern or folder of such files.",
 )  # fmt: skip
 @click.option("--output", "target", required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True
 )
+@quoting_option
 @quiet_option
 def predict(
     model: Path,
@@ -42,6 +44,7 @@ def predict(
     form: Format | None,
     columns: tuple[str, ...],
     precision: Precision,
+    quoting: QuotingName | None,
     quiet: bool,
 ) -> None:
     """Predict every row of --input with MODEL, a run folder or a model folder."""
@@ -61,7 +64,7 @@ def predict(
     from accord.runs.progress import Console
 
     console = Console(quiet)
-    rows = load(model, precision=precision).predict_file(
-        task, source, target, form, columns, console
-    )
+    predictor = load(model, precision=precision)
+    predictor.read_quotes(task, quoting)
+    rows = predictor.predict_file(task, source, target, form, columns, console)
     console.say(f"{rows} predictions of task '{task}' in {target}")

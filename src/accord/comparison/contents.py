@@ -20,7 +20,8 @@ SPLITS = ("train", "dev")
 """Whose content a run's folder tells."""
 
 READ_BY = (
-    "text", "label", "id", "group", "delimiter", "quoting", "limit", "on_bad_row", "missing",
+    "text", "label", "id", "group", "delimiter", "quoting", "file_encoding", "limit", "on_bad_row",
+    "missing",
 )  # fmt: skip
 """Keys of a task that say how its files are read."""
 

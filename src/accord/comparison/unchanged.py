@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accord.comparison.contents import READ_BY, SPLITS
+from accord.config.datafiles import shown
 from accord.config.sections import Config
 from accord.errors import RunFolderError
 from accord.report.record import RunRecord
@@ -128,11 +129,8 @@ def _named(run: Material) -> Iterator[tuple[str, str, str, str]]:
             tested = own.get("test") if split in _JUDGED_ON else None
             key = json.dumps([name, split, _files({name: own}), tested, sources, common])
             if content := run.contents.data(name, split):
-                yield _shown(place or f"the texts of '{name}'"), f"{name}.{split}", key, content
-
-
-def _shown(place: str | list[str]) -> str:
-    return place if isinstance(place, str) else ", ".join(place)
+                file = shown(place or f"the texts of '{name}'")
+                yield file, f"{name}.{split}", key, content
 
 
 def _short(content: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from accord.config.auxiliary_faults import auxiliary_faults
+from accord.config.datafiles import find_files
 from accord.config.faults import fault_lines
 from accord.config.method_faults import method_faults
 from accord.config.overrides import of_a_stage, read_override, set_key
@@ -236,37 +236,37 @@ def check_files(config: Config, where: str = "config") -> None:
     """Check that every data file is there.
 
     Raises:
-        ConfigError: one line for each that isn't: the task, the key, the path, the nearest name.
+        ConfigError: one line for each value that names none, or too much: the task, the key, the
+            path, the nearest name.
     """
     lines = []
     for section, tasks in (("tasks", config.tasks), ("texts", config.texts)):
         for name, task in tasks.items():
             for split in ("train", "dev", "test"):
-                path = getattr(task, split, None)
-                if path is not None and not Path(path).is_file():
-                    lines.append(f"{where}: {section}.{name}.{split}: {_missing_file(Path(path))}")
+                value = getattr(task, split, None)
+                if value is None:
+                    continue
+                try:
+                    find_files(value)
+                except ConfigError as error:
+                    lines.append(f"{where}: {section}.{name}.{split}: {error}")
     if lines:
         raise ConfigError("\n".join(lines))
-
-
-def _missing_file(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder, not a file"
-    if not path.parent.is_dir():
-        return f"{path}: no such file, nor is there a folder {path.parent}"
-    names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"{path}: no such file" + (f"; did you mean '{close[0]}'?" if close else "")
 
 
 def resolve_paths(config: Config, folder: Path) -> Config:
     """Return a config whose paths are absolute; relative ones are relative to `folder`."""
 
-    def absolute(path: str | None) -> str | None:
-        return None if path is None else str((folder / Path(path).expanduser()).absolute())
+    def absolute(path: str) -> str:
+        return str((folder / Path(path).expanduser()).absolute())
+
+    def moved_files(value: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(value, list):
+            return [absolute(path) for path in value]
+        return None if value is None else absolute(value)
 
     encoder = config.encoder
-    as_folder = Path(absolute(encoder.path) or "")
+    as_folder = Path(absolute(encoder.path))
     # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
     if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
         encoder = encoder.model_copy(update={"path": str(as_folder)})
@@ -275,7 +275,9 @@ def resolve_paths(config: Config, folder: Path) -> Config:
         splits = ("train", "dev", "test")
         return {
             name: task.model_copy(
-                update={own: absolute(getattr(task, own)) for own in splits if hasattr(task, own)}
+                update={
+                    own: moved_files(getattr(task, own)) for own in splits if hasattr(task, own)
+                }
             )
             for name, task in tasks.items()
         }

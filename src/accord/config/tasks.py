@@ -24,19 +24,44 @@ from accord.tasks import (
     canonical_label,
 )
 
+
+def encoding_fault(name: str | None) -> str:
+    """Return why a name is that of no text encoding; empty where it is, or is None."""
+    try:
+        "".encode(name or "utf-8")
+    except (LookupError, ValueError):
+        return f"unknown text encoding '{name}'; allowed: what Python knows, such as utf-8, cp1252"
+    return ""
+
+
 # How a task's files are read, with labels or without.
+DelimiterName = Literal["tab", "comma", "semicolon", "pipe"]
+QuotingName = Literal["csv", "none"]
+Files = str | list[str] | None
 Delimiter = Annotated[
-    Literal["tab", "comma"] | None, Field(description="Default: what the header line uses.")
+    DelimiterName | None,
+    Field(description="Default: what the header line and the first rows use."),
 ]
 Quoting = Annotated[
-    Literal["csv", "none"],
-    Field(description="'csv': doubled quotes as csv writers make them; 'none': quotes are text."),
+    QuotingName | None,
+    Field(
+        description="'csv': doubled quotes as csv writers make them, which may hold line ends;"
+        " 'none': quotes are text; default: as 'csv', but lines that a quote makes one row and that"
+        " read as rows each are refused."
+    ),
+]
+FileEncoding = Annotated[
+    str | None,
+    Field(
+        description="Of text files, as Python names it, such as 'cp1252', 'latin-1' or"
+        " 'utf-16-le'; default: UTF-8, or what a byte order mark says."
+    ),
 ]
 Limit = Annotated[
     PositiveInt | None,
     Field(
-        description="Use at most so many rows of each file, the first ones, for a quick try; the"
-        " whole file is read all the same, once."
+        description="Use at most so many rows of each split's files, the first ones, for a quick"
+        " try; the files are read whole all the same, once."
     ),
 ]
 Group = Annotated[
@@ -57,11 +82,15 @@ class TaskConfig(Section):
     """`[tasks.NAME]`: the task's files, columns, labels, loss and head."""
 
     kind: Kind
-    train: str | None = Field(None, description="Labelled training file.")
-    dev: str | None = Field(
-        None, description="Labelled dev file; default: a share of `train`, drawn by content."
+    train: Files = Field(
+        None, description="Labelled training file; or a list of files, a pattern such as"
+        " `data/train-*.parquet`, or a folder of files of one split."
+    )  # fmt: skip
+    dev: Files = Field(
+        None,
+        description="Labelled dev file or files; default: a share of `train`, drawn by content.",
     )
-    test: str | None = Field(None, description="Unlabelled file to predict after training.")
+    test: Files = Field(None, description="Unlabelled file or files to predict after training.")
     text: str | list[str] = Field(
         description="Column of the text; for a pair a list of two columns."
     )
@@ -69,7 +98,9 @@ class TaskConfig(Section):
     id: str | None = Field(None, description="Column of the row's id; default: the row's number.")
     group: Group = None
     labels: list[str | bool | int] | None = Field(
-        None, description="Class names in order; default: those of the training file, sorted."
+        None,
+        description="Class names in order; default: those of the training file, sorted, or in the"
+        " order in which a Parquet file names its classes (a `ClassLabel` of `datasets`).",
     )
     missing: list[str | int | float | bool] = Field(
         default=[],
@@ -82,7 +113,8 @@ class TaskConfig(Section):
         " of which dev rows may be a share.",
     )
     delimiter: Delimiter = None
-    quoting: Quoting = "csv"
+    quoting: Quoting = None
+    file_encoding: FileEncoding = None
     limit: Limit = None
     on_bad_row: OnBadRow = "stop"
     loss: Loss | None = Field(
@@ -114,6 +146,7 @@ class TaskConfig(Section):
     def _fits_together(self) -> Self:
         for fault in (
             *_group_faults(self),
+            *_file_faults(self),
             *_shape_faults(self),
             *_popart_faults(self),
             *_target_faults(self),
@@ -136,6 +169,15 @@ def _group_faults(task: TaskConfig | AuxiliaryConfig) -> Iterator[str]:
     """Yield why no rows are split by group."""
     if task.group is not None and task.dev is not None:
         yield "group: says which rows of train may be dev, but dev names a file; leave one out"
+
+
+def _file_faults(task: AnyTaskConfig | AuxiliaryConfig) -> Iterator[str]:
+    """Yield what is wrong with the keys that name files and say how they are read."""
+    for key in ("train", "dev", "test"):
+        if getattr(task, key, None) == []:
+            yield f"{key}: is an empty list of files"
+    if fault := encoding_fault(task.file_encoding):
+        yield f"file_encoding: {fault}"
 
 
 def _shape_faults(task: TaskConfig) -> Iterator[str]:
@@ -199,11 +241,12 @@ class AuxiliaryConfig(Section):
     """What `[tasks.NAME]` takes for a task without labels: where its texts come from."""
 
     kind: AuxiliaryKind
-    train: str | None = Field(
-        None, description="File of training texts; default: the texts of other tasks."
+    train: Files = Field(
+        None, description="File or files of training texts; default: the texts of other tasks."
     )
-    dev: str | None = Field(
-        None, description="File of dev texts; default: a share of `train`, drawn by content."
+    dev: Files = Field(
+        None,
+        description="File or files of dev texts; default: a share of `train`, drawn by content.",
     )
     text: str | list[str] | None = Field(
         None, description="Column of `train`'s texts, or several: each holds texts of its own."
@@ -215,13 +258,14 @@ class AuxiliaryConfig(Section):
     )
     group: Group = None
     delimiter: Delimiter = None
-    quoting: Quoting = "csv"
+    quoting: Quoting = None
+    file_encoding: FileEncoding = None
     limit: Limit = None
     on_bad_row: OnBadRow = "stop"
 
     @model_validator(mode="after")
     def _has_texts(self) -> Self:
-        for fault in (*_group_faults(self), *_text_faults(self)):
+        for fault in (*_group_faults(self), *_file_faults(self), *_text_faults(self)):
             raise ValueError(fault)
         return self
 
@@ -271,7 +315,9 @@ class SimCSEConfig(AuxiliaryConfig):
 def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
     """Yield what is wrong with where the texts of a task come from."""
     if task.train is None:
-        of_file = ("text", "dev", "group", "delimiter", "quoting", "limit", "on_bad_row")
+        of_file = (
+            "text", "dev", "group", "delimiter", "quoting", "file_encoding", "limit", "on_bad_row",
+        )  # fmt: skip
         for key in of_file:
             if getattr(task, key) != AuxiliaryConfig.model_fields[key].default:
                 yield f"{key}: is for a file of the task's own, but there is no train"

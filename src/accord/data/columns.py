@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
+from accord.data.files import DataFiles
+from accord.data.header import Doubt, doubt
 from accord.data.labels import is_blank, parse_number
 from accord.data.reading import open_rows
 from accord.errors import DataError, printable
@@ -42,13 +43,14 @@ class Column:
     """A column in a sample of rows.
 
     `numeric` says whether every value is a number, `words` is the mean number of words in a
-    value, `distinct` the share of different values.
+    value, `distinct` the share of different values, `doubt` why its name looks like a value.
     """
 
     name: str
     numeric: bool
     words: float
     distinct: float
+    doubt: Doubt | None = None
 
     @property
     def wordy(self) -> bool:
@@ -66,37 +68,63 @@ class Role:
     reasons: list[str]
 
 
-def read_columns(path: Path, rows: int) -> list[Column]:
-    """Return what a file's first rows say of its columns, but for those without an own name.
+def read_columns(files: DataFiles, rows: int) -> list[Column]:
+    """Return what the first rows of some files say of their columns, but for those without an own
+    name.
 
     Raises:
-        DataError: the file can't be read, or holds no row.
+        DataError: a file can't be read, or there is no row.
     """
-    reader = open_rows(path)
+    reader = open_rows(files)
     names = [name for name in reader.columns if name and reader.columns.count(name) == 1]
     sample = [row.values for row in islice(reader.rows(names), rows) if row.values is not None]
     if not sample:
-        raise DataError(f"{path}: no readable row below the header")
-    return [_describe(name, [values[name].strip() for values in sample]) for name in names]
+        raise DataError(f"{files}: no readable row below the header")
+    return [
+        _describe(name, [values[name].strip() for values in sample], reader.columns)
+        for name in names
+    ]
 
 
-def find_roles(path: Path, columns: Sequence[Column]) -> Role:
+def check_header(files: DataFiles, columns: Sequence[Column], role: Role | None) -> list[str]:
+    """Check that the columns in use have names that look like names.
+
+    Args:
+        files: that they are of.
+        columns: all of them.
+        role: which are used; None where that could not be told.
+
+    Returns:
+        What is doubtful.
+
+    Raises:
+        DataError: a name looks like a value for sure.
+    """
+    used = None if role is None else {*role.text, role.label}
+    doubts = [own.doubt for own in columns if own.doubt and (used is None or own.name in used)]
+    for own in doubts:
+        if own.sure:
+            raise DataError(f"{files.paths[0]}:1: {own}")
+    return [f"perhaps {own}" for own in doubts[:1]]
+
+
+def find_roles(files: DataFiles, columns: Sequence[Column]) -> Role:
     """Choose the text, label and id columns.
 
     Raises:
         DataError: no column looks like a text, or none like a label.
     """
-    text, text_reason = _find_text(path, columns)
+    text, text_reason = _find_text(files, columns)
     rest = [column for column in columns if column.name not in text]
     number = _named(rest, _IDS, lambda column: column.distinct == 1)
-    label, label_reason = _find_label(path, [column for column in rest if column.name != number])
+    label, label_reason = _find_label(files, [column for column in rest if column.name != number])
     reasons = [text_reason, label_reason]
     if number is not None:
         reasons.append(f"id '{number}', because of its name, and no value stands twice")
     return Role(text, label, number, reasons)
 
 
-def _find_text(path: Path, columns: Sequence[Column]) -> tuple[tuple[str, ...], str]:
+def _find_text(files: DataFiles, columns: Sequence[Column]) -> tuple[tuple[str, ...], str]:
     lower = {column.name.lower(): column for column in columns if not column.numeric}
     for first, second in _PAIRS:
         if first in lower and second in lower:
@@ -114,12 +142,12 @@ def _find_text(path: Path, columns: Sequence[Column]) -> tuple[tuple[str, ...], 
         if not column.numeric and column.distinct > 0.5 and column.name.lower() not in _IDS
     ]  # fmt: skip
     if not candidates:
-        raise DataError(f"{path}: no column looks like a text; columns: {_list(columns)}")
+        raise DataError(f"{files}: no column looks like a text; columns: {_list(columns)}")
     best = max(candidates, key=lambda column: column.words)
     return (best.name,), f"text '{best.name}', the column with the longest texts"
 
 
-def _find_label(path: Path, columns: Sequence[Column]) -> tuple[str, str]:
+def _find_label(files: DataFiles, columns: Sequence[Column]) -> tuple[str, str]:
     known = _named(columns, _LABELS, lambda column: True)
     if known is not None:
         return known, f"label '{known}', because of its name"
@@ -129,7 +157,7 @@ def _find_label(path: Path, columns: Sequence[Column]) -> tuple[str, str]:
     ]
     if not candidates:
         raise DataError(
-            f"{path}: no column looks like a label; name one of {_list(columns)} 'label'"
+            f"{files}: no column looks like a label; name one of {_list(columns)} 'label'"
         )
     best = min(candidates, key=lambda column: column.distinct)
     return best.name, f"label '{best.name}', the column with the fewest different values"
@@ -142,13 +170,14 @@ def _named(
     return next((lower[name].name for name in names if name in lower), None)
 
 
-def _describe(name: str, values: list[str]) -> Column:
+def _describe(name: str, values: list[str], names: Sequence[str]) -> Column:
     present = [value for value in values if not is_blank(value, among_values=True)]
     return Column(
         name=name,
         numeric=bool(present) and all(map(_is_number, present)),
         words=sum(len(value.split()) for value in present) / max(1, len(present)),
         distinct=len(set(present)) / max(1, len(present)) if present else 0.0,
+        doubt=doubt(name, values, names),
     )
 
 

@@ -15,6 +15,7 @@ from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.drawn import draw_dev, is_drawn, without_dev_texts
 from accord.data.examples import unlabelled_note
+from accord.data.files import DataFiles, files_of
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
@@ -268,8 +269,10 @@ class TaskFiles:
         if isinstance(self.config, TaskConfig) and self.config.test is not None:
             test = self._file("test", self.config.test, labelled=False)
             assert isinstance(test.part.store, TokenStore)
-            lines = test.part.store.lines[test.part.rows]
-            labels = read_test_labels(Path(self.config.test), self.config, self.task, lines)
+            labels = read_test_labels(
+                files_of(self.config, self.config.test), self.config, self.task,
+                test.part.store.places(test.part.rows),
+            )  # fmt: skip
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
                 self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")
@@ -292,24 +295,23 @@ class TaskFiles:
         trained, drawn = draw_dev(train.part.store, self.task, self.config, share)
         return replace(train, part=trained), Split(self.task, "dev", train.path, drawn, share)
 
-    def _file(self, name: str, path: str, *, labelled: bool) -> Split:
-        store = self._open(path, labelled=labelled)
+    def _file(self, name: str, value: str | list[str], *, labelled: bool) -> Split:
+        files = files_of(self.config, value)
+        store = self._open(files, labelled=labelled)
         rows = first_rows(len(store), self.config.limit)
-        return Split(self.task, name, path, Rowset(store, rows))
+        return Split(self.task, name, str(files), Rowset(store, rows))
 
-    def _training_file(self) -> str:
+    def _training_file(self) -> str | list[str]:
         if self.config.train is None:
             raise ConfigError(f"'tasks.{self.task.name}.train' is missing")
         return self.config.train
 
-    def _open(self, path: str, *, labelled: bool) -> TokenStore:
+    def _open(self, files: DataFiles, *, labelled: bool) -> TokenStore:
         name = self.task.name
-        store = open_store(
-            Path(path), name, self.config, self.task, self.tokenizer, labelled=labelled
-        )
+        store = open_store(files, name, self.config, self.task, self.tokenizer, labelled=labelled)
         if store.skipped:
             first = store.skipped[0]
-            self.say(f"{name}: {len(store.skipped)} rows of {path} skipped; the first: {first}")
+            self.say(f"{name}: {len(store.skipped)} rows of {files} skipped; the first: {first}")
         if store.unlabelled:
-            self.say(f"{name}: {unlabelled_note(path, store.unlabelled)}")
+            self.say(f"{name}: {unlabelled_note(str(files), store.unlabelled)}")
         return store

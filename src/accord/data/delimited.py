@@ -1,153 +1,178 @@
-"""Tab or comma separated files with a header line, read row by row."""
+"""Files with a header line whose columns are separated by tabs, commas, semicolons or pipes."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import ClassVar
 
-from accord.data.rows import Row, choose_columns, encodable
+from accord.config.datafiles import format_suffix
+from accord.config.tasks import DelimiterName
+from accord.data.delimiters import CHARACTERS, declared_delimiter, find_delimiter, other_delimiter
+from accord.data.encodings import not_utf8
+from accord.data.files import DataFiles
+from accord.data.header import HEADER_CURE, first_doubt
+from accord.data.lines import read_lines
+from accord.data.records import Record, read_records
+from accord.data.rows import Note, Row, choose_columns, encodable
+from accord.data.swallowed import SAMPLE_RECORDS, Rows
 from accord.errors import DataError
 
-if TYPE_CHECKING:
-    from _csv import Reader
-
-Delimiter = Literal["tab", "comma"]
-Quoting = Literal["csv", "none"]
-
-FIELD_CHARACTERS = 2**24
-"""A field longer than this is taken for a quote that was never closed."""
-
-_CHARACTERS: dict[Delimiter, str] = {"tab": "\t", "comma": ","}
+_SAMPLE_LINES = 100
+_QUOTES_CURE = 'right where texts hold line ends; quoting = "none" takes quotes for text'
 
 
 class DelimitedReader:
     """Reads a delimited file; `columns` are the header's names, stripped of white space."""
 
-    def __init__(self, path: Path, delimiter: Delimiter | None, quoting: Quoting) -> None:
-        self._path = path
-        self._quoting = quoting
-        with _open(path) as file:
-            self._delimiter = delimiter or _find_delimiter(file.readline(), path)
+    class_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def __init__(self, path: Path, files: DataFiles, encoding: str) -> None:
+        self._path, self._quoting, self._encoding = path, files.quoting, encoding
+        self.notes: list[Note] = []
+        first = next(read_lines(path, encoding), "")
+        # A carriage return inside a line ends it in files alone that have no other line ends.
+        self._newline = "\n" if first.endswith("\n") else ""
+        declared = declared_delimiter(first)
+        self._above = 0 if declared is None else 1  # lines above the header
+        self._delimiter = files.delimiter or self._find_delimiter(declared)
         self.columns = self._header()
 
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
         """Yield every row below the header; blank lines are no rows."""
-        positions = choose_columns(self._path, self.columns, use)
-        with _open(self._path) as file:
-            records = self._records(_Lines(file))
-            next(records)
-            for line, last, fields, unread in records:
-                if not fields and unread is None:
-                    continue  # a blank line
-                fault = unread or self._fault(fields, line, last)
-                if fault is not None:
-                    yield Row(line, None, fault)
-                else:
-                    yield Row(line, {n: fields[i] for n, i in zip(use, positions, strict=True)})
+        positions = self._choose(use)
+        values: dict[str, list[str]] = {name: [] for name in use}
+        rows = blank = 0
+        spanning: list[Record] = []
+        records = self._records(check=self._quoting is None)
+        record = header = next(records)
+        for record in records:
+            if not record.fields and record.fault is None:
+                blank += 1
+                continue
+            rows += 1
+            if len(record.lines) > 1 and len(spanning) < 2:
+                spanning.append(record)
+            fault = record.fault or self._fault(record)
+            if fault is not None:
+                yield Row(record.first, None, fault)
+                continue
+            row = {n: record.fields[i] for n, i in zip(use, positions, strict=True)}
+            if rows <= SAMPLE_RECORDS and any(row[name].strip() != name for name in use):
+                for name, value in row.items():
+                    values[name].append(value)
+            yield Row(record.first, row)
+        self.notes = list(self._notes(record.last - header.last, rows, blank, spanning, values))
+
+    def _notes(
+        self,
+        lines: int,
+        rows: int,
+        blank: int,
+        spanning: Sequence[Record],
+        values: dict[str, list[str]],
+    ) -> Iterator[Note]:
+        if found := first_doubt(self.columns, values):
+            yield Note(found.what, HEADER_CURE)
+        if lines > rows:
+            why = [f"{blank} of them blank"] if blank else []
+            if spanning:
+                own = spanning[0]
+                why.append(f"a quote makes lines {own.first} to {own.last} one row")
+                why += ["and others likewise"] * (len(spanning) > 1)
+            count = "1 row" if rows == 1 else f"{rows:,} rows"
+            cure = _QUOTES_CURE if spanning else "take them out, or fill them"
+            yield Note(f"{lines:,} lines below the header are {count}: {', '.join(why)}", cure)
+
+    def _choose(self, use: Sequence[str]) -> list[int]:
+        try:
+            return choose_columns(self._path, self.columns, use)
+        except DataError as error:
+            header = self.columns[0] if len(self.columns) == 1 else ""
+            if other := other_delimiter(header, self._delimiter):
+                raise DataError(f'{error}; perhaps delimiter = "{other}"') from None
+            if found := first_doubt(self.columns, self._sample_values()):
+                raise DataError(f"{error}; {found}") from None
+            raise
+
+    def _find_delimiter(self, declared: str | None) -> DelimiterName:
+        if declared is not None:
+            for name, character in CHARACTERS.items():
+                if character == declared:
+                    return name
+            raise DataError(
+                f"{self._path}:1: names '{declared}' as what separates columns; allowed:"
+                f" {', '.join(CHARACTERS)}"
+            )
+        lines = list(islice(self._lines(), _SAMPLE_LINES + 1))
+        named_csv = format_suffix(self._path) == ".csv"
+        try:
+            return find_delimiter(lines, quotes=self._quoting != "none", csv_name=named_csv)
+        except ValueError as error:
+            raise DataError(f"{self._path}:1: {error}") from None
 
     def _header(self) -> tuple[str, ...]:
-        with _open(self._path) as file:
-            _, _, names, fault = next(self._records(_Lines(file)), (1, 1, [], None))
-        if fault is not None:
-            raise DataError(f"{self._path}:1: the header line can't be read: {fault}")
+        where = f"{self._path}:{self._above + 1}"
+        record = next(self._records(), Record([], 1, []))
+        names = record.fields
+        if record.fault is not None:
+            raise DataError(f"{where}: the header line can't be read: {record.fault}")
         if "\0" in "".join(names):
-            raise DataError(f"{self._path}:1: NUL bytes: a text file in UTF-8 is needed")
-        if not all(map(encodable, names)):
-            raise DataError(f"{self._path}:1: the header line is not UTF-8")
+            raise DataError(f"{where}: NUL bytes: a text file in UTF-8 is needed")
+        for name in names:
+            if not encodable(name):
+                raise DataError(f"{where}: the header line is {self._not_valid(name)}")
         if not any(name.strip() for name in names):
-            raise DataError(f"{self._path}:1: no header line: the first line names the columns")
+            raise DataError(f"{where}: no header line: the first line names the columns")
         return tuple(name.strip() for name in names)
 
-    def _records(self, lines: _Lines) -> Iterator[tuple[int, int, list[str], str | None]]:
-        """Yield (first line, last line, fields, fault) of every record, the header's too."""
-        reader = self._parser(lines)
-        while True:
-            lines.begin()
-            try:
-                fields = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                first = lines.first
-                # A stray quote may have swallowed good rows: only its own line is lost.
-                lines.again_after_first()
-                reader = self._parser(lines)
-                yield first, first, [], _quote_fault(error)
-            else:
-                yield lines.first, lines.last, fields, None
+    def _lines(self) -> Iterator[str]:
+        lines = read_lines(self._path, self._encoding, self._newline)
+        for _ in range(self._above):
+            next(lines)
+        return lines
 
-    def _parser(self, lines: _Lines) -> Reader:
-        csv.field_size_limit(max(csv.field_size_limit(), FIELD_CHARACTERS))
-        return csv.reader(
-            lines,
-            delimiter=_CHARACTERS[self._delimiter],
-            quoting=csv.QUOTE_MINIMAL if self._quoting == "csv" else csv.QUOTE_NONE,
-            strict=True,
+    def _records(self, *, check: bool = False) -> Iterator[Record]:
+        """Yield every record, the header's too; `check` refuses rows that swallowed others."""
+        return read_records(
+            self._lines(),
+            self._delimiter,
+            quotes=self._quoting != "none",
+            above=self._above,
+            swallowed=self._swallowed if check else None,
         )
 
-    def _fault(self, fields: list[str], line: int, last: int) -> str | None:
+    def _swallowed(self, lines: Sequence[str]) -> bool:
+        return self._row_lines.swallowed(lines)
+
+    @cached_property
+    def _row_lines(self) -> Rows:
+        return Rows(self._sample(), len(self.columns), self._delimiter)
+
+    def _sample(self) -> Iterator[Sequence[str]]:
+        """Yield the fields of the first rows that have as many as the header."""
+        for record in islice(self._records(), 1, SAMPLE_RECORDS + 1):
+            if len(record.fields) == len(self.columns):
+                yield record.fields
+
+    def _sample_values(self) -> dict[str, list[str]]:
+        columns = zip(*self._sample(), strict=True)
+        return {name: [*own] for name, own in zip(self.columns, columns, strict=False)}
+
+    def _fault(self, record: Record) -> str | None:
+        fields = record.fields
         if len(fields) != len(self.columns):
-            span = f" (a quote makes lines {line} to {last} one row)" if last > line else ""
+            first, last = record.first, record.last
+            span = f" (a quote makes lines {first} to {last} one row)" if last > first else ""
             count = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
             return f"{count} where the header has {len(self.columns)}{span}"
         joined = "".join(fields)
         if "\0" in joined:
             return "holds a NUL byte"
-        return None if encodable(joined) else "not valid UTF-8"
+        return None if encodable(joined) else self._not_valid(joined)
 
-
-class _Lines:
-    """The lines of a file, with their numbers, that can go back to after a record's first line."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._ahead: list[str] = []  # lines to be read again, in reverse
-        self._record: list[str] = []
-        self.last = 0
-
-    @property
-    def first(self) -> int:
-        return self.last - len(self._record) + 1
-
-    def begin(self) -> None:
-        self._record.clear()
-
-    def again_after_first(self) -> None:
-        again = self._record[1:]
-        self._ahead.extend(reversed(again))
-        self.last -= len(again)
-        del self._record[1:]
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._ahead.pop() if self._ahead else next(self._file)
-        self._record.append(line)
-        self.last += 1
-        return line
-
-
-def _open(path: Path) -> TextIO:
-    # Bytes that are no UTF-8 come out as lone surrogates, so that a row can be faulted for them.
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _find_delimiter(header: str, path: Path) -> Delimiter:
-    if "\t" in header:
-        return "tab"
-    # One column alone: only a file that calls itself csv quotes its commas.
-    return "comma" if "," in header or path.suffix.lower() == ".csv" else "tab"
-
-
-def _quote_fault(error: csv.Error) -> str:
-    text = str(error)
-    if "field larger" in text:
-        return f"a field of more than {FIELD_CHARACTERS:,} characters (a quote left open?)"
-    if "end of data" in text:
-        return 'a quote is never closed (quoting = "none" reads quotes as text)'
-    if "expected after" in text:
-        return 'text after a closing quote (quoting = "none" reads quotes as text)'
-    return text
+    def _not_valid(self, text: str) -> str:
+        utf8 = self._encoding.startswith("utf-8")
+        return not_utf8(text) if utf8 else f"not valid {self._encoding}"

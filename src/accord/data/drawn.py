@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from accord.config.datafiles import shown
 from accord.config.tasks import AnyTaskConfig
 from accord.data.overlap import Rowset, among, example_hashes
 from accord.data.splits import FEW, Groups, dev_split, first_rows
@@ -44,11 +45,12 @@ def draw_dev(
             row_groups(Rowset(store, rows)), labels, share, classes=task.is_classification
         )
     except DataError:
+        assert config.train is not None  # as dev is drawn from it
         count = f"{len(rows)} usable rows" if len(rows) > 1 else "1 usable row"
         one = f"one text or one '{config.group}'" if config.group else "one text"
         raise DataError(
-            f"{config.train} (task '{task.name}'): {count} with {one} can't be split into training"
-            " and dev rows; add rows, or name a dev file"
+            f"{shown(config.train)} (task '{task.name}'): {count} with {one} can't be split into"
+            " training and dev rows; add rows, or name a dev file"
         ) from None
     return Rowset(store, rows[train]), Rowset(store, rows[dev])
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accord.config.tasks import AnyTaskConfig, TaskConfig
+from accord.data.files import DataFiles
 from accord.data.labels import LabelParser, NoLabelError, missing_key
-from accord.data.reading import Row, RowReader, open_rows
+from accord.data.reading import FilesReader, Row, open_rows
+from accord.data.rows import Note
 from accord.errors import DataError
 from accord.tasks import Task, canonical_label
 
@@ -17,6 +19,7 @@ from accord.tasks import Task, canonical_label
 class Example:
     """One row of a task: its texts, stripped of surrounding white space, and its label.
 
+    `file` is the number of its file, counted from 0, and `line` where it starts in it.
     `label` is a class's index or a target in the task's own units; None in a file that is read
     without labels. `group` is the value of the task's `group` column; empty where it names none.
     """
@@ -25,6 +28,7 @@ class Example:
     label: float | None
     id: str
     line: int
+    file: int = 0
     group: str = ""
 
 
@@ -32,13 +36,14 @@ class Example:
 class BadRow:
     """A row that can't be used, and why.
 
-    `no_label` is what the task's `missing` would have to name for the row to be left out, where
-    that is what it lacks.
+    `file` is the number of its file, counted from 0. `no_label` is what the task's `missing` would
+    have to name for the row to be left out, where that is what it lacks.
     """
 
     path: Path
     line: int
     reason: str
+    file: int = 0
     no_label: str | None = None
 
     def __str__(self) -> str:
@@ -53,37 +58,46 @@ class Unlabelled:
 
 
 def read_examples(
-    path: Path, config: AnyTaskConfig, task: Task, *, labelled: bool
+    files: DataFiles,
+    config: AnyTaskConfig,
+    task: Task,
+    *,
+    labelled: bool,
+    notes: list[Note] | None = None,
 ) -> Iterator[Example | BadRow | Unlabelled]:
-    """Yield every row of a file as a valid example, as one left out, or as a bad row.
+    """Yield every row of a split's files as a valid example, as one left out, or as a bad row.
 
     Args:
-        path: the data file.
-        config: the task's columns and how the file is read.
+        files: the split's.
+        config: the task's columns.
         task: the resolved task, with labels or range.
         labelled: whether the label column is read. Without labels an empty text is an example
             too, since it needs a prediction, and an `id` column may be absent.
+        notes: gets, after the last row, what has to be known of a file as a whole.
 
     Raises:
         DataError: the file or a column can't be used at all.
     """
     parser = LabelParser(config, task) if labelled and isinstance(config, TaskConfig) else None
-    for number, row in enumerate(_rows(path, config, labelled), 1):
+    reader = open_rows(files)
+    for number, row in enumerate(_rows(reader, config, labelled), 1):
         try:
             yield _example(row, number, config, parser)
         except NoLabelError as error:
-            yield BadRow(path, row.line, str(error), error.label)
+            yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
         except ValueError as error:
-            yield BadRow(path, row.line, str(error))
+            yield BadRow(reader.paths[row.file], row.line, str(error), row.file)
+    if notes is not None:
+        notes += reader.notes
 
 
-def read_labels(path: Path, config: TaskConfig) -> Iterator[str]:
+def read_labels(files: DataFiles, config: TaskConfig) -> Iterator[str]:
     """Yield the label, canonically spelt, of every row that has its texts and a label.
 
     Raises:
         DataError: as `read_examples`.
     """
-    for row in _rows(path, config, labelled=True):
+    for row in _rows(open_rows(files), config, labelled=True):
         values = row.values
         if values and all(values[name].strip() for name in (*config.text_columns, config.label)):
             label = canonical_label(values[config.label])
@@ -91,12 +105,11 @@ def read_labels(path: Path, config: TaskConfig) -> Iterator[str]:
                 yield label
 
 
-def _rows(path: Path, config: AnyTaskConfig, labelled: bool) -> Iterator[Row]:
-    reader = open_rows(path, delimiter=config.delimiter, quoting=config.quoting)
+def _rows(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> Iterator[Row]:
     return reader.rows(_columns(reader, config, labelled))
 
 
-def _columns(reader: RowReader, config: AnyTaskConfig, labelled: bool) -> list[str]:
+def _columns(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> list[str]:
     columns = [*config.text_columns]
     if labelled:
         columns.append(config.label)
@@ -125,7 +138,8 @@ def _example(
                 raise ValueError(f"'{name}' is empty")
         label = parser(row.values[config.label])
     group = row.values.get(config.group or "", "").strip()
-    return Example(texts, label, row.values.get(config.id or "", str(number)), row.line, group)
+    own_id = row.values.get(config.id or "", str(number))
+    return Example(texts, label, own_id, row.line, row.file, group)
 
 
 def refuse(bad: BadRow) -> DataError:

@@ -7,31 +7,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from accord.data.columns import find_labels, find_roles, read_columns
-from accord.data.resolving import MOST_LABELS, sort_labels
+from accord.config.datafiles import (
+    SPLIT_WORDS,
+    bare_name,
+    folder_files,
+    format_suffix,
+    missing_shards,
+    shard,
+)
+from accord.data.columns import Column, Role, check_header, find_labels, find_roles, read_columns
+from accord.data.encodings import guess_encoding
+from accord.data.files import DataFiles
+from accord.data.resolving import MOST_LABELS
 from accord.data.surveying import MOST_CLASSES, LabelSurvey
 from accord.errors import DataError
 from accord.tasks import Kind
 
-_SPLIT_WORDS = {
-    "train": "train", "training": "train", "trn": "train",
-    "dev": "dev", "develop": "dev", "valid": "dev", "validation": "dev", "val": "dev",
-    "eval": "dev", "test": "test", "testing": "test",
-}  # fmt: skip
 _TEST_WORDS = {"student", "unlabelled", "unlabeled"}  # stand beside `test` in a name
+_UNNAMED = {"ascii", "utf-8", "utf-8-sig", "utf-16", "utf-32"}  # found without being named
 _SAMPLE_ROWS = 5_000
 
 
 @dataclass(frozen=True)
 class GuessedTask:
-    """A task as the files suggest it; `reasons` says why, a line each."""
+    """A task as the files suggest it; `reasons` says why, a line each.
+
+    A split may be in several files; `file_encoding` is None for UTF-8.
+    """
 
     name: str
     kind: Kind
-    files: dict[str, Path]
+    files: dict[str, tuple[Path, ...]]
     text: tuple[str, ...]
     label: str
     id: str | None
+    file_encoding: str | None = None
     labels: tuple[str, ...] = ()
     range: tuple[float, float] = (0.0, 1.0)
     missing: tuple[str, ...] = ()
@@ -39,17 +49,20 @@ class GuessedTask:
 
 
 def guess_tasks(paths: Sequence[Path]) -> list[GuessedTask]:
-    """Guess the tasks that files hold.
+    """Guess the tasks that files, and the data files in folders, hold.
 
-    Files whose names differ by words such as train, dev and test alone are one task's splits; where
-    they have several label columns each is a task, named after its column.
+    Files whose names differ by words such as train, dev and test alone are one task's splits, and
+    those that differ in a shard's number are one split. Where they have several label columns each
+    is a task, named after its column.
 
     Raises:
         DataError: a file can't be read, a task has no training file, or no column looks like
             its text or its label.
     """
-    groups = group_files(paths)
-    tasks = {name: _guess_all(name, files) for name, files in groups.items()}
+    files = [own for path in paths for own in (folder_files(path) if path.is_dir() else [path])]
+    if not files:
+        raise DataError(f"{paths[0]}: a folder without data files")
+    tasks = {name: _guess_all(name, own) for name, own in group_files(files).items()}
     names = {name for name, own in tasks.items() if len(own) == 1}
     return [
         replace(task, name=_new_name(task, names)) if len(own) > 1 else task
@@ -57,7 +70,7 @@ def guess_tasks(paths: Sequence[Path]) -> list[GuessedTask]:
     ]  # fmt: skip
 
 
-def group_files(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
+def group_files(paths: Sequence[Path]) -> dict[str, dict[str, tuple[Path, ...]]]:
     """Return for each task's name its files by split.
 
     Raises:
@@ -68,17 +81,18 @@ def group_files(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
         >>> {task: list(files) for task, files in groups.items()}
         {'sst': ['train', 'test']}
     """
-    groups: dict[tuple[Path, str], dict[str, Path]] = {}
+    groups: dict[tuple[Path, str], dict[str, tuple[Path, ...]]] = {}
     for path in paths:
         split, stem = _split_and_stem(path)
         files = groups.setdefault((path.parent, stem), {})
-        if split in files:
-            raise DataError(f"{path}: looks like the {split} file of '{stem}', as {files[split]}")
-        files[split] = path
-    named: dict[str, dict[str, Path]] = {}
+        before = files.get(split, ())
+        if before and not (_shard(path) and _shard(path) == _shard(before[0])):
+            raise DataError(f"{path}: looks like the {split} file of '{stem}', as {before[0]}")
+        files[split] = (*before, path)
+    named: dict[str, dict[str, tuple[Path, ...]]] = {}
     for (parent, stem), files in groups.items():
         if "train" not in files:
-            first = next(iter(files.values()))
+            first = next(iter(files.values()))[0]
             raise DataError(f"{first}: no training file beside it; name that of '{stem}' too")
         name = stem if stem not in named else _as_name(f"{parent.absolute().name}-{stem}")
         while name in named:
@@ -88,12 +102,22 @@ def group_files(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
 
 
 def _split_and_stem(path: Path) -> tuple[str, str]:
-    words = [word for word in re.split(r"[-_. ]+", path.stem) if word]
-    splits = [_SPLIT_WORDS[word.lower()] for word in words if word.lower() in _SPLIT_WORDS]
+    words = [word for word in re.split(r"[-_. ]+", _shard(path) or _stem(path)) if word]
+    splits = [SPLIT_WORDS[word.lower()] for word in words if word.lower() in SPLIT_WORDS]
     split = splits[-1] if splits else "train"
-    dropped = set(_SPLIT_WORDS) | (_TEST_WORDS if split == "test" else set())
+    dropped = set(SPLIT_WORDS) | (_TEST_WORDS if split == "test" else set())
     stem = "-".join(word for word in words if word.lower() not in dropped)
     return split, _as_name(stem or path.absolute().parent.name)
+
+
+def _stem(path: Path) -> str:
+    return Path(bare_name(path)).stem
+
+
+def _shard(path: Path) -> str:
+    """Return what the shards of a file are called but for their numbers; empty where it is none."""
+    parts = shard(_stem(path))
+    return f"{parts[0]}" if parts else ""
 
 
 def _as_name(text: str) -> str:
@@ -110,29 +134,75 @@ def _new_name(task: GuessedTask, names: set[str]) -> str:
     return name
 
 
-def _guess_all(name: str, files: dict[str, Path]) -> list[GuessedTask]:
-    """Return a task of each label column, with the reasons why other columns are none."""
+@dataclass(frozen=True)
+class _Table:
+    """The files of one or several tasks: how they are read, their columns, and what was seen."""
+
+    files: dict[str, DataFiles]
+    encoding: str | None
+    columns: Sequence[Column]
+    role: Role
+    reasons: list[str]
+
+
+def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
+    """Read what all label columns of some files have in common.
+
+    Raises:
+        DataError: a file can't be read, its header looks like data, or no column like a text.
+    """
+    encoding, reasons = _encoding([path for own in paths.values() for path in own])
+    order = sorted(paths, key=["train", "dev", "test"].index)
+    files = {split: DataFiles(paths[split], encoding=encoding) for split in order}
     columns = read_columns(files["train"], _SAMPLE_ROWS)
-    role = find_roles(files["train"], columns)
-    found = find_labels(columns, role)
-    labels, left = [], found.left
+    try:
+        role = find_roles(files["train"], columns)
+    except DataError:
+        check_header(files["train"], columns, None)
+        raise
+    reasons += check_header(files["train"], columns, role)
+    reasons += [
+        f"{split}: {lacking}" for split, own in paths.items() if (lacking := missing_shards(own))
+    ]
+    return _Table(files, encoding, columns, role, reasons)
+
+
+def _guess_all(name: str, paths: dict[str, tuple[Path, ...]]) -> list[GuessedTask]:
+    """Return a task of each label column, with the reasons why other columns are none."""
+    table = _read_table(paths)
+    found = find_labels(table.columns, table.role)
+    main = LabelSurvey(table.files, table.role.label)
+    if main.comma:
+        raise DataError(f"{table.files['train']}: column '{table.role.label}' {_commas(main)}")
+    labels, left = dict[str, LabelSurvey](), found.left
     for label in found.labels:
-        if reason := _no_label(LabelSurvey(files, label), label in found.named):
+        survey = main if label == table.role.label else LabelSurvey(table.files, label)
+        if reason := _no_label(survey, label in found.named):
             left[label] = reason
         else:
-            labels.append(label)
-    if labels in ([], [role.label]):
-        first, *others = [_guess(name, files)]
+            labels[label] = survey
+    if list(labels) in ([], [table.role.label]):
+        first, *others = [_guess(name, table, table.role, main)]
     else:
-        first, *others = [_guess(name, files, label) for label in labels]
+        first, *others = [
+            _guess(name, table, _role_of(table.role, label), survey)
+            for label, survey in labels.items()
+        ]
     reasons = [f"left '{column}': {why}" for column, why in left.items() if column != first.label]
-    return [replace(first, reasons=[*first.reasons, *reasons]), *others]
+    return [replace(first, reasons=[*first.reasons, *table.reasons, *reasons]), *others]
+
+
+def _role_of(role: Role, label: str) -> Role:
+    reason = f"label '{label}', one of the columns that look like labels"
+    return replace(role, label=label, reasons=[role.reasons[0], reason, *role.reasons[2:]])
 
 
 def _no_label(found: LabelSurvey, named: bool) -> str:
     """Return why a column's values are no labels; empty if they may be."""
     if len(found.labels) < 2:
         return "it holds one value alone" if found.labels else "it holds no value"
+    if found.comma:
+        return f"it {_commas(found)}"
     most = MOST_LABELS if named else MOST_CLASSES
     if found.classes and len(found.labels) > most:
         return f"it holds more than {most} different names"
@@ -140,31 +210,57 @@ def _no_label(found: LabelSurvey, named: bool) -> str:
     return "it holds many different whole numbers" if many else ""
 
 
-def _guess(name: str, files: dict[str, Path], label: str | None = None) -> GuessedTask:
-    """Guess the task of a label column; None takes the one that looks most like it."""
-    columns = read_columns(files["train"], _SAMPLE_ROWS)
-    role = find_roles(files["train"], columns)
-    if label is not None:
-        reason = f"label '{label}', one of the columns that look like labels"
-        role = replace(role, label=label, reasons=[role.reasons[0], reason, *role.reasons[2:]])
-    found = LabelSurvey(files, role.label)
+def _commas(found: LabelSurvey) -> str:
+    return f"holds numbers with a decimal comma, as '{found.comma}'; numbers take a point"
+
+
+def _guess(name: str, table: _Table, role: Role, found: LabelSurvey) -> GuessedTask:
+    """Guess the task of a label column, whose role and values are known."""
     if found.classes and len(found.labels) > MOST_LABELS:
         raise DataError(
-            f"{files['train']}: column '{role.label}' holds more than {MOST_LABELS} different "
-            "values, so it is no label; name the label's column 'label'"
+            f"{table.files['train']}: column '{role.label}' holds more than {MOST_LABELS} different"
+            " values, so it is no label; name the label's column 'label'"
         )
     return GuessedTask(
         name=name,
         kind=_kind(len(role.text), found.classes),
-        files={split: files[split] for split in ("train", "dev", "test") if split in files},
+        files={split: files.paths for split, files in table.files.items()},
         text=role.text,
         label=role.label,
         id=role.id,
-        labels=tuple(sort_labels(found.labels)) if found.classes else (),
+        file_encoding=table.encoding,
+        labels=found.in_order if found.classes else (),
         range=(0.0, 1.0) if found.classes else (found.lowest, found.highest),
         missing=tuple(found.missing),
         reasons=[*role.reasons, _kind_reason(role.label, found), *found.reasons],
     )
+
+
+def _encoding(paths: Sequence[Path]) -> tuple[str | None, list[str]]:
+    """Return the encoding to be named for a task's files, None for none, and why.
+
+    Raises:
+        DataError: it can't be told, or they are in different ones.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if format_suffix(path) != ".parquet":
+            name = guess_encoding(path)
+            if name is None:
+                raise DataError(
+                    f"{path}: not UTF-8, nor can its encoding be told: convert it to UTF-8"
+                )
+            found.setdefault(name, path)
+    named = {name: path for name, path in found.items() if name not in _UNNAMED}
+    if len(named) > 1 or (named and "utf-8" in found):
+        (one, first), (other, second) = list({**named, **found}.items())[:2]
+        raise DataError(
+            f"{second} seems to be in {other}, but {first} in {one}: convert them to UTF-8"
+        )
+    if not named:
+        return None, []
+    ((name, path),) = named.items()
+    return name, [f"file_encoding '{name}', because {path.name} is not UTF-8: a guess to look at"]
 
 
 def _kind(texts: int, classification: bool) -> Kind:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from accord.data.rows import Row, choose_columns, encodable
+from accord.data.encodings import not_utf8
+from accord.data.lines import read_lines
+from accord.data.rows import Note, Row, choose_columns, encodable
 from accord.data.values import spelt_number, value_text
 from accord.errors import DataError
 
@@ -17,16 +19,21 @@ _LOOK_AHEAD_ROWS = 100
 class JsonLinesReader:
     """Reads JSON lines; `columns` are the keys of the first hundred objects."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    class_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path, self._encoding = path, encoding
+        self.notes: list[Note] = []
         names: dict[str, None] = {}
         for row, (_, value) in enumerate(self._values()):
             if row >= _LOOK_AHEAD_ROWS:
                 break
             names |= dict.fromkeys(value if isinstance(value, dict) else ())
         if not names:
-            raise DataError(f"{path}:1: no JSON object: JSON lines hold one object a line")
+            raise DataError(f"{path}:1: no JSON object: {self._form}")
         self.columns = tuple(names)
+
+    _form = "JSON lines hold one object a line"
 
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
         """Yield every line that is not blank; a key that it lacks is absent."""
@@ -44,24 +51,27 @@ class JsonLinesReader:
 
     def _values(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
         """Yield each line's number with its object, or with what is wrong with it."""
-        with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, _parse(line)
+        for number, line in enumerate(read_lines(self._path, self._encoding), 1):
+            if line.strip():
+                yield number, _parse(line)
 
 
 def _parse(line: str) -> dict[str, Any] | str:
     if not encodable(line):
-        return "not valid UTF-8"
+        return not_utf8(line)
     try:
-        # Numbers keep their digits: 1.10 is not 1.1, and 1e400 no infinity.
-        value = json.loads(line, object_pairs_hook=_object, parse_float=spelt_number, parse_int=str)
+        value = DECODER.decode(line)
     except json.JSONDecodeError as error:
         return f"not valid JSON: {error.msg} at column {error.colno}"
     except RecursionError:
         return "not usable JSON: nested too deeply"
     except ValueError as error:
         return str(error)
+    return as_object(value)
+
+
+def as_object(value: Any) -> dict[str, Any] | str:
+    """Return a JSON value that is an object, or what is wrong with it."""
     return value if isinstance(value, dict) else "not a JSON object"
 
 
@@ -72,3 +82,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"key '{twice}' stands in the object twice")
     return value
+
+
+# Numbers keep their digits: 1.10 is not 1.1, and 1e400 no infinity.
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=spelt_number, parse_int=str)

@@ -21,20 +21,18 @@ class ClassRows:
     first: str
 
 
-def class_rows(part: Rowset, labels: Sequence[str], path: str) -> dict[str, ClassRows]:
+def class_rows(part: Rowset, labels: Sequence[str]) -> dict[str, ClassRows]:
     """Return the rows of each class that a split has.
 
     Args:
         part: the split's rows.
         labels: the task's.
-        path: of its file.
     """
     store = part.store
     assert isinstance(store, TokenStore)  # labelled tasks have files
     found, first, counts = np.unique(store.labels[part.rows], return_index=True, return_counts=True)
-    lines = store.lines[part.rows]
     return {
-        labels[int(label)]: ClassRows(int(rows), f"{path}:{lines[place]}")
+        labels[int(label)]: ClassRows(int(rows), store.where(part.rows[place]))
         for label, place, rows in zip(found, first, counts, strict=True)
     }
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Collection, Iterable
 
@@ -48,10 +49,21 @@ def parse_number(text: str) -> float:
         # Python reads 1_0 as ten; in a data file it is a slip.
         number = float(text if "_" not in text else "_")
     except ValueError:
-        raise ValueError(f"'{text.strip()}' is not a number") from None
+        comma = " (a decimal comma? numbers take a point)" if decimal_comma(text) else ""
+        raise ValueError(f"'{text.strip()}' is not a number{comma}") from None
     if not math.isfinite(number):
         raise ValueError(f"'{text.strip()}' is not a finite number")
     return number
+
+
+def decimal_comma(text: str) -> bool:
+    """Return whether a text is a number but for its decimal comma.
+
+    Example:
+        >>> decimal_comma(" 3,5"), decimal_comma("1,2,3"), decimal_comma("3.5")
+        (True, False, False)
+    """
+    return re.fullmatch(r"\s*[+-]?\d*,\d+\s*", text) is not None
 
 
 def is_blank(label: str, among_values: bool) -> bool:

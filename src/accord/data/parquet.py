@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from accord.data.rows import Row, choose_columns
+from accord.data.rows import Note, Row, choose_columns
 from accord.data.values import value_text
 from accord.errors import DataError
 
@@ -17,9 +18,14 @@ _FLOATS = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
 class ParquetReader:
-    """Reads a Parquet file; `columns` are its schema's top-level names."""
+    """Reads a Parquet file; `columns` are its schema's top-level names.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        codes: whether classes that have names in its metadata are read as numbers all the same.
+    """
+
+    def __init__(self, path: Path, *, codes: bool = False) -> None:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
 
@@ -29,6 +35,9 @@ class ParquetReader:
         except (ArrowException, OSError) as error:
             raise DataError(f"{path}: not a readable Parquet file: {_first_line(error)}") from None
         self.columns = tuple(self._file.schema_arrow.names)
+        self.notes: list[Note] = []
+        metadata = self._file.schema_arrow.metadata or {}
+        self.class_names = {} if codes else _class_names(metadata.get(b"huggingface", b""))
 
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
         """Yield every row, numbered from 1."""
@@ -40,17 +49,52 @@ class ParquetReader:
             for batch in self._file.iter_batches(batch_size=_BATCH_ROWS, columns=list(use)):
                 for index in range(batch.num_rows):
                     number += 1
-                    yield _row(number, {name: batch.column(name)[index] for name in use})
+                    scalars = {name: batch.column(name)[index] for name in use}
+                    yield _row(number, scalars, self.class_names)
         except (ArrowException, OSError) as error:
             where = f"{self._path}:{number + 1}"
             raise DataError(f"{where}: can't be read on: {_first_line(error)}") from None
 
 
-def _row(number: int, scalars: dict[str, Any]) -> Row:
+def _row(
+    number: int, scalars: dict[str, Any], class_names: Mapping[str, tuple[str, ...]]
+) -> Row:  # fmt: skip
     try:
-        return Row(number, {name: _text(name, scalar) for name, scalar in scalars.items()})
+        values = {name: _text(name, scalar) for name, scalar in scalars.items()}
+        for name in values.keys() & class_names.keys():
+            values[name] = _class_name(name, values[name], class_names[name])
     except ValueError as error:
         return Row(number, None, str(error))
+    return Row(number, values)
+
+
+def _class_names(metadata: bytes) -> dict[str, tuple[str, ...]]:
+    """Return the names of coded classes by column, as `datasets` writes them beside a schema."""
+    try:
+        features = json.loads(metadata)["info"]["features"]
+        return {
+            name: tuple(feature["names"])
+            for name, feature in features.items()
+            if isinstance(feature, dict)
+            and feature.get("_type") == "ClassLabel"
+            and isinstance(feature.get("names"), list)
+            and all(isinstance(own, str) for own in feature["names"])
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}  # metadata of others, or none
+
+
+def _class_name(column: str, code: str, names: Sequence[str]) -> str:
+    """Return a class's name; a null, and the -1 of a hidden label, stay as they are."""
+    if code in ("", "-1"):
+        return code
+    try:
+        number = int(code)
+    except ValueError:
+        return code  # not coded in this file, whatever its metadata say
+    if not 0 <= number < len(names):
+        raise ValueError(f"'{column}' holds {code}, but the file names {len(names)} classes")
+    return names[number]
 
 
 def _text(name: str, scalar: Any) -> str:

@@ -1,97 +1,115 @@
-"""Opens a data file with the reader of its format: delimited, JSON lines or Parquet."""
+"""Opens the files of a split with the readers of their formats, and reads them as one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from accord.data.delimited import DelimitedReader, Delimiter, Quoting
+from accord.config.datafiles import format_suffix
+from accord.data.delimited import DelimitedReader
+from accord.data.encodings import text_encoding, unmarked_utf16
+from accord.data.files import DataFiles
+from accord.data.jsonarray import JsonArrayReader
 from accord.data.jsonlines import JsonLinesReader
+from accord.data.lines import read_head
 from accord.data.parquet import ParquetReader
-from accord.data.rows import Row, RowReader
+from accord.data.rows import Note, Row, RowReader
 from accord.errors import DataError
 
-__all__ = ["Row", "RowReader", "open_rows", "read_rows"]
+__all__ = ["FilesReader", "Row", "open_rows"]
 
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+_NEEDED = "a text file (CSV, JSON lines) or a Parquet file is needed"
+_WORKBOOK = "a spreadsheet, which is not read: save it as CSV and name that file"
 _BINARY = {
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-    b"\x1f\x8b": "gzip",
-    b"PK\x03\x04": "a zip archive or spreadsheet",
+    b"PK\x03\x04": "a zip archive: unpack it and name the file in it",
+    b"\xd0\xcf\x11\xe0": _WORKBOOK,
+    b"BZh91AY&SY": "packed by bzip2: unpack it, or pack it by gzip",
+    b"\xfd7zXZ": "packed by xz: unpack it, or pack it by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
+    b"ARROW1": f"an Arrow file; {_NEEDED} (datasets' to_parquet writes one)",
+    b"SQLite format 3": f"a database; {_NEEDED}",
 }
+_WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 
-def open_rows(
-    path: Path, *, delimiter: Delimiter | None = None, quoting: Quoting = "csv"
-) -> RowReader:
-    """Return the reader of a file's format, found from its first bytes and its name.
+class FilesReader:
+    """Reads files one after the other.
 
-    Args:
-        path: the file.
-        delimiter: what separates the columns of a delimited file; default: what its header uses.
-        quoting: `csv` reads quotes as csv writers make them, `none` as ordinary characters.
+    Attributes:
+        paths: of the files.
+        columns: those that all files have, in the order of the first one.
+        notes: what has to be known of a file as a whole; complete once the rows are exhausted.
+    """
+
+    def __init__(self, files: DataFiles) -> None:
+        self.paths, self._files = files.paths, files
+        self.notes: list[Note] = []
+        first, *others = (_open(path, files) for path in files.paths)
+        self.columns = tuple(
+            name for name in first.columns if all(name in other.columns for other in others)
+        )
+        self._class_names = [own.class_names for own in (first, *others)]
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """Return the classes that the files name for a column, in their order; mostly none.
+
+        Raises:
+            DataError: two files name other ones.
+        """
+        names = [own.get(column, ()) for own in self._class_names]
+        for path, own in zip(self.paths, names, strict=True):
+            if own != names[0]:
+                raise DataError(f"{path}: names other classes for '{column}' than {self.paths[0]}")
+        return names[0]
+
+    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+        """Yield every row of every file with the values of the columns in `use`.
+
+        Raises:
+            DataError: a file can't be read on, a column is missing or stands in a file twice.
+        """
+        self.notes = []
+        for number, path in enumerate(self.paths):
+            reader = _open(path, self._files)
+            rows = reader.rows(use)
+            yield from rows if not number else (replace(row, file=number) for row in rows)
+            self.notes += [note._replace(file=number) for note in reader.notes]
+
+
+def open_rows(files: DataFiles) -> FilesReader:
+    """Return the reader of a split's files, the format of each found from its bytes and name.
 
     Raises:
-        DataError: the file is missing, empty, binary, or has no header.
+        DataError: a file is missing, empty, binary, or has no header.
     """
-    start = _first_bytes(path)
-    if start.startswith(b"PAR1") or path.suffix.lower() == ".parquet":
-        return ParquetReader(path)
-    _check_text(path, start)
-    opening = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    suffix = path.suffix.lower()
-    if suffix in _JSON_SUFFIXES and opening.startswith(b"["):
-        raise DataError(f"{path}:1: a JSON array; JSON lines are needed: one object a line")
-    if suffix in _JSON_SUFFIXES or opening.startswith(b'{"'):
-        return JsonLinesReader(path)
-    return DelimitedReader(path, delimiter, quoting)
+    return FilesReader(files)
 
 
-def read_rows(
-    path: Path,
-    use: Sequence[str] | None = None,
-    *,
-    delimiter: Delimiter | None = None,
-    quoting: Quoting = "csv",
-) -> Iterator[Row]:
-    """Yield a file's rows, one at a time, with the values of the columns in `use`.
-
-    Args:
-        path: the file.
-        use: the columns wanted; default: all that have a name.
-        delimiter: as `open_rows`.
-        quoting: as `open_rows`.
-
-    Returns:
-        The rows in the file's order; one that can't be read carries its fault instead of values.
-
-    Raises:
-        DataError: as `open_rows`; a column is missing or stands in the header twice.
-    """
-    reader = open_rows(path, delimiter=delimiter, quoting=quoting)
-    return reader.rows([name for name in reader.columns if name] if use is None else list(use))
-
-
-def _first_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            start = file.read(4096)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: a folder, not a data file") from None
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from None
-    if not start.strip():
+def _open(path: Path, files: DataFiles) -> RowReader:
+    head, suffix = read_head(path), format_suffix(path)
+    if not head.strip():
         raise DataError(f"{path}: the file is empty; its first line names the columns")
-    return start
+    if head.startswith(b"PAR1") or suffix == ".parquet":
+        return ParquetReader(path, codes=files.codes)
+    encoding = _text_encoding(path, head, files.encoding)
+    opening = head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
+    if suffix in _JSON_SUFFIXES and opening.startswith("["):
+        return JsonArrayReader(path, encoding)
+    if suffix in _JSON_SUFFIXES or opening.startswith('{"'):
+        return JsonLinesReader(path, encoding)
+    return DelimitedReader(path, files, encoding)
 
 
-def _check_text(path: Path, start: bytes) -> None:
-    for magic, name in _BINARY.items():
-        if start.startswith(magic):
-            raise DataError(f"{path}: {name}; a text file in UTF-8 or a Parquet file is needed")
-    header = start.splitlines()[0]
-    if b"\0" in header:
-        raise DataError(f"{path}:1: NUL bytes (UTF-16 or binary?); a text file in UTF-8 is needed")
+def _text_encoding(path: Path, head: bytes, named: str | None) -> str:
+    for magic, what in _BINARY.items():
+        if head.startswith(magic):
+            workbook = path.suffix.lower() in _WORKBOOKS or b"[Content_Types].xml" in head
+            raise DataError(f"{path}: {_WORKBOOK if workbook else what}")
+    encoding = text_encoding(head, named)
+    if b"\0" in head.splitlines()[0] and encoding.startswith("utf-8"):
+        guess = unmarked_utf16(head)
+        perhaps = f' (perhaps file_encoding = "{guess}")' if guess else ""
+        raise DataError(f"{path}:1: NUL bytes: not UTF-8{perhaps}; {_NEEDED}")
+    return encoding

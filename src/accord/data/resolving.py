@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.data.examples import read_labels
+from accord.data.files import DataFiles, files_of
 from accord.data.labels import HIDDEN, parse_number, without_label
+from accord.data.reading import open_rows
 from accord.errors import ConfigError, nearest
 from accord.tasks import AuxiliaryTask, Loss, Metric, Task, canonical_label
 
@@ -96,13 +97,16 @@ def _default_loss(config: TaskConfig) -> Loss:
 def _labels(name: str, config: TaskConfig) -> tuple[str, ...]:
     if config.labels is not None:
         return tuple(canonical_label(str(label)) for label in config.labels)
+    files = _training_files(name, config, "labels")
+    names = [canonical_label(label) for label in open_rows(files).class_names(config.label)]
+    if len(names) > 1:
+        return tuple(label for label in names if label not in config.missing_labels)
     found: set[str] = set()
-    path = _training_file(name, config, "labels")
-    for label in read_labels(path, config):
+    for label in read_labels(files, config):
         found.add(label)
         if len(found) > MOST_LABELS:
             raise ConfigError(
-                f"tasks.{name}.label: column '{config.label}' of {path} holds more than "
+                f"tasks.{name}.label: column '{config.label}' of {files} holds more than "
                 f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
             )
     hidden = without_label(found)
@@ -111,7 +115,7 @@ def _labels(name: str, config: TaskConfig) -> tuple[str, ...]:
         held = f"the one label '{labels[0]}'" if labels else "no label"
         beside = ", ".join(f"'{label}'" for label in sort_labels(hidden))
         raise ConfigError(
-            f"tasks.{name}.label: column '{config.label}' of {path} holds {held}"
+            f"tasks.{name}.label: column '{config.label}' of {files} holds {held}"
             + f" beside {beside}, which in many data sets means none" * bool(hidden)
             + f"; a classification needs two or more (tasks.{name}.labels)"
         )
@@ -149,7 +153,7 @@ _NO_OF = {
 def _rarer(name: str, config: TaskConfig, labels: tuple[str, ...]) -> str:
     counts = Counter[str]()
     if len(labels) == 2 and config.train is not None:
-        found = map(canonical_label, read_labels(Path(config.train), config))
+        found = read_labels(files_of(config, config.train), config)
         counts.update(label for label in found if label in labels)
     rarer, other = sorted(labels, key=lambda label: counts[label])[:2]
     if counts[rarer] == counts[other]:
@@ -163,9 +167,9 @@ def _rarer(name: str, config: TaskConfig, labels: tuple[str, ...]) -> str:
 def _range(name: str, config: TaskConfig) -> tuple[float, float]:
     if config.range is not None:
         return float(config.range[0]), float(config.range[1])
-    path = _training_file(name, config, "range")
+    files = _training_files(name, config, "range")
     lowest, highest, hidden = float("inf"), float("-inf"), set[float]()
-    for label, number in _numbers(path, config):
+    for label, number in _numbers(files, config):
         if label in HIDDEN:
             hidden.add(number)
         else:
@@ -174,21 +178,21 @@ def _range(name: str, config: TaskConfig) -> tuple[float, float]:
         lowest, highest = min(hidden | {lowest}), max(hidden | {highest})
     if not lowest < highest:
         raise ConfigError(
-            f"tasks.{name}.label: column '{config.label}' of {path} holds fewer than two "
+            f"tasks.{name}.label: column '{config.label}' of {files} holds fewer than two "
             f"different numbers; name the lowest and highest in tasks.{name}.range"
         )
     return lowest, highest
 
 
-def _numbers(path: Path, config: TaskConfig) -> Iterator[tuple[str, float]]:
-    for label in read_labels(path, config):
+def _numbers(files: DataFiles, config: TaskConfig) -> Iterator[tuple[str, float]]:
+    for label in read_labels(files, config):
         try:
             yield label, parse_number(label)
         except ValueError:
             continue  # the row is faulted, with its line, when the file is read in full
 
 
-def _training_file(name: str, config: TaskConfig, key: str) -> Path:
+def _training_files(name: str, config: TaskConfig, key: str) -> DataFiles:
     if config.train is None:
         raise ConfigError(f"tasks.{name}.{key}: missing, and there is no training file to ask")
-    return Path(config.train)
+    return files_of(config, config.train)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from accord.errors import DataError, nearest
 
@@ -16,17 +16,39 @@ class Row:
 
     `line` is where the row starts in a text file, counted from 1; in a Parquet file it is the
     row's number. Values are text as it stands in the file, never a guessed type; a null or NaN
-    is the empty text, and so is what an object has no key for, which `absent` names.
+    is the empty text, and so is what an object has no key for, which `absent` names. `file` is the
+    row's file among several, counted from 0.
     """
 
     line: int
     values: Mapping[str, str] | None
     fault: str | None = None
     absent: tuple[str, ...] = ()
+    file: int = 0
+
+
+class Note(NamedTuple):
+    """What has to be known of a file as a whole, and what to do about it.
+
+    `file` is the file's number among several, counted from 0.
+    """
+
+    what: str
+    cure: str
+    file: int = 0
 
 
 class RowReader(Protocol):
-    """What the reader of each format offers."""
+    """What the reader of each format offers.
+
+    `notes` is what has to be known of the file as a whole, complete once `rows` is exhausted.
+    """
+
+    notes: list[Note]
+
+    @property
+    def class_names(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the classes 0, 1, 2 and so on of each column of coded classes."""
 
     @property
     def columns(self) -> tuple[str, ...]:

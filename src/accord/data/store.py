@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from accord.config.datafiles import format_suffix
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.cache import cache_folder, publish
 from accord.data.examples import BadRow, read_examples
+from accord.data.files import DataFiles
+from accord.data.rows import Note
 from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
@@ -51,7 +54,7 @@ class Strings(Sequence[str]):
 
 
 class TokenStore:
-    """The usable rows of one file: token ids without special tokens, a segment a text.
+    """The usable rows of a split's files: token ids without special tokens, a segment a text.
 
     How a pair is laid out and where a sequence is cut is decided at packing, so one store
     serves every encoding and length.
@@ -59,41 +62,56 @@ class TokenStore:
     Attributes:
         labels: float64 `[rows]`: class index or target in the task's units; NaN if unlabelled.
         lengths: int64 `[rows, texts]`, in tokens.
-        lines: int64 `[rows]`, the line of the file where each row starts.
+        lines: int64 `[rows]`, the line of its file where each row starts.
+        files: int32 `[rows]`, the number of each row's file, counted from 0.
         ids: the rows' ids.
         exact_hashes: uint64 `[rows, texts]`, of each text.
         normalised_hashes: uint64 `[rows, texts]`, blind to case and white space.
         groups: uint64 `[rows]`, of the value of the task's `group` column; 0 where it is empty.
         skipped: the rows that could not be used.
         unlabelled: how many rows were left out, as the task's `missing` names their labels.
+        notes: what has to be known of a file as a whole: its path, what it is and its cure.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
 
-    def __init__(self, folder: Path, source: Path) -> None:
+    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
         meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
         # Plain views: slicing a memmap object costs several times as much.
         arrays = {name: np.asarray(array) for name, array in map_arrays(folder).items()}
         rows, texts = int(meta["rows"]), int(meta["texts"])
-        self._texts = texts
+        self._sources, self._texts = sources, texts
         self._tokens = arrays["tokens"]
         self._offsets = _starts(arrays["lengths"])
         self.lengths: npt.NDArray[np.int64] = arrays["lengths"].reshape(rows, texts)
         self.labels: npt.NDArray[np.float64] = arrays["labels"]
         self.lines: npt.NDArray[np.int64] = arrays["lines"]
+        self.files: npt.NDArray[np.int32] = arrays["files"]
         self.ids = Strings(arrays["ids"], _starts(arrays["id_bytes"]))
         self.exact_hashes: npt.NDArray[np.uint64] = arrays["exact_hashes"].reshape(rows, texts)
         self.normalised_hashes: npt.NDArray[np.uint64] = arrays["normalised_hashes"].reshape(
             rows, texts
         )
         self.groups: npt.NDArray[np.uint64] = arrays["groups"]
-        self.skipped = [BadRow(source, int(line), str(reason)) for line, reason in meta["skipped"]]
+        self.skipped = [
+            BadRow(sources[file], int(line), str(reason), file)
+            for file, line, reason in meta["skipped"]
+        ]
         self.unlabelled = int(meta["unlabelled"])
+        self.notes = [(str(sources[file]), what, cure) for what, cure, file in meta["notes"]]
         self.fingerprint: str = meta["fingerprint"]
         if content_hash(folder, meta) != self.fingerprint:
             raise ValueError(f"{folder}: damaged")
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def places(self, rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Return where rows are: the number of the file, counted from 0, and the line."""
+        return list(zip(self.files[rows].tolist(), self.lines[rows].tolist(), strict=True))
+
+    def where(self, row: int) -> str:
+        """Return the file and the line where a row is, as messages name it."""
+        return f"{self._sources[self.files[row]]}:{self.lines[row]}"
 
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's first (0) or second (1) text."""
@@ -124,7 +142,7 @@ def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def open_store(
-    path: Path,
+    files: DataFiles,
     task_name: str,
     config: AnyTaskConfig,
     task: Task,
@@ -134,12 +152,12 @@ def open_store(
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TokenStore:
-    """Return a file's token store, from the cache if the same content was tokenised before.
+    """Return a split's token store, from the cache if the same content was tokenised before.
 
     Args:
-        path: the data file.
+        files: the split's.
         task_name: the task's name, for messages.
-        config: the task's columns and how its files are read.
+        config: the task's columns, and what a bad row does.
         task: the resolved task.
         tokenizer: as `load_tokenizer` returns it.
         labelled: whether labels are read.
@@ -150,9 +168,10 @@ def open_store(
         DataError: the file can't be used, a row can't be and `on_bad_row` says stop, or no row
             is left.
     """
-    examples = read_examples(path, config, task, labelled=labelled)
-    key = _key(path, config, task, tokenizer, labelled)
-    found = _find(cache_folder(cache, create=False) / key, path)
+    notes: list[Note] = []
+    examples = read_examples(files, config, task, labelled=labelled, notes=notes)
+    key = _key(files, config, task, tokenizer, labelled)
+    found = _find(cache_folder(cache, create=False) / key, files.paths)
     if found is not None:
         return found
     folder = cache_folder(cache)
@@ -161,32 +180,34 @@ def open_store(
         stop = config.on_bad_row == "stop"
         write_store(
             aside, examples, tokenizer,
-            name=f"{path} (task '{task_name}')", texts=len(config.text_columns), stop=stop,
-            progress=progress or (lambda rows: None),
+            name=f"{files} (task '{task_name}')", texts=len(config.text_columns), stop=stop,
+            notes=notes, progress=progress or (lambda rows: None),
         )  # fmt: skip
 
-    return TokenStore(publish(folder / key, write), path)
+    return TokenStore(publish(folder / key, write), files.paths)
 
 
-def _find(folder: Path, source: Path) -> TokenStore | None:
+def _find(folder: Path, sources: Sequence[Path]) -> TokenStore | None:
     try:
-        return TokenStore(folder, source)
-    except (OSError, ValueError, KeyError, TypeError):
+        return TokenStore(folder, sources)
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None  # not there, or damaged: it is written anew
 
 
 def _key(
-    path: Path, config: AnyTaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
+    files: DataFiles, config: AnyTaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
 ) -> str:  # fmt: skip
     spec: dict[str, Any] = {
         "format": FORMAT,
-        "suffix": path.suffix.lower(),
-        "file": _file_hash(path),
+        "files": [[format_suffix(path), _file_hash(path)] for path in files.paths],
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "columns": [config.text_columns, config.id, config.group],
-        "reading": [config.delimiter, config.quoting, config.on_bad_row, TEXT_CHARACTERS],
+        "reading": [
+            files.delimiter, files.quoting, files.encoding, files.codes, config.on_bad_row,
+            TEXT_CHARACTERS,
+        ],
         "labels": None,
-    }
+    }  # fmt: skip
     if labelled and isinstance(config, TaskConfig):
         missing = sorted(config.missing_labels)
         spec["labels"] = [config.label, task.kind, task.labels, config.range, task.range, missing]

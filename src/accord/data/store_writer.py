@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.data.examples import BadRow, Example, Unlabelled, refuse
+from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat
 from accord.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 3
+FORMAT = 4
 """Goes up when a store's files or their meaning change, so that old ones aren't found."""
 
 ARRAYS = {
@@ -29,6 +30,7 @@ ARRAYS = {
     "lengths": "<i8",
     "labels": "<f8",
     "lines": "<i8",
+    "files": "<i4",
     "ids": "|u1",
     "id_bytes": "<i8",
     "exact_hashes": "<u8",
@@ -51,6 +53,7 @@ def write_store(
     name: str,
     texts: int,
     stop: bool,
+    notes: list[Note],
     progress: Callable[[int], None],
 ) -> None:
     """Tokenise examples into the files of a store.
@@ -62,6 +65,7 @@ def write_store(
         name: what the messages call the file.
         texts: how many texts an example has.
         stop: whether a bad row is an error; otherwise it is noted.
+        notes: has, once the items are exhausted, what is to be known of files as a whole.
         progress: called with the number of rows read so far.
 
     Raises:
@@ -80,8 +84,8 @@ def write_store(
     if rows == 0:
         raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
     meta = {
-        "rows": rows, "texts": texts, "unlabelled": len(unlabelled),
-        "skipped": [[bad.line, bad.reason] for bad in skipped],
+        "rows": rows, "texts": texts, "unlabelled": len(unlabelled), "notes": notes,
+        "skipped": [[bad.file, bad.line, bad.reason] for bad in skipped],
     }  # fmt: skip
     fingerprint = content_hash(folder, meta)
     text = json.dumps({**meta, "fingerprint": fingerprint})
@@ -187,6 +191,7 @@ def _arrays(
         "lengths": lengths,
         "labels": np.array(labels),
         "lines": np.array([example.line for example in batch]),
+        "files": np.array([example.file for example in batch]),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
         "id_bytes": np.array([len(data) for data in ids]),
         "exact_hashes": _hashes(texts),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import inf
-from pathlib import Path
 
-from accord.data.labels import HIDDEN, is_blank, parse_number, without_label
+from accord.data.files import DataFiles
+from accord.data.labels import HIDDEN, decimal_comma, is_blank, parse_number, without_label
 from accord.data.reading import open_rows
 from accord.data.resolving import MOST_LABELS, sort_labels
 from accord.tasks import canonical_label
@@ -22,18 +22,23 @@ class LabelSurvey:
 
     Attributes:
         labels: the classes, as many as there may be and one more.
+        names: of the classes in their order, where the files themselves name them; mostly none.
         missing: what stands for no label.
         reasons: why, a line each.
         whole: whether all are whole numbers.
         lowest: of the numbers; infinite if there are none.
         highest: of the numbers.
+        comma: a number with a decimal comma, if all that are no numbers are such; else empty.
     """
 
-    def __init__(self, files: Mapping[str, Path], column: str) -> None:
+    def __init__(self, files: Mapping[str, DataFiles], column: str) -> None:
+        names = open_rows(files["train"]).class_names(column)
+        self.names = tuple(map(canonical_label, names)) if len(names) > 1 else ()
         self.labels: set[str] = set()
         self.missing: list[str] = []
         self.reasons: list[str] = []
         self.lowest, self.highest = inf, -inf
+        self.comma = ""
         self._numeric = self.whole = True
         train, other = Counter[str](), Counter[str]()  # of what may stand for no label
         rows = 0
@@ -48,7 +53,13 @@ class LabelSurvey:
     @property
     def classes(self) -> bool:
         """Whether the values look like classes: names, or few whole numbers."""
-        return not self._numeric or (self.whole and len(self.labels) <= MOST_CLASSES)
+        few = self.whole and len(self.labels) <= MOST_CLASSES
+        return bool(self.names) or not self._numeric or few
+
+    @property
+    def in_order(self) -> tuple[str, ...]:
+        """The classes as the files order them, else sorted."""
+        return self.names or tuple(sort_labels(self.labels))
 
     @property
     def kind_reason(self) -> str:
@@ -65,6 +76,8 @@ class LabelSurvey:
         try:
             number = parse_number(label)
         except ValueError:
+            commas_alone = decimal_comma(label) and (self._numeric or bool(self.comma))
+            self.comma = (self.comma or label) if commas_alone else ""
             self._numeric = False
             return
         self.whole = self.whole and number.is_integer()
@@ -77,7 +90,8 @@ class LabelSurvey:
         none = without_label({*self.labels, *lowest, *train, *other})
         for label in sort_labels({*train, *other}):
             share = train[label] / max(1, rows)
-            if label in none and (label not in HIDDEN or share <= _SHARE_OF_A_CLASS):
+            common = label in HIDDEN and not self.names and share > _SHARE_OF_A_CLASS
+            if label in none and not common:
                 self.missing.append(label)
                 self.reasons.append(_why_missing(label, train[label] + other[label]))
                 continue
@@ -97,7 +111,7 @@ def _why_missing(label: str, rows: int) -> str:
     return f"{have} {what}: left out (missing)"
 
 
-def _labels(files: Mapping[str, Path], column: str) -> Iterator[tuple[str, str]]:
+def _labels(files: Mapping[str, DataFiles], column: str) -> Iterator[tuple[str, str]]:
     """Yield the split and the label, canonically spelt, of each row of train and dev."""
     for split in ("train", "dev"):
         reader = open_rows(files[split]) if split in files else None

@@ -64,6 +64,7 @@ class TextStore:
         normalised_hashes: uint64 `[rows, 1]`.
         groups: uint64 `[rows]`, of the rows that texts are of.
         skipped: rows of a file of the task's own that could not be used.
+        notes: what has to be known of the files as a whole, as `TokenStore` has it.
         fingerprint: SHA-256 of what it is made of.
 
     Raises:
@@ -89,6 +90,9 @@ class TextStore:
         self.ids = TextIds(self._sources, self._places)
         self.skipped: list[BadRow] = [
             bad for source in self._sources if not source.name for bad in source.store.skipped
+        ]
+        self.notes: list[tuple[str, str, str]] = [
+            note for source in self._sources for note in source.store.notes
         ]
         digest = hashlib.sha256()
         for source in self._sources:

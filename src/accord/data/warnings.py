@@ -149,6 +149,12 @@ def overlaps(facts: Facts) -> list[Overlap]:
     ]
 
 
+def _files(facts: Facts) -> Iterator[DataWarning]:
+    """Yield what is said of files as a whole: lines that are no rows, names that look like data."""
+    notes = dict.fromkeys(note for own in facts.splits for note in own.part.store.notes)
+    yield from (DataWarning(*note) for note in notes)  # once, whoever shares the file
+
+
 def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     """Yield where dev rows stand in training rows, of the same task or another."""
     splits = {(own.name, own.task.name): own for own in facts.splits}
@@ -264,7 +270,7 @@ def _classes(facts: Facts) -> Iterator[DataWarning]:
     """Yield which classes are spelt twice, or stand in no training row."""
     for name, (train, dev, *_) in facts.files().items():
         if train.task.is_classification:
-            rows = [class_rows(own.part, own.task.labels, own.path) for own in (train, dev)]
+            rows = [class_rows(own.part, own.task.labels) for own in (train, dev)]
             for where, what, cure in label_warnings(train.task.labels, *rows):
                 place = f"tasks.{name}.labels" if where == "labels" else where
                 yield DataWarning(place, what, cure)
@@ -275,6 +281,7 @@ def _each(shares: Mapping[str, float]) -> str:
 
 
 CHECKS: tuple[Callable[[Facts], Iterator[DataWarning]], ...] = (
+    _files,
     _texts_in_both,
     _test_rows,
     _few_dev_rows,

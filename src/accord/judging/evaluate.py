@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from accord.config.datafiles import shown
 from accord.config.sections import Config
+from accord.config.tasks import QuotingName
 from accord.data.datasets import TaskFiles
 from accord.data.loader import TaskData
+from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
 from accord.judging.inference import Evaluation, check_finite, judge, split_logits
 from accord.judging.predict import Predictor, load
@@ -65,7 +68,7 @@ def evaluate_run(
     config, contents = run.judged_config(), Contents(run.read_json("resolved.json"))
     predictor, splits = _splits(model, config, only)
     changed = tuple(
-        f"{config.tasks[name].dev or config.tasks[name].train} ({name}.dev)"
+        f"{shown(config.tasks[name].dev or config.tasks[name].train or '')} ({name}.dev)"
         for name, own in splits.items()
         if (before := contents.recorded(name, "dev")) and own[0].content != before
     )
@@ -104,7 +107,7 @@ def _splits(
     names = [only] if only else list(config.labelled)
     for name in names:
         _check_fit(predictor.task(name), config)
-    return predictor, {
+    splits = {
         name: [
             TaskFiles(own.task(name), config.tasks[name], own.tokenizer, warnings.warn).dev(
                 config.training
@@ -113,6 +116,10 @@ def _splits(
         ]
         for name in names
     }
+    for first, *_ in splits.values():
+        for note in first.store.notes:
+            warnings.warn(str(DataWarning(*note)), stacklevel=2)
+    return predictor, splits
 
 
 def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> dict[str, Evaluation]:
@@ -141,10 +148,18 @@ def metric_names(model: Path) -> dict[str, str]:
     return {task.name: task.metric_name for task in tasks}
 
 
-def evaluate_input(model: Path, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
-    """Judge a model on one labelled file of one task.
+def evaluate_input(
+    model: Path,
+    task: str,
+    source: Path,
+    skip_bad_rows: bool = False,
+    quoting: QuotingName | None = None,
+) -> Evaluation:
+    """Judge a model on one labelled file of one task; `quoting` as `Predictor.read_quotes`.
 
     Raises:
         UsageError: if there is no such task, or a row can't be used and may not be skipped.
     """
-    return load(model).evaluate_file(task, source, skip_bad_rows)
+    predictor = load(model)
+    predictor.read_quotes(task, quoting)
+    return predictor.evaluate_file(task, source, skip_bad_rows)

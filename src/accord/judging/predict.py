@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,11 +15,13 @@ from torch import Tensor
 from accord.bert.packing import TokenSequence
 from accord.bert.products import DEFAULT, Products, choose_products
 from accord.config.sections import Precision
-from accord.config.tasks import TaskConfig
+from accord.config.tasks import QuotingName, TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
+from accord.data.files import DataFiles, files_of
 from accord.data.loader import Assembler
+from accord.data.rows import Note
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
-from accord.data.warnings import sequence_lengths
+from accord.data.warnings import DataWarning, sequence_lengths
 from accord.errors import DataError, UsageError, nearest
 from accord.judging.inference import (
     CHUNK_ROWS,
@@ -83,6 +86,16 @@ class Predictor:
         raise UsageError(
             f"the model has no task '{name}'{nearest(name, [task.name for task in self.tasks])}"
         )
+
+    def read_quotes(self, task: str, quoting: QuotingName | None) -> None:
+        """Read the quotes in a task's files by a rule; None keeps that of its training.
+
+        Raises:
+            UsageError: if there is no such task.
+        """
+        name = self.task(task).name
+        if quoting is not None:
+            self.inputs[name] = replace(self.inputs[name], quoting=quoting)
 
     def predict(self, task: str, texts: Texts) -> list[str] | list[float]:
         """Predict texts.
@@ -157,7 +170,8 @@ class Predictor:
 
         Args:
             task: one of the model's tasks.
-            source: a file with the task's text columns; labels are not needed.
+            source: a file with the task's text columns, or a pattern or folder of such files;
+                labels are not needed.
             target: the file to write.
             form: its format; default by its name, JSON lines or CSV.
             columns: the text columns, where they are named otherwise than in training.
@@ -170,7 +184,8 @@ class Predictor:
             UsageError: if there is no such task, or a row can't be read; nothing was written.
         """
         own = self.task(task)
-        if target.exists() and source.exists() and target.samefile(source):
+        files = self._files(own, source, columns)
+        if target.exists() and any(map(target.samefile, files.paths)):
             raise UsageError(f"{target}: is the input too; predictions take a file of their own")
         examples = self.read(own, source, labelled=False, columns=columns)
         with Bar(console or Console(quiet=True), "row", len(examples)) as bar:
@@ -208,14 +223,17 @@ class Predictor:
         columns: Sequence[str] = (),
         skip_bad_rows: bool = False,
     ) -> list[Example]:
-        """Read a file's rows as the task's examples; warns of rows that were left out.
+        """Read a file's rows as the task's examples; warns of rows left out and of what is to be
+        known of the file as a whole.
 
         Raises:
             DataError: for a bad row, or a file without rows.
         """
         config = _task_config(task, self.inputs[task.name], columns)
+        files = self._files(task, source, columns)
         examples, skipped, unlabelled = [], [], 0
-        for row in read_examples(source, config, task, labelled=labelled):
+        notes: list[Note] = []
+        for row in read_examples(files, config, task, labelled=labelled, notes=notes):
             if isinstance(row, Example):
                 examples.append(row)
             elif isinstance(row, Unlabelled):
@@ -225,13 +243,18 @@ class Predictor:
             else:
                 cure = " (--skip-bad-rows would leave it out)" * labelled
                 raise DataError(f"{row}{cure}")
+        for what, cure, number in notes:
+            warnings.warn(str(DataWarning(str(files.paths[number]), what, cure)), stacklevel=2)
         if skipped:
             warnings.warn(f"{len(skipped)} rows skipped; the first: {skipped[0]}", stacklevel=2)
         if unlabelled:
-            warnings.warn(unlabelled_note(str(source), unlabelled), stacklevel=2)
+            warnings.warn(unlabelled_note(str(files), unlabelled), stacklevel=2)
         if not examples:
             raise DataError(f"{source}: has no rows to use")
         return examples
+
+    def _files(self, task: Task, source: Path, columns: Sequence[str]) -> DataFiles:
+        return files_of(_task_config(task, self.inputs[task.name], columns), str(source))
 
 
 def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskConfig:
@@ -247,6 +270,7 @@ def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskC
         "delimiter": form.delimiter,
         "quoting": form.quoting,
         "missing": list(form.missing),
+        "file_encoding": form.file_encoding,
     })  # fmt: skip
 
 

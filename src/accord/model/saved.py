@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from accord.bert.pretrained import load_encoder, save_encoder
+from accord.config.tasks import DelimiterName, QuotingName, encoding_fault
 from accord.data.tokenizing import save_tokenizer
 from accord.durable import read_json, write_tensors
 from accord.errors import ModelError
@@ -35,8 +36,9 @@ class InputFormat:
         text: the text columns, one or two.
         label: the label's column.
         id: the id's column; None numbers the rows.
-        delimiter: 'tab' or 'comma'; None takes what the header line uses.
-        quoting: 'csv' or 'none'.
+        delimiter: as `[tasks.NAME]` has it; None takes what the header line and the rows use.
+        quoting: 'csv', 'none' or None, likewise.
+        file_encoding: of text files, likewise; None is UTF-8, or what a byte order mark says.
         missing: what the label's column holds where a row has none.
     """
 
@@ -44,7 +46,8 @@ class InputFormat:
     label: str = "label"
     id: str | None = None
     delimiter: str | None = None
-    quoting: str = "csv"
+    quoting: str | None = None
+    file_encoding: str | None = None
     missing: tuple[str, ...] = ()
 
 
@@ -168,8 +171,15 @@ def _check_input(own: InputFormat) -> None:
         raise ValueError(f"columns are {names!r}")
     if not all(isinstance(label, str) for label in own.missing):
         raise ValueError(f"missing labels are {own.missing!r}")
-    if own.delimiter not in (None, "tab", "comma") or own.quoting not in ("csv", "none"):
-        raise ValueError(f"delimiter is {own.delimiter!r}, quoting {own.quoting!r}")
+    for key in ("delimiter", "quoting", "file_encoding"):
+        if not isinstance(getattr(own, key), str | None):
+            raise ValueError(f"{key} is {getattr(own, key)!r}")
+    if own.delimiter not in (None, *get_args(DelimiterName)):
+        raise ValueError(f"delimiter is {own.delimiter!r}")
+    if own.quoting not in (None, *get_args(QuotingName)):
+        raise ValueError(f"quoting is {own.quoting!r}")
+    if fault := encoding_fault(own.file_encoding):
+        raise ValueError(fault)
 
 
 def load_model(folder: Path) -> tuple[MultitaskModel, dict[str, InputFormat], int]:

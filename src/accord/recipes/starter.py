@@ -49,7 +49,7 @@ def quote(text: str) -> str:
 def _section(task: GuessedTask, folder: Path) -> str:
     lines = ["", *(f"# {_printable(reason)}" for reason in task.reasons), f"[tasks.{task.name}]"]
     lines.append(f"kind = {quote(task.kind)}")
-    lines += [f"{split} = {quote(_path(path, folder))}" for split, path in task.files.items()]
+    lines += [f"{split} = {_files(paths, folder)}" for split, paths in task.files.items()]
     if "dev" not in task.files:
         lines.append("# no dev file: a share of train serves as one (training.dev_share)")
     columns = [quote(name) for name in task.text]
@@ -64,6 +64,8 @@ def _section(task: GuessedTask, folder: Path) -> str:
     if task.missing:
         names = ", ".join(quote(label) for label in task.missing)
         lines.append(f"missing = [{names}]   # rows without a label are left out, and counted")
+    if task.file_encoding is not None:
+        lines.append(f"file_encoding = {quote(task.file_encoding)}")
     lines.append('on_bad_row = "stop"   # "skip" leaves out rows that can\'t be used')
     return "\n".join(lines) + "\n"
 
@@ -71,6 +73,11 @@ def _section(task: GuessedTask, folder: Path) -> str:
 def _printable(text: str) -> str:
     # A header may hold a line break, and that would end the comment.
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _files(paths: Sequence[Path], folder: Path) -> str:
+    names = [quote(_path(path, folder)) for path in paths]
+    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"
 
 
 def _path(path: Path, folder: Path) -> str:

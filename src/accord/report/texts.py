@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
 from accord.data.examples import Example, read_examples
+from accord.data.files import DataFiles, files_of
 from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
@@ -81,11 +81,11 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
     config = run.config.labelled[task]
     if config.dev is None:
         return {}
-    path = Path(config.dev)
     try:
-        if not _is_unchanged(run, task, path):
+        files = files_of(config, config.dev)
+        if not _is_unchanged(run, task, files):
             return {}
-        found = list(read_examples(path, config, run.tasks[task], labelled=True))
+        found = list(read_examples(files, config, run.tasks[task], labelled=True))
     except AccordError:
         return {}
     usable = [own for own in found if isinstance(own, Example)]
@@ -94,11 +94,11 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
     return {own.id: own.texts for own in usable if times[own.id] == 1}
 
 
-def _is_unchanged(run: RunRecord, task: str, path: Path) -> bool:
+def _is_unchanged(run: RunRecord, task: str, files: DataFiles) -> bool:
     """Whether a dev file holds what it held: the store of its tokens has the hash of then."""
     config = run.config.labelled[task]
     tokenizer = load_tokenizer(run.path / "model")
-    store = open_store(path, task, config, run.tasks[task], tokenizer, labelled=True)
+    store = open_store(files, task, config, run.tasks[task], tokenizer, labelled=True)
     rows = min(len(store), config.limit or len(store))
     begun = RunFolder(run.path).read_json("resolved.json")
     recorded = begun.get("data", {}).get(f"{task}.dev")

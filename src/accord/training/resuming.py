@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from accord.bert.products import Products, onednn_is_exact
+from accord.config.datafiles import named, shown
 from accord.config.sections import Config
 from accord.config.unused import effective
 from accord.errors import RunFolderError
@@ -308,8 +309,10 @@ def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) ->
             place = place.setdefault(part, {})
         if edit.after is None:
             place.pop(last, None)
-        elif edit.is_path and not Path(edit.after).is_absolute():
-            raise RunFolderError(f"{file}: {edit.key}: takes a full path here, got '{edit.after}'")
+        elif edit.is_path and not all(Path(path).is_absolute() for path in named(edit.after)):
+            raise RunFolderError(
+                f"{file}: {edit.key}: takes a full path here, got '{shown(edit.after)}'"
+            )
         else:
             place[last] = edit.after
     try:

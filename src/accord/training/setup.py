@@ -243,7 +243,7 @@ def input_formats(config: Config) -> dict[str, InputFormat]:
     return {
         name: InputFormat(
             task.text_columns, task.label, task.id, task.delimiter, task.quoting,
-            tuple(sorted(task.missing_labels)),
+            task.file_encoding, tuple(sorted(task.missing_labels)),
         )
         for name, task in config.labelled.items()
     }  # fmt: skip
