@@ -210,7 +210,7 @@ def test_models_and_files(refused, finished, tmp_path):
     refused([*predict, *source, *target], "--task is missing", "mood, same, near")
     refused([*predict, "--task", "mod", *source, *target], "no task 'mod'; did you mean 'mood'?")
     refused([*predict, *task, "--input", tmp_path / "x.csv", *target], "x.csv: no such file")
-    refused([*predict, *task, "--input", tmp_path, *target], "a folder, not a data file")
+    refused([*predict, *task, "--input", tmp_path, *target], "a folder without data files")
     near = ["--input", project / "near-test.csv"]
     refused([*predict, *task, *near, *target], "text")
     refused([*predict, *task, *near, *target, "--text", "s3"], "'s3'", "s1")
