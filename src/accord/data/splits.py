@@ -47,9 +47,9 @@ def dev_split(
         DataError: there are fewer than two groups.
 
     Example:
-        >>> train, dev = dev_split(np.arange(100, dtype=np.uint64), np.arange(100) % 2.0, 0.2)
+        >>> train, dev = dev_split(np.arange(20, dtype=np.uint64), np.arange(20) % 2.0, 0.3)
         >>> len(train), len(dev)
-        (80, 20)
+        (14, 6)
     """
     hashes, group_of = np.unique(_mixed(groups), return_inverse=True)
     if len(hashes) < 2:
