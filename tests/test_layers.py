@@ -27,7 +27,7 @@ LAYERS = [
     [
         "training.run", "training.outcome", "training.heldout", "training.epoch",
         "training.epoch_soup",
-        "judging.evaluate", "training.resuming", "training.lines",
+        "judging.evaluate", "judging.predict_file", "training.resuming", "training.lines",
     ],
     ["training.setup", "judging.predict", "judging.choosing"],
     ["training.building", "judging.dev", "model.saved_ensemble"],
@@ -41,7 +41,7 @@ LAYERS = [
         "runs.memory", "data.loader", "training.step", "training.nonfinite", "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
         "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
-        "data.guessing", "judging.passes",
+        "data.guessing", "judging.passes", "judging.output", "judging.prediction_formats",
     ],
     [
         "data", "model.heads", "model.auxiliary", "data.masking", "judging.heldout",

@@ -37,10 +37,9 @@ def test_examples_hold_class_indices_and_stripped_texts(tmp_path):
     ]
 
 
-def test_without_an_id_column_rows_are_numbered_bad_ones_too(tmp_path):
-    path = table(tmp_path, "\ta\tb\t1", "\t\tb\t1", "\tc\td\t2")
-    rows = read(path, config(path, "pair-regression"))
-    assert [getattr(row, "id", None) for row in rows] == ["1", None, "3"]
+def test_without_an_id_column_there_are_no_ids(tmp_path):
+    path = table(tmp_path, "7\ta\tb\t1", "8\tc\td\t2")
+    assert [row.id for row in read(path, config(path, "pair-regression"))] == [None, None]
 
 
 def test_bad_classification_rows(tmp_path):
@@ -81,15 +80,15 @@ def test_a_range_taken_from_train_does_not_bind_dev(tmp_path):
     dev = tmp_path / "dev.tsv"
     dev.write_text("a\ty\nx\t4.5\n")
     (row,) = read_examples(files_of(section, str(dev)), section, task, labelled=True)
-    assert row == Example(("x",), 4.5, "1", 2)
+    assert row == Example(("x",), 4.5, None, 2)
 
 
 def test_an_unlabelled_file_needs_neither_labels_nor_ids_nor_texts(tmp_path):
     path = table(tmp_path, "t", "", '""', header="a")
     section = config(path, labels=[0, 1], id="id")
     assert read(path, section, labelled=False) == [
-        Example(("t",), None, "1", 2),
-        Example(("",), None, "2", 4),
+        Example(("t",), None, None, 2),
+        Example(("",), None, None, 4),
     ]
     with pytest.raises(DataError, match="no column 'y'"):
         read(path, section)

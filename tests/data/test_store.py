@@ -76,6 +76,14 @@ def test_what_a_store_holds(data, tiny_tokenizer, tmp_path):
     assert store.exact_hashes[0, 1] == store.exact_hashes[1, 1]
 
 
+def test_a_file_without_ids_has_none(data, tiny_tokenizer, tmp_path):
+    store = opened(data, tiny_tokenizer, tmp_path / "cache", id=None)
+    assert store.ids is None
+    assert [store.row_name(row) for row in range(3)] == ["line 2", "line 3", "line 4"]
+    named = opened(data, tiny_tokenizer, tmp_path / "cache")
+    assert [named.row_name(row) for row in range(3)] == ["r1", "r2", "ré"]
+
+
 def test_a_store_is_found_again_by_content(data, tiny_tokenizer, tmp_path, tokenised):
     cache = tmp_path / "cache"
     first = opened(data, tiny_tokenizer, cache)

@@ -138,16 +138,20 @@ def test_words_alone_make_an_encoder_for_others(project, train, tmp_path, encode
     assert results_of(train(again, tmp_path / "again"))["metrics"].keys() == whole.labelled.keys()
 
 
+def row_names(data):
+    return [data.store.row_name(int(row)) for row in data.rows]
+
+
 def test_training_rows_alone_are_learnt_from(project):
     """And dev texts are the dev rows', also where these are a share of a training file."""
     config = project({**WORDS, "tasks.mood.dev": None, "training.dev_share": 0.25})
     data = prepare(load_config(config)).data
     words, mood = data.train[-1], data.train[0]
-    train = {f"mood:{mood.store.ids[int(row)]}" for row in mood.rows}
-    dev = {f"mood:{data.dev[0].store.ids[int(row)]}" for row in data.dev[0].rows}
+    train = {f"mood:{own}" for own in row_names(mood)}
+    dev = {f"mood:{own}" for own in row_names(data.dev[0])}
     assert train & dev == set()
-    assert {own for own in words.store.ids if own.startswith("mood")} == train
-    assert {own for own in data.dev[-1].store.ids if own.startswith("mood")} == dev
+    assert {own for own in row_names(words) if own.startswith("mood")} == train
+    assert {own for own in row_names(data.dev[-1]) if own.startswith("mood")} == dev
     assert len(words) == len(mood) + 2 * (len(data.train[1]) + len(data.train[2]))
 
 
@@ -162,7 +166,7 @@ def test_a_file_of_its_own_needs_no_label(project, train, tmp_path):
         csv.writer(file).writerows(rows)
     data = prepare(load_config(config)).data
     assert len(data.train[-1]) + len(data.dev[-1]) == 20 + 10  # texts that hold a token
-    rows = [{own.split(":")[0] for own in split[-1].store.ids} for split in (data.train, data.dev)]
+    rows = [{own.split(":")[0] for own in row_names(split[-1])} for split in (data.train, data.dev)]
     assert [len(own) for own in rows] == [18, 2]
     assert not rows[0] & rows[1]
     assert results_of(train(config, tmp_path / "run"))["figures"]["words"]["loss"] > 0

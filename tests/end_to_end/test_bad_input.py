@@ -216,7 +216,7 @@ def test_models_and_files(refused, finished, tmp_path):
     refused([*predict, *task, *near, *target, "--text", "s3"], "'s3'", "s1")
     refused([*predict, *task, *near, *target, "--text", "s1", "--text", "s2"], "takes one text")
     refused([*predict, *task, *source, "--output", tmp_path / "no" / "x.csv"], "there is no folder")
-    refused([*predict, *task, *source, "--output", tmp_path / "empty"], "empty: can't be written")
+    refused([*predict, *task, *source, "--output", tmp_path / "empty"], "empty: is a folder")
     refused([*predict, *task, *source], "Missing option '--output'")
     refused([*predict, *task, *source, *target, "--format", "xml"], "'xml' is not one of")
 

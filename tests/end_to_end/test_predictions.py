@@ -9,7 +9,11 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
+from accord.judging.output import Output
 from accord.judging.passes import CPU_TOKENS
+from accord.judging.predict_file import Source, predict_file
+from accord.report.record import read_run
+from accord.report.texts import dev_texts, worst_errors
 
 
 @pytest.fixture
@@ -97,7 +101,8 @@ def test_training_s_own_prediction_files_are_the_model_s(finished, project_folde
     model = accord.load(finished / "model")
     for task, name in [("mood", "mood-dev.csv"), ("same", "same-dev.tsv"), *TASKS[::2]]:
         split = "dev" if "dev" in name else "test"
-        model.predict_file(task, project_folder / name, tmp_path / "own.csv")
+        own = Output.at(tmp_path / "own.csv", None, force=True)
+        predict_file(model, task, Source(project_folder / name), own)
         trained = rows(finished / "predictions" / f"{task}-{split}.csv")
         for one, other in zip(rows(tmp_path / "own.csv"), trained, strict=True):
             assert one.keys() == other.keys() - {"label"}
@@ -106,6 +111,29 @@ def test_training_s_own_prediction_files_are_the_model_s(finished, project_folde
                     assert value == other[column]
                 else:
                     assert float(value) == pytest.approx(float(other[column]), abs=3e-6)
+
+
+def test_a_run_without_ids_names_lines(project, train, rows, tmp_path):
+    """Its files have a column 'id', which the config doesn't name."""
+    changes = {"tasks.mood.id": None, "training.epochs": 1, "score": "cs224n"}
+    config = project(changes)
+    run = train(config, tmp_path / "run")
+    lines = (config.parent / "mood-test.csv").read_text(encoding="utf-8").splitlines()
+    test = rows(run / "predictions" / "mood-test.csv")
+    assert [row["line"] for row in test] == [str(i) for i in range(2, len(lines) + 1)]
+    assert all("id" not in row for row in test)
+    written = {file.name for file in (run / "predictions").iterdir()}
+    assert "mood-test-leaderboard.csv" not in written
+    assert "near-test-leaderboard.csv" in written
+    record = read_run(run)
+    dev, near = record.predictions("mood"), record.predictions("near")
+    assert (dev.key, near.key) == ("line", "id")
+    texts = dev_texts(record, "mood")
+    given = (config.parent / "mood-dev.csv").read_text(encoding="utf-8").splitlines()
+    assert [texts[line][0] for line in dev.ids] == [
+        next(csv.DictReader([given[0], given[int(line) - 1]]))["text"].strip() for line in dev.ids
+    ]
+    assert worst_errors("w", "t", dev, texts).columns[0] == "line"
 
 
 def test_a_run_folder_and_its_model_folder_are_one_model(finished, tmp_path):
@@ -123,13 +151,13 @@ def test_a_run_folder_and_its_model_folder_are_one_model(finished, tmp_path):
 
 def test_files_with_other_columns_no_labels_and_empty_texts(finished, accord_cli, rows, tmp_path):
     source, target = tmp_path / "new.tsv", tmp_path / "out.csv"
-    source.write_text("a\tb\tnote\nthe film\t\tx\n\t\ty\n" + "warm " * 500 + "\tgrim\tz\n")
+    source.write_text("a\tb\tid\nthe film\t\tx\n\t\ty\n" + "warm " * 500 + "\tgrim\tz\n")
     answer = accord_cli(
         "predict", finished, "--task", "near", "--input", source, "--output", target,
         "--text", "a", "--text", "b", "--quiet",
     )  # fmt: skip
     assert (answer.code, answer.err) == (0, "")
-    assert [row["id"] for row in rows(target)] == ["1", "2", "3"]
+    assert [row["id"] for row in rows(target)] == ["x", "y", "z"]
     expected = accord.load(finished).predict(
         "near", [("the film", ""), ("", ""), ("warm " * 500, "grim")]
     )
@@ -157,7 +185,10 @@ def test_what_predict_refuses(finished, project_folder, tmp_path):
         model.predict("mood", ["fine", "\ud800"])
     (tmp_path / "empty.csv").write_text("id,text\n")
     with pytest.raises(DataError, match=r"empty.csv: has no rows"):
-        model.predict_file("mood", tmp_path / "empty.csv", tmp_path / "out.csv")
+        predict_file(
+            model, "mood", Source(tmp_path / "empty.csv"),
+            Output.at(tmp_path / "out.csv", None, force=False),
+        )  # fmt: skip
     assert not (tmp_path / "out.csv").exists()
     assert model.predict("mood", []) == []
 

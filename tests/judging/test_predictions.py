@@ -1,26 +1,27 @@
-"""Prediction files, from logits whose meaning is worked out by hand."""
+"""Files of predictions, from logits whose meaning is worked out by hand."""
 
 import csv
 import json
 import math
 import tracemalloc
-from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from accord.errors import UsageError
+from accord.data.loader import TaskData
+from accord.data.store import TokenStore
 from accord.judging.predictions import (
-    guess_format,
     predicted_records,
     predicted_values,
-    write_predictions,
+    write_split_predictions,
 )
 from accord.tasks import Task
 
 MOOD = Task("mood", "classification", "cross_entropy", "accuracy", labels=("good, great", 'b"d'))
 SAME = Task("same", "pair-classification", "mse", "accuracy", labels=("no", "yes"))
 NEAR = Task("near", "regression", "mse", "pearson", range=(-1.0, 3.0))
+LOGITS = torch.tensor([[0.0, math.log(3)], [2.0, 2.0]])
 
 
 def test_values():
@@ -31,48 +32,51 @@ def test_values():
 
 
 def test_records():
-    first, second = predicted_records(torch.tensor([[0.0, math.log(3)], [0, 0]]), MOOD, ["x", "y"])
+    first, second = predicted_records(LOGITS, MOOD, {"id": ["x", "y"]})
     assert (first["id"], first["prediction"]) == ("x", 'b"d')
     assert first["probabilities"] == pytest.approx({"good, great": 0.25, 'b"d': 0.75})
     assert second["probabilities"] == {"good, great": 0.5, 'b"d': 0.5}
-    outside = [*predicted_records(torch.tensor([[1.25]]), SAME, ["x"])]
-    assert outside == [{"id": "x", "prediction": "yes", "probabilities": {"no": 0, "yes": 1}}]
-    (near,) = predicted_records(torch.tensor([[0.5]]), NEAR, ["é"])
-    assert near == {"id": "é", "prediction": 1.0}
-
-
-def test_files(tmp_path):
-    logits = torch.tensor([[0.0, math.log(3)], [2.0, 2.0]])
-    write_predictions(tmp_path / "a.csv", logits, MOOD, ["1,2", "é"], "csv")
-    rows = list(csv.reader((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()))
-    assert rows == [
-        ["id", "prediction", "p(good, great)", 'p(b"d)'],
-        ["1,2", 'b"d', "0.250000", "0.750000"],
-        ["é", "good, great", "0.500000", "0.500000"],
+    outside = predicted_records(torch.tensor([[1.25]]), SAME, {})
+    assert outside == [{"prediction": "yes", "probabilities": {"no": 0, "yes": 1}}]
+    assert predicted_records(torch.tensor([[0.5]]), NEAR, {"id": ["é"]}, {"half": [1]}) == [
+        {"id": "é", "prediction": 1.0, "half": 1}
     ]
-    write_predictions(tmp_path / "a.jsonl", logits, MOOD, ["1", "é"], "jsonl")
-    lines = (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["id"] for line in lines] == ["1", "é"]
-    write_predictions(tmp_path / "a.txt", torch.tensor([[0.3]]), SAME, ["q1"], "cs224n")
-    assert (tmp_path / "a.txt").read_text() == "id \t Predicted_Is_Paraphrase \nq1 , no \n"
-    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "a.jsonl", "a.txt"}
 
 
-def test_what_can_t_be_written(tmp_path):
-    with pytest.raises(UsageError, match="format cs224n: takes tasks of kind"):
-        write_predictions(tmp_path / "a", torch.tensor([[0.3]]), NEAR, ["1"], "cs224n")
+class Store(TokenStore):
+    """Two rows of a file, the second of which stands before the first."""
+
+    def __init__(self, ids):
+        self.ids, self.lines, self._sources = ids, np.array([7, 2]), ["a.csv"]
+        self.labels = np.array([0.0, 1.0])
+
+
+def written(path, ids, *rest):
+    data = TaskData(MOOD, Store(ids), np.array([1, 0]))
+    write_split_predictions(path, LOGITS, data, *rest)
+    return list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_split_s_rows_have_their_ids_or_their_lines(tmp_path):
+    path = tmp_path / "a.csv"
+    assert written(path, ["1,2", "é"]) == [
+        ["id", "prediction", "p(good, great)", 'p(b"d)'],
+        ["é", 'b"d', "0.250000", "0.750000"],
+        ["1,2", "good, great", "0.500000", "0.500000"],
+    ]
+    assert written(path, None, np.array([1.0, 1.0]), {"half": [0, 1]}) == [
+        ["line", "label", "prediction", "p(good, great)", 'p(b"d)', "half"],
+        ["2", 'b"d', 'b"d', "0.250000", "0.750000", "0"],
+        ["7", 'b"d', "good, great", "0.500000", "0.500000", "1"],
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_folder_in_its_place_is_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
-    for form in ("csv", "jsonl"):
-        with pytest.raises(OSError, match="folder"):
-            write_predictions(tmp_path / "folder", torch.tensor([[0.3]]), NEAR, ["1"], form)
+    with pytest.raises(OSError, match="folder"):
+        written(tmp_path / "folder", None)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-@pytest.mark.parametrize(
-    ("name", "form"), [("a.csv", "csv"), ("a.jsonl", "jsonl"), ("a.ndjson", "jsonl"), ("a", "csv")]
-)
-def test_the_name_says_the_format(name, form):
-    assert guess_format(Path(name)) == form
 
 
 def test_many_classes_take_little_memory(tmp_path):
@@ -80,11 +84,12 @@ def test_many_classes_take_little_memory(tmp_path):
     labels = tuple(f"label {i}" for i in range(1_000))
     task = Task("many", "classification", "cross_entropy", "accuracy", labels)
     logits = torch.randn(400, 1_000, generator=torch.Generator().manual_seed(0))
-    ids = [str(i) for i in range(400)]
+    store = Store([str(i) for i in range(400)])
+    data, likeliest = TaskData(task, store, np.arange(400)), logits.argmax(1).numpy()
     for name, form in (("a.csv", "csv"), ("a.jsonl", "jsonl")):
         tracemalloc.start()
         try:
-            write_predictions(tmp_path / name, logits, task, ids, form, logits.argmax(1).numpy())
+            write_split_predictions(tmp_path / name, logits, data, likeliest, form=form)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -92,7 +97,7 @@ def test_many_classes_take_little_memory(tmp_path):
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     records = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     wanted = logits.double().softmax(1)
-    assert [row["id"] for row in rows] == [own["id"] for own in records] == ids
+    assert [row["id"] for row in rows] == [own["id"] for own in records] == store.ids
     for i in (0, 63, 64, 399):
         assert rows[i]["label"] == rows[i]["prediction"] == records[i]["prediction"]
         shares = [float(rows[i][f"p({label})"]) for label in labels]

@@ -43,11 +43,13 @@ class Store:
 
     def __init__(self, lengths, name):
         self.lengths = np.array(lengths)
-        self.ids = [f"{name}{i}" for i in range(len(lengths))]
         self.exact_hashes = self.normalised_hashes = np.arange(self.lengths.size).reshape(
             self.lengths.shape
         )
         self.fingerprint, self.skipped = name, []
+
+    def row_name(self, row):
+        return f"{self.fingerprint}{row}"
 
     def segment(self, row, which):
         return np.full(self.lengths[row, which], 10 * row + which)
@@ -62,7 +64,8 @@ def test_every_text_is_a_row_of_its_own():
         ],
         "words",
     )
-    assert list(store.ids) == ["sst:s0", "sst:s2", "quora:q0:1", "quora:q0:2", "quora:q1:2"]
+    names = [store.row_name(row) for row in range(len(store))]
+    assert names == ["sst:s0", "sst:s2", "quora:q0:1", "quora:q0:2", "quora:q1:2"]
     assert store.lengths.tolist() == [[3], [2], [2], [4], [5]]
     assert [store.segment(row, 0).tolist() for row in (1, 3)] == [[20, 20], [1, 1, 1, 1]]
     assert store.labels.tolist() == [0.0] * 5

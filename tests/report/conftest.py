@@ -100,7 +100,7 @@ def _classes(
     task = Task("sst", "classification", "cross_entropy", "accuracy", labels)
     predicted = own.argmax(axis=1).astype(float) if len(true) else np.array([])
     ids = [f"r{i}" for i in range(len(true))]
-    return Predictions(task, ids, np.array(true, dtype=float), predicted, own)
+    return Predictions(task, "id", ids, np.array(true, dtype=float), predicted, own)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def make_classes() -> Callable[..., Predictions]:
 def _values(true: Sequence[float], predicted: Sequence[float]) -> Predictions:
     ids = [f"r{i}" for i in range(len(true))]
     both = (np.array(own, dtype=float) for own in (true, predicted))
-    return Predictions(TASKS["sts"], ids, *both, None)
+    return Predictions(TASKS["sts"], "id", ids, *both, None)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from accord.cli.options import quiet_option, quoting_option
 if TYPE_CHECKING:
     from accord.config.sections import Precision
     from accord.config.tasks import QuotingName
-    from accord.judging.predictions import Format
+    from accord.judging.prediction_formats import Format
 
 
 @click.command()
@@ -22,15 +22,30 @@ if TYPE_CHECKING:
     "--input", "source", required=True, type=click.Path(path_type=Path),
     help="A file with the task's text columns; or a pattern or folder of such files.",
 )  # fmt: skip
-@click.option("--output", "target", required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "jsonl", "cs224n"]),
+    "--output", "target", required=True, type=click.Path(path_type=Path),
+    help="A file, named by its format: .csv, .tsv, .json, .jsonl (also .gz of these) or .parquet;"
+    " or a pipe or device; - is standard output.",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "tsv", "json", "jsonl", "parquet", "cs224n"]),
     help="Default: by the output's name.",
 )  # fmt: skip
 @click.option(
-    "--text", "columns", multiple=True, metavar="COLUMN",
+    "--text", "text", multiple=True, metavar="COLUMN",
     help="The text column, where it is named otherwise than in training; twice for a pair.",
 )  # fmt: skip
+@click.option(
+    "--id", "id_column", metavar="COLUMN",
+    help="The column of the input that `id` is copied from. Default: training's, if it is there;"
+    " without one there are no ids.",
+)  # fmt: skip
+@click.option(
+    "--on-bad-row", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+    help="skip: a row that can't be read keeps its place, with an empty answer and the reason"
+    " in `error`.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an output that is there already.")
 @click.option(
     "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True
 )
@@ -42,29 +57,38 @@ def predict(
     source: Path,
     target: Path,
     form: Format | None,
-    columns: tuple[str, ...],
+    text: tuple[str, ...],
+    id_column: str | None,
+    on_bad_row: str,
+    force: bool,
     precision: Precision,
     quoting: QuotingName | None,
     quiet: bool,
 ) -> None:
     """Predict every row of --input with MODEL, a run folder or a model folder."""
+    from accord.config.datafiles import find_files
     from accord.errors import UsageError
+    from accord.judging.output import Output, refuse_sources
     from accord.model.saved import find_model_folder, read_tasks
 
-    tasks, _, _ = read_tasks(find_model_folder(model))
+    folder = find_model_folder(model)
+    tasks, _, _ = read_tasks(folder)
     if task is None:
         if len(tasks) > 1:
             names = ", ".join(own.name for own in tasks)
             raise UsageError(f"--task is missing: the model has several: {names}")
         task = tasks[0].name
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"{target}: there is no folder {target.parent}")
+    output = Output.at(target, form, force)
+    refuse_sources(output, find_files(str(source)), folder)
 
     from accord.judging.predict import load
+    from accord.judging.predict_file import Source, predict_file
     from accord.runs.progress import Console
 
     console = Console(quiet)
     predictor = load(model, precision=precision)
     predictor.read_quotes(task, quoting)
-    rows = predictor.predict_file(task, source, target, form, columns, console)
-    console.say(f"{rows} predictions of task '{task}' in {target}")
+    rows = Source(source, text, id_column, skip_bad_rows=on_bad_row == "skip")
+    written = predict_file(predictor, task, rows, output, console)
+    ids = "" if written.ids else ", without ids (--id COLUMN takes the input's)"
+    console.say(f"{written.rows} predictions of task '{task}' in {target}{ids}")

@@ -158,6 +158,8 @@ def _split_in(folder: Path) -> list[Path]:
 
 
 def _missing(path: Path) -> str:
+    if path.exists():
+        return f"{path}: a pipe or device; data files are read more than once, so name a file"
     if not path.parent.is_dir():
         return f"{path}: no such file, nor is there a folder {path.parent}"
     names = [entry.name for entry in path.parent.iterdir() if entry.is_file()]

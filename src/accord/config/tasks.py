@@ -95,7 +95,10 @@ class TaskConfig(Section):
         description="Column of the text; for a pair a list of two columns."
     )
     label: str = Field("label", description="Column of the label.")
-    id: str | None = Field(None, description="Column of the row's id; default: the row's number.")
+    id: str | None = Field(
+        None,
+        description="Column of the row's id; without one, predictions name each row by its line.",
+    )
     group: Group = None
     labels: list[str | bool | int] | None = Field(
         None,

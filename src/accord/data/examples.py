@@ -21,12 +21,13 @@ class Example:
 
     `file` is the number of its file, counted from 0, and `line` where it starts in it.
     `label` is a class's index or a target in the task's own units; None in a file that is read
-    without labels. `group` is the value of the task's `group` column; empty where it names none.
+    without labels. `id` is the file's own, or None: rows are never numbered instead. `group` is the
+    value of the task's `group` column; empty where it names none.
     """
 
     texts: tuple[str, ...]
     label: float | None
-    id: str
+    id: str | None
     line: int
     file: int = 0
     group: str = ""
@@ -80,9 +81,9 @@ def read_examples(
     """
     parser = LabelParser(config, task) if labelled and isinstance(config, TaskConfig) else None
     reader = open_rows(files)
-    for number, row in enumerate(_rows(reader, config, labelled), 1):
+    for row in _rows(reader, config, labelled):
         try:
-            yield _example(row, number, config, parser)
+            yield _example(row, config, parser)
         except NoLabelError as error:
             yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
         except ValueError as error:
@@ -120,9 +121,7 @@ def _columns(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> list
     return list(dict.fromkeys(columns))
 
 
-def _example(
-    row: Row, number: int, config: AnyTaskConfig, parser: LabelParser | None
-) -> Example | Unlabelled:
+def _example(row: Row, config: AnyTaskConfig, parser: LabelParser | None) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
     if parser is not None and parser.is_missing(row.values[config.label]):
@@ -138,8 +137,8 @@ def _example(
                 raise ValueError(f"'{name}' is empty")
         label = parser(row.values[config.label])
     group = row.values.get(config.group or "", "").strip()
-    own_id = row.values.get(config.id or "", str(number))
-    return Example(texts, label, own_id, row.line, row.file, group)
+    row_id = None if config.id is None else row.values.get(config.id)
+    return Example(texts, label, row_id, row.line, row.file, group)
 
 
 def refuse(bad: BadRow) -> DataError:

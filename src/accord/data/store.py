@@ -64,7 +64,7 @@ class TokenStore:
         lengths: int64 `[rows, texts]`, in tokens.
         lines: int64 `[rows]`, the line of its file where each row starts.
         files: int32 `[rows]`, the number of each row's file, counted from 0.
-        ids: the rows' ids.
+        ids: the rows' ids; None where the files have none.
         exact_hashes: uint64 `[rows, texts]`, of each text.
         normalised_hashes: uint64 `[rows, texts]`, blind to case and white space.
         groups: uint64 `[rows]`, of the value of the task's `group` column; 0 where it is empty.
@@ -86,7 +86,8 @@ class TokenStore:
         self.labels: npt.NDArray[np.float64] = arrays["labels"]
         self.lines: npt.NDArray[np.int64] = arrays["lines"]
         self.files: npt.NDArray[np.int32] = arrays["files"]
-        self.ids = Strings(arrays["ids"], _starts(arrays["id_bytes"]))
+        id_bytes = arrays["id_bytes"]
+        self.ids = Strings(arrays["ids"], _starts(id_bytes)) if len(id_bytes) else None
         self.exact_hashes: npt.NDArray[np.uint64] = arrays["exact_hashes"].reshape(rows, texts)
         self.normalised_hashes: npt.NDArray[np.uint64] = arrays["normalised_hashes"].reshape(
             rows, texts
@@ -112,6 +113,18 @@ class TokenStore:
     def where(self, row: int) -> str:
         """Return the file and the line where a row is, as messages name it."""
         return f"{self._sources[self.files[row]]}:{self.lines[row]}"
+
+    def line_names(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """Return the rows' lines, behind the names of their files where there are several."""
+        if len(self._sources) == 1:
+            return [str(line) for line in self.lines[rows].tolist()]
+        return [self.where(row) for row in rows.tolist()]
+
+    def row_name(self, row: int) -> str:
+        """Return what a message calls a row: its id, or else its line."""
+        if self.ids is not None:
+            return self.ids[row]
+        return f"line {self.lines[row]}" if len(self._sources) == 1 else self.where(row)
 
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's first (0) or second (1) text."""

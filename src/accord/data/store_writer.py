@@ -22,7 +22,7 @@ from accord.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 4
+FORMAT = 5
 """Goes up when a store's files or their meaning change, so that old ones aren't found."""
 
 ARRAYS = {
@@ -183,7 +183,7 @@ def _arrays(
     batch: list[Example], tokens: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
     texts = _texts(batch)
-    ids = [example.id.encode() for example in batch]
+    ids = [example.id.encode() for example in batch if example.id is not None]
     groups = _hashes([example.group for example in batch])
     labels = [float("nan") if e.label is None else e.label for e in batch]
     return {

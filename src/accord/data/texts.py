@@ -30,25 +30,6 @@ class TextSource:
     rows: npt.NDArray[np.int64]
 
 
-class TextIds(Sequence[str]):
-    """What each text is called: its task, its row's id and, of several, which text it is."""
-
-    def __init__(self, sources: Sequence[TextSource], places: npt.NDArray[np.int64]) -> None:
-        self._sources, self._places = sources, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        number, row, which = self._places[index].tolist()
-        source = self._sources[number]
-        parts = [source.name] if source.name else []
-        parts.append(source.store.ids[row])
-        if source.store.lengths.shape[1] > 1:
-            parts.append(str(which + 1))
-        return ":".join(parts)
-
-
 class TextStore:
     """Rows of one text each, with what a `TokenStore` has; texts without a token are left out.
 
@@ -59,7 +40,6 @@ class TextStore:
     Attributes:
         labels: float64 `[rows]`, zeros.
         lengths: int64 `[rows, 1]`, in tokens.
-        ids: `TASK:ID`, or `TASK:ID:1` and `TASK:ID:2` of a pair.
         exact_hashes: uint64 `[rows, 1]`.
         normalised_hashes: uint64 `[rows, 1]`.
         groups: uint64 `[rows]`, of the rows that texts are of.
@@ -87,7 +67,6 @@ class TextStore:
             for source, part in zip(self._sources, parts, strict=True)
         ])  # fmt: skip
         self.labels: npt.NDArray[np.float64] = np.zeros(len(self._places))
-        self.ids = TextIds(self._sources, self._places)
         self.skipped: list[BadRow] = [
             bad for source in self._sources if not source.name for bad in source.store.skipped
         ]
@@ -102,6 +81,19 @@ class TextStore:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def row_name(self, row: int) -> str:
+        """Return what a message calls a text: `TASK:ID`, or `TASK:ID:1` and `TASK:ID:2` of a pair.
+
+        A row without an id is called by its line.
+        """
+        number, own, which = self._places[row].tolist()
+        source = self._sources[number]
+        parts = [source.name] if source.name else []
+        parts.append(source.store.row_name(own))
+        if source.store.lengths.shape[1] > 1:
+            parts.append(str(which + 1))
+        return ":".join(parts)
 
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's text; `which` is 0."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
-from accord.durable import write_whole
 from accord.errors import UsageError
 
 # The spellings are the course's own, `Similiary` included.
@@ -16,32 +14,17 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def write_cs224n(
-    path: Path, kind: str, ids: Sequence[str], values: Sequence[str] | Sequence[float]
-) -> None:
-    """Write one task's predictions as the course's evaluation script writes them.
-
-    *Source:* the starter code of the default final project of Stanford's CS 224N.
-
-    The file is written beside `path` and renamed, so that `path` is never half a file.
-
-    Args:
-        path: the file; one that is there is replaced.
-        kind: the task's kind, which decides the header.
-        ids: the rows' ids `[n]`, in the order of the test file.
-        values: label names for the classification kinds, numbers for pair-regression, `[n]`.
-
-    Raises:
-        UsageError: the course has no file for such a task.
-        OSError: the file can't be written.
-    """
-    write_whole(path, "".join(cs224n_lines(kind, ids, values)))
-
-
 def cs224n_lines(
     kind: str, ids: Iterable[str], values: Iterable[str] | Iterable[float]
 ) -> list[str]:
     r"""Return the file's lines: the header `id \t COLUMN `, then `ID , VALUE ` for each row.
+
+    *Source:* the starter code of the default final project of Stanford's CS 224N.
+
+    Args:
+        kind: the task's kind, which decides the header.
+        ids: the rows' ids `[n]`, in the order of the test file.
+        values: label names for the classification kinds, numbers for pair-regression, `[n]`.
 
     Raises:
         UsageError: the course has no file for such a task.

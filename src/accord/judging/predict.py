@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -17,7 +17,7 @@ from accord.bert.products import DEFAULT, Products, choose_products
 from accord.config.sections import Precision
 from accord.config.tasks import QuotingName, TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
-from accord.data.files import DataFiles, files_of
+from accord.data.files import files_of
 from accord.data.loader import Assembler
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
@@ -31,13 +31,12 @@ from accord.judging.inference import (
     judge_labels,
     pooled_vectors,
 )
-from accord.judging.predictions import Format, guess_format, predicted_values, write_predictions
+from accord.judging.predictions import predicted_values
 from accord.model.heads import mean_logits
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
 from accord.runs.devices import choose_device
-from accord.runs.progress import Bar, Console
 from accord.tasks import Task
 
 Texts = Sequence[str | tuple[str, str]]
@@ -113,18 +112,26 @@ class Predictor:
         """
         return predicted_values(self.logits(task, texts), self.task(task))
 
-    def logits(
-        self, task: str, texts: Texts, advance: Callable[[int], None] = lambda rows: None
-    ) -> Tensor:
+    def logits(self, task: str, texts: Texts) -> Tensor:
         """Return the head's output for texts, float32 [n, outputs]; an ensemble's `mean_logits`.
+
+        Warns of texts that are cut to the length that the model reads.
 
         Args:
             task: one of the model's tasks.
             texts: as `predict` takes them.
-            advance: called with the number of rows done since the last call.
-
-        Warns of texts that are cut to the length that the model reads.
         """
+        logits, cut = self.logits_and_cut(task, texts)
+        if cut:
+            warnings.warn(self.cut_note(cut, len(logits)), stacklevel=2)
+        return logits
+
+    def cut_note(self, cut: int, rows: int) -> str:
+        """Say how many of some rows are cut."""
+        return f"{cut} of {rows} rows are cut to {self.assembler.max_length} tokens"
+
+    def logits_and_cut(self, task: str, texts: Texts) -> tuple[Tensor, int]:
+        """Return `logits`, and how many of the rows are cut."""
         own = self.task(task)
         if isinstance(texts, str):
             raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
@@ -135,11 +142,7 @@ class Predictor:
             made = [m._chunk(m.task(task), chunk) for m in self.members]
             parts.append(mean_logits([logits for logits, _ in made], own))
             cut += max(rows_cut for _, rows_cut in made)
-            advance(len(chunk))
-        if cut:
-            length = self.assembler.max_length
-            warnings.warn(f"{cut} of {len(rows)} rows are cut to {length} tokens", stacklevel=2)
-        return torch.cat(parts) if parts else torch.empty(0, own.outputs)
+        return (torch.cat(parts) if parts else torch.empty(0, own.outputs)), cut
 
     def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
         """Return the logits of some rows, and how many of these are cut."""
@@ -157,46 +160,6 @@ class Predictor:
         check_finite(logits, task, self.folder)
         return logits, int(cut)
 
-    def predict_file(
-        self,
-        task: str,
-        source: Path,
-        target: Path,
-        form: Format | None = None,
-        columns: Sequence[str] = (),
-        console: Console | None = None,
-    ) -> int:
-        """Predict every row of a file.
-
-        Args:
-            task: one of the model's tasks.
-            source: a file with the task's text columns, or a pattern or folder of such files;
-                labels are not needed.
-            target: the file to write.
-            form: its format; default by its name, JSON lines or CSV.
-            columns: the text columns, where they are named otherwise than in training.
-            console: shows progress.
-
-        Returns:
-            The number of rows.
-
-        Raises:
-            UsageError: if there is no such task, or a row can't be read; nothing was written.
-        """
-        own = self.task(task)
-        files = self._files(own, source, columns)
-        if target.exists() and any(map(target.samefile, files.paths)):
-            raise UsageError(f"{target}: is the input too; predictions take a file of their own")
-        examples = self.read(own, source, labelled=False, columns=columns)
-        with Bar(console or Console(quiet=True), "row", len(examples)) as bar:
-            logits = self.logits(task, [_as_text(example) for example in examples], bar.advance)
-        ids = [example.id for example in examples]
-        try:
-            write_predictions(target, logits, own, ids, form or guess_format(target))
-        except OSError as error:
-            raise UsageError(f"{target}: can't be written: {error.strerror}") from None
-        return len(ids)
-
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Judge the model on a labelled file.
 
@@ -209,31 +172,22 @@ class Predictor:
             UsageError: if there is no such task, or a row can't be read.
         """
         own = self.task(task)
-        examples = self.read(own, source, labelled=True, skip_bad_rows=skip_bad_rows)
-        logits = self.logits(task, [_as_text(example) for example in examples])
+        examples = self._read(own, source, skip_bad_rows)
+        logits = self.logits(task, [as_text(example) for example in examples])
         labels = np.array([example.label for example in examples], dtype=np.float64)
         return judge_labels(own, labels, logits)
 
-    def read(
-        self,
-        task: Task,
-        source: Path,
-        *,
-        labelled: bool,
-        columns: Sequence[str] = (),
-        skip_bad_rows: bool = False,
-    ) -> list[Example]:
-        """Read a file's rows as the task's examples; warns of rows left out and of what is to be
-        known of the file as a whole.
+    def _read(self, task: Task, source: Path, skip_bad_rows: bool) -> list[Example]:
+        """Read a labelled file's rows; warns of rows left out, and of what its reader notes.
 
         Raises:
             DataError: for a bad row, or a file without rows.
         """
-        config = _task_config(task, self.inputs[task.name], columns)
-        files = self._files(task, source, columns)
+        config = file_config(task, self.inputs[task.name])
+        files = files_of(config, str(source))
         examples, skipped, unlabelled = [], [], 0
         notes: list[Note] = []
-        for row in read_examples(files, config, task, labelled=labelled, notes=notes):
+        for row in read_examples(files, config, task, labelled=True, notes=notes):
             if isinstance(row, Example):
                 examples.append(row)
             elif isinstance(row, Unlabelled):
@@ -241,8 +195,7 @@ class Predictor:
             elif skip_bad_rows:
                 skipped.append(row)
             else:
-                cure = " (--skip-bad-rows would leave it out)" * labelled
-                raise DataError(f"{row}{cure}")
+                raise DataError(f"{row} (--skip-bad-rows would leave it out)")
         for what, cure, number in notes:
             warnings.warn(str(DataWarning(str(files.paths[number]), what, cure)), stacklevel=2)
         if skipped:
@@ -253,12 +206,22 @@ class Predictor:
             raise DataError(f"{source}: has no rows to use")
         return examples
 
-    def _files(self, task: Task, source: Path, columns: Sequence[str]) -> DataFiles:
-        return files_of(_task_config(task, self.inputs[task.name], columns), str(source))
 
+def file_config(
+    task: Task, form: InputFormat, text: Sequence[str] = (), id_column: str | None = None
+) -> TaskConfig:
+    """Return how a file of a task is read.
 
-def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskConfig:
-    text = tuple(columns) or form.text
+    Args:
+        task: whose.
+        form: how the task's files named their columns in training.
+        text: the text columns, where they are named otherwise.
+        id_column: likewise.
+
+    Raises:
+        UsageError: if there are too many text columns, or too few.
+    """
+    text = tuple(text) or form.text
     if len(text) != task.texts:
         wanted = "one text column" if task.texts == 1 else "two text columns"
         raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
@@ -266,7 +229,7 @@ def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskC
         "kind": task.kind,
         "text": text[0] if len(text) == 1 else list(text),
         "label": form.label,
-        "id": form.id,
+        "id": form.id if id_column is None else id_column,
         "delimiter": form.delimiter,
         "quoting": form.quoting,
         "missing": list(form.missing),
@@ -274,7 +237,8 @@ def _task_config(task: Task, form: InputFormat, columns: Sequence[str]) -> TaskC
     })  # fmt: skip
 
 
-def _as_text(example: Example) -> str | tuple[str, str]:
+def as_text(example: Example) -> str | tuple[str, str]:
+    """Return an example's text or pair of texts, as `Predictor.predict` takes it."""
     return example.texts[0] if len(example.texts) == 1 else (example.texts[0], example.texts[1])
 
 

@@ -35,7 +35,7 @@ class InputFormat:
     Attributes:
         text: the text columns, one or two.
         label: the label's column.
-        id: the id's column; None numbers the rows.
+        id: the id's column; None if there is none.
         delimiter: as `[tasks.NAME]` has it; None takes what the header line and the rows use.
         quoting: 'csv', 'none' or None, likewise.
         file_encoding: of text files, likewise; None is UTF-8, or what a byte order mark says.

@@ -26,13 +26,15 @@ class Predictions:
 
     Attributes:
         task: whose.
-        ids: of the rows.
+        key: what tells the rows: 'id', or 'line' where their file has no ids.
+        ids: of the rows, or their lines.
         labels: class indices, or values in the task's units: float64 [n].
         predicted: likewise [n].
         probabilities: [n, classes]; None for a regression.
     """
 
     task: Task
+    key: str
     ids: list[str]
     labels: np.ndarray
     predicted: np.ndarray
@@ -132,7 +134,7 @@ class RunRecord:
             on = str(self.results["heldout"][task]["on"])
         except (KeyError, TypeError, ValueError) as error:
             raise RunFolderError(f"{file}: can't be read: {error!r}") from None
-        return HeldOut(own.task, own.ids, own.labels, own.predicted, own.probabilities, halves, on)
+        return HeldOut(**vars(own), halves=halves, on=on)
 
     def heldout_content(self, task: str) -> str:
         """Return what tells a task's held-out rows from others; empty where that isn't known."""
@@ -214,7 +216,8 @@ def _predictions(file: Path, rows: list[dict[str, str]], task: Task) -> Predicti
         else:
             numbers, shares = [[float(text) for text in pair] for pair in values], None
         both = np.array(numbers, dtype=np.float64).reshape(-1, 2)
-        ids = [row["id"] for row in rows]
+        key = "line" if rows and "id" not in rows[0] else "id"
+        ids = [row[key] for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{file}: can't be read: {error!r}") from None
-    return Predictions(task, ids, both[:, 0], both[:, 1], shares)
+    return Predictions(task, key, ids, both[:, 0], both[:, 1], shares)

@@ -59,7 +59,7 @@ def worst_errors(
     return Table(
         name,
         title,
-        ["id", *heads, "true", "predicted", measure],
+        [predictions.key, *heads, "true", "predicted", measure],
         rows,
         left=1 + len(heads) + (2 if task.is_classification else 0),
         note=f"The {len(rows)} of {len(predictions.ids):,} dev rows with the"
@@ -68,7 +68,7 @@ def worst_errors(
 
 
 def dev_texts(run: RunRecord, task: str) -> Texts:
-    """Read a task's dev file again, and return its texts by id.
+    """Read a task's dev file again, and return its texts by id, or by line where it has no ids.
 
     Nothing is returned where dev was a share of the training file, and where the file is gone or
     is not, by the hash that the run recorded, what it was: another row's text would mislead. Ids
@@ -90,8 +90,11 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
         return {}
     usable = [own for own in found if isinstance(own, Example)]
     usable = usable[: config.limit]
-    times = Counter(own.id for own in usable)
-    return {own.id: own.texts for own in usable if times[own.id] == 1}
+    several = len(files.paths) > 1
+    lines = [f"{files.paths[own.file]}:{own.line}" if several else str(own.line) for own in usable]
+    keys = [line if own.id is None else own.id for own, line in zip(usable, lines, strict=True)]
+    times = Counter(keys)
+    return {key: own.texts for key, own in zip(keys, usable, strict=True) if times[key] == 1}
 
 
 def _is_unchanged(run: RunRecord, task: str, files: DataFiles) -> bool:

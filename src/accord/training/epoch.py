@@ -14,7 +14,7 @@ from accord.errors import TrainingError
 from accord.judging.dev import DevResult, judge_all
 from accord.judging.inference import head_logits, logits_of
 from accord.judging.leaderboard import COLUMNS
-from accord.judging.predictions import write_predictions
+from accord.judging.predictions import row_keys, write_split_predictions
 from accord.model.saved import save_model
 from accord.optim.averaging import trained
 from accord.runs.folder import RunFolder
@@ -100,20 +100,20 @@ def write_split(
     setup: Setup, folder: Path, own: TaskData, logits: torch.Tensor, split: str
 ) -> None:
     """Write a task's predictions for its dev or test rows."""
-    ids = [own.store.ids[int(row)] for row in own.rows]
     name = f"{own.task.name}-{split}"
     labels = own.labels if split == "dev" else None
-    write_predictions(folder / f"{name}.csv", logits, own.task, ids, "csv", labels)
-    if setup.config.score == "cs224n" and own.task.kind in COLUMNS:
+    write_split_predictions(folder / f"{name}.csv", logits, own, labels)
+    has_ids = "id" in row_keys(own)  # which the course's format can't do without
+    if setup.config.score == "cs224n" and own.task.kind in COLUMNS and has_ids:
         path = folder / f"{name}-leaderboard.csv"
-        write_predictions(path, logits, own.task, ids, "cs224n")
+        write_split_predictions(path, logits, own, form="cs224n")
 
 
 def _check_finite(own: TaskData, logits: torch.Tensor, epoch: int) -> None:
     """Check that a model gives numbers: weights may have overflowed in an epoch's last step."""
     bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0]
     if len(bad):
-        ids = ", ".join(own.store.ids[int(own.rows[row])] for row in bad[:8].tolist())
+        ids = ", ".join(own.store.row_name(int(own.rows[row])) for row in bad[:8].tolist())
         raise TrainingError(
             f"epoch {epoch}: the predictions of {own.task.name} are not finite for {len(bad)} of"
             f" {len(own)} dev rows, as {ids}; a smaller training.lr may help"

@@ -14,7 +14,7 @@ from accord.data.halves import few_rows_note
 from accord.data.loader import TaskData
 from accord.judging.choosing import HalfResult, Halves, dev_halves, first_best, half_result
 from accord.judging.heldout import ON_DEV, ON_TEST, crossfit_value
-from accord.judging.predictions import write_heldout
+from accord.judging.predictions import write_split_predictions
 from accord.judging.scores import TaskScores, crossfitted, write_scores
 from accord.model.heads import decode
 from accord.runs.folder import RunFolder
@@ -192,8 +192,7 @@ def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:
 def _write(run: RunFolder, rows: HeldOutRows) -> None:
     data = rows.data
     epochs = ["+".join(map(str, rows.predicted_by[half])) for half in rows.halves]
-    write_heldout(
-        run.predictions / f"{data.task.name}-heldout.csv", rows.logits, data.task,
-        [data.store.ids[int(row)] for row in data.rows], rows.labels,
+    write_split_predictions(
+        run.predictions / f"{data.task.name}-heldout.csv", rows.logits, data, rows.labels,
         {"half": rows.halves.tolist(), "epoch": epochs},
     )  # fmt: skip

@@ -11,6 +11,7 @@ from torch import Tensor
 from accord.judging.dev import counted
 from accord.judging.inference import split_logits
 from accord.judging.metrics import overall_score
+from accord.judging.predictions import row_keys
 from accord.model.saved import load_model
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
@@ -85,6 +86,8 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     for own in setup.data.test:
         logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
         write_split(setup, run.predictions, own, logits, "test")
+        if setup.config.score == "cs224n" and "id" not in row_keys(own):
+            console.say(f"{own.task.name}: no leaderboard file: the test file's ids are not named")
         found[own.task.name] = logits
     return found
 

@@ -354,7 +354,7 @@ def _in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExcepti
 
 def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:
     own = next(own for own in setup.data.train if own.task.name == name)
-    ids = [str(own.store.ids[int(own.rows[row])]) for row in rows]
+    ids = [own.store.row_name(int(own.rows[row])) for row in rows]
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     return f"{name}: examples {', '.join(ids[:_NAMED])}{more}"
 
