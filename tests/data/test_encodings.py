@@ -26,7 +26,7 @@ def rows(seed: int = 0) -> list[list[str]]:
 def write(folder: Path, table: list[list[str]], encoding: str, name: str = "file.csv") -> Path:
     content = "\n".join(";".join(row) for row in [["text", "label"], *table]).encode(encoding)
     path = folder / name
-    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
     return path
 
 

@@ -147,7 +147,7 @@ def test_the_model_s_own_files_and_the_input_are_refused(tmp_path):
 
     def refused(path, why):
         with pytest.raises(UsageError, match=why):
-            refuse_sources(Output.at(path, None, force=True), source, model)
+            refuse_sources(Output.at(path, None, force=True), [source], model)
 
     for name in ("run/new.csv", "run/stages/new.csv", "run/stages/a/model/own.csv", "alias/b.csv"):
         refused(tmp_path / name, "whose files are the model's own")
@@ -155,5 +155,5 @@ def test_the_model_s_own_files_and_the_input_are_refused(tmp_path):
         refused(tmp_path / name, "is a file of the model")
     for name in ("in.csv", "same.csv"):
         refused(tmp_path / name, "is the input too")
-    refuse_sources(Output.at(tmp_path / "out.csv", None, force=False), source, model)
-    refuse_sources(Output.at(Path("/dev/null"), None, force=False), source, model)
+    refuse_sources(Output.at(tmp_path / "out.csv", None, force=False), [source], model)
+    refuse_sources(Output.at(Path("/dev/null"), None, force=False), [source], model)

@@ -18,7 +18,7 @@ from accord.tasks import Task
 
 Columns = Mapping[str, Sequence[object]]
 
-_ROWS = 64  # that are made into records at once
+_PROBABILITIES = 2**14  # that are made into records at once
 
 
 def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
@@ -93,16 +93,15 @@ def write_split_predictions(
     if labels is not None:
         before["label"] = label_texts(labels, data.task)
     # Of thousands of classes, records take far more memory than logits do: a few rows at a time.
-    starts = range(0, max(len(logits), 1), _ROWS)
+    rows = max(1, _PROBABILITIES // logits.shape[1])
+    parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
     records = (
-        predicted_records(
-            logits[start : start + _ROWS], data.task, _part(before, start), _part(after, start)
-        )
-        for start in starts
+        predicted_records(logits[part], data.task, _part(before, part), _part(after, part))
+        for part in parts
     )
     with whole_file(path) as file:
         write_records(file, form, records, data.task)
 
 
-def _part(columns: Columns | None, start: int) -> Columns:
-    return {name: values[start : start + _ROWS] for name, values in (columns or {}).items()}
+def _part(columns: Columns | None, part: slice) -> Columns:
+    return {name: values[part] for name, values in (columns or {}).items()}
