@@ -38,7 +38,8 @@ LAYERS = [
     ],
     [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
-        "runs.memory", "data.loader", "training.step", "training.nonfinite", "model.multitask",
+        "runs.memory", "runs.results", "data.loader", "training.step", "training.nonfinite",
+        "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
         "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
         "data.guessing", "judging.passes", "judging.output", "judging.prediction_formats",
@@ -69,7 +70,8 @@ LAYERS = [
     ],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["config.faults", "config.base", "config.datafiles"],
-    ["tasks", "errors", "durable"],
+    ["tasks", "terminal", "durable"],
+    ["errors"],
     # empty: each of their modules has a name of its own
     [
         "config", "derived", "judging", "model", "runs", "statistics", "training",

@@ -13,6 +13,8 @@ import os
 import re
 import shutil
 import signal
+import stat
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,17 +33,74 @@ _ASIDE = ".aside"
 _reached = 0
 
 
+def check_regular(path: Path) -> None:
+    """Check that a path is no pipe or device, which would be waited for or could be read but once.
+
+    Raises:
+        OSError: if it is one, or can't be looked at.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "is a pipe or device; a file is needed", str(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        OSError: if it can't be read, or is no file.
+        ValueError: if it is not UTF-8.
+    """
+    check_regular(path)
+    return path.read_text(encoding="utf-8-sig")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ValueError: if it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        OSError: if it can't be read.
-        ValueError: if it is no JSON, or nested too deeply.
+        OSError, ValueError: as `read_text` and `parse_json`.
+    """
+    return parse_json(read_text(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        OSError: if it can't be read, or is no file.
+        ValueError: if it is no TOML in UTF-8; says what is done about a path with backslashes.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = read_text(path)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"can't be read: {error}") from None
+    try:
+        return tomllib.loads(text)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError("not valid TOML: nested too deeply") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"not valid TOML: {error}{_about_backslashes(text, str(error))}") from None
+
+
+def _about_backslashes(text: str, error: str) -> str:
+    found = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    if not re.search(r'"[^"]*\\', line):
+        return ""
+    return "; backslashes, as in a Windows path, take single quotes: 'C:\\data\\train.csv'"
 
 
 def reach(operation: str, path: Path) -> None:
@@ -129,6 +188,19 @@ def sweep(folder: Path) -> None:
             recover_folder(left.with_name(left.name.removeprefix(".old-")))
         else:
             shutil.rmtree(left, ignore_errors=True)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        OSError: if it can't be read, or is no file.
+        SafetensorError: if it holds no tensors.
+    """
+    from safetensors.torch import load_file
+
+    check_regular(path)
+    return load_file(path)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -316,6 +388,7 @@ def _file_damage(file: Path, written: dict[str, Any] | None) -> str | None:
 
 
 def _content(file: Path) -> dict[str, Any]:
+    check_regular(file)
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"bytes": file.stat().st_size, "sha256": digest}

@@ -18,12 +18,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from unicodedata import category
 
 
 class AccordError(Exception):
-    """The base of every error raised on purpose; its text is one line for the user."""
+    """The base of every error raised on purpose.
+
+    Args:
+        lines: for the user, one for each thing that is wrong; whatever they name is printable.
+    """
 
     exit_code = 1
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, map(str, self.args)))
 
 
 class TrainingError(AccordError):
@@ -93,13 +104,20 @@ class RunFolderError(UsageError):
 def printable(text: str) -> str:
     r"""Escape line ends and all else that a terminal doesn't print, so that a message is one line.
 
+    Spaces of any width stay as they are.
+
     Example:
         >>> printable("a\nb")
         'a\\nb'
     """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or category(c) == "Zs" else escaped(c) for c in text)
+
+
+def escaped(character: str) -> str:
+    r"""Return a character as a Python string spells it in ASCII: '\n', '\x1b', '\u202e'."""
+    return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
@@ -111,7 +129,7 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
         >>> nearest("zzz", ["epochs", "seed"])
         '; allowed: epochs, seed'
     """
-    names = [printable(name) for name in allowed]
+    names = list(allowed)
     close = difflib.get_close_matches(value, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"

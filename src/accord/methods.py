@@ -157,7 +157,7 @@ class Description:
         """Return the options with those that are given.
 
         Raises:
-            ValueError: a line for each that is wrong: the option, what was given, what is allowed.
+            ValueError: an argument for each that is wrong: the option, the value, what is allowed.
         """
         from accord.errors import nearest
 
@@ -174,7 +174,7 @@ class Description:
                 has = f"has no option '{name}'{nearest(name, known)}" if known else "has no options"
                 line = f"methods.{self.name}: {has}"
             lines.append(line)
-        raise ValueError("\n".join(lines))
+        raise ValueError(*lines)
 
 
 Entry = TypeVar("Entry", bound=Description)

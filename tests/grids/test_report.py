@@ -118,7 +118,7 @@ def test_on_a_narrow_terminal_a_table_is_a_row_below_the_other(tmp_path):
     table.add_row("gradients=pcgrad,schemes=lora", "2", "0.450 ± 0.004", "–")
     table.add_row("gradients=pcgrad,schemes=adapter", "2", "0.457 ± 0.004", "0.1")
     assert table_width(table) > 60
-    lines = stacked(table, 40).splitlines()
+    lines = stacked(table, 40)
     assert lines[:3] == [
         "group",
         "gradients=pcgrad,schemes=lora",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from accord.bert.encoder import ACTIVATIONS, BertConfig, BertEncoder
 from accord.data.tokenizer_files import TOKENIZER_FILES
-from accord.durable import read_json, write_tensors
+from accord.durable import check_regular, read_json, write_tensors
 from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"
@@ -181,6 +181,7 @@ def _open_weights(folder: Path) -> dict[str, Tensor]:
     tensors = {}
     for file in _weight_files(folder):
         try:
+            check_regular(file)
             with safe_open(file, framework="pt") as weights:
                 for name in weights.keys():  # noqa: SIM118 - it is no mapping
                     tensors[name] = weights.get_tensor(name)

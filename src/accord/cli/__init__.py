@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
 from importlib import import_module
 
 import click
+
+from accord.terminal import echo, open_streams, shown, silence, tell
 
 COMMANDS = {
     "init": "Write a starter accord.toml from your files.",
@@ -59,8 +62,24 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("accord")
+    except PackageNotFoundError:
+        number = "unknown: a source tree that is not installed"
+    echo(f"accord, version {number}")
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup)
-@click.version_option(package_name="accord")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def accord() -> None:
     """Fine-tune one BERT encoder for many text tasks, and learn whether sharing was worth it."""
 
@@ -69,43 +88,64 @@ def main() -> None:
     """Run the command line; every error raised on purpose is one line on stderr."""
     from accord.runs.signals import save_requests_ignored
 
+    open_streams()
+    warnings.formatwarning = _warning_line
     with save_requests_ignored():
-        _main()
+        code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        code = code or 1
+        if not isinstance(error, BrokenPipeError):
+            tell(f"accord: standard output: can't be written: {error.strerror}")
+    try:
+        sys.stderr.flush()
+    except OSError:  # the exit code is all that can still be said
+        silence(sys.stderr)
+    sys.exit(code)
 
 
-def _main() -> None:
+def _run() -> int:
+    """Run the command that the arguments name, and return its exit code."""
     from accord.errors import AccordError
 
-    warnings.formatwarning = _warning_line
     try:
         code = accord.main(prog_name="accord", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = 130
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
     except click.ClickException as error:
-        print(f"accord: {_usage_line(error)}", file=sys.stderr)
+        tell(f"accord: {_usage_line(error)}")
         code = error.exit_code
     except AccordError as error:
-        print(f"accord: {error}", file=sys.stderr)
+        tell(*f"accord: {error}".split("\n"))
         code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
     except BrokenPipeError:
-        sys.stderr.close()
+        silence(sys.stdout)
         code = 1
     except Exception as error:
         if os.environ.get("ACCORD_DEBUG"):
             raise
-        text = " ".join(str(error).split())
-        print(
-            f"accord: a fault of Accord's own: {type(error).__name__}: {text};"
-            " ACCORD_DEBUG=1 shows where, and so does a run's log.txt",
-            file=sys.stderr,
-        )
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        code = _unforeseen(error)
+    return code if isinstance(code, int) else 0
+
+
+def _unforeseen(error: Exception) -> int:
+    """Say what the system refused, and of which file, or what Accord did wrong; return a code."""
+    if isinstance(error, OSError) and error.filename is not None:
+        tell(f"accord: {error.filename}: {error.strerror}")
+        return 2 if error.errno in _NAMED_WRONG else 1
+    tell(
+        f"accord: a fault of Accord's own: {type(error).__name__}: {error};"
+        " ACCORD_DEBUG=1 shows where, and so does a run's log.txt"
+    )
+    return 1
+
+
+_NAMED_WRONG = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 def _usage_line(error: click.ClickException) -> str:
@@ -123,4 +163,4 @@ def _warning_line(
     line: str | None = None,
 ) -> str:
     """Return a warning as its user reads it, without the place in the code."""
-    return f"accord: warning: {message}\n"
+    return f"accord: warning: {shown(str(message), sys.stderr)}\n"

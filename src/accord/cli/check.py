@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option, overrides_option, strict_option
+from accord.cli.results import Table, new_table, print_table
+from accord.terminal import echo, tell
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from accord.data.checking import CheckReport, SplitReport, TaskReport
 
 _SHOWN_BAD_ROWS = 10
 _SHOWN_LABELS = 12
-_PLAIN_COLUMNS = 120
 
 
 @click.command()
@@ -42,41 +40,31 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
 
     loaded = load_config(config, overrides)
     if sys.stderr.isatty():
-        _say("reading the data and the encoder")
+        tell("reading the data and the encoder")
     in_vain = check_run(loaded)
     report = check_config(loaded)
     notes = (unused_options(loaded), memory_note(loaded), dropped_note(loaded))
     warnings = [*filter(None, notes), *in_vain, *report.warnings]
     if as_json:
-        click.echo(json.dumps({**report.to_json(), "warnings": warnings}, indent=2))
+        echo(*json.dumps({**report.to_json(), "warnings": warnings}, indent=2).splitlines())
     else:
         render(report)
     if strict:
-        refuse_all(warnings, _say)
+        refuse_all(warnings, tell)
     for line in warnings:
-        _say(f"warning: {line}")
+        tell(f"warning: {line}")
 
 
 def render(report: CheckReport) -> None:
     """Print a report as tables on stdout."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=_PLAIN_COLUMNS)
-    console.print(f"encoder {report.encoder}, at most {report.max_length} tokens a sequence")
+    echo(f"encoder {report.encoder}, at most {report.max_length} tokens a sequence")
     for task in report.tasks:
-        console.print(f"\n{_heading(task)}")
-        console.print(_splits(task))
-        _print_skipped(task, console)
-    for note in report.notes:
-        console.print(note, soft_wrap=True)
-    console.print()
-    _print_overlaps(report, console)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+        echo("", _heading(task))
+        print_table(_splits(task))
+        _print_skipped(task)
+    echo(*report.notes)
+    echo("")
+    _print_overlaps(report)
 
 
 def _heading(report: TaskReport) -> str:
@@ -95,15 +83,11 @@ def _heading(report: TaskReport) -> str:
 
 
 def _splits(report: TaskReport) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("split")
-    for title in ("rows", "skipped", "tokens 50 %", "90 %", "99 %", "most", "cut", "duplicates"):
-        table.add_column(title, justify="right")
-    regression = "lowest, mean, highest" if report.task.is_regression else ""
-    table.add_column("labels" if report.task.is_classification else regression)
+    targets = "lowest, mean, highest" if report.task.is_regression else ""
+    table = new_table(
+        "split", "rows", "skipped", "tokens 50 %", "90 %", "99 %", "most", "cut", "duplicates",
+        "labels" if report.task.is_classification else targets, text_last=True,
+    )  # fmt: skip
     for split in report.splits:
         tokens = split.tokens
         numbers = (
@@ -129,33 +113,26 @@ def _targets(split: SplitReport) -> str:
     return ""
 
 
-def _print_skipped(report: TaskReport, console: Console) -> None:
+def _print_skipped(report: TaskReport) -> None:
     for split in report.splits:
         for bad in split.skipped[:_SHOWN_BAD_ROWS]:
-            console.print(f"skipped {bad}", soft_wrap=True)
+            echo(f"skipped {bad}")
         if len(split.skipped) > _SHOWN_BAD_ROWS:
             more = len(split.skipped) - _SHOWN_BAD_ROWS
-            console.print(f"skipped {more:,} more of {split.path}", soft_wrap=True)
+            echo(f"skipped {more:,} more of {split.path}")
 
 
-def _print_overlaps(report: CheckReport, console: Console) -> None:
-    from rich import box
-    from rich.table import Table
-
+def _print_overlaps(report: CheckReport) -> None:
     found = [one for one in report.overlaps if one.texts.normalised or one.examples.normalised]
     if not found:
-        console.print("No dev text stands in a training file.")
+        echo("No dev text stands in a training file.")
         return
-    console.print("Dev rows that stand in training data (as spelt / blind to case and spaces):")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("dev of", "train of"):
-        table.add_column(title)
-    for title in ("dev rows", "whole example", "any text"):
-        table.add_column(title, justify="right")
+    echo("Dev rows that stand in training data (as spelt / blind to case and spaces):")
+    table = new_table("dev of", "train of", "dev rows", "whole example", "any text", left=2)
     for one in found:
         table.add_row(
             one.dev_task, one.train_task, f"{one.dev_rows:,}",
             f"{one.examples.exact:,} / {one.examples.normalised:,}",
             f"{one.texts.exact:,} / {one.texts.normalised:,}",
         )  # fmt: skip
-    console.print(table)
+    print_table(table)

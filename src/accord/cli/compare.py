@@ -17,6 +17,7 @@ from accord.cli.options import (
     margin_option,
     overrides_option,
 )
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.comparison.whole import Comparison
@@ -137,7 +138,7 @@ def _show(
     from accord.cli.comparisons import comparison_json, leave_report, print_comparison
 
     if as_json:
-        click.echo(json.dumps(comparison_json(comparison, known)))
+        echo(json.dumps(comparison_json(comparison, known)))
     else:
         print_comparison(comparison, known)
     if out is not None and comparison.groups:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from accord.cli.results import new_table, print_table
 from accord.comparison.against import contrast_notes
 from accord.comparison.group import (
@@ -23,6 +21,7 @@ from accord.comparison.sharing import SharingVerdict
 from accord.comparison.summary import shared_models
 from accord.comparison.words import MARKS, explanation, interval_words
 from accord.report.comparison.wording import in_points
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.comparison.against import Contrast
@@ -60,7 +59,7 @@ def leave_report(
     curves = {group.name: group.runs for group in comparison.groups if len(group.trained) > 1}
     sharing_report(out, result, curves, formats, contrast_sections(comparison))
     if not quiet:
-        click.echo(f"report: {out / 'report.html'}")
+        echo(f"report: {out / 'report.html'}")
 
 
 def print_comparison(comparison: Comparison, known: Sequence[str] = ()) -> None:
@@ -74,11 +73,11 @@ def print_comparison(comparison: Comparison, known: Sequence[str] = ()) -> None:
         _print_cost(verdicts)
         _print_notes(comparison)
     for note in (*comparison.refused, *group_notes(groups)):
-        click.echo(note)
+        echo(note)
     if comparison.baseline is not None:
         _print_against(comparison, comparison.baseline)
     for note in known:
-        click.echo(note)
+        echo(note)
 
 
 def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[str, Any]:
@@ -116,18 +115,18 @@ def print_groups(groups: Sequence[Group]) -> None:
         table.add_row(group.name, str(len(group.runs)), *values, f"{group.train_seconds:.0f}", size)
     print_table(table)
     if groups:
-        click.echo(judged_note(groups))
+        echo(judged_note(groups))
 
 
 def _print_against(comparison: Comparison, baseline: Group) -> None:
     """Print what each group has over the one that all are compared with, task by task."""
     if comparison.contrasts:
-        click.echo(f"\nAgainst {baseline.name}:")
+        echo("", f"Against {baseline.name}:")
         _print_contrasts(comparison)
     else:
-        click.echo("No other group has the same tasks.")
+        echo("No other group has the same tasks.")
     for note in contrast_notes(comparison.groups, baseline):
-        click.echo(note)
+        echo(note)
 
 
 def _print_contrasts(comparison: Comparison) -> None:
@@ -142,8 +141,8 @@ def _print_contrasts(comparison: Comparison) -> None:
         table.add_row(name, str(len(parts[0].difference.ours)), *cells)
     print_table(table)
     good = "" if margin is None else f"≈ as good, within ±{in_points(margin)}; "
-    click.echo(f"▲ better; ▼ worse; {good}· learnt nothing; no mark: no difference shown.")
-    click.echo(correction_note(comparison.differences))
+    echo(f"▲ better; ▼ worse; {good}· learnt nothing; no mark: no difference shown.")
+    echo(correction_note(comparison.differences))
 
 
 def _difference_cell(each: Contrast) -> str:
@@ -166,7 +165,7 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
             f"{each.compared.difference.value:+.3f}", interval_words(each.verdict),
             each.verdict.kind,
         )  # fmt: skip
-    click.echo("\nWas sharing worth it?")
+    echo("", "Was sharing worth it?")
     print_table(table)
     said: dict[tuple[str, str], list[str]] = {}
     for each in verdicts:
@@ -174,7 +173,7 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
             model = f" in {each.together.name}" if several else ""
             said.setdefault((line, model), []).append(each.task)
     for (line, model), tasks in said.items():
-        click.echo(f"{', '.join(tasks)}{model}: {line}")
+        echo(f"{', '.join(tasks)}{model}: {line}")
 
 
 def _examples(each: SharingVerdict) -> str:
@@ -206,12 +205,12 @@ def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:
 
 
 def _print_notes(comparison: Comparison) -> None:
-    click.echo(correction_note(comparison.differences))
+    echo(correction_note(comparison.differences))
     if comparison.margin is not None:
         within = in_points(comparison.margin)
-        click.echo(f"As good: the interval lies within ±{within}, the margin.")
+        echo(f"As good: the interval lies within ±{within}, the margin.")
     for line in sharing_cautions(comparison.sharing):
-        click.echo(line)
+        echo(line)
 
 
 def _group_json(group: Group) -> dict[str, Any]:

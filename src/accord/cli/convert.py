@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from accord.terminal import echo, tell
+
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
@@ -20,10 +22,9 @@ def convert(source: Path, out: Path) -> None:
     from accord.bert.convert import convert as run
 
     count = run(source, out)
-    click.echo(f"{count} tensors written to {out / WEIGHTS}")
+    echo(f"{count} tensors written to {out / WEIGHTS}")
     if not (out / "config.json").exists():
-        click.echo(
+        tell(
             f"no config.json stands beside {source}: {out} becomes an encoder with the config.json"
-            " and the tokenizer of the model that its training began with",
-            err=True,
+            " and the tokenizer of the model that its training began with"
         )

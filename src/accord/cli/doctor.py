@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from accord.cli.options import as_json_option
+from accord.terminal import echo, shown
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
+    from accord.cli.results import Table
     from accord.doctor import Disk, Processor, Rates, Report
 
 _PLAIN_COLUMNS = 80
@@ -30,27 +34,26 @@ def doctor(path: Path, as_json: bool) -> None:
 
     report = examine(path)
     if as_json:
-        click.echo(json.dumps(to_json(report), indent=2, allow_nan=False))
+        echo(*json.dumps(to_json(report), indent=2, allow_nan=False).splitlines())
     else:
         render(report)
 
 
 def render(report: Report) -> None:
     """Print a report on stdout."""
-    from rich.console import Console
-
+    from accord.cli.results import new_console, print_rich, print_table
     from accord.doctor import advice, taken_paths
 
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=_PLAIN_COLUMNS)
-    console.print(_pairs("this machine", _machine(report)))
-    console.print(_rates(report))
-    console.print(_pairs("path taken", taken_paths(report)))
-    console.print(_advice(advice(report)))
+    console = new_console()
+    if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
+        console = new_console(_PLAIN_COLUMNS)
+    print_rich(_pairs("this machine", _machine(report)), console)
+    print_table(_rates(report))
+    print_rich(_pairs("path taken", taken_paths(report)), console)
+    print_rich(_advice(advice(report)), console)
 
 
-def _pairs(title: str, rows: dict[str, str]) -> Table:
+def _pairs(title: str, rows: dict[str, str]) -> RichTable:
     """Return a table of names and texts, which may take several lines."""
     from rich import box
     from rich.table import Table
@@ -59,17 +62,17 @@ def _pairs(title: str, rows: dict[str, str]) -> Table:
     table.add_column(title, no_wrap=True)
     table.add_column("", overflow="fold")
     for name, text in rows.items():
-        table.add_row(name, text)
+        table.add_row(name, shown(text, sys.stdout))
     return table
 
 
-def _advice(lines: list[str]) -> Table:
+def _advice(lines: list[str]) -> RichTable:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 1))
     table.add_row("", "What would help:" if lines else "Nothing here needs a change.")
     for line in lines:
-        table.add_row("", f"- {line}")
+        table.add_row("", f"- {shown(line, sys.stdout)}")
     return table
 
 
@@ -104,7 +107,7 @@ def _gpus(report: Report) -> str:
         f" {'with' if gpu.bfloat16 else 'no'} bfloat16"
         for gpu in report.gpus
     ]
-    return "\n".join([*(found or ["none"]), f"torch is built {build}"])
+    return "; ".join([*(found or ["none"]), f"torch is built {build}"])
 
 
 def _disk(disk: Disk) -> str:

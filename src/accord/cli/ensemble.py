@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from accord.terminal import echo
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -19,4 +21,4 @@ def ensemble(runs: tuple[Path, ...], out: Path) -> None:
     from accord.derived.ensemble import ensemble as run
 
     count = run(runs, out)
-    click.echo(f"{count} members written to {out}")
+    echo(f"{count} members written to {out}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option, quoting_option
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.config.tasks import QuotingName
@@ -54,10 +55,10 @@ def evaluate(
     if as_json:
         figures = {name: own.figures for name, own in judged.items()}
         more = {"overall": overall, "forced": changed}
-        click.echo(json.dumps({**figures, **{key: own for key, own in more.items() if own}}))
+        echo(json.dumps({**figures, **{key: own for key, own in more.items() if own}}))
         return
     for line in changed:
-        click.echo(f"FORCED: changed since the run was trained: {line}")
+        echo(f"FORCED: changed since the run was trained: {line}")
 
     from accord.cli.results import new_table, print_table
 
@@ -70,7 +71,7 @@ def evaluate(
     print_table(table)
     for name, own in judged.items():
         if own.remark:
-            click.echo(f"{name}: {own.remark}")
+            echo(f"{name}: {own.remark}")
 
 
 def _check_options(

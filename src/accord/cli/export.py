@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from accord.terminal import echo
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
@@ -37,4 +39,4 @@ def export(model: Path, out: Path, task: str, encoder_only: bool) -> None:
             f", whose logit is a value from {written.range[0]:g} to {written.range[1]:g}"
         )  # fmt: skip
         served = f"accord.load serves it, and BertForSequenceClassification{units}"
-    click.echo(f"model of '{task}' written to {out}: {served}")
+    echo(f"model of '{task}' written to {out}: {served}")

@@ -18,6 +18,7 @@ from accord.cli.options import (
     margin_option,
     overrides_option,
 )
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.comparison.group import Group
@@ -89,7 +90,7 @@ def grid(
         groups = grid_groups(out)
         cells_json = [asdict(result) for result in results]
         shown = comparison_json(_compared(groups, against, margin), notes(out))
-        click.echo(json.dumps({"cells": cells_json, **shown}))
+        echo(json.dumps({"cells": cells_json, **shown}))
     else:
         show_grid(out, against, f"The grid {grid.name}", margin, formats)
     end_with(results)
@@ -127,12 +128,12 @@ def show_grid(
 
     groups, known = grid_groups(out), notes(out)
     if not groups:
-        click.echo("no run is done yet")
+        echo("no run is done yet")
         return
     comparison = _compared(groups, name, points)
     print_comparison(comparison, known)
     grid_report(out, comparison, title, known, formats)
-    click.echo(f"report: {out / 'report.html'}")
+    echo(f"report: {out / 'report.html'}")
 
 
 def _compared(groups: Sequence[Group], name: str | None, points: float | None) -> Comparison:
@@ -150,4 +151,4 @@ def end_with(results: Sequence[CellResult]) -> None:
     failed = [own for own in results if own.state in ("failed", "busy")]
     if failed:
         lines = [f"{own.name}: {own.error}" for own in failed]
-        raise TrainingError(f"{len(failed)} of {len(results)} cells failed:\n" + "\n".join(lines))
+        raise TrainingError(f"{len(failed)} of {len(results)} cells failed:", *lines)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.errors import UsageError
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.data.guessing import GuessedTask
@@ -47,8 +48,8 @@ def init(
         text = _guess(files, output, _encoder_path(encoder))
     _write(output, text)
     if encoder is None:
-        click.echo(f"encoder: '{_HUB_ENCODER}' from the hub, since --encoder names none")
-    click.echo(f"wrote {output}; next: accord check {output}")
+        echo(f"encoder: '{_HUB_ENCODER}' from the hub, since --encoder names none")
+    echo(f"wrote {output}; next: accord check {output}")
 
 
 def _check_usage(
@@ -85,11 +86,11 @@ def _guess(files: Sequence[Path], output: Path, encoder: str) -> str:
 
 
 def _say(task: GuessedTask) -> None:
-    click.echo(f"{task.name}: {task.kind}")
+    echo(f"{task.name}: {task.kind}")
     for split, paths in task.files.items():
-        click.echo(f"  {split}: {', '.join(map(str, paths))}")
+        echo(f"  {split}: {', '.join(map(str, paths))}")
     for reason in task.reasons:
-        click.echo(f"  {reason}")
+        echo(f"  {reason}")
 
 
 def _write(output: Path, text: str) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option
+from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from accord.cli.results import Table
     from accord.families import Family
     from accord.methods import Description
 
@@ -46,7 +46,7 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
         (own, own.get(known)) for own in chosen for known in own.names() if name in (None, known)
     ]
     if as_json:
-        click.echo(json.dumps([
+        echo(json.dumps([
             {
                 "name": method.name, "family": own.name, "key": own.key_of(method),
                 "paper": method.paper, "needs": method.needs, "cost": method.cost,
@@ -66,6 +66,7 @@ def _list(found: list[tuple[Family, Description]]) -> None:
     from accord.families import options_of
 
     tables: dict[str, Table] = {}
+    heads: dict[str, tuple[str, ...]] = {}
     families = [own.name for own, _ in found]
     for own, method in sorted(
         found, key=lambda one: (families.index(one[0].name), one[0].key_of(one[1]) != one[0].key)
@@ -75,27 +76,26 @@ def _list(found: list[tuple[Family, Description]]) -> None:
             tables[key] = new_table(own.name, "needs", "options", "from", left=4)
             value = '["NAME", ...]' if own.several else '"NAME"'
             without = own.default if key == own.key else "none, and tasks are trained together"
-            tables[key].title = f"{own.job}\n{key} = {value}; without it: {without}"
+            heads[key] = ("", own.job, f"{key} = {value}; without it: {without}")
         options = ", ".join(option["name"] for option in options_of(method)) or "–"
         needs = ", ".join(method.needs).replace("_", " ") or "–"
         tables[key].add_row(method.name, needs, options, method.paper.split(",")[0])
-    for table in tables.values():
-        click.echo(f"\n{table.title}")
-        table.title = None
+    for key, table in tables.items():
+        echo(*heads[key])
         print_table(table)
-    click.echo("\n'accord methods NAME' explains one; docs/methods has a page a family.")
+    echo("", "'accord methods NAME' explains one; docs/methods has a page a family.")
 
 
 def _explain(own: Family, method: Description) -> None:
     from accord.families import options_of, summary
 
-    click.echo(f"{own.chosen_by(method)}\n\n{summary(method)}\n")
-    click.echo(f"From:   {method.paper}")
-    click.echo(f"Use:    {method.use}")
-    click.echo(f"Needs:  {', '.join(method.needs).replace('_', ' ') or 'nothing that is measured'}")
-    click.echo(f"Costs:  {method.cost}")
+    echo(own.chosen_by(method), "", summary(method), "")
+    echo(f"From:   {method.paper}")
+    echo(f"Use:    {method.use}")
+    echo(f"Needs:  {', '.join(method.needs).replace('_', ' ') or 'nothing that is measured'}")
+    echo(f"Costs:  {method.cost}")
     if magnitude := getattr(method, "magnitude", None):
-        click.echo(f"Size:   {_SIZES[magnitude]}")
+        echo(f"Size:   {_SIZES[magnitude]}")
     for option in options_of(method):
         default = json.dumps(option["default"])
-        click.echo(f"Option: methods.{method.name}.{option['name']} = {default}: {option['takes']}")
+        echo(f"Option: methods.{method.name}.{option['name']} = {default}: {option['takes']}")

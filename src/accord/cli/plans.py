@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.grids.cells import Cell
@@ -38,7 +38,7 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
             {"cell": name, "state": state, "seconds": expected, "settings": own}
             for (name, state, expected), own in zip(rows, settings, strict=True)
         ]
-        click.echo(json.dumps({"cells": entries, "seconds": total / workers}))
+        echo(json.dumps({"cells": entries, "seconds": total / workers}))
         return
 
     from accord.cli.results import new_table, print_table
@@ -49,7 +49,7 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     print_table(table)
     left = sum(state != "done" for _, state, _ in rows)
     with_workers = f" with {workers} workers" if workers > 1 else ""
-    click.echo(
+    echo(
         f"{len(rows)} cells, {left} to run: about {duration(total / workers)}{with_workers},"
         " set-up left out; a cell that was stopped has less to do"
     )

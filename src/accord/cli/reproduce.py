@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from accord.cli.options import cells_options, formats_option
+from accord.terminal import echo
 
 EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
 
@@ -133,7 +134,7 @@ def reproduce(
     from accord.experiments.report import report
 
     print_report_tables(report(out, names, options, console, formats))
-    click.echo(f"report: {out / 'report.html'}")
+    echo(f"report: {out / 'report.html'}")
     end_with(results)
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import textwrap
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import click
+from accord.errors import printable
+from accord.terminal import echo, shown, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from rich.table import Table
+    from rich.console import Console as RichConsole
+    from rich.table import Table as RichTable
 
     from accord.judging.metrics import Score
     from accord.report.page import Section
@@ -35,7 +40,7 @@ def show_run(run: Run, as_json: bool) -> None:
     results = run.results
     require_heldout(run.folder, results)
     if as_json:
-        click.echo(json.dumps({"run": str(run.folder), **results}))
+        echo(json.dumps({"run": str(run.folder), **results}))
         return
     heldout = results["heldout"]
     table = new_table("task", "metric", "dev", "held out", "on", "gap", "constant", left=2)
@@ -49,8 +54,7 @@ def show_run(run: Run, as_json: bool) -> None:
     for row in _overall_rows(results):
         table.add_row("overall", *row)
     print_table(table)
-    for line in _heldout_lines(heldout):
-        click.echo(line)
+    echo(*_heldout_lines(heldout))
     if "stages" in results:
         _show_stages(results)
 
@@ -105,7 +109,7 @@ def _show_stages(results: dict[str, Any]) -> None:
         for key, own in found.items() if isinstance(own, float)
     ]  # fmt: skip
     if figures:
-        click.echo(f"{', '.join(figures)} (of {found['of']})")
+        echo(f"{', '.join(figures)} (of {found['of']})")
 
 
 def overall_scores(
@@ -128,50 +132,98 @@ def print_report_tables(sections: Iterable[Section]) -> None:
                 shown = new_table(*item.columns, left=item.left)
                 for row in item.rows:
                     shown.add_row(*row)
-                click.echo(f"\n{item.title}")
+                echo("", item.title)
                 print_table(shown)
 
 
-def new_table(*columns: str, left: int = 1) -> Table:
-    """Return a table whose columns after the first `left` are numbers."""
-    from rich import box
-    from rich.table import Table
+@dataclass
+class Table:
+    """Rows of texts under columns' names.
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", no_wrap=i > 0)
-    return table
+    Attributes:
+        columns: their names.
+        left: how many of them, from the first, are texts; the others are numbers.
+        text_last: whether the last is a text, too.
+        rows: a text for each column.
+    """
+
+    columns: tuple[str, ...]
+    left: int = 1
+    text_last: bool = False
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row."""
+        self.rows.append(cells)
+
+
+def new_table(*columns: str, left: int = 1, text_last: bool = False) -> Table:
+    """Return a table without rows; arguments as `Table`."""
+    return Table(columns, left, text_last)
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout; where a terminal is too narrow for it, a row below the other."""
+    """Print a table on stdout, whole; where a terminal is too narrow, a row below the other.
+
+    Without a terminal there is room for everything, unless `COLUMNS` says how much there is.
+    """
+    console, width = new_console(), table_width(table)
+    if console.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+        if width > console.width:
+            echo(*stacked(table, console.width))
+            return
+    else:
+        console = new_console(width)
+    print_rich(_laid_out(table), console)
+
+
+def new_console(width: int | None = None) -> RichConsole:
+    """Return what lays tables out for stdout, and takes no text for more than what it says."""
     from rich.console import Console
 
-    console, width = Console(highlight=False, markup=False), table_width(table)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=width)  # else columns are cut off
-    elif width > console.width:
-        click.echo(stacked(table, console.width))
-        return
-    console.print(table)
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def print_rich(table: RichTable, console: RichConsole) -> None:
+    """Print a table whose cells are `shown`, in as many columns as the console has."""
+    with console.capture() as captured:
+        console.print(table)
+    write(captured.get())
 
 
 def table_width(table: Table) -> int:
     """Return how many columns of a terminal a table takes."""
-    from rich.console import Console
-
-    return Console(width=10_000).measure(table).maximum
+    return new_console(10**6).measure(_laid_out(table)).maximum
 
 
-def stacked(table: Table, width: int) -> str:
-    """Return each row as a line with its name, and its cells below it with their columns' names."""
-    first, *others = [str(column.header) for column in table.columns]
+def _laid_out(table: Table) -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
+
+    laid_out = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    last = len(table.columns) - 1
+    for i, column in enumerate(table.columns):
+        text = i < table.left or (table.text_last and i == last)
+        laid_out.add_column(shown(column, sys.stdout), justify="left" if text else "right")
+    for row in table.rows:
+        laid_out.add_row(*(shown(cell, sys.stdout) for cell in row))
+    return laid_out
+
+
+def stacked(table: Table, width: int) -> list[str]:
+    """Return each row as a line with its name, and its cells below it with their columns' names.
+
+    What a line is too narrow for stands in it whole.
+    """
+    first, *others = table.columns
     lines = [first] if first else []
-    for name, *cells in zip(*(column.cells for column in table.columns), strict=True):
+    for name, *cells in table.rows:
         own = "; ".join(
-            f"{column} {cell}" for column, cell in zip(others, cells, strict=True)
+            f"{column} {cell}".strip() for column, cell in zip(others, cells, strict=True)
             if cell not in ("", "–")
         )  # fmt: skip
-        wrapped = textwrap.wrap(own, width - 4, break_on_hyphens=False)
-        lines += [str(name), *(f"    {line}" for line in wrapped)]
-    return "\n".join(lines)
+        wrapped = textwrap.wrap(
+            printable(own), max(1, width - 4), break_on_hyphens=False, break_long_words=False
+        )
+        lines += [name, *(f"    {line}" for line in wrapped)]
+    return lines

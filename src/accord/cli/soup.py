@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option, quiet_option
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.derived.run_soup import RunSoup
@@ -41,7 +42,7 @@ def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
         members = [str(runs[i]) for i in made.soup.members]
         alone = {str(run): own.record() for run, own in zip(runs, made.alone, strict=True)}
         found = {"members": members, **made.soup.judged.record(), "alone": alone}
-        click.echo(json.dumps({**found, "crossfit": made.crossfit}))
+        echo(json.dumps({**found, "crossfit": made.crossfit}))
         return
     _show(runs, made)
     console.say(f"{len(made.soup.members)} of {len(runs)} runs in the soup; model in {out}")
@@ -60,4 +61,4 @@ def _show(runs: tuple[Path, ...], made: RunSoup) -> None:
     crossfit = (*made.crossfit.values(), sum(made.crossfit.values()))
     table.add_row("cross-fitted", "", *(f"{value:.4f}" for value in crossfit))
     print_table(table)
-    click.echo(_READING)
+    echo(*_READING.splitlines())

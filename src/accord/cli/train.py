@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option, overrides_option, quiet_option, strict_option
+from accord.terminal import tell
 
 if TYPE_CHECKING:
     from accord.config.sections import Config
@@ -60,4 +61,4 @@ def _say_what_is_left_out(whole: Config, alone: Config) -> None:
     keys = [f"training.{key}" for key in COMBINING if key in lost]
     if keys:
         verb = "is" if len(keys) == 1 else "are"
-        click.echo(f"{', '.join(keys)} {verb} left out: there is one task", err=True)
+        tell(f"{', '.join(keys)} {verb} left out: there is one task")

@@ -16,6 +16,7 @@ from accord.cli.options import (
     quiet_option,
     worker_options,
 )
+from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.tuning.running import Tuned
@@ -104,7 +105,7 @@ def tune(
         trials_shown = [asdict(own) for own in tuned.trials]
         found = {"best": best, "selection": tuned.selection.record(), "trials": trials_shown,
                  "forced": tuned.forced}  # fmt: skip
-        click.echo(json.dumps(found))
+        echo(json.dumps(found))
     else:
         _show(tuned)
 
@@ -122,12 +123,12 @@ def _show_plan(
     seconds = expected_seconds(space.base) * seeds * left / workers
     if as_json:
         plan = {"search": list(space.lines()), "trials": trials, "done": done, "seconds": seconds}
-        click.echo(json.dumps(plan))
+        echo(json.dumps(plan))
         return
     for line in (*space.lines(), *([space.note] if space.note else [])):
-        click.echo(line)
+        echo(line)
     with_workers = f" with {workers} workers" if workers > 1 else ""
-    click.echo(
+    echo(
         f"{trials} trials, {left} to run: at most about {duration(seconds)}{with_workers}, set-up"
         " left out;"
         " pruned trials take less"
@@ -151,10 +152,8 @@ def _show(tuned: Tuned) -> None:
     print_table(table)
     states = [own.state for own in tuned.trials]
     counts = ", ".join(f"{states.count(own)} {own}" for own in ("done", "pruned", "failed"))
-    click.echo(f"{len(states)} trials: {counts}")
-    click.echo(
-        f"trial {tuned.best.number}: dev score {tuned.best.score:.4f}, {tuned.selection.line}"
-    )
+    echo(f"{len(states)} trials: {counts}")
+    echo(f"trial {tuned.best.number}: dev score {tuned.best.score:.4f}, {tuned.selection.line}")
     if tuned.forced:
-        click.echo(f"FORCED: changed between runs: {'; '.join(tuned.forced)}.")
-    click.echo(f"config of trial {tuned.best.number}: {tuned.config}")
+        echo(f"FORCED: changed between runs: {'; '.join(tuned.forced)}.")
+    echo(f"config of trial {tuned.best.number}: {tuned.config}")

@@ -158,6 +158,8 @@ def _split_in(folder: Path) -> list[Path]:
 
 
 def _missing(path: Path) -> str:
+    if any(c < " " for c in str(path)):  # a basic string makes line ends and tabs of \n and \t
+        return f"{path}: no such file; backslashes take single quotes, as in 'C:\\new\\train.csv'"
     if path.exists():
         return f"{path}: a pipe or device; data files are read more than once, so name a file"
     if not path.parent.is_dir():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from accord.config.overrides import of_a_stage, read_override, set_key
 from accord.config.sections import COMBINING, Config
 from accord.config.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
+from accord.durable import read_toml
 from accord.errors import ConfigError, nearest
 from accord.tasks import AUXILIARY
 
@@ -44,15 +44,15 @@ def load_config(
         ConfigError: one line a fault: where, what was given, what is allowed.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such config file; 'accord init FILE...' writes one"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     for override in sorted(overrides, key=of_a_stage):
         set_key(table, *read_override(override), f"--set {override}")
     config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
@@ -131,7 +131,7 @@ def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
     try:
         return Config.model_validate(dict(table))
     except ValidationError as error:
-        raise ConfigError("\n".join(fault_lines(error, Config, where))) from None
+        raise ConfigError(*fault_lines(error, Config, where)) from None
 
 
 def dump_config(config: Config) -> str:
@@ -210,7 +210,7 @@ def _check_stages(config: Config, where: str) -> None:
 def _raise(faults: Iterable[str], where: str) -> None:
     lines = [f"{where}: {fault}" for fault in faults]
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(*lines)
 
 
 def _faults(config: Config) -> Iterator[str]:
@@ -251,7 +251,7 @@ def check_files(config: Config, where: str = "config") -> None:
                 except ConfigError as error:
                     lines.append(f"{where}: {section}.{name}.{split}: {error}")
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(*lines)
 
 
 def resolve_paths(config: Config, folder: Path) -> Config:

@@ -37,7 +37,7 @@ def _option_faults(config: Config) -> Iterator[str]:
         try:
             owners[name].get(name).check_options(given)
         except ValueError as error:
-            yield from str(error).splitlines()
+            yield from error.args
             continue
         for task in given.get("weights") or () if name == "fixed" else ():
             if task not in config.tasks:

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from accord.config.stages import SECTIONS, Table
-from accord.errors import ConfigError, printable
+from accord.errors import ConfigError
 
 
 def read_override(text: str) -> tuple[str, Any]:
@@ -80,8 +80,7 @@ def find_stage(table: Mapping[str, Any], key: str, where: str) -> Table:
     if not stages:
         raise ConfigError(f"{where}: the config has no stages")
     if name not in stages:
-        names = printable(", ".join(stages))
-        raise ConfigError(f"{where}: no stage '{name}'; the stages are {names}")
+        raise ConfigError(f"{where}: no stage '{name}'; the stages are {', '.join(stages)}")
     if not rest:
         raise ConfigError(f"{where}: takes a key of the stage, as in stages.{name}.training.epochs")
     return stages[name]

@@ -11,7 +11,7 @@ from accord.data.files import DataFiles
 from accord.data.header import Doubt, doubt
 from accord.data.labels import is_blank, parse_number
 from accord.data.reading import open_rows
-from accord.errors import DataError, printable
+from accord.errors import DataError
 
 _PAIRS = (
     ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2"),
@@ -190,7 +190,7 @@ def _is_number(text: str) -> bool:
 
 
 def _list(columns: Sequence[Column]) -> str:
-    return ", ".join(f"'{printable(column.name)}'" for column in columns)
+    return ", ".join(f"'{column.name}'" for column in columns)
 
 
 @dataclass(frozen=True)

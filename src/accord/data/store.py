@@ -20,6 +20,7 @@ from accord.data.rows import Note
 from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
+from accord.durable import read_json
 from accord.errors import DataError
 from accord.tasks import Task
 
@@ -75,7 +76,7 @@ class TokenStore:
     """
 
     def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
-        meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        meta = read_json(folder / "store.json")
         # Plain views: slicing a memmap object costs several times as much.
         arrays = {name: np.asarray(array) for name, array in map_arrays(folder).items()}
         rows, texts = int(meta["rows"]), int(meta["texts"])

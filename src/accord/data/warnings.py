@@ -112,7 +112,7 @@ def data_warnings(facts: Facts) -> list[DataWarning]:
     return [warning for check in CHECKS for warning in check(facts)]
 
 
-def refuse_all(warnings: Sequence[str], say: Callable[[str], None]) -> None:
+def refuse_all(warnings: Sequence[str], say: Callable[[str], object]) -> None:
     """Say all warnings, and let the first be an error.
 
     Raises:

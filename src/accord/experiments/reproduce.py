@@ -9,7 +9,7 @@ from pathlib import Path
 from accord.bert.pretrained import resolve_encoder_folder
 from accord.config.file import parse_config, resolve_paths
 from accord.data.datasets import read_data
-from accord.durable import write_whole
+from accord.durable import read_json, write_whole
 from accord.errors import RunFolderError
 from accord.experiments.paper import TASKS
 from accord.experiments.plan import Options, Size, base_config, plan
@@ -114,7 +114,7 @@ def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:
 def remembered(out: Path) -> dict[str, list[dict]]:  # type: ignore[type-arg]
     """Return each experiment's cells as `remember` noted them; {} where nothing was."""
     try:
-        found = json.loads((out / INDEX).read_text(encoding="utf-8"))
+        found = read_json(out / INDEX)
         return dict(found)
     except FileNotFoundError:
         return {}

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,7 @@ def make_cells(
         try:
             config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
         except ConfigError as error:
-            raise ConfigError(_with_advice(str(error), {**common, **own})) from None
+            raise ConfigError(*_with_advice(error.args, {**common, **own})) from None
         check_files(config, where=where)
         check_methods(config, where=f"{where}: cell {name}")
         config = without_unused(config)
@@ -140,7 +140,7 @@ def _group(settings: Settings, config: Config, groups: dict[str, str]) -> str:
     return groups[model]
 
 
-def _with_advice(faults: str, settings: Mapping[str, Any]) -> str:
+def _with_advice(faults: Iterable[str], settings: Mapping[str, Any]) -> Iterator[str]:
     """Say of a key that was given a list, but takes one value, where several values belong."""
     lists = {
         OF_TASKS.get(name, SHORT.get(name, name))
@@ -154,7 +154,7 @@ def _with_advice(faults: str, settings: Mapping[str, Any]) -> str:
             return line
         return f"{line}; a list of values belongs in [axes], or one [[cells]] each"
 
-    return "\n".join(map(advised, faults.splitlines()))
+    return map(advised, faults)
 
 
 def name_of(settings: Settings) -> str:

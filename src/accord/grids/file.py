@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from accord.config.overrides import find_stage, of_a_stage, read_override
 from accord.config.sections import Config
+from accord.durable import read_toml
 from accord.errors import ConfigError, nearest
 from accord.grids.cells import OF_TASKS, SHORT, Cell, Settings, make_cells
 
@@ -85,13 +85,13 @@ def crossed(axes: Mapping[str, Sequence[Any]], cells: Sequence[Settings]) -> Ite
 
 def _read(path: Path, what: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such {what}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def _check_tables(path: Path, table: Mapping[str, Any]) -> None:

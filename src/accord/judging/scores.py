@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from accord.durable import write_tensors_whole
+from accord.durable import load_tensors, write_tensors_whole
 from accord.errors import RunFolderError
 
 SCORES = "scores.safetensors"
@@ -78,7 +77,7 @@ def read_scores(folder: Path) -> dict[str, TaskScores]:
     """
     file = folder / SCORES
     try:
-        tensors = load_file(file)
+        tensors = load_tensors(file)
         names = [name.removeprefix("halves/") for name in tensors if name.startswith("halves/")]
         return {
             task: TaskScores(**{part.name: tensors[f"{part.name}/{task}"]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from accord.durable import load_tensors
 from accord.errors import ConfigError, ModelError
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import (
@@ -163,6 +163,6 @@ def _copy(parameter: Tensor, tensors: dict[str, Tensor], name: str, file: Path) 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file)
+        return load_tensors(file)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: can't be read: {error}") from None

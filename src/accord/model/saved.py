@@ -11,12 +11,11 @@ from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from accord.bert.pretrained import load_encoder, save_encoder
 from accord.config.tasks import DelimiterName, QuotingName, encoding_fault
 from accord.data.tokenizing import save_tokenizer
-from accord.durable import read_json, write_tensors
+from accord.durable import load_tensors, read_json, write_tensors
 from accord.errors import ModelError
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
@@ -246,7 +245,7 @@ def fill(own: dict[str, torch.Tensor], file: Path) -> None:
         ModelError: if it can't be read; naming a tensor that is missing, misshapen or too many.
     """
     try:
-        tensors = load_file(file)
+        tensors = load_tensors(file)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: can't be read: {error}") from None
     for name, value in own.items():

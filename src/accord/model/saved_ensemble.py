@@ -16,7 +16,7 @@ from pathlib import Path
 
 from accord.bert.pretrained import HUB_FILES
 from accord.durable import link, replace_folder
-from accord.errors import ModelError, printable
+from accord.errors import ModelError
 from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_description, read_tasks
 from accord.tasks import Task
 
@@ -81,8 +81,7 @@ def member_folders(folder: Path) -> list[Path]:
             raise ModelError(f"{own}: is no folder; the ensemble has {count} members")
     there = {own.name for own in (folder / MEMBERS).iterdir() if not own.name.startswith(".")}
     if strangers := there - {own.name for own in members}:
-        name = printable(min(strangers))
-        raise ModelError(f"{folder / MEMBERS}: '{name}' is none of the {count} members")
+        raise ModelError(f"{folder / MEMBERS}: '{min(strangers)}' is none of the {count} members")
     check_alike([folder, *members])
     return members
 

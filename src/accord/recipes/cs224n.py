@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from accord.durable import read_json
 from accord.errors import DataError
 from accord.recipes.starter import quote
 
@@ -91,7 +91,7 @@ def cs224n_recipe(data: Path, encoder: str) -> str:
 def _is_small(encoder: str) -> bool:
     """Whether the encoder is a folder at hand whose config says that it is narrow."""
     try:
-        config = json.loads((Path(encoder) / "config.json").read_text(encoding="utf-8"))
+        config = read_json(Path(encoder) / "config.json")
         return int(config["hidden_size"]) <= _SMALL_HIDDEN
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.data.guessing import GuessedTask
+from accord.errors import printable
 
 _TRAINING = """
 # [tasks.words]               # learns from the tasks' texts without their labels
@@ -47,7 +48,7 @@ def quote(text: str) -> str:
 
 
 def _section(task: GuessedTask, folder: Path) -> str:
-    lines = ["", *(f"# {_printable(reason)}" for reason in task.reasons), f"[tasks.{task.name}]"]
+    lines = ["", *(f"# {printable(reason)}" for reason in task.reasons), f"[tasks.{task.name}]"]
     lines.append(f"kind = {quote(task.kind)}")
     lines += [f"{split} = {_files(paths, folder)}" for split, paths in task.files.items()]
     if "dev" not in task.files:
@@ -68,11 +69,6 @@ def _section(task: GuessedTask, folder: Path) -> str:
         lines.append(f"file_encoding = {quote(task.file_encoding)}")
     lines.append('on_bad_row = "stop"   # "skip" leaves out rows that can\'t be used')
     return "\n".join(lines) + "\n"
-
-
-def _printable(text: str) -> str:
-    # A header may hold a line break, and that would end the comment.
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _files(paths: Sequence[Path], folder: Path) -> str:

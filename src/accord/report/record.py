@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from accord.config.sections import Config
+from accord.durable import check_regular, parse_json
 from accord.errors import RunFolderError
 from accord.judging.heldout import ON_TEST, require_heldout
 from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
+from accord.runs.results import read_results
 from accord.tasks import Task
 
 
@@ -159,9 +160,17 @@ class RunRecord:
         return Contents(file.read_json("resolved.json") if there else {})
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        with (self.path / "metrics.jsonl").open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+        file = self.path / "metrics.jsonl"
+        try:
+            check_regular(file)
+            with file.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, 1):
+                    record = parse_json(line)
+                    if not isinstance(record, dict) or "kind" not in record:
+                        raise ValueError(f"line {number} is no record")
+                    yield record
+        except (OSError, ValueError) as error:
+            raise RunFolderError(f"{file}: can't be read: {error}") from None
 
 
 def read_run(path: Path, name: str | None = None) -> RunRecord:
@@ -174,12 +183,8 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
     state = run.state()
     if state != "done":
         raise RunFolderError(f"{path}: the run is {state}, not done; 'accord resume {path}'")
-    results = run.read_json("results.json")
+    results = read_results(path)
     begun = run.read_json("resolved.json")
-    needed = ("metrics", "metric_names", "epochs", "train_seconds", "parameters", "exposure")
-    missing = [key for key in needed if key not in results]
-    if missing:
-        raise RunFolderError(f"{path / 'results.json'}: lacks '{missing[0]}'")
     require_heldout(path, results)
     try:
         tasks = [Task.from_json(entry) for entry in begun["tasks"]]

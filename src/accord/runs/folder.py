@@ -15,8 +15,16 @@ from typing import Any
 
 from accord.config.file import stage_configs
 from accord.config.sections import Config
-from accord.durable import append, reach, read_json, recover_folder, whole_file, write_whole
-from accord.errors import BusyError, RunFolderError
+from accord.durable import (
+    append,
+    parse_json,
+    reach,
+    read_json,
+    recover_folder,
+    whole_file,
+    write_whole,
+)
+from accord.errors import BusyError, RunFolderError, printable
 from accord.runs.lock import LOCK, TIME, busy, hold, is_held, now
 
 STATUS, LOG = "status.json", "log.txt"
@@ -229,7 +237,7 @@ class RunFolder:
                 if not line.endswith(b"\n"):
                     break  # cut off by the kill
                 try:
-                    record = json.loads(line)
+                    record = parse_json(line)
                     if record["step"] <= step:
                         kept.write(line)
                         steps += record["kind"] == "step"
@@ -250,7 +258,7 @@ class RunFolder:
 
     def log(self, text: str, level: str = "INFO") -> None:
         """Add to `log.txt`, each line with the time and its level."""
-        lines = (f"{now()} {level:7} {line}\n" for line in text.splitlines())
+        lines = (f"{now()} {level:7} {printable(line)}\n" for line in text.split("\n") if line)
         append(self.path / LOG, "".join(lines))
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from accord.runs.estimate import duration
+from accord.terminal import shown, tell
 
 _PLAIN_SECONDS = 15.0
 
@@ -21,7 +22,7 @@ class Console:
     """
 
     def __init__(self, quiet: bool = False, stage: str = "") -> None:
-        self.quiet = quiet
+        self.quiet = quiet or sys.stderr is None
         self.prefix = f"[{stage}] " if stage else ""
         self.bar: Bar | None = None
 
@@ -31,12 +32,10 @@ class Console:
             return
         text = f"{self.prefix}{text}"
         if self.bar is not None and self.bar.live is not None:
-            self.bar.live.console.print(text, markup=False, highlight=False)
-        else:
-            try:
-                print(text, file=sys.stderr, flush=True)
-            except OSError:  # whoever read it is gone; the run goes on, and log.txt has it
-                self.quiet = True
+            line = shown(text, sys.stderr)
+            self.bar.live.console.print(line, markup=False, highlight=False, emoji=False)
+        elif not tell(text):  # whoever read it is gone; the run goes on, and log.txt has it
+            self.quiet = True
 
 
 class Bar:
@@ -57,7 +56,7 @@ class Bar:
     def __enter__(self) -> Self:
         self.start = self.said = time.monotonic()
         self.console.bar = self
-        if sys.stderr.isatty() and not self.console.quiet:
+        if not self.console.quiet and sys.stderr.isatty():
             self.live = _live_bar(self.console.prefix + self.title, self.total, self.done)
         return self
 
@@ -99,8 +98,8 @@ def _live_bar(title: str, total: int, done: int) -> Any:
     )
 
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False),
         console=RichConsole(stderr=True),
     )  # fmt: skip
     bar.add_task(title, total=total, completed=done, note="")

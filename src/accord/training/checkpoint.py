@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch.nn import Parameter
 
-from accord.durable import damage, read_json, replace_folder, write_tensors
+from accord.durable import damage, load_tensors, read_json, replace_folder, write_tensors
 from accord.errors import RunFolderError
 from accord.optim.averaging import Averages
 from accord.optim.state import load_state_tensors, state_tensors
@@ -165,7 +164,7 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
         RunFolderError: if a file can't be read or doesn't fit the model.
     """
     try:
-        values, state, method = (load_file(checkpoint / name) for name in FILES[:3])
+        values, state, method = (load_tensors(checkpoint / name) for name in FILES[:3])
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{checkpoint}: can't be read: {error}") from None
     own = _parameters(learner)

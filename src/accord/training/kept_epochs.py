@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import Parameter
 
-from accord.durable import identity, replace_folder, replacement, write_tensors
+from accord.durable import identity, load_tensors, replace_folder, replacement, write_tensors
 from accord.errors import RunFolderError
 from accord.judging.scores import SCORES
 from accord.runs.folder import RunFolder
@@ -81,7 +80,7 @@ def kept_weights(
         epoch: index among the evaluations.
         named: the parameters whose values they are.
     """
-    tensors = load_file(_folder(run, progress, epoch) / WEIGHTS)
+    tensors = load_tensors(_folder(run, progress, epoch) / WEIGHTS)
     return [tensors[name].to(parameter.device) for name, parameter in named]
 
 
@@ -89,7 +88,7 @@ def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
     """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
     found: dict[str, Tensor] = {}
     for epoch in range(len(progress.kept)):  # one in memory beside what is returned
-        for name, own in load_file(_folder(run, progress, epoch) / SCORES).items():
+        for name, own in load_tensors(_folder(run, progress, epoch) / SCORES).items():
             if epoch == 0:
                 found[name] = own.new_empty(len(progress.kept), *own.shape)
             found[name][epoch] = own

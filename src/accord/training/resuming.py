@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from accord.bert.products import Products, onednn_is_exact
 from accord.config.datafiles import named, shown
 from accord.config.sections import Config
 from accord.config.unused import effective
+from accord.durable import read_toml
 from accord.errors import RunFolderError
 from accord.model.inherited import inheritance_contents
 from accord.runs.folder import RunFolder, environment
@@ -337,7 +337,7 @@ def source_table(run: RunFolder) -> dict[str, Any]:
     """
     file = run.path / "config.toml"
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -188,7 +188,7 @@ def finished(run: RunFolder, console: Console) -> Run:
     with in_one_line(run.path):
         tidy_up(run)
     console.say(f"{run.path}: this run is done; nothing to resume; {how_to_train_on(run)}")
-    return Run(run.path, run.read_json("results.json"))
+    return Run(run.path, read_results(run.path))
 
 
 @contextlib.contextmanager

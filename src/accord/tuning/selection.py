@@ -23,6 +23,7 @@ from accord.judging.metrics import Score, overall_score
 from accord.judging.scores import TaskScores, read_scores
 from accord.model.heads import decode
 from accord.runs.folder import RunFolder
+from accord.runs.results import read_results
 from accord.tasks import Task
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class _Run:
     def read(cls, folder: Path) -> _Run:
         run = RunFolder(folder)
         tasks = [Task.from_json(entry) for entry in run.read_json("resolved.json")["tasks"]]
-        kind: Score = run.read_json("results.json")["score_kind"]
+        kind: Score = read_results(folder)["score_kind"]
         return cls(kind, {task.name: task for task in tasks}, read_scores(folder))
 
     def half_score(self, half: int) -> float:

@@ -115,7 +115,7 @@ class Space:
             if _makes_parts(key):
                 check_all_sizes(config)
         except (ConfigError, EncoderError) as error:
-            line = str(error).splitlines()[0]
+            line = str(error.args[0])
             return line if line.startswith(where) else f"{where}: {line}"
         if of_a_stage(key):
             _, stage, key = key.split(".", 2)

@@ -14,6 +14,7 @@ from accord.grids.cell_run import CellResult
 from accord.grids.cells import identity_of
 from accord.grids.changed import Sameness
 from accord.runs.folder import STATUS, RunFolder
+from accord.runs.results import read_results
 from accord.tuning.selection import HALF_SCORES, RUNS, half_scores
 from accord.tuning.space import Settings, Space, plain
 
@@ -138,7 +139,7 @@ class Trials:
             trial.set_user_attr("seconds", seconds)
             self.sameness.check(self._begun())
             _check(result, trial.number)
-            results = RunFolder(folder).read_json("results.json")
+            results = read_results(folder)
             scores.append(results["score"])
             by_half.append(half_scores(folder))
             runs.append(folder.name)

@@ -21,6 +21,7 @@ from accord.errors import AccordError, Pruned, Stopped
 from accord.judging.scores import SCORES
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.progress import Console
+from accord.runs.results import read_results
 from accord.runs.signals import StopSignals, save_requests_ignored
 from accord.training.resuming import (
     change_error,
@@ -193,7 +194,7 @@ def _run_stage(
         own = RunFolder.open(stage.folder)
         if own.state() == "done":
             tidy_up(own)
-            return own.read_json("results.json")
+            return read_results(stage.folder)
         # The run folder or its data may have moved: paths in a run's own config.toml are followed.
         write_whole(stage.folder / "config.toml", source)
         return resume_run(

@@ -71,8 +71,9 @@ def naming(stage: Stage, run: RunFolder | None = None) -> Iterator[None]:
     try:
         yield
     except AccordError as error:
-        text = str(error)
-        if run is not None:
-            text = text.replace(f"resume {stage.folder}", f"resume {run.path}")
-        error.args = (f"{stage.label}: {text}",)
+        error.args = tuple(f"{stage.label}: {_of_run(line, stage, run)}" for line in error.args)
         raise
+
+
+def _of_run(line: str, stage: Stage, run: RunFolder | None) -> str:
+    return line if run is None else line.replace(f"resume {stage.folder}", f"resume {run.path}")

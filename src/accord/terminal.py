@@ -1,0 +1,96 @@
+"""What reaches a terminal: one printable line each, in signs that its encoding has."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from typing import TextIO
+
+from accord.errors import AccordError, escaped, printable
+
+_ERRORS = "accord.signs"
+_SIGNS = {
+    "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "±": "+-", "×": "x", "…": "...", "≤": "<=",
+    "≥": ">=", "≈": "~", "·": ".", "▲": "^", "▼": "v", "½": "1/2", "²": "^2", "‖": "||", "′": "'",
+    "\u00a0": " ",
+}  # fmt: skip
+"""Of Accord's own signs, how a terminal without them shows them."""
+
+
+def shown(text: str, stream: TextIO) -> str:
+    """Return a text as a line of a stream shows it: printable, and in the stream's encoding."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return printable(text).encode(encoding, _ERRORS).decode(encoding)
+
+
+def echo(*lines: str) -> None:
+    """Print lines on standard output.
+
+    Raises:
+        AccordError: if they can't be written.
+        BrokenPipeError: whoever read them is gone.
+    """
+    write("".join(f"{shown(line, sys.stdout)}\n" for line in lines))
+
+
+def write(text: str) -> None:
+    """Write text on standard output as it stands: lines that are `shown`, or tables of such cells.
+
+    Raises:
+        AccordError, BrokenPipeError: as `echo`.
+    """
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AccordError(f"standard output: can't be written: {error.strerror}") from None
+
+
+def tell(*lines: str) -> bool:
+    """Print lines on standard error; return whether they could be."""
+    try:
+        for line in lines:
+            print(shown(line, sys.stderr), file=sys.stderr, flush=True)
+    except OSError:
+        return False
+    return True
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is still written to a standard stream vanish, as the process ends."""
+    number = 1 if stream is sys.stdout else 2
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def open_streams() -> None:
+    """Make standard output and error streams that any text can be written to.
+
+    One that the process was started without keeps its number, lest a file gets it: what is written
+    to such an output fails, and to such an error stream vanishes.
+    """
+    for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, mode), True)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_ERRORS)
+
+
+def _in_other_signs(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_SIGNS.get(c) or escaped(c) for c in text), error.end
+
+
+codecs.register_error(_ERRORS, _in_other_signs)
