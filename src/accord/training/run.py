@@ -30,6 +30,7 @@ from accord.optim.schedules import lr_factor
 from accord.runs.folder import RunFolder, environment
 from accord.runs.memory import keep_freed_memory, release_freed_memory, restart_peak
 from accord.runs.progress import Bar, Console
+from accord.runs.results import read_results
 from accord.runs.signals import StopSignals
 from accord.training.best import best_fault, publish_best
 from accord.training.checkpoint import (
