@@ -78,6 +78,46 @@ def test_several_stray_quotes_cost_their_own_rows(tmp_path, delimiter):
             assert [row.line for row in found if row.fault] == [number + 2 for number in quoted]
 
 
+JUNK = [
+    '"',
+    '""',
+    '"""',
+    '"so',
+    'so"',
+    '"so"',
+    "so",
+    "'tis",
+    '"" so',
+    'so ""',
+    "“so”",
+    '" so',
+    'so "',
+]
+
+
+@pytest.mark.parametrize("delimiter", CHARACTERS)
+def test_whatever_quotes_a_text_has_no_line_is_lost(tmp_path, delimiter):
+    rng, character = random.Random(delimiter), CHARACTERS[delimiter]
+    for header, rows, text in shapes(rng) * 20:
+        given = [list(row) for row in rows]
+        for row in given:
+            if rng.random() < 0.5:
+                row[text] = " ".join(rng.choices(JUNK, k=rng.randint(1, 4)))
+        found = list(reader(tmp_path, lines_of([header, *given], character)).rows(header))
+        assert [row.line for row in found] == list(range(2, COUNT + 2)), given
+
+
+def test_prose_with_commas_is_no_row(tmp_path):
+    for header in (["premise", "hypothesis"], ["text", "label"], ["label", "text"]):
+        rows = [[f"{own} {i}" for own in header] for i in range(9)]
+        for row in rows:
+            row[-1 if header[-1] != "label" else 0] += "\nHello, world.\nwell, yes, so\nit is, yes"
+        file = io.StringIO(newline="")
+        csv.writer(file).writerows([header, *rows])
+        found = list(reader(tmp_path, file.getvalue()).rows(header))
+        assert [list(row.values.values()) for row in found] == rows
+
+
 @pytest.mark.parametrize("delimiter", CHARACTERS)
 def test_texts_of_several_lines_are_read_and_counted(tmp_path, delimiter):
     rng, character = random.Random(delimiter), CHARACTERS[delimiter]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,15 +26,19 @@ class JsonLinesReader:
         self._path, self._encoding = path, encoding
         self.notes: list[Note] = []
         names: dict[str, None] = {}
-        for row, (_, value) in enumerate(self._values()):
-            if row >= _LOOK_AHEAD_ROWS:
-                break
-            names |= dict.fromkeys(value if isinstance(value, dict) else ())
+        where, fault = 1, ""
+        for line, value in islice(self._values(), _LOOK_AHEAD_ROWS):
+            if isinstance(value, dict):
+                names |= dict.fromkeys(value)
+            elif not fault:
+                where, fault = line, value
         if not names:
-            raise DataError(f"{path}:1: no JSON object: {self._form}")
+            raise DataError(
+                f"{path}:{where}: no JSON object ({fault or 'an empty one'}): {self._form}"
+            )
         self.columns = tuple(names)
 
-    _form = "JSON lines hold one object a line"
+    _form = "JSON lines hold one object a line; a .json file may hold an array of objects"
 
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
         """Yield every line that is not blank; a key that it lacks is absent."""

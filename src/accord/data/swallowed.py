@@ -11,6 +11,7 @@ from accord.data.delimiters import CHARACTERS, split_line
 
 SAMPLE_RECORDS = 1_000
 _FEW = 5  # values that say nothing of whether others hold spaces
+_WORDY = 2.5  # words of a value, on average, in a column of texts
 _LEAST = 20  # values by which a column may be one of few classes
 
 
@@ -24,6 +25,7 @@ class ColumnLook:
     empty: bool = False
     values: set[str] = field(default_factory=set)
     count: int = 0
+    words: int = 0
 
     def add(self, value: str) -> None:
         """Take a value in."""
@@ -35,19 +37,25 @@ class ColumnLook:
         self.indented = self.indented or value[0].isspace()
         self.values.add(value.strip())
         self.count += 1
+        self.words += len(value.split())
 
     def fits(self, value: str) -> bool:
         """Return whether a value may be one of the column."""
         bare = value.strip()
-        if not bare or not self.count:
+        if not bare:
             return self.empty or not self.count
-        if self.numeric:
+        if self.numeric and self.count:
             return _is_number(bare)
-        if self.count >= _LEAST and 2 * len(self.values) <= self.count:
+        if self._is_of_classes:
             return bare in self.values
         if not self.spaces and " " in bare and self.count >= _FEW:
             return False
         return self.indented or not value[0].isspace()
+
+    @property
+    def _is_of_classes(self) -> bool:
+        wordy = self.words > _WORDY * self.count
+        return self.count >= _LEAST and 2 * len(self.values) <= self.count and not wordy
 
 
 class Rows:
@@ -82,11 +90,14 @@ class Rows:
         return first and last and 2 * sum(between) >= len(between)
 
     def _is_row(self, line: str) -> bool:
-        fields = split_line(line.rstrip("\r\n"), self._delimiter)
-        if fields and len(fields) < len(self._looks):  # the last one's quote may be the stray one
-            fields[-1:] = fields[-1].split(CHARACTERS[self._delimiter])
-        return len(fields) == len(self._looks) and all(
-            look.fits(value) for look, value in zip(self._looks, fields, strict=True)
+        line, character = line.rstrip("\r\n"), CHARACTERS[self._delimiter]
+        quoted = split_line(line, self._delimiter)
+        if quoted and len(quoted) < len(self._looks):  # the last one's quote may be the stray one
+            quoted[-1:] = quoted[-1].split(character)
+        return any(
+            len(fields) == len(self._looks)
+            and all(look.fits(value) for look, value in zip(self._looks, fields, strict=True))
+            for fields in (quoted, line.split(character))
         )
 
 
