@@ -88,8 +88,8 @@ def test_the_labelled_tasks_alone_are_judged_saved_and_predicted(run, metrics, t
     assert [*read_run(run).tasks] == ["mood", "same", "near"]
     export(run, tmp_path / "plain", "same", encoder_only=True)
     found = evaluate_config(run, RunFolder(run).config())
-    for name, figures in found.items():
-        assert figures == pytest.approx(results["figures"][name], rel=1e-4, abs=1e-6)
+    for name, own in found.items():
+        assert own.figures == pytest.approx(results["figures"][name], rel=1e-4, abs=1e-6)
 
 
 def test_parts_go_with_their_tasks_wherever_the_others_stand(project, train, tmp_path):
@@ -105,9 +105,9 @@ def test_parts_go_with_their_tasks_wherever_the_others_stand(project, train, tmp
     run = train(config, tmp_path / "run")
     assert next(iter(load_config(config).tasks)) == "words"
     found = evaluate_config(run, load_config(config))
-    for name, figures in found.items():
+    for name, own in found.items():
         wanted = results_of(run)["figures"][name]
-        assert figures == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+        assert own.figures == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
 
 def test_words_alone_make_an_encoder_for_others(project, train, tmp_path, encoder_folder):
