@@ -203,7 +203,7 @@ def broken_encoders() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     yield "model_type is 'roberta'", lambda to: edit_config(to, model_type="roberta")
     yield "vocab_size is 0", lambda to: edit_config(to, vocab_size=0)
     yield (
-        "the tokenizer has 51 entries",
+        "the id 51, but the encoder has 50 rows",
         lambda to: edit_words(to, lambda old: [*old, "one", "two"]),
     )
     yield "[SEP]", lambda to: edit_words(to, lambda old: [*old[:3], *old[4:]])

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import accord
-from accord.judging.evaluate import evaluate_config, evaluated_config
+from accord.judging.evaluate import evaluate_run, run_of
 
 UNLABELLED = ["u1,a dull road,-1", "u2,the warm song,", "u3,,-1.0"]
 
@@ -45,7 +45,7 @@ def test_they_are_left_out_and_counted(partly_labelled, accord_cli, tmp_path):
     assert trained.code == 0, trained.err
     assert all(f"mood: {note}" in trained.err for note in notes)
     with pytest.warns(UserWarning, match=re.escape(notes[1])):
-        figures = evaluate_config(run, evaluated_config(run, None))["mood"]
+        figures = evaluate_run(run, run_of(run)).tasks["mood"].figures
     with pytest.warns(UserWarning, match=re.escape(notes[1])):
         alone = accord.load(run).evaluate_file("mood", config.parent / "mood-dev.csv")
     assert alone.figures == figures
