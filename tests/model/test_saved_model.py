@@ -14,7 +14,8 @@ from accord.tasks import Task
 
 TASKS = [
     Task("sst", "classification", "cross_entropy", "accuracy", labels=("0", "1", "2")),
-    Task("quora", "pair-classification", "mse", "f1", labels=("no", "yes"), encoding="separate"),
+    Task("quora", "pair-classification", "mse", "f1", labels=("no", "yes"), encoding="separate",
+         positive="yes"),
     Task("sts", "pair-regression", "mse", "pearson", range=(0.0, 5.0), encoding="separate",
          head="cosine"),
 ]  # fmt: skip
