@@ -120,7 +120,7 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
     exact = prepare(load_config(config, [f"training.steps_per_epoch={steps}"]))
     assert exact.in_vain == ()
     longer = f"training.steps_per_epoch={steps + 1}"
-    assert prepare(load_config(config, [longer])).in_vain == [line]
+    assert prepare(load_config(config, [longer])).in_vain == (line,)
     answer = accord_cli("check", config, "--set", longer, "--json")
     assert listed(answer) == [line]
     drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")

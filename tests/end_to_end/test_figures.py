@@ -123,4 +123,4 @@ def test_predict_says_what_it_cut(finished, accord_cli, tmp_path):
     with pytest.warns(UserWarning, match="^2 of 4 rows are cut to 32 tokens$"):
         assert accord_cli(*call, tmp_path / "out.csv", "--quiet").code == 0
     source.write_text("text\nwarm\n")
-    assert accord_cli(*call, tmp_path / "out.csv", "--quiet").err == ""
+    assert accord_cli(*call, tmp_path / "quiet.csv", "--quiet").err == ""
