@@ -8,7 +8,15 @@ from accord.tasks import Task, canonical_label
 
 TASKS = [
     Task("a", "classification", "cross_entropy", "accuracy", labels=("x", "y", "z")),
-    Task("b", "pair-classification", "mse", "f1", labels=("0", "1"), encoding="separate"),
+    Task(
+        "b",
+        "pair-classification",
+        "mse",
+        "f1",
+        labels=("0", "1"),
+        encoding="separate",
+        positive="1",
+    ),
     Task("c", "pair-regression", "mse", "pearson", range=(0.0, 5.0)),
     Task("d", "regression", "binary_cross_entropy", "spearman", range=(-1.0, 1.0)),
 ]
@@ -17,6 +25,13 @@ TASKS = [
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_survives_json(task):
     assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
+
+
+def test_f1_of_a_class_that_is_none_is_refused():
+    table = TASKS[1].to_json()
+    for positive in (None, "2", "", 1, ["1"]):
+        with pytest.raises(ValueError, match=r"^metric is 'f1', the positive class"):
+            Task.from_json({**table, "positive": positive})
 
 
 def test_what_a_task_derives():

@@ -154,7 +154,7 @@ def test_tasks_that_are_not_alike(refused, finished, second, tmp_path):
     file = tmp_path / "other" / "model" / "accord.json"
     table = json.loads(file.read_text())
     mood = next(task for task in table["tasks"] if task["name"] == "mood")
-    for name, value in (("labels", ["mixed", "neg", "pos"]), ("metric", "f1")):
+    for name, value in (("labels", ["mixed", "neg", "pos"]), ("metric", "macro_f1")):
         before = mood[name]
         mood[name] = value
         file.write_text(json.dumps(table))
