@@ -71,7 +71,7 @@ LAYERS = [
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["config.faults", "config.base", "config.datafiles"],
     ["tasks", "terminal", "durable"],
-    ["errors"],
+    ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
         "config", "derived", "judging", "model", "runs", "statistics", "training",

@@ -33,6 +33,28 @@ _ASIDE = ".aside"
 _reached = 0
 
 
+class UnusableError(OSError):
+    """A path that the system would take, and that is of no use all the same."""
+
+    def __init__(self, number: int, reason: str, path: Path) -> None:
+        super().__init__(number, reason, str(path))
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def check_name(path: Path) -> None:
+    """Check that a path can be given to the library of safetensors files, which takes UTF-8 alone.
+
+    Raises:
+        OSError: if it can't.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UnusableError(errno.EILSEQ, "its name is not UTF-8", path) from None
+
+
 def check_regular(path: Path) -> None:
     """Check that a path is no pipe or device, which would be waited for or could be read but once.
 
@@ -41,7 +63,7 @@ def check_regular(path: Path) -> None:
     """
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "is a pipe or device; a file is needed", str(path))
+        raise UnusableError(errno.EINVAL, "is a pipe or device; a file is needed", path)
 
 
 def read_text(path: Path) -> str:
@@ -199,6 +221,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """
     from safetensors.torch import load_file
 
+    check_name(path)
     check_regular(path)
     return load_file(path)
 
@@ -212,8 +235,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    check_name(path)
+    path.touch()
+    mode = path.stat().st_mode
     try:
         save_file(tensors, path, metadata={"format": "pt"})
+        path.chmod(mode)  # the library's own files are for nobody else to read
     except SafetensorError as error:  # the system's reason is in its text alone
         found = re.search(r"os error (\d+)", str(error))
         if found is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from accord.errors import AccordError, escaped, printable
@@ -28,20 +30,22 @@ def echo(*lines: str) -> None:
     """Print lines on standard output.
 
     Raises:
-        AccordError: if they can't be written.
-        BrokenPipeError: whoever read them is gone.
+        AccordError, BrokenPipeError: as `writing`.
     """
-    write("".join(f"{shown(line, sys.stdout)}\n" for line in lines))
+    with writing():
+        sys.stdout.write("".join(f"{shown(line, sys.stdout)}\n" for line in lines))
 
 
-def write(text: str) -> None:
-    """Write text on standard output as it stands: lines that are `shown`, or tables of such cells.
+@contextmanager
+def writing() -> Iterator[None]:
+    """Say an error of standard output's as one.
 
     Raises:
-        AccordError, BrokenPipeError: as `echo`.
+        AccordError: if it can't be written.
+        BrokenPipeError: whoever read it is gone.
     """
     try:
-        sys.stdout.write(text)
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -165,7 +165,7 @@ def test_the_command_line(finished, accord_cli, tmp_path):
     answer = accord_cli(*predict, tmp_path / "out.tsv")
     assert (answer.code, answer.out) == (0, "")
     assert answer.err == (
-        f"1 predictions of task 'mood' in {tmp_path / 'out.tsv'}, without ids (--id COLUMN takes"
+        f"1 prediction of task 'mood' in {tmp_path / 'out.tsv'}, without ids (--id COLUMN takes"
         " the input's)\n"
     )
     before = (tmp_path / "out.tsv").read_bytes()

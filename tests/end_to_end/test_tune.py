@@ -318,9 +318,10 @@ def test_a_folder_of_something_else_is_refused(study, config, tmp_path):
     with pytest.raises(RunFolderError, match="not an empty folder"):
         tune(config, out=tmp_path / "own")
     (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "study.journal").write_text("{}\n")
-    with pytest.raises(RunFolderError, match="holds no study that can be read"):
-        tune(config, out=tmp_path / "damaged")
+    for text in ("{}\n", "[]\n", "3\n", "[" * 200_000 + "\n", '{"op_code": 99}\n'):
+        (tmp_path / "damaged" / "study.journal").write_text(text)
+        with pytest.raises(RunFolderError, match="holds no study that can be read"):
+            tune(config, out=tmp_path / "damaged")
 
 
 def test_two_processes_don_t_share_a_study(study):

@@ -96,9 +96,9 @@ def main() -> None:
         sys.stdout.flush()
     except OSError as error:
         silence(sys.stdout)
-        code = code or 1
-        if not isinstance(error, BrokenPipeError):
+        if code == 0 and not isinstance(error, BrokenPipeError):
             tell(f"accord: standard output: can't be written: {error.strerror}")
+        code = code or 1
     try:
         sys.stderr.flush()
     except OSError:  # the exit code is all that can still be said
@@ -135,8 +135,9 @@ def _run() -> int:
 
 def _unforeseen(error: Exception) -> int:
     """Say what the system refused, and of which file, or what Accord did wrong; return a code."""
-    if isinstance(error, OSError) and error.filename is not None:
-        tell(f"accord: {error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and error.strerror is not None:
+        place = "" if error.filename is None else f"{error.filename}: "
+        tell(f"accord: {place}{error.strerror}")
         return 2 if error.errno in _NAMED_WRONG else 1
     tell(
         f"accord: a fault of Accord's own: {type(error).__name__}: {error};"

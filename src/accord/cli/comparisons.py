@@ -147,7 +147,7 @@ def _print_contrasts(comparison: Comparison) -> None:
 
 def _difference_cell(each: Contrast) -> str:
     sign = MARKS.get(each.verdict.kind, "")
-    return f"{each.difference.value:+.3f} ({interval_words(each.verdict)}){sign}"
+    return f"{each.difference.value:+z.3f} ({interval_words(each.verdict)}){sign}"
 
 
 def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
@@ -160,9 +160,9 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
     for each in verdicts:
         table.add_row(
             each.task, each.compared.metric, *[each.together.name] * several,
-            f"{each.compared.constant:.3f}", f"{each.alone.mean(each.task):.3f}",
-            f"{each.together.mean(each.task):.3f}", _examples(each),
-            f"{each.compared.difference.value:+.3f}", interval_words(each.verdict),
+            f"{each.compared.constant:z.3f}", f"{each.alone.mean(each.task):z.3f}",
+            f"{each.together.mean(each.task):z.3f}", _examples(each),
+            f"{each.compared.difference.value:+z.3f}", interval_words(each.verdict),
             each.verdict.kind,
         )  # fmt: skip
     echo("", "Was sharing worth it?")

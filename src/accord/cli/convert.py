@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from accord.plural import count
 from accord.terminal import echo, tell
 
 
@@ -21,8 +22,8 @@ def convert(source: Path, out: Path) -> None:
     from accord.bert.convert import WEIGHTS
     from accord.bert.convert import convert as run
 
-    count = run(source, out)
-    echo(f"{count} tensors written to {out / WEIGHTS}")
+    tensors = count(run(source, out), "tensor")
+    echo(f"{tensors} written to {out / WEIGHTS}")
     if not (out / "config.json").exists():
         tell(
             f"no config.json stands beside {source}: {out} becomes an encoder with the config.json"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from accord.plural import count
 from accord.terminal import echo
 
 
@@ -20,5 +21,5 @@ def ensemble(runs: tuple[Path, ...], out: Path) -> None:
     """
     from accord.derived.ensemble import ensemble as run
 
-    count = run(runs, out)
-    echo(f"{count} members written to {out}")
+    members = count(run(runs, out), "member")
+    echo(f"{members} written to {out}")

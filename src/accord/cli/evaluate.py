@@ -65,9 +65,9 @@ def evaluate(
     table = new_table("task", "metric", "value", left=2)
     for name, own in judged.items():
         for metric, value in own.figures.items():
-            table.add_row(name, metric, f"{value:.4f}")
+            table.add_row(name, metric, f"{value:z.4f}")
     for kind, value in overall.items():
-        table.add_row("overall", kind, f"{value:.4f}")
+        table.add_row("overall", kind, f"{value:z.4f}")
     print_table(table)
     for name, own in judged.items():
         if own.remark:

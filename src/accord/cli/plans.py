@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from accord.plural import count
 from accord.terminal import echo
 
 if TYPE_CHECKING:
@@ -50,6 +51,6 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     left = sum(state != "done" for _, state, _ in rows)
     with_workers = f" with {workers} workers" if workers > 1 else ""
     echo(
-        f"{len(rows)} cells, {left} to run: about {duration(total / workers)}{with_workers},"
-        " set-up left out; a cell that was stopped has less to do"
+        f"{count(len(rows), 'cell')}, {left} to run: about {duration(total / workers)}"
+        f"{with_workers}, set-up left out; a cell that was stopped has less to do"
     )

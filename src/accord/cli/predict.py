@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import quiet_option, quoting_option
+from accord.plural import count
 
 if TYPE_CHECKING:
     from accord.config.sections import Precision
@@ -91,4 +92,4 @@ def predict(
     rows = Source(source, text, id_column, skip_bad_rows=on_bad_row == "skip")
     written = predict_file(predictor, task, rows, output, console)
     ids = "" if written.ids else ", without ids (--id COLUMN takes the input's)"
-    console.say(f"{written.rows} predictions of task '{task}' in {target}{ids}")
+    console.say(f"{count(written.rows, 'prediction')} of task '{task}' in {target}{ids}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from accord.errors import printable
-from accord.terminal import echo, shown, write
+from accord.terminal import echo, shown, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,11 +46,11 @@ def show_run(run: Run, as_json: bool) -> None:
     table = new_table("task", "metric", "dev", "held out", "on", "gap", "constant", left=2)
     for name, value in results["metrics"].items():
         shown = _heldout_cells(heldout.get(name))
-        table.add_row(name, results["metric_names"][name], f"{value:.4f}", *shown)
+        table.add_row(name, results["metric_names"][name], f"{value:z.4f}", *shown)
     for name, figures in results["figures"].items():
         if name not in results["metrics"]:
             shown = _heldout_cells(None)
-            table.add_row(name, "likelihood", f"{figures['likelihood']:.4f}", *shown)
+            table.add_row(name, "likelihood", f"{figures['likelihood']:z.4f}", *shown)
     for row in _overall_rows(results):
         table.add_row("overall", *row)
     print_table(table)
@@ -65,7 +65,7 @@ def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str, str]:
     if own is None:
         return "–", "–", "–", "–"
     rows = f"{own['rows']:,} rows of {own['on']}"
-    return f"{own['value']:.4f}", rows, f"{own['gap']:+.4f}", f"{own['constant']:.4f}"
+    return f"{own['value']:z.4f}", rows, f"{own['gap']:+z.4f}", f"{own['constant']:z.4f}"
 
 
 def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
@@ -85,8 +85,8 @@ def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     values = {name: own["value"] for name, own in results["heldout"].items()}
     other = dict(overall_scores(values, names, kind)) if values else {}
     for score, value in dev:
-        shown = f"{other[score]:.4f}" if score in other else "–"
-        yield score, f"{value:.4f}", shown, "", "", ""
+        shown = f"{other[score]:z.4f}" if score in other else "–"
+        yield score, f"{value:z.4f}", shown, "", "", ""
 
 
 def _show_stages(results: dict[str, Any]) -> None:
@@ -100,12 +100,12 @@ def _show_stages(results: dict[str, Any]) -> None:
     table = new_table("after stage", "trained", *names, left=2)
     for row, own_values in zip(rows, values_of, strict=True):
         shown = (own_values.get(name) for name in names)
-        values = ("–" if own is None else f"{own:.4f}" for own in shown)
+        values = ("–" if own is None else f"{own:z.4f}" for own in shown)
         table.add_row(row["name"], ", ".join(row["tasks"]), *values)
     print_table(table)
     found = results.get("continual", {})
     figures = [
-        f"{key.replace('_', ' ')} {own:.4f}"
+        f"{key.replace('_', ' ')} {own:z.4f}"
         for key, own in found.items() if isinstance(own, float)
     ]  # fmt: skip
     if figures:
@@ -186,9 +186,8 @@ def new_console(width: int | None = None) -> RichConsole:
 
 def print_rich(table: RichTable, console: RichConsole) -> None:
     """Print a table whose cells are `shown`, in as many columns as the console has."""
-    with console.capture() as captured:
+    with writing():
         console.print(table)
-    write(captured.get())
 
 
 def table_width(table: Table) -> int:

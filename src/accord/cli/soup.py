@@ -54,11 +54,11 @@ def _show(runs: tuple[Path, ...], made: RunSoup) -> None:
     names = list(made.soup.judged.metrics)
     table = new_table("run", "in the soup", *names, "sum", left=2)
     for i, (run, own) in enumerate(zip(runs, made.alone, strict=True)):
-        values = (f"{value:.4f}" for value in (*own.metrics.values(), own.sum))
+        values = (f"{value:z.4f}" for value in (*own.metrics.values(), own.sum))
         table.add_row(str(run), "yes" if i in made.soup.members else "no", *values)
     judged = made.soup.judged
-    table.add_row("the soup", "", *(f"{v:.4f}" for v in (*judged.metrics.values(), judged.sum)))
+    table.add_row("the soup", "", *(f"{v:z.4f}" for v in (*judged.metrics.values(), judged.sum)))
     crossfit = (*made.crossfit.values(), sum(made.crossfit.values()))
-    table.add_row("cross-fitted", "", *(f"{value:.4f}" for value in crossfit))
+    table.add_row("cross-fitted", "", *(f"{value:z.4f}" for value in crossfit))
     print_table(table)
     echo(*_READING.splitlines())

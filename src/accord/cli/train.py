@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option, overrides_option, quiet_option, strict_option
+from accord.errors import printable
 from accord.terminal import tell
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def train(
 
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
-    note = "".join(f"# {' '.join(option.split())}\n" for option in options)
+    note = "".join(f"# {printable(option)}\n" for option in options)
     run = start(loaded, out, source=note + source, quiet=quiet, strict=strict)
     show_run(run, as_json)
 

@@ -16,6 +16,7 @@ from accord.cli.options import (
     quiet_option,
     worker_options,
 )
+from accord.plural import count
 from accord.terminal import echo
 
 if TYPE_CHECKING:
@@ -129,9 +130,8 @@ def _show_plan(
         echo(line)
     with_workers = f" with {workers} workers" if workers > 1 else ""
     echo(
-        f"{trials} trials, {left} to run: at most about {duration(seconds)}{with_workers}, set-up"
-        " left out;"
-        " pruned trials take less"
+        f"{count(trials, 'trial')}, {left} to run: at most about {duration(seconds)}{with_workers},"
+        " set-up left out; pruned trials take less"
     )
 
 
@@ -148,12 +148,12 @@ def _show(tuned: Tuned) -> None:
     table = new_table("trial", "score", "time", *heads)
     for own in ranking(tuned.trials)[:_SHOWN]:
         values = (short(own.settings[key]) for key in keys)
-        table.add_row(str(own.number), f"{own.score:.4f}", duration(own.seconds), *values)
+        table.add_row(str(own.number), f"{own.score:z.4f}", duration(own.seconds), *values)
     print_table(table)
     states = [own.state for own in tuned.trials]
     counts = ", ".join(f"{states.count(own)} {own}" for own in ("done", "pruned", "failed"))
-    echo(f"{len(states)} trials: {counts}")
-    echo(f"trial {tuned.best.number}: dev score {tuned.best.score:.4f}, {tuned.selection.line}")
+    echo(f"{count(len(states), 'trial')}: {counts}")
+    echo(f"trial {tuned.best.number}: dev score {tuned.best.score:z.4f}, {tuned.selection.line}")
     if tuned.forced:
         echo(f"FORCED: changed between runs: {'; '.join(tuned.forced)}.")
     echo(f"config of trial {tuned.best.number}: {tuned.config}")

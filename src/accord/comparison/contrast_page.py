@@ -47,7 +47,7 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
         [
             each.group.name, each.task, each.verdict.word,
             f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
-            f"{each.difference.value:+.4f}", interval_words(each.verdict, "+.4f"),
+            f"{each.difference.value:+z.4f}", interval_words(each.verdict, "+z.4f"),
             "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
             seeds_words(each.difference, each.verdict.level)
             if each.difference.seeds_known else "–",

@@ -246,7 +246,7 @@ def plus_minus(mean: float, spread: float | None) -> str:
         >>> plus_minus(0.5, 0.0123), plus_minus(0.5, None)
         ('0.500 ± 0.012', '0.500')
     """
-    return f"{mean:.3f}" + ("" if spread is None or math.isnan(spread) else f" ± {spread:.3f}")
+    return f"{mean:z.3f}" + ("" if spread is None or math.isnan(spread) else f" ± {spread:z.3f}")
 
 
 def metric_cells(
@@ -264,7 +264,7 @@ def constant_cells(groups: Sequence[Group], tasks: Sequence[str]) -> list[str]:
     for task in tasks:
         values = {group.constant(task) for group in groups if task in group.tasks}
         value = next(iter(values)) if len(values) == 1 else None
-        cells.append("–" if value is None else f"{value:.3f}")
+        cells.append("–" if value is None else f"{value:z.3f}")
     return cells
 
 

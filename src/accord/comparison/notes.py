@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from accord.comparison.contents import content_notes
 from accord.comparison.group import Group, metric_columns
 from accord.comparison.sharing import SharingVerdict
-from accord.report.comparison.wording import count
+from accord.plural import count
 from accord.report.exposure import exposure_notes
 from accord.statistics.crossed import Difference
 
@@ -134,7 +134,7 @@ def gap_note(groups: Sequence[Group]) -> str | None:
     gaps = [(statistics.fmean(group.gap(task) for task in group.tasks), group) for group in groups]
     if all(round(100 * gap, 1) == 0 for gap, _ in gaps):
         return None
-    said = "; ".join(f"{group.name} {100 * gap:+.1f}" for gap, group in gaps)
+    said = "; ".join(f"{group.name} {100 * gap:+z.1f}" for gap, group in gaps)
     return (
         "Selection gap: by so many points a group would look better on the same dev rows that chose"
         f" its epochs, the mean of its tasks: {said}."

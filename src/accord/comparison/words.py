@@ -13,7 +13,7 @@ _POINT = 0.01
 _MOST_POINTS = 50  # a difference that no two models of use have
 
 
-def interval_words(verdict: Verdict, form: str = "+.3f") -> str:
+def interval_words(verdict: Verdict, form: str = "+z.3f") -> str:
     """Say the interval that a verdict goes by."""
     return f"{verdict.low:{form}} to {verdict.high:{form}}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -27,6 +28,43 @@ _WANTED = {
     "greater_than_equal": "at least {ge:g}",
     "less_than": "less than {lt:g}",
 }
+
+
+_SYNONYMS = {
+    "training.lr": "learning_rate encoder_lr max_lr base_lr",
+    "training.head_lr": "classifier_lr head_learning_rate",
+    "training.epochs": "num_train_epochs num_epochs n_epochs max_epochs nb_epochs",
+    "training.batch_size": "per_device_train_batch_size per_gpu_train_batch_size train_batch_size",
+    "training.micro_batch_tokens": "gradient_accumulation_steps accumulate_grad_batches",
+    "training.clip": "max_grad_norm grad_clip gradient_clip_val clip_grad_norm max_norm",
+    "training.schedule": "lr_scheduler_type lr_scheduler scheduler lr_schedule",
+    "training.warmup": "warmup_ratio warmup_steps num_warmup_steps warmup_proportion",
+    "training.precision": "fp16 bf16 mixed_precision amp dtype torch_dtype",
+    "training.seed": "random_seed random_state manual_seed",
+    "training.dev_share": "validation_split val_split dev_size val_size test_size",
+    "training.gradients": "gradient_surgery aggregator",
+    "training.balancing": "loss_weights loss_weighting task_weights weighting",
+    "training.batching": "sampling task_sampling sampler",
+    "training.layer_decay": "layerwise_lr_decay llrd",
+    "encoder.path": "model model_name_or_path model_name pretrained_model_name_or_path pretrained",
+    "encoder.max_length": "max_seq_length max_seq_len max_len max_tokens sequence_length",
+    "encoder.dropout": "hidden_dropout_prob attention_probs_dropout_prob hidden_dropout",
+    "encoder.mode": "freeze frozen freeze_encoder",
+    "checkpoint.every_steps": "save_steps save_every",
+    "checkpoint.keep": "save_total_limit",
+    "averaging.decay": "ema_decay",
+    "tasks.NAME.train": "train_file train_path train_data train_files",
+    "tasks.NAME.dev": "validation_file dev_file eval_file val_file validation valid val dev_path",
+    "tasks.NAME.test": "test_file test_path test_data predict_file",
+    "tasks.NAME.text": "text_column sentence_column text_field input_column columns",
+    "tasks.NAME.label": "label_column target_column label_field target",
+    "tasks.NAME.id": "id_column idx",
+    "tasks.NAME.kind": "type task_type problem_type",
+    "tasks.NAME.delimiter": "sep separator",
+}
+"""What other libraries call a key."""
+
+_OTHERS = {name: key for key, names in _SYNONYMS.items() for name in names.split()}
 
 
 def fault_lines(error: ValidationError, root: type[BaseModel], where: str) -> Iterator[str]:
@@ -90,13 +128,37 @@ def _unknown(keys: tuple[str, ...], kind: str | None, root: type[BaseModel]) -> 
     """Say that there is no such key, or none of a task of this kind."""
     *place, key = keys
     if kind is None:
-        return f"unknown key '{'.'.join(keys)}'{nearest(key, _allowed(root, place))}"
+        return f"unknown key '{'.'.join(keys)}'{_meant(key, _allowed(root, place), root)}"
     sections = _task_sections(root)
     own = next(model for model in sections if kind in _kinds_of(model))
     if any(key in model.model_fields for model in sections):
         names = ", ".join(name for name in own.model_fields if name != "kind")
         return f"{'.'.join(keys)}: kind '{kind}' has no such key; it takes {names}"
-    return f"unknown key '{'.'.join(keys)}'{nearest(key, own.model_fields)}"
+    return f"unknown key '{'.'.join(keys)}'{_meant(key, list(own.model_fields), root)}"
+
+
+def _meant(key: str, allowed: Sequence[str], root: type[BaseModel]) -> str:
+    """Say which key is meant: one of the same table, of another, or by another library's name."""
+    spelt = key.lower().replace("-", "_")
+    elsewhere = {name.rpartition(".")[2]: name for name in reversed(_every_key(root))}
+    if spelt in allowed:
+        return f"; did you mean '{spelt}'?"
+    other = elsewhere.get(spelt) or _OTHERS.get(spelt)
+    if other is None and not difflib.get_close_matches(spelt, allowed, n=1):
+        other = next((elsewhere[n] for n in difflib.get_close_matches(spelt, elsewhere, n=1)), None)
+    return nearest(spelt, allowed) if other is None else f"; did you mean '{other}'?"
+
+
+def _every_key(root: type[BaseModel]) -> list[str]:
+    """Return every key of the file: `encoder.path`, `tasks.NAME.text`, `training.lr`."""
+    keys = []
+    for name, section in root.model_fields.items():
+        if name in ("texts", "stages"):
+            continue  # tables of the same keys
+        inside = f"{name}.NAME" if name == "tasks" else name
+        models = _task_sections(root) if name == "tasks" else _models(section.annotation)
+        keys += [f"{inside}.{key}" for model in models for key in model.model_fields]
+    return keys
 
 
 def _wrong_value(keys: tuple[str, ...], items: list[ErrorDetails]) -> str:
@@ -137,12 +199,12 @@ def _allowed(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
     """Return the keys of the table that `keys` lead to; of tasks, those of some kind."""
     if not keys:
         return list(model.model_fields)
-    annotation = model.model_fields[keys[0]].annotation
-    # `tasks` maps any name to one model, `stages` lists one, `memory` may be None.
-    if isinstance(annotation, type) and not get_args(annotation):
-        return _allowed(annotation, keys[1:])
-    models = [own for own in get_args(annotation) if hasattr(own, "model_fields")]
-    return _allowed(models[0], [])
+    return list(_models(model.model_fields[keys[0]].annotation)[0].model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models of a section: `stages` lists one, `memory` may be None."""
+    return [own for own in get_args(annotation) or (annotation,) if hasattr(own, "model_fields")]
 
 
 def _task_sections(root: type[BaseModel]) -> list[type[BaseModel]]:

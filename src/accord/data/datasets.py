@@ -28,6 +28,7 @@ from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import Facts, Split
 from accord.errors import ConfigError, EncoderError
+from accord.plural import count
 from accord.tasks import AuxiliaryTask, Task
 
 Say = Callable[[str], None]
@@ -310,8 +311,8 @@ class TaskFiles:
         name = self.task.name
         store = open_store(files, name, self.config, self.task, self.tokenizer, labelled=labelled)
         if store.skipped:
-            first = store.skipped[0]
-            self.say(f"{name}: {len(store.skipped)} rows of {files} skipped; the first: {first}")
+            rows, first = count(len(store.skipped), "row"), store.skipped[0]
+            self.say(f"{name}: {rows} of {files} skipped; the first: {first}")
         if store.unlabelled:
             self.say(f"{name}: {unlabelled_note(str(files), store.unlabelled)}")
         return store

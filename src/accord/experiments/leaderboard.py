@@ -65,7 +65,7 @@ def leaderboard(results: Results, out: Path) -> Table | None:
         rows.append(_row(title, dict.fromkeys(TASKS, best), out / "leaderboard" / "multitask"))
     if not rows:
         return None
-    paper = [f"{TABLE_5[name]:.3f}" for name in (*TASKS, "overall")]
+    paper = [f"{TABLE_5[name]:z.3f}" for name in (*TASKS, "overall")]
     rows.append(["the paper's, on the test set", *paper])
     columns = ["", *(TITLES[task] for task in TASKS), "Overall Score"]
     return Table("table-5", "Table 5: leaderboard submission", columns, rows, note=note)
@@ -92,6 +92,6 @@ def _row(title: str, runs: Mapping[str, RunRecord], folder: Path) -> list[str]:
         raise RunFolderError(f"{folder}: can't be written: {error.strerror}") from None
     return [
         title,
-        *(f"{own:.3f}" for own in values.values()),
-        f"{cs224n_score(values, metrics):.3f}",
+        *(f"{own:z.3f}" for own in values.values()),
+        f"{cs224n_score(values, metrics):z.3f}",
     ]

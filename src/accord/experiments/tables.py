@@ -119,7 +119,7 @@ def paper_table(
     for label, group, papers in rows:
         cells = [label, str(len(group.runs)) if group else "0"]
         for task in tasks:
-            printed = [f"{row[task]:.3f}" for row in papers.values() if task in row]
+            printed = [f"{row[task]:z.3f}" for row in papers.values() if task in row]
             cells += [value(group, task), " / ".join(dict.fromkeys(printed)) or "–"]
         body.append(cells)
     return Table(name, title, columns, body, left=1, note=note)
@@ -133,7 +133,7 @@ def table_1(results: Results) -> Table:
         runs = sorted({len(own.runs) if own else 0 for own in groups.values()})
         cells = [label, " to ".join(str(own) for own in {runs[0]: 0, runs[-1]: 0})]
         for task, group in groups.items():
-            cells += [value(group, task), f"{TABLE_1[mode][task]:.3f}"]
+            cells += [value(group, task), f"{TABLE_1[mode][task]:z.3f}"]
         body.append(cells)
     columns = ["", "runs"] + [part for task in TASKS for part in (TITLES[task], "paper")]
     return Table("table-1", "Table 1: pretrain against fine-tune", columns, body)
@@ -297,8 +297,8 @@ def contrast_table(name: str, title: str, contrasts: Sequence[Contrast]) -> Tabl
         rows.append([
             each.label, NAMES[each.task], each.verdict.word, each.agreement,
             f"{len(difference.ours)} and {len(difference.theirs)}",
-            f"{difference.value:+.3f}", interval_words(each.verdict),
-            "–" if each.paper is None else f"{each.paper:+.3f}",
+            f"{difference.value:+z.3f}", interval_words(each.verdict),
+            "–" if each.paper is None else f"{each.paper:+z.3f}",
         ])  # fmt: skip
     columns = [
         "difference", "task", "verdict", "as in the paper?", "runs", "ours", "interval", "paper",

@@ -65,7 +65,7 @@ def groups_table(groups: Sequence[Group]) -> Table:
         steps = sum(int(run.results["steps"]) for run in group.runs)
         seconds = group.train_seconds * len(group.runs) / steps
         rows.append([
-            group.name, str(len(group.runs)), *metric_cells(group, tuple(tasks)), f"{mean:.3f}",
+            group.name, str(len(group.runs)), *metric_cells(group, tuple(tasks)), f"{mean:z.3f}",
             *continual_cells(group, continual), f"{group.train_seconds:.0f}",
             f"{1000 * seconds:.0f}", f"{group.parameters / 1e6:.1f}",
             f"{group.peak_memory / (1 << 30):.1f}",

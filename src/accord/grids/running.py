@@ -275,7 +275,7 @@ class _Progress:
         self.ran += result.state != "found"
         line = f"[{self.count}/{self.total}] {result.name}: {result.state}"
         if result.metrics and result.state == "done":
-            shown = " ".join(f"{task} {value:.3f}" for task, value in result.metrics.items())
+            shown = " ".join(f"{task} {value:z.3f}" for task, value in result.metrics.items())
             line += f" in {duration(result.seconds)}, {shown}"
         elif result.error:
             line += f": {result.error}"

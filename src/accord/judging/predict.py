@@ -36,6 +36,7 @@ from accord.model.heads import mean_logits
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
+from accord.plural import count
 from accord.runs.devices import choose_device
 from accord.tasks import Task
 
@@ -199,7 +200,8 @@ class Predictor:
         for what, cure, number in notes:
             warnings.warn(str(DataWarning(str(files.paths[number]), what, cure)), stacklevel=2)
         if skipped:
-            warnings.warn(f"{len(skipped)} rows skipped; the first: {skipped[0]}", stacklevel=2)
+            rows = count(len(skipped), "row")
+            warnings.warn(f"{rows} skipped; the first: {skipped[0]}", stacklevel=2)
         if unlabelled:
             warnings.warn(unlabelled_note(str(files), unlabelled), stacklevel=2)
         if not examples:

@@ -52,7 +52,7 @@ def worst_errors(
             *(_cut(text) for text in texts.get(predictions.ids[i], (_MISSING,) * len(heads))),
             _value(predictions, predictions.labels[i]),
             _value(predictions, predictions.predicted[i]),
-            f"{shown[i]:.3f}",
+            f"{shown[i]:z.3f}",
         ]
         for i in map(int, worst)
     ]

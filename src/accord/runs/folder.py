@@ -17,6 +17,7 @@ from accord.config.file import stage_configs
 from accord.config.sections import Config
 from accord.durable import (
     append,
+    check_name,
     parse_json,
     reach,
     read_json,
@@ -67,6 +68,10 @@ class RunFolder:
             RunFolderError: if something is there already, or it can't be made.
             BusyError: if another process is writing there.
         """
+        try:
+            check_name(path.absolute())
+        except OSError as error:
+            raise RunFolderError(f"{path}: can't be made: {error.strerror}") from None
         if is_held(path):
             raise busy(path)
         if (path / STATUS).exists():

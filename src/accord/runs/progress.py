@@ -26,15 +26,15 @@ class Console:
         self.prefix = f"[{stage}] " if stage else ""
         self.bar: Bar | None = None
 
-    def say(self, text: str) -> None:
-        """Print a line."""
+    def say(self, *lines: str) -> None:
+        """Print lines."""
         if self.quiet:
             return
-        text = f"{self.prefix}{text}"
+        named = [f"{self.prefix}{line}" for line in lines]
         if self.bar is not None and self.bar.live is not None:
-            line = shown(text, sys.stderr)
-            self.bar.live.console.print(line, markup=False, highlight=False, emoji=False)
-        elif not tell(text):  # whoever read it is gone; the run goes on, and log.txt has it
+            text = "\n".join(shown(line, sys.stderr) for line in named)
+            self.bar.live.console.print(text, markup=False, highlight=False, emoji=False)
+        elif not tell(*named):  # whoever read it is gone; the run goes on, and log.txt has it
             self.quiet = True
 
 

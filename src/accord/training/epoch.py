@@ -87,7 +87,7 @@ def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> 
 
 def metrics_line(setup: Setup, result: DevResult) -> str:
     """Return each task's metric as a line shows it."""
-    shown = {name: f"{value:.3f}" for name, value in result.metrics.items()}
+    shown = {name: f"{value:z.3f}" for name, value in result.metrics.items()}
     for task in setup.data.tasks:
         if isinstance(task, AuxiliaryTask):  # of a vocabulary's words the right one is unlikely
             shown[task.name] = f"{result.figures[task.name][task.metric_name]:.3g}"

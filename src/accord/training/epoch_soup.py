@@ -12,6 +12,7 @@ from accord.durable import replace_folder
 from accord.judging.dev import DevResult, are_finite, judge_all
 from accord.optim.averaging import Averages, trained
 from accord.optim.soups import Judged, Soup, greedy_soup
+from accord.plural import count
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
 from accord.training.best import publish
@@ -76,7 +77,7 @@ def make_soup(
     """
     if setup.config.averaging.method != "soup":
         return None
-    console.say(f"making a soup of {len(progress.evaluations)} epochs")
+    console.say(f"making a soup of {count(len(progress.evaluations), 'epoch')}")
     soup = soup_of_epochs(
         setup, run, progress,
         [_alone(record) for record in progress.evaluations],

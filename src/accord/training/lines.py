@@ -9,6 +9,7 @@ import torch
 
 from accord.config.sections import Config
 from accord.data.loader import StepBatch
+from accord.plural import count
 from accord.training.checkpoint import Progress
 from accord.training.setup import Setup
 from accord.training.step import StepRecord
@@ -69,7 +70,7 @@ def _short(value: float) -> float | None:
     return _number(float(f"{value:.6g}"))
 
 
-def headline(setup: Setup) -> str:
+def headline(setup: Setup) -> list[str]:
     """Return what a run is about to do: rows, steps, methods, and what tasks have of their own."""
     settings = setup.config.training
     finished = setup.config.finished
@@ -84,17 +85,12 @@ def headline(setup: Setup) -> str:
     if settings.granularity == "layer":
         methods[-1] += " by layer"
     methods += settings.regularisers
-    return (
-        f"{rows}\n"
-        f"{_count(settings.epochs, 'epoch')} of {_count(setup.sampler.steps, 'step')},"
+    steps = (
+        f"{count(settings.epochs, 'epoch')} of {count(setup.sampler.steps, 'step')},"
         f" {', '.join(methods)}, {setup.config.encoder.mode}, {settings.precision} on"
-        f" {setup.device}, {_count(torch.get_num_threads(), 'thread')}{_beside(setup.config)}"
-        f"{_sharing_line(setup)}"
+        f" {setup.device}, {count(torch.get_num_threads(), 'thread')}{_beside(setup.config)}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return [rows, steps, *_sharing_lines(setup)]
 
 
 def _beside(config: Config) -> str:
@@ -112,15 +108,15 @@ def _beside(config: Config) -> str:
     return "".join(f"; {text}" for text, holds in said.items() if holds)
 
 
-def _sharing_line(setup: Setup) -> str:
+def _sharing_lines(setup: Setup) -> list[str]:
     """Say what share of the parameters each task has of its own, where it has more than a head."""
     model = setup.learner.model
     if model.parts is None:
-        return ""
+        return []
     own = sum(parameter.numel() for parameter in model.parts.of_task(0))
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
-    return (
-        f"\n{', '.join(setup.config.sharing.schemes)}: {own:,} parameters of each task's own,"
-        f" {100 * own / encoder:.2g} % of the encoder's; {len(model.tasks)} tasks,"
+    return [
+        f"{', '.join(setup.config.sharing.schemes)}: {own:,} parameters of each task's own,"
+        f" {100 * own / encoder:.2g} % of the encoder's; {count(len(model.tasks), 'task')},"
         f" {1 + len(model.tasks) * own / encoder:.3g} times the encoder in all"
-    )
+    ]

@@ -68,7 +68,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     }
     run.write_json("results.json", results)
     console.say(
-        f"done: best epoch {epoch['epoch']}, {setup.config.score} score {best['score']:.4f} on dev"
+        f"done: best epoch {epoch['epoch']}, {setup.config.score} score {best['score']:z.4f} on dev"
         f"{_heldout_score(results)}, {duration(progress.train_seconds)} of training; model in"
         f" {run.model}"
     )
@@ -97,4 +97,4 @@ def _heldout_score(results: Mapping[str, Any]) -> str:
     if not values:
         return ""
     score = overall_score(results["score_kind"], values, results["metric_names"])
-    return f", {score:.4f} held out"
+    return f", {score:z.4f} held out"

@@ -27,6 +27,7 @@ from accord.errors import (
     TrainingError,
 )
 from accord.optim.schedules import lr_factor
+from accord.plural import count
 from accord.runs.folder import RunFolder, environment
 from accord.runs.memory import keep_freed_memory, release_freed_memory, restart_peak
 from accord.runs.progress import Bar, Console
@@ -173,8 +174,8 @@ def resume_run(
         setup.learner.skips_left -= progress.skipped
         note = f"resuming after step {progress.step} of {setup.total_steps}"
         if progress.threads != torch.get_num_threads():
-            threads = torch.get_num_threads()
-            note += f"; with {threads} threads, not {progress.threads}: sums may differ"
+            threads = count(torch.get_num_threads(), "thread")
+            note += f"; with {threads}, not {progress.threads}: sums may differ"
         return _train(setup, run, progress, console, note, watch)
 
 
@@ -221,7 +222,7 @@ def _train(
         if (lost := run.truncate_metrics(progress.step)) is not None:
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
-        for line in (headline(setup), note):
+        for line in (*headline(setup), note):
             console.say(line)
             run.log(line)
         with StopSignals(at_once=True):
@@ -270,7 +271,7 @@ def _loop(
             run.append_metrics(
                 step_line(setup, progress, batch, record, time.perf_counter() - started)
             )
-            bar.advance(1, " ".join(f"{k} {v:.3f}" for k, v in record.losses.items()))
+            bar.advance(1, " ".join(f"{k} {v:z.3f}" for k, v in record.losses.items()))
             run.beat(progress.step)
             if record.skipped:
                 _say_skipped(setup, run, progress, console)

@@ -62,7 +62,7 @@ class Progress:
         again = "" if last.repeats is None else f" as trial {last.repeats}"
         best = ranking(self.trials)[0]
         return (
-            f"{how} {last.score:.4f}{again} (best {best.score:.4f}, trial {best.number}):"
+            f"{how} {last.score:z.4f}{again} (best {best.score:z.4f}, trial {best.number}):"
             f" {shown(last.settings)}"
         )
 

@@ -87,7 +87,7 @@ def write_outcome(
         best = ranking(trials)[0]
         config = _selected(space.config(best.settings, f"trial {best.number}"), selection)
         lines = (
-            f"accord tune: trial {best.number}, dev score {best.score:.4f}",
+            f"accord tune: trial {best.number}, dev score {best.score:z.4f}",
             " ".join(selection.line.split()),
         )
         note = "".join(f"# {line}\n" for line in lines)

@@ -69,8 +69,8 @@ class Selection:
             return f"chosen by dev among {self.candidates} trials; not cross-fitted: {self.note}"
         return (
             f"chosen by dev among {self.candidates} trials; cross-fitted (trial and epoch chosen by"
-            f" one half of dev, judged by the other) {self.crossfit:.4f}: the score is too good by"
-            f" about {self.gap:.4f}"
+            f" one half of dev, judged by the other) {self.crossfit:z.4f}: the score is too good by"
+            f" about {self.gap:z.4f}"
         )
 
 

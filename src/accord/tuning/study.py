@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from accord.config.sections import Config
-from accord.durable import sweep
+from accord.durable import check_regular, sweep
 from accord.errors import RunFolderError, UsageError
 from accord.grids.cell_run import differences
 from accord.runs.folder import RunFolder
@@ -85,11 +85,13 @@ def load_study(out: Path, prune: bool = False) -> optuna.Study:
     pruners = optuna.pruners
     pruner = pruners.MedianPruner(n_startup_trials=LEAST_TRIALS) if prune else pruners.NopPruner()
     try:
+        if (out / JOURNAL).exists():
+            check_regular(out / JOURNAL)
         storage = JournalStorage(JournalFileBackend(str((out / JOURNAL).absolute())))
         if _NAME not in optuna.get_all_study_names(storage):
             optuna.create_study(storage=storage, study_name=_NAME, direction="maximize")
         return optuna.load_study(study_name=_NAME, storage=storage, pruner=pruner)
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError):
         raise RunFolderError(f"{out / JOURNAL}: holds no study that can be read") from None
 
 

@@ -180,7 +180,8 @@ class Watcher:
         """
         self.report(evaluations)
         if self.trial.should_prune():
-            raise Pruned(f"pruned after epoch {len(evaluations)}, at {best_score(evaluations):.4f}")
+            best = best_score(evaluations)
+            raise Pruned(f"pruned after epoch {len(evaluations)}, at {best:z.4f}")
 
     def report(self, evaluations: Sequence[dict[str, Any]]) -> None:
         """Report the score that the run would have, had it ended after each of the epochs."""

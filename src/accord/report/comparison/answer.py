@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accord.plural import count
 from accord.report.comparison.result import (
     Choice,
     SharedModel,
     SharingResult,
     TaskComparison,
 )
-from accord.report.comparison.wording import (
-    count,
-    in_points,
-    joined,
-    percent,
-    points,
-    probability,
-)
+from accord.report.comparison.wording import in_points, joined, percent, points, probability
 from accord.report.exposure import TOLERANCE, alike
 
 _MOST_LISTED = 6  # differences that a sentence has room for
@@ -124,11 +118,11 @@ def _exceptions(tasks: Tasks) -> list[str]:
 
 
 def _learnt_nothing(own: TaskComparison) -> str:
-    figures = f"{own.alone.mean:.3f} alone and {own.together.mean:.3f} together"
+    figures = f"{own.alone.mean:z.3f} alone and {own.together.mean:z.3f} together"
     name = f" ({own.baseline_name})" if own.baseline_name != "a constant" else ""
     return (
         f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
-        f" anything ({own.metric}: {figures}, {own.baseline:.3f} by a constant prediction{name})."
+        f" anything ({own.metric}: {figures}, {own.baseline:z.3f} by a constant prediction{name})."
     )
 
 

@@ -99,6 +99,6 @@ def _row(own: TaskComparison, several: bool, margin: float | None) -> Difference
 
 def _figures(own: TaskComparison) -> str:
     return (
-        f"{own.metric}: alone {own.alone.mean:.3f}, together {own.together.mean:.3f},"
-        f" constant {own.baseline:.3f}"
+        f"{own.metric}: alone {own.alone.mean:z.3f}, together {own.together.mean:z.3f},"
+        f" constant {own.baseline:z.3f}"
     )

@@ -58,7 +58,7 @@ def figures_table(result: SharingResult) -> Table:
         [
             own.task, *[own.model] * models, own.metric, own.judged_on,
             own.baseline_name, _figure(own.alone), _figure(own.together),
-            f"{own.baseline:.3f}",
+            f"{own.baseline:z.3f}",
             _examples(own.alone), _examples(own.together), _gap(own.alone), _gap(own.together),
             f"{own.rows:,}", runs_of_each(own.runs),
         ]
@@ -138,7 +138,7 @@ def _interval(own: TaskComparison) -> str:
 
 
 def _figure(side: Side) -> str:
-    return f"{side.mean:.3f}" + ("" if side.sd is None else f" ± {side.sd:.3f}")
+    return f"{side.mean:z.3f}" + ("" if side.sd is None else f" ± {side.sd:z.3f}")
 
 
 def _examples(side: Side) -> str:

@@ -39,16 +39,6 @@ def in_points(value: float) -> str:
     return f"{text} point{'' if text == '1.0' else 's'}"
 
 
-def count(number: float, noun: str) -> str:
-    """Return a number with its noun, in the plural where it is not one.
-
-    Example:
-        >>> count(1, "run"), count(1200, "example")
-        ('1 run', '1,200 examples')
-    """
-    return f"{number:,.0f} {noun}{'' if round(number) == 1 else 's'}"
-
-
 def percent(level: float) -> str:
     """Return a level as a percentage, with as many places as it has, at most two.
 
@@ -68,7 +58,7 @@ def probability(p: float | None) -> str:
     """
     if p is None:
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:z.3f}"
 
 
 def runs_of_each(runs: tuple[int, int]) -> str:
