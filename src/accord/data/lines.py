@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from accord.durable import check_regular
 from accord.errors import DataError
 
 HEAD_BYTES = 2**16
@@ -23,6 +24,7 @@ def read_head(path: Path) -> bytes:
         DataError: it is missing, a folder, or can't be read.
     """
     try:
+        check_regular(path)  # a pipe would be waited for
         with _open(path) as file:
             return file.read(HEAD_BYTES)
     except FileNotFoundError:
