@@ -28,8 +28,10 @@ VOCAB, HIDDEN, POSITIONS = 37, 8, 48
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> Iterator[None]:
-    """No test depends on the draws, the threads or the default dtype of another."""
+def seeded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test depends on the draws, the threads or the default dtype of another, nor on how wide
+    the tests' own terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     yield

@@ -47,6 +47,7 @@ class Store:
             self.lengths.shape
         )
         self.fingerprint, self.skipped = name, []
+        self.notes, self.groups = [], np.zeros(len(self.lengths), dtype=np.uint64)
 
     def row_name(self, row):
         return f"{self.fingerprint}{row}"

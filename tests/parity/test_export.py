@@ -14,12 +14,15 @@ from safetensors.torch import load_file
 from accord import load
 from accord.cli.export import export as command
 from accord.derived.export import export
-from accord.errors import ModelError
+from accord.errors import EncoderError, ModelError
 from accord.model.heads import probabilities
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.model.saved import InputFormat, save_model
 from accord.tasks import Task
+
+# Some texts are longer than the models read, so that cutting is compared too.
+pytestmark = pytest.mark.filterwarnings("ignore:.*rows are cut")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "##s", "good"]
 LONG = " ".join("abcdefghijklmnopqrstuvwxyz")  # longer than a sequence may be
@@ -169,8 +172,6 @@ def test_a_damaged_tokenizer_config_is_one_line(written, tmp_path):
     for text in ("{", "[1]"):
         folder = written(next(tasks()))
         (folder / "tokenizer_config.json").write_text(text)
-        with pytest.raises(
-            ModelError, match=r"^tokenizer_config\.json of the model: can't be read"
-        ):
+        with pytest.raises(EncoderError, match=r"tokenizer_config\.json: (can't be read|holds)"):
             export(folder, tmp_path / "out", "plain")
         assert not (tmp_path / "out").exists()
