@@ -30,7 +30,7 @@ def printed(answer):
     return text
 
 
-@pytest.mark.filterwarnings("ignore:.*hold line ends")
+@pytest.mark.filterwarnings(r"ignore:[\s\S]*hold line ends")
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_commands_print_plain_lines(strange, accord_cli, tmp_path, monkeypatch, encoding):
     import sys
