@@ -263,7 +263,7 @@ def test_settings_that_make_the_same_run_are_run_once(config, tmp_path):
 def test_a_config_that_a_run_refuses_is_tried_once(config, tmp_path, monkeypatch):
     tried = []
 
-    def refuse(folder, config, quiet, watch):
+    def refuse(folder, config, quiet, watch, **more):
         tried.append(config.training.epochs)
         raise ConfigError("sharing: no such layer")
 

@@ -89,7 +89,8 @@ class Output:
 
     def _opened(self) -> contextlib.AbstractContextManager[IO[bytes]]:
         if self.descriptor is not None:
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
             return os.fdopen(os.dup(self.descriptor), "wb")
         if self.through:
             return self.path.open("wb")
