@@ -251,7 +251,7 @@ def test_another_thread_count_is_said(stopped, accord_cli):
     file.write_text(file.read_text().replace('"threads": 1', '"threads": 3'))
     (file.parent / "manifest.json").unlink()
     write_manifest(file.parent)
-    assert "with 1 threads, not 3: sums may differ" in accord_cli("resume", run).err
+    assert "with 1 thread, not 3: sums may differ" in accord_cli("resume", run).err
 
 
 @pytest.fixture
