@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from projects import STAGES
 
 from accord.errors import BusyError, RunFolderError
 from accord.grids.file import load_grid
@@ -195,18 +196,21 @@ def test_a_finished_run_whose_config_was_edited_is_refused_and_says_how_to_train
     assert accord_cli("resume", run).code == 0
 
 
-def test_a_finished_stage_whose_settings_were_edited_is_refused_though_forced(
+def test_an_edit_of_a_finished_stage_alone_is_refused_though_forced(
     staged_project, tmp_path, accord_cli, stop_after
 ):
-    run = tmp_path / "run"
+    stages = STAGES.replace('tasks = ["mood"]', 'tasks = ["mood"]\ntraining = { epochs = 1 }')
+    run, config = tmp_path / "run", staged_project(stages)
     stop_after(7)  # in the second stage
-    assert accord_cli("train", staged_project(), "--out", run, "--quiet").code == 143
+    assert accord_cli("train", config, "--out", run, "--quiet").code == 143
     file = run / "config.toml"
     text = file.read_text()
-    file.write_text(text.replace("lr = 0.001", "lr = 0.002"))
+    file.write_text(text.replace("{ epochs = 1 }", "{ epochs = 3 }"))
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
-    assert "is done, and was trained by other settings: training.lr: 0.001 -> 0.002" in answer.err
+    assert "stage 1: is done, and was trained by other settings: training.epochs: 1 -> 3" in (
+        answer.err
+    )
     file.write_text(text)
     assert accord_cli("resume", run, "--quiet").code == 0
 

@@ -148,7 +148,7 @@ def test_stopped_and_resumed_is_as_never_stopped(
     assert "[stage 2/2 pairs] " in answer.err
     whole = run_stages(config, tmp_path / "whole")
     assert whole_outcome(run) == whole_outcome(whole)
-    assert accord_cli("resume", run).err.endswith("this run is done; nothing to resume\n")
+    assert accord_cli("resume", run).err.count("this run is done; nothing to resume;") == 1
 
 
 def test_a_stopped_run_may_move(staged_project, run_stages, stop_after, tmp_path, whole_outcome):
@@ -287,6 +287,8 @@ def test_a_change_is_forced_once_and_recorded(
     stop_after(4)
     stopped = accord_cli("resume", run, "--force")
     assert stopped.code == 143, stopped.err
+    said = "warning: stage 1 is done and stays as it was"
+    assert (said in stopped.err) == (stop_in == 2)
     after = json.loads((run / "resolved.json").read_text())
     assert after["config"]["training"]["lr"] == 0.002
     (forced,) = after["forced"]

@@ -78,22 +78,35 @@ def is_ahead(stage: Stage, *, begun: bool) -> bool:
     return begun and RunFolder.open(stage.folder).state() != "done"
 
 
-def check_done_stages(stages: Sequence[Stage]) -> None:
-    """Check that the stages that are done were trained as the config says now.
+def check_edits(before: Sequence[Stage], after: Sequence[Stage]) -> list[str]:
+    """Check that every edit of a run's config makes a difference to a stage that isn't done.
+
+    Args:
+        before: the stages as the run knew them.
+        after: as they are now.
+
+    Returns:
+        Labels of the stages that are done and stay as they were, though they are edited too.
 
     Raises:
-        RunFolderError: naming the keys that were edited: nothing would come of them, though the
-            later stages be forced on.
+        RunFolderError: naming the keys of finished stages alone: nothing would come of them.
     """
-    for stage in stages:
-        if is_ahead(stage, begun=True):
-            continue
-        if found := other_settings(RunFolder.open(stage.folder).config(), stage.config):
+    done: dict[str, list[str]] = {}
+    ahead: set[str] = set()
+    for old, new in zip(before, after, strict=False):
+        found = other_settings(old.config, new.config)
+        if is_ahead(new, begun=True):
+            ahead.update(found)
+        elif found:
+            done[new.label] = found
+    for label, found in done.items():
+        if lost := [edit for edit in found if edit not in ahead]:
             raise RunFolderError(
-                f"{stage.label}: is done, and was trained by other settings: {'; '.join(found)};"
-                " --force changes no finished stage either: put them back as they were, or train"
-                " into another folder"
+                f"{label}: is done, and was trained by other settings: {'; '.join(lost)}; --force"
+                " changes no finished stage either: put them back as they were, or train into"
+                " another folder"
             )
+    return [*done]
 
 
 def changes_ahead(run: RunFolder, begun: Table, plans: Sequence[Plan | None]) -> Iterator[str]:

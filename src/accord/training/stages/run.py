@@ -34,7 +34,7 @@ from accord.training.setup import prepare
 from accord.training.stages.plan import plan_stage, total
 from accord.training.stages.record import (
     changes_ahead,
-    check_done_stages,
+    check_edits,
     is_ahead,
     resolved,
     resolved_again,
@@ -116,7 +116,8 @@ def resume(
         begun = run.read_json("resolved.json")
         config, found = config_again(run, begun, force)
         stages = stages_of(config, folder)
-        check_done_stages(stages)
+        for label in check_edits(stages_of(run.config(), folder), stages):
+            Console(quiet).say(f"warning: {label} is done and stays as it was")
         # A stage that has begun checks itself; where anything goes, what it is now is recorded.
         plans = [plan_stage(stage) if is_ahead(stage, begun=force) else None for stage in stages]
         found += list(dict.fromkeys(changes_ahead(run, begun, plans)))
