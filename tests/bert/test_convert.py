@@ -197,5 +197,5 @@ def test_the_command_says_what_an_encoder_still_lacks(tmp_path):
             (tmp_path / "config.json").write_text(config)
         arguments = [str(tmp_path / "model.pt"), str(tmp_path / name)]
         result = CliRunner().invoke(command, arguments, catch_exceptions=False)
-        assert "1 tensors written to" in result.output
+        assert "1 tensor written to" in result.output
         assert ("no config.json stands beside" in result.output) == (config is None)

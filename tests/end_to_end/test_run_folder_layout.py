@@ -61,8 +61,8 @@ def test_its_json_files(finished):
 def test_the_model_folder(finished, encoder_folder):
     folder = finished / "model"
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "model.safetensors", "tokenizer.json", "vocab.txt", "accord.json",
-        "heads.safetensors",
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+        "accord.json", "heads.safetensors",
     }  # fmt: skip
     for name in ("tokenizer.json", "vocab.txt"):
         assert (folder / name).read_bytes() == (encoder_folder / name).read_bytes()

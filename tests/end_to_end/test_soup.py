@@ -44,7 +44,7 @@ def whole(project, train, tmp_path, outcome):
 
 
 def test_the_model_is_the_mean_of_the_epochs_in_it(project, train, tmp_path, monkeypatch):
-    monkeypatch.setattr("accord.training.run.remove_kept", lambda run: None)
+    monkeypatch.setattr("accord.training.run.tidy", lambda run: None)
     run = train(project(ALIKE, TASKS), tmp_path / "run")
     assert sorted(results_of(run)["soup"]["epochs"]) == [1, 2, 3]
     kept = [load_file(file) for file in sorted((run / "kept").glob("*/weights.safetensors"))]

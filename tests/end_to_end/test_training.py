@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from accord.bert.pretrained import load_encoder
 from accord.config.file import load_config
-from accord.errors import ConfigError, TrainingError
+from accord.errors import ConfigError, EncoderError
 from accord.judging.inference import Evaluation
 from accord.model.losses import LOSSES
 from accord.model.saved import load_model
@@ -262,12 +262,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     assert outcome(run) == outcome(train(config, tmp_path / "whole"))
 
 
-def test_weights_that_are_not_finite_stop_the_run(project, train, write_encoder, tmp_path):
+def test_weights_that_are_not_finite_are_refused(project, train, write_encoder, tmp_path):
     folder = write_encoder(tmp_path / "encoder")
     weights = load_file(folder / "model.safetensors")
     weights["encoder.layer.0.output.dense.bias"][0] = math.nan
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(TrainingError, match="step 1: the loss of mood, same, near is not finite"):
+    with pytest.raises(EncoderError, match=r"output\.dense\.bias' holds values that aren't finite"):
         train(project({"encoder.path": str(folder)}), tmp_path / "run")
 
 
