@@ -33,8 +33,8 @@ from torch.nn import functional as F
 from workload import data_folder, minilm_folder
 
 import accord
-from accord.bert import attention
-from accord.bert.products import DEFAULT
+from accord.kernels import attention
+from accord.kernels.matmul import DEFAULT
 
 WAYS = ("fast", "reference", "bfloat16")
 
@@ -53,10 +53,10 @@ def plain_dropout_add(x: Tensor, residual: Tensor, p: float, key: object | None)
 def plain_paths() -> Iterator[None]:
     """Put references in the fast paths' places."""
     places = {
-        "accord.bert.encoder.attend": attention.reference,
-        "accord.bert.encoder.dropout": plain_dropout,
-        "accord.bert.encoder.dropout_add": plain_dropout_add,
-        "accord.bert.attention.formula.dropout": plain_dropout,
+        "accord.encoders.bert.attend": attention.reference,
+        "accord.encoders.bert.dropout": plain_dropout,
+        "accord.encoders.bert.dropout_add": plain_dropout_add,
+        "accord.kernels.attention.formula.dropout": plain_dropout,
         "accord.training.building.Jacobian": lambda *parameters: None,
         "accord.training.setup.choose_products": lambda device, bfloat16: DEFAULT,
     }

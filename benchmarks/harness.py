@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from accord.bert.products import Products
+from accord.kernels.matmul import Products
 from accord.runs.estimate import matrix_rate
 from accord.runs.folder import environment
 

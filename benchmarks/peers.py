@@ -24,7 +24,7 @@ from harness import Side
 from torch import Tensor, nn
 from workload import CPU, LR, TINY, WEIGHT_DECAY, Batch, Workload, minilm_folder
 
-from accord.bert.packing import TokenSequence
+from accord.encoders.packing import TokenSequence
 from accord.model.losses import LOSSES
 
 

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 from workload import ROOT, minilm_folder
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.packing import PackedBatch
-from accord.bert.products import computing
 from accord.config.file import load_config
 from accord.data.loader import MicroBatch, StepBatch
+from accord.encoders.packing import PackedBatch
+from accord.kernels.dropout import DropoutKey
+from accord.kernels.matmul import computing
 from accord.regularisers import Passes
 from accord.regularisers.smart import worst_shift
 from accord.training.regularising import Regularisation

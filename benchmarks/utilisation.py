@@ -20,8 +20,8 @@ import torch
 from harness import RESULTS, Report, Row, Side, alternate, arguments, median_interval
 from workload import Batch, encoder, our_step, workload
 
-from accord.bert.encoder import BertConfig
-from accord.bert.products import Products, onednn_is_exact
+from accord.encoders.bert import BertConfig
+from accord.kernels.matmul import Products, onednn_is_exact
 from accord.runs.estimate import matrix_rate
 from accord.runs.memory import keep_freed_memory
 

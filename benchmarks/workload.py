@@ -13,21 +13,21 @@ import torch
 from harness import Side
 from torch import Tensor
 
-from accord.bert.encoder import BertConfig, BertEncoder
-from accord.bert.jacobian import Jacobian
-from accord.bert.packing import TokenSequence, pack
-from accord.bert.pretrained import load_encoder
-from accord.bert.products import choose_products
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.loader import Assembler, MicroBatch, StepBatch
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
+from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.packing import TokenSequence, pack
+from accord.encoders.pretrained import load_encoder
 from accord.gradients import get_method
+from accord.kernels.matmul import choose_products
 from accord.model.losses import targets
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.pertask.jacobian import Jacobian
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.step import Learner

@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from accord.bert.encoder import BertConfig, BertEncoder
-from accord.bert.packing import TokenSequence
 from accord.data.loader import TaskData
+from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.packing import TokenSequence
 from accord.tasks import Task
 
 # The same examples in every run: a failure seen once is seen by everybody.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import accord
-from accord.bert.pretrained import save_encoder
+from accord.encoders.pretrained import save_encoder
 
 
 def test_every_promised_name_is_there():
@@ -23,7 +23,7 @@ def test_every_promised_name_is_there():
 @pytest.mark.parametrize(
     "use",
     [
-        "accord.optim.AdamW", "accord.bert.BertEncoder", "accord.train", "accord.load",
+        "accord.optim.AdamW", "accord.encoders.BertEncoder", "accord.train", "accord.load",
         "accord.load_encoder", "accord.gradients.get_method('pcgrad')",
     ],
 )  # fmt: skip

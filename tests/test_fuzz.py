@@ -17,13 +17,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accord.bert.pretrained import read_config
 from accord.config.file import load_config, parse_config
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.durable import MANIFEST, damage, replace_folder
+from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, UsageError
 from accord.model.saved import read_tasks
 from accord.training.checkpoint import FILES, newest_sound, read_progress

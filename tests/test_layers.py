@@ -15,7 +15,7 @@ LAYERS = [
     ["grids.running", "grids.report", "tuning"],
     ["grids.changed"],
     [
-        "recipes", "comparison", "bert.convert", "doctor", "derived.export", "derived.ensemble",
+        "recipes", "comparison", "encoders.convert", "doctor", "derived.export", "derived.ensemble",
         "derived.run_soup",
     ],
     ["derived.finished"],
@@ -41,7 +41,7 @@ LAYERS = [
         "runs.memory", "runs.results", "data.loader", "training.step", "training.nonfinite",
         "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
-        "bert.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
+        "encoders.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
         "data.guessing", "judging.passes", "judging.output", "judging.prediction_formats",
     ],
     [
@@ -63,11 +63,9 @@ LAYERS = [
     ["families"],
     # whose names the config allows
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
-    ["bert", "bert.encoder", "bert.packing"],
-    [
-        "bert.jacobian", "bert.functional", "bert.attention", "bert.dropout",
-        "bert.products", "model.draws", "model.soft", "optim.averaging", "optim.soups",
-    ],
+    ["encoders", "encoders.bert", "encoders.packing"],
+    ["pertask", "model.draws", "model.soft", "optim.averaging", "optim.soups"],
+    ["kernels"],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["config.faults", "config.base", "config.datafiles"],
     ["tasks", "terminal", "durable"],
@@ -196,7 +194,7 @@ def test_every_layer_s_modules_are_there() -> None:
 
 def test_nothing_unpickles_or_runs_a_model_folder_s_code() -> None:
     """But for the converter, which does so when asked to, with torch's loader for weights alone."""
-    converter = SOURCE / "accord" / "bert" / "convert.py"
+    converter = SOURCE / "accord" / "encoders" / "convert.py"
     assert "weights_only=True" in converter.read_text(encoding="utf-8")
     files = [file for file in SOURCE.rglob("*.py") if file != converter]
     assert files

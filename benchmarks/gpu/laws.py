@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from workload import encoder, step_batch, workload
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.jacobian import Jacobian
-from accord.bert.products import choose_products
 from accord.gradients import get_method
+from accord.kernels.dropout import DropoutKey
+from accord.kernels.matmul import choose_products
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.pertask.jacobian import Jacobian
 from accord.training.combining import Combination
 from accord.training.step import Learner
 from gpu.figures import Figure, Recorder
@@ -100,7 +100,7 @@ def packed(recorder: Recorder, settings: Settings, name: str) -> None:
     work = workload(settings.data, batch_size=settings.examples(32), batches=1)
     ours, peer = encoder(size), bert(size).eval().to(device)
     if size != "minilm":  # random weights: ours are put there
-        from accord.bert.pretrained import named_views
+        from accord.encoders.pretrained import named_views
 
         own = peer.state_dict()
         for key, view in named_views(ours):

@@ -12,15 +12,15 @@ from harness import Side, alternate
 from torch import Tensor
 from workload import COURSE, SAMPLE, data_folder, encoder, minilm_folder
 
-from accord.bert.packing import TokenSequence
-from accord.bert.products import choose_products
 from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.loader import Assembler
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.encoders.packing import TokenSequence
 from accord.judging.inference import pooled_vectors
+from accord.kernels.matmul import choose_products
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 from gpu.figures import Figure, Recorder, ratio

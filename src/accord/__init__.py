@@ -4,7 +4,7 @@
     accord.resume(run)                       goes on with one
     accord.load(folder).predict(task, texts) predictions
     accord.load_encoder(path)                a bare encoder
-    accord.optim.AdamW, accord.bert.BertEncoder, accord.gradients.get_method …
+    accord.optim.AdamW, accord.encoders.BertEncoder, accord.gradients.get_method …
 
 Nothing heavy is imported before it is used.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accord.api import resume, train
-    from accord.bert.pretrained import load_encoder
+    from accord.encoders.pretrained import load_encoder
     from accord.judging.predict import Predictor, load
 
 __all__ = ["Predictor", "load", "load_encoder", "resume", "train"]
@@ -26,10 +26,11 @@ _HOMES = {
     "resume": "accord.api",
     "load": "accord.judging.predict",
     "Predictor": "accord.judging.predict",
-    "load_encoder": "accord.bert.pretrained",
+    "load_encoder": "accord.encoders.pretrained",
 }
 _PACKAGES = (
-    "balancing", "bert", "gradients", "judging", "model", "optim", "regularisers", "sampling",
+    "balancing", "encoders", "gradients", "judging", "kernels", "model", "optim",
+    "pertask", "regularisers", "sampling",
     "sharing",
 )  # fmt: skip
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from accord.bert.products import Products, choose_products
 from accord.cli.doctor import doctor, render
 from accord.doctor import Disk, Gpu, Memory, Processor, Rates, Report
 from accord.errors import UsageError
+from accord.kernels.matmul import Products, choose_products
 
 GIB = 1 << 30
 CUDA = Report(

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from accord.bert.pretrained import save_encoder
 from accord.cli.check import check
 from accord.config.file import load_config, parse_config
 from accord.data.checking import check_config
 from accord.data.warnings import sequence_lengths
+from accord.encoders.pretrained import save_encoder
 from accord.errors import ConfigError
 from accord.tasks import Task
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.bert.packing import PackedBatch
 from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.data.tokenizing import SpecialIds
+from accord.encoders.packing import PackedBatch
 from accord.tasks import Task
 
 Split = Callable[..., TaskData]

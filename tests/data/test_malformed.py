@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from accord.bert.pretrained import resolve_encoder_folder
 from accord.config.file import parse_config
 from accord.data.checking import check_config
 from accord.data.datasets import read_data
+from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import DataError, UsageError
 
 GOOD = "b\tfine road\t1\n"
@@ -165,8 +165,8 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    from accord.bert.encoder import BertConfig, BertEncoder
-    from accord.bert.pretrained import save_encoder
+    from accord.encoders.bert import BertConfig, BertEncoder
+    from accord.encoders.pretrained import save_encoder
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "grim", "fine", "road", "meal"]
     folder = tmp_path_factory.mktemp("encoder")

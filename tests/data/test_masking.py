@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from accord.bert.packing import TokenSequence
 from accord.data.masking import mask_words, weighted
+from accord.encoders.packing import TokenSequence
 
 MASK, CLS, SEP, WORDS = 3, 1, 2, 5000
 

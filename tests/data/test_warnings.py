@@ -16,8 +16,8 @@ WORDS = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"]
 
 @pytest.fixture
 def encoder(tmp_path, monkeypatch):
-    from accord.bert.encoder import BertConfig, BertEncoder
-    from accord.bert.pretrained import save_encoder
+    from accord.encoders.bert import BertConfig, BertEncoder
+    from accord.encoders.pretrained import save_encoder
 
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from accord.bert.products import Products
 from accord.doctor import Disk, Gpu, Memory, Processor, Rates, Report, advice, taken_paths
+from accord.kernels.matmul import Products
 
 GIB = 1 << 30
 PROCESSOR = Processor(

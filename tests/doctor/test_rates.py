@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from accord.bert.products import choose_products
 from accord.doctor import Rates, rates
+from accord.kernels.matmul import choose_products
 
 
 def test_the_native_rate_keeps_to_its_time(monkeypatch):

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from accord.bert.encoder import BertConfig, BertEncoder
-from accord.bert.pretrained import save_encoder
 from accord.data.tokenizing import load_tokenizer
+from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.pretrained import save_encoder
 
 GOOD, BAD = ["bright", "fine", "lovely", "warm"], ["dull", "grim", "poor", "stale"]
 PLAIN = ["the", "a", "film", "meal", "road", "song", "with", "under", "old", "new", "very"]

@@ -252,7 +252,7 @@ def test_an_encoder_that_fits_some_tasks_alone(project, compare, encoder_folder,
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_an_encoder_saved_inside_other_modules(prefix, encoder_folder, tmp_path):
-    from accord.bert.pretrained import load_encoder
+    from accord.encoders.pretrained import load_encoder
 
     copy = shutil.copytree(encoder_folder, tmp_path / "copy")
     head = {"classifier.weight": torch.ones(2, 16), "module.head.pooler.dense.bias": torch.ones(3)}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.bert.encoder import BertEncoder
 from accord.config.file import load_config
+from accord.encoders.bert import BertEncoder
 from accord.training.setup import prepare
 
 

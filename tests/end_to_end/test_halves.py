@@ -28,9 +28,9 @@ def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, 
 
 
 def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
-    from accord.bert.dropout import DropoutKey
     from accord.config.file import load_config
     from accord.data.loader import step_batch
+    from accord.kernels.dropout import DropoutKey
     from accord.training.halves import half_cosines
     from accord.training.setup import prepare
 

@@ -8,10 +8,10 @@ import signal
 import pytest
 import torch
 
-from accord.bert.products import Products
 from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
 from accord.gradients import Method
+from accord.kernels.matmul import Products
 from accord.training.run import resume_run
 
 METHODS = [

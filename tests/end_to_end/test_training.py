@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord.bert.pretrained import load_encoder
 from accord.config.file import load_config
+from accord.encoders.pretrained import load_encoder
 from accord.errors import ConfigError, EncoderError
 from accord.judging.inference import Evaluation
 from accord.model.losses import LOSSES

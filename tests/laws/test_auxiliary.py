@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from worlds import CPU, QUORA, SST, MakeEncoder, Split, World, assert_rows_close
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.packing import PackedBatch
 from accord.data.loader import Assembler, StepBatch, step_batch
 from accord.data.tokenizing import SpecialIds
+from accord.encoders.packing import PackedBatch
+from accord.kernels.dropout import DropoutKey
 from accord.tasks import AuxiliaryTask
 from accord.training.halves import half_cosines
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from worlds import COSINE, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
 from accord.balancing import get_rule, rule_names
-from accord.bert.dropout import DropoutKey
-from accord.bert.jacobian import Jacobian
 from accord.gradients import get_method, method_names
+from accord.kernels.dropout import DropoutKey
 from accord.methods import Chosen, Signals, keyed_generator
+from accord.pertask.jacobian import Jacobian
 from accord.training.combining import Combination
 
 TASKS = [SST, QUORA, STS, COSINE]

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
-from accord.bert.packing import PackedBatch
-from accord.bert.products import Products
 from accord.data.loader import StepBatch
+from accord.encoders.packing import PackedBatch
+from accord.kernels.matmul import Products
 
 
 @pytest.mark.parametrize("mix", MIXES)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from accord.bert.encoder import BertEncoder
-from accord.bert.packing import TokenSequence, pack
-from accord.bert.pretrained import named_views
+from accord.encoders.bert import BertEncoder
+from accord.encoders.packing import TokenSequence, pack
+from accord.encoders.pretrained import named_views
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 

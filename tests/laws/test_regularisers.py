@@ -24,9 +24,9 @@ from worlds import (
     assert_rows_close,
 )
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.packing import PackedBatch
 from accord.data.loader import StepBatch
+from accord.encoders.packing import PackedBatch
+from accord.kernels.dropout import DropoutKey
 from accord.model.multitask import HARD
 from accord.model.parts import Sharing
 from accord.regularisers import Passes, regulariser_names

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from accord.balancing import get_rule
-from accord.bert.encoder import BertEncoder
-from accord.bert.jacobian import Jacobian
-from accord.bert.packing import PackedBatch
 from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.data.tokenizing import SpecialIds
+from accord.encoders.bert import BertEncoder
+from accord.encoders.packing import PackedBatch
 from accord.gradients import Method
 from accord.methods import Signals
 from accord.model.losses import LOSSES
 from accord.model.multitask import HARD, MultitaskModel
 from accord.model.parts import Sharing
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.pertask.jacobian import Jacobian
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.step import Learner, StepRecord

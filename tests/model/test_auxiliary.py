@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from accord.bert.encoder import BertConfig
 from accord.data.texts import TextSource, TextStore
+from accord.encoders.bert import BertConfig
 from accord.errors import DataError
 from accord.model.auxiliary import ContrastiveHead
 from accord.tasks import AuxiliaryTask

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from accord.bert.dropout import DropoutKey
+from accord.kernels.dropout import DropoutKey
 from accord.model.heads import Head, decode, probabilities
 from accord.model.losses import LOSSES, targets
 from accord.tasks import Task

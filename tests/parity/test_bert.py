@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from accord.bert.encoder import ACTIVATIONS, BertEncoder
-from accord.bert.packing import PackedBatch, TokenSequence, pack
-from accord.bert.pretrained import load_encoder, named_views, save_encoder
+from accord.encoders.bert import ACTIVATIONS, BertEncoder
+from accord.encoders.packing import PackedBatch, TokenSequence, pack
+from accord.encoders.pretrained import load_encoder, named_views, save_encoder
 
 LENGTHS = [7, 1, 12, 3, 12, 20]
 

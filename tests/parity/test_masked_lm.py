@@ -8,12 +8,12 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from accord.bert.jacobian import Jacobian
-from accord.bert.packing import MaskedWords, TokenSequence, pack
-from accord.bert.pretrained import load_encoder, load_predictions, named_views
+from accord.encoders.packing import MaskedWords, TokenSequence, pack
+from accord.encoders.pretrained import load_encoder, load_predictions, named_views
 from accord.errors import EncoderError
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.multitask import MultitaskModel
+from accord.pertask.jacobian import Jacobian
 from accord.tasks import AuxiliaryTask
 
 TASK = AuxiliaryTask("words", "masked-lm", "masked_lm", "likelihood", pooling="masked")

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from accord.bert.encoder import BertConfig
-from accord.bert.packing import pack
+from accord.encoders.bert import BertConfig
+from accord.encoders.packing import pack
 from accord.runs.estimate import (
     Estimate,
     Workload,

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.encoder import BertEncoder
-from accord.bert.jacobian import Jacobian
 from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.data.tokenizing import SpecialIds
+from accord.encoders.bert import BertEncoder
 from accord.errors import TrainingError
 from accord.gradients import Method
+from accord.kernels.dropout import DropoutKey
 from accord.methods import Signals
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.pertask.jacobian import Jacobian
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.frozen import feature_batch

@@ -19,8 +19,8 @@ def convert(source: Path, out: Path) -> None:
     Nothing else in Accord reads a pickle. torch's loader for weights alone runs no code from it;
     whatever a file holds beside tensors is left out.
     """
-    from accord.bert.convert import WEIGHTS
-    from accord.bert.convert import convert as run
+    from accord.encoders.convert import WEIGHTS
+    from accord.encoders.convert import convert as run
 
     tensors = count(run(source, out), "tensor")
     echo(f"{tensors} written to {out / WEIGHTS}")

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.bert.pretrained import resolve_encoder_folder
 from accord.config.sections import Config
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.datasets import read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
 from accord.data.warnings import Split, data_warnings, overlaps
+from accord.encoders.pretrained import resolve_encoder_folder
 from accord.tasks import Task
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from accord.bert.pretrained import read_config
 from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.drawn import draw_dev, is_drawn, without_dev_texts
@@ -27,6 +26,7 @@ from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import Facts, Split
+from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, EncoderError
 from accord.plural import count
 from accord.tasks import AuxiliaryTask, Task

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.bert.packing import PackedBatch, TokenSequence, join, pack
 from accord.data.masking import mask_words, weighted
 from accord.data.overlap import Rowset
 from accord.data.store import TokenStore
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
+from accord.encoders.packing import PackedBatch, TokenSequence, join, pack
 from accord.model.losses import targets
 from accord.tasks import AuxiliaryTask, Task
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from accord.bert.packing import MaskedWords, TokenSequence
+from accord.encoders.packing import MaskedWords, TokenSequence
 
 MASKED, REPLACED = 0.8, 0.1  # of the chosen words; the rest stay as they are
 _DRAWS = 1 << 25  # keeps these draws apart from all others of the same seed and step

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from accord.bert.pretrained import WEIGHTS
 from accord.durable import read_json, replace_folder, write_tensors
+from accord.encoders.pretrained import WEIGHTS
 from accord.errors import ModelError, UsageError, nearest
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import find_model_folder, load_model, save_model

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from accord.bert.encoder import BertConfig
-from accord.bert.pretrained import read_config
-from accord.bert.products import choose_products
 from accord.config.sections import Config
 from accord.data.datasets import TaskFiles
 from accord.data.loader import Assembler
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.derived.finished import check_new, finished_models
 from accord.durable import replace_folder
+from accord.encoders.bert import BertConfig
+from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
 from accord.judging.choosing import HalfResult, Halves, dev_halves, half_result
 from accord.judging.dev import DevResult, are_finite, judge_all
 from accord.judging.heldout import crossfit_value
 from accord.judging.inference import logits_of
 from accord.judging.scores import crossfitted
+from accord.kernels.matmul import choose_products
 from accord.model.heads import decode
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages

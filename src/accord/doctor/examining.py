@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-from accord.bert.attention import flash
-from accord.bert.products import choose_products
 from accord.doctor.machine import (
     examine_cache,
     examine_disk,
@@ -22,6 +20,8 @@ from accord.doctor.machine import (
 from accord.doctor.paths import advice, taken_paths
 from accord.doctor.rates import measure_rates
 from accord.doctor.report import Report
+from accord.kernels.attention import flash
+from accord.kernels.matmul import choose_products
 from accord.runs.devices import choose_device
 from accord.runs.memory import keep_freed_memory
 

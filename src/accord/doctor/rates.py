@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.bert.products import Products, onednn_error
+from accord.kernels.matmul import Products, onednn_error
 from accord.runs.estimate import matrix_rate
 
 

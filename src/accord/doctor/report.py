@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accord.bert.products import Products
 from accord.doctor.machine import Disk, Gpu, Memory, Processor
 from accord.doctor.rates import Rates
+from accord.kernels.matmul import Products
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from accord.bert.pretrained import resolve_encoder_folder
 from accord.config.file import parse_config, resolve_paths
 from accord.data.datasets import read_data
 from accord.durable import read_json, write_whole
+from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import RunFolderError
 from accord.experiments.paper import TASKS
 from accord.experiments.plan import Options, Size, base_config, plan

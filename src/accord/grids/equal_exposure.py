@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from accord.bert.pretrained import resolve_encoder_folder
 from accord.config.file import stage_configs
 from accord.config.sections import Config
 from accord.config.stages import stage_name
 from accord.data.datasets import read_data
+from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.training.building import build_sampler

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.packing import TokenSequence, pack
-from accord.bert.products import DEFAULT, Products, computing
 from accord.data.loader import Assembler, TaskData
+from accord.encoders.packing import TokenSequence, pack
 from accord.errors import ModelError
 from accord.judging.metrics import metric_value
 from accord.judging.passes import tokens_of_a_pass
+from accord.kernels.dropout import DropoutKey
+from accord.kernels.matmul import DEFAULT, Products, computing
 from accord.model.heads import decode
 from accord.model.losses import LOSSES, targets
 from accord.model.multitask import MultitaskModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from accord.bert.encoder import BertConfig
+from accord.encoders.bert import BertConfig
 
 CPU_TOKENS = 4096  # their activations still fit a CPU's cache
 GPU_TOKENS = (262_144, 65_536, 16_384, CPU_TOKENS)  # few, so that a run meets the same passes again

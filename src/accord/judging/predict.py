@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.bert.packing import TokenSequence
-from accord.bert.products import DEFAULT, Products, choose_products
 from accord.config.sections import Precision
 from accord.config.tasks import QuotingName, TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
@@ -22,6 +20,7 @@ from accord.data.loader import Assembler
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.data.warnings import DataWarning, sequence_lengths
+from accord.encoders.packing import TokenSequence
 from accord.errors import DataError, UsageError, nearest
 from accord.judging.inference import (
     CHUNK_ROWS,
@@ -32,6 +31,7 @@ from accord.judging.inference import (
     pooled_vectors,
 )
 from accord.judging.predictions import predicted_values
+from accord.kernels.matmul import DEFAULT, Products, choose_products
 from accord.model.heads import mean_logits
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model

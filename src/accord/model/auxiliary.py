@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.bert.encoder import ACTIVATIONS, BertConfig
-from accord.bert.functional import word_logits
-from accord.bert.jacobian import TaskRows
-from accord.bert.packing import PackedWords
+from accord.encoders.bert import ACTIVATIONS, BertConfig
+from accord.encoders.packing import PackedWords
+from accord.pertask.jacobian import TaskRows
+from accord.pertask.operations import word_logits
 from accord.tasks import AuxiliaryTask
 
 

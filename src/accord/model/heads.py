@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from accord.bert.dropout import DropoutKey, dropout
+from accord.kernels.dropout import DropoutKey, dropout
 from accord.model.popart import TargetScale
 from accord.optim.averaging import Averages
 from accord.tasks import Task

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.encoder import PLAIN, BertEncoder, EncoderOps, Shifted
-from accord.bert.jacobian import Jacobian
-from accord.bert.packing import PackedBatch, PackedWords
+from accord.encoders.bert import PLAIN, BertEncoder, EncoderOps, Shifted
+from accord.encoders.packing import PackedBatch, PackedWords
+from accord.kernels.dropout import DropoutKey
 from accord.model.auxiliary import ContrastiveHead, MaskedLMHead, auxiliary_head
 from accord.model.draws import drawn_for
 from accord.model.heads import Head
 from accord.model.losses import DIVERGENCES, LOSSES
 from accord.model.parts import Parts, Sharing
 from accord.optim.averaging import Averages
+from accord.pertask.jacobian import Jacobian
 from accord.tasks import AuxiliaryTask, Task
 
 HARD = Sharing()

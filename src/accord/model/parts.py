@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from accord.bert.attention import AttentionPlan
-from accord.bert.dropout import DropoutKey
-from accord.bert.encoder import BertConfig, BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
-from accord.bert.jacobian import TaskRows
-from accord.bert.packing import PackedBatch
+from accord.encoders.bert import BertConfig, BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
+from accord.encoders.packing import PackedBatch
+from accord.kernels.attention import AttentionPlan
+from accord.kernels.dropout import DropoutKey
 from accord.model.draws import drawn_for
+from accord.pertask.jacobian import TaskRows
 from accord.sharing import Part, get_scheme
 from accord.sharing._registry import EmbeddingPart, Rows, Slices
 

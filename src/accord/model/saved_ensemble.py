@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from accord.bert.pretrained import HUB_FILES
 from accord.durable import link, replace_folder
+from accord.encoders.pretrained import HUB_FILES
 from accord.errors import ModelError
 from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_description, read_tasks
 from accord.tasks import Task

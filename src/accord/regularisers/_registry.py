@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
+from accord.kernels.dropout import DropoutKey
 from accord.methods import Description, Need, Registry
 from accord.tasks import Task
 

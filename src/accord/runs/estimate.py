@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.bert.encoder import BertConfig
-from accord.bert.products import DEFAULT, Products, computing, matmul
+from accord.encoders.bert import BertConfig
+from accord.kernels.matmul import DEFAULT, Products, computing, matmul
 
 _TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
 _ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from accord.bert.attention import AttentionPlan
-from accord.bert.dropout import DropoutKey
-from accord.bert.encoder import BertConfig, Embeddings, Layer
+from accord.encoders.bert import BertConfig, Embeddings, Layer
+from accord.kernels.attention import AttentionPlan
+from accord.kernels.dropout import DropoutKey
 from accord.methods import Description, Registry
 
 _DROPOUT_SITE = 1 << 22  # of embeddings: beyond any layer's

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from accord.bert.encoder import BertConfig, Layer
+from accord.encoders.bert import BertConfig, Layer
 from accord.sharing._registry import Part, Rows, scheme
 
 Dense = Literal["query", "key_value", "attention_output", "intermediate", "output"]

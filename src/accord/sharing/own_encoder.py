@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from accord.bert.encoder import BertConfig, Embeddings, Layer
+from accord.encoders.bert import BertConfig, Embeddings, Layer
 from accord.sharing._registry import EmbeddingPart, Part, scheme
 from accord.sharing.own_layers import CopyPart
 

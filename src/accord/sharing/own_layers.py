@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from accord.bert.encoder import BertConfig, Layer
+from accord.encoders.bert import BertConfig, Layer
 from accord.sharing._registry import Part, Rows, scheme
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from accord.bert.attention import AttentionPlan, attend
-from accord.bert.encoder import BertConfig, Layer
+from accord.encoders.bert import BertConfig, Layer
+from accord.kernels.attention import AttentionPlan, attend
 from accord.sharing._registry import Part, Rows, scheme
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from accord.bert.encoder import BertConfig, Layer
+from accord.encoders.bert import BertConfig, Layer
 from accord.sharing._registry import Part, Rows, scheme
 
 NORMS = ("attention_norm", "output_norm")

@@ -8,27 +8,27 @@ from pathlib import Path
 import torch
 
 from accord.balancing import get_rule as get_balancing
-from accord.bert.encoder import BertConfig, BertEncoder
-from accord.bert.jacobian import Jacobian
-from accord.bert.pretrained import (
-    load_encoder,
-    load_predictions,
-    read_config,
-    resolve_encoder_folder,
-)
-from accord.bert.products import Products
 from accord.config.file import stage_configs
 from accord.config.sections import Config
 from accord.data.exact_sampler import ExactSampler
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
+from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.pretrained import (
+    load_encoder,
+    load_predictions,
+    read_config,
+    resolve_encoder_folder,
+)
 from accord.errors import ConfigError, EncoderError
 from accord.gradients import get_method
+from accord.kernels.matmul import Products
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing, check_fit
 from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, parameter_groups
+from accord.pertask.jacobian import Jacobian
 from accord.regularisers import get_regulariser
 from accord.sampling import Budget, get_rule
 from accord.tasks import Task

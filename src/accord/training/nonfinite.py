@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.products import computing
 from accord.errors import NonFiniteError
+from accord.kernels.dropout import DropoutKey
+from accord.kernels.matmul import computing
 
 if TYPE_CHECKING:
     from accord.data.loader import StepBatch

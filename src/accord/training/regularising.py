@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.packing import PackedBatch
 from accord.data.loader import MicroBatch
+from accord.encoders.packing import PackedBatch
+from accord.kernels.dropout import DropoutKey
 from accord.model.multitask import MultitaskModel
 from accord.optim.averaging import Averages, trained
 from accord.regularisers import Passes, Regulariser, get_regulariser

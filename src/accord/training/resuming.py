@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from accord.bert.products import Products, onednn_is_exact
 from accord.config.datafiles import named, shown
 from accord.config.sections import Config
 from accord.config.unused import effective
 from accord.durable import read_toml
 from accord.errors import RunFolderError
+from accord.kernels.matmul import Products, onednn_is_exact
 from accord.model.inherited import inheritance_contents
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now

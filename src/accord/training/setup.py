@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from accord.bert.pretrained import read_config, resolve_encoder_folder
-from accord.bert.products import Products, choose_products
 from accord.config.file import check_methods
 from accord.config.sections import Config
 from accord.config.unused import effective
@@ -22,9 +20,11 @@ from accord.data.loader import StepBatch, TaskData, step_batch
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.data.warnings import data_warnings
+from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.errors import ConfigError
 from accord.judging.inference import pooled_vectors
 from accord.judging.passes import tokens_of_a_pass
+from accord.kernels.matmul import Products, choose_products
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat

@@ -10,15 +10,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.jacobian import Jacobian
-from accord.bert.packing import PackedBatch
-from accord.bert.products import DEFAULT, Products, computing
 from accord.data.loader import MicroBatch, StepBatch
+from accord.encoders.packing import PackedBatch
+from accord.kernels.dropout import DropoutKey
+from accord.kernels.matmul import DEFAULT, Products, computing
 from accord.model.multitask import MultitaskModel
 from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, clip_factor, scale_lr
 from accord.optim.averaging import Averages
+from accord.pertask.jacobian import Jacobian
 from accord.training.combining import Combination, Decision
 from accord.training.nonfinite import non_finite
 from accord.training.regularising import Regularisation

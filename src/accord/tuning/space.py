@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from accord.balancing import get_rule
-from accord.bert.pretrained import read_config, resolve_encoder_folder
 from accord.config.file import (
     check_files,
     check_methods,
@@ -24,6 +23,7 @@ from accord.config.sections import Config
 from accord.config.stages import stage_name
 from accord.config.unused import unused_keys, without_unused
 from accord.data.datasets import read_data
+from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.errors import ConfigError, EncoderError, UsageError
 from accord.gradients import get_method
 from accord.grids.cells import applied

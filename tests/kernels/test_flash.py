@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from accord.bert.attention import flash, plan_attention, reference
+from accord.kernels.attention import flash, plan_attention, reference
 
 CPU, HEADS, HIDDEN = torch.device("cpu"), 2, 8
 LENGTHS = (5, 1, 3, 3)

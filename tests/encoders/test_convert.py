@@ -15,9 +15,9 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
-from accord.bert.convert import convert
-from accord.bert.pretrained import load_encoder, named_views, save_encoder
 from accord.cli.convert import convert as command
+from accord.encoders.convert import convert
+from accord.encoders.pretrained import load_encoder, named_views, save_encoder
 from accord.errors import EncoderError, UsageError
 
 WEIGHT = torch.arange(6.0).view(2, 3)

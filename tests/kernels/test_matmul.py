@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from accord.bert import products
-from accord.bert.products import (
+from accord.kernels import matmul as products
+from accord.kernels.matmul import (
     DEFAULT,
     Products,
     add_matmul,

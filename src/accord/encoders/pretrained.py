@@ -13,9 +13,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from accord.bert.encoder import ACTIVATIONS, BertConfig, BertEncoder
 from accord.data.tokenizer_files import TOKENIZER_FILES
 from accord.durable import check_regular, read_json, write_tensors
+from accord.encoders.bert import ACTIVATIONS, BertConfig, BertEncoder
 from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"

@@ -12,11 +12,11 @@ from torch.nn import Parameter
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from accord.bert.attention import AttentionPlan, attend
-from accord.bert.dropout import DropoutKey, dropout, dropout_add
-from accord.bert.functional import embedding, layer_norm, linear
-from accord.bert.jacobian import Jacobian, TaskRows
-from accord.bert.packing import PackedBatch, TokenSequence, pack
+from accord.encoders.packing import PackedBatch, TokenSequence, pack
+from accord.kernels.attention import AttentionPlan, attend
+from accord.kernels.dropout import DropoutKey, dropout, dropout_add
+from accord.pertask.jacobian import Jacobian, TaskRows
+from accord.pertask.operations import embedding, layer_norm, linear
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,

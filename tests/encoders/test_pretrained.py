@@ -13,8 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord.bert.encoder import BertEncoder
-from accord.bert.pretrained import load_encoder, read_config, resolve_encoder_folder, save_encoder
+from accord.encoders.bert import BertEncoder
+from accord.encoders.pretrained import (
+    load_encoder,
+    read_config,
+    resolve_encoder_folder,
+    save_encoder,
+)
 from accord.errors import EncoderError
 
 WEIGHTS = "model.safetensors"
@@ -274,7 +279,7 @@ def hub(folder: Path) -> Iterator[Hub]:
 LOAD = """
 import json, sys
 from accord.errors import EncoderError
-from accord.bert.pretrained import load_encoder, resolve_encoder_folder
+from accord.encoders.pretrained import load_encoder, resolve_encoder_folder
 try:
     path = resolve_encoder_folder(sys.argv[1])
     word = load_encoder(sys.argv[1]).embeddings.word

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from accord.bert.attention.plan import AttentionPlan
-from accord.bert.dropout import DropoutKey, kept_scale, masked
+from accord.kernels.attention.plan import AttentionPlan
+from accord.kernels.dropout import DropoutKey, kept_scale, masked
 
 
 def attend(
@@ -21,7 +21,7 @@ def attend(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend within each sequence; takes and returns what `accord.bert.attention.attend` does."""
+    """Attend within each sequence; as `accord.kernels.attention.attend`."""
     result: Tensor = _Bucketed.apply(query, key_value, plan, heads, p, key)  # type: ignore[no-untyped-call]
     return result
 

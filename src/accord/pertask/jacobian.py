@@ -2,7 +2,7 @@
 
 Examples of different tasks never mix inside the encoder. The backward pass through the
 activations is therefore the ordinary one; only the weight gradients differ, and each is
-taken from the rows of its task alone. `accord.bert.functional` holds the operations that do so.
+taken from the rows of its task alone. `accord.pertask.operations` holds the operations that do so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.bert.products import add_matmul, fits_groups, matmul
+from accord.kernels.matmul import add_matmul, fits_groups, matmul
 
 _ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
 _COLUMNS = 1 << 20  # of J that a method which needs it whole sees at a time

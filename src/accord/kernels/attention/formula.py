@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from accord.bert.attention.plan import AttentionPlan
-from accord.bert.dropout import DropoutKey, dropout
+from accord.kernels.attention.plan import AttentionPlan
+from accord.kernels.dropout import DropoutKey, dropout
 
 
 def reference(
@@ -19,7 +19,7 @@ def reference(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend sequence by sequence; takes and returns what `accord.bert.attention.attend` does."""
+    """Attend sequence by sequence; as `accord.kernels.attention.attend`."""
     outputs = []
     width = query.shape[1] // heads
     sizes = [1] * len(plan.lengths) if plan.cls_queries else list(plan.lengths)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from accord.bert.attention import AttentionPlan, attend, plan_attention, reference
-from accord.bert.dropout import DropoutKey, kept_scale
-from accord.bert.products import DEFAULT, Products, computing
+from accord.kernels.attention import AttentionPlan, attend, plan_attention, reference
+from accord.kernels.dropout import DropoutKey, kept_scale
+from accord.kernels.matmul import DEFAULT, Products, computing
 
 CPU = torch.device("cpu")
 HEADS, HIDDEN = 2, 16

@@ -15,8 +15,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.bert.jacobian import TaskRows
-from accord.bert.products import affine, compute_dtype, matmul
+from accord.kernels.matmul import affine, compute_dtype, matmul
+from accord.pertask.jacobian import TaskRows
 
 
 def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None) -> Tensor:

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.bert.encoder import ACTIVATIONS
-from accord.bert.functional import layer_norm, linear
-from accord.bert.jacobian import Jacobian, TaskRows
-from accord.bert.products import Products, computing
+from accord.encoders.bert import ACTIVATIONS
+from accord.kernels.matmul import Products, computing
+from accord.pertask.jacobian import Jacobian, TaskRows
+from accord.pertask.operations import layer_norm, linear
 
 HIDDEN, INNER = 16, 40
 TASKS = [(0, 60), (60, 60), (60, 63), (63, 150)]  # many rows, none, few

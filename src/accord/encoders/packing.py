@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.bert.attention import AttentionPlan, plan_attention
+from accord.kernels.attention import AttentionPlan, plan_attention
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.bert.dropout import DropoutKey
-from accord.bert.encoder import BertConfig, BertEncoder
-from accord.bert.packing import TokenSequence, pack
+from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.packing import TokenSequence, pack
+from accord.kernels.dropout import DropoutKey
 
 MakeEncoder = Callable[..., BertEncoder]
 Sequences = Callable[..., list[TokenSequence]]

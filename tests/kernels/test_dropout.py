@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from accord.bert.dropout import DropoutKey, dropout, dropout_add, kept_scale, masked
-from accord.bert.encoder import BertEncoder
-from accord.bert.packing import PackedBatch, TokenSequence, pack
+from accord.encoders.bert import BertEncoder
+from accord.encoders.packing import PackedBatch, TokenSequence, pack
+from accord.kernels.dropout import DropoutKey, dropout, dropout_add, kept_scale, masked
 
 CPU = torch.device("cpu")
 KEY = DropoutKey(seed=3, step=7, micro_batch=1, site=9)

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from accord.bert.attention.formula import reference
-from accord.bert.attention.plan import AttentionPlan, plan_attention
-from accord.bert.dropout import DropoutKey
+from accord.kernels.attention.formula import reference
+from accord.kernels.attention.plan import AttentionPlan, plan_attention
+from accord.kernels.dropout import DropoutKey
 
 _TOLERANCE = 0.02  # relative: several roundings to bfloat16
 _WIDTHS = 8  # the kernel takes heads whose width is a multiple of it
@@ -31,7 +31,7 @@ def attend(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend within each sequence; as `accord.bert.attention.attend`, in bfloat16.
+    """Attend within each sequence; as `accord.kernels.attention.attend`, in bfloat16.
 
     The kernel draws its own dropout masks, from a generator seeded by `key`; its keep rate is
     1 - p to 1 part in 255.

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from accord.bert.jacobian import Jacobian
+from accord.pertask.jacobian import Jacobian
 
 
 @pytest.fixture
@@ -261,7 +261,9 @@ def test_a_grouped_product_writes_what_one_product_a_task_writes(monkeypatch, bo
     grads, inputs = ([torch.randn(96, n).bfloat16() for _ in range(2)] for n in (16, 24))
     found = []
     for grouped in (False, True):
-        monkeypatch.setattr("accord.bert.jacobian.fits_groups", lambda *_, grouped=grouped: grouped)
+        monkeypatch.setattr(
+            "accord.pertask.jacobian.fits_groups", lambda *_, grouped=grouped: grouped
+        )
         jacobian = Jacobian([weight, bias])
         jacobian.begin(3, ids())
         for grad, x in zip(grads, inputs, strict=True):  # the second adds to the first
@@ -273,7 +275,7 @@ def test_a_grouped_product_writes_what_one_product_a_task_writes(monkeypatch, bo
 
 def test_a_grouped_product_leaves_alone_what_only_some_tasks_have_touched(monkeypatch) -> None:
     """Their parts of J hold this step's sums, the others' an earlier step's."""
-    monkeypatch.setattr("accord.bert.jacobian.fits_groups", lambda *_: True)
+    monkeypatch.setattr("accord.pertask.jacobian.fits_groups", lambda *_: True)
     weight, bias = Parameter(torch.zeros(16, 24)), Parameter(torch.zeros(16))
     jacobian = Jacobian([weight, bias])
     grad, x = torch.randn(64, 16).bfloat16(), torch.randn(64, 24).bfloat16()

@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accord.bert.attention import bucketed, flash
-from accord.bert.attention.formula import reference
-from accord.bert.attention.plan import AttentionPlan, plan_attention
-from accord.bert.dropout import DropoutKey
+from accord.kernels.attention import bucketed, flash
+from accord.kernels.attention.formula import reference
+from accord.kernels.attention.plan import AttentionPlan, plan_attention
+from accord.kernels.dropout import DropoutKey
 
 __all__ = ["AttentionPlan", "attend", "plan_attention", "reference"]
 

@@ -1,0 +1,1 @@
+"""Numerical operations, each beside its reference: products, dropout, attention."""

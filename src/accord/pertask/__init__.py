@@ -1,0 +1,1 @@
+"""How tasks' gradients are kept apart in one backward pass."""
