@@ -88,7 +88,6 @@ def main() -> None:
         exact.step(step, setup.batch(step), 1.0)
     products = replace(exact.products, bfloat16=True)
     coarse = Learner(exact.model, exact.optimizer, exact.combination, products=products)
-    exact.jacobian = None
     batches = [setup.batch(arguments.steps + i) for i in range(arguments.batches)]
     rows: list[dict[str, float]] = []
     print(" ".join(f"{name:>10}" for name in ("epsilon", *FIGURES)))

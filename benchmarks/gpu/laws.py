@@ -67,8 +67,8 @@ def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bo
     )  # fmt: skip
     batch = step_batch(work.batches[0], products.row_multiple, device)
     learner.gramian(0, batch)
-    ours = jacobian.dense()
-    learner.jacobian = None
+    assert jacobian.step is not None
+    ours = jacobian.step.dense()
     losses = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))
     word = model.encoder.embeddings.word
     columns = [p for p in model.encoder.parameters() if p is not word] + [word]

@@ -47,7 +47,6 @@ def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
             rows = [own[half] if j == i else own[:0] for j, own in enumerate(drawn)]
             batch = step_batch(rows, setup.data.train, setup.data.assembler, setup.device)
             learner.model.zero_grad()
-            learner.jacobian = None
             (loss,) = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))
             loss.backward()
             gradients.append(torch.cat([

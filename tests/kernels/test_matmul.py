@@ -10,15 +10,12 @@ from accord.kernels import matmul as products
 from accord.kernels.matmul import (
     DEFAULT,
     Products,
-    add_matmul,
-    affine,
     choose_products,
     compute_dtype,
     computing,
-    matmul,
+    current_products,
     onednn_error,
     onednn_is_exact,
-    operand,
 )
 
 CPU = torch.device("cpu")
@@ -34,9 +31,9 @@ SUMMING = 1e-6  # of the terms' sizes: the error of adding up in float32
 
 # Each takes operands and where to write; each returns what float32 or float64 makes of them.
 OPERATIONS = {
-    "matmul": (matmul, lambda a, b: a @ b, ((N, K), (K, M))),
+    "matmul": (Products.matmul, lambda a, b: a @ b, ((N, K), (K, M))),
     "matmul of transposed": (
-        lambda a, b, out=None: matmul(a.t(), b.t(), out),
+        lambda own, a, b, out=None: own.matmul(a.t(), b.t(), out),
         lambda a, b: a.t() @ b.t(),
         ((K, N), (M, K)),
     ),
@@ -88,8 +85,7 @@ def test_operations_against_float64(way, name, out_dtype):
     terms = formula(*(x.double().abs() for x in operands)).abs()
     out = None if out_dtype is None else torch.full_like(reference, float("nan"), dtype=out_dtype)
     before = [x.clone() for x in operands]
-    with computing(choice):
-        result = operation(*operands) if out is None else operation(*operands, out=out)
+    result = operation(choice, *operands, **({} if out is None else {"out": out}))
     assert result.dtype == (out_dtype or dtype)
     assert out is None or result is out
     assert all(torch.equal(x, y) for x, y in zip(operands, before, strict=True))
@@ -102,8 +98,7 @@ def test_affine_against_float64(way):
     x, weight, bias = draw(((N, K), (M, K), (M,)), dtype)
     reference = x.double() @ weight.double().t() + bias.double()
     terms = x.double().abs() @ weight.double().abs().t() + bias.double().abs()
-    with computing(choice):
-        result = affine(x, weight, bias)
+    result = choice.affine(x, weight, bias)
     assert result.dtype == dtype
     native = way == "native"  # which may round the product before the bias
     assert_near(result, reference, terms, once=dtype == torch.bfloat16, twice=native)
@@ -116,8 +111,7 @@ def test_add_matmul_against_float64(way, out_dtype):
     out = torch.randn(N, M).to(out_dtype)
     reference = out.double() + a.double() @ b.double()
     terms = out.double().abs() + a.double().abs() @ b.double().abs()
-    with computing(choice):
-        result = add_matmul(out, a, b)
+    result = choice.add_matmul(out, a, b)
     assert result is out
     assert out.dtype == out_dtype
     native = way == "native"  # which rounds the product before it is added
@@ -128,10 +122,8 @@ def test_add_matmul_against_float64(way, out_dtype):
 def test_rounded_equals_native_within_its_rounding(name):
     operation, formula, shapes = OPERATIONS[name]
     operands = draw(shapes, torch.bfloat16)
-    with computing(Products(bfloat16=True)):
-        native = operation(*operands)
-    with computing(Products(bfloat16=True, rounded=True)):
-        rounded = operation(*operands)
+    native = operation(Products(bfloat16=True), *operands)
+    rounded = operation(Products(bfloat16=True, rounded=True), *operands)
     assert native.dtype == rounded.dtype == torch.bfloat16
     # Both are rounded from nearly the same number: at most a step apart, which is two halves.
     terms = formula(*(x.double().abs() for x in operands)).abs()
@@ -143,20 +135,19 @@ def test_rounded_keeps_what_float32_has_room_for():
     """Written into float32 the sum is exact; bfloat16's own products round it."""
     a = torch.ones(1, 257, dtype=torch.bfloat16)
     out = torch.empty(1, 1)
-    with computing(Products(bfloat16=True, rounded=True)):
-        assert matmul(a, a.t(), out).item() == 257.0
-        assert matmul(a, a.t()).item() == 256.0
-    with computing(Products(bfloat16=True)):
-        assert matmul(a, a.t(), out).item() == 256.0
+    rounded = Products(bfloat16=True, rounded=True)
+    assert rounded.matmul(a, a.t(), out).item() == 257.0
+    assert rounded.matmul(a, a.t()).item() == 256.0
+    assert Products(bfloat16=True).matmul(a, a.t(), out).item() == 256.0
 
 
 def test_operands_of_other_dtypes_stay_as_they_are():
     x = torch.ones(2)
-    with computing(Products(bfloat16=True, rounded=True)):
-        assert operand(x) is x
-        assert operand(x.double()).dtype == torch.float64
-        assert operand(x.bfloat16()).dtype == torch.float32
-    assert operand(x.bfloat16()).dtype == torch.bfloat16
+    rounded = Products(bfloat16=True, rounded=True)
+    assert rounded.operand(x) is x
+    assert rounded.operand(x.double()).dtype == torch.float64
+    assert rounded.operand(x.bfloat16()).dtype == torch.float32
+    assert DEFAULT.operand(x.bfloat16()).dtype == torch.bfloat16
 
 
 def test_the_dtype_of_products():
@@ -174,7 +165,7 @@ def stopped(raises):
 
 def rounds():
     """Whether bfloat16's products are computed in float32 here."""
-    return operand(torch.ones(1, dtype=torch.bfloat16)).dtype == torch.float32
+    return current_products().operand(torch.ones(1, dtype=torch.bfloat16)).dtype == torch.float32
 
 
 @pytest.mark.parametrize("raises", [False, True])

@@ -124,7 +124,7 @@ def test_the_word_table_learns_from_both_sides(
     # A later step without such a task leaves nothing of this one behind.
     plain = step_batch([np.arange(3), np.arange(0)], world.data, ASSEMBLER, CPU)
     world.step(plain, 1)
-    assert len(world.jacobian._compact[0]) == len(plain.token_ids.unique())
+    assert len(world.jacobian.step._table.ids) == len(plain.token_ids.unique())
     seen = set(plain.token_ids.tolist())
     assert {i for i, own in enumerate(word.grad) if own.any()} == seen
 

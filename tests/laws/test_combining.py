@@ -8,13 +8,24 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from worlds import COSINE, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
+from worlds import (
+    COSINE,
+    QUORA,
+    SST,
+    STS,
+    MakeEncoder,
+    Recorded,
+    RecordedStep,
+    Split,
+    World,
+    assert_rows_close,
+)  # fmt: skip
 
 from accord.balancing import get_rule, rule_names
 from accord.gradients import get_method, method_names
 from accord.kernels.dropout import DropoutKey
 from accord.methods import Chosen, Signals, keyed_generator
-from accord.pertask.jacobian import Jacobian
+from accord.pertask.step import Step
 from accord.training.combining import Combination
 
 TASKS = [SST, QUORA, STS, COSINE]
@@ -24,12 +35,18 @@ LAYERED = [name for name in method_names() if "layer" in get_method(name).granul
 WHOLE = [name for name in method_names() if get_method(name).is_whole]
 
 
-class Kept(Jacobian):
+class KeptStep(Step):
     """Keeps J as it is before anything is written."""
 
     def gramians(self) -> Tensor:
         self.J = self.dense()
         return super().gramians()
+
+
+class Kept(Recorded):
+    """Shows the last step's J."""
+
+    made = KeptStep
 
 
 def world(
@@ -116,20 +133,22 @@ def test_a_method_that_needs_j_gets_its_balanced_columns(
     record = made.step(batch, 3)
     assert record.weights == []
     jacobian = made.learner.jacobian
-    assert jacobian is not None
+    step = jacobian.step
+    assert step is not None
+    assert step._table is not None
     written = made.written()
     # The same draws, handed out in J's own layout: once for the matrix, once for the words.
     function = get_method(method).function
     generator = keyed_generator(0, 3)
     balance = torch.tensor(BALANCE)[:, None]
-    matrix = jacobian._matrix[: jacobian.rows] * balance  # type: ignore[index]
+    matrix = jacobian.matrix[: step.rows] * balance
     flat = function(matrix, {}, generator)[0]
-    words = function(jacobian._compact.flatten(1) * balance, {}, generator)[0]
+    words = function(step._table.values.flatten(1) * balance, {}, generator)[0]
     norm = math.sqrt(float(flat.double().square().sum() + words.double().square().sum()))
     factor = clip / record.gradient_norm if clip else 1.0
     assert float(written.norm()) == pytest.approx(norm * factor, rel=1e-4)
-    slots = zip(jacobian._offsets, jacobian.parameters, strict=False)
-    parts = [flat[offset : offset + p.numel()] for offset, p in slots]
+    slots = jacobian.slots.values()
+    parts = [flat[offset : offset + p.numel()] for p, offset in slots]
     count = sum(map(len, parts))
     torch.testing.assert_close(written[:count], torch.cat(parts) * factor, rtol=1e-4, atol=1e-7)
     heads = [p.grad.norm() for p in made.model.heads.parameters() if p.grad is not None]
@@ -276,17 +295,17 @@ def test_where_gradients_nearly_cancel_the_norm_is_the_written_one(
                  combination=Combination.of(TASKS[:2], get_method(method)))  # fmt: skip
     for parameter in made.own_parameters():
         parameter.requires_grad_(False)
-    own = made.jacobian.gramians
 
-    def opposed() -> Tensor:
-        matrix = made.jacobian._matrix
-        assert matrix is not None
-        noise = torch.randn(matrix.shape[1], generator=torch.Generator().manual_seed(0))
-        matrix[1] = -matrix[0] + 1e-5 * noise * matrix[0].abs().mean()
-        made.jacobian._compact[1] = -made.jacobian._compact[0]
-        return own()
+    class Opposed(RecordedStep):
+        def gramians(self) -> Tensor:
+            matrix = made.jacobian.matrix
+            noise = torch.randn(matrix.shape[1], generator=torch.Generator().manual_seed(0))
+            matrix[1] = -matrix[0] + 1e-5 * noise * matrix[0].abs().mean()
+            assert self._table is not None
+            self._table.values[1] = -self._table.values[0]
+            return super().gramians()
 
-    made.jacobian.gramians = opposed  # type: ignore[method-assign]
+    made.jacobian.made = Opposed
     record = made.step(made.batch())
     written = float(made.written().double().norm())
     assert written <= 0.5 * 1.001

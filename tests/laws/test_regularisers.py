@@ -69,13 +69,11 @@ class Regularised(World):
     def losses(self, batch: StepBatch, plain: bool = False) -> list[Tensor]:
         """Each example's loss in the first pass, by plain autograd."""
         learner = copy.copy(self.learner)
-        learner.jacobian = None
         learner.regularisation = None if plain else self.own
         return learner.example_losses(batch.passes[0], batch, KEY)
 
     def logits(self, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
         learner = copy.copy(self.learner)
-        learner.jacobian = None
         return learner.logits(batch.passes[0], batch.present, key)
 
     def passes(self, batch: StepBatch) -> Passes:
@@ -167,7 +165,7 @@ def test_the_shift_is_plain_autograd_s_ascent(make: Any, steps: int) -> None:
     found = worst_shift(world.passes(batch), 0.5, 0.3, 0.2, steps)
     assert float(found.abs().max()) <= 0.5
     assert all(p.grad is None for p in world.model.parameters())
-    assert not world.jacobian._touched
+    assert world.jacobian.step is None
 
     inputs, (noisy, clean) = batch.passes[0].inputs, (None, world.logits(batch, KEY))
     encoder, poolings = world.model.encoder, inputs.task_sequences
@@ -176,7 +174,7 @@ def test_the_shift_is_plain_autograd_s_ascent(make: Any, steps: int) -> None:
     delta = 0.3 * noise
     for _ in range(steps):
         delta = delta.detach().requires_grad_()
-        hidden = encoder.embeddings(inputs, None, None) + delta
+        hidden = encoder.embeddings(inputs.ids, None) + delta
         for layer in encoder.layers:
             hidden = layer(hidden, inputs.plan, None, None)
         means = torch.stack([part.mean(0) for part in hidden.split(inputs.lengths)])
@@ -227,7 +225,6 @@ def test_a_popart_head_s_average_follows_its_scale(make: Any) -> None:
 def by_autograd(world: Regularised, batch: StepBatch) -> tuple[Tensor, list[list[Tensor]]]:
     """J, and each task's own gradients, by a pass of plain autograd a task."""
     learner = copy.copy(world.learner)
-    learner.jacobian = None
     losses = torch.stack([
         learner._losses(micro, batch, DropoutKey(learner.seed, 0, i))
         for i, micro in enumerate(batch.passes)

@@ -19,6 +19,7 @@ from accord.model.multitask import HARD, MultitaskModel
 from accord.model.parts import Sharing
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
+from accord.pertask.step import Step, Written
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.step import Learner, StepRecord
@@ -60,12 +61,26 @@ def weigh(signals: Signals, state: dict[str, Tensor], generator: object) -> tupl
 UNEVEN = Method("uneven", weigh, "", (), "", "", lambda tasks: {}, frozenset(), "sum", ([], []))
 
 
-class Recorded(Jacobian):
+class RecordedStep(Step):
     """Keeps J and G as they are before `write`, which may scale a single row in place."""
 
-    def write(self, weights: Tensor) -> None:
+    def write(self, weights: Tensor) -> Written:
         self.J, self.G = self.dense(), self.gramian()
-        super().write(weights)
+        return super().write(weights)
+
+
+class Recorded(Jacobian):
+    """Shows the last step's J and G."""
+
+    made = RecordedStep
+
+    @property
+    def J(self) -> Tensor:  # noqa: N802
+        return self.step.J  # type: ignore[union-attr]
+
+    @property
+    def G(self) -> Tensor:  # noqa: N802
+        return self.step.G  # type: ignore[union-attr]
 
 
 class World:

@@ -1,5 +1,6 @@
 """Masked language modelling against transformers' BertForMaskedLM, and how its head is spelt."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -80,19 +81,15 @@ def test_loss_and_gradients(folder: Path, collected: bool) -> None:
     loss, expected = theirs(folder, texts)
     model = own_model(folder)
     encoder, head = model.encoder, model.heads["words"]
-    jacobian = None
-    if collected:
-        jacobian = Jacobian(encoder.parameters(), encoder.embeddings.word)
-        jacobian.begin(1, torch.arange(50))
+    step = Jacobian(encoder.parameters(), encoder.embeddings.word).begin(1, torch.arange(50))
     batch = pack([texts])
-    pooled = model.pooled(batch, [0], jacobian)
-    (own,) = model.losses(
-        pooled, [torch.zeros(len(texts))], [0], words=batch.words, jacobian=jacobian
-    )
+    with step.collecting() if collected else contextlib.nullcontext():
+        pooled = model.pooled(batch, [0])
+        (own,) = model.losses(pooled, [torch.zeros(len(texts))], [0], words=batch.words)
     own.mean().backward()
     assert float(own.detach().mean()) == pytest.approx(loss, rel=1e-5)
-    if jacobian is not None:
-        jacobian.write(torch.ones(1))
+    if collected:
+        step.write(torch.ones(1))
     assert isinstance(head, MaskedLMHead)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -13,8 +13,10 @@ from torch.nn import functional as F
 
 from accord.encoders.bert import ACTIVATIONS
 from accord.kernels.matmul import Products, computing
-from accord.pertask.jacobian import Jacobian, TaskRows
+from accord.pertask.bounds import TaskBounds
+from accord.pertask.jacobian import Jacobian
 from accord.pertask.operations import layer_norm, linear
+from accord.pertask.step import Step
 
 HIDDEN, INNER = 16, 40
 TASKS = [(0, 60), (60, 60), (60, 63), (63, 150)]  # many rows, none, few
@@ -23,7 +25,7 @@ UNIT = 2**-8  # bfloat16 holds 8 bits: a number and its neighbour differ by this
 FLOAT32 = Products()
 BFLOAT16 = [Products(bfloat16=True), Products(bfloat16=True, rounded=True)]
 
-Run = Callable[[Tensor, Sequence[Parameter], TaskRows | None], Tensor]
+Run = Callable[[Tensor, Sequence[Parameter]], Tensor]
 STACKS = pytest.mark.parametrize("name", ["alone", *ACTIVATIONS])
 JOINT = pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
 
@@ -46,14 +48,14 @@ class Found(NamedTuple):
 def stack(name: str, layer: Callable[..., Tensor] = linear) -> Run:
     """One layer alone, or two with the activation of that name between them."""
 
-    def run(x: Tensor, own: Sequence[Parameter], rows: TaskRows | None) -> Tensor:
-        first = layer(x, own[0], own[1], rows)
-        return first if name == "alone" else layer(ACTIVATIONS[name](first), own[2], own[3], rows)
+    def run(x: Tensor, own: Sequence[Parameter]) -> Tensor:
+        first = layer(x, own[0], own[1])
+        return first if name == "alone" else layer(ACTIVATIONS[name](first), own[2], own[3])
 
     return run
 
 
-plain = partial(stack, layer=lambda x, weight, bias, rows: x @ weight.t() + bias)
+plain = partial(stack, layer=lambda x, weight, bias: x @ weight.t() + bias)
 
 
 def make_parameters(frozen: tuple[int, ...] = ()) -> list[Parameter]:
@@ -69,23 +71,25 @@ def probe_of(out: Tensor) -> Tensor:
     return (drawn(out.shape) * drawn((len(out), 1), 8)).to(out.dtype)
 
 
-def started(own: Sequence[Parameter], joint: bool = False) -> Jacobian:
-    jacobian = Jacobian(own)
-    jacobian.begin(1 if joint else len(TASKS), torch.zeros(1, dtype=torch.int64))
-    return jacobian
+def started(own: Sequence[Parameter], joint: bool = False, static: bool = False) -> Step:
+    return Jacobian(own).begin(None if joint else len(TASKS), static=static)
+
+
+def bounds_of(tasks: Sequence[tuple[int, int]]) -> TaskBounds:
+    return TaskBounds.of_counts([stop - start for start, stop in tasks])
 
 
 def measure(
     run: Run, own: Sequence[Parameter], joint: bool = False, products: Products = FLOAT32,
-    x: Tensor = INPUT,
+    x: Tensor = INPUT, static: bool = False,
 ) -> Found:  # fmt: skip
     """Run both passes, gradients collected in J."""
-    x, jacobian = x.clone().requires_grad_(), started(own, joint)
+    x, step = x.clone().requires_grad_(), started(own, joint, static)
     with computing(products):
-        with products.autocast(x.device):
-            out = run(x, own, jacobian.tasks(TASKS))
+        with products.autocast(x.device), step.collecting(bounds_of(TASKS)):
+            out = run(x, own)
         (input_grad,) = torch.autograd.grad(out, x, probe_of(out))
-    return Found(out.detach().double(), input_grad.double(), jacobian.dense().double())
+    return Found(out.detach().double(), input_grad.double(), step.dense().double())
 
 
 def by_autograd(
@@ -94,7 +98,7 @@ def by_autograd(
     """The same by torch's own operations in float64, and one backward pass a task."""
     x = x.double().requires_grad_()
     exact = [Parameter(parameter.detach().double()) for parameter in own]
-    out, J = run(x, exact, None), []
+    out, J = run(x, exact), []
     for start, stop in [(0, ROWS)] if joint else TASKS:
         total = (out * probe_of(out))[start:stop].sum()
         grads = torch.autograd.grad(total, exact, retain_graph=True, materialize_grads=True)
@@ -148,12 +152,14 @@ def test_frozen_parameters_are_left_out_of_j_alone(frozen: tuple[int, ...]) -> N
 @STACKS
 def test_passes_add_up(name: str) -> None:
     own = make_parameters()
-    jacobian, probe = started(own), probe_of(plain(name)(INPUT, own, None))
+    step, probe = started(own), probe_of(plain(name)(INPUT, own))
     first, second = [*range(20), *range(63, 84)], [*range(20, 63), *range(84, ROWS)]
     bounds = [(0, 20), (20, 20), (20, 20), (20, 41)], [(0, 40), (40, 40), (40, 43), (43, 109)]
     for part, tasks in zip((first, second), bounds, strict=True):
-        stack(name)(INPUT[part], own, jacobian.tasks(tasks)).backward(probe[part])
-    assert error(jacobian.dense().double(), by_autograd(plain(name), own).J) < 1e-5
+        with step.collecting(bounds_of(tasks)):
+            out = stack(name)(INPUT[part], own)
+        out.backward(probe[part])
+    assert error(step.dense().double(), by_autograd(plain(name), own).J) < 1e-5
 
 
 @STACKS
@@ -161,9 +167,10 @@ def test_input_and_gradient_in_any_memory_order(name: str) -> None:
     """A column-major input, and the expanded gradient of a sum."""
     own, found = make_parameters(), []
     for x in (INPUT.t().contiguous().t(), INPUT.clone()):
-        jacobian = started(own)
-        out = stack(name)(x.requires_grad_(), own, jacobian.tasks(TASKS))
-        found.append(Found(out.detach(), *torch.autograd.grad(out.sum(), x), jacobian.dense()))
+        step = started(own)
+        with step.collecting(bounds_of(TASKS)):
+            out = stack(name)(x.requires_grad_(), own)
+        found.append(Found(out.detach(), *torch.autograd.grad(out.sum(), x), step.dense()))
     assert_close(*found)
 
 
@@ -175,8 +182,8 @@ def test_evaluation_equals_training(
 ) -> None:
     own = make_parameters()
     with evaluation(), computing(products), products.autocast(INPUT.device):  # type: ignore[attr-defined]
-        out = stack(name)(INPUT, own, None)
-        assert len(stack(name)(INPUT[:0], own, None)) == 0
+        out = stack(name)(INPUT, own)
+        assert len(stack(name)(INPUT[:0], own)) == 0
     assert out.dtype == (torch.bfloat16 if products.bfloat16 else torch.float32)
     assert torch.equal(out.double(), measure(stack(name), own, products=products).out)
 
@@ -187,10 +194,8 @@ def test_layer_norm_equals_autograd_a_task(joint: bool, bfloat16: bool) -> None:
     """In float32 under autocast too, whatever the input's own precision."""
     own = [Parameter(drawn((HIDDEN,), seed)) for seed in range(2)]
     x = INPUT.to(torch.bfloat16 if bfloat16 else torch.float32)
-    expected = by_autograd(lambda x, own, _: F.layer_norm(x, (HIDDEN,), *own, 1e-12), own, joint, x)
-    ours = measure(
-        lambda x, own, rows: layer_norm(x, *own, 1e-12, rows), own, joint, Products(bfloat16), x
-    )
+    expected = by_autograd(lambda x, own: F.layer_norm(x, (HIDDEN,), *own, 1e-12), own, joint, x)
+    ours = measure(lambda x, own: layer_norm(x, *own, 1e-12), own, joint, Products(bfloat16), x)
     assert error(ours.out, expected.out) < 1e-5
     assert error(ours.J, expected.J) < 1e-5
     assert error(ours.input_grad, expected.input_grad) < (UNIT if bfloat16 else 1e-5)

@@ -21,6 +21,7 @@ from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
+from accord.pertask.step import Step
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.frozen import feature_batch
@@ -146,7 +147,12 @@ def test_gradient_that_is_not_finite_changes_nothing(
         learner.model.heads["sts"].linear.weight.register_hook(lambda grad: grad * math.inf)
     else:
         found = torch.tensor([[[1.0, 0.0], [0.0, math.inf]]], dtype=torch.float64)
-        learner.jacobian.gramians = lambda: found  # type: ignore[union-attr,method-assign]
+
+        class Infinite(Step):
+            def gramians(self) -> Tensor:
+                return found
+
+        learner.jacobian.made = Infinite
     before = everything(learner)
     with pytest.raises(TrainingError, match="step 1: the gradient of sts is not finite"):
         learner.step(0, own, 1.0)
@@ -228,7 +234,7 @@ def test_same_seed_and_step_same_bits(learner: Learner, data: list[TaskData]) ->
 
 def test_frozen_encoder_trains_heads_alone(learner: Learner, data: list[TaskData]) -> None:
     """From pooled vectors the heads move as they would behind an encoder that stands still."""
-    learner.jacobian = None
+    learner.jacobian = Jacobian(())
     encoder = learner.model.encoder.requires_grad_(False)
     before = [p.clone() for p in encoder.parameters()]
     with torch.no_grad():

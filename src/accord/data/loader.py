@@ -133,11 +133,11 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class StepBatch:
-    """All of a step's examples.
+    """All of a step's examples, in groups that have a row of J each.
 
     Attributes:
-        present: indices of the tasks that have examples in this step.
-        rows: the rows drawn of each present task, for messages.
+        present: index of each group's task, of those that have examples in this step.
+        rows: the rows drawn of each group, for messages.
         passes: the examples, in one pass or several.
         tokens: of all examples; 0 where the encoder is frozen.
         token_ids: all of them, on the host, for the embedding's gradient.
@@ -164,23 +164,25 @@ def step_batch(
     micro_batch_tokens: int | None = None,
     multiple: int = 1,
     key: tuple[int, int] = (0, 0),
+    tasks: Sequence[int] | None = None,
 ) -> StepBatch:
     """Pack a step's examples.
 
     Args:
-        drawn: for every task the rows of its split in this step; may be empty.
-        data: of every task.
+        drawn: for every group the rows of its task's split in this step; may be empty.
+        data: of every group's task.
         assembler: makes sequences.
         device: where the tensors go.
         micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
             that is longer.
         multiple: of which each task's tokens in a pass are to be (`packing.pack`).
         key: (seed, step), which names the words that are hidden.
+        tasks: index of each group's task; None is a group for each task, in order.
     """
-    present = tuple(i for i, rows in enumerate(drawn) if len(rows))
-    rows = tuple(drawn[i] for i in present)
-    parts = [data[i] for i in present]
-    sequences = [_sequences(assembler, data[i], drawn[i], (*key, i)) for i in present]
+    groups = tuple(i for i, rows in enumerate(drawn) if len(rows))
+    rows = tuple(drawn[i] for i in groups)
+    parts = [data[i] for i in groups]
+    sequences = [_sequences(assembler, data[i], drawn[i], (*key, i)) for i in groups]
     targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
     passes, ids = [], []
     for shares in _passes(parts, sequences, micro_batch_tokens):
@@ -190,6 +192,7 @@ def step_batch(
                 for part, own, (start, stop) in zip(parts, sequences, shares, strict=True)
             ],
             multiple,
+            range(len(groups)),
         )
         wanted = [
             own[start:stop].to(device) for own, (start, stop) in zip(targets, shares, strict=True)
@@ -197,7 +200,7 @@ def step_batch(
         ids.append(batch.input_ids)
         passes.append(MicroBatch(batch.to(device), wanted))
     return StepBatch(
-        present=present,
+        present=groups if tasks is None else tuple(tasks[i] for i in groups),
         rows=rows,
         passes=passes,
         tokens=sum(len(one.input_ids) for own in sequences for one in own),

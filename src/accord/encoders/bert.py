@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
 from accord.kernels.attention import AttentionPlan, attend
 from accord.kernels.dropout import DropoutKey, dropout, dropout_add
-from accord.pertask.jacobian import Jacobian, TaskRows
-from accord.pertask.operations import embedding, layer_norm, linear
+from accord.pertask.bounds import TaskBounds
+from accord.pertask.modules import LayerNorm, Linear, checkpoint
+from accord.pertask.operations import embedding
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -56,33 +56,6 @@ def _normal(rows: int, columns: int, std: float) -> Parameter:
     return Parameter(values if values.is_meta else values.normal_(0, std))
 
 
-class Linear(nn.Module):
-    """A dense layer whose weight gradient is kept apart by task."""
-
-    def __init__(self, inputs: int, outputs: int, std: float) -> None:
-        super().__init__()
-        self.weight = _normal(outputs, inputs, std)
-        self.bias = Parameter(torch.zeros(outputs))
-
-    def forward(self, x: Tensor, rows: TaskRows | None) -> Tensor:
-        """[n, inputs] -> [n, outputs]."""
-        return linear(x, self.weight, self.bias, rows)
-
-
-class LayerNorm(nn.Module):
-    """Layer normalisation whose weight gradients are kept apart by task."""
-
-    def __init__(self, size: int, eps: float) -> None:
-        super().__init__()
-        self.weight = Parameter(torch.ones(size))
-        self.bias = Parameter(torch.zeros(size))
-        self.eps = eps
-
-    def forward(self, x: Tensor, rows: TaskRows | None) -> Tensor:
-        """[n, size] -> [n, size]."""
-        return layer_norm(x, self.weight, self.bias, self.eps, rows)
-
-
 class Embeddings(nn.Module):
     """Word + position + token type, normalised, with dropout."""
 
@@ -95,18 +68,12 @@ class Embeddings(nn.Module):
         self.norm = LayerNorm(hidden, config.layer_norm_eps)
         self.p = config.hidden_dropout_prob
 
-    def forward(self, batch: PackedBatch, rows: TaskRows | None, key: DropoutKey | None) -> Tensor:
-        """Return the first layer's input, [N, H]."""
-        return self.of_ids(batch.ids, rows, key)
-
-    def of_ids(
-        self, ids: Sequence[Tensor], rows: TaskRows | None, key: DropoutKey | None
-    ) -> Tensor:
-        """Return the first layer's input of token, position and type ids, [n] each."""
-        x = embedding(ids[0], self.word, rows)
-        x = x + embedding(ids[1], self.position, rows)
-        x = x + embedding(ids[2], self.token_type, rows)
-        normed: Tensor = self.norm(x, rows)
+    def forward(self, ids: Sequence[Tensor], key: DropoutKey | None) -> Tensor:
+        """Return the first layer's input [n, H] of token, position and type ids, [n] each."""
+        x = embedding(ids[0], self.word)
+        x = x + embedding(ids[1], self.position)
+        x = x + embedding(ids[2], self.token_type)
+        normed: Tensor = self.norm(x)
         return dropout(normed, self.p, key)
 
 
@@ -117,14 +84,14 @@ class LayerOps:
         """Return the same for activations of each sequence's first token alone."""
         return self
 
-    def dense(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+    def dense(self, layer: Layer, name: str, x: Tensor) -> Tensor:
         """Apply one of the layer's dense layers."""
-        found: Tensor = getattr(layer, name)(x, rows)
+        found: Tensor = getattr(layer, name)(x)
         return found
 
-    def norm(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+    def norm(self, layer: Layer, name: str, x: Tensor) -> Tensor:
         """Apply one of the layer's norms."""
-        found: Tensor = getattr(layer, name)(x, rows)
+        found: Tensor = getattr(layer, name)(x)
         return found
 
     def after(self, half: str, x: Tensor) -> Tensor:
@@ -145,12 +112,9 @@ class LayerOps:
 class EncoderOps:
     """How an encoder's weights are applied."""
 
-    def embed(
-        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
-        key: DropoutKey | None,
-    ) -> Tensor:  # fmt: skip
+    def embed(self, embeddings: Embeddings, batch: PackedBatch, key: DropoutKey | None) -> Tensor:
         """Return the first layer's input, [N, H]."""
-        found: Tensor = embeddings(batch, rows, key)
+        found: Tensor = embeddings(batch.ids, key)
         return found
 
     def layer(self, number: int) -> LayerOps:
@@ -169,12 +133,9 @@ class Shifted(EncoderOps):
     def __init__(self, ops: EncoderOps, shift: Tensor) -> None:
         self.ops, self.shift = ops, shift
 
-    def embed(
-        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
-        key: DropoutKey | None,
-    ) -> Tensor:  # fmt: skip
+    def embed(self, embeddings: Embeddings, batch: PackedBatch, key: DropoutKey | None) -> Tensor:
         """Return the first layer's input, shifted."""
-        return self.ops.embed(embeddings, batch, rows, key) + self.shift
+        return self.ops.embed(embeddings, batch, key) + self.shift
 
     def layer(self, number: int) -> LayerOps:
         """Return how a layer's weights are applied: as given."""
@@ -191,12 +152,12 @@ class Layer(nn.Module):
         super().__init__()
         hidden, std, eps = config.hidden_size, config.initializer_range, config.layer_norm_eps
         self.heads = config.num_attention_heads
-        self.query = Linear(hidden, hidden, std)
-        self.key_value = Linear(hidden, 2 * hidden, std)
-        self.attention_output = Linear(hidden, hidden, std)
+        self.query = Linear(hidden, hidden, std=std)
+        self.key_value = Linear(hidden, 2 * hidden, std=std)
+        self.attention_output = Linear(hidden, hidden, std=std)
         self.attention_norm = LayerNorm(hidden, eps)
-        self.intermediate = Linear(hidden, config.intermediate_size, std)
-        self.output = Linear(config.intermediate_size, hidden, std)
+        self.intermediate = Linear(hidden, config.intermediate_size, std=std)
+        self.output = Linear(config.intermediate_size, hidden, std=std)
         self.output_norm = LayerNorm(hidden, eps)
         self.activation = ACTIVATIONS[config.hidden_act]
         self.p, self.attention_p = config.hidden_dropout_prob, config.attention_probs_dropout_prob
@@ -205,9 +166,8 @@ class Layer(nn.Module):
         self,
         x: Tensor,
         plan: AttentionPlan,
-        rows: TaskRows | None,
         key: DropoutKey | None,
-        cls: tuple[Tensor, TaskRows | None] | None = None,
+        cls: tuple[Tensor, TaskBounds] | None = None,
         ops: LayerOps = PLAIN_LAYER,
     ) -> Tensor:
         """Run the layer.
@@ -215,26 +175,34 @@ class Layer(nn.Module):
         Args:
             x: [N, H].
             plan: how attention runs; a CLS plan where `cls` is given.
-            rows: the tasks' rows of x.
             key: names the dropout masks; None is evaluation.
-            cls: the rows of x wanted and the tasks' rows among them, to compute no others.
+            cls: the rows of x wanted and whose they are, to compute no others.
             ops: how the layer's weights are applied.
 
         Returns:
             [N, H], or [B, H] where `cls` is given.
         """
-        source, key_value = x, ops.dense(self, "key_value", x, rows)
-        if cls is not None:
-            x, rows, ops = x.index_select(0, cls[0]), cls[1], ops.of_cls()
+        key_value = ops.dense(self, "key_value", x)
+        if cls is None:
+            return self._after_keys(x, x, key_value, plan, key, ops)
+        with cls[1].applied():
+            first = x.index_select(0, cls[0])
+            return self._after_keys(x, first, key_value, plan, key, ops.of_cls())
+
+    def _after_keys(
+        self, source: Tensor, x: Tensor, key_value: Tensor, plan: AttentionPlan,
+        key: DropoutKey | None, ops: LayerOps,
+    ) -> Tensor:  # fmt: skip
+        """Run the layer for the rows x of its input `source`."""
         key_at = [None if key is None else key.at(key.site + i) for i in range(3)]
-        query = ops.dense(self, "query", x, rows)
+        query = ops.dense(self, "query", x)
         attended = attend(query, key_value, plan, self.heads, self.attention_p, key_at[2])
-        out = ops.after("attention", ops.dense(self, "attention_output", attended, rows))
-        x = ops.norm(self, "attention_norm", dropout_add(out, x, self.p, key_at[0]), rows)
-        inner = self.activation(ops.dense(self, "intermediate", x, rows))
-        out = ops.after("feed_forward", ops.dense(self, "output", inner, rows))
+        out = ops.after("attention", ops.dense(self, "attention_output", attended))
+        x = ops.norm(self, "attention_norm", dropout_add(out, x, self.p, key_at[0]))
+        inner = self.activation(ops.dense(self, "intermediate", x))
+        out = ops.after("feed_forward", ops.dense(self, "output", inner))
         added = ops.beside(source, dropout_add(out, x, self.p, key_at[1]), plan)
-        return ops.norm(self, "output_norm", added, rows)
+        return ops.norm(self, "output_norm", added)
 
 
 class LayerList(nn.ModuleList):
@@ -259,12 +227,11 @@ class BertEncoder(nn.Module):
         self.embeddings = Embeddings(config)
         self.layers = LayerList(Layer(config) for _ in range(config.num_hidden_layers))
         hidden = config.hidden_size
-        self.pooler = Linear(hidden, hidden, config.initializer_range) if pooler else None
+        self.pooler = Linear(hidden, hidden, std=config.initializer_range) if pooler else None
 
     def forward(
         self,
         batch: PackedBatch,
-        jacobian: Jacobian | None = None,
         key: DropoutKey | None = None,
         cls_only: bool = False,
         ops: EncoderOps = PLAIN,
@@ -273,8 +240,6 @@ class BertEncoder(nn.Module):
 
         Args:
             batch: N tokens of B sequences.
-            jacobian: collects the tasks' weight gradients, a row for each of the batch's
-                tasks; None leaves them to autograd.
             key: names the dropout masks; None is evaluation.
             cls_only: compute the last layer for each sequence's first token alone.
             ops: how the encoder's weights are applied.
@@ -282,17 +247,21 @@ class BertEncoder(nn.Module):
         Returns:
             The last hidden states [N, H], or [B, H] of the first tokens.
         """
-        rows = jacobian.tasks(batch.task_tokens) if jacobian else None
-        x = ops.embed(self.embeddings, batch, rows, key.at(0) if key else None)
+        with batch.token_bounds.applied():
+            return self._encode(batch, key, cls_only, ops)
+
+    def _encode(
+        self, batch: PackedBatch, key: DropoutKey | None, cls_only: bool, ops: EncoderOps
+    ) -> Tensor:
+        x = ops.embed(self.embeddings, batch, key.at(0) if key else None)
         for i, layer in enumerate(self.layers, start=1):
             plan, cls = batch.plan, None
             if cls_only and i == len(self.layers):
-                sequences = jacobian.tasks(batch.task_rows) if jacobian else None
-                plan, cls = batch.cls_plan, (batch.cls_rows, sequences)
+                plan, cls = batch.cls_plan, (batch.cls_rows, batch.sequence_bounds)
             own = ops.layer(i - 1)
-            arguments = (x, plan, rows, key.at(i * _SITES) if key else None, cls, own)
+            arguments = (x, plan, key.at(i * _SITES) if key else None, cls, own)
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(layer, *arguments, use_reentrant=False, preserve_rng_state=False)
+                x = checkpoint(layer, *arguments)
             else:
                 x = layer(*arguments)
         return x
@@ -340,11 +309,11 @@ class BertEncoder(nn.Module):
         for layer in self.layers:
             layer.p = layer.attention_p = p
 
-    def pool(self, cls: Tensor, rows: TaskRows | None = None) -> Tensor:
+    def pool(self, cls: Tensor) -> Tensor:
         """Apply BERT's pooler to the first tokens' states [B, H]."""
         if self.pooler is None:
             raise ValueError("this encoder has no pooler")
-        pooled: Tensor = self.pooler(cls, rows)
+        pooled: Tensor = self.pooler(cls)
         return pooled.tanh()
 
     @torch.no_grad()

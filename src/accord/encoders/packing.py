@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from accord.kernels.attention import AttentionPlan, plan_attention
+from accord.pertask.bounds import TaskBounds
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,25 @@ class PackedWords:
         ids: int64 [m], what stood there.
         sequences: int64 [m], in which of the task's sequences.
         weights: float32 [m], in their sequence's loss.
+        jacobian_row: the row of J that the task's gradients go to.
     """
 
     rows: Tensor
     ids: Tensor
     sequences: Tensor
     weights: Tensor
+    jacobian_row: int
+
+    @property
+    def bounds(self) -> TaskBounds:
+        """Whose the words are."""
+        return TaskBounds((self.jacobian_row,), (len(self.ids),))
 
     def to(self, device: torch.device) -> PackedWords:
         """Return the same on a device."""
-        return PackedWords(*(own.to(device, non_blocking=True) for own in vars(self).values()))
+        tensors = (self.rows, self.ids, self.sequences, self.weights)
+        rows, ids, sequences, weights = (own.to(device, non_blocking=True) for own in tensors)
+        return PackedWords(rows, ids, sequences, weights, self.jacobian_row)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class PackedBatch:
         lengths: the tokens of each sequence, on the host.
         task_sequences: for each task its (start, stop) among the sequences. Between a task's
             stop and the next one's start there may be a filler, which nobody pools.
+        jacobian_rows: the row of J that each task's gradients go to.
         words: by its place among the tasks, the masked words of a task that has any.
     """
 
@@ -69,6 +80,7 @@ class PackedBatch:
     token_type_ids: Tensor
     lengths: tuple[int, ...]
     task_sequences: tuple[tuple[int, int], ...]
+    jacobian_rows: tuple[int, ...]
     words: Mapping[int, PackedWords] = field(default_factory=dict)
 
     @cached_property
@@ -87,6 +99,20 @@ class PackedBatch:
         """For each task its (start, stop) among the tokens, with its filler's."""
         bounds = self.cu_seqlens
         return tuple((bounds[start], bounds[stop]) for start, stop in self.task_rows)
+
+    @cached_property
+    def token_bounds(self) -> TaskBounds:
+        """Whose the tokens are."""
+        return TaskBounds(self.jacobian_rows, tuple(stop for _, stop in self.task_tokens))
+
+    @cached_property
+    def sequence_bounds(self) -> TaskBounds:
+        """Whose the sequences are."""
+        return TaskBounds(self.jacobian_rows, tuple(stop for _, stop in self.task_rows))
+
+    def bounds_of(self, task: int, rows: int) -> TaskBounds:
+        """Return the bounds of an activation that has rows of one of the tasks alone."""
+        return TaskBounds((self.jacobian_rows[task],), (rows,))
 
     @property
     def ids(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,13 +162,16 @@ class TokenSequence:
     words: MaskedWords | None = None
 
 
-def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedBatch:
+def pack(
+    tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1, rows: Sequence[int] | None = None
+) -> PackedBatch:
     """Lay sequences end to end.
 
     Args:
         tasks: for each task its sequences; a task may have none.
         multiple: of which each task's tokens are to be; a filler sequence adds what is missing.
             Nobody pools it, so its gradients are zero.
+        rows: the row of J that each task's gradients go to; None is its place.
 
     Raises:
         ValueError: if there is no sequence, or an empty one.
@@ -157,6 +186,7 @@ def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedB
         if missing:
             flat.append(TokenSequence(np.zeros(missing, dtype=np.int64), first=missing))
             steps.append(0)
+    rows = tuple(range(len(tasks)) if rows is None else rows)
     lengths = tuple(len(sequence.input_ids) for sequence in flat)
     if not lengths or min(lengths) == 0:
         raise ValueError("a packed batch takes at least one sequence, and none that is empty")
@@ -172,15 +202,17 @@ def pack(tasks: Sequence[Sequence[TokenSequence]], multiple: int = 1) -> PackedB
         token_type_ids=torch.from_numpy((positions >= firsts).astype(np.int64)),
         lengths=lengths,
         task_sequences=tuple(bounds),
+        jacobian_rows=rows,
         words={
-            place: _words(flat, lengths, start, stop) for place, (start, stop) in enumerate(bounds)
+            place: _words(flat, lengths, start, stop, row)
+            for place, (row, (start, stop)) in enumerate(zip(rows, bounds, strict=True))
             if start < stop and flat[start].words is not None
         },
     )  # fmt: skip
 
 
 def _words(
-    flat: Sequence[TokenSequence], lengths: Sequence[int], start: int, stop: int
+    flat: Sequence[TokenSequence], lengths: Sequence[int], start: int, stop: int, row: int
 ) -> PackedWords:
     """Return the masked words of the sequences from `start` to `stop`."""
     offsets = sum(lengths[:start]) + np.cumsum([0, *lengths[start:stop]])
@@ -192,6 +224,7 @@ def _words(
         ids=torch.from_numpy(np.concatenate([own.ids for own in words]).astype(np.int64)),
         sequences=torch.from_numpy(np.repeat(np.arange(len(words)), counts)),
         weights=torch.tensor(np.repeat([own.weight for own in words], counts), dtype=torch.float32),
+        jacobian_row=row,
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,23 +55,59 @@ class Products:
         """Return the block in which a forward pass runs."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
 
+    def operand(self, x: Tensor) -> Tensor:
+        """Return a tensor as the matrix product itself takes it."""
+        return x.float() if x.dtype == torch.bfloat16 and self.rounded else x
+
+    def matmul(self, left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return left @ right [n, m], in left's dtype or written into `out`, in its dtype."""
+        a, b = self.operand(left), self.operand(right)
+        if out is not None and out.dtype == a.dtype:
+            return torch.mm(a, b, out=out)
+        product = torch.mm(a, b)
+        return product.to(left.dtype) if out is None else out.copy_(product)
+
+    def add_matmul(self, out: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Add left @ right to `out`, in its dtype."""
+        a, b = self.operand(left), self.operand(right)
+        return out.addmm_(a, b) if out.dtype == a.dtype else out.add_(torch.mm(a, b))
+
+    def affine(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Return x Wᵀ + b [n, m], in x's dtype.
+
+        Args:
+            x: [n, k].
+            weight: [m, k], of x's dtype.
+            bias: [m], of x's dtype; None adds nothing.
+        """
+        shift = None if bias is None else self.operand(bias)
+        return F.linear(self.operand(x), self.operand(weight), shift).to(x.dtype)
+
 
 DEFAULT = Products()
 """torch's own ways."""
 
-_current = DEFAULT
+_CURRENT: ContextVar[Products] = ContextVar("products", default=DEFAULT)
+
+
+def current_products() -> Products:
+    """Return how products are computed here; an operation keeps it for its backward pass."""
+    return _CURRENT.get()
 
 
 @contextlib.contextmanager
 def computing(products: Products) -> Iterator[None]:
-    """Multiply in a certain way within a block."""
-    global _current  # noqa: PLW0603 - autograd's functions take no argument from the step
-    before, _current = _current, products
+    """Multiply in a certain way within a block.
+
+    Other threads don't see the block, but for torch's setting of oneDNN, which is the process's:
+    the backward passes of what ran within have to run within too.
+    """
+    token = _CURRENT.set(products)
     try:
         with _onednn() if products.onednn else contextlib.nullcontext():
             yield
     finally:
-        _current = before
+        _CURRENT.reset(token)
 
 
 @contextlib.contextmanager
@@ -90,37 +127,6 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def operand(x: Tensor) -> Tensor:
-    """Return a tensor as the matrix product itself takes it."""
-    return x.float() if x.dtype == torch.bfloat16 and _current.rounded else x
-
-
-def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """Return left @ right [n, m], in left's dtype or written into `out`, in its dtype."""
-    a, b = operand(left), operand(right)
-    if out is not None and out.dtype == a.dtype:
-        return torch.mm(a, b, out=out)
-    product = torch.mm(a, b)
-    return product.to(left.dtype) if out is None else out.copy_(product)
-
-
-def add_matmul(out: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Add left @ right to `out`, in its dtype."""
-    a, b = operand(left), operand(right)
-    return out.addmm_(a, b) if out.dtype == a.dtype else out.add_(torch.mm(a, b))
-
-
-def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return x Wᵀ + b [n, m], in x's dtype.
-
-    Args:
-        x: [n, k].
-        weight: [m, k], of x's dtype.
-        bias: [m], of x's dtype.
-    """
-    return F.linear(operand(x), operand(weight), operand(bias)).to(x.dtype)
-
-
 def fits_groups(left: Tensor, right: Tensor, bounds: Sequence[tuple[int, int, int]]) -> bool:
     """Whether leftᵀ right, apart for each of some groups of rows, can be one grouped product.
 
@@ -137,6 +143,21 @@ def fits_groups(left: Tensor, right: Tensor, bounds: Sequence[tuple[int, int, in
     follow = all(start == own[1] for start, own in zip(starts, bounds, strict=False))
     even = all(stop % _EVEN_ROWS == 0 for stop in starts)
     return follow and even and grouped_works(left.device)
+
+
+def grouped_matmul(left: Tensor, right: Tensor, ends: Tensor, hot: Tensor) -> Tensor:
+    """Return leftᵀ right apart for each of T groups of rows, [T, m, k], in shapes without data.
+
+    Args:
+        left: [n, m].
+        right: [n, k].
+        ends: where each group ends, int32 [T]; where a GPU multiplies groups, these are even.
+        hot: float32 [T, n], 1 where a row belongs to a group; for devices that don't.
+    """
+    if left.is_cuda and left.dtype == right.dtype == torch.bfloat16 and grouped_works(left.device):
+        return F.grouped_mm(left.t(), right, offs=ends)
+    masked = hot.to(left.dtype)[:, :, None] * left
+    return torch.matmul(masked.mT, right)
 
 
 @lru_cache

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from accord.encoders.bert import ACTIVATIONS, BertConfig
 from accord.encoders.packing import PackedWords
-from accord.pertask.jacobian import TaskRows
-from accord.pertask.operations import word_logits
+from accord.pertask.operations import linear
 from accord.tasks import AuxiliaryTask
 
 
@@ -41,17 +40,16 @@ class MaskedLMHead(nn.Module):
         self.activation = ACTIVATIONS[config.hidden_act]
         self.pretrained = False
 
-    def forward(self, vectors: Tensor, table: Parameter, rows: TaskRows | None = None) -> Tensor:
+    def forward(self, vectors: Tensor, table: Parameter) -> Tensor:
         """Return logits float32 [m, V].
 
         Args:
             vectors: of the masked words, [m, H].
             table: the word embeddings, [V, H].
-            rows: whose row of J the table's gradient goes to; None leaves it to autograd.
         """
         with torch.autocast(vectors.device.type, enabled=False):
             y = self.norm(self.activation(self.dense(vectors.float())))
-            return word_logits(y, table, self.bias, rows)
+            return linear(y, table, self.bias)
 
     def losses(
         self,
@@ -59,7 +57,6 @@ class MaskedLMHead(nn.Module):
         words: PackedWords | None,
         texts: int,
         table: Parameter,
-        rows: TaskRows | None = None,
     ) -> Tensor:
         """Return each text's loss, [texts]: -log p summed over its masked words by their weights.
 
@@ -68,11 +65,11 @@ class MaskedLMHead(nn.Module):
             words: what stood there; None where there is no text.
             texts: how many there are.
             table: the word embeddings, [V, H].
-            rows: as `forward` takes them.
         """
         if words is None:
             return vectors.new_zeros(texts, dtype=torch.float32)
-        logits = self(vectors, table, rows)
+        with words.bounds.applied():
+            logits = self(vectors, table)
         found = words.weights * F.cross_entropy(logits, words.ids, reduction="none")
         return found.new_zeros(texts).index_add(0, words.sequences, found)
 

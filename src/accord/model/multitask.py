@@ -18,7 +18,6 @@ from accord.model.heads import Head
 from accord.model.losses import DIVERGENCES, LOSSES
 from accord.model.parts import Parts, Sharing
 from accord.optim.averaging import Averages
-from accord.pertask.jacobian import Jacobian
 from accord.tasks import AuxiliaryTask, Task
 
 HARD = Sharing()
@@ -69,7 +68,6 @@ class MultitaskModel(nn.Module):
         self,
         batch: PackedBatch,
         present: Sequence[int],
-        jacobian: Jacobian | None = None,
         key: DropoutKey | None = None,
         shift: Tensor | None = None,
     ) -> list[Tensor]:
@@ -78,7 +76,6 @@ class MultitaskModel(nn.Module):
         Args:
             batch: holds the present tasks' sequences in order.
             present: indices of those tasks.
-            jacobian: collects the encoder's gradients by task.
             key: names the dropout masks; None is evaluation.
             shift: added to the first layer's input, [N, H]; None is nothing.
 
@@ -90,7 +87,7 @@ class MultitaskModel(nn.Module):
         cls_only = "mean" not in poolings and "masked" not in poolings
         ops = self._ops(batch, present)
         ops = ops if shift is None else Shifted(ops, shift)
-        hidden = self.encoder(batch, jacobian, key, cls_only, ops)
+        hidden = self.encoder(batch, key, cls_only, ops)
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
         means = _means(hidden, batch) if "mean" in poolings else None
         vectors = []
@@ -104,8 +101,8 @@ class MultitaskModel(nn.Module):
                 words = batch.words.get(row)
                 vectors.append(hidden[:0] if words is None else hidden.index_select(0, words.rows))
             elif pooling == "pooler":
-                rows = jacobian.task(row, stop - start) if jacobian else None
-                vectors.append(self.encoder.pool(cls[start:stop], rows))
+                with batch.bounds_of(row, stop - start).applied():
+                    vectors.append(self.encoder.pool(cls[start:stop]))
             else:
                 vectors.append(cls[start:stop])
         return vectors
@@ -145,7 +142,6 @@ class MultitaskModel(nn.Module):
         present: Sequence[int],
         key: DropoutKey | None = None,
         words: Mapping[int, PackedWords] = NO_WORDS,
-        jacobian: Jacobian | None = None,
     ) -> list[Tensor]:
         """Return the loss of each example, [n] for each present task, as its head is trained.
 
@@ -155,15 +151,13 @@ class MultitaskModel(nn.Module):
             present: indices of those tasks.
             key: names the dropout masks; None is evaluation.
             words: by place among the present tasks, what the masked words were.
-            jacobian: collects the gradients of the word embeddings where words are told by them.
         """
         found = []
         for row, (vectors, own, i) in enumerate(zip(pooled, targets, present, strict=True)):
             head = self.heads[self.tasks[i].name]
             if isinstance(head, MaskedLMHead):
-                rows = jacobian.task(row, len(vectors)) if jacobian else None
                 told = words.get(row)
-                found.append(head.losses(vectors, told, len(own), self._word_table(i), rows))
+                found.append(head.losses(vectors, told, len(own), self._word_table(i)))
             elif isinstance(head, ContrastiveHead):
                 found.append(head(vectors))
             else:

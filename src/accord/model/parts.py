@@ -15,7 +15,6 @@ from accord.encoders.packing import PackedBatch
 from accord.kernels.attention import AttentionPlan
 from accord.kernels.dropout import DropoutKey
 from accord.model.draws import drawn_for
-from accord.pertask.jacobian import TaskRows
 from accord.sharing import Part, get_scheme
 from accord.sharing._registry import EmbeddingPart, Rows, Slices
 
@@ -140,12 +139,9 @@ class _PartOps(EncoderOps):
         self.all = Rows(tokens, tokens)
         self.sequences = _slices(present, batch.task_rows)
 
-    def embed(
-        self, embeddings: Embeddings, batch: PackedBatch, rows: TaskRows | None,
-        key: DropoutKey | None,
-    ) -> Tensor:  # fmt: skip
+    def embed(self, embeddings: Embeddings, batch: PackedBatch, key: DropoutKey | None) -> Tensor:
         if self.parts.embeddings is None:
-            return super().embed(embeddings, batch, rows, key)
+            return super().embed(embeddings, batch, key)
         return self.parts.embeddings.embed(batch.ids, key, self.all.tokens)
 
     def layer(self, number: int) -> LayerOps:
@@ -161,18 +157,18 @@ class _PartLayerOps(LayerOps):
         rows = Rows(self.rows.tokens, self.ops.sequences, self.ops.batch.cls_rows)
         return _PartLayerOps(self.ops, self.parts, rows)
 
-    def dense(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
-        y = x if self.replaced else super().dense(layer, name, x, rows)
+    def dense(self, layer: Layer, name: str, x: Tensor) -> Tensor:
+        y = x if self.replaced else super().dense(layer, name, x)
         for part in self.parts:
             y = part.dense(name, x, y, self.rows)
         return y
 
-    def norm(self, layer: Layer, name: str, x: Tensor, rows: TaskRows | None) -> Tensor:
+    def norm(self, layer: Layer, name: str, x: Tensor) -> Tensor:
         for part in reversed(self.parts):
             found = part.norm(name, x, self.rows)
             if found is not None:
                 return found
-        return super().norm(layer, name, x, rows)
+        return super().norm(layer, name, x)
 
     def after(self, half: str, x: Tensor) -> Tensor:
         for part in self.parts:

@@ -1,8 +1,8 @@
-"""The encoder's differentiable operations, whose weight gradients are kept apart by task.
+"""Differentiable operations whose weight gradients are kept apart by task.
 
-Each takes `rows`: which rows of its input belong to which task. Without it, it is torch's
-own operation; with it, the backward pass returns the ordinary gradient of the input, and
-adds each task's weight gradient to J instead of summing them into `.grad`.
+Without a step that collects (`accord.pertask.step`), each is torch's own operation. Within one the
+backward pass returns the ordinary gradient of the input, and adds each task's weight gradients to J
+instead of summing them into `.grad`. Rows of an input are its dimension 0.
 """
 
 from __future__ import annotations
@@ -15,83 +15,111 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.kernels.matmul import affine, compute_dtype, matmul
-from accord.pertask.jacobian import TaskRows
+from accord.kernels.matmul import Products, compute_dtype, current_products
+from accord.pertask import by_offsets, by_tensors
+from accord.pertask.step import Step, TaskRows, task_rows
 
 
-def linear(x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None) -> Tensor:
+def _form(step: Step) -> Any:
+    """Return how a step takes gradients apart."""
+    return by_tensors if step.static else by_offsets
+
+
+def _of_matrix(rows: TaskRows, x: Tensor, width: int = 1) -> TaskRows:
+    """Return whose the rows are where all dimensions of x but the last ones are made one."""
+    count = x.shape[: x.ndim - width].numel()
+    return rows._replace(bounds=rows.bounds.times(count // max(len(rows.bounds), 1)))
+
+
+def linear(x: Tensor, weight: Parameter, bias: Parameter | None = None) -> Tensor:
     """Compute x Wᵀ + b.
 
     Args:
-        x: [n, k].
+        x: [n, ..., k].
         weight: [m, k].
-        bias: [m].
-        rows: the tasks' rows of x; None for torch's own gradient.
+        bias: [m]; None adds nothing.
 
     Returns:
-        [n, m], in the autocast dtype where autocast is on.
+        [n, ..., m], in the autocast dtype where autocast is on.
     """
-    collected = collects(rows, weight, bias)
-    trained = weight.requires_grad or bias.requires_grad
-    if not collected and trained and torch.is_grad_enabled():
+    if x.ndim == 1:
+        return linear(x[None], weight, bias)[0]
+    rows = task_rows(len(x), weight, bias, partly=True)
+    trained = weight.requires_grad or (bias is not None and bias.requires_grad)
+    if rows is None and trained and torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    result: Tensor = _Linear.apply(x, weight, bias, rows if collected else None)  # type: ignore[no-untyped-call]
-    return result
-
-
-def collects(rows: TaskRows | None, *parameters: Parameter) -> bool:
-    """Whether the gradient of any of the parameters goes into J."""
-    return rows is not None and any(rows.jacobian.owns(own) for own in parameters)
+    if x.ndim == 2:
+        matrix = x
+    else:
+        matrix, rows = x.reshape(-1, x.shape[-1]), rows and _of_matrix(rows, x)
+    result: Tensor = _Linear.apply(matrix, weight, bias, rows, current_products())  # type: ignore[no-untyped-call]
+    return result if x.ndim == 2 else result.view(*x.shape[:-1], -1)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter, rows: TaskRows | None
-    ) -> Tensor:
+        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter | None, rows: TaskRows | None,
+        products: Products,
+    ) -> Tensor:  # fmt: skip
         ctx.parameters, ctx.rows, ctx.dtype = (weight, bias), rows, x.dtype
-        dtype = compute_dtype(x)
+        ctx.products, dtype = products, compute_dtype(x)
         x, cast = x.to(dtype), weight.to(dtype)
         ctx.save_for_backward(x if rows is not None else None, cast)
         with torch.autocast(x.device.type, enabled=False):
-            return affine(x, cast, bias.to(dtype))
+            return products.affine(x, cast, None if bias is None else bias.to(dtype))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
+        x, cast = ctx.saved_tensors
+        weight, bias = ctx.parameters
+        input_grad = None
         if ctx.rows is not None:
-            jacobian, bounds = ctx.rows
-            jacobian.add_linear(*ctx.parameters, bounds, grad, x)
-        input_grad = matmul(grad, weight).to(ctx.dtype) if ctx.needs_input_grad[0] else None
-        return input_grad, None, None, None
+            step, bounds = ctx.rows
+            _form(step).add_linear(
+                step, weight, bias, bounds, bounds.ordered(grad), bounds.ordered(x), ctx.products
+            )
+        if ctx.needs_input_grad[0]:
+            input_grad = ctx.products.matmul(grad, cast).to(ctx.dtype)
+        theirs = [_elsewhere(ctx, i) for i in (1, 2)]  # a parameter that no step collects
+        weight_grad = ctx.products.matmul(grad.t(), x).to(weight.dtype) if theirs[0] else None
+        bias_grad = grad.sum(0).to(bias.dtype) if theirs[1] else None
+        return input_grad, weight_grad, bias_grad, None, None
+
+
+def _elsewhere(ctx: Any, place: int) -> bool:
+    """Whether autograd wants the gradient of an operation's parameter, which no step collects."""
+    return ctx.needs_input_grad[place] and not ctx.rows.step.owns(ctx.parameters[place - 1])
 
 
 def layer_norm(
-    x: Tensor, weight: Parameter, bias: Parameter, eps: float, rows: TaskRows | None
+    x: Tensor, weight: Parameter, bias: Parameter | None = None, eps: float = 1e-5
 ) -> Tensor:
-    """Normalise each row of x [n, H] to mean 0 and variance 1, then scale and shift.
+    """Normalise x over its last dimensions to mean 0 and variance 1, then scale and shift.
 
     Args:
-        x: [n, H].
-        weight: [H].
-        bias: [H].
+        x: [n, ..., *shape].
+        weight: of the shape that is normalised over.
+        bias: of the same; None adds nothing.
         eps: added to the variance.
-        rows: the tasks' rows of x; None for torch's own gradient.
 
     Returns:
-        [n, H], float32 under autocast too.
+        As x, float32 under autocast too.
     """
-    if not collects(rows, weight, bias):
-        return F.layer_norm(x.float(), weight.shape, weight, bias, eps)
-    result: Tensor = _LayerNorm.apply(x.float(), weight, bias, eps, rows)  # type: ignore[no-untyped-call]
+    rows = task_rows(len(x), weight, bias)
+    if rows is None:
+        return F.layer_norm(_widened(x, weight), weight.shape, weight, bias, eps)
+    wide = x.ndim != 2 or weight.ndim != 1
+    rows = _of_matrix(rows, x, weight.ndim) if wide else rows
+    result: Tensor = _LayerNorm.apply(_widened(x, weight), weight, bias, eps, rows)  # type: ignore[no-untyped-call]
     return result
 
 
 class _LayerNorm(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter, eps: float, rows: TaskRows
+        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter | None, eps: float, rows: TaskRows
     ) -> Tensor:
         y, mean, rstd = torch.native_layer_norm(x, list(weight.shape), weight, bias, eps)
         ctx.save_for_backward(x, mean, rstd)
@@ -101,91 +129,108 @@ class _LayerNorm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, rstd = ctx.saved_tensors
+        step, bounds = ctx.rows
         weight, bias = ctx.parameters
-        jacobian, bounds = ctx.rows
-        parts = []
-        for row, start, stop in bounds:
-            part = slice(start, stop)
-            input_grad, weight_grad, bias_grad = torch.ops.aten.native_layer_norm_backward(
-                grad[part].contiguous(), x[part], list(weight.shape), mean[part], rstd[part],
-                weight, bias, [True, True, True],
-            )  # fmt: skip
-            jacobian.add(weight, row, weight_grad)
-            jacobian.add(bias, row, bias_grad)
-            parts.append(input_grad)
-        return parts[0] if len(parts) == 1 else torch.cat(parts), None, None, None, None
+        shape = (len(bounds), *weight.shape)
+        saved = zip((grad, *ctx.saved_tensors), (shape, shape, (-1, 1), (-1, 1)), strict=True)
+        parts = [bounds.ordered(own.reshape(size)) for own, size in saved]
+        input_grad = _form(step).add_norm(step, weight, bias, bounds, *parts)
+        return bounds.restored(input_grad).view(grad.shape), None, None, None, None
 
 
-def embedding(ids: Tensor, weight: Parameter, rows: TaskRows | None) -> Tensor:
+def _widened(x: Tensor, weight: Parameter) -> Tensor:
+    """Return a norm's input in the weight's precision: float32 under autocast."""
+    return x.to(torch.promote_types(x.dtype, weight.dtype))
+
+
+def rms_norm(x: Tensor, weight: Parameter, eps: float | None = None) -> Tensor:
+    """Divide x by its root mean square over the last dimensions, then scale.
+
+    Args:
+        x: [n, ..., *shape].
+        weight: of the shape that is normalised over.
+        eps: added to the mean square; None is the least that tells 1 from more.
+
+    Returns:
+        As x, float32 under autocast too.
+    """
+    y = _widened(x, weight)
+    if task_rows(len(x), weight) is None:
+        return F.rms_norm(y, weight.shape, weight, eps)
+    over, added = list(range(-weight.ndim, 0)), torch.finfo(y.dtype).eps if eps is None else eps
+    return scale(y * (y.square().mean(over, keepdim=True) + added).rsqrt(), weight)
+
+
+def scale(x: Tensor, weight: Parameter, bias: Parameter | None = None) -> Tensor:
+    """Compute w ∘ x + b.
+
+    Args:
+        x: [n, ..., *shape].
+        weight: of the shape of x's last dimensions.
+        bias: of the same; None adds nothing.
+    """
+    rows = task_rows(len(x), weight, bias)
+    if rows is None:
+        return x * weight if bias is None else x * weight + bias
+    result: Tensor = _Scale.apply(x, weight, bias, _of_matrix(rows, x, weight.ndim))  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Scale(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Parameter, bias: Parameter | None, rows: TaskRows
+    ) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.parameters, ctx.rows = (weight, bias), rows
+        return x * weight if bias is None else x * weight + bias
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        step, bounds = ctx.rows
+        weight, bias = ctx.parameters
+        shape = (len(bounds), *weight.shape)
+        parts = [bounds.ordered(own.reshape(shape)) for own in (grad, *ctx.saved_tensors)]
+        _form(step).add_scale(step, weight, bias, bounds, *parts)
+        return (grad * weight if ctx.needs_input_grad[0] else None), None, None, None
+
+
+def embedding(ids: Tensor, weight: Parameter, padding: int | None = None) -> Tensor:
     """Look rows of a table up.
 
     Args:
-        ids: int64 [n].
+        ids: int64 [n, ...].
         weight: [V, H].
-        rows: the tasks' rows of ids; None for torch's own gradient.
+        padding: an id whose row has no gradient.
 
     Returns:
-        [n, H].
+        [n, ..., H].
     """
-    if not collects(rows, weight):
-        return F.embedding(ids, weight)
-    result: Tensor = _Embedding.apply(ids, weight, rows)  # type: ignore[no-untyped-call]
+    rows = task_rows(len(ids), weight)
+    if rows is None:
+        return F.embedding(ids, weight, padding)
+    result: Tensor = _Embedding.apply(ids, weight, padding, _of_matrix(rows, ids, 0))  # type: ignore[no-untyped-call]
     return result
 
 
 class _Embedding(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, ids: Tensor, weight: Parameter, rows: TaskRows) -> Tensor:
+    def forward(
+        ctx: Any, ids: Tensor, weight: Parameter, padding: int | None, rows: TaskRows
+    ) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.weight, ctx.rows = weight, rows
+        ctx.weight, ctx.padding, ctx.rows = weight, padding, rows
         return F.embedding(ids, weight)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:
-        (ids,) = ctx.saved_tensors
-        jacobian, bounds = ctx.rows
-        for row, start, stop in bounds:
-            part, part_ids = grad[start:stop], ids[start:stop]
-            if ctx.weight is jacobian.embedding:
-                jacobian.add_embedding(row, part_ids, part)
-            else:
-                table = torch.zeros_like(ctx.weight).index_add_(0, part_ids, part)
-                jacobian.add(ctx.weight, row, table)
-        return None, None, None
-
-
-def word_logits(x: Tensor, table: Parameter, bias: Tensor, rows: TaskRows | None) -> Tensor:
-    """Compute x Wᵀ + b, where W is the table that `embedding` looks words up in.
-
-    Args:
-        x: [n, H].
-        table: [V, H].
-        bias: [V], a task's own: its gradient is autograd's.
-        rows: the tasks' rows of x; None for torch's own gradient.
-
-    Returns:
-        [n, V].
-    """
-    if not collects(rows, table):
-        return F.linear(x, table, bias)
-    result: Tensor = _WordLogits.apply(x, table, bias, rows)  # type: ignore[no-untyped-call]
-    return result
-
-
-class _WordLogits(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, table: Parameter, bias: Tensor, rows: TaskRows) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.table, ctx.rows = table, rows
-        return affine(x, table, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
-        jacobian, bounds = ctx.rows
-        for row, start, stop in bounds:
-            jacobian.add_table(row, grad[start:stop], x[start:stop])
-        return matmul(grad, ctx.table.detach()), None, grad.sum(0), None
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None, None]:
+        step, bounds = ctx.rows
+        ids = ctx.saved_tensors[0].flatten()
+        grad = grad.reshape(len(ids), -1)
+        if ctx.padding is not None:
+            grad = grad * (ids != ctx.padding)[:, None]
+        parts = bounds.ordered(grad), bounds.ordered(ids)
+        _form(step).add_lookup(step, ctx.weight, bounds, *parts)
+        return None, None, None, None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from accord.encoders.bert import BertConfig
-from accord.kernels.matmul import DEFAULT, Products, computing, matmul
+from accord.kernels.matmul import DEFAULT, Products, computing
 
 _TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
 _ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md
@@ -47,7 +47,7 @@ def matrix_rate(device: torch.device, products: Products = DEFAULT, seconds: flo
     x = torch.ones(2048, 768, dtype=dtype, device=device)
     weight = torch.ones(768, 768, dtype=dtype, device=device)
     with computing(products):
-        return 2 * 2048 * 768 * 768 / _quickest(lambda: matmul(x, weight), seconds)
+        return 2 * 2048 * 768 * 768 / _quickest(lambda: products.matmul(x, weight), seconds)
 
 
 def product_side(free_bytes: int, rate: float, seconds: float, itemsize: int = 2) -> int:
@@ -79,7 +79,7 @@ def _gpu_matrix_rate(
 ) -> float:
     def measure(side: int, seconds: float) -> float:
         x, y = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-        return 2 * side**3 / _quickest_event(lambda: matmul(x, y), seconds)
+        return 2 * side**3 / _quickest_event(lambda: products.matmul(x, y), seconds)
 
     with computing(products), torch.cuda.device(device):
         guess = measure(_SIDES[-2], 0.0)

@@ -94,7 +94,8 @@ class EmbeddingPart(Part):
         def own(task: int, module: nn.Module, part: Tensor) -> Tensor:
             assert isinstance(module, Embeddings)
             at = key.at(_DROPOUT_SITE + task) if key else None
-            return module.of_ids(part.unbind(1), None, at)
+            embedded: Tensor = module(part.unbind(1), at)
+            return embedded
 
         rows = torch.stack(list(ids), 1)
         parts = [own(task, self.own[task], rows[start:stop]) for task, start, stop in slices]

@@ -20,11 +20,11 @@ class CopyPart(Part):
 
     def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
         """Apply the task's own dense layer."""
-        return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part, None))
+        return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part))
 
     def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor:
         """Apply the task's own norm."""
-        return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part, None))
+        return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part))
 
     def merge(self, task: int, layer: Layer) -> None:
         """Put the task's copy in."""

@@ -18,7 +18,7 @@ class NormPart(Part):
 
     def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor:
         """Apply the task's norm in place of the layer's."""
-        return self.by_task(rows.here, x, lambda own, part: own[name](part, None))  # type: ignore[index]
+        return self.by_task(rows.here, x, lambda own, part: own[name](part))  # type: ignore[index]
 
     def merge(self, task: int, layer: Layer) -> None:
         """Put the task's norms in."""

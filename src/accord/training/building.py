@@ -264,7 +264,6 @@ def build_learner(
     if not groups:
         raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
     own = model.encoder
-    shared = any(parameter.requires_grad for parameter in own.parameters())
     layers = own.layer_groups() if combination.by_layer else None
     combination.last_shared = own.last_trained_layer()
     return Learner(
@@ -277,7 +276,7 @@ def build_learner(
         skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
         joint=not settings.gramian,
-        jacobian=Jacobian(own.parameters(), own.embeddings.word, layers) if shared else None,
+        jacobian=Jacobian(own.parameters(), own.embeddings.word, layers),
     )
 
 

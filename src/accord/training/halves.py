@@ -9,7 +9,6 @@ two of those would have 2h / (1 + h) (`report/attenuation.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -56,8 +55,8 @@ def _in_halves(
         for middle in [len(rows) // 2]
         for part in (rows[:middle], rows[middle : 2 * middle])
     ]
-    batch = step_batch(
+    return step_batch(
         halves, [own for own in data for _ in range(2)], assembler,
         learner.device, limit, learner.products.row_multiple, (learner.seed, step),
+        [i for i in range(len(data)) for _ in range(2)],
     )  # fmt: skip
-    return replace(batch, present=tuple(i // 2 for i in batch.present))

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def non_finite(
-    learner: Learner, losses: Tensor, gramian: Tensor | None, batch: StepBatch, step: int
+    learner: Learner, losses: Tensor, gramian: Tensor, batch: StepBatch, step: int
 ) -> NonFiniteError:
     """Find the tasks, and with another forward pass the examples.
 
     Args:
         learner: whose step it was; nothing of it is changed.
         losses: each present task's mean loss, [t].
-        gramian: of the step, [t, t]; None where the encoder is frozen.
+        gramian: of the step, [t, t]; zeros where the encoder is frozen.
         batch: the step's examples.
         step: its number.
     """
@@ -52,14 +52,13 @@ def non_finite(
     return NonFiniteError(f"step {step + 1}: {what} is not finite; nothing was updated", rows)
 
 
-def _finite_gradients(
-    learner: Learner, gramian: Tensor | None, present: tuple[int, ...]
-) -> list[bool]:
+def _finite_gradients(learner: Learner, gramian: Tensor, present: tuple[int, ...]) -> list[bool]:
     """Return for each present task whether its gradients are finite, as far as can be told."""
-    shared = torch.zeros(len(present)) if gramian is None else gramian.diagonal()
     parts = [
         all(bool(p.grad.isfinite().all()) for p in learner.model.own_parameters(place)
             if p.grad is not None)
         for place in present
     ]  # fmt: skip
-    return [bool(own.isfinite()) and part for own, part in zip(shared, parts, strict=True)]
+    return [
+        bool(own.isfinite()) and part for own, part in zip(gramian.diagonal(), parts, strict=True)
+    ]

@@ -378,7 +378,7 @@ def _record_failure(
 
 def _halves_are_due(setup: Setup, step: int) -> bool:
     every = setup.config.training.halves_every
-    return every is not None and step % every == 0 and setup.learner.jacobian is not None
+    return every is not None and step % every == 0 and not setup.learner.jacobian.is_empty
 
 
 def _halves_record(setup: Setup, step: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -19,6 +19,7 @@ from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, clip_factor, scale_lr
 from accord.optim.averaging import Averages
 from accord.pertask.jacobian import Jacobian
+from accord.pertask.step import Step
 from accord.training.combining import Combination, Decision
 from accord.training.nonfinite import non_finite
 from accord.training.regularising import Regularisation
@@ -61,7 +62,7 @@ class Learner:
         seed: of the run.
         clip: largest gradient norm; 0 is none.
         products: in what precision, and how this machine multiplies.
-        jacobian: collects the shared gradients; None where the encoder is frozen.
+        jacobian: collects the shared gradients; has none where the encoder is frozen.
         joint: collect one gradient for all tasks, their sum: no Gram matrix, no method is asked.
         averages: of the weights over steps; None keeps none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
@@ -76,7 +77,7 @@ class Learner:
     seed: int = 0
     clip: float = 1.0
     products: Products = DEFAULT
-    jacobian: Jacobian | None = None
+    jacobian: Jacobian = field(default_factory=lambda: Jacobian(()))
     joint: bool = False
     averages: Averages | None = None
     coupling: Coupling | None = None
@@ -96,14 +97,17 @@ class Learner:
             NonFiniteError: if a loss or gradient is not finite; nothing was changed.
         """
         self.optimizer.zero_grad()
-        if self.jacobian is not None:
-            self.jacobian.begin(1 if self.joint else len(batch.present), self._word_ids(batch))
+        rows = None if self.joint else len(batch.present)
+        shared = self.jacobian.begin(rows, self._word_ids(batch))
 
-        losses, gramians, head_norms = self._to_host(self._gradients(step, batch), batch)
+        means = self._gradients(step, batch, shared)
+        losses, gramians, head_norms = self._to_host(means, shared, batch)
 
         finite = all(bool(own.isfinite().all()) for own in (losses, gramians, head_norms))
         decision = self._decide(losses, gramians, batch, step) if finite else None
-        norm = self._write(decision, gramians, head_norms, batch, step) if decision else math.nan
+        norm = math.nan
+        if decision is not None:
+            norm = self._write(decision, shared, gramians, head_norms, batch, step)
         if decision is None or not math.isfinite(norm):
             return self._leave_out(losses, gramians, norm, batch, step)
         penalty = None if self.coupling is None else self.coupling.pull()
@@ -125,11 +129,10 @@ class Learner:
 
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
-        assert self.jacobian is not None
         self.optimizer.zero_grad()
-        self.jacobian.begin(len(batch.present), self._word_ids(batch))
-        self._gradients(step, batch)
-        gramian = self.jacobian.gramian().cpu()
+        shared = self.jacobian.begin(len(batch.present), self._word_ids(batch))
+        self._gradients(step, batch, shared)
+        gramian = shared.gramian().cpu()
         self.optimizer.zero_grad()
         return gramian
 
@@ -139,11 +142,11 @@ class Learner:
             return torch.arange(self.model.encoder.config.vocab_size)
         return batch.token_ids
 
-    def _gradients(self, step: int, batch: StepBatch) -> Tensor:
+    def _gradients(self, step: int, batch: StepBatch, shared: Step) -> Tensor:
         """Collect the gradients of all passes; return each present task's mean loss, [t]."""
         parts = []
         thawing = self.unfreezing.at(step) if self.unfreezing else contextlib.nullcontext()
-        with thawing, computing(self.products):
+        with thawing, computing(self.products), shared.collecting():
             for i, micro in enumerate(batch.passes):
                 means = self._losses(micro, batch, DropoutKey(self.seed, step, i))
                 torch.autograd.backward(means.sum())
@@ -166,8 +169,8 @@ class Learner:
         if not isinstance(inputs, PackedBatch):
             return self.model.losses(inputs, micro.targets, present, key)
         with self.products.autocast(self.device):
-            pooled = self.model.pooled(inputs, present, self.jacobian, key)
-        return self.model.losses(pooled, micro.targets, present, key, inputs.words, self.jacobian)
+            pooled = self.model.pooled(inputs, present, key)
+        return self.model.losses(pooled, micro.targets, present, key, inputs.words)
 
     def logits(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
@@ -184,16 +187,17 @@ class Learner:
         pooled = micro.inputs
         with self.products.autocast(self.device):
             if isinstance(pooled, PackedBatch):
-                pooled = self.model.pooled(pooled, present, self.jacobian, key, shift)
+                pooled = self.model.pooled(pooled, present, key, shift)
         return self.model.logits(pooled, present, key)
 
-    def _to_host(self, losses: Tensor, batch: StepBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def _to_host(
+        self, losses: Tensor, shared: Step, batch: StepBatch
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Fetch losses [t], each group's G, each head's gradient norm: one wait for a GPU."""
         heads = [self._head_gradients(i) for i in batch.present]
         flat = [own for gradients in heads for own in gradients]
         norms = torch.stack(torch._foreach_norm(flat)).double() if flat else losses[:0]
-        none = losses.new_zeros(0, len(losses), len(losses))
-        gramians = none if self.jacobian is None else self.jacobian.gramians()
+        gramians = shared.gramians()
         fetched = torch.cat([losses, norms, gramians.flatten()]).cpu()
         sizes = [len(losses), *map(len, heads), gramians.numel()]
         own, *by_head, entries = torch.split(fetched, sizes)
@@ -205,26 +209,22 @@ class Learner:
         return self.combination.decide(losses, gramians, batch.present, (self.seed, step))
 
     def _write(
-        self, decision: Decision, gramians: Tensor, heads: Tensor, batch: StepBatch, step: int
-    ) -> float:
+        self, decision: Decision, shared: Step, gramians: Tensor, heads: Tensor, batch: StepBatch,
+        step: int,
+    ) -> float:  # fmt: skip
         """Put the combined gradients where the optimizer finds them; return their norm uncut."""
         head_norm = float((heads * decision.balance).norm())
-        if self.jacobian is None:
-            norm = head_norm
-        elif decision.weights is None:
-            whole = self.combination.whole(decision, (self.seed, step))
-            norm = math.hypot(self.jacobian.write_by(whole), head_norm)
-        else:
-            norm = math.hypot(decision.norm(gramians), head_norm)
-        foretold = decision.weights is not None and not decision.cancels(gramians)
-        if self.jacobian is not None and decision.weights is not None and not foretold:
-            self.jacobian.write(decision.shared)
-            norm = math.hypot(self.jacobian.norm(), head_norm)
+        written = None
+        if decision.weights is None:
+            written = shared.write_by(self.combination.whole(decision, (self.seed, step)))
+        elif decision.cancels(gramians):
+            written = shared.write(decision.shared)
+        norm = math.hypot(written.norm() if written else decision.norm(gramians), head_norm)
         factor = clip_factor(norm, self.clip) if self.clip and math.isfinite(norm) else 1.0
-        if self.jacobian is not None and foretold:
-            self.jacobian.write(decision.shared * factor)
-        elif self.jacobian is not None and factor < 1:
-            self.jacobian.scale(factor)
+        if written is None:
+            shared.write(decision.shared * factor)
+        elif factor < 1:
+            written.scale(factor)
         for i, weight in zip(batch.present, (decision.balance * factor).tolist(), strict=True):
             self._weigh_own(i, weight)
         return norm
@@ -268,8 +268,7 @@ class Learner:
         """Update nothing: say which examples are to blame, or leave the step out if allowed."""
         names = [self.model.tasks[i].name for i in batch.present]
         if self.skips_left <= 0:
-            gramian = None if self.jacobian is None else gramians.sum(0)
-            raise non_finite(self, losses, gramian, batch, step)
+            raise non_finite(self, losses, gramians.sum(0), batch, step)
         self.skips_left -= 1
         self.optimizer.zero_grad()
         found = dict(zip(names, losses.tolist(), strict=True))

@@ -1,0 +1,159 @@
+"""Whose the rows of an activation are: which of them belong to which row of J.
+
+One value holds it twice: as integers on the host, and as a small tensor on the device, made when it
+is first asked for. What takes the tensor alone has the same shapes wherever tasks end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+Group = tuple[int, int, int]
+"""(row of J, start, stop)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBounds:
+    """Groups of rows that follow one another and are all rows of an activation.
+
+    Attributes:
+        rows: the row of J that each group's gradients go to; several may share one.
+        ends: where each group stops; it starts where the one before does.
+        order: int64 [n], the activation's rows in the groups' order; None where they stand in it.
+    """
+
+    rows: tuple[int, ...]
+    ends: tuple[int, ...]
+    order: Tensor | None = None
+    _on: dict[tuple[str, torch.device], Tensor] = field(default_factory=dict, repr=False)
+    _times: dict[int, TaskBounds] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_counts(cls, counts: Sequence[int], rows: Sequence[int] | None = None) -> TaskBounds:
+        """Say how many rows each group has; its row of J is its place, unless `rows` says which.
+
+        Example:
+            >>> TaskBounds.of_counts([3, 0, 2]).groups
+            ((0, 0, 3), (2, 3, 5))
+        """
+        named = range(len(counts)) if rows is None else rows
+        if len(named) != len(counts) or min([*counts, *named], default=0) < 0:
+            raise ValueError(f"{len(counts)} counts and rows {tuple(named)}: none may be negative")
+        return cls(tuple(named), tuple(accumulate(counts)))
+
+    @classmethod
+    def of_index(cls, index: Tensor | Sequence[int]) -> TaskBounds:
+        """Say of each row of an activation, in any order, to which row of J it belongs.
+
+        Example:
+            >>> TaskBounds.of_index([1, 0, 1]).order.tolist()
+            [1, 0, 2]
+        """
+        index = torch.as_tensor(index, dtype=torch.int64)
+        host = index.cpu()
+        if host.ndim != 1 or bool((host < 0).any()):
+            raise ValueError(f"an index is [n], of rows of J from 0; got {list(host.shape)}")
+        order = torch.argsort(host, stable=True).to(index.device)
+        counts = torch.bincount(host).tolist()
+        return cls(tuple(range(len(counts))), tuple(accumulate(counts)), order)
+
+    def __len__(self) -> int:
+        """Return how many rows the activation has."""
+        return self.ends[-1] if self.ends else 0
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """How many rows each group has."""
+        return tuple(stop - start for start, stop in pairwise((0, *self.ends)))
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups that have rows; neighbours of one row of J are one."""
+        found: list[Group] = []
+        for row, (start, stop) in zip(self.rows, pairwise((0, *self.ends)), strict=True):
+            if start == stop:
+                continue
+            joins = bool(found) and found[-1][0] == row
+            found.append((row, found.pop()[1] if joins else start, stop))
+        return tuple(found)
+
+    def ends_on(self, device: torch.device) -> Tensor:
+        """Return where each group ends, int32 [T], on a device."""
+        return self._kept("ends", device, lambda: torch.tensor(self.ends, dtype=torch.int32))
+
+    def ends_of_groups(self, device: torch.device) -> Tensor:
+        """Return where each of `groups` ends, int32, on a device."""
+        stops = [stop for _, _, stop in self.groups]
+        return self._kept("stops", device, lambda: torch.tensor(stops, dtype=torch.int32))
+
+    def rows_on(self, device: torch.device) -> Tensor:
+        """Return each group's row of J, int64 [T], on a device."""
+        return self._kept("rows", device, lambda: torch.tensor(self.rows))
+
+    def group_on(self, device: torch.device) -> Tensor:
+        """Return the group of each row, int64 [n], from the ends on the device alone."""
+        ends = self.ends_on(device)
+        rows = torch.arange(len(self), dtype=torch.int32, device=device)
+        return self._kept("group", device, lambda: torch.bucketize(rows, ends, right=True))
+
+    def hot_on(self, device: torch.device) -> Tensor:
+        """Return float32 [T, n], 1 where a row belongs to a group, from the ends alone."""
+
+        def hot() -> Tensor:
+            groups = torch.arange(len(self.ends), device=device)[:, None]
+            return (self.group_on(device) == groups).float()
+
+        return self._kept("hot", device, hot)
+
+    def _kept(self, name: str, device: torch.device, make: Callable[[], Tensor]) -> Tensor:
+        if (name, device) not in self._on:
+            self._on[name, device] = make().to(device)
+        return self._on[name, device]
+
+    def times(self, count: int) -> TaskBounds:
+        """Return the bounds of an activation that has `count` rows for each of these."""
+        if count == 1:
+            return self
+        if count not in self._times:
+            order = self.order
+            if order is not None:
+                parts = torch.arange(count, device=order.device)
+                order = (order[:, None] * count + parts).flatten()
+            ends = tuple(end * count for end in self.ends)
+            self._times[count] = TaskBounds(self.rows, ends, order)
+        return self._times[count]
+
+    def ordered(self, x: Tensor) -> Tensor:
+        """Return an activation's rows in the groups' order."""
+        return x if self.order is None else x.index_select(0, self.order.to(x.device))
+
+    def restored(self, x: Tensor) -> Tensor:
+        """Return what `ordered` gave in the activation's order."""
+        if self.order is None:
+            return x
+        return torch.empty_like(x).index_copy_(0, self.order.to(x.device), x)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Say within a block that activations' rows are these."""
+        token = _CURRENT.set(self)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
+
+_CURRENT: ContextVar[TaskBounds | None] = ContextVar("bounds", default=None)
+
+
+def current_bounds() -> TaskBounds | None:
+    """Return whose rows are whose in the block around; None where nothing was said."""
+    return _CURRENT.get()
