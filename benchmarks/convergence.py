@@ -53,9 +53,9 @@ def plain_dropout_add(x: Tensor, residual: Tensor, p: float, key: object | None)
 def plain_paths() -> Iterator[None]:
     """Put references in the fast paths' places."""
     places = {
-        "accord.encoders.bert.attend": attention.reference,
-        "accord.encoders.bert.dropout": plain_dropout,
-        "accord.encoders.bert.dropout_add": plain_dropout_add,
+        "accord.encoders.families.bert.attend": attention.reference,
+        "accord.encoders.families.bert.dropout": plain_dropout,
+        "accord.encoders.families.bert.dropout_add": plain_dropout_add,
         "accord.kernels.attention.formula.dropout": plain_dropout,
         "accord.training.building.Jacobian": lambda *parameters: None,
         "accord.training.setup.choose_products": lambda device, bfloat16: DEFAULT,

@@ -39,7 +39,7 @@ from accord.comparison.sharing import SharingVerdict
 from accord.comparison.whole import compare_groups
 from accord.config.file import parse_config
 from accord.data.tokenizing import load_tokenizer
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import grid_groups, run_grid

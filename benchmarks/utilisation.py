@@ -20,7 +20,7 @@ import torch
 from harness import RESULTS, Report, Row, Side, alternate, arguments, median_interval
 from workload import Batch, encoder, our_step, workload
 
-from accord.encoders.bert import BertConfig
+from accord.encoders.families.bert import BertConfig
 from accord.kernels.matmul import Products, onednn_is_exact
 from accord.runs.estimate import matrix_rate
 from accord.runs.memory import keep_freed_memory

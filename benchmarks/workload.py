@@ -19,7 +19,7 @@ from accord.data.files import DataFiles
 from accord.data.loader import Assembler, MicroBatch, StepBatch
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.pretrained import load_encoder
 from accord.gradients import get_method

@@ -11,7 +11,7 @@ import torch
 from hypothesis import settings
 
 from accord.data.loader import TaskData
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence
 from accord.tasks import Task
 

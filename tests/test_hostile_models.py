@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import accord
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.errors import UsageError
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, save_model

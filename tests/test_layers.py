@@ -63,7 +63,7 @@ LAYERS = [
     ["families"],
     # whose names the config allows
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
-    ["encoders", "encoders.bert", "encoders.packing"],
+    ["encoders", "encoders.packing"],
     ["pertask", "model.draws", "model.soft", "optim.averaging", "optim.soups"],
     ["kernels"],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],

@@ -100,7 +100,7 @@ def packed(recorder: Recorder, settings: Settings, name: str) -> None:
     work = workload(settings.data, batch_size=settings.examples(32), batches=1)
     ours, peer = encoder(size), bert(size).eval().to(device)
     if size != "minilm":  # random weights: ours are put there
-        from accord.encoders.pretrained import named_views
+        from accord.encoders.families.bert import named_views
 
         own = peer.state_dict()
         for key, view in named_views(ours):

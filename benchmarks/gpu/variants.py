@@ -15,7 +15,7 @@ from workload import TINY, data_folder, minilm_folder
 from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.config.file import parse_config
 from accord.data.tokenizing import save_tokenizer
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
 from accord.training.combining import Combination
 from accord.training.setup import Setup, prepare

@@ -165,7 +165,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
-    from accord.encoders.bert import BertConfig, BertEncoder
+    from accord.encoders.families.bert import BertConfig, BertEncoder
     from accord.encoders.pretrained import save_encoder
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "grim", "fine", "road", "meal"]

@@ -16,7 +16,7 @@ WORDS = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"]
 
 @pytest.fixture
 def encoder(tmp_path, monkeypatch):
-    from accord.encoders.bert import BertConfig, BertEncoder
+    from accord.encoders.families.bert import BertConfig, BertEncoder
     from accord.encoders.pretrained import save_encoder
 
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence, pack
 from accord.kernels.dropout import DropoutKey
 

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from accord.cli.convert import convert as command
 from accord.encoders.convert import convert
-from accord.encoders.pretrained import load_encoder, named_views, save_encoder
+from accord.encoders.families.bert import named_views
+from accord.encoders.pretrained import load_encoder, save_encoder
 from accord.errors import EncoderError, UsageError
 
 WEIGHT = torch.arange(6.0).view(2, 3)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder
 from accord.encoders.pretrained import (
     load_encoder,
     read_config,

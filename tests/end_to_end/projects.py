@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from accord.data.tokenizing import load_tokenizer
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
 
 GOOD, BAD = ["bright", "fine", "lovely", "warm"], ["dull", "grim", "poor", "stale"]

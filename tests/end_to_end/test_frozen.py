@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder
 from accord.training.setup import prepare
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from accord.encoders.bert import BertConfig
+from accord.encoders.families.bert import BertConfig
 from accord.judging.passes import CPU_TOKENS, GPU_TOKENS, tokens_of_a_pass, tokens_that_fit
 
 LARGE = replace(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
 from accord.kernels.dropout import DropoutKey, dropout, dropout_add, kept_scale, masked
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder, named_views
 from accord.encoders.packing import TokenSequence, pack
-from accord.encoders.pretrained import named_views
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 

@@ -93,7 +93,7 @@ def test_a_task_s_vectors_do_not_depend_on_the_others(
 
 def test_pals_at_bert_base_have_the_paper_s_share() -> None:
     """Stickland & Murray 2019: 8 tasks take 1.13 times BERT-base's parameters."""
-    from accord.encoders.bert import BertConfig, BertEncoder
+    from accord.encoders.families.bert import BertConfig, BertEncoder
 
     with torch.device("meta"):
         encoder = BertEncoder(BertConfig())

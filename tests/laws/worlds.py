@@ -10,7 +10,7 @@ from torch import Tensor
 from accord.balancing import get_rule
 from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.data.tokenizing import SpecialIds
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import PackedBatch
 from accord.gradients import Method
 from accord.methods import Signals

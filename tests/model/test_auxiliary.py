@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from accord.data.texts import TextSource, TextStore
-from accord.encoders.bert import BertConfig
+from accord.encoders.families.bert import BertConfig
 from accord.errors import DataError
 from accord.model.auxiliary import ContrastiveHead
 from accord.tasks import AuxiliaryTask

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from accord.encoders.bert import ACTIVATIONS, BertEncoder
+from accord.encoders.blocks import ACTIVATIONS
+from accord.encoders.families.bert import BertEncoder, named_views
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
-from accord.encoders.pretrained import load_encoder, named_views, save_encoder
+from accord.encoders.pretrained import load_encoder, save_encoder
 
 LENGTHS = [7, 1, 12, 3, 12, 20]
 

@@ -9,8 +9,9 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from accord.encoders.families.bert import named_views
 from accord.encoders.packing import MaskedWords, TokenSequence, pack
-from accord.encoders.pretrained import load_encoder, load_predictions, named_views
+from accord.encoders.pretrained import load_encoder, load_predictions
 from accord.errors import EncoderError
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.multitask import MultitaskModel

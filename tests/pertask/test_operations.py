@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.encoders.bert import ACTIVATIONS
+from accord.encoders.blocks import ACTIVATIONS
 from accord.kernels.matmul import Products, computing
 from accord.pertask.bounds import TaskBounds
 from accord.pertask.jacobian import Jacobian

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from accord.encoders.bert import BertConfig
+from accord.encoders.families.bert import BertConfig
 from accord.encoders.packing import pack
 from accord.runs.estimate import (
     Estimate,

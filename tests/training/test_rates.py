@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.tasks import Task

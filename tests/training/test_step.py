@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
 from accord.data.tokenizing import SpecialIds
-from accord.encoders.bert import BertEncoder
+from accord.encoders.families.bert import BertEncoder
 from accord.errors import TrainingError
 from accord.gradients import Method
 from accord.kernels.dropout import DropoutKey

@@ -14,7 +14,7 @@ from accord.data.loader import Assembler
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.derived.finished import check_new, finished_models
 from accord.durable import replace_folder
-from accord.encoders.bert import BertConfig
+from accord.encoders.encoder import EncoderConfig, with_dropout
 from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
 from accord.judging.choosing import HalfResult, Halves, dev_halves, half_result
@@ -184,10 +184,9 @@ def _as_used(tasks: Sequence[Task]) -> list[Task]:
     return [replace(task, dropout=0.0, targets="range") for task in tasks]
 
 
-def _shape(folder: Path) -> BertConfig:
+def _shape(folder: Path) -> EncoderConfig:
     """Return an encoder's config without its dropout."""
-    config = read_config(folder)
-    return replace(config, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    return with_dropout(read_config(folder), 0.0)
 
 
 def _inner(table: object, *names: str) -> object:

@@ -1,5 +1,6 @@
 """Encoders over packed batches."""
 
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.encoder import Encoder, EncoderConfig
+from accord.encoders.families.bert import BertConfig, BertEncoder
 
-__all__ = ["BertConfig", "BertEncoder"]
+__all__ = ["BertConfig", "BertEncoder", "Encoder", "EncoderConfig"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from torch import Tensor
 
 from accord.data.tokenizer_files import TOKENIZER_FILES
 from accord.durable import check_regular, read_json, write_tensors
-from accord.encoders.bert import ACTIVATIONS, BertConfig, BertEncoder
+from accord.encoders.blocks import ACTIVATIONS
+from accord.encoders.encoder import Encoder, EncoderConfig
+from accord.encoders.families import FAMILIES
+from accord.encoders.family import Family
 from accord.errors import EncoderError, nearest
 
 WEIGHTS = "model.safetensors"
+_DEFAULT = "bert"  # the family of a config that names none
 INDEX = "model.safetensors.index.json"
-_WORDS = "embeddings.word_embeddings.weight"
 HUB_FILES = ["config.json", WEIGHTS, INDEX, "model-*.safetensors", *TOKENIZER_FILES]
 
 
@@ -51,11 +54,11 @@ def _download(repository: str, revision: str | None) -> Path:
     return Path(folder)
 
 
-def read_config(folder: Path) -> BertConfig:
+def read_config(folder: Path) -> EncoderConfig:
     """Read and check an encoder's `config.json`.
 
     Raises:
-        EncoderError: if it is missing, no BERT's, or holds a value that can't be.
+        EncoderError: if it is missing, of no known family, or holds a value that can't be.
     """
     file = folder / "config.json"
     if not file.is_file():
@@ -64,10 +67,11 @@ def read_config(folder: Path) -> BertConfig:
         table = read_json(file)
     except (OSError, ValueError) as error:
         raise EncoderError(f"{file}: can't be read: {error}") from None
-    if not isinstance(table, dict) or table.get("model_type", "bert") != "bert":
-        kind = table.get("model_type") if isinstance(table, dict) else table
-        raise EncoderError(f"{file}: model_type is {kind!r}; allowed: 'bert'")
-    return _checked(table, file)
+    kind = table.get("model_type", _DEFAULT) if isinstance(table, dict) else table
+    if not isinstance(table, dict) or not isinstance(kind, str) or kind not in FAMILIES:
+        allowed = ", ".join(f"'{name}'" for name in FAMILIES)
+        raise EncoderError(f"{file}: model_type is {kind!r}; allowed: {allowed}")
+    return _checked(FAMILIES[kind], table, file)
 
 
 def _instead(folder: Path) -> str:
@@ -83,10 +87,11 @@ def _instead(folder: Path) -> str:
     return f"is no encoder: it has no config.json{hint}"
 
 
-def _checked(table: dict[str, Any], file: Path) -> BertConfig:
-    names = {field.name for field in fields(BertConfig)}
-    config = BertConfig(**{name: value for name, value in table.items() if name in names})
-    for field in fields(BertConfig):
+def _checked(family: Family, table: dict[str, Any], file: Path) -> EncoderConfig:
+    known = fields(family.config)
+    names = {field.name for field in known}
+    config = family.config(**{name: value for name, value in table.items() if name in names})
+    for field in known:
         _check_value(getattr(config, field.name), field.name, str(field.type), file)
     if config.hidden_act not in ACTIVATIONS:
         hint = nearest(config.hidden_act, ACTIVATIONS)
@@ -99,9 +104,9 @@ def _checked(table: dict[str, Any], file: Path) -> BertConfig:
             f"{file}: hidden_size {config.hidden_size} is no multiple of"
             f" num_attention_heads {config.num_attention_heads}"
         )
-    if table.get("position_embedding_type", "absolute") != "absolute":
-        kind = table["position_embedding_type"]
-        raise EncoderError(f"{file}: position_embedding_type is {kind!r}; allowed: 'absolute'")
+    for name, value in family.constants.items():
+        if table.get(name, value) != value:
+            raise EncoderError(f"{file}: {name} is {table[name]!r}; allowed: {value!r}")
     return config
 
 
@@ -118,8 +123,8 @@ def _check_value(value: object, name: str, kind: str, file: Path) -> None:
         raise EncoderError(f"{file}: {name} is {value!r}; allowed: {allowed}")
 
 
-def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
-    """Load a BERT encoder in float32.
+def load_encoder(path: str | Path, revision: str | None = None) -> Encoder:
+    """Load an encoder in float32.
 
     Args:
         path: a folder in Hugging Face's format, or a hub id.
@@ -130,11 +135,12 @@ def load_encoder(path: str | Path, revision: str | None = None) -> BertEncoder:
     """
     folder = resolve_encoder_folder(path, revision)
     config = read_config(folder)
-    tensors = _open_weights(folder)
+    family = FAMILIES[config.model_type]
+    tensors = _open_weights(folder, family)
     pooler = any(name.startswith("pooler.") for name in tensors)
     encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS).to_empty(device="cpu")
     with torch.no_grad():
-        for name, view in named_views(encoder):
+        for name, view in family.named_views(encoder):
             view.copy_(tensors[name])
             if not view.isfinite().all():
                 raise EncoderError(f"{folder}: tensor '{name}' holds values that aren't finite")
@@ -155,9 +161,10 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
         EncoderError: if it has a part of one, or a tensor of another shape.
     """
     prefix, file = "cls.predictions.", Path(path) / WEIGHTS
+    family = FAMILIES[read_config(Path(path)).model_type]
     tensors = {
         name.removeprefix(prefix): value
-        for name, value in _open_weights(Path(path)).items() if name.startswith(prefix)
+        for name, value in _open_weights(Path(path), family).items() if name.startswith(prefix)
     }  # fmt: skip
     if "bias" not in tensors and "decoder.bias" in tensors:
         tensors["bias"] = tensors["decoder.bias"]
@@ -176,7 +183,7 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
     return {name: tensors[name] for name in names}
 
 
-def _open_weights(folder: Path) -> dict[str, Tensor]:
+def _open_weights(folder: Path, family: Family) -> dict[str, Tensor]:
     """Read an encoder's tensors under their present-day names, from one file or from shards."""
     tensors = {}
     for file in _weight_files(folder):
@@ -187,20 +194,20 @@ def _open_weights(folder: Path) -> dict[str, Tensor]:
                     tensors[name] = weights.get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise EncoderError(f"{file}: can't be read: {error}") from None
-    prefix = _prefix(tensors, folder / WEIGHTS)
-    whole = prefix.removesuffix("bert.")  # of the model with its pretraining head
+    prefix = _prefix(tensors, family.words, folder / WEIGHTS)
+    whole = prefix.removesuffix(family.prefix)  # of the model with its pretraining head
     return {
         _modern(name.removeprefix(prefix if name.startswith(prefix) else whole)): tensor
         for name, tensor in tensors.items() if name.startswith((prefix, f"{whole}cls."))
     }  # fmt: skip
 
 
-def _prefix(names: Collection[str], file: Path) -> str:
+def _prefix(names: Collection[str], words: str, file: Path) -> str:
     """Return what an encoder's names begin with: those of modules that it was saved in."""
-    prefixes = sorted({name.removesuffix(_WORDS) for name in names if name.endswith(_WORDS)})
+    prefixes = sorted({name.removesuffix(words) for name in names if name.endswith(words)})
     if not prefixes:
         there = f"; the first of those there is '{min(names)}'" if names else ""
-        raise EncoderError(f"{file}: tensor '{_WORDS}' is missing{there}")
+        raise EncoderError(f"{file}: tensor '{words}' is missing{there}")
     if len(prefixes) > 1:
         raise EncoderError(
             f"{file}: holds {len(prefixes)} encoders, with names that begin with '{prefixes[0]}'"
@@ -230,22 +237,24 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _checked_shapes(
-    config: BertConfig, pooler: bool, tensors: dict[str, Tensor], file: Path
-) -> BertEncoder:
+    config: EncoderConfig, pooler: bool, tensors: dict[str, Tensor], file: Path
+) -> Encoder:
     """Check every tensor against the config before memory is taken for what that asks for.
 
     Returns:
         The encoder on torch's meta device, without values.
     """
-    layers = {name.split(".")[2] for name in tensors if name.startswith("encoder.layer.")}
+    family = FAMILIES[config.model_type]
+    begin = family.layer.partition("{}")[0]
+    layers = {own.removeprefix(begin).split(".")[0] for own in tensors if own.startswith(begin)}
     if config.num_hidden_layers > len(layers):
         raise EncoderError(
-            f"{file}: tensor 'encoder.layer.{len(layers)}.attention.self.query.weight' is missing:"
-            f" config.json asks for {config.num_hidden_layers} layers"
+            f"{file}: tensor '{family.layer.format(len(layers))}' is missing: config.json asks for"
+            f" {config.num_hidden_layers} layers"
         )
     with torch.device("meta"):  # shapes alone
-        skeleton = BertEncoder(config, pooler)
-    for name, view in named_views(skeleton):
+        skeleton = config.new_encoder(pooler)
+    for name, view in family.named_views(skeleton):
         if name not in tensors:
             raise EncoderError(f"{file}: tensor '{name}' is missing")
         if not tensors[name].is_floating_point():
@@ -268,39 +277,7 @@ def _modern(name: str) -> str:
     return name
 
 
-def named_views(encoder: BertEncoder) -> Iterator[tuple[str, Tensor]]:
-    """Yield Hugging Face's name of every tensor with the part of our parameters that it is.
-
-    Keys and values are one matrix here and two there; all else is one to one.
-    """
-    embeddings = encoder.embeddings
-    yield "embeddings.word_embeddings.weight", embeddings.word
-    yield "embeddings.position_embeddings.weight", embeddings.position
-    yield "embeddings.token_type_embeddings.weight", embeddings.token_type
-    yield from _pair("embeddings.LayerNorm", embeddings.norm)
-    hidden = encoder.config.hidden_size
-    for i, layer in enumerate(encoder.layers):
-        prefix = f"encoder.layer.{i}"
-        yield from _pair(f"{prefix}.attention.self.query", layer.query)
-        for part, name in enumerate(("key", "value")):
-            half = slice(part * hidden, (part + 1) * hidden)
-            yield f"{prefix}.attention.self.{name}.weight", layer.key_value.weight[half]
-            yield f"{prefix}.attention.self.{name}.bias", layer.key_value.bias[half]
-        yield from _pair(f"{prefix}.attention.output.dense", layer.attention_output)
-        yield from _pair(f"{prefix}.attention.output.LayerNorm", layer.attention_norm)
-        yield from _pair(f"{prefix}.intermediate.dense", layer.intermediate)
-        yield from _pair(f"{prefix}.output.dense", layer.output)
-        yield from _pair(f"{prefix}.output.LayerNorm", layer.output_norm)
-    if encoder.pooler is not None:
-        yield from _pair("pooler.dense", encoder.pooler)
-
-
-def _pair(name: str, module: Any) -> Iterator[tuple[str, Tensor]]:
-    yield f"{name}.weight", module.weight
-    yield f"{name}.bias", module.bias
-
-
-def save_encoder(encoder: BertEncoder, folder: Path) -> None:
+def save_encoder(encoder: Encoder, folder: Path) -> None:
     """Save an encoder so that `transformers.AutoModel` opens the folder.
 
     Args:
@@ -308,15 +285,16 @@ def save_encoder(encoder: BertEncoder, folder: Path) -> None:
         folder: made where it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    family = FAMILIES[encoder.config.model_type]
     table = {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
-        "position_embedding_type": "absolute",
+        "architectures": [family.architecture],
+        "model_type": family.model_type,
+        **family.constants,
         **asdict(encoder.config),
     }
     (folder / "config.json").write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
     tensors = {
         name: view.detach().to("cpu", torch.float32).contiguous().clone()
-        for name, view in named_views(encoder)
+        for name, view in family.named_views(encoder)
     }
     write_tensors(folder / WEIGHTS, tensors)

@@ -52,7 +52,7 @@ def pooled_vectors(
         For each task a tensor [sequences, H], in the order given, on the model's device.
     """
     model.eval()
-    device = model.encoder.embeddings.word.device
+    device = model.encoder.word_table.device
     hidden = model.encoder.config.hidden_size
     vectors = [torch.empty(len(own), hidden, device=device) for own in sequences]
     pass_tokens = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
@@ -177,7 +177,7 @@ def _masked_losses(
     model: MultitaskModel, data: TaskData, task: int, assembler: Assembler, products: Products
 ) -> Tensor:
     model.eval()
-    device, words = model.encoder.embeddings.word.device, 0
+    device, words = model.encoder.word_table.device, 0
     share = data.task.mask_share if isinstance(data.task, AuxiliaryTask) else 0.0
     limit = tokens_of_a_pass(device, model.encoder.config, share)
     losses = torch.empty(len(data), device=device)
@@ -199,7 +199,7 @@ def _contrastive_losses(
     model: MultitaskModel, data: TaskData, task: int, assembler: Assembler, products: Products
 ) -> Tensor:
     order = np.random.default_rng(0).permutation(len(data))
-    losses = torch.empty(len(data), device=model.encoder.embeddings.word.device)
+    losses = torch.empty(len(data), device=model.encoder.word_table.device)
     for start in range(0, len(order), GROUP_ROWS):
         group = order[start : start + GROUP_ROWS]
         sequences: list[list[TokenSequence]] = [[] for _ in model.tasks]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from accord.encoders.bert import BertConfig
+from accord.encoders.encoder import EncoderConfig
 
 CPU_TOKENS = 4096  # their activations still fit a CPU's cache
 GPU_TOKENS = (262_144, 65_536, 16_384, CPU_TOKENS)  # few, so that a run meets the same passes again
@@ -13,7 +13,7 @@ _HIDDEN_FLOATS, _INNER_FLOATS = 8, 3  # alive at once in a layer, per token and 
 _LOGIT_FLOATS = 3  # per told word and entry of the vocabulary: logits, their softmax, a copy
 
 
-def tokens_of_a_pass(device: torch.device, config: BertConfig, told_share: float = 0.0) -> int:
+def tokens_of_a_pass(device: torch.device, config: EncoderConfig, told_share: float = 0.0) -> int:
     """Return the most tokens of one pass: on a CPU what its cache holds, on a GPU what pays.
 
     Args:
@@ -28,7 +28,7 @@ def tokens_of_a_pass(device: torch.device, config: BertConfig, told_share: float
     return tokens_that_fit(free + kept, config, told_share)
 
 
-def tokens_that_fit(free_bytes: int, config: BertConfig, told_share: float = 0.0) -> int:
+def tokens_that_fit(free_bytes: int, config: EncoderConfig, told_share: float = 0.0) -> int:
     """Return the largest of `GPU_TOKENS` whose activations fit half of a GPU's free memory.
 
     A pass without gradients keeps one layer's activations: about 8 float32 a hidden unit and 3 an
@@ -44,6 +44,7 @@ def tokens_that_fit(free_bytes: int, config: BertConfig, told_share: float = 0.0
         That size; the smallest where none fits.
 
     Example:
+        >>> from accord.encoders import BertConfig
         >>> tokens_that_fit(64 << 30, BertConfig()), tokens_that_fit(6 << 30, BertConfig())
         (262144, 16384)
     """

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.encoders.bert import ACTIVATIONS, BertConfig
+from accord.encoders.blocks import ACTIVATIONS
+from accord.encoders.encoder import EncoderConfig
 from accord.encoders.packing import PackedWords
 from accord.pertask.operations import linear
 from accord.tasks import AuxiliaryTask
@@ -29,7 +30,7 @@ class MaskedLMHead(nn.Module):
         pretrained: whether it is the head that the encoder was pretrained with.
     """
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         hidden = config.hidden_size
         self.dense = nn.Linear(hidden, hidden)
@@ -102,7 +103,7 @@ class ContrastiveHead(nn.Module):
         config: the encoder's sizes.
     """
 
-    def __init__(self, task: AuxiliaryTask, config: BertConfig) -> None:
+    def __init__(self, task: AuxiliaryTask, config: EncoderConfig) -> None:
         super().__init__()
         self.temperature = task.temperature
         self.dense: nn.Linear | None = None
@@ -130,6 +131,6 @@ class ContrastiveHead(nn.Module):
 AuxiliaryHead = MaskedLMHead | ContrastiveHead
 
 
-def auxiliary_head(task: AuxiliaryTask, config: BertConfig) -> AuxiliaryHead:
+def auxiliary_head(task: AuxiliaryTask, config: EncoderConfig) -> AuxiliaryHead:
     """Return a fresh head for a task without labels."""
     return MaskedLMHead(config) if task.kind == "masked-lm" else ContrastiveHead(task, config)

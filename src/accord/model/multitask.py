@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from accord.encoders.bert import PLAIN, BertEncoder, EncoderOps, Shifted
+from accord.encoders.encoder import NO_HOOKS, Encoder, EncoderHooks, Shifted
 from accord.encoders.packing import PackedBatch, PackedWords
 from accord.kernels.dropout import DropoutKey
 from accord.model.auxiliary import ContrastiveHead, MaskedLMHead, auxiliary_head
@@ -26,7 +26,7 @@ _HEAD_SITE = 1 << 24  # dropout sites of the heads, beyond any layer's
 
 
 class MultitaskModel(nn.Module):
-    """A shared BERT encoder with a head for each task.
+    """A shared encoder with a head for each task.
 
     Args:
         encoder: shared by all tasks.
@@ -37,9 +37,7 @@ class MultitaskModel(nn.Module):
         ValueError: if a task pools by a pooler that the encoder hasn't got, or its name is taken.
     """
 
-    def __init__(
-        self, encoder: BertEncoder, tasks: Sequence[Task], sharing: Sharing = HARD
-    ) -> None:
+    def __init__(self, encoder: Encoder, tasks: Sequence[Task], sharing: Sharing = HARD) -> None:
         super().__init__()
         for task in tasks:
             if hasattr(nn.ModuleDict(), task.name):
@@ -85,9 +83,9 @@ class MultitaskModel(nn.Module):
         """
         poolings = [self.tasks[i].pooling for i in present]
         cls_only = "mean" not in poolings and "masked" not in poolings
-        ops = self._ops(batch, present)
-        ops = ops if shift is None else Shifted(ops, shift)
-        hidden = self.encoder(batch, key, cls_only, ops)
+        hooks = self._hooks(batch, present)
+        hooks = hooks if shift is None else Shifted(hooks, shift)
+        hidden = self.encoder(batch, key, cls_only, hooks)
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
         means = _means(hidden, batch) if "mean" in poolings else None
         vectors = []
@@ -107,8 +105,8 @@ class MultitaskModel(nn.Module):
                 vectors.append(cls[start:stop])
         return vectors
 
-    def _ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
-        return PLAIN if self.parts is None else self.parts.ops(batch, present)
+    def _hooks(self, batch: PackedBatch, present: Sequence[int]) -> EncoderHooks:
+        return NO_HOOKS if self.parts is None else self.parts.hooks(batch, present)
 
     def named_parts(self) -> tuple[list[tuple[str, Parameter]], list[tuple[str, Parameter]]]:
         """Return the tasks' copies of shared layers, and their new parts, by name."""
@@ -190,8 +188,9 @@ class MultitaskModel(nn.Module):
     def _word_table(self, task: int) -> Parameter:
         """Return the word embeddings that a task's texts go through."""
         own = None if self.parts is None else self.parts.embeddings
-        embeddings = self.encoder.embeddings if own is None else own.own[task]
-        table: Parameter = embeddings.word  # type: ignore[assignment]
+        if own is None:
+            return self.encoder.word_table
+        table: Parameter = own.own[task].word  # type: ignore[assignment]
         return table
 
     def tells_words(self, present: Sequence[int]) -> bool:
@@ -217,7 +216,7 @@ class MultitaskModel(nn.Module):
                 head.observe(own, averages)
 
 
-def _new_head(task: Task, encoder: BertEncoder) -> nn.Module:
+def _new_head(task: Task, encoder: Encoder) -> nn.Module:
     config = encoder.config
     if isinstance(task, AuxiliaryTask):
         return auxiliary_head(task, config)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from accord.encoders.bert import BertConfig, BertEncoder, Embeddings, EncoderOps, Layer, LayerOps
+from accord.encoders.blocks import BlockHooks
+from accord.encoders.encoder import Embeddings, Encoder, EncoderConfig, EncoderHooks
 from accord.encoders.packing import PackedBatch
 from accord.kernels.attention import AttentionPlan
 from accord.kernels.dropout import DropoutKey
@@ -32,7 +33,7 @@ class Sharing:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def check_fit(config: BertConfig, sharing: Sharing) -> None:
+def check_fit(config: EncoderConfig, sharing: Sharing) -> None:
     """Check that parts fit an encoder of some sizes, without memory for either.
 
     Raises:
@@ -40,7 +41,7 @@ def check_fit(config: BertConfig, sharing: Sharing) -> None:
     """
     if sharing.schemes:
         with torch.device("meta"):
-            Parts(BertEncoder(config), 1, sharing)
+            Parts(config.new_encoder(), 1, sharing)
 
 
 class Parts(nn.Module):
@@ -56,7 +57,7 @@ class Parts(nn.Module):
         ValueError: an option that doesn't fit the encoder, naming the scheme.
     """
 
-    def __init__(self, encoder: BertEncoder, tasks: int, sharing: Sharing) -> None:
+    def __init__(self, encoder: Encoder, tasks: int, sharing: Sharing) -> None:
         super().__init__()
         self.schemes = nn.ModuleDict()
         self.embeddings: EmbeddingPart | None = None
@@ -112,7 +113,7 @@ class Parts(nn.Module):
             if isinstance(module, Part) and len(module.own):
                 yield from module.own[task].named_parameters(prefix=f"{name}.own.{task}")
 
-    def merge(self, task: int, encoder: BertEncoder) -> None:
+    def merge(self, task: int, encoder: Encoder) -> None:
         """Change an encoder so that by itself it does what it does with a task's parts.
 
         Raises:
@@ -127,12 +128,12 @@ class Parts(nn.Module):
         if self.embeddings is not None:
             encoder.embeddings.load_state_dict(self.embeddings.own[task].state_dict())
 
-    def ops(self, batch: PackedBatch, present: Sequence[int]) -> EncoderOps:
-        """Return how the encoder acts on a batch of some tasks."""
-        return _PartOps(self, batch, present)
+    def hooks(self, batch: PackedBatch, present: Sequence[int]) -> EncoderHooks:
+        """Return what acts on the encoder's parts on a batch of some tasks."""
+        return _PartHooks(self, batch, present)
 
 
-class _PartOps(EncoderOps):
+class _PartHooks(EncoderHooks):
     def __init__(self, parts: Parts, batch: PackedBatch, present: Sequence[int]) -> None:
         tokens = _slices(present, batch.task_tokens)
         self.parts, self.batch = parts, batch
@@ -144,31 +145,31 @@ class _PartOps(EncoderOps):
             return super().embed(embeddings, batch, key)
         return self.parts.embeddings.embed(batch.ids, key, self.all.tokens)
 
-    def layer(self, number: int) -> LayerOps:
-        return _PartLayerOps(self, self.parts.beside(number), self.all)
+    def block(self, number: int) -> BlockHooks:
+        return _PartBlockHooks(self, self.parts.beside(number), self.all)
 
 
-class _PartLayerOps(LayerOps):
-    def __init__(self, ops: _PartOps, parts: list[Part], rows: Rows) -> None:
-        self.ops, self.parts, self.rows = ops, parts, rows
+class _PartBlockHooks(BlockHooks):
+    def __init__(self, hooks: _PartHooks, parts: list[Part], rows: Rows) -> None:
+        self.hooks, self.parts, self.rows = hooks, parts, rows
         self.replaced = any(part.replaces for part in parts)
 
-    def of_cls(self) -> LayerOps:
-        rows = Rows(self.rows.tokens, self.ops.sequences, self.ops.batch.cls_rows)
-        return _PartLayerOps(self.ops, self.parts, rows)
+    def of_first(self) -> BlockHooks:
+        rows = Rows(self.rows.tokens, self.hooks.sequences, self.hooks.batch.cls_rows)
+        return _PartBlockHooks(self.hooks, self.parts, rows)
 
-    def dense(self, layer: Layer, name: str, x: Tensor) -> Tensor:
-        y = x if self.replaced else super().dense(layer, name, x)
+    def dense(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
+        y = x if self.replaced else super().dense(name, layer, x)
         for part in self.parts:
             y = part.dense(name, x, y, self.rows)
         return y
 
-    def norm(self, layer: Layer, name: str, x: Tensor) -> Tensor:
+    def norm(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
         for part in reversed(self.parts):
-            found = part.norm(name, x, self.rows)
-            if found is not None:
-                return found
-        return super().norm(layer, name, x)
+            normed = part.norm(name, x, self.rows)
+            if normed is not None:
+                return normed
+        return super().norm(name, layer, x)
 
     def after(self, half: str, x: Tensor) -> Tensor:
         for part in self.parts:
@@ -177,8 +178,8 @@ class _PartLayerOps(LayerOps):
 
     def beside(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
         for part in self.parts:
-            found = part.beside(x, plan, self.rows)
-            added = added if found is None else added + found
+            more = part.beside(x, plan, self.rows)
+            added = added if more is None else added + more
         return added
 
 

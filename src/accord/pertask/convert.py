@@ -208,14 +208,14 @@ class _Products(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         layer, (step, bounds) = ctx.layer, ctx.rows
-        there = [place for place, grad in enumerate(grads) if grad is not None]
-        outputs, vectors = [ctx.outputs[i] for i in there], [grads[i] for i in there]
+        there = {place: grad for place, grad in enumerate(grads) if grad is not None}
+        outputs, vectors = [ctx.outputs[place] for place in there], list(there.values())
         owned = [own for own in layer.parameters if step.owns(own)]
         for group, (row, count) in enumerate(zip(bounds.rows, bounds.counts, strict=True)):
             if count or step.static:
                 masks = [
                     _of_group(bounds, group, vector, layer.examples(place))
-                    for place, vector in zip(there, vectors, strict=True)
+                    for place, vector in there.items()
                 ]
                 _add(step, row, owned, _products(outputs, owned, masks))
         others = [*ctx.inputs, *layer.parameters]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.encoders.bert import BertConfig
+from accord.encoders.encoder import EncoderConfig
 from accord.kernels.matmul import DEFAULT, Products, computing
 
 _TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
@@ -121,7 +121,7 @@ def _quickest(compute: Callable[[], torch.Tensor], seconds: float) -> float:
     return best
 
 
-def token_flops(config: BertConfig, length: float) -> float:
+def token_flops(config: EncoderConfig, length: float) -> float:
     """Return the FLOP of one token's forward pass in a sequence of so many tokens."""
     hidden, inner = config.hidden_size, config.intermediate_size
     weights = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner)
@@ -163,7 +163,7 @@ class Workload:
     told_words: float = 0.0
 
 
-def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> Estimate:
+def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) -> Estimate:
     """Estimate a run.
 
     Args:
@@ -185,7 +185,7 @@ def estimate(config: BertConfig, work: Workload, rate: float, passes: float) -> 
     )
 
 
-def _state_bytes(config: BertConfig, work: Workload) -> int:
+def _state_bytes(config: EncoderConfig, work: Workload) -> int:
     """Parameters, gradient, two moments, averages; J, whose embedding part is small; their sum."""
     if work.frozen:
         return 4 * (work.parameters + work.averaged)
@@ -194,7 +194,7 @@ def _state_bytes(config: BertConfig, work: Workload) -> int:
     return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + told)
 
 
-def _activation_bytes(config: BertConfig, work: Workload) -> int:
+def _activation_bytes(config: EncoderConfig, work: Workload) -> int:
     layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
     floats = _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
     told = work.told_words * work.pass_tokens / max(1.0, work.step_tokens)

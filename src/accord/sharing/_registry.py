@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from accord.encoders.bert import BertConfig, Embeddings, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import Embeddings, EncoderConfig
 from accord.kernels.attention import AttentionPlan
 from accord.kernels.dropout import DropoutKey
 from accord.methods import Description, Registry
@@ -69,7 +70,7 @@ class Part(nn.Module):
         """Change what the attention or the feed_forward `half` gives, before it is added."""
         return x
 
-    def merge(self, task: int, layer: Layer) -> None:
+    def merge(self, task: int, layer: Block) -> None:
         """Change a copy of the layer so that by itself it does what it does with the task's part.
 
         Raises:
@@ -122,7 +123,7 @@ class Scheme(Description):
     beside_copies: bool = True
 
     def parts(
-        self, layers: Sequence[Layer], config: BertConfig, tasks: int, options: dict[str, object]
+        self, layers: Sequence[Block], config: EncoderConfig, tasks: int, options: dict[str, object]
     ) -> list[Part]:
         """Make the parts of all layers.
 

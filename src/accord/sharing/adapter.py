@@ -9,7 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from accord.encoders.bert import BertConfig, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import EncoderConfig
 from accord.sharing._registry import Part, Rows, scheme
 
 
@@ -44,8 +45,8 @@ class AdapterPart(Part):
     cost="four thin products a layer",
 )
 def adapter(
-    layers: Sequence[Layer],
-    config: BertConfig,
+    layers: Sequence[Block],
+    config: EncoderConfig,
     tasks: int,
     *,
     size: Annotated[int, Field(ge=1)] = 64,

@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from accord.encoders.bert import BertConfig, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import EncoderConfig
 from accord.sharing._registry import Part, Rows, scheme
 
 Dense = Literal["query", "key_value", "attention_output", "intermediate", "output"]
@@ -54,10 +55,10 @@ class LoraPart(Part):
         return y + self.by_task(rows.here, x, lambda own, part: own[name](part)).to(y.dtype)  # type: ignore[index]
 
     @torch.no_grad()
-    def merge(self, task: int, layer: Layer) -> None:
+    def merge(self, task: int, layer: Block) -> None:
         """Add the task's updates to the weights."""
         for name, own in self.own[task].items():  # type: ignore[operator]
-            weight = getattr(layer, name).weight
+            weight = layer.dense_layers()[name].weight
             weight.copy_(own.merged(weight))
 
 
@@ -68,8 +69,8 @@ class LoraPart(Part):
     cost="two thin products for each updated layer",
 )
 def lora(
-    layers: Sequence[Layer],
-    config: BertConfig,
+    layers: Sequence[Block],
+    config: EncoderConfig,
     tasks: int,
     *,
     rank: Annotated[int, Field(ge=1)] = 8,
@@ -101,8 +102,8 @@ def lora(
         raise ValueError(f"dense: names one twice: {', '.join(names)}")
     return [
         LoraPart([
-            nn.ModuleDict({name: Lora(getattr(own, name).weight, rank, alpha) for name in names})
+            nn.ModuleDict({name: Lora(own[name].weight, rank, alpha) for name in names})
             for _ in range(tasks)
         ])
-        for own in layers
+        for own in (block.dense_layers() for block in layers)
     ]  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from accord.encoders.bert import BertConfig, Embeddings, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import Embeddings, EncoderConfig
 from accord.sharing._registry import EmbeddingPart, Part, scheme
 from accord.sharing.own_layers import CopyPart
 
@@ -24,7 +25,7 @@ def own_embeddings(embeddings: Embeddings, tasks: int) -> EmbeddingPart:
     copies=True,
     embeddings=own_embeddings,
 )
-def own_encoder(layers: Sequence[Layer], config: BertConfig, tasks: int) -> list[Part]:
+def own_encoder(layers: Sequence[Block], config: EncoderConfig, tasks: int) -> list[Part]:
     """Give each task a copy of the whole encoder, embeddings included.
 
     All start from the same weights. With `sharing.soft` a penalty on their distance is added to

@@ -9,7 +9,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from accord.encoders.bert import BertConfig, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import EncoderConfig
 from accord.sharing._registry import Part, Rows, scheme
 
 
@@ -20,13 +21,13 @@ class CopyPart(Part):
 
     def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
         """Apply the task's own dense layer."""
-        return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part))
+        return self.by_task(rows.here, x, lambda own, part: own.dense_layers()[name](part))  # type: ignore[operator]
 
     def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor:
         """Apply the task's own norm."""
-        return self.by_task(rows.here, x, lambda own, part: getattr(own, name)(part))
+        return self.by_task(rows.here, x, lambda own, part: own.norms()[name](part))  # type: ignore[operator]
 
-    def merge(self, task: int, layer: Layer) -> None:
+    def merge(self, task: int, layer: Block) -> None:
         """Put the task's copy in."""
         if len(self.own):
             layer.load_state_dict(self.own[task].state_dict())
@@ -40,8 +41,8 @@ class CopyPart(Part):
     copies=True,
 )
 def own_layers(
-    layers: Sequence[Layer],
-    config: BertConfig,
+    layers: Sequence[Block],
+    config: EncoderConfig,
     tasks: int,
     *,
     shared: Annotated[

@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from accord.encoders.bert import BertConfig, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import EncoderConfig
 from accord.kernels.attention import AttentionPlan, attend
 from accord.sharing._registry import Part, Rows, scheme
 
@@ -45,8 +46,8 @@ class PalPart(Part):
     cost="a thin attention beside each layer",
 )
 def pal(
-    layers: Sequence[Layer],
-    config: BertConfig,
+    layers: Sequence[Block],
+    config: EncoderConfig,
     tasks: int,
     *,
     size: Annotated[int, Field(ge=1)] = 204,

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from accord.encoders.bert import BertConfig, Layer
+from accord.encoders.blocks import Block
+from accord.encoders.encoder import EncoderConfig
 from accord.sharing._registry import Part, Rows, scheme
-
-NORMS = ("attention_norm", "output_norm")
 
 
 class NormPart(Part):
@@ -20,10 +19,10 @@ class NormPart(Part):
         """Apply the task's norm in place of the layer's."""
         return self.by_task(rows.here, x, lambda own, part: own[name](part))  # type: ignore[index]
 
-    def merge(self, task: int, layer: Layer) -> None:
+    def merge(self, task: int, layer: Block) -> None:
         """Put the task's norms in."""
         for name, own in self.own[task].items():  # type: ignore[operator]
-            getattr(layer, name).load_state_dict(own.state_dict())
+            layer.norms()[name].load_state_dict(own.state_dict())
 
 
 @scheme(
@@ -34,7 +33,7 @@ class NormPart(Part):
     cost="none that shows",
     beside_copies=False,  # which hold norms themselves
 )
-def task_norm(layers: Sequence[Layer], config: BertConfig, tasks: int) -> list[Part]:
+def task_norm(layers: Sequence[Block], config: EncoderConfig, tasks: int) -> list[Part]:
     """Give each task's rows scales and shifts of its own, γ_t and β_t, in every layer norm.
 
     They start as the shared ones, so the output is unchanged to the bit; the embeddings' norm stays
@@ -49,7 +48,7 @@ def task_norm(layers: Sequence[Layer], config: BertConfig, tasks: int) -> list[P
     """
     return [
         NormPart([
-            nn.ModuleDict({name: copy.deepcopy(getattr(own, name)) for name in NORMS})
+            nn.ModuleDict({name: copy.deepcopy(norm) for name, norm in own.norms().items()})
             for _ in range(tasks)
         ])
         for own in layers

@@ -13,7 +13,7 @@ from accord.config.sections import Config
 from accord.data.exact_sampler import ExactSampler
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
-from accord.encoders.bert import BertConfig, BertEncoder
+from accord.encoders.encoder import Encoder, EncoderConfig
 from accord.encoders.pretrained import (
     load_encoder,
     load_predictions,
@@ -41,7 +41,7 @@ HEAD_LR = 1e-3
 LR = {"finetune": 5e-5, "frozen": 1e-3}
 
 
-def check_sizes(config: Config, sizes: BertConfig) -> None:
+def check_sizes(config: Config, sizes: EncoderConfig) -> None:
     """Check that what is made of an encoder fits it, before its weights are read.
 
     Raises:
@@ -76,7 +76,7 @@ def check_all_sizes(config: Config) -> None:
             check_sizes(own, sizes)
 
 
-def build_encoder(config: Config, folder: Path) -> BertEncoder:
+def build_encoder(config: Config, folder: Path) -> Encoder:
     """Load the encoder with the dropout and the new layers that the config asks for."""
     encoder = load_encoder(folder)
     if config.encoder.reinit_layers:
@@ -203,7 +203,7 @@ def _check_texts_have_others(sampler: Sampler, config: Config) -> None:
 
 def build_combination(
     config: Config,
-    encoder: BertEncoder,
+    encoder: Encoder,
     tasks: tuple[Task, ...],
     sampler: Sampler | RehearsalSampler,
 ) -> Combination:
@@ -223,7 +223,7 @@ def build_combination(
 
 def build_learner(
     config: Config,
-    encoder: BertEncoder,
+    encoder: Encoder,
     tasks: tuple[Task, ...],
     combination: Combination,
     device: torch.device,
@@ -276,7 +276,7 @@ def build_learner(
         skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
         joint=not settings.gramian,
-        jacobian=Jacobian(own.parameters(), own.embeddings.word, layers),
+        jacobian=Jacobian(own.parameters(), own.word_table, layers),
     )
 
 
@@ -294,7 +294,7 @@ def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
         head.load(found or {})
 
 
-def check_dropout(config: Config, encoder: BertEncoder) -> None:
+def check_dropout(config: Config, encoder: Encoder) -> None:
     """Check that something drops out where two masks are compared.
 
     Raises:

@@ -1,0 +1,36 @@
+"""What a family of encoders says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from accord.encoders.encoder import Encoder, EncoderConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of encoders in Hugging Face's format.
+
+    Attributes:
+        model_type: its name there.
+        architecture: the class that opens it there.
+        config: its sizes, a frozen dataclass.
+        named_views: yields each tensor's name there, with the part of our parameters that it is.
+        words: the name there of the word embeddings.
+        layer: that of a tensor which each layer has, `{}` for the layer's number.
+        prefix: what names begin with where a model stands around the encoder.
+        constants: keys of a config that have one value, which is the default.
+    """
+
+    model_type: str
+    architecture: str
+    config: type[EncoderConfig]
+    named_views: Callable[[Encoder], Iterator[tuple[str, Tensor]]]
+    words: str
+    layer: str
+    prefix: str
+    constants: Mapping[str, Any]
