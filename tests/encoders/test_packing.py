@@ -6,62 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, pre_tokenizers
-from tokenizers.processors import BertProcessing
 
 from accord.encoders.families.bert import BertEncoder
-from accord.encoders.packing import TokenSequence, join, pack, truncated_lengths
+from accord.encoders.packing import TokenSequence, pack
 
 CLS, SEP = 1, 2
-
-
-@pytest.fixture(scope="module")
-def word_level() -> Tokenizer:
-    vocabulary = {"[UNK]": 0, "[CLS]": CLS, "[SEP]": SEP, **{f"w{i}": 3 + i for i in range(60)}}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = BertProcessing(("[SEP]", SEP), ("[CLS]", CLS))
-    return tokenizer
-
-
-@settings(max_examples=400)
-@given(counts=st.lists(st.integers(0, 60), min_size=1, max_size=2), max_length=st.integers(3, 64))
-def test_join_equals_hugging_face(
-    word_level: Tokenizer, counts: list[int], max_length: int
-) -> None:
-    """Ids, token types and the cut of `longest_first`, to the token."""
-    word_level.enable_truncation(max_length, strategy="longest_first")
-    texts = [" ".join(f"w{i}" for i in range(count)) for count in counts]
-    expected = word_level.encode(*texts)
-    joined = join([np.arange(count) + 3 for count in counts], CLS, SEP, max_length)
-    assert joined.input_ids.tolist() == expected.ids
-    types = (np.arange(len(expected.ids)) >= joined.first).astype(int)
-    assert types.tolist() == expected.type_ids
-
-
-@given(a=st.integers(0, 600), b=st.integers(0, 600), max_length=st.integers(3, 512))
-def test_truncation_fills_the_room_and_never_lengthens(a: int, b: int, max_length: int) -> None:
-    kept = truncated_lengths([a, b], max_length)
-    assert sum(kept) == min(a + b, max_length - 3)
-    assert all(0 <= short <= whole for short, whole in zip(kept, (a, b), strict=True))
-
-
-@pytest.mark.parametrize(
-    ("lengths", "max_length", "kept"),
-    [
-        ([5], 7, [5]),
-        ([6], 7, [5]),
-        ([2, 9], 10, [2, 5]),
-        ([9, 2], 10, [5, 2]),
-        ([9, 9], 10, [3, 4]),
-        ([8, 9], 10, [3, 4]),
-        ([9, 8], 10, [4, 3]),
-        ([3, 4], 10, [3, 4]),
-        ([1, 1], 3, [0, 0]),
-    ],
-)
-def test_worked_truncations(lengths: list[int], max_length: int, kept: list[int]) -> None:
-    assert truncated_lengths(lengths, max_length) == kept
 
 
 def test_pack_lays_everything_out() -> None:

@@ -14,7 +14,7 @@ from accord.data.overlap import Rowset
 from accord.data.store import TokenStore
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
-from accord.encoders.packing import PackedBatch, TokenSequence, join, pack
+from accord.encoders.packing import PackedBatch, TokenSequence, pack
 from accord.model.losses import targets
 from accord.tasks import AuxiliaryTask, Task
 
@@ -62,7 +62,7 @@ class Assembler:
     """Makes the sequences that the encoder reads.
 
     Attributes:
-        special: ids of [CLS], [SEP] and [MASK].
+        special: special tokens, and how they frame texts.
         max_length: tokens a sequence may have, special tokens included.
         vocabulary: ids of words are below it; of no use without a masked language model.
     """
@@ -102,7 +102,7 @@ class Assembler:
 
     def join(self, segments: Sequence[np.ndarray]) -> TokenSequence:
         """Add special tokens to one text or a pair, and cut to the longest length allowed."""
-        return join(segments, self.special.cls, self.special.sep, self.max_length)
+        return self.special.framing.join(segments, self.max_length)
 
     def lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each row as the encoder will read it, int64 [rows]."""
@@ -110,11 +110,11 @@ class Assembler:
 
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each of a row's sequences, int64 [rows, 1 or 2]."""
-        lengths = data.store.lengths[data.rows].astype(np.int64)
+        lengths, framing = data.store.lengths[data.rows].astype(np.int64), self.special.framing
         if data.task.sequences == 2:
-            each = np.minimum(lengths + 2, self.max_length)
+            each = np.minimum(lengths + framing.special_tokens(1), self.max_length)
             return np.asarray(np.broadcast_to(each, (len(each), 2)))
-        total = lengths.sum(axis=1, keepdims=True) + 1 + data.task.texts
+        total = lengths.sum(axis=1, keepdims=True) + framing.special_tokens(data.task.texts)
         return np.asarray(np.minimum(total, self.max_length))
 
 

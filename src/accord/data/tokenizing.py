@@ -7,13 +7,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from accord.data.template import Template
 from accord.data.tokenizer_files import (
     ADDED,
     CONFIG,
@@ -45,15 +46,22 @@ _SPECIALS = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """The vocabulary ids of the tokens that frame a text, and of that which hides a word.
+    """The vocabulary ids of special tokens, and how they frame texts.
 
-    `mask` is None where the vocabulary has none.
+    `mask`, which hides a word, is None where the vocabulary has none; a `template` of None is
+    BERT's.
     """
 
     cls: int
     sep: int
     pad: int
     mask: int | None = None
+    template: Template | None = None
+
+    @property
+    def framing(self) -> Template:
+        """How texts are framed."""
+        return self.template or Template.of_bert(self.cls, self.sep)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -73,7 +81,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         tokenizer = serialised_tokenizer(files) if files.as_it_is else bert_tokenizer(files)
         add_words(tokenizer, files)
         check_framing(tokenizer, files)
-        tokenizer.post_processor = _framing(special_ids(tokenizer, folder))
+        tokenizer.post_processor = _framing(_special_tokens(tokenizer, folder))
         vocabulary = tokenizer.get_vocab()
         check_vocabulary(vocabulary, files)
         check_reachable(tokenizer, vocabulary, files)
@@ -120,16 +128,19 @@ def _calling_library(what: str) -> Iterator[None]:
         raise EncoderError(f"{what}: {reason:.300}") from None
 
 
-def special_ids(tokenizer: Tokenizer, folder: Path | None = None) -> SpecialIds:
-    """Look up the special tokens.
+def special_ids(tokenizer: Tokenizer) -> SpecialIds:
+    """Look up the special tokens, and read off how they frame texts.
 
     Args:
         tokenizer: as `load_tokenizer` returns it.
-        folder: named where one is missing.
 
     Raises:
         EncoderError: the vocabulary lacks one of BERT's.
     """
+    return replace(_special_tokens(tokenizer), template=Template.of_tokenizer(tokenizer))
+
+
+def _special_tokens(tokenizer: Tokenizer, folder: Path | None = None) -> SpecialIds:
     ids: dict[str, int] = {}
     for token in _SPECIALS:
         number = tokenizer.token_to_id(token)
