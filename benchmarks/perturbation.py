@@ -23,46 +23,49 @@ from torch import Tensor
 from workload import ROOT, minilm_folder
 
 from accord.config.file import load_config
-from accord.data.loader import MicroBatch, StepBatch
+from accord.data.loader import StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import computing
 from accord.regularisers import Passes
 from accord.regularisers.smart import worst_shift
+from accord.training.objective import Objective
 from accord.training.regularising import Regularisation
 from accord.training.setup import prepare
-from accord.training.step import Learner
 
 FIGURES = ("differ", "error", "reached", "by_chance")
 EPSILONS = (1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 
-def passes_of(learner: Learner, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Passes:
+def passes_of(objective: Objective, batch: StepBatch, key: DropoutKey) -> Passes:
     """What a regulariser sees of a batch."""
-    own = Regularisation(learner.model, [])
-    return own.passes(partial(learner.logits, micro, batch.present), micro, batch.present, key)
+    (micro,), terms = batch.passes, Regularisation(objective.model, [])
+    ask = partial(objective.logits, micro, batch.present)
+    return terms.passes(ask, micro, batch.present, key)
 
 
 def flat(logits: Sequence[Tensor]) -> Tensor:
     return torch.cat([own.detach().flatten() for own in logits])
 
 
-def measure(exact: Learner, coarse: Learner, batch: StepBatch, step: int, epsilon: float) -> Tensor:
+def measure(
+    exact: Objective, coarse: Objective, batch: StepBatch, step: int, epsilon: float
+) -> Tensor:
     """Return the four figures of a batch."""
     (micro,), key = batch.passes, DropoutKey(0, step)
     assert isinstance(micro.inputs, PackedBatch)
     changes, shifts = [], []
-    for learner in (exact, coarse):
-        with computing(learner.products):
-            passes = passes_of(learner, micro, batch, key)
+    for objective in (exact, coarse):
+        with computing(objective.products):
+            passes = passes_of(objective, batch, key)
             shifts.append(worst_shift(passes, epsilon, epsilon, 100 * epsilon, 1))
-    for learner in (exact, coarse):
-        with computing(learner.products), torch.no_grad():
-            passes = passes_of(learner, micro, batch, key)
+    for objective in (exact, coarse):
+        with computing(objective.products), torch.no_grad():
+            passes = passes_of(objective, batch, key)
             changes.append(flat(passes.ask(key, shifts[0])) - flat(passes.logits))
     error = (changes[1] - changes[0]).norm() / changes[0].norm()
     with computing(exact.products), torch.no_grad():
-        passes = passes_of(exact, micro, batch, key)
+        passes = passes_of(exact, batch, key)
         shifts.append(epsilon * torch.randn_like(shifts[0]).sign())
         exactly, coarsely, by_chance = (
             torch.cat(passes.divergences(passes.ask(key, shift), passes.logits)).double().sum()
@@ -83,11 +86,10 @@ def main() -> None:
     settings = [f"encoder.path={minilm_folder()}", "training.gradients=sum"]
     config = load_config(ROOT / "examples" / "accord.toml", settings)
     setup = prepare(config)
-    exact = setup.learner
+    exact = setup.learner.objective
     for step in range(arguments.steps):
-        exact.step(step, setup.batch(step), 1.0)
-    products = replace(exact.products, bfloat16=True)
-    coarse = Learner(exact.model, exact.optimizer, exact.combination, products=products)
+        setup.learner.step(step, setup.batch(step), 1.0)
+    coarse = replace(exact, products=replace(exact.products, bfloat16=True))
     batches = [setup.batch(arguments.steps + i) for i in range(arguments.batches)]
     rows: list[dict[str, float]] = []
     print(" ".join(f"{name:>10}" for name in ("epsilon", *FIGURES)))

@@ -30,6 +30,7 @@ from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.tasks import Task
 from accord.training.combining import Combination
+from accord.training.objective import Objective
 from accord.training.step import Learner
 
 ROOT = Path(__file__).parents[1]
@@ -189,9 +190,11 @@ def our_step(
     groups = parameter_groups([(encoder, LR), (heads, LR)], WEIGHT_DECAY)
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
     products = choose_products(device, bfloat16)
+    combination = Combination.of(work.tasks, get_method("pcgrad"))
+    combination.joint = joint
     learner = Learner(
-        model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")), clip=0.0,
-        products=products, jacobian=jacobian, joint=joint,
+        model, AdamW(groups), Objective(model, products=products),
+        combination, jacobian, clip=0.0,
     )  # fmt: skip
     model.train()
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from workload import encoder, step_batch, workload
 
 from accord.gradients import get_method
-from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import choose_products
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.training.combining import Combination
+from accord.training.objective import Objective
 from accord.training.step import Learner
 from gpu.figures import Figure, Recorder
 from gpu.repeating import repeatability
@@ -62,14 +62,14 @@ def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bo
     products = choose_products(device, bfloat16)
     groups = parameter_groups([(model.named_parameters(), 0.0)], 0.0)
     learner = Learner(
-        model, AdamW(groups), Combination.of(work.tasks, get_method("pcgrad")),
-        products=products, jacobian=jacobian,
+        model, AdamW(groups), Objective(model, products=products),
+        Combination.of(work.tasks, get_method("pcgrad")), jacobian,
     )  # fmt: skip
     batch = step_batch(work.batches[0], products.row_multiple, device)
     learner.gramian(0, batch)
     assert jacobian.step is not None
     ours = jacobian.step.dense()
-    losses = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))
+    (losses,) = learner.objective.means(0, batch)
     word = model.encoder.embeddings.word
     columns = [p for p in model.encoder.parameters() if p is not word] + [word]
     errors = [relative(ours[t], flat_gradient(own, columns)) for t, own in enumerate(losses)]

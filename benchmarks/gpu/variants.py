@@ -135,9 +135,7 @@ def gradient(setup: Setup, steps: int) -> Tensor:
     learner = setup.learner
     learner.model.train()
     for step in range(steps):
-        record = learner.step(step, setup.batch(step), 1.0)
-        if record.skipped:
-            raise ArithmeticError("the step was left out")
+        learner.step(step, setup.batch(step), 1.0)
     return torch.cat([
         (torch.zeros_like(p) if p.grad is None else p.grad).detach().float().cpu().flatten()
         for p in learner.model.parameters()

@@ -30,7 +30,6 @@ def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, 
 def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
     from accord.config.file import load_config
     from accord.data.loader import step_batch
-    from accord.kernels.dropout import DropoutKey
     from accord.training.halves import half_cosines
     from accord.training.setup import prepare
 
@@ -47,7 +46,7 @@ def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
             rows = [own[half] if j == i else own[:0] for j, own in enumerate(drawn)]
             batch = step_batch(rows, setup.data.train, setup.data.assembler, setup.device)
             learner.model.zero_grad()
-            (loss,) = learner._losses(batch.passes[0], batch, DropoutKey(0, 0, 0))
+            (loss,) = learner.objective.means(0, batch)
             loss.backward()
             gradients.append(torch.cat([
                 p.grad.flatten() for p in learner.model.encoder.parameters() if p.grad is not None

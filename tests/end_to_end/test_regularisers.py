@@ -88,9 +88,9 @@ def test_a_run_says_what_it_adds_and_expects_to_take_longer(project, accord_cli,
     assert answer.code == 0, answer.err
     assert "r-drop, smart" in answer.err
     setup = prepare(load_config(project(BOTH)))
-    assert setup.learner.regularisation is not None
+    assert setup.learner.objective.regularisation is not None
     # R-Drop a pass more, SMART one, an ascent of two thirds and a third by averaged weights.
-    assert setup.learner.regularisation.work == pytest.approx(1 + 1 + 2)
+    assert setup.learner.objective.regularisation.work == pytest.approx(1 + 1 + 2)
 
 
 def test_averages_begin_with_what_is_taken_over(project, train, tmp_path):
@@ -102,7 +102,7 @@ def test_averages_begin_with_what_is_taken_over(project, train, tmp_path):
     }  # fmt: skip
     learner = prepare(load_config(project(again))).learner
     weights = dict(learner.model.named_parameters())
-    kept = learner.regularisation.averages.tensors()
+    kept = learner.objective.regularisation.averages.tensors()
     assert kept.pop("count") == 0
     assert any("heads." in name for name in kept)
     assert all(torch.equal(value, weights[name]) for name, value in kept.items())

@@ -23,10 +23,10 @@ from worlds import (
 
 from accord.balancing import get_rule, rule_names
 from accord.gradients import get_method, method_names
-from accord.kernels.dropout import DropoutKey
 from accord.methods import Chosen, Signals, keyed_generator
 from accord.pertask.step import Step
 from accord.training.combining import Combination
+from accord.training.step import NotFinite
 
 TASKS = [SST, QUORA, STS, COSINE]
 BALANCE = [1.0, 2.0, 0.5, 1.5]
@@ -206,8 +206,7 @@ def test_a_rule_that_looks_back_sees_the_same_examples_under_the_same_masks(
     torch.testing.assert_close(before, after, rtol=1e-6, atol=0)
     assert present == (0, 1, 3)
     with torch.no_grad():  # other masks would show
-        other = made.learner._losses(batch.passes[0], batch, DropoutKey(0, 4, 0))
-        same = made.learner._losses(batch.passes[0], batch, DropoutKey(0, 3, 0))
+        other, same = next(made.objective.means(4, batch)), next(made.objective.means(3, batch))
     assert not torch.allclose(other, same)
 
 
@@ -216,13 +215,13 @@ def test_nothing_is_learnt_from_losses_that_are_not_finite_after_a_step(
 ) -> None:
     """The step itself was sound; the next one says which example it is, if it still is one."""
     made = world(tiny_encoder, random_split, "sum", "famo")
-    plain, count = made.learner._losses, itertools.count()
+    plain, count = made.objective.means, itertools.count()
 
-    def losses(*given: Any) -> torch.Tensor:
-        found = plain(*given)
-        return found * math.inf if next(count) == 1 else found  # the second: after the step
+    def means(*given: Any) -> list[torch.Tensor]:
+        after = next(count) == 1  # the second time: after the step
+        return [own * math.inf if after else own for own in plain(*given)]
 
-    monkeypatch.setattr(made.learner, "_losses", losses)
+    monkeypatch.setattr(made.objective, "means", means)
     before = made.learner.combination.tensors()
     assert not made.step(made.batch(), 0).skipped
     after = made.learner.combination.tensors()
@@ -232,14 +231,15 @@ def test_nothing_is_learnt_from_losses_that_are_not_finite_after_a_step(
 def test_a_step_that_is_left_out_keeps_every_state(
     tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
-    made = world(tiny_encoder, random_split, "gradvac", "gradnorm", layers=True, skips_left=1)
+    made = world(tiny_encoder, random_split, "gradvac", "gradnorm", layers=True)
     made.step(made.batch(), 0)
     before = made.learner.combination.tensors()
     assert any(bool(value.any()) for value in before.values())
     made.data[0].store.labels[:] = 1
     with torch.no_grad():
         made.model.heads["sst"].linear.bias.copy_(torch.tensor([3e38, -3e38, 0, 0, 0]))
-    assert made.step(made.batch(), 1).skipped
+    with pytest.raises(NotFinite):
+        made.step(made.batch(), 1)
     after = made.learner.combination.tensors()
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
@@ -282,8 +282,8 @@ def test_nor_for_one_that_needs_j(method: str) -> None:
     gramians = (J @ J.t()).double()[None]
     whole = made.decide(ones, gramians, (0, 1, 2, 3), (0, 3))
     without = made.decide(ones[kept], gramians[:, kept][:, :, kept], (0, 2, 3), (0, 3))
-    combined = made.whole(whole, (0, 3))(J)
-    torch.testing.assert_close(combined, made.whole(without, (0, 3))(J[kept]), rtol=1e-6, atol=1e-6)
+    combined = whole.whole(J)
+    torch.testing.assert_close(combined, without.whole(J[kept]), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["sum", "nash-mtl", "upgrad", "fairgrad"])

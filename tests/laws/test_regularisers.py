@@ -1,6 +1,5 @@
 """Regularisers: their terms against plain torch, and every task's gradient from one backward."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -59,7 +58,7 @@ class Regularised(World):
         for task, own in zip(tasks, self.data, strict=True):
             self.model.head(task.name).begin(own.targets(np.arange(len(own))))
         options = OPTIONS if options is None else options
-        self.own = self.learner.regularisation = Regularisation.of(self.model, names, options)
+        self.own = self.objective.regularisation = Regularisation.of(self.model, names, options)
 
     def move_averages(self) -> None:
         assert self.own.averages is not None
@@ -68,16 +67,14 @@ class Regularised(World):
 
     def losses(self, batch: StepBatch, plain: bool = False) -> list[Tensor]:
         """Each example's loss in the first pass, by plain autograd."""
-        learner = copy.copy(self.learner)
-        learner.regularisation = None if plain else self.own
-        return learner.example_losses(batch.passes[0], batch, KEY)
+        objective = replace(self.objective, regularisation=None if plain else self.own)
+        return objective.example_losses(batch.passes[0], batch.present, KEY)
 
     def logits(self, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
-        learner = copy.copy(self.learner)
-        return learner.logits(batch.passes[0], batch.present, key)
+        return self.objective.logits(batch.passes[0], batch.present, key)
 
     def passes(self, batch: StepBatch) -> Passes:
-        ask = partial(self.learner.logits, batch.passes[0], batch.present)
+        ask = partial(self.objective.logits, batch.passes[0], batch.present)
         return self.own.passes(ask, batch.passes[0], batch.present, KEY)
 
 
@@ -224,11 +221,7 @@ def test_a_popart_head_s_average_follows_its_scale(make: Any) -> None:
 
 def by_autograd(world: Regularised, batch: StepBatch) -> tuple[Tensor, list[list[Tensor]]]:
     """J, and each task's own gradients, by a pass of plain autograd a task."""
-    learner = copy.copy(world.learner)
-    losses = torch.stack([
-        learner._losses(micro, batch, DropoutKey(learner.seed, 0, i))
-        for i, micro in enumerate(batch.passes)
-    ]).sum(0)  # fmt: skip
+    losses = torch.stack(list(world.objective.means(0, batch))).sum(0)
     rows, parts = [], []
     for row, i in enumerate(batch.present):
         wanted = [*world.columns(), *world.model.own_parameters(i)]

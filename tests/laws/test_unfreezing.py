@@ -24,7 +24,7 @@ def make(tiny_encoder: MakeEncoder, random_split: Split) -> Any:
         torch.manual_seed(0)
         made = World(TASKS, tiny_encoder(), random_split, sharing=sharing, **own)
         made.model.encoder.gradient_checkpointing = checkpointing
-        made.learner.unfreezing = Unfreezing.of(made.model, STEPS)
+        made.objective.unfreezing = Unfreezing.of(made.model, STEPS)
         return made
 
     return world

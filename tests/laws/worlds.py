@@ -22,6 +22,8 @@ from accord.pertask.jacobian import Jacobian
 from accord.pertask.step import Step, Written
 from accord.tasks import Task
 from accord.training.combining import Combination
+from accord.training.objective import Objective
+from accord.training.observers import observers
 from accord.training.step import Learner, StepRecord
 
 Split = Callable[..., TaskData]
@@ -88,7 +90,7 @@ class World:
 
     def __init__(
         self, tasks: Sequence[Task], encoder: BertEncoder, split: Split,
-        weights: Sequence[float] = (), sharing: Sharing = HARD, **own: object,
+        weights: Sequence[float] = (), sharing: Sharing = HARD, joint: bool = False, **own: object,
     ) -> None:  # fmt: skip
         self.tasks = tasks
         self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
@@ -103,8 +105,10 @@ class World:
         combination = Combination.of(
             tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}
         )
+        combination.joint = joint
         settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
-        self.learner = Learner(self.model, AdamW(groups, lr=0.0), **settings)  # type: ignore[arg-type]
+        self.objective = Objective(self.model)
+        self.learner = Learner(self.model, AdamW(groups, lr=0.0), self.objective, **settings)  # type: ignore[arg-type]
 
     def own_parameters(self) -> list[torch.nn.Parameter]:
         """What each task has of its own."""
@@ -128,7 +132,9 @@ class World:
         )  # fmt: skip
 
     def step(self, batch: StepBatch, number: int = 0) -> StepRecord:
-        return self.learner.step(number, batch, 1.0)
+        learner = self.learner
+        learner.observers = list(observers(self.objective, learner.combination, learner.averages))
+        return learner.step(number, batch, 1.0)
 
     def columns(self) -> list[torch.nn.Parameter]:
         """The shared parameters in J's order."""

@@ -33,6 +33,7 @@ from accord.regularisers import get_regulariser
 from accord.sampling import Budget, get_rule
 from accord.tasks import Task
 from accord.training.combining import Combination
+from accord.training.objective import Objective
 from accord.training.rates import rated_parameters
 from accord.training.regularising import Regularisation
 from accord.training.step import Learner
@@ -209,7 +210,7 @@ def build_combination(
 ) -> Combination:
     """Choose how the tasks' gradients become one."""
     layers = len(encoder.layer_groups()) if config.training.granularity == "layer" else None
-    return Combination.of(
+    combination = Combination.of(
         tasks,
         get_method(config.gradient_method),
         get_balancing(config.training.balancing_rule),
@@ -219,6 +220,8 @@ def build_combination(
         layers=layers,
         finished=config.finished,
     )
+    combination.joint = not config.training.gramian
+    return combination
 
 
 def build_learner(
@@ -270,12 +273,9 @@ def build_learner(
         model=model,
         optimizer=AdamW(groups),
         combination=combination,
-        seed=settings.seed,
+        objective=Objective(model, settings.seed, products),
         clip=settings.clip,
-        products=products,
-        skips_left=config.training.max_skipped_steps,
         coupling=_coupling(config, model),
-        joint=not settings.gramian,
         jacobian=Jacobian(own.parameters(), own.word_table, layers),
     )
 

@@ -200,7 +200,7 @@ def _carried(learner: Learner) -> dict[str, torch.Tensor]:
 
 def _averages(learner: Learner) -> dict[str, Averages]:
     """Return all averages of the weights, by the prefix of their names."""
-    terms = learner.regularisation
+    terms = learner.objective.regularisation
     found = {_AVERAGE: learner.averages, _REGULARISER: None if terms is None else terms.averages}
     return {prefix: own for prefix, own in found.items() if own is not None}
 

@@ -13,10 +13,24 @@ from torch import Tensor
 from accord.balancing import Rule, get_rule
 from accord.gradients import Method
 from accord.methods import Chosen, Signals, State, keyed_generator
+from accord.pertask.step import Step, Written
 from accord.tasks import Task
 
 _CANCELLED = 1e-2  # of the terms' lengths: the square, 1e-4 of theirs, still has three digits
 _BALANCING = 1 << 20  # place of a balancing rule's draws: beyond any group's
+
+
+@dataclass(frozen=True)
+class Combined:
+    """The one gradient of all shared parameters that a step takes.
+
+    Attributes:
+        norm: of it.
+        write: puts it where the optimizer finds it, multiplied by a factor of at most 1.
+    """
+
+    norm: float
+    write: Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -25,15 +39,33 @@ class Decision:
 
     Attributes:
         balance: each present task's loss weight, [t].
-        weights: the gradient method's, [groups, t]; None where it needs J and gives none.
+        weights: the gradient method's, [groups, t]; None where it gives none.
         shared: what each task's shared gradient is multiplied by, [groups, t].
         states: of the rule and of the method, after the step.
+        whole: maps J's columns [t, n] to [n], where the method needs J itself; else None.
     """
 
     balance: Tensor
     weights: Tensor | None
     shared: Tensor
     states: tuple[list[State], list[State]]
+    whole: Callable[[Tensor], Tensor] | None = None
+
+    def combine(self, shared: Step, gramians: Tensor) -> Combined:
+        """Make one gradient of the shared ones.
+
+        Where G tells its norm, it is written once the factor that clips it is known; else it is
+        written to be measured, and clipped in a pass of its own.
+
+        Args:
+            shared: the step's gradients; only one combination of them can be made.
+            gramians: theirs, of each group of parameters, on the host.
+        """
+        if self.whole is None and not self.cancels(gramians):
+            weights = self.shared
+            return Combined(self.norm(gramians), lambda factor: _write(shared, weights * factor))
+        written = shared.write(self.shared) if self.whole is None else shared.write_by(self.whole)
+        return Combined(written.norm(), lambda factor: _scale(written, factor))
 
     def norm(self, gramians: Tensor) -> float:
         """Return the combined shared gradient's norm: ‖Jᵀw‖² is wᵀGw, so no pass over it."""
@@ -61,6 +93,7 @@ class Combination:
         shares: examples of each in a usual step of the epoch that a step is in.
         steps_per_epoch: of the run.
         per_layer: whether the method weighs each group of parameters apart.
+        joint: collect one gradient for all tasks, their sum: no Gram matrix, nothing is asked.
         last_shared: index of the group that is the last layer which tasks share.
     """
 
@@ -72,6 +105,7 @@ class Combination:
     shares: Callable[[int], Sequence[float]]
     steps_per_epoch: int = 1
     per_layer: bool = False
+    joint: bool = False
     last_shared: int = -1
 
     @classmethod
@@ -137,14 +171,19 @@ class Combination:
             present: indices of the present tasks.
             key: (seed, step).
         """
+        if self.joint:
+            return self._nothing_changed(losses)
         signals, weighed = self._signals(losses, gramians, present, key[1]), self._weighed(present)
         balances, rule_states = self.balancing.weigh(
             [signals.only(weighed)], _where(weighed, present), key, _BALANCING
         )
         balance = torch.ones_like(losses)
         balance[weighed] = balances[0]
-        if not len(gramians) or self.method.method.is_whole:
-            return Decision(balance, None, balance[None], (rule_states, self.method.states))
+        states = (rule_states, self.method.states)
+        if not len(gramians):
+            return Decision(balance, None, balance[None], states)
+        if self.method.method.is_whole:
+            return Decision(balance, None, balance[None], states, self._whole(balance, key))
         scaled = gramians * torch.outer(balance, balance)
         parts = scaled if self.per_layer else scaled.sum(0, keepdim=True)
         counted = balance != 0
@@ -153,10 +192,10 @@ class Combination:
         balanced = [
             replace(signals, gramian=own, losses=losses * balance).only(counted) for own in parts
         ]
-        found, states = self.method.weigh(balanced, _where(counted, present), key)
+        found, method_states = self.method.weigh(balanced, _where(counted, present), key)
         weights = found.new_zeros(len(found), len(balance))
         weights[:, counted] = found
-        return Decision(balance, weights, weights * balance, (rule_states, states))
+        return Decision(balance, weights, weights * balance, (rule_states, method_states))
 
     def learn(self, before: Tensor, after: Tensor, present: tuple[int, ...]) -> None:
         """Let the balancing rule learn from the present tasks' losses before and after a step."""
@@ -172,20 +211,18 @@ class Combination:
         """Take over the states after a step that was not left out."""
         self.balancing.states, self.method.states = decision.states
 
-    def joint(self, tasks: int) -> Decision:
-        """Return what changes nothing: J has a single row, the sum."""
-        ones, states = (
-            torch.ones(tasks, dtype=torch.float64),
-            (self.balancing.states, self.method.states),
-        )
+    def _nothing_changed(self, losses: Tensor) -> Decision:
+        """Return what leaves J as it is: it has a single row, the sum."""
+        ones = torch.ones_like(losses)
+        states = (self.balancing.states, self.method.states)
         return Decision(ones, ones[:1, None], ones[:1, None], states)
 
-    def whole(self, decision: Decision, key: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    def _whole(self, balance: Tensor, key: tuple[int, int]) -> Callable[[Tensor], Tensor]:
         """Return a method that needs J, as a function of some of its columns [t, n]: to [n]."""
         method, generator = self.method, keyed_generator(*key)
 
         def combine(columns: Tensor) -> Tensor:
-            scaled = columns * decision.balance.to(columns)[:, None]
+            scaled = columns * balance.to(columns)[:, None]
             combined: Tensor
             combined, _ = method.method.function(scaled, {}, generator, **method.options)
             return combined
@@ -233,6 +270,15 @@ class Combination:
             steps_per_epoch=self.steps_per_epoch,
             step=step,
         )
+
+
+def _write(shared: Step, weights: Tensor) -> None:
+    shared.write(weights)
+
+
+def _scale(written: Written, factor: float) -> None:
+    if factor < 1:
+        written.scale(factor)
 
 
 def _where(kept: Tensor, present: tuple[int, ...]) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def dev_logits(setup: Setup, run: RunFolder, progress: Progress) -> list[torch.T
     if setup.dev_features is not None:
         return [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
     return logits_of(
-        model, setup.data.dev, setup.data.assembler, products=setup.learner.products,
+        model, setup.data.dev, setup.data.assembler, products=setup.learner.objective.products,
         advance=lambda rows: run.beat(progress.step),
     )  # fmt: skip
 

@@ -49,6 +49,7 @@ def _in_halves(
     assembler: Assembler, step: int, limit: int | None,
 ) -> StepBatch:  # fmt: skip
     """Return a batch in which each task stands twice, with half of its examples each."""
+    objective = learner.objective
     halves = [
         part
         for rows in drawn
@@ -57,6 +58,6 @@ def _in_halves(
     ]
     return step_batch(
         halves, [own for own in data for _ in range(2)], assembler,
-        learner.device, limit, learner.products.row_multiple, (learner.seed, step),
+        objective.device, limit, objective.products.row_multiple, (objective.seed, step),
         [i for i in range(len(data)) for _ in range(2)],
     )  # fmt: skip

@@ -2,63 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor
 
+from accord.data.loader import StepBatch
 from accord.errors import NonFiniteError
-from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import computing
-
-if TYPE_CHECKING:
-    from accord.data.loader import StepBatch
-    from accord.training.step import Learner
+from accord.training.step import Learner, NotFinite
 
 
 @torch.no_grad()
-def non_finite(
-    learner: Learner, losses: Tensor, gramian: Tensor, batch: StepBatch, step: int
-) -> NonFiniteError:
+def blame(learner: Learner, error: NotFinite, batch: StepBatch) -> NonFiniteError:
     """Find the tasks, and with another forward pass the examples.
 
     Args:
         learner: whose step it was; nothing of it is changed.
-        losses: each present task's mean loss, [t].
-        gramian: of the step, [t, t]; zeros where the encoder is frozen.
+        error: what the step raised.
         batch: the step's examples.
-        step: its number.
     """
-    names = [learner.model.tasks[i].name for i in batch.present]
-    with computing(learner.products):
+    names, objective = [learner.model.tasks[i].name for i in batch.present], learner.objective
+    with computing(objective.products):
         passes = [
-            learner.example_losses(micro, batch, DropoutKey(learner.seed, step, i))
-            for i, micro in enumerate(batch.passes)
+            objective.example_losses(micro, batch.present, key)
+            for micro, key in objective.keyed(error.step, batch)
         ]
     rows = {}
-    for name, own, parts in zip(names, batch.rows, zip(*passes, strict=True), strict=True):
+    for name, drawn, parts in zip(names, batch.rows, zip(*passes, strict=True), strict=True):
         bad = ~torch.cat(parts).isfinite().cpu().numpy()
         if bad.any():
-            rows[name] = own[bad].tolist()
+            rows[name] = drawn[bad].tolist()
     what = "loss"
     if not rows:  # every example's is finite now: the fault is elsewhere in the two passes
-        finite = losses.isfinite().tolist()
+        finite = error.measured.losses.isfinite().tolist()
         what = "gradient" if all(finite) else "loss"
         if all(finite):
-            finite = _finite_gradients(learner, gramian, batch.present)
-        blamed = [i for i, own in enumerate(finite) if not own] or range(len(names))
+            finite = _finite_gradients(learner, error, batch.present)
+        blamed = [i for i, good in enumerate(finite) if not good] or range(len(names))
         rows = {names[i]: batch.rows[i].tolist() for i in blamed}
     what = f"the {what} of {', '.join(rows)}"
-    return NonFiniteError(f"step {step + 1}: {what} is not finite; nothing was updated", rows)
+    return NonFiniteError(f"step {error.step + 1}: {what} is not finite; nothing was updated", rows)
 
 
-def _finite_gradients(learner: Learner, gramian: Tensor, present: tuple[int, ...]) -> list[bool]:
+def _finite_gradients(learner: Learner, error: NotFinite, present: tuple[int, ...]) -> list[bool]:
     """Return for each present task whether its gradients are finite, as far as can be told."""
-    parts = [
-        all(bool(p.grad.isfinite().all()) for p in learner.model.own_parameters(place)
-            if p.grad is not None)
+    gramian = error.measured.gramians.sum(0)
+    shared = gramian.diagonal().expand(len(present)).isfinite().tolist()
+    heads = [
+        all(bool(gradient.isfinite().all()) for gradient in learner.head_gradients(place))
         for place in present
-    ]  # fmt: skip
-    return [
-        bool(own.isfinite()) and part for own, part in zip(gramian.diagonal(), parts, strict=True)
     ]
+    return [one and other for one, other in zip(shared, heads, strict=True)]

@@ -84,7 +84,9 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     model.to(setup.device)
     found = {}
     for own in setup.data.test:
-        logits = split_logits(model, own, setup.data.assembler, products=setup.learner.products)
+        logits = split_logits(
+            model, own, setup.data.assembler, products=setup.learner.objective.products
+        )
         write_split(setup, run.predictions, own, logits, "test")
         if setup.config.score == "cs224n" and "id" not in row_keys(own):
             console.say(f"{own.task.name}: no leaderboard file: the test file's ids are not named")

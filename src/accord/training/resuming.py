@@ -42,8 +42,8 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "tasks": [task.to_json() for task in setup.learner.model.labelled],
         "epoch": dataclasses.asdict(setup.sampler.shape(0)),
         "max_length": setup.data.assembler.max_length,
-        "device": setup.learner.device.type,
-        "products": dataclasses.asdict(setup.learner.products),
+        "device": setup.learner.objective.device.type,
+        "products": dataclasses.asdict(setup.learner.objective.products),
         "data": setup.data.contents(),
         "encoder": encoder_contents(setup),
         "fingerprint": setup.fingerprint,
@@ -67,7 +67,7 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     begun = run.read_json("resolved.json")
     config, found = config_again(run, begun, force)
     setup = prepare(config, console.say, recorded_products(begun, run, console))
-    before, device = begun.get("device"), setup.learner.device.type
+    before, device = begun.get("device"), setup.learner.objective.device.type
     if before != device:
         line = f"this run began on {before} and goes on on {device}: its bits will differ"
         console.say(f"warning: {line}")

@@ -16,6 +16,7 @@ import torch
 from accord.config.sections import CheckpointConfig, Config
 from accord.config.stages import memory_note
 from accord.config.unused import unused_options
+from accord.data.loader import StepBatch
 from accord.data.warnings import refuse_all
 from accord.durable import sweep, write_whole
 from accord.errors import (
@@ -46,6 +47,7 @@ from accord.training.epoch import evaluate_epoch
 from accord.training.halves import half_cosines
 from accord.training.kept_epochs import check_weights, kept_fault
 from accord.training.lines import headline, step_line
+from accord.training.nonfinite import blame
 from accord.training.outcome import finish
 from accord.training.resuming import (
     check_unedited,
@@ -56,6 +58,7 @@ from accord.training.resuming import (
     versions,
 )
 from accord.training.setup import Setup, prepare
+from accord.training.step import NotFinite, StepRecord
 from accord.training.tidying import tidy, tidy_up
 
 Watch = Callable[[Sequence[dict[str, Any]]], None]
@@ -171,7 +174,6 @@ def resume_run(
             check_weights(run, progress, checkpoint)
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
-        setup.learner.skips_left -= progress.skipped
         note = f"resuming after step {progress.step} of {setup.total_steps}"
         if progress.threads != torch.get_num_threads():
             threads = count(torch.get_num_threads(), "thread")
@@ -264,7 +266,7 @@ def _loop(
             setup.learner.model.train()
             batch = setup.batch(step)
             factor = lr_factor(settings.schedule, step, setup.total_steps, warmup)
-            record = setup.learner.step(step, batch, factor)
+            record = _take(setup, progress, step, batch, factor)
             progress.step = step + 1
             progress.train_seconds += time.perf_counter() - started
             progress.skipped += record.skipped
@@ -299,6 +301,24 @@ def _loop(
                     f"'accord resume {run.path}' goes on",
                     128 + signals.received,
                 )
+
+
+def _take(
+    setup: Setup, progress: Progress, step: int, batch: StepBatch, lr_factor: float
+) -> StepRecord:
+    """Take a step, or leave it out if something is not finite and steps may still be left out.
+
+    Raises:
+        NonFiniteError: if they may not; names the examples.
+    """
+    try:
+        return setup.learner.step(step, batch, lr_factor)
+    except NotFinite as error:
+        if progress.skipped >= setup.config.training.max_skipped_steps:
+            raise blame(setup.learner, error, batch) from None
+        names = [setup.data.tasks[i].name for i in batch.present]
+        losses = dict(zip(names, error.measured.losses.tolist(), strict=True))
+        return StepRecord(losses, None, [], [], error.norm, skipped=True)
 
 
 class Cadence:

@@ -44,6 +44,7 @@ from accord.training.building import (
     warnings,
 )
 from accord.training.frozen import feature_batch
+from accord.training.observers import observers
 from accord.training.step import Learner
 from accord.training.unfreezing import Unfreezing
 
@@ -94,7 +95,7 @@ class Setup:
             return feature_batch(drawn, self.data.train, self.features)
         return step_batch(
             drawn, self.data.train, self.data.assembler, self.device,
-            self.config.training.micro_batch_tokens, self.learner.products.row_multiple,
+            self.config.training.micro_batch_tokens, self.learner.objective.products.row_multiple,
             (self.config.training.seed, step),
         )  # fmt: skip
 
@@ -105,7 +106,7 @@ class Setup:
 
     def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
         sequences = [self.data.assembler.sequences(own, range(len(own))) for own in data]
-        return pooled_vectors(self.learner.model, sequences, self.learner.products)
+        return pooled_vectors(self.learner.model, sequences, self.learner.objective.products)
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
@@ -122,7 +123,7 @@ class Setup:
         # A soup is made three times: by all dev rows, and by either half of them.
         judged = 4 * epochs - 3 if averaging == "soup" else epochs
         weights = sum(own.numel() for _, own in trained(model.named_parameters()))
-        terms = self.learner.regularisation
+        terms = self.learner.objective.regularisation
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -146,7 +147,7 @@ class Setup:
                 for share, own, size in zip(shares, self.data.train, lengths, strict=True)
             ),
         )
-        rate, passes = _rates(self.device, self.learner.products)
+        rate, passes = _rates(self.device, self.learner.objective.products)
         return estimate(model.encoder.config, work, rate, passes)
 
 
@@ -204,9 +205,11 @@ def prepare(
         kept = inherit(learner.model, folder, config.finished)
         say(f"heads taken over: {', '.join(kept) or 'none'}")
     # After what is taken over: these begin from the weights as they are.
-    learner.regularisation = build_regularisation(config, learner.model)
+    objective = learner.objective
+    objective.regularisation = build_regularisation(config, learner.model)
+    objective.unfreezing = _unfreezing(config, learner.model, sampler.steps)
     learner.averages = _averages(config, learner.model, sampler.steps)
-    learner.unfreezing = _unfreezing(config, learner.model, sampler.steps)
+    learner.observers = list(observers(objective, combination, learner.averages))
     fingerprint = _fingerprint(config, data)
     return Setup(config, data, folder, learner, sampler, device, fingerprint, in_vain=in_vain)
 

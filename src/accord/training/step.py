@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from accord.data.loader import MicroBatch, StepBatch
-from accord.encoders.packing import PackedBatch
-from accord.kernels.dropout import DropoutKey
-from accord.kernels.matmul import DEFAULT, Products, computing
+from accord.data.loader import StepBatch
 from accord.model.multitask import MultitaskModel
 from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, clip_factor, scale_lr
@@ -21,19 +17,56 @@ from accord.optim.averaging import Averages
 from accord.pertask.jacobian import Jacobian
 from accord.pertask.step import Step
 from accord.training.combining import Combination, Decision
-from accord.training.nonfinite import non_finite
-from accord.training.regularising import Regularisation
-from accord.training.unfreezing import Unfreezing
+from accord.training.objective import Objective
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a step's passes give; nothing has been changed yet.
+
+    Attributes:
+        losses: each group's mean loss, unweighted, float64 [t].
+        gramians: of the shared gradients of those losses, for each group of parameters, float64
+            [groups, t, t]; [groups, 1, 1] of their sum where one gradient was collected for all
+            tasks, [0, t, t] where the encoder is frozen.
+        head_norms: of the gradient of what each task has of its own, float64 [t].
+        shared: the shared gradients themselves; all else is on the host.
+    """
+
+    losses: Tensor
+    gramians: Tensor
+    head_norms: Tensor
+    shared: Step
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all of it is."""
+        parts = (self.losses, self.gramians, self.head_norms)
+        return all(bool(part.isfinite().all()) for part in parts)
+
+
+class NotFinite(Exception):  # noqa: N818 (whoever trains decides whether it is an error)
+    """A step that was not taken, as a loss or gradient is not finite: nothing was updated.
+
+    Attributes:
+        step: its number, counted from 0.
+        measured: what was measured.
+        norm: of all gradients, before clipping; NaN where it was not asked for.
+    """
+
+    def __init__(self, step: int, measured: Measurement, norm: float = math.nan) -> None:
+        super().__init__(f"step {step + 1}: a loss or gradient is not finite")
+        self.step, self.measured, self.norm = step, measured, norm
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step measured.
+    """What is kept of a step.
 
     Attributes:
         losses: each present task's mean loss, unweighted.
         gramian: of the shared gradients of those losses, before any method; None where the
-            encoder is frozen.
+            encoder is frozen, or one gradient was collected for all tasks.
         balance: the balancing rule's weights, one a present task.
         weights: the gradient method's, one a present task, for each group of parameters that it
             weighs apart; none where it gives none.
@@ -51,39 +84,50 @@ class StepRecord:
     penalty: float | None = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A step that was taken, as its observers see it.
+
+    Attributes:
+        step: its number, counted from 0.
+        batch: its examples.
+        losses: before it, float64 [t].
+    """
+
+    step: int
+    batch: StepBatch
+    losses: Tensor
+
+
+Observer = Callable[[Taken], None]
+
+
 @dataclass
 class Learner:
-    """The model with all that a step changes, and the settings that it goes by.
+    """The model with all that a step changes.
 
     Attributes:
         model: encoder and heads.
         optimizer: over both, from `parameter_groups`.
+        objective: the losses, and how a pass computes them.
         combination: makes one gradient of the tasks'.
-        seed: of the run.
+        jacobian: collects the shared gradients; has no columns where the encoder is frozen.
         clip: largest gradient norm; 0 is none.
-        products: in what precision, and how this machine multiplies.
-        jacobian: collects the shared gradients; has none where the encoder is frozen.
-        joint: collect one gradient for all tasks, their sum: no Gram matrix, no method is asked.
-        averages: of the weights over steps; None keeps none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
-        regularisation: adds terms to the losses; None leaves them plain.
-        unfreezing: says what is still frozen at a step; None trains everything from the first.
-        skips_left: how many more steps that are not finite may be left out.
+        averages: of the weights over steps, which are judged and kept in their place; None keeps
+            none.
+        observers: are told of each step that was taken, in order.
     """
 
     model: MultitaskModel
     optimizer: AdamW
+    objective: Objective
     combination: Combination
-    seed: int = 0
-    clip: float = 1.0
-    products: Products = DEFAULT
     jacobian: Jacobian = field(default_factory=lambda: Jacobian(()))
-    joint: bool = False
-    averages: Averages | None = None
+    clip: float = 1.0
     coupling: Coupling | None = None
-    regularisation: Regularisation | None = None
-    unfreezing: Unfreezing | None = None
-    skips_left: int = 0
+    averages: Averages | None = None
+    observers: Sequence[Observer] = ()
 
     def step(self, step: int, batch: StepBatch, lr_factor: float) -> StepRecord:
         """Take one step.
@@ -94,47 +138,94 @@ class Learner:
             lr_factor: the schedule's share of the peak rate.
 
         Raises:
-            NonFiniteError: if a loss or gradient is not finite; nothing was changed.
+            NotFinite: if a loss or gradient isn't; nothing was updated.
         """
-        self.optimizer.zero_grad()
-        rows = None if self.joint else len(batch.present)
-        shared = self.jacobian.begin(rows, self._word_ids(batch))
-
-        means = self._gradients(step, batch, shared)
-        losses, gramians, head_norms = self._to_host(means, shared, batch)
-
-        finite = all(bool(own.isfinite().all()) for own in (losses, gramians, head_norms))
-        decision = self._decide(losses, gramians, batch, step) if finite else None
-        norm = math.nan
-        if decision is not None:
-            norm = self._write(decision, shared, gramians, head_norms, batch, step)
-        if decision is None or not math.isfinite(norm):
-            return self._leave_out(losses, gramians, norm, batch, step)
-        penalty = None if self.coupling is None else self.coupling.pull()
-        scale_lr(self.optimizer, lr_factor)
-        self.optimizer.step()
-        self.combination.keep(decision)
-        self._look_back(step, batch, losses)
-        self._observe(step, batch)
+        measured = self.measure(step, batch)
+        decision = self.decide(step, batch, measured)
+        norm = self.apply(step, batch, measured, decision)
+        penalty = self.update(lr_factor, decision)
+        for observe in self.observers:
+            observe(Taken(step, batch, measured.losses))
 
         names = [self.model.tasks[i].name for i in batch.present]
+        apart = len(measured.gramians) > 0 and not self.combination.joint
         return StepRecord(
-            losses=dict(zip(names, losses.tolist(), strict=True)),
-            gramian=gramians.sum(0) if len(gramians) and not self.joint else None,
+            losses=dict(zip(names, measured.losses.tolist(), strict=True)),
+            gramian=measured.gramians.sum(0) if apart else None,
             balance=decision.balance.tolist(),
             weights=[] if decision.weights is None else decision.weights.tolist(),
             gradient_norm=norm,
             penalty=penalty,
         )
 
+    def measure(self, step: int, batch: StepBatch) -> Measurement:
+        """Take all passes forward and back: losses, shared gradients by task, heads' gradients.
+
+        Raises:
+            NotFinite: if any isn't.
+        """
+        rows = None if self.combination.joint else len(batch.present)
+        losses, shared = self._collect(step, batch, rows)
+        measured = self._to_host(losses, shared, batch)
+        if not measured.is_finite:
+            raise NotFinite(step, measured)
+        return measured
+
+    def decide(self, step: int, batch: StepBatch, measured: Measurement) -> Decision:
+        """Ask the balancing rule and the gradient method what each task counts."""
+        key = (self.objective.seed, step)
+        return self.combination.decide(measured.losses, measured.gramians, batch.present, key)
+
+    def apply(
+        self, step: int, batch: StepBatch, measured: Measurement, decision: Decision
+    ) -> float:
+        """Put the combined, clipped gradients where the optimizer finds them.
+
+        Returns:
+            Their norm before clipping.
+
+        Raises:
+            NotFinite: if it isn't.
+        """
+        combined = decision.combine(measured.shared, measured.gramians)
+        norm = math.hypot(combined.norm, float((measured.head_norms * decision.balance).norm()))
+        if not math.isfinite(norm):
+            raise NotFinite(step, measured, norm)
+        factor = clip_factor(norm, self.clip) if self.clip else 1.0
+        combined.write(factor)
+        for task, weight in zip(batch.present, (decision.balance * factor).tolist(), strict=True):
+            self._weigh_head(task, weight)
+        return norm
+
+    def update(self, lr_factor: float, decision: Decision) -> float | None:
+        """Take the optimizer's step, and keep the states of rule and method; return the penalty."""
+        penalty = None if self.coupling is None else self.coupling.pull()
+        scale_lr(self.optimizer, lr_factor)
+        self.optimizer.step()
+        self.combination.keep(decision)
+        return penalty
+
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
-        self.optimizer.zero_grad()
-        shared = self.jacobian.begin(len(batch.present), self._word_ids(batch))
-        self._gradients(step, batch, shared)
+        _, shared = self._collect(step, batch, len(batch.present))
         gramian = shared.gramian().cpu()
         self.optimizer.zero_grad()
         return gramian
+
+    def head_gradients(self, task: int) -> list[Tensor]:
+        """Return the gradients of what a task has of its own."""
+        parameters = self.model.own_parameters(task)
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+    def _collect(self, step: int, batch: StepBatch, rows: int | None) -> tuple[Tensor, Step]:
+        """Take all passes: each group's mean loss [t], and the shared gradients."""
+        self.optimizer.zero_grad()
+        parts, shared = [], self.jacobian.begin(rows, self._word_ids(batch))
+        with shared.collecting(), self.objective.trained_at(step):
+            for means in self.objective.means(step, batch):
+                torch.autograd.backward(means.sum())
+                parts.append(means.detach().double())
+        return torch.stack(parts).sum(0), shared
 
     def _word_ids(self, batch: StepBatch) -> Tensor:
         """Return the ids of the words that may have a gradient: the step's, or all."""
@@ -142,139 +233,22 @@ class Learner:
             return torch.arange(self.model.encoder.config.vocab_size)
         return batch.token_ids
 
-    def _gradients(self, step: int, batch: StepBatch, shared: Step) -> Tensor:
-        """Collect the gradients of all passes; return each present task's mean loss, [t]."""
-        parts = []
-        thawing = self.unfreezing.at(step) if self.unfreezing else contextlib.nullcontext()
-        with thawing, computing(self.products), shared.collecting():
-            for i, micro in enumerate(batch.passes):
-                means = self._losses(micro, batch, DropoutKey(self.seed, step, i))
-                torch.autograd.backward(means.sum())
-                parts.append(means.detach().double())
-        return torch.stack(parts).sum(0)
-
-    def _losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> Tensor:
-        """Return this pass's share of each present task's mean loss, [t]."""
-        parts = self.example_losses(micro, batch, key)
-        return torch.stack([
-            own.sum() / len(rows) for own, rows in zip(parts, batch.rows, strict=True)
-        ])  # fmt: skip
-
-    def example_losses(self, micro: MicroBatch, batch: StepBatch, key: DropoutKey) -> list[Tensor]:
-        """Return the loss of each example in this pass, [n] for each present task."""
-        present, inputs = batch.present, micro.inputs
-        if self.regularisation is not None:
-            ask = partial(self.logits, micro, present)
-            return self.regularisation.losses(ask, micro, present, key)
-        if not isinstance(inputs, PackedBatch):
-            return self.model.losses(inputs, micro.targets, present, key)
-        with self.products.autocast(self.device):
-            pooled = self.model.pooled(inputs, present, key)
-        return self.model.losses(pooled, micro.targets, present, key, inputs.words)
-
-    def logits(
-        self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
-        shift: Tensor | None = None,
-    ) -> list[Tensor]:  # fmt: skip
-        """Pass over some examples: a list of [n, outputs], one for each present task.
-
-        Args:
-            micro: the examples.
-            present: indices of their tasks.
-            key: names the dropout masks.
-            shift: added to the first layer's input, [N, H]; None is nothing.
-        """
-        pooled = micro.inputs
-        with self.products.autocast(self.device):
-            if isinstance(pooled, PackedBatch):
-                pooled = self.model.pooled(pooled, present, key, shift)
-        return self.model.logits(pooled, present, key)
-
-    def _to_host(
-        self, losses: Tensor, shared: Step, batch: StepBatch
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Fetch losses [t], each group's G, each head's gradient norm: one wait for a GPU."""
-        heads = [self._head_gradients(i) for i in batch.present]
-        flat = [own for gradients in heads for own in gradients]
+    def _to_host(self, losses: Tensor, shared: Step, batch: StepBatch) -> Measurement:
+        """Fetch losses, Gram matrices and the norms of heads' gradients: one wait for a GPU."""
+        heads = [self.head_gradients(task) for task in batch.present]
+        flat = [gradient for gradients in heads for gradient in gradients]
         norms = torch.stack(torch._foreach_norm(flat)).double() if flat else losses[:0]
         gramians = shared.gramians()
         fetched = torch.cat([losses, norms, gramians.flatten()]).cpu()
         sizes = [len(losses), *map(len, heads), gramians.numel()]
-        own, *by_head, entries = torch.split(fetched, sizes)
-        return own, entries.view(gramians.shape), torch.stack([part.norm() for part in by_head])
+        means, *by_head, entries = torch.split(fetched, sizes)
+        head_norms = torch.stack([part.norm() for part in by_head])
+        return Measurement(means, entries.view(gramians.shape), head_norms, shared)
 
-    def _decide(self, losses: Tensor, gramians: Tensor, batch: StepBatch, step: int) -> Decision:
-        if self.joint:
-            return self.combination.joint(len(losses))
-        return self.combination.decide(losses, gramians, batch.present, (self.seed, step))
-
-    def _write(
-        self, decision: Decision, shared: Step, gramians: Tensor, heads: Tensor, batch: StepBatch,
-        step: int,
-    ) -> float:  # fmt: skip
-        """Put the combined gradients where the optimizer finds them; return their norm uncut."""
-        head_norm = float((heads * decision.balance).norm())
-        written = None
-        if decision.weights is None:
-            written = shared.write_by(self.combination.whole(decision, (self.seed, step)))
-        elif decision.cancels(gramians):
-            written = shared.write(decision.shared)
-        norm = math.hypot(written.norm() if written else decision.norm(gramians), head_norm)
-        factor = clip_factor(norm, self.clip) if self.clip and math.isfinite(norm) else 1.0
-        if written is None:
-            shared.write(decision.shared * factor)
-        elif factor < 1:
-            written.scale(factor)
-        for i, weight in zip(batch.present, (decision.balance * factor).tolist(), strict=True):
-            self._weigh_own(i, weight)
-        return norm
-
-    def _weigh_own(self, task: int, weight: float) -> None:
+    def _weigh_head(self, task: int, weight: float) -> None:
         """Multiply a task's own gradients; with 0 there are none, so nothing decays either."""
         if weight == 0:
             for parameter in self.model.own_parameters(task):
                 parameter.grad = None
-        elif weight != 1 and (gradients := self._head_gradients(task)):
+        elif weight != 1 and (gradients := self.head_gradients(task)):
             torch._foreach_mul_(gradients, weight)
-
-    def _look_back(self, step: int, batch: StepBatch, before: Tensor) -> None:
-        """Where the balancing rule asks for it, judge the step's examples again, masks and all."""
-        if "losses_after" not in self.combination.balancing.method.needs:
-            return
-        with torch.no_grad(), computing(self.products):
-            parts = [
-                self._losses(micro, batch, DropoutKey(self.seed, step, i)).double()
-                for i, micro in enumerate(batch.passes)
-            ]
-        after = torch.stack(parts).sum(0).cpu()
-        if bool(after.isfinite().all()):  # else nothing is learnt: the next step finds whose it is
-            self.combination.learn(before, after, batch.present)
-
-    def _observe(self, step: int, batch: StepBatch) -> None:
-        """Let what follows targets or weights follow this step's."""
-        compared = None if self.regularisation is None else self.regularisation.averages
-        self.model.observe(batch.targets, batch.present, compared)
-        for averages in (self.averages, compared):
-            if averages is not None:
-                averages.update(step + 1)
-
-    def _head_gradients(self, task: int) -> list[Tensor]:
-        own = self.model.own_parameters(task)
-        return [p.grad for p in own if p.grad is not None]
-
-    def _leave_out(
-        self, losses: Tensor, gramians: Tensor, norm: float, batch: StepBatch, step: int
-    ) -> StepRecord:
-        """Update nothing: say which examples are to blame, or leave the step out if allowed."""
-        names = [self.model.tasks[i].name for i in batch.present]
-        if self.skips_left <= 0:
-            raise non_finite(self, losses, gramians.sum(0), batch, step)
-        self.skips_left -= 1
-        self.optimizer.zero_grad()
-        found = dict(zip(names, losses.tolist(), strict=True))
-        return StepRecord(found, None, [], [], norm, skipped=True)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(self.model.parameters()).device

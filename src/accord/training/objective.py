@@ -1,0 +1,105 @@
+"""What a step minimises: each task's mean loss over its examples, with all that is added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from accord.data.loader import MicroBatch, StepBatch
+from accord.encoders.packing import PackedBatch
+from accord.kernels.dropout import DropoutKey
+from accord.kernels.matmul import DEFAULT, Products, computing
+from accord.model.multitask import MultitaskModel
+from accord.training.regularising import Regularisation
+from accord.training.unfreezing import Unfreezing
+
+
+@dataclass
+class Objective:
+    """The losses of a run, and how a pass computes them.
+
+    Attributes:
+        model: encoder and heads.
+        seed: of the run; keys dropout's masks.
+        products: in what precision, and how this machine multiplies.
+        regularisation: adds terms to each example's loss; None leaves it plain.
+        unfreezing: says what is still frozen at a step; None trains everything from the first.
+    """
+
+    model: MultitaskModel
+    seed: int = 0
+    products: Products = DEFAULT
+    regularisation: Regularisation | None = None
+    unfreezing: Unfreezing | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @contextmanager
+    def trained_at(self, step: int) -> Iterator[None]:
+        """Within a block, multiply as this run does, and freeze what the step doesn't train yet."""
+        frozen = nullcontext() if self.unfreezing is None else self.unfreezing.at(step)
+        with frozen, computing(self.products):
+            yield
+
+    def means(self, step: int, batch: StepBatch) -> Iterator[Tensor]:
+        """Yield, pass by pass, its share of each group's mean loss: [t], which add up to the means.
+
+        Args:
+            step: keys the dropout masks.
+            batch: the step's examples.
+        """
+        counts = [len(rows) for rows in batch.rows]
+        for micro, key in self.keyed(step, batch):
+            parts = self.example_losses(micro, batch.present, key)
+            yield torch.stack([
+                losses.sum() / count for losses, count in zip(parts, counts, strict=True)
+            ])  # fmt: skip
+
+    def keyed(self, step: int, batch: StepBatch) -> Iterator[tuple[MicroBatch, DropoutKey]]:
+        """Yield a step's passes, each with the key of its dropout masks."""
+        for place, micro in enumerate(batch.passes):
+            yield micro, DropoutKey(self.seed, step, place)
+
+    def example_losses(
+        self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey
+    ) -> list[Tensor]:
+        """Return the loss of each example in a pass, [n] for each group of a present task."""
+        if self.regularisation is not None:
+            ask = partial(self.logits, micro, present)
+            return self.regularisation.losses(ask, micro, present, key)
+        words = micro.inputs.words if isinstance(micro.inputs, PackedBatch) else {}
+        pooled = self._pooled(micro, present, key)
+        return self.model.losses(pooled, micro.targets, present, key, words)
+
+    def logits(
+        self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
+        shift: Tensor | None = None,
+    ) -> list[Tensor]:  # fmt: skip
+        """Pass over some examples: a list of [n, outputs], one for each group.
+
+        Args:
+            micro: the examples.
+            present: the index of each group's task.
+            key: names the dropout masks.
+            shift: added to the first layer's input, [N, H]; None is nothing.
+        """
+        return self.model.logits(self._pooled(micro, present, key, shift), present, key)
+
+    def _pooled(
+        self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
+        shift: Tensor | None = None,
+    ) -> Sequence[Tensor]:  # fmt: skip
+        """Encode a pass, unless its vectors are those of a frozen encoder."""
+        inputs = micro.inputs
+        if not isinstance(inputs, PackedBatch):
+            return inputs
+        with self.products.autocast(self.device):
+            return self.model.pooled(inputs, present, key, shift)
