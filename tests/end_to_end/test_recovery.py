@@ -191,15 +191,15 @@ def test_a_live_process_of_another_host_is_respected(stopped, accord_cli):
 
 
 def test_no_more_steps_are_left_out_than_are_allowed_now(stopped, monkeypatch, accord_cli):
-    from accord.training.step import Learner
+    from accord.training.objective import Objective
 
-    own = Learner.example_losses
+    own = Objective.example_losses
 
-    def poisoned(self, micro, batch, key):
-        parts = own(self, micro, batch, key)
+    def poisoned(self, micro, present, key):
+        parts = own(self, micro, present, key)
         return [part * float("nan") for part in parts] if key.step in (2, 9, 12) else parts
 
-    monkeypatch.setattr(Learner, "example_losses", poisoned)
+    monkeypatch.setattr(Objective, "example_losses", poisoned)
     run = stopped({"training.max_skipped_steps": 1}, 8)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("max_skipped_steps = 1", "max_skipped_steps = 0"))

@@ -79,20 +79,20 @@ def test_sigusr1_saves_and_goes_on(start_accord, wait_until, wait_for_steps, pro
 @pytest.fixture
 def poisoned(monkeypatch):
     """Let the loss of one example be what is given: (value, steps)."""
-    from accord.training import step as module
+    from accord.training.objective import Objective
 
     def call(value, steps):
         calls = []
-        own = module.Learner.example_losses
+        plain = Objective.example_losses
 
-        def losses(self, micro, batch, key):
-            parts = own(self, micro, batch, key)
+        def losses(self, micro, present, key):
+            parts = plain(self, micro, present, key)
             if key.step in steps:
                 calls.append(key.step)
                 parts[0] = parts[0] + torch.tensor([value] + [0.0] * (len(parts[0]) - 1))
             return parts
 
-        monkeypatch.setattr(module.Learner, "example_losses", losses)
+        monkeypatch.setattr(Objective, "example_losses", losses)
 
     return call
 

@@ -18,8 +18,8 @@ from accord.grids import cell_run
 from accord.grids.cells import identity_of
 from accord.runs.folder import RunFolder
 from accord.runs.lock import hold
+from accord.training.objective import Objective
 from accord.training.run import resume_run
-from accord.training.step import Learner
 from accord.tuning import progress, tune
 
 SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]
@@ -276,15 +276,15 @@ def test_a_config_that_a_run_refuses_is_tried_once(config, tmp_path, monkeypatch
 
 def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "MOST_FAILURES", 2)
-    own = Learner.example_losses
+    own = Objective.example_losses
     monkeypatch.setattr(
-        Learner, "example_losses",
+        Objective, "example_losses",
         lambda self, *rest: [part * float("nan") for part in own(self, *rest)],
     )  # fmt: skip
     with pytest.raises(TrainingError, match=r"2 trials in a row failed, .* is not finite"):
         tune(config, SEARCH, 9, out=tmp_path / "out", quiet=True)
     assert (tmp_path / "out" / "trials.csv").read_text().count("failed") == 2
-    monkeypatch.setattr(Learner, "example_losses", own)
+    monkeypatch.setattr(Objective, "example_losses", own)
     tuned = tune(config, SEARCH, 1, out=tmp_path / "out", quiet=True)
     assert [trial.state for trial in tuned.trials] == ["failed", "failed", "done"]
 
