@@ -27,6 +27,7 @@ from accord.data.loader import MicroBatch, StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import computing
+from accord.plan.making import plan_run
 from accord.regularisers import Passes
 from accord.regularisers.smart import worst_shift
 from accord.training.regularising import Regularisation
@@ -82,7 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = [f"encoder.path={minilm_folder()}", "training.gradients=sum"]
     config = load_config(ROOT / "examples" / "accord.toml", settings)
-    setup = prepare(config)
+    setup = prepare(plan_run(config).only)
     exact = setup.learner
     for step in range(arguments.steps):
         exact.step(step, setup.batch(step), 1.0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from accord.encoders.bert import BertConfig, Embeddings, Layer
 from accord.kernels.attention import AttentionPlan
 from accord.kernels.dropout import DropoutKey
-from accord.methods import Description, Registry
+from accord.methods import Description, Registry, Requires, nothing
 
 _DROPOUT_SITE = 1 << 22  # of embeddings: beyond any layer's
 
@@ -132,7 +132,7 @@ class Scheme(Description):
         return made
 
 
-SCHEMES: Registry[Scheme] = Registry("sharing", "accord.sharing", [])
+SCHEMES: Registry[Scheme] = Registry("sharing")
 
 
 def scheme(
@@ -144,6 +144,7 @@ def scheme(
     copies: bool = False,
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None,
     beside_copies: bool = True,
+    requires: Requires = nothing,
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
 
@@ -159,6 +160,7 @@ def scheme(
             copies,
             embeddings,
             beside_copies,
+            requires=requires,
         )
         return function
 
