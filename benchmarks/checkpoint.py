@@ -20,6 +20,7 @@ from harness import Report, Row, arguments, median_interval, progress
 from workload import data_folder, minilm_folder
 
 from accord.config.file import parse_config
+from accord.plan.making import plan_run
 from accord.runs.memory import keep_freed_memory
 from accord.training.checkpoint import Progress, save_checkpoint
 from accord.training.run import EVERY_STEPS
@@ -63,7 +64,7 @@ def main() -> None:
             "tasks": task_tables(data_folder(options.data)),
             "training": {"gradients": "pcgrad", **changes.get("training", {})},
         }
-        setup = prepare(parse_config(config))
+        setup = prepare(plan_run(parse_config(config)).only)
         if label == "frozen":
             setup.encode_data()
         with tempfile.TemporaryDirectory() as folder:

@@ -27,6 +27,7 @@ from accord.data.loader import StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import computing
+from accord.plan.making import plan_run
 from accord.regularisers import Passes
 from accord.regularisers.smart import worst_shift
 from accord.training.objective import Objective
@@ -85,7 +86,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = [f"encoder.path={minilm_folder()}", "training.gradients=sum"]
     config = load_config(ROOT / "examples" / "accord.toml", settings)
-    setup = prepare(config)
+    setup = prepare(plan_run(config).only)
     exact = setup.learner.objective
     for step in range(arguments.steps):
         setup.learner.step(step, setup.batch(step), 1.0)

@@ -119,15 +119,16 @@ def write_rows(path: Path, rows: int) -> None:
 def prepare_and_step(path: Path) -> dict[str, Any]:
     """Prepare a run on a file in this process, and take its first steps."""
     from accord.config.file import parse_config
+    from accord.plan.making import plan_run
     from accord.training.setup import prepare
 
     keep_freed_memory()
     task = {"kind": "classification", "train": str(path), "text": "text", "label": "label"}
     start = time.perf_counter()
-    setup = prepare(parse_config({
+    setup = prepare(plan_run(parse_config({
         "encoder": {"path": str(minilm_folder())}, "tasks": {"words": task},
         "training": {"device": "cpu"},
-    }))  # fmt: skip
+    })).only)  # fmt: skip
     prepared, held = time.perf_counter() - start, peak_bytes()
     setup.learner.model.train()
     for step in range(STEPS):

@@ -20,6 +20,7 @@ from harness import Report, Side, alternate, arguments, overhead
 from workload import data_folder, minilm_folder
 
 from accord.config.file import parse_config
+from accord.plan.making import plan_run
 from accord.runs.memory import keep_freed_memory, peak_memory_bytes
 from accord.training.setup import Setup, prepare
 
@@ -57,7 +58,7 @@ def run(options, changes: dict[str, Any]) -> Setup:
     }  # fmt: skip
     for section, own in changes.items():
         table[section] = {**table.get(section, {}), **own}
-    return prepare(parse_config(table))
+    return prepare(plan_run(parse_config(table)).only)
 
 
 def stepping(setup: Setup) -> Side:

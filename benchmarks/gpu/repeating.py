@@ -15,6 +15,7 @@ from workload import data_folder, minilm_folder
 from accord.config.file import parse_config
 from accord.config.sections import Config
 from accord.errors import Stopped
+from accord.plan.making import plan_run
 from accord.training.run import resume_run, start_run
 from accord.training.step import Learner
 from gpu.figures import Figure, Recorder
@@ -26,8 +27,8 @@ EPOCHS, STEPS, STOP = 2, 10, 14  # stopped within the second epoch
 def repeatability(recorder: Recorder, settings: Settings, folder: Path) -> None:
     """Train three times: twice as it is, once stopped after some steps and resumed."""
     config = twenty_steps(settings, folder)
-    start_run(config, folder / "one", quiet=True)
-    start_run(config, folder / "two", quiet=True)
+    start_run(plan_run(config).only, folder / "one", quiet=True)
+    start_run(plan_run(config).only, folder / "two", quiet=True)
     add(recorder, "two runs, largest difference", folder / "one", folder / "two")
     stopped_and_resumed(config, folder / "three")
     add(recorder, "stopped and resumed, largest difference", folder / "one", folder / "three")
@@ -64,7 +65,7 @@ def stopped_and_resumed(config: Config, out: Path) -> None:
 
     try:
         with patch.object(Learner, "step", step):
-            start_run(config, out, quiet=True)
+            start_run(plan_run(config).only, out, quiet=True)
     except Stopped:
         resume_run(out, quiet=True)
         return

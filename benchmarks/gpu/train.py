@@ -14,6 +14,7 @@ from epoch import task_tables
 from workload import data_folder, minilm_folder
 
 from accord.config.file import parse_config
+from accord.plan.making import plan_run
 from accord.training.run import start_run
 from gpu.figures import Figure, Recorder
 from gpu.settings import Settings
@@ -59,7 +60,7 @@ def config_table(settings: Settings, epochs: int, steps: int | None) -> dict[str
 def train(settings: Settings, out: Path, epochs: int, steps: int | None) -> dict[str, Any]:
     """Train, and return what the run left."""
     config = parse_config(config_table(settings, epochs, steps))
-    return start_run(config, out, quiet=True).results
+    return start_run(plan_run(config).only, out, quiet=True).results
 
 
 def recipe(recorder: Recorder, settings: Settings, folder: Path, rate: float) -> None:

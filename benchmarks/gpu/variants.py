@@ -17,6 +17,7 @@ from accord.config.file import parse_config
 from accord.data.tokenizing import save_tokenizer
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
+from accord.plan.making import plan_run
 from accord.training.combining import Combination
 from accord.training.setup import Setup, prepare
 from gpu.figures import Figure, Recorder
@@ -122,7 +123,7 @@ def ready(table: Table, device: str, precision: str) -> Setup:
     chosen = gradients.get_method(own["training"].get("gradients", "sum"))
     if chosen.remembers:
         own = merged(own, {"training": {"gradients": "sum"}})
-    setup = prepare(parse_config(own))
+    setup = prepare(plan_run(parse_config(own)).only)
     if chosen.remembers:
         setup.learner.combination = Combination.of(
             setup.data.tasks, chosen, finished=(setup.data.tasks[0].name,)

@@ -9,6 +9,7 @@ from typing import Any
 
 from accord.config.file import dump_config, load_config, parse_config, resolve_paths
 from accord.config.sections import Config
+from accord.plan.making import plan_run
 from accord.training.run import Run
 from accord.training.stages.run import resume as resume_run
 from accord.training.stages.run import start as start_run
@@ -46,13 +47,13 @@ def train(
     folder = Path(out) if out is not None else Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     if isinstance(config, str | Path):
         path = Path(config)
-        return start_run(
-            load_config(path), folder, source=path.read_text(encoding="utf-8"), quiet=quiet,
-            strict=strict,
-        )  # fmt: skip
+        plan, source = plan_run(load_config(path), str(path)), path.read_text(encoding="utf-8")
+        return start_run(plan, folder, source=source, quiet=quiet, strict=strict)
     given = config if isinstance(config, Config) else parse_config(config)
     resolved = resolve_paths(given, Path.cwd())
-    return start_run(resolved, folder, source=dump_config(resolved), quiet=quiet, strict=strict)
+    return start_run(
+        plan_run(resolved), folder, source=dump_config(resolved), quiet=quiet, strict=strict
+    )
 
 
 def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:

@@ -48,38 +48,37 @@ class Family:
         return [self.get(name) for name in self.names()]
 
 
-FAMILIES = (
-    Family(
-        "gradients", "training.gradients",
-        "How the tasks' gradients of the shared parameters become one.",
-        gradients.method_names, gradients.get_method, "sum",
-    ),
-    Family(
-        "balancing", "training.balancing",
-        "How much each task's loss counts, before gradients are combined.",
-        balancing.rule_names, balancing.get_rule,
-        "equal; inverse-share with batching = 'proportional'",
-    ),
-    Family(
-        "sampling", "training.batching",
-        "How much of each task a step draws, and how long an epoch is.",
-        sampling.rule_names, sampling.get_rule, "finish-largest",
-    ),
-    Family(
-        "sharing", "sharing.schemes", "What each task has of its own inside the shared encoder.",
-        sharing.scheme_names, sharing.get_scheme, "all of the encoder is shared", several=True,
-    ),
-    Family(
-        "regularisers", "training.regularisers", "What is added to each example's loss.",
-        regularisers.regulariser_names, regularisers.get_regulariser, "nothing is added",
-        several=True,
-    ),
-    Family(
-        "targets", "tasks.NAME.targets", "In what units a regression's head learns.",
-        lambda: ["popart"], lambda name: popart.DESCRIPTION,
-        "range: values scaled to [0, 1]",
-    ),
+GRADIENTS = Family(
+    "gradients", "training.gradients",
+    "How the tasks' gradients of the shared parameters become one.",
+    gradients.method_names, gradients.get_method, gradients.DEFAULT,
 )  # fmt: skip
+BALANCING = Family(
+    "balancing", "training.balancing",
+    "How much each task's loss counts, before gradients are combined.",
+    balancing.rule_names, balancing.get_rule,
+    "equal; inverse-share with batching = 'proportional'",
+)  # fmt: skip
+BATCHING = Family(
+    "sampling", "training.batching",
+    "How much of each task a step draws, and how long an epoch is.",
+    sampling.rule_names, sampling.get_rule, "finish-largest",
+)  # fmt: skip
+SCHEMES = Family(
+    "sharing", "sharing.schemes", "What each task has of its own inside the shared encoder.",
+    sharing.scheme_names, sharing.get_scheme, "all of the encoder is shared", several=True,
+)  # fmt: skip
+REGULARISERS = Family(
+    "regularisers", "training.regularisers", "What is added to each example's loss.",
+    regularisers.regulariser_names, regularisers.get_regulariser, "nothing is added",
+    several=True,
+)  # fmt: skip
+TARGETS = Family(
+    "targets", "tasks.NAME.targets", "In what units a regression's head learns.",
+    lambda: ["popart"], lambda name: popart.DESCRIPTION,
+    "range: values scaled to [0, 1]",
+)  # fmt: skip
+FAMILIES = (GRADIENTS, BALANCING, BATCHING, SCHEMES, REGULARISERS, TARGETS)
 
 
 def options_of(method: Description) -> list[dict[str, Any]]:

@@ -8,15 +8,17 @@ are its keyword arguments: their annotations say what the config allows.
 from __future__ import annotations
 
 import inspect
-import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Generic, Literal, TypeVar, get_type_hints
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from torch import Tensor
+
+from accord.registered import registered
 
 State = dict[str, Tensor]
 """What a method carries from step to step; every axis of every tensor runs over the tasks."""
@@ -115,6 +117,36 @@ class Signals:
         )
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What a run gives a method to work with, as far as its config says.
+
+    Attributes:
+        tasks: names of all.
+        weighed: of those whose losses a balancing rule weighs: memories that only constrain what
+            others do are none.
+        combining: the gradient method, where it does anything with several tasks' gradients; else
+            empty.
+        averaging: how weights are averaged; "none": not at all.
+        targets: in what units each labelled task's head learns, by name.
+    """
+
+    tasks: tuple[str, ...]
+    weighed: tuple[str, ...]
+    combining: str = ""
+    averaging: str = "none"
+    targets: Mapping[str, str] = field(default_factory=dict)
+
+
+Requires = Callable[[Mapping[str, Any], Circumstances], Iterator[str]]
+"""(options, circumstances) -> why the method can't work, a line each, beginning with the key."""
+
+
+def nothing(options: Mapping[str, Any], circumstances: Circumstances) -> Iterator[str]:
+    """Require nothing."""
+    return iter(())
+
+
 Weigh = Callable[..., tuple[Tensor, State]]
 """(signals, state, generator, **options) -> (a weight a task [t], state)."""
 
@@ -131,6 +163,8 @@ class Description:
         cost: beside the step without it, in words.
         use: when to reach for it, in a sentence.
         initial_state: state for T tasks.
+        requires: what it needs of a run, beside what all of its family need. An option that is a
+            table has a value for each task, which needs no word here.
     """
 
     name: str
@@ -140,8 +174,9 @@ class Description:
     cost: str
     use: str
     initial_state: Callable[[int], State]
+    requires: Requires = field(default=nothing, kw_only=True)
 
-    @property
+    @cached_property
     def options(self) -> type[BaseModel]:
         """A model of the method's options: its keyword arguments."""
         hints = get_type_hints(self.function, include_extras=True)
@@ -184,19 +219,16 @@ class Registry(Generic[Entry]):
     """The methods of one family: a file each in its folder, `_` in a file's name read as `-`.
 
     Args:
-        family: as messages name it.
-        package: dotted name of the folder.
-        path: of the folder.
+        family: the folder's name.
     """
 
-    def __init__(self, family: str, package: str, path: Iterable[str]) -> None:
-        self.family, self.package, self.path = family, package, path
+    def __init__(self, family: str) -> None:
+        self.family = family
         self.entries: dict[str, Entry] = {}
 
     def names(self) -> list[str]:
         """Return the names of all methods, without importing any."""
-        found = (module.name for module in pkgutil.iter_modules(self.path))
-        return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
+        return registered(self.family)
 
     def get(self, name: str) -> Entry:
         """Import a method.
@@ -206,7 +238,7 @@ class Registry(Generic[Entry]):
         """
         if name not in self.names():
             raise KeyError(name)
-        import_module(f"{self.package}.{name.replace('-', '_')}")
+        import_module(f"accord.{self.family}.{name.replace('-', '_')}")
         return self.entries[name]
 
     def all(self) -> list[Entry]:

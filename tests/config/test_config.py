@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.config.file import check_files, dump_config, load_config, parse_config
+from accord.config.file import dump_config, load_config, parse_config
 from accord.config.sections import Config
 from accord.errors import ConfigError
+from accord.plan.making import plan_run
 
 TASK = {"kind": "classification", "train": "train.csv", "text": "x"}
 PAIR = {"kind": "pair-classification", "train": "train.csv", "text": ["x", "y"]}
@@ -136,14 +137,14 @@ def test_missing_data_files(file):
     (file.parent / "empty").mkdir()
     overrides = ["tasks.a.train=trian.csv", "tasks.a.dev=no/dev.csv", "tasks.a.test=empty"]
     with pytest.raises(ConfigError) as caught:
-        load_config(file, overrides)
+        plan_run(load_config(file, overrides), str(file))
     lines = str(caught.value).splitlines()
     assert lines[0] == (f"{file}: tasks.a.train: {near}: no such file; did you mean 'train.csv'?")
     assert f"nor is there a folder {file.parent / 'no'}" in lines[1]
     assert "empty: a folder without data files" in lines[2]
     overrides = ["tasks.a.train=x*.csv", 'tasks.a.dev=["train.csv", "train.csv"]']
     with pytest.raises(ConfigError) as caught:
-        load_config(file, overrides)
+        plan_run(load_config(file, overrides), str(file))
     lines = str(caught.value).splitlines()
     assert lines[0].endswith("x*.csv: no file fits this pattern")
     assert lines[1].endswith(f"names {file.parent / 'train.csv'} twice")
@@ -182,7 +183,7 @@ def test_a_config_survives_json(training):
 
 
 def test_check_files_of_a_complete_config(file):
-    check_files(load_config(file))
+    plan_run(load_config(file))
 
 
 def test_only_some_tasks(file):

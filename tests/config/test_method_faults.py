@@ -4,18 +4,22 @@ import pytest
 
 from accord.balancing import rule_names
 from accord.config.file import (
-    check_methods,
     drop_combining,
     dump_config,
     load_config,
     parse_config,
     reduced,
 )
-from accord.config.unused import effective, unused_options
 from accord.errors import ConfigError
 from accord.gradients import METHODS, method_names
+from accord.plan.making import plan_run
+from accord.plan.unused import effective
 
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
+
+
+def unused_options(config):
+    return "; ".join(plan_run(config, files=False).notes)
 
 
 def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="new", **sections):
@@ -25,7 +29,7 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
         "training": training or {}, **sections,
     }  # fmt: skip
     try:
-        check_methods(parse_config(table), "file.toml")
+        plan_run(parse_config(table), "file.toml", files=False)
     except ConfigError as error:
         return str(error).splitlines()
     return []
@@ -238,7 +242,7 @@ def test_options_survive_a_dump(tmp_path):
     config = parse_config(table)
     file = tmp_path / "accord.toml"
     file.write_text(dump_config(config))
-    again = load_config(file, files=False)
+    again = load_config(file)
     assert again.methods == config.methods
     assert again.training == config.training
 
@@ -321,4 +325,4 @@ def test_regularisers_beside_a_task_without_labels_are_refused():
         "training": {"regularisers": ["r-drop"]},
     }
     with pytest.raises(ConfigError, match=r"^config: training\.regularisers: .* tasks\.words"):
-        check_methods(parse_config(table))
+        plan_run(parse_config(table), files=False)

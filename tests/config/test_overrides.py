@@ -7,6 +7,7 @@ import pytest
 from accord.config.file import load_config, stage_configs
 from accord.errors import ConfigError
 from accord.grids.file import load_grid
+from accord.plan.making import plan_run
 from accord.tuning.space import Space
 
 BASE = """
@@ -86,7 +87,7 @@ def test_a_stage_is_known_by_its_name_or_else_its_number(file):
     assert [own.averaging.method for own in stages] == ["none", "ema"]
     file.write_text(file.read_text().replace('name = "both"', 'name = "1"'))
     with pytest.raises(ConfigError, match="stage 2 '1': name: '1' is an earlier stage's"):
-        overridden(file)  # that has to be made another
+        plan_run(overridden(file)[0])  # that has to be made another
     assert overridden(file, "stages.1.name=both")[0].stages[1].name == "both"
 
 

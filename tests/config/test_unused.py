@@ -3,9 +3,14 @@
 import pytest
 
 from accord.config.file import parse_config, reduced
-from accord.config.unused import effective, unused_options, without_unused
+from accord.plan.making import plan_run
+from accord.plan.unused import effective, without_unused
 
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
+
+
+def unused_options(config):
+    return "; ".join(plan_run(config, files=False).notes)
 
 
 def config(stages=(), path="x", revision=None, mode="finetune", **sections):
@@ -36,7 +41,7 @@ def config(stages=(), path="x", revision=None, mode="finetune", **sections):
                 "mode": "frozen",
                 "training": {"halves_every": 5, "gramian": False, "layer_decay": 0.5},
             },
-            "training.halves_every, training.gramian, training.layer_decay are not used:"
+            "training.gramian, training.layer_decay, training.halves_every are not used:"
             " encoder.mode is 'frozen'",
         ),
         (
@@ -79,7 +84,8 @@ def test_a_rule_that_draws_nothing_makes_no_other_run():
     )
     assert effective(given) == effective(alone(examples=9))
     assert effective(given) != effective(alone(examples=8))
-    assert alone(examples=9, batching="proportional").training.balancing_rule == "equal"
+    plan = plan_run(alone(examples=9, batching="proportional"), files=False).only
+    assert plan.training.balancing == "equal"
 
 
 @pytest.mark.parametrize(

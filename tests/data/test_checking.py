@@ -7,11 +7,19 @@ from click.testing import CliRunner
 
 from accord.cli.check import check
 from accord.config.file import load_config, parse_config
-from accord.data.checking import check_config
+from accord.data.checking import check_data
 from accord.data.warnings import sequence_lengths
-from accord.encoders.pretrained import save_encoder
+from accord.encoders.pretrained import resolve_encoder_folder, save_encoder
 from accord.errors import ConfigError
+from accord.plan.making import plan_run
 from accord.tasks import Task
+
+
+def check_config(config):
+    plan = plan_run(config)
+    encoder = plan.only.encoder
+    return check_data(plan.data, resolve_encoder_folder(encoder.path, encoder.revision))
+
 
 ROWS = {
     "train": ["a a\tb\t0", "a  A\tb\t1", "b\ta a\t1", "c\td\t2"],

@@ -10,12 +10,21 @@ import numpy as np
 import pytest
 
 from accord.config.file import parse_config
-from accord.data.checking import check_config
+from accord.data.checking import check_data
 from accord.data.datasets import read_data
 from accord.data.halves import content_halves, row_contents
 from accord.data.splits import FEW
 from accord.data.warnings import data_warnings
+from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import ConfigError, DataError
+from accord.plan.making import plan_run
+
+
+def check_config(config):
+    plan = plan_run(config)
+    encoder = plan.only.encoder
+    return check_data(plan.data, resolve_encoder_folder(encoder.path, encoder.revision))
+
 
 SIZES = {
     "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
@@ -73,7 +82,7 @@ def table_config(encoder, path, names=COLUMNS, share=0.2, training=None, **keys)
 
 def read(config, encoder):
     said = []
-    return read_data(config, encoder, said.append), said
+    return read_data(plan_run(config).data, encoder, said.append), said
 
 
 def values(path: Path, part, column: str = "text") -> list[str]:

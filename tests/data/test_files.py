@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from accord.config.datafiles import find_files
 from accord.config.tasks import TaskConfig
+from accord.data.datafiles import find_files
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import files_of
 from accord.data.guessing import guess_tasks

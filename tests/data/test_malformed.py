@@ -11,10 +11,18 @@ from pathlib import Path
 import pytest
 
 from accord.config.file import parse_config
-from accord.data.checking import check_config
+from accord.data.checking import check_data
 from accord.data.datasets import read_data
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import DataError, UsageError
+from accord.plan.making import plan_run
+
+
+def check_config(config):
+    plan = plan_run(config)
+    encoder = plan.only.encoder
+    return check_data(plan.data, resolve_encoder_folder(encoder.path, encoder.revision))
+
 
 GOOD = "b\tfine road\t1\n"
 HEAD = "id\ttext\tlabel\n"
@@ -198,7 +206,7 @@ def found_by_check(config, cache):
 
 def found_by_training(config):
     folder = resolve_encoder_folder(config.encoder.path)
-    store = read_data(config, folder, lambda text: None).train[0].store
+    store = read_data(plan_run(config, files=False).data, folder, lambda text: None).train[0].store
     skipped = [(bad.line, bad.reason) for bad in store.skipped]
     return len(store), skipped, [store.ids[i] for i in range(len(store))]
 

@@ -10,8 +10,13 @@ from accord.config.file import parse_config
 from accord.data.datasets import read_data
 from accord.data.warnings import LEAST_DEV_ROWS, data_warnings, refuse_all
 from accord.errors import UsageError
+from accord.plan.making import plan_run
 
 WORDS = ["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"]
+
+
+def read(config, encoder):
+    return read_data(plan_run(config).data, encoder, lambda text: None)
 
 
 @pytest.fixture
@@ -49,7 +54,12 @@ def lines(encoder, tmp_path):
                 sections[name][split] = str(path)
         section = {"path": str(encoder)} | ({"max_length": max_length} if max_length else {})
         config = parse_config({"encoder": section, "tasks": sections})
-        return list(map(str, data_warnings(read_data(config, encoder, lambda text: None).facts)))
+        return list(
+            map(
+                str,
+                data_warnings(read(config, encoder).facts),
+            )
+        )
 
     return call
 
@@ -105,7 +115,7 @@ def test_what_is_said_of_a_file_is_said_once_whoever_reads_it(encoder, tmp_path)
             "mlm": {"kind": "masked-lm", "train": str(path), "text": "text"},
         },
     })  # fmt: skip
-    found = map(str, data_warnings(read_data(config, encoder, lambda text: None).facts))
+    found = map(str, data_warnings(read(config, encoder).facts))
     (line,) = only(found, "below the header")
     assert line.startswith(
         f"{path}: 93 lines below the header are 90 rows: 1 of them blank, a quote"

@@ -20,6 +20,7 @@ from accord.config.file import load_config
 from accord.errors import Stopped
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import run_grid
+from accord.plan.making import plan_run
 from accord.runs.signals import StopSignals
 from accord.training import run as training
 from accord.training.step import Learner
@@ -96,8 +97,8 @@ def train() -> Callable[..., Path]:
     """Train a config to the end and return the run's folder: (config file, run folder)."""
 
     def call(config: Path, out: Path) -> Path:
-        source = config.read_text(encoding="utf-8")
-        return training.start_run(load_config(config), out, source=source, quiet=True).folder
+        plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")
+        return training.start_run(plan, out, source=source, quiet=True).folder
 
     return call
 
@@ -109,8 +110,8 @@ def finished(make_project: Project, tmp_path_factory: pytest.TempPathFactory) ->
     config = make_project(folder / "project", {"score": "cs224n"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        source = config.read_text(encoding="utf-8")
-        training.start_run(load_config(config), folder / "run", source=source, quiet=True)
+        plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")
+        training.start_run(plan, folder / "run", source=source, quiet=True)
     return folder / "run"
 
 

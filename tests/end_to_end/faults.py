@@ -42,6 +42,7 @@ from accord.config.file import load_config
 from accord.durable import FAULT, MANIFEST
 from accord.errors import AccordError
 from accord.judging import dev as judging
+from accord.plan.making import plan_run
 from accord.runs.folder import RunFolder
 from accord.training.checkpoint import FILES, checkpoints
 from accord.training.run import resume_run, start_run
@@ -165,7 +166,7 @@ def _attempt(config: Path, run: Path) -> int:
             resume_run(run, quiet=True)
         else:
             source = config.read_text(encoding="utf-8")
-            start_run(load_config(config), run, source=source, quiet=True)
+            start_run(plan_run(load_config(config)).only, run, source=source, quiet=True)
     except AccordError as error:
         (run.parent / f"{run.name}.error").write_text(str(error))
         return REFUSED

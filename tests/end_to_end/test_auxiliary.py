@@ -9,13 +9,15 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from accord import load
-from accord.config.file import check_methods, dump_config, load_config
+from accord.config.file import dump_config, load_config
 from accord.derived.export import export
 from accord.errors import ConfigError, EncoderError, ModelError, RunFolderError, UsageError
 from accord.grids.comparison import comparison_cells
-from accord.judging.evaluate import evaluate_config
+from accord.judging.evaluate import evaluate_files
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.saved import load_model
+from accord.plan.making import plan_run
+from accord.plan.recorded import recorded_plan
 from accord.report.record import read_run
 from accord.runs.folder import RunFolder
 from accord.training.run import resume_run
@@ -87,7 +89,7 @@ def test_the_labelled_tasks_alone_are_judged_saved_and_predicted(run, metrics, t
         load(run).predict("words", ["a film"])
     assert [*read_run(run).tasks] == ["mood", "same", "near"]
     export(run, tmp_path / "plain", "same", encoder_only=True)
-    found = evaluate_config(run, RunFolder(run).config())
+    found = evaluate_files(run, recorded_plan(RunFolder(run)).data, "float32")
     for name, own in found.items():
         assert own.figures == pytest.approx(results["figures"][name], rel=1e-4, abs=1e-6)
 
@@ -104,7 +106,7 @@ def test_parts_go_with_their_tasks_wherever_the_others_stand(project, train, tmp
                                *(f"\n[{own}" for own in others)]))  # fmt: skip
     run = train(config, tmp_path / "run")
     assert next(iter(load_config(config).tasks)) == "words"
-    found = evaluate_config(run, load_config(config))
+    found = evaluate_files(run, plan_run(load_config(config)).data, "float32")
     for name, own in found.items():
         wanted = results_of(run)["figures"][name]
         assert own.figures == pytest.approx(wanted, rel=1e-4, abs=1e-6)
@@ -145,7 +147,7 @@ def row_names(data):
 def test_training_rows_alone_are_learnt_from(project):
     """And dev texts are the dev rows', also where these are a share of a training file."""
     config = project({**WORDS, "tasks.mood.dev": None, "training.dev_share": 0.25})
-    data = prepare(load_config(config)).data
+    data = prepare(plan_run(load_config(config)).only).data
     words, mood = data.train[-1], data.train[0]
     train = {f"mood:{own}" for own in row_names(mood)}
     dev = {f"mood:{own}" for own in row_names(data.dev[0])}
@@ -164,7 +166,7 @@ def test_a_file_of_its_own_needs_no_label(project, train, tmp_path):
     with (config.parent / "plain.csv").open("w", newline="") as file:
         rows = [["title", "body"], *([f"old film {i}", "" if i % 2 else "new"] for i in range(20))]
         csv.writer(file).writerows(rows)
-    data = prepare(load_config(config)).data
+    data = prepare(plan_run(load_config(config)).only).data
     assert len(data.train[-1]) + len(data.dev[-1]) == 20 + 10  # texts that hold a token
     rows = [{own.split(":")[0] for own in row_names(split[-1])} for split in (data.train, data.dev)]
     assert [len(own) for own in rows] == [18, 2]
@@ -294,9 +296,9 @@ def test_an_encoder_without_dropout_has_nothing_to_compare(project, encoder_fold
     table |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (tmp_path / "config.json").write_text(json.dumps(table))
     config = load_config(project({**ALIKE, "encoder.path": str(tmp_path)}))
-    check_methods(config)
+    plan_run(config)
     with pytest.raises(EncoderError, match="has no dropout, and 'simcse'"):
-        prepare(config)
+        prepare(plan_run(config).only)
 
 
 def test_a_vocabulary_without_mask_is_refused(project, encoder_folder, tmp_path):
@@ -305,18 +307,18 @@ def test_a_vocabulary_without_mask_is_refused(project, encoder_folder, tmp_path)
     words = (encoder_folder / "vocab.txt").read_text().replace("[MASK]", "[HIDE]")
     (tmp_path / "vocab.txt").write_text(words)
     with pytest.raises(EncoderError, match=r"vocabulary has no \[MASK\], which task 'words' needs"):
-        prepare(load_config(project({**WORDS, "encoder.path": str(tmp_path)})))
+        prepare(plan_run(load_config(project({**WORDS, "encoder.path": str(tmp_path)}))).only)
 
 
 def test_a_pretrained_head_goes_on_at_the_encoder_s_rate(project, encoder_folder, tmp_path):
     for file in encoder_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    setup = prepare(load_config(project(WORDS)))
+    setup = prepare(plan_run(load_config(project(WORDS))).only)
     head = setup.learner.model.heads["words"]
     assert isinstance(head, MaskedLMHead)
     own = {f"cls.predictions.{name}": view.clone() + 1 for name, view in head.named_views()}
     save_file({**load_file(tmp_path / "model.safetensors"), **own}, tmp_path / "model.safetensors")
-    came = prepare(load_config(project({**WORDS, "encoder.path": str(tmp_path)})))
+    came = prepare(plan_run(load_config(project({**WORDS, "encoder.path": str(tmp_path)}))).only)
     loaded = came.learner.model.heads["words"]
     assert isinstance(loaded, MaskedLMHead)
     for name, view in loaded.named_views():
@@ -327,7 +329,7 @@ def test_a_pretrained_head_goes_on_at_the_encoder_s_rate(project, encoder_folder
         return next(g["lr"] for g in groups if any(p is parameter for p in g["params"]))
 
     assert rate(setup, head.dense.weight) == 1e-3  # as fresh heads; here also the encoder's
-    assert rate(came, loaded.dense.weight) == came.config.training.lr
+    assert rate(came, loaded.dense.weight) == came.plan.training.lr
 
 
 def test_a_lonely_text_has_nothing_to_be_told_from(project):
@@ -338,4 +340,4 @@ def test_a_lonely_text_has_nothing_to_be_told_from(project):
     own = {"tasks.alike.train": "few.csv", "tasks.alike.dev": "few.csv", "tasks.alike.text": "t"}
     config = load_config(project({**changes, **own}))
     with pytest.raises(ConfigError, match=r"tasks.alike.kind: 'simcse' tells .* draws \S+ of them"):
-        prepare(config)
+        prepare(plan_run(config).only)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from accord.plan.making import plan_run
+
 FEW = "can't tell a good model from a bad one"  # the project's dev splits are small
 
 
@@ -65,7 +67,7 @@ def test_a_limit_holds_for_checking_and_training_alike(project, accord_cli, dev)
     config = project({"tasks.same.limit": 6, "tasks.same.dev": dev}, ("same",))
     report = json.loads(accord_cli("check", config, "--json").out)
     rows = {split["split"]: split["rows"] for split in report["tasks"][0]["splits"]}
-    data = prepare(load_config(config)).data
+    data = prepare(plan_run(load_config(config)).only).data
     assert rows == {"train": len(data.train[0]), "dev": len(data.dev[0])}
     assert sum(rows.values()) == (6 if dev is None else 12)
 
@@ -87,7 +89,6 @@ def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choos
     project, accord_cli, tmp_path
 ):
     from accord.config.file import load_config
-    from accord.config.unused import unused_options
 
     config = project({"training.epochs": 1, "methods.mgda.normalise": "l2"}, ("mood", "near"))
     grid = config.parent / "grid.toml"
@@ -102,7 +103,7 @@ def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choos
         "gradients=sum,cagrad", "--search", "methods.cagrad.c=0.1:0.5",
     )  # fmt: skip
     assert (answer.code, "not used" in answer.err) == (0, False)
-    assert unused_options(load_config(tmp_path / "tuned" / "best.toml")) == ""
+    assert plan_run(load_config(tmp_path / "tuned" / "best.toml")).notes == ()
 
 
 @pytest.mark.parametrize("batching", ["proportional", "finish-largest", "finish-smallest"])
@@ -112,15 +113,15 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
 
     changes = {"training.batching": batching, "training.dev_share": 0.2, "tasks.near.dev": None}
     config = project(changes, ("mood", "near"))
-    steps = prepare(load_config(config)).sampler.steps
+    steps = prepare(plan_run(load_config(config)).only).sampler.steps
     line = (
         f"training.steps_per_epoch: is {steps + 1}, but an epoch of batching '{batching}' ends"
         f" after {steps}; more epochs make a longer run"
     )
-    exact = prepare(load_config(config, [f"training.steps_per_epoch={steps}"]))
+    exact = prepare(plan_run(load_config(config, [f"training.steps_per_epoch={steps}"])).only)
     assert exact.in_vain == ()
     longer = f"training.steps_per_epoch={steps + 1}"
-    assert prepare(load_config(config, [longer])).in_vain == (line,)
+    assert prepare(plan_run(load_config(config, [longer])).only).in_vain == (line,)
     answer = accord_cli("check", config, "--set", longer, "--json")
     assert listed(answer) == [line]
     drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")

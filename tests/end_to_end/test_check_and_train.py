@@ -14,8 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from accord.errors import AccordError
+from accord.config.file import load_config
+from accord.errors import AccordError, ConfigError
 from accord.families import FAMILIES, options_of
+from accord.plan.making import plan_run
 from accord.training.step import Learner
 
 Changes = dict[str, Any]
@@ -112,6 +114,33 @@ def test_a_wrong_setting(project, compare):
         line = compare(project(changes))
         assert word in line, (changes, line)
         assert bool(line) == bool(word), changes
+
+
+def test_whatever_plans_a_run_refuses_it_in_the_same_words(project, accord_cli, tmp_path):
+    """What is wrong without a look at the data; the rest a grid's cell or a trial says itself."""
+    out, refused = tmp_path / "out", 0
+    for changes, _ in (*wrong_settings(), *wrong_options()):
+        config = project(changes)
+        try:
+            plan_run(load_config(config), str(config))
+            continue
+        except ConfigError as error:
+            faults = [line.removeprefix(f"{config}: ") for line in error.args]
+        refused += 1
+        grid = config.with_name("grid.toml")
+        grid.write_text('config = "accord.toml"\n[axes]\nseed = [0]\n')
+        for command, where in (
+            (("check", config), f"{config}"),
+            (("compare", config, "--out", out), f"{config}"),
+            (("tune", config, "--search", "lr=1e-5:1e-4", "--out", out), f"{config}"),
+            (("grid", grid, "--out", out), f"{grid}: cell seed=0"),
+        ):
+            answer = accord_cli(*command)
+            assert answer.code == 2, (command, answer.err)
+            lines = [f"accord: {where}: {fault}" for fault in faults]
+            assert answer.err.splitlines() == lines, command
+            assert not out.exists()
+    assert refused > 40
 
 
 def broken_files() -> Iterator[tuple[str, Callable[[bytes], bytes]]]:

@@ -14,6 +14,7 @@ from accord.config.file import load_config
 from accord.errors import UsageError
 from accord.judging.metrics import accuracy, pearson
 from accord.model.heads import probabilities
+from accord.plan.making import plan_run
 from accord.training import run as training
 
 # What may differ from run to run: the seed, and how a task's texts are read and pooled.
@@ -36,8 +37,8 @@ def second(make_project, tmp_path_factory):
     config = make_project(folder / "project", changes, ("near", "mood", "same"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        source = config.read_text(encoding="utf-8")
-        training.start_run(load_config(config), folder / "run", source=source, quiet=True)
+        plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")
+        training.start_run(plan, folder / "run", source=source, quiet=True)
     return folder / "run"
 
 

@@ -7,6 +7,7 @@ import pytest
 from accord.config.file import load_config
 from accord.errors import ConfigError
 from accord.grids.comparison import comparison_cells
+from accord.plan.making import plan_run
 from accord.training.run import resume_run
 from accord.training.setup import prepare
 
@@ -35,7 +36,7 @@ tasks = ["near"]
 
 def counted(config):
     """Examples of each task that a run without stages draws, by its own steps."""
-    setup = prepare(config)
+    setup = prepare(plan_run(config).only)
     names = [task.name for task in setup.data.tasks]
     drawn = [setup.sampler.draw(step) for step in range(setup.total_steps)]
     return {name: sum(len(rows[i]) for rows in drawn) for i, name in enumerate(names)}
@@ -63,12 +64,12 @@ def test_alone_each_task_draws_what_the_shared_run_draws(project, changes):
         assert counted(cell.config) == {name: wanted[name]}
         assert cell.group == f"{name},examples={wanted[name]}"
         assert cell.config.training.steps_per_epoch is None
-        assert prepare(cell.config).total_steps % cell.config.training.epochs == 0
+        assert prepare(plan_run(cell.config).only).total_steps % cell.config.training.epochs == 0
 
 
 def test_steps_tokens_or_nothing_can_be_equal_instead(project):
     config = load_config(project({}, ("mood", "near")))
-    setup = prepare(config)
+    setup = prepare(plan_run(config).only)
     steps, together = setup.total_steps, counted(config)
     lengths = [setup.data.assembler.lengths(own) for own in setup.data.train]
     tokens = [

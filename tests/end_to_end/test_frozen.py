@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from accord.config.file import load_config
 from accord.encoders.families.bert import BertEncoder
+from accord.plan.making import plan_run
 from accord.training.setup import prepare
 
 
@@ -31,7 +32,7 @@ def tokens_read(monkeypatch):
 @pytest.mark.parametrize("epochs", [1, 4])
 def test_the_encoder_reads_the_data_once(project, train, tmp_path, tokens_read, epochs):
     config = project({"encoder.mode": "frozen", "training.epochs": epochs})
-    data = prepare(load_config(config)).data
+    data = prepare(plan_run(load_config(config)).only).data
     once, each, test = (
         sum(int(data.assembler.lengths(own).sum()) for own in split)
         for split in (data.train, data.dev, data.test)

@@ -30,11 +30,12 @@ def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, 
 def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
     from accord.config.file import load_config
     from accord.data.loader import step_batch
+    from accord.plan.making import plan_run
     from accord.training.halves import half_cosines
     from accord.training.setup import prepare
 
     config = {"encoder.dropout": 0.0, **{f"tasks.{t}.dropout": 0.0 for t in ("mood", "same")}}
-    setup = prepare(load_config(project(config, ("mood", "same"))))
+    setup = prepare(plan_run(load_config(project(config, ("mood", "same")))).only)
     learner, drawn = setup.learner, setup.sampler.draw(0)
     learner.model.train()
     found = half_cosines(learner, drawn, setup.data.train, setup.data.assembler, 0)

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from accord.config.file import load_config, stage_configs
-from accord.config.unused import effective
 from accord.data.loader import TaskData
+from accord.plan.making import plan_run
+from accord.plan.unused import effective
 from accord.training.setup import prepare
 from accord.training.stages import run as staged
 
@@ -34,7 +35,7 @@ def in_turn(project, tmp_path):
         file = project({"training.epochs": 2, **(changes or {})})
         file.write_text(file.read_text() + stages + memory)
         run = tmp_path / method
-        staged.start(load_config(file), run, source=file.read_text(), quiet=True)
+        staged.start(plan_run(load_config(file)), run, source=file.read_text(), quiet=True)
         return run
 
     return call
@@ -155,7 +156,7 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
     assert answer.err.count(line) == 1
     assert line in accord_cli("check", file, "--set", "stages=[]").err
     again = load_config(file, ["stages=[]"])
-    assert again.gradient_method == "pcgrad"
+    assert plan_run(again).only.training.gradients == "pcgrad"
     assert effective(again)["memory"] is None
     file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
     answer = accord_cli("train", file, "--out", tmp_path / "plain")
@@ -172,7 +173,7 @@ def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
     file = project({"training.epochs": 2})
     file.write_text(file.read_text() + ONE_BY_ONE)
     plain = tmp_path / "plain"
-    staged.start(load_config(file), plain, quiet=True)
+    staged.start(plan_run(load_config(file)), plain, quiet=True)
     one, other = (load_file(own / "model" / "model.safetensors") for own in (run, plain))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
@@ -193,7 +194,7 @@ def test_the_memory_s_rows_are_drawn_and_its_head_is_not_trained(remembering, tr
     memory = {"memory.finished": ["mood"], "memory.method": "replay", "memory.size": 6,
               "memory.choice": "balanced", "training.batch_size": 2}  # fmt: skip
     config = remembering(memory)
-    setup = prepare(load_config(config))
+    setup = prepare(plan_run(load_config(config)).only)
     mood, near = setup.data.train
     assert (len(mood), len(near)) == (6, 9)
     assert np.bincount(mood.labels.astype(int)).tolist() == [2, 2, 2]
@@ -214,7 +215,7 @@ def test_a_regression_with_a_moving_scale_goes_on_as_it_was(project, train, tmp_
     before = train(project(changes, ("near",)), tmp_path / "before")
     keep = {**changes, "encoder.path": str(before / "model"), "encoder.heads": "keep"}
     saved = load_file(before / "model" / "heads.safetensors")
-    setup = prepare(load_config(project(keep, ("near",))))
+    setup = prepare(plan_run(load_config(project(keep, ("near",)))).only)
     head, vectors = setup.learner.model.head("near"), torch.randn(5, 16)
     plain = torch.nn.functional.linear(vectors, saved["near.linear.weight"],
                                        saved["near.linear.bias"])  # fmt: skip
@@ -222,7 +223,7 @@ def test_a_regression_with_a_moving_scale_goes_on_as_it_was(project, train, tmp_
     assert float(head.scale.std) < 1
 
     memory = {"memory.finished": ["near"], "memory.method": "gem", "memory.size": 1}
-    setup = prepare(load_config(project({**keep, **memory}, ("near", "mood"))))
+    setup = prepare(plan_run(load_config(project({**keep, **memory}, ("near", "mood")))).only)
     held = setup.learner.model.head("near")
     assert torch.equal(held(vectors), plain)
     losses = torch.ones(3)
@@ -306,7 +307,7 @@ def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_pat
     )
     file = project({"training.epochs": 4}, ("mood", "near"))
     file.write_text(file.read_text() + stages)
-    run = staged.start(load_config(file), tmp_path / "run", quiet=True).folder
+    run = staged.start(plan_run(load_config(file)), tmp_path / "run", quiet=True).folder
     results = json.loads((run / "stages" / "2" / "results.json").read_text())
     likelihoods = [own["figures"]["words"]["likelihood"] for own in results["epochs"]]
     assert [own["sum"] for own in results["epochs"]] == likelihoods
@@ -325,8 +326,8 @@ def test_texts_of_finished_tasks_are_read_whole(project, method):
     )
     config = load_config(file)
     second = stage_configs(config)[1]
-    setup = prepare(second, planned=True)
+    setup = prepare(plan_run(second).only, planned=True)
     sizes = dict(zip(second.tasks, map(len, setup.data.train), strict=True))
-    plain = prepare(load_config(project({}, ("mood", "near"))))
+    plain = prepare(plan_run(load_config(project({}, ("mood", "near")))).only)
     mood, near = (len(own) for own in plain.data.train)
     assert sizes["words"] == mood + 2 * near

@@ -12,6 +12,7 @@ from projects import PATIENCE, folder_of
 from accord.durable import FAULT
 from accord.errors import AccordError, BusyError, TrainingError
 from accord.grids.cell_run import run_cell
+from accord.plan.recorded import recorded_config
 from accord.runs.folder import RunFolder
 from accord.runs.lock import is_held, now
 from accord.training.run import resume_run
@@ -355,7 +356,7 @@ def test_what_a_kill_left_after_the_end_is_removed_by_resume(
     whole = folder_of(train(project({"training.epochs": 1}), tmp_path / "whole"))
     assert accord_cli("resume", run, "--quiet").code == 0
     assert folder_of(run) == whole
-    config = RunFolder(cell).config().model_dump(mode="json", exclude_none=True)
+    config = recorded_config(RunFolder(cell)).model_dump(mode="json", exclude_none=True)
     found = run_cell({"folder": str(cell), "config": config, "quiet": True})
     assert found["state"] == "found", found
     left = folder_of(cell)["paths"]

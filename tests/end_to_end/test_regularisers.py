@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
+from accord.plan.making import plan_run
 from accord.training.run import resume_run
 from accord.training.setup import prepare
 
@@ -59,7 +60,7 @@ def test_layers_move_from_the_top_when_their_time_has_come(
         "training.warmup": 0.0, "training.weight_decay": 0.5,
     }  # fmt: skip
     config = project(changes)
-    before = dict(prepare(load_config(config)).learner.model.named_parameters())
+    before = dict(prepare(plan_run(load_config(config)).only).learner.model.named_parameters())
     run = train(config, tmp_path / "run")
     places = ("encoder.layers.1.", "encoder.pooler.", "encoder.layers.0.", "encoder.embeddings.")
     first: dict[str, int | None] = dict.fromkeys(places)
@@ -87,7 +88,7 @@ def test_a_run_says_what_it_adds_and_expects_to_take_longer(project, accord_cli,
     )
     assert answer.code == 0, answer.err
     assert "r-drop, smart" in answer.err
-    setup = prepare(load_config(project(BOTH)))
+    setup = prepare(plan_run(load_config(project(BOTH))).only)
     assert setup.learner.objective.regularisation is not None
     # R-Drop a pass more, SMART one, an ascent of two thirds and a third by averaged weights.
     assert setup.learner.objective.regularisation.work == pytest.approx(1 + 1 + 2)
@@ -100,7 +101,7 @@ def test_averages_begin_with_what_is_taken_over(project, train, tmp_path):
         "encoder.path": str(run / "model"), "encoder.heads": "keep", "sharing.schemes": ["lora"],
         "training.regularisers": ["smart"],
     }  # fmt: skip
-    learner = prepare(load_config(project(again))).learner
+    learner = prepare(plan_run(load_config(project(again))).only).learner
     weights = dict(learner.model.named_parameters())
     kept = learner.objective.regularisation.averages.tensors()
     assert kept.pop("count") == 0

@@ -10,9 +10,9 @@ import torch
 from projects import PATIENCE
 from safetensors.torch import load_file
 
-from accord.config.sections import CheckpointConfig
 from accord.durable import FAULT, write_manifest
 from accord.errors import BusyError, RunFolderError, TrainingError
+from accord.plan.run import CheckpointPlan
 from accord.runs.folder import RunFolder
 from accord.training.checkpoint import FORMAT
 from accord.training.run import Cadence, resume_run
@@ -276,7 +276,7 @@ def test_a_clock_that_is_set_back_holds_nothing_up(project, train, tmp_path, mon
 def test_when_a_checkpoint_is_due(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    steps, minutes = Cadence(CheckpointConfig()), Cadence(CheckpointConfig(every_minutes=2))
+    steps, minutes = Cadence(CheckpointPlan(500, None, 2)), Cadence(CheckpointPlan(None, 2, 2))
     assert [step for step in range(1, 1001) if steps.is_due(step)] == [500, 1000]
     assert not minutes.is_due(500)
     now[0] = 120.0

@@ -14,6 +14,7 @@ import accord
 from accord.config.file import load_config
 from accord.derived import run_soup
 from accord.optim.soups import Soup
+from accord.plan.making import plan_run
 from accord.training import run as training
 
 RATES = (1e-3, 3e-3, 1e-2)
@@ -29,9 +30,9 @@ def runs(make_project, tmp_path_factory):
         config = make_project(folder / "project", {"training.lr": rate, "training.epochs": 2})
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-            source = config.read_text(encoding="utf-8")
+            plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")
             run = folder / f"run-{rate}"
-            made.append(training.start_run(load_config(config), run, source=source, quiet=True))
+            made.append(training.start_run(plan, run, source=source, quiet=True))
     return [run.folder for run in made]
 
 

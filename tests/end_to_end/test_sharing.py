@@ -6,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from accord.config.file import check_methods, load_config
+from accord.config.file import load_config
 from accord.errors import ConfigError, ModelError
 from accord.model.saved import load_model
+from accord.plan.making import plan_run
 from accord.sharing import scheme_names
 from accord.training.run import resume_run
 from accord.training.setup import prepare
@@ -134,7 +135,7 @@ def test_shared_weights_can_stay_as_they_are(name, project, train, tmp_path, enc
 )  # fmt: skip
 def test_what_can_t_be_is_one_line_before_anything_is_loaded(project, given, line):
     with pytest.raises(ConfigError) as caught:
-        check_methods(load_config(project(given)))
+        plan_run(load_config(project(given)))
     (found,) = str(caught.value).splitlines()
     assert line in found
 
@@ -250,7 +251,7 @@ def test_one_task_of_a_soft_sharing_config_trains_alone(project, accord_cli, tmp
 
 def test_the_last_shared_layer_is_the_last_that_is_trained(project):
     own = changes("own-layers", **{"training.balancing": "gradnorm"})
-    setup = prepare(load_config(project(own)))
+    setup = prepare(plan_run(load_config(project(own))).only)
     count = len(setup.learner.model.encoder.layers)
     assert setup.learner.combination.last_shared == 1 < count
     setup.learner.model.train()

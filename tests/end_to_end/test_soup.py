@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from accord.config.file import load_config
 from accord.errors import Stopped
+from accord.plan.making import plan_run
 from accord.training.run import resume_run
 from accord.training.setup import prepare
 
@@ -172,6 +173,6 @@ def test_the_estimate_counts_the_copies(project, monkeypatch, method, copies):
     monkeypatch.setattr(
         "accord.training.setup.estimate", lambda config, work, *rest: found.append(work)
     )
-    setup = prepare(load_config(project({"averaging.method": method})))
+    setup = prepare(plan_run(load_config(project({"averaging.method": method}))).only)
     setup.estimate()
     assert found[0].averaged == copies * sum(p.numel() for p in setup.learner.model.parameters())

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 import accord
 from accord.config.file import dump_config, load_config, parse_config, stage_configs
-from accord.config.stages import dropped_note
 from accord.errors import Stopped
+from accord.plan.making import plan_run
+from accord.plan.stages import dropped_note
 from accord.training.setup import prepare
 from accord.training.stages import run as staged
 from accord.training.stages.stage import stages_of
@@ -22,7 +23,7 @@ from accord.training.stages.stage import stages_of
 def run_stages():
     def call(config, out):
         source = config.read_text()
-        return staged.start(load_config(config), out, source=source, quiet=True).folder
+        return staged.start(plan_run(load_config(config)), out, source=source, quiet=True).folder
 
     return call
 
@@ -91,7 +92,7 @@ def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_sta
     run = run_stages(config, tmp_path / "run")
     model = run / "stages" / "1" / "model"
     heads, parts = (load_file(model / f"{name}.safetensors") for name in ("heads", "parts"))
-    setup = prepare(stages_of(load_config(config), run)[1].config)
+    setup = prepare(stages_of(plan_run(load_config(config)), run)[1].plan)
     assert [task.name for task in setup.data.tasks] == ["same", "near"]
     own = setup.learner.model
     assert torch.equal(own.head("same").linear.weight, heads["same.linear.weight"])
@@ -368,7 +369,7 @@ training = { gradients = "cagrad" }
     first, second = stage_configs(config)
     assert (first.encoder.heads, list(first.tasks)) == ("new", ["mood"])
     assert first.encoder.gradient_checkpointing
-    assert first.training.balancing_rule == "equal"  # there is one task
+    assert plan_run(first).only.training.balancing == "equal"  # there is one task
     assert second.encoder.heads == "keep"
     assert not second.encoder.gradient_checkpointing
     assert second.training.balancing == "dwa"

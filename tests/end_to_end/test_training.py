@@ -14,6 +14,7 @@ from accord.errors import ConfigError, EncoderError
 from accord.judging.inference import Evaluation
 from accord.model.losses import LOSSES
 from accord.model.saved import load_model
+from accord.plan.making import plan_run
 from accord.training.setup import prepare
 
 
@@ -214,13 +215,13 @@ def test_without_a_dev_file_a_share_of_train_serves(project, accord_cli, tmp_pat
     assert "mood 16 (dev 6), same 14 (dev 8)" in answer.err
     predicted = (tmp_path / "run" / "predictions" / "mood-dev.csv").read_text().splitlines()[1:]
 
-    setup = prepare(load_config(config))
+    setup = prepare(plan_run(load_config(config)).only)
     train, dev = setup.data.train[0], setup.data.dev[0]
     assert sorted([*train.rows, *dev.rows]) == list(range(22))
     assert [line.split(",")[0] for line in predicted] == [dev.store.ids[i] for i in dev.rows]
     drawn = {int(row) for step in range(18) for row in train.rows[setup.sampler.draw(step)[0]]}
     assert drawn == set(train.rows.tolist())
-    other = prepare(load_config(config, ["training.seed=4"]))
+    other = prepare(plan_run(load_config(config, ["training.seed=4"])).only)
     assert other.data.dev[0].rows.tolist() == dev.rows.tolist()  # so that seeds can be compared
 
 
@@ -293,7 +294,7 @@ def test_averages_of_a_head_whose_scale_moves_are_refused(project, accord_cli, t
 
 
 def test_popart_trains_a_head_whose_scale_is_that_of_its_targets(project, tmp_path, train):
-    setup = prepare(load_config(project({"tasks.near.targets": "popart"})))
+    setup = prepare(plan_run(load_config(project({"tasks.near.targets": "popart"}))).only)
     head, own = setup.learner.model.head("near"), setup.data.train[2]
     targets = own.targets(np.arange(len(own))).double()
     assert float(head.scale.mean) == pytest.approx(float(targets.mean()))
@@ -337,7 +338,7 @@ def test_a_choice_that_can_t_work_is_refused_before_anything_is_read(project, mo
     config = load_config(project())
     training = config.training.model_copy(update={"gradients": "gem"})
     with pytest.raises(ConfigError, match="'gem' goes by memories"):
-        prepare(config.model_copy(update={"training": training}))
+        prepare(plan_run(config.model_copy(update={"training": training})).only)
 
 
 def test_what_one_task_has_no_use_for_is_said(project, accord_cli, tmp_path):

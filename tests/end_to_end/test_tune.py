@@ -16,6 +16,7 @@ from accord.config.file import load_config
 from accord.errors import BusyError, ConfigError, RunFolderError, Stopped, TrainingError
 from accord.grids import cell_run
 from accord.grids.cells import identity_of
+from accord.plan.recorded import recorded_config
 from accord.runs.folder import RunFolder
 from accord.runs.lock import hold
 from accord.training.objective import Objective
@@ -58,12 +59,12 @@ def test_a_study_leaves_its_trials_and_the_best_config(study):
     for own in study.trials:
         run = RunFolder.open(study.out / "trials" / str(own.number))
         assert run.state() == own.state
-        assert run.config().training.lr == own.settings["training.lr"]
+        assert recorded_config(run).training.lr == own.settings["training.lr"]
         if own.state == "done":
             assert run.read_json("results.json")["score"] == own.score
 
     best = load_config(study.config).model_copy(update={"selection": None})
-    assert best == RunFolder(study.out / "trials" / str(study.best.number)).config()
+    assert best == recorded_config(RunFolder(study.out / "trials" / str(study.best.number)))
     with (study.out / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
@@ -119,7 +120,7 @@ def test_a_config_says_that_it_was_chosen_and_runs_as_it_would_without(study, tr
     plain = config.model_copy(update={"selection": None})
     assert identity_of(config) == identity_of(plain)
     run = RunFolder(train(study.config, tmp_path / "run"))
-    assert run.config().selection == config.selection
+    assert recorded_config(run).selection == config.selection
     trial = RunFolder(study.out / "trials" / str(study.best.number))
     assert (
         run.read_json("resolved.json")["fingerprint"]

@@ -10,6 +10,7 @@ import projects
 import pytest
 
 from accord.config.file import load_config, parse_config
+from accord.plan.making import plan_run
 from accord.report.page import Figure
 from accord.report.record import Predictions, RunRecord, read_run
 from accord.tasks import Task
@@ -135,7 +136,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = projects.write_project(folder / "project", encoder, changes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        start_run(load_config(config), folder / "run", quiet=True)
+        start_run(plan_run(load_config(config)).only, folder / "run", quiet=True)
     return folder / "run"
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from accord.balancing._registry import RULES, Rule
 
-__all__ = ["RULES", "Rule", "get_rule", "rule_names"]
+__all__ = ["DEFAULT", "RULES", "Rule", "get_rule", "rule_names"]
 
-RULES.path = __path__
+DEFAULT = "equal"
+"""The rule that weighs nothing."""
 
 
 def rule_names() -> list[str]:

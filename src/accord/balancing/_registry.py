@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from accord.methods import Description, Need, Registry, Signals, State, Weigh
+from accord.methods import Description, Need, Registry, Requires, Signals, State, Weigh, nothing
 
 Law = Literal[
     "permutation",  # renaming the tasks renames the weights
@@ -44,7 +44,7 @@ class Rule(Description):
     waits: Waits | None = None
 
 
-RULES: Registry[Rule] = Registry("balancing", "accord.balancing", [])
+RULES: Registry[Rule] = Registry("balancing")
 
 
 def rule(
@@ -59,6 +59,7 @@ def rule(
     initial_state: Callable[[int], State] = lambda tasks: {},
     learn: Learn | None = None,
     waits: Waits | None = None,
+    requires: Requires = nothing,
 ) -> Callable[[Weigh], Weigh]:
     """Register a balancing rule."""
 
@@ -75,6 +76,7 @@ def rule(
             example,
             learn,
             waits,
+            requires=requires,
         )
         return function
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from accord.balancing._registry import Signals, State, rule
+from accord.methods import Circumstances
+
+
+def leaves_enough(options: Mapping[str, Any], run: Circumstances) -> Iterator[str]:
+    """Say why the weights leave nothing to train, or nothing to combine."""
+    counted = [name for name in run.weighed if (options["weights"] or {}).get(name) != 0]
+    if not counted:
+        yield "methods.fixed.weights: all are 0, and so nothing would be trained"
+    elif len(counted) == 1 and len(run.weighed) > 1 and run.combining:
+        yield (
+            f"training.gradients: '{run.combining}' combines several tasks' gradients;"
+            f" methods.fixed.weights leaves '{counted[0]}' alone"
+        )
 
 
 @rule(
@@ -19,6 +32,7 @@ from accord.balancing._registry import Signals, State, rule
     laws=("permutation", "sum_is_tasks", "loss_scale", "starts_equal", "constant"),
     example=([1.0, 3.0], [1.0, 1.0]),
     needs=(),
+    requires=leaves_enough,
 )
 def fixed(
     signals: Signals,

@@ -32,19 +32,19 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     labels, lengths, duplicates, and texts that stand in both train and dev.
     """
     from accord.config.file import load_config
-    from accord.config.stages import dropped_note, memory_note
-    from accord.config.unused import unused_options
-    from accord.data.checking import check_config
+    from accord.data.checking import check_data
     from accord.data.warnings import refuse_all
+    from accord.encoders.pretrained import resolve_encoder_folder
+    from accord.plan.making import plan_run
     from accord.training.stages.plan import check_run
 
-    loaded = load_config(config, overrides)
+    plan = plan_run(load_config(config, overrides), str(config))
     if sys.stderr.isatty():
         tell("reading the data and the encoder")
-    in_vain = check_run(loaded)
-    report = check_config(loaded)
-    notes = (unused_options(loaded), memory_note(loaded), dropped_note(loaded))
-    warnings = [*filter(None, notes), *in_vain, *report.warnings]
+    in_vain = check_run(plan)
+    encoder = plan.stages[0].encoder
+    report = check_data(plan.data, resolve_encoder_folder(encoder.path, encoder.revision))
+    warnings = [*plan.notes, *in_vain, *report.warnings]
     if as_json:
         echo(*json.dumps({**report.to_json(), "warnings": warnings}, indent=2).splitlines())
     else:

@@ -13,7 +13,7 @@ from accord.cli.options import as_json_option, quoting_option
 from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from accord.config.tasks import QuotingName
+    from accord.data.textfiles import QuotingName
     from accord.judging.inference import Evaluation
     from accord.judging.metrics import Score
 
@@ -102,16 +102,21 @@ def _judged(
 ) -> tuple[dict[str, Evaluation], Sequence[str], Score | None]:
     """Return how each task did, which files were changed, and the score of all together."""
     from accord.config.file import load_config
-    from accord.judging.evaluate import evaluate_config, evaluate_input, evaluate_run, run_of
+    from accord.judging.evaluate import evaluate_files, evaluate_input, evaluate_run, run_of
+    from accord.plan.making import plan_run
+    from accord.plan.recorded import recorded_plan
 
     if source is not None and task is not None:
         return {task: evaluate_input(model, task, source, skip_bad_rows, quoting)}, (), None
     if config is not None:
-        settings = load_config(config, files=False)  # only the dev files are read
-        return evaluate_config(model, settings, task), (), None if task else settings.score
+        # Only the dev files are read.
+        plan = plan_run(load_config(config), str(config), files=False)
+        precision = plan.stages[-1].training.precision
+        figures = evaluate_files(model, plan.data, precision, task)
+        return figures, (), None if task else plan.stages[-1].score
     run = run_of(model)
     found = evaluate_run(model, run, task, force=force)
-    return found.tasks, found.changed, None if task else run.judged_config().score
+    return found.tasks, found.changed, None if task else recorded_plan(run).stages[-1].score
 
 
 def _overall(model: Path, judged: dict[str, Evaluation], score: Score) -> dict[str, float]:

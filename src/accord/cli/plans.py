@@ -18,6 +18,7 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     """Print every cell with its state and how long it will take."""
     from accord.errors import AccordError
     from accord.grids.running import states
+    from accord.plan.making import plan_run
     from accord.runs.estimate import duration
     from accord.training.stages.run import expected_seconds
 
@@ -26,7 +27,7 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     for own in states(cells, out):
         if own.cell.group not in seconds:
             try:
-                seconds[own.cell.group] = expected_seconds(own.cell.config)
+                seconds[own.cell.group] = expected_seconds(plan_run(own.cell.config))
             except AccordError as error:
                 error.args = (f"cell {own.cell.name}: {error}",)
                 raise

@@ -11,9 +11,9 @@ from accord.cli.options import quiet_option, quoting_option
 from accord.plural import count
 
 if TYPE_CHECKING:
-    from accord.config.sections import Precision
-    from accord.config.tasks import QuotingName
+    from accord.data.textfiles import QuotingName
     from accord.judging.prediction_formats import Format
+    from accord.plan.run import Precision
 
 
 @click.command()
@@ -67,7 +67,7 @@ def predict(
     quiet: bool,
 ) -> None:
     """Predict every row of --input with MODEL, a run folder or a model folder."""
-    from accord.config.datafiles import find_files
+    from accord.data.datafiles import find_files
     from accord.errors import UsageError
     from accord.judging.output import Output, refuse_sources
     from accord.model.saved import find_model_folder, read_tasks

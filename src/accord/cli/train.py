@@ -38,9 +38,11 @@ def train(
     """
     from accord.cli.results import show_run
     from accord.config.file import load_config
+    from accord.plan.making import plan_run
     from accord.runs.folder import RunFolder
 
     loaded = load_config(config, overrides, tasks)
+    plan = plan_run(loaded, str(config))
     RunFolder.check_free(out)
     if len(tasks) == 1 and not quiet:
         _say_what_is_left_out(load_config(config, overrides), loaded)
@@ -50,7 +52,7 @@ def train(
     source = config.read_text(encoding="utf-8")
     options = [f"--task {task}" for task in tasks] + [f"--set {text}" for text in overrides]
     note = "".join(f"# {printable(option)}\n" for option in options)
-    run = start(loaded, out, source=note + source, quiet=quiet, strict=strict)
+    run = start(plan, out, source=note + source, quiet=quiet, strict=strict)
     show_run(run, as_json)
 
 

@@ -87,13 +87,11 @@ def tune(
 
     need_optuna()
 
-    from accord.config.file import load_config
     from accord.grids.workers import processes
     from accord.runs.progress import Console
-    from accord.tuning.running import run_study
-    from accord.tuning.space import Space
+    from accord.tuning.running import run_study, search_space
 
-    space = Space.of(load_config(config, overrides), searches, config.parent.resolve())
+    space = search_space(config, searches, overrides)
     if dry_run:
         _show_plan(space, out, trials, seeds, workers, as_json)
         return
@@ -115,13 +113,14 @@ def _show_plan(
     space: Space, out: Path, trials: int, seeds: int, workers: int, as_json: bool
 ) -> None:
     """Say what a study would search, with an estimate of its time."""
+    from accord.plan.making import plan_run
     from accord.runs.estimate import duration
     from accord.training.stages.run import expected_seconds
     from accord.tuning.study import count_trials
 
     done = count_trials(out, space, seeds)
     left = max(0, trials - done)
-    seconds = expected_seconds(space.base) * seeds * left / workers
+    seconds = expected_seconds(plan_run(space.base)) * seeds * left / workers
     if as_json:
         plan = {"search": list(space.lines()), "trials": trials, "done": done, "seconds": seconds}
         echo(json.dumps(plan))

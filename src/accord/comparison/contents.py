@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from accord.config.file import stage_configs
 from accord.config.sections import Config
-from accord.config.unused import effective
+from accord.plan.unused import effective
 
 if TYPE_CHECKING:
     from accord.comparison.group import Group

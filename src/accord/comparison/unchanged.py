@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from accord.comparison.contents import READ_BY, SPLITS
-from accord.config.datafiles import shown
 from accord.config.sections import Config
+from accord.data.datafiles import shown
 from accord.errors import RunFolderError
 from accord.report.record import RunRecord
 from accord.runs.contents import Contents

@@ -1,22 +1,19 @@
-"""A run's TOML file: read, overridden, checked against all that it names, and written again."""
+"""A run's TOML file: read, overridden, its keys checked, and written again."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from accord.config.auxiliary_faults import auxiliary_faults
-from accord.config.datafiles import find_files
 from accord.config.faults import fault_lines
-from accord.config.method_faults import method_faults
 from accord.config.overrides import of_a_stage, read_override, set_key
 from accord.config.sections import COMBINING, Config
-from accord.config.stages import chain_faults, keep_stages, list_faults, stage_label, stage_table
+from accord.config.stages import keep_stages, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
 from accord.durable import read_toml
 from accord.errors import ConfigError, nearest
@@ -27,18 +24,16 @@ def load_config(
     path: Path,
     overrides: Sequence[str] = (),
     only: Sequence[str] = (),
-    *,
-    files: bool = True,
 ) -> Config:
-    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key and file.
+    """Read a TOML file, apply `--set` overrides, make paths absolute, and check every key.
 
-    Relative paths are relative to the file's own folder.
+    Relative paths are relative to the file's own folder. Whether its keys go together, and its
+    files are there, is `accord.plan`'s to say.
 
     Args:
         path: the TOML file.
         overrides: texts of the form `training.epochs=2`; values are TOML, or plain text.
         only: names of tasks, to leave out all others; none leaves out none.
-        files: whether to check that every data file is there.
 
     Raises:
         ConfigError: one line a fault: where, what was given, what is allowed.
@@ -56,11 +51,7 @@ def load_config(
     for override in sorted(overrides, key=of_a_stage):
         set_key(table, *read_override(override), f"--set {override}")
     config = resolve_paths(parse_config(table, where=str(path)), path.parent.resolve())
-    config = _only(config, only, str(path))
-    check_methods(config, where=str(path))
-    if files:
-        check_files(config, where=str(path))
-    return config
+    return _only(config, only, str(path))
 
 
 def _only(config: Config, names: Sequence[str], where: str) -> Config:
@@ -92,9 +83,11 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
         return
     _keep_texts(table, before)
     keep_stages(table)
-    fixed = table.get("methods", {}).get("fixed", {})
-    if isinstance(fixed.get("weights"), dict):
-        fixed["weights"] = {name: own for name, own in fixed["weights"].items() if name in tasks}
+    gone = before.keys() - tasks.keys()
+    for options in table.get("methods", {}).values():
+        for key, value in options.items():
+            if isinstance(value, dict):  # a value for each task
+                options[key] = {name: own for name, own in value.items() if name not in gone}
     if len(tasks) > 1:
         return
     for own in (table, *table.get("stages", ())):
@@ -122,30 +115,44 @@ def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
         table["texts"] = texts
 
 
-def parse_config(table: Mapping[str, Any], where: str = "config") -> Config:
+def parse_config(table: Mapping[str, Any], where: str = "config", *, strict: bool = True) -> Config:
     """Check a configuration given as a nested mapping.
+
+    Args:
+        table: as a file's.
+        where: named in messages.
+        strict: refuse values of other types, as a number for a text.
 
     Raises:
         ConfigError: as `load_config`.
     """
     try:
-        return Config.model_validate(dict(table))
+        return Config.model_validate(dict(table), strict=strict)
     except ValidationError as error:
         raise ConfigError(*fault_lines(error, Config, where)) from None
 
 
 def dump_config(config: Config) -> str:
     """Return a config as TOML text that `load_config` reads as an equal one."""
-    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    last = {name: table.pop(name) for name in [*table] if name in ("texts", "tasks")}  # the longest
-    return "\n".join(_toml({**table, **last})).lstrip() + "\n"
+    return toml(config.model_dump(mode="json", exclude_none=True, exclude_unset=True))
+
+
+def toml(table: Mapping[str, Any]) -> str:
+    """Return a config's table as TOML text; keys that are None are left out."""
+    longest = ("texts", "tasks")
+    last = {name: table[name] for name in table if name in longest}
+    rest = {name: own for name, own in table.items() if name not in longest}
+    return "\n".join(_toml({**rest, **last})).lstrip() + "\n"
 
 
 def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
     """Yield a table's lines: its values, then the tables in it."""
     inner = {key: value for key, value in table.items() if isinstance(value, dict)}
     lists = {key: value for key, value in table.items() if _holds_tables(value)}
-    values = {key: value for key, value in table.items() if key not in (*inner, *lists)}
+    values = {
+        key: value for key, value in table.items()
+        if value is not None and key not in (*inner, *lists)
+    }  # fmt: skip
     if title.startswith("["):  # one of a list
         yield from ("", f"[{title}]")
         title = title.strip("[]")
@@ -181,77 +188,6 @@ def stage_configs(config: Config, where: str = "config") -> list[Config]:
         )
         for index in range(len(config.stages))
     ]
-
-
-def check_methods(config: Config, where: str = "config") -> None:
-    """Check that the chosen methods can work with what they are given, and their options.
-
-    With stages that is checked for each of them, and that each can go on from the one before.
-
-    Raises:
-        ConfigError: one line for each thing that is wrong.
-    """
-    if config.stages:
-        _check_stages(config, where)
-        return
-    _raise(_faults(config), where)
-
-
-def _check_stages(config: Config, where: str) -> None:
-    _raise(list_faults(config), where)
-    configs = stage_configs(config, where)
-    found: dict[str, str] = {}  # what is wrong in all stages is said of the first
-    for index, own in enumerate(configs):
-        for fault in _faults(own):
-            found.setdefault(fault, f"{stage_label(config.stages, index)}: {fault}")
-    _raise([*found.values(), *chain_faults(config.stages, configs)], where)
-
-
-def _raise(faults: Iterable[str], where: str) -> None:
-    lines = [f"{where}: {fault}" for fault in faults]
-    if lines:
-        raise ConfigError(*lines)
-
-
-def _faults(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the choice of methods, and what can't be averaged."""
-    training = config.training
-    yield from method_faults(config)
-    yield from auxiliary_faults(config)
-    if training.regularisers and config.auxiliary:
-        name, own = next(iter(config.auxiliary.items()))
-        yield (
-            "training.regularisers: compare what heads say of labelled examples;"
-            f" tasks.{name} is of kind '{own.kind}'"
-        )
-    scaled = [name for name, task in config.labelled.items() if task.targets == "popart"]
-    if scaled and config.averaging.method != "none":
-        yield (
-            "averaging.method: averages of weights whose scale moves mean nothing;"
-            f" tasks.{scaled[0]}.targets is 'popart'"
-        )
-
-
-def check_files(config: Config, where: str = "config") -> None:
-    """Check that every data file is there.
-
-    Raises:
-        ConfigError: one line for each value that names none, or too much: the task, the key, the
-            path, the nearest name.
-    """
-    lines = []
-    for section, tasks in (("tasks", config.tasks), ("texts", config.texts)):
-        for name, task in tasks.items():
-            for split in ("train", "dev", "test"):
-                value = getattr(task, split, None)
-                if value is None:
-                    continue
-                try:
-                    find_files(value)
-                except ConfigError as error:
-                    lines.append(f"{where}: {section}.{name}.{split}: {error}")
-    if lines:
-        raise ConfigError(*lines)
 
 
 def resolve_paths(config: Config, folder: Path) -> Config:

@@ -6,21 +6,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from accord.balancing import rule_names as balancing_names
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
 from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.errors import nearest
-from accord.gradients import method_names
-from accord.regularisers import regulariser_names
-from accord.sampling import rule_names as sampling_names
-from accord.sharing import scheme_names
+from accord.registered import registered
 
 Precision = Literal["float32", "bfloat16"]
+Score = Literal["mean", "cs224n"]
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
 """Keys of `[training]` that have nothing to do with one task."""
-
-MEMORY_METHODS = ("gem", "a-gem")
-"""Values of `memory.method` that are gradient methods."""
 
 
 class EncoderConfig(Section):
@@ -79,8 +73,8 @@ class TrainingConfig(Section):
     )
     balancing: str | None = Field(
         None,
-        description="How much each task's loss counts: a rule of `accord.balancing`; default:"
-        " 'inverse-share' with batching 'proportional', else 'equal'.",
+        description="How much each task's loss counts: a rule of `accord.balancing`; default: the"
+        " one that goes with the batching rule, 'inverse-share' with 'proportional', else 'equal'.",
     )
     gradients: str = Field(
         "sum", description="How the tasks' gradients become one: a method of `accord.gradients`."
@@ -149,9 +143,9 @@ class TrainingConfig(Section):
     @model_validator(mode="after")
     def _knows_methods(self) -> Self:
         names = {
-            "batching": sampling_names(),
-            "balancing": balancing_names(),
-            "gradients": method_names(),
+            "batching": registered("sampling"),
+            "balancing": registered("balancing"),
+            "gradients": registered("gradients"),
         }
         for key, known in names.items():
             value = getattr(self, key)
@@ -161,14 +155,8 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _knows_regularisers(self) -> Self:
-        _check_names("regularisers", self.regularisers, regulariser_names())
+        _check_names("regularisers", self.regularisers, registered("regularisers"))
         return self
-
-    @property
-    def balancing_rule(self) -> str:
-        """The name of the balancing rule, the default where none is set."""
-        proportional = self.batching == "proportional" and self.examples is None
-        return self.balancing or ("inverse-share" if proportional else "equal")
 
 
 def _check_names(key: str, names: list[str], known: list[str]) -> None:
@@ -205,7 +193,7 @@ class SharingConfig(Section):
 
     @model_validator(mode="after")
     def _knows_schemes(self) -> Self:
-        _check_names("schemes", self.schemes, scheme_names())
+        _check_names("schemes", self.schemes, registered("sharing"))
         return self
 
 
@@ -265,10 +253,10 @@ class StageConfig(Section):
 class MemoryConfig(Section):
     """`[memory]`: rows of finished tasks, so that learning others makes them no worse."""
 
-    method: Literal["none", "replay", "gem", "a-gem"] = Field(
-        "none", description="What a step does with the memory's rows: 'replay' adds their loss,"
-        " 'gem' and 'a-gem' keep the step from making it worse (methods of `accord.gradients`);"
-        " 'none' keeps no rows: finished tasks are judged alone."
+    method: str = Field(
+        "none", description="What a step does with the memory's rows: 'replay' adds their loss; a"
+        " method of `accord.gradients` that goes by memories, such as 'gem', keeps the step from"
+        " making it worse; 'none' keeps no rows: finished tasks are judged alone."
     )  # fmt: skip
     size: PositiveInt = Field(256, description="Rows that are kept of each finished task.")
     choice: Literal["random", "balanced"] = Field(
@@ -324,7 +312,7 @@ class Config(Section):
         description="`[methods.NAME]`: options of any method or rule, used where it is chosen;"
         " `accord methods` lists them.",
     )
-    score: Literal["mean", "cs224n"] = Field(
+    score: Score = Field(
         "mean", description="The overall score: the metrics' mean, or the course's formula."
     )
 
@@ -337,12 +325,6 @@ class Config(Section):
     def remembers(self) -> bool:
         """Whether there is a memory and a task may be finished before another begins."""
         return self.memory is not None and bool(self.stages or self.memory.finished)
-
-    @property
-    def gradient_method(self) -> str:
-        """The name of the gradient method: the memory's, where it is one."""
-        own = self.memory.method if self.memory is not None and self.remembers else "none"
-        return own if own in MEMORY_METHODS else self.training.gradients
 
     @property
     def labelled(self) -> dict[str, TaskConfig]:

@@ -1,21 +1,21 @@
-"""A run's stages: the config of each, and what is wrong with their list."""
+"""A run's stages: the config of each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 from accord.config.sections import Config, StageConfig
-from accord.errors import nearest
 
 SECTIONS = ("training", "encoder", "sharing", "averaging", "methods")
 """Sections of the config that a stage may change."""
 
-_OF_THE_RUN = {
+OF_THE_RUN = {
     "training": ("seed", "dev_share", "threads", "device"),  # alike before and after a stage
     "encoder": ("path", "revision", "heads"),
 }
+"""Keys of theirs that it may not."""
 
 Table = dict[str, Any]
 
@@ -118,162 +118,3 @@ def keep_stages(table: Table) -> None:
         memory["finished"] = [name for name in memory["finished"] if name in tasks]
     if len(kept) < 2 and not memory.get("finished"):
         del table["memory"]
-
-
-def memory_note(config: Config) -> str:
-    """Say that a config's memory is of no use; empty if it is, or if there is none.
-
-    Joint training beside a sequence is the same config without its stages.
-    """
-    if config.memory is None or config.remembers:
-        return ""
-    return "[memory] is not used: without [[stages]] or memory.finished no task is finished"
-
-
-def dropped_note(config: Config) -> str:
-    """Say which heads a run in stages loses on its way, in one line; empty if it loses none."""
-    return "; ".join(filter(None, (_late_note(config), _lost_note(config), _words_note(config))))
-
-
-def _late_note(config: Config) -> str:
-    """Say whose heads of `encoder.path` are lost before the stage that would go on with them."""
-    if config.encoder.heads != "keep" or not config.stages:
-        return ""
-    held = {*config.stages[0].tasks, *finished_before(config, 0)}
-    late = [name for name in config.labelled if name not in held]
-    if not late:
-        return ""
-    names = ", ".join(repr(name) for name in late)
-    return (
-        f"encoder.heads = 'keep' is for the first stage's tasks; {', '.join(late)} will have"
-        f" new heads ([memory] method = 'none', finished = [{names}] keeps them until then)"
-    )
-
-
-def _words_note(config: Config) -> str:
-    """Say whose words are told by a new head again: a model folder holds labelled tasks' heads."""
-    again = [
-        name for name, task in config.auxiliary.items()
-        if task.kind == "masked-lm" and any(name in own.tasks for own in config.stages[1:])
-    ]  # fmt: skip
-    if not again:
-        return ""
-    return f"each stage begins with a new head for the words of {', '.join(again)}"
-
-
-def _lost_note(config: Config) -> str:
-    """Say whose heads are trained and then lost."""
-    parts = [] if config.memory is not None else list(_dropped(config))
-    if not parts:
-        return ""
-    held = [name for name in config.labelled if name in config.stages[-1].tasks]
-    return (
-        f"the model will hold {', '.join(held) or 'no head'}; {', '.join(parts)}"
-        f" ([memory] method = 'none' keeps {'it' if len(parts) == 1 else 'them'})"
-    )
-
-
-def _dropped(config: Config) -> Iterator[str]:
-    stages = config.stages
-    for name in config.labelled:  # others have no head to keep
-        for index in range(len(stages) - 1):
-            if name not in stages[index].tasks or name in stages[index + 1].tasks:
-                continue
-            again = [
-                later for later in range(index + 2, len(stages)) if name in stages[later].tasks
-            ]
-            anew = f" and new in {stage_label(stages, again[0])}" if again else ""
-            yield f"{name}'s head is dropped after {stage_label(stages, index)}{anew}"
-
-
-def list_faults(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the list of stages, a line each, before any of them is looked at."""
-    stages = config.stages
-    names = [stage_name(stages, index) for index in range(len(stages))]
-    for index, stage in enumerate(stages):
-        label = stage_label(stages, index)
-        if names[index] in names[:index]:
-            yield f"{label}: name: '{names[index]}' is an earlier stage's"
-        yield from (f"{label}: {fault}" for fault in _task_faults(stage, config))
-        yield from (f"{label}: {fault}" for fault in _key_faults(stage))
-        if index and "dropout" in stages[index - 1].encoder and "dropout" not in stage.encoder:
-            yield (
-                f"{label}: encoder.dropout: the stage before sets it, and the model that it leaves"
-                " has it; set it here too"
-            )
-    named = {name for stage in stages for name in stage.tasks} | set(config.finished)
-    for name in config.tasks if named <= set(config.tasks) else ():  # else it may be misspelt
-        if name not in named:
-            yield f"tasks.{name}: no stage trains it"
-    if stages and config.training.examples is not None:
-        yield (
-            "training.examples: is a stage's where there are stages; set it in the training of each"
-        )
-    for name in config.finished:
-        if stages and name in stages[0].tasks:
-            yield f"memory.finished: names '{name}', which {stage_label(stages, 0)} itself trains"
-    if config.memory is not None and len(stages) == 1 and not config.finished:
-        yield "memory: there is one stage, so no task is finished before another begins"
-
-
-def _task_faults(stage: StageConfig, config: Config) -> Iterator[str]:
-    for place, name in enumerate(stage.tasks):
-        if name not in config.tasks:
-            yield f"tasks: no task '{name}'{nearest(name, config.tasks)}"
-        if name in stage.tasks[:place]:
-            yield f"tasks: names '{name}' twice"
-
-
-def _key_faults(stage: StageConfig) -> Iterator[str]:
-    for section, keys in _OF_THE_RUN.items():
-        for key in keys:
-            if key in getattr(stage, section):
-                yield f"{section}.{key}: is the whole run's, not a stage's"
-
-
-def chain_faults(stages: Sequence[StageConfig], configs: Sequence[Config]) -> Iterator[str]:
-    """Yield why a stage can't go on from the one before it.
-
-    Args:
-        stages: of the run.
-        configs: of each.
-    """
-    for index in range(1, len(configs)):
-        before, own = configs[index - 1], configs[index]
-        again = [name for name in own.labelled if name in before.tasks]
-        if again:
-            label = stage_label(stages, index)
-            yield from (f"{label}: {fault}" for fault in _part_faults(before, own, again[0]))
-        if not again and not _trains_shared(before):
-            yield (
-                f"{stage_label(stages, index - 1)}: trains nothing that the stages after it use:"
-                " what tasks share stays as it is, and none of its tasks goes on"
-            )
-
-
-def _part_faults(before: Config, own: Config, task: str) -> Iterator[str]:
-    """Yield why a stage has no place for parts that the one before trains for one of its tasks."""
-    from accord.sharing import get_scheme
-
-    for name in before.sharing.schemes:
-        if name not in own.sharing.schemes:
-            yield (
-                f"sharing.schemes: lacks '{name}', parts of which the stage before trains for"
-                f" '{task}'"
-            )
-            continue
-        was, now = (
-            get_scheme(name).check_options(config.methods.get(name, {})) for config in (before, own)
-        )
-        for key in was:
-            if was[key] != now[key]:
-                yield (
-                    f"methods.{name}.{key}: is {now[key]}, but '{task}' has parts of the stage"
-                    f" before with {was[key]}"
-                )
-
-
-def _trains_shared(config: Config) -> bool:
-    """Whether a run leaves what tasks share other than it was."""
-    whole = "own-encoder" in config.sharing.schemes
-    return config.encoder.mode == "finetune" and config.sharing.train_shared and not whole

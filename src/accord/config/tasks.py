@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from accord.config.base import Fraction, PositiveFloat, PositiveInt, Section
+from accord.data.textfiles import DelimiterName, QuotingName, encoding_fault
 from accord.tasks import (
     CLASS_METRICS,
     VALUE_METRICS,
@@ -24,19 +25,7 @@ from accord.tasks import (
     canonical_label,
 )
 
-
-def encoding_fault(name: str | None) -> str:
-    """Return why a name is that of no text encoding; empty where it is, or is None."""
-    try:
-        "".encode(name or "utf-8")
-    except (LookupError, ValueError):
-        return f"unknown text encoding '{name}'; allowed: what Python knows, such as utf-8, cp1252"
-    return ""
-
-
 # How a task's files are read, with labels or without.
-DelimiterName = Literal["tab", "comma", "semicolon", "pipe"]
-QuotingName = Literal["csv", "none"]
 Files = str | list[str] | None
 Delimiter = Annotated[
     DelimiterName | None,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.sections import Config
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.datasets import read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
+from accord.data.plan import DataPlan
 from accord.data.warnings import Split, data_warnings, overlaps
-from accord.encoders.pretrained import resolve_encoder_folder
 from accord.tasks import Task
 
 
@@ -91,35 +91,31 @@ class CheckReport:
         return report
 
 
-def check_config(config: Config) -> CheckReport:
-    """Read every file that a configuration names, and report on it.
+def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
+    """Read every file of a run's tasks, and report on it.
 
     Args:
-        config: the configuration, its paths absolute.
+        plan: names the files.
+        encoder: the folder whose tokenizer is used.
 
     Raises:
         ConfigError: labels, range, loss or lengths don't go together.
         DataError: a file, a column, or under `on_bad_row = "stop"` a row can't be used.
-        EncoderError: the encoder's folder is none.
     """
-    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
     notes = list[str]()
-    data = read_data(config, folder, notes.append)
+    data = read_data(plan, encoder, notes.append)
     tasks = []
     for task in data.tasks:
-        splits = [
-            _split_report(own, config, data.facts.max_length)
-            for own in data.facts.splits if own.task is task
-        ]  # fmt: skip
-        tasks.append(TaskReport(task, _taken_from_data(config.tasks[task.name], task), splits))
+        splits = [_split_report(own, plan, data.facts.max_length)
+                  for own in data.facts.splits if own.task is task]  # fmt: skip
+        tasks.append(TaskReport(task, _taken_from_data(plan.tasks[task.name], task), splits))
     return CheckReport(
-        str(folder), data.facts.max_length, tasks,
-        overlaps(data.facts), notes,
+        str(encoder), data.facts.max_length, tasks, overlaps(data.facts), notes,
         [str(own) for own in data_warnings(data.facts)],
     )  # fmt: skip
 
 
-def _split_report(own: Split, config: Config, max_length: int) -> SplitReport:
+def _split_report(own: Split, plan: DataPlan, max_length: int) -> SplitReport:
     lengths = own.lengths
     judged = own.heldout is not None and len(own.heldout.rows) > 0
     labels = own.labels if own.name != "test" else None
@@ -127,7 +123,7 @@ def _split_report(own: Split, config: Config, max_length: int) -> SplitReport:
         labels = own.heldout.labels
     return SplitReport(
         split=own.name,
-        path=own.path or f"texts of {', '.join(config.sources(own.task.name))}",
+        path=own.path or f"texts of {', '.join(plan.sources[own.task.name])}",
         share=own.share if own.path else None,
         rows=len(lengths),
         skipped=[] if own.share is not None else own.part.store.skipped,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from accord.config.sections import Config, TrainingConfig
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.drawn import draw_dev, is_drawn, without_dev_texts
 from accord.data.examples import unlabelled_note
@@ -18,6 +17,7 @@ from accord.data.files import DataFiles, files_of
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
+from accord.data.plan import DataPlan
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_any, resolve_task
 from accord.data.splits import first_rows
@@ -88,11 +88,11 @@ class Data:
         return rows | labels
 
 
-def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
+def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
     """Read every file of every task.
 
     Args:
-        config: names the files.
+        plan: names the files.
         encoder_folder: whose tokenizer is used.
         say: told what was skipped or decided.
 
@@ -100,29 +100,29 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
         DataError: naming the file, line and reason.
     """
     tokenizer = load_tokenizer(encoder_folder)
-    assembler = build_assembler(tokenizer, encoder_folder, config.encoder.max_length)
-    tasks = tuple(resolve_any(name, own) for name, own in config.tasks.items())
+    assembler = build_assembler(tokenizer, encoder_folder, plan.max_length)
+    tasks = tuple(resolve_any(name, own) for name, own in plan.tasks.items())
     _check_encoder(encoder_folder, tokenizer, tasks)
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
-    for name, section in (*config.labelled.items(), *config.texts.items()):
+    for name, section in (*plan.labelled.items(), *plan.texts.items()):
         task = resolved.get(name) or resolve_task(name, section)
-        splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(config.training))
+        splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(plan.dev_share))
     for task in tasks:
         if isinstance(task, AuxiliaryTask):
-            splits[task.name] = list(_texts(task, config, tokenizer, say, splits))
-    for line in _drawn_notes(splits, config):
+            splits[task.name] = list(_texts(task, plan, tokenizer, say, splits))
+    for line in _drawn_notes(splits, plan):
         say(line)
     left_out = {}
-    sections = {**config.texts, **config.tasks}
+    sections = {**plan.texts, **plan.tasks}
     for name, kept in without_dev_texts(_rowsets(splits), sections).items():
         splits[name][0] = _thinned(splits[name][0], kept.rows)
-        if name in config.tasks and name not in config.finished:
+        if name in plan.tasks and name not in plan.finished:
             left_out[name] = kept.left_out
             if kept.tasks:
                 say(f"{name}: {kept.note}")
     facts = Facts(
-        [split for name in config.tasks for split in splits[name]],
+        [split for name in plan.tasks for split in splits[name]],
         assembler.max_length, read_config(encoder_folder).max_position_embeddings,
         tokenizer.token_to_id("[UNK]"),
     )  # fmt: skip
@@ -130,8 +130,8 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
         [_task_data(own) for own in facts.splits if own.name == name]
         for name in ("train", "dev", "test")
     )
-    whole = {own.task.name: own for own in train if own.task.name in config.finished}
-    remembered = [_remembered(own, config) for own in train]
+    whole = {own.task.name: own for own in train if own.task.name in plan.finished}
+    remembered = [_remembered(own, plan) for own in train]
     heldout = {
         own.task.name: own.heldout for own in facts.splits
         if own.heldout is not None and len(own.heldout.rows)
@@ -139,11 +139,11 @@ def read_data(config: Config, encoder_folder: Path, say: Say) -> Data:
     return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout, left_out)
 
 
-def _drawn_notes(splits: Mapping[str, Sequence[Split]], config: Config) -> Iterator[str]:
+def _drawn_notes(splits: Mapping[str, Sequence[Split]], plan: DataPlan) -> Iterator[str]:
     """Yield which share of a training file serves as dev."""
-    for name in config.tasks:
+    for name in plan.tasks:
         train, dev, *_ = splits[name]
-        if dev.share is not None and dev.path and name not in config.finished:
+        if dev.share is not None and dev.path and name not in plan.finished:
             rows = len(dev.part.rows)
             yield (
                 f"{name}: no dev file; {rows} of {rows + len(train.part.rows)} rows of {dev.path}"
@@ -163,31 +163,31 @@ def _task_data(split: Split) -> TaskData:
     return TaskData(split.task, split.part.store, split.part.rows)
 
 
-def _remembered(own: TaskData, config: Config) -> TaskData:
+def _remembered(own: TaskData, plan: DataPlan) -> TaskData:
     """Return a finished task's training rows that its memory keeps; of any other task all."""
-    memory = config.memory
-    if memory is None or own.task.name not in memory.finished:
+    memory = plan.memory
+    if own.task.name not in memory.finished:
         return own
-    if memory.method == "none":
+    if memory.method is None:
         return replace(own, rows=own.rows[:0])
     kept = memory_rows(
         own.labels, memory.size, memory.choice, classes=own.task.is_classification,
-        key=(config.training.seed, own.task.name),
+        key=(plan.seed, own.task.name),
     )  # fmt: skip
     return replace(own, rows=own.rows[kept])
 
 
 def _texts(
     task: AuxiliaryTask,
-    config: Config,
+    plan: DataPlan,
     tokenizer: Tokenizer,
     say: Say,
     read: Mapping[str, Sequence[Split]],
 ) -> Iterator[Split]:
     """Yield the training and dev texts of a task without labels, a row a text."""
-    names = list(config.sources(task.name))
-    files = TaskFiles(task, config.tasks[task.name], tokenizer, say, labelled=False)
-    sources = {name: read[name] for name in names} or {"": list(files.splits(config.training))}
+    names = plan.sources[task.name]
+    files = TaskFiles(task, plan.tasks[task.name], tokenizer, say, labelled=False)
+    sources = {name: read[name] for name in names} or {"": list(files.splits(plan.dev_share))}
     for split in ("train", "dev"):
         parts = {name: own for name, some in sources.items() for own in some if own.name == split}
         first = next(iter(parts.values()))
@@ -259,13 +259,13 @@ class TaskFiles:
     say: Say
     labelled: bool = True
 
-    def splits(self, settings: TrainingConfig) -> Iterator[Split]:
+    def splits(self, dev_share: float) -> Iterator[Split]:
         """Yield the splits: train, dev, which may be a share of train, and test if there is any.
 
         Raises:
             DataError: a file, a column, or under `on_bad_row = "stop"` a row can't be used.
         """
-        train, dev = self._train_and_dev(settings)
+        train, dev = self._train_and_dev(dev_share)
         yield from (train, dev)
         if isinstance(self.config, TaskConfig) and self.config.test is not None:
             test = self._file("test", self.config.test, labelled=False)
@@ -279,22 +279,21 @@ class TaskFiles:
                 self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")
             yield replace(test, heldout=heldout)
 
-    def dev(self, settings: TrainingConfig) -> TaskData:
+    def dev(self, dev_share: float) -> TaskData:
         """The dev rows: a file of their own, or a share of the training file."""
         if self.config.dev is not None:
             return _task_data(self._file("dev", self.config.dev, labelled=self.labelled))
-        return _task_data(self._train_and_dev(settings)[1])
+        return _task_data(self._train_and_dev(dev_share)[1])
 
-    def _train_and_dev(self, settings: TrainingConfig) -> tuple[Split, Split]:
+    def _train_and_dev(self, dev_share: float) -> tuple[Split, Split]:
         """The training and the dev rows: a file each, or two parts of one."""
         train = self._file("train", self._training_file(), labelled=self.labelled)
         if not is_drawn(self.config):
             assert self.config.dev is not None
             return train, self._file("dev", self.config.dev, labelled=self.labelled)
         assert isinstance(train.part.store, TokenStore)
-        share = settings.dev_share
-        trained, drawn = draw_dev(train.part.store, self.task, self.config, share)
-        return replace(train, part=trained), Split(self.task, "dev", train.path, drawn, share)
+        trained, drawn = draw_dev(train.part.store, self.task, self.config, dev_share)
+        return replace(train, part=trained), Split(self.task, "dev", train.path, drawn, dev_share)
 
     def _file(self, name: str, value: str | list[str], *, labelled: bool) -> Split:
         files = files_of(self.config, value)

@@ -8,8 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
-from accord.config.datafiles import format_suffix
-from accord.config.tasks import DelimiterName
+from accord.data.datafiles import format_suffix
 from accord.data.delimiters import CHARACTERS, declared_delimiter, find_delimiter, other_delimiter
 from accord.data.encodings import not_utf8
 from accord.data.files import DataFiles
@@ -18,6 +17,7 @@ from accord.data.lines import read_lines
 from accord.data.records import Record, read_records
 from accord.data.rows import Note, Row, choose_columns, encodable
 from accord.data.swallowed import SAMPLE_RECORDS, Rows
+from accord.data.textfiles import DelimiterName
 from accord.errors import DataError
 
 _SAMPLE_LINES = 100

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import get_args
 
-from accord.config.tasks import DelimiterName
+from accord.data.textfiles import DelimiterName
 
 CHARACTERS: dict[DelimiterName, str] = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 _PLURAL = {"tab": "tabs", "comma": "commas", "semicolon": "semicolons", "pipe": "pipes"}

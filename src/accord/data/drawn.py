@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.datafiles import shown
 from accord.config.tasks import AnyTaskConfig
+from accord.data.datafiles import shown
 from accord.data.overlap import Rowset, among, example_hashes
 from accord.data.splits import FEW, Groups, dev_split, first_rows
 from accord.data.store import TokenStore

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config.datafiles import find_files, shown
-from accord.config.tasks import AnyTaskConfig, DelimiterName, QuotingName
+from accord.config.tasks import AnyTaskConfig
+from accord.data.datafiles import find_files, shown
+from accord.data.textfiles import DelimiterName, QuotingName
 from accord.errors import ConfigError, DataError
 
 

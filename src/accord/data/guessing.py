@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from accord.config.datafiles import (
+from accord.data.columns import Column, Role, check_header, find_labels, find_roles, read_columns
+from accord.data.datafiles import (
     SPLIT_WORDS,
     bare_name,
     folder_files,
@@ -15,7 +16,6 @@ from accord.config.datafiles import (
     missing_shards,
     shard,
 )
-from accord.data.columns import Column, Role, check_header, find_labels, find_roles, read_columns
 from accord.data.encodings import guess_encoding
 from accord.data.files import DataFiles
 from accord.data.resolving import MOST_LABELS

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from accord.config.datafiles import format_suffix
+from accord.data.datafiles import format_suffix
 from accord.data.delimited import DelimitedReader
 from accord.data.encodings import text_encoding, unmarked_utf16
 from accord.data.files import DataFiles

@@ -6,8 +6,8 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from accord.config.tasks import DelimiterName
 from accord.data.delimiters import CHARACTERS
+from accord.data.textfiles import DelimiterName
 
 FIELD_CHARACTERS = 2**24
 """A field longer than this is taken for a quote that was never closed."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.datafiles import format_suffix
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.cache import cache_folder, publish
+from accord.data.datafiles import format_suffix
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.rows import Note

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
-from accord.config.tasks import DelimiterName
 from accord.data.delimiters import CHARACTERS, split_line
+from accord.data.textfiles import DelimiterName
 
 SAMPLE_RECORDS = 1_000
 _FEW = 5  # values that say nothing of whether others hold spaces

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from accord.config.sections import Config
 from accord.data.datasets import TaskFiles
 from accord.data.loader import Assembler
 from accord.data.tokenizing import load_tokenizer, special_ids
@@ -27,6 +26,8 @@ from accord.model.heads import decode
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
+from accord.plan.recorded import recorded_plan
+from accord.plan.run import StagePlan
 from accord.runs.devices import choose_device
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
@@ -55,7 +56,7 @@ def soup_runs(
 
     Args:
         sources: folders of runs that began from one encoder, with the same tasks and dev files;
-            their models are judged anew, by the first one's config.
+            their models are judged anew, by the first one's plan.
         out: the folder to write; must not be there yet.
         say: told what was skipped or decided.
 
@@ -64,8 +65,7 @@ def soup_runs(
     """
     check_new(out)
     folders = finished_models(sources)
-    config = _common_config(folders)
-    kitchen = _Kitchen(folders, config, say)
+    kitchen = _Kitchen(folders, _common_plan(folders), say)
     alone = [kitchen.alone(i) for i in range(len(folders))]
     soup = greedy_soup(alone, kitchen.weights_of, kitchen.judge)
     crossfit = kitchen.crossfit(alone)
@@ -79,16 +79,18 @@ def soup_runs(
 class _Kitchen:
     """One model that takes on any of the runs' weights, and the dev rows that judge it."""
 
-    def __init__(self, folders: Sequence[Path], config: Config, say: Callable[[str], None]) -> None:
-        self.folders, self.config = folders, config
+    def __init__(
+        self, folders: Sequence[Path], plan: StagePlan, say: Callable[[str], None]
+    ) -> None:
+        self.folders, self.plan = folders, plan
         self.device = choose_device("auto")
-        self.products = choose_products(self.device, config.training.precision == "bfloat16")
+        self.products = choose_products(self.device, plan.training.precision == "bfloat16")
         self.model, self.inputs, self.max_length = load_model(folders[0])
         self.model.to(self.device)
         tokenizer = load_tokenizer(folders[0])
         self.assembler = Assembler(special_ids(tokenizer), self.max_length)
         self.dev = [
-            TaskFiles(task, config.tasks[task.name], tokenizer, say).dev(config.training)
+            TaskFiles(task, plan.data.tasks[task.name], tokenizer, say).dev(plan.data.dev_share)
             for task in self.model.tasks
         ]
 
@@ -98,7 +100,7 @@ class _Kitchen:
 
     def judge(self, weights: list[Tensor]) -> DevResult | None:
         logits = self._logits(weights)
-        return judge_all(self.dev, logits, self.config.score) if are_finite(logits) else None
+        return judge_all(self.dev, logits, self.plan.score) if are_finite(logits) else None
 
     def crossfit(self, alone: Sequence[DevResult]) -> dict[str, float]:
         halves = [dev_halves(own) for own in self.dev]
@@ -141,14 +143,14 @@ class _Kitchen:
         return Averages(list(self.model.named_parameters()), values=weights)
 
 
-def _common_config(folders: Sequence[Path]) -> Config:
-    """Return the first run's config, once the others' models and dev rows are of the same kind."""
+def _common_plan(folders: Sequence[Path]) -> StagePlan:
+    """Return the first run's plan, once the others' models and dev rows are of the same kind."""
     runs = [RunFolder(folder.absolute().parent) for folder in folders]
     for run, folder in zip(runs, folders, strict=True):
         if not (run.path / "resolved.json").is_file():
             raise ModelError(f"{folder}: lies in no run folder; a soup takes runs")
-    config = runs[0].judged_config()
-    for name, task in config.labelled.items():
+    plan = recorded_plan(runs[0]).stages[-1]
+    for name, task in plan.data.labelled.items():
         if task.dev is None:
             raise UsageError(
                 f"{runs[0].path}: tasks.{name} has no dev file, and what one run held out another"
@@ -157,7 +159,7 @@ def _common_config(folders: Sequence[Path]) -> Config:
     for run, folder in zip(runs[1:], folders[1:], strict=True):
         for fault in _differences(run, folder, runs[0], folders[0]):
             raise UsageError(f"{run.path}: {fault} than {runs[0].path}")
-    return config
+    return plan
 
 
 def _differences(

@@ -16,6 +16,7 @@ from accord.experiments.plan import Options, Size, base_config, plan
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import Cell
 from accord.grids.running import run_grid, write_index
+from accord.plan.making import plan_run
 from accord.runs.lock import busy, is_held
 from accord.runs.progress import Console
 
@@ -40,13 +41,14 @@ def data_sizes(options: Options, console: Console) -> dict[str, Size]:
     """Read the training data of the paper's three tasks, once, and return its sizes."""
     table = base_config(options, cfimdb=False)
     config = resolve_paths(parse_config(table, where="reproduce"), Path.cwd())
-    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    data = read_data(config, folder, console.say)
+    own = plan_run(config, "reproduce").only
+    folder = resolve_encoder_folder(own.encoder.path, own.encoder.revision)
+    data = read_data(own.data, folder, console.say)
     sizes = {}
-    for own in data.train:
-        if own.task.name in TASKS:
-            tokens = float(data.assembler.lengths(own).mean())
-            sizes[own.task.name] = Size(rows=len(own), tokens=tokens)
+    for part in data.train:
+        if part.task.name in TASKS:
+            tokens = float(data.assembler.lengths(part).mean())
+            sizes[part.task.name] = Size(rows=len(part), tokens=tokens)
     return sizes
 
 

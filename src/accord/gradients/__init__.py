@@ -12,9 +12,13 @@ from __future__ import annotations
 
 from accord.gradients._registry import METHODS, Method
 
-__all__ = ["METHODS", "Method", "get_method", "method_names"]
+__all__ = [
+    "DEFAULT", "METHODS", "Method", "get_method", "goes_by_memories", "memory_methods",
+    "method_names",
+]  # fmt: skip
 
-METHODS.path = __path__
+DEFAULT = "sum"
+"""The method that is no method: the sum of the gradients as they come."""
 
 
 def method_names() -> list[str]:
@@ -29,3 +33,13 @@ def get_method(name: str) -> Method:
         KeyError: if there is none of that name.
     """
     return METHODS.get(name)
+
+
+def goes_by_memories(name: str | None) -> bool:
+    """Whether there is a method of that name that keeps memories' losses from rising."""
+    return name in METHODS.names() and METHODS.get(str(name)).remembers
+
+
+def memory_methods() -> list[str]:
+    """Return the names of the methods that keep memories' losses from rising."""
+    return [own.name for own in METHODS.all() if own.remembers]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from accord.methods import Description, Need, Registry, Signals, State, Weigh
+from accord.methods import Description, Need, Registry, Requires, Signals, State, Weigh, nothing
 
 Law = Literal[
     "equal_without_conflict",  # all cosines >= 0: the weights are all alike
@@ -65,7 +65,7 @@ class Method(Description):
         return "jacobian" in self.needs
 
 
-METHODS: Registry[Method] = Registry("gradients", "accord.gradients", [])
+METHODS: Registry[Method] = Registry("gradients")
 
 
 def method(
@@ -80,13 +80,14 @@ def method(
     cost: str = "none that shows: it solves for a weight a task",
     initial_state: Callable[[int], State] = lambda tasks: {},
     granularities: tuple[Granularity, ...] = ("all", "layer"),
+    requires: Requires = nothing,
 ) -> Callable[[Weigh], Weigh]:
     """Register a gradient method."""
 
     def register(function: Weigh) -> Weigh:
         METHODS.entries[name] = Method(
             name, function, paper, needs, cost, use, initial_state, frozenset(laws),
-            magnitude, example, granularities,
+            magnitude, example, granularities, requires=requires,
         )  # fmt: skip
         return function
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accord.config.file import dump_config, parse_config
 from accord.config.sections import Config
-from accord.config.unused import effective
 from accord.errors import AccordError, BusyError, ConfigError, Pruned, RunFolderError, Stopped
+from accord.plan.making import plan_run
+from accord.plan.recorded import recorded_config
+from accord.plan.unused import effective
 from accord.runs.folder import STATUS, RunFolder
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def _run(
 
     from accord.training.stages.run import start
 
-    done = start(config, folder, source=dump_config(config), quiet=quiet, watch=watch)
+    done = start(plan_run(config), folder, source=dump_config(config), quiet=quiet, watch=watch)
     return False, _slimmed(done)
 
 
@@ -116,7 +118,7 @@ def check_same(folder: Path, config: Config) -> None:
     """
     if not (folder / STATUS).exists():
         return
-    changed = list(differences(RunFolder.open(folder).config(), config))
+    changed = list(differences(recorded_config(RunFolder.open(folder)), config))
     if changed:
         raise RunFolderError(
             f"{folder}: holds a run of another config ({'; '.join(changed)});"

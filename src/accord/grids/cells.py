@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.config.file import (
-    check_files,
-    check_methods,
-    drop_combining,
-    parse_config,
-    resolve_paths,
-)
+from accord.config.file import drop_combining, parse_config, resolve_paths
 from accord.config.overrides import of_a_stage, set_key
 from accord.config.sections import Config
-from accord.config.unused import effective, without_unused
 from accord.errors import ConfigError, nearest
+from accord.plan.making import plan_run
+from accord.plan.unused import effective, without_unused
 
 SHORT = {
     "batching": "training.batching",
@@ -111,8 +106,7 @@ def make_cells(
             config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
         except ConfigError as error:
             raise ConfigError(*_with_advice(error.args, {**common, **own})) from None
-        check_files(config, where=where)
-        check_methods(config, where=f"{where}: cell {name}")
+        plan_run(config, where=f"{where}: cell {name}")
         config = without_unused(config)
         identity = identity_of(config)
         if names.setdefault(name, identity) != identity:

@@ -15,11 +15,13 @@ from typing import Any
 from accord.comparison.unchanged import Material, change_error, changes_between
 from accord.config.sections import Config
 from accord.errors import UsageError
+from accord.plan.making import plan_run
+from accord.plan.recorded import recorded_config
 from accord.runs.contents import Contents
 from accord.runs.folder import STATUS, RunFolder
 from accord.training.resuming import encoder_contents
 from accord.training.setup import prepare
-from accord.training.stages.plan import plan_stage
+from accord.training.stages.plan import foresee
 from accord.training.stages.record import merged_data
 from accord.training.stages.stage import stages_of
 
@@ -74,7 +76,7 @@ class Sameness:
                 run = RunFolder(folder)
                 try:
                     own = Material(
-                        str(folder), run.config(), Contents(run.read_json("resolved.json"))
+                        str(folder), recorded_config(run), Contents(run.read_json("resolved.json"))
                     )
                 except UsageError:
                     continue  # it can't be compared, and whoever compares it will say so
@@ -98,12 +100,12 @@ def _present(configs: Iterable[Config]) -> Iterator[Material]:
 
 
 def _contents(config: Config) -> dict[str, Any]:
-    if not config.stages:
-        setup = prepare(config)
+    plan = plan_run(config)
+    if not plan.staged:
+        setup = prepare(plan.only)
         return {"data": setup.data.contents(), "encoder": encoder_contents(setup)}
-    plans = [plan_stage(stage) for stage in stages_of(config, Path())]
-    data = merged_data([plan.contents for plan in plans])
-    return {"data": data, "encoder": plans[0].encoder}
+    stages = [foresee(stage) for stage in stages_of(plan, Path())]
+    return {"data": merged_data([own.contents for own in stages]), "encoder": stages[0].encoder}
 
 
 def _files(config: Config) -> str:

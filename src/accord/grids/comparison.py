@@ -8,6 +8,7 @@ from accord.config.sections import Config
 from accord.errors import UsageError
 from accord.grids.cells import Cell, Settings, make_cells
 from accord.grids.equal_exposure import Equal, equal_settings
+from accord.plan.making import plan_run
 
 
 def comparison_cells(
@@ -27,12 +28,13 @@ def comparison_cells(
         UsageError: if there is only one task, or none has labels; or whatever is wrong with the
             data, which are read to count what the shared run draws.
     """
+    plan = plan_run(config, where)
     if len(config.tasks) < 2:
         raise UsageError(f"{where}: has one task; a comparison takes two or more")
     if not config.labelled:
         raise UsageError(f"{where}: has no task with labels to compare models by")
     alone = [
-        {"tasks": [name], **own} for name, own in equal_settings(config, equal, where).items()
+        {"tasks": [name], **own} for name, own in equal_settings(plan, equal, where).items()
     ]  # fmt: skip
     first = config.training.seed
     settings = [

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from accord.config.file import stage_configs
-from accord.config.sections import Config
-from accord.config.stages import stage_name
 from accord.data.datasets import read_data
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
+from accord.plan.run import RunPlan, StagePlan
 from accord.training.building import build_sampler
 from accord.training.exposure import exposures
 
@@ -19,14 +17,14 @@ Equal = Literal["examples", "steps", "tokens", "nothing"]
 optimizer, tokens of the task, or nothing in particular, where each goes by its own config."""
 
 
-def equal_settings(config: Config, equal: Equal, where: str) -> dict[str, Settings]:
+def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Settings]:
     """Return the settings that give a run of each task alone as much as the shared run has.
 
     The training data are read and the shared run's draws counted. Rows of a memory count where
     they are drawn; alone, the last stage that trains the task has as many more.
 
     Args:
-        config: of the shared run.
+        plan: of the shared run.
         equal: what is to be equal.
         where: the config's name in messages.
 
@@ -39,14 +37,13 @@ def equal_settings(config: Config, equal: Equal, where: str) -> dict[str, Settin
             with data, encoder or config.
     """
     if equal == "nothing":
-        return {name: {} for name in config.labelled}
-    parts = stage_configs(config) or [config]
-    drawn = [drawn_of(part, equal) for part in parts]
+        return {name: {} for name in plan.data.labelled}
+    drawn = [drawn_of(stage, equal) for stage in plan.stages]
     found: dict[str, Settings] = {}
-    for task in config.labelled:
+    for task in plan.data.labelled:
         training = [
-            i for i, part in enumerate(parts)
-            if task in part.tasks and task not in part.finished
+            i for i, stage in enumerate(plan.stages)
+            if task in stage.data.tasks and task not in stage.finished
         ]  # fmt: skip
         counts = {i: drawn[i][task] for i in training}
         if training:
@@ -54,9 +51,10 @@ def equal_settings(config: Config, equal: Equal, where: str) -> dict[str, Settin
                 own.get(task, 0) for i, own in enumerate(drawn) if i not in training
             )
         for i, count in counts.items():
-            stage = f" in stage '{stage_name(config.stages, i)}'" if config.stages else ""
-            _check_an_epoch(f"'{task}'{stage}", count, parts[i].training.epochs, where)
-        found[task] = {_key(config, i): count for i, count in counts.items()}
+            own = plan.stages[i]
+            stage = f" in stage '{own.name}'" if own.name else ""
+            _check_an_epoch(f"'{task}'{stage}", count, own.training.epochs, where)
+        found[task] = {_key(plan.stages[i]): count for i, count in counts.items()}
     return found
 
 
@@ -72,20 +70,20 @@ def _check_an_epoch(task: str, examples: int, epochs: int, where: str) -> None:
         )
 
 
-def drawn_of(config: Config, equal: Equal = "examples") -> dict[str, int]:
+def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     """Return how many examples of each task make up what a run without stages has.
 
     Of 'examples' what it draws of each; of 'steps' as many full batches of one task as it has
     steps; of 'tokens' what it draws, in tokens, over the mean length of the task's rows.
     """
-    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    data, epochs = read_data(config, folder, lambda text: None), config.training.epochs
+    folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
+    data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
     names = [task.name for task in data.tasks]
-    sampler = build_sampler(config, tuple(names), tuple(map(len, data.train)))
+    sampler = build_sampler(plan, tuple(names), tuple(map(len, data.train)))
     steps = epochs * sampler.steps
     if equal == "steps":
-        full = config.training.batch_size * steps
-        return {name: 0 if name in config.finished else full for name in names}
+        full = plan.training.batch_size * steps
+        return {name: 0 if name in plan.finished else full for name in names}
     if equal == "examples":
         return dict(zip(names, sampler.examples(epochs), strict=True))
     seen = exposures(sampler, data.train, data.assembler, steps)
@@ -98,7 +96,5 @@ def drawn_of(config: Config, equal: Equal = "examples") -> dict[str, int]:
     }  # fmt: skip
 
 
-def _key(config: Config, stage: int) -> str:
-    if not config.stages:
-        return "examples"
-    return f"stages.{stage_name(config.stages, stage)}.training.examples"
+def _key(stage: StagePlan) -> str:
+    return f"stages.{stage.name}.training.examples" if stage.name else "examples"

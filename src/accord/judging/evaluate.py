@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config.datafiles import shown
-from accord.config.sections import Config
-from accord.config.tasks import QuotingName
+from accord.data.datafiles import shown
 from accord.data.datasets import TaskFiles
 from accord.data.loader import TaskData
+from accord.data.plan import DataPlan
+from accord.data.textfiles import QuotingName
 from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
 from accord.judging.inference import Evaluation, check_finite, judge, split_logits
 from accord.judging.predict import Predictor, load
 from accord.model.heads import mean_logits
 from accord.model.saved import find_model_folder, read_tasks
+from accord.plan.recorded import recorded_plan
+from accord.plan.run import Precision
 from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
@@ -65,10 +67,10 @@ def evaluate_run(
         RunFolderError: naming the dev file that was changed since, unless it was forced.
         UsageError: if a file can't be used.
     """
-    config, contents = run.judged_config(), Contents(run.read_json("resolved.json"))
-    predictor, splits = _splits(model, config, only)
+    plan, contents = recorded_plan(run).stages[-1], Contents(run.read_json("resolved.json"))
+    predictor, splits = _splits(model, plan.data, plan.training.precision, only)
     changed = tuple(
-        f"{shown(config.tasks[name].dev or config.tasks[name].train or '')} ({name}.dev)"
+        f"{shown(plan.data.tasks[name].dev or plan.data.tasks[name].train or '')} ({name}.dev)"
         for name, own in splits.items()
         if (before := contents.recorded(name, "dev")) and own[0].content != before
     )
@@ -81,36 +83,39 @@ def evaluate_run(
     return Judged(_judge(predictor, splits), changed)
 
 
-def evaluate_config(model: Path, config: Config, only: str | None = None) -> dict[str, Evaluation]:
-    """Judge a model on the dev splits of a config.
+def evaluate_files(
+    model: Path, data: DataPlan, precision: Precision, only: str | None = None
+) -> dict[str, Evaluation]:
+    """Judge a model on the dev splits of some tasks.
 
     Args:
         model: a run folder or model folder.
-        config: its tasks must be the model's.
+        data: names the files; their tasks must be the model's.
+        precision: in which the model multiplies.
         only: one task's name, to judge no other.
 
     Returns:
         How it did on each task.
 
     Raises:
-        UsageError: if model and config don't fit, or a file can't be used.
+        UsageError: if model and tasks don't fit, or a file can't be used.
     """
-    return _judge(*_splits(model, config, only))
+    return _judge(*_splits(model, data, precision, only))
 
 
 def _splits(
-    model: Path, config: Config, only: str | None
+    model: Path, data: DataPlan, precision: Precision, only: str | None
 ) -> tuple[Predictor, dict[str, list[TaskData]]]:
     """Load a model, and read each task's dev split; an ensemble's members read the rows by their
     own tokenizers."""
-    predictor = load(model, precision=config.training.precision)
-    names = [only] if only else list(config.labelled)
+    predictor = load(model, precision=precision)
+    names = [only] if only else list(data.labelled)
     for name in names:
-        _check_fit(predictor.task(name), config)
+        _check_fit(predictor.task(name), data)
     splits = {
         name: [
-            TaskFiles(own.task(name), config.tasks[name], own.tokenizer, warnings.warn).dev(
-                config.training
+            TaskFiles(own.task(name), data.tasks[name], own.tokenizer, warnings.warn).dev(
+                data.dev_share
             )
             for own in predictor.members
         ]
@@ -133,11 +138,11 @@ def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> di
     return judged
 
 
-def _check_fit(task: Task, config: Config) -> None:
-    if task.name not in config.labelled:
-        hint = nearest(task.name, config.labelled)
+def _check_fit(task: Task, data: DataPlan) -> None:
+    if task.name not in data.labelled:
+        hint = nearest(task.name, data.labelled)
         raise ConfigError(f"task '{task.name}' is not in the config{hint}")
-    kind = config.tasks[task.name].kind
+    kind = data.tasks[task.name].kind
     if kind != task.kind:
         raise ConfigError(f"tasks.{task.name}.kind: '{kind}', but the model's is '{task.kind}'")
 

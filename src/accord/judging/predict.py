@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.config.sections import Precision
-from accord.config.tasks import QuotingName, TaskConfig
+from accord.config.tasks import TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
 from accord.data.loader import Assembler
 from accord.data.rows import Note
+from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.data.warnings import DataWarning, sequence_lengths
 from accord.encoders.packing import TokenSequence
@@ -36,6 +36,7 @@ from accord.model.heads import mean_logits
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
+from accord.plan.run import Precision
 from accord.plural import count
 from accord.runs.devices import choose_device
 from accord.tasks import Task

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from accord.methods import Description
+from accord.methods import Circumstances, Description
 from accord.optim.averaging import Averages
 
 BETA = 0.01  # share of a step's targets in the moving moments
@@ -95,6 +98,16 @@ class TargetScale(nn.Module):
         }
 
 
+def stays_put(options: Mapping[str, Any], run: Circumstances) -> Iterator[str]:
+    """Say why the scale of a task's head must not move."""
+    scaled = [name for name, own in run.targets.items() if own == "popart"]
+    if scaled and run.averaging != "none":
+        yield (
+            "averaging.method: averages of weights whose scale moves mean nothing;"
+            f" tasks.{scaled[0]}.targets is 'popart'"
+        )
+
+
 DESCRIPTION = Description(
     name="popart",
     function=TargetScale,
@@ -103,4 +116,5 @@ DESCRIPTION = Description(
     cost="none that shows",
     use="For regressions whose values are bunched in a small part of their range.",
     initial_state=lambda tasks: {},
+    requires=stays_put,
 )

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import torch
 from safetensors import SafetensorError
 
-from accord.config.tasks import DelimiterName, QuotingName, encoding_fault
+from accord.data.textfiles import DelimiterName, QuotingName, encoding_fault
 from accord.data.tokenizing import save_tokenizer
 from accord.durable import load_tensors, read_json, write_tensors
 from accord.encoders.pretrained import load_encoder, save_encoder

@@ -13,8 +13,6 @@ from accord.regularisers._registry import REGULARISERS, Passes, Regulariser
 
 __all__ = ["REGULARISERS", "Passes", "Regulariser", "get_regulariser", "regulariser_names"]
 
-REGULARISERS.path = __path__
-
 
 def regulariser_names() -> list[str]:
     """Return the names of all regularisers, without importing any."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from accord.kernels.dropout import DropoutKey
-from accord.methods import Description, Need, Registry
+from accord.methods import Description, Need, Registry, Requires, nothing
 from accord.tasks import Task
 
 ByTask = list[Tensor]
@@ -84,7 +84,7 @@ class Regulariser(Description):
     average: Callable[[Options], float | None]
 
 
-REGULARISERS: Registry[Regulariser] = Registry("regularisers", "accord.regularisers", [])
+REGULARISERS: Registry[Regulariser] = Registry("regularisers")
 
 
 def regulariser(
@@ -98,13 +98,14 @@ def regulariser(
     inside: bool = False,
     by_dropout: bool = False,
     average: Callable[[Options], float | None] = lambda options: None,
+    requires: Requires = nothing,
 ) -> Callable[[Regularise], Regularise]:
     """Register a regulariser."""
 
     def register(function: Regularise) -> Regularise:
         REGULARISERS.entries[name] = Regulariser(
             name, function, paper, needs, cost, use, lambda tasks: {},
-            inside, by_dropout, work, average,
+            inside, by_dropout, work, average, requires=requires,
         )  # fmt: skip
         return function
 

@@ -15,6 +15,7 @@ from accord.config.sections import Config
 from accord.durable import check_regular, parse_json
 from accord.errors import RunFolderError
 from accord.judging.heldout import ON_TEST, require_heldout
+from accord.plan.recorded import recorded_config
 from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
@@ -195,7 +196,7 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
     return RunRecord(
         name=name or str(path),
         path=path,
-        config=run.config(),
+        config=recorded_config(run),
         tasks={task.name: task for task in tasks},
         results=results,
         environment=run.read_json("environment.json"),

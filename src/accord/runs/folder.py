@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from accord.config.file import stage_configs
-from accord.config.sections import Config
 from accord.durable import (
     append,
     check_name,
@@ -186,27 +184,6 @@ class RunFolder:
             return self.read_json(STATUS)
         except RunFolderError:
             return None
-
-    def config(self) -> Config:
-        """Return the config that the run was begun with, paths absolute.
-
-        Raises:
-            RunFolderError: if `resolved.json` is missing or damaged.
-        """
-        try:
-            return Config.model_validate(self.read_json("resolved.json")["config"], strict=False)
-        except (KeyError, ValueError):
-            file = self.path / "resolved.json"
-            raise RunFolderError(f"{file}: holds no config that can be used") from None
-
-    def judged_config(self) -> Config:
-        """Return the config of the model that the run leaves: with stages the last one's.
-
-        Raises:
-            RunFolderError: as `config`.
-        """
-        config = self.config()
-        return stage_configs(config, str(self.path))[-1] if config.stages else config
 
     def set_status(self, state: str, **details: Any) -> None:
         """Record what the run is doing: running, stopped, pruned, failed or done."""

@@ -11,8 +11,6 @@ from accord.sampling._registry import RULES, Budget, EpochShape, Rule
 
 __all__ = ["RULES", "Budget", "EpochShape", "Rule", "get_rule", "rule_names"]
 
-RULES.path = __path__
-
 
 def rule_names() -> list[str]:
     """Return the names of all rules, without importing any."""

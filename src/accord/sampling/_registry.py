@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from accord.methods import Description, Need, Registry
+from accord.methods import Description, Need, Registry, Requires, nothing
 
 Order = Literal["together", "drawn", "cyclic"]
 
@@ -72,14 +72,16 @@ class Rule(Description):
         example: the tasks' rows and the batch size, and the steps and shares these give.
         varies: whether the shape changes from epoch to epoch.
         orders: in which a step's tasks may come; the first is the default.
+        balancing: the balancing rule that goes with it, where a config names none.
     """
 
     example: tuple[tuple[list[int], int], tuple[int, list[float]]]
     varies: bool = False
     orders: tuple[Order, ...] = ("together", "drawn")
+    balancing: str = "equal"
 
 
-RULES: Registry[Rule] = Registry("sampling", "accord.sampling", [])
+RULES: Registry[Rule] = Registry("sampling")
 
 
 def rule(
@@ -91,13 +93,16 @@ def rule(
     needs: tuple[Need, ...] = ("sizes",),
     varies: bool = False,
     orders: tuple[Order, ...] = ("together", "drawn"),
+    balancing: str = "equal",
+    requires: Requires = nothing,
 ) -> Callable[[Shape], Shape]:
     """Register a sampling rule."""
 
     def register(function: Shape) -> Shape:
         RULES.entries[name] = Rule(
-            name, function, paper, needs, "none", use, lambda tasks: {}, example, varies, orders
-        )
+            name, function, paper, needs, "none", use, lambda tasks: {}, example, varies, orders,
+            balancing, requires=requires,
+        )  # fmt: skip
         return function
 
     return register

@@ -14,6 +14,7 @@ from accord.sampling._registry import Budget, EpochShape, rule
     use="To see every row of every task once an epoch; small tasks get few examples a step.",
     example=(([8544, 16212, 6040], 32), (507, [17, 32, 12])),
     orders=("together",),
+    balancing="inverse-share",
 )
 def proportional(sizes: Sequence[int], budget: Budget) -> EpochShape:
     """Fix the number of batches, and group the data proportionally.

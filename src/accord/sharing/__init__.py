@@ -20,8 +20,6 @@ from accord.sharing._registry import SCHEMES, Part, Scheme
 
 __all__ = ["SCHEMES", "Part", "Scheme", "get_scheme", "scheme_names"]
 
-SCHEMES.path = __path__
-
 
 def scheme_names() -> list[str]:
     """Return the names of all schemes, without importing any."""

@@ -12,7 +12,7 @@ from accord.encoders.blocks import Block
 from accord.encoders.encoder import Embeddings, EncoderConfig
 from accord.kernels.attention import AttentionPlan
 from accord.kernels.dropout import DropoutKey
-from accord.methods import Description, Registry
+from accord.methods import Description, Registry, Requires, nothing
 
 _DROPOUT_SITE = 1 << 22  # of embeddings: beyond any layer's
 
@@ -134,7 +134,7 @@ class Scheme(Description):
         return made
 
 
-SCHEMES: Registry[Scheme] = Registry("sharing", "accord.sharing", [])
+SCHEMES: Registry[Scheme] = Registry("sharing")
 
 
 def scheme(
@@ -146,6 +146,7 @@ def scheme(
     copies: bool = False,
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None,
     beside_copies: bool = True,
+    requires: Requires = nothing,
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
 
@@ -161,6 +162,7 @@ def scheme(
             copies,
             embeddings,
             beside_copies,
+            requires=requires,
         )
         return function
 

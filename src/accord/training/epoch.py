@@ -46,7 +46,7 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     epoch = progress.step // setup.sampler.steps
     for own, part in zip(data.dev, logits, strict=True):
         _check_finite(own, part, epoch)
-    result = judge_all(data.dev, logits, setup.config.score, setup.config.finished)
+    result = judge_all(data.dev, logits, setup.plan.score, setup.plan.finished)
     record = {"kind": "dev", "epoch": epoch, "step": progress.step, **result.record()}
     progress.evaluations.append(record)
     run.append_metrics({**record, "seconds": time.perf_counter() - started})
@@ -54,13 +54,13 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     if best:
         progress.best = len(progress.evaluations) - 1
         stage_best(run, progress, lambda folder: write_judged(setup, folder, logits))
-    soup = setup.config.averaging.method == "soup"
+    soup = setup.plan.averaging.method == "soup"
     keep_epoch(
         run, progress,
         {own.task.name: part for own, part in zip(data.dev, logits, strict=True)},
         trained(setup.learner.model.named_parameters()) if soup else None,
     )  # fmt: skip
-    line = f"epoch {epoch}/{setup.config.training.epochs}  {metrics_line(setup, result)}"
+    line = f"epoch {epoch}/{setup.plan.training.epochs}  {metrics_line(setup, result)}"
     console.say(line + "  (best so far)" * best)
     run.log(line)
 
@@ -78,7 +78,7 @@ def dev_logits(setup: Setup, run: RunFolder, progress: Progress) -> list[torch.T
 
 def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> None:
     """Write the model as it is now and its dev predictions: one folder of a best model."""
-    formats, assembler = input_formats(setup.config), setup.data.assembler
+    formats, assembler = input_formats(setup.plan), setup.data.assembler
     save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
     for own, part in zip(setup.data.dev, logits, strict=True):
         if not isinstance(own.task, AuxiliaryTask):
@@ -104,7 +104,7 @@ def write_split(
     labels = own.labels if split == "dev" else None
     write_split_predictions(folder / f"{name}.csv", logits, own, labels)
     has_ids = "id" in row_keys(own)  # which the course's format can't do without
-    if setup.config.score == "cs224n" and own.task.kind in COLUMNS and has_ids:
+    if setup.plan.score == "cs224n" and own.task.kind in COLUMNS and has_ids:
         path = folder / f"{name}-leaderboard.csv"
         write_split_predictions(path, logits, own, form="cs224n")
 

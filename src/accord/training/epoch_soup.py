@@ -75,14 +75,14 @@ def make_soup(
     Returns:
         None where the config asks for none.
     """
-    if setup.config.averaging.method != "soup":
+    if setup.plan.averaging.method != "soup":
         return None
     console.say(f"making a soup of {count(len(progress.evaluations), 'epoch')}")
     soup = soup_of_epochs(
         setup, run, progress,
         [_alone(record) for record in progress.evaluations],
         lambda logits: judge_all(
-            setup.data.dev, logits, setup.config.score, setup.config.finished
+            setup.data.dev, logits, setup.plan.score, setup.plan.finished
         ),
     )  # fmt: skip
     epochs = [progress.evaluations[i]["epoch"] for i in soup.members]

@@ -124,7 +124,7 @@ def judge_heldout(
         test = _test_rows(setup, own.task.name, saved)
         _write(run, test or dev)
         chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
-        soup = setup.config.averaging.method == "soup"
+        soup = setup.plan.averaging.method == "soup"
         # By the same rule as the cross-fitted figure: within halves, where it is a correlation.
         crossfit, same_rows = dev.value, replace(dev, logits=whole[i]).value
         value, constant = test.value if test else crossfit, (test or dev).constant
@@ -159,13 +159,13 @@ def _choices(
     logits = [
         [scores[own.task.name][epoch] for own in setup.data.dev] for epoch in range(len(numbers))
     ]
-    soup = setup.config.averaging.method == "soup"
+    soup = setup.plan.averaging.method == "soup"
     if soup:
         console.say("making a soup by each half of the dev rows")
 
     def choose(half: int) -> Choice:
         def judge(own: Sequence[Tensor]) -> HalfResult:
-            return half_result(setup.data.dev, own, halves, half, setup.config.finished)
+            return half_result(setup.data.dev, own, halves, half, setup.plan.finished)
 
         alone = [judge(own) for own in logits]
         if not soup:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from accord.config.sections import Config
+from accord import balancing
 from accord.data.loader import StepBatch
+from accord.plan.run import StagePlan
 from accord.plural import count
 from accord.training.checkpoint import Progress
 from accord.training.setup import Setup
@@ -72,37 +73,37 @@ def _short(value: float) -> float | None:
 
 def headline(setup: Setup) -> list[str]:
     """Return what a run is about to do: rows, steps, methods, and what tasks have of their own."""
-    settings = setup.config.training
-    finished = setup.config.finished
+    settings = setup.plan.training
+    finished = setup.plan.finished
     rows = ", ".join(
         f"{own.task.name} {len(own):,}{' remembered' * (own.task.name in finished)}"
         f" (dev {len(dev):,})"
         for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
     )
-    plain = settings.balancing_rule == "equal"
-    methods = [settings.batching, *([] if plain else [settings.balancing_rule])]
-    methods.append(setup.config.gradient_method)
-    if settings.granularity == "layer":
+    plain = settings.balancing == balancing.DEFAULT
+    methods = [settings.batching, *([] if plain else [settings.balancing])]
+    methods.append(settings.gradients)
+    if settings.by_layer:
         methods[-1] += " by layer"
     methods += settings.regularisers
     steps = (
         f"{count(settings.epochs, 'epoch')} of {count(setup.sampler.steps, 'step')},"
-        f" {', '.join(methods)}, {setup.config.encoder.mode}, {settings.precision} on"
-        f" {setup.device}, {count(torch.get_num_threads(), 'thread')}{_beside(setup.config)}"
+        f" {', '.join(methods)}, {setup.plan.encoder.mode}, {settings.precision} on"
+        f" {setup.device}, {count(torch.get_num_threads(), 'thread')}{_beside(setup.plan)}"
     )
     return [rows, steps, *_sharing_lines(setup)]
 
 
-def _beside(config: Config) -> str:
+def _beside(plan: StagePlan) -> str:
     """Say what of the training isn't as it is by default, beside methods."""
-    own, training, sharing = config.encoder, config.training, config.sharing
+    own, training, sharing = plan.encoder, plan.training, plan.sharing
     said = {
         f"the last {own.reinit_layers} layers drawn anew": own.reinit_layers > 0,
         f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
         f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
         "shared weights kept as they are": not sharing.train_shared,
         f"copies held together by {sharing.soft}, {sharing.soft_weight:g}": bool(sharing.soft),
-        f"{config.averaging.method} of the weights": config.averaging.method != "none",
+        f"{plan.averaging.method} of the weights": plan.averaging.method != "none",
         "one gradient for all": not training.gramian,
     }
     return "".join(f"; {text}" for text, holds in said.items() if holds)
@@ -116,7 +117,7 @@ def _sharing_lines(setup: Setup) -> list[str]:
     own = sum(parameter.numel() for parameter in model.parts.of_task(0))
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     return [
-        f"{', '.join(setup.config.sharing.schemes)}: {own:,} parameters of each task's own,"
+        f"{', '.join(setup.plan.sharing.schemes)}: {own:,} parameters of each task's own,"
         f" {100 * own / encoder:.2g} % of the encoder's; {count(len(model.tasks), 'task')},"
         f" {1 + len(model.tasks) * own / encoder:.3g} times the encoder in all"
     ]

@@ -28,7 +28,7 @@ from accord.training.setup import Setup
 def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
     seen = exposures(
         setup.sampler, setup.data.train, setup.data.assembler, steps,
-        frozen=setup.config.encoder.mode == "frozen",
+        frozen=setup.plan.encoder.frozen,
     )  # fmt: skip
     return {name: asdict(own) for name, own in seen.items()}
 
@@ -49,7 +49,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "metric_names": {task.name: task.metric_name for task in counted(setup.data.tasks)},
         "figures": best["figures"],
         "score": best["score"],
-        "score_kind": setup.config.score,
+        "score_kind": setup.plan.score,
         "mean": overall_score("mean", best["metrics"], {}),
         "heldout": heldout,
         "best_epoch": epoch["epoch"],
@@ -68,7 +68,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     }
     run.write_json("results.json", results)
     console.say(
-        f"done: best epoch {epoch['epoch']}, {setup.config.score} score {best['score']:z.4f} on dev"
+        f"done: best epoch {epoch['epoch']}, {setup.plan.score} score {best['score']:z.4f} on dev"
         f"{_heldout_score(results)}, {duration(progress.train_seconds)} of training; model in"
         f" {run.model}"
     )
@@ -88,7 +88,7 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
             model, own, setup.data.assembler, products=setup.learner.objective.products
         )
         write_split(setup, run.predictions, own, logits, "test")
-        if setup.config.score == "cs224n" and "id" not in row_keys(own):
+        if setup.plan.score == "cs224n" and "id" not in row_keys(own):
             console.say(f"{own.task.name}: no leaderboard file: the test file's ids are not named")
         found[own.task.name] = logits
     return found

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from accord.config.datafiles import named, shown
-from accord.config.sections import Config
-from accord.config.unused import effective
+from accord.data.datafiles import named, shown
 from accord.durable import read_toml
-from accord.errors import RunFolderError
+from accord.errors import ConfigError, RunFolderError
 from accord.kernels.matmul import Products, onednn_is_exact
 from accord.model.inherited import inheritance_contents
+from accord.plan.making import plan_table
+from accord.plan.recorded import recorded_config
+from accord.plan.run import RunPlan, StagePlan
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now
 from accord.runs.progress import Console
@@ -38,7 +37,7 @@ def versions() -> dict[str, str]:
 def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
     """Return what `resolved.json` holds."""
     return {
-        "config": setup.config.model_dump(mode="json"),
+        "config": setup.plan.given,
         "tasks": [task.to_json() for task in setup.learner.model.labelled],
         "epoch": dataclasses.asdict(setup.sampler.shape(0)),
         "max_length": setup.data.assembler.max_length,
@@ -65,8 +64,8 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
             `check_comparable`.
     """
     begun = run.read_json("resolved.json")
-    config, found = config_again(run, begun, force)
-    setup = prepare(config, console.say, recorded_products(begun, run, console))
+    plan, found = plan_again(run, begun, force)
+    setup = prepare(plan.only, console.say, recorded_products(begun, run, console))
     before, device = begun.get("device"), setup.learner.objective.device.type
     if before != device:
         line = f"this run began on {before} and goes on on {device}: its bits will differ"
@@ -150,10 +149,10 @@ def record_forced(
     run.write_json("resolved.json", {**after, "forced": forced})
 
 
-def config_again(
+def plan_again(
     run: RunFolder, begun: Mapping[str, Any], force: bool = False
-) -> tuple[Config, list[str]]:
-    """Return the config that a run began with, and what was edited since in its config.toml.
+) -> tuple[RunPlan, list[str]]:
+    """Return the plan that a run began with, and what was edited since in its config.toml.
 
     Where things lie may be edited; other edits are taken over with `force` alone.
 
@@ -162,7 +161,7 @@ def config_again(
         begun: what `resolved.json` holds.
         force: take over every edit.
     """
-    run.config()  # checks that it can be used
+    recorded_config(run)  # checks that it can be used
     edits = list(_edits(run, begun))
     found = [edit.shown for edit in edits if not edit.is_path]
     return _edited(run, begun, [edit for edit in edits if edit.is_path or force]), found
@@ -217,7 +216,7 @@ def encoder_contents(setup: Setup) -> dict[str, str]:
         weights.update(name.encode())
         weights.update(value.detach().cpu().contiguous().numpy().data)
     settings = json.dumps(dataclasses.asdict(encoder.config), sort_keys=True)
-    heads = setup.config.encoder.heads == "keep"
+    heads = setup.plan.encoder.keeps_heads
     return {
         **({"heads": inheritance_contents(setup.encoder_folder)} if heads else {}),
         "weights": weights.hexdigest(),
@@ -293,14 +292,14 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[_Ed
             yield _Edit(key, before.get(key), after.get(key))
 
 
-def other_settings(before: Config, after: Config) -> list[str]:
-    """Return in which keys two configs differ, but for where things lie."""
-    edits = _differing(effective(before), effective(after))
+def other_settings(before: StagePlan, after: StagePlan) -> list[str]:
+    """Return in which keys two plans differ, but for where things lie."""
+    edits = _differing(before.settings, after.settings)
     return [edit.shown for edit in edits if not edit.is_path]
 
 
-def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) -> Config:
-    """Return the config as it began, with some edits."""
+def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) -> RunPlan:
+    """Return the plan of the config as it began, with some edits."""
     file, table = run.path / "config.toml", copy.deepcopy(_table(begun, "config"))
     for edit in edits:
         *path, last = edit.key.split(".")
@@ -316,11 +315,9 @@ def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) ->
         else:
             place[last] = edit.after
     try:
-        return Config.model_validate(table, strict=False)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunFolderError(f"{file}: {where}: {first['msg']}") from None
+        return plan_table(table, str(file))
+    except ConfigError as error:
+        raise RunFolderError(*error.args) from None
 
 
 def _table(begun: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -13,9 +13,6 @@ from typing import Any
 
 import torch
 
-from accord.config.sections import CheckpointConfig, Config
-from accord.config.stages import memory_note
-from accord.config.unused import unused_options
 from accord.data.loader import StepBatch
 from accord.data.warnings import refuse_all
 from accord.durable import sweep, write_whole
@@ -28,6 +25,7 @@ from accord.errors import (
     TrainingError,
 )
 from accord.optim.schedules import lr_factor
+from accord.plan.run import CheckpointPlan, StagePlan
 from accord.plural import count
 from accord.runs.folder import RunFolder, environment
 from accord.runs.memory import keep_freed_memory, release_freed_memory, restart_peak
@@ -64,7 +62,6 @@ from accord.training.tidying import tidy, tidy_up
 Watch = Callable[[Sequence[dict[str, Any]]], None]
 """Is shown the evaluations of all epochs so far before another one begins; may raise `Pruned`."""
 
-EVERY_STEPS = 500
 _TIDY_STEPS = 50
 _NAMED = 8  # examples that a message names
 
@@ -78,39 +75,38 @@ class Run:
 
 
 def start_run(
-    config: Config,
+    plan: StagePlan,
     out: Path,
     *,
     source: str | None = None,
     quiet: bool = False,
     watch: Watch | None = None,
-    stage: str = "",
+    notes: Sequence[str] = (),
     strict: bool = False,
 ) -> Run:
     """Train from the beginning.
 
     Args:
-        config: of the run.
+        plan: of the run.
         out: the run's folder; must not hold anything yet.
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
         watch: may give the run up between two epochs.
-        stage: which one this is of a run of several, said with its progress.
+        notes: what of its config makes no difference, a line each.
         strict: take warnings for errors.
 
     Raises:
-        UsageError: something is wrong with config, data, encoder or `out`; nothing was written.
+        UsageError: something is wrong with plan, data, encoder or `out`; nothing was written.
         BusyError: another process is writing to `out`.
         TrainingError: a loss or gradient was not finite.
         Stopped: a signal came; `resume_run` goes on.
         Pruned: `watch` gave the run up; `resume_run` can go on all the same.
     """
-    console = Console(quiet, stage)
+    console = Console(quiet, plan.place)
     RunFolder.check_free(out)
-    setup = prepare(config, console.say)
+    setup = prepare(plan, console.say)
     # A stage's are said of the whole run: another may use what this one doesn't.
-    notes = (unused_options(config), memory_note(config))
-    warnings = [] if stage else [*filter(None, notes), *setup.warnings()]
+    warnings = [] if plan.label else [*notes, *setup.warnings()]
     if strict:
         refuse_all(warnings, console.say)
     expected = setup.estimate()
@@ -170,7 +166,7 @@ def resume_run(
                 f"{checkpoint}: is after step {progress.step}, but the run has"
                 f" {setup.total_steps} steps now"
             )
-        if setup.config.averaging.method == "soup":
+        if setup.plan.averaging.method == "soup":
             check_weights(run, progress, checkpoint)
         load_checkpoint(checkpoint, setup.learner)
         publish_best(run, progress)
@@ -228,7 +224,7 @@ def _train(
             console.say(line)
             run.log(line)
         with StopSignals(at_once=True):
-            if setup.config.encoder.mode == "frozen":
+            if setup.plan.encoder.frozen:
                 console.say("encoding the training and dev data once")
                 setup.encode_data()
             _loop(setup, run, progress, console, watch)
@@ -254,9 +250,9 @@ def _loop(
     setup: Setup, run: RunFolder, progress: Progress, console: Console, watch: Watch | None
 ) -> None:
     """Take the steps that are left."""
-    settings, steps = setup.config.training, setup.sampler.steps
+    settings, steps = setup.plan.training, setup.sampler.steps
     warmup = round(settings.warmup * setup.total_steps)
-    cadence = Cadence(setup.config.checkpoint)
+    cadence = Cadence(setup.plan.checkpoint)
     bar = Bar(console, "step", setup.total_steps, progress.step)
     with StopSignals() as signals, bar:
         for step in range(progress.step, setup.total_steps):
@@ -287,7 +283,7 @@ def _loop(
                 evaluate_epoch(setup, run, progress, console, bar)
             if epoch_ends or cadence.is_due(progress.step) or signals.received or signals.save:
                 signals.save = False
-                keep = setup.config.checkpoint.keep
+                keep = setup.plan.checkpoint.keep
                 run.sync_metrics()
                 save_checkpoint(run.checkpoints, setup.learner, progress, keep)
                 if epoch_ends and progress.best_step == progress.step:
@@ -314,7 +310,7 @@ def _take(
     try:
         return setup.learner.step(step, batch, lr_factor)
     except NotFinite as error:
-        if progress.skipped >= setup.config.training.max_skipped_steps:
+        if progress.skipped >= setup.plan.training.max_skipped_steps:
             raise blame(setup.learner, error, batch) from None
         names = [setup.data.tasks[i].name for i in batch.present]
         losses = dict(zip(names, error.measured.losses.tolist(), strict=True))
@@ -325,12 +321,11 @@ class Cadence:
     """When a checkpoint is due, beside each epoch's end.
 
     Args:
-        config: says after how many steps or minutes.
+        plan: says after how many steps or minutes.
     """
 
-    def __init__(self, config: CheckpointConfig) -> None:
-        default = None if config.every_minutes else EVERY_STEPS
-        self.steps, self.minutes = config.every_steps or default, config.every_minutes
+    def __init__(self, plan: CheckpointPlan) -> None:
+        self.steps, self.minutes = plan.every_steps, plan.every_minutes
         self.saved()
 
     def saved(self) -> None:
@@ -345,7 +340,7 @@ class Cadence:
 
 
 def _say_skipped(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
-    allowed = setup.config.training.max_skipped_steps
+    allowed = setup.plan.training.max_skipped_steps
     line = (
         f"step {progress.step}: a loss or gradient is not finite; left out,"
         f" {progress.skipped} of {allowed} allowed"
@@ -397,7 +392,7 @@ def _record_failure(
 
 
 def _halves_are_due(setup: Setup, step: int) -> bool:
-    every = setup.config.training.halves_every
+    every = setup.plan.training.halves_every
     return every is not None and step % every == 0 and not setup.learner.jacobian.is_empty
 
 
@@ -405,6 +400,6 @@ def _halves_record(setup: Setup, step: int) -> dict[str, Any]:
     """Measure, by the examples of the step after this one, and return the line of it."""
     cosines = half_cosines(
         setup.learner, setup.sampler.draw(step), setup.data.train, setup.data.assembler, step,
-        setup.config.training.micro_batch_tokens,
+        setup.plan.training.micro_batch_tokens,
     )  # fmt: skip
     return {"kind": "halves", "step": step, "cosines": cosines}

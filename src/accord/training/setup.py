@@ -1,7 +1,8 @@
-"""From a configuration to everything that a run needs, before anything is written."""
+"""From a plan to everything that a run needs, before anything is written."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -12,16 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from accord.config.file import check_methods
-from accord.config.sections import Config
-from accord.config.unused import effective
 from accord.data.datasets import Data, Say, read_data
 from accord.data.loader import StepBatch, TaskData, step_batch
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
-from accord.errors import ConfigError
 from accord.judging.inference import pooled_vectors
 from accord.judging.passes import tokens_of_a_pass
 from accord.kernels.matmul import Products, choose_products
@@ -29,6 +26,7 @@ from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat
 from accord.optim.averaging import Averages, trained
+from accord.plan.run import StagePlan, Table
 from accord.runs.devices import choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
 from accord.tasks import AuxiliaryTask
@@ -56,7 +54,7 @@ class Setup:
     """A run, ready to start.
 
     Attributes:
-        config: as given.
+        plan: of the run.
         data: every task's splits.
         encoder_folder: where the encoder and its tokenizer were found.
         learner: model, optimizer, and how gradients combine.
@@ -68,7 +66,7 @@ class Setup:
         in_vain: what of the config makes no difference, a line each.
     """
 
-    config: Config
+    plan: StagePlan
     data: Data
     encoder_folder: Path
     learner: Learner
@@ -86,7 +84,7 @@ class Setup:
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self.config.training.epochs * self.sampler.steps
+        return self.plan.training.epochs * self.sampler.steps
 
     def batch(self, step: int) -> StepBatch:
         """Return the examples of a step, counted from 0."""
@@ -95,8 +93,8 @@ class Setup:
             return feature_batch(drawn, self.data.train, self.features)
         return step_batch(
             drawn, self.data.train, self.data.assembler, self.device,
-            self.config.training.micro_batch_tokens, self.learner.objective.products.row_multiple,
-            (self.config.training.seed, step),
+            self.plan.training.micro_batch_tokens, self.learner.objective.products.row_multiple,
+            (self.plan.training.seed, step),
         )  # fmt: skip
 
     def encode_data(self) -> None:
@@ -110,16 +108,16 @@ class Setup:
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
-        config, model = self.config, self.learner.model
+        plan, model = self.plan, self.learner.model
         lengths = [self.data.assembler.lengths(own) for own in self.data.train]
         dev = sum(int(self.data.assembler.lengths(own).sum()) for own in self.data.dev)
-        frozen, limit = config.encoder.mode == "frozen", config.training.micro_batch_tokens
+        frozen, limit = plan.encoder.frozen, plan.training.micro_batch_tokens
         shares = self.sampler.shares
         step_tokens = sum(
             share * float(own.mean()) for share, own in zip(shares, lengths, strict=True) if share
         )
         once = sum(int(own.sum()) for own in lengths) if frozen else 0
-        epochs, averaging = config.training.epochs, config.averaging.method
+        epochs, averaging = plan.training.epochs, plan.averaging.method
         # A soup is made three times: by all dev rows, and by either half of them.
         judged = 4 * epochs - 3 if averaging == "soup" else epochs
         weights = sum(own.numel() for _, own in trained(model.named_parameters()))
@@ -127,7 +125,7 @@ class Setup:
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            tasks=len(self.data.tasks) if config.training.gramian else 1,
+            tasks=len(self.data.tasks) if plan.training.gramian else 1,
             steps=self.total_steps,
             step_tokens=step_tokens,
             pass_tokens=(
@@ -138,7 +136,7 @@ class Setup:
             encoded_tokens=once + dev * (1 if frozen else judged),
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,
-            checkpointing=config.encoder.gradient_checkpointing,
+            checkpointing=plan.encoder.gradient_checkpointing,
             averaged=copies * weights,
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
@@ -152,7 +150,7 @@ class Setup:
 
 
 def prepare(
-    config: Config,
+    plan: StagePlan,
     say: Say = lambda text: None,
     products: Products | None = None,
     *,
@@ -163,38 +161,33 @@ def prepare(
     `accord.training.stages.plan.check_run` is this without a run, for all stages.
 
     Args:
-        config: of the run.
+        plan: of the run, or of a stage.
         say: told what is being done and what was decided.
         products: how to multiply, as a run began that goes on; default: what is best here.
         planned: only to check and to estimate a stage whose encoder is yet to be trained: no heads
             are taken over.
 
     Raises:
-        UsageError: whatever is wrong with config, data or encoder.
+        UsageError: whatever is wrong with data or encoder, or with the plan beside them.
     """
-    if config.stages:
-        raise ConfigError(
-            "stages: are runs of their own, which accord.training.stages.run starts one by one"
-        )
-    check_methods(config)
-    device = choose_device(config.training.device)
-    if config.training.threads is not None:
-        torch.set_num_threads(config.training.threads)
-    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    keeps = config.encoder.heads == "keep" and not planned
+    device = choose_device(plan.training.device)
+    if plan.training.threads is not None:
+        torch.set_num_threads(plan.training.threads)
+    folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
+    keeps = plan.encoder.keeps_heads and not planned
     if keeps:
         check_inheritance(folder)
-    check_sizes(config, read_config(folder))
-    data = read_data(config, folder, say)
-    encoder = build_encoder(config, folder)
-    check_dropout(config, encoder)
-    products = products or choose_products(device, config.training.precision == "bfloat16")
+    check_sizes(plan, read_config(folder))
+    data = read_data(plan.data, folder, say)
+    encoder = build_encoder(plan, folder)
+    check_dropout(plan, encoder)
+    products = products or choose_products(device, plan.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
-    sampler = build_sampler(config, names, tuple(len(own) for own in data.train))
-    check_averages(config, sampler.steps)
-    in_vain = (*_dropped(config, folder), *warnings(config, sampler))
-    combination = build_combination(config, encoder, data.tasks, sampler)
-    learner = build_learner(config, encoder, data.tasks, combination, device, products, folder)
+    sampler = build_sampler(plan, names, tuple(len(own) for own in data.train))
+    check_averages(plan, sampler.steps)
+    in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
+    combination = build_combination(plan, encoder, data.tasks, sampler)
+    learner = build_learner(plan, encoder, data.tasks, combination, device, products, folder)
     for own in data.labelled(data.train):
         head, whole = learner.model.head(own.task.name), data.whole.get(own.task.name)
         if whole is None:
@@ -202,21 +195,21 @@ def prepare(
         else:  # its memory may be too small to have a spread
             head.hold(whole.targets(np.arange(len(whole))))
     if keeps:
-        kept = inherit(learner.model, folder, config.finished)
+        kept = inherit(learner.model, folder, plan.finished)
         say(f"heads taken over: {', '.join(kept) or 'none'}")
     # After what is taken over: these begin from the weights as they are.
     objective = learner.objective
-    objective.regularisation = build_regularisation(config, learner.model)
-    objective.unfreezing = _unfreezing(config, learner.model, sampler.steps)
-    learner.averages = _averages(config, learner.model, sampler.steps)
+    objective.regularisation = build_regularisation(plan, learner.model)
+    objective.unfreezing = _unfreezing(plan, learner.model, sampler.steps)
+    learner.averages = _averages(plan, learner.model, sampler.steps)
     learner.observers = list(observers(objective, combination, learner.averages))
-    fingerprint = _fingerprint(config, data)
-    return Setup(config, data, folder, learner, sampler, device, fingerprint, in_vain=in_vain)
+    fingerprint = _fingerprint(plan.settings, data)
+    return Setup(plan, data, folder, learner, sampler, device, fingerprint, in_vain=in_vain)
 
 
-def _dropped(config: Config, folder: Path) -> Iterator[str]:
+def _dropped(plan: StagePlan, folder: Path) -> Iterator[str]:
     """Yield that an encoder's tasks have parts which the run goes without, if it is so."""
-    dropped = "" if config.encoder.heads == "keep" else dropped_parts(folder)
+    dropped = "" if plan.encoder.keeps_heads else dropped_parts(folder)
     if dropped:
         yield (
             f"{folder}: the parts of its tasks ({dropped}) are not taken over, only what they"
@@ -224,31 +217,31 @@ def _dropped(config: Config, folder: Path) -> Iterator[str]:
         )
 
 
-def _averages(config: Config, model: MultitaskModel, steps: int) -> Averages | None:
-    own = config.averaging
+def _averages(plan: StagePlan, model: MultitaskModel, steps: int) -> Averages | None:
+    own = plan.averaging
     if own.method in ("none", "soup"):  # a soup's epochs lie in the run folder
         return None
     named = trained(model.named_parameters())
     if own.method == "ema":
         return Averages(named, own.decay)
-    total = steps * config.training.epochs
+    total = steps * plan.training.epochs
     every = own.every_steps or max(1, steps // 4)
     return Averages(named, start=max(1, round(own.start * total)), every=every)
 
 
-def _unfreezing(config: Config, model: MultitaskModel, steps: int) -> Unfreezing | None:
-    share = config.training.unfreeze_over
-    return Unfreezing.of(model, share * steps * config.training.epochs) if share else None
+def _unfreezing(plan: StagePlan, model: MultitaskModel, steps: int) -> Unfreezing | None:
+    share = plan.training.unfreeze_over
+    return Unfreezing.of(model, share * steps * plan.training.epochs) if share else None
 
 
-def input_formats(config: Config) -> dict[str, InputFormat]:
+def input_formats(plan: StagePlan) -> dict[str, InputFormat]:
     """Return how each task's files name their columns."""
     return {
         name: InputFormat(
             task.text_columns, task.label, task.id, task.delimiter, task.quoting,
             task.file_encoding, tuple(sorted(task.missing_labels)),
         )
-        for name, task in config.labelled.items()
+        for name, task in plan.data.labelled.items()
     }  # fmt: skip
 
 
@@ -266,8 +259,8 @@ def _rates(device: torch.device, products: Products) -> tuple[float, float]:
     return matrix_rate(device, products), pass_rate(device)
 
 
-def _fingerprint(config: Config, data: Data) -> str:
-    table = effective(config)
+def _fingerprint(settings: Table, data: Data) -> str:
+    table = copy.deepcopy(dict(settings))
     # Where files lie doesn't matter, what they hold does.
     for task in (*table["tasks"].values(), *table["texts"].values()):
         for split in ("train", "dev", "test"):

@@ -11,6 +11,7 @@ from accord.config.file import load_config, resolve_paths
 from accord.config.sections import Config
 from accord.grids.changed import Sameness
 from accord.grids.workers import Pool, ThisProcess, processes
+from accord.plan.making import plan_run
 from accord.runs.progress import Console
 from accord.tuning.progress import Progress
 from accord.tuning.records import BEST, TrialRecord, ranking, records
@@ -93,16 +94,21 @@ def tune(
     )  # fmt: skip
 
 
-def search_space(config: Config | str | Path, search: Sequence[str]) -> Space:
-    """Return the space that `tune` searches.
+def search_space(
+    config: Config | str | Path, search: Sequence[str], overrides: Sequence[str] = ()
+) -> Space:
+    """Return the space that `tune` searches; `overrides` as of `load_config`.
 
     Raises:
         UsageError: if something is wrong with the config or the texts.
     """
     if isinstance(config, Config):
-        return Space.of(resolve_paths(config, Path.cwd()), search, Path.cwd())
-    path = Path(config)
-    return Space.of(load_config(path), search, path.parent.resolve())
+        given, folder, where = resolve_paths(config, Path.cwd()), Path.cwd(), "config"
+    else:
+        path = Path(config)
+        given, folder, where = load_config(path, overrides), path.parent.resolve(), str(path)
+    plan_run(given, where)
+    return Space.of(given, search, folder)
 
 
 def run_study(

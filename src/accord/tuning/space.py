@@ -11,23 +11,19 @@ from typing import Any
 import torch
 
 from accord.balancing import get_rule
-from accord.config.file import (
-    check_files,
-    check_methods,
-    parse_config,
-    resolve_paths,
-    stage_configs,
-)
+from accord.config.file import parse_config, resolve_paths, stage_configs
 from accord.config.overrides import of_a_stage
 from accord.config.sections import Config
 from accord.config.stages import stage_name
-from accord.config.unused import unused_keys, without_unused
 from accord.data.datasets import read_data
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.errors import ConfigError, EncoderError, UsageError
 from accord.gradients import get_method
 from accord.grids.cells import applied
 from accord.methods import Signals
+from accord.plan.making import plan_run
+from accord.plan.run import StagePlan
+from accord.plan.unused import unused_keys, without_unused
 from accord.sharing import scheme_names
 from accord.training.building import build_sampler, check_all_sizes
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
@@ -87,8 +83,7 @@ class Space:
         values = {key: drawn[key].value(value) for key, value in settings.items()}
         table = applied(plain(self.base), values, where)
         config = resolve_paths(parse_config(table, where), self.folder)
-        check_files(config, where)
-        check_methods(config, where)
+        plan_run(config, where)
         return config
 
     def check(self, dimension: Dimension, where: str) -> None:
@@ -113,7 +108,7 @@ class Space:
             if key in ("encoder.path", "encoder.revision"):
                 read_config(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
             if _makes_parts(key):
-                check_all_sizes(config)
+                check_all_sizes(plan_run(config))
         except (ConfigError, EncoderError) as error:
             line = str(error.args[0])
             return line if line.startswith(where) else f"{where}: {line}"
@@ -164,7 +159,8 @@ def _weights(config: Config, folder: Path) -> Space:
             f"there is one task, '{first}', and so no weight to tune;"
             " --search KEY=SPEC says what to search"
         )
-    method = config.gradient_method
+    plan = plan_run(config).only
+    method = plan.training.gradients
     if "scale_of_one" in get_method(method).laws:
         raise UsageError(
             "the weights that are searched by default would reach the heads alone:"
@@ -173,10 +169,10 @@ def _weights(config: Config, folder: Path) -> Space:
         )
     settings = {"training.balancing": "fixed", "methods.fixed.weights": {first: 1.0}}
     base = parse_config(applied(plain(config), settings, "config"))
-    check_methods(base)
+    plan_run(base, files=False)
     keys = {f"methods.fixed.weights.{name}": name for name in others}
     ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
-    own, note = _own_weights(config)
+    own, note = _own_weights(plan)
     wanted = {key: own[name] / own[first] if own[first] else inf for key, name in keys.items()}
     start = {key: min(max(weight, LOWEST), HIGHEST) for key, weight in wanted.items()}
     outside = [f"{key}={start[key]:g}, not {wanted[key]:.4g}" for key in keys
@@ -186,25 +182,25 @@ def _weights(config: Config, folder: Path) -> Space:
     return Space(base, ranges, folder, start, note)
 
 
-def _own_weights(config: Config) -> tuple[dict[str, float], str]:
-    """Return each task's weight by the config's own rule, or 1 and that it is another's turn."""
-    equal, rule = dict.fromkeys(config.tasks, 1.0), config.training.balancing_rule
+def _own_weights(plan: StagePlan) -> tuple[dict[str, float], str]:
+    """Return each task's weight by the plan's own rule, or 1 and that it is another's turn."""
+    equal, rule = dict.fromkeys(plan.data.tasks, 1.0), plan.training.balancing
     if rule == "fixed":
-        return equal | (config.methods.get("fixed", {}).get("weights") or {}), ""
+        return equal | dict(plan.options["fixed"]["weights"] or {}), ""
     if rule == "inverse-share":
-        return _by_shares(config), ""
+        return _by_shares(plan), ""
     note = f"fixed weights take the place of balancing '{rule}'; trial 0 has equal ones"
     return equal, "" if rule == "equal" else note
 
 
-def _by_shares(config: Config) -> dict[str, float]:
+def _by_shares(plan: StagePlan) -> dict[str, float]:
     """Return the weights of 'inverse-share', for which the data have to be read."""
-    folder = resolve_encoder_folder(config.encoder.path, config.encoder.revision)
-    sizes = tuple(len(own) for own in read_data(config, folder, lambda text: None).train)
-    shares = torch.tensor(build_sampler(config, tuple(config.tasks), sizes).shares)
+    folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
+    sizes = tuple(len(own) for own in read_data(plan.data, folder, lambda text: None).train)
+    shares = torch.tensor(build_sampler(plan, tuple(plan.data.tasks), sizes).shares)
     signals = Signals.of(losses=torch.ones(len(sizes)), shares=shares, others=shares.sum() - shares)
     weights, _ = get_rule("inverse-share").function(signals, {}, torch.Generator())
-    return dict(zip(config.tasks, weights.tolist(), strict=True))
+    return dict(zip(plan.data.tasks, weights.tolist(), strict=True))
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
 from accord.grids.cells import identity_of
 from accord.grids.changed import Sameness
+from accord.plan.recorded import recorded_config
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.results import read_results
 from accord.tuning.selection import HALF_SCORES, RUNS, half_scores
@@ -72,7 +73,7 @@ class Trials:
             RunFolderError: naming the file, unless it was forced.
         """
         begun = self._begun()
-        self.sameness.check(begun, (RunFolder(folder).config() for folder in begun))
+        self.sameness.check(begun, (recorded_config(RunFolder(folder)) for folder in begun))
 
     def _begun(self) -> list[Path]:
         folders = sorted((self.out / FOLDER).glob("*"))

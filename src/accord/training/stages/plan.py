@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.config.sections import Config
 from accord.data.warnings import data_warnings
+from accord.plan.run import RunPlan
 from accord.runs.estimate import Estimate
 from accord.training.resuming import encoder_contents
 from accord.training.setup import Setup, prepare
@@ -18,7 +18,7 @@ Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Foreseen:
     """What is known of a stage before it begins.
 
     Attributes:
@@ -48,11 +48,11 @@ class Plan:
         return {"tasks": self.tasks, "max_length": self.max_length}
 
 
-def check_run(config: Config) -> list[str]:
+def check_run(plan: RunPlan) -> list[str]:
     """Check everything that a run refuses before it writes anything, but for its folder.
 
     Args:
-        config: of the run, whose methods are checked.
+        plan: of the run.
 
     Returns:
         What it asks for in vain, a line each, as the run would warn of it.
@@ -60,39 +60,39 @@ def check_run(config: Config) -> list[str]:
     Raises:
         UsageError: as the run would, in the same words.
     """
-    if not config.stages:
-        return list(prepare(config).in_vain)
+    if not plan.staged:
+        return list(prepare(plan.only).in_vain)
     return [
-        f"{stage.label}: {line}"
-        for stage in stages_of(config, Path()) for line in _prepared(stage).in_vain
+        f"{stage.plan.label}: {line}"
+        for stage in stages_of(plan, Path()) for line in _prepared(stage).in_vain
     ]  # fmt: skip
 
 
 def _prepared(stage: Stage) -> Setup:
     with naming(stage):
-        return prepare(stage.given, planned=stage.before is not None)
+        return prepare(stage.begun, planned=stage.before is not None)
 
 
-def plan_stage(stage: Stage) -> Plan:
+def foresee(stage: Stage) -> Foreseen:
     """Read a stage's data, and check all that can be checked before its encoder is trained."""
     setup = _prepared(stage)
     encoder = encoder_contents(setup)
     if stage.before is not None:
         encoder.pop("heads", None)
-    return Plan(
+    return Foreseen(
         estimate=setup.estimate(),
         tasks=[task.to_json() for task in setup.learner.model.labelled],
         data=setup.data.contents(),
         encoder=encoder,
         max_length=setup.data.assembler.max_length,
         warnings=[
-            *(f"{stage.label}: {line}" for line in setup.in_vain),
+            *(f"{stage.plan.label}: {line}" for line in setup.in_vain),
             *map(str, data_warnings(setup.data.facts)),
         ],
     )
 
 
-def total(plans: Sequence[Plan]) -> Estimate:
+def total(plans: Sequence[Foreseen]) -> Estimate:
     """Return the estimate of all stages, one after the other."""
     return Estimate(
         seconds=sum(plan.estimate.seconds for plan in plans),

@@ -7,32 +7,31 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from accord.config.sections import Config
 from accord.errors import RunFolderError
+from accord.plan.run import RunPlan
 from accord.runs.folder import STATUS, RunFolder
 from accord.training.resuming import changes, other_settings, source_table, versions
-from accord.training.stages.plan import Plan
+from accord.training.stages.plan import Foreseen
 from accord.training.stages.stage import Stage
 
 Table = dict[str, Any]
 
 
 def resolved(
-    run: RunFolder, config: Config, stages: Sequence[Table], last: Mapping[str, Any]
+    run: RunFolder, plan: RunPlan, stages: Sequence[Table], last: Mapping[str, Any]
 ) -> Table:
     """Return what `resolved.json` holds: what it holds of any run, and of each stage.
 
     Args:
         run: its folder.
-        config: of the whole run.
-        stages: `Plan.contents` of each.
-        last: `Plan.shown` of the last one.
+        plan: of the whole run.
+        stages: `Foreseen.contents` of each.
+        last: `Foreseen.shown` of the last one.
     """
-    table = config.model_dump(mode="json")
-    made_of = {key: value for key, value in table.items() if key != "selection"}
+    made_of = {key: value for key, value in plan.given.items() if key != "selection"}
     content = json.dumps([made_of, stages], sort_keys=True)
     return {
-        "config": table,
+        "config": plan.given,
         **last,
         "data": merged_data(stages),
         "encoder": stages[0]["encoder"],
@@ -44,7 +43,7 @@ def resolved(
 
 
 def merged_data(stages: Sequence[Table]) -> dict[str, str]:
-    """Return what tells a whole run's data from others, from `Plan.contents` of each stage."""
+    """Return what tells a whole run's data from others, from `Foreseen.contents` of each stage."""
     data: dict[str, str] = {}
     for own in reversed(stages):  # a task counts as it is when it is trained first
         data |= own["data"]
@@ -52,23 +51,23 @@ def merged_data(stages: Sequence[Table]) -> dict[str, str]:
 
 
 def resolved_again(
-    run: RunFolder, config: Config, begun: Table, plans: Sequence[Plan | None]
+    run: RunFolder, plan: RunPlan, begun: Table, ahead: Sequence[Foreseen | None]
 ) -> Table:
     """Return what `resolved.json` holds of a run that goes on though something changed.
 
     Args:
         run: its folder.
-        config: as it is now.
+        plan: as it is now.
         begun: what `resolved.json` held.
-        plans: of the stages; None of those that are done, which stay as they were.
+        ahead: what is foreseen of the stages; None of those that are done, which stay as they were.
     """
     stages = [
-        _begun_stage(run, begun, index) if plan is None else plan.contents
-        for index, plan in enumerate(plans)
+        _begun_stage(run, begun, index) if own is None else own.contents
+        for index, own in enumerate(ahead)
     ]
-    last = plans[-1]
+    last = ahead[-1]
     before = {key: begun.get(key) for key in ("tasks", "max_length")}
-    return resolved(run, config, stages, before if last is None else last.shown)
+    return resolved(run, plan, stages, before if last is None else last.shown)
 
 
 def is_ahead(stage: Stage, *, begun: bool) -> bool:
@@ -94,11 +93,11 @@ def check_edits(before: Sequence[Stage], after: Sequence[Stage]) -> list[str]:
     done: dict[str, list[str]] = {}
     ahead: set[str] = set()
     for old, new in zip(before, after, strict=False):
-        found = other_settings(old.config, new.config)
+        found = other_settings(old.plan, new.plan)
         if is_ahead(new, begun=True):
             ahead.update(found)
         elif found:
-            done[new.label] = found
+            done[new.plan.label] = found
     for label, found in done.items():
         if lost := [edit for edit in found if edit not in ahead]:
             raise RunFolderError(
@@ -109,12 +108,12 @@ def check_edits(before: Sequence[Stage], after: Sequence[Stage]) -> list[str]:
     return [*done]
 
 
-def changes_ahead(run: RunFolder, begun: Table, plans: Sequence[Plan | None]) -> Iterator[str]:
-    """Yield what changed since of what stages need, those that are planned."""
-    for index, plan in enumerate(plans):
-        if plan is not None:
+def changes_ahead(run: RunFolder, begun: Table, ahead: Sequence[Foreseen | None]) -> Iterator[str]:
+    """Yield what changed since of what stages need, those that are ahead."""
+    for index, foreseen in enumerate(ahead):
+        if foreseen is not None:
             own = {"versions": begun.get("versions", {}), **_begun_stage(run, begun, index)}
-            yield from changes(own, plan.data, plan.encoder)
+            yield from changes(own, foreseen.data, foreseen.encoder)
 
 
 def _begun_stage(run: RunFolder, begun: Table, index: int) -> Table:

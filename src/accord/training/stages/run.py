@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from accord.config.file import check_methods, dump_config
-from accord.config.sections import Config
-from accord.config.stages import dropped_note
-from accord.config.unused import unused_options
 from accord.data.warnings import refuse_all
 from accord.durable import link, reach, replace_folder, sweep, write_whole
 from accord.errors import AccordError, Pruned, Stopped
 from accord.judging.scores import SCORES
+from accord.plan.recorded import recorded_plan
+from accord.plan.run import RunPlan
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.progress import Console
 from accord.runs.results import read_results
@@ -26,12 +24,12 @@ from accord.runs.signals import StopSignals, save_requests_ignored
 from accord.training.resuming import (
     change_error,
     check_comparable,
-    config_again,
+    plan_again,
     record_forced,
 )
 from accord.training.run import Run, Watch, finished, in_one_line, resume_run, start_run, warn
 from accord.training.setup import prepare
-from accord.training.stages.plan import plan_stage, total
+from accord.training.stages.plan import foresee, total
 from accord.training.stages.record import (
     changes_ahead,
     check_edits,
@@ -48,7 +46,7 @@ Table = dict[str, Any]
 
 @save_requests_ignored()
 def start(
-    config: Config,
+    plan: RunPlan,
     out: Path,
     *,
     source: str | None = None,
@@ -59,7 +57,7 @@ def start(
     """Train from the beginning: all stages, if there are any; else as `training.start_run`.
 
     Args:
-        config: of the run.
+        plan: of the run.
         out: the run's folder; must not hold anything yet.
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
@@ -70,25 +68,26 @@ def start(
         AccordError: as `training.start_run`, naming the stage; all stages' data are read before the
             first begins.
     """
-    if not config.stages:
-        return start_run(config, out, source=source, quiet=quiet, watch=watch, strict=strict)
+    if not plan.staged:
+        return start_run(
+            plan.only, out, source=source, quiet=quiet, watch=watch, notes=plan.notes,
+            strict=strict,
+        )  # fmt: skip
     RunFolder.check_free(out)
-    check_methods(config)
-    stages, console = stages_of(config, out), Console(quiet)
+    stages, console = stages_of(plan, out), Console(quiet)
     console.say(f"reading the data of all {len(stages)} stages")
-    plans = [plan_stage(stage) for stage in stages]
-    notes = filter(None, (unused_options(config), dropped_note(config)))
-    warnings = list(dict.fromkeys((*notes, *(line for plan in plans for line in plan.warnings))))
+    ahead = [foresee(stage) for stage in stages]
+    warnings = list(dict.fromkeys((*plan.notes, *(line for own in ahead for line in own.warnings))))
     if strict:
         refuse_all(warnings, console.say)
-    console.say(f"expected for all {len(stages)} stages: {total(plans)}")
+    console.say(f"expected for all {len(stages)} stages: {total(ahead)}")
     run = RunFolder.create(out)
     with in_one_line(out), run.hold():
         RunFolder.check_not_begun(out)
         if source is not None:
             write_whole(out / "config.toml", source)
-        found = [plan.contents for plan in plans]
-        begun = resolved(run, config, found, plans[-1].shown)
+        found = [own.contents for own in ahead]
+        begun = resolved(run, plan, found, ahead[-1].shown)
         run.write_json("resolved.json", {**begun, "warnings": warnings})
         for line in warnings:
             warn(run, console, line)
@@ -114,35 +113,35 @@ def resume(
         return finished(run, Console(quiet))
     with in_one_line(folder), run.hold():
         begun = run.read_json("resolved.json")
-        config, found = config_again(run, begun, force)
-        stages = stages_of(config, folder)
-        for label in check_edits(stages_of(run.config(), folder), stages):
+        plan, found = plan_again(run, begun, force)
+        stages = stages_of(plan, folder)
+        for label in check_edits(stages_of(recorded_plan(run), folder), stages):
             Console(quiet).say(f"warning: {label} is done and stays as it was")
         # A stage that has begun checks itself; where anything goes, what it is now is recorded.
-        plans = [plan_stage(stage) if is_ahead(stage, begun=force) else None for stage in stages]
-        found += list(dict.fromkeys(changes_ahead(run, begun, plans)))
+        ahead = [foresee(stage) if is_ahead(stage, begun=force) else None for stage in stages]
+        found += list(dict.fromkeys(changes_ahead(run, begun, ahead)))
         if found and not force:
             raise change_error(run, found)
         if found:
-            for stage, plan in zip(stages, plans, strict=True):
-                if plan is not None and (stage.folder / STATUS).exists():
+            for stage, own in zip(stages, ahead, strict=True):
+                if own is not None and (stage.folder / STATUS).exists():
                     with naming(stage):
-                        after = {"data": plan.data, "tasks": plan.tasks}
+                        after = {"data": own.data, "tasks": own.tasks}
                         check_comparable(RunFolder.open(stage.folder), after)
-            after = resolved_again(run, config, begun, plans)
+            after = resolved_again(run, plan, begun, ahead)
             record_forced(run, Console(quiet), begun, after, found)
         return _train(run, stages, quiet=quiet, watch=watch, force=force)
 
 
-def expected_seconds(config: Config) -> float:
+def expected_seconds(plan: RunPlan) -> float:
     """Estimate a run's time, all stages together."""
-    if not config.stages:
-        return prepare(config).estimate().seconds
-    return total([plan_stage(stage) for stage in stages_of(config, Path())]).seconds
+    if not plan.staged:
+        return prepare(plan.only).estimate().seconds
+    return total([foresee(stage) for stage in stages_of(plan, Path())]).seconds
 
 
 def _is_staged(run: RunFolder) -> bool:
-    return (run.path / "resolved.json").is_file() and bool(run.config().stages)
+    return (run.path / "resolved.json").is_file() and recorded_plan(run).staged
 
 
 def _train(
@@ -160,19 +159,20 @@ def _train(
             sweep(folder)
         with StopSignals(at_once=True):
             for stage in stages:
-                run.set_status("running", stage=stage.place)
-                _say(run, console, f"{stage.place}: {', '.join(stage.trained)}")
+                run.set_status("running", stage=stage.plan.place)
+                _say(run, console, f"{stage.plan.place}: {', '.join(stage.plan.trained)}")
                 last = stage is stages[-1]
                 found.append(
                     _run_stage(run, stage, quiet=quiet, watch=watch if last else None, force=force)
                 )
+            plans = [stage.begun for stage in stages]
             results = whole_results(
-                [stage.name for stage in stages], [stage.trained for stage in stages], found
+                [own.name for own in plans], [own.trained for own in plans], found
             )
             _publish(run, stages[-1].folder)
             run.write_json("results.json", results)
         _say(run, console, f"done: all {len(stages)} stages; model in {run.model}")
-        run.set_status("done", stage=stages[-1].place)
+        run.set_status("done", stage=stages[-1].plan.place)
     except BaseException as error:
         with contextlib.suppress(OSError):  # a full disk has no room for this either
             _record_failure(run, error)
@@ -184,14 +184,12 @@ def _run_stage(
     run: RunFolder, stage: Stage, *, quiet: bool, watch: Watch | None, force: bool
 ) -> Table:
     """Run a stage, go on with it, or find it done; return its results."""
-    # Every key, set or not: what a config is read back from has them all.
-    source = dump_config(Config.model_validate(stage.config.model_dump()))
+    source = stage.plan.toml  # every key, set or not: what a config is read back from has them all
     with naming(stage, run):
         if not (stage.folder / STATUS).exists():
             return start_run(
-                stage.config, stage.folder, source=source, quiet=quiet, watch=watch,
-                stage=stage.place,
-            ).results  # fmt: skip
+                stage.plan, stage.folder, source=source, quiet=quiet, watch=watch
+            ).results
         own = RunFolder.open(stage.folder)
         if own.state() == "done":
             tidy_up(own)
@@ -199,7 +197,7 @@ def _run_stage(
         # The run folder or its data may have moved: paths in a run's own config.toml are followed.
         write_whole(stage.folder / "config.toml", source)
         return resume_run(
-            stage.folder, force=force, quiet=quiet, watch=watch, stage=stage.place
+            stage.folder, force=force, quiet=quiet, watch=watch, stage=stage.plan.place
         ).results
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from accord.config.sections import Config
 from accord.config.tasks import SimCSEConfig
 from accord.errors import nearest
+from accord.plan.run import StagePlan
+from accord.sharing import get_scheme
 
 
-def auxiliary_faults(config: Config) -> Iterator[str]:
+def auxiliary_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     """Yield what can't work, a line each."""
     for name in config.texts:
         if name in config.tasks:
@@ -18,15 +20,15 @@ def auxiliary_faults(config: Config) -> Iterator[str]:
             yield f"texts.{name}: no task without labels learns from its texts"
     for name, task in config.auxiliary.items():
         yield from _source_faults(name, config)
-        if config.encoder.mode == "frozen":
+        if plan.encoder.frozen:
             yield (
                 f"tasks.{name}.kind: '{task.kind}' trains the encoder; encoder.mode = 'frozen'"
                 " leaves nothing to it"
             )
         if isinstance(task, SimCSEConfig):
-            yield from _simcse_faults(name, config)
+            yield from _simcse_faults(name, plan)
     if config.auxiliary:
-        yield from _sharing_faults(config)
+        yield from _sharing_faults(plan, config)
 
 
 def _source_faults(name: str, config: Config) -> Iterator[str]:
@@ -44,8 +46,8 @@ def _source_faults(name: str, config: Config) -> Iterator[str]:
         )
 
 
-def _simcse_faults(name: str, config: Config) -> Iterator[str]:
-    training = config.training
+def _simcse_faults(name: str, plan: StagePlan) -> Iterator[str]:
+    training = plan.training
     if training.micro_batch_tokens is not None:
         yield (
             f"training.micro_batch_tokens: a pass would hold some of the step's texts alone, and"
@@ -56,16 +58,17 @@ def _simcse_faults(name: str, config: Config) -> Iterator[str]:
             f"training.batch_size: 'simcse' (tasks.{name}) tells a text from the others of its"
             " step; 1 leaves none"
         )
-    if config.encoder.dropout == 0:
+    if plan.encoder.dropout == 0:
         yield (
             f"encoder.dropout: 'simcse' (tasks.{name}) compares a text under two dropout masks;"
             " 0 leaves no difference"
         )
 
 
-def _sharing_faults(config: Config) -> Iterator[str]:
+def _sharing_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     """Yield why an auxiliary task could help no other."""
-    own, name = config.sharing, next(iter(config.auxiliary))
+    own, name = plan.sharing, next(iter(config.auxiliary))
+    whole = next((scheme for scheme in own.schemes if get_scheme(scheme).embeddings), None)
     if own.schemes and not config.labelled:
         yield (
             f"sharing.schemes: parts of a task without labels are not saved, and tasks.{name} has"
@@ -76,8 +79,8 @@ def _sharing_faults(config: Config) -> Iterator[str]:
             f"sharing.train_shared: false leaves tasks.{name} nothing by which it could help"
             " another task"
         )
-    elif "own-encoder" in own.schemes and own.soft is None:
+    elif whole and own.soft is None:
         yield (
-            f"sharing.schemes: 'own-encoder' without sharing.soft shares nothing by which"
+            f"sharing.schemes: '{whole}' without sharing.soft shares nothing by which"
             f" tasks.{name} could help another task"
         )

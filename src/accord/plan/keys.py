@@ -1,0 +1,118 @@
+"""A config's keys as a plan reads them: what it doesn't read makes no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from accord.config.sections import Config
+from accord.families import Family
+
+TRACKED = ("encoder", "training", "sharing", "averaging", "checkpoint", "memory")
+"""Sections whose keys are read one by one; of the others all keys make a difference."""
+
+
+class Keys:
+    """The keys of a config without stages, and which of them were read.
+
+    Args:
+        config: whose they are.
+
+    Attributes:
+        idle: keys that make no difference, as their values were not read, and why.
+        options: of the methods that are used, by name.
+        chosen: the names of these methods, by the key that chooses them.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.read: set[str] = set()
+        self.idle: dict[str, str] = {}
+        self.options: dict[str, dict[str, Any]] = {}
+        self.chosen: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, key: str, idle: str = "") -> Any:
+        """Read a key.
+
+        Args:
+            key: as `training.lr`.
+            idle: why its value makes no difference here; empty where it does.
+
+        Returns:
+            Its value; where it makes no difference the key's default, whatever it is set to.
+        """
+        section, name = key.split(".")
+        model = section_model(section)
+        if idle:
+            self.idle[key] = idle
+            return model.model_fields[name].get_default(call_default_factory=True)
+        self.read.add(key)
+        own = getattr(self.config, section)
+        return getattr(model() if own is None else own, name)
+
+    def use(self, family: Family, names: Collection[str]) -> None:
+        """Read the options of methods of a family; what is wrong with them is said elsewhere."""
+        self.chosen[family.key] = tuple(names)
+        for name in names:
+            method, given = family.get(name), self.config.methods.get(name, {})
+            try:
+                self.options[name] = method.check_options(given)
+            except ValueError:
+                self.options[name] = method.check_options({})
+
+
+def section_model(section: str) -> type[BaseModel]:
+    """Return the model of a section, as `memory`, which may be missing."""
+    annotation: Any = Config.model_fields[section].annotation
+    model: type[BaseModel] = next(iter(get_args(annotation)), annotation)
+    return model
+
+
+def is_set(config: Config, key: str) -> bool:
+    """Whether a key has a value that is not there by default."""
+    section, name = key.split(".")
+    own = getattr(config, section)
+    return own is not None and name in own.model_fields_set and getattr(own, name) is not None
+
+
+def cleared(config: Config, parts: Sequence[Keys]) -> Config:
+    """Return a config without what is set in it to no effect.
+
+    Args:
+        config: of a run.
+        parts: its keys as its stages read them, or its own.
+    """
+    if config.memory is not None and not config.remembers:
+        config = config.model_copy(update={"memory": None})
+    used = {name for own in parts for name in own.options}
+    changes: dict[str, Any] = {}
+    if not used.issuperset(config.methods):
+        changes["methods"] = {name: own for name, own in config.methods.items() if name in used}
+    for key in idle_keys(config, parts):
+        section, name = key.split(".")
+        own = changes.get(section) or getattr(config, section)
+        changes[section] = type(own).model_validate(
+            own.model_dump(exclude_unset=True, exclude={name})
+        )
+    return config.model_copy(update=changes) if changes else config
+
+
+def as_json(config: Config) -> dict[str, Any]:
+    """Return a config as JSON, but for what says only where it comes from or how it is judged."""
+    return config.model_dump(mode="json", exclude={"selection", "comparison"})
+
+
+def idle_keys(config: Config, parts: Sequence[Keys]) -> dict[str, str]:
+    """Return keys, other than methods' options, that make no difference in any part, and why."""
+    read = {key for own in parts for key in own.read}
+    idle = {key for own in parts for key in own.idle if is_set(config, key)} - read
+    return {key: _why(key, parts) for key in dict.fromkeys(k for own in parts for k in own.idle)
+            if key in idle}  # fmt: skip
+
+
+def _why(key: str, parts: Sequence[Keys]) -> str:
+    """Say why a key makes no difference in the parts that set it."""
+    setting = [own for own in parts if is_set(own.config, key)]
+    return ", ".join(dict.fromkeys(own.idle[key] for own in setting or parts))

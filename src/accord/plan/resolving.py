@@ -1,0 +1,186 @@
+"""One stage's config resolved: every key that makes a difference is read here, and nowhere else.
+
+A key that another leaves without effect says so where it is read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from accord import gradients, sampling, sharing
+from accord.config.sections import Config
+from accord.data.plan import DataPlan, MemoryPlan
+from accord.families import BALANCING, BATCHING, GRADIENTS, REGULARISERS, SCHEMES, TARGETS
+from accord.plan.keys import Keys, as_json, cleared
+from accord.plan.run import (
+    AveragingPlan,
+    CheckpointPlan,
+    EncoderPlan,
+    SharingPlan,
+    StagePlan,
+    TrainingPlan,
+)
+
+HEAD_LR = 1e-3
+LR = {False: 5e-5, True: 1e-3}  # of an encoder that is frozen, or isn't
+EVERY_STEPS = 500
+
+
+def resolve(config: Config) -> tuple[StagePlan, Keys]:
+    """Return the plan of a config without stages, whose methods exist, and what it read of it."""
+    keys = Keys(config)
+    encoder, sharing_plan = _encoder(keys), _sharing(keys)
+    data = data_plan(keys)
+    training = _training(keys, encoder, sharing_plan, data.memory)
+    keys.use(TARGETS, {own.targets for own in config.labelled.values() if own.targets != "range"})
+    averaging, checkpoint = _averaging(keys), _checkpoint(keys)
+    plan = StagePlan(
+        encoder=encoder,
+        data=data,
+        training=training,
+        sharing=sharing_plan,
+        averaging=averaging,
+        checkpoint=checkpoint,
+        options=keys.options,
+        score=config.score,
+        settings=as_json(cleared(config, [keys])),
+        given=config.model_dump(mode="json"),
+        trained=tuple(name for name in config.tasks if name not in data.finished),
+    )
+    return plan, keys
+
+
+def _encoder(keys: Keys) -> EncoderPlan:
+    path, frozen = keys("encoder.path"), keys("encoder.mode") == "frozen"
+    unless = "encoder.mode is 'frozen'" if frozen else ""
+    is_folder = Path(path).is_absolute()  # a hub id isn't
+    return EncoderPlan(
+        path=path,
+        revision=keys("encoder.revision", "encoder.path is a folder" if is_folder else ""),
+        frozen=frozen,
+        dropout=keys("encoder.dropout", unless),
+        keeps_heads=keys("encoder.heads") == "keep",
+        reinit_layers=keys("encoder.reinit_layers"),
+        gradient_checkpointing=keys("encoder.gradient_checkpointing", unless),
+    )
+
+
+def _sharing(keys: Keys) -> SharingPlan:
+    names, soft = tuple(keys("sharing.schemes")), keys("sharing.soft")
+    keys.use(SCHEMES, names)
+    return SharingPlan(
+        schemes=names,
+        train_shared=keys("sharing.train_shared"),
+        soft=soft,
+        soft_weight=keys("sharing.soft_weight", "" if soft else "sharing.soft is not set"),
+    )
+
+
+def _part_lr(keys: Keys, schemes: tuple[str, ...], head_lr: float) -> float:
+    """Return the peak rate of the tasks' own parts, but for copies of layers."""
+    unless = ""
+    if not schemes:
+        unless = "sharing.schemes is not set"
+    elif all(sharing.get_scheme(name).copies for name in schemes):
+        unless = f"copies of layers, as of '{schemes[0]}', have training.lr"
+    return keys("sharing.lr", unless) or head_lr
+
+
+def _training(
+    keys: Keys, encoder: EncoderPlan, own: SharingPlan, memory: MemoryPlan
+) -> TrainingPlan:
+    examples, frozen = keys("training.examples"), encoder.frozen
+    drawn = "" if examples is None else "training.examples is set"
+    batching = keys("training.batching", drawn)
+    keys.use(BATCHING, () if drawn else (batching,))
+    rule = keys("training.balancing") or sampling.get_rule(batching).balancing
+    keys.use(BALANCING, (rule,))
+    method = keys("training.gradients")
+    if gradients.goes_by_memories(memory.method):
+        method = memory.method
+    keys.use(GRADIENTS, (method,))
+    regularisers = tuple(keys("training.regularisers"))
+    keys.use(REGULARISERS, regularisers)
+    mode = "encoder.mode is 'frozen'" if frozen else ""
+    shared = mode or ("" if own.train_shared else "sharing.train_shared is false")
+    copies = any(sharing.get_scheme(name).copies for name in own.schemes)  # go by layer_decay
+    lr = keys("training.lr") or LR[frozen]
+    head_lr = keys("training.head_lr") or (lr if frozen else HEAD_LR)
+    return TrainingPlan(
+        epochs=keys("training.epochs"),
+        batch_size=keys("training.batch_size"),
+        steps_per_epoch=keys("training.steps_per_epoch"),
+        examples=examples,
+        one_task=keys("training.tasks_per_step", drawn) == "one",
+        batching=batching,
+        balancing=rule,
+        gradients=method,
+        by_layer=keys("training.granularity") == "layer",
+        gramian=keys("training.gramian", shared),
+        regularisers=regularisers,
+        lr=lr,
+        head_lr=head_lr,
+        part_lr=_part_lr(keys, own.schemes, head_lr),
+        layer_decay=keys("training.layer_decay", "" if copies else shared),
+        unfreeze_over=keys("training.unfreeze_over"),
+        weight_decay=keys("training.weight_decay"),
+        schedule=keys("training.schedule"),
+        warmup=keys("training.warmup"),
+        clip=keys("training.clip"),
+        seed=keys("training.seed"),
+        precision=keys("training.precision"),
+        micro_batch_tokens=keys("training.micro_batch_tokens", mode),
+        max_skipped_steps=keys("training.max_skipped_steps"),
+        halves_every=keys("training.halves_every", shared),
+        threads=keys("training.threads"),
+        device=keys("training.device"),
+    )
+
+
+def _averaging(keys: Keys) -> AveragingPlan:
+    method = keys("averaging.method")
+
+    def of(key: str, wanted: str) -> Any:
+        return keys(key, "" if method == wanted else f"averaging.method is '{method}'")
+
+    return AveragingPlan(
+        method,
+        decay=of("averaging.decay", "ema"),
+        start=of("averaging.start", "swa"),
+        every_steps=of("averaging.every_steps", "swa"),
+    )
+
+
+def _checkpoint(keys: Keys) -> CheckpointPlan:
+    steps, minutes = keys("checkpoint.every_steps"), keys("checkpoint.every_minutes")
+    default = None if minutes else EVERY_STEPS
+    return CheckpointPlan(steps or default, minutes, keys("checkpoint.keep"))
+
+
+def data_plan(keys: Keys) -> DataPlan:
+    """Return which files are read, and how."""
+    config = keys.config
+    return DataPlan(
+        tasks=config.tasks,
+        texts=config.texts,
+        sources={name: tuple(config.sources(name)) for name in config.auxiliary},
+        dev_share=keys("training.dev_share"),
+        max_length=keys("encoder.max_length"),
+        seed=keys("training.seed"),
+        memory=_memory(keys),
+    )
+
+
+def _memory(keys: Keys) -> MemoryPlan:
+    """Return what is kept of finished tasks; `unused.memory_note` says where none is finished."""
+    finished = tuple(keys("memory.finished"))
+    why = "" if finished else "no task is finished"
+    method = keys("memory.method", why)
+    why = why or ("memory.method is 'none'" if method == "none" else "")
+    return MemoryPlan(
+        finished,
+        method=None if method == "none" else method,
+        size=keys("memory.size", why),
+        choice=keys("memory.choice", why),
+    )
