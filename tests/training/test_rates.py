@@ -55,7 +55,9 @@ def test_copies_go_with_the_layers_that_they_replace(
     assert found[f"parts.schemes.{scheme}.{count - 1}.own.0.attention.query.weight"] == 1.0
     assert not any(name.startswith(f"encoder.layers.{count - 1}") for name in found)
     if scheme == "own-encoder":
-        assert found["parts.schemes.own-encoder.0.own.1.attention.query.weight"] == 0.5 ** (count - 1)
+        assert found["parts.schemes.own-encoder.0.own.1.attention.query.weight"] == 0.5 ** (
+            count - 1
+        )
         assert found["parts.embeddings.own.1.word"] == 0.5**count
 
 

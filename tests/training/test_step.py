@@ -152,7 +152,7 @@ def test_gradient_that_is_not_finite_changes_nothing(
             def gramians(self) -> Tensor:
                 return found
 
-        learner.jacobian.made = Infinite
+        learner.jacobian.step_type = Infinite
     before = everything(learner)
     with pytest.raises(TrainingError, match="step 1: the gradient of sts is not finite"):
         learner.step(0, own, 1.0)
