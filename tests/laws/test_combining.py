@@ -46,7 +46,7 @@ class KeptStep(Step):
 class Kept(Recorded):
     """Shows the last step's J."""
 
-    made = KeptStep
+    step_type = KeptStep
 
 
 def world(
@@ -305,7 +305,7 @@ def test_where_gradients_nearly_cancel_the_norm_is_the_written_one(
             self._table.values[1] = -self._table.values[0]
             return super().gramians()
 
-    made.jacobian.made = Opposed
+    made.jacobian.step_type = Opposed
     record = made.step(made.batch())
     written = float(made.written().double().norm())
     assert written <= 0.5 * 1.001

@@ -74,7 +74,7 @@ class RecordedStep(Step):
 class Recorded(Jacobian):
     """Shows the last step's J and G."""
 
-    made = RecordedStep
+    step_type = RecordedStep
 
     @property
     def J(self) -> Tensor:  # noqa: N802

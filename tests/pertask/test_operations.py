@@ -1,6 +1,7 @@
 """Each operation against plain autograd, and linear layers with an activation between them."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -199,3 +200,22 @@ def test_layer_norm_equals_autograd_a_task(joint: bool, bfloat16: bool) -> None:
     assert error(ours.out, expected.out) < 1e-5
     assert error(ours.J, expected.J) < 1e-5
     assert error(ours.input_grad, expected.input_grad) < (UNIT if bfloat16 else 1e-5)
+
+
+def test_a_backward_pass_multiplies_as_its_forward_pass_did_in_any_thread() -> None:
+    """Though it begins outside of the block, in a thread that never saw it."""
+    found, products = [], Products(bfloat16=True, rounded=True)
+    for apart in (False, True):
+        own, x = make_parameters(), INPUT.clone().requires_grad_()
+        step = started(own)
+        with computing(products), products.autocast(x.device), step.collecting(bounds_of(TASKS)):
+            out = stack("gelu")(x, own)
+            backward = partial(out.backward, probe_of(out))
+            if not apart:
+                backward()
+        if apart:
+            thread = threading.Thread(target=backward)
+            thread.start()
+            thread.join()
+        found.append((step.dense(), x.grad))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))

@@ -159,7 +159,7 @@ def test_gradient_that_is_not_finite_changes_nothing(
             def gramians(self) -> Tensor:
                 return found
 
-        learner.jacobian.made = Infinite
+        learner.jacobian.step_type = Infinite
     before = everything(learner)
     assert refused(learner, 0, own).startswith("step 1: the gradient of sts is not finite")
     torch.testing.assert_close(everything(learner), before, rtol=0, atol=0)

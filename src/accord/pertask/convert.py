@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 from torch.utils import _pytree as trees
 
@@ -22,8 +21,7 @@ from accord.pertask.step import Step, TaskRows, collects, plainly, task_rows
 M = TypeVar("M", bound=nn.Module)
 
 _KNOWN: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Linear: Linear, NonDynamicallyQuantizableLinear: Linear, nn.LayerNorm: LayerNorm,
-    nn.RMSNorm: RMSNorm, nn.Embedding: Embedding,
+    nn.Linear: Linear, nn.LayerNorm: LayerNorm, nn.RMSNorm: RMSNorm, nn.Embedding: Embedding,
 }  # fmt: skip
 
 
@@ -86,9 +84,7 @@ def _check(name: str, layer: nn.Module) -> None:
 
 def mixes_examples(layer: nn.Module) -> bool:
     """Whether a layer's output for an example depends on the others', as batch norms' may."""
-    if not isinstance(layer, _NormBase) or isinstance(layer, nn.modules.instancenorm._InstanceNorm):
-        return False
-    return layer.training or layer.running_mean is None
+    return isinstance(layer, _BatchNorm) and (layer.training or layer.running_mean is None)
 
 
 def _named(name: str, layer: nn.Module) -> str:
@@ -101,7 +97,7 @@ def _convert(name: str, layer: nn.Module) -> Iterator[str]:
     known = _known(layer)
     if known is not None:
         layer.__class__ = known
-    elif layer._parameters or is_parametrized(layer) or isinstance(layer, _NormBase):
+    elif layer._parameters or is_parametrized(layer) or isinstance(layer, _BatchNorm):
         # What stands in it goes with it.
         base = type(layer)
         layer.__class__ = type(f"PerTask{base.__name__}", (_ByProducts, base), {})

@@ -33,7 +33,7 @@ class Jacobian:
             matrix and weights of its own; they cover all of them. None is one group.
     """
 
-    made = Step
+    step_type = Step
     """What a step is."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Jacobian:
             self.stale.clear()
         elif self.step is not None:
             self.stale |= self.step.touched
-        self.step = self.made(self, count, rows is None, static, device, ids)
+        self.step = self.step_type(self, count, rows is None, static, device, ids)
         return self.step
 
     def combined(self) -> Tensor:
