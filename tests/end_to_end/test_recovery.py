@@ -381,3 +381,31 @@ def test_a_hang_up_saves_like_a_stop(project, tmp_path, start_accord, wait_for_s
     assert process.wait(PATIENCE) == 128 + signal.SIGHUP
     assert RunFolder(run).state() == "stopped"
     assert list((run / "checkpoints").iterdir())
+
+
+def test_a_run_killed_as_it_dropped_old_checkpoints_keeps_no_more_of_them(
+    project, train, tmp_path, monkeypatch, accord_cli
+):
+    """Also where its last step is taken already: no other checkpoint would drop them."""
+    from accord.training import checkpoint
+
+    class Killed(BaseException):
+        pass
+
+    plain = checkpoint.drop_old
+
+    def die(folder, keep):
+        if (folder / "step-18").exists():
+            raise Killed
+        plain(folder, keep)
+
+    changes = {"checkpoint.every_steps": 4, "checkpoint.keep": 3}
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "drop_old", die)
+        with pytest.raises(Killed):
+            train(project(changes), run)
+    assert len(list((run / "checkpoints").glob("step-*"))) == 4
+    assert accord_cli("resume", run, "--quiet").code == 0
+    left = {path.name for path in (run / "checkpoints").glob("step-*")}
+    assert left == {"step-12", "step-16", "step-18"}

@@ -93,6 +93,14 @@ def save_checkpoint(folder: Path, learner: Learner, progress: Progress, keep: in
         (aside / FILES[-1]).write_text(json.dumps(asdict(progress), indent=2) + "\n")
 
     replace_folder(folder / f"step-{progress.step}", write, manifest=True)
+    drop_old(folder, keep)
+
+
+def drop_old(folder: Path, keep: int) -> None:
+    """Remove all checkpoints but the newest `keep`; a run that goes on does so first, too.
+
+    One that was killed between a checkpoint and this may take no further step.
+    """
     for old in checkpoints(folder)[keep:]:
         shutil.rmtree(old)
 

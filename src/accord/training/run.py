@@ -36,6 +36,7 @@ from accord.training.best import best_fault, publish_best
 from accord.training.checkpoint import (
     Progress,
     checkpoints,
+    drop_old,
     load_checkpoint,
     newest_sound,
     read_progress,
@@ -217,6 +218,7 @@ def _train(
         run.write_json("environment.json", environment(progress.threads, str(setup.device)))
         for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
+        drop_old(run.checkpoints, setup.config.checkpoint.keep)
         if (lost := run.truncate_metrics(progress.step)) is not None:
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
