@@ -218,7 +218,7 @@ def _train(
         run.write_json("environment.json", environment(progress.threads, str(setup.device)))
         for folder in (run.path, run.predictions, run.checkpoints):
             sweep(folder)
-        drop_old(run.checkpoints, setup.config.checkpoint.keep)
+        drop_old(run.checkpoints, setup.plan.checkpoint.keep)
         if (lost := run.truncate_metrics(progress.step)) is not None:
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
