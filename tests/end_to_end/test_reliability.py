@@ -11,7 +11,7 @@ from projects import PATIENCE
 from safetensors.torch import load_file
 
 from accord.durable import FAULT, write_manifest
-from accord.errors import BusyError, RunFolderError, TrainingError
+from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
 from accord.plan.run import CheckpointPlan
 from accord.runs.folder import RunFolder
 from accord.training.checkpoint import FORMAT
@@ -138,6 +138,25 @@ def test_more_of_them_than_allowed_stop_the_run(project, train, tmp_path, poison
     poisoned(float("nan"), {2, 9})
     with pytest.raises(TrainingError, match="step 10: the loss of mood"):
         train(project({"training.max_skipped_steps": 1}), tmp_path / "run")
+
+
+def test_what_was_left_out_before_a_stop_still_counts_after_it(
+    project, train, tmp_path, poisoned, stop_after
+):
+    """Three steps aren't finite and two may be left out: the third stops the run wherever it was
+    resumed, be none, one or both of the others behind it."""
+    poisoned(float("nan"), {2, 6, 9})
+    config = project({"training.max_skipped_steps": 2})
+    for last, behind in ((1, 0), (4, 1), (8, 2)):
+        run = tmp_path / f"stopped-{last}"
+        stop_after(last)
+        with pytest.raises(Stopped):
+            train(config, run)
+        status = json.loads((run / "checkpoints" / f"step-{last}" / "progress.json").read_text())
+        assert status["skipped"] == behind
+        with pytest.raises(TrainingError, match="step 10: the loss of mood"):
+            resume_run(run, quiet=True)
+        assert "left out, 2 of 2 allowed" in (run / "log.txt").read_text(), last
 
 
 def test_the_older_checkpoint_is_used_where_the_newest_is_damaged(

@@ -261,6 +261,34 @@ def test_frozen_encoder_trains_heads_alone(learner: Learner, data: list[TaskData
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 2.0], ids=["none", "clipped", "large"])
+def test_the_heads_of_a_frozen_encoder_are_clipped_as_torch_clips(
+    learner: Learner, data: list[TaskData], share: float
+) -> None:
+    """The limit is a share of the norm that autograd finds for the heads' summed mean losses."""
+    learner.jacobian = Jacobian(())
+    learner.model.encoder.requires_grad_(False)
+    with torch.no_grad():
+        features = learner.model.pooled(batch(data, (8, 8)).passes[0].inputs, (0, 1))
+    rows = feature_batch([np.array([4, 1, 5]), np.array([0, 7])], data, features)
+    twin = copy.deepcopy(learner.model)
+    micro = rows.passes[0]
+    losses = twin.losses(micro.inputs, micro.targets, (0, 1), DropoutKey(learner.objective.seed, 0, 0))
+    sum(own.mean() for own in losses).backward()
+    heads = list(twin.heads.parameters())
+    norm = torch.cat([p.grad.flatten() for p in heads]).norm().item()
+    learner.clip = share * norm
+    if share:
+        torch.nn.utils.clip_grad_norm_(heads, learner.clip)
+
+    record = learner.step(0, rows, 1.0)
+    assert record.gradient_norm == pytest.approx(norm, rel=1e-5)
+    if share == 0.3:
+        assert all_gradients(learner).norm().item() == pytest.approx(0.3 * norm, rel=1e-5)
+    for own, other in zip(learner.model.heads.parameters(), heads, strict=True):
+        torch.testing.assert_close(own.grad, other.grad, rtol=1e-5, atol=1e-7)
+
+
 def test_a_frozen_encoders_separate_pairs_stay_together(random_split: Split) -> None:
     pair = dataclasses.replace(TASKS[1], name="apart", encoding="separate")
     data = [random_split(pair, 4), random_split(TASKS[0], 3)]
