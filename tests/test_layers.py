@@ -45,21 +45,24 @@ LAYERS = [
         "data.guessing", "judging.passes", "judging.output", "judging.prediction_formats",
     ],
     [
-        "data", "model.heads", "model.auxiliary", "data.masking", "judging.heldout",
+        "data", "judging.heldout",
         "statistics.verdict", "statistics.planning",
     ],
     ["statistics.crossed"],
-    ["statistics.influence", "statistics.baselines"],
+    ["statistics.influence"],
     [
-        "runs.lock", "runs.contents", "model.losses", "judging.metrics",
-        "judging.half_metrics", "judging.continual",
+        "runs.lock", "runs.contents", "judging.half_metrics", "judging.continual",
         "data.sampler", "data.rehearsal", "data.exact_sampler", "judging.scores", "optim",
         "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],
     ["config.file", "config.unused"],
     ["config.stages", "config.overrides", "config.auxiliary_faults", "config.method_faults"],
     ["config.sections"],
-    ["config.tasks"],
+    ["config.faults"],
+    # a kind names its head, and is what a task asks
+    ["kinds", "tasks", "model.heads", "model.auxiliary"],
+    ["data.labels", "statistics.baselines"],
+    ["config.tasks", "model.losses", "data.masking", "judging.metrics"],
     ["families"],
     # whose names the config allows
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
@@ -67,8 +70,8 @@ LAYERS = [
     ["pertask", "model.draws", "model.soft", "optim.averaging", "optim.soups"],
     ["kernels"],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
-    ["config.faults", "config.base", "config.datafiles"],
-    ["tasks", "terminal", "durable"],
+    ["config.base", "config.datafiles"],
+    ["spelling", "terminal", "durable"],
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [

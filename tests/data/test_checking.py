@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from accord.cli.check import check
 from accord.config.file import load_config, parse_config
 from accord.data.checking import check_config
-from accord.data.warnings import sequence_lengths
+from accord.data.lengths import sequence_lengths
 from accord.encoders.pretrained import save_encoder
 from accord.errors import ConfigError
 from accord.tasks import Task

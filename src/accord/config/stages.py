@@ -8,6 +8,7 @@ from typing import Any
 
 from accord.config.sections import Config, StageConfig
 from accord.errors import nearest
+from accord.kinds import get_kind
 
 SECTIONS = ("training", "encoder", "sharing", "averaging", "methods")
 """Sections of the config that a stage may change."""
@@ -132,7 +133,7 @@ def memory_note(config: Config) -> str:
 
 def dropped_note(config: Config) -> str:
     """Say which heads a run in stages loses on its way, in one line; empty if it loses none."""
-    return "; ".join(filter(None, (_late_note(config), _lost_note(config), _words_note(config))))
+    return "; ".join(filter(None, (_late_note(config), _lost_note(config), _again_note(config))))
 
 
 def _late_note(config: Config) -> str:
@@ -150,15 +151,15 @@ def _late_note(config: Config) -> str:
     )
 
 
-def _words_note(config: Config) -> str:
-    """Say whose words are told by a new head again: a model folder holds labelled tasks' heads."""
-    again = [
-        name for name, task in config.auxiliary.items()
-        if task.kind == "masked-lm" and any(name in own.tasks for own in config.stages[1:])
-    ]  # fmt: skip
-    if not again:
-        return ""
-    return f"each stage begins with a new head for the words of {', '.join(again)}"
+def _again_note(config: Config) -> str:
+    """Say whose heads are new again in later stages: a model folder holds labelled tasks' heads."""
+    later = {name for own in config.stages[1:] for name in own.tasks}
+    again: dict[str, list[str]] = {}
+    for name, task in config.auxiliary.items():
+        if name in later and (what := get_kind(task.kind).head_for):
+            again.setdefault(what, []).append(name)
+    parts = [f"{what} {', '.join(names)}" for what, names in again.items()]
+    return f"each stage begins with a new head for {' and '.join(parts)}" if parts else ""
 
 
 def _lost_note(config: Config) -> str:
