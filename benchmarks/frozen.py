@@ -30,11 +30,11 @@ from torch import Tensor, nn
 from workload import WEIGHT_DECAY, data_folder, minilm_folder
 
 import accord
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
-from accord.model.losses import LOSSES, targets
+from accord.kinds import labelled_kind, task_section
+from accord.model.losses import LOSSES
 from accord.runs.memory import keep_freed_memory
 from accord.tasks import Task
 
@@ -76,12 +76,12 @@ class Rows:
 
 def read(name: str, table: dict[str, Any], split: str) -> Rows:
     """Read a split of a task."""
-    settings = TaskConfig.model_validate(table)
+    settings = task_section(**table)
     task = resolve_task(name, settings)
     rows = read_examples(DataFiles((Path(table[split]),)), settings, task, labelled=True)
     examples = [row for row in rows if not isinstance(row, BadRow)]
     labels = torch.tensor([row.label for row in examples])
-    return Rows(task, [row.texts for row in examples], targets(labels, task))
+    return Rows(task, [row.texts for row in examples], labelled_kind(task).targets(task, labels))
 
 
 class Loop:

@@ -37,12 +37,12 @@ from utilisation import at_precision, faster_precision
 from workload import data_folder, encoder, minilm_folder
 
 import accord
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer
 from accord.judging.predictions import predicted_values
+from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, save_model
 from accord.runs.memory import keep_freed_memory
@@ -70,7 +70,7 @@ def dev_sets(data: Path | None) -> list[Set]:
     for name, table in task_tables(data_folder(data)).items():
         if name not in TASKS:
             continue
-        config = TaskConfig.model_validate(table)
+        config = task_section(**table)
         task = resolve_task(name, config)
         rows = read_examples(DataFiles((Path(table["dev"]),)), config, task, labelled=True)
         texts = [row.texts for row in rows if not isinstance(row, BadRow)]

@@ -32,6 +32,7 @@ from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 from accord.data.store_writer import write_store
 from accord.data.tokenizing import encode_texts, load_tokenizer
+from accord.kinds import labelled_kind, task_section
 from accord.tasks import Task
 
 TARGET = 1.10
@@ -56,7 +57,7 @@ def training_files(data: Path | None) -> list[File]:
     """Read every task's training file."""
     files = []
     for name, table in task_tables(data_folder(data)).items():
-        config = TaskConfig.model_validate(table)
+        config = task_section(**table)
         task, path = resolve_task(name, config), Path(table["train"])
         rows = read_examples(DataFiles((path,)), config, task, labelled=True)
         own = [row for row in rows if not isinstance(row, BadRow)]
@@ -68,8 +69,8 @@ def store(file: File, tokenizer: Tokenizer, folder: Path) -> None:
     """Tokenise a file's rows into a store, reading left out."""
     write_store(
         folder, iter(file.rows), tokenizer,
-        name=file.task.name, texts=file.task.texts, stop=True, notes=[],
-        progress=lambda rows: None,
+        name=file.task.name, stop=True, target=labelled_kind(file.task).target_form(file.task),
+        notes=[], progress=lambda rows: None,
     )  # fmt: skip
 
 

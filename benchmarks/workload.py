@@ -13,7 +13,6 @@ import torch
 from harness import Side
 from torch import Tensor
 
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.loader import Assembler, MicroBatch, StepBatch
@@ -24,7 +23,7 @@ from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.pretrained import load_encoder
 from accord.gradients import get_method
 from accord.kernels.matmul import choose_products
-from accord.model.losses import targets
+from accord.kinds import labelled_kind, task_section
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
@@ -134,11 +133,15 @@ def workload(
     examples, resolved = {}, []
     for name, (file, kind, text, label) in files.items():
         columns = text.split()
-        config = TaskConfig.model_validate({
-            "kind": kind, "train": str(folder / file), "on_bad_row": "skip", "label": label,
-            "pooling": pooling, "dropout": DROPOUT,
-            "text": columns[0] if len(columns) == 1 else columns,
-        })  # fmt: skip
+        config = task_section(
+            kind=kind,
+            train=str(folder / file),
+            on_bad_row="skip",
+            label=label,
+            pooling=pooling,
+            dropout=DROPOUT,
+            text=columns[0] if len(columns) == 1 else columns,
+        )
         task = resolve_task(name, config)
         rows = read_examples(DataFiles((folder / file,)), config, task, labelled=True)
         examples[name] = [row for row in rows if not isinstance(row, BadRow)], config
@@ -151,7 +154,8 @@ def workload(
         for task in resolved:
             rows = rng.sample(examples[task.name.rsplit("-", 1)[0]][0], batch_size)
             sequences.append([assembler.join(encode_texts(tokenizer, row.texts)) for row in rows])
-            wanted.append(targets(torch.tensor([row.label for row in rows]), task))
+            labels = torch.tensor([row.label for row in rows])
+            wanted.append(labelled_kind(task).targets(task, labels))
         drawn.append(Batch(sequences, wanted))
     source = "the course's files" if files is COURSE else "the bundled sample"
     return Workload(resolved, drawn, source)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 from pydantic.fields import FieldInfo
 
 from accord.config.sections import (
@@ -20,8 +20,8 @@ from accord.config.sections import (
     StageConfig,
     TrainingConfig,
 )
-from accord.config.tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.families import FAMILIES
+from accord.kinds import all_kinds, get_kind, is_unlabelled, kind_names
 
 HEAD = """# Every key of the config
 
@@ -29,11 +29,19 @@ The config is one TOML file. `--set training.epochs=2` overrides one key on the 
 Relative paths are relative to the file's own folder. Unknown keys are errors.
 `accord init FILE...` writes a first config from your files.
 """
+LABELLED = create_model(
+    "Labelled",
+    __base__=get_kind("classification").section,
+    kind=(Literal[tuple(name for name in kind_names() if not is_unlabelled(name))], ...),
+)
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("[encoder]", EncoderConfig),
-    ("[tasks.NAME]", TaskConfig),
-    ('[tasks.NAME]` with `kind = "masked-lm"', MaskedLMConfig),
-    ('[tasks.NAME]` with `kind = "simcse"', SimCSEConfig),
+    ("[tasks.NAME]", LABELLED),
+    *(
+        (f'[tasks.NAME]` with `kind = "{kind.name}"', kind.section)
+        for kind in all_kinds()
+        if not kind.labelled
+    ),
     ("[training]", TrainingConfig),
     ("[sharing]", SharingConfig),
     ("[averaging]", AveragingConfig),

@@ -94,7 +94,7 @@ class _Store:
 
     def __init__(self, rows: list[list[np.ndarray]], labels: Sequence[float]) -> None:
         self._rows = rows
-        self.labels = np.asarray(labels, dtype=np.float64)
+        self.labels = np.asarray(labels)
         self.lengths = np.array([[len(segment) for segment in row] for row in rows])
 
     def segment(self, row: int, which: int) -> np.ndarray:
@@ -107,8 +107,8 @@ def _split(task: Task, rows: int, seed: int = 0, longest: int = 9) -> TaskData:
         [rng.integers(5, VOCAB, rng.integers(1, longest + 1)) for _ in range(task.texts)]
         for _ in range(rows)
     ]
-    if task.is_classification:
-        labels = rng.integers(0, len(task.labels), rows).astype(float)
+    if task.labels:
+        labels = rng.integers(0, len(task.labels), rows)
     else:
         labels = rng.uniform(*task.range, rows)
     return TaskData(task, _Store(texts, labels), np.arange(rows))  # type: ignore[arg-type]

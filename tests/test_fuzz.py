@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accord.config.file import load_config, parse_config
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.durable import MANIFEST, damage, replace_folder
 from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, UsageError
+from accord.kinds import task_section
 from accord.model.saved import read_tasks
 from accord.training.checkpoint import FILES, newest_sound, read_progress
 
@@ -34,9 +34,7 @@ fuzz = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-TASK = TaskConfig.model_validate({
-    "kind": "classification", "train": "x", "text": "text", "label": "label", "labels": ["0", "1"],
-})  # fmt: skip
+TASK = task_section(kind="classification", train="x", text="text", label="label", labels=["0", "1"])
 
 PIECES = st.sampled_from([
     "text", "label", "\t", ",", "\n", "\r\n", "\r", '"', '""', "0", "1", "nan", " ", "\0", "\ufeff",

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.tasks import Task, canonical_label
+from accord.spelling import canonical_label
+from accord.tasks import Task
 
 TASKS = [
     Task("a", "classification", "cross_entropy", "accuracy", labels=("x", "y", "z")),
@@ -38,7 +39,7 @@ def test_what_a_task_derives():
     assert [task.outputs for task in TASKS] == [3, 1, 1, 1]
     assert [task.texts for task in TASKS] == [1, 2, 2, 1]
     assert [task.sequences for task in TASKS] == [1, 2, 1, 1]
-    assert [task.is_classification for task in TASKS] == [True, True, False, False]
+    assert [task.layout for task in TASKS] == [((0,),), ((0,), (1,)), ((0, 1),), ((0,),)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from harness import Side, alternate
 from torch import Tensor
 from workload import COURSE, SAMPLE, data_folder, encoder, minilm_folder
 
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.loader import Assembler
@@ -21,6 +20,7 @@ from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.encoders.packing import TokenSequence
 from accord.judging.inference import pooled_vectors
 from accord.kernels.matmul import choose_products
+from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 from gpu.figures import Figure, Recorder, ratio
@@ -55,10 +55,14 @@ def rows(settings: Settings) -> tuple[list[Task], list[list[TokenSequence]]]:
     assembler, tasks, texts = Assembler(special_ids(tokenizer), 512), [], []
     for name, (file, kind, text, label) in files.items():
         columns = text.split()
-        config = TaskConfig.model_validate({
-            "kind": kind, "train": str(folder / file), "on_bad_row": "skip", "label": label,
-            "pooling": "cls", "text": columns[0] if len(columns) == 1 else columns,
-        })  # fmt: skip
+        config = task_section(
+            kind=kind,
+            train=str(folder / file),
+            on_bad_row="skip",
+            label=label,
+            pooling="cls",
+            text=columns[0] if len(columns) == 1 else columns,
+        )
         task = resolve_task(name, config)
         read = read_examples(DataFiles((folder / file,)), config, task, labelled=True)
         tasks.append(task)

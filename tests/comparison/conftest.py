@@ -36,7 +36,7 @@ def _write(file: Path, task: Task, labels: np.ndarray, predicted: np.ndarray, on
 
 
 def _value(task: Task, labels: np.ndarray, predicted: np.ndarray, on: str) -> float:
-    if task.is_classification:
+    if task.labels:
         return float((labels == predicted).mean())
     halves = (slice(None, None, 2), slice(1, None, 2)) if on == DEV else (slice(None),)
     parts = [(len(labels[h]), stats.pearsonr(labels[h], predicted[h])[0]) for h in halves]
@@ -65,7 +65,7 @@ def make_group(tmp_path: Path) -> Callable[..., Group]:
     def _run(name, answers, place, seed, on, examples, sections):  # type: ignore[no-untyped-def]
         tasks = {own: TASKS[own] for own in answers}
         kinds = {
-            own: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.is_pair else "a"}
+            own: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.texts == 2 else "a"}
             for own, task in tasks.items()
         }
         training = {**sections.get("training", {}), "seed": seed}

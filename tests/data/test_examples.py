@@ -7,11 +7,12 @@ from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import files_of
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError, DataError
+from accord.kinds import task_section
 
 
 def config(path: Path, kind: str = "classification", **keys) -> TaskConfig:
     text = ["a", "b"] if kind.startswith("pair") else "a"
-    return TaskConfig(**{"kind": kind, "train": str(path), "text": text, "label": "y", **keys})
+    return task_section(**{"kind": kind, "train": str(path), "text": text, "label": "y", **keys})
 
 
 def table(folder: Path, *rows: str, header: str = "id\ta\tb\ty") -> Path:
@@ -102,7 +103,7 @@ def test_labels_come_from_the_training_file_in_order(tmp_path):
 
 
 def test_configured_labels_keep_their_order_and_get_canonical():
-    task = resolve_task("t", TaskConfig(kind="classification", text="a", labels=["b", "1.0", 0]))
+    task = resolve_task("t", task_section(kind="classification", text="a", labels=["b", "1.0", 0]))
     assert task.labels == ("b", "1", "0")
 
 
@@ -120,12 +121,12 @@ def test_configured_labels_keep_their_order_and_get_canonical():
     ],
 )  # fmt: skip
 def test_default_loss_and_metric(keys, loss, metric):
-    task = resolve_task("t", TaskConfig(**{"text": "a", **keys}))
+    task = resolve_task("t", task_section(**{"text": "a", **keys}))
     assert (task.loss, task.metric) == (loss, metric)
 
 
 def test_a_one_output_loss_needs_two_labels():
-    section = TaskConfig(kind="classification", text="a", labels=[0, 1, 2], loss="mse")
+    section = task_section(kind="classification", text="a", labels=[0, 1, 2], loss="mse")
     with pytest.raises(ConfigError, match=r"tasks\.t\.loss: 'mse' takes exactly two labels.* 3"):
         resolve_task("t", section)
 
@@ -153,4 +154,4 @@ def test_too_many_labels_are_no_labels(tmp_path):
 
 def test_nothing_to_take_labels_from():
     with pytest.raises(ConfigError, match=r"tasks\.t\.labels: missing"):
-        resolve_task("t", TaskConfig(kind="classification", text="a"))
+        resolve_task("t", task_section(kind="classification", text="a"))

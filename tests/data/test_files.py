@@ -17,6 +17,7 @@ from accord.data.guessing import guess_tasks
 from accord.data.resolving import resolve_task
 from accord.data.test_labels import read_test_labels
 from accord.errors import ConfigError, DataError
+from accord.kinds import task_section
 
 ROWS = [(f"text number {number}", number % 2) for number in range(24)]
 FORMATS = ["csv", "tsv", "csv.gz", "jsonl", "jsonl.gz", "json", "json.gz", "parquet"]
@@ -44,7 +45,7 @@ def write(path: Path, rows: list[tuple[str, object]]) -> Path:
 
 
 def section(value: object, **keys: object) -> TaskConfig:
-    return TaskConfig(**{"kind": "classification", "train": value, "text": "text", **keys})
+    return task_section(**{"kind": "classification", "train": value, "text": "text", **keys})
 
 
 def read(config: TaskConfig) -> list[tuple[str, float | None, str]]:
@@ -192,7 +193,7 @@ def test_labels_of_several_test_files(tmp_path):
     files, task = files_of(config, [str(first), str(second)]), resolve_task("t", config)
     places = [(file, line) for file in (0, 1) for line in range(2, 6)]
     found = read_test_labels(files, config, task, places)
-    assert found.values is not None
-    assert found.values.tolist() == [label for _, label in ROWS[:8]]
+    assert found.targets is not None
+    assert found.targets.tolist() == [label for _, label in ROWS[:8]]
     write(second, [("x", 1), ("y", "")])
     assert f"the first in {second}:3" in read_test_labels(files, config, task, places[:6]).reason

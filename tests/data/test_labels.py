@@ -1,9 +1,7 @@
 """What a label's text means: a class, a number, or that there is none."""
 
-import numpy as np
 import pytest
 
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Unlabelled, read_examples, refuse
 from accord.data.files import DataFiles
 from accord.data.guessing import guess_tasks
@@ -11,6 +9,7 @@ from accord.data.labels import LabelParser, NoLabelError, without_label
 from accord.data.resolving import resolve_task
 from accord.data.test_labels import read_test_labels
 from accord.errors import ConfigError
+from accord.kinds import labelled_kind, task_section
 from accord.tasks import Task
 
 
@@ -39,9 +38,8 @@ def parser(labels=(), *, missing=(), named=True, kind="classification", span=Non
     keys = {"labels": list(classes)} if classes and named else {}
     if span:
         keys["range"] = list(span)
-    return LabelParser(
-        TaskConfig(kind=kind, text="a", label="y", missing=list(missing), **keys), task
-    )
+    section = task_section(kind=kind, text="a", label="y", missing=list(missing), **keys)
+    return labelled_kind(task).parser(section, task)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def csv(path, labels, header="text,y"):
 def test_hidden_labels_are_refused_or_left_out(tmp_path):
     path = csv(tmp_path / "d.csv", ["0", "1", "-1", ""])
     keys = {"kind": "classification", "train": str(path), "text": "text", "label": "y"}
-    section = TaskConfig(**keys)
+    section = task_section(**keys)
     task = resolve_task("t", section)
     assert task.labels == ("0", "1")
     hidden, blank = (
@@ -108,7 +106,7 @@ def test_hidden_labels_are_refused_or_left_out(tmp_path):
     assert str(refuse(blank)) == (
         f"{path}:5: 'y' is empty: no label (missing = [\"\"] would leave such rows out)"
     )
-    section = TaskConfig(**keys, missing=[-1, ""])
+    section = task_section(**keys, missing=[-1, ""])
     assert list(read_examples(DataFiles((path,)), section, task, labelled=True))[2:] == [
         Unlabelled(4), Unlabelled(5),
     ]  # fmt: skip
@@ -116,7 +114,7 @@ def test_hidden_labels_are_refused_or_left_out(tmp_path):
 
 def test_one_class_beside_hidden_labels_is_none(tmp_path):
     path = csv(tmp_path / "d.csv", ["0", "-1", "0"])
-    section = TaskConfig(kind="classification", train=str(path), text="text", label="y")
+    section = task_section(kind="classification", train=str(path), text="text", label="y")
     with pytest.raises(ConfigError, match="holds the one label '0' beside '-1', which in many"):
         resolve_task("t", section)
 
@@ -130,7 +128,7 @@ def test_one_class_beside_hidden_labels_is_none(tmp_path):
 )  # fmt: skip
 def test_hidden_targets_do_not_widen_the_range(tmp_path, values, span):
     path = csv(tmp_path / "d.csv", values)
-    section = TaskConfig(kind="regression", train=str(path), text="text", label="y")
+    section = task_section(kind="regression", train=str(path), text="text", label="y")
     assert resolve_task("t", section).range == span
 
 
@@ -162,7 +160,7 @@ def test_what_a_column_of_labels_is_taken_for(tmp_path, train, dev, kind, labels
         (["0", "1", "1"], [], [0, 1, 1], ""),
         (["-1", "-1", "-1"], [], None, ""),
         (["", "-1", "nan"], [], None, ""),
-        (["0", "-1", "1"], ["-1"], [0, np.nan, 1], ""),
+        (["0", "-1", "1"], ["-1"], [0, None, 1], ""),
         (["0", "", "1"], [], None, "1 of 3 rows have no label, the first in line 3 (missing = ["),
         (["0", "0", "0"], [], None, "every row's label is '0'"),
         (["0", "0", "-1"], [-1], None, "every row's label is '0'"),
@@ -171,7 +169,7 @@ def test_what_a_column_of_labels_is_taken_for(tmp_path, train, dev, kind, labels
 )
 def test_labels_of_a_test_file(tmp_path, values, missing, expected, reason):
     path = csv(tmp_path / "t.csv", values)
-    section = TaskConfig(
+    section = task_section(
         kind="classification", text="text", label="y", labels=[0, 1], missing=missing
     )
     task = resolve_task("t", section)
@@ -179,6 +177,7 @@ def test_labels_of_a_test_file(tmp_path, values, missing, expected, reason):
     assert found.reason.startswith(reason)
     assert bool(found.reason) == bool(reason)
     if expected is None:
-        assert found.values is None
+        assert found.targets is None
     else:
-        np.testing.assert_array_equal(found.values, expected)
+        labelled = {row: label for row, label in enumerate(expected) if label is not None}
+        assert dict(zip(found.rows.tolist(), found.targets.tolist(), strict=True)) == labelled

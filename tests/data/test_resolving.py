@@ -6,10 +6,10 @@ import random
 import pytest
 from pydantic import ValidationError
 
-from accord.config.tasks import TaskConfig
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError
-from accord.tasks import canonical_label
+from accord.kinds import task_section
+from accord.spelling import canonical_label
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def resolve(tmp_path):
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([["text", "label"], *(["x", label] for label in labels)])
         keys = {"kind": "classification", "text": "text", "train": str(path), **keys}
-        return resolve_task("t", TaskConfig.model_validate(keys))
+        return resolve_task("t", task_section(**keys))
 
     return call
 

@@ -13,7 +13,7 @@ import accord
 from accord.config.file import load_config
 from accord.errors import UsageError
 from accord.judging.metrics import accuracy, pearson
-from accord.model.heads import probabilities
+from accord.kinds import labelled_kind
 from accord.plan.making import plan_run
 from accord.training import run as training
 
@@ -54,8 +54,10 @@ def test_its_answers_are_the_mean_of_its_members(both, finished, second):
     model = accord.load(both)
     members = [accord.load(finished), accord.load(second)]
     for name in ("mood", "same"):
-        own = [probabilities(one.logits(name, TEXTS[name]), one.task(name)) for one in members]
-        found = probabilities(model.logits(name, TEXTS[name]), model.task(name))
+        task = model.task(name)
+        kind = labelled_kind(task)
+        own = [kind.probabilities(task, one.logits(name, TEXTS[name])) for one in members]
+        found = kind.probabilities(task, model.logits(name, TEXTS[name]))
         torch.testing.assert_close(found, (own[0] + own[1]) / 2, rtol=0, atol=1e-6)
         best = [model.task(name).labels[i] for i in found.argmax(1).tolist()]
         assert model.predict(name, TEXTS[name]) == best

@@ -12,12 +12,13 @@ from accord.data.loader import Assembler, StepBatch, step_batch
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
-from accord.tasks import AuxiliaryTask
+from accord.kinds.masked_lm import MaskedLMTask
+from accord.kinds.simcse import SimCSETask
 from accord.training.halves import half_cosines
 
-WORDS = AuxiliaryTask("words", "masked-lm", "masked_lm", "likelihood", pooling="masked")
+WORDS = MaskedLMTask("words", "masked-lm", "masked_lm", "likelihood", pooling="masked")
 MORE = replace(WORDS, name="more", mask_share=0.4)
-ALIKE = AuxiliaryTask("alike", "simcse", "info_nce", "likelihood", pooling="cls")
+ALIKE = SimCSETask("alike", "simcse", "info_nce", "likelihood", pooling="cls")
 MEANS = replace(ALIKE, name="means", pooling="mean")
 MIXES = {
     "words": [WORDS],

@@ -9,14 +9,14 @@ import torch
 from accord.data.texts import TextSource, TextStore
 from accord.encoders.families.bert import BertConfig
 from accord.errors import DataError
+from accord.kinds.simcse import SimCSETask
 from accord.model.auxiliary import ContrastiveHead
-from accord.tasks import AuxiliaryTask
 
 CONFIG = BertConfig(hidden_size=8)
 
 
 def simcse(pooling, temperature=0.05):
-    return AuxiliaryTask(
+    return SimCSETask(
         "t", "simcse", "info_nce", "likelihood", pooling=pooling, temperature=temperature
     )
 

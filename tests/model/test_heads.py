@@ -3,8 +3,9 @@ import torch
 from torch.nn import functional as F
 
 from accord.kernels.dropout import DropoutKey
-from accord.model.heads import Head, decode, probabilities
-from accord.model.losses import LOSSES, targets
+from accord.kinds import labelled_kind
+from accord.model.heads import Head
+from accord.model.losses import LOSSES
 from accord.tasks import Task
 
 CLASSES = Task("sst", "classification", "cross_entropy", "accuracy", labels=("a", "b", "c"))
@@ -14,6 +15,20 @@ SCORE = Task("sts", "pair-regression", "mse", "pearson", range=(1.0, 5.0))
 LOGISTIC = Task("b", "regression", "binary_cross_entropy", "pearson", range=(0.0, 5.0))
 SEPARATE = Task("s", "pair-regression", "mse", "pearson", encoding="separate", dropout=0.5)
 COSINE = Task("c", "pair-regression", "mse", "pearson", encoding="separate", head="cosine")
+
+
+def decode(logits: torch.Tensor, task: Task) -> torch.Tensor:
+    return labelled_kind(task).decode(task, logits)
+
+
+def probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
+    found = labelled_kind(task).probabilities(task, logits)
+    assert found is not None
+    return found
+
+
+def targets(labels: torch.Tensor, task: Task) -> torch.Tensor:
+    return labelled_kind(task).targets(task, labels)
 
 
 def column(*values: float) -> torch.Tensor:

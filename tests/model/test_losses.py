@@ -4,11 +4,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from accord.model.losses import LOSSES, targets
+from accord.kinds import labelled_kind
+from accord.model.losses import LOSSES
 from accord.tasks import Task
 
 REGRESSION = Task("sts", "pair-regression", "mse", "pearson", range=(-1.0, 5.0))
 CLASSES = Task("sst", "classification", "cross_entropy", "accuracy", labels=("a", "b", "c"))
+
+
+def targets(labels: torch.Tensor, task: Task) -> torch.Tensor:
+    return labelled_kind(task).targets(task, labels)
 
 
 def test_cross_entropy_is_torchs() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.model.heads import decode, mean_logits, probabilities
-from accord.model.losses import LOSSES, targets
+from accord.kinds import labelled_kind
+from accord.model.losses import LOSSES
 from accord.tasks import Task
 
 CLASSES = [
@@ -17,6 +17,24 @@ VALUES = [
     Task("mse", "regression", "mse", "pearson", range=(1.0, 5.0)),
     Task("bce", "regression", "binary_cross_entropy", "pearson", range=(-2.0, 2.0)),
 ]
+
+
+def decode(logits: Tensor, task: Task) -> Tensor:
+    return labelled_kind(task).decode(task, logits)
+
+
+def probabilities(logits: Tensor, task: Task) -> Tensor:
+    found = labelled_kind(task).probabilities(task, logits)
+    assert found is not None
+    return found
+
+
+def mean_logits(members: list[Tensor], task: Task) -> Tensor:
+    return labelled_kind(task).mean_logits(task, members)
+
+
+def targets(labels: Tensor, task: Task) -> Tensor:
+    return labelled_kind(task).targets(task, labels)
 
 
 def drawn(task: Task, members: int, scale: float = 1.0) -> list[Tensor]:

@@ -15,7 +15,7 @@ from accord import load
 from accord.cli.export import export as command
 from accord.derived.export import export
 from accord.errors import EncoderError, ModelError
-from accord.model.heads import probabilities
+from accord.kinds import labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.model.saved import InputFormat, save_model
@@ -79,17 +79,17 @@ def test_its_logits_say_what_the_model_says(written, tmp_path):
     for number, task in enumerate(tasks()):
         folder, out = written(task), tmp_path / f"out{number}"
         export(folder, out, "plain")
-        texts = PAIRS if task.is_pair else SINGLE
+        texts = PAIRS if task.texts == 2 else SINGLE
         model, found = load(folder), theirs(out, texts)
         ours = model.logits("plain", texts)
-        if task.is_regression:
+        if not task.labels:
             values = torch.tensor(model.predict("plain", texts))
             low, high = task.range
             assert torch.allclose(found[:, 0], values, atol=1e-5 * (high - low)), task
         elif task.loss == "cross_entropy":
             assert torch.allclose(found, ours, atol=1e-5), task
         else:
-            wanted = probabilities(ours, task).float()
+            wanted = labelled_kind(task).probabilities(task, ours).float()
             assert torch.allclose(found.softmax(1), wanted, atol=1e-6), task
             assert torch.allclose(found[:, 1] - found[:, 0], ours[:, 0], atol=1e-5), task
         assert torch.allclose(load(out).logits("plain", texts), ours, atol=1e-6), task
@@ -105,12 +105,12 @@ def test_what_a_task_has_alone_is_in_its_weights(written, tmp_path, scheme):
 
 
 def test_a_pipeline_gives_the_labels_names(written, tmp_path):
-    for number, task in enumerate(own for own in tasks() if not own.is_pair):
+    for number, task in enumerate(own for own in tasks() if own.texts == 1):
         folder, out = written(task), tmp_path / f"out{number}"
         export(folder, out, "plain")
         answers = transformers.pipeline("text-classification", str(out))(SINGLE, truncation=True)
         predicted = load(folder).predict("plain", SINGLE)
-        if task.is_regression:
+        if not task.labels:
             values = [answer["score"] for answer in answers]
             low, high = task.range
             assert values == pytest.approx(predicted, abs=1e-5 * (high - low)), task
@@ -156,7 +156,7 @@ def test_a_head_that_transformers_has_not_is_refused(written, tmp_path):
 
 
 def test_the_command_says_who_serves_the_head(written, tmp_path):
-    value = next(task for task in tasks() if task.is_regression)
+    value = next(task for task in tasks() if not task.labels)
     for task, options, said in (
         (next(tasks()), [], "accord.load serves it, and BertForSequenceClassification"),
         (value, [], "BertForSequenceClassification, whose logit is a value from 0 to 5"),

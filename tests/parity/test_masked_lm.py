@@ -13,12 +13,12 @@ from accord.encoders.families.bert import named_views
 from accord.encoders.packing import MaskedWords, TokenSequence, pack
 from accord.encoders.pretrained import load_encoder, load_predictions
 from accord.errors import EncoderError
+from accord.kinds.masked_lm import MaskedLMTask
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.multitask import MultitaskModel
 from accord.pertask.jacobian import Jacobian
-from accord.tasks import AuxiliaryTask
 
-TASK = AuxiliaryTask("words", "masked-lm", "masked_lm", "likelihood", pooling="masked")
+TASK = MaskedLMTask("words", "masked-lm", "masked_lm", "likelihood", pooling="masked")
 LENGTHS = [7, 4, 12, 9]
 
 

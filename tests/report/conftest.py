@@ -42,7 +42,7 @@ def _run(
         "encoder": {"path": "e"},
         "training": {"epochs": epochs, "seed": seed},
         "tasks": {
-            name: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.is_pair else "a"}
+            name: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.texts == 2 else "a"}
             for name, task in tasks.items()
         },
     }

@@ -273,7 +273,9 @@ def test_the_heads_of_a_frozen_encoder_are_clipped_as_torch_clips(
     rows = feature_batch([np.array([4, 1, 5]), np.array([0, 7])], data, features)
     twin = copy.deepcopy(learner.model)
     micro = rows.passes[0]
-    losses = twin.losses(micro.inputs, micro.targets, (0, 1), DropoutKey(learner.objective.seed, 0, 0))
+    losses = twin.losses(
+        micro.inputs, micro.targets, (0, 1), DropoutKey(learner.objective.seed, 0, 0)
+    )
     sum(own.mean() for own in losses).backward()
     heads = list(twin.heads.parameters())
     norm = torch.cat([p.grad.flatten() for p in heads]).norm().item()

@@ -68,25 +68,23 @@ def render(report: CheckReport) -> None:
 
 
 def _heading(report: TaskReport) -> str:
+    from accord.kinds import labelled_kind
+
     task = report.task
-    if not (task.is_classification or task.is_regression):
+    if not task.labelled:
         return f"{task.name}: {task.kind}, {task.metric}"
-    if task.is_classification:
-        shown = ", ".join(task.labels[:_SHOWN_LABELS])
-        more = f" and {len(task.labels) - _SHOWN_LABELS} more" * (len(task.labels) > _SHOWN_LABELS)
-        target = f"labels {shown}{more}"
-    else:
-        target = f"range {task.range[0]:g} to {task.range[1]:g}"
+    target = labelled_kind(task).described(task, _SHOWN_LABELS)
     source = " (from the training file)" if report.taken_from_data else ""
-    encoding = f", {task.encoding} encoding" if task.is_pair else ""
+    encoding = f", {task.encoding} encoding" if task.texts > 1 else ""
     return f"{task.name}: {task.kind}{encoding}, {target}{source}, {task.loss}, {task.metric_name}"
 
 
 def _splits(report: TaskReport) -> Table:
-    targets = "lowest, mean, highest" if report.task.is_regression else ""
+    from accord.kinds import kind_of
+
     table = new_table(
         "split", "rows", "skipped", "tokens 50 %", "90 %", "99 %", "most", "cut", "duplicates",
-        "labels" if report.task.is_classification else targets, text_last=True,
+        kind_of(report.task).summary_head, text_last=True,
     )  # fmt: skip
     for split in report.splits:
         tokens = split.tokens

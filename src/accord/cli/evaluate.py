@@ -14,8 +14,8 @@ from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.data.textfiles import QuotingName
-    from accord.judging.inference import Evaluation
     from accord.judging.metrics import Score
+    from accord.kinds import Evaluation
 
 
 @click.command()

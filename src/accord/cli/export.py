@@ -30,13 +30,12 @@ def export(model: Path, out: Path, task: str, encoder_only: bool) -> None:
     adapters and PALs have no plain form.
     """
     from accord.derived.export import export as run
+    from accord.kinds import labelled_kind
 
     written = run(model, out, task, encoder_only=encoder_only)
     if encoder_only:
         served = "transformers.AutoModel opens its encoder; accord.load alone serves its head"
     else:
-        units = "" if written.is_classification else (
-            f", whose logit is a value from {written.range[0]:g} to {written.range[1]:g}"
-        )  # fmt: skip
-        served = f"accord.load serves it, and BertForSequenceClassification{units}"
+        note = labelled_kind(written).transformers_note(written)
+        served = f"accord.load serves it, and BertForSequenceClassification{note}"
     echo(f"model of '{task}' written to {out}: {served}")

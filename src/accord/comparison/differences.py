@@ -8,8 +8,8 @@ import numpy as np
 
 from accord.comparison.group import Group
 from accord.errors import RunFolderError
+from accord.kinds import labelled_kind
 from accord.report.record import HeldOut, RunRecord
-from accord.statistics.baselines import best_constant
 from accord.statistics.crossed import Difference, Side, against_constant, difference
 
 LEVEL = 0.95
@@ -55,7 +55,7 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
     _check_rows([*ours.runs, *theirs.runs], [*sides[0], *sides[1]], task)
     metric, about = first.task.metric, first.task
     one, other = (_side(group, judged) for group, judged in zip((ours, theirs), sides, strict=True))
-    constant = best_constant(metric, first.labels, about.positive_class)
+    constant = labelled_kind(about).constant(about, first.labels)
     learnt = any(
         against_constant(metric, first.labels, side, about.positive_class).lower(LEVEL) > 0
         for side in (one, other)

@@ -3,6 +3,21 @@
 It loads no torch: whether what a config chooses can work is `accord.plan`'s to say.
 """
 
-from accord.config.sections import Config
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accord.config.sections import Config
 
 __all__ = ["Config"]
+
+
+def __getattr__(name: str) -> Any:
+    if (
+        name == "Config"
+    ):  # as it is asked for: kinds of task, whose keys it has, import this package
+        from accord.config.sections import Config
+
+        return Config
+    raise AttributeError(f"module 'accord.config' has no attribute '{name}'")

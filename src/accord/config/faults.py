@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from accord.errors import nearest
-from accord.tasks import AuxiliaryKind, Kind
+from accord.kinds import is_kind, is_unlabelled, kind_names
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-_KINDS = (*get_args(Kind), *get_args(AuxiliaryKind))
 _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -102,8 +101,9 @@ def _place(location: Sequence[int | str]) -> tuple[int | str, ...]:
 
 def _kind(location: Sequence[int | str]) -> str | None:
     """Return the kind of a task that a place in its table is in."""
-    inside = len(location) > 2 and location[0] == "tasks" and location[2] in _KINDS
-    return str(location[2]) if inside else None
+    if len(location) < 3 or location[0] not in ("tasks", "texts"):
+        return None
+    return str(location[2]) if is_kind(location[2]) else None
 
 
 def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel]) -> str:
@@ -166,7 +166,8 @@ def _wrong_value(keys: tuple[str, ...], items: list[ErrorDetails]) -> str:
     value = item["input"]
     if item["type"] == "union_tag_invalid":
         tag = str(item["ctx"]["tag"])
-        return f"{key}.kind: unknown value '{tag}'{nearest(tag, _KINDS)}"
+        known = [kind for kind in kind_names() if keys[0] == "tasks" or not is_unlabelled(kind)]
+        return f"{key}.kind: unknown value '{tag}'{nearest(tag, known)}"
     if item["type"] == "literal_error" and isinstance(value, str):
         names = [name.strip("' ") for name in _names(item).replace(" or ", ",").split(",")]
         return f"{key}: unknown value '{value}'{nearest(value, names)}"

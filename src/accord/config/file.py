@@ -17,7 +17,7 @@ from accord.config.stages import keep_stages, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
 from accord.durable import read_toml
 from accord.errors import ConfigError, nearest
-from accord.tasks import AUXILIARY
+from accord.kinds import is_unlabelled
 
 
 def load_config(
@@ -101,11 +101,11 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
 
 def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
     """Keep the files of tasks that have gone, for those that learn from their texts."""
-    labelled = {name: own for name, own in before.items() if own.get("kind") not in AUXILIARY}
+    labelled = {name: own for name, own in before.items() if not is_unlabelled(own.get("kind"))}
     known = {**labelled, **table.pop("texts", {})}
     needed = [
         source for own in table["tasks"].values()
-        if own.get("kind") in AUXILIARY and own.get("train") is None
+        if is_unlabelled(own.get("kind")) and own.get("train") is None
         for source in own.get("texts_of") or known
     ]  # fmt: skip
     texts = {

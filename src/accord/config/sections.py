@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
-from accord.config.tasks import AnyTaskConfig, MaskedLMConfig, SimCSEConfig, TaskConfig
+from accord.config.tasks import AuxiliaryConfig, TaskConfig
 from accord.errors import nearest
+from accord.kinds._sections import AnyTask, LabelledTask
 from accord.registered import registered
 
 Precision = Literal["float32", "bfloat16"]
@@ -293,8 +294,8 @@ class Config(Section):
     """A whole configuration file."""
 
     encoder: EncoderConfig
-    tasks: dict[Name, Annotated[AnyTaskConfig, Field(discriminator="kind")]] = Field(min_length=1)
-    texts: dict[Name, TaskConfig] = Field(
+    tasks: dict[Name, AnyTask] = Field(min_length=1)
+    texts: dict[Name, LabelledTask] = Field(
         {},
         description="`[texts.NAME]`: a labelled task as `[tasks.NAME]` has it that is not trained:"
         " only its texts are read, for tasks without labels.",
@@ -332,9 +333,9 @@ class Config(Section):
         return {name: own for name, own in self.tasks.items() if isinstance(own, TaskConfig)}
 
     @property
-    def auxiliary(self) -> dict[str, MaskedLMConfig | SimCSEConfig]:
+    def auxiliary(self) -> dict[str, AuxiliaryConfig]:
         """The tasks that have none."""
-        return {name: own for name, own in self.tasks.items() if not isinstance(own, TaskConfig)}
+        return {name: own for name, own in self.tasks.items() if isinstance(own, AuxiliaryConfig)}
 
     def sources(self, name: str) -> dict[str, TaskConfig]:
         """Return the labelled tasks whose texts an auxiliary task learns from, by name."""

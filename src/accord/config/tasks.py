@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from math import inf
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from accord.config.base import Fraction, PositiveFloat, PositiveInt, Section
+from accord.config.base import Fraction, PositiveInt, Section
 from accord.data.textfiles import DelimiterName, QuotingName, encoding_fault
-from accord.tasks import (
-    CLASS_METRICS,
-    VALUE_METRICS,
-    AuxiliaryKind,
-    Encoding,
-    HeadKind,
-    Kind,
-    Loss,
-    Metric,
-    Pooling,
-    Targets,
-    canonical_label,
-)
+from accord.spelling import canonical_label
+
+Encoding = Literal["joint", "separate"]
+HeadKind = Literal["linear", "cosine"]
+Pooling = Literal["cls", "pooler", "mean"]
+Targets = Literal["range", "popart"]
 
 # How a task's files are read, with labels or without.
 Files = str | list[str] | None
@@ -67,10 +59,26 @@ OnBadRow = Annotated[
 ]
 
 
-class TaskConfig(Section):
-    """`[tasks.NAME]`: the task's files, columns, labels, loss and head."""
+LossKey = Annotated[
+    Literal["cross_entropy", "binary_cross_entropy", "mse"] | None,
+    Field(description="Default: cross_entropy for classification, mse for regression."),
+]
+MetricKey = Annotated[
+    Literal["accuracy", "f1", "macro_f1", "pearson", "spearman"] | None,
+    Field(
+        description="'f1' is of the class `positive`, 'macro_f1' the mean over all classes;"
+        " default: accuracy for classification, pearson for regression."
+    ),
+]
 
-    kind: Kind
+
+class TaskConfig(Section):
+    """What `[tasks.NAME]` takes for a task with labels: its files, columns, labels, loss and head.
+
+    A kind's own section is made of it in the kind's file, with what may be wrong there.
+    """
+
+    kind: str
     train: Files = Field(
         None, description="Labelled training file; or a list of files, a pattern such as"
         " `data/train-*.parquet`, or a folder of files of one split."
@@ -109,14 +117,8 @@ class TaskConfig(Section):
     file_encoding: FileEncoding = None
     limit: Limit = None
     on_bad_row: OnBadRow = "stop"
-    loss: Loss | None = Field(
-        None, description="Default: cross_entropy for classification, mse for regression."
-    )
-    metric: Metric | None = Field(
-        None,
-        description="'f1' is of the class `positive`, 'macro_f1' the mean over all classes;"
-        " default: accuracy for classification, pearson for regression.",
-    )
+    loss: str | None = None
+    metric: str | None = None
     positive: str | int | None = Field(
         None,
         description="The class whose F1 is meant; default: of two labels 1, yes, true or positive,"
@@ -136,15 +138,18 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for fault in (
-            *_group_faults(self),
-            *_file_faults(self),
-            *_shape_faults(self),
-            *_popart_faults(self),
-            *_target_faults(self),
-        ):
+        for fault in (*_group_faults(self), *_file_faults(self), *self.faults()):
             raise ValueError(fault)
         return self
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong for a task of this kind."""
+        yield from ()
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns that a row's target is read from."""
+        return (self.label,)
 
     @property
     def text_columns(self) -> tuple[str, ...]:
@@ -157,13 +162,13 @@ class TaskConfig(Section):
         return frozenset(canonical_label(str(label)) for label in self.missing)
 
 
-def _group_faults(task: TaskConfig | AuxiliaryConfig) -> Iterator[str]:
+def _group_faults(task: AnyTaskConfig) -> Iterator[str]:
     """Yield why no rows are split by group."""
     if task.group is not None and task.dev is not None:
         yield "group: says which rows of train may be dev, but dev names a file; leave one out"
 
 
-def _file_faults(task: AnyTaskConfig | AuxiliaryConfig) -> Iterator[str]:
+def _file_faults(task: AnyTaskConfig) -> Iterator[str]:
     """Yield what is wrong with the keys that name files and say how they are read."""
     for key in ("train", "dev", "test"):
         if getattr(task, key, None) == []:
@@ -172,67 +177,10 @@ def _file_faults(task: AnyTaskConfig | AuxiliaryConfig) -> Iterator[str]:
         yield f"file_encoding: {fault}"
 
 
-def _shape_faults(task: TaskConfig) -> Iterator[str]:
-    """Yield what is wrong with the texts, their encoding and the head."""
-    pair = task.kind.startswith("pair-")
-    columns = task.text_columns
-    if len(columns) != (2 if pair else 1):
-        wanted = "two columns" if pair else "one column"
-        yield f"text: kind '{task.kind}' takes {wanted}, got {len(columns)}"
-    if not pair and task.encoding == "separate":
-        yield f"encoding: 'separate' is for pairs, but kind is '{task.kind}'"
-    if task.head == "cosine" and task.encoding != "separate":
-        yield "head: 'cosine' needs encoding = 'separate'"
-    if task.head == "cosine" and task.loss not in (None, "mse"):
-        yield f"loss: head 'cosine' takes 'mse' alone, got '{task.loss}'"
-
-
-def _popart_faults(task: TaskConfig) -> Iterator[str]:
-    """Yield why a task's head can't learn in units of its targets' spread."""
-    if task.targets == "range":
-        return
-    if task.kind.endswith("classification"):
-        yield f"targets: 'popart' is for regression, but kind is '{task.kind}'"
-    elif task.loss not in (None, "mse") or task.head != "linear":
-        yield "targets: 'popart' takes loss = 'mse' and head = 'linear'"
-
-
-def _target_faults(task: TaskConfig) -> Iterator[str]:
-    """Yield what is wrong with the labels or range, the loss and the metric."""
-    classification = task.kind.endswith("classification")
-    if not classification and task.loss == "cross_entropy":
-        yield f"loss: 'cross_entropy' is for classification, but kind is '{task.kind}'"
-    allowed = CLASS_METRICS if classification else VALUE_METRICS
-    if task.metric and task.metric not in allowed:
-        shown = ", ".join(allowed)
-        yield f"metric: kind '{task.kind}' is judged by {shown}, got '{task.metric}'"
-    yield from _label_faults(task, classification)
-    if task.range is not None:
-        if classification:
-            yield f"range: is for regression, but kind is '{task.kind}'"
-        # NaN is not below anything, so it fails here too.
-        if len(task.range) != 2 or not -inf < task.range[0] < task.range[1] < inf:
-            yield f"range: takes [lowest, highest], got {task.range}"
-
-
-def _label_faults(task: TaskConfig, classification: bool) -> Iterator[str]:
-    """Yield what is wrong with the names of classes."""
-    if task.positive is not None and not classification:
-        yield f"positive: is for classification, but kind is '{task.kind}'"
-    if task.labels is not None:
-        if not classification:
-            yield f"labels: is for classification, but kind is '{task.kind}'"
-        names = [canonical_label(str(label)) for label in task.labels]
-        if len(names) < 2 or len(set(names)) < len(names) or "" in names:
-            yield f"labels: takes two or more different names, got {task.labels}"
-        for label in sorted(task.missing_labels.intersection(names)):
-            yield f"missing: '{label}' is one of 'labels' too; a label is either"
-
-
 class AuxiliaryConfig(Section):
     """What `[tasks.NAME]` takes for a task without labels: where its texts come from."""
 
-    kind: AuxiliaryKind
+    kind: str
     train: Files = Field(
         None, description="File or files of training texts; default: the texts of other tasks."
     )
@@ -267,9 +215,9 @@ class AuxiliaryConfig(Section):
         return (self.text,) if isinstance(self.text, str) else tuple(self.text or ())
 
     @property
-    def label(self) -> str:
-        """There is no such column."""
-        return ""
+    def label_columns(self) -> tuple[str, ...]:
+        """There are no such columns."""
+        return ()
 
     @property
     def id(self) -> str | None:
@@ -280,28 +228,6 @@ class AuxiliaryConfig(Section):
     def range(self) -> None:
         """There are no targets."""
         return
-
-
-class MaskedLMConfig(AuxiliaryConfig):
-    """`[tasks.NAME]` with `kind = "masked-lm"`."""
-
-    kind: Literal["masked-lm"]
-    mask_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.15, description="Share of a text's tokens to be told; of these 80 % are masked, 10 % are"
-        " another word, and 10 % stay as they are."
-    )  # fmt: skip
-
-
-class SimCSEConfig(AuxiliaryConfig):
-    """`[tasks.NAME]` with `kind = "simcse"`."""
-
-    kind: Literal["simcse"]
-    temperature: PositiveFloat = Field(0.05, description="What cosines are divided by.")
-    pooling: Pooling = Field(
-        "cls",
-        description="What of the encoder's output is compared; 'cls' goes through a dense layer"
-        " with tanh that only training has.",
-    )
 
 
 def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
@@ -326,4 +252,4 @@ def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
         yield f"texts_of: names a task twice: {', '.join(task.texts_of)}"
 
 
-AnyTaskConfig = TaskConfig | MaskedLMConfig | SimCSEConfig
+AnyTaskConfig = TaskConfig | AuxiliaryConfig

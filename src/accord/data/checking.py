@@ -16,6 +16,7 @@ from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
 from accord.data.plan import DataPlan
 from accord.data.warnings import Split, data_warnings, overlaps
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 
@@ -118,17 +119,18 @@ def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
 def _split_report(own: Split, plan: DataPlan, max_length: int) -> SplitReport:
     lengths = own.lengths
     judged = own.heldout is not None and len(own.heldout.rows) > 0
-    labels = own.labels if own.name != "test" else None
+    labels = own.labels if own.task.labelled and own.name != "test" else None
     if own.heldout is not None and judged:
         labels = own.heldout.labels
+    summary = {} if labels is None else labelled_kind(own.task).summary(own.task, labels)
     return SplitReport(
         split=own.name,
         path=own.path or f"texts of {', '.join(plan.sources[own.task.name])}",
         share=own.share if own.path else None,
         rows=len(lengths),
         skipped=[] if own.share is not None else own.part.store.skipped,
-        labels=_label_counts(labels, own.task) if labels is not None else None,
-        targets=_target_summary(labels, own.task) if labels is not None else None,
+        labels=summary.get("labels"),
+        targets=TargetSummary(**summary["targets"]) if "targets" in summary else None,
         tokens=_quantiles(lengths),
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(own.part),
@@ -141,21 +143,7 @@ def _quantiles(lengths: npt.NDArray[np.int64]) -> Quantiles:
     return Quantiles(*(int(value) for value in values))
 
 
-def _label_counts(labels: npt.NDArray[np.float64], task: Task) -> dict[str, int] | None:
-    if not task.is_classification:
-        return None
-    counts = np.bincount(labels.astype(np.int64), minlength=len(task.labels))
-    return {label: int(count) for label, count in zip(task.labels, counts, strict=True)}
-
-
-def _target_summary(labels: npt.NDArray[np.float64], task: Task) -> TargetSummary | None:
-    if not task.is_regression:
-        return None
-    return TargetSummary(float(labels.min()), float(labels.mean()), float(labels.max()))
-
-
 def _taken_from_data(section: AnyTaskConfig, task: Task) -> list[str]:
     if not isinstance(section, TaskConfig):
         return []
-    key = "labels" if task.is_classification else "range"
-    return [key] if getattr(section, key) is None else []
+    return labelled_kind(task).found_in_data(section)

@@ -19,7 +19,7 @@ from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
 from accord.data.plan import DataPlan
 from accord.data.rehearsal import memory_rows
-from accord.data.resolving import resolve_any, resolve_task
+from accord.data.resolving import resolve_task
 from accord.data.splits import first_rows
 from accord.data.store import TokenStore, open_store
 from accord.data.test_labels import read_test_labels
@@ -28,8 +28,9 @@ from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import Facts, Split
 from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, EncoderError
+from accord.kinds import kind_of, labelled_kind
 from accord.plural import count
-from accord.tasks import AuxiliaryTask, Task
+from accord.tasks import Task
 
 Say = Callable[[str], None]
 
@@ -63,7 +64,7 @@ class Data:
 
     def labelled(self, split: list[TaskData]) -> list[TaskData]:
         """Return the parts of a split whose tasks have labels."""
-        return [own for own in split if not isinstance(own.task, AuxiliaryTask)]
+        return [own for own in split if own.task.labelled]
 
     def contents(self) -> dict[str, str]:
         """Return what tells each split from others: a hash of its content and its rows.
@@ -101,7 +102,7 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
     """
     tokenizer = load_tokenizer(encoder_folder)
     assembler = build_assembler(tokenizer, encoder_folder, plan.max_length)
-    tasks = tuple(resolve_any(name, own) for name, own in plan.tasks.items())
+    tasks = tuple(resolve_task(name, own) for name, own in plan.tasks.items())
     _check_encoder(encoder_folder, tokenizer, tasks)
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
@@ -109,7 +110,7 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
         task = resolved.get(name) or resolve_task(name, section)
         splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(plan.dev_share))
     for task in tasks:
-        if isinstance(task, AuxiliaryTask):
+        if not task.labelled:
             splits[task.name] = list(_texts(task, plan, tokenizer, say, splits))
     for line in _drawn_notes(splits, plan):
         say(line)
@@ -170,15 +171,16 @@ def _remembered(own: TaskData, plan: DataPlan) -> TaskData:
         return own
     if memory.method is None:
         return replace(own, rows=own.rows[:0])
+    kind = labelled_kind(own.task)
     kept = memory_rows(
-        own.labels, memory.size, memory.choice, classes=own.task.is_classification,
+        kind.strata(own.labels), memory.size, memory.choice, classes=kind.discrete,
         key=(plan.seed, own.task.name),
     )  # fmt: skip
     return replace(own, rows=own.rows[kept])
 
 
 def _texts(
-    task: AuxiliaryTask,
+    task: Task,
     plan: DataPlan,
     tokenizer: Tokenizer,
     say: Say,
@@ -192,7 +194,8 @@ def _texts(
         parts = {name: own for name, some in sources.items() for own in some if own.name == split}
         first = next(iter(parts.values()))
         texts = text_rows(task, {name: own.part for name, own in parts.items()})
-        yield Split(task, split, "" if names else first.path, texts, first.share)
+        path = "" if names else first.path
+        yield Split(task, split, path, texts, first.framing, first.share)
 
 
 def text_rows(task: Task, parts: Mapping[str, Rowset]) -> Rowset:
@@ -216,13 +219,13 @@ def text_rows(task: Task, parts: Mapping[str, Rowset]) -> Rowset:
 def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: Sequence[Task]) -> None:
     """Check that the encoder and its vocabulary have what the tasks need."""
     config = read_config(folder)
-    joint = [task.name for task in tasks if task.is_pair and task.encoding == "joint"]
+    joint = [task.name for task in tasks if task.joins_texts]
     if joint and config.type_vocab_size < 2:
         raise EncoderError(
             f"{folder}: has one token type, but task '{joint[0]}' joins pairs, which takes two;"
             ' encoding = "separate" takes one'
         )
-    masked = [task.name for task in tasks if task.kind == "masked-lm"]
+    masked = [task.name for task in tasks if kind_of(task).hides_words]
     if masked and special_ids(tokenizer).mask is None:
         raise EncoderError(
             f"{folder}: the tokenizer's vocabulary has no [MASK], which task '{masked[0]}' needs"
@@ -293,13 +296,15 @@ class TaskFiles:
             return train, self._file("dev", self.config.dev, labelled=self.labelled)
         assert isinstance(train.part.store, TokenStore)
         trained, drawn = draw_dev(train.part.store, self.task, self.config, dev_share)
-        return replace(train, part=trained), Split(self.task, "dev", train.path, drawn, dev_share)
+        dev = replace(train, name="dev", part=drawn, share=dev_share)
+        return replace(train, part=trained), dev
 
     def _file(self, name: str, value: str | list[str], *, labelled: bool) -> Split:
         files = files_of(self.config, value)
         store = self._open(files, labelled=labelled)
         rows = first_rows(len(store), self.config.limit)
-        return Split(self.task, name, str(files), Rowset(store, rows))
+        framing = special_ids(self.tokenizer).framing
+        return Split(self.task, name, str(files), Rowset(store, rows), framing)
 
     def _training_file(self) -> str | list[str]:
         if self.config.train is None:

@@ -14,7 +14,8 @@ from accord.data.overlap import Rowset, among, example_hashes
 from accord.data.splits import FEW, Groups, dev_split, first_rows
 from accord.data.store import TokenStore
 from accord.errors import DataError
-from accord.tasks import AuxiliaryTask, Task
+from accord.kinds import kind_of, labelled_kind
+from accord.tasks import Task
 
 _SHOWN = 5
 
@@ -39,10 +40,11 @@ def draw_dev(
         DataError: there are not two groups of rows.
     """
     rows = first_rows(len(store), config.limit)
-    labels = None if isinstance(task, AuxiliaryTask) else store.labels[rows]
+    kind = kind_of(task)
+    strata = kind.strata(store.labels[rows]) if task.labelled else None
     try:
         train, dev = dev_split(
-            row_groups(Rowset(store, rows)), labels, share, classes=task.is_classification
+            row_groups(Rowset(store, rows)), strata, share, classes=kind.discrete
         )
     except DataError:
         assert config.train is not None  # as dev is drawn from it
@@ -63,15 +65,19 @@ def row_groups(part: Rowset) -> Groups:
 
 def few_of_class_note(train: Rowset, dev: Rowset, task: Task) -> str:
     """Say which classes have hardly a dev row; empty where all have some."""
-    if not task.is_classification:
+    if not task.labels:
         return ""
-    classes = (part.store.labels[part.rows].astype(np.int64) for part in (train, dev))
-    in_train, in_dev = (np.bincount(own, minlength=len(task.labels)) for own in classes)
+    in_train, in_dev = (_class_counts(part, task) for part in (train, dev))
     few = np.flatnonzero((in_dev < FEW) & (in_train + in_dev > 0)).tolist()
     shown = [f"'{task.labels[i]}' ({in_dev[i]} of {in_dev[i] + in_train[i]})" for i in few[:_SHOWN]]
     rest = [f"{len(few) - _SHOWN} more"] if len(few) > _SHOWN else []
     which = "class " if len(few) == 1 else "classes "
     return f"fewer than {FEW} dev rows of {which}{', '.join([*shown, *rest])}" if few else ""
+
+
+def _class_counts(part: Rowset, task: Task) -> npt.NDArray[np.int64]:
+    rows = labelled_kind(task).rows_of_classes(task, part.store.labels[part.rows])
+    return np.array([len(own) for own in rows])
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.files import DataFiles
@@ -12,7 +13,9 @@ from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.reading import FilesReader, Row, open_rows
 from accord.data.rows import Note
 from accord.errors import DataError
-from accord.tasks import Task, canonical_label
+from accord.kinds import labelled_kind
+from accord.spelling import canonical_label
+from accord.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,13 @@ class Example:
     """One row of a task: its texts, stripped of surrounding white space, and its label.
 
     `file` is the number of its file, counted from 0, and `line` where it starts in it.
-    `label` is a class's index or a target in the task's own units; None in a file that is read
-    without labels. `id` is the file's own, or None: rows are never numbered instead. `group` is the
+    `label` is the target as the task's kind has it; None in a file that is read without labels.
+    `id` is the file's own, or None: rows are never numbered instead. `group` is the
     value of the task's `group` column; empty where it names none.
     """
 
     texts: tuple[str, ...]
-    label: float | None
+    label: Any
     id: str | None
     line: int
     file: int = 0
@@ -79,7 +82,9 @@ def read_examples(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    parser = LabelParser(config, task) if labelled and isinstance(config, TaskConfig) else None
+    parser = None
+    if labelled and isinstance(config, TaskConfig):
+        parser = labelled_kind(task).parser(config, task)
     reader = open_rows(files)
     for row in _rows(reader, config, labelled):
         try:
@@ -113,7 +118,7 @@ def _rows(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> Iterato
 def _columns(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> list[str]:
     columns = [*config.text_columns]
     if labelled:
-        columns.append(config.label)
+        columns += config.label_columns
     if config.id is not None and (labelled or config.id in reader.columns):
         columns.append(config.id)
     if config.group is not None and (labelled or not isinstance(config, TaskConfig)):
@@ -124,10 +129,10 @@ def _columns(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> list
 def _example(row: Row, config: AnyTaskConfig, parser: LabelParser | None) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
-    if parser is not None and parser.is_missing(row.values[config.label]):
+    if parser is not None and parser.leaves_out(row.values):
         return Unlabelled(row.line)
     for name in row.absent:
-        if name != config.label:
+        if name not in config.label_columns:
             raise ValueError(f"key '{name}' is missing")
     texts = tuple(row.values[name].strip() for name in config.text_columns)
     label = None
@@ -135,7 +140,7 @@ def _example(row: Row, config: AnyTaskConfig, parser: LabelParser | None) -> Exa
         for name, text in zip(config.text_columns, texts, strict=True):
             if not text:
                 raise ValueError(f"'{name}' is empty")
-        label = parser(row.values[config.label])
+        label = parser.of_row(row.values)
     group = row.values.get(config.group or "", "").strip()
     row_id = None if config.id is None else row.values.get(config.id)
     return Example(texts, label, row_id, row.line, row.file, group)

@@ -10,6 +10,7 @@ from accord.config.tasks import AnyTaskConfig
 from accord.data.datafiles import find_files, shown
 from accord.data.textfiles import DelimiterName, QuotingName
 from accord.errors import ConfigError, DataError
+from accord.kinds import get_kind
 
 
 @dataclass(frozen=True)
@@ -48,5 +49,5 @@ def files_of(section: AnyTaskConfig, value: str | Sequence[str]) -> DataFiles:
         raise DataError(str(error)) from None
     return DataFiles(
         paths, section.delimiter, section.quoting, section.file_encoding,
-        codes=section.kind.endswith("regression"),
+        codes=get_kind(section.kind).reads_codes,
     )  # fmt: skip

@@ -18,10 +18,10 @@ from accord.data.datafiles import (
 )
 from accord.data.encodings import guess_encoding
 from accord.data.files import DataFiles
-from accord.data.resolving import MOST_LABELS
+from accord.data.labels import MOST_LABELS
 from accord.data.surveying import MOST_CLASSES, LabelSurvey
 from accord.errors import DataError
-from accord.tasks import Kind
+from accord.kinds import spelt
 
 _TEST_WORDS = {"student", "unlabelled", "unlabeled"}  # stand beside `test` in a name
 _UNNAMED = {"ascii", "utf-8", "utf-8-sig", "utf-16", "utf-32"}  # found without being named
@@ -36,7 +36,7 @@ class GuessedTask:
     """
 
     name: str
-    kind: Kind
+    kind: str
     files: dict[str, tuple[Path, ...]]
     text: tuple[str, ...]
     label: str
@@ -223,7 +223,7 @@ def _guess(name: str, table: _Table, role: Role, found: LabelSurvey) -> GuessedT
         )
     return GuessedTask(
         name=name,
-        kind=_kind(len(role.text), found.classes),
+        kind=spelt(found.kind, len(role.text)),
         files={split: files.paths for split, files in table.files.items()},
         text=role.text,
         label=role.label,
@@ -263,12 +263,5 @@ def _encoding(paths: Sequence[Path]) -> tuple[str | None, list[str]]:
     return name, [f"file_encoding '{name}', because {path.name} is not UTF-8: a guess to look at"]
 
 
-def _kind(texts: int, classification: bool) -> Kind:
-    if texts == 2:
-        return "pair-classification" if classification else "pair-regression"
-    return "classification" if classification else "regression"
-
-
 def _kind_reason(column: str, found: LabelSurvey) -> str:
-    kind = "classification" if found.classes else "regression"
-    return f"{kind}, because '{column}' {found.kind_reason}"
+    return f"{found.kind}, because '{column}' {found.kind_reason}"

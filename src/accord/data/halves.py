@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def row_contents(store: Segments, rows: npt.NDArray[np.int64], texts: int) -> li
 
 
 def content_halves(
-    contents: Sequence[bytes], labels: npt.NDArray[np.float64]
+    contents: Sequence[bytes], labels: npt.NDArray[Any] | None
 ) -> npt.NDArray[np.int8]:
     """Assign each row of a split to half 0 or half 1.
 
@@ -48,7 +48,7 @@ def content_halves(
 
     Args:
         contents: of each row, as `row_contents` has them.
-        labels: class indices or values, float64 [rows]; finite.
+        labels: class indices or values, [rows], finite; None where rows are all alike.
 
     Returns:
         int8 [rows], 0 or 1. Of n distinct contents at least n // 4, and two if n is 4 or more,
@@ -60,7 +60,8 @@ def content_halves(
         [0, 1, 0, 1, 1]
     """
     groups: dict[bytes, list[float]] = {}
-    for content, label in zip(contents, labels.tolist(), strict=True):
+    values = [0.0] * len(contents) if labels is None else labels.tolist()
+    for content, label in zip(contents, values, strict=True):
         groups.setdefault(content, []).append(label)
     half = {content: content[-1] & 1 for content in sorted(groups)}
     _balance(half, {content: _lower_median(own) for content, own in groups.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ class HeldOutTest:
 
     Attributes:
         rows: which of the test split's rows are judged by, int64 [n]; empty where none can be.
-        labels: of these, class indices or values in the task's units, float64 [n].
+        labels: of these, as the task's kind has them, [n, ...].
         total: rows of the test split.
         in_dev: those whose texts stand in the task's dev rows, which choose the model: left out.
         in_train: those whose texts stand in its training rows: they stay.
@@ -28,7 +29,7 @@ class HeldOutTest:
     """
 
     rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.float64]
+    labels: npt.NDArray[Any]
     total: int
     in_dev: int = 0
     in_train: int = 0
@@ -49,19 +50,21 @@ def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -
         train: its training rows, all of them.
     """
     total, none = len(test.rows), np.array([], dtype=np.int64)
-    if labels.values is None:
-        return HeldOutTest(none, none.astype(np.float64), total, reason=labels.reason)
+    if labels.targets is None:
+        return HeldOutTest(none, none, total, reason=labels.reason)
     contents = _contents(test)
-    labelled = ~np.isnan(labels.values)
+    labelled = np.zeros(total, dtype=bool)
+    labelled[labels.rows] = True
     in_dev, in_train = (_among(contents, set(_contents(own))) & labelled for own in (dev, train))
     rows = np.flatnonzero(labelled & ~in_dev)
+    targets = labels.targets[~in_dev[labels.rows]]
     counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
     reason = ""
-    if len(np.unique(labels.values[rows])) < 2:
+    if len(np.unique(targets, axis=0)) < 2:
         rest = ", and all others have one label" if len(rows) else ""
         reason = f"{counts[0]} of its {total} rows stand in the dev rows{rest}"
-        rows = none
-    return HeldOutTest(rows, labels.values[rows], total, *counts, reason)
+        rows, targets = none, targets[:0]
+    return HeldOutTest(rows, targets, total, *counts, reason)
 
 
 def _contents(own: Rowset) -> list[bytes]:

@@ -6,11 +6,11 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from accord.data.labels import parse_number, quoted
 from accord.data.overlap import Rowset
 from accord.data.store import TokenStore
+from accord.kinds import labelled_kind
+from accord.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,20 @@ class ClassRows:
     first: str
 
 
-def class_rows(part: Rowset, labels: Sequence[str]) -> dict[str, ClassRows]:
+def class_rows(part: Rowset, task: Task) -> dict[str, ClassRows]:
     """Return the rows of each class that a split has.
 
     Args:
         part: the split's rows.
-        labels: the task's.
+        task: whose.
     """
     store = part.store
     assert isinstance(store, TokenStore)  # labelled tasks have files
-    found, first, counts = np.unique(store.labels[part.rows], return_index=True, return_counts=True)
+    rows = labelled_kind(task).rows_of_classes(task, store.labels[part.rows])
     return {
-        labels[int(label)]: ClassRows(int(rows), store.where(part.rows[place]))
-        for label, place, rows in zip(found, first, counts, strict=True)
+        label: ClassRows(len(own), store.where(part.rows[own[0]]))
+        for label, own in zip(task.labels, rows, strict=True)
+        if len(own)
     }
 
 

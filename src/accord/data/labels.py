@@ -14,11 +14,15 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from accord.config.tasks import TaskConfig
-from accord.errors import nearest
-from accord.tasks import Task, canonical_label
+from accord.spelling import canonical_label
+
+MOST_LABELS = 1_000
+"""Of a column that a person doesn't name the classes of."""
 
 HIDDEN = ("-1", "-100", "-", "?")
 """Labels that stand for a hidden one in many published sets."""
@@ -115,63 +119,87 @@ def _number(label: str) -> float | None:
         return None
 
 
-class LabelParser:
-    """Turns the texts of a task's label column into class indices or numbers."""
+class LabelParser(ABC):
+    """Turns what a row has for a label into a target; a kind of task has its own.
 
-    def __init__(self, config: TaskConfig, task: Task) -> None:
-        self._column, self._task = config.label, task
-        self._missing = config.missing_labels
-        self._indices = {canonical_label(own): float(i) for i, own in enumerate(task.labels)}
-        self._range = config.range
-        self._values = task.is_regression or are_values(task.labels)
-        self._hidden = without_label({*task.labels, *HIDDEN})
+    Args:
+        section: of the task: which column, and what `missing` names.
+        among_values: whether the other labels are numbers or booleans.
+    """
+
+    def __init__(self, section: TaskConfig, *, among_values: bool) -> None:
+        self.column = section.label
+        self._missing, self._among_values = section.missing_labels, among_values
+
+    def of_row(self, values: Mapping[str, str]) -> Any:
+        """Return the target of a row, given by column.
+
+        Raises:
+            NoLabelError: the row has no label.
+            ValueError: it has none that the task allows.
+        """
+        return self(values[self.column])
+
+    def leaves_out(self, values: Mapping[str, str]) -> bool:
+        """Whether `missing` names what a row, given by column, has in place of a label."""
+        return self.is_missing(values[self.column])
 
     def is_missing(self, text: str) -> bool:
         """Whether `missing` names what a row has in place of a label."""
         label = canonical_label(text)
-        blank = label not in self._indices and is_blank(label, self._values)
-        return label in self._missing or ("" in self._missing and blank)
+        return label in self._missing or ("" in self._missing and self._is_blank(label))
 
-    def __call__(self, text: str) -> float:
-        """Return a class's index, or a target in the task's own units.
+    def __call__(self, text: str) -> Any:
+        """Return the target that a label's text stands for.
 
         Raises:
             NoLabelError: the text stands for no label.
-            ValueError: it is none of the task's labels, or no number in its range.
+            ValueError: it is none that the task allows.
         """
         label = canonical_label(text)
-        if label in self._indices:
-            return self._indices[label]
-        as_class = "'labels' has to name it if it is a class"
-        if is_blank(label, self._values):
-            unless = f"; {as_class}" * self._task.is_classification
-            what = f"is '{label}': no label{unless}" if label else "is empty: no label"
-            raise NoLabelError(f"'{self._column}' {what}", "")
-        if self._task.is_regression:
-            return self._target(label)
-        if label in self._hidden:
-            raise self._refused(label, as_class)
-        raise ValueError(
-            f"{self._column}: unknown label {quoted(label)}{nearest(label, self._task.labels)}"
-        )
+        if self._is_blank(label):
+            raise self.blank(label)
+        return self.target(label)
 
-    def _target(self, label: str) -> float:
-        lowest, highest = self._task.range
-        if label in ("-", "?") or (self._range is None and label in HIDDEN and lowest >= 0):
-            raise self._refused(label, "'range' has to include it if it is a target")
-        try:
-            number = parse_number(label)
-        except ValueError as error:
-            raise ValueError(f"{self._column}: {error}") from None
-        # A range taken from the training file says nothing of what dev may hold.
-        if self._range is not None and not lowest <= number <= highest:
-            message = f"{self._column}: {number:g} is outside the range {lowest:g} to {highest:g}"
-            raise NoLabelError(message, label) if label in HIDDEN else ValueError(message)
-        return number
+    def names(self, label: str) -> bool:
+        """Whether the task names a label, canonically spelt: it is no missing value then."""
+        return False
 
-    def _refused(self, label: str, otherwise: str) -> NoLabelError:
-        message = f"{self._column}: '{label}' stands for a hidden label in many data sets"
+    @abstractmethod
+    def target(self, label: str) -> Any:
+        """Return the target of a label in its canonical spelling that isn't blank.
+
+        Raises:
+            NoLabelError: it stands for a hidden one.
+            ValueError: it is none that the task allows.
+        """
+
+    def blank(self, label: str) -> NoLabelError:
+        """Return what is said of a label that is a missing value."""
+        what = f"is '{label}': no label" if label else "is empty: no label"
+        return NoLabelError(f"'{self.column}' {what}", "")
+
+    def refused(self, label: str, otherwise: str) -> NoLabelError:
+        """Return what is said of a label that many data sets have for none, and of the cure."""
+        message = f"{self.column}: '{label}' stands for a hidden label in many data sets"
         return NoLabelError(f"{message}; {otherwise}", label)
+
+    def _is_blank(self, label: str) -> bool:
+        return not self.names(label) and is_blank(label, self._among_values)
+
+
+def sort_labels(labels: Iterable[str]) -> list[str]:
+    """Return labels in numerical order if all are numbers, else in alphabetical order.
+
+    Example:
+        >>> sort_labels(["10", "9"]), sort_labels(["b", "a", "1"])
+        (['9', '10'], ['1', 'a', 'b'])
+    """
+    names = list(labels)
+    try:
+        return sorted(names, key=lambda name: (parse_number(name), name))
+    except ValueError:
+        return sorted(names)
 
 
 def missing_key(labels: Iterable[str]) -> str:

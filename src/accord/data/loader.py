@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.data.masking import mask_words, weighted
+from accord.data.lengths import sequence_lengths
 from accord.data.overlap import Rowset
 from accord.data.store import TokenStore
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
-from accord.model.losses import targets
-from accord.tasks import AuxiliaryTask, Task
+from accord.kinds import Hiding, kind_of, labelled_kind
+from accord.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,14 @@ class TaskData:
 
     @property
     def labels(self) -> np.ndarray:
-        """Class indices, or values in the task's units: float64 [rows]."""
+        """Targets as the task's kind has them, [rows, ...]; zeros without labels."""
         labels: np.ndarray = self.store.labels[self.rows]
         return labels
+
+    @property
+    def strata(self) -> np.ndarray | None:
+        """What splits and halves of the rows are balanced by (`Kind.strata`), [rows]."""
+        return kind_of(self.task).strata(self.labels)
 
     @property
     def content(self) -> str:
@@ -53,8 +58,11 @@ class TaskData:
         return f"{self.store.fingerprint}:{len(self)}"
 
     def targets(self, index: np.ndarray) -> Tensor:
-        """What the loss compares with, float32, for some of the rows."""
-        return targets(torch.from_numpy(self.store.labels[self.rows[index]]), self.task)
+        """What the loss compares with, float32, for some of the rows; zeros without labels."""
+        labels = torch.from_numpy(self.store.labels[self.rows[index]])
+        if not self.task.labelled:
+            return labels.float()
+        return labelled_kind(self.task).targets(self.task, labels)
 
 
 @dataclass(frozen=True)
@@ -72,33 +80,27 @@ class Assembler:
     vocabulary: int = 0
 
     def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
-        """Return the sequences of some rows of a split; a separate pair's two are neighbours, and
-        so is SimCSE's text with itself."""
+        """Return the sequences of some rows of a split, each row's next to each other."""
         task, store = data.task, data.store
         result = []
         for i in index:
             row = int(data.rows[i])
             segments = [store.segment(row, which) for which in range(task.texts)]
-            groups = [[segment] for segment in segments] if task.sequences == 2 else [segments]
-            result += [self.join(group) for group in groups] * (task.sequences // len(groups))
+            result += self.of_texts(task, segments)
         return result
 
-    def masked(
-        self, data: TaskData, index: Sequence[int] | np.ndarray, key: Sequence[int], first: int = 0
-    ) -> list[TokenSequence]:
-        """Return the sequences of a masked language model's texts, with words hidden.
+    def of_texts(self, task: Task, segments: Sequence[np.ndarray]) -> list[TokenSequence]:
+        """Return the sequences of one row, given the token ids of its texts."""
+        return [self.join([segments[which] for which in texts]) for texts in task.layout]
+
+    def hiding(self, key: Sequence[int], first: int = 0) -> Hiding:
+        """Return what a kind needs that hides words of its texts.
 
         Args:
-            data: of the task.
-            index: some of its rows.
-            key: names the draws (`masking.mask_words`).
+            key: names the draws.
             first: place of the first of these texts.
         """
-        task, mask = data.task, self.special.mask
-        if not isinstance(task, AuxiliaryTask) or mask is None:
-            raise ValueError(f"'{task.name}' hides no words")
-        sequences = self.sequences(data, index)
-        return mask_words(sequences, task.mask_share, mask, self.vocabulary, key, first)
+        return Hiding(self.special.mask, self.vocabulary, key, first)
 
     def join(self, segments: Sequence[np.ndarray]) -> TokenSequence:
         """Add special tokens to one text or a pair, and cut to the longest length allowed."""
@@ -109,13 +111,10 @@ class Assembler:
         return np.asarray(self.sequence_lengths(data).sum(axis=1))
 
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
-        """Return the tokens of each of a row's sequences, int64 [rows, 1 or 2]."""
-        lengths, framing = data.store.lengths[data.rows].astype(np.int64), self.special.framing
-        if data.task.sequences == 2:
-            each = np.minimum(lengths + framing.special_tokens(1), self.max_length)
-            return np.asarray(np.broadcast_to(each, (len(each), 2)))
-        total = lengths.sum(axis=1, keepdims=True) + framing.special_tokens(data.task.texts)
-        return np.asarray(np.minimum(total, self.max_length))
+        """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
+        lengths = data.store.lengths[data.rows].astype(np.int64)
+        whole = sequence_lengths(lengths, data.task, self.special.framing)
+        return np.minimum(whole, self.max_length)
 
 
 @dataclass(frozen=True)
@@ -212,9 +211,8 @@ def _sequences(
     assembler: Assembler, data: TaskData, rows: np.ndarray, key: tuple[int, int, int]
 ) -> list[TokenSequence]:
     """Return the sequences of a task's rows in a step; words are hidden over all its passes."""
-    if data.task.kind == "masked-lm":
-        return list(weighted(assembler.masked(data, rows, key)))
-    return assembler.sequences(data, rows)
+    sequences = assembler.sequences(data, rows)
+    return kind_of(data.task).step_sequences(data.task, sequences, assembler.hiding(key))
 
 
 def _passes(

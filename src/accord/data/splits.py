@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +20,7 @@ Groups = npt.NDArray[np.uint64]
 
 
 def dev_split(
-    groups: Groups, labels: npt.NDArray[np.float64] | None, share: float, *, classes: bool = True
+    groups: Groups, labels: npt.NDArray[Any] | None, share: float, *, classes: bool = True
 ) -> tuple[Rows, Rows]:
     """Split rows into training and dev rows; those of one group stay together.
 
@@ -34,7 +36,7 @@ def dev_split(
 
     Args:
         groups: what tells each row's group from others, uint64 [rows].
-        labels: class indices or values, float64 [rows]. Classes of values are tenths of the rows,
+        labels: class indices or values, [rows]. Classes of values are tenths of the rows,
             ranked, or larger parts that should have 3 dev rows each. None where there are none: all
             rows are of one class, of which one dev row is enough.
         share: the share of dev, between 0 and 1; either side has at least one group.
@@ -79,7 +81,7 @@ def _mixed(groups: Groups) -> Groups:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def _strata(labels: npt.NDArray[np.float64] | None, rows: int, share: float, classes: bool) -> Rows:
+def _strata(labels: npt.NDArray[Any] | None, rows: int, share: float, classes: bool) -> Rows:
     """Return each row's class; of values, which part of the ranked rows it is in."""
     if labels is None:
         return np.zeros(rows, dtype=np.int64)

@@ -17,11 +17,12 @@ from accord.data.datafiles import format_suffix
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.rows import Note
-from accord.data.store_writer import FORMAT, content_hash, map_arrays, write_store
+from accord.data.store_writer import FORMAT, UNLABELLED, content_hash, map_arrays, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
 from accord.durable import read_json
 from accord.errors import DataError
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class TokenStore:
     serves every encoding and length.
 
     Attributes:
-        labels: float64 `[rows]`: class index or target in the task's units; NaN if unlabelled.
+        labels: `[rows, ...]`, as the task's kind has targets; none in a file read without labels.
         lengths: int64 `[rows, texts]`, in tokens.
         lines: int64 `[rows]`, the line of its file where each row starts.
         files: int32 `[rows]`, the number of each row's file, counted from 0.
@@ -78,13 +79,13 @@ class TokenStore:
     def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
         meta = read_json(folder / "store.json")
         # Plain views: slicing a memmap object costs several times as much.
-        arrays = {name: np.asarray(array) for name, array in map_arrays(folder).items()}
+        arrays = {name: np.asarray(array) for name, array in map_arrays(folder, meta).items()}
         rows, texts = int(meta["rows"]), int(meta["texts"])
         self._sources, self._texts = sources, texts
         self._tokens = arrays["tokens"]
         self._offsets = _starts(arrays["lengths"])
         self.lengths: npt.NDArray[np.int64] = arrays["lengths"].reshape(rows, texts)
-        self.labels: npt.NDArray[np.float64] = arrays["labels"]
+        self.labels: npt.NDArray[Any] = arrays["labels"].reshape(-1, *meta["target"][1])
         self.lines: npt.NDArray[np.int64] = arrays["lines"]
         self.files: npt.NDArray[np.int32] = arrays["files"]
         id_bytes = arrays["id_bytes"]
@@ -105,7 +106,7 @@ class TokenStore:
             raise ValueError(f"{folder}: damaged")
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.lines)
 
     def places(self, rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
         """Return where rows are: the number of the file, counted from 0, and the line."""
@@ -194,8 +195,9 @@ def open_store(
         stop = config.on_bad_row == "stop"
         write_store(
             aside, examples, tokenizer,
-            name=f"{files} (task '{task_name}')", texts=len(config.text_columns), stop=stop,
-            notes=notes, progress=progress or (lambda rows: None),
+            name=f"{files} (task '{task_name}')", stop=stop,
+            target=labelled_kind(task).target_form(task) if labelled else UNLABELLED, notes=notes,
+            progress=progress or (lambda rows: None),
         )  # fmt: skip
 
     return TokenStore(publish(folder / key, write), files.paths)
@@ -223,8 +225,8 @@ def _key(
         "labels": None,
     }  # fmt: skip
     if labelled and isinstance(config, TaskConfig):
-        missing = sorted(config.missing_labels)
-        spec["labels"] = [config.label, task.kind, task.labels, config.range, task.range, missing]
+        kind, missing = labelled_kind(task), sorted(config.missing_labels)
+        spec["labels"] = [config.label_columns, missing, kind.name, kind.parsed_by(config, task)]
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 

@@ -18,17 +18,20 @@ from accord.data.examples import BadRow, Example, Unlabelled, refuse
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat
 from accord.errors import DataError
+from accord.kinds import TargetForm
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 5
+FORMAT = 6
 """Goes up when a store's files or their meaning change, so that old ones aren't found."""
+
+UNLABELLED = TargetForm("|u1")
+"""Of a file that is read without labels: its array of them is empty."""
 
 ARRAYS = {
     "tokens": "<i4",
     "lengths": "<i8",
-    "labels": "<f8",
     "lines": "<i8",
     "files": "<i4",
     "ids": "|u1",
@@ -51,8 +54,8 @@ def write_store(
     tokenizer: Tokenizer,
     *,
     name: str,
-    texts: int,
     stop: bool,
+    target: TargetForm,
     notes: list[Note],
     progress: Callable[[int], None],
 ) -> None:
@@ -63,8 +66,8 @@ def write_store(
         items: the file's rows, validated.
         tokenizer: turns texts into ids.
         name: what the messages call the file.
-        texts: how many texts an example has.
         stop: whether a bad row is an error; otherwise it is noted.
+        target: what is kept of each row's label.
         notes: has, once the items are exhausted, what is to be known of files as a whole.
         progress: called with the number of rows read so far.
 
@@ -73,18 +76,19 @@ def write_store(
     """
     skipped: list[BadRow] = []
     unlabelled: list[Unlabelled] = []
-    rows = 0
+    rows, texts, dtypes = 0, 0, {**ARRAYS, "labels": target.dtype}
     with ExitStack() as stack:
-        files = {n: stack.enter_context((folder / f"{n}.bin").open("wb")) for n in ARRAYS}
+        files = {n: stack.enter_context((folder / f"{n}.bin").open("wb")) for n in dtypes}
         for batch, tokens in _tokenised(_batches(items, skipped, unlabelled, stop), tokenizer):
-            for array, data in _arrays(batch, *tokens).items():
-                files[array].write(data.astype(ARRAYS[array], copy=False).tobytes())
-            rows += len(batch)
+            for array, data in _arrays(batch, *tokens, target).items():
+                files[array].write(data.astype(dtypes[array], copy=False).tobytes())
+            rows, texts = rows + len(batch), len(batch[0].texts)
             progress(rows + len(skipped) + len(unlabelled))
     if rows == 0:
         raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
     meta = {
-        "rows": rows, "texts": texts, "unlabelled": len(unlabelled), "notes": notes,
+        "rows": rows, "texts": texts, "target": [target.dtype, target.shape],
+        "unlabelled": len(unlabelled), "notes": notes,
         "skipped": [[bad.file, bad.line, bad.reason] for bad in skipped],
     }  # fmt: skip
     fingerprint = content_hash(folder, meta)
@@ -99,8 +103,12 @@ def _none_usable(skipped: list[BadRow], unlabelled: int) -> str:
     return f"{count}{f', {unlabelled} without a label' * bool(unlabelled)}; the first: {skipped[0]}"
 
 
-def map_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
+def map_arrays(folder: Path, meta: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
     """Return a store's arrays, mapped read-only and flat.
+
+    Args:
+        folder: the store's.
+        meta: what its `store.json` holds.
 
     Raises:
         OSError: a file is not there.
@@ -112,7 +120,11 @@ def map_arrays(folder: Path) -> dict[str, npt.NDArray[Any]]:
         empty = path.stat().st_size == 0
         return np.empty(0, dtype=dtype) if empty else np.memmap(path, dtype=dtype, mode="r")
 
-    return {name: mapped(folder / f"{name}.bin", dtype) for name, dtype in ARRAYS.items()}
+    return {name: mapped(folder / f"{name}.bin", dtype) for name, dtype in _dtypes(meta).items()}
+
+
+def _dtypes(meta: Mapping[str, Any]) -> dict[str, str]:
+    return {**ARRAYS, "labels": meta["target"][0]}
 
 
 def content_hash(folder: Path, meta: Mapping[str, Any]) -> str:
@@ -124,7 +136,7 @@ def content_hash(folder: Path, meta: Mapping[str, Any]) -> str:
         OSError: a file is not there.
     """
     digest = hashlib.sha256(json.dumps([meta["rows"], meta["texts"], meta["skipped"]]).encode())
-    for name, dtype in ARRAYS.items():
+    for name, dtype in _dtypes(meta).items():
         with (folder / f"{name}.bin").open("rb") as file:
             size = os.fstat(file.fileno()).st_size // np.dtype(dtype).itemsize
             digest.update(f"{name} {size}\n".encode())
@@ -180,16 +192,18 @@ def _texts(batch: list[Example]) -> list[str]:
 
 
 def _arrays(
-    batch: list[Example], tokens: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]
+    batch: list[Example],
+    tokens: npt.NDArray[np.int32],
+    lengths: npt.NDArray[np.int64],
+    target: TargetForm,
 ) -> dict[str, npt.NDArray[Any]]:
     texts = _texts(batch)
     ids = [example.id.encode() for example in batch if example.id is not None]
     groups = _hashes([example.group for example in batch])
-    labels = [float("nan") if e.label is None else e.label for e in batch]
     return {
         "tokens": tokens,
         "lengths": lengths,
-        "labels": np.array(labels),
+        "labels": target.array([own.label for own in batch if own.label is not None]),
         "lines": np.array([example.line for example in batch]),
         "files": np.array([example.file for example in batch]),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),

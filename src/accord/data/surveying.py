@@ -7,10 +7,17 @@ from collections.abc import Iterator, Mapping
 from math import inf
 
 from accord.data.files import DataFiles
-from accord.data.labels import HIDDEN, decimal_comma, is_blank, parse_number, without_label
+from accord.data.labels import (
+    HIDDEN,
+    MOST_LABELS,
+    decimal_comma,
+    is_blank,
+    parse_number,
+    sort_labels,
+    without_label,
+)
 from accord.data.reading import open_rows
-from accord.data.resolving import MOST_LABELS, sort_labels
-from accord.tasks import canonical_label
+from accord.spelling import canonical_label
 
 MOST_CLASSES = 20
 _SHARE_OF_A_CLASS = 0.1
@@ -55,6 +62,11 @@ class LabelSurvey:
         """Whether the values look like classes: names, or few whole numbers."""
         few = self.whole and len(self.labels) <= MOST_CLASSES
         return bool(self.names) or not self._numeric or few
+
+    @property
+    def kind(self) -> str:
+        """The kind of task that such labels are of."""
+        return "classification" if self.classes else "regression"
 
     @property
     def in_order(self) -> tuple[str, ...]:

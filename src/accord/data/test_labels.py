@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from accord.config.tasks import TaskConfig
 from accord.data.files import DataFiles
-from accord.data.labels import LabelParser, NoLabelError, missing_key
+from accord.data.labels import NoLabelError, missing_key
 from accord.data.reading import open_rows
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 Place = tuple[int, int]
 """Where a row is: the number of its file, counted from 0, and the line."""
+Values = dict[str, str]
+"""What a row has for a label, by column."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,14 @@ class FileLabels:
     """What a test file says of its rows' labels.
 
     Attributes:
-        values: class indices or values in the task's units, float64 [rows], NaN where `missing`
-            names what a row has; None where the rows have no labels, or none that can be used.
+        rows: those that have a label, int64 [n]: all but those that `missing` leaves out.
+        targets: of these, as the task's kind has them, [n, ...]; None where the rows have no
+            labels, or none that can be used.
         reason: why those that are there are not used; empty where there are none, or they are.
     """
 
-    values: npt.NDArray[np.float64] | None = None
+    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64))
+    targets: npt.NDArray[Any] | None = None
     reason: str = ""
 
 
@@ -51,17 +57,20 @@ def read_test_labels(
         DataError: if the file can't be used at all.
     """
     reader = open_rows(files)
-    if config.label not in reader.columns:
+    columns = config.label_columns
+    if not set(columns) <= set(reader.columns):
         return FileLabels()
-    if reader.columns.count(config.label) > 1:
-        return FileLabels(reason=f"column '{config.label}' stands in the header more than once")
+    for column in columns:
+        if reader.columns.count(column) > 1:
+            return FileLabels(reason=f"column '{column}' stands in the header more than once")
     wanted = set(places)
-    texts: dict[Place, str] = {}
-    for row in reader.rows([config.label]):
-        if (place := (row.file, row.line)) in wanted:
-            texts[place] = "" if row.values is None else row.values[config.label].strip()
+    found: dict[Place, Values] = {}
+    for row in reader.rows(columns):
+        if (place := (row.file, row.line)) in wanted and row.values is not None:
+            found[place] = {name: row.values[name].strip() for name in columns}
+    none = dict.fromkeys(columns, "")
     named = [_named(files, place) for place in places]
-    return _parsed([texts.get(place, "") for place in places], named, config, task)
+    return _parsed([found.get(place, none) for place in places], named, config, task)
 
 
 def _named(files: DataFiles, place: Place) -> str:
@@ -69,30 +78,32 @@ def _named(files: DataFiles, place: Place) -> str:
     return f"line {line}" if len(files.paths) == 1 else f"{files.paths[number]}:{line}"
 
 
-def _parsed(texts: list[str], places: list[str], config: TaskConfig, task: Task) -> FileLabels:
-    parser = LabelParser(config, task)
-    values = np.full(len(texts), np.nan)
+def _parsed(values: list[Values], places: list[str], config: TaskConfig, task: Task) -> FileLabels:
+    kind = labelled_kind(task)
+    parser = kind.parser(config, task)
+    rows, targets = [], []
     blank, fault = [], ""
-    for row, (place, text) in enumerate(zip(places, texts, strict=True)):
-        if parser.is_missing(text):
+    for row, (place, own) in enumerate(zip(places, values, strict=True)):
+        if parser.leaves_out(own):
             continue
         try:
-            values[row] = parser(text)
+            targets.append(parser.of_row(own))
+            rows.append(row)
         except NoLabelError as error:
             blank.append((place, error.label))
         except ValueError as error:
             fault = fault or f"{place}: {error}"
-    labelled = ~np.isnan(values)
-    if not labelled.any() and not fault:
+    if not rows and not fault:
         return FileLabels()
     if fault:
         return FileLabels(reason=fault)
     if blank:
         place, label = blank[0]
         return FileLabels(
-            reason=f"{len(blank)} of {len(texts)} rows have no label, the first in {place}"
+            reason=f"{len(blank)} of {len(values)} rows have no label, the first in {place}"
             f" ({missing_key([label])} would leave such rows out)"
         )
-    if len(np.unique(values[labelled])) == 1:
-        return FileLabels(reason=f"every row's label is '{texts[int(labelled.argmax())]}'")
-    return FileLabels(values)
+    if all(target == targets[0] for target in targets):
+        shown = ", ".join(values[rows[0]].values())
+        return FileLabels(reason=f"every row's label is '{shown}'")
+    return FileLabels(np.array(rows), kind.target_form(task).array(targets))

@@ -38,7 +38,7 @@ class TextStore:
         name: of the task, for messages.
 
     Attributes:
-        labels: float64 `[rows]`, zeros.
+        labels: uint8 `[rows]`, zeros.
         lengths: int64 `[rows, 1]`, in tokens.
         exact_hashes: uint64 `[rows, 1]`.
         normalised_hashes: uint64 `[rows, 1]`.
@@ -66,7 +66,7 @@ class TextStore:
             source.store.groups[part[:, 1]]
             for source, part in zip(self._sources, parts, strict=True)
         ])  # fmt: skip
-        self.labels: npt.NDArray[np.float64] = np.zeros(len(self._places))
+        self.labels: npt.NDArray[Any] = np.zeros(len(self._places), dtype=np.uint8)
         self.skipped: list[BadRow] = [
             bad for source in self._sources if not source.name for bad in source.store.skipped
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from accord.data.drawn import few_of_class_note
 from accord.data.heldout_test import HeldOutTest
 from accord.data.label_warnings import class_rows, label_warnings
+from accord.data.lengths import sequence_lengths
 from accord.data.overlap import Overlap, Rowset, find_overlap
+from accord.data.template import Template
 from accord.errors import UsageError
-from accord.tasks import AuxiliaryTask, Task
+from accord.tasks import Task
 
 LEAST_DEV_ROWS = 20
 """Of fewer dev rows each is worth more than five points of accuracy."""
@@ -58,6 +61,7 @@ class Split:
         name: train, dev or test.
         path: of the file; empty where these are texts of other tasks.
         part: its rows; of a finished task's training split all, not only its memory's.
+        framing: the special tokens around texts.
         share: set where dev is a share of the training file.
         heldout: of a test file, which of its rows judge the model.
     """
@@ -66,17 +70,18 @@ class Split:
     name: str
     path: str
     part: Rowset
+    framing: Template
     share: float | None = None
     heldout: HeldOutTest | None = None
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]."""
-        return sequence_lengths(self.part.store.lengths[self.part.rows], self.task)
+        return sequence_lengths(self.part.store.lengths[self.part.rows], self.task, self.framing)
 
     @property
-    def labels(self) -> npt.NDArray[np.float64]:
-        """Class indices, or values in the task's units, [rows]; NaN where there are none."""
+    def labels(self) -> npt.NDArray[Any]:
+        """Targets as the task's kind has them, [rows, ...]; of a test file there are none."""
         return self.part.store.labels[self.part.rows]
 
 
@@ -104,7 +109,7 @@ class Facts:
     def labelled(self, name: str) -> list[Split]:
         """Return the train, dev or test splits of the tasks with labels."""
         named = [own for own in self.splits if own.name == name]
-        return [own for own in named if not isinstance(own.task, AuxiliaryTask)]
+        return [own for own in named if own.task.labelled]
 
 
 def data_warnings(facts: Facts) -> list[DataWarning]:
@@ -123,21 +128,6 @@ def refuse_all(warnings: Sequence[str], say: Callable[[str], object]) -> None:
             say(f"warning: {line}")
         more = f" (1 of {len(warnings)} warnings)" if len(warnings) > 1 else ""
         raise UsageError(f"--strict: {warnings[0]}{more}")
-
-
-def sequence_lengths(lengths: npt.NDArray[np.int64], task: Task) -> npt.NDArray[np.int64]:
-    """Return the lengths of the sequences that the encoder reads, before truncation.
-
-    Args:
-        lengths: tokens of each text, `[rows, texts]`, without special tokens.
-        task: its encoding decides whether a pair is one sequence or two.
-
-    Returns:
-        Lengths with special tokens, `[rows, sequences]`.
-    """
-    if task.is_pair and task.sequences == 1:
-        return np.asarray(lengths.sum(axis=1, keepdims=True) + 3)
-    return np.asarray(lengths + 2)
 
 
 def overlaps(facts: Facts) -> list[Overlap]:
@@ -236,7 +226,7 @@ def _cut(facts: Facts) -> Iterator[DataWarning]:
 def _too_many_classes(facts: Facts) -> Iterator[DataWarning]:
     for own in facts.labelled("train"):
         classes, rows = len(own.task.labels), len(own.part.rows)
-        if own.task.is_classification and 2 * classes > rows > 0:
+        if 2 * classes > rows > 0:
             yield DataWarning(
                 f"tasks.{own.task.name}.label",
                 f"{classes:,} classes in {rows:,} training rows of {own.path} leave too few of"
@@ -269,8 +259,8 @@ def _few_of_a_class(facts: Facts) -> Iterator[DataWarning]:
 def _classes(facts: Facts) -> Iterator[DataWarning]:
     """Yield which classes are spelt twice, or stand in no training row."""
     for name, (train, dev, *_) in facts.files().items():
-        if train.task.is_classification:
-            rows = [class_rows(own.part, own.task.labels) for own in (train, dev)]
+        if train.task.labels:
+            rows = [class_rows(own.part, own.task) for own in (train, dev)]
             for where, what, cure in label_warnings(train.task.labels, *rows):
                 place = f"tasks.{name}.labels" if where == "labels" else where
                 yield DataWarning(place, what, cure)

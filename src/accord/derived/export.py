@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from accord.durable import read_json, replace_folder, write_tensors
 from accord.encoders.pretrained import WEIGHTS
 from accord.errors import ModelError, UsageError, nearest
+from accord.kinds import labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import find_model_folder, load_model, save_model
 from accord.tasks import Task
@@ -89,17 +90,16 @@ def _fault(task: Task) -> str:
         return 'it reads a pair as two sequences; encoding = "joint" makes them one'
     if task.pooling != "pooler":
         return f"it pools by '{task.pooling}'; pooling = \"pooler\" does what transformers does"
-    if task.is_regression and task.loss != "mse":
-        return f"its values are no linear function under loss '{task.loss}'; loss = \"mse\" has one"
-    if task.is_classification and task.loss == "mse":
-        return "its probabilities are no softmax under loss 'mse'; loss = \"cross_entropy\" has one"
-    return ""
+    return labelled_kind(task).transformers_fault(task)
 
 
 def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:
     """Make a model folder's encoder a `BertForSequenceClassification`."""
     assert linear is not None  # pairs encoded separately alone have other heads
-    weight, bias = _logits_layer(task, linear)
+    with torch.no_grad():
+        weight, bias = (
+            own.float().contiguous() for own in labelled_kind(task).transformers_layer(task, linear)
+        )
     tensors = {f"bert.{name}": value for name, value in load_file(folder / WEIGHTS).items()}
     write_tensors(
         folder / WEIGHTS, {**tensors, "classifier.weight": weight, "classifier.bias": bias}
@@ -115,30 +115,10 @@ def _update_json(file: Path, changes: dict[str, Any]) -> None:
     file.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-@torch.no_grad()
-def _logits_layer(task: Task, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Return the weight [outputs, H] and bias [outputs] of a layer whose outputs are plain.
-
-    One logit z of two classes becomes (0, z), of which softmax makes the same probabilities; a
-    regression's outputs become values in the task's units.
-    """
-    weight, bias = linear.weight.double(), linear.bias.double()
-    if task.is_regression:
-        low, high = task.range
-        weight, bias = weight * (high - low), bias * (high - low) + low
-    elif task.outputs == 1:
-        weight, bias = (torch.cat([torch.zeros_like(own), own]) for own in (weight, bias))
-    return weight.float().contiguous(), bias.float().contiguous()
-
-
 def _head_config(task: Task) -> dict[str, Any]:
     """Return what a `config.json` says of a head."""
-    names = task.labels if task.is_classification else (task.name,)
-    kind = "single_label_classification" if task.is_classification else "regression"
     return {
         "architectures": ["BertForSequenceClassification"],
         "classifier_dropout": task.dropout,
-        "id2label": dict(enumerate(names)),
-        "label2id": {name: index for index, name in enumerate(names)},
-        "problem_type": kind,
+        **labelled_kind(task).transformers_config(task),
     }

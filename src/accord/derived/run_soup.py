@@ -22,7 +22,7 @@ from accord.judging.heldout import crossfit_value
 from accord.judging.inference import logits_of
 from accord.judging.scores import crossfitted
 from accord.kernels.matmul import choose_products
-from accord.model.heads import decode
+from accord.kinds import labelled_kind
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
@@ -107,7 +107,8 @@ class _Kitchen:
         on_0, on_1 = (self._chosen_on(half, halves, alone) for half in (0, 1))
         found = {}
         for own, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
-            predictions = decode(crossfitted(logits[0], logits[1], which), own.task).numpy()
+            together = crossfitted(logits[0], logits[1], which)
+            predictions = labelled_kind(own.task).decode(own.task, together).numpy()
             found[own.task.name] = crossfit_value(
                 own.task.metric, own.labels, predictions, which, own.task.positive_class
             )

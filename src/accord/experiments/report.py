@@ -248,7 +248,7 @@ def _errors(shared: Group | None) -> list[Section]:
     for task in run.tasks:
         own = run.predictions(task)
         title = NAMES.get(task, task)
-        if own.task.is_classification:
+        if own.probabilities is not None:
             items.append(confusion(f"confusion-{slug(task)}", f"{title}: confusion", own))
             items.append(calibration(f"calibration-{slug(task)}", f"{title}: calibration", own))
         else:

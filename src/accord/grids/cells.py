@@ -15,6 +15,7 @@ from accord.config.file import drop_combining, parse_config, resolve_paths
 from accord.config.overrides import of_a_stage, set_key
 from accord.config.sections import Config
 from accord.errors import ConfigError, nearest
+from accord.kinds import get_kind, is_kind, texts_of
 from accord.plan.making import plan_run
 from accord.plan.unused import effective, without_unused
 
@@ -238,7 +239,9 @@ def _left_out(tasks: dict[str, Any], key: str) -> bool:
 
 
 def _set_in_tasks(tasks: dict[str, Any], name: str, value: Any) -> None:
+    key = OF_TASKS[name]
     for task in tasks.values():
-        kind = str(task.get("kind", ""))
-        if kind.startswith("pair-") if name == "pairs" else kind != "masked-lm":
-            task[OF_TASKS[name]] = value
+        kind = task.get("kind")
+        takes = not is_kind(kind) or key in get_kind(kind).section.model_fields
+        if takes and (name != "pairs" or texts_of(str(kind)) == 2):
+            task[key] = value

@@ -33,7 +33,7 @@ class HalfResult:
 def dev_halves(data: TaskData) -> Halves:
     """Return the half of each of a dev split's rows, int8 [rows]."""
     contents = row_contents(data.store, data.rows, data.task.texts)
-    return content_halves(contents, data.labels)
+    return content_halves(contents, data.strata)
 
 
 def half_result(

@@ -11,7 +11,7 @@ from torch import Tensor
 from accord.data.loader import TaskData
 from accord.judging.inference import judge
 from accord.judging.metrics import Score, overall_score
-from accord.tasks import AuxiliaryTask, Task
+from accord.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def judge_all(
 
 def counted(tasks: Sequence[Task]) -> list[Task]:
     """Return the tasks by which a model is judged: those with labels, or all if none has any."""
-    labelled = [task for task in tasks if not isinstance(task, AuxiliaryTask)]
+    labelled = [task for task in tasks if task.labelled]
     return labelled or list(tasks)
 
 

@@ -14,9 +14,9 @@ from accord.data.plan import DataPlan
 from accord.data.textfiles import QuotingName
 from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
-from accord.judging.inference import Evaluation, check_finite, judge, split_logits
+from accord.judging.inference import check_finite, judge, split_logits
 from accord.judging.predict import Predictor, load
-from accord.model.heads import mean_logits
+from accord.kinds import Evaluation, labelled_kind
 from accord.model.saved import find_model_folder, read_tasks
 from accord.plan.recorded import recorded_plan
 from accord.plan.run import Precision
@@ -134,7 +134,8 @@ def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> di
         for own, part in zip(predictor.members, parts, strict=True):
             logits.append(split_logits(own.model, part, own.assembler, products=own.products))
             check_finite(logits[-1], part.task, own.folder)
-        judged[name] = judge(parts[0], mean_logits(logits, parts[0].task))
+        mean = labelled_kind(parts[0].task).mean_logits(parts[0].task, logits)
+        judged[name] = judge(parts[0], mean)
     return judged
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +13,14 @@ from torch import Tensor
 from accord.data.loader import Assembler, TaskData
 from accord.encoders.packing import TokenSequence, pack
 from accord.errors import ModelError
-from accord.judging.metrics import metric_value
 from accord.judging.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import DEFAULT, Products, computing
-from accord.model.heads import decode
-from accord.model.losses import LOSSES, targets
+from accord.kinds import Evaluation, Hiding, kind_of
 from accord.model.multitask import MultitaskModel
-from accord.statistics.baselines import best_constant
-from accord.tasks import CLASS_METRICS, VALUE_METRICS, AuxiliaryTask, Task
+from accord.tasks import Task
 
 CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
-GROUP_ROWS = 64  # dev texts that SimCSE tells from each other
 FIXED_MASKS = 0  # seed of an evaluation's masks
 FIXED_WORDS = (FIXED_MASKS, 0, 0)  # key of the words that it hides
 
@@ -117,7 +112,7 @@ def logits_of(
     Returns:
         For each task float32 [rows, outputs] on the host.
     """
-    texts = [i for i, own in enumerate(data) if isinstance(own.task, AuxiliaryTask)]
+    texts = [i for i, own in enumerate(data) if not own.task.labelled]
     if texts:
         labelled = [
             TaskData(own.task, own.store, own.rows[:0]) if i in texts else own
@@ -140,7 +135,7 @@ def _label_logits(
         sequences = [assembler.sequences(own, rows) for own, rows in zip(data, chunk, strict=True)]
         vectors = pooled_vectors(model, sequences, products)
         for i, own in enumerate(vectors):
-            if not isinstance(data[i].task, AuxiliaryTask):
+            if data[i].task.labelled:
                 parts[i].append(head_logits(model, i, own))
         advance(sum(map(len, chunk)))
     return [torch.cat(own) if own else torch.empty(0, 1) for own in parts]
@@ -154,10 +149,7 @@ def text_losses(
     """Return each text's loss under fixed masks: float32 [rows, 1] on the host.
 
     Masks, of words or of dropout, are those of each text's place in the split, whatever the run's
-    seed and step: the mean of two evaluations differs by the model alone. A masked language model
-    has no dropout here; its texts are weighted so that the mean over texts is that over all masked
-    words. SimCSE's texts are compared within groups of 64, in an order of their own: neighbours in
-    a file may be alike.
+    seed and step: the mean of two evaluations differs by the model alone.
 
     Args:
         model: whose task it is.
@@ -166,50 +158,60 @@ def text_losses(
         assembler: makes sequences.
         products: in what precision, and how this machine multiplies.
     """
-    if data.task.kind == "masked-lm":
-        found = _masked_losses(model, data, task, assembler, products)
-    else:
-        found = _contrastive_losses(model, data, task, assembler, products)
-    return found.float().cpu()[:, None]
+    passes = _TextPasses(model, data, task, assembler, products)
+    return kind_of(data.task).text_losses(data.task, passes).float().cpu()[:, None]
 
 
-def _masked_losses(
-    model: MultitaskModel, data: TaskData, task: int, assembler: Assembler, products: Products
-) -> Tensor:
-    model.eval()
-    device, words = model.encoder.word_table.device, 0
-    share = data.task.mask_share if isinstance(data.task, AuxiliaryTask) else 0.0
-    limit = tokens_of_a_pass(device, model.encoder.config, share)
-    losses = torch.empty(len(data), device=device)
-    for (rows,) in _chunks([len(data)]):
-        sequences = assembler.masked(data, rows, FIXED_WORDS, rows.start)
+@dataclass(frozen=True)
+class _TextPasses:
+    """Passes over a split's texts (`accord.kinds.TextPasses`)."""
+
+    model: MultitaskModel
+    data: TaskData
+    task: int
+    assembler: Assembler
+    products: Products
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.encoder.embeddings.word.device
+
+    def chunks(self) -> Iterator[range]:
+        for (rows,) in _chunks([len(self)]):
+            yield rows
+
+    def sequences(self, rows: Sequence[int] | np.ndarray) -> list[TokenSequence]:
+        return self.assembler.sequences(self.data, rows)
+
+    def hiding(self, first: int) -> Hiding:
+        return self.assembler.hiding(FIXED_WORDS, first)
+
+    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
+        self.model.eval()
+        limit = tokens_of_a_pass(self.device, self.model.encoder.config, told_share)
+        losses = torch.empty(len(sequences), device=self.device)
         for (members,) in _passes([sequences], limit):
-            batch = pack([[sequences[i] for i in members]], products.row_multiple).to(device)
-            with computing(products), products.autocast(device):
-                pooled = model.pooled(batch, [task])
-            with computing(products):
-                wanted = [torch.zeros(len(members), device=device)]
-                (own,) = model.losses(pooled, wanted, [task], words=batch.words)
-            losses[torch.tensor(members, device=device) + rows.start] = own
-            words += len(batch.words[0].ids)
-    return losses * (len(data) / words)
+            batch = pack([[sequences[i] for i in members]], self.products.row_multiple)
+            batch = batch.to(self.device)
+            with computing(self.products), self.products.autocast(self.device):
+                pooled = self.model.pooled(batch, [self.task])
+            with computing(self.products):
+                wanted = [torch.zeros(len(members), device=self.device)]
+                (own,) = self.model.losses(pooled, wanted, [self.task], words=batch.words)
+            losses[torch.tensor(members, device=self.device)] = own
+        return losses
 
-
-def _contrastive_losses(
-    model: MultitaskModel, data: TaskData, task: int, assembler: Assembler, products: Products
-) -> Tensor:
-    order = np.random.default_rng(0).permutation(len(data))
-    losses = torch.empty(len(data), device=model.encoder.word_table.device)
-    for start in range(0, len(order), GROUP_ROWS):
-        group = order[start : start + GROUP_ROWS]
-        sequences: list[list[TokenSequence]] = [[] for _ in model.tasks]
-        sequences[task] = assembler.sequences(data, group)
-        masks = DropoutKey(FIXED_MASKS, start // GROUP_ROWS)
-        vectors = pooled_vectors(model, sequences, products, key=masks)[task]
-        wanted = [torch.zeros(len(group), device=losses.device)]
-        (own,) = model.losses([vectors], wanted, [task])
-        losses[torch.from_numpy(group).to(losses.device)] = own
-    return losses
+    def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
+        every: list[Sequence[TokenSequence]] = [[] for _ in self.model.tasks]
+        every[self.task] = sequences
+        masks = DropoutKey(FIXED_MASKS, number)
+        vectors = pooled_vectors(self.model, every, self.products, key=masks)[self.task]
+        wanted = [torch.zeros(len(sequences) // self.data.task.sequences, device=self.device)]
+        (losses,) = self.model.losses([vectors], wanted, [self.task])
+        return losses
 
 
 def split_logits(
@@ -250,65 +252,11 @@ def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
         yield [range(size * i // count, size * (i + 1) // count) for size in sizes]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How a model did on one task's split.
-
-    Attributes:
-        metric: the task's own metric.
-        figures: all metrics that fit the task's kind, the task's own of the best constant
-            prediction, and the mean loss.
-        logits: float32 [rows, outputs].
-        remark: says so where a constant prediction is as good.
-    """
-
-    metric: float
-    figures: dict[str, float]
-    logits: Tensor
-    remark: str = ""
-
-
 def judge(data: TaskData, logits: Tensor) -> Evaluation:
     """Compare a split's logits [rows, outputs] with its labels."""
-    return judge_labels(data.task, data.labels, logits)
-
-
-def judge_labels(task: Task, labels: np.ndarray, logits: Tensor) -> Evaluation:
-    """Compare logits with labels.
-
-    Args:
-        task: whose.
-        labels: float64 [rows], class indices or values in the task's units.
-        logits: [rows, outputs].
-    """
-    if isinstance(task, AuxiliaryTask):
-        return _judge_texts(logits)
-    predictions = decode(logits, task).numpy()
-    names = CLASS_METRICS if task.is_classification else VALUE_METRICS
-    figures = {
-        task.name_of(name): metric_value(name, predictions, labels, task.positive_class)
-        for name in names
-        if name != "f1" or task.positive is not None
-    }
-    constant = best_constant(task.metric, labels, task.positive_class)
-    figures["constant"] = constant.value
-    wanted = targets(torch.from_numpy(labels), task)
-    figures["loss"] = float(LOSSES[task.loss](logits, wanted).double().mean())
-    value = figures[task.metric_name]
-    remark = constant.remark(task.metric_name, value, task.labels)
-    return Evaluation(value, figures, logits, remark)
+    return kind_of(data.task).judge(data.task, data.labels, logits)
 
 
 def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:
-    """Return a task's metric alone; arguments as `judge_labels`."""
-    if isinstance(task, AuxiliaryTask):
-        return _judge_texts(logits).metric
-    predictions = decode(logits, task).numpy()
-    return metric_value(task.metric, predictions, labels, task.positive_class)
-
-
-def _judge_texts(losses: Tensor) -> Evaluation:
-    """Judge a task without labels by its texts' losses [rows, 1]."""
-    loss = float(losses.double().mean())
-    likelihood = math.exp(-loss) if math.isfinite(loss) else 0.0
-    return Evaluation(likelihood, {"likelihood": likelihood, "loss": loss}, losses)
+    """Return a task's metric alone; arguments as `Kind.judge`."""
+    return kind_of(task).metric(task, labels, logits)

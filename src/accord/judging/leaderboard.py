@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from accord.errors import UsageError
+from accord.kinds import LabelledKind, all_kinds, spelt, texts_of
 
-# The spellings are the course's own, `Similiary` included.
-COLUMNS: dict[str, str] = {
-    "classification": "Predicted_Sentiment",
-    "pair-classification": "Predicted_Is_Paraphrase",
-    "pair-regression": "Predicted_Similiary",
-}
+
+def leaderboard_kinds() -> dict[str, LabelledKind[Any]]:
+    """Return the kinds of task that the course has files for, by their names."""
+    labelled = [kind for kind in all_kinds() if isinstance(kind, LabelledKind)]
+    return {spelt(kind.name, texts): kind for kind in labelled for texts in kind.leaderboard}
 
 
 def cs224n_lines(
@@ -24,7 +25,7 @@ def cs224n_lines(
     Args:
         kind: the task's kind, which decides the header.
         ids: the rows' ids `[n]`, in the order of the test file.
-        values: label names for the classification kinds, numbers for pair-regression, `[n]`.
+        values: names of classes, or numbers, `[n]`.
 
     Raises:
         UsageError: the course has no file for such a task.
@@ -33,13 +34,11 @@ def cs224n_lines(
         >>> cs224n_lines("classification", ["a1", "b2"], ["3", "0"])
         ['id \t Predicted_Sentiment \n', 'a1 , 3 \n', 'b2 , 0 \n']
     """
-    if kind not in COLUMNS:
-        raise UsageError(f"format cs224n: takes tasks of kind {', '.join(COLUMNS)}, got '{kind}'")
-    texts = map(str, values) if kind.endswith("classification") else map(_decimal, values)
-    rows = (f"{key} , {text} \n" for key, text in zip(ids, texts, strict=True))
-    return [f"id \t {COLUMNS[kind]} \n", *rows]
-
-
-def _decimal(value: str | float) -> str:
+    known = leaderboard_kinds()
+    if kind not in known:
+        raise UsageError(f"format cs224n: takes tasks of kind {', '.join(known)}, got '{kind}'")
+    own = known[kind]
     # NumPy's scalars print as their own type; a Python float prints as the course's files do.
-    return str(float(value))
+    texts = (str(value) if own.answer_is_text else str(float(value)) for value in values)
+    rows = (f"{key} , {text} \n" for key, text in zip(ids, texts, strict=True))
+    return [f"id \t {own.leaderboard[texts_of(kind)]} \n", *rows]

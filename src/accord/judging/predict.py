@@ -15,24 +15,23 @@ from torch import Tensor
 from accord.config.tasks import TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
+from accord.data.lengths import sequence_lengths
 from accord.data.loader import Assembler
 from accord.data.rows import Note
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
-from accord.data.warnings import DataWarning, sequence_lengths
+from accord.data.warnings import DataWarning
 from accord.encoders.packing import TokenSequence
 from accord.errors import DataError, UsageError, nearest
 from accord.judging.inference import (
     CHUNK_ROWS,
-    Evaluation,
     check_finite,
     head_logits,
-    judge_labels,
     pooled_vectors,
 )
 from accord.judging.predictions import predicted_values
 from accord.kernels.matmul import DEFAULT, Products, choose_products
-from accord.model.heads import mean_logits
+from accord.kinds import Evaluation, labelled_kind, task_section
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
@@ -142,7 +141,8 @@ class Predictor:
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
             made = [m._chunk(m.task(task), chunk) for m in self.members]
-            parts.append(mean_logits([logits for logits, _ in made], own))
+            members = [logits for logits, _ in made]
+            parts.append(labelled_kind(own).mean_logits(own, members))
             cut += max(rows_cut for _, rows_cut in made)
         return (torch.cat(parts) if parts else torch.empty(0, own.outputs)), cut
 
@@ -150,14 +150,16 @@ class Predictor:
         """Return the logits of some rows, and how many of these are cut."""
         index = self.tasks.index(task)
         segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
-        width = task.texts // task.sequences
         sequences: list[list[TokenSequence]] = [[] for _ in self.tasks]
         sequences[index] = [
-            self.assembler.join(segments[i : i + width]) for i in range(0, len(segments), width)
+            sequence
+            for i in range(0, len(segments), task.texts)
+            for sequence in self.assembler.of_texts(task, segments[i : i + task.texts])
         ]
         vectors = pooled_vectors(self.model, sequences, self.products)[index]
         lengths = np.array([len(own) for own in segments]).reshape(-1, task.texts)
-        cut = (sequence_lengths(lengths, task) > self.assembler.max_length).any(axis=1).sum()
+        whole = sequence_lengths(lengths, task, self.assembler.special.framing)
+        cut = (whole > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, vectors)
         check_finite(logits, task, self.folder)
         return logits, int(cut)
@@ -176,8 +178,9 @@ class Predictor:
         own = self.task(task)
         examples = self._read(own, source, skip_bad_rows)
         logits = self.logits(task, [as_text(example) for example in examples])
-        labels = np.array([example.label for example in examples], dtype=np.float64)
-        return judge_labels(own, labels, logits)
+        kind = labelled_kind(own)
+        labels = kind.target_form(own).array([example.label for example in examples])
+        return kind.judge(own, labels, logits)
 
     def _read(self, task: Task, source: Path, skip_bad_rows: bool) -> list[Example]:
         """Read a labelled file's rows; warns of rows left out, and of what its reader notes.
@@ -228,16 +231,16 @@ def file_config(
     if len(text) != task.texts:
         wanted = "one text column" if task.texts == 1 else "two text columns"
         raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
-    return TaskConfig.model_validate({
-        "kind": task.kind,
-        "text": text[0] if len(text) == 1 else list(text),
-        "label": form.label,
-        "id": form.id if id_column is None else id_column,
-        "delimiter": form.delimiter,
-        "quoting": form.quoting,
-        "missing": list(form.missing),
-        "file_encoding": form.file_encoding,
-    })  # fmt: skip
+    return task_section(
+        kind=task.kind,
+        text=text[0] if len(text) == 1 else list(text),
+        label=form.label,
+        id=form.id if id_column is None else id_column,
+        delimiter=form.delimiter,
+        quoting=form.quoting,
+        missing=list(form.missing),
+        file_encoding=form.file_encoding,
+    )
 
 
 def as_text(example: Example) -> str | tuple[str, str]:

@@ -168,7 +168,7 @@ def _answers(
     bar.advance(len(window))
     if not rows.source.skip_bad_rows:
         return answers
-    blank = dict.fromkeys([*before, "prediction", *["probabilities"] * rows.task.is_classification])
+    blank = dict.fromkeys([*before, "prediction", *["probabilities"] * bool(rows.task.labels)])
     following = iter(answers)
     return [
         {**next(following), "error": None}

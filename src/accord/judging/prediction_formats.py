@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import IO, Any, Literal
 
 from accord.judging.leaderboard import cs224n_lines
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "cs224n"]
@@ -84,8 +85,10 @@ def _write_parquet(file: IO[bytes], batches: Batches, task: Task) -> None:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
+    names = labelled_kind(task).answer_is_text
+
     def kind(name: str) -> pyarrow.DataType:
-        number = name.startswith("p(") or (name == "prediction" and not task.is_classification)
+        number = name.startswith("p(") or (name == "prediction" and not names)
         return pyarrow.float64() if number else pyarrow.string()
 
     tables = ([_flat(record, task, float) for record in batch] for batch in batches)

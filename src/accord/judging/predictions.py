@@ -13,7 +13,7 @@ from accord.data.loader import TaskData
 from accord.data.store import TokenStore
 from accord.durable import whole_file
 from accord.judging.prediction_formats import Format, Record, write_records
-from accord.model.heads import decode, probabilities
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 Columns = Mapping[str, Sequence[object]]
@@ -22,11 +22,9 @@ _PROBABILITIES = 2**14  # that are made into records at once
 
 
 def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
-    """Return label names, or values in the task's own units, from logits [n, outputs]."""
-    values = decode(logits, task).tolist()
-    if task.is_classification:
-        return [task.labels[int(value)] for value in values]
-    return [float(value) for value in values]
+    """Return names of classes, or values in the task's own units, from logits [n, outputs]."""
+    kind = labelled_kind(task)
+    return kind.answers(task, kind.decode(task, logits).numpy())
 
 
 def predicted_records(
@@ -41,18 +39,12 @@ def predicted_records(
         after: likewise, behind the probabilities.
     """
     columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
-    if task.is_classification:
-        shares = probabilities(logits, task).tolist()
-        columns["probabilities"] = [dict(zip(task.labels, row, strict=True)) for row in shares]
+    shares = labelled_kind(task).probabilities(task, logits)
+    if shares is not None:
+        named = (dict(zip(task.labels, row, strict=True)) for row in shares.tolist())
+        columns["probabilities"] = list(named)
     columns |= after or {}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def label_texts(labels: np.ndarray, task: Task) -> list[str] | list[float]:
-    """Return label names, or values in the task's own units, [n]."""
-    if task.is_classification:
-        return [task.labels[int(label)] for label in labels]
-    return [float(label) for label in labels]
 
 
 def row_keys(data: TaskData) -> Columns:
@@ -81,8 +73,7 @@ def write_split_predictions(
         path: the file; its folder must exist.
         logits: [n, outputs].
         data: the rows.
-        labels: class indices, or values in the task's units, [n]: written beside the predictions,
-            to compare them with.
+        labels: the rows' targets, [n]: written beside the predictions, to compare them with.
         after: further columns.
         form: the file's format.
 
@@ -91,7 +82,7 @@ def write_split_predictions(
     """
     before = dict(row_keys(data))
     if labels is not None:
-        before["label"] = label_texts(labels, data.task)
+        before["label"] = labelled_kind(data.task).answers(data.task, labels)
     # Of thousands of classes, records take far more memory than logits do: a few rows at a time.
     rows = max(1, _PROBABILITIES // logits.shape[1])
     parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]

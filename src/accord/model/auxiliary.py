@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from accord.encoders.blocks import ACTIVATIONS
 from accord.encoders.encoder import EncoderConfig
 from accord.encoders.packing import PackedWords
+from accord.kinds.simcse import SimCSETask
+from accord.model.heads import TaskHead
 from accord.pertask.operations import linear
-from accord.tasks import AuxiliaryTask
 
 
-class MaskedLMHead(nn.Module):
+class MaskedLMHead(TaskHead):
     """Tells words from the encoder's vectors at their places.
 
     y = LN(act(W x + b)); logits = E y + c, with E the encoder's word embeddings.
@@ -25,9 +26,6 @@ class MaskedLMHead(nn.Module):
 
     Args:
         config: the encoder's sizes.
-
-    Attributes:
-        pretrained: whether it is the head that the encoder was pretrained with.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -39,7 +37,6 @@ class MaskedLMHead(nn.Module):
         self.norm = nn.LayerNorm(hidden, config.layer_norm_eps)
         self.bias = Parameter(torch.zeros(config.vocab_size))
         self.activation = ACTIVATIONS[config.hidden_act]
-        self.pretrained = False
 
     def forward(self, vectors: Tensor, table: Parameter) -> Tensor:
         """Return logits float32 [m, V].
@@ -82,15 +79,8 @@ class MaskedLMHead(nn.Module):
         yield "transform.LayerNorm.bias", self.norm.bias
         yield "bias", self.bias
 
-    @torch.no_grad()
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over a pretrained head's tensors, by the names of `named_views`."""
-        for name, view in self.named_views():
-            view.copy_(tensors[name])
-        self.pretrained = True
 
-
-class ContrastiveHead(nn.Module):
+class ContrastiveHead(TaskHead):
     """Compares texts with themselves under another dropout mask, and with each other.
 
     l_i = -log(exp(cos(h_i, h'_i)/τ) / Σ_j exp(cos(h_i, h'_j)/τ)) over the n texts of a step.
@@ -103,7 +93,7 @@ class ContrastiveHead(nn.Module):
         config: the encoder's sizes.
     """
 
-    def __init__(self, task: AuxiliaryTask, config: EncoderConfig) -> None:
+    def __init__(self, task: SimCSETask, config: EncoderConfig) -> None:
         super().__init__()
         self.temperature = task.temperature
         self.dense: nn.Linear | None = None
@@ -126,11 +116,3 @@ class ContrastiveHead(nn.Module):
             cosines = one @ other.t()
         wanted = torch.arange(len(one), device=x.device)
         return F.cross_entropy(cosines / self.temperature, wanted, reduction="none")
-
-
-AuxiliaryHead = MaskedLMHead | ContrastiveHead
-
-
-def auxiliary_head(task: AuxiliaryTask, config: EncoderConfig) -> AuxiliaryHead:
-    """Return a fresh head for a task without labels."""
-    return MaskedLMHead(config) if task.kind == "masked-lm" else ContrastiveHead(task, config)

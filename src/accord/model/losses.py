@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from accord.tasks import Task
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -55,19 +52,3 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": lambda one, other: (one - other).square()[:, 0],
 }
 """How far apart two passes' logits are, by the loss; in its units."""
-
-
-def targets(labels: Tensor, task: Task) -> Tensor:
-    """Scale labels to what the loss takes: a regression's range becomes [0, 1].
-
-    Args:
-        labels: [n], class indices or values in the task's own units.
-        task: whose labels.
-
-    Returns:
-        float32 [n].
-    """
-    if task.is_classification:
-        return labels.to(torch.float32)
-    low, high = task.range
-    return ((labels - low) / (high - low)).to(torch.float32)

@@ -12,13 +12,12 @@ from torch.nn import Parameter
 from accord.encoders.encoder import NO_HOOKS, Encoder, EncoderHooks, Shifted
 from accord.encoders.packing import PackedBatch, PackedWords
 from accord.kernels.dropout import DropoutKey
-from accord.model.auxiliary import ContrastiveHead, MaskedLMHead, auxiliary_head
+from accord.kinds import HeadContext, kind_of, labelled_kind
 from accord.model.draws import drawn_for
-from accord.model.heads import Head
-from accord.model.losses import DIVERGENCES, LOSSES
+from accord.model.heads import Head, TaskHead
 from accord.model.parts import Parts, Sharing
 from accord.optim.averaging import Averages
-from accord.tasks import AuxiliaryTask, Task
+from accord.tasks import Task
 
 HARD = Sharing()
 NO_WORDS: Mapping[int, PackedWords] = MappingProxyType({})
@@ -50,17 +49,21 @@ class MultitaskModel(nn.Module):
         self.heads = nn.ModuleDict()
         for task in tasks:
             with drawn_for(task.name):  # alone as beside others, with parts as without
-                self.heads[task.name] = _new_head(task, encoder)
+                self.heads[task.name] = kind_of(task).new_head(task, encoder.config)
 
     def head(self, name: str) -> Head:
         """Return the head of a task with labels."""
         head: Head = self.heads[name]  # type: ignore[assignment]
         return head
 
+    def task_heads(self) -> dict[str, TaskHead]:
+        """Return the heads of all tasks, by name."""
+        return dict(self.heads.items())  # type: ignore[arg-type]
+
     @property
     def labelled(self) -> tuple[Task, ...]:
         """The tasks with labels, in order: those that predict something."""
-        return tuple(task for task in self.tasks if not isinstance(task, AuxiliaryTask))
+        return tuple(task for task in self.tasks if task.labelled)
 
     def pooled(
         self,
@@ -152,38 +155,38 @@ class MultitaskModel(nn.Module):
         """
         found = []
         for row, (vectors, own, i) in enumerate(zip(pooled, targets, present, strict=True)):
-            head = self.heads[self.tasks[i].name]
-            if isinstance(head, MaskedLMHead):
-                told = words.get(row)
-                found.append(head.losses(vectors, told, len(own), self._word_table(i)))
-            elif isinstance(head, ContrastiveHead):
-                found.append(head(vectors))
-            else:
-                logits = self.logits([vectors], [i], key)
-                found += self.label_losses(logits, [own], [i])
+            task, kind = self.tasks[i], kind_of(self.tasks[i])
+            context = HeadContext(
+                key=key.at(_HEAD_SITE + i) if key else None,
+                words=words.get(row),
+                table=self._word_table(i),
+            )
+            found.append(kind.head_losses(task, self.heads[task.name], vectors, own, context))
         return found
 
     def label_losses(
         self, logits: Sequence[Tensor], targets: Sequence[Tensor], present: Sequence[int]
     ) -> list[Tensor]:
         """Return the loss of each labelled example, [n] for each present task, from logits."""
-        return [
-            self._scaled(LOSSES[self.tasks[i].loss](own, target), i)
-            for own, target, i in zip(logits, targets, present, strict=True)
-        ]
+        found = []
+        for own, target, i in zip(logits, targets, present, strict=True):
+            task, kind = self.tasks[i], labelled_kind(self.tasks[i])
+            found.append(kind.label_losses(task, self.head(task.name), own, target))
+        return found
 
     def divergences(
         self, one: Sequence[Tensor], other: Sequence[Tensor], present: Sequence[int]
     ) -> list[Tensor]:
         """Return how far apart two passes' logits are, [n] for each present task, as its loss."""
-        return [
-            self._scaled(DIVERGENCES[self.tasks[i].loss](*own), i)
-            for own, i in zip(zip(one, other, strict=True), present, strict=True)
-        ]
+        found = []
+        for (a, b), i in zip(zip(one, other, strict=True), present, strict=True):
+            task, kind = self.tasks[i], labelled_kind(self.tasks[i])
+            found.append(kind.head_divergences(task, self.head(task.name), a, b))
+        return found
 
-    def _scaled(self, losses: Tensor, task: int) -> Tensor:
-        scale = self.head(self.tasks[task].name).scale
-        return losses if scale is None else scale.losses(losses)
+    def directions(self, present: Sequence[int]) -> list[int]:
+        """Return, for each present task, how many one-sided divergences are in its own."""
+        return [labelled_kind(self.tasks[i]).directions(self.tasks[i]) for i in present]
 
     def _word_table(self, task: int) -> Parameter:
         """Return the word embeddings that a task's texts go through."""
@@ -193,9 +196,10 @@ class MultitaskModel(nn.Module):
         table: Parameter = own.own[task].word  # type: ignore[assignment]
         return table
 
-    def tells_words(self, present: Sequence[int]) -> bool:
-        """Whether any of some tasks is a masked language model: every word has a gradient then."""
-        return any(self.tasks[i].kind == "masked-lm" for i in present)
+    def uses_word_table(self, present: Sequence[int]) -> bool:
+        """Whether any of some tasks' heads multiplies by the word embeddings: every word has a
+        gradient then."""
+        return any(kind_of(self.tasks[i]).uses_word_table for i in present)
 
     def observe(
         self,
@@ -211,16 +215,7 @@ class MultitaskModel(nn.Module):
             averages: of the weights, which are to follow too.
         """
         for own, i in zip(targets, present, strict=True):
-            head = self.heads[self.tasks[i].name]
-            if isinstance(head, Head):
-                head.observe(own, averages)
-
-
-def _new_head(task: Task, encoder: Encoder) -> nn.Module:
-    config = encoder.config
-    if isinstance(task, AuxiliaryTask):
-        return auxiliary_head(task, config)
-    return Head(task, config.hidden_size, config.initializer_range)
+            self.head(self.tasks[i].name).observe(own, averages)
 
 
 def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:

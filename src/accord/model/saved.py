@@ -214,7 +214,7 @@ def _check_fit(model: MultitaskModel, max_length: int, folder: Path) -> None:
             f" {sizes.max_position_embeddings} tokens"
         )
     for task in model.labelled:
-        if task.is_pair and task.encoding == "joint" and sizes.type_vocab_size < 2:
+        if task.joins_texts and sizes.type_vocab_size < 2:
             raise ModelError(
                 f"{folder / DESCRIPTION}: task '{task.name}' joins pairs, which takes two token"
                 f" types, but the encoder has {sizes.type_vocab_size}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from accord.config.sections import Config
-from accord.config.tasks import SimCSEConfig
 from accord.errors import nearest
+from accord.kinds import get_kind
 from accord.plan.run import StagePlan
 from accord.sharing import get_scheme
 
@@ -25,8 +25,7 @@ def auxiliary_faults(plan: StagePlan, config: Config) -> Iterator[str]:
                 f"tasks.{name}.kind: '{task.kind}' trains the encoder; encoder.mode = 'frozen'"
                 " leaves nothing to it"
             )
-        if isinstance(task, SimCSEConfig):
-            yield from _simcse_faults(name, plan)
+        yield from _step_faults(name, plan)
     if config.auxiliary:
         yield from _sharing_faults(plan, config)
 
@@ -46,22 +45,23 @@ def _source_faults(name: str, config: Config) -> Iterator[str]:
         )
 
 
-def _simcse_faults(name: str, plan: StagePlan) -> Iterator[str]:
-    training = plan.training
-    if training.micro_batch_tokens is not None:
+def _step_faults(name: str, plan: StagePlan) -> Iterator[str]:
+    """Yield why a step gives a task nothing to compare."""
+    kind, training = get_kind(plan.data.tasks[name].kind), plan.training
+    which = f"'{kind.name}' (tasks.{name})"
+    if kind.compares_examples and training.micro_batch_tokens is not None:
         yield (
             f"training.micro_batch_tokens: a pass would hold some of the step's texts alone, and"
-            f" 'simcse' (tasks.{name}) compares all of them with each other"
+            f" {which} compares all of them with each other"
         )
-    if training.batch_size == 1:
+    if kind.compares_examples and training.batch_size == 1:
         yield (
-            f"training.batch_size: 'simcse' (tasks.{name}) tells a text from the others of its"
-            " step; 1 leaves none"
+            f"training.batch_size: {which} tells a text from the others of its step; 1 leaves none"
         )
-    if plan.encoder.dropout == 0:
+    if kind.by_dropout and plan.encoder.dropout == 0:
         yield (
-            f"encoder.dropout: 'simcse' (tasks.{name}) compares a text under two dropout masks;"
-            " 0 leaves no difference"
+            f"encoder.dropout: {which} compares a text under two dropout masks; 0 leaves no"
+            " difference"
         )
 
 

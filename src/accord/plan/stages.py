@@ -8,6 +8,7 @@ from itertools import pairwise
 from accord.config.sections import Config, StageConfig
 from accord.config.stages import OF_THE_RUN, finished_before, stage_label, stage_name
 from accord.errors import nearest
+from accord.kinds import get_kind
 from accord.plan.faults import nothing_shared
 from accord.plan.run import StagePlan
 
@@ -90,7 +91,7 @@ def _part_faults(before: StagePlan, own: StagePlan, task: str) -> Iterator[str]:
 
 def dropped_note(config: Config) -> str:
     """Say which heads a run in stages loses on its way, in one line; empty if it loses none."""
-    return "; ".join(filter(None, (_late_note(config), _lost_note(config), _words_note(config))))
+    return "; ".join(filter(None, (_late_note(config), _lost_note(config), _again_note(config))))
 
 
 def _late_note(config: Config) -> str:
@@ -108,15 +109,15 @@ def _late_note(config: Config) -> str:
     )
 
 
-def _words_note(config: Config) -> str:
-    """Say whose words are told by a new head again: a model folder holds labelled tasks' heads."""
-    again = [
-        name for name, task in config.auxiliary.items()
-        if task.kind == "masked-lm" and any(name in own.tasks for own in config.stages[1:])
-    ]  # fmt: skip
-    if not again:
-        return ""
-    return f"each stage begins with a new head for the words of {', '.join(again)}"
+def _again_note(config: Config) -> str:
+    """Say whose heads are new again in later stages: a model folder holds labelled tasks' heads."""
+    later = {name for own in config.stages[1:] for name in own.tasks}
+    again: dict[str, list[str]] = {}
+    for name, task in config.auxiliary.items():
+        if name in later and (what := get_kind(task.kind).head_for):
+            again.setdefault(what, []).append(name)
+    parts = [f"{what} {', '.join(names)}" for what, names in again.items()]
+    return f"each stage begins with a new head for {' and '.join(parts)}" if parts else ""
 
 
 def _lost_note(config: Config) -> str:

@@ -58,7 +58,7 @@ def _section(task: GuessedTask, folder: Path) -> str:
     lines.append(f"label = {quote(task.label)}")
     if task.id is not None:
         lines.append(f"id = {quote(task.id)}")
-    if task.kind.endswith("classification"):
+    if task.labels:
         lines.append(f"labels = [{', '.join(quote(label) for label in task.labels)}]")
     else:
         lines.append(f"range = [{task.range[0]!r}, {task.range[1]!r}]   # as found in the files")

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from accord.kernels.dropout import DropoutKey
 from accord.methods import Description, Need, Registry, Requires, nothing
-from accord.tasks import Task
 
 ByTask = list[Tensor]
 """A tensor for each task that is present, its first axis over that task's examples."""
@@ -37,7 +36,8 @@ class Passes:
     """What the model says of some examples, and how to ask it again.
 
     Attributes:
-        tasks: that are present.
+        directions: for each present task 2 where a divergence is the sum of a KL and its converse,
+            else 1.
         logits: of the plain pass, [n, outputs] for each of them.
         average: of the same pass by averaged weights, without gradients; None where none are kept.
         key: names the plain pass's dropout masks.
@@ -51,7 +51,7 @@ class Passes:
         width: H, of the first layer's input.
     """
 
-    tasks: Sequence[Task]
+    directions: Sequence[int]
     logits: ByTask
     average: ByTask | None
     key: DropoutKey

@@ -36,8 +36,7 @@ def r_drop(
     second = passes.ask(passes.key.again())
     pairs = zip(passes.losses(passes.logits), passes.losses(second), strict=True)
     apart = passes.divergences(passes.logits, second)
-    weights = [alpha * (1 if task.loss == "mse" else 0.5) for task in passes.tasks]
     return [
-        (two - one) / 2 + weight * own
-        for (one, two), weight, own in zip(pairs, weights, apart, strict=True)
+        (two - one) / 2 + alpha / directions * own
+        for (one, two), directions, own in zip(pairs, passes.directions, apart, strict=True)
     ]

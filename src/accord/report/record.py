@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from accord.config.sections import Config
 from accord.durable import check_regular, parse_json
 from accord.errors import RunFolderError
 from accord.judging.heldout import ON_TEST, require_heldout
+from accord.kinds import labelled_kind
 from accord.plan.recorded import recorded_config
 from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
@@ -213,17 +214,14 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
 
 def _predictions(file: Path, rows: list[dict[str, str]], task: Task) -> Predictions:
     try:
-        values = [[row["label"], row["prediction"]] for row in rows]
-        if task.is_classification:
-            index = {name: i for i, name in enumerate(task.labels)}
-            numbers = [[float(index[name]) for name in pair] for pair in values]
-            names = [f"p({label})" for label in task.labels]
-            shares = np.array([[float(row[name]) for name in names] for row in rows])
-        else:
-            numbers, shares = [[float(text) for text in pair] for pair in values], None
+        read = partial(labelled_kind(task).read_answer, task)
+        numbers = [[read(row["label"]), read(row["prediction"])] for row in rows]
+        names = [f"p({label})" for label in task.labels]
+        shares = [[float(row[name]) for name in names] for row in rows]
         both = np.array(numbers, dtype=np.float64).reshape(-1, 2)
         key = "line" if rows and "id" not in rows[0] else "id"
         ids = [row[key] for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{file}: can't be read: {error!r}") from None
-    return Predictions(task, key, ids, both[:, 0], both[:, 1], shares)
+    each = np.array(shares) if names else None
+    return Predictions(task, key, ids, both[:, 0], both[:, 1], each)

@@ -11,6 +11,7 @@ from accord.data.files import DataFiles, files_of
 from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
+from accord.kinds import labelled_kind
 from accord.report.page import Table
 from accord.report.record import Predictions, RunRecord
 from accord.runs.folder import RunFolder
@@ -37,6 +38,7 @@ def worst_errors(
         count: how many rows at most.
     """
     task, shares = predictions.task, predictions.probabilities
+    kind = labelled_kind(task)
     if shares is None:
         loss = np.abs(predictions.predicted - predictions.labels)
         shown, measure = loss, "absolute error"
@@ -50,8 +52,8 @@ def worst_errors(
         [
             predictions.ids[i],
             *(_cut(text) for text in texts.get(predictions.ids[i], (_MISSING,) * len(heads))),
-            _value(predictions, predictions.labels[i]),
-            _value(predictions, predictions.predicted[i]),
+            kind.shown(task, predictions.labels[i]),
+            kind.shown(task, predictions.predicted[i]),
             f"{shown[i]:z.3f}",
         ]
         for i in map(int, worst)
@@ -61,7 +63,7 @@ def worst_errors(
         title,
         [predictions.key, *heads, "true", "predicted", measure],
         rows,
-        left=1 + len(heads) + (2 if task.is_classification else 0),
+        left=1 + len(heads) + (2 if kind.answer_is_text else 0),
         note=f"The {len(rows)} of {len(predictions.ids):,} dev rows with the"
         f" {'lowest' if shares is not None else 'largest'} {measure}.",
     )
@@ -111,8 +113,3 @@ def _is_unchanged(run: RunRecord, task: str, files: DataFiles) -> bool:
 def _cut(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"
-
-
-def _value(predictions: Predictions, value: float) -> str:
-    task = predictions.task
-    return task.labels[int(value)] if task.is_classification else f"{value:.3g}"

@@ -22,7 +22,7 @@ from accord.encoders.pretrained import (
 from accord.errors import ConfigError, EncoderError
 from accord.gradients import get_method
 from accord.kernels.matmul import Products
-from accord.model.auxiliary import MaskedLMHead
+from accord.kinds import get_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing, check_fit
 from accord.model.soft import Coupling
@@ -184,7 +184,8 @@ def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
     Raises:
         ConfigError: naming the task.
     """
-    compared = {name for name in sampler.names if plan.data.tasks[name].kind == "simcse"}
+    kinds = {name: plan.data.tasks[name].kind for name in sampler.names}
+    compared = {name for name, kind in kinds.items() if get_kind(kind).compares_examples}
     if not compared or sampler.budget.one_task:
         return
     exact = plan.training.examples is not None
@@ -193,8 +194,8 @@ def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
         for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
             if name in compared and share < 2:
                 raise ConfigError(
-                    f"tasks.{name}.kind: 'simcse' tells a text from the others of its step, but"
-                    f" {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
+                    f"tasks.{name}.kind: '{kinds[name]}' tells a text from the others of its step,"
+                    f" but {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
                     " another rule would draw more"
                 )
 
@@ -277,12 +278,12 @@ def build_learner(
 
 
 def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
-    """Give masked language models the head that their encoder was pretrained with, if it is there.
+    """Give tasks the head that their encoder was pretrained with, if there is one of their kind.
 
     Raises:
         EncoderError: if it is there in part.
     """
-    heads = [head for head in model.heads.children() if isinstance(head, MaskedLMHead)]
+    heads = [head for head in model.task_heads().values() if any(head.named_views())]
     if not heads:
         return
     found = load_predictions(folder, dict(heads[0].named_views()))
@@ -299,8 +300,8 @@ def check_dropout(plan: StagePlan, encoder: Encoder) -> None:
     rates = (encoder.config.hidden_dropout_prob, encoder.config.attention_probs_dropout_prob)
     if not plan.encoder.frozen and max(rates) > 0:
         return
-    goes_by = [f"'simcse' (tasks.{name})" for name, task in plan.data.tasks.items()
-               if task.kind == "simcse"]  # fmt: skip
+    goes_by = [f"'{task.kind}' (tasks.{name})" for name, task in plan.data.tasks.items()
+               if get_kind(task.kind).by_dropout]  # fmt: skip
     if not any(own.dropout > 0 and own.head == "linear" for own in plan.data.labelled.values()):
         goes_by += [f"'{name}'" for name in plan.training.regularisers
                     if get_regulariser(name).by_dropout]  # fmt: skip

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from accord.balancing import Rule, get_rule
 from accord.gradients import Method
+from accord.kinds import kind_of
 from accord.methods import Chosen, Signals, State, keyed_generator
 from accord.pertask.step import Step, Written
 from accord.tasks import Task
@@ -143,7 +144,7 @@ class Combination:
             balancing=Chosen.of(rule, len(tasks), given[rule.name]),
             method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
             names=tuple(task.name for task in tasks),
-            regression=tuple(task.is_regression for task in tasks),
+            regression=tuple(kind_of(task).squared for task in tasks),
             memories=tuple(task.name in finished for task in tasks),
             shares=shares or (lambda step: (1.0,) * len(tasks)),
             steps_per_epoch=steps_per_epoch,

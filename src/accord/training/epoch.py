@@ -13,13 +13,13 @@ from accord.data.loader import TaskData
 from accord.errors import TrainingError
 from accord.judging.dev import DevResult, judge_all
 from accord.judging.inference import head_logits, logits_of
-from accord.judging.leaderboard import COLUMNS
+from accord.judging.leaderboard import leaderboard_kinds
 from accord.judging.predictions import row_keys, write_split_predictions
+from accord.kinds import kind_of
 from accord.model.saved import save_model
 from accord.optim.averaging import trained
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Bar, Console
-from accord.tasks import AuxiliaryTask
 from accord.training.best import stage_best
 from accord.training.checkpoint import Progress
 from accord.training.kept_epochs import keep_epoch
@@ -81,19 +81,17 @@ def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> 
     formats, assembler = input_formats(setup.plan), setup.data.assembler
     save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
     for own, part in zip(setup.data.dev, logits, strict=True):
-        if not isinstance(own.task, AuxiliaryTask):
+        if own.task.labelled:
             write_split(setup, folder, own, part, "dev")
 
 
 def metrics_line(setup: Setup, result: DevResult) -> str:
     """Return each task's metric as a line shows it."""
-    shown = {name: f"{value:z.3f}" for name, value in result.metrics.items()}
+    parts = []
     for task in setup.data.tasks:
-        if isinstance(task, AuxiliaryTask):  # of a vocabulary's words the right one is unlikely
-            shown[task.name] = f"{result.figures[task.name][task.metric_name]:.3g}"
-    return "  ".join(
-        f"{task.name} {task.metric_name} {shown[task.name]}" for task in setup.data.tasks
-    )
+        value, form = result.figures[task.name][task.metric_name], kind_of(task).metric_format
+        parts.append(f"{task.name} {task.metric_name} {value:{form}}")
+    return "  ".join(parts)
 
 
 def write_split(
@@ -104,7 +102,7 @@ def write_split(
     labels = own.labels if split == "dev" else None
     write_split_predictions(folder / f"{name}.csv", logits, own, labels)
     has_ids = "id" in row_keys(own)  # which the course's format can't do without
-    if setup.plan.score == "cs224n" and own.task.kind in COLUMNS and has_ids:
+    if setup.plan.score == "cs224n" and own.task.kind in leaderboard_kinds() and has_ids:
         path = folder / f"{name}-leaderboard.csv"
         write_split_predictions(path, logits, own, form="cs224n")
 

@@ -16,11 +16,10 @@ from accord.judging.choosing import HalfResult, Halves, dev_halves, first_best, 
 from accord.judging.heldout import ON_DEV, ON_TEST, crossfit_value
 from accord.judging.predictions import write_split_predictions
 from accord.judging.scores import TaskScores, crossfitted, write_scores
-from accord.model.heads import decode
+from accord.kinds import labelled_kind
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
-from accord.statistics.baselines import Constant, best_constant
-from accord.tasks import AuxiliaryTask
+from accord.statistics.baselines import Constant
 from accord.training.checkpoint import Progress
 from accord.training.epoch_soup import soup_of_epochs
 from accord.training.kept_epochs import kept_scores
@@ -65,7 +64,7 @@ class HeldOutRows:
 
     Attributes:
         data: the rows.
-        labels: float64 [rows].
+        labels: the rows' targets, [rows, ...].
         logits: float32 [rows, outputs].
         halves: int8 [rows].
         predicted_by: the epochs that predict the rows of half 0, and those of half 1.
@@ -80,7 +79,8 @@ class HeldOutRows:
     @property
     def value(self) -> float:
         """The task's metric (`accord.judging.heldout.crossfit_value`)."""
-        task, predictions = self.data.task, decode(self.logits, self.data.task).numpy()
+        task = self.data.task
+        predictions = labelled_kind(task).decode(task, self.logits).numpy()
         return crossfit_value(
             task.metric, self.labels, predictions, self.halves, task.positive_class
         )
@@ -88,8 +88,7 @@ class HeldOutRows:
     @property
     def constant(self) -> Constant:
         """The best constant prediction on the same rows."""
-        task = self.data.task
-        return best_constant(task.metric, self.labels, task.positive_class)
+        return labelled_kind(self.data.task).constant(self.data.task, self.labels)
 
 
 def judge_heldout(
@@ -116,7 +115,7 @@ def judge_heldout(
     })  # fmt: skip
     found = {}
     for i, own in enumerate(setup.data.dev):
-        if isinstance(own.task, AuxiliaryTask):
+        if not own.task.labelled:
             continue
         on_0, on_1 = choices
         logits = crossfitted(on_0.logits[i], on_1.logits[i], halves[i])

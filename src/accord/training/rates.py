@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from torch.nn import Parameter
 
-from accord.model.auxiliary import MaskedLMHead
 from accord.model.multitask import MultitaskModel
 from accord.optim.averaging import trained
 
@@ -19,7 +18,7 @@ def rated_parameters(
 ) -> list[tuple[Named, float]]:
     """Return the parameters that are trained, by rate: shared and copied ones, parts, heads.
 
-    A masked language model's head that came with the encoder learns at the encoder's rate.
+    A head that came with the encoder learns at the encoder's rate.
 
     With a layer decay d, layer l of L learns at lr · d^(L − l), the embeddings at lr · d^L, and the
     pooler as the last layer. Each task's copies of layers go with the layers that they replace.
@@ -38,9 +37,8 @@ def rated_parameters(
     shared = trained(model.encoder.named_parameters(prefix="encoder"))
     heads: Named = []
     pretrained: Named = []
-    for name, head in model.heads.items():
-        came = isinstance(head, MaskedLMHead) and head.pretrained
-        (pretrained if came else heads).extend(
+    for name, head in model.task_heads().items():
+        (pretrained if head.pretrained else heads).extend(
             trained(head.named_parameters(prefix=f"heads.{name}"))
         )
     rated = [([*shared, *copies, *pretrained], lr)]

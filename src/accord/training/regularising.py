@@ -73,7 +73,7 @@ class Regularisation:
         """Take the plain pass, the one by averaged weights before it, and show both."""
         inputs, average = micro.inputs, self._average(ask, key)
         return Passes(
-            tasks=[self.model.tasks[i] for i in present],
+            directions=self.model.directions(present),
             logits=ask(key),
             average=average,
             key=key,

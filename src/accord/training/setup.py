@@ -22,6 +22,7 @@ from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.judging.inference import pooled_vectors
 from accord.judging.passes import tokens_of_a_pass
 from accord.kernels.matmul import Products, choose_products
+from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat
@@ -29,7 +30,6 @@ from accord.optim.averaging import Averages, trained
 from accord.plan.run import StagePlan, Table
 from accord.runs.devices import choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
-from accord.tasks import AuxiliaryTask
 from accord.training.building import (
     build_combination,
     build_encoder,
@@ -141,7 +141,7 @@ class Setup:
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
             told_words=sum(
-                share * _told_words(own, size)
+                share * kind_of(own.task).told_words(own.task, size)
                 for share, own, size in zip(shares, self.data.train, lengths, strict=True)
             ),
         )
@@ -243,14 +243,6 @@ def input_formats(plan: StagePlan) -> dict[str, InputFormat]:
         )
         for name, task in plan.data.labelled.items()
     }  # fmt: skip
-
-
-def _told_words(data: TaskData, lengths: np.ndarray) -> float:
-    """Return how many words of an example a masked language model is to tell, on average."""
-    task = data.task
-    if not isinstance(task, AuxiliaryTask) or task.kind != "masked-lm":
-        return 0.0
-    return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
 
 
 @cache

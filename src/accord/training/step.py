@@ -229,7 +229,7 @@ class Learner:
 
     def _word_ids(self, batch: StepBatch) -> Tensor:
         """Return the ids of the words that may have a gradient: the step's, or all."""
-        if self.model.tells_words(batch.present):
+        if self.model.uses_word_table(batch.present):
             return torch.arange(self.model.encoder.config.vocab_size)
         return batch.token_ids
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from accord.config.sections import Config, SelectionConfig
-from accord.config.tasks import MaskedLMConfig, SimCSEConfig, TaskConfig
 from accord.errors import ConfigError
 from accord.families import FAMILIES
 from accord.grids.file import setting_key
-from accord.tasks import AUXILIARY
+from accord.kinds import all_kinds, is_unlabelled
 
 _OTHER_ROWS = "it changes which rows trials are judged on"
 _OTHER_SCORE = "it changes what trials are judged by"
@@ -53,7 +52,7 @@ def _why_not_of_task(key: str, base: Mapping[str, Any]) -> str:
     tasks = base.get("tasks", {})
     if section != "tasks" or not own:
         return ""
-    unlabelled = [one for one, table in tasks.items() if table.get("kind") in AUXILIARY]
+    unlabelled = [one for one, table in tasks.items() if is_unlabelled(table.get("kind"))]
     if name in unlabelled and len(unlabelled) < len(tasks):
         return ""  # it is not judged, as there are labelled ones
     if own == "train" and "dev" not in tasks[name]:
@@ -80,8 +79,7 @@ def _annotations(parts: list[str]) -> tuple[Any, ...]:
             own = [family.get(name).options for family in FAMILIES if name in family.names()]
             fields = [model.model_fields.get(option) for model in own]
         case ["tasks" | "texts", _, key, *_]:
-            kinds = (TaskConfig, MaskedLMConfig, SimCSEConfig)
-            fields = [model.model_fields.get(key) for model in kinds]
+            fields = [own.section.model_fields.get(key) for own in all_kinds()]
         case [section, key, *_] if section in Config.model_fields:
             models = _leaves((Config.model_fields[section].annotation,))
             fields = [

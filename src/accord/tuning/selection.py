@@ -21,7 +21,7 @@ from accord.judging.heldout import crossfit_value
 from accord.judging.inference import task_metric
 from accord.judging.metrics import Score, overall_score
 from accord.judging.scores import TaskScores, read_scores
-from accord.model.heads import decode
+from accord.kinds import labelled_kind
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
 from accord.tasks import Task
@@ -101,7 +101,7 @@ class _Run:
     def predictions(self, chosen_on: int) -> dict[str, np.ndarray]:
         """Return each task's predictions by what half 0, half 1 or (2) all of dev chose."""
         return {
-            name: decode(self.scores[name].chosen[chosen_on], task).numpy()
+            name: labelled_kind(task).decode(task, self.scores[name].chosen[chosen_on]).numpy()
             for name, task in self.tasks.items()
         }
 

@@ -31,7 +31,7 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
         ValueError: if they are a regression's.
     """
     task = predictions.task
-    if not task.is_classification:
+    if predictions.probabilities is None:
         raise ValueError(f"confusion: '{task.name}' is a regression")
     if not predictions.ids:
         return blank(name, title, "There are no dev rows.")

@@ -28,7 +28,7 @@ def predicted_against_true(name: str, title: str, predictions: Predictions) -> F
         ValueError: if they are a classification's.
     """
     task = predictions.task
-    if task.is_classification:
+    if predictions.probabilities is not None:
         raise ValueError(f"predicted against true: '{task.name}' is a classification")
     if not predictions.ids:
         return blank(name, title, "There are no dev rows.")

@@ -1,0 +1,268 @@
+"""What every kind of task says of itself, with labels or without."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
+
+    from accord.config.tasks import AnyTaskConfig
+    from accord.encoders.encoder import EncoderConfig
+    from accord.encoders.packing import PackedWords, TokenSequence
+    from accord.kernels.dropout import DropoutKey
+    from accord.model.heads import TaskHead
+    from accord.tasks import Task
+
+T = TypeVar("T", bound="Task")
+Array = npt.NDArray[Any]
+Layout = tuple[tuple[int, ...], ...]
+"""The sequences of an example, and the numbers of the texts that each of them joins."""
+
+
+@dataclass(frozen=True)
+class TargetForm:
+    """What a store keeps of each row's target.
+
+    A kind with a target for every token would keep as many numbers as a row has tokens: the store
+    would hold them one behind the other, as it holds token ids, and rows' counts beside them.
+
+    Attributes:
+        dtype: as numpy spells it, with its byte order.
+        shape: of one row's target; () is a single number.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+    def array(self, targets: Sequence[Any]) -> Array:
+        """Return some rows' targets as one array, [rows, *shape]."""
+        return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)
+
+
+@dataclass(frozen=True)
+class Hiding:
+    """What a kind needs that hides words of its texts.
+
+    Attributes:
+        mask: id of [MASK]; None where the vocabulary has none.
+        vocabulary: words are drawn from the ids below it.
+        key: names the draws.
+        first: place of the first text among those that the key is for.
+    """
+
+    mask: int | None
+    vocabulary: int
+    key: Sequence[int]
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class HeadContext:
+    """What a head may need beside the encoder's vectors.
+
+    Attributes:
+        key: names its dropout mask; None is evaluation.
+        words: what the masked words were; None where none are.
+        table: the word embeddings that the task's texts go through.
+    """
+
+    key: DropoutKey | None
+    words: PackedWords | None
+    table: Parameter
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on one task's split.
+
+    Attributes:
+        metric: the task's own metric.
+        figures: all metrics that fit the task, the task's own of the best constant prediction, and
+            the mean loss.
+        logits: float32 [rows, outputs].
+        remark: says so where a constant prediction is as good.
+    """
+
+    metric: float
+    figures: dict[str, float]
+    logits: Tensor
+    remark: str = ""
+
+
+class TrainingLabels(Protocol):
+    """The labels of a task's training file, for what the config leaves open."""
+
+    def require(self, key: str) -> None:
+        """Raise a ConfigError where there is no file to take a key's value from."""
+
+    def labels(self) -> Iterator[str]:
+        """Yield the label, canonically spelt, of every row that has its texts and a label; nothing
+        where there is no file."""
+
+    def class_names(self) -> Sequence[str]:
+        """Return the classes that the file itself names, canonically spelt; mostly none."""
+
+    def __str__(self) -> str:
+        """Return how messages name the file."""
+
+
+class TextPasses(Protocol):
+    """Passes over a split's texts without gradients, for kinds that are judged by their loss."""
+
+    def __len__(self) -> int:
+        """Return how many texts there are."""
+
+    def chunks(self) -> Iterator[range]:
+        """Yield all rows, neighbours together, as many at once as fit memory."""
+
+    def sequences(self, rows: Sequence[int] | Array) -> list[TokenSequence]:
+        """Return the sequences of some rows."""
+
+    def hiding(self, first: int) -> Hiding:
+        """Return what hides the same words of each text in every evaluation."""
+
+    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
+        """Return each text's loss, [n], no text looking at another; `told_share` of their tokens
+        have a logit for every word."""
+
+    def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
+        """Return each text's loss among the others, [n], under the numbered dropout masks."""
+
+
+class Kind(ABC, Generic[T]):
+    """A kind of task.
+
+    Attributes:
+        name: as the config spells it.
+        section: the keys that `[tasks.NAME]` takes, and what may be wrong with them.
+        labelled: whether rows have labels; `LabelledKind` has more to say then.
+        pairs: whether rows may hold two texts.
+        losses, metrics, poolings: what a task may have; the first is the default.
+        compares_examples: whether it tells an example from the others of its step, which then is
+            one pass with at least two of them.
+        by_dropout: whether it compares a text under two dropout masks.
+        discrete: whether its `strata` are classes.
+        squared: whether its loss is a squared distance, as a Gaussian's likelihood has it.
+        reads_codes: whether the classes of a Parquet file are read as their numbers.
+        hides_words: whether it puts [MASK] in the place of words.
+        uses_word_table: whether its head multiplies by the word embeddings: each of these has a
+            gradient then.
+        head_for: what its head is for, where later stages would miss it: no model folder holds it.
+        summary_head: what a table calls what is said of a split's labels.
+        metric_format: of its metric in a line of progress.
+    """
+
+    name: ClassVar[str]
+    section: ClassVar[type[AnyTaskConfig]]
+    labelled: ClassVar[bool]
+    pairs: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[tuple[str, ...]]
+    poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
+    compares_examples: ClassVar[bool] = False
+    by_dropout: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
+    squared: ClassVar[bool] = False
+    reads_codes: ClassVar[bool] = False
+    hides_words: ClassVar[bool] = False
+    uses_word_table: ClassVar[bool] = False
+    head_for: ClassVar[str] = ""
+    summary_head: ClassVar[str] = ""
+    metric_format: ClassVar[str] = "z.3f"
+
+    @property
+    def task_type(self) -> type[Task]:
+        """What its tasks are: `Task`, or a class with what else they have."""
+        from accord.tasks import Task
+
+        return Task
+
+    def task_faults(self, task: T) -> Iterator[str]:
+        """Yield what can't be about a task of this kind that a stranger describes."""
+        yield from ()
+
+    # Data
+
+    @abstractmethod
+    def resolve(self, name: str, section: Any, training: TrainingLabels) -> T:
+        """Return the task with nothing left open.
+
+        Args:
+            name: the task's name, as in `[tasks.NAME]`.
+            section: of the config, of the kind's own type.
+            training: the labels of the training file, for what the section leaves open.
+
+        Raises:
+            ConfigError: if the section's values don't go together, or can't be found in the file.
+        """
+
+    @abstractmethod
+    def layout(self, task: T) -> Layout:
+        """Return the sequences that the encoder reads for one example."""
+
+    def step_sequences(
+        self, task: T, sequences: list[TokenSequence], hiding: Hiding
+    ) -> list[TokenSequence]:
+        """Return a step's sequences as the encoder is to see them in training."""
+        return sequences
+
+    def told_words(self, task: T, lengths: Array) -> float:
+        """Return how many words of an example, of so many tokens, its head tells on average."""
+        return 0.0
+
+    def strata(self, targets: Array) -> Array | None:
+        """Return one number per row by whose values splits and halves are balanced, [rows]; None
+        where rows are all alike."""
+        return None
+
+    # Model
+
+    @abstractmethod
+    def outputs(self, task: T) -> int:
+        """Return the width of the head's logits, and of what is kept of an evaluation."""
+
+    @abstractmethod
+    def new_head(self, task: T, encoder: EncoderConfig) -> TaskHead:
+        """Return a fresh head on an encoder of these sizes."""
+
+    @abstractmethod
+    def head_losses(
+        self, task: T, head: Any, vectors: Tensor, targets: Tensor, context: HeadContext
+    ) -> Tensor:
+        """Return the loss of each example, [n].
+
+        Args:
+            task: of this kind.
+            head: its head.
+            vectors: what its pooling gives, [n * sequences, H].
+            targets: float32 [n, ...].
+            context: what else the head may need.
+        """
+
+    # Evaluation
+
+    @abstractmethod
+    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+        """Compare what a model says of some rows with their labels.
+
+        Args:
+            task: of this kind.
+            labels: the rows' targets as the store keeps them; of no use without labels.
+            logits: [rows, outputs]; losses of texts without labels.
+        """
+
+    def metric(self, task: T, labels: Array, logits: Tensor) -> float:
+        """Return the task's metric alone; arguments as `judge`."""
+        return self.judge(task, labels, logits).metric
+
+    def text_losses(self, task: T, passes: TextPasses) -> Tensor:
+        """Return each text's loss in an evaluation, [rows], for a kind without labels."""
+        raise NotImplementedError

@@ -1,0 +1,246 @@
+"""What a kind of task says of its labels, and what all such kinds have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from accord.judging.metrics import metric_value
+from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
+from accord.kinds._names import texts_of
+from accord.statistics.baselines import Constant, best_constant
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from accord.config.tasks import TaskConfig
+    from accord.data.labels import LabelParser
+    from accord.encoders.encoder import EncoderConfig
+    from accord.model.heads import TaskHead
+    from accord.tasks import Task
+
+T = TypeVar("T", bound="Task")
+Summary = dict[str, dict[str, Any]]
+"""What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
+smallest, mean and largest."""
+
+
+def shape_faults(section: TaskConfig) -> Iterator[str]:
+    """Yield what is wrong with a section's texts, their encoding and the head."""
+    texts, columns = texts_of(section.kind), section.text_columns
+    if len(columns) != texts:
+        wanted = "two columns" if texts == 2 else "one column"
+        yield f"text: kind '{section.kind}' takes {wanted}, got {len(columns)}"
+    if texts == 1 and section.encoding == "separate":
+        yield f"encoding: 'separate' is for pairs, but kind is '{section.kind}'"
+    if section.head == "cosine" and section.encoding != "separate":
+        yield "head: 'cosine' needs encoding = 'separate'"
+    if section.head == "cosine" and section.loss not in (None, "mse"):
+        yield f"loss: head 'cosine' takes 'mse' alone, got '{section.loss}'"
+
+
+def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
+    """Yield why a section's metric is none of the kind's."""
+    if section.metric and section.metric not in metrics:
+        shown = ", ".join(metrics)
+        yield f"metric: kind '{section.kind}' is judged by {shown}, got '{section.metric}'"
+
+
+_LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
+
+
+def share(task: Task, logits: Tensor) -> Tensor:
+    """Return what one output [n, 1] says in [0, 1], float64 [n]; under MSE it may be beyond."""
+    value = logits.squeeze(1).double()
+    return value.sigmoid() if task.loss == "binary_cross_entropy" else value
+
+
+def share_logits(task: Task, shares: Tensor) -> Tensor:
+    """Return the outputs, float32 [n, 1], that say shares [n]."""
+    if task.loss == "binary_cross_entropy":
+        shares = shares.logit(eps=_LEAST)
+    return shares.float()[:, None]
+
+
+class LabelledKind(Kind[T]):
+    """A kind of task whose rows have labels.
+
+    Attributes:
+        answer_is_text: whether a prediction is a name; else a number.
+        leaderboard: by the number of texts, how the course's prediction files head their column.
+    """
+
+    labelled = True
+    section: ClassVar[type[TaskConfig]]
+    answer_is_text: ClassVar[bool] = False
+    leaderboard: ClassVar[Mapping[int, str]] = {}
+
+    # Labels
+
+    @abstractmethod
+    def found_in_data(self, section: TaskConfig) -> list[str]:
+        """Return the keys that the config leaves to the training file."""
+
+    @abstractmethod
+    def parser(self, section: TaskConfig, task: T) -> LabelParser:
+        """Return what turns a row's label into a target."""
+
+    @abstractmethod
+    def parsed_by(self, section: TaskConfig, task: T) -> list[Any]:
+        """Return all that the parser goes by, as JSON: a store of other labels is another one."""
+
+    @abstractmethod
+    def target_form(self, task: T) -> TargetForm:
+        """Return what a store keeps of a row's target."""
+
+    def strata(self, targets: Array) -> Array:
+        return targets
+
+    def rows_of_classes(self, task: T, targets: Array) -> list[Array]:
+        """Return for each of the task's classes its rows, ascending; nothing without classes."""
+        return []
+
+    @abstractmethod
+    def summary(self, task: T, targets: Array) -> Summary:
+        """Return what a report says of a split's labels."""
+
+    @abstractmethod
+    def described(self, task: T, most: int) -> str:
+        """Say which labels there are, of classes at most so many."""
+
+    # Sequences and head
+
+    def layout(self, task: T) -> Layout:
+        texts = range(task.texts)
+        return tuple((i,) for i in texts) if task.encoding == "separate" else (tuple(texts),)
+
+    def new_head(self, task: T, encoder: EncoderConfig) -> TaskHead:
+        from accord.model.heads import Head
+
+        return Head(task, encoder.hidden_size, encoder.initializer_range)
+
+    # Loss
+
+    @abstractmethod
+    def targets(self, task: T, labels: Tensor) -> Tensor:
+        """Return what the loss compares with, float32 [n, ...], from what the store keeps."""
+
+    def loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example, [n], from logits [n, outputs]."""
+        from accord.model.losses import LOSSES
+
+        return LOSSES[task.loss](logits, targets)
+
+    def divergence(self, task: T, one: Tensor, other: Tensor) -> Tensor:
+        """Return how far apart two models' or passes' logits are, [n], in units of the loss: never
+        below 0, 0 for the same, and the same either way round."""
+        from accord.model.losses import DIVERGENCES
+
+        return DIVERGENCES[task.loss](one, other)
+
+    def directions(self, task: T) -> int:
+        """Return 2 where `divergence` is KL(p‖q) + KL(q‖p), 1 where it has one direction."""
+        return 1 if task.loss == "mse" else 2
+
+    def head_losses(
+        self, task: T, head: Any, vectors: Tensor, targets: Tensor, context: HeadContext
+    ) -> Tensor:
+        return self.label_losses(task, head, head(vectors, context.key), targets)
+
+    def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each example, [n], in the units in which its head learns."""
+        return head.scaled(self.loss(task, logits, targets))
+
+    def head_divergences(self, task: T, head: TaskHead, one: Tensor, other: Tensor) -> Tensor:
+        """Return `divergence` in the units in which a head learns."""
+        return head.scaled(self.divergence(task, one, other))
+
+    # Predictions
+
+    @abstractmethod
+    def decode(self, task: T, logits: Tensor) -> Tensor:
+        """Turn logits [n, outputs] into predictions, float64 [n]: class indices, or values in the
+        task's own units."""
+
+    def probabilities(self, task: T, logits: Tensor) -> Tensor | None:
+        """Return each class's probability, float64 [n, labels]; None without classes."""
+        return None
+
+    @abstractmethod
+    def mean_logits(self, task: T, members: Sequence[Tensor]) -> Tensor:
+        """Return the logits that say the mean of what several models say.
+
+        p = Σ_m p_m / M for class probabilities, y = Σ_m y_m / M for values.
+
+        *Source:* Lakshminarayanan et al. 2017, Simple and scalable predictive uncertainty
+        estimation using deep ensembles, section 2.4.
+
+        Args:
+            task: the same for all models.
+            members: each model's logits, [n, outputs].
+
+        Returns:
+            float32 [n, outputs], from which `decode` and `probabilities` give that mean.
+        """
+
+    @abstractmethod
+    def answers(self, task: T, values: Array) -> list[str] | list[float]:
+        """Return targets or decoded predictions [n] as files of predictions have them."""
+
+    @abstractmethod
+    def read_answer(self, task: T, answer: str) -> float:
+        """Return the target or prediction that an answer in a file stands for.
+
+        Raises:
+            ValueError: if it stands for none.
+        """
+
+    def shown(self, task: T, value: float) -> str:
+        """Return a target or prediction as a report's table shows it."""
+        return f"{value:.3g}"
+
+    # Evaluation
+
+    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+        import torch
+
+        predictions = self.decode(task, logits).numpy()
+        figures = {
+            task.name_of(name): metric_value(name, predictions, labels, task.positive_class)
+            for name in self.metrics
+            if name != "f1" or task.positive is not None
+        }
+        constant = self.constant(task, labels)
+        figures["constant"] = constant.value
+        wanted = self.targets(task, torch.from_numpy(labels))
+        figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
+        value = figures[task.metric_name]
+        remark = constant.remark(task.metric_name, value, task.labels)
+        return Evaluation(value, figures, logits, remark)
+
+    def metric(self, task: T, labels: Array, logits: Tensor) -> float:
+        predictions = self.decode(task, logits).numpy()
+        return metric_value(task.metric, predictions, labels, task.positive_class)
+
+    def constant(self, task: T, labels: Array) -> Constant:
+        """Return the best that a prediction can be that never looks at the text."""
+        return best_constant(task.metric, labels, task.positive_class)
+
+    # As a model of transformers
+
+    @abstractmethod
+    def transformers_fault(self, task: T) -> str:
+        """Return why no linear layer over BERT's pooler says what the head says; or ''."""
+
+    @abstractmethod
+    def transformers_layer(self, task: T, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Return the weight [outputs, H] and bias [outputs] of a layer whose outputs are plain."""
+
+    @abstractmethod
+    def transformers_config(self, task: T) -> dict[str, Any]:
+        """Return what a `config.json` says of the head's outputs."""
+
+    def transformers_note(self, task: T) -> str:
+        """Say what the exported head's logits are, behind its name; '' where that is known."""
+        return ""

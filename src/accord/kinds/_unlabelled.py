@@ -1,0 +1,35 @@
+"""What kinds of task have in common that learn from texts alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeVar
+
+from accord.kinds._kind import Array, Evaluation, Kind, Layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from accord.tasks import Task
+
+T = TypeVar("T", bound="Task")
+
+
+class UnlabelledKind(Kind[T]):
+    """A kind of task without labels, whose examples are single texts and whose head no model folder
+    holds. What stands for logits in an evaluation are its texts' losses, [rows, 1]."""
+
+    labelled = False
+    metrics = ("likelihood",)
+    metric_format = ".3g"  # of a vocabulary's words the right one is unlikely
+
+    def layout(self, task: T) -> Layout:
+        return ((0,),)
+
+    def outputs(self, task: T) -> int:
+        return 1
+
+    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+        loss = float(logits.double().mean())
+        likelihood = math.exp(-loss) if math.isfinite(loss) else 0.0
+        return Evaluation(likelihood, {"likelihood": likelihood, "loss": loss}, logits)

@@ -1,0 +1,311 @@
+"""One class of several for each row, named in the label's column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.data.labels import (
+    HIDDEN,
+    MOST_LABELS,
+    LabelParser,
+    NoLabelError,
+    are_values,
+    quoted,
+    sort_labels,
+    without_label,
+)
+from accord.errors import ConfigError, nearest
+from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._labelled import (
+    LabelledKind,
+    Summary,
+    metric_faults,
+    shape_faults,
+    share,
+    share_logits,
+)
+from accord.spelling import canonical_label
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from accord.tasks import Task
+
+_LEAST = 1e-15  # a probability whose logarithm is still a number of some use
+
+
+class ClassificationConfig(TaskConfig):
+    """`[tasks.NAME]` with `kind = "classification"` or `"pair-classification"`."""
+
+    kind: Literal["classification", "pair-classification"]
+    loss: LossKey = None
+    metric: MetricKey = None
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the shape, the metric and the names of classes."""
+        yield from shape_faults(self)
+        if self.targets != "range":
+            yield f"targets: 'popart' is for regression, but kind is '{self.kind}'"
+        yield from metric_faults(self, KIND.metrics)
+        if self.labels is not None:
+            names = [canonical_label(str(label)) for label in self.labels]
+            if len(names) < 2 or len(set(names)) < len(names) or "" in names:
+                yield f"labels: takes two or more different names, got {self.labels}"
+            for label in sorted(self.missing_labels.intersection(names)):
+                yield f"missing: '{label}' is one of 'labels' too; a label is either"
+        if self.range is not None:
+            yield f"range: is for regression, but kind is '{self.kind}'"
+
+
+class ClassParser(LabelParser):
+    """Turns the texts of a label column into class indices."""
+
+    def __init__(self, section: TaskConfig, labels: Sequence[str]) -> None:
+        super().__init__(section, among_values=are_values(labels))
+        self._labels = labels
+        self._indices = {canonical_label(own): i for i, own in enumerate(labels)}
+        self._hidden = without_label({*labels, *HIDDEN})
+
+    def names(self, label: str) -> bool:
+        return label in self._indices
+
+    def target(self, label: str) -> int:
+        if label in self._indices:
+            return self._indices[label]
+        if label in self._hidden:
+            raise self.refused(label, _AS_CLASS)
+        raise ValueError(
+            f"{self.column}: unknown label {quoted(label)}{nearest(label, self._labels)}"
+        )
+
+    def blank(self, label: str) -> NoLabelError:
+        what = f"is '{label}': no label; {_AS_CLASS}" if label else "is empty: no label"
+        return NoLabelError(f"'{self.column}' {what}", "")
+
+
+_AS_CLASS = "'labels' has to name it if it is a class"
+
+
+class Classification(LabelledKind["Task"]):
+    """A class of several; two of them may have one logit, under another loss."""
+
+    name = "classification"
+    section = ClassificationConfig
+    pairs = True
+    losses = ("cross_entropy", "binary_cross_entropy", "mse")
+    metrics = ("accuracy", "f1", "macro_f1")
+    discrete = True
+    answer_is_text = True
+    summary_head = "labels"
+    leaderboard: ClassVar = {1: "Predicted_Sentiment", 2: "Predicted_Is_Paraphrase"}
+
+    def resolve(self, name: str, section: TaskConfig, training: TrainingLabels) -> Task:
+        """Take labels that aren't configured from the training file: in numerical order if all are
+        numbers, else sorted; the rows of dev count as well where it is a share of that file."""
+        labels = _labels(name, section, training)
+        loss = section.loss or ("mse" if section.head == "cosine" else "cross_entropy")
+        if loss != "cross_entropy" and len(labels) != 2:
+            raise ConfigError(
+                f"tasks.{name}.loss: '{loss}' takes exactly two labels, but there are"
+                f" {len(labels)}: {', '.join(labels)}"
+            )
+        return self.task_type(
+            name=name,
+            kind=section.kind,
+            loss=loss,
+            metric=section.metric or "accuracy",
+            labels=labels,
+            encoding=section.encoding,
+            head=section.head,
+            pooling=section.pooling,
+            dropout=section.dropout,
+            positive=_positive(name, section, labels, training),
+        )
+
+    def found_in_data(self, section: TaskConfig) -> list[str]:
+        return ["labels"] if section.labels is None else []
+
+    def task_faults(self, task: Task) -> Iterator[str]:
+        if len(set(task.labels)) < max(2, len(task.labels)):
+            yield f"labels are {list(task.labels)[:5]}"
+        positive = task.positive
+        if positive not in (None, *task.labels) or (task.metric == "f1" and not positive):
+            yield f"metric is {task.metric!r}, the positive class {positive!r}"
+        if task.targets == "popart":
+            yield "targets are 'popart' without a regression's linear head under MSE"
+
+    def parser(self, section: TaskConfig, task: Task) -> ClassParser:
+        return ClassParser(section, task.labels)
+
+    def parsed_by(self, section: TaskConfig, task: Task) -> list[Any]:
+        return [task.labels]
+
+    def target_form(self, task: Task) -> TargetForm:
+        return TargetForm("<i8")
+
+    def rows_of_classes(self, task: Task, targets: Array) -> list[Array]:
+        order = np.argsort(targets, kind="stable")
+        ends = np.cumsum(np.bincount(targets, minlength=len(task.labels)))
+        return np.split(order, ends[:-1])
+
+    def summary(self, task: Task, targets: Array) -> Summary:
+        rows = self.rows_of_classes(task, targets)
+        return {"labels": {own: len(of) for own, of in zip(task.labels, rows, strict=True)}}
+
+    def described(self, task: Task, most: int) -> str:
+        more = f" and {len(task.labels) - most} more" * (len(task.labels) > most)
+        return f"labels {', '.join(task.labels[:most])}{more}"
+
+    def outputs(self, task: Task) -> int:
+        """Return a logit for each class under cross entropy, else one."""
+        return len(task.labels) if task.loss == "cross_entropy" else 1
+
+    def targets(self, task: Task, labels: Tensor) -> Tensor:
+        """Return class indices, float32 [n]."""
+        return labels.float()
+
+    def decode(self, task: Task, logits: Tensor) -> Tensor:
+        """Return class indices; of one logit 1 at 0.5 and above, of its sigmoid but under MSE."""
+        if task.loss == "cross_entropy":
+            return logits.argmax(dim=1).double()
+        return (share(task, logits) >= 0.5).double()
+
+    def probabilities(self, task: Task, logits: Tensor) -> Tensor:
+        """Return each class's probability; an MSE head's value is clamped."""
+        import torch
+
+        if task.loss == "cross_entropy":
+            return logits.double().softmax(1)
+        second = share(task, logits).clamp(0, 1)
+        return torch.stack([1 - second, second], dim=1)
+
+    def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
+        """Return the logits of the members' mean probabilities.
+
+        Example:
+            >>> import torch
+            >>> from accord.tasks import Task
+            >>> own = Task("t", "classification", "cross_entropy", "accuracy", labels=("a", "b"))
+            >>> members = [torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()]
+            >>> KIND.probabilities(own, KIND.mean_logits(own, members))
+            tensor([[0.7000, 0.3000]], dtype=torch.float64)
+        """
+        import torch
+
+        if len(members) == 1:
+            return members[0]
+        if task.loss == "cross_entropy":
+            mean = torch.stack([self.probabilities(task, own) for own in members]).mean(0)
+            return mean.clamp(min=_LEAST).log().float()
+        shares = torch.stack([share(task, own) for own in members])
+        return share_logits(task, shares.clamp(0, 1).mean(0))
+
+    def answers(self, task: Task, values: Array) -> list[str]:
+        """Return names of classes."""
+        return [task.labels[int(value)] for value in values]
+
+    def read_answer(self, task: Task, answer: str) -> float:
+        return float(task.labels.index(answer))
+
+    def shown(self, task: Task, value: float) -> str:
+        return task.labels[int(value)]
+
+    def transformers_fault(self, task: Task) -> str:
+        if task.loss != "mse":
+            return ""
+        return "its probabilities are no softmax under loss 'mse'; loss = \"cross_entropy\" has one"
+
+    def transformers_layer(self, task: Task, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Make of one logit z of two classes (0, z), whose softmax is the same probabilities."""
+        import torch
+
+        weight, bias = linear.weight.double(), linear.bias.double()
+        if task.outputs == 1:
+            weight, bias = (torch.cat([torch.zeros_like(own), own]) for own in (weight, bias))
+        return weight, bias
+
+    def transformers_config(self, task: Task) -> dict[str, Any]:
+        return {
+            "id2label": dict(enumerate(task.labels)),
+            "label2id": {name: index for index, name in enumerate(task.labels)},
+            "problem_type": "single_label_classification",
+        }
+
+
+def _labels(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[str, ...]:
+    if section.labels is not None:
+        return tuple(canonical_label(str(label)) for label in section.labels)
+    training.require("labels")
+    names = training.class_names()
+    if len(names) > 1:
+        return tuple(label for label in names if label not in section.missing_labels)
+    found: set[str] = set()
+    for label in training.labels():
+        found.add(label)
+        if len(found) > MOST_LABELS:
+            raise ConfigError(
+                f"tasks.{name}.label: column '{section.label}' of {training} holds more than "
+                f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
+            )
+    hidden = without_label(found)
+    labels = sort_labels(found - hidden)
+    if len(labels) < 2:
+        held = f"the one label '{labels[0]}'" if labels else "no label"
+        beside = ", ".join(f"'{label}'" for label in sort_labels(hidden))
+        raise ConfigError(
+            f"tasks.{name}.label: column '{section.label}' of {training} holds {held}"
+            + f" beside {beside}, which in many data sets means none" * bool(hidden)
+            + f"; a classification needs two or more (tasks.{name}.labels)"
+        )
+    return tuple(labels)
+
+
+def _positive(
+    name: str, section: TaskConfig, labels: tuple[str, ...], training: TrainingLabels
+) -> str | None:
+    """Return the class whose F1 is meant: the config's, or of two the one that says yes.
+
+    Where F1 is the task's metric and neither says yes it is the rarer one of the training file, as
+    what is looked for mostly is.
+    """
+    if section.positive is not None:
+        given = canonical_label(str(section.positive))
+        if given not in labels:
+            raise ConfigError(
+                f"tasks.{name}.positive: no label is '{given}'{nearest(given, labels)}"
+            )
+        return given
+    yes = [label for label in labels if _NO_OF.get(label.casefold())]
+    if len(labels) == 2 and len(yes) == 1:
+        other = next(label for label in labels if label != yes[0])
+        if other.casefold() in _NO_OF[yes[0].casefold()]:
+            return yes[0]
+    return _rarer(name, labels, training) if section.metric == "f1" else None
+
+
+_NO_OF = {
+    "1": ("0", "-1"), "yes": ("no",), "y": ("n",), "true": ("false",), "t": ("f",),
+    "positive": ("negative",), "pos": ("neg",),
+}  # fmt: skip
+"""What says yes, and what says no where it does."""
+
+
+def _rarer(name: str, labels: tuple[str, ...], training: TrainingLabels) -> str:
+    counts = Counter[str]()
+    if len(labels) == 2:
+        counts.update(label for label in training.labels() if label in labels)
+    rarer, other = sorted(labels, key=lambda label: counts[label])[:2]
+    if counts[rarer] == counts[other]:
+        raise ConfigError(
+            f"tasks.{name}.metric: 'f1' is of one class: name it in tasks.{name}.positive, or take"
+            f' metric = "macro_f1"; the labels are {", ".join(labels)}'
+        )
+    return rarer
+
+
+KIND = Classification()

@@ -1,0 +1,210 @@
+"""A number for each row, in the task's own units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.data.labels import HIDDEN, LabelParser, NoLabelError, parse_number
+from accord.errors import ConfigError
+from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._labelled import (
+    LabelledKind,
+    Summary,
+    metric_faults,
+    shape_faults,
+    share,
+    share_logits,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from accord.tasks import Task
+
+
+class RegressionConfig(TaskConfig):
+    """`[tasks.NAME]` with `kind = "regression"` or `"pair-regression"`."""
+
+    kind: Literal["regression", "pair-regression"]
+    loss: LossKey = None
+    metric: MetricKey = None
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the shape, the loss, the metric and the range."""
+        yield from shape_faults(self)
+        if self.targets == "popart" and (self.loss not in (None, "mse") or self.head != "linear"):
+            yield "targets: 'popart' takes loss = 'mse' and head = 'linear'"
+        if self.loss == "cross_entropy":
+            yield f"loss: 'cross_entropy' is for classification, but kind is '{self.kind}'"
+        yield from metric_faults(self, KIND.metrics)
+        for key in ("positive", "labels"):
+            if getattr(self, key) is not None:
+                yield f"{key}: is for classification, but kind is '{self.kind}'"
+        # NaN is not below anything, so it fails here too.
+        span = self.range
+        if span is not None and (len(span) != 2 or not -inf < span[0] < span[1] < inf):
+            yield f"range: takes [lowest, highest], got {span}"
+
+
+class NumberParser(LabelParser):
+    """Turns the texts of a label column into numbers."""
+
+    def __init__(self, section: TaskConfig, span: tuple[float, float]) -> None:
+        super().__init__(section, among_values=True)
+        self._span, self._configured = span, section.range is not None
+
+    def target(self, label: str) -> float:
+        lowest, highest = self._span
+        if label in ("-", "?") or (not self._configured and label in HIDDEN and lowest >= 0):
+            raise self.refused(label, "'range' has to include it if it is a target")
+        try:
+            number = parse_number(label)
+        except ValueError as error:
+            raise ValueError(f"{self.column}: {error}") from None
+        # A range taken from the training file says nothing of what dev may hold.
+        if self._configured and not lowest <= number <= highest:
+            message = f"{self.column}: {number:g} is outside the range {lowest:g} to {highest:g}"
+            raise NoLabelError(message, label) if label in HIDDEN else ValueError(message)
+        return number
+
+
+class Regression(LabelledKind["Task"]):
+    """A number; the head learns it scaled to [0, 1] by its range, or by a moving spread."""
+
+    name = "regression"
+    section = RegressionConfig
+    pairs = True
+    losses = ("mse", "binary_cross_entropy")
+    metrics = ("pearson", "spearman")
+    reads_codes = True
+    squared = True
+    summary_head = "lowest, mean, highest"
+    leaderboard: ClassVar = {2: "Predicted_Similiary"}  # the course's own spelling
+
+    def resolve(self, name: str, section: TaskConfig, training: TrainingLabels) -> Task:
+        """Take a range that isn't configured from the training file: its lowest and highest.
+
+        Where dev is a share of that file, its rows count as well: which rows can be used, and so
+        which are dev, is known only once the range is. Two numbers of dev rows may so set the
+        scale; a configured range, as a scale's ends mostly are known, has nothing of them.
+        """
+        return self.task_type(
+            name=name,
+            kind=section.kind,
+            loss=section.loss or self.losses[0],
+            metric=section.metric or self.metrics[0],
+            range=_range(name, section, training),
+            encoding=section.encoding,
+            head=section.head,
+            pooling=section.pooling,
+            dropout=section.dropout,
+            targets=section.targets,
+        )
+
+    def found_in_data(self, section: TaskConfig) -> list[str]:
+        return ["range"] if section.range is None else []
+
+    def task_faults(self, task: Task) -> Iterator[str]:
+        if task.positive not in (None, *task.labels):
+            yield f"metric is {task.metric!r}, the positive class {task.positive!r}"
+        if task.targets == "popart" and (task.loss != "mse" or task.head != "linear"):
+            yield "targets are 'popart' without a regression's linear head under MSE"
+
+    def parser(self, section: TaskConfig, task: Task) -> NumberParser:
+        return NumberParser(section, task.range)
+
+    def parsed_by(self, section: TaskConfig, task: Task) -> list[Any]:
+        return [section.range, task.range]
+
+    def target_form(self, task: Task) -> TargetForm:
+        return TargetForm("<f8")
+
+    def summary(self, task: Task, targets: Array) -> Summary:
+        values = {"min": targets.min(), "mean": targets.mean(), "max": targets.max()}
+        return {"targets": {name: float(value) for name, value in values.items()}}
+
+    def described(self, task: Task, most: int) -> str:
+        return f"range {task.range[0]:g} to {task.range[1]:g}"
+
+    def outputs(self, task: Task) -> int:
+        return 1
+
+    def targets(self, task: Task, labels: Tensor) -> Tensor:
+        """Return values scaled to [0, 1] by the task's range, float32 [n]."""
+        low, high = task.range
+        return ((labels - low) / (high - low)).float()
+
+    def decode(self, task: Task, logits: Tensor) -> Tensor:
+        """Return values in the task's units, which may lie slightly outside the range, as the
+        linear layer gives them."""
+        low, high = task.range
+        return low + (high - low) * share(task, logits)
+
+    def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
+        """Return the logits of the members' mean values."""
+        import torch
+
+        if len(members) == 1:
+            return members[0]
+        return share_logits(task, torch.stack([share(task, own) for own in members]).mean(0))
+
+    def answers(self, task: Task, values: Array) -> list[float]:
+        """Return numbers in the task's units."""
+        return [float(value) for value in values]
+
+    def read_answer(self, task: Task, answer: str) -> float:
+        return float(answer)
+
+    def transformers_fault(self, task: Task) -> str:
+        if task.loss == "mse":
+            return ""
+        return f"its values are no linear function under loss '{task.loss}'; loss = \"mse\" has one"
+
+    def transformers_layer(self, task: Task, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Make a layer whose outputs are values in the task's units."""
+        low, high = task.range
+        weight, bias = linear.weight.double(), linear.bias.double()
+        return weight * (high - low), bias * (high - low) + low
+
+    def transformers_config(self, task: Task) -> dict[str, Any]:
+        return {
+            "id2label": {0: task.name}, "label2id": {task.name: 0}, "problem_type": "regression",
+        }  # fmt: skip
+
+    def transformers_note(self, task: Task) -> str:
+        low, high = task.range
+        return f", whose logit is a value from {low:g} to {high:g}"
+
+
+def _range(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[float, float]:
+    if section.range is not None:
+        return float(section.range[0]), float(section.range[1])
+    training.require("range")
+    lowest, highest, hidden = inf, -inf, set[float]()
+    for label, number in _numbers(training):
+        if label in HIDDEN:
+            hidden.add(number)
+        else:
+            lowest, highest = min(lowest, number), max(highest, number)
+    if lowest < 0:  # beside other negative numbers -1 is one of them
+        lowest, highest = min(hidden | {lowest}), max(hidden | {highest})
+    if not lowest < highest:
+        raise ConfigError(
+            f"tasks.{name}.label: column '{section.label}' of {training} holds fewer than two "
+            f"different numbers; name the lowest and highest in tasks.{name}.range"
+        )
+    return lowest, highest
+
+
+def _numbers(training: TrainingLabels) -> Iterator[tuple[str, float]]:
+    for label in training.labels():
+        try:
+            yield label, parse_number(label)
+        except ValueError:
+            continue  # the row is faulted, with its line, when the file is read in full
+
+
+KIND = Regression()
