@@ -14,9 +14,8 @@ __all__ = ["Config"]
 
 
 def __getattr__(name: str) -> Any:
-    if (
-        name == "Config"
-    ):  # as it is asked for: kinds of task, whose keys it has, import this package
+    """Import `Config` as it is asked for: kinds of task, whose keys it has, import this package."""
+    if name == "Config":
         from accord.config.sections import Config
 
         return Config
