@@ -71,7 +71,7 @@ def test_any_dotted_key_is_an_axis_and_some_stand_for_every_task(cells):
 def test_stages_are_a_key_of_a_cell(cells):
     found = cells(
         '[axes]\n"memory.method" = ["gem", "replay"]\n[[cells]]\nstages = []\n[[cells]]\n'
-        'stages = [{tasks = ["mood"]}, {name = "last", tasks = ["mood", "same"]}]\n'
+        'stages = [{tasks = ["mood"]}, {name = "last", tasks = ["same"]}]\n'
     )
     assert [cell.name for cell in found] == [
         "stages=none,method=gem", "stages=mood+last,method=gem", "stages=mood+last,method=replay",

@@ -13,6 +13,7 @@ from accord.data.tokenizing import SpecialIds
 from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import PackedBatch
 from accord.gradients import Method
+from accord.kernels.matmul import DEFAULT, Products
 from accord.methods import Signals
 from accord.model.losses import LOSSES
 from accord.model.multitask import HARD, MultitaskModel
@@ -90,7 +91,8 @@ class World:
 
     def __init__(
         self, tasks: Sequence[Task], encoder: BertEncoder, split: Split,
-        weights: Sequence[float] = (), sharing: Sharing = HARD, joint: bool = False, **own: object,
+        weights: Sequence[float] = (), sharing: Sharing = HARD, joint: bool = False,
+        products: Products = DEFAULT, **own: object,
     ) -> None:  # fmt: skip
         self.tasks = tasks
         self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
@@ -107,7 +109,7 @@ class World:
         )
         combination.joint = joint
         settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
-        self.objective = Objective(self.model)
+        self.objective = Objective(self.model, products=products)
         self.learner = Learner(self.model, AdamW(groups, lr=0.0), self.objective, **settings)  # type: ignore[arg-type]
 
     def own_parameters(self) -> list[torch.nn.Parameter]:
