@@ -22,7 +22,7 @@ LAYERS = [
     ["grids", "report"],
     ["training.stages.run"],
     ["training.stages.record"],
-    ["training.stages.plan"],
+    ["training.stages.preflight"],
     ["training.stages.stage", "training.stages.results"],
     [
         "training.run", "training.outcome", "training.heldout", "training.epoch",

@@ -101,6 +101,15 @@ def test_a_config_without_what_is_unused_makes_the_same_run(chosen):
     assert idle_keys(cleared, [resolve(cleared)[1]]) == {}
 
 
+def test_a_share_is_of_no_use_where_every_task_names_its_dev_files():
+    for dev, unused in ((None, False), ("y.tsv", True)):
+        task = {**TASK, **({"dev": dev} if dev else {})}
+        table = {"encoder": {"path": "/x"}, "tasks": {"a": task, "b": {**TASK, "dev": "z.tsv"}}}
+        config = parse_config({**table, "training": {"dev_share": 0.3}})
+        line = "training.dev_share is not used: every task names its dev files"
+        assert plan_run(config, files=False).notes == ((line,) if unused else ())
+
+
 def test_all_that_is_wrong_is_said_at_once():
     config = config_of({
         "sharing.soft": "l2", "training.gradients": "pcgrad", "encoder.mode": "frozen",
@@ -136,10 +145,9 @@ def test_the_schema_loads_nothing_heavy():
     """Names of methods are those of files: no method is imported for them."""
     program = (
         "import sys; from accord.config import Config; import accord.config.file;"
-        " print([name for name in ('torch', 'scipy', 'tokenizers')"
-        " if name in sys.modules])"
+        " print({'torch', 'scipy', 'tokenizers'} & sys.modules.keys())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "[]\n"
+    assert done.stdout == "set()\n"

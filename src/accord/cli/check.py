@@ -36,7 +36,7 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     from accord.data.warnings import refuse_all
     from accord.encoders.pretrained import resolve_encoder_folder
     from accord.plan.making import plan_run
-    from accord.training.stages.plan import check_run
+    from accord.training.stages.preflight import check_run
 
     plan = plan_run(load_config(config, overrides), str(config))
     if sys.stderr.isatty():

@@ -21,7 +21,7 @@ from accord.runs.contents import Contents
 from accord.runs.folder import STATUS, RunFolder
 from accord.training.resuming import encoder_contents
 from accord.training.setup import prepare
-from accord.training.stages.plan import foresee
+from accord.training.stages.preflight import preflight
 from accord.training.stages.record import merged_data
 from accord.training.stages.stage import stages_of
 
@@ -104,7 +104,7 @@ def _contents(config: Config) -> dict[str, Any]:
     if not plan.staged:
         setup = prepare(plan.only)
         return {"data": setup.data.contents(), "encoder": encoder_contents(setup)}
-    stages = [foresee(stage) for stage in stages_of(plan, Path())]
+    stages = [preflight(stage) for stage in stages_of(plan, Path())]
     return {"data": merged_data([own.contents for own in stages]), "encoder": stages[0].encoder}
 
 

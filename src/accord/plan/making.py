@@ -16,7 +16,7 @@ from accord.plan.keys import Keys
 from accord.plan.resolving import data_plan, resolve
 from accord.plan.run import RunPlan, StagePlan
 from accord.plan.stages import chain_faults, dropped_note, list_faults
-from accord.plan.unused import memory_note, unused_line
+from accord.plan.unused import unused_line
 
 
 def plan_run(config: Config, where: str = "config", *, files: bool = True) -> RunPlan:
@@ -72,8 +72,7 @@ def _placed(plan: StagePlan, config: Config, index: int) -> StagePlan:
 
 
 def _notes(config: Config, parts: list[Keys]) -> tuple[str, ...]:
-    notes = (unused_line(config, parts), memory_note(config), dropped_note(config))
-    return tuple(filter(None, notes))
+    return tuple(filter(None, (unused_line(config, parts), dropped_note(config))))
 
 
 def _refuse(faults: Sequence[str], where: str) -> None:

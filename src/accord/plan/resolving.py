@@ -5,8 +5,9 @@ A key that another leaves without effect says so where it is read.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accord import gradients, sampling, sharing
 from accord.config.sections import Config
@@ -25,6 +26,8 @@ from accord.plan.run import (
 HEAD_LR = 1e-3
 LR = {False: 5e-5, True: 1e-3}  # of an encoder that is frozen, or isn't
 EVERY_STEPS = 500
+
+Part = TypeVar("Part", EncoderPlan, TrainingPlan, SharingPlan)
 
 
 def resolve(config: Config) -> tuple[StagePlan, Keys]:
@@ -51,17 +54,32 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
     return plan, keys
 
 
+def _read(model: type[Part], section: str, keys: Keys, **known: Any) -> Part:
+    """Return a part of the plan: what is known of it, and the keys of the same names for the rest.
+
+    Args:
+        model: of the part.
+        section: of the config.
+        keys: to read.
+        known: what is more than a key's value.
+    """
+    names = [own.name for own in fields(model) if own.name not in known]
+    return model(**known, **{name: keys(f"{section}.{name}") for name in names})
+
+
 def _encoder(keys: Keys) -> EncoderPlan:
     path, frozen = keys("encoder.path"), keys("encoder.mode") == "frozen"
     unless = "encoder.mode is 'frozen'" if frozen else ""
     is_folder = Path(path).is_absolute()  # a hub id isn't
-    return EncoderPlan(
+    return _read(
+        EncoderPlan,
+        "encoder",
+        keys,
         path=path,
         revision=keys("encoder.revision", "encoder.path is a folder" if is_folder else ""),
         frozen=frozen,
         dropout=keys("encoder.dropout", unless),
         keeps_heads=keys("encoder.heads") == "keep",
-        reinit_layers=keys("encoder.reinit_layers"),
         gradient_checkpointing=keys("encoder.gradient_checkpointing", unless),
     )
 
@@ -69,9 +87,11 @@ def _encoder(keys: Keys) -> EncoderPlan:
 def _sharing(keys: Keys) -> SharingPlan:
     names, soft = tuple(keys("sharing.schemes")), keys("sharing.soft")
     keys.use(SCHEMES, names)
-    return SharingPlan(
+    return _read(
+        SharingPlan,
+        "sharing",
+        keys,
         schemes=names,
-        train_shared=keys("sharing.train_shared"),
         soft=soft,
         soft_weight=keys("sharing.soft_weight", "" if soft else "sharing.soft is not set"),
     )
@@ -107,10 +127,10 @@ def _training(
     copies = any(sharing.get_scheme(name).copies for name in own.schemes)  # go by layer_decay
     lr = keys("training.lr") or LR[frozen]
     head_lr = keys("training.head_lr") or (lr if frozen else HEAD_LR)
-    return TrainingPlan(
-        epochs=keys("training.epochs"),
-        batch_size=keys("training.batch_size"),
-        steps_per_epoch=keys("training.steps_per_epoch"),
+    return _read(
+        TrainingPlan,
+        "training",
+        keys,
         examples=examples,
         one_task=keys("training.tasks_per_step", drawn) == "one",
         batching=batching,
@@ -123,18 +143,8 @@ def _training(
         head_lr=head_lr,
         part_lr=_part_lr(keys, own.schemes, head_lr),
         layer_decay=keys("training.layer_decay", "" if copies else shared),
-        unfreeze_over=keys("training.unfreeze_over"),
-        weight_decay=keys("training.weight_decay"),
-        schedule=keys("training.schedule"),
-        warmup=keys("training.warmup"),
-        clip=keys("training.clip"),
-        seed=keys("training.seed"),
-        precision=keys("training.precision"),
         micro_batch_tokens=keys("training.micro_batch_tokens", mode),
-        max_skipped_steps=keys("training.max_skipped_steps"),
         halves_every=keys("training.halves_every", shared),
-        threads=keys("training.threads"),
-        device=keys("training.device"),
     )
 
 
@@ -161,11 +171,13 @@ def _checkpoint(keys: Keys) -> CheckpointPlan:
 def data_plan(keys: Keys) -> DataPlan:
     """Return which files are read, and how."""
     config = keys.config
+    sections = (*config.tasks.values(), *config.texts.values())
+    drawn = any(own.dev is None and own.train is not None for own in sections)
     return DataPlan(
         tasks=config.tasks,
         texts=config.texts,
         sources={name: tuple(config.sources(name)) for name in config.auxiliary},
-        dev_share=keys("training.dev_share"),
+        dev_share=keys("training.dev_share", "" if drawn else "every task names its dev files"),
         max_length=keys("encoder.max_length"),
         seed=keys("training.seed"),
         memory=_memory(keys),
@@ -173,9 +185,12 @@ def data_plan(keys: Keys) -> DataPlan:
 
 
 def _memory(keys: Keys) -> MemoryPlan:
-    """Return what is kept of finished tasks; `unused.memory_note` says where none is finished."""
+    """Return what is kept of finished tasks.
+
+    Joint training beside a sequence is the same config without its stages, and so without them.
+    """
     finished = tuple(keys("memory.finished"))
-    why = "" if finished else "no task is finished"
+    why = "" if finished else "without [[stages]] or memory.finished no task is finished"
     method = keys("memory.method", why)
     why = why or ("memory.method is 'none'" if method == "none" else "")
     return MemoryPlan(

@@ -62,16 +62,6 @@ def unused_line(config: Config, parts: Sequence[Keys]) -> str:
     return "; ".join(lines)
 
 
-def memory_note(config: Config) -> str:
-    """Say that a config's memory is of no use; empty if it is, or if there is none.
-
-    Joint training beside a sequence is the same config without its stages.
-    """
-    if config.memory is None or config.remembers:
-        return ""
-    return "[memory] is not used: without [[stages]] or memory.finished no task is finished"
-
-
 def _method_lines(given: Collection[str], parts: Sequence[Keys]) -> Iterator[str]:
     for family in FAMILIES:
         names = _names(name for own in parts for name in own.chosen[family.key])

@@ -158,7 +158,7 @@ def prepare(
 ) -> Setup:
     """Read and check everything that a run needs: what this passes, a run begins.
 
-    `accord.training.stages.plan.check_run` is this without a run, for all stages.
+    `accord.training.stages.preflight.check_run` is this without a run, for all stages.
 
     Args:
         plan: of the run, or of a stage.

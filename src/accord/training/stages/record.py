@@ -11,7 +11,7 @@ from accord.errors import RunFolderError
 from accord.plan.run import RunPlan
 from accord.runs.folder import STATUS, RunFolder
 from accord.training.resuming import changes, other_settings, source_table, versions
-from accord.training.stages.plan import Foreseen
+from accord.training.stages.preflight import Preflight
 from accord.training.stages.stage import Stage
 
 Table = dict[str, Any]
@@ -25,8 +25,8 @@ def resolved(
     Args:
         run: its folder.
         plan: of the whole run.
-        stages: `Foreseen.contents` of each.
-        last: `Foreseen.shown` of the last one.
+        stages: `Preflight.contents` of each.
+        last: `Preflight.shown` of the last one.
     """
     made_of = {key: value for key, value in plan.given.items() if key != "selection"}
     content = json.dumps([made_of, stages], sort_keys=True)
@@ -43,7 +43,7 @@ def resolved(
 
 
 def merged_data(stages: Sequence[Table]) -> dict[str, str]:
-    """Return what tells a whole run's data from others, from `Foreseen.contents` of each stage."""
+    """Return what tells a whole run's data from others, from `Preflight.contents` of each stage."""
     data: dict[str, str] = {}
     for own in reversed(stages):  # a task counts as it is when it is trained first
         data |= own["data"]
@@ -51,7 +51,7 @@ def merged_data(stages: Sequence[Table]) -> dict[str, str]:
 
 
 def resolved_again(
-    run: RunFolder, plan: RunPlan, begun: Table, ahead: Sequence[Foreseen | None]
+    run: RunFolder, plan: RunPlan, begun: Table, ahead: Sequence[Preflight | None]
 ) -> Table:
     """Return what `resolved.json` holds of a run that goes on though something changed.
 
@@ -59,7 +59,8 @@ def resolved_again(
         run: its folder.
         plan: as it is now.
         begun: what `resolved.json` held.
-        ahead: what is foreseen of the stages; None of those that are done, which stay as they were.
+        ahead: what is known of the stages to come; None of those that are done, which stay as
+            they were.
     """
     stages = [
         _begun_stage(run, begun, index) if own is None else own.contents
@@ -108,12 +109,12 @@ def check_edits(before: Sequence[Stage], after: Sequence[Stage]) -> list[str]:
     return [*done]
 
 
-def changes_ahead(run: RunFolder, begun: Table, ahead: Sequence[Foreseen | None]) -> Iterator[str]:
+def changes_ahead(run: RunFolder, begun: Table, ahead: Sequence[Preflight | None]) -> Iterator[str]:
     """Yield what changed since of what stages need, those that are ahead."""
-    for index, foreseen in enumerate(ahead):
-        if foreseen is not None:
-            own = {"versions": begun.get("versions", {}), **_begun_stage(run, begun, index)}
-            yield from changes(own, foreseen.data, foreseen.encoder)
+    for index, now in enumerate(ahead):
+        if now is not None:
+            before = {"versions": begun.get("versions", {}), **_begun_stage(run, begun, index)}
+            yield from changes(before, now.data, now.encoder)
 
 
 def _begun_stage(run: RunFolder, begun: Table, index: int) -> Table:

@@ -29,7 +29,7 @@ from accord.training.resuming import (
 )
 from accord.training.run import Run, Watch, finished, in_one_line, resume_run, start_run, warn
 from accord.training.setup import prepare
-from accord.training.stages.plan import foresee, total
+from accord.training.stages.preflight import preflight, total
 from accord.training.stages.record import (
     changes_ahead,
     check_edits,
@@ -76,7 +76,7 @@ def start(
     RunFolder.check_free(out)
     stages, console = stages_of(plan, out), Console(quiet)
     console.say(f"reading the data of all {len(stages)} stages")
-    ahead = [foresee(stage) for stage in stages]
+    ahead = [preflight(stage) for stage in stages]
     warnings = list(dict.fromkeys((*plan.notes, *(line for own in ahead for line in own.warnings))))
     if strict:
         refuse_all(warnings, console.say)
@@ -118,7 +118,7 @@ def resume(
         for label in check_edits(stages_of(recorded_plan(run), folder), stages):
             Console(quiet).say(f"warning: {label} is done and stays as it was")
         # A stage that has begun checks itself; where anything goes, what it is now is recorded.
-        ahead = [foresee(stage) if is_ahead(stage, begun=force) else None for stage in stages]
+        ahead = [preflight(stage) if is_ahead(stage, begun=force) else None for stage in stages]
         found += list(dict.fromkeys(changes_ahead(run, begun, ahead)))
         if found and not force:
             raise change_error(run, found)
@@ -137,7 +137,7 @@ def expected_seconds(plan: RunPlan) -> float:
     """Estimate a run's time, all stages together."""
     if not plan.staged:
         return prepare(plan.only).estimate().seconds
-    return total([foresee(stage) for stage in stages_of(plan, Path())]).seconds
+    return total([preflight(stage) for stage in stages_of(plan, Path())]).seconds
 
 
 def _is_staged(run: RunFolder) -> bool:
@@ -165,7 +165,7 @@ def _train(
                 found.append(
                     _run_stage(run, stage, quiet=quiet, watch=watch if last else None, force=force)
                 )
-            plans = [stage.begun for stage in stages]
+            plans = [stage.planned for stage in stages]
             results = whole_results(
                 [own.name for own in plans], [own.trained for own in plans], found
             )

@@ -19,19 +19,19 @@ class Stage:
     """One stage of a run.
 
     Attributes:
-        begun: its plan, with the encoder that the whole run begins with.
+        planned: its plan, with the encoder that the whole run begins with.
         folder: of its run.
         before: the model folder that the stage before leaves; None for the first.
     """
 
-    begun: StagePlan
+    planned: StagePlan
     folder: Path
     before: Path | None
 
     @property
     def plan(self) -> StagePlan:
         """The plan of its run."""
-        return self.begun if self.before is None else self.begun.from_model(self.before)
+        return self.planned if self.before is None else self.planned.from_model(self.before)
 
 
 def stages_of(plan: RunPlan, out: Path) -> list[Stage]:

@@ -18,7 +18,7 @@ Table = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Preflight:
     """What is known of a stage before it begins.
 
     Attributes:
@@ -70,16 +70,16 @@ def check_run(plan: RunPlan) -> list[str]:
 
 def _prepared(stage: Stage) -> Setup:
     with naming(stage):
-        return prepare(stage.begun, planned=stage.before is not None)
+        return prepare(stage.planned, planned=stage.before is not None)
 
 
-def foresee(stage: Stage) -> Foreseen:
+def preflight(stage: Stage) -> Preflight:
     """Read a stage's data, and check all that can be checked before its encoder is trained."""
     setup = _prepared(stage)
     encoder = encoder_contents(setup)
     if stage.before is not None:
         encoder.pop("heads", None)
-    return Foreseen(
+    return Preflight(
         estimate=setup.estimate(),
         tasks=[task.to_json() for task in setup.learner.model.labelled],
         data=setup.data.contents(),
@@ -92,7 +92,7 @@ def foresee(stage: Stage) -> Foreseen:
     )
 
 
-def total(plans: Sequence[Foreseen]) -> Estimate:
+def total(plans: Sequence[Preflight]) -> Estimate:
     """Return the estimate of all stages, one after the other."""
     return Estimate(
         seconds=sum(plan.estimate.seconds for plan in plans),
