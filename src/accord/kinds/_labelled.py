@@ -160,8 +160,8 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def decode(self, task: T, logits: Tensor) -> Tensor:
-        """Turn logits [n, outputs] into predictions, float64 [n]: class indices, or values in the
-        task's own units."""
+        """Turn logits [n, outputs] into predictions, float64 [n, ...], as targets are kept: class
+        indices, or values in the task's own units."""
 
     def probabilities(self, task: T, logits: Tensor) -> Tensor | None:
         """Return each class's probability, float64 [n, labels]; None without classes."""
@@ -186,10 +186,10 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def answers(self, task: T, values: Array) -> list[str] | list[float]:
-        """Return targets or decoded predictions [n] as files of predictions have them."""
+        """Return targets or decoded predictions [n, ...] as files of predictions have them."""
 
     @abstractmethod
-    def read_answer(self, task: T, answer: str) -> float:
+    def read_answer(self, task: T, answer: str) -> Any:
         """Return the target or prediction that an answer in a file stands for.
 
         Raises:

@@ -215,13 +215,15 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
 def _predictions(file: Path, rows: list[dict[str, str]], task: Task) -> Predictions:
     try:
         read = partial(labelled_kind(task).read_answer, task)
-        numbers = [[read(row["label"]), read(row["prediction"])] for row in rows]
+        labels, predicted = (
+            np.array([read(row[name]) for row in rows], dtype=np.float64)
+            for name in ("label", "prediction")
+        )
         names = [f"p({label})" for label in task.labels]
         shares = [[float(row[name]) for name in names] for row in rows]
-        both = np.array(numbers, dtype=np.float64).reshape(-1, 2)
         key = "line" if rows and "id" not in rows[0] else "id"
         ids = [row[key] for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise RunFolderError(f"{file}: can't be read: {error!r}") from None
     each = np.array(shares) if names else None
-    return Predictions(task, key, ids, both[:, 0], both[:, 1], each)
+    return Predictions(task, key, ids, labels, predicted, each)

@@ -89,7 +89,10 @@ def metrics_line(setup: Setup, result: DevResult) -> str:
     """Return each task's metric as a line shows it."""
     parts = []
     for task in setup.data.tasks:
-        value, form = result.figures[task.name][task.metric_name], kind_of(task).metric_format
+        value = result.metrics.get(task.name)
+        if value is None:  # of texts without labels, beside tasks with some
+            value = result.figures[task.name][task.metric_name]
+        form = kind_of(task).metric_format
         parts.append(f"{task.name} {task.metric_name} {value:{form}}")
     return "  ".join(parts)
 

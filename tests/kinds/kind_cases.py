@@ -1,0 +1,74 @@
+"""What each kind's tests are given: tasks of it, labels and what is wrong with others.
+
+`cases_NAME.py` has the cases of the kind in `accord/kinds/NAME.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from accord.config.tasks import TaskConfig
+from accord.kinds import Kind, LabelledKind, all_kinds, labelled_kind, task_section
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task, and what is known of it.
+
+    Attributes:
+        task: its layout fits `keys`.
+        keys: of its `[tasks.NAME]`, beside the kind, the files and the columns of texts.
+        good: label's texts, and the targets that they are.
+        bad: label's texts, and what is said of them.
+        sure: logits, from targets as a store keeps them, that say just these.
+        best: the value of every metric where all predictions are right.
+    """
+
+    task: Task
+    keys: dict[str, Any] = field(default_factory=dict)
+    good: dict[str, Any] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+    sure: Callable[[Tensor], Tensor] | None = None
+    best: float = 1.0
+
+    @property
+    def kind(self) -> LabelledKind[Any]:
+        return labelled_kind(self.task)
+
+    @property
+    def columns(self) -> list[str]:
+        return ["one", "two"][: self.task.texts]
+
+    @property
+    def section(self) -> TaskConfig:
+        text = self.columns[0] if self.task.texts == 1 else self.columns
+        return task_section(kind=self.task.kind, text=text, **self.keys)
+
+    def targets(self, rows: int, seed: int = 0) -> np.ndarray:
+        """Targets of some rows, as a store keeps them; all that are good among them."""
+        each = self.kind.target_form(self.task).array(list(self.good.values()))
+        order = np.random.default_rng(seed).permutation(rows) % len(each)
+        return each[order]
+
+    def logits(self, targets: np.ndarray) -> Tensor:
+        from torch import from_numpy
+
+        assert self.sure is not None
+        return self.sure(from_numpy(targets))
+
+
+def cases_of(kind: Kind[Any]) -> list[Case]:
+    """Return the cases of a kind."""
+    cases: list[Case] = import_module(f"cases_{kind.name.replace('-', '_')}").CASES
+    return cases
+
+
+def all_cases(labelled: bool | None = None) -> list[Case]:
+    """Return the cases of all kinds, or of those with or without labels."""
+    kinds = [kind for kind in all_kinds() if labelled in (None, kind.labelled)]
+    return [case for kind in kinds for case in cases_of(kind)]

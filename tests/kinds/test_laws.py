@@ -1,0 +1,381 @@
+"""What every kind of task must satisfy, whatever its file is; no test here names one."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kind_cases import Case, all_cases, cases_of
+from torch import Tensor
+from worlds import CPU, World, assert_rows_close
+
+import accord.kinds
+from accord.config.file import dump_config, parse_config
+from accord.config.tasks import TaskConfig
+from accord.data.files import files_of
+from accord.data.labels import NoLabelError
+from accord.data.loader import Assembler, TaskData, step_batch
+from accord.data.resolving import resolve_task
+from accord.data.store import open_store
+from accord.data.tokenizing import SpecialIds, load_tokenizer
+from accord.judging.metrics import METRICS
+from accord.kernels.dropout import DropoutKey
+from accord.kinds import (
+    all_kinds,
+    get_kind,
+    is_unlabelled,
+    kind_names,
+    kind_of,
+    spelt,
+    task_section,
+)
+from accord.model.multitask import MultitaskModel
+from accord.model.saved import InputFormat, load_model, save_model
+from accord.pertask.jacobian import Jacobian
+from accord.tasks import Task
+
+LABELLED, ALL = all_cases(labelled=True), all_cases()
+each_labelled = pytest.mark.parametrize("case", LABELLED, ids=lambda case: case.task.name)
+each = pytest.mark.parametrize("case", ALL, ids=lambda case: case.task.name)
+ROWS = 12
+HARD = [0.0, 1e-30, -1e-30, 30.0, -30.0, 1e4, -1e4, 1e15, -1e15]
+"""Outputs that overflow a naive exponential, logarithm or square root."""
+
+
+def hard_logits(task: Task) -> Tensor:
+    """Every hard number beside every other one, [81, outputs]."""
+    a, b = torch.meshgrid(torch.tensor(HARD), torch.tensor(HARD), indexing="ij")
+    columns = [a.flatten(), b.flatten()]
+    return torch.stack([columns[i % 2] for i in range(task.outputs)], dim=1)
+
+
+def drawn_logits(task: Task, rows: int, seed: int = 0, scale: float = 3.0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return scale * torch.randn(rows, task.outputs, generator=generator)
+
+
+def wanted(case: Case, rows: int = ROWS) -> Tensor:
+    return case.kind.targets(case.task, torch.from_numpy(case.targets(rows)))
+
+
+def test_files_registry_and_cases_agree() -> None:
+    files = [file.stem for file in Path(accord.kinds.__file__).parent.glob("[!_]*.py")]
+    assert sorted(files) == sorted(kind.name.replace("-", "_") for kind in all_kinds())
+    for kind in all_kinds():
+        names = {spelt(kind.name, texts) for texts in (1, 2)[: 1 + kind.pairs]}
+        assert {case.task.kind for case in cases_of(kind)} == names
+        assert all(get_kind(name) is kind for name in names)
+        assert {case.task.metric for case in cases_of(kind)} <= set(kind.metrics)
+        assert {case.task.loss for case in cases_of(kind)} == set(kind.losses)
+        assert not kind.labelled or set(kind.metrics) <= set(METRICS)
+
+
+def test_the_config_asks_kinds_without_torch() -> None:
+    code = "import sys, accord.kinds._sections; assert not {'torch', 'sklearn'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@each
+def test_a_section_survives_the_config(case: Case) -> None:
+    text = case.columns[0] if case.task.texts == 1 else case.columns
+    table = {"kind": case.task.kind, "train": "t.csv", "text": text, **case.keys}
+    config = parse_config({"encoder": {"path": "e"}, "tasks": {case.task.name: table}})
+    assert parse_config(_read(dump_config(config))) == config
+    section = config.tasks[case.task.name]
+    assert isinstance(section, kind_of(case.task).section)
+    assert isinstance(section, TaskConfig) is case.task.labelled
+    resolved = resolve_task(case.task.name, section)
+    defaults = {"pooling": resolved.pooling, "dropout": resolved.dropout}
+    named = {**defaults, "positive": resolved.positive}
+    assert replace(resolved, **named) == replace(case.task, **named)
+
+
+def _read(text: str) -> dict:
+    import tomllib
+
+    return tomllib.loads(text)
+
+
+@each
+def test_a_task_survives_json_where_it_has_labels(case: Case) -> None:
+    table = json.loads(json.dumps(case.task.to_json()))
+    if not case.task.labelled:
+        with pytest.raises(ValueError, match=r"^kind is"):
+            Task.from_json(table)
+        return
+    assert Task.from_json(table) == case.task
+    others = [kind for kind in all_kinds() if kind is not case.kind]
+    wrong = {
+        "loss": {own for kind in others for own in kind.losses} - set(case.kind.losses),
+        "metric": {own for kind in others for own in kind.metrics} - set(case.kind.metrics),
+        "kind": {name for name in kind_names() if is_unlabelled(name)} | {"", "pair-", "x"},
+    }
+    for key, values in wrong.items():
+        for value in values:
+            with pytest.raises(ValueError, match=rf"^{key} is"):
+                Task.from_json({**table, key: value})
+
+
+@each_labelled
+def test_labels_are_parsed_or_refused_in_words(case: Case) -> None:
+    parser = case.kind.parser(case.section, case.task)
+    column = case.section.label
+    for text, target in case.good.items():
+        assert not parser.leaves_out({column: text})
+        assert parser.of_row({column: text}) == pytest.approx(target, abs=0)
+    for text, words in case.bad.items():
+        with pytest.raises(ValueError, match=column) as caught:
+            parser.of_row({column: text})
+        assert words in str(caught.value)
+        if isinstance(caught.value, NoLabelError):  # what `missing` would have to name
+            keys = {**case.keys, "missing": [caught.value.label]}
+            other = case.kind.parser(replace(case, keys=keys).section, case.task)
+            assert other.leaves_out({column: text})
+
+
+@each_labelled
+def test_targets_come_back_from_the_store(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n")
+    texts = list(case.good) * 3
+    rows = [f'{",".join("ab"[: len(case.columns)])},"{text}"' for text in texts]
+    file = tmp_path / "data.csv"
+    file.write_text("\n".join([",".join([*case.columns, case.section.label]), *rows]) + "\n")
+    for labelled in (True, False):
+        store = open_store(
+            files_of(case.section, str(file)), "t", case.section, case.task,
+            load_tokenizer(tmp_path), labelled=labelled, cache=tmp_path / "cache",
+        )  # fmt: skip
+        assert len(store) == len(texts)
+        form = case.kind.target_form(case.task)
+        expected = form.array([case.good[text] for text in texts] if labelled else [])
+        if labelled:
+            assert store.labels.dtype == np.dtype(form.dtype)
+            assert store.labels.shape == (len(texts), *form.shape)
+        np.testing.assert_array_equal(store.labels, expected)
+
+
+@each_labelled
+def test_answers_read_back_are_the_same(case: Case) -> None:
+    targets = case.targets(ROWS)
+    answers = case.kind.answers(case.task, targets)
+    assert all(isinstance(own, str) is case.kind.answer_is_text for own in answers)
+    read = [case.kind.read_answer(case.task, str(own)) for own in answers]
+    np.testing.assert_array_equal(np.array(read), targets)
+    parser = case.kind.parser(case.section, case.task)
+    for own, target in zip(answers, targets.tolist(), strict=True):
+        assert parser.of_row({case.section.label: str(own)}) == target
+
+
+@each_labelled
+def test_what_is_surely_said_is_decoded(case: Case) -> None:
+    targets = case.targets(ROWS)
+    decoded = case.kind.decode(case.task, case.logits(targets))
+    assert decoded.dtype == torch.float64
+    np.testing.assert_allclose(decoded.numpy(), targets, atol=1e-5)
+    evaluation = case.kind.judge(case.task, targets, case.logits(targets))
+    names = {case.task.name_of(name) for name in case.kind.metrics} | {"loss", "constant"}
+    assert set(evaluation.figures) | {case.task.name_of("f1")} == names | {case.task.name_of("f1")}
+    for name in set(evaluation.figures) - {"loss", "constant"}:
+        assert evaluation.figures[name] == pytest.approx(case.best, abs=1e-6)
+    assert evaluation.metric == case.kind.metric(case.task, targets, case.logits(targets))
+    assert evaluation.figures["constant"] < evaluation.metric
+    assert evaluation.remark == ""
+
+
+@each_labelled
+def test_no_logits_lose_less_than_the_right_ones(case: Case) -> None:
+    targets = wanted(case)
+    assert targets.dtype == torch.float32
+    least = case.kind.loss(case.task, case.logits(case.targets(ROWS)), targets)
+    assert least.shape == (ROWS,)
+    for seed in range(20):
+        logits = drawn_logits(case.task, ROWS, seed)
+        assert bool((case.kind.loss(case.task, logits, targets) >= least - 1e-5).all())
+
+
+@each_labelled
+def test_losses_and_their_gradients_are_finite_on_hard_logits(case: Case) -> None:
+    logits = hard_logits(case.task).requires_grad_()
+    other = hard_logits(case.task).flip(0)
+    targets = wanted(case, len(logits))
+    for values in (
+        case.kind.loss(case.task, logits, targets),
+        case.kind.divergence(case.task, logits, other),
+    ):
+        assert values.shape == (len(logits),)
+        assert bool(values.isfinite().all())
+        (gradient,) = torch.autograd.grad(values.sum(), [logits])
+        assert bool(gradient.isfinite().all())
+
+
+@each_labelled
+def test_a_divergence_is_symmetric_and_0_of_the_same(case: Case) -> None:
+    for scale in (1e-3, 1.0, 30.0):
+        one, other = (drawn_logits(case.task, 50, seed, scale) for seed in (1, 2))
+        apart = case.kind.divergence(case.task, one, other)
+        torch.testing.assert_close(apart, case.kind.divergence(case.task, other, one))
+        assert bool((apart >= 0).all())
+        assert bool((apart > 0).any())
+        assert not case.kind.divergence(case.task, one, one).any()
+    assert case.kind.directions(case.task) in (1, 2)
+
+
+@each_labelled
+def test_probabilities_are_such(case: Case) -> None:
+    logits = torch.cat([drawn_logits(case.task, 50), hard_logits(case.task)])
+    shares = case.kind.probabilities(case.task, logits)
+    assert (shares is None) is not case.task.labels
+    if shares is not None:
+        assert shares.shape == (len(logits), len(case.task.labels))
+        assert bool(((shares >= 0) & (shares <= 1)).all())
+
+
+@each_labelled
+def test_models_that_agree_say_together_what_each_says(case: Case) -> None:
+    logits = drawn_logits(case.task, 50)
+    assert case.kind.mean_logits(case.task, [logits]) is logits
+    together = case.kind.mean_logits(case.task, [logits, logits, logits])
+    assert together.shape == logits.shape
+    assert together.dtype == torch.float32
+    decoded = case.kind.decode(case.task, together)
+    torch.testing.assert_close(decoded, case.kind.decode(case.task, logits), atol=1e-5, rtol=0)
+
+
+@each_labelled
+def test_rows_are_counted_once_a_class_and_summed_up(case: Case) -> None:
+    targets = case.targets(40)
+    rows = case.kind.rows_of_classes(case.task, targets)
+    assert len(rows) == len(case.task.labels)
+    for own in rows:
+        assert own.tolist() == sorted(set(own.tolist()))
+    assert case.kind.strata(targets).shape == (40,)
+    summary = case.kind.summary(case.task, targets)
+    assert len(summary) == 1
+    assert summary.keys() <= {"labels", "targets"}
+    json.dumps(summary)
+
+
+class _Texts:
+    """Stands in for a store: random texts beside a case's targets."""
+
+    def __init__(self, case: Case, rows: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self._texts = [
+            [rng.integers(5, 37, rng.integers(1, 9)) for _ in range(case.task.texts)]
+            for _ in range(rows)
+        ]
+        self.labels = case.targets(rows) if case.task.labelled else np.zeros(rows, dtype=np.uint8)
+        self.lengths = np.array([[len(own) for own in row] for row in self._texts])
+
+    def segment(self, row: int, which: int) -> np.ndarray:
+        return self._texts[row][which]
+
+
+def split(case: Case, rows: int, seed: int = 0) -> TaskData:
+    return TaskData(case.task, _Texts(case, rows, seed), np.arange(rows))  # type: ignore[arg-type]
+
+
+ASSEMBLER = Assembler(SpecialIds(1, 2, 0, 4), 24, vocabulary=37)
+
+
+@each
+def test_a_row_s_sequences_are_its_layout(case: Case) -> None:
+    data, layout = split(case, 6), case.task.layout
+    sequences = ASSEMBLER.sequences(data, range(6))
+    lengths = ASSEMBLER.sequence_lengths(data)
+    assert lengths.shape == (6, len(layout))
+    assert [len(own.input_ids) for own in sequences] == lengths.flatten().tolist()
+    for row in range(6):
+        for own, texts in zip(sequences[row * len(layout) :], layout, strict=False):
+            joined = np.concatenate([data.store.segment(row, which) for which in texts])
+            inner = [token for token in own.input_ids.tolist() if token not in (1, 2)]
+            assert inner == joined[: len(inner)].tolist()
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_one_backward_pass_is_one_for_each_task(dropout: float, tiny_encoder: Callable) -> None:
+    """All kinds' tasks in one step: each row of J is that task's gradient alone."""
+    by_name = {case.task.name: case for case in ALL}
+
+    def draw(task: Task, rows: int, seed: int) -> TaskData:
+        return split(by_name[task.name], rows, seed)
+
+    tasks = [replace(case.task, dropout=0.0) for case in ALL]
+    world = World(tasks, tiny_encoder(), draw)
+    world.model.encoder.set_dropout(dropout)
+    for case, data in zip(ALL, world.data, strict=True):
+        if case.task.labelled:
+            world.model.head(case.task.name).begin(data.targets(np.arange(len(data))))
+    batch = step_batch([np.arange(5)] * len(tasks), world.data, ASSEMBLER, CPU, key=(0, 0))
+    losses = [torch.zeros(()) for _ in batch.present]
+    for number, micro in enumerate(batch.passes):
+        key = DropoutKey(0, 0, number)
+        pooled = world.model.pooled(micro.inputs, batch.present, key=key)
+        parts = world.model.losses(
+            pooled,
+            micro.targets,
+            batch.present,
+            key,
+            micro.inputs.words,  # type: ignore[union-attr]
+        )
+        losses = [loss + own.sum() / 5 for loss, own in zip(losses, parts, strict=True)]
+    rows = []
+    for loss in losses:
+        found = torch.autograd.grad(loss, world.columns(), retain_graph=True, allow_unused=True)
+        pairs = zip(world.columns(), found, strict=True)
+        rows.append(torch.cat([
+            (torch.zeros_like(p) if own is None else own).flatten() for p, own in pairs
+        ]))  # fmt: skip
+    world.step(batch)  # last, as heads that follow their targets move in it
+    assert_rows_close(world.jacobian.J, torch.stack(rows))
+
+
+def test_the_word_table_s_gradient_is_complete(tiny_encoder: Callable) -> None:
+    """A kind that says its head leaves the word embeddings alone has no gradient there."""
+    for case in ALL:
+        model = MultitaskModel(tiny_encoder(), [replace(case.task, dropout=0.0)])
+        batch = step_batch([np.arange(5)], [split(case, 8)], ASSEMBLER, CPU, key=(0, 0))
+        jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
+        assert model.uses_word_table([0]) is kind_of(case.task).uses_word_table
+        jacobian.begin(1, torch.arange(model.encoder.config.vocab_size))
+        (micro,) = batch.passes
+        pooled = [own.detach() for own in model.pooled(micro.inputs, [0])]
+        words = micro.inputs.words  # type: ignore[union-attr]
+        (losses,) = model.losses(pooled, micro.targets, [0], words=words)
+        table = model.encoder.embeddings.word
+        if list(model.own_parameters(0)) or model.uses_word_table([0]):
+            trained = [table, *model.own_parameters(0)]
+            (own, *_) = torch.autograd.grad(losses.sum(), trained, allow_unused=True)
+            assert (own is not None) is model.uses_word_table([0])
+
+
+def test_what_is_saved_says_the_same(tiny_encoder: Callable, tmp_path: Path) -> None:
+    """A model folder holds the labelled tasks' heads, and nothing of the others."""
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "vocab.txt").write_text("[PAD]\n[CLS]\n[SEP]\n[UNK]\nfilm\n")
+    model = MultitaskModel(tiny_encoder(), [case.task for case in ALL])
+    for case in LABELLED:
+        model.head(case.task.name).begin(wanted(case))
+    inputs = {case.task.name: InputFormat(tuple(case.columns)) for case in LABELLED}
+    save_model(model, tmp_path / "model", inputs, 40, tmp_path / "tokenizer")
+    loaded, _, _ = load_model(tmp_path / "model")
+    names = [case.task.name for case in LABELLED]
+    assert [task.name for task in loaded.tasks] == names
+    # What changes only how a head learns is not there any more: its outputs are the same.
+    for case in LABELLED:
+        vectors = torch.randn(4 * case.task.sequences, 8)
+        ours, theirs = (own.head(case.task.name)(vectors) for own in (model, loaded))
+        says = [case.kind.decode(case.task, logits) for logits in (ours, theirs)]
+        torch.testing.assert_close(says[0], says[1], rtol=0, atol=1e-6)
+
+
+def test_sections_of_every_kind_refuse_columns_that_are_no_texts_of_theirs() -> None:
+    for name in (own for own in kind_names() if not is_unlabelled(own)):
+        texts = 2 if name == spelt(get_kind(name).name, 2) else 1
+        with pytest.raises(ValueError, match=f"text: kind '{name}' takes"):
+            task_section(kind=name, text=["a", "b", "c"][: 3 - texts])

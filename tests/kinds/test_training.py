@@ -1,0 +1,90 @@
+"""Tasks of every kind trained together: what the run says is what its model says afterwards."""
+
+import csv
+import random
+import warnings
+from pathlib import Path
+
+import numpy as np
+import projects
+import pytest
+from kind_cases import Case, all_cases
+
+import accord
+from accord.judging.predict import Predictor
+from accord.training.run import Run
+
+LABELLED, ALL = all_cases(labelled=True), all_cases()
+WORDS = [*projects.GOOD, *projects.BAD, *projects.PLAIN]
+
+
+def written(folder: Path, case: Case, rows: int) -> str:
+    """Write a file of a case's labels beside random texts, and return its path."""
+    rng, labels = random.Random(case.task.name), list(case.good)
+    path = folder / f"{case.task.name}-{rows}.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*case.columns, case.section.label])
+        for i in range(rows):
+            texts = [" ".join(rng.choices(WORDS, k=rng.randint(2, 8))) for _ in case.columns]
+            writer.writerow([*texts, labels[i % len(labels)]])
+    return str(path)
+
+
+def table(folder: Path, case: Case) -> dict:
+    """Return a case's `[tasks.NAME]`; tasks without labels take the others' texts."""
+    own = {"kind": case.task.kind, **case.keys}
+    if not case.task.labelled:
+        return own
+    text = case.columns[0] if case.task.texts == 1 else case.columns
+    return {**own, "train": written(folder, case, 24), "dev": written(folder, case, 12),
+            "text": text}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("kinds")
+    config = {
+        "encoder": {"path": str(projects.write_encoder(folder / "encoder"))},
+        "tasks": {case.task.name: table(folder, case) for case in ALL},
+        "training": {"epochs": 2, "batch_size": 6, "steps_per_epoch": 3, "gradients": "pcgrad"},
+    }
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("ACCORD_CACHE", str(folder / "cache"))
+        return accord.train(config, out=folder / "run", quiet=True)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_task_is_judged_by_its_metrics(run: Run) -> None:
+    best = max(run.results["epochs"], key=lambda record: record["sum"])
+    assert set(best["figures"]) == {case.task.name for case in ALL}
+    assert set(run.results["heldout"]) == {case.task.name for case in LABELLED}
+    for figures in best["figures"].values():
+        assert all(np.isfinite(value) for value in figures.values())
+
+
+def test_the_model_says_what_the_run_said(run: Run) -> None:
+    model: Predictor = accord.load(run.folder)
+    best = max(run.results["epochs"], key=lambda record: record["sum"])
+    for case in LABELLED:
+        name, dev = case.task.name, run.folder.parent / f"{case.task.name}-12.csv"
+        rows = rows_of(run.folder / "predictions" / f"{name}-dev.csv")
+        texts = [tuple(row[column] for column in case.columns) for row in rows_of(dev)]
+        answers = model.predict(name, [own if len(own) > 1 else own[0] for own in texts])
+        task, kind = model.task(name), case.kind
+        said = [kind.read_answer(task, row["prediction"]) for row in rows]
+        again = [kind.read_answer(task, str(answer)) for answer in answers]
+        np.testing.assert_allclose(again, said, atol=1e-4)
+        labels = kind.target_form(task).array(
+            [case.good[label] for label in (list(case.good) * 12)[:12]]
+        )
+        np.testing.assert_array_equal(
+            [kind.read_answer(task, row["label"]) for row in rows], labels
+        )
+        figures = model.evaluate_file(name, dev).figures
+        expected = best["figures"][name]
+        assert figures == pytest.approx(expected, abs=1e-4)
