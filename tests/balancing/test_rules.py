@@ -144,7 +144,7 @@ def test_input_is_left_alone_and_same_generator_gives_the_same(name: str) -> Non
 
 
 @with_law("constant")
-def test_constant(name: str) -> None:
+def test_constant_weights_stay_as_they_are(name: str) -> None:
     for history in histories(3):
         weights = run(name, history)
         assert all(torch.equal(own, weights[0]) for own in weights)
@@ -158,7 +158,7 @@ def test_what_is_not_constant_moves(name: str) -> None:
 
 
 @with_law("permutation")
-def test_permutation(name: str) -> None:
+def test_the_order_of_tasks_changes_no_weight(name: str) -> None:
     order = [2, 0, 3, 1]
     for history in histories(4):
         for straight, turned in zip(run(name, history), run(name, history, order), strict=True):

@@ -68,7 +68,7 @@ def test_no_command_shows_the_help(call):
     assert "Commands:" in out + err
 
 
-def test_the_version(call):
+def test_the_version_is_the_package_s(call):
     assert call("--version") == (0, f"accord, version {version('accord')}\n", "")
 
 

@@ -84,7 +84,7 @@ def test_truncation_is_of_the_encoding(folder):
     assert (cut(), cut(encoding="separate")) == (3, 0)
 
 
-def test_sequence_lengths():
+def test_lengths_count_the_special_tokens():
     lengths = np.array([[3, 4]])
     task = Task("t", "pair-regression", "mse", "pearson", encoding="separate")
     assert sequence_lengths(lengths, task).tolist() == [[5, 6]]

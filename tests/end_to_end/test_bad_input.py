@@ -130,7 +130,7 @@ def test_the_config_file(refused, project, tmp_path):
     ],
 )
 @pytest.mark.parametrize("command", ["train", "check"])
-def test_an_override(refused, project, tmp_path, command, override, text):
+def test_a_wrong_override_is_refused(refused, project, tmp_path, command, override, text):
     out = ["--out", tmp_path / "run"] if command == "train" else []
     refused([command, project(), "--set", override, *out], text)
 
@@ -225,7 +225,7 @@ def test_models_and_files(refused, finished, tmp_path):
     refused([*predict, *task, *source, *target, "--format", "xml"], "'xml' is not one of")
 
 
-def test_evaluate(refused, finished, tmp_path):
+def test_wrong_uses_of_evaluate_are_refused(refused, finished, tmp_path):
     project = finished.parent / "project"
     shutil.copytree(finished / "model", tmp_path / "model")
     dev = ["--input", project / "mood-dev.csv"]

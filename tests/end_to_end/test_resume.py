@@ -23,7 +23,9 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("batching", "gradients"), METHODS)
-def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching, gradients):
+def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
+    stopped, project, train, tmp_path, outcome, metrics, batching, gradients
+):
     last = 5 if batching == "finish-smallest" else 8
     changes = {"training.batching": batching, "training.gradients": gradients}
     changes["training.epochs"] = 2
@@ -79,7 +81,9 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         "swa",
     ],
 )
-def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes):
+def test_stopped_and_resumed_every_way_to_train_leaves_the_same_bytes(
+    stopped, project, train, tmp_path, outcome, changes
+):
     changes = {**changes, "training.epochs": 2}
     run = stopped(changes, 8)
     resume_run(run, quiet=True)

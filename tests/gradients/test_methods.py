@@ -65,7 +65,7 @@ def test_every_law_is_kept_by_some_method() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "no-such-method", "_registry", "-registry", "os", "../sum"])
-def test_unknown_name(name: str) -> None:
+def test_an_unknown_name_is_a_key_error(name: str) -> None:
     with pytest.raises(KeyError):
         get_method(name)
 
@@ -158,14 +158,14 @@ def test_equal_where_gradients_are_orthogonal(name: str) -> None:
 
 
 @with_law("permutation")
-def test_permutation_of_two(name: str) -> None:
+def test_the_order_of_two_tasks_changes_nothing(name: str) -> None:
     """With two tasks there is one visiting order."""
     for J in matrices(2):
         torch.testing.assert_close(combine(name, J.flip(0)), combine(name, J))
 
 
 @with_law("permutation")
-def test_permutation_of_three_over_all_draws(name: str) -> None:
+def test_the_order_of_three_tasks_changes_no_set_of_answers(name: str) -> None:
     """With three, a method that draws orders is compared by the set of its answers."""
     draws = 80 if "draws" in get_method(name).needs else 1
 

@@ -21,7 +21,7 @@ from accord.tasks import Kind
         ),
     ],
 )
-def test_bytes(kind: Kind, values: list[float], expected: bytes) -> None:
+def test_the_course_s_file_has_its_bytes(kind: Kind, values: list[float], expected: bytes) -> None:
     assert "".join(cs224n_lines(kind, ["a1", "b2"], values)).encode() == expected
 
 
