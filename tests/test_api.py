@@ -20,17 +20,25 @@ def test_every_promised_name_is_there():
         _ = accord.trian  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    "use",
-    [
-        "accord.optim.AdamW", "accord.encoders.BertEncoder", "accord.train", "accord.load",
-        "accord.load_encoder", "accord.gradients.get_method('pcgrad')",
-    ],
+USES = (
+    "accord.optim.AdamW", "accord.encoders.BertEncoder", "accord.train", "accord.load",
+    "accord.load_encoder", "accord.gradients.get_method('pcgrad')",
 )  # fmt: skip
-def test_one_import_is_enough(use):
-    """In a process of its own: here another test may have imported the module already."""
-    code = f"import sys, accord; assert 'torch' not in sys.modules; print({use})"
-    command = [sys.executable, "-c", code]
+EACH_BY_ITSELF = """
+import os, sys, accord
+assert "torch" not in sys.modules
+import torch  # once for all: it takes the most time
+for use in sys.argv[1:]:
+    if (process := os.fork()) == 0:
+        eval(use)
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0, use
+"""
+
+
+def test_one_import_is_enough():
+    """Each in a process of its own: here another test may have imported the module already."""
+    command = [sys.executable, "-c", EACH_BY_ITSELF, *USES]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from looped import looped
 from torch import Tensor
 
 import accord.balancing
@@ -96,11 +97,11 @@ def test_worked_example(name: str) -> None:
 
 
 @every_rule
-@pytest.mark.parametrize(
+@looped(
     "losses",
     [[0.0, 0.0, 0.0], [0.0, 1.0, 2.0], [1e-30, 1e30, 1.0], [1e-12, 1e-12, 1e-12], [1e10] * 3],
 )
-@pytest.mark.parametrize("norms", [[0.0, 0.0, 0.0], [0.0, 1.0, 1e-10], [1e15, 1.0, 1e-10]])
+@looped("norms", [[0.0, 0.0, 0.0], [0.0, 1.0, 1e-10], [1e15, 1.0, 1e-10]])
 def test_finite_and_not_negative_on_hard_input(
     name: str, losses: list[float], norms: list[float]
 ) -> None:
@@ -116,7 +117,7 @@ def test_finite_and_not_negative_on_hard_input(
 
 
 @every_rule
-@pytest.mark.parametrize("least", [0.0, 1e-12, 1e-6])
+@looped("least", [0.0, 1e-12, 1e-6])
 def test_a_loss_near_zero_gets_a_bounded_weight(name: str, least: float) -> None:
     """Of three tasks, however long it stays there and however fast a rule learns."""
     options = {"lr": 0.5} if "lr" in get_rule(name).options.model_fields else {}
@@ -143,7 +144,7 @@ def test_input_is_left_alone_and_same_generator_gives_the_same(name: str) -> Non
 
 
 @with_law("constant")
-def test_constant(name: str) -> None:
+def test_constant_weights_stay_as_they_are(name: str) -> None:
     for history in histories(3):
         weights = run(name, history)
         assert all(torch.equal(own, weights[0]) for own in weights)
@@ -157,7 +158,7 @@ def test_what_is_not_constant_moves(name: str) -> None:
 
 
 @with_law("permutation")
-def test_permutation(name: str) -> None:
+def test_the_order_of_tasks_changes_no_weight(name: str) -> None:
     order = [2, 0, 3, 1]
     for history in histories(4):
         for straight, turned in zip(run(name, history), run(name, history, order), strict=True):
@@ -165,7 +166,7 @@ def test_permutation(name: str) -> None:
 
 
 @with_law("sum_is_tasks")
-@pytest.mark.parametrize("tasks", [1, 2, 5])
+@looped("tasks", [1, 2, 5])
 def test_sum_is_tasks(name: str, tasks: int) -> None:
     for history in histories(tasks):
         for weights in run(name, history):
@@ -174,7 +175,7 @@ def test_sum_is_tasks(name: str, tasks: int) -> None:
 
 
 @with_law("loss_scale")
-@pytest.mark.parametrize("scale", [1e-6, 3.0, 1e6])
+@looped("scale", [1e-6, 3.0, 1e6])
 def test_scale_of_all_losses_leaves_the_weights(name: str, scale: float) -> None:
     for history in histories(3):
         plain, scaled = run(name, history), run(name, history, scale=scale)
@@ -283,7 +284,7 @@ def test_imtl_l_makes_all_losses_one() -> None:
     torch.testing.assert_close(weights, torch.tensor([2.0, 0.25]).double(), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("floor", [1e-6, 1e-4, 0.1, 1.0])
+@looped("floor", [1e-6, 1e-4, 0.1, 1.0])
 def test_geometric_by_hand(floor: float) -> None:
     """Losses 1000, 1 and a millionth: mean 333.67, so that all below floor · mean count as that."""
     losses = [1000.0, 1.0, 1e-6]

@@ -109,7 +109,7 @@ def test_paths_are_relative_to_the_file(file):
     [("training.epochs=2", 2), ("training.epochs = 2", 2), ("training.precision=bfloat16", None),
      ("training.device='cpu'", None)],
 )  # fmt: skip
-def test_overrides(file, override, value):
+def test_an_override_replaces_the_file_s_value(file, override, value):
     training = load_config(file, [override]).training
     if value is not None:
         assert training.epochs == value
@@ -127,7 +127,7 @@ def test_overrides(file, override, value):
         ("training.epoch=1", "did you mean 'epochs'"),
     ],
 )
-def test_wrong_overrides(file, override, message):
+def test_a_wrong_override_is_refused(file, override, message):
     with pytest.raises(ConfigError, match=message):
         load_config(file, [override])
 

@@ -93,7 +93,7 @@ def test_truncation_is_of_the_encoding(folder):
     assert (cut(), cut(encoding="separate")) == (3, 0)
 
 
-def test_sequence_lengths():
+def test_lengths_count_the_special_tokens():
     lengths, framing = np.array([[3, 4]]), Template.of_bert(1, 2)
     task = Task("t", "pair-regression", "mse", "pearson", encoding="separate")
     assert sequence_lengths(lengths, task, framing).tolist() == [[5, 6]]

@@ -224,7 +224,9 @@ def test_there_are_many():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_malformed(name, tmp_path, encoder, monkeypatch):
+def test_a_malformed_file_is_refused_or_skipped_as_its_case_says(
+    name, tmp_path, encoder, monkeypatch
+):
     case = CASES[name]
     path = tmp_path / case.name
     path.write_bytes(case.content)

@@ -176,7 +176,7 @@ def test_as_many_classes_as_rows(lines):
         )
 
 
-def test_unknown_words(lines):
+def test_unknown_words_are_warned_of_from_their_share_on(lines):
     rng = random.Random(9)
     every = texts(rng, 100, words=10)
     foreign = ["映画はとても良かった", "😀😀", "Ünïcode", "zebra"]

@@ -87,12 +87,12 @@ MEMINFO = "MemTotal:       8388608 kB\nMemFree:        1 kB\nMemAvailable:   419
         ),
     ],
 )
-def test_memory(tmp_path, files, total, available):
+def test_memory_is_the_least_that_any_limit_leaves(tmp_path, files, total, available):
     write(tmp_path, **files)
     assert examine_memory(tmp_path) == Memory(total, available)
 
 
-def test_physical_cores(tmp_path, monkeypatch):
+def test_physical_cores_are_counted_once(tmp_path, monkeypatch):
     """Two logical cores each."""
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)

@@ -80,7 +80,7 @@ def test_a_processor_with_amx():
     assert advice(AMX) == ['training.precision = "bfloat16": products at 9.8 times float32\'s rate']
 
 
-def test_a_gpu():
+def test_a_gpu_s_paths_and_advice():
     paths = taken_paths(CUDA)
     assert "the GPU's own library" in paths["float32"]
     assert "50,000 GFLOP/s" in paths["float32"]
@@ -115,7 +115,7 @@ def test_rates_that_a_busy_machine_got_wrong():
 @pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("rounded", [True, False])
 @pytest.mark.parametrize("gpus", [(), CUDA.gpus])
-def test_nothing_measured(onednn, rounded, gpus):
+def test_where_nothing_was_measured_nothing_is_advised(onednn, rounded, gpus):
     report = replace(UNMEASURED, products=Products(True, onednn, rounded), gpus=gpus)
     assert all(taken_paths(report).values())
     assert advice(report) == []

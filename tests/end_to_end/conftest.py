@@ -1,9 +1,7 @@
 """A tiny encoder, three tiny tasks, and the ways to run them: in this process or in another."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +11,7 @@ from typing import Any
 
 import projects
 import pytest
+from forked import Command, Forker
 from projects import Table
 
 from accord.cli import main
@@ -104,6 +103,24 @@ def train() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def unbroken(make_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Train a project that nobody stops, once for all tests that read its run: (changes, tasks)."""
+    runs: dict[str, Path] = {}
+
+    def call(changes: Mapping[str, Any] | None = None, tasks: tuple[str, ...] = ()) -> Path:
+        key = json.dumps([changes or {}, tasks], sort_keys=True)
+        if key not in runs:
+            folder = tmp_path_factory.mktemp("unbroken")
+            config = make_project(folder / "project", changes, tasks)
+            source = config.read_text(encoding="utf-8")
+            training.start_run(load_config(config), folder / "run", source=source, quiet=True)
+            runs[key] = folder / "run"
+        return runs[key]
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def finished(make_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that tests read and do not change; its project is the folder beside it."""
     folder = tmp_path_factory.mktemp("finished")
@@ -138,31 +155,28 @@ def interruptible() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def forker(interruptible: None) -> Iterator[Forker]:
+    forker = Forker()
+    yield forker
+    forker.close()
+
+
 @pytest.fixture
-def start_accord() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start_accord(forker: Forker) -> Iterator[Callable[..., Command]]:
     """Start a command as a process of its own: (arguments, before=code that runs first).
 
     What still runs after the test is killed.
     """
-    started: list[subprocess.Popen[str]] = []
+    started: list[Command] = []
 
-    def call(*arguments: object, before: str = "", **options: Any) -> subprocess.Popen[str]:
-        program = ["-c", f"{before}\nfrom accord.cli import main\nmain()"]
-        process = subprocess.Popen(
-            [sys.executable, *(program if before else ["-m", "accord"]), *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            **options,
-        )
-        started.append(process)
-        return process
+    def call(*arguments: object, before: str = "") -> Command:
+        started.append(forker.start(arguments, before))
+        return started[-1]
 
     yield call
     for process in started:
-        if process.poll() is None:
-            process.kill()
+        process.kill()
         process.communicate()
 
 
@@ -170,7 +184,7 @@ def start_accord() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def wait_until() -> Callable[..., None]:
     """Wait until something holds, while a process lives: (condition, process)."""
 
-    def wait(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    def wait(holds: Callable[[], bool], process: Command) -> None:
         end = time.monotonic() + projects.PATIENCE
         while not holds():
             assert process.poll() is None, process.communicate()[1]
@@ -184,7 +198,7 @@ def wait_until() -> Callable[..., None]:
 def wait_for_steps(wait_until: Callable[..., None]) -> Callable[..., None]:
     """Wait until a process has recorded so many steps: (process, run, steps)."""
 
-    def wait(process: subprocess.Popen[str], run: Path, steps: int) -> None:
+    def wait(process: Command, run: Path, steps: int) -> None:
         metrics = run / "metrics.jsonl"
 
         def taken() -> bool:

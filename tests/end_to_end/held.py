@@ -1,47 +1,66 @@
-"""Workers whose cells wait before a step, so that what a test does meets all of them on the way.
+"""Runs that wait before a step, so that what a test does meets them there on any machine.
 
-`before(step)` is code for a command that is started with workers; it runs in the command's process,
-and what the workers start with is then `serve` of this module.
+`before(nth)` is code for a command that is started. Its workers fork from it and wait as it would:
+by themselves they would begin with a new Python each, which imports for seconds.
 """
 
-import os
+import gc
+import itertools
+import multiprocessing
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext, ForkProcess
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from accord.grids import workers
 from accord.runs.signals import StopSignals
 from accord.training.step import Learner
 
-STEP, GO = "HELD_BEFORE_STEP", "HELD_UNTIL"
-
-_serve = workers._serve
+FORKING = "import held; held.fork_workers()\n"
 
 
-def before(step: int, go: Path) -> str:
-    """Return code that holds cells before a step, counted from 1, until a signal or the file."""
-    return f"""
-import os, sys
-os.environ[{STEP!r}], os.environ[{GO!r}] = "{step}", {str(go)!r}
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import held
-held.workers._serve = held.serve
-"""
+def before(nth: int, go: Path | str = "") -> str:
+    """Return code that holds each process before its n-th step, until a signal or the file."""
+    return f"{FORKING}held.hold({nth}, {str(go)!r})\n"
 
 
-def serve(*arguments: Any) -> None:
-    """Serve as a worker whose cells are held."""
-    last, go = int(os.environ[STEP]) - 1, Path(os.environ[GO])
-    take_step, remember, came = Learner.step, StopSignals._remember, []
+def hold(nth: int, go: str) -> None:
+    """Let this process, and those that fork from it, wait before the n-th step that it takes."""
+    take_step, taken, came = Learner.step, itertools.count(1), []
 
-    def note(self: StopSignals, *rest: Any) -> None:
-        came.append(True)
-        remember(self, *rest)
+    def noting(handle: Any) -> Any:
+        def note(self: StopSignals, number: int, frame: FrameType | None) -> None:
+            came.append(number)
+            handle(self, number, frame)
 
-    def held(self: Learner, step: int, *rest: Any) -> Any:
-        while step >= last and not came and not go.exists():
+        return note
+
+    def held(self: Learner, *rest: Any) -> Any:
+        late = next(taken) >= nth
+        while late and not came and not (go and Path(go).exists()):
             time.sleep(0.005)
-        return take_step(self, step, *rest)
+        return take_step(self, *rest)
 
-    StopSignals._remember, Learner.step = note, held  # type: ignore[method-assign]
-    _serve(*arguments)
+    for name in ("_remember", "_note"):
+        setattr(StopSignals, name, noting(getattr(StopSignals, name)))
+    Learner.step = held  # type: ignore[method-assign]
+
+
+class _Fork(ForkProcess):
+    """A fork that leaves the others' pipes to them, so that the end of one is noticed."""
+
+    def run(self) -> None:
+        for own in gc.get_objects():
+            if isinstance(own, Connection) and own not in self._args:  # type: ignore[attr-defined]
+                own.close()
+        super().run()
+
+
+class _Forking(ForkContext):
+    Process = _Fork
+
+
+def fork_workers() -> None:
+    """Let workers fork from this process, which has computed nothing."""
+    multiprocessing.get_context = lambda method=None: _Forking()  # type: ignore[assignment]

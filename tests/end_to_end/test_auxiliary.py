@@ -36,7 +36,7 @@ def results_of(run):
     "changes",
     [
         {**WORDS, **ALIKE, "training.gradients": "pcgrad", "tasks.alike.pooling": "mean"},
-        {**WORDS, "training.micro_batch_tokens": 20, "training.balancing": "famo"},
+        {**WORDS, "training.micro_batch_tokens": 70, "training.balancing": "famo"},
         {
             **WORDS, **ALIKE, "training.precision": "bfloat16", "training.batching": "temperature",
             "training.balancing": "uncertainty", "encoder.gradient_checkpointing": True,
@@ -57,7 +57,7 @@ def results_of(run):
 def test_stopped_and_resumed_it_goes_on_to_the_bit(
     changes, stopped, project, train, tmp_path, outcome
 ):
-    own = {**changes, "training.steps_per_epoch": 6}
+    own = {**changes, "training.steps_per_epoch": 6, "training.epochs": 2}
     run = stopped(own, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(own), tmp_path / "whole"))

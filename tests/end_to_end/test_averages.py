@@ -29,10 +29,8 @@ def averages(run, step=LAST):
 
 
 @every_method
-def test_training_is_the_same_to_the_bit(project, train, tmp_path, method):
-    plain = train(project(), tmp_path / "plain")
-    own = train(project(METHODS[method]), tmp_path / "own")
-    one, other = parameters(plain), parameters(own)
+def test_training_is_the_same_to_the_bit(unbroken, method):
+    one, other = parameters(unbroken()), parameters(unbroken(METHODS[method]))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
@@ -99,7 +97,7 @@ def test_swa_against_torch(project, train, tmp_path, followed):
 @every_method
 @pytest.mark.parametrize("last", [8, 11, 14])
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(
-    project, train, tmp_path, stop_after, outcome, method, last
+    project, train, unbroken, tmp_path, stop_after, outcome, method, last
 ):
     """Before SWA begins, between two of its samples, and after some."""
     config = project(METHODS[method])
@@ -107,7 +105,7 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(
     with pytest.raises(Stopped):
         train(config, tmp_path / "run")
     resume_run(tmp_path / "run", quiet=True)
-    whole = train(config, tmp_path / "whole")
+    whole = unbroken(METHODS[method])
     assert outcome(tmp_path / "run") == outcome(whole)
     one, other = averages(tmp_path / "run"), averages(whole)
     assert all(torch.equal(value, other[name]) for name, value in one.items())

@@ -42,7 +42,7 @@ def test_it_counts_what_training_will_use(project, accord_cli, train, tmp_path, 
     assert report["max_length"] == resolved["max_length"]
 
 
-def test_the_tables(project, accord_cli):
+def test_check_shows_kinds_and_counts_of_labels(project, accord_cli):
     answer = accord_cli("check", project())
     assert (answer.code, warnings(answer)) == (0, [])
     assert "same: pair-classification, separate encoding, labels 0, 1" in answer.out

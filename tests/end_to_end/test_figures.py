@@ -66,7 +66,7 @@ def test_a_model_that_finds_no_fraud_says_so(fraud, accord_cli, tmp_path):
 
 
 @pytest.mark.parametrize("keys", [{"metric": "macro_f1"}, {"positive": "ok"}])
-def test_other_f1s(fraud, accord_cli, tmp_path, keys):
+def test_a_chosen_f1_is_named_in_the_results(fraud, accord_cli, tmp_path, keys):
     sets = [part for key, value in keys.items() for part in ("--set", f"tasks.fraud.{key}={value}")]
     answer = accord_cli("train", fraud, "--out", tmp_path / "run", *sets, "--json")
     assert answer.code == 0, answer.err

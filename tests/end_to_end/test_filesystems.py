@@ -39,10 +39,11 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 @pytest.mark.parametrize("kib", [8, 60, 150, 260, 400, 700])
 def test_a_run_that_outgrows_its_disk_goes_on_when_there_is_room(
-    project, train, tmp_path, outcome, mount, kib
+    project, train, unbroken, outcome, mount, kib
 ):
     """A run needs about 2 MB, so the sizes end it in its first save, in later ones."""
-    disk, config = mount(f"size={kib}k"), project({"checkpoint.every_steps": 4})
+    changes = {"checkpoint.every_steps": 4}
+    disk, config = mount(f"size={kib}k"), project(changes)
     with pytest.raises(AccordError, match=r"\A.*No space left.*\Z"):
         train(config, disk / "run")
     assert _mount("-o", "remount,size=64m", disk)
@@ -50,7 +51,7 @@ def test_a_run_that_outgrows_its_disk_goes_on_when_there_is_room(
         resume_run(disk / "run", quiet=True)
     else:
         train(config, disk / "run")
-    assert outcome(disk / "run") == outcome(train(config, tmp_path / "whole"))
+    assert outcome(disk / "run") == outcome(unbroken(changes))
 
 
 def test_a_read_only_folder_is_refused_before_anything_is_loaded(
@@ -77,7 +78,7 @@ def test_a_finished_run_on_a_read_only_disk_can_be_read(finished, mount, accord_
 
 @pytest.mark.parametrize("place", [3, 25, 60, 90])
 def test_a_disk_that_turns_read_only_is_one_line_and_the_run_goes_on_later(
-    project, train, tmp_path, outcome, monkeypatch, place
+    project, train, unbroken, tmp_path, outcome, monkeypatch, place
 ):
     run = tmp_path / "run"
     monkeypatch.setattr("accord.durable._reached", 0)
@@ -91,4 +92,4 @@ def test_a_disk_that_turns_read_only_is_one_line_and_the_run_goes_on_later(
         resume_run(run, quiet=True)
     else:
         train(project(), run)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())

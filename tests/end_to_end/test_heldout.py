@@ -70,8 +70,8 @@ def by_hand(run, tasks=tuple(METRICS), count=None):
                                    {"averaging.method": "ema", "averaging.decay": 0.5},
                                    {"averaging.method": "swa", "averaging.start": 0.2}],
                          ids=["plain", "frozen", "ema", "swa"])  # fmt: skip
-def test_dev_is_cross_fitted(project, train, tmp_path, extra):
-    run = train(project({**LIVELY, **extra}), tmp_path / "run")
+def test_dev_is_cross_fitted(unbroken, extra):
+    run = unbroken({**LIVELY, **extra})
     results, (chosen, values) = results_of(run), by_hand(run)
     assert set(results["heldout"]) == set(METRICS)
     for task, own in results["heldout"].items():
@@ -156,6 +156,7 @@ def test_test_rows_with_labels_are_held_out(project, train, tmp_path, accord_cli
     before = json.loads((run / "resolved.json").read_text())["data"]["mood.test labels"]
     file = config.parent / "mood-test.csv"
     file.write_text(file.read_text().replace(",neg\n", ",mixed\n", 1))
+    config.write_text(config.read_text().replace("epochs = 5", "epochs = 1"))
     again = train(config, tmp_path / "again")
     assert json.loads((again / "resolved.json").read_text())["data"]["mood.test labels"] != before
 
@@ -311,9 +312,11 @@ def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
         assert row["epoch"] == "+".join(map(str, chosen[1 - int(row["half"])]))
 
 
-def test_killed_between_scores_and_checkpoint(project, train, tmp_path, outcome, monkeypatch):
+def test_killed_between_scores_and_checkpoint(
+    project, train, unbroken, tmp_path, outcome, monkeypatch
+):
     config = project(LIVELY)
-    whole, run = outcome(train(config, tmp_path / "whole")), tmp_path / "run"
+    whole, run = outcome(unbroken(LIVELY)), tmp_path / "run"
     save, calls = "accord.training.run.save_checkpoint", []
 
     def die(*rest, **options):
@@ -336,9 +339,7 @@ def test_killed_between_scores_and_checkpoint(project, train, tmp_path, outcome,
 
 
 @pytest.mark.parametrize("harm", ["cut", "lost"])
-def test_damaged_scores_of_an_epoch_are_made_again(
-    stopped, project, train, tmp_path, outcome, harm
-):
+def test_damaged_scores_of_an_epoch_are_made_again(stopped, unbroken, outcome, harm):
     run = stopped({}, 14)
     file = run / "kept" / "step-12" / "scores.safetensors"
     if harm == "cut":
@@ -347,7 +348,7 @@ def test_damaged_scores_of_an_epoch_are_made_again(
         file.unlink()
     resume_run(run, quiet=True)
     assert "resuming after step 6 of 18" in (run / "log.txt").read_text()
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 def test_tasks_without_labels_have_no_held_out_figure(project, train, tmp_path, accord_cli):

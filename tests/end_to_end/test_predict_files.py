@@ -129,11 +129,11 @@ def test_nothing_is_written_for_a_bad_row_at_the_end(predicted, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
-    """What Python holds at most, for ten times as many rows."""
+    """What Python holds at most, for five times as many rows: less than their texts take."""
     monkeypatch.setattr(predicting, "CHUNK_ROWS", 64)
     monkeypatch.setattr(type(model), "logits", lambda self, task, texts: _zeros(len(texts)))
     peaks = []
-    for count in (3_000, 30_000):
+    for count in (64, 1_000, 5_000):  # the first time, more is imported
         path = tmp_path / f"{count}.csv"
         path.write_text("id,text\n" + "".join(f"{i},a film {i}\n" for i in range(count)))
         for ending in ("csv", "json", "parquet"):
@@ -142,7 +142,8 @@ def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
             assert predict_file(model, "mood", Source(path), output).rows == count
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert all(more < 1.5 * less + 100_000 for less, more in zip(peaks[:3], peaks[3:], strict=True))
+    less, more = peaks[3:6], peaks[6:]
+    assert all(b < 1.25 * a + 20_000 for a, b in zip(less, more, strict=True)), peaks
 
 
 def _zeros(rows):

@@ -45,7 +45,7 @@ def test_errors_are_exceptions_and_nothing_is_written(project, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_resume(project, stop_after, tmp_path):
+def test_resume_ends_a_run_that_was_stopped(project, stop_after, tmp_path):
     stop_after(4)
     with pytest.raises(Stopped):
         accord.train(project(), out=tmp_path / "run", quiet=True)

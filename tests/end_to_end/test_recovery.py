@@ -5,6 +5,7 @@ import shutil
 import socket
 import time
 
+import held
 import pytest
 import torch
 from projects import PATIENCE, folder_of
@@ -25,9 +26,7 @@ def flip(file):
 
 
 @pytest.mark.parametrize("keep", [1, 2])
-def test_damaged_checkpoints_don_t_push_out_new_ones(
-    stopped, stop_after, project, train, tmp_path, outcome, keep
-):
+def test_damaged_checkpoints_don_t_push_out_new_ones(stopped, stop_after, unbroken, outcome, keep):
     """Steps after the damaged ones have lower numbers, and are the only sound ones."""
     run = stopped({"checkpoint.keep": keep}, 13)
     for checkpoint in (run / "checkpoints").glob("step-*"):
@@ -38,11 +37,11 @@ def test_damaged_checkpoints_don_t_push_out_new_ones(
     assert (run / "checkpoints" / "step-10").is_dir()
     resume_run(run, quiet=True)
     assert "resuming after step 10" in (run / "log.txt").read_text()
-    assert outcome(run) == outcome(train(project({"checkpoint.keep": keep}), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken({"checkpoint.keep": keep}))
 
 
 def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped, monkeypatch):
-    run = stopped({}, 8)
+    run = stopped({"training.epochs": 1}, 4)
 
     def unreadable(path, *rest, **options):
         raise PermissionError(13, "Permission denied", str(path))
@@ -52,7 +51,7 @@ def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped, monke
         with pytest.raises(AccordError, match=r"Permission denied"):
             resume_run(run, quiet=True)
     resume_run(run, quiet=True)
-    assert "resuming after step 8" in (run / "log.txt").read_text()
+    assert "resuming after step 4" in (run / "log.txt").read_text()
 
 
 @pytest.fixture
@@ -96,9 +95,7 @@ def test_an_epoch_that_no_checkpoint_knows_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("what", ["flipped", "lost", "manifest"])
-def test_a_damaged_best_model_is_made_again(
-    stopped, project, train, tmp_path, outcome, accord_cli, what
-):
+def test_a_damaged_best_model_is_made_again(stopped, unbroken, outcome, accord_cli, what):
     run = stopped({"checkpoint.keep": 9}, 14)
     best = max((run / "best").iterdir(), key=lambda own: int(own.name.split("-")[1]))
     if what == "flipped":
@@ -111,23 +108,21 @@ def test_a_damaged_best_model_is_made_again(
     answer = accord_cli("resume", run)
     assert answer.code == 0, answer.err
     assert "is damaged and left out" in answer.err
-    assert outcome(run) == outcome(train(project({"checkpoint.keep": 9}), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken({"checkpoint.keep": 9}))
     assert not (run / "best").exists()
 
 
 @pytest.mark.parametrize("edited", ["model/model.safetensors", "predictions/mood-dev.csv"])
-def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(
-    stopped, project, train, tmp_path, outcome, edited
-):
+def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(stopped, unbroken, outcome, edited):
     run = stopped({}, 14)
     (run / edited).unlink()
     resume_run(run, quiet=True)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "{"])
 def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped, accord_cli, text):
-    run = stopped({}, 8)
+    run = stopped({"training.epochs": 1}, 2)
     (run / "status.json").write_text(text)
     assert RunFolder(run).state() == "killed"
     assert accord_cli("resume", run, "--quiet").code == 0
@@ -149,8 +144,8 @@ def test_damaged_metrics_are_a_warning(stopped, accord_cli, line, metrics):
 def test_a_log_that_was_rotated_doesn_t_let_a_second_process_in(
     start_accord, wait_for_steps, project, tmp_path, accord_cli
 ):
-    config, run = project({"training.epochs": 400}), tmp_path / "run"
-    process = start_accord("train", config, "--out", run)
+    config, run = project(), tmp_path / "run"
+    process = start_accord("train", config, "--out", run, before=held.before(4))
     wait_for_steps(process, run, 3)
     (run / "log.txt").rename(run / "log.txt.1")
     answer = accord_cli("resume", run)
@@ -179,7 +174,7 @@ def test_looking_at_a_run_doesn_t_keep_it_from_starting(tmp_path):
 
 
 def test_a_live_process_of_another_host_is_respected(stopped, accord_cli):
-    run = stopped({}, 8)
+    run = stopped({"training.epochs": 1}, 2)
     status = json.loads((run / "status.json").read_text())
     status |= {"state": "running", "host": "node17", "heartbeat": now()}
     (run / "status.json").write_text(json.dumps(status))
@@ -230,9 +225,9 @@ def test_a_model_that_gives_no_numbers_is_neither_judged_nor_kept(
 
 
 def test_data_that_moved_is_found_where_the_run_s_config_says(
-    stopped, tmp_path, accord_cli, outcome, project, train
+    stopped, tmp_path, accord_cli, outcome, unbroken
 ):
-    whole = outcome(train(project(), tmp_path / "whole"))
+    whole = outcome(unbroken())
     run = stopped({}, 8)
     (tmp_path / "project").rename(tmp_path / "elsewhere")
     assert "mood-train.csv" in accord_cli("resume", run, "--quiet").err
@@ -288,7 +283,7 @@ def test_an_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, 
 def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
     stopped, accord_cli, monkeypatch, fault, place
 ):
-    run = stopped({}, 8)
+    run = stopped({"training.epochs": 1}, 2)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("lr = 0.001", "lr = 0.002"))
     monkeypatch.setattr("accord.durable._reached", 0)
@@ -300,7 +295,7 @@ def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
 
 
 def test_a_terminal_that_is_gone_ends_no_run(project, tmp_path, start_accord):
-    config, run = project(), tmp_path / "run"
+    config, run = project({"training.epochs": 1}), tmp_path / "run"
     process = start_accord("train", config, "--out", run)
     process.stderr.close()
     assert process.wait(PATIENCE) == 0
@@ -364,7 +359,7 @@ def test_what_a_kill_left_after_the_end_is_removed_by_resume(
 
 
 def test_what_a_kill_left_aside_is_swept_away(stopped):
-    run = stopped({}, 8)
+    run = stopped({"training.epochs": 1}, 2)
     (run / "checkpoints" / ".new-step-9").mkdir()
     (run / "checkpoints" / ".new-step-9" / "parameters.safetensors").write_bytes(b"half")
     resume_run(run, quiet=True)
@@ -375,7 +370,7 @@ def test_a_hang_up_saves_like_a_stop(project, tmp_path, start_accord, wait_for_s
     import signal
 
     run = tmp_path / "run"
-    process = start_accord("train", project({"training.epochs": 400}), "--out", run)
+    process = start_accord("train", project(), "--out", run, before=held.before(4))
     wait_for_steps(process, run, 3)
     process.send_signal(signal.SIGHUP)
     assert process.wait(PATIENCE) == 128 + signal.SIGHUP

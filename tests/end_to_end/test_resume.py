@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 
+import held
 import pytest
 import torch
 
@@ -22,16 +23,19 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("batching", "gradients"), METHODS)
-def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching, gradients):
+def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
+    stopped, project, train, tmp_path, outcome, metrics, batching, gradients
+):
     last = 5 if batching == "finish-smallest" else 8
     changes = {"training.batching": batching, "training.gradients": gradients}
+    changes["training.epochs"] = 2
     run = stopped(changes, last)
     assert len(metrics(run, "dev")) == 1
     assert metrics(run)[-1]["step"] == last
     resume_run(run, quiet=True)
     whole = train(project(changes), tmp_path / "whole")
     assert outcome(run) == outcome(whole)
-    assert len(metrics(run)) == (9 if batching == "finish-smallest" else 18)
+    assert len(metrics(run)) == (6 if batching == "finish-smallest" else 12)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,7 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
     [
         {"encoder.mode": "frozen"},
         {"training.precision": "bfloat16", "training.gradients": "pcgrad"},
-        {"training.micro_batch_tokens": 20, "encoder.gradient_checkpointing": True},
+        {"training.micro_batch_tokens": 60, "encoder.gradient_checkpointing": True},
         {"tasks.same.head": "cosine", "tasks.same.loss": "mse"},
         {"tasks.mood.dev": None, "tasks.near.dev": None, "training.dev_share": 0.3},
         {
@@ -77,7 +81,10 @@ def test_mid_epoch(stopped, project, train, tmp_path, outcome, metrics, batching
         "swa",
     ],
 )
-def test_other_ways_to_train(stopped, project, train, tmp_path, outcome, changes):
+def test_stopped_and_resumed_every_way_to_train_leaves_the_same_bytes(
+    stopped, project, train, tmp_path, outcome, changes
+):
+    changes = {**changes, "training.epochs": 2}
     run = stopped(changes, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(changes), tmp_path / "whole"))
@@ -105,8 +112,8 @@ def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, 
     assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
 
 
-def test_dropout_is_on_in_these_tests(project, train, tmp_path, outcome):
-    with_dropout = train(project(), tmp_path / "with")
+def test_dropout_is_on_in_these_tests(unbroken, project, train, tmp_path, outcome):
+    with_dropout = unbroken()
     without = train(project({"encoder.dropout": 0.0}), tmp_path / "without")
     assert (
         outcome(with_dropout)["model/model.safetensors"]
@@ -114,39 +121,32 @@ def test_dropout_is_on_in_these_tests(project, train, tmp_path, outcome):
     )
 
 
-def test_stopped_twice_and_stopped_in_the_last_step(
-    stopped, stop_after, project, train, tmp_path, outcome
-):
+def test_stopped_twice_and_stopped_in_the_last_step(stopped, stop_after, unbroken, outcome):
     run = stopped({}, 2)
     stop_after(13)
     with pytest.raises(Stopped):
         resume_run(run, quiet=True)
     stop_after(18)  # there is nothing left to stop
     resume_run(run, quiet=True)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
 def test_after_kill_9(
-    start_accord, wait_for_steps, project, train, tmp_path, outcome, kept, accord_cli
+    start_accord, wait_for_steps, project, unbroken, tmp_path, outcome, kept, accord_cli
 ):
-    if kept:
-        config = project({"training.epochs": 16, "checkpoint.every_steps": 10})
-    else:  # one epoch, so that the only checkpoint is the one at its end
-        config = project({"training.epochs": 1, "training.batch_size": 1}, ("mood",))
-        file = config.parent / "mood-train.csv"
-        header, *rows = file.read_text().splitlines(keepends=True)
-        file.write_text(header + "".join(rows * 20))
-    run = tmp_path / "run"
-    process = start_accord("train", config, "--out", run)
-    wait_for_steps(process, run, 25 if kept else 1)
+    changes = {"checkpoint.every_steps": 5}
+    config, run = project(changes), tmp_path / "run"
+    taken = 8 if kept else 3  # the first checkpoint is after the fifth step
+    process = start_accord("train", config, "--out", run, before=held.before(taken + 1))
+    wait_for_steps(process, run, taken)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert (list((run / "checkpoints").glob("step-*")) != []) == kept
     assert json.loads((run / "status.json").read_text())["state"] == "running"
 
     # What a kill in the middle of writing leaves behind.
-    half = run / "checkpoints" / ".new-step-30"
+    half = run / "checkpoints" / ".new-step-9"
     half.mkdir(exist_ok=True)
     (half / "progress.json").write_text("{")
     empty = run / "checkpoints" / "step-9999"
@@ -156,13 +156,12 @@ def test_after_kill_9(
 
     answer = accord_cli("resume", run)
     assert answer.code == 0, answer.err
-    assert ("resuming after step" if kept else "no sound checkpoint: starting over") in answer.err
-    assert outcome(run) == outcome(train(config, tmp_path / "whole"))
+    how = "resuming after step 6 of" if kept else "no sound checkpoint: starting over"
+    assert how in answer.err
+    assert outcome(run) == outcome(unbroken(changes))
 
 
-def test_killed_between_an_evaluation_and_its_checkpoint(
-    stopped, project, train, tmp_path, outcome, monkeypatch
-):
+def test_killed_between_an_evaluation_and_its_checkpoint(stopped, unbroken, outcome, monkeypatch):
     """The best model was saved already, though the step it belongs to is taken again."""
     run = stopped({}, 11)
 
@@ -175,7 +174,7 @@ def test_killed_between_an_evaluation_and_its_checkpoint(
             resume_run(run, quiet=True)
     assert json.loads((run / "status.json").read_text())["state"] == "failed"
     resume_run(run, quiet=True)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 def test_a_finished_run_says_so_and_stays_as_it_is(finished, accord_cli, listing):
@@ -207,7 +206,7 @@ def _edit_data(run, project):
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
 @pytest.mark.parametrize("edit", [_edit_resolved, _edit_config, _edit_data])
 def test_a_change_since_is_refused(stopped, accord_cli, listing, tmp_path, edit, kept):
-    run = stopped({}, 8)
+    run = stopped({}, 2)
     if not kept:
         shutil.rmtree(run / "checkpoints")
     edit(run, tmp_path / "project")
@@ -232,7 +231,7 @@ def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli, damage):
 
 @pytest.mark.parametrize("name", ["parameters", "optimizer", "method"])
 def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
-    stopped, project, train, tmp_path, outcome, accord_cli, name
+    stopped, unbroken, outcome, accord_cli, name
 ):
     run = stopped({}, 2)
     file = run / "checkpoints" / "step-2" / f"{name}.safetensors"
@@ -242,11 +241,11 @@ def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
     assert answer.code == 0, answer.err
     assert f"step-2 is damaged and left out: {name}.safetensors has" in answer.err
     assert "no sound checkpoint: starting over" in answer.err
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 def test_another_thread_count_is_said(stopped, accord_cli):
-    run = stopped({}, 2)
+    run = stopped({"training.epochs": 1}, 2)
     file = run / "checkpoints" / "step-2" / "progress.json"
     file.write_text(file.read_text().replace('"threads": 1', '"threads": 3'))
     (file.parent / "manifest.json").unlink()
@@ -337,7 +336,7 @@ def test_only_the_newest_checkpoints_stay(project, train, tmp_path):
 
 
 def test_another_device_than_the_one_it_began_on_is_said(stopped, capsys):
-    run = stopped({}, 5)
+    run = stopped({"training.epochs": 1}, 5)
     begun = json.loads((run / "resolved.json").read_text())
     assert begun["device"] == "cpu"
     (run / "resolved.json").write_text(json.dumps(begun | {"device": "cuda"}))

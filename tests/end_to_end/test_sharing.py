@@ -30,7 +30,7 @@ def test_stopped_and_resumed_it_goes_on_to_the_bit(
     name, stopped, project, train, tmp_path, outcome
 ):
     gradients = "sum" if name == "own-encoder" else "pcgrad"  # nothing is shared there
-    own = changes(name, **{"training.gradients": gradients})
+    own = changes(name, **{"training.gradients": gradients, "training.epochs": 2})
     run = stopped(own, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(own), tmp_path / "whole"))
@@ -40,7 +40,8 @@ def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
     own = changes(
         "own-layers", "lora", "adapter", "pal", "task-norm",
         **{"training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
-           "training.gradients": "gradvac", "training.granularity": "layer"},
+           "training.gradients": "gradvac", "training.granularity": "layer",
+           "training.epochs": 1},
     )  # fmt: skip
     run = train(project(own), tmp_path / "run")
     results = json.loads((run / "results.json").read_text())
@@ -51,7 +52,8 @@ def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
 def test_soft_sharing_holds_encoders_together(
     kind, stopped, project, train, tmp_path, outcome, metrics
 ):
-    own = {"sharing.schemes": ["own-encoder"], "sharing.soft": kind, "sharing.soft_weight": 1e-3}
+    own = {"sharing.schemes": ["own-encoder"], "sharing.soft": kind, "sharing.soft_weight": 1e-3,
+           "training.epochs": 2}  # fmt: skip
     run = stopped(own, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(own), tmp_path / "whole"))
@@ -72,7 +74,7 @@ def distance(run):
 
 @every_scheme
 def test_a_saved_model_predicts_what_the_run_did(name, project, train, tmp_path, accord_cli):
-    run = train(project(changes(name)), tmp_path / "run")
+    run = train(project(changes(name, **{"training.epochs": 1})), tmp_path / "run")
     answer = accord_cli("evaluate", run, "--json")
     assert answer.code == 0, answer.err
     found = json.loads(answer.out)
@@ -89,7 +91,7 @@ def test_a_saved_model_predicts_what_the_run_did(name, project, train, tmp_path,
 
 @pytest.mark.parametrize("name", ["lora", "adapter"])
 def test_shared_weights_can_stay_as_they_are(name, project, train, tmp_path, encoder_folder):
-    own = changes(name, **{"sharing.train_shared": False, "sharing.lr": 1e-2})
+    own = changes(name, **{"sharing.train_shared": False, "sharing.lr": 1e-2, "training.epochs": 1})
     run = train(project(own), tmp_path / "run")
     before = load_file(encoder_folder / "model.safetensors")
     after = load_file(run / "model" / "model.safetensors")
@@ -171,7 +173,8 @@ def test_what_doesn_t_fit_the_encoder_is_one_line_before_data_are_read(
 
 
 def test_norms_of_its_own_stand_where_layers_are_shared(project, train, tmp_path):
-    run = train(project({"sharing.schemes": ["task-norm", "own-layers"]}), tmp_path / "run")
+    given = {"sharing.schemes": ["task-norm", "own-layers"], "training.epochs": 1}
+    run = train(project(given), tmp_path / "run")
     names = load_file(run / "model" / "parts.safetensors")
     layers = {scheme: {int(name.split(".")[2]) for name in names if name.split(".")[1] == scheme}
               for scheme in ("task-norm", "own-layers")}  # fmt: skip
@@ -181,8 +184,8 @@ def test_norms_of_its_own_stand_where_layers_are_shared(project, train, tmp_path
 
 
 def test_parts_that_a_new_run_leaves_out_are_said(project, train, accord_cli, tmp_path):
-    run = train(project({"sharing.schemes": ["lora"]}), tmp_path / "run")
-    config = project({"encoder.path": str(run / "model")})
+    run = train(project({"sharing.schemes": ["lora"], "training.epochs": 1}), tmp_path / "run")
+    config = project({"encoder.path": str(run / "model"), "training.epochs": 1})
     answer = accord_cli("train", config, "--out", tmp_path / "again")
     assert answer.code == 0
     assert "the parts of its tasks (lora) are not taken over" in answer.err
@@ -206,7 +209,7 @@ def test_a_stranger_s_description_of_sharing_is_refused(project, train, tmp_path
 def test_one_task_exported_is_a_plain_bert_that_says_the_same(
     name, project, train, tmp_path, accord_cli
 ):
-    run = train(project(changes(name)), tmp_path / "run")
+    run = train(project(changes(name, **{"training.epochs": 1})), tmp_path / "run")
     out = tmp_path / "alone"
     answer = accord_cli("export", run, out, "--task", "same", "--encoder-only")
     assert answer.code == 0, answer.err
@@ -234,7 +237,7 @@ def dev_file(run):
 
 @pytest.mark.parametrize("name", ["adapter", "pal"])
 def test_parts_that_no_plain_bert_has_are_not_exported(name, project, train, tmp_path, accord_cli):
-    run = train(project(changes(name)), tmp_path / "run")
+    run = train(project(changes(name, **{"training.epochs": 1})), tmp_path / "run")
     answer = accord_cli("export", run, tmp_path / "out", "--task", "same", "--encoder-only")
     assert answer.code == 2
     assert f"same: '{name}' adds layers of its own, so no plain BERT says the same" in answer.err

@@ -39,9 +39,9 @@ def stopped_soup(project, train, stop_after, tmp_path):
 
 
 @pytest.fixture
-def whole(project, train, tmp_path, outcome):
+def whole(unbroken, outcome):
     """What such a run leaves that nobody stops."""
-    return lambda changes=ALIKE: outcome(train(project(changes, TASKS), tmp_path / "whole"))
+    return lambda changes=ALIKE: outcome(unbroken(changes, TASKS))
 
 
 def test_the_model_is_the_mean_of_the_epochs_in_it(project, train, tmp_path, monkeypatch):

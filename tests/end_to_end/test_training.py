@@ -19,7 +19,7 @@ from accord.training.setup import prepare
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others(project, train, tmp_path, outcome):
-    changes = {"training.gradients": "pcgrad"}
+    changes = {"training.gradients": "pcgrad", "training.epochs": 1}
     first = outcome(train(project(changes), tmp_path / "first"))
     second = outcome(train(project(changes), tmp_path / "second"))
     other = outcome(train(project(changes | {"training.seed": 4}), tmp_path / "other"))
@@ -93,7 +93,8 @@ def test_before_it_trains_it_says_what_it_expects(project, accord_cli, tmp_path)
 
 
 def test_quiet_says_nothing_and_json_is_one_object(project, accord_cli, tmp_path):
-    answer = accord_cli("train", project(), "--out", tmp_path / "run", "--quiet", "--json")
+    config = project({"training.epochs": 1})
+    answer = accord_cli("train", config, "--out", tmp_path / "run", "--quiet", "--json")
     assert (answer.code, answer.err, answer.out.count("\n")) == (0, "", 1)
     printed = json.loads(answer.out)
     assert printed.pop("run") == str(tmp_path / "run")
@@ -134,13 +135,13 @@ def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, s
 @pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
 def test_passes_form_the_same_step(project, train, tmp_path, metrics, encoder_folder, gradients):
     changes = {
-        "encoder.dropout": 0.0, "training.gradients": gradients,
+        "encoder.dropout": 0.0, "training.gradients": gradients, "training.epochs": 1,
         **{f"tasks.{name}.dropout": 0.0 for name in ("mood", "same", "near")},
     }  # fmt: skip
     whole = train(project(changes), tmp_path / "whole")
-    split = train(project(changes | {"training.micro_batch_tokens": 15}), tmp_path / "split")
+    split = train(project(changes | {"training.micro_batch_tokens": 40}), tmp_path / "split")
     for one, other in zip(metrics(whole), metrics(split), strict=True):
-        assert one["tokens"] == other["tokens"] > 15
+        assert one["tokens"] == other["tokens"] > 2 * 40
         assert other["losses"] == pytest.approx(one["losses"], rel=1e-3)
         assert other["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)
     folders = (whole / "model", split / "model", encoder_folder)
@@ -206,7 +207,7 @@ def test_the_losses_fall(project, train, tmp_path, metrics):
 
 
 def test_without_a_dev_file_a_share_of_train_serves(project, accord_cli, tmp_path):
-    changes = {"tasks.mood.dev": None, "training.dev_share": 0.25}
+    changes = {"tasks.mood.dev": None, "training.dev_share": 0.25, "training.epochs": 1}
     config = project(changes)
     answer = accord_cli("train", config, "--out", tmp_path / "run")
     file = config.parent / "mood-train.csv"
@@ -226,7 +227,7 @@ def test_without_a_dev_file_a_share_of_train_serves(project, accord_cli, tmp_pat
 
 
 def test_bad_rows_are_skipped_and_counted(project, accord_cli, tmp_path):
-    config = project({"tasks.mood.on_bad_row": "skip"})
+    config = project({"tasks.mood.on_bad_row": "skip", "training.epochs": 1})
     file = config.parent / "mood-train.csv"
     file.write_text(file.read_text() + "x1,the film,\nx2,,pos\nx3,a road,wild\n")
     answer = accord_cli("train", config, "--out", tmp_path / "run")
@@ -237,9 +238,10 @@ def test_bad_rows_are_skipped_and_counted(project, accord_cli, tmp_path):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_the_run(
-    project, accord_cli, train, tmp_path, outcome, monkeypatch, value
+    project, accord_cli, unbroken, tmp_path, outcome, monkeypatch, value
 ):
-    config, run = project({"checkpoint.every_steps": 2}), tmp_path / "run"
+    changes = {"checkpoint.every_steps": 2}
+    config, run = project(changes), tmp_path / "run"
     calls, loss = [], LOSSES["mse"]
 
     def broken(logits, targets):
@@ -260,7 +262,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 
     # The cause gone, the run goes on where it was.
     assert accord_cli("resume", run).code == 0
-    assert outcome(run) == outcome(train(config, tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken(changes))
 
 
 def test_weights_that_are_not_finite_are_refused(project, train, write_encoder, tmp_path):
@@ -274,9 +276,9 @@ def test_weights_that_are_not_finite_are_refused(project, train, write_encoder, 
 
 @pytest.mark.parametrize("method", ["ema", "swa"])
 def test_averages_are_judged_and_training_does_not_see_them(
-    project, train, tmp_path, metrics, method
+    project, train, unbroken, tmp_path, metrics, method
 ):
-    plain = train(project(), tmp_path / "plain")
+    plain = unbroken()
     changes = {"averaging.method": method, "averaging.decay": 0.9, "averaging.start": 0.0}
     own = train(project(changes), tmp_path / "own")
     names = ("losses", "gradient_norm")
@@ -300,7 +302,7 @@ def test_popart_trains_a_head_whose_scale_is_that_of_its_targets(project, tmp_pa
     assert float(head.scale.mean) == pytest.approx(float(targets.mean()))
     assert float(head.scale.std) == pytest.approx(float(targets.std(correction=0)))
     runs = [
-        train(project({"tasks.near.targets": kind}), tmp_path / kind)
+        train(project({"tasks.near.targets": kind, "training.epochs": 1}), tmp_path / kind)
         for kind in ("range", "popart")
     ]
     one, other = (load_file(run / "model" / "heads.safetensors") for run in runs)

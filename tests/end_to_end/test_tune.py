@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 
+import held
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -161,7 +162,8 @@ def test_a_study_stopped_in_a_trial_goes_on_as_if_it_had_not(study, tmp_path, st
 def test_a_study_that_was_killed_goes_on(study, tmp_path, start_accord, wait_for_steps):
     config, out = study.out.parent / "project" / "accord.toml", tmp_path / "out"
     searches = [part for text in SEARCH for part in ("--search", text)]
-    process = start_accord("tune", config, "--out", out, "--trials", 3, *searches)
+    before = held.before(7)  # in the second trial of four steps
+    process = start_accord("tune", config, "--out", out, "--trials", 3, *searches, before=before)
     wait_for_steps(process, out / "trials" / "1", 2)
     process.kill()
     process.wait()

@@ -32,12 +32,23 @@ def config(project):
     return project({"training.epochs": 2, "training.steps_per_epoch": 2}, TASKS)
 
 
+PRUNE_THE_THIRD = """
+from optuna.trial import Trial
+Trial.should_prune = lambda self: self.number == 2
+"""
+
+
 def test_workers_leave_what_one_process_leaves_and_are_pruned(
-    config, tmp_path, monkeypatch, outcome
+    config, tmp_path, monkeypatch, outcome, start_accord
 ):
+    out = tmp_path / "several"
+    arguments = ["tune", config, "--out", out, "--trials", 3, "--workers", 2]
+    searches = [part for text in SEARCH for part in ("--search", text)]
+    process = start_accord(*arguments, *searches, before=held.FORKING + PRUNE_THE_THIRD)
     monkeypatch.setattr(Trial, "should_prune", lambda self: self.number == 2)
     one = tune(config, SEARCH, 3, out=tmp_path / "one", quiet=True)
-    several = tune(config, SEARCH, 3, out=tmp_path / "several", workers=2, quiet=True)
+    assert process.wait(PATIENCE) == 0
+    several = tune(config, SEARCH, 3, out=out, quiet=True)  # nothing is left to do
     found, expected = (
         [(own.number, own.state, own.score, own.settings) for own in tuned.trials]
         for tuned in (several, one)

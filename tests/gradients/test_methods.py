@@ -7,11 +7,11 @@ import pytest
 import torch
 from gradient_cases import (
     METHOD_NAMES,
+    OPTIONS,
     WEIGHING,
     allowed_values,
     combine,
     every_method,
-    every_option,
     every_weighing_method,
     float64,
     generator,
@@ -22,6 +22,7 @@ from gradient_cases import (
     weights_of,
     with_law,
 )
+from looped import looped
 from torch import Tensor
 
 import accord.gradients
@@ -64,7 +65,7 @@ def test_every_law_is_kept_by_some_method() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "no-such-method", "_registry", "-registry", "os", "../sum"])
-def test_unknown_name(name: str) -> None:
+def test_an_unknown_name_is_a_key_error(name: str) -> None:
     with pytest.raises(KeyError):
         get_method(name)
 
@@ -82,7 +83,7 @@ def test_worked_example(name: str) -> None:
 
 
 @every_method
-@pytest.mark.parametrize("case", hard_matrices())
+@looped("case", hard_matrices())
 def test_finite_on_hard_input(name: str, case: str) -> None:
     J = hard_matrices()[case]
     combined = combine(name, J)
@@ -95,8 +96,8 @@ def test_finite_on_hard_input(name: str, case: str) -> None:
         assert bool(weights.isfinite().all())
 
 
-@every_option
-@pytest.mark.parametrize("case", hard_matrices())
+@looped("name, option", OPTIONS)
+@looped("case", hard_matrices())
 def test_finite_with_every_option(name: str, option: str, case: str) -> None:
     for value in allowed_values(name, option):
         assert bool(combine(name, hard_matrices()[case], **{option: value}).isfinite().all()), value
@@ -139,7 +140,7 @@ def test_columns_may_come_in_parts(name: str) -> None:
 
 
 @with_law("equal_without_conflict")
-@pytest.mark.parametrize("tasks", [1, 2, 3, 6])
+@looped("tasks", [1, 2, 3, 6])
 def test_equal_without_conflict(name: str, tasks: int) -> None:
     turn = torch.linalg.qr(torch.randn(12, 12, generator=generator(), dtype=torch.float64))[0]
     for J in matrices(tasks):
@@ -157,14 +158,14 @@ def test_equal_where_gradients_are_orthogonal(name: str) -> None:
 
 
 @with_law("permutation")
-def test_permutation_of_two(name: str) -> None:
+def test_the_order_of_two_tasks_changes_nothing(name: str) -> None:
     """With two tasks there is one visiting order."""
     for J in matrices(2):
         torch.testing.assert_close(combine(name, J.flip(0)), combine(name, J))
 
 
 @with_law("permutation")
-def test_permutation_of_three_over_all_draws(name: str) -> None:
+def test_the_order_of_three_tasks_changes_no_set_of_answers(name: str) -> None:
     """With three, a method that draws orders is compared by the set of its answers."""
     draws = 80 if "draws" in get_method(name).needs else 1
 
@@ -179,7 +180,7 @@ def test_permutation_of_three_over_all_draws(name: str) -> None:
 
 
 @with_law("scale")
-@pytest.mark.parametrize("factor", [1e-10, 0.5, 1e15])
+@looped("factor", [1e-10, 0.5, 1e15])
 def test_scale_of_all_gradients_leaves_the_weights(name: str, factor: float) -> None:
     for J in matrices(4):
         torch.testing.assert_close(combine(name, J * factor) / factor, combine(name, J))
@@ -190,14 +191,14 @@ def assert_same_direction(a: Tensor, b: Tensor) -> None:
 
 
 @with_law("scale_direction")
-@pytest.mark.parametrize("factor", [1e-10, 0.5, 1e15])
+@looped("factor", [1e-10, 0.5, 1e15])
 def test_scale_of_all_gradients_leaves_the_direction(name: str, factor: float) -> None:
     for J in matrices(4):
         assert_same_direction(combine(name, J * factor), combine(name, J))
 
 
 @with_law("scale_of_one")
-@pytest.mark.parametrize("factor", [1e-10, 0.5, 1e15])
+@looped("factor", [1e-10, 0.5, 1e15])
 def test_scale_of_one_gradient_leaves_the_direction(name: str, factor: float) -> None:
     for J in matrices(4):
         scaled = J * float64([[1.0], [factor], [1.0], [1.0]])
@@ -205,7 +206,7 @@ def test_scale_of_one_gradient_leaves_the_direction(name: str, factor: float) ->
 
 
 @with_law("no_conflict_of_two")
-@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e15])
+@looped("scale", [1e-10, 1.0, 1e15])
 def test_no_conflict_of_two(name: str, scale: float) -> None:
     conflicts = 0
     for base in matrices(2):
@@ -218,9 +219,9 @@ def test_no_conflict_of_two(name: str, scale: float) -> None:
 
 
 @with_law("no_conflict")
-@pytest.mark.parametrize("tasks", [2, 3, 6])
-@pytest.mark.parametrize("columns", [12, 4, 2])
-@pytest.mark.parametrize("spread", [0.0, 5.0])
+@looped("tasks", [2, 3, 6])
+@looped("columns", [12, 4, 2])
+@looped("spread", [0.0, 5.0])
 def test_no_conflict(name: str, tasks: int, columns: int, spread: float) -> None:
     """Also of gradients some mixture of which vanishes: then nothing but rounding is left."""
     scales = 10 ** torch.linspace(-spread, spread, tasks, dtype=torch.float64)
@@ -238,8 +239,8 @@ def test_no_conflict(name: str, tasks: int, columns: int, spread: float) -> None
 
 
 @with_law("worst_not_worse")
-@pytest.mark.parametrize("tasks", [2, 3, 6])
-@pytest.mark.parametrize("columns", [12, 4, 2])
+@looped("tasks", [2, 3, 6])
+@looped("columns", [12, 4, 2])
 def test_worst_served_task_gains_no_less_than_from_the_mean(
     name: str, tasks: int, columns: int
 ) -> None:
@@ -249,7 +250,7 @@ def test_worst_served_task_gains_no_less_than_from_the_mean(
 
 
 @with_law("convex_hull")
-@pytest.mark.parametrize("case", [case for case in hard_matrices() if case != "all zero"])
+@looped("case", [case for case in hard_matrices() if case != "all zero"])
 def test_stays_in_the_convex_hull(name: str, case: str) -> None:
     J = hard_matrices()[case]
     weights = weights_of(get_method(name), J @ J.t())
@@ -258,7 +259,7 @@ def test_stays_in_the_convex_hull(name: str, case: str) -> None:
 
 
 @with_law("equal_projections")
-@pytest.mark.parametrize("tasks", [1, 2, 3, 6])
+@looped("tasks", [1, 2, 3, 6])
 def test_equal_projections(name: str, tasks: int) -> None:
     for base in matrices(tasks):
         J = base * torch.logspace(-5, 5, tasks, dtype=torch.float64)[:, None]
@@ -269,7 +270,7 @@ def test_equal_projections(name: str, tasks: int) -> None:
 
 
 @every_method
-@pytest.mark.parametrize("scales", [(1.0, 1.0), (1.0, 10.0)])
+@looped("scales", [(1.0, 1.0), (1.0, 10.0)])
 def test_convergence_on_two_quadratics(name: str, scales: tuple[float, float]) -> None:
     """½ s_i ‖A_i (x - c_i)‖²: every method comes to rest where no direction helps both.
 

@@ -12,6 +12,7 @@ from gradient_cases import (
     step,
     with_law,
 )
+from looped import looped
 
 from accord.gradients import get_method
 from accord.gradients._registry import METHODS
@@ -26,8 +27,8 @@ def test_one_task_alone_goes_its_own_way(name: str) -> None:
 
 
 @with_law("alone")
-@pytest.mark.parametrize("present", [0, 2])
-@pytest.mark.parametrize("norm", [1e-6, 1.0, 1e6])
+@looped("present", [0, 2])
+@looped("norm", [1e-6, 1.0, 1e6])
 def test_one_task_alone_is_trained_as_without_a_method(
     name: str, present: int, norm: float
 ) -> None:
@@ -53,8 +54,8 @@ def test_one_task_alone_is_trained_as_without_a_method(
 
 
 @every_method
-@pytest.mark.parametrize("tasks", [2, 3, 7])
-@pytest.mark.parametrize("norm", [1e-4, 1.0, 1e5])
+@looped("tasks", [2, 3, 7])
+@looped("norm", [1e-4, 1.0, 1e5])
 def test_magnitude_on_identical_gradients(name: str, tasks: int, norm: float) -> None:
     """T g like the sum's, g like the mean's, or neither; a memory's row counts in none of them."""
     own = get_method(name)

@@ -30,6 +30,6 @@ def test_tasks_finished_before_the_first_stage_count_by_what_was_seen_of_them():
                              [["a"], ["b"]]) == pytest.approx(-0.1)  # fmt: skip
 
 
-def test_nothing_finished():
+def test_without_a_finished_task_nothing_was_forgotten_or_gained():
     assert forgetting([{"a": 0.5}, {"a": 0.6}], [["a"], ["a"]]) is None
     assert backward_transfer([{"a": 0.5}, {"b": 0.6}], [["a"], ["b"]]) is None

@@ -20,7 +20,7 @@ from accord.judging.leaderboard import cs224n_lines
         ),
     ],
 )
-def test_bytes(kind: str, values: list[float], expected: bytes) -> None:
+def test_the_course_s_file_has_its_bytes(kind: str, values: list[float], expected: bytes) -> None:
     assert "".join(cs224n_lines(kind, ["a1", "b2"], values)).encode() == expected
 
 

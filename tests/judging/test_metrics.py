@@ -126,7 +126,7 @@ def test_unequal_lengths_are_refused(name: str) -> None:
         METRICS[name](*arrays([0, 1], [0, 1, 1]))
 
 
-def test_course_score() -> None:
+def test_the_course_s_score_takes_a_correlation_halfway_to_one() -> None:
     # The paper's submission: 0.513, 0.797 and r = 0.332 make 0.659.
     values = {"sst": 0.513, "quora": 0.797, "sts": 0.332}
     metrics = {"sst": "accuracy", "quora": "accuracy", "sts": "pearson"}

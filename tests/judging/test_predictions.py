@@ -24,14 +24,14 @@ NEAR = Task("near", "regression", "mse", "pearson", range=(-1.0, 3.0))
 LOGITS = torch.tensor([[0.0, math.log(3)], [2.0, 2.0]])
 
 
-def test_values():
+def test_values_are_labels_or_within_the_range():
     logits = torch.tensor([[0.0, math.log(3)], [2.0, 1.0]])
     assert predicted_values(logits, MOOD) == ['b"d', "good, great"]
     assert predicted_values(torch.tensor([[0.5], [0.49], [7.0]]), SAME) == ["yes", "no", "yes"]
     assert predicted_values(torch.tensor([[0.25], [1.5]]), NEAR) == [0.0, 5.0]
 
 
-def test_records():
+def test_records_hold_ids_predictions_and_probabilities():
     first, second = predicted_records(LOGITS, MOOD, {"id": ["x", "y"]})
     assert (first["id"], first["prediction"]) == ("x", 'b"d')
     assert first["probabilities"] == pytest.approx({"good, great": 0.25, 'b"d': 0.75})

@@ -300,7 +300,7 @@ def test_clipping_leaves_gradients_that_are_not_finite() -> None:
     assert params[1].grad.tolist() == [3.0]
 
 
-def test_clipping_nothing() -> None:
+def test_without_gradients_or_a_limit_nothing_is_clipped() -> None:
     assert clip_grad_norm([Parameter(torch.ones(2))], 1.0) == 0.0
     assert clip_factor(123.0, math.inf) == 1.0
     with pytest.raises(UsageError, match="above 0, got 0"):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from looped import looped
 from torch import Tensor
 from torchjd.aggregation import PCGrad
 
@@ -54,8 +55,8 @@ def assert_same_direction(actual: Tensor, expected: Tensor, J: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12 * J.abs().max().item())
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("tasks", [1, 2, 3, 5])
+@looped("name", NAMES)
+@looped("tasks", [1, 2, 3, 5])
 def test_equals_algorithm_1_on_full_vectors(name: str, tasks: int) -> None:
     for seed in range(8):
         J = gradients(name, tasks, seed=seed)
@@ -63,8 +64,8 @@ def test_equals_algorithm_1_on_full_vectors(name: str, tasks: int) -> None:
         assert_same_direction(ours(J, seed), algorithm_1(J, orders), J)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("tasks", [2, 3, 5])
+@looped("name", NAMES)
+@looped("tasks", [2, 3, 5])
 def test_equals_torchjd(name: str, tasks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(8):
         J = gradients(name, tasks, seed=seed)

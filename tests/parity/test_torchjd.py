@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from looped import looped
 from scipy.optimize import minimize, nnls
 from torch import Tensor
 from torchjd import aggregation, linalg
@@ -18,11 +19,10 @@ from accord.methods import Signals
 
 KINDS = ["random", "wide", "dependent", "unlike"]
 TASKS = [1, 2, 3, 5]
-each_matrix = pytest.mark.parametrize(
-    ("kind", "tasks"), [(kind, tasks) for kind in KINDS for tasks in TASKS]
-)
-each_independent = pytest.mark.parametrize(
-    ("kind", "tasks"), [(kind, tasks) for kind in KINDS if kind != "dependent" for tasks in TASKS]
+each_matrix = looped("kind, tasks", [(kind, tasks) for kind in KINDS for tasks in TASKS])
+each_of_several = looped("kind, tasks", [(kind, tasks) for kind in KINDS for tasks in TASKS[1:]])
+each_independent = looped(
+    "kind, tasks", [(kind, tasks) for kind in KINDS if kind != "dependent" for tasks in TASKS]
 )
 
 
@@ -181,13 +181,11 @@ def conflict_averse(J: np.ndarray, c: float) -> np.ndarray:
     return found.x[:-1]
 
 
-@pytest.mark.parametrize("kind", ["random", "dependent", "unlike"])
-@pytest.mark.parametrize("tasks", TASKS)
+@looped("kind", ["random", "dependent", "unlike"])
+@looped("tasks", TASKS[1:])  # one task alone is trained as without the method
 @pytest.mark.parametrize("c", [0.1, 0.4, 0.9])
 def test_cagrad_against_scipy(kind: str, tasks: int, c: float) -> None:
     """The least product is what is maximised; that is compared."""
-    if tasks == 1:
-        pytest.skip("one task alone is trained as without the method, against the formula")
     for J in matrices(kind, tasks):
         found = ours("cagrad", J, c=c)
         mean = J.mean(0)
@@ -196,12 +194,10 @@ def test_cagrad_against_scipy(kind: str, tasks: int, c: float) -> None:
         assert abs((J @ found).min() - expected.min()) < 1e-5 * J.norm() ** 2
 
 
-@each_matrix
+@each_of_several
 @pytest.mark.parametrize("c", [0.1, 0.4, 0.99])
 def test_cagrad_leaves_no_duality_gap(kind: str, tasks: int, c: float) -> None:
     """Of max min_i g_i·d its dual, min over w of g_w·g0 + c ‖g0‖ ‖g_w‖, is the upper bound."""
-    if tasks == 1:
-        pytest.skip("one task alone is trained as without the method, against the formula")
     for J in matrices(kind, tasks):
         mean, found = J.mean(0), ours("cagrad", J, c=c)
         method = get_method("cagrad")
@@ -238,8 +234,8 @@ def test_nash_mtl_against_scipy(kind: str, tasks: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # cvxpy's, of how the problem is put to it
-@pytest.mark.parametrize("kind", ["random", "wide", "unlike"])
-@pytest.mark.parametrize("tasks", TASKS[1:])
+@looped("kind", ["random", "wide", "unlike"])
+@looped("tasks", TASKS[1:])
 def test_nash_mtl(kind: str, tasks: int) -> None:
     """The direction, as theirs divides G by its norm; and only where theirs solves G α ∝ 1/α."""
     aggregator, solved = peer("NashMTL", "cvxpy", "ecos"), 0

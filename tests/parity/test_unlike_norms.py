@@ -7,6 +7,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import torch
+from looped import looped
 
 from accord.gradients import get_method, method_names
 from accord.gradients.pcgrad import visiting_orders
@@ -14,7 +15,7 @@ from accord.methods import Signals
 
 Matrix = mp.matrix
 RATIOS = [1.0, np.e**4, np.e**8, np.e**12, 1e8, 1e12]
-ratios = pytest.mark.parametrize("ratio", RATIOS, ids="{:.0e}".format)
+ratios = looped("ratio", RATIOS)
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +189,7 @@ def test_every_method_that_weighs_by_the_gramian_is_here() -> None:
 
 @ratios
 @pytest.mark.parametrize("name", REFERENCES)
-@pytest.mark.parametrize("tasks", [2, 3])
+@looped("tasks", [2, 3])
 def test_weights_at_all_ratios_of_norms(name: str, tasks: int, ratio: float) -> None:
     for seed in range(3):
         J = gradients(tasks, ratio, seed)
@@ -197,7 +198,7 @@ def test_weights_at_all_ratios_of_norms(name: str, tasks: int, ratio: float) -> 
 
 @ratios
 @pytest.mark.parametrize(("name", "p"), BY_EQUATION.items())
-@pytest.mark.parametrize("tasks", [2, 4, 8])
+@looped("tasks", [2, 4, 8])
 def test_equations_at_all_ratios_of_norms(name: str, p: float, tasks: int, ratio: float) -> None:
     for seed in range(3):
         J = gradients(tasks, ratio, seed)
@@ -207,7 +208,7 @@ def test_equations_at_all_ratios_of_norms(name: str, p: float, tasks: int, ratio
 
 
 @ratios
-@pytest.mark.parametrize("tasks", range(2, 9))
+@looped("tasks", range(2, 9))
 def test_aligned_mtl_keeps_the_shortest_gradient(tasks: int, ratio: float) -> None:
     """Its principal component is the least of all, to whose length the others are brought."""
     J = gradients(tasks, ratio, tasks)

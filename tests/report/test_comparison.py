@@ -45,7 +45,7 @@ def result(*tasks: TaskComparison, **more: Any) -> SharingResult:
     return replace(own, **more)
 
 
-def test_all_better() -> None:
+def test_better_everywhere_was_worth_it() -> None:
     said = answer(result(compared("a"), compared("b"), compared("c")))
     assert said.startswith(
         "Yes, sharing was worth it: the shared model is better on all 3 tasks (a, b and c)."
@@ -55,7 +55,7 @@ def test_all_better() -> None:
     assert "beware" not in said
 
 
-def test_all_worse() -> None:
+def test_worse_everywhere_was_not_worth_it() -> None:
     said = answer(result(compared("a", "worse", -0.02), compared("b", "worse", -0.03)))
     assert said.startswith("No, sharing was not worth it in quality: the shared model is worse on")
     assert "a −2.0 (−2.8 to −1.2" in said
@@ -84,7 +84,7 @@ def test_as_good_within_the_margin() -> None:
         (["no difference shown"], "The runs do not say whether sharing was worth it. No diff"),
     ],
 )
-def test_mixed(kinds: list[str], start: str) -> None:
+def test_mixed_verdicts_begin_with_what_was_found(kinds: list[str], start: str) -> None:
     tasks = [compared(name, kind) for name, kind in zip("abc", kinds, strict=False)]
     assert answer(result(*tasks)).startswith(start)
 
@@ -186,7 +186,7 @@ def test_correction_level_and_number_of_comparisons() -> None:
     assert "of 4 without any difference about 0.2 would show one by chance" in bare
 
 
-def test_the_cost() -> None:
+def test_the_answer_ends_with_what_it_costs() -> None:
     assert answer(result(compared("a"))).endswith(
         "The shared model has 110.4 million parameters where 3 models have 330.0 million; it takes"
         " 441 MB on disk instead of 1,320 MB, 1 pass of the encoder for all answers instead of 3,"
@@ -250,7 +250,7 @@ def test_the_forest_plot_has_verdicts_margin_and_figures(texts_of: Make) -> None
     assert "accuracy: alone 0.710, together 0.722, constant 0.512" in " ".join(text.split())
 
 
-def test_the_files(tmp_path: Path, make_run: Make) -> None:
+def test_the_report_writes_its_files(tmp_path: Path, make_run: Make) -> None:
     run = make_run({"sst": [0.5, 0.6]})
     own = result(compared("a"), compared("b"), notes=("A note of its own.",))
     sections = sharing_report(tmp_path, own, {"alone": [run]}, ["png", "latex"])

@@ -43,7 +43,7 @@ def test_no_line_ends_in_spaces(clock, capsys):
     assert capsys.readouterr().err == "step 1/2, 20 s left\n"
 
 
-def test_quiet(clock, capsys):
+def test_a_quiet_console_says_nothing(clock, capsys):
     console = Console(quiet=True)
     with Bar(console, "step", 2) as bar:
         clock[0] += 60

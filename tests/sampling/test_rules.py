@@ -49,7 +49,7 @@ def test_carries_its_paper(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "none", "_registry", "../uniform"])
-def test_unknown_name(name: str) -> None:
+def test_an_unknown_name_is_a_key_error(name: str) -> None:
     with pytest.raises(KeyError):
         get_rule(name)
 

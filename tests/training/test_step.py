@@ -181,7 +181,9 @@ def test_a_gradient_of_a_part_blames_its_task(
 
 
 @pytest.mark.parametrize("clip", [0.0, 0.05, 1e6])
-def test_clipping(learner: Learner, data: list[TaskData], clip: float) -> None:
+def test_gradients_longer_than_the_limit_are_cut_to_it(
+    learner: Learner, data: list[TaskData], clip: float
+) -> None:
     learner.clip = clip
     record = learner.step(0, batch(data), 1.0)
     assert record.gradient_norm > 0.1
@@ -200,7 +202,9 @@ def test_clipping_keeps_the_direction(learner: Learner, data: list[TaskData]) ->
     assert torch.cosine_similarity(*found, dim=0).item() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_absent_task(learner: Learner, data: list[TaskData]) -> None:
+def test_an_absent_task_keeps_its_head_and_its_state(
+    learner: Learner, data: list[TaskData]
+) -> None:
     learner.step(0, batch(data), 1.0)
     head = [p.detach().clone() for p in learner.model.heads["sst"].parameters()]
     record = learner.step(1, batch(data, (0, 3)), 1.0)
