@@ -20,7 +20,8 @@ from accord.model.multitask import HARD, MultitaskModel
 from accord.model.parts import Sharing
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
-from accord.pertask.step import Step, Written
+from accord.pertask.step import Step
+from accord.pertask.written import Written
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.objective import Objective

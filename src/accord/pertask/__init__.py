@@ -15,7 +15,8 @@ from accord.pertask.bounds import TaskBounds
 from accord.pertask.convert import convert
 from accord.pertask.jacobian import Jacobian
 from accord.pertask.modules import Embedding, LayerNorm, Linear, RMSNorm, checkpoint
-from accord.pertask.step import Step, Written
+from accord.pertask.step import Step
+from accord.pertask.written import Written
 
 __all__ = [
     "Embedding", "Jacobian", "LayerNorm", "Linear", "RMSNorm", "Step", "TaskBounds", "Written",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -14,6 +13,8 @@ from torch.nn import Parameter
 
 from accord.kernels.matmul import Products
 from accord.pertask.bounds import TaskBounds, current_bounds
+from accord.pertask.table import Table
+from accord.pertask.written import Written
 
 if TYPE_CHECKING:
     from accord.pertask.jacobian import Jacobian
@@ -34,30 +35,6 @@ class TaskRows(NamedTuple):
 
     step: Step
     bounds: TaskBounds
-
-
-class Table:
-    """J's columns of an embedding, for a step's ids alone: [T, U, H]."""
-
-    def __init__(self, parameter: Parameter, rows: int, ids: Tensor) -> None:
-        self.parameter = parameter
-        self.ids = torch.unique(ids).to(parameter.device)
-        shape = (rows, len(self.ids), parameter.shape[1])
-        self.values = torch.zeros(shape, device=parameter.device)
-        self.touched = False
-
-    def place(self, ids: Tensor) -> Tensor:
-        """Return where ids stand among the step's."""
-        return torch.searchsorted(self.ids, ids)
-
-    def check_whole(self) -> None:
-        """Check that the step has every id.
-
-        Raises:
-            ValueError: if it hasn't.
-        """
-        if len(self.ids) != len(self.parameter):
-            raise ValueError(f"J has {len(self.ids)} words of {len(self.parameter)}")
 
 
 class Step:
@@ -325,30 +302,6 @@ class Step:
             parameters.append(self._table.parameter)
         self._written = True
         return Written([p.grad for p in parameters if p.grad is not None], norm)
-
-
-@dataclass
-class Written:
-    """The gradient that a step wrote.
-
-    Attributes:
-        gradients: each parameter's that has one.
-    """
-
-    gradients: list[Tensor]
-    _norm: float | None = None
-
-    def norm(self) -> float:
-        """Return its norm, measured before any scaling."""
-        if self._norm is None:
-            norms = torch._foreach_norm(self.gradients) if self.gradients else ()
-            self._norm = float(torch.stack(norms).double().norm()) if norms else 0.0
-        return self._norm
-
-    def scale(self, factor: float) -> None:
-        """Multiply it by a number."""
-        if self.gradients:
-            torch._foreach_mul_(self.gradients, factor)
 
 
 _CURRENT: ContextVar[Step | None] = ContextVar("step", default=None)

@@ -14,7 +14,8 @@ from accord.balancing import Rule, get_rule
 from accord.gradients import Method
 from accord.kinds import kind_of
 from accord.methods import Chosen, Signals, State, keyed_generator
-from accord.pertask.step import Step, Written
+from accord.pertask.step import Step
+from accord.pertask.written import Written
 from accord.tasks import Task
 
 _CANCELLED = 1e-2  # of the terms' lengths: the square, 1e-4 of theirs, still has three digits
