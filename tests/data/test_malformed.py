@@ -123,7 +123,7 @@ CASES = {
     "a header alone": file(HEAD, error="no row below the header"),
     "no header": file(GOOD + GOOD, error="column"),
     "a missing column": file("id\ttexts\tlabel\n" + GOOD, error="did you mean 'texts'"),
-    "a column twice": file("id\ttext\ttext\tlabel\na\tx\ty\t0\n", error="twice"),
+    "a column twice": file("id\ttext\ttext\tlabel\na\tx\ty\t0\n", error="more than once"),
     "a header in capitals": file("ID\tTEXT\tLABEL\n" + GOOD, error="column"),
     "a header with spaces": file(" id \t text \tlabel \n" + GOOD, "b"),
     "a header with an open quote": file('id\t"text\tlabel\n' + GOOD, error="header"),

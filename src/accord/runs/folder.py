@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import contextlib
-import functools
 import json
 import os
 import platform
@@ -265,7 +264,6 @@ def environment(threads: int, device: str) -> dict[str, Any]:
     }
 
 
-@functools.cache
 def _version(package: str) -> str:
     """Return a package's version; a source tree on PYTHONPATH has none."""
     from importlib.metadata import PackageNotFoundError, version
