@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, create_model
+from pydantic import create_model
 from pydantic.fields import FieldInfo
 
 from accord.config.sections import (
@@ -33,31 +34,39 @@ LABELLED = create_model(
     "Labelled",
     __base__=get_kind("classification").section,
     kind=(Literal[tuple(name for name in kind_names() if not is_unlabelled(name))], ...),
-)
-SECTIONS: list[tuple[str, type[BaseModel]]] = [
-    ("[encoder]", EncoderConfig),
+).model_fields
+
+
+def of_kinds() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
+    """Yield the keys that a kind alone takes; of one without labels all that it takes."""
+    for kind in all_kinds():
+        fields = kind.section.model_fields
+        if kind.labelled:
+            fields = {name: own for name, own in fields.items() if name not in LABELLED}
+        if fields:
+            yield f'[tasks.NAME]` with `kind = "{kind.name}"', fields
+
+
+SECTIONS: list[tuple[str, dict[str, FieldInfo]]] = [
+    ("[encoder]", EncoderConfig.model_fields),
     ("[tasks.NAME]", LABELLED),
-    *(
-        (f'[tasks.NAME]` with `kind = "{kind.name}"', kind.section)
-        for kind in all_kinds()
-        if not kind.labelled
-    ),
-    ("[training]", TrainingConfig),
-    ("[sharing]", SharingConfig),
-    ("[averaging]", AveragingConfig),
-    ("[checkpoint]", CheckpointConfig),
-    ("[[stages]]", StageConfig),
-    ("[memory]", MemoryConfig),
-    ("[selection]", SelectionConfig),
-    ("[comparison]", ComparisonConfig),
+    *of_kinds(),
+    ("[training]", TrainingConfig.model_fields),
+    ("[sharing]", SharingConfig.model_fields),
+    ("[averaging]", AveragingConfig.model_fields),
+    ("[checkpoint]", CheckpointConfig.model_fields),
+    ("[[stages]]", StageConfig.model_fields),
+    ("[memory]", MemoryConfig.model_fields),
+    ("[selection]", SelectionConfig.model_fields),
+    ("[comparison]", ComparisonConfig.model_fields),
 ]
 
 
 def page() -> str:
     """Return the page's text."""
     parts = [HEAD, "## Before the first section\n", table({"score": Config.model_fields["score"]})]
-    for title, model in SECTIONS:
-        parts += [f"## `{title}`\n", table(model.model_fields)]
+    for title, fields in SECTIONS:
+        parts += [f"## `{title}`\n", table(fields)]
     parts += ["## `[texts.NAME]`\n", Config.model_fields["texts"].description + "\n"]
     parts += ["## `[methods.NAME]`\n", Config.model_fields["methods"].description + "\n"]
     for own in FAMILIES:

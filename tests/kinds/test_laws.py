@@ -164,8 +164,9 @@ def test_answers_read_back_are_the_same(case: Case) -> None:
     targets = case.targets(ROWS)
     answers = case.kind.answers(case.task, targets)
     assert all(isinstance(own, str) is case.kind.answer_is_text for own in answers)
-    read = [case.kind.read_answer(case.task, str(own)) for own in answers]
-    np.testing.assert_array_equal(np.array(read), targets)
+    read = case.kind.read_answers(case.task, [str(own) for own in answers])
+    assert read.dtype == np.float64
+    np.testing.assert_array_equal(read, targets)
     parser = case.kind.parser(case.section, case.task)
     for own, target in zip(answers, targets.tolist(), strict=True):
         assert parser.of_row({case.section.label: str(own)}) == target

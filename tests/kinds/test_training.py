@@ -76,14 +76,14 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
         texts = [tuple(row[column] for column in case.columns) for row in rows_of(dev)]
         answers = model.predict(name, [own if len(own) > 1 else own[0] for own in texts])
         task, kind = model.task(name), case.kind
-        said = [kind.read_answer(task, row["prediction"]) for row in rows]
-        again = [kind.read_answer(task, str(answer)) for answer in answers]
+        said = kind.read_answers(task, [row["prediction"] for row in rows])
+        again = kind.read_answers(task, list(map(str, answers)))
         np.testing.assert_allclose(again, said, atol=1e-4)
         labels = kind.target_form(task).array(
             [case.good[label] for label in (list(case.good) * 12)[:12]]
         )
         np.testing.assert_array_equal(
-            [kind.read_answer(task, row["label"]) for row in rows], labels
+            kind.read_answers(task, [own["label"] for own in rows]), labels
         )
         figures = model.evaluate_file(name, dev).figures
         expected = best["figures"][name]

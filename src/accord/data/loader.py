@@ -15,7 +15,7 @@ from accord.data.store import TokenStore
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import PackedBatch, TokenSequence, pack
-from accord.kinds import Hiding, kind_of, labelled_kind
+from accord.kinds import Hiding, Layout, kind_of, labelled_kind
 from accord.tasks import Task
 
 
@@ -81,17 +81,16 @@ class Assembler:
 
     def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
         """Return the sequences of some rows of a split, each row's next to each other."""
-        task, store = data.task, data.store
+        texts, layout = range(data.task.texts), data.task.layout
         result = []
         for i in index:
             row = int(data.rows[i])
-            segments = [store.segment(row, which) for which in range(task.texts)]
-            result += self.of_texts(task, segments)
+            result += self.laid_out([data.store.segment(row, which) for which in texts], layout)
         return result
 
-    def of_texts(self, task: Task, segments: Sequence[np.ndarray]) -> list[TokenSequence]:
+    def laid_out(self, texts: Sequence[np.ndarray], layout: Layout) -> list[TokenSequence]:
         """Return the sequences of one row, given the token ids of its texts."""
-        return [self.join([segments[which] for which in texts]) for texts in task.layout]
+        return [self.join([texts[which] for which in own]) for own in layout]
 
     def hiding(self, key: Sequence[int], first: int = 0) -> Hiding:
         """Return what a kind needs that hides words of its texts.

@@ -150,11 +150,12 @@ class Predictor:
         """Return the logits of some rows, and how many of these are cut."""
         index = self.tasks.index(task)
         segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
+        width = task.texts
         sequences: list[list[TokenSequence]] = [[] for _ in self.tasks]
         sequences[index] = [
             sequence
-            for i in range(0, len(segments), task.texts)
-            for sequence in self.assembler.of_texts(task, segments[i : i + task.texts])
+            for i in range(0, len(segments), width)
+            for sequence in self.assembler.laid_out(segments[i : i + width], task.layout)
         ]
         vectors = pooled_vectors(self.model, sequences, self.products)[index]
         lengths = np.array([len(own) for own in segments]).reshape(-1, task.texts)

@@ -5,7 +5,7 @@ For each task:
 - `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses there
 - `chosen/TASK`: float32 [3, rows, outputs], those of what was chosen on half 0, on half 1, and on
   all of dev, which is the saved model
-- `labels/TASK`: float64 [rows], class indices or values in the task's units
+- `labels/TASK`: [rows, ...], int64 class indices or float64 values; zeros of a task without labels
 - `halves/TASK`: int8 [rows], the half of dev that each row is in (`accord.data.halves`)
 """
 
@@ -33,7 +33,7 @@ class TaskScores:
     Attributes:
         epochs: float32 [epochs, rows, outputs].
         chosen: float32 [3, rows, outputs], of what was chosen on half 0, half 1 and all of dev.
-        labels: float64 [rows].
+        labels: [rows, ...], as the task's kind has them.
         halves: int8 [rows].
     """
 

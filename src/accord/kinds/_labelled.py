@@ -47,6 +47,14 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
         yield f"metric: kind '{section.kind}' is judged by {shown}, got '{section.metric}'"
 
 
+def shared_fields(name: str, section: TaskConfig) -> dict[str, Any]:
+    """Return what a section says of a task, whatever its kind."""
+    return {
+        "name": name, "kind": section.kind, "encoding": section.encoding, "head": section.head,
+        "pooling": section.pooling, "dropout": section.dropout, "targets": section.targets,
+    }  # fmt: skip
+
+
 _LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
 
 
@@ -189,11 +197,11 @@ class LabelledKind(Kind[T]):
         """Return targets or decoded predictions [n, ...] as files of predictions have them."""
 
     @abstractmethod
-    def read_answer(self, task: T, answer: str) -> Any:
-        """Return the target or prediction that an answer in a file stands for.
+    def read_answers(self, task: T, answers: Sequence[str]) -> Array:
+        """Return the targets or predictions, float64 [n, ...], that answers in a file stand for.
 
         Raises:
-            ValueError: if it stands for none.
+            ValueError, KeyError: if one of them stands for none.
         """
 
     def shown(self, task: T, value: float) -> str:

@@ -28,6 +28,7 @@ from accord.kinds._labelled import (
     shape_faults,
     share,
     share_logits,
+    shared_fields,
 )
 from accord.spelling import canonical_label
 
@@ -108,22 +109,17 @@ class Classification(LabelledKind["Task"]):
         """Take labels that aren't configured from the training file: in numerical order if all are
         numbers, else sorted; the rows of dev count as well where it is a share of that file."""
         labels = _labels(name, section, training)
-        loss = section.loss or ("mse" if section.head == "cosine" else "cross_entropy")
+        loss = section.loss or ("mse" if section.head == "cosine" else self.losses[0])
         if loss != "cross_entropy" and len(labels) != 2:
             raise ConfigError(
                 f"tasks.{name}.loss: '{loss}' takes exactly two labels, but there are"
                 f" {len(labels)}: {', '.join(labels)}"
             )
         return self.task_type(
-            name=name,
-            kind=section.kind,
+            **shared_fields(name, section),
             loss=loss,
-            metric=section.metric or "accuracy",
+            metric=section.metric or self.metrics[0],
             labels=labels,
-            encoding=section.encoding,
-            head=section.head,
-            pooling=section.pooling,
-            dropout=section.dropout,
             positive=_positive(name, section, labels, training),
         )
 
@@ -209,8 +205,9 @@ class Classification(LabelledKind["Task"]):
         """Return names of classes."""
         return [task.labels[int(value)] for value in values]
 
-    def read_answer(self, task: Task, answer: str) -> float:
-        return float(task.labels.index(answer))
+    def read_answers(self, task: Task, answers: Sequence[str]) -> Array:
+        index = {name: i for i, name in enumerate(task.labels)}
+        return np.array([index[answer] for answer in answers], dtype=np.float64)
 
     def shown(self, task: Task, value: float) -> str:
         return task.labels[int(value)]

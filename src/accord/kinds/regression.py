@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, LabelParser, NoLabelError, parse_number
 from accord.errors import ConfigError
@@ -17,6 +19,7 @@ from accord.kinds._labelled import (
     shape_faults,
     share,
     share_logits,
+    shared_fields,
 )
 
 if TYPE_CHECKING:
@@ -92,16 +95,10 @@ class Regression(LabelledKind["Task"]):
         scale; a configured range, as a scale's ends mostly are known, has nothing of them.
         """
         return self.task_type(
-            name=name,
-            kind=section.kind,
+            **shared_fields(name, section),
             loss=section.loss or self.losses[0],
             metric=section.metric or self.metrics[0],
             range=_range(name, section, training),
-            encoding=section.encoding,
-            head=section.head,
-            pooling=section.pooling,
-            dropout=section.dropout,
-            targets=section.targets,
         )
 
     def found_in_data(self, section: TaskConfig) -> list[str]:
@@ -155,8 +152,8 @@ class Regression(LabelledKind["Task"]):
         """Return numbers in the task's units."""
         return [float(value) for value in values]
 
-    def read_answer(self, task: Task, answer: str) -> float:
-        return float(answer)
+    def read_answers(self, task: Task, answers: Sequence[str]) -> Array:
+        return np.array([float(answer) for answer in answers])
 
     def transformers_fault(self, task: Task) -> str:
         if task.loss == "mse":

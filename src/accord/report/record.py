@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -214,10 +214,9 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
 
 def _predictions(file: Path, rows: list[dict[str, str]], task: Task) -> Predictions:
     try:
-        read = partial(labelled_kind(task).read_answer, task)
+        kind = labelled_kind(task)
         labels, predicted = (
-            np.array([read(row[name]) for row in rows], dtype=np.float64)
-            for name in ("label", "prediction")
+            kind.read_answers(task, [row[name] for row in rows]) for name in ("label", "prediction")
         )
         names = [f"p({label})" for label in task.labels]
         shares = [[float(row[name]) for name in names] for row in rows]
