@@ -112,8 +112,8 @@ def unbroken(make_project: Project, tmp_path_factory: pytest.TempPathFactory) ->
         if key not in runs:
             folder = tmp_path_factory.mktemp("unbroken")
             config = make_project(folder / "project", changes, tasks)
-            source = config.read_text(encoding="utf-8")
-            training.start_run(load_config(config), folder / "run", source=source, quiet=True)
+            plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")
+            training.start_run(plan, folder / "run", source=source, quiet=True)
             runs[key] = folder / "run"
         return runs[key]
 

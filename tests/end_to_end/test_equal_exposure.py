@@ -80,7 +80,7 @@ def test_steps_tokens_or_nothing_can_be_equal_instead(project):
     def alone(equal):
         return [cell.config for cell in comparison_cells(config, 1, "here", equal)[:2]]
 
-    for own in map(prepare, alone("steps")):
+    for own in (prepare(plan_run(config).only) for config in alone("steps")):
         assert own.total_steps == steps
         assert {len(own.sampler.draw(step)[0]) for step in range(steps)} == {4}  # full batches
     for own, wanted, rows in zip(alone("tokens"), tokens, lengths, strict=True):
@@ -189,12 +189,12 @@ def test_examples_are_a_stage_s_where_there_are_stages(staged_project):
     with pytest.raises(
         ConfigError, match=r"training\.examples: is a stage's where there are stages"
     ):
-        load_config(staged_project(MEMORY, {"training.examples": 50}, ("mood", "near")))
+        plan_run(load_config(staged_project(MEMORY, {"training.examples": 50}, ("mood", "near"))))
     both = STAGES.replace("epochs = 2", "examples = 20")
     with pytest.raises(
         ConfigError, match=r"stage 2 'all': training\.examples: is for a run of one"
     ):
-        load_config(staged_project(both, {}, ("mood", "near")))
+        plan_run(load_config(staged_project(both, {}, ("mood", "near"))))
 
 
 def test_a_task_that_the_shared_run_hardly_shows_is_refused(project, accord_cli, tmp_path):
