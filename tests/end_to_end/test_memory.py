@@ -150,7 +150,7 @@ def test_sequences_and_joint_training_stand_side_by_side(project, accord_cli, tm
 def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_path):
     file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
     file.write_text(file.read_text() + ONE_BY_ONE + '[memory]\nmethod = "gem"\n')
-    line = "warning: memory.method is not used: without [[stages]] or memory.finished no task is f"
+    line = "warning: memory.method is not used: no stage finishes a task, nor does memory.finished"
     answer = accord_cli("train", file, "--out", tmp_path / "joint", "--set", "stages=[]")
     assert answer.code == 0, answer.err
     assert answer.err.count(line) == 1

@@ -69,15 +69,20 @@ def test_any_dotted_key_is_an_axis_and_some_stand_for_every_task(cells):
 
 
 def test_stages_are_a_key_of_a_cell(cells):
-    found = cells(
+    text = (
         '[axes]\n"memory.method" = ["gem", "replay"]\n[[cells]]\nstages = []\n[[cells]]\n'
         'stages = [{tasks = ["mood"]}, {name = "last", tasks = ["same"]}]\n'
     )
+    found = cells(text)
     assert [cell.name for cell in found] == [
         "stages=none,method=gem", "stages=mood+last,method=gem", "stages=mood+last,method=replay",
     ]  # fmt: skip
     assert [len(cell.config.stages) for cell in found] == [0, 2, 2]
     assert found[0].config.memory is None
+    none_finished = cells(text.replace('tasks = ["same"]', 'tasks = ["mood", "same"]'))
+    assert [cell.name for cell in none_finished] == [
+        "stages=none,method=gem", "stages=mood+last,method=gem",
+    ]  # fmt: skip
 
 
 def test_set_and_overrides_hold_for_all_cells(cells):

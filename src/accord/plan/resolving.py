@@ -190,7 +190,7 @@ def _memory(keys: Keys) -> MemoryPlan:
     Joint training beside a sequence is the same config without its stages, and so without them.
     """
     finished = tuple(keys("memory.finished"))
-    why = "" if finished else "without [[stages]] or memory.finished no task is finished"
+    why = "" if finished else "no stage finishes a task, nor does memory.finished name one"
     method = keys("memory.method", why)
     why = why or ("memory.method is 'none'" if method == "none" else "")
     return MemoryPlan(
