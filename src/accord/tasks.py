@@ -54,8 +54,7 @@ class Task:
             >>> Task("t", "classification", "cross_entropy", "f1", **labels).metric_name
             "F1 of 'fraud'"
         """
-        names = {"f1": f"F1 of '{self.positive}'", "macro_f1": "macro F1"}
-        return names.get(metric, metric)
+        return kind_of(self).metric_name(self, metric)
 
     @property
     def labelled(self) -> bool:

@@ -249,6 +249,10 @@ class Kind(ABC, Generic[T]):
 
     # Evaluation
 
+    def metric_name(self, task: T, metric: str) -> str:
+        """Return what results and tables call a metric."""
+        return metric
+
     @abstractmethod
     def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         """Compare what a model says of some rows with their labels.

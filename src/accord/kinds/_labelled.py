@@ -210,14 +210,17 @@ class LabelledKind(Kind[T]):
 
     # Evaluation
 
+    def metrics_of(self, task: T) -> tuple[str, ...]:
+        """Return the metrics that a task can be judged by."""
+        return self.metrics
+
     def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         import torch
 
         predictions = self.decode(task, logits).numpy()
         figures = {
             task.name_of(name): metric_value(name, predictions, labels, task.positive_class)
-            for name in self.metrics
-            if name != "f1" or task.positive is not None
+            for name in self.metrics_of(task)
         }
         constant = self.constant(task, labels)
         figures["constant"] = constant.value

@@ -212,6 +212,14 @@ class Classification(LabelledKind["Task"]):
     def shown(self, task: Task, value: float) -> str:
         return task.labels[int(value)]
 
+    def metric_name(self, task: Task, metric: str) -> str:
+        names = {"f1": f"F1 of '{task.positive}'", "macro_f1": "macro F1"}
+        return names.get(metric, metric)
+
+    def metrics_of(self, task: Task) -> tuple[str, ...]:
+        """Leave out F1 where no class is meant by it."""
+        return tuple(own for own in self.metrics if own != "f1" or task.positive is not None)
+
     def transformers_fault(self, task: Task) -> str:
         if task.loss != "mse":
             return ""
