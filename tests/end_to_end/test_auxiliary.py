@@ -270,13 +270,13 @@ def test_comparing_holds_a_task_beside_words_against_it_alone(project, accord_cl
 def test_what_cannot_work_is_one_line(changes, line, project):
     config = project(changes)
     with pytest.raises(ConfigError) as caught:
-        load_config(config)
+        plan_run(load_config(config), str(config))
     assert str(caught.value) == f"{config}: {line}"
 
 
 def test_parts_of_words_alone_would_be_lost(project):
     with pytest.raises(ConfigError, match="parts of a task without labels are not saved, and task"):
-        load_config(project({**WORDS, "sharing.schemes": ["lora"]}), only=["words"])
+        plan_run(load_config(project({**WORDS, "sharing.schemes": ["lora"]}), only=["words"]))
 
 
 def test_words_alone_need_texts(project):
@@ -286,7 +286,7 @@ def test_words_alone_need_texts(project):
     end = lines.index("[tasks.words]")
     config.write_text("\n".join(lines[:at] + lines[end:]))
     with pytest.raises(ConfigError, match=r"tasks\.words\.train: is missing, and there is no labe"):
-        load_config(config)
+        plan_run(load_config(config))
 
 
 def test_an_encoder_without_dropout_has_nothing_to_compare(project, encoder_folder, tmp_path):
@@ -329,7 +329,7 @@ def test_a_pretrained_head_goes_on_at_the_encoder_s_rate(project, encoder_folder
         return next(g["lr"] for g in groups if any(p is parameter for p in g["params"]))
 
     assert rate(setup, head.dense.weight) == 1e-3  # as fresh heads; here also the encoder's
-    assert rate(came, loaded.dense.weight) == came.config.training.lr
+    assert rate(came, loaded.dense.weight) == came.plan.training.lr
 
 
 def test_a_lonely_text_has_nothing_to_be_told_from(project):
