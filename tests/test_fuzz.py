@@ -26,6 +26,7 @@ from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, UsageError
 from accord.kinds import task_section
 from accord.model.saved import read_tasks
+from accord.plan.making import plan_run
 from accord.training.checkpoint import FILES, newest_sound, read_progress
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
@@ -125,7 +126,7 @@ def test_a_config_file_of_any_text(tmp_path: Path, text: str) -> None:
     path = tmp_path / "accord.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ConfigError):
-        load_config(path)
+        plan_run(load_config(path))
 
 
 @fuzz

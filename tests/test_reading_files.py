@@ -20,6 +20,7 @@ from accord.durable import (
 from accord.errors import ConfigError, DataError, RunFolderError
 from accord.grids.file import load_grid
 from accord.judging.scores import SCORES, read_scores
+from accord.plan.making import plan_run
 from accord.report.record import RunRecord
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
@@ -67,7 +68,7 @@ def test_a_data_file_that_is_a_pipe_is_named(tmp_path):
         'train = "train.csv"\n'
     )
     with pytest.raises(ConfigError, match=r"train\.csv: a pipe or device; data files are"):
-        load_config(config)
+        plan_run(load_config(config))
 
 
 def test_json_of_any_depth_is_a_value_error(tmp_path):
@@ -92,7 +93,7 @@ def test_a_windows_path_in_a_basic_string(tmp_path, path):
         f'[encoder]\npath = "x"\n[tasks.t]\nkind = "classification"\ntext = "a"\ntrain = "{path}"\n'
     )
     with pytest.raises(ConfigError, match="single quotes") as error:
-        load_config(tmp_path / "a.toml")
+        plan_run(load_config(tmp_path / "a.toml"))
     assert "\n" not in str(error.value)
     (tmp_path / "b.toml").write_text("a = [1 2]\n")
     with pytest.raises(ValueError, match="not valid TOML") as plain:
