@@ -15,7 +15,7 @@ from accord.grids.cell_run import run_cell
 from accord.grids.file import load_grid
 from accord.grids.running import grid_groups, run_grid, states, write_index
 from accord.runs.folder import RunFolder
-from accord.training.step import Learner
+from accord.training.objective import Objective
 
 GRID = """
 config = "accord.toml"
@@ -137,13 +137,13 @@ def test_a_worker_that_is_killed_takes_only_its_cell_with_it(start_held, tmp_pat
 
 
 def test_a_cell_that_fails_stops_no_other(grid, tmp_path, accord_cli, monkeypatch):
-    own = Learner.example_losses
+    plain = Objective.example_losses
 
-    def poisoned(self, micro, batch, key):
-        parts = own(self, micro, batch, key)
+    def poisoned(self, micro, present, key):
+        parts = plain(self, micro, present, key)
         return [part * float("nan") for part in parts] if self.seed == 0 else parts
 
-    monkeypatch.setattr(Learner, "example_losses", poisoned)
+    monkeypatch.setattr(Objective, "example_losses", poisoned)
     answer = accord_cli("grid", grid(), "--out", tmp_path / "out")
     assert answer.code == 1
     assert "2 of 4 cells failed:" in answer.err

@@ -45,20 +45,29 @@ def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
         {"training.precision": "bfloat16", "training.gradients": "pcgrad"},
         {"training.micro_batch_tokens": 60, "encoder.gradient_checkpointing": True},
         {"tasks.same.head": "cosine", "tasks.same.loss": "mse"},
-        {"tasks.mood.dev": None, "tasks.near.dev": None, "training.dev_share": 0.3},
+        {
+            "tasks.mood.dev": None,
+            "tasks.near.dev": None,
+            "training.dev_share": 0.3,
+            "training.epochs": 3,
+        },
         {
             "training.gradients": "gradvac",
             "training.granularity": "layer",
             "training.balancing": "gradnorm",
         },
         {"training.gradients": "graddrop", "training.balancing": "famo"},
-        {"training.batching": "annealed", "training.balancing": "dwa"},
+        {"training.batching": "annealed", "training.balancing": "dwa", "training.epochs": 3},
         {
             "training.batching": "fair-exposure",
             "training.tasks_per_step": "one",
             "training.balancing": "uncertainty",
         },
-        {"training.batching": "temperature", "tasks.near.targets": "popart"},
+        {
+            "training.batching": "temperature",
+            "tasks.near.targets": "popart",
+            "training.epochs": 3,
+        },
         {"training.batching": "round-robin", "training.balancing": "imtl-l"},
         {"training.layer_decay": 0.8, "encoder.reinit_layers": 1},
         {"averaging.method": "ema", "averaging.decay": 0.9},
@@ -84,7 +93,7 @@ def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
 def test_stopped_and_resumed_every_way_to_train_leaves_the_same_bytes(
     stopped, project, train, tmp_path, outcome, changes
 ):
-    changes = {**changes, "training.epochs": 2}
+    changes = {"training.epochs": 2, **changes}
     run = stopped(changes, 8)
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(train(project(changes), tmp_path / "whole"))
