@@ -79,6 +79,7 @@ LAYERS = [
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["config.base", "data.datafiles", "data.textfiles", "registered"],
     ["spelling", "terminal", "durable"],
+    ["untrusted"],
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [

@@ -9,14 +9,7 @@ import pytest
 from accord.config.file import load_config
 from accord.data.files import DataFiles
 from accord.data.reading import open_rows
-from accord.durable import (
-    load_tensors,
-    parse_json,
-    read_json,
-    read_text,
-    read_toml,
-    write_tensors,
-)
+from accord.durable import load_tensors, write_tensors
 from accord.errors import ConfigError, DataError, RunFolderError
 from accord.grids.file import load_grid
 from accord.judging.scores import SCORES, read_scores
@@ -24,6 +17,7 @@ from accord.plan.making import plan_run
 from accord.report.record import RunRecord
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
+from accord.untrusted import parse_json, read_json, read_text, read_toml
 
 
 def test_pipes_and_devices_are_no_files(tmp_path):

@@ -15,9 +15,9 @@ from accord.config.overrides import of_a_stage, read_override, set_key
 from accord.config.sections import COMBINING, Config
 from accord.config.stages import keep_stages, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
-from accord.durable import read_toml
 from accord.errors import ConfigError, nearest
 from accord.kinds import is_unlabelled
+from accord.untrusted import read_toml
 
 
 def load_config(

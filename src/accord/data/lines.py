@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from accord.durable import check_regular
 from accord.errors import DataError
+from accord.untrusted import check_regular
 
 HEAD_BYTES = 2**16
 GZIP = b"\x1f\x8b"

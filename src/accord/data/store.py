@@ -20,10 +20,10 @@ from accord.data.rows import Note
 from accord.data.store_writer import FORMAT, UNLABELLED, content_hash, map_arrays, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
-from accord.durable import read_json
 from accord.errors import DataError
 from accord.kinds import labelled_kind
 from accord.tasks import Task
+from accord.untrusted import read_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

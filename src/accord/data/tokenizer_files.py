@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accord.durable import read_json
 from accord.errors import EncoderError
+from accord.untrusted import read_json
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken

@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from accord.durable import read_json, replace_folder, write_tensors
+from accord.durable import replace_folder, write_tensors
 from accord.encoders.pretrained import WEIGHTS
 from accord.errors import ModelError, UsageError, nearest
 from accord.kinds import labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import find_model_folder, load_model, save_model
 from accord.tasks import Task
+from accord.untrusted import read_json
 
 
 def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) -> Task:

@@ -14,12 +14,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from accord.data.tokenizer_files import TOKENIZER_FILES
-from accord.durable import check_regular, read_json, write_tensors
+from accord.durable import write_tensors
 from accord.encoders.blocks import ACTIVATIONS
 from accord.encoders.encoder import Encoder, EncoderConfig
 from accord.encoders.families import FAMILIES
 from accord.encoders.family import Family
 from accord.errors import EncoderError, nearest
+from accord.untrusted import check_regular, read_json
 
 WEIGHTS = "model.safetensors"
 _DEFAULT = "bert"  # the family of a config that names none

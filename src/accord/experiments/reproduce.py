@@ -8,7 +8,7 @@ from pathlib import Path
 
 from accord.config.file import parse_config, resolve_paths
 from accord.data.datasets import read_data
-from accord.durable import read_json, write_whole
+from accord.durable import write_whole
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import RunFolderError
 from accord.experiments.paper import TASKS
@@ -19,6 +19,7 @@ from accord.grids.running import run_grid, write_index
 from accord.plan.making import plan_run
 from accord.runs.lock import busy, is_held
 from accord.runs.progress import Console
+from accord.untrusted import read_json
 
 INDEX = "experiments.json"
 

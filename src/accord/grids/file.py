@@ -9,9 +9,9 @@ from typing import Any
 
 from accord.config.overrides import find_stage, of_a_stage, read_override
 from accord.config.sections import Config
-from accord.durable import read_toml
 from accord.errors import ConfigError, nearest
 from accord.grids.cells import OF_TASKS, SHORT, Cell, Settings, make_cells
+from accord.untrusted import read_toml
 
 _TABLES = ("config", "set", "axes", "cells", "seeds")
 _WHOLE = ("score", "stages")  # keys of a config that are no sections

@@ -14,7 +14,7 @@ from typing import Any
 
 from accord.comparison.group import Group
 from accord.comparison.unchanged import check_unchanged, material_of
-from accord.durable import read_json, sweep, write_whole
+from accord.durable import sweep, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
@@ -25,6 +25,7 @@ from accord.runs.estimate import duration
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.lock import hold
 from accord.runs.progress import Console
+from accord.untrusted import read_json
 
 CELLS = "cells"
 INDEX = "grid.json"

@@ -14,13 +14,14 @@ from safetensors import SafetensorError
 
 from accord.data.textfiles import DelimiterName, QuotingName, encoding_fault
 from accord.data.tokenizing import save_tokenizer
-from accord.durable import load_tensors, read_json, write_tensors
+from accord.durable import load_tensors, write_tensors
 from accord.encoders.pretrained import load_encoder, save_encoder
 from accord.errors import ModelError
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.sharing import scheme_names
 from accord.tasks import Task
+from accord.untrusted import read_json
 
 DESCRIPTION, HEADS, PARTS = "accord.json", "heads.safetensors", "parts.safetensors"
 MEMBERS = "members"  # of an ensemble (`accord.model.saved_ensemble`)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from accord.durable import read_json
 from accord.errors import DataError
 from accord.recipes.starter import quote
+from accord.untrusted import read_json
 
 _HEAD = """\
 # The three tasks of Stanford's CS224N default final project.

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from accord.config.sections import Config
-from accord.durable import check_regular, parse_json
 from accord.errors import RunFolderError
 from accord.judging.heldout import ON_TEST, require_heldout
 from accord.kinds import labelled_kind
@@ -21,6 +20,7 @@ from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
 from accord.tasks import Task
+from accord.untrusted import check_regular, parse_json
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from accord.durable import (
-    append,
-    check_name,
-    parse_json,
-    reach,
-    read_json,
-    recover_folder,
-    whole_file,
-    write_whole,
-)
+from accord.durable import append, reach, recover_folder, whole_file, write_whole
 from accord.errors import BusyError, RunFolderError, printable
 from accord.runs.lock import LOCK, TIME, busy, hold, is_held, now
+from accord.untrusted import check_name, parse_json, read_json
 
 STATUS, LOG = "status.json", "log.txt"
 _BEAT_SECONDS = 10.0

@@ -13,11 +13,12 @@ import torch
 from safetensors import SafetensorError
 from torch.nn import Parameter
 
-from accord.durable import damage, load_tensors, read_json, replace_folder, write_tensors
+from accord.durable import damage, load_tensors, replace_folder, write_tensors
 from accord.errors import RunFolderError
 from accord.optim.averaging import Averages
 from accord.optim.state import load_state_tensors, state_tensors
 from accord.training.step import Learner
+from accord.untrusted import read_json
 
 FORMAT = 4
 """Goes up when a checkpoint's files or their meaning change: others are refused."""

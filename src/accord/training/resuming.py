@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from accord.data.datafiles import named, shown
-from accord.durable import read_toml
 from accord.errors import ConfigError, RunFolderError
 from accord.kernels.matmul import Products, onednn_is_exact
 from accord.model.inherited import inheritance_contents
@@ -23,6 +22,7 @@ from accord.runs.lock import now
 from accord.runs.progress import Console
 from accord.training.checkpoint import checkpoints, read_progress
 from accord.training.setup import Setup, prepare
+from accord.untrusted import read_toml
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
 _FILES = ("train", "dev", "test", "path")  # keys that say where something lies

@@ -12,12 +12,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from accord.config.sections import Config
-from accord.durable import check_regular, sweep
+from accord.durable import sweep
 from accord.errors import RunFolderError, UsageError
 from accord.grids.cell_run import differences
 from accord.runs.folder import RunFolder
 from accord.runs.lock import hold
 from accord.tuning.space import Space, plain
+from accord.untrusted import check_regular
 
 if TYPE_CHECKING:
     import optuna
