@@ -150,10 +150,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         save_file(tensors, path, metadata={"format": "pt"})
         path.chmod(mode)  # the library's own files are for nobody else to read
     except SafetensorError as error:  # the system's reason is in its text alone
-        found = re.search(r"os error (\d+)", str(error))
-        if found is None:
+        matched = re.search(r"os error (\d+)", str(error))
+        if matched is None:
             raise
-        number = int(found[1])
+        number = int(matched[1])
         raise OSError(number, os.strerror(number), str(path)) from None
 
 
@@ -314,10 +314,10 @@ def link(source: Path, target: Path) -> None:
 def _file_damage(file: Path, written: dict[str, Any] | None) -> str | None:
     if written is None:
         return f"{MANIFEST} doesn't name {file.name}"
-    found = _content(file)
-    if found["bytes"] != written["bytes"]:
-        return f"{file.name} has {found['bytes']} bytes, {written['bytes']} were written"
-    if found["sha256"] != written["sha256"]:
+    content = _content(file)
+    if content["bytes"] != written["bytes"]:
+        return f"{file.name} has {content['bytes']} bytes, {written['bytes']} were written"
+    if content["sha256"] != written["sha256"]:
         return f"{file.name} is not what was written: its SHA-256 differs"
     return None
 

@@ -103,7 +103,9 @@ def summary(method: Description) -> str:
 def _takes(schema: dict[str, Any]) -> str:
     """Say in words what a JSON schema allows."""
     if "anyOf" in schema:
-        return " or ".join(_takes(own) for own in schema["anyOf"] if own.get("type") != "null")
+        return " or ".join(
+            _takes(choice) for choice in schema["anyOf"] if choice.get("type") != "null"
+        )
     if schema.get("type") == "array":
         least = ", at least one" * (schema.get("minItems", 0) > 0)
         return f"a list of {_takes(schema.get('items', {}))}{least}"

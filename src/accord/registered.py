@@ -16,5 +16,7 @@ def registered(family: str) -> list[str]:
         >>> "pcgrad" in registered("gradients"), "a-gem" in registered("gradients")
         (True, True)
     """
-    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / family)]))
-    return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
+    modules = (
+        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / family)])
+    )
+    return sorted(name.replace("_", "-") for name in modules if not name.startswith("_"))

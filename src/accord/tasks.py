@@ -122,7 +122,7 @@ def _faults(task: Task) -> Iterator[str]:
     if not all(isinstance(label, str) for label in task.labels):
         yield "labels are not all texts"
     numbers = [*task.range, task.dropout]
-    if not all(isinstance(own, int | float) for own in numbers) or not _in_order(task):
+    if not all(isinstance(number, int | float) for number in numbers) or not _in_order(task):
         yield f"range is {task.range!r}, dropout {task.dropout!r}"
     if task.encoding == "separate" and task.texts == 1:
         yield "encoding is 'separate' without pairs"

@@ -96,8 +96,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _about_backslashes(text: str, error: str) -> str:
-    found = re.search(r"at line (\d+)", error)
-    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    matched = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(matched[1]) - 1] if matched else ""
     if not re.search(r'"[^"]*\\', line):
         return ""
     return "; backslashes, as in a Windows path, take single quotes: 'C:\\data\\train.csv'"

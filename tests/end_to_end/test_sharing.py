@@ -68,7 +68,7 @@ def test_soft_sharing_holds_encoders_together(
 def distance(run):
     """How far apart the first two tasks' query weights of the first layer are."""
     parts = load_file(run / "model" / "parts.safetensors")
-    one, other = (parts[f"schemes.own-encoder.0.own.{i}.attention.query.weight"] for i in (0, 1))
+    one, other = (parts[f"schemes.own-encoder.0.per_task.{i}.attention.query.weight"] for i in (0, 1))
     return float((one - other).norm())
 
 

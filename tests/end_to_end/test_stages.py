@@ -100,7 +100,7 @@ def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_sta
     assert torch.equal(own.encoder.embeddings.word, shared["embeddings.word_embeddings.weight"])
     same, near = dict(own.parts.named_of_task(0)), dict(own.parts.named_of_task(1))
     for name, value in same.items():
-        before = parts.get(name.replace(".own.0.", ".own.1."))  # its place was the second
+        before = parts.get(name.replace(".per_task.0.", ".per_task.1."))  # its place was the second
         assert before is None or torch.equal(value, before), name
     assert any(name in parts and not torch.equal(own, parts[name]) for name, own in near.items())
 

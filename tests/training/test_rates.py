@@ -52,13 +52,13 @@ def test_copies_go_with_the_layers_that_they_replace(
     model = MultitaskModel(tiny_encoder(), TASKS, Sharing((scheme,)))
     count = len(model.encoder.layers)
     found = rates(model, 0.5)
-    assert found[f"parts.schemes.{scheme}.{count - 1}.own.0.attention.query.weight"] == 1.0
+    assert found[f"parts.schemes.{scheme}.{count - 1}.per_task.0.attention.query.weight"] == 1.0
     assert not any(name.startswith(f"encoder.layers.{count - 1}") for name in found)
     if scheme == "own-encoder":
-        assert found["parts.schemes.own-encoder.0.own.1.attention.query.weight"] == 0.5 ** (
+        assert found["parts.schemes.own-encoder.0.per_task.1.attention.query.weight"] == 0.5 ** (
             count - 1
         )
-        assert found["parts.embeddings.own.1.word"] == 0.5**count
+        assert found["parts.embeddings.per_task.1.word"] == 0.5**count
 
 
 def test_layers_drawn_anew(tiny_encoder: MakeEncoder) -> None:

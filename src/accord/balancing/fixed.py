@@ -57,5 +57,5 @@ def fixed(
         >>> fixed(signals, {}, torch.Generator(), weights={"sts": 2.5})[0].tolist()
         [1.0, 2.5]
     """
-    own = [float((weights or {}).get(name, 1.0)) for name in signals.names]
-    return torch.tensor(own, dtype=torch.float64), state
+    shares = [float((weights or {}).get(name, 1.0)) for name in signals.names]
+    return torch.tensor(shares, dtype=torch.float64), state

@@ -121,13 +121,13 @@ def _print_skipped(report: TaskReport) -> None:
 
 
 def _print_overlaps(report: CheckReport) -> None:
-    found = [one for one in report.overlaps if one.texts.normalised or one.examples.normalised]
-    if not found:
+    overlaps = [one for one in report.overlaps if one.texts.normalised or one.examples.normalised]
+    if not overlaps:
         echo("No dev text stands in a training file.")
         return
     echo("Dev rows that stand in training data (as spelt / blind to case and spaces):")
     table = new_table("dev of", "train of", "dev rows", "whole example", "any text", left=2)
-    for one in found:
+    for one in overlaps:
         table.add_row(
             one.dev_task, one.train_task, f"{one.dev_rows:,}",
             f"{one.examples.exact:,} / {one.examples.normalised:,}",

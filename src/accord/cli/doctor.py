@@ -77,15 +77,15 @@ def _advice(lines: list[str]) -> RichTable:
 
 
 def _machine(report: Report) -> dict[str, str]:
-    own, versions = report.processor, dict(report.versions)
-    omp = "is not set" if own.omp_num_threads is None else f"= {own.omp_num_threads}"
+    processor, versions = report.processor, dict(report.versions)
+    omp = "is not set" if processor.omp_num_threads is None else f"= {processor.omp_num_threads}"
     libc = versions.pop("libc")
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     total, available = (_gib(n) for n in (report.memory.total_bytes, report.memory.available_bytes))
     return {
-        "processor": f"{own.name} ({own.instructions})",
-        "cores": _cores(own),
-        "threads": f"torch computes with {own.torch_threads}; OMP_NUM_THREADS {omp}",
+        "processor": f"{processor.name} ({processor.instructions})",
+        "cores": _cores(processor),
+        "threads": f"torch computes with {processor.torch_threads}; OMP_NUM_THREADS {omp}",
         "memory": f"{total}, {available} available",
         "GPU": _gpus(report),
         "disk": _disk(report.disk),
@@ -94,20 +94,20 @@ def _machine(report: Report) -> dict[str, str]:
     }
 
 
-def _cores(own: Processor) -> str:
-    physical = "" if own.physical_cores is None else f"{own.physical_cores} physical, "
-    quota = "" if own.quota_cpus is None else f", for {own.quota_cpus:.2g} CPUs' time"
-    return f"{physical}{own.logical_cores} logical; usable here: {own.affinity_cpus}{quota}"
+def _cores(cpu: Processor) -> str:
+    physical = "" if cpu.physical_cores is None else f"{cpu.physical_cores} physical, "
+    quota = "" if cpu.quota_cpus is None else f", for {cpu.quota_cpus:.2g} CPUs' time"
+    return f"{physical}{cpu.logical_cores} logical; usable here: {cpu.affinity_cpus}{quota}"
 
 
 def _gpus(report: Report) -> str:
     build = "without CUDA" if report.torch_cuda is None else f"for CUDA {report.torch_cuda}"
-    found = [
+    gpus = [
         f"{gpu.name}, {_gib(gpu.memory_bytes)}, compute capability {gpu.compute_capability},"
         f" {'with' if gpu.bfloat16 else 'no'} bfloat16"
         for gpu in report.gpus
     ]
-    return "; ".join([*(found or ["none"]), f"torch is built {build}"])
+    return "; ".join([*(gpus or ["none"]), f"torch is built {build}"])
 
 
 def _disk(disk: Disk) -> str:

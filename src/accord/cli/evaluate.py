@@ -53,9 +53,9 @@ def evaluate(
     judged, changed, score = _judged(model, task, source, config, force, skip_bad_rows, quoting)
     overall = {} if score is None else _overall(model, judged, score)
     if as_json:
-        figures = {name: own.figures for name, own in judged.items()}
+        figures = {name: evaluation.figures for name, evaluation in judged.items()}
         more = {"overall": overall, "forced": changed}
-        echo(json.dumps({**figures, **{key: own for key, own in more.items() if own}}))
+        echo(json.dumps({**figures, **{key: entry for key, entry in more.items() if entry}}))
         return
     for line in changed:
         echo(f"FORCED: changed since the run was trained: {line}")
@@ -63,15 +63,15 @@ def evaluate(
     from accord.cli.results import new_table, print_table
 
     table = new_table("task", "metric", "value", left=2)
-    for name, own in judged.items():
-        for metric, value in own.figures.items():
+    for name, evaluation in judged.items():
+        for metric, value in evaluation.figures.items():
             table.add_row(name, metric, f"{value:z.4f}")
     for kind, value in overall.items():
         table.add_row("overall", kind, f"{value:z.4f}")
     print_table(table)
-    for name, own in judged.items():
-        if own.remark:
-            echo(f"{name}: {own.remark}")
+    for name, evaluation in judged.items():
+        if evaluation.remark:
+            echo(f"{name}: {evaluation.remark}")
 
 
 def _check_options(
@@ -115,13 +115,13 @@ def _judged(
         figures = evaluate_files(model, plan.data, precision, task)
         return figures, (), None if task else plan.stages[-1].score
     run = run_of(model)
-    found = evaluate_run(model, run, task, force=force)
-    return found.tasks, found.changed, None if task else recorded_plan(run).stages[-1].score
+    evaluated = evaluate_run(model, run, task, force=force)
+    return evaluated.tasks, evaluated.changed, None if task else recorded_plan(run).stages[-1].score
 
 
 def _overall(model: Path, judged: dict[str, Evaluation], score: Score) -> dict[str, float]:
     from accord.cli.results import overall_scores
     from accord.judging.evaluate import metric_names
 
-    values = {name: own.metric for name, own in judged.items()}
+    values = {name: evaluation.metric for name, evaluation in judged.items()}
     return dict(overall_scores(values, metric_names(model), score))

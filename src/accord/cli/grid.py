@@ -101,8 +101,8 @@ def _check_group(name: str, cells: Sequence[Cell]) -> None:
     from accord.errors import UsageError, nearest
 
     names = list(dict.fromkeys(cell.group for cell in cells))
-    if name not in names and sum(name in own for own in names) != 1:
-        what = "several groups" if any(name in own for own in names) else "no group"
+    if name not in names and sum(name in other for other in names) != 1:
+        what = "several groups" if any(name in other for other in names) else "no group"
         raise UsageError(f"--against '{name}': {what}{nearest(name, names)}")
 
 
@@ -148,7 +148,7 @@ def end_with(results: Sequence[CellResult]) -> None:
     """Say which cells failed, and exit with 1 if any did."""
     from accord.errors import TrainingError
 
-    failed = [own for own in results if own.state in ("failed", "busy")]
+    failed = [result for result in results if result.state in ("failed", "busy")]
     if failed:
-        lines = [f"{own.name}: {own.error}" for own in failed]
+        lines = [f"{cell.name}: {cell.error}" for cell in failed]
         raise TrainingError(f"{len(failed)} of {len(results)} cells failed:", *lines)

@@ -36,47 +36,50 @@ def methods(name: str | None, family: str | None, as_json: bool) -> None:
     from accord.errors import UsageError, nearest
     from accord.families import FAMILIES, options_of, summary
 
-    chosen = [own for own in FAMILIES if family in (None, own.name)]
-    known = [known for own in chosen for known in own.names()]
+    chosen = [each for each in FAMILIES if family in (None, each.name)]
+    known = [known for each in chosen for known in each.names()]
     if name is not None and name not in known:
-        owners = [own.name for own in FAMILIES if name in own.names()]
+        owners = [each.name for each in FAMILIES if name in each.names()]
         where = f" in {family}; it is in {owners[0]}" if owners else nearest(name, known)
         raise UsageError(f"no method '{name}'{where}")
-    found = [
-        (own, own.get(known)) for own in chosen for known in own.names() if name in (None, known)
+    selected = [
+        (owner, owner.get(known))
+        for owner in chosen
+        for known in owner.names()
+        if name in (None, known)
     ]
     if as_json:
         echo(json.dumps([
             {
-                "name": method.name, "family": own.name, "key": own.key_of(method),
+                "name": method.name, "family": owner.name, "key": owner.key_of(method),
                 "paper": method.paper, "needs": method.needs, "cost": method.cost,
                 "use": method.use, "magnitude": getattr(method, "magnitude", None),
                 "options": options_of(method), "summary": summary(method),
             }
-            for own, method in found
+            for owner, method in selected
         ]))  # fmt: skip
     elif name is not None:
-        _explain(*found[0])
+        _explain(*selected[0])
     else:
-        _list(found)
+        _list(selected)
 
 
-def _list(found: list[tuple[Family, Description]]) -> None:
+def _list(selected: list[tuple[Family, Description]]) -> None:
     from accord.cli.results import new_table, print_table
     from accord.families import options_of
 
     tables: dict[str, Table] = {}
     heads: dict[str, tuple[str, ...]] = {}
-    families = [own.name for own, _ in found]
-    for own, method in sorted(
-        found, key=lambda one: (families.index(one[0].name), one[0].key_of(one[1]) != one[0].key)
+    families = [owner.name for owner, _ in selected]
+    for owner, method in sorted(
+        selected, key=lambda one: (families.index(one[0].name), one[0].key_of(one[1]) != one[0].key)
     ):
-        key = own.key_of(method)
+        key = owner.key_of(method)
         if key not in tables:
-            tables[key] = new_table(own.name, "needs", "options", "from", left=4)
-            value = '["NAME", ...]' if own.several else '"NAME"'
-            without = own.default if key == own.key else "none, and tasks are trained together"
-            heads[key] = ("", own.job, f"{key} = {value}; without it: {without}")
+            tables[key] = new_table(owner.name, "needs", "options", "from", left=4)
+            value = '["NAME", ...]' if owner.several else '"NAME"'
+            without = owner.default if key == owner.key else "none, and tasks are trained together"
+            heads[key] = ("", owner.job, f"{key} = {value}; without it: {without}")
         options = ", ".join(option["name"] for option in options_of(method)) or "–"
         needs = ", ".join(method.needs).replace("_", " ") or "–"
         tables[key].add_row(method.name, needs, options, method.paper.split(",")[0])
@@ -86,10 +89,10 @@ def _list(found: list[tuple[Family, Description]]) -> None:
     echo("", "'accord methods NAME' explains one; docs/methods has a page a family.")
 
 
-def _explain(own: Family, method: Description) -> None:
+def _explain(family: Family, method: Description) -> None:
     from accord.families import options_of, summary
 
-    echo(own.chosen_by(method), "", summary(method), "")
+    echo(family.chosen_by(method), "", summary(method), "")
     echo(f"From:   {method.paper}")
     echo(f"Use:    {method.use}")
     echo(f"Needs:  {', '.join(method.needs).replace('_', ' ') or 'nothing that is measured'}")

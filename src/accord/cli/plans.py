@@ -24,21 +24,21 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
 
     seconds: dict[str, float] = {}
     rows, settings, total = [], [], 0.0
-    for own in states(cells, out):
-        if own.cell.group not in seconds:
+    for each in states(cells, out):
+        if each.cell.group not in seconds:
             try:
-                seconds[own.cell.group] = expected_seconds(plan_run(own.cell.config))
+                seconds[each.cell.group] = expected_seconds(plan_run(each.cell.config))
             except AccordError as error:
-                error.args = (f"cell {own.cell.name}: {error}",)
+                error.args = (f"cell {each.cell.name}: {error}",)
                 raise
-        expected = 0.0 if own.state == "done" else seconds[own.cell.group]
+        expected = 0.0 if each.state == "done" else seconds[each.cell.group]
         total += expected
-        rows.append((own.cell.name, own.state, expected))
-        settings.append(own.cell.settings)
+        rows.append((each.cell.name, each.state, expected))
+        settings.append(each.cell.settings)
     if as_json:
         entries = [
-            {"cell": name, "state": state, "seconds": expected, "settings": own}
-            for (name, state, expected), own in zip(rows, settings, strict=True)
+            {"cell": name, "state": state, "seconds": expected, "settings": setting}
+            for (name, state, expected), setting in zip(rows, settings, strict=True)
         ]
         echo(json.dumps({"cells": entries, "seconds": total / workers}))
         return

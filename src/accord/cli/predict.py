@@ -76,7 +76,7 @@ def predict(
     tasks, _, _ = read_tasks(folder)
     if task is None:
         if len(tasks) > 1:
-            names = ", ".join(own.name for own in tasks)
+            names = ", ".join(known.name for known in tasks)
             raise UsageError(f"--task is missing: the model has several: {names}")
         task = tasks[0].name
     output = Output.at(target, form, force)

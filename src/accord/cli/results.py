@@ -59,30 +59,30 @@ def show_run(run: Run, as_json: bool) -> None:
         _show_stages(results)
 
 
-def _heldout_cells(own: dict[str, Any] | None) -> tuple[str, str, str, str]:
+def _heldout_cells(entry: dict[str, Any] | None) -> tuple[str, str, str, str]:
     """Return a task's held-out value, the rows that it is of, the gap, and what the best constant
     prediction gets, as shown."""
-    if own is None:
+    if entry is None:
         return "–", "–", "–", "–"
-    rows = f"{own['rows']:,} rows of {own['on']}"
-    return f"{own['value']:z.4f}", rows, f"{own['gap']:+z.4f}", f"{own['constant']:z.4f}"
+    rows = f"{entry['rows']:,} rows of {entry['on']}"
+    return f"{entry['value']:z.4f}", rows, f"{entry['gap']:+z.4f}", f"{entry['constant']:z.4f}"
 
 
 def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield how the held-out columns are read, and what has to be known of single tasks."""
     if heldout:
         yield _READING
-    for name, own in heldout.items():
+    for name, entry in heldout.items():
         for key in ("remark", "note"):
-            if key in own:
-                yield f"{name}: {own[key]}"
+            if key in entry:
+                yield f"{name}: {entry[key]}"
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield each overall score's name, and its values on dev and held out."""
     names, kind = results["metric_names"], results["score_kind"]
     dev = overall_scores(results["metrics"], names, kind)
-    values = {name: own["value"] for name, own in results["heldout"].items()}
+    values = {name: entry["value"] for name, entry in results["heldout"].items()}
     other = dict(overall_scores(values, names, kind)) if values else {}
     for score, value in dev:
         shown = f"{other[score]:z.4f}" if score in other else "–"
@@ -96,20 +96,20 @@ def _show_stages(results: dict[str, Any]) -> None:
     """
     rows = results["stages"]
     values_of = [row["heldout"] or row["metrics"] for row in rows]
-    names = list(dict.fromkeys(name for own in values_of for name in own))
+    names = list(dict.fromkeys(name for stage_values in values_of for name in stage_values))
     table = new_table("after stage", "trained", *names, left=2)
     for row, own_values in zip(rows, values_of, strict=True):
         shown = (own_values.get(name) for name in names)
-        values = ("–" if own is None else f"{own:z.4f}" for own in shown)
+        values = ("–" if figure is None else f"{figure:z.4f}" for figure in shown)
         table.add_row(row["name"], ", ".join(row["tasks"]), *values)
     print_table(table)
-    found = results.get("continual", {})
+    continual = results.get("continual", {})
     figures = [
-        f"{key.replace('_', ' ')} {own:z.4f}"
-        for key, own in found.items() if isinstance(own, float)
+        f"{key.replace('_', ' ')} {figure:z.4f}"
+        for key, figure in continual.items() if isinstance(figure, float)
     ]  # fmt: skip
     if figures:
-        echo(f"{', '.join(figures)} (of {found['of']})")
+        echo(f"{', '.join(figures)} (of {continual['of']})")
 
 
 def overall_scores(
@@ -217,12 +217,12 @@ def stacked(table: Table, width: int) -> list[str]:
     first, *others = table.columns
     lines = [first] if first else []
     for name, *cells in table.rows:
-        own = "; ".join(
+        cells_text = "; ".join(
             f"{column} {cell}".strip() for column, cell in zip(others, cells, strict=True)
             if cell not in ("", "–")
         )  # fmt: skip
         wrapped = textwrap.wrap(
-            printable(own), max(1, width - 4), break_on_hyphens=False, break_long_words=False
+            printable(cells_text), max(1, width - 4), break_on_hyphens=False, break_long_words=False
         )
         lines += [name, *(f"    {line}" for line in wrapped)]
     return lines

@@ -40,9 +40,9 @@ def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
     made = soup_runs(runs, out, console.say)
     if as_json:
         members = [str(runs[i]) for i in made.soup.members]
-        alone = {str(run): own.record() for run, own in zip(runs, made.alone, strict=True)}
-        found = {"members": members, **made.soup.judged.record(), "alone": alone}
-        echo(json.dumps({**found, "crossfit": made.crossfit}))
+        alone = {str(run): single.record() for run, single in zip(runs, made.alone, strict=True)}
+        record = {"members": members, **made.soup.judged.record(), "alone": alone}
+        echo(json.dumps({**record, "crossfit": made.crossfit}))
         return
     _show(runs, made)
     console.say(f"{len(made.soup.members)} of {len(runs)} runs in the soup; model in {out}")
@@ -53,8 +53,8 @@ def _show(runs: tuple[Path, ...], made: RunSoup) -> None:
 
     names = list(made.soup.judged.metrics)
     table = new_table("run", "in the soup", *names, "sum", left=2)
-    for i, (run, own) in enumerate(zip(runs, made.alone, strict=True)):
-        values = (f"{value:z.4f}" for value in (*own.metrics.values(), own.sum))
+    for i, (run, single) in enumerate(zip(runs, made.alone, strict=True)):
+        values = (f"{value:z.4f}" for value in (*single.metrics.values(), single.sum))
         table.add_row(str(run), "yes" if i in made.soup.members else "no", *values)
     judged = made.soup.judged
     table.add_row("the soup", "", *(f"{v:z.4f}" for v in (*judged.metrics.values(), judged.sum)))

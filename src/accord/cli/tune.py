@@ -101,10 +101,10 @@ def tune(
     )  # fmt: skip
     if as_json:
         best = {**asdict(tuned.best), "config": str(tuned.config)}
-        trials_shown = [asdict(own) for own in tuned.trials]
-        found = {"best": best, "selection": tuned.selection.record(), "trials": trials_shown,
+        trials_shown = [asdict(trial) for trial in tuned.trials]
+        record = {"best": best, "selection": tuned.selection.record(), "trials": trials_shown,
                  "forced": tuned.forced}  # fmt: skip
-        echo(json.dumps(found))
+        echo(json.dumps(record))
     else:
         _show(tuned)
 
@@ -145,12 +145,12 @@ def _show(tuned: Tuned) -> None:
     ends = [key.rpartition(".")[2] for key in keys]
     heads = [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
     table = new_table("trial", "score", "time", *heads)
-    for own in ranking(tuned.trials)[:_SHOWN]:
-        values = (short(own.settings[key]) for key in keys)
-        table.add_row(str(own.number), f"{own.score:z.4f}", duration(own.seconds), *values)
+    for trial in ranking(tuned.trials)[:_SHOWN]:
+        values = (short(trial.settings[key]) for key in keys)
+        table.add_row(str(trial.number), f"{trial.score:z.4f}", duration(trial.seconds), *values)
     print_table(table)
-    states = [own.state for own in tuned.trials]
-    counts = ", ".join(f"{states.count(own)} {own}" for own in ("done", "pruned", "failed"))
+    states = [trial.state for trial in tuned.trials]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("done", "pruned", "failed"))
     echo(f"{count(len(states), 'trial')}: {counts}")
     echo(f"trial {tuned.best.number}: dev score {tuned.best.score:z.4f}, {tuned.selection.line}")
     if tuned.forced:

@@ -75,8 +75,8 @@ def _mean(parts: Sequence[TaskDifference]) -> tuple[Difference, bool]:
 def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
     """Return what has to be known beside `against`: who is left out, whose exposure differs, and
     that the best of many was chosen on these runs."""
-    alike = [own for own in groups if own is not baseline and _same_tasks(own, baseline)]
-    others = [own.name for own in groups if not _same_tasks(own, baseline)]
+    alike = [group for group in groups if group is not baseline and _same_tasks(group, baseline)]
+    others = [group.name for group in groups if not _same_tasks(group, baseline)]
     notes = [note for group in alike if (note := pairing_note(group, baseline))]
     if others:
         notes.append(f"Not compared, as they have other tasks: {'; '.join(others)}.")

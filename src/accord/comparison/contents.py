@@ -37,11 +37,11 @@ def content_table(run: RunRecord, config: Config | None = None) -> dict[str, Any
         config: of some of its tasks; default: the run's.
     """
     table = effective(config or run.config)
-    known = [_set_content(own, run, name) for name, own in table["tasks"].items()]
+    known = [_set_content(task, run, name) for name, task in table["tasks"].items()]
     if all(known):
         table["training"].pop("dev_share")
-        for own in table.get("texts", {}).values():  # the tasks' contents are made of them
-            _drop(own, ("test", *SPLITS, *READ_BY))
+        for section in table.get("texts", {}).values():  # the tasks' contents are made of them
+            _drop(section, ("test", *SPLITS, *READ_BY))
     # New layers are drawn by the seed, and are among the weights whose content is known.
     first = (stage_configs(run.config) or [run.config])[0]
     if run.encoder_content and not first.encoder.reinit_layers:
@@ -56,7 +56,7 @@ def _set_content(table: dict[str, Any], run: RunRecord, task: str) -> bool:
     if not all(contents.values()):
         return False
     _drop(table, ("test", *SPLITS, *READ_BY))
-    table.update({f"{split}{_CONTENT}": own for split, own in contents.items()})
+    table.update({f"{split}{_CONTENT}": content for split, content in contents.items()})
     return True
 
 
@@ -85,12 +85,12 @@ def content_notes(groups: Sequence[Group]) -> list[str]:
 
 def _differing(one: RunRecord, other: RunRecord) -> list[str]:
     contents, others = (dict(_contents(content_table(run))) for run in (one, other))
-    return [key for key, own in contents.items() if others.get(key, own) != own]
+    return [key for key, content in contents.items() if others.get(key, content) != content]
 
 
 def _contents(table: dict[str, Any]) -> Iterator[tuple[str, str]]:
     sections = {"encoder": table["encoder"]}
-    sections |= {f"tasks.{name}": own for name, own in table["tasks"].items()}
+    sections |= {f"tasks.{name}": task for name, task in table["tasks"].items()}
     for section, keys in sections.items():
         for key, value in keys.items():
             if key.endswith(_CONTENT):

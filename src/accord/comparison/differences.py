@@ -77,10 +77,10 @@ def _check_rows(runs: list[RunRecord], judged: list[HeldOut], task: str) -> None
     for run, each in zip(runs, judged, strict=True):
         names, others = f"{runs[0].name}, {run.name}: ", (first.task, each.task)
         if others[0].metric_name != others[1].metric_name:
-            metrics = ", ".join(own.metric_name for own in others)
+            metrics = ", ".join(other.metric_name for other in others)
             raise RowsDiffer(f"{names}judged by different metrics of '{task}' ({metrics})")
         if others[0].labels != others[1].labels:
-            classes = " / ".join(", ".join(own.labels) for own in others)
+            classes = " / ".join(", ".join(other.labels) for other in others)
             raise RowsDiffer(f"{names}have different classes of '{task}' ({classes})")
         same = each.ids == first.ids and np.array_equal(each.labels, first.labels)
         if not same or each.on != first.on:

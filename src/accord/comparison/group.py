@@ -46,7 +46,7 @@ class Group:
         """What chose the settings of any of the runs, the one with the most candidates; None if
         nothing did."""
         chosen = [run.config.selection for run in self.runs if run.config.selection is not None]
-        return max(chosen, key=lambda own: own.candidates, default=None)
+        return max(chosen, key=lambda choice: choice.candidates, default=None)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -173,8 +173,8 @@ def _identity(run: RunRecord) -> str:
     """Return what runs that differ in their seed alone have in common, and no others."""
     table = content_table(run)
     table["training"].pop("seed")
-    for own in table["tasks"].values():
-        own.pop("test", None)
+    for task in table["tasks"].values():
+        task.pop("test", None)
     judged = [
         [task.to_json(), run.results["heldout"][name]["on"], run.heldout_content(name)]
         for name, task in run.tasks.items()
@@ -253,7 +253,7 @@ def metric_cells(
     group: Group, tasks: Sequence[str], say: Callable[[Group, str], str] | None = None
 ) -> list[str]:
     """Return a group's figures on held-out rows as tables show them, '–' for tasks it hasn't."""
-    say = say or (lambda own, task: plus_minus(own.mean(task), own.spread(task)))
+    say = say or (lambda group, task: plus_minus(group.mean(task), group.spread(task)))
     return [say(group, task) if task in group.tasks else "–" for task in tasks]
 
 

@@ -29,7 +29,7 @@ def few_rows_notes(groups: Sequence[Group]) -> list[str]:
     said = {
         f"{task}: {note}."
         for group in groups for run in group.runs
-        for task, own in run.results["heldout"].items() if (note := own.get("note"))
+        for task, entry in run.results["heldout"].items() if (note := entry.get("note"))
     }  # fmt: skip
     return sorted(said)
 

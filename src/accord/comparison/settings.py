@@ -74,9 +74,9 @@ def _settings(group: Group, task: str) -> Iterator[tuple[str, object]]:
     table = content_table(run, config)
     table.pop("checkpoint")
     chosen = {*config.sharing.schemes, *config.training.regularisers}
-    table["methods"] = {name: own for name, own in table["methods"].items() if name in chosen}
-    for own in table["tasks"].values():
-        own.pop("test", None)
+    table["methods"] = {name: method for name, method in table["methods"].items() if name in chosen}
+    for section in table["tasks"].values():
+        section.pop("test", None)
     for training in (table["training"], *(stage["training"] for stage in table["stages"])):
         for key in EXPOSURE_KEYS:
             training.pop(key.removeprefix("training."), None)

@@ -72,14 +72,14 @@ def material_of(run: RunRecord) -> Material:
 def changes_between(runs: Iterable[Material]) -> list[Change]:
     """Return what is not the same for all of some runs that name it, each change once."""
     known: dict[str, tuple[str, str]] = {}
-    found: dict[str, Change] = {}
+    changes: dict[str, Change] = {}
     for run in runs:
         for file, part, key, content in _named(run):
             before, first = known.setdefault(key, (content, run.name))
             if before != content:
                 change = Change(file, part, (before, content), (first, run.name))
-                found.setdefault(change.identity, change)
-    return list(found.values())
+                changes.setdefault(change.identity, change)
+    return list(changes.values())
 
 
 def check_unchanged(runs: Iterable[Material], agreed: Collection[str] = ()) -> None:
@@ -92,15 +92,15 @@ def check_unchanged(runs: Iterable[Material], agreed: Collection[str] = ()) -> N
     Raises:
         RunFolderError: naming the file, and two runs that know it by another content.
     """
-    found = [change for change in changes_between(runs) if change.identity not in agreed]
-    if found:
-        raise change_error(found)
+    changes = [change for change in changes_between(runs) if change.identity not in agreed]
+    if changes:
+        raise change_error(changes)
 
 
-def change_error(found: Sequence[Change]) -> RunFolderError:
+def change_error(changes: Sequence[Change]) -> RunFolderError:
     """Return the error that says why runs are not compared."""
     return RunFolderError(
-        f"{'; '.join(map(str, found))}; such runs are not compared: delete the folders of those"
+        f"{'; '.join(map(str, changes))}; such runs are not compared: delete the folders of those"
         " that are to be trained anew, or --force goes on all the same, and records it"
     )
 
@@ -122,12 +122,12 @@ def _named(run: Material) -> Iterator[tuple[str, str, str, str]]:
         key = json.dumps(["settings", table["encoder"], table["stages"]])
         yield f"{encoder[0]}/config.json", "encoder's settings", key, content
     common = [encoder, table["memory"], table["training"]["dev_share"]]
-    for name, own in table["tasks"].items():
-        sources = [] if own.get("train") else [_files(table["tasks"]), _files(table["texts"])]
+    for name, task in table["tasks"].items():
+        sources = [] if task.get("train") else [_files(table["tasks"]), _files(table["texts"])]
         for split in (*SPLITS, *_JUDGED_ON):
-            place = own.get("test" if split in _JUDGED_ON else split) or own.get("train")
-            tested = own.get("test") if split in _JUDGED_ON else None
-            key = json.dumps([name, split, _files({name: own}), tested, sources, common])
+            place = task.get("test" if split in _JUDGED_ON else split) or task.get("train")
+            tested = task.get("test") if split in _JUDGED_ON else None
+            key = json.dumps([name, split, _files({name: task}), tested, sources, common])
             if content := run.contents.data(name, split):
                 file = shown(place or f"the texts of '{name}'")
                 yield file, f"{name}.{split}", key, content
@@ -146,6 +146,6 @@ def _short(content: str) -> str:
 def _files(tasks: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
     """Return which files tasks have, and how each is read."""
     return {
-        name: [own.get(key) for key in (*SPLITS, *READ_BY, *_MEANT_BY, "texts_of")]
-        for name, own in tasks.items()
+        name: [task.get(key) for key in (*SPLITS, *READ_BY, *_MEANT_BY, "texts_of")]
+        for name, task in tasks.items()
     }

@@ -130,11 +130,11 @@ def _unknown(keys: tuple[str, ...], kind: str | None, root: type[BaseModel]) -> 
     if kind is None:
         return f"unknown key '{'.'.join(keys)}'{_meant(key, _allowed(root, place), root)}"
     sections = _task_sections(root)
-    own = next(model for model in sections if kind in _kinds_of(model))
+    section = next(model for model in sections if kind in _kinds_of(model))
     if any(key in model.model_fields for model in sections):
-        names = ", ".join(name for name in own.model_fields if name != "kind")
+        names = ", ".join(name for name in section.model_fields if name != "kind")
         return f"{'.'.join(keys)}: kind '{kind}' has no such key; it takes {names}"
-    return f"unknown key '{'.'.join(keys)}'{_meant(key, list(own.model_fields), root)}"
+    return f"unknown key '{'.'.join(keys)}'{_meant(key, list(section.model_fields), root)}"
 
 
 def _meant(key: str, allowed: Sequence[str], root: type[BaseModel]) -> str:
@@ -205,7 +205,9 @@ def _allowed(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     """Return the models of a section: `stages` lists one, `memory` may be None."""
-    return [own for own in get_args(annotation) or (annotation,) if hasattr(own, "model_fields")]
+    return [
+        model for model in get_args(annotation) or (annotation,) if hasattr(model, "model_fields")
+    ]
 
 
 def _task_sections(root: type[BaseModel]) -> list[type[BaseModel]]:

@@ -88,14 +88,14 @@ def find_stage(table: Mapping[str, Any], key: str, where: str) -> Table:
 
 def _by_name(table: Mapping[str, Any]) -> dict[str, Table]:
     """Return a table's stages by their names, or else their numbers; a name precedes a number."""
-    found, stages = table.get("stages"), dict[str, Table]()
-    for number, own in enumerate(found if isinstance(found, list) else (), 1):
-        if not isinstance(own, dict):
+    given, stages = table.get("stages"), dict[str, Table]()
+    for number, stage in enumerate(given if isinstance(given, list) else (), 1):
+        if not isinstance(stage, dict):
             continue  # what is wrong with it is said when the whole table is checked
-        if own.get("name") is None:
-            stages.setdefault(str(number), own)
+        if stage.get("name") is None:
+            stages.setdefault(str(number), stage)
         else:
-            stages[str(own["name"])] = own
+            stages[str(stage["name"])] = stage
     return stages
 
 

@@ -64,7 +64,7 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
     # Finished tasks stand behind the others: these draw what they would draw without them.
     table["tasks"] = {name: before[name] for name in (*trained, *finished)}
     texts = table.pop("texts", {})
-    texts = {name: own for name, own in texts.items() if name not in table["tasks"]}
+    texts = {name: text for name, text in texts.items() if name not in table["tasks"]}
     table |= {"texts": texts} if texts else {}
     if finished and config.memory is not None:
         memory = config.memory.model_dump(exclude_unset=True)
@@ -107,8 +107,10 @@ def keep_stages(table: Table) -> None:
             where one task is, nothing to combine.
     """
     tasks, before = table["tasks"], table.get("stages", [])
-    kept = [{**own, "tasks": [name for name in own["tasks"] if name in tasks]} for own in before]
-    kept = [own for own in kept if own["tasks"]]
+    kept = [
+        {**stage, "tasks": [name for name in stage["tasks"] if name in tasks]} for stage in before
+    ]
+    kept = [stage for stage in kept if stage["tasks"]]
     if before:
         table["stages"] = kept
     memory = table.get("memory")

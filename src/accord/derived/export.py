@@ -46,7 +46,7 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
         raise UsageError(f"{out}: is there already")
     folder = find_model_folder(source)
     model, inputs, max_length = load_model(folder)
-    names = [own.name for own in model.tasks]
+    names = [known.name for known in model.tasks]
     if task not in names:
         raise UsageError(f"{folder}: no task '{task}'{nearest(task, names)}")
     chosen = model.tasks[names.index(task)]
@@ -78,11 +78,11 @@ def _alone(model: MultitaskModel, task: int) -> MultitaskModel:
     encoder = copy.deepcopy(model.encoder)
     if model.parts is not None:
         model.parts.merge(task, encoder)
-    own = MultitaskModel(encoder, [model.tasks[task]])
-    own.head(model.tasks[task].name).load_state_dict(
+    single = MultitaskModel(encoder, [model.tasks[task]])
+    single.head(model.tasks[task].name).load_state_dict(
         model.head(model.tasks[task].name).state_dict()
     )
-    return own
+    return single
 
 
 def _fault(task: Task) -> str:
@@ -99,7 +99,8 @@ def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:
     assert linear is not None  # pairs encoded separately alone have other heads
     with torch.no_grad():
         weight, bias = (
-            own.float().contiguous() for own in labelled_kind(task).transformers_layer(task, linear)
+            tensor.float().contiguous()
+            for tensor in labelled_kind(task).transformers_layer(task, linear)
         )
     tensors = {f"bert.{name}": value for name, value in load_file(folder / WEIGHTS).items()}
     write_tensors(

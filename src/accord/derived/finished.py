@@ -27,7 +27,7 @@ def finished_models(sources: Sequence[Path]) -> list[Path]:
     for source in sources:
         _check_done(source)
         folder = find_model_folder(source)
-        if folder.resolve() in [own.resolve() for own in folders]:
+        if folder.resolve() in [other.resolve() for other in folders]:
             raise UsageError(f"{source}: is named twice")
         folders.append(folder)
     return folders

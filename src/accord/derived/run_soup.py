@@ -96,23 +96,23 @@ class _Kitchen:
 
     def weights_of(self, run: int) -> list[Tensor]:
         model, _, _ = load_model(self.folders[run])
-        return [own.detach().to(self.device) for own in model.parameters()]
+        return [parameter.detach().to(self.device) for parameter in model.parameters()]
 
     def judge(self, weights: list[Tensor]) -> DevResult | None:
         logits = self._logits(weights)
         return judge_all(self.dev, logits, self.plan.score) if are_finite(logits) else None
 
     def crossfit(self, alone: Sequence[DevResult]) -> dict[str, float]:
-        halves = [dev_halves(own) for own in self.dev]
+        halves = [dev_halves(split) for split in self.dev]
         on_0, on_1 = (self._chosen_on(half, halves, alone) for half in (0, 1))
-        found = {}
-        for own, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
+        values = {}
+        for split, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
             together = crossfitted(logits[0], logits[1], which)
-            predictions = labelled_kind(own.task).decode(own.task, together).numpy()
-            found[own.task.name] = crossfit_value(
-                own.task.metric, own.labels, predictions, which, own.task.positive_class
+            predictions = labelled_kind(split.task).decode(split.task, together).numpy()
+            values[split.task.name] = crossfit_value(
+                split.task.metric, split.labels, predictions, which, split.task.positive_class
             )
-        return found
+        return values
 
     def _chosen_on(
         self, half: int, halves: Sequence[Halves], alone: Sequence[DevResult]
@@ -123,7 +123,7 @@ class _Kitchen:
             logits = self._logits(weights)
             return half_result(self.dev, logits, halves, half) if are_finite(logits) else None
 
-        by_half = [half_result(self.dev, own.logits, halves, half) for own in alone]
+        by_half = [half_result(self.dev, result.logits, halves, half) for result in alone]
         return greedy_soup(by_half, self.weights_of, judge).judged.logits
 
     def _logits(self, weights: list[Tensor]) -> list[Tensor]:
@@ -174,11 +174,13 @@ def _differences(
         yield "has an encoder of another shape"
     if read_sharing(folder) != read_sharing(first_folder):
         yield "has other parts"
-    own, other = run.read_json("resolved.json"), first.read_json("resolved.json")
-    if _inner(own, "encoder", "weights") != _inner(other, "encoder", "weights"):
+    resolved, other = run.read_json("resolved.json"), first.read_json("resolved.json")
+    if _inner(resolved, "encoder", "weights") != _inner(other, "encoder", "weights"):
         yield "began from another encoder"
     for task in wanted:
-        if _inner(own, "data", f"{task.name}.dev") != _inner(other, "data", f"{task.name}.dev"):
+        if _inner(resolved, "data", f"{task.name}.dev") != _inner(
+            other, "data", f"{task.name}.dev"
+        ):
             yield f"has other dev rows of {task.name}"
 
 

@@ -215,13 +215,20 @@ def _numbers(file: Path) -> dict[str, int]:
 
 def examine_gpus() -> tuple[Gpu, ...]:
     """Find out about the GPUs that torch finds."""
-    found = []
+    gpus = []
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        own = torch.cuda.get_device_properties(index)
+        properties = torch.cuda.get_device_properties(index)
         with torch.cuda.device(index):
             bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        found.append(Gpu(own.name, own.total_memory, f"{own.major}.{own.minor}", bfloat16))
-    return tuple(found)
+        gpus.append(
+            Gpu(
+                properties.name,
+                properties.total_memory,
+                f"{properties.major}.{properties.minor}",
+                bfloat16,
+            )
+        )
+    return tuple(gpus)
 
 
 def has_nvidia_driver() -> bool:

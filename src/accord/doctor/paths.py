@@ -88,7 +88,7 @@ def _gpu_bfloat16(gpu: Gpu, rates: Rates) -> str:
 
 def advice(report: Report) -> list[str]:
     """Return what would help: a line each, none where nothing would."""
-    found = (
+    lines = (
         _thread_advice(report.processor),
         _load_advice(report.processor),
         _gpu_advice(report),
@@ -96,7 +96,7 @@ def advice(report: Report) -> list[str]:
         *(_disk_advice(disk) for disk in (report.disk, report.cache)),
         None if report.cache.writable else _NO_CACHE.format(report.cache.path),
     )
-    return list(dict.fromkeys(line for line in found if line))
+    return list(dict.fromkeys(line for line in lines if line))
 
 
 def _thread_advice(processor: Processor) -> str | None:

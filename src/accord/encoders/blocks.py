@@ -185,9 +185,9 @@ class Block(nn.Module):
             return self._after_keys(x, x, normed, key_value, plan, key, hooks)
         rows, bounds = first
         with bounds.applied():
-            own = x.index_select(0, rows)
-            normed = normed.index_select(0, rows) if self.pre_norm else own
-            return self._after_keys(x, own, normed, key_value, plan, key, hooks.of_first())
+            query = x.index_select(0, rows)
+            normed = normed.index_select(0, rows) if self.pre_norm else query
+            return self._after_keys(x, query, normed, key_value, plan, key, hooks.of_first())
 
     def _after_keys(
         self, source: Tensor, x: Tensor, normed: Tensor, key_value: Tensor, plan: AttentionPlan,

@@ -191,8 +191,8 @@ class Encoder(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             fresh = self.config.new_encoder(self.pooler is not None)
-        for own, new in zip(self.layers[-count:], fresh.layers[-count:], strict=True):
-            own.load_state_dict(new.state_dict())
+        for layer, new in zip(self.layers[-count:], fresh.layers[-count:], strict=True):
+            layer.load_state_dict(new.state_dict())
         if self.pooler is not None and fresh.pooler is not None:
             self.pooler.load_state_dict(fresh.pooler.state_dict())
 

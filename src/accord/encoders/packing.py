@@ -56,7 +56,7 @@ class PackedWords:
     def to(self, device: torch.device) -> PackedWords:
         """Return the same on a device."""
         tensors = (self.rows, self.ids, self.sequences, self.weights)
-        rows, ids, sequences, weights = (own.to(device, non_blocking=True) for own in tensors)
+        rows, ids, sequences, weights = (tensor.to(device, non_blocking=True) for tensor in tensors)
         return PackedWords(rows, ids, sequences, weights, self.jacobian_row)
 
 
@@ -139,7 +139,7 @@ class PackedBatch:
         if device == self.input_ids.device:
             return self
         names = ("input_ids", "position_ids", "token_type_ids")
-        words = {place: own.to(device) for place, own in self.words.items()}
+        words = {place: word.to(device) for place, word in self.words.items()}
         return replace(
             self,
             **{name: getattr(self, name).to(device, non_blocking=True) for name in names},
@@ -182,7 +182,7 @@ def pack(
         bounds.append((len(flat), len(flat) + len(sequences)))
         flat += sequences
         steps += [1] * len(sequences)
-        missing = -sum(len(own.input_ids) for own in sequences) % multiple
+        missing = -sum(len(sequence.input_ids) for sequence in sequences) % multiple
         if missing:
             flat.append(TokenSequence(np.zeros(missing, dtype=np.int64), first=missing))
             steps.append(0)
@@ -216,13 +216,15 @@ def _words(
 ) -> PackedWords:
     """Return the masked words of the sequences from `start` to `stop`."""
     offsets = sum(lengths[:start]) + np.cumsum([0, *lengths[start:stop]])
-    words = [own.words for own in flat[start:stop] if own.words is not None]
-    counts = [len(own.ids) for own in words]
-    rows = [offset + own.positions for offset, own in zip(offsets, words, strict=False)]
+    words = [sequence.words for sequence in flat[start:stop] if sequence.words is not None]
+    counts = [len(word.ids) for word in words]
+    rows = [offset + word.positions for offset, word in zip(offsets, words, strict=False)]
     return PackedWords(
         rows=torch.from_numpy(np.concatenate(rows)),
-        ids=torch.from_numpy(np.concatenate([own.ids for own in words]).astype(np.int64)),
+        ids=torch.from_numpy(np.concatenate([word.ids for word in words]).astype(np.int64)),
         sequences=torch.from_numpy(np.repeat(np.arange(len(words)), counts)),
-        weights=torch.tensor(np.repeat([own.weight for own in words], counts), dtype=torch.float32),
+        weights=torch.tensor(
+            np.repeat([word.weight for word in words], counts), dtype=torch.float32
+        ),
         jacobian_row=row,
     )

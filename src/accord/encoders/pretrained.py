@@ -247,7 +247,9 @@ def _checked_shapes(
     """
     family = FAMILIES[config.model_type]
     begin = family.layer.partition("{}")[0]
-    layers = {own.removeprefix(begin).split(".")[0] for own in tensors if own.startswith(begin)}
+    layers = {
+        tensor.removeprefix(begin).split(".")[0] for tensor in tensors if tensor.startswith(begin)
+    }
     if config.num_hidden_layers > len(layers):
         raise EncoderError(
             f"{file}: tensor '{family.layer.format(len(layers))}' is missing: config.json asks for"

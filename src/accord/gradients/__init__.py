@@ -42,4 +42,4 @@ def goes_by_memories(name: str | None) -> bool:
 
 def memory_methods() -> list[str]:
     """Return the names of the methods that keep memories' losses from rising."""
-    return [own.name for own in METHODS.all() if own.remembers]
+    return [method.name for method in METHODS.all() if method.remembers]

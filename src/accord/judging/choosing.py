@@ -55,13 +55,14 @@ def half_result(
         finished: tasks that no model is chosen by.
     """
     names = {
-        task.name for task in counted([own.task for own in data if own.task.name not in finished])
+        task.name
+        for task in counted([split.task for split in data if split.task.name not in finished])
     }
     total = 0.0
-    for own, part, which in zip(data, logits, halves, strict=True):
+    for split, part, which in zip(data, logits, halves, strict=True):
         rows = which == half
-        if own.task.name in names and rows.any():
-            total += task_metric(own.task, own.labels[rows], part[rows])
+        if split.task.name in names and rows.any():
+            total += task_metric(split.task, split.labels[rows], part[rows])
     return HalfResult(logits, total)
 
 

@@ -44,7 +44,7 @@ def forgetting(matrix: Matrix, trained: Trained) -> float | None:
         0.25
     """
     lost = [
-        max(own[name] for own in matrix[:-1] if name in own) - matrix[-1][name]
+        max(row[name] for row in matrix[:-1] if name in row) - matrix[-1][name]
         for name in _last_stages(trained, matrix)
     ]
     return fmean(lost) if lost else None

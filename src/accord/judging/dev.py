@@ -52,11 +52,11 @@ def judge_all(
         kind: of the overall score.
         finished: tasks that no model is chosen by.
     """
-    judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
-    names = {task.name: task.metric_name for task in counted([own.task for own in data])}
+    judged = {split.task.name: judge(split, part) for split, part in zip(data, logits, strict=True)}
+    names = {task.name: task.metric_name for task in counted([split.task for split in data])}
     metrics = {name: judged[name].metric for name in names}
     figures = {name: evaluation.figures for name, evaluation in judged.items()}
-    trained = counted([own.task for own in data if own.task.name not in finished])
+    trained = counted([split.task for split in data if split.task.name not in finished])
     total = sum(judged[task.name].metric for task in trained)
     return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), total)
 
@@ -69,4 +69,4 @@ def counted(tasks: Sequence[Task]) -> list[Task]:
 
 def are_finite(logits: Sequence[Tensor]) -> bool:
     """Whether a model gives numbers."""
-    return all(bool(own.isfinite().all()) for own in logits)
+    return all(bool(logit.isfinite().all()) for logit in logits)

@@ -71,8 +71,8 @@ def evaluate_run(
     predictor, splits = _splits(model, plan.data, plan.training.precision, only)
     changed = tuple(
         f"{shown(plan.data.tasks[name].dev or plan.data.tasks[name].train or '')} ({name}.dev)"
-        for name, own in splits.items()
-        if (before := contents.recorded(name, "dev")) and own[0].content != before
+        for name, split in splits.items()
+        if (before := contents.recorded(name, "dev")) and split[0].content != before
     )
     if changed and not force:
         raise RunFolderError(
@@ -114,10 +114,10 @@ def _splits(
         _check_fit(predictor.task(name), data)
     splits = {
         name: [
-            TaskFiles(own.task(name), data.tasks[name], own.tokenizer, warnings.warn).dev(
+            TaskFiles(member.task(name), data.tasks[name], member.tokenizer, warnings.warn).dev(
                 data.dev_share
             )
-            for own in predictor.members
+            for member in predictor.members
         ]
         for name in names
     }
@@ -131,9 +131,11 @@ def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> di
     judged = {}
     for name, parts in splits.items():
         logits = []
-        for own, part in zip(predictor.members, parts, strict=True):
-            logits.append(split_logits(own.model, part, own.assembler, products=own.products))
-            check_finite(logits[-1], part.task, own.folder)
+        for member, part in zip(predictor.members, parts, strict=True):
+            logits.append(
+                split_logits(member.model, part, member.assembler, products=member.products)
+            )
+            check_finite(logits[-1], part.task, member.folder)
         mean = labelled_kind(parts[0].task).mean_logits(parts[0].task, logits)
         judged[name] = judge(parts[0], mean)
     return judged

@@ -49,12 +49,12 @@ def pooled_vectors(
     model.eval()
     device = model.encoder.word_table.device
     hidden = model.encoder.config.hidden_size
-    vectors = [torch.empty(len(own), hidden, device=device) for own in sequences]
+    vectors = [torch.empty(len(sequence), hidden, device=device) for sequence in sequences]
     pass_tokens = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for number, members in enumerate(_passes(sequences, pass_tokens)):
-        present = [i for i, own in enumerate(members) if own]
-        own = [[sequences[i][j] for j in members[i]] for i in present]
-        batch = pack(own, products.row_multiple).to(device)
+        present = [i for i, member in enumerate(members) if member]
+        batch_sequences = [[sequences[i][j] for j in members[i]] for i in present]
+        batch = pack(batch_sequences, products.row_multiple).to(device)
         masks = None if key is None else replace(key, micro_batch=number)
         with computing(products), products.autocast(device):
             pooled = model.pooled(batch, present, key=masks)
@@ -66,8 +66,8 @@ def pooled_vectors(
 def _passes(sequences: Sequence[Sequence[TokenSequence]], limit: int) -> Iterator[list[list[int]]]:
     """Yield for each pass every task's members, sequences of like length together."""
     order = sorted(
-        ((len(sequence.input_ids), task, i) for task, own in enumerate(sequences)
-         for i, sequence in enumerate(own)),
+        ((len(sequence.input_ids), task, i) for task, members in enumerate(sequences)
+         for i, sequence in enumerate(members)),
         reverse=True,
     )  # fmt: skip
     members: list[list[int]] = [[] for _ in sequences]
@@ -112,17 +112,17 @@ def logits_of(
     Returns:
         For each task float32 [rows, outputs] on the host.
     """
-    texts = [i for i, own in enumerate(data) if not own.task.labelled]
+    texts = [i for i, split in enumerate(data) if not split.task.labelled]
     if texts:
         labelled = [
-            TaskData(own.task, own.store, own.rows[:0]) if i in texts else own
-            for i, own in enumerate(data)
+            TaskData(split.task, split.store, split.rows[:0]) if i in texts else split
+            for i, split in enumerate(data)
         ]
-        found = _label_logits(model, labelled, assembler, products, advance)
+        logits = _label_logits(model, labelled, assembler, products, advance)
         for i in texts:
-            found[i] = text_losses(model, data[i], i, assembler, products)
+            logits[i] = text_losses(model, data[i], i, assembler, products)
             advance(len(data[i]))
-        return found
+        return logits
     return _label_logits(model, data, assembler, products, advance)
 
 
@@ -131,14 +131,16 @@ def _label_logits(
     advance: Callable[[int], None],
 ) -> list[Tensor]:  # fmt: skip
     parts: list[list[Tensor]] = [[] for _ in data]
-    for chunk in _chunks([len(own) for own in data]):
-        sequences = [assembler.sequences(own, rows) for own, rows in zip(data, chunk, strict=True)]
+    for chunk in _chunks([len(split) for split in data]):
+        sequences = [
+            assembler.sequences(split, rows) for split, rows in zip(data, chunk, strict=True)
+        ]
         vectors = pooled_vectors(model, sequences, products)
-        for i, own in enumerate(vectors):
+        for i, vector in enumerate(vectors):
             if data[i].task.labelled:
-                parts[i].append(head_logits(model, i, own))
+                parts[i].append(head_logits(model, i, vector))
         advance(sum(map(len, chunk)))
-    return [torch.cat(own) if own else torch.empty(0, 1) for own in parts]
+    return [torch.cat(part) if part else torch.empty(0, 1) for part in parts]
 
 
 @torch.inference_mode()
@@ -200,8 +202,8 @@ class _TextPasses:
                 pooled = self.model.pooled(batch, [self.task])
             with computing(self.products):
                 wanted = [torch.zeros(len(members), device=self.device)]
-                (own,) = self.model.losses(pooled, wanted, [self.task], words=batch.words)
-            losses[torch.tensor(members, device=self.device)] = own
+                (batch_losses,) = self.model.losses(pooled, wanted, [self.task], words=batch.words)
+            losses[torch.tensor(members, device=self.device)] = batch_losses
         return losses
 
     def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:

@@ -105,9 +105,9 @@ def _descriptor(path: Path) -> int | None:
     if path == Path("-"):
         return 1
     for _ in range(_MOST_LINKS):
-        found = _DESCRIPTOR.fullmatch(os.path.normpath(path.absolute()))
-        if found is not None:
-            return int(_STANDARD.get(found[1], found[2] or found[3]))
+        matched = _DESCRIPTOR.fullmatch(os.path.normpath(path.absolute()))
+        if matched is not None:
+            return int(_STANDARD.get(matched[1], matched[2] or matched[3]))
         if not path.is_symlink():
             break
         path = path.parent / path.readlink()
@@ -160,12 +160,12 @@ def refuse_sources(output: Output, sources: Sequence[Path], model: Path) -> None
     if output.through:
         return
     target, folder = Path(os.path.realpath(output.path)), model.resolve()
-    if target.exists() and any(own.exists() and target.samefile(own) for own in sources):
+    if target.exists() and any(source.exists() and target.samefile(source) for source in sources):
         raise UsageError(f"{output.path}: is the input too; predictions take a file of their own")
-    runs = [own for own in folder.parents if (own / "resolved.json").is_file()]
+    runs = [parent for parent in folder.parents if (parent / "resolved.json").is_file()]
     for place in (folder, *runs):
         if target.is_relative_to(place):
             raise UsageError(f"{output.path}: lies in {place}, whose files are the model's own")
-    files = (own for own in folder.rglob("*") if own.is_file())
-    if target.exists() and any(own.samefile(target) for own in files):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    if target.exists() and any(file.samefile(target) for file in files):
         raise UsageError(f"{output.path}: is a file of the model {model}")

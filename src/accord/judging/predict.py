@@ -133,18 +133,18 @@ class Predictor:
 
     def logits_and_cut(self, task: str, texts: Texts) -> tuple[Tensor, int]:
         """Return `logits`, and how many of the rows are cut."""
-        own = self.task(task)
+        settled = self.task(task)
         if isinstance(texts, str):
             raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
-        rows = [_checked(text, own, i) for i, text in enumerate(texts)]
+        rows = [_checked(text, settled, i) for i, text in enumerate(texts)]
         parts, cut = [], 0
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
             made = [m._chunk(m.task(task), chunk) for m in self.members]
             members = [logits for logits, _ in made]
-            parts.append(labelled_kind(own).mean_logits(own, members))
+            parts.append(labelled_kind(settled).mean_logits(settled, members))
             cut += max(rows_cut for _, rows_cut in made)
-        return (torch.cat(parts) if parts else torch.empty(0, own.outputs)), cut
+        return (torch.cat(parts) if parts else torch.empty(0, settled.outputs)), cut
 
     def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
         """Return the logits of some rows, and how many of these are cut."""
@@ -158,7 +158,7 @@ class Predictor:
             for sequence in self.assembler.laid_out(segments[i : i + width], task.layout)
         ]
         vectors = pooled_vectors(self.model, sequences, self.products)[index]
-        lengths = np.array([len(own) for own in segments]).reshape(-1, task.texts)
+        lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
         whole = sequence_lengths(lengths, task, self.assembler.special.framing)
         cut = (whole > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, vectors)
@@ -176,12 +176,12 @@ class Predictor:
         Raises:
             UsageError: if there is no such task, or a row can't be read.
         """
-        own = self.task(task)
-        examples = self._read(own, source, skip_bad_rows)
+        settled = self.task(task)
+        examples = self._read(settled, source, skip_bad_rows)
         logits = self.logits(task, [as_text(example) for example in examples])
-        kind = labelled_kind(own)
-        labels = kind.target_form(own).array([example.label for example in examples])
-        return kind.judge(own, labels, logits)
+        kind = labelled_kind(settled)
+        labels = kind.target_form(settled).array([example.label for example in examples])
+        return kind.judge(settled, labels, logits)
 
     def _read(self, task: Task, source: Path, skip_bad_rows: bool) -> list[Example]:
         """Read a labelled file's rows; warns of rows left out, and of what its reader notes.
@@ -286,7 +286,7 @@ def load(folder: str | Path, device: str = "auto", precision: Precision = "float
     place = choose_device(device)
     products = choose_products(place, precision == "bfloat16")
     first, *others = member_folders(path)
-    members = [_load_alone(own, place, products) for own in others]
+    members = [_load_alone(other, place, products) for other in others]
     return _load_alone(first, place, products, members)
 
 

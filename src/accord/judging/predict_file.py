@@ -161,7 +161,9 @@ def _answers(
     `cut` counts the rows whose texts are cut.
     """
     examples = [row for row in window if isinstance(row, Example)]
-    logits, cut_rows = model.logits_and_cut(rows.task.name, [as_text(own) for own in examples])
+    logits, cut_rows = model.logits_and_cut(
+        rows.task.name, [as_text(example) for example in examples]
+    )
     cut["rows"] += cut_rows
     before = {"id": [example.id for example in examples]} if rows.ids else {}
     answers = predicted_records(logits, rows.task, before)

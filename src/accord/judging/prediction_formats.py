@@ -112,7 +112,8 @@ def _flat(record: Record, task: Task, share: Callable[[float], object]) -> Recor
     for name, value in record.items():
         if name == "probabilities":
             row |= {
-                f"p({own})": None if value is None else share(value[own]) for own in task.labels
+                f"p({label})": None if value is None else share(value[label])
+                for label in task.labels
             }
         else:
             row[name] = value

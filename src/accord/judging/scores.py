@@ -62,8 +62,8 @@ def crossfitted(chosen_on_0: Tensor, chosen_on_1: Tensor, halves: Tensor | np.nd
 def write_scores(folder: Path, scores: Mapping[str, TaskScores]) -> None:
     """Write a run's scores, the whole file or none."""
     tensors = {
-        f"{part.name}/{task}": getattr(own, part.name).contiguous()
-        for task, own in scores.items()
+        f"{part.name}/{task}": getattr(score, part.name).contiguous()
+        for task, score in scores.items()
         for part in fields(TaskScores)
     }
     write_tensors_whole(folder / SCORES, tensors)

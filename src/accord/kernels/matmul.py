@@ -140,7 +140,7 @@ def fits_groups(left: Tensor, right: Tensor, bounds: Sequence[tuple[int, int, in
     if not (left.is_cuda and left.dtype == right.dtype == torch.bfloat16):
         return False
     starts = [0, *(stop for _, _, stop in bounds)]
-    follow = all(start == own[1] for start, own in zip(starts, bounds, strict=False))
+    follow = all(start == bound[1] for start, bound in zip(starts, bounds, strict=False))
     even = all(stop % _EVEN_ROWS == 0 for stop in starts)
     return follow and even and grouped_works(left.device)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @cache
 def all_kinds() -> tuple[Kind[Any], ...]:
     """Return all kinds, those with labels first."""
-    names = [own.name for own in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     kinds = [
         import_module(f"accord.kinds.{name}").KIND for name in names if not name.startswith("_")
     ]
@@ -35,9 +35,9 @@ def kind_names() -> tuple[str, ...]:
         >>> [name for name in kind_names() if name.endswith("regression")]
         ['regression', 'pair-regression']
     """
-    single = [own.name for own in all_kinds() if own.labelled]
-    pairs = [spelt(own.name, 2) for own in all_kinds() if own.pairs]
-    return (*single, *pairs, *(own.name for own in all_kinds() if not own.labelled))
+    single = [kind.name for kind in all_kinds() if kind.labelled]
+    pairs = [spelt(kind.name, 2) for kind in all_kinds() if kind.pairs]
+    return (*single, *pairs, *(kind.name for kind in all_kinds() if not kind.labelled))
 
 
 def is_kind(name: object) -> TypeGuard[str]:
@@ -61,7 +61,7 @@ def get_kind(name: str) -> Kind[Any]:
 
 @cache
 def _by_name() -> dict[str, Kind[Any]]:
-    kinds = {own.name: own for own in all_kinds()}
+    kinds = {kind.name: kind for kind in all_kinds()}
     return {name: kinds[name.removeprefix(PAIR)] for name in kind_names()}
 
 

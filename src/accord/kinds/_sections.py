@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     AnyTask = AnyTaskConfig
     LabelledTask = TaskConfig
 else:
-    _sections = [own.section for own in all_kinds()]
-    _labelled = [own.section for own in all_kinds() if own.labelled]
+    _sections = [kind.section for kind in all_kinds()]
+    _labelled = [kind.section for kind in all_kinds() if kind.labelled]
     AnyTask = Annotated[reduce(or_, _sections), Field(discriminator="kind")]
     LabelledTask = Annotated[reduce(or_, _labelled), Field(discriminator="kind")]

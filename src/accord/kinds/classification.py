@@ -69,7 +69,7 @@ class ClassParser(LabelParser):
     def __init__(self, section: TaskConfig, labels: Sequence[str]) -> None:
         super().__init__(section, among_values=are_values(labels))
         self._labels = labels
-        self._indices = {canonical_label(own): i for i, own in enumerate(labels)}
+        self._indices = {canonical_label(label): i for i, label in enumerate(labels)}
         self._hidden = without_label({*labels, *HIDDEN})
 
     def names(self, label: str) -> bool:
@@ -151,7 +151,7 @@ class Classification(LabelledKind["Task"]):
 
     def summary(self, task: Task, targets: Array) -> Summary:
         rows = self.rows_of_classes(task, targets)
-        return {"labels": {own: len(of) for own, of in zip(task.labels, rows, strict=True)}}
+        return {"labels": {label: len(of) for label, of in zip(task.labels, rows, strict=True)}}
 
     def described(self, task: Task, most: int) -> str:
         more = f" and {len(task.labels) - most} more" * (len(task.labels) > most)
@@ -196,9 +196,9 @@ class Classification(LabelledKind["Task"]):
         if len(members) == 1:
             return members[0]
         if task.loss == "cross_entropy":
-            mean = torch.stack([self.probabilities(task, own) for own in members]).mean(0)
+            mean = torch.stack([self.probabilities(task, member) for member in members]).mean(0)
             return mean.clamp(min=_LEAST).log().float()
-        shares = torch.stack([share(task, own) for own in members])
+        shares = torch.stack([share(task, member) for member in members])
         return share_logits(task, shares.clamp(0, 1).mean(0))
 
     def answers(self, task: Task, values: Array) -> list[str]:
@@ -218,7 +218,9 @@ class Classification(LabelledKind["Task"]):
 
     def metrics_of(self, task: Task) -> tuple[str, ...]:
         """Leave out F1 where no class is meant by it."""
-        return tuple(own for own in self.metrics if own != "f1" or task.positive is not None)
+        return tuple(
+            metric for metric in self.metrics if metric != "f1" or task.positive is not None
+        )
 
     def transformers_fault(self, task: Task) -> str:
         if task.loss != "mse":
@@ -231,7 +233,9 @@ class Classification(LabelledKind["Task"]):
 
         weight, bias = linear.weight.double(), linear.bias.double()
         if task.outputs == 1:
-            weight, bias = (torch.cat([torch.zeros_like(own), own]) for own in (weight, bias))
+            weight, bias = (
+                torch.cat([torch.zeros_like(tensor), tensor]) for tensor in (weight, bias)
+            )
         return weight, bias
 
     def transformers_config(self, task: Task) -> dict[str, Any]:
@@ -249,16 +253,16 @@ def _labels(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[s
     names = training.class_names()
     if len(names) > 1:
         return tuple(label for label in names if label not in section.missing_labels)
-    found: set[str] = set()
+    seen: set[str] = set()
     for label in training.labels():
-        found.add(label)
-        if len(found) > MOST_LABELS:
+        seen.add(label)
+        if len(seen) > MOST_LABELS:
             raise ConfigError(
                 f"tasks.{name}.label: column '{section.label}' of {training} holds more than "
                 f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
             )
-    hidden = without_label(found)
-    labels = sort_labels(found - hidden)
+    hidden = without_label(seen)
+    labels = sort_labels(seen - hidden)
     if len(labels) < 2:
         held = f"the one label '{labels[0]}'" if labels else "no label"
         beside = ", ".join(f"'{label}'" for label in sort_labels(hidden))

@@ -105,7 +105,9 @@ class MaskedLM(UnlabelledKind[MaskedLMTask]):
         parts, words = [], 0
         for rows in passes.chunks():
             sequences = self.hidden(task, passes.sequences(rows), passes.hiding(rows.start))
-            words += sum(len(own.words.ids) for own in sequences if own.words is not None)
+            words += sum(
+                len(sequence.words.ids) for sequence in sequences if sequence.words is not None
+            )
             parts.append(passes.alone(sequences, task.mask_share))
         return torch.cat(parts) * (len(passes) / words)
 

@@ -146,7 +146,7 @@ class Regression(LabelledKind["Task"]):
 
         if len(members) == 1:
             return members[0]
-        return share_logits(task, torch.stack([share(task, own) for own in members]).mean(0))
+        return share_logits(task, torch.stack([share(task, member) for member in members]).mean(0))
 
     def answers(self, task: Task, values: Array) -> list[float]:
         """Return numbers in the task's units."""

@@ -83,7 +83,7 @@ class SimCSE(UnlabelledKind[SimCSETask]):
 
         order = np.random.default_rng(0).permutation(len(passes))
         groups = [order[start : start + GROUP_ROWS] for start in range(0, len(order), GROUP_ROWS)]
-        parts = [passes.together(passes.sequences(own), i) for i, own in enumerate(groups)]
+        parts = [passes.together(passes.sequences(group), i) for i, group in enumerate(groups)]
         losses = torch.cat(parts)
         return losses.new_empty(len(order)).index_copy(
             0, torch.from_numpy(order).to(losses.device), losses

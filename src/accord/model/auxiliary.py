@@ -68,8 +68,8 @@ class MaskedLMHead(TaskHead):
             return vectors.new_zeros(texts, dtype=torch.float32)
         with words.bounds.applied():
             logits = self(vectors, table)
-        found = words.weights * F.cross_entropy(logits, words.ids, reduction="none")
-        return found.new_zeros(texts).index_add(0, words.sequences, found)
+        losses = words.weights * F.cross_entropy(logits, words.ids, reduction="none")
+        return losses.new_zeros(texts).index_add(0, words.sequences, losses)
 
     def named_views(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each of Hugging Face's names below `cls.predictions` with the tensor that it is."""

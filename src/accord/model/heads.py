@@ -121,4 +121,4 @@ class Head(TaskHead):
         """Return the weights of a head without a moving scale that says the same, by name."""
         if self.scale is None or self.linear is None:
             return dict(self.state_dict())
-        return {f"linear.{name}": own for name, own in self.scale.folded(self.linear).items()}
+        return {f"linear.{name}": tensor for name, tensor in self.scale.folded(self.linear).items()}

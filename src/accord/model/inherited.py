@@ -82,8 +82,8 @@ def inherit(model: MultitaskModel, folder: Path, finished: tuple[str, ...] = ())
             continue
         _check_same(task, saved[earlier[task.name]], folder)
         head = model.head(task.name)
-        for name, own in head.named_parameters():
-            _copy(own, heads, f"{task.name}.{name}", folder / HEADS)
+        for name, parameter in head.named_parameters():
+            _copy(parameter, heads, f"{task.name}.{name}", folder / HEADS)
         if task.name not in finished and head.scale is not None and head.linear is not None:
             head.scale.unfold(head.linear)
         _inherit_parts(model, place, earlier[task.name], folder)
@@ -121,14 +121,14 @@ def _inherit_parts(model: MultitaskModel, place: int, earlier: int, folder: Path
     sharing, name = read_sharing(folder), model.tasks[place].name
     if not sharing.schemes:
         return
-    own = {} if model.parts is None else model.parts.sharing.options
+    options = {} if model.parts is None else model.parts.sharing.options
     for scheme in sharing.schemes:
-        if scheme not in own:
+        if scheme not in options:
             raise ConfigError(
                 f"sharing.schemes: lacks '{scheme}', parts of which {folder} has for '{name}';"
                 " encoder.heads = 'keep' takes them over too"
             )
-        if json.dumps(own[scheme]) != json.dumps(sharing.options[scheme]):
+        if json.dumps(options[scheme]) != json.dumps(sharing.options[scheme]):
             raise ConfigError(
                 f"methods.{scheme}: {folder} has parts of '{name}' with the options"
                 f" {json.dumps(sharing.options[scheme])}; encoder.heads = 'keep' needs the same"
@@ -149,7 +149,7 @@ def _part_names(
     for name, parameter in model.parts.named_of_task(place):
         if id(parameter) not in seen:
             seen.add(id(parameter))
-            yield name, name.replace(f".own.{place}.", f".own.{earlier}.", 1), parameter
+            yield name, name.replace(f".per_task.{place}.", f".per_task.{earlier}.", 1), parameter
 
 
 def _copy(parameter: Tensor, tensors: dict[str, Tensor], name: str, file: Path) -> None:

@@ -115,8 +115,8 @@ class MultitaskModel(nn.Module):
         """Return the tasks' copies of shared layers, and their new parts, by name."""
         copies: list[tuple[str, Parameter]] = []
         parts: list[tuple[str, Parameter]] = []
-        for scheme, own in ({} if self.parts is None else self.parts.schemes).items():
-            named = own.named_parameters(prefix=f"parts.schemes.{scheme}")
+        for scheme, module in ({} if self.parts is None else self.parts.schemes).items():
+            named = module.named_parameters(prefix=f"parts.schemes.{scheme}")
             (copies if self.parts and self.parts.is_copy(scheme) else parts).extend(named)
         if self.parts is not None and self.parts.embeddings is not None:
             copies += self.parts.embeddings.named_parameters(prefix="parts.embeddings")
@@ -153,36 +153,36 @@ class MultitaskModel(nn.Module):
             key: names the dropout masks; None is evaluation.
             words: by place among the present tasks, what the masked words were.
         """
-        found = []
-        for row, (vectors, own, i) in enumerate(zip(pooled, targets, present, strict=True)):
+        losses = []
+        for row, (vectors, target, i) in enumerate(zip(pooled, targets, present, strict=True)):
             task, kind = self.tasks[i], kind_of(self.tasks[i])
             context = HeadContext(
                 key=key.at(_HEAD_SITE + i) if key else None,
                 words=words.get(row),
                 table=self._word_table(i),
             )
-            found.append(kind.head_losses(task, self.heads[task.name], vectors, own, context))
-        return found
+            losses.append(kind.head_losses(task, self.heads[task.name], vectors, target, context))
+        return losses
 
     def label_losses(
         self, logits: Sequence[Tensor], targets: Sequence[Tensor], present: Sequence[int]
     ) -> list[Tensor]:
         """Return the loss of each labelled example, [n] for each present task, from logits."""
-        found = []
-        for own, target, i in zip(logits, targets, present, strict=True):
+        losses = []
+        for logit, target, i in zip(logits, targets, present, strict=True):
             task, kind = self.tasks[i], labelled_kind(self.tasks[i])
-            found.append(kind.label_losses(task, self.head(task.name), own, target))
-        return found
+            losses.append(kind.label_losses(task, self.head(task.name), logit, target))
+        return losses
 
     def divergences(
         self, one: Sequence[Tensor], other: Sequence[Tensor], present: Sequence[int]
     ) -> list[Tensor]:
         """Return how far apart two passes' logits are, [n] for each present task, as its loss."""
-        found = []
+        divergences = []
         for (a, b), i in zip(zip(one, other, strict=True), present, strict=True):
             task, kind = self.tasks[i], labelled_kind(self.tasks[i])
-            found.append(kind.head_divergences(task, self.head(task.name), a, b))
-        return found
+            divergences.append(kind.head_divergences(task, self.head(task.name), a, b))
+        return divergences
 
     def directions(self, present: Sequence[int]) -> list[int]:
         """Return, for each present task, how many one-sided divergences are in its own."""
@@ -190,10 +190,10 @@ class MultitaskModel(nn.Module):
 
     def _word_table(self, task: int) -> Parameter:
         """Return the word embeddings that a task's texts go through."""
-        own = None if self.parts is None else self.parts.embeddings
-        if own is None:
+        embeddings = None if self.parts is None else self.parts.embeddings
+        if embeddings is None:
             return self.encoder.word_table
-        table: Parameter = own.own[task].word  # type: ignore[assignment]
+        table: Parameter = embeddings.per_task[task].word  # type: ignore[assignment]
         return table
 
     def uses_word_table(self, present: Sequence[int]) -> bool:
@@ -214,8 +214,8 @@ class MultitaskModel(nn.Module):
             present: their indices.
             averages: of the weights, which are to follow too.
         """
-        for own, i in zip(targets, present, strict=True):
-            self.head(self.tasks[i].name).observe(own, averages)
+        for target, i in zip(targets, present, strict=True):
+            self.head(self.tasks[i].name).observe(target, averages)
 
 
 def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:

@@ -61,11 +61,11 @@ class Parts(nn.Module):
         super().__init__()
         self.schemes = nn.ModuleDict()
         self.embeddings: EmbeddingPart | None = None
-        own: dict[str, Mapping[str, Any]] = {}
+        checked: dict[str, Mapping[str, Any]] = {}
         # Copies come first: the others act on what they make of a layer's place.
         for name in sorted(sharing.schemes, key=lambda name: not get_scheme(name).copies):
             scheme = get_scheme(name)
-            options = own[name] = scheme.check_options(sharing.options.get(name, {}))
+            options = checked[name] = scheme.check_options(sharing.options.get(name, {}))
             try:
                 with drawn_for(name):
                     made = scheme.parts(list(encoder.layers), encoder.config, tasks, options)
@@ -78,7 +78,7 @@ class Parts(nn.Module):
             if scheme.embeddings is not None:
                 self.embeddings = scheme.embeddings(encoder.embeddings, tasks)
                 encoder.embeddings.requires_grad_(False)
-        self.sharing = Sharing(sharing.schemes, own)
+        self.sharing = Sharing(sharing.schemes, checked)
         for number, layer in enumerate(encoder.layers):
             if self._is_replaced(number):
                 layer.requires_grad_(False)
@@ -94,9 +94,9 @@ class Parts(nn.Module):
         """Return for each tensor that tasks have copies of their copies, one a task."""
         groups = []
         for module in self.modules():
-            if isinstance(module, Part) and module.replaces and len(module.own):
-                own = [list(task.parameters()) for task in module.own]
-                groups += [list(group) for group in zip(*own, strict=True)]
+            if isinstance(module, Part) and module.replaces and len(module.per_task):
+                by_task = [list(task.parameters()) for task in module.per_task]
+                groups += [list(group) for group in zip(*by_task, strict=True)]
         return groups
 
     def is_copy(self, name: str) -> bool:
@@ -105,13 +105,15 @@ class Parts(nn.Module):
 
     def of_task(self, task: int) -> list[Parameter]:
         """Return a task's own parameters, each once."""
-        return list({id(own): own for _, own in self.named_of_task(task)}.values())
+        return list(
+            {id(parameter): parameter for _, parameter in self.named_of_task(task)}.values()
+        )
 
     def named_of_task(self, task: int) -> Iterator[tuple[str, Parameter]]:
         """Yield a task's own parameters with their names here."""
         for name, module in self.named_modules():
-            if isinstance(module, Part) and len(module.own):
-                yield from module.own[task].named_parameters(prefix=f"{name}.own.{task}")
+            if isinstance(module, Part) and len(module.per_task):
+                yield from module.per_task[task].named_parameters(prefix=f"{name}.per_task.{task}")
 
     def merge(self, task: int, encoder: Encoder) -> None:
         """Change an encoder so that by itself it does what it does with a task's parts.
@@ -119,14 +121,14 @@ class Parts(nn.Module):
         Raises:
             ValueError: if no plain BERT does that, naming the scheme.
         """
-        for name, own in self.schemes.items():
-            for part, layer in zip(own, encoder.layers, strict=True):  # type: ignore[call-overload]
+        for name, scheme in self.schemes.items():
+            for part, layer in zip(scheme, encoder.layers, strict=True):  # type: ignore[call-overload]
                 try:
                     part.merge(task, layer)
                 except ValueError as error:
                     raise ValueError(f"'{name}' {error}") from None
         if self.embeddings is not None:
-            encoder.embeddings.load_state_dict(self.embeddings.own[task].state_dict())
+            encoder.embeddings.load_state_dict(self.embeddings.per_task[task].state_dict())
 
     def hooks(self, batch: PackedBatch, present: Sequence[int]) -> EncoderHooks:
         """Return what acts on the encoder's parts on a batch of some tasks."""

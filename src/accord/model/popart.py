@@ -49,17 +49,17 @@ class TargetScale(nn.Module):
 
     def begin(self, targets: Tensor) -> None:
         """Begin with the moments of some targets [n]: a new layer's outputs mean their units."""
-        own = targets.double()
-        self.first.copy_(own.mean())
-        self.second.copy_(own.square().mean())
+        values = targets.double()
+        self.first.copy_(values.mean())
+        self.second.copy_(values.square().mean())
 
     @torch.no_grad()
     def observe(self, targets: Tensor, linear: nn.Linear, averages: Averages | None = None) -> None:
         """Move the moments by a step's targets [n], and the layer with them, its average too."""
         mean, std = self.mean, self.std
-        own = targets.double()
-        self.first.lerp_(own.mean().to(self.first), BETA)
-        self.second.lerp_(own.square().mean().to(self.second), BETA)
+        values = targets.double()
+        self.first.lerp_(values.mean().to(self.first), BETA)
+        self.second.lerp_(values.square().mean().to(self.second), BETA)
         self._rescale(linear, mean, std)
         if averages is not None:
             with averages.in_place():
@@ -100,7 +100,7 @@ class TargetScale(nn.Module):
 
 def stays_put(options: Mapping[str, Any], run: Circumstances) -> Iterator[str]:
     """Say why the scale of a task's head must not move."""
-    scaled = [name for name, own in run.targets.items() if own == "popart"]
+    scaled = [name for name, target in run.targets.items() if target == "popart"]
     if scaled and run.averaging != "none":
         yield (
             "averaging.method: averages of weights whose scale moves mean nothing;"

@@ -76,11 +76,11 @@ def save_model(
     }
     write_tensors(folder / HEADS, heads)
     if model.parts is not None:
-        own = {
+        tensors = {
             name: value.detach().to("cpu", torch.float32).contiguous()
             for name, value in _saved_parts(model)
         }
-        write_tensors(folder / PARTS, own)
+        write_tensors(folder / PARTS, tensors)
     description = {
         "format": FORMAT,
         "max_length": max_length,
@@ -96,11 +96,14 @@ def _saved_parts(model: MultitaskModel) -> Iterator[tuple[str, torch.Tensor]]:
     assert model.parts is not None
     places = {model.tasks.index(task): i for i, task in enumerate(model.labelled)}
     for name, value in model.parts.named_parameters():
-        found = re.search(r"(?<=\.own\.)\d+(?=\.)", name)
-        if found is None:
+        matched = re.search(r"(?<=\.per_task\.)\d+(?=\.)", name)
+        if matched is None:
             yield name, value
-        elif int(found[0]) in places:
-            yield f"{name[: found.start()]}{places[int(found[0])]}{name[found.end() :]}", value
+        elif int(matched[0]) in places:
+            yield (
+                f"{name[: matched.start()]}{places[int(matched[0])]}{name[matched.end() :]}",
+                value,
+            )
 
 
 def find_model_folder(path: Path) -> Path:
@@ -155,8 +158,8 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
             )
         if not tasks or len(inputs) < len(tasks):
             raise ValueError("no task, or one name twice")
-        for own in inputs.values():
-            _check_input(own)
+        for form in inputs.values():
+            _check_input(form)
         length = description["max_length"]
         if not (isinstance(length, int) and 3 <= length < 2**31):
             raise ValueError(f"max_length is {length!r}")
@@ -165,20 +168,20 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
         raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
 
 
-def _check_input(own: InputFormat) -> None:
-    names = (*own.text, own.label, *([] if own.id is None else [own.id]))
-    if not (0 < len(own.text) < 3 and all(isinstance(name, str) for name in names)):
+def _check_input(form: InputFormat) -> None:
+    names = (*form.text, form.label, *([] if form.id is None else [form.id]))
+    if not (0 < len(form.text) < 3 and all(isinstance(name, str) for name in names)):
         raise ValueError(f"columns are {names!r}")
-    if not all(isinstance(label, str) for label in own.missing):
-        raise ValueError(f"missing labels are {own.missing!r}")
+    if not all(isinstance(label, str) for label in form.missing):
+        raise ValueError(f"missing labels are {form.missing!r}")
     for key in ("delimiter", "quoting", "file_encoding"):
-        if not isinstance(getattr(own, key), str | None):
-            raise ValueError(f"{key} is {getattr(own, key)!r}")
-    if own.delimiter not in (None, *get_args(DelimiterName)):
-        raise ValueError(f"delimiter is {own.delimiter!r}")
-    if own.quoting not in (None, *get_args(QuotingName)):
-        raise ValueError(f"quoting is {own.quoting!r}")
-    if fault := encoding_fault(own.file_encoding):
+        if not isinstance(getattr(form, key), str | None):
+            raise ValueError(f"{key} is {getattr(form, key)!r}")
+    if form.delimiter not in (None, *get_args(DelimiterName)):
+        raise ValueError(f"delimiter is {form.delimiter!r}")
+    if form.quoting not in (None, *get_args(QuotingName)):
+        raise ValueError(f"quoting is {form.quoting!r}")
+    if fault := encoding_fault(form.file_encoding):
         raise ValueError(fault)
 
 
@@ -228,9 +231,9 @@ def read_sharing(folder: Path) -> Sharing:
     Raises:
         ModelError: if it names what there isn't.
     """
-    found = read_description(folder).get("sharing") or {"schemes": [], "options": {}}
+    recorded = read_description(folder).get("sharing") or {"schemes": [], "options": {}}
     try:
-        names, options = found["schemes"], found["options"]
+        names, options = recorded["schemes"], recorded["options"]
         if not set(names) <= set(scheme_names()) or len(set(names)) < len(names):
             raise ValueError(f"schemes are {names!r}")
         return Sharing(tuple(names), {name: dict(options.get(name, {})) for name in names})
@@ -239,7 +242,7 @@ def read_sharing(folder: Path) -> Sharing:
 
 
 @torch.no_grad()
-def fill(own: dict[str, torch.Tensor], file: Path) -> None:
+def fill(expected: dict[str, torch.Tensor], file: Path) -> None:
     """Copy a file's tensors into a model's, by name.
 
     Raises:
@@ -249,7 +252,7 @@ def fill(own: dict[str, torch.Tensor], file: Path) -> None:
         tensors = load_tensors(file)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{file}: can't be read: {error}") from None
-    for name, value in own.items():
+    for name, value in expected.items():
         if name not in tensors:
             raise ModelError(f"{file}: tensor '{name}' is missing")
         if tensors[name].shape != value.shape:
@@ -259,6 +262,6 @@ def fill(own: dict[str, torch.Tensor], file: Path) -> None:
             raise ModelError(f"{file}: tensor '{name}' is not of floating point")
         if not value.copy_(tensors[name]).isfinite().all():
             raise ModelError(f"{file}: tensor '{name}' holds values that aren't finite")
-    if extra := sorted(tensors.keys() - own.keys()):
+    if extra := sorted(tensors.keys() - expected.keys()):
         what = "head" if file.name == HEADS else "part"
         raise ModelError(f"{file}: tensor '{extra[0]}' belongs to no {what}")

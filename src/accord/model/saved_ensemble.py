@@ -76,11 +76,11 @@ def member_folders(folder: Path) -> list[Path]:
     if not isinstance(count, int) or not 2 <= count <= MOST:
         raise ModelError(f"{folder / DESCRIPTION}: members is {count!r:.80}, not 2 to {MOST}")
     members = [folder / MEMBERS / str(number) for number in range(count)]
-    for own in (folder / MEMBERS, *members):
-        if own.is_symlink() or not own.is_dir():
-            raise ModelError(f"{own}: is no folder; the ensemble has {count} members")
-    there = {own.name for own in (folder / MEMBERS).iterdir() if not own.name.startswith(".")}
-    if strangers := there - {own.name for own in members}:
+    for member in (folder / MEMBERS, *members):
+        if member.is_symlink() or not member.is_dir():
+            raise ModelError(f"{member}: is no folder; the ensemble has {count} members")
+    there = {entry.name for entry in (folder / MEMBERS).iterdir() if not entry.name.startswith(".")}
+    if strangers := there - {member.name for member in members}:
         raise ModelError(f"{folder / MEMBERS}: '{min(strangers)}' is none of the {count} members")
     check_alike([folder, *members])
     return members
@@ -105,14 +105,14 @@ def check_alike(folders: Sequence[Path]) -> None:
             raise ModelError(f"{folder / DESCRIPTION}: {fault} {first}")
 
 
-def _difference(tasks: Sequence[Task], own: Sequence[Task]) -> str | None:
+def _difference(tasks: Sequence[Task], others: Sequence[Task]) -> str | None:
     """Return how a model's tasks differ from others, to be followed by whose these are."""
-    found = {task.name: task for task in own}
+    by_name = {task.name: task for task in others}
     for task in tasks:
-        if task.name not in found:
+        if task.name not in by_name:
             return f"has no task '{task.name}', unlike"
         for name in _ALIKE:
-            if getattr(found[task.name], name) != getattr(task, name):
+            if getattr(by_name[task.name], name) != getattr(task, name):
                 return f"task '{task.name}' has another {name} than in"
-    extra = found.keys() - {task.name for task in tasks}
+    extra = by_name.keys() - {task.name for task in tasks}
     return f"has a task '{min(extra)}', unlike" if extra else None

@@ -21,12 +21,14 @@ def l2(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     Args:
         copies: of one tensor, one a task.
     """
-    moved = torch.stack([own - copies[0] for own in copies])  # so that equal copies are at 0
+    moved = torch.stack([copy - copies[0] for copy in copies])  # so that equal copies are at 0
     total = moved.sum(0)
-    gradients = [2 * (len(copies) * own - total) for own in moved]
+    gradients = [2 * (len(copies) * copy - total) for copy in moved]
     # Σ_{i<j} ‖W_i − W_j‖² = Σ_i W_i · (T W_i − Σ_j W_j)
-    value = sum((own.flatten() @ g.flatten() / 2 for own, g in zip(moved, gradients, strict=True)),
-                start=total.new_zeros(()))  # fmt: skip
+    value = sum(
+        (copy.flatten() @ g.flatten() / 2 for copy, g in zip(moved, gradients, strict=True)),
+        start=total.new_zeros(()),
+    )
     return value, gradients
 
 
@@ -50,7 +52,7 @@ def trace_norm(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     mixing = vectors * inverse @ vectors.t()
     gradients = torch.cat([(mixing @ block).to(copies[0]) for block in _blocks(copies)], 1)
     return roots[kept].sum().to(copies[0]), [
-        own.view_as(copy) for own, copy in zip(gradients, copies, strict=True)
+        gradient.view_as(copy) for gradient, copy in zip(gradients, copies, strict=True)
     ]
 
 
@@ -59,9 +61,9 @@ def _blocks(copies: Sequence[Tensor]) -> Iterator[Tensor]:
 
     Copies that are close differ by less than their Gram matrix's rounding in float32.
     """
-    flat = [own.flatten() for own in copies]
+    flat = [copy.flatten() for copy in copies]
     for start in range(0, flat[0].numel(), _BLOCK):
-        yield torch.stack([own[start : start + _BLOCK] for own in flat]).double()
+        yield torch.stack([copy[start : start + _BLOCK] for copy in flat]).double()
 
 
 PENALTIES: dict[str, Callable[[Sequence[Tensor]], tuple[Tensor, list[Tensor]]]] = {
@@ -94,7 +96,7 @@ class Coupling:
         for copies in self.tensors:
             value, gradients = PENALTIES[self.kind](copies)
             values.append(value.double())
-            for own, gradient in zip(copies, gradients, strict=True):
-                if own.grad is not None:
-                    own.grad.add_(gradient, alpha=self.weight)
+            for copy, gradient in zip(copies, gradients, strict=True):
+                if copy.grad is not None:
+                    copy.grad.add_(gradient, alpha=self.weight)
         return self.weight * float(torch.stack(values).sum())  # one wait for a GPU

@@ -230,8 +230,8 @@ def parameter_groups(
         0.0
     """
     groups = []
-    for own, rate in named:
-        pairs = list(own)
+    for parameters, rate in named:
+        pairs = list(parameters)
         for decayed in (True, False):
             params = [(name, param) for name, param in pairs if (param.ndim >= 2) is decayed]
             decay = weight_decay if decayed else 0.0

@@ -94,4 +94,4 @@ class Averages:
 
 def trained(named: Iterable[tuple[str, Parameter]]) -> list[tuple[str, Parameter]]:
     """Return the parameters that are trained."""
-    return [own for own in named if own[1].requires_grad]
+    return [pair for pair in named if pair[1].requires_grad]

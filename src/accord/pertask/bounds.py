@@ -77,13 +77,13 @@ class TaskBounds:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The groups that have rows; neighbours of one row of J are one."""
-        found: list[Group] = []
+        groups: list[Group] = []
         for row, (start, stop) in zip(self.rows, pairwise((0, *self.ends)), strict=True):
             if start == stop:
                 continue
-            joins = bool(found) and found[-1][0] == row
-            found.append((row, found.pop()[1] if joins else start, stop))
-        return tuple(found)
+            joins = bool(groups) and groups[-1][0] == row
+            groups.append((row, groups.pop()[1] if joins else start, stop))
+        return tuple(groups)
 
     def ends_on(self, device: torch.device) -> Tensor:
         """Return where each group ends, int32 [T], on a device."""

@@ -110,7 +110,7 @@ def _convert(name: str, layer: nn.Module) -> Iterator[str]:
 
 def _known(layer: nn.Module) -> type[nn.Module] | None:
     """Return what does for a layer; None where it isn't torch's own through and through."""
-    names = {name for name, own in layer._parameters.items() if own is not None}
+    names = {name for name, parameter in layer._parameters.items() if parameter is not None}
     if issubclass(type(layer), (*_KNOWN.values(), _ByProducts)):
         return type(layer)
     if type(layer) not in _KNOWN or "weight" not in names or names > {"weight", "bias"}:
@@ -129,7 +129,7 @@ class _ByProducts(nn.Module):
             raise ValueError(f"{name} mixes examples in training")
         leaves, form = trees.tree_flatten((arguments, options))
         tensors = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)}
-        parameters = [own for own in self.parameters() if own.requires_grad]
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         count = len(next(iter(tensors.values()))) if tensors else 0
         rows = task_rows(count, *parameters, partly=True)
         if rows is None:
@@ -145,12 +145,12 @@ class _ByProducts(nn.Module):
                 results[:] = trees.tree_flatten(
                     super(_ByProducts, self).forward(*positional, **named)
                 )
-            return [own for own in results[0] if isinstance(own, Tensor)]
+            return [output for output in results[0] if isinstance(output, Tensor)]
 
         layer = _Layer(name, apply, parameters, isinstance(self, nn.RNNBase))
-        found = _Products.apply(layer, rows, len(tensors), *tensors.values(), *parameters)  # type: ignore[no-untyped-call]
-        outputs = iter(found)
-        flat = [next(outputs) if isinstance(own, Tensor) else own for own in results[0]]
+        products = _Products.apply(layer, rows, len(tensors), *tensors.values(), *parameters)  # type: ignore[no-untyped-call]
+        outputs = iter(products)
+        flat = [next(outputs) if isinstance(output, Tensor) else output for output in results[0]]
         return trees.tree_unflatten(flat, results[1])
 
 
@@ -190,15 +190,17 @@ class _Products(torch.autograd.Function):
         ctx: Any, layer: _Layer, rows: TaskRows, count: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         with torch.enable_grad():
-            inputs = [own.detach().requires_grad_(own.requires_grad) for own in tensors[:count]]
+            inputs = [
+                tensor.detach().requires_grad_(tensor.requires_grad) for tensor in tensors[:count]
+            ]
             outputs = layer.apply(*inputs)
         layer.check(outputs, len(rows.bounds))
         ctx.layer, ctx.rows, ctx.inputs, ctx.outputs = layer, rows, inputs, outputs
         ctx.set_materialize_grads(False)
-        found = tuple(own.detach() for own in outputs)
-        pairs = zip(found, outputs, strict=True)
-        ctx.mark_non_differentiable(*(own for own, out in pairs if not out.requires_grad))
-        return found
+        detached = tuple(output.detach() for output in outputs)
+        pairs = zip(detached, outputs, strict=True)
+        ctx.mark_non_differentiable(*(result for result, out in pairs if not out.requires_grad))
+        return detached
 
     @staticmethod
     @once_differentiable
@@ -206,7 +208,7 @@ class _Products(torch.autograd.Function):
         layer, (step, bounds) = ctx.layer, ctx.rows
         there = {place: grad for place, grad in enumerate(grads) if grad is not None}
         outputs, vectors = [ctx.outputs[place] for place in there], list(there.values())
-        owned = [own for own in layer.parameters if step.owns(own)]
+        owned = [parameter for parameter in layer.parameters if step.owns(parameter)]
         for group, (row, count) in enumerate(zip(bounds.rows, bounds.counts, strict=True)):
             if count or step.static:
                 masks = [
@@ -215,14 +217,17 @@ class _Products(torch.autograd.Function):
                 ]
                 _add(step, row, owned, _products(outputs, owned, masks))
         others = [*ctx.inputs, *layer.parameters]
-        kept = {id(own) for own in owned}
-        wanted = [own for own in others if own.requires_grad and id(own) not in kept]
-        found = iter(_products(outputs, wanted, vectors))
+        kept = {id(parameter) for parameter in owned}
+        wanted = [other for other in others if other.requires_grad and id(other) not in kept]
+        gradients = iter(_products(outputs, wanted, vectors))
         return (
             None,
             None,
             None,
-            *(next(found) if own.requires_grad and id(own) not in kept else None for own in others),
+            *(
+                next(gradients) if other.requires_grad and id(other) not in kept else None
+                for other in others
+            ),
         )
 
 

@@ -133,7 +133,7 @@ class _LayerNorm(torch.autograd.Function):
         weight, bias = ctx.parameters
         shape = (len(bounds), *weight.shape)
         saved = zip((grad, *ctx.saved_tensors), (shape, shape, (-1, 1), (-1, 1)), strict=True)
-        parts = [bounds.ordered(own.reshape(size)) for own, size in saved]
+        parts = [bounds.ordered(tensor.reshape(size)) for tensor, size in saved]
         input_grad = _form(step).add_norm(step, weight, bias, bounds, *parts)
         return bounds.restored(input_grad).view(grad.shape), None, None, None, None
 
@@ -191,7 +191,7 @@ class _Scale(torch.autograd.Function):
         step, bounds = ctx.rows
         weight, bias = ctx.parameters
         shape = (len(bounds), *weight.shape)
-        parts = [bounds.ordered(own.reshape(shape)) for own in (grad, *ctx.saved_tensors)]
+        parts = [bounds.ordered(tensor.reshape(shape)) for tensor in (grad, *ctx.saved_tensors)]
         _form(step).add_scale(step, weight, bias, bounds, *parts)
         return (grad * weight if ctx.needs_input_grad[0] else None), None, None, None
 

@@ -16,7 +16,7 @@ def auxiliary_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     for name in config.texts:
         if name in config.tasks:
             yield f"texts.{name}: is a task too; its texts are read as it is"
-        elif all(name not in config.sources(own) for own in config.auxiliary):
+        elif all(name not in config.sources(other) for other in config.auxiliary):
             yield f"texts.{name}: no task without labels learns from its texts"
     for name, task in config.auxiliary.items():
         yield from _source_faults(name, config)
@@ -67,19 +67,19 @@ def _step_faults(name: str, plan: StagePlan) -> Iterator[str]:
 
 def _sharing_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     """Yield why an auxiliary task could help no other."""
-    own, name = plan.sharing, next(iter(config.auxiliary))
-    whole = next((scheme for scheme in own.schemes if get_scheme(scheme).embeddings), None)
-    if own.schemes and not config.labelled:
+    names, name = plan.sharing, next(iter(config.auxiliary))
+    whole = next((scheme for scheme in names.schemes if get_scheme(scheme).embeddings), None)
+    if names.schemes and not config.labelled:
         yield (
             f"sharing.schemes: parts of a task without labels are not saved, and tasks.{name} has"
             " no labelled one beside it"
         )
-    elif not own.train_shared:
+    elif not names.train_shared:
         yield (
             f"sharing.train_shared: false leaves tasks.{name} nothing by which it could help"
             " another task"
         )
-    elif whole and own.soft is None:
+    elif whole and names.soft is None:
         yield (
             f"sharing.schemes: '{whole}' without sharing.soft shares nothing by which"
             f" tasks.{name} could help another task"

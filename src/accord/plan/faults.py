@@ -73,7 +73,7 @@ def _requirements(plan: StagePlan) -> Iterator[str]:
         weighed=tuple(_weighed(plan)),
         combining=method.name if method.combines and not method.remembers else "",
         averaging=plan.averaging.method,
-        targets={name: own.targets for name, own in labelled.items()},
+        targets={name: section.targets for name, section in labelled.items()},
     )
     for family in FAMILIES:
         for name in family.names():
@@ -84,7 +84,7 @@ def _requirements(plan: StagePlan) -> Iterator[str]:
 def _sampling_faults(plan: StagePlan) -> Iterator[str]:
     rule = sampling.get_rule(plan.training.batching)
     if plan.training.one_task and rule.orders == ("together",):
-        able = [own.name for own in sampling.RULES.all() if own.orders != ("together",)]
+        able = [rule.name for rule in sampling.RULES.all() if rule.orders != ("together",)]
         yield (
             f"training.tasks_per_step: batching '{rule.name}' draws from all tasks in each step;"
             f" 'one' is for {', '.join(able)}"
@@ -104,17 +104,17 @@ def _examples_faults(plan: StagePlan) -> Iterator[str]:
 
 
 def _sharing_faults(plan: StagePlan) -> Iterator[str]:
-    frozen, own = plan.encoder.frozen, plan.sharing
-    if frozen and own.schemes:
+    frozen, sharing = plan.encoder.frozen, plan.sharing
+    if frozen and sharing.schemes:
         yield (
-            f"sharing.schemes: '{own.schemes[0]}' acts inside the encoder, which reads"
+            f"sharing.schemes: '{sharing.schemes[0]}' acts inside the encoder, which reads"
             " each row once where encoder.mode = 'frozen'; use sharing.train_shared = false"
         )
     if frozen and plan.encoder.reinit_layers:
         yield "encoder.reinit_layers: encoder.mode = 'frozen' would never train the new layers"
-    if frozen and not own.train_shared:
+    if frozen and not sharing.train_shared:
         yield "sharing.train_shared: encoder.mode = 'frozen' leaves nothing to it"
-    if not own.train_shared and not own.schemes and not frozen:
+    if not sharing.train_shared and not sharing.schemes and not frozen:
         yield (
             "sharing.train_shared: false without sharing.schemes trains heads alone; that is"
             " encoder.mode = 'frozen', which is quicker"
@@ -122,12 +122,12 @@ def _sharing_faults(plan: StagePlan) -> Iterator[str]:
 
 
 def _scheme_faults(plan: StagePlan) -> Iterator[str]:
-    own = plan.sharing
-    copying = [name for name in own.schemes if sharing.get_scheme(name).copies]
+    planned = plan.sharing
+    copying = [name for name in planned.schemes if sharing.get_scheme(name).copies]
     if len(copying) > 1:
         yield f"sharing.schemes: '{copying[0]}' and '{copying[1]}' both take a layer's place"
     whole = next((name for name in copying if sharing.get_scheme(name).embeddings), None)
-    for name in own.schemes if whole else ():
+    for name in planned.schemes if whole else ():
         if not sharing.get_scheme(name).beside_copies:
             yield f"sharing.schemes: '{name}' has no place beside '{whole}', whose copies hold it"
     if plan.encoder.keeps_heads and plan.encoder.reinit_layers and copying:
@@ -135,10 +135,10 @@ def _scheme_faults(plan: StagePlan) -> Iterator[str]:
             f"encoder.reinit_layers: draws shared layers anew, but tasks whose heads are kept go on"
             f" with their copies of them ('{copying[0]}')"
         )
-    if own.soft and not copying:
+    if planned.soft and not copying:
         able = [scheme.name for scheme in sharing.SCHEMES.all() if scheme.copies]
         yield f"sharing.soft: there are no copies to hold together; it needs {' or '.join(able)}"
-    if own.soft and len(plan.data.tasks) == 1:
+    if planned.soft and len(plan.data.tasks) == 1:
         yield "sharing.soft: holds several tasks' copies together; there is one task"
 
 
@@ -208,14 +208,14 @@ def _joint_faults(plan: StagePlan) -> Iterator[str]:
 
 def _regulariser_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     key = "training.regularisers"
-    for own in map(regularisers.get_regulariser, plan.training.regularisers):
-        if own.inside and plan.encoder.frozen:
+    for regulariser in map(regularisers.get_regulariser, plan.training.regularisers):
+        if regulariser.inside and plan.encoder.frozen:
             yield (
-                f"{key}: '{own.name}' acts inside the encoder, which reads each row once where"
-                " encoder.mode = 'frozen'"
+                f"{key}: '{regulariser.name}' acts inside the encoder, which reads each row once"
+                " where encoder.mode = 'frozen'"
             )
-        if own.by_dropout and not _drops_out(plan):
-            yield f"{key}: '{own.name}' compares dropout's masks; here nothing drops out"
+        if regulariser.by_dropout and not _drops_out(plan):
+            yield f"{key}: '{regulariser.name}' compares dropout's masks; here nothing drops out"
     if plan.training.regularisers and config.auxiliary:
         name, task = next(iter(config.auxiliary.items()))
         yield (
@@ -291,5 +291,5 @@ def _drops_out(plan: StagePlan) -> bool:
     """Whether there is dropout anywhere, as far as the config says."""
     encoder = not plan.encoder.frozen and plan.encoder.dropout != 0
     return encoder or any(
-        own.dropout > 0 and own.head == "linear" for own in plan.data.labelled.values()
+        section.dropout > 0 and section.head == "linear" for section in plan.data.labelled.values()
     )

@@ -49,8 +49,8 @@ class Keys:
             self.idle[key] = idle
             return model.model_fields[name].get_default(call_default_factory=True)
         self.read.add(key)
-        own = getattr(self.config, section)
-        return getattr(model() if own is None else own, name)
+        values = getattr(self.config, section)
+        return getattr(model() if values is None else values, name)
 
     def use(self, family: Family, names: Collection[str]) -> None:
         """Read the options of methods of a family; what is wrong with them is said elsewhere."""
@@ -73,8 +73,10 @@ def section_model(section: str) -> type[BaseModel]:
 def is_set(config: Config, key: str) -> bool:
     """Whether a key has a value that is not there by default."""
     section, name = key.split(".")
-    own = getattr(config, section)
-    return own is not None and name in own.model_fields_set and getattr(own, name) is not None
+    values = getattr(config, section)
+    return (
+        values is not None and name in values.model_fields_set and getattr(values, name) is not None
+    )
 
 
 def cleared(config: Config, parts: Sequence[Keys]) -> Config:
@@ -86,15 +88,17 @@ def cleared(config: Config, parts: Sequence[Keys]) -> Config:
     """
     if config.memory is not None and not config.remembers:
         config = config.model_copy(update={"memory": None})
-    used = {name for own in parts for name in own.options}
+    used = {name for part in parts for name in part.options}
     changes: dict[str, Any] = {}
     if not used.issuperset(config.methods):
-        changes["methods"] = {name: own for name, own in config.methods.items() if name in used}
+        changes["methods"] = {
+            name: method for name, method in config.methods.items() if name in used
+        }
     for key in idle_keys(config, parts):
         section, name = key.split(".")
-        own = changes.get(section) or getattr(config, section)
-        changes[section] = type(own).model_validate(
-            own.model_dump(exclude_unset=True, exclude={name})
+        values = changes.get(section) or getattr(config, section)
+        changes[section] = type(values).model_validate(
+            values.model_dump(exclude_unset=True, exclude={name})
         )
     return config.model_copy(update=changes) if changes else config
 
@@ -106,13 +110,13 @@ def as_json(config: Config) -> dict[str, Any]:
 
 def idle_keys(config: Config, parts: Sequence[Keys]) -> dict[str, str]:
     """Return keys, other than methods' options, that make no difference in any part, and why."""
-    read = {key for own in parts for key in own.read}
-    idle = {key for own in parts for key in own.idle if is_set(config, key)} - read
-    return {key: _why(key, parts) for key in dict.fromkeys(k for own in parts for k in own.idle)
+    read = {key for part in parts for key in part.read}
+    idle = {key for part in parts for key in part.idle if is_set(config, key)} - read
+    return {key: _why(key, parts) for key in dict.fromkeys(k for part in parts for k in part.idle)
             if key in idle}  # fmt: skip
 
 
 def _why(key: str, parts: Sequence[Keys]) -> str:
     """Say why a key makes no difference in the parts that set it."""
-    setting = [own for own in parts if is_set(own.config, key)]
-    return ", ".join(dict.fromkeys(own.idle[key] for own in setting or parts))
+    setting = [part for part in parts if is_set(part.config, key)]
+    return ", ".join(dict.fromkeys(part.idle[key] for part in setting or parts))

@@ -38,12 +38,12 @@ def plan_run(config: Config, where: str = "config", *, files: bool = True) -> Ru
         _placed(plan, config, index) if config.stages else plan
         for index, (plan, _) in enumerate(resolved)
     ]
-    found: dict[str, str] = {}  # what is wrong in all stages is said of the first
+    wrong: dict[str, str] = {}  # what is wrong in all stages is said of the first
     for stage, part in zip(stages, parts, strict=True):
         for fault in faults(stage, part):
-            found.setdefault(fault, f"{stage.label}: {fault}" if stage.label else fault)
+            wrong.setdefault(fault, f"{stage.label}: {fault}" if stage.label else fault)
     missing = _file_faults(config) if files else ()
-    _refuse([*found.values(), *chain_faults(stages), *missing], where)
+    _refuse([*wrong.values(), *chain_faults(stages), *missing], where)
     notes = _notes(config, [keys for _, keys in resolved])
     data = data_plan(Keys(config))
     return RunPlan(tuple(stages), data, bool(config.stages), notes, config.model_dump(mode="json"))

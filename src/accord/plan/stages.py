@@ -60,10 +60,12 @@ def _key_faults(stage: StageConfig) -> Iterator[str]:
 
 def chain_faults(stages: Sequence[StagePlan]) -> Iterator[str]:
     """Yield why a stage can't go on from the one before it."""
-    for before, own in pairwise(stages):
-        again = [name for name in own.data.labelled if name in before.data.tasks]
+    for before, stage in pairwise(stages):
+        again = [name for name in stage.data.labelled if name in before.data.tasks]
         if again:
-            yield from (f"{own.label}: {fault}" for fault in _part_faults(before, own, again[0]))
+            yield from (
+                f"{stage.label}: {fault}" for fault in _part_faults(before, stage, again[0])
+            )
         if not again and nothing_shared(before):
             yield (
                 f"{before.label}: trains nothing that the stages after it use:"
@@ -71,16 +73,16 @@ def chain_faults(stages: Sequence[StagePlan]) -> Iterator[str]:
             )
 
 
-def _part_faults(before: StagePlan, own: StagePlan, task: str) -> Iterator[str]:
+def _part_faults(before: StagePlan, after: StagePlan, task: str) -> Iterator[str]:
     """Yield why a stage has no place for parts that the one before trains for one of its tasks."""
     for name in before.sharing.schemes:
-        if name not in own.sharing.schemes:
+        if name not in after.sharing.schemes:
             yield (
                 f"sharing.schemes: lacks '{name}', parts of which the stage before trains for"
                 f" '{task}'"
             )
             continue
-        was, now = before.options[name], own.options[name]
+        was, now = before.options[name], after.options[name]
         for key in was:
             if was[key] != now[key]:
                 yield (
@@ -111,7 +113,7 @@ def _late_note(config: Config) -> str:
 
 def _again_note(config: Config) -> str:
     """Say whose heads are new again in later stages: a model folder holds labelled tasks' heads."""
-    later = {name for own in config.stages[1:] for name in own.tasks}
+    later = {name for stage in config.stages[1:] for name in stage.tasks}
     again: dict[str, list[str]] = {}
     for name, task in config.auxiliary.items():
         if name in later and (what := get_kind(task.kind).head_for):

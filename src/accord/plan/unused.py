@@ -64,19 +64,19 @@ def unused_line(config: Config, parts: Sequence[Keys]) -> str:
 
 def _method_lines(given: Collection[str], parts: Sequence[Keys]) -> Iterator[str]:
     for family in FAMILIES:
-        names = _names(name for own in parts for name in own.chosen[family.key])
-        unused = [own for own in given if own in family.names() and own not in names]
+        names = _names(name for part in parts for name in part.chosen[family.key])
+        unused = [method for method in given if method in family.names() and method not in names]
         if unused:
-            shown = ", ".join(f"'{own}'" for own in names) or "not set"
+            shown = ", ".join(f"'{name}'" for name in names) or "not set"
             why = f"{family.key} is {shown}"
             if not names:
-                why = _names(own.idle.get(family.key, why) for own in parts)[0]
-            yield _line([f"[methods.{own}]" for own in unused], why)
+                why = _names(part.idle.get(family.key, why) for part in parts)[0]
+            yield _line([f"[methods.{method}]" for method in unused], why)
 
 
 def _key_lines(unused: Mapping[str, str]) -> Iterator[str]:
     for why in _names(unused.values()):
-        yield _line([key for key, own in unused.items() if own == why], why)
+        yield _line([key for key, reason in unused.items() if reason == why], why)
 
 
 def _line(names: Sequence[str], why: str) -> str:

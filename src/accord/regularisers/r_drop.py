@@ -37,6 +37,6 @@ def r_drop(
     pairs = zip(passes.losses(passes.logits), passes.losses(second), strict=True)
     apart = passes.divergences(passes.logits, second)
     return [
-        (two - one) / 2 + alpha / directions * own
-        for (one, two), directions, own in zip(pairs, passes.directions, apart, strict=True)
+        (two - one) / 2 + alpha / directions * divergence
+        for (one, two), directions, divergence in zip(pairs, passes.directions, apart, strict=True)
     ]

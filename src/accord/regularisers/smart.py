@@ -69,14 +69,16 @@ def smart(
         mu: μ; 0 leaves the second term out.
         beta: the decay of θ̃, a moving average of the weights θ.
     """
-    terms = [torch.zeros_like(own[:, 0]) for own in passes.logits]
+    terms = [torch.zeros_like(logit[:, 0]) for logit in passes.logits]
     if lambda_s:
         moved = passes.ask(passes.key, worst_shift(passes, epsilon, sigma, eta, steps))
         apart = passes.divergences(moved, passes.logits)
-        terms = [term + lambda_s * own for term, own in zip(terms, apart, strict=True)]
+        terms = [
+            term + lambda_s * divergence for term, divergence in zip(terms, apart, strict=True)
+        ]
     if passes.average is not None:
         apart = passes.divergences(passes.logits, passes.average)
-        terms = [term + mu * own for term, own in zip(terms, apart, strict=True)]
+        terms = [term + mu * divergence for term, divergence in zip(terms, apart, strict=True)]
     return terms
 
 
@@ -86,7 +88,7 @@ def worst_shift(passes: Passes, epsilon: float, sigma: float, eta: float, steps:
     δ ~ N(0, σ²), then δ ← Π(δ + η g/‖g‖∞) a number of times, Π the projection on ‖δ‖∞ ≤ ε and g
     the divergence's gradient, normalised sequence by sequence.
     """
-    wanted = [own.detach() for own in passes.logits]
+    wanted = [logit.detach() for logit in passes.logits]
     device = wanted[0].device
     generator = torch.Generator(device).manual_seed(passes.key.at(_NOISE_SITE).number())
     shape = (sum(passes.lengths), passes.width)

@@ -74,17 +74,17 @@ def corrected_cosine(
         >>> round(corrected_cosine(*once).value, 12)
         0.2
     """
-    runs = [own for own in zip(pair, first, second, strict=True) if all(map(len, own))]
+    runs = [samples for samples in zip(pair, first, second, strict=True) if all(map(len, samples))]
     if not runs:
         return Corrected(None)
     kinds = list(zip(*runs, strict=True))
-    value = float(_ratio(*(np.array([np.concatenate(own).mean()]) for own in kinds))[0])
+    value = float(_ratio(*(np.array([np.concatenate(kind).mean()]) for kind in kinds))[0])
     if not np.isfinite(value):
         return Corrected(None, runs=len(runs))
     random = np.random.default_rng(seed)
     drawn = random.integers(len(runs), size=(_RESAMPLES, len(runs)))
-    found = _ratio(*(_resampled_means(own, drawn, random) for own in kinds))
-    known = found[np.isfinite(found)]
+    ratios = _ratio(*(_resampled_means(kind, drawn, random) for kind in kinds))
+    known = ratios[np.isfinite(ratios)]
     if max(map(len, kinds[0])) < 2 or len(known) < 0.975 * _RESAMPLES:
         return Corrected(value, runs=len(runs))
     low, high = np.clip(np.percentile(known, _MIDDLE), -1, 1)
@@ -93,7 +93,7 @@ def corrected_cosine(
 
 def _ratio(cosine: Floats, first: Floats, second: Floats) -> Floats:
     """Return c / √(r_i r_j), element by element; NaN where it is undefined."""
-    both = np.array([[reliability(h) for h in own] for own in (first, second)])
+    both = np.array([[reliability(h) for h in sides] for sides in (first, second)])
     result: Floats = cosine / np.sqrt(both.prod(0))
     return result
 
@@ -111,8 +111,8 @@ def _resampled_means(
     total, count = np.zeros(len(drawn)), np.zeros(len(drawn))
     for run, values in enumerate(series):
         blocks = np.array_split(values, min(len(values), _BLOCKS))
-        sums = np.array([own.sum() for own in blocks])
-        lengths = np.array([len(own) for own in blocks])
+        sums = np.array([block.sum() for block in blocks])
+        lengths = np.array([len(block) for block in blocks])
         for column in drawn.T:
             rows = np.flatnonzero(column == run)
             chosen = random.integers(len(blocks), size=(len(rows), len(blocks)))

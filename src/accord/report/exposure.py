@@ -64,7 +64,7 @@ def exposure_of(group: Runs, task: str) -> Exposure:
     """Return what a group's runs were shown of a task."""
     seen = [run.results["exposure"][task] for run in group.runs]
     return Exposure(
-        *(statistics.fmean(float(own[key]) for own in seen) for key in ("examples", "tokens",
+        *(statistics.fmean(float(entry[key]) for entry in seen) for key in ("examples", "tokens",
                                                                         "steps"))
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def alike(n: float, m: float) -> bool:
 
 def exposure_distance(one: Runs, other: Runs, task: str) -> float:
     """Return |log(n / m)| of the examples of a task that two groups were shown; 0 if alike."""
-    n, m = (exposure_of(own, task).examples for own in (one, other))
+    n, m = (exposure_of(side, task).examples for side in (one, other))
     if alike(n, m):
         return 0.0
     return abs(math.log(n / m)) if min(n, m) > 0 else math.inf
@@ -90,17 +90,19 @@ def exposure_distance(one: Runs, other: Runs, task: str) -> float:
 def exposure_notes(verdicts: Iterable[Compared]) -> list[str]:
     """Return a line for each task whose exposure alone is not that in the shared model."""
     return list(dict.fromkeys(
-        _note(own) for own in verdicts
-        if exposure_distance(own.alone, own.together, own.task) > 0
+        _note(verdict) for verdict in verdicts
+        if exposure_distance(verdict.alone, verdict.together, verdict.task) > 0
     ))  # fmt: skip
 
 
-def _note(own: Compared) -> str:
-    alone, together = (exposure_of(group, own.task).examples for group in (own.alone, own.together))
+def _note(compared: Compared) -> str:
+    alone, together = (
+        exposure_of(group, compared.task).examples for group in (compared.alone, compared.together)
+    )
     return (
-        f"NOT LIKE FOR LIKE: {own.task} had {alone:,.0f} examples alone and {together:,.0f} in"
-        f" {own.together.name} ({_ratio(together, alone)}); the difference may come from exposure,"
-        " not from sharing."
+        f"NOT LIKE FOR LIKE: {compared.task} had {alone:,.0f} examples alone and {together:,.0f} in"
+        f" {compared.together.name} ({_ratio(together, alone)}); the difference may come from"
+        " exposure, not from sharing."
     )
 
 

@@ -21,4 +21,4 @@ def parse_formats(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in FORMATS:
             raise UsageError(f"--formats '{text}': no format '{name}'{nearest(name, FORMATS)}")
-    return tuple(own for own in FORMATS if own in names)
+    return tuple(form for form in FORMATS if form in names)

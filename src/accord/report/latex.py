@@ -87,10 +87,12 @@ def _caption(table: Table) -> str:
 def _columns(table: Table) -> str:
     """Return the columns' kinds: l, a paragraph where a text is wide, and r for numbers."""
     cells = list(zip(table.columns, *table.rows, strict=True))
-    wide = [max(map(len, own)) > _WIDE for own in cells[: table.left]]
+    wide = [max(map(len, cell)) > _WIDE for cell in cells[: table.left]]
     share = 0.7 / max(sum(wide), 1)
     paragraph = rf">{{\raggedright\arraybackslash}}p{{{min(share, 0.5):.2f}\linewidth}}"
-    return "".join(paragraph if own else "l" for own in wide) + "r" * (len(cells) - table.left)
+    return "".join(paragraph if is_wide else "l" for is_wide in wide) + "r" * (
+        len(cells) - table.left
+    )
 
 
 def _body(table: Table) -> list[str]:

@@ -41,7 +41,7 @@ def escape_markdown(text: str) -> str:
     """
     # '<' becomes an entity: a renderer that knows no backslash before it would let HTML through.
     escaped = re.sub(r"[\\`*_\[\]|~$!]", r"\\\g<0>", printable(text))
-    return re.sub("[&<>]", lambda found: _ENTITIES[found[0]], escaped)
+    return re.sub("[&<>]", lambda matched: _ENTITIES[matched[0]], escaped)
 
 
 def csv_text(table: Table) -> str:
@@ -66,7 +66,9 @@ def _table(table: Table, formats: Sequence[str]) -> Iterator[str]:
 def _figure(figure: Figure, formats: Sequence[str]) -> Iterator[str]:
     title = escape_markdown(figure.title)
     links = ", ".join(
-        f"[{own.upper()}](figures/{figure.name}.{own})" for own in ("pdf", "png") if own in formats
+        f"[{form.upper()}](figures/{figure.name}.{form})"
+        for form in ("pdf", "png")
+        if form in formats
     )
     yield f"**{title}**{f' ({links})' if links else ''}"
     yield f"![{title}](figures/{figure.name}.svg)"

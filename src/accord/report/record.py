@@ -106,7 +106,7 @@ class RunRecord:
     def seconds_per_epoch(self) -> float:
         """Training time over epochs, evaluations left out."""
         stages = self.results.get("stages")
-        epochs = sum(own["epochs"] for own in stages) if stages else self.config.training.epochs
+        epochs = sum(stage["epochs"] for stage in stages) if stages else self.config.training.epochs
         return float(self.results["train_seconds"]) / epochs
 
     def predictions(self, task: str) -> Predictions:
@@ -121,7 +121,7 @@ class RunRecord:
     @property
     def heldout_values(self) -> dict[str, float]:
         """Each task's metric on its held-out rows."""
-        return {name: float(own["value"]) for name, own in self.results["heldout"].items()}
+        return {name: float(entry["value"]) for name, entry in self.results["heldout"].items()}
 
     def heldout(self, task: str) -> HeldOut:
         """Return the held-out predictions of a task.
@@ -131,19 +131,21 @@ class RunRecord:
         """
         file = self.path / "predictions" / f"{task}-heldout.csv"
         rows = _read_rows(file)
-        own = _predictions(file, rows, self.tasks[task])
+        predictions = _predictions(file, rows, self.tasks[task])
         try:
             halves = np.array([int(row["half"]) for row in rows], dtype=np.int8)
             on = str(self.results["heldout"][task]["on"])
         except (KeyError, TypeError, ValueError) as error:
             raise RunFolderError(f"{file}: can't be read: {error!r}") from None
-        return HeldOut(**vars(own), halves=halves, on=on)
+        return HeldOut(**vars(predictions), halves=halves, on=on)
 
     def heldout_content(self, task: str) -> str:
         """Return what tells a task's held-out rows from others; empty where that isn't known."""
         if self.results["heldout"][task]["on"] != ON_TEST:
             return self.content(task, "dev")
-        return ":".join(filter(None, (self.content(task, own) for own in ("test", "test labels"))))
+        return ":".join(
+            filter(None, (self.content(task, split) for split in ("test", "test labels")))
+        )
 
     def content(self, task: str, split: str) -> str:
         """Return what tells the rows of a task's split from others (`Contents.data`)."""

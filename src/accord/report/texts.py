@@ -43,8 +43,8 @@ def worst_errors(
         loss = np.abs(predictions.predicted - predictions.labels)
         shown, measure = loss, "absolute error"
     else:
-        own = shares[np.arange(len(shares)), predictions.labels.astype(int)]
-        loss, shown, measure = -own, own, "probability of the true label"
+        probability = shares[np.arange(len(shares)), predictions.labels.astype(int)]
+        loss, shown, measure = -probability, probability, "probability of the true label"
     worst = np.argsort(-loss, kind="stable")[:count]
     heads = ["text"] if task.texts == 1 else ["first text", "second text"]
     heads = heads if texts else []
@@ -87,16 +87,16 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
         files = files_of(config, config.dev)
         if not _is_unchanged(run, task, files):
             return {}
-        found = list(read_examples(files, config, run.tasks[task], labelled=True))
+        rows = list(read_examples(files, config, run.tasks[task], labelled=True))
     except AccordError:
         return {}
-    usable = [own for own in found if isinstance(own, Example)]
+    usable = [row for row in rows if isinstance(row, Example)]
     usable = usable[: config.limit]
     several = len(files.paths) > 1
-    lines = [f"{files.paths[own.file]}:{own.line}" if several else str(own.line) for own in usable]
-    keys = [line if own.id is None else own.id for own, line in zip(usable, lines, strict=True)]
+    lines = [f"{files.paths[row.file]}:{row.line}" if several else str(row.line) for row in usable]
+    keys = [line if row.id is None else row.id for row, line in zip(usable, lines, strict=True)]
     times = Counter(keys)
-    return {key: own.texts for key, own in zip(keys, usable, strict=True) if times[key] == 1}
+    return {key: row.texts for key, row in zip(keys, usable, strict=True) if times[key] == 1}
 
 
 def _is_unchanged(run: RunRecord, task: str, files: DataFiles) -> bool:

@@ -42,7 +42,7 @@ def write_report(
         ValueError: two tables, or two figures, have one name; a format is unknown.
         RunFolderError: if a file can't be written.
     """
-    if unknown := [own for own in formats if own not in FORMATS]:
+    if unknown := [form for form in formats if form not in FORMATS]:
         raise ValueError(f"no format '{unknown[0]}': takes {', '.join(FORMATS)}")
     try:
         for folder in ("tables", "figures"):

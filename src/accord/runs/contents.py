@@ -22,8 +22,8 @@ class Contents:
 
     def data(self, task: str, split: str) -> str:
         """Return what tells a task's split from others; empty where that isn't known."""
-        own = self.recorded(task, split)
-        return ":".join([own, *self._forced(f"data {task}.{split}:")]) if own else ""
+        recorded = self.recorded(task, split)
+        return ":".join([recorded, *self._forced(f"data {task}.{split}:")]) if recorded else ""
 
     def recorded(self, task: str, split: str) -> str:
         """Return what tells a task's split, as the run read it last, from what lies there now."""
@@ -42,11 +42,11 @@ class Contents:
 
     def _encoder(self, *keys: str) -> str:
         table = self.table.get("encoder", {})
-        own = [str(table[key]) for key in keys if key in table]
-        return ":".join([*own, *self._forced("encoder's ")]) if own else ""
+        hashes = [str(table[key]) for key in keys if key in table]
+        return ":".join([*hashes, *self._forced("encoder's ")]) if hashes else ""
 
     def _forced(self, change: str) -> Iterator[str]:
         """Yield what the run was known by before each time that something was changed."""
         for entry in self.table.get("forced", ()):
-            if any(str(own).startswith(change) for own in entry["changes"]):
+            if any(str(line).startswith(change) for line in entry["changes"]):
                 yield str(entry["fingerprint_before"])

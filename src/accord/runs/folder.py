@@ -238,7 +238,7 @@ class RunFolder:
 
 def _holds_nothing(path: Path) -> bool:
     """Whether a folder is empty, or holds what a run left that was killed before it began."""
-    entries = {own.name for own in path.iterdir()}
+    entries = {entry.name for entry in path.iterdir()}
     names = {name for name in entries if not name.startswith(".")}
     return not names or (LOCK in entries and names <= _BEFORE_STATUS)
 

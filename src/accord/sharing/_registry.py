@@ -47,15 +47,15 @@ class Part(nn.Module):
     replaces = False
     """Whether it takes the whole layer's place: the shared one is then not trained, nor applied."""
 
-    def __init__(self, own: Sequence[nn.Module]) -> None:
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.own = nn.ModuleList(own)
+        self.per_task = nn.ModuleList(parts)
 
     def by_task(
         self, slices: Slices, x: Tensor, apply: Callable[[nn.Module, Tensor], Tensor]
     ) -> Tensor:
         """Apply a function of a task's module and its rows to all rows: [N, k] -> [N, m]."""
-        parts = [apply(self.own[task], x[start:stop]) for task, start, stop in slices]
+        parts = [apply(self.per_task[task], x[start:stop]) for task, start, stop in slices]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
@@ -76,7 +76,7 @@ class Part(nn.Module):
         Raises:
             ValueError: if no plain layer does that.
         """
-        if len(self.own):
+        if len(self.per_task):
             raise ValueError("adds layers of its own, so no plain BERT says the same")
 
     def beside(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor | None:
@@ -92,14 +92,14 @@ class EmbeddingPart(Part):
     def embed(self, ids: Sequence[Tensor], key: DropoutKey | None, slices: Slices) -> Tensor:
         """Return the first layer's input [N, H] of token, position and type ids [N] each."""
 
-        def own(task: int, module: nn.Module, part: Tensor) -> Tensor:
+        def embed(task: int, module: nn.Module, part: Tensor) -> Tensor:
             assert isinstance(module, Embeddings)
             at = key.at(_DROPOUT_SITE + task) if key else None
             embedded: Tensor = module(part.unbind(1), at)
             return embedded
 
         rows = torch.stack(list(ids), 1)
-        parts = [own(task, self.own[task], rows[start:stop]) for task, start, stop in slices]
+        parts = [embed(task, self.per_task[task], rows[start:stop]) for task, start, stop in slices]
         return torch.cat(parts)
 
 

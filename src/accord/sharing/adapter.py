@@ -35,7 +35,7 @@ class AdapterPart(Part):
 
     def after(self, half: str, x: Tensor, rows: Rows) -> Tensor:
         """Apply the task's adapter."""
-        return self.by_task(rows.here, x, lambda own, part: own[half](part))  # type: ignore[index]
+        return self.by_task(rows.here, x, lambda module, part: module[half](part))  # type: ignore[index]
 
 
 @scheme(

@@ -50,16 +50,16 @@ class LoraPart(Part):
 
     def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
         """Add the task's update."""
-        if name not in self.own[0]:  # type: ignore[operator]
+        if name not in self.per_task[0]:  # type: ignore[operator]
             return y
-        return y + self.by_task(rows.here, x, lambda own, part: own[name](part)).to(y.dtype)  # type: ignore[index]
+        return y + self.by_task(rows.here, x, lambda module, part: module[name](part)).to(y.dtype)  # type: ignore[index]
 
     @torch.no_grad()
     def merge(self, task: int, layer: Block) -> None:
         """Add the task's updates to the weights."""
-        for name, own in self.own[task].items():  # type: ignore[operator]
+        for name, lora in self.per_task[task].items():  # type: ignore[operator]
             weight = layer.dense_layers()[name].weight
-            weight.copy_(own.merged(weight))
+            weight.copy_(lora.merged(weight))
 
 
 @scheme(
@@ -102,8 +102,8 @@ def lora(
         raise ValueError(f"dense: names one twice: {', '.join(names)}")
     return [
         LoraPart([
-            nn.ModuleDict({name: Lora(own[name].weight, rank, alpha) for name in names})
+            nn.ModuleDict({name: Lora(dense_layers[name].weight, rank, alpha) for name in names})
             for _ in range(tasks)
         ])
-        for own in (block.dense_layers() for block in layers)
+        for dense_layers in (block.dense_layers() for block in layers)
     ]  # fmt: skip

@@ -39,4 +39,4 @@ def own_encoder(layers: Sequence[Block], config: EncoderConfig, tasks: int) -> l
         config: its sizes.
         tasks: how many.
     """
-    return [CopyPart([copy.deepcopy(own) for _ in range(tasks)]) for own in layers]
+    return [CopyPart([copy.deepcopy(layer) for _ in range(tasks)]) for layer in layers]

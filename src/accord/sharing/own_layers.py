@@ -21,16 +21,16 @@ class CopyPart(Part):
 
     def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
         """Apply the task's own dense layer."""
-        return self.by_task(rows.here, x, lambda own, part: own.dense_layers()[name](part))  # type: ignore[operator]
+        return self.by_task(rows.here, x, lambda module, part: module.dense_layers()[name](part))  # type: ignore[operator]
 
     def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor:
         """Apply the task's own norm."""
-        return self.by_task(rows.here, x, lambda own, part: own.norms()[name](part))  # type: ignore[operator]
+        return self.by_task(rows.here, x, lambda module, part: module.norms()[name](part))  # type: ignore[operator]
 
     def merge(self, task: int, layer: Block) -> None:
         """Put the task's copy in."""
-        if len(self.own):
-            layer.load_state_dict(self.own[task].state_dict())
+        if len(self.per_task):
+            layer.load_state_dict(self.per_task[task].state_dict())
 
 
 @scheme(
@@ -65,6 +65,6 @@ def own_layers(
     if shared >= len(layers):
         raise ValueError(f"shared {shared}: the encoder has {len(layers)} layers, so none is own")
     return [
-        CopyPart([copy.deepcopy(own) for _ in range(tasks)]) if i >= shared else Part([])
-        for i, own in enumerate(layers)
+        CopyPart([copy.deepcopy(layer) for _ in range(tasks)]) if i >= shared else Part([])
+        for i, layer in enumerate(layers)
     ]

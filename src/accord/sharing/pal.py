@@ -22,16 +22,16 @@ class PalPart(Part):
         heads: of the attention.
     """
 
-    def __init__(self, own: Sequence[nn.Module], heads: int) -> None:
-        super().__init__(own)
+    def __init__(self, parts: Sequence[nn.Module], heads: int) -> None:
+        super().__init__(parts)
         self.heads = heads
 
     def beside(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor:
         """Return V_D attention(V_E x)."""
 
-        def apply(name: str, own: Tensor, here: bool = False) -> Tensor:
+        def apply(name: str, values: Tensor, here: bool = False) -> Tensor:
             slices = rows.here if here else rows.tokens
-            return self.by_task(slices, own, lambda module, part: module[name](part))  # type: ignore[index]
+            return self.by_task(slices, values, lambda module, part: module[name](part))  # type: ignore[index]
 
         z = apply("encode", x)
         key_value = apply("key_value", z)
@@ -80,11 +80,11 @@ def pal(
         PalPart(
             [
                 nn.ModuleDict({
-                    **own,
+                    **module,
                     "query": _linear(size, size, std, bias=True),
                     "key_value": _linear(size, 2 * size, std, bias=True),
                 })
-                for own in outer
+                for module in outer
             ],
             heads,
         )

@@ -17,12 +17,12 @@ class NormPart(Part):
 
     def norm(self, name: str, x: Tensor, rows: Rows) -> Tensor:
         """Apply the task's norm in place of the layer's."""
-        return self.by_task(rows.here, x, lambda own, part: own[name](part))  # type: ignore[index]
+        return self.by_task(rows.here, x, lambda module, part: module[name](part))  # type: ignore[index]
 
     def merge(self, task: int, layer: Block) -> None:
         """Put the task's norms in."""
-        for name, own in self.own[task].items():  # type: ignore[operator]
-            layer.norms()[name].load_state_dict(own.state_dict())
+        for name, norm in self.per_task[task].items():  # type: ignore[operator]
+            layer.norms()[name].load_state_dict(norm.state_dict())
 
 
 @scheme(
@@ -48,8 +48,8 @@ def task_norm(layers: Sequence[Block], config: EncoderConfig, tasks: int) -> lis
     """
     return [
         NormPart([
-            nn.ModuleDict({name: copy.deepcopy(norm) for name, norm in own.norms().items()})
+            nn.ModuleDict({name: copy.deepcopy(norm) for name, norm in layer.norms().items()})
             for _ in range(tasks)
         ])
-        for own in layers
+        for layer in layers
     ]  # fmt: skip

@@ -161,8 +161,8 @@ def difference(
     _check(labels, ours)
     _check(labels, theirs)
     a, b = _values(metric, labels, ours, positive), _values(metric, labels, theirs, positive)
-    found = _estimated(a, b, ours.seeds, theirs.seeds)
-    return _marked(found, _identical(ours, theirs))
+    difference = _estimated(a, b, ours.seeds, theirs.seeds)
+    return _marked(difference, _identical(ours, theirs))
 
 
 def against_constant(
@@ -194,8 +194,8 @@ def against_constant(
     constant = best_constant(metric, labels, positive)
     predictions = np.full(len(labels), 0 if constant.label is None else constant.label)
     b = _values(metric, labels, Side((0,), predictions[None]), positive)
-    found = _estimated(a, b, side.seeds, ())
-    return _marked(found, bool((side.predictions == predictions).all()))
+    difference = _estimated(a, b, side.seeds, ())
+    return _marked(difference, bool((side.predictions == predictions).all()))
 
 
 def mean_difference(parts: Sequence[Difference]) -> Difference:
@@ -221,14 +221,14 @@ def mean_difference(parts: Sequence[Difference]) -> Difference:
     row_freedom = total**2 / under if under > 0 else first.row_freedom
     interaction = math.fsum(part.interaction_variance for part in parts) / count**2
     seed, freedom = _over_seeds(ours, theirs, first.our_seeds, first.their_seeds)
-    found = _made(
+    mean = _made(
         ours, theirs, first.our_seeds, first.their_seeds, sum(part.rows for part in parts),
         Components(
             np.maximum(seed, LEAST_SHARE * interaction if first.seeds_known else 0.0),
             np.asarray(total), np.asarray(interaction), freedom, row_freedom,
         ),
     )  # fmt: skip
-    return _marked(found, all(part.degenerate == "identical predictions" for part in parts))
+    return _marked(mean, all(part.degenerate == "identical predictions" for part in parts))
 
 
 def _check(labels: npt.NDArray[Any], side: Side) -> None:
@@ -255,8 +255,8 @@ def _estimated(a: Array, b: Array, ours: tuple[int, ...], theirs: tuple[int, ...
         return _made(*means, ours, theirs, rows, components(a, b, _shared(ours, theirs)))
     if len(a) > 1 and not theirs:
         # Two of the same constant: no variance over seeds of its own, and n1 − 1 degrees are left.
-        found = components(a, np.concatenate([b, b]), ())
-        return _made(*means, ours, theirs, rows, found)
+        parts = components(a, np.concatenate([b, b]), ())
+        return _made(*means, ours, theirs, rows, parts)
     row = float((a.mean(0) - b.mean(0)).var(ddof=1)) / rows if rows > 1 else 0.0
     zero = np.zeros(())
     alone = Components(zero, np.asarray(row), zero, np.ones(()), max(rows - 1.0, 1.0))
@@ -286,18 +286,22 @@ def _made(
     )  # fmt: skip
 
 
-def _marked(found: Difference, identical: bool) -> Difference:
+def _marked(difference: Difference, identical: bool) -> Difference:
     """Name why there is no variance; rounding's remains become 0."""
-    if identical and abs(found.value) < math.sqrt(_ZERO):
+    if identical and abs(difference.value) < math.sqrt(_ZERO):
         return replace(
-            found, value=0.0, seed_variance=0.0, row_variance=0.0, interaction_variance=0.0,
+            difference, value=0.0, seed_variance=0.0, row_variance=0.0, interaction_variance=0.0,
             degenerate="identical predictions",
         )  # fmt: skip
-    if found.seed_variance + found.row_variance > _ZERO:
-        return found
-    value = 0.0 if abs(found.value) < math.sqrt(_ZERO) else found.value
+    if difference.seed_variance + difference.row_variance > _ZERO:
+        return difference
+    value = 0.0 if abs(difference.value) < math.sqrt(_ZERO) else difference.value
     return replace(
-        found, value=value, seed_variance=0.0, row_variance=0.0, degenerate="constant difference"
+        difference,
+        value=value,
+        seed_variance=0.0,
+        row_variance=0.0,
+        degenerate="constant difference",
     )
 
 

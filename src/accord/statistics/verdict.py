@@ -75,50 +75,53 @@ def verdicts(
         raise UsageError(f"the margin should be above 0, got {margin}")
     if learnt is not None and len(learnt) != len(differences):
         raise UsageError(f"'learnt' is of {len(learnt)} differences, not of {len(differences)}")
-    tested = [i for i, found in enumerate(differences) if found.seeds_known]
+    tested = [i for i, difference in enumerate(differences) if difference.seeds_known]
     steps = dict(zip(tested, holm([differences[i].p for i in tested], alpha), strict=True))
     widest = 1 - alpha / max(1, len(tested))  # Bonferroni's: all such intervals cover at once
     return [
-        _verdict(found, steps.get(i), (1 - alpha, widest), margin, learnt is None or learnt[i])
-        for i, found in enumerate(differences)
+        _verdict(difference, steps.get(i), (1 - alpha, widest), margin, learnt is None or learnt[i])
+        for i, difference in enumerate(differences)
     ]
 
 
 def _verdict(
-    found: Difference, step: Step | None, levels: tuple[float, float], margin: float | None,
+    difference: Difference, step: Step | None, levels: tuple[float, float], margin: float | None,
     learnt: bool,
 ) -> Verdict:  # fmt: skip
     single, widest = levels
-    kind = _kind(found, step, widest, margin, learnt)
+    kind = _kind(difference, step, widest, margin, learnt)
     level = single if step is None else widest if kind == "as good" else step.level
-    low, high = found.interval(level)
+    low, high = difference.interval(level)
     word = str(kind)
     if kind == "as good" and margin is not None:
         word = f"as good, within {_points(margin)}"
     p = None if step is None else step.p
-    return Verdict(kind, word, low, high, level, p, _explanation(kind, found, level, margin))
+    return Verdict(kind, word, low, high, level, p, _explanation(kind, difference, level, margin))
 
 
 def _kind(
-    found: Difference, step: Step | None, widest: float, margin: float | None, learnt: bool
+    difference: Difference, step: Step | None, widest: float, margin: float | None, learnt: bool
 ) -> Kind:
     if step is None:
         return "one run each"
     if not learnt:  # such as the same class every time
         return "learnt nothing"
-    if found.degenerate == "identical predictions":
+    if difference.degenerate == "identical predictions":
         return "identical"
-    low, high = found.interval(widest)
+    low, high = difference.interval(widest)
     if margin is not None and -margin < low and high < margin:
         return "as good"
     if step.rejected:
-        return "better" if found.value > 0 else "worse"
+        return "better" if difference.value > 0 else "worse"
     return "no difference shown"
 
 
-def _explanation(kind: Kind, found: Difference, level: float, margin: float | None) -> str:
+def _explanation(kind: Kind, difference: Difference, level: float, margin: float | None) -> str:
     interval = f"the {100 * level:.4g} % interval over seeds and rows"
-    if found.degenerate == "constant difference" and kind not in ("learnt nothing", "one run each"):
+    if difference.degenerate == "constant difference" and kind not in (
+        "learnt nothing",
+        "one run each",
+    ):
         return "every run and every row differs by the same, so there is no standard error"
     return {
         "identical": "every run predicts the same on both sides",

@@ -108,11 +108,11 @@ def drop_old(folder: Path, keep: int) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the folders that are or were checkpoints, newest first."""
-    found = [
+    folders = [
         path for path in folder.glob("step-*")
         if path.name.removeprefix("step-").isdigit() and path.is_dir()
     ]  # fmt: skip
-    return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
+    return sorted(folders, key=lambda path: -int(path.name.removeprefix("step-")))
 
 
 def newest_sound(
@@ -176,11 +176,13 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
         values, state, method = (load_tensors(checkpoint / name) for name in FILES[:3])
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{checkpoint}: can't be read: {error}") from None
-    own = _parameters(learner)
-    if own.keys() != values.keys() or any(own[n].shape != values[n].shape for n in own):
+    parameters = _parameters(learner)
+    if parameters.keys() != values.keys() or any(
+        parameter.shape != values[n].shape for n, parameter in parameters.items()
+    ):
         raise RunFolderError(f"{checkpoint}: holds another model than the run's config makes")
     with torch.no_grad():
-        for name, value in own.items():
+        for name, value in parameters.items():
             value.copy_(values[name])
     load_state_tensors(learner.optimizer, _names(learner), state)
     try:
@@ -189,8 +191,8 @@ def load_checkpoint(checkpoint: Path, learner: Learner) -> None:
             {n: value for n, value in method.items() if not n.startswith(others)}
         )
         for prefix, averages in _averages(learner).items():
-            own = {n.removeprefix(prefix): v for n, v in method.items() if n.startswith(prefix)}
-            averages.load(own)
+            saved = {n.removeprefix(prefix): v for n, v in method.items() if n.startswith(prefix)}
+            averages.load(saved)
         for name, buffer in _scales(learner).items():
             buffer.copy_(method[name])
     except (ValueError, KeyError) as error:
@@ -201,8 +203,8 @@ def _carried(learner: Learner) -> dict[str, torch.Tensor]:
     """Return what methods carry from step to step, the heads' scales, and averages of weights."""
     averages = {
         f"{prefix}{name}": value
-        for prefix, own in _averages(learner).items()
-        for name, value in own.tensors().items()
+        for prefix, average in _averages(learner).items()
+        for name, value in average.tensors().items()
     }
     return {**learner.combination.tensors(), **_scales(learner), **averages}
 
@@ -210,8 +212,11 @@ def _carried(learner: Learner) -> dict[str, torch.Tensor]:
 def _averages(learner: Learner) -> dict[str, Averages]:
     """Return all averages of the weights, by the prefix of their names."""
     terms = learner.objective.regularisation
-    found = {_AVERAGE: learner.averages, _REGULARISER: None if terms is None else terms.averages}
-    return {prefix: own for prefix, own in found.items() if own is not None}
+    by_prefix = {
+        _AVERAGE: learner.averages,
+        _REGULARISER: None if terms is None else terms.averages,
+    }
+    return {prefix: averages for prefix, averages in by_prefix.items() if averages is not None}
 
 
 def _scales(learner: Learner) -> dict[str, torch.Tensor]:

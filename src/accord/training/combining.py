@@ -71,14 +71,14 @@ class Decision:
 
     def norm(self, gramians: Tensor) -> float:
         """Return the combined shared gradient's norm: ‖Jᵀw‖² is wᵀGw, so no pass over it."""
-        own = self.shared.expand(len(gramians), -1)
-        square = float(torch.einsum("gt,gts,gs->", own, gramians, own))
+        weights = self.shared.expand(len(gramians), -1)
+        square = float(torch.einsum("gt,gts,gs->", weights, gramians, weights))
         return math.sqrt(max(0.0, square)) if math.isfinite(square) else square
 
     def cancels(self, gramians: Tensor) -> bool:
         """Whether the terms of Σ wᵢ gᵢ cancel so far that G's rounding decides what is left."""
-        own = self.shared.expand(len(gramians), -1).abs()
-        terms = (own * gramians.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()).sum(1)
+        weights = self.shared.expand(len(gramians), -1).abs()
+        terms = (weights * gramians.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()).sum(1)
         return self.norm(gramians) < _CANCELLED * float(terms.norm())
 
 
@@ -139,8 +139,8 @@ class Combination:
             ValueError: an option that a method hasn't got, or a value that it doesn't take.
         """
         rule = balancing or get_rule("equal")
-        given = {own.name: own.check_options((options or {}).get(own.name, {}))
-                 for own in (rule, method)}  # fmt: skip
+        given = {each.name: each.check_options((options or {}).get(each.name, {}))
+                 for each in (rule, method)}  # fmt: skip
         return cls(
             balancing=Chosen.of(rule, len(tasks), given[rule.name]),
             method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
@@ -192,17 +192,17 @@ class Combination:
         if not counted.any():
             counted = ~counted
         balanced = [
-            replace(signals, gramian=own, losses=losses * balance).only(counted) for own in parts
+            replace(signals, gramian=part, losses=losses * balance).only(counted) for part in parts
         ]
-        found, method_states = self.method.weigh(balanced, _where(counted, present), key)
-        weights = found.new_zeros(len(found), len(balance))
-        weights[:, counted] = found
+        method_weights, method_states = self.method.weigh(balanced, _where(counted, present), key)
+        weights = method_weights.new_zeros(len(method_weights), len(balance))
+        weights[:, counted] = method_weights
         return Decision(balance, weights, weights * balance, (rule_states, method_states))
 
     def learn(self, before: Tensor, after: Tensor, present: tuple[int, ...]) -> None:
         """Let the balancing rule learn from the present tasks' losses before and after a step."""
-        own = self._weighed(present)
-        self.balancing.learn(before[own], after[own], _where(own, present))
+        weighed = self._weighed(present)
+        self.balancing.learn(before[weighed], after[weighed], _where(weighed, present))
 
     def _weighed(self, present: tuple[int, ...]) -> Tensor:
         """Return which present tasks the balancing rule weighs: all but memories that constrain."""
@@ -256,7 +256,7 @@ class Combination:
         every = torch.tensor(tuple(self.shares(step)), dtype=torch.float64)
         shares, remembered = every[list(present)], torch.tensor(self.memories)
         trained = every.masked_fill(remembered, 0)  # a memory's batch weighs no current task
-        own = trained[list(present)]
+        task_shares = trained[list(present)]
         last = losses[:0]
         if self.by_layer and len(gramians):
             last = gramians[self.last_shared].diagonal().clamp(min=0).sqrt()
@@ -265,7 +265,7 @@ class Combination:
             gramian=gramians.sum(0) if len(gramians) else losses.new_zeros(0, 0),
             last_norms=last,
             shares=shares,
-            others=trained.sum() - own,
+            others=trained.sum() - task_shares,
             regression=torch.tensor([self.regression[i] for i in present]),
             memories=torch.tensor([self.memories[i] for i in present]),
             names=tuple(self.names[i] for i in present),
@@ -284,4 +284,4 @@ def _scale(written: Written, factor: float) -> None:
 
 
 def _where(kept: Tensor, present: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(i for i, own in zip(present, kept.tolist(), strict=True) if own)
+    return tuple(i for i, is_kept in zip(present, kept.tolist(), strict=True) if is_kept)

@@ -44,8 +44,8 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")
     logits = dev_logits(setup, run, progress)
     epoch = progress.step // setup.sampler.steps
-    for own, part in zip(data.dev, logits, strict=True):
-        _check_finite(own, part, epoch)
+    for split, part in zip(data.dev, logits, strict=True):
+        _check_finite(split, part, epoch)
     result = judge_all(data.dev, logits, setup.plan.score, setup.plan.finished)
     record = {"kind": "dev", "epoch": epoch, "step": progress.step, **result.record()}
     progress.evaluations.append(record)
@@ -57,7 +57,7 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     soup = setup.plan.averaging.method == "soup"
     keep_epoch(
         run, progress,
-        {own.task.name: part for own, part in zip(data.dev, logits, strict=True)},
+        {split.task.name: part for split, part in zip(data.dev, logits, strict=True)},
         trained(setup.learner.model.named_parameters()) if soup else None,
     )  # fmt: skip
     line = f"epoch {epoch}/{setup.plan.training.epochs}  {metrics_line(setup, result)}"
@@ -69,7 +69,7 @@ def dev_logits(setup: Setup, run: RunFolder, progress: Progress) -> list[torch.T
     """Compute the logits of every dev row with the weights that the model has now."""
     model = setup.learner.model
     if setup.dev_features is not None:
-        return [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
+        return [head_logits(model, i, feature) for i, feature in enumerate(setup.dev_features)]
     return logits_of(
         model, setup.data.dev, setup.data.assembler, products=setup.learner.objective.products,
         advance=lambda rows: run.beat(progress.step),
@@ -80,9 +80,9 @@ def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> 
     """Write the model as it is now and its dev predictions: one folder of a best model."""
     formats, assembler = input_formats(setup.plan), setup.data.assembler
     save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
-    for own, part in zip(setup.data.dev, logits, strict=True):
-        if own.task.labelled:
-            write_split(setup, folder, own, part, "dev")
+    for split, part in zip(setup.data.dev, logits, strict=True):
+        if split.task.labelled:
+            write_split(setup, folder, split, part, "dev")
 
 
 def metrics_line(setup: Setup, result: DevResult) -> str:
@@ -98,24 +98,24 @@ def metrics_line(setup: Setup, result: DevResult) -> str:
 
 
 def write_split(
-    setup: Setup, folder: Path, own: TaskData, logits: torch.Tensor, split: str
+    setup: Setup, folder: Path, data: TaskData, logits: torch.Tensor, split: str
 ) -> None:
     """Write a task's predictions for its dev or test rows."""
-    name = f"{own.task.name}-{split}"
-    labels = own.labels if split == "dev" else None
-    write_split_predictions(folder / f"{name}.csv", logits, own, labels)
-    has_ids = "id" in row_keys(own)  # which the course's format can't do without
-    if setup.plan.score == "cs224n" and own.task.kind in leaderboard_kinds() and has_ids:
+    name = f"{data.task.name}-{split}"
+    labels = data.labels if split == "dev" else None
+    write_split_predictions(folder / f"{name}.csv", logits, data, labels)
+    has_ids = "id" in row_keys(data)  # which the course's format can't do without
+    if setup.plan.score == "cs224n" and data.task.kind in leaderboard_kinds() and has_ids:
         path = folder / f"{name}-leaderboard.csv"
-        write_split_predictions(path, logits, own, form="cs224n")
+        write_split_predictions(path, logits, data, form="cs224n")
 
 
-def _check_finite(own: TaskData, logits: torch.Tensor, epoch: int) -> None:
+def _check_finite(data: TaskData, logits: torch.Tensor, epoch: int) -> None:
     """Check that a model gives numbers: weights may have overflowed in an epoch's last step."""
     bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0]
     if len(bad):
-        ids = ", ".join(own.store.row_name(int(own.rows[row])) for row in bad[:8].tolist())
+        ids = ", ".join(data.store.row_name(int(data.rows[row])) for row in bad[:8].tolist())
         raise TrainingError(
-            f"epoch {epoch}: the predictions of {own.task.name} are not finite for {len(bad)} of"
-            f" {len(own)} dev rows, as {ids}; a smaller training.lr may help"
+            f"epoch {epoch}: the predictions of {data.task.name} are not finite for {len(bad)} of"
+            f" {len(data)} dev rows, as {ids}; a smaller training.lr may help"
         )

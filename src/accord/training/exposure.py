@@ -51,28 +51,28 @@ def exposures(
         steps: of the run, from its first.
         frozen: whether the encoder reads each row once, and steps read its vectors.
     """
-    lengths = [assembler.sequence_lengths(own) for own in data]
+    lengths = [assembler.sequence_lengths(split) for split in data]
     seen, tokens, padding = np.zeros((3, len(data)), dtype=np.int64)
     present = np.zeros(len(data), dtype=np.int64)
     for step in range(steps):
         for i, rows in enumerate(sampler.draw(step)):
             if not len(rows):
                 continue
-            own = lengths[i][rows]
+            drawn_lengths = lengths[i][rows]
             present[i] += 1
             seen[i] += len(rows)
-            tokens[i] += own.sum()
-            padding[i] += (own.max(axis=0) * len(rows)).sum() - own.sum()
+            tokens[i] += drawn_lengths.sum()
+            padding[i] += (drawn_lengths.max(axis=0) * len(rows)).sum() - drawn_lengths.sum()
     if frozen:
-        tokens, padding = np.array([own.sum() for own in lengths]), np.zeros_like(padding)
+        tokens, padding = np.array([length.sum() for length in lengths]), np.zeros_like(padding)
     return {
-        own.task.name: Exposure(
-            rows=len(own),
+        split.task.name: Exposure(
+            rows=len(split),
             steps=int(present[i]),
             examples=int(seen[i]),
-            epochs=round(int(seen[i]) / max(1, len(own)), 4),
+            epochs=round(int(seen[i]) / max(1, len(split)), 4),
             tokens=int(tokens[i]),
             padding_tokens=int(padding[i]),
         )
-        for i, own in enumerate(data)
+        for i, split in enumerate(data)
     }

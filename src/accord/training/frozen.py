@@ -27,9 +27,9 @@ def feature_batch(
     vectors, targets = [], []
     for i in present:
         width = data[i].task.sequences
-        own = features[i].view(len(data[i]), width, -1)
-        vectors.append(own[torch.from_numpy(drawn[i]).to(own.device)].flatten(0, 1))
-        targets.append(data[i].targets(drawn[i]).to(own.device))
+        pooled = features[i].view(len(data[i]), width, -1)
+        vectors.append(pooled[torch.from_numpy(drawn[i]).to(pooled.device)].flatten(0, 1))
+        targets.append(data[i].targets(drawn[i]).to(pooled.device))
     return StepBatch(
         present=present,
         rows=tuple(drawn[i] for i in present),

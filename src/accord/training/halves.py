@@ -57,7 +57,7 @@ def _in_halves(
         for part in (rows[:middle], rows[middle : 2 * middle])
     ]
     return step_batch(
-        halves, [own for own in data for _ in range(2)], assembler,
+        halves, [split for split in data for _ in range(2)], assembler,
         objective.device, limit, objective.products.row_multiple, (objective.seed, step),
         [i for i in range(len(data)) for _ in range(2)],
     )  # fmt: skip

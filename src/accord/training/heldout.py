@@ -98,37 +98,37 @@ def judge_heldout(
 
     Nothing of it is in a checkpoint: a run that is killed meanwhile does the same again.
     """
-    halves = [dev_halves(own) for own in setup.data.dev]
+    halves = [dev_halves(split) for split in setup.data.dev]
     scores = kept_scores(run, progress)
     choices = _choices(setup, run, progress, console, scores, halves)
     assert progress.best is not None
-    whole = saved.dev or [scores[own.task.name][progress.best] for own in setup.data.dev]
+    whole = saved.dev or [scores[split.task.name][progress.best] for split in setup.data.dev]
     chosen_by = (choices[0].logits, choices[1].logits, whole)
     write_scores(run.path, {
-        own.task.name: TaskScores(
-            epochs=scores[own.task.name],
+        split.task.name: TaskScores(
+            epochs=scores[split.task.name],
             chosen=torch.stack([logits[i] for logits in chosen_by]),
-            labels=torch.from_numpy(own.labels),
+            labels=torch.from_numpy(split.labels),
             halves=torch.from_numpy(halves[i]),
         )
-        for i, own in enumerate(setup.data.dev)
+        for i, split in enumerate(setup.data.dev)
     })  # fmt: skip
-    found = {}
-    for i, own in enumerate(setup.data.dev):
-        if not own.task.labelled:
+    figures = {}
+    for i, split in enumerate(setup.data.dev):
+        if not split.task.labelled:
             continue
         on_0, on_1 = choices
         logits = crossfitted(on_0.logits[i], on_1.logits[i], halves[i])
-        dev = HeldOutRows(own, own.labels, logits, halves[i], (on_1.epochs, on_0.epochs))
-        test = _test_rows(setup, own.task.name, saved)
+        dev = HeldOutRows(split, split.labels, logits, halves[i], (on_1.epochs, on_0.epochs))
+        test = _test_rows(setup, split.task.name, saved)
         _write(run, test or dev)
         chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
         soup = setup.plan.averaging.method == "soup"
         # By the same rule as the cross-fitted figure: within halves, where it is a correlation.
         crossfit, same_rows = dev.value, replace(dev, logits=whole[i]).value
         value, constant = test.value if test else crossfit, (test or dev).constant
-        found[own.task.name] = {
-            "metric": own.task.metric_name,
+        figures[split.task.name] = {
+            "metric": split.task.metric_name,
             "value": value,
             "on": ON_TEST if test else ON_DEV,
             "rows": len((test or dev).labels),
@@ -138,11 +138,11 @@ def judge_heldout(
             "dev": same_rows,
             "gap": same_rows - crossfit,
         }
-        if remark := constant.remark(own.task.metric_name, value, own.task.labels):
-            found[own.task.name]["remark"] = remark
+        if remark := constant.remark(split.task.metric_name, value, split.task.labels):
+            figures[split.task.name]["remark"] = remark
         if not test and (note := few_rows_note(halves[i])):
-            found[own.task.name]["note"] = note
-    return found
+            figures[split.task.name]["note"] = note
+    return figures
 
 
 def _choices(
@@ -156,19 +156,20 @@ def _choices(
     """Choose, by the rule that chose the saved model, on either half of dev."""
     numbers = [record["epoch"] for record in progress.evaluations]
     logits = [
-        [scores[own.task.name][epoch] for own in setup.data.dev] for epoch in range(len(numbers))
+        [scores[split.task.name][epoch] for split in setup.data.dev]
+        for epoch in range(len(numbers))
     ]
     soup = setup.plan.averaging.method == "soup"
     if soup:
         console.say("making a soup by each half of the dev rows")
 
     def choose(half: int) -> Choice:
-        def judge(own: Sequence[Tensor]) -> HalfResult:
-            return half_result(setup.data.dev, own, halves, half, setup.plan.finished)
+        def judge(logits: Sequence[Tensor]) -> HalfResult:
+            return half_result(setup.data.dev, logits, halves, half, setup.plan.finished)
 
-        alone = [judge(own) for own in logits]
+        alone = [judge(logit) for logit in logits]
         if not soup:
-            best = first_best([own.sum for own in alone])
+            best = first_best([result.sum for result in alone])
             return Choice((numbers[best],), logits[best])
         made = soup_of_epochs(setup, run, progress, alone, judge)
         return Choice(tuple(numbers[i] for i in made.members), made.judged.logits)
@@ -180,12 +181,12 @@ def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:
     """Return the held-out test rows of a task as the saved model predicts them, if it has any."""
     if name not in saved.test:
         return None
-    data = next(own for own in setup.data.test if own.task.name == name)
-    own = setup.data.heldout_test[name]
-    whole = np.zeros(len(own.rows), dtype=np.int8)
-    logits = saved.test[name][torch.from_numpy(own.rows)]
-    part = replace(data, rows=data.rows[own.rows])
-    return HeldOutRows(part, own.labels, logits, whole, (saved.epochs, saved.epochs))
+    data = next(split for split in setup.data.test if split.task.name == name)
+    rows = setup.data.heldout_test[name]
+    whole = np.zeros(len(rows.rows), dtype=np.int8)
+    logits = saved.test[name][torch.from_numpy(rows.rows)]
+    part = replace(data, rows=data.rows[rows.rows])
+    return HeldOutRows(part, rows.labels, logits, whole, (saved.epochs, saved.epochs))
 
 
 def _write(run: RunFolder, rows: HeldOutRows) -> None:

@@ -36,9 +36,9 @@ def keep_epoch(
     """
 
     def write(aside: Path) -> None:
-        write_tensors(aside / SCORES, {name: own.contiguous() for name, own in scores.items()})
+        write_tensors(aside / SCORES, {name: score.contiguous() for name, score in scores.items()})
         if named is not None:
-            weights = {name: own.detach().cpu().contiguous() for name, own in named}
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in named}
             write_tensors(aside / WEIGHTS, weights)
 
     run.kept.mkdir(exist_ok=True)
@@ -86,13 +86,13 @@ def kept_weights(
 
 def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
     """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
-    found: dict[str, Tensor] = {}
+    scores: dict[str, Tensor] = {}
     for epoch in range(len(progress.kept)):  # one in memory beside what is returned
-        for name, own in load_tensors(_folder(run, progress, epoch) / SCORES).items():
+        for name, tensor in load_tensors(_folder(run, progress, epoch) / SCORES).items():
             if epoch == 0:
-                found[name] = own.new_empty(len(progress.kept), *own.shape)
-            found[name][epoch] = own
-    return found
+                scores[name] = tensor.new_empty(len(progress.kept), *tensor.shape)
+            scores[name][epoch] = tensor
+    return scores
 
 
 def _folder(run: RunFolder, progress: Progress, epoch: int) -> Path:

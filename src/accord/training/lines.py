@@ -29,7 +29,7 @@ def step_line(
         "kind": "step",
         "step": progress.step,
         "epoch": (progress.step - 1) // setup.sampler.steps + 1,
-        "losses": {name: _number(own) for name, own in record.losses.items()},
+        "losses": {name: _number(loss) for name, loss in record.losses.items()},
         "loss_weights": dict(zip(names, record.balance, strict=False)),
         "gradient_norm": _number(record.gradient_norm),
         "lr": [group["lr"] for group in setup.learner.optimizer.param_groups],
@@ -56,8 +56,8 @@ def _by_task(names: list[str], weights: list[list[float]]) -> dict[str, Any]:
     """Return each task's weight, or its weight in each group of parameters."""
     columns = zip(*weights, strict=True)
     return {
-        name: _short(own[0]) if len(own) == 1 else [_short(value) for value in own]
-        for name, own in zip(names, columns, strict=False)
+        name: _short(column[0]) if len(column) == 1 else [_short(value) for value in column]
+        for name, column in zip(names, columns, strict=False)
     }
 
 
@@ -76,9 +76,9 @@ def headline(setup: Setup) -> list[str]:
     settings = setup.plan.training
     finished = setup.plan.finished
     rows = ", ".join(
-        f"{own.task.name} {len(own):,}{' remembered' * (own.task.name in finished)}"
+        f"{split.task.name} {len(split):,}{' remembered' * (split.task.name in finished)}"
         f" (dev {len(dev):,})"
-        for own, dev in zip(setup.data.train, setup.data.dev, strict=True)
+        for split, dev in zip(setup.data.train, setup.data.dev, strict=True)
     )
     plain = settings.balancing == balancing.DEFAULT
     methods = [settings.batching, *([] if plain else [settings.balancing])]
@@ -96,9 +96,9 @@ def headline(setup: Setup) -> list[str]:
 
 def _beside(plan: StagePlan) -> str:
     """Say what of the training isn't as it is by default, beside methods."""
-    own, training, sharing = plan.encoder, plan.training, plan.sharing
+    encoder, training, sharing = plan.encoder, plan.training, plan.sharing
     said = {
-        f"the last {own.reinit_layers} layers drawn anew": own.reinit_layers > 0,
+        f"the last {encoder.reinit_layers} layers drawn anew": encoder.reinit_layers > 0,
         f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
         f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
         "shared weights kept as they are": not sharing.train_shared,
@@ -114,10 +114,10 @@ def _sharing_lines(setup: Setup) -> list[str]:
     model = setup.learner.model
     if model.parts is None:
         return []
-    own = sum(parameter.numel() for parameter in model.parts.of_task(0))
+    parameters = sum(parameter.numel() for parameter in model.parts.of_task(0))
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     return [
-        f"{', '.join(setup.plan.sharing.schemes)}: {own:,} parameters of each task's own,"
-        f" {100 * own / encoder:.2g} % of the encoder's; {count(len(model.tasks), 'task')},"
-        f" {1 + len(model.tasks) * own / encoder:.3g} times the encoder in all"
+        f"{', '.join(setup.plan.sharing.schemes)}: {parameters:,} parameters of each task's own,"
+        f" {100 * parameters / encoder:.2g} % of the encoder's; {count(len(model.tasks), 'task')},"
+        f" {1 + len(model.tasks) * parameters / encoder:.3g} times the encoder in all"
     ]

@@ -26,7 +26,7 @@ class LookBack:
     def __call__(self, taken: Taken) -> None:
         """Pass over the examples again."""
         with computing(self.objective.products):
-            parts = [own.double() for own in self.objective.means(taken.step, taken.batch)]
+            parts = [mean.double() for mean in self.objective.means(taken.step, taken.batch)]
         after = torch.stack(parts).sum(0).cpu()
         if bool(after.isfinite().all()):  # else nothing is learnt: the next step finds whose it is
             self.combination.learn(taken.losses, after, taken.batch.present)
@@ -75,6 +75,6 @@ def observers(
     if "losses_after" in combination.balancing.method.needs:
         yield LookBack(objective, combination)
     yield FollowTargets(objective.model, compared)
-    for own in (averages, compared):
-        if own is not None:
-            yield FollowWeights(own)
+    for average in (averages, compared):
+        if average is not None:
+            yield FollowWeights(average)

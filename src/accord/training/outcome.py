@@ -30,7 +30,7 @@ def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
         setup.sampler, setup.data.train, setup.data.assembler, steps,
         frozen=setup.plan.encoder.frozen,
     )  # fmt: skip
-    return {name: asdict(own) for name, own in seen.items()}
+    return {name: asdict(exposure) for name, exposure in seen.items()}
 
 
 def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     soup = make_soup(setup, run, progress, console)
     best = soup.record if soup else epoch
     test = _predict_test(setup, run, console)
-    labelled = {name: own for name, own in test.items() if name in setup.data.heldout_test}
+    labelled = {name: split for name, split in test.items() if name in setup.data.heldout_test}
     epochs = tuple(best["epochs"]) if soup else (epoch["epoch"],)
     saved = Saved(epochs, soup.logits if soup else (), labelled)
     heldout = judge_heldout(setup, run, progress, console, saved)
@@ -82,20 +82,22 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     console.say("predicting the test files with the best model")
     model, _, _ = load_model(run.model)
     model.to(setup.device)
-    found = {}
-    for own in setup.data.test:
+    by_task = {}
+    for split in setup.data.test:
         logits = split_logits(
-            model, own, setup.data.assembler, products=setup.learner.objective.products
+            model, split, setup.data.assembler, products=setup.learner.objective.products
         )
-        write_split(setup, run.predictions, own, logits, "test")
-        if setup.plan.score == "cs224n" and "id" not in row_keys(own):
-            console.say(f"{own.task.name}: no leaderboard file: the test file's ids are not named")
-        found[own.task.name] = logits
-    return found
+        write_split(setup, run.predictions, split, logits, "test")
+        if setup.plan.score == "cs224n" and "id" not in row_keys(split):
+            console.say(
+                f"{split.task.name}: no leaderboard file: the test file's ids are not named"
+            )
+        by_task[split.task.name] = logits
+    return by_task
 
 
 def _heldout_score(results: Mapping[str, Any]) -> str:
-    values = {name: own["value"] for name, own in results["heldout"].items()}
+    values = {name: entry["value"] for name, entry in results["heldout"].items()}
     if not values:
         return ""
     score = overall_score(results["score_kind"], values, results["metric_names"])

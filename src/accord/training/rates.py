@@ -44,7 +44,7 @@ def rated_parameters(
     rated = [([*shared, *copies, *pretrained], lr)]
     if layer_decay != 1:
         layers = by_depth([*shared, *copies, *pretrained], len(model.encoder.layers))
-        rated = [(own, lr * layer_decay**depth) for depth, own in enumerate(layers)]
+        rated = [(layer, lr * layer_decay**depth) for depth, layer in enumerate(layers)]
     return [*rated, (parts, part_lr), (heads, head_lr)]
 
 

@@ -39,9 +39,12 @@ class Regularisation:
         cls, model: MultitaskModel, names: Sequence[str], options: Mapping[str, Mapping[str, Any]]
     ) -> Regularisation:
         """Choose regularisers by name; averages begin with the weights as they are."""
-        found = [get_regulariser(name) for name in names]
-        chosen = [(own, own.check_options(options.get(own.name, {}))) for own in found]
-        decays = [own.average(given) for own, given in chosen]
+        chosen_rules = [get_regulariser(name) for name in names]
+        chosen = [
+            (regulariser, regulariser.check_options(options.get(regulariser.name, {})))
+            for regulariser in chosen_rules
+        ]
+        decays = [regulariser.average(given) for regulariser, given in chosen]
         wanted = [decay for decay in decays if decay is not None]
         named = trained(model.named_parameters())
         return cls(model, chosen, Averages(named, wanted[0]) if wanted else None)
@@ -49,7 +52,7 @@ class Regularisation:
     @property
     def work(self) -> float:
         """What all passes of a step take, beside a plain step's."""
-        return 1 + sum(own.work(given) for own, given in self.chosen)
+        return 1 + sum(regulariser.work(given) for regulariser, given in self.chosen)
 
     def losses(
         self, ask: Ask, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey
@@ -64,8 +67,8 @@ class Regularisation:
         """
         passes = self.passes(ask, micro, present, key)
         plain = passes.losses(passes.logits)
-        terms = [own.function(passes, **options) for own, options in self.chosen]
-        return [sum(own[1:], own[0]) for own in zip(plain, *terms, strict=True)]
+        terms = [regulariser.function(passes, **options) for regulariser, options in self.chosen]
+        return [sum(addends[1:], addends[0]) for addends in zip(plain, *terms, strict=True)]
 
     def passes(
         self, ask: Ask, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey

@@ -103,24 +103,26 @@ class Setup:
         self.dev_features = self._encoded(self.data.dev)
 
     def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
-        sequences = [self.data.assembler.sequences(own, range(len(own))) for own in data]
+        sequences = [self.data.assembler.sequences(split, range(len(split))) for split in data]
         return pooled_vectors(self.learner.model, sequences, self.learner.objective.products)
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
         plan, model = self.plan, self.learner.model
-        lengths = [self.data.assembler.lengths(own) for own in self.data.train]
-        dev = sum(int(self.data.assembler.lengths(own).sum()) for own in self.data.dev)
+        lengths = [self.data.assembler.lengths(split) for split in self.data.train]
+        dev = sum(int(self.data.assembler.lengths(split).sum()) for split in self.data.dev)
         frozen, limit = plan.encoder.frozen, plan.training.micro_batch_tokens
         shares = self.sampler.shares
         step_tokens = sum(
-            share * float(own.mean()) for share, own in zip(shares, lengths, strict=True) if share
+            share * float(length.mean())
+            for share, length in zip(shares, lengths, strict=True)
+            if share
         )
-        once = sum(int(own.sum()) for own in lengths) if frozen else 0
+        once = sum(int(length.sum()) for length in lengths) if frozen else 0
         epochs, averaging = plan.training.epochs, plan.averaging.method
         # A soup is made three times: by all dev rows, and by either half of them.
         judged = 4 * epochs - 3 if averaging == "soup" else epochs
-        weights = sum(own.numel() for _, own in trained(model.named_parameters()))
+        weights = sum(parameter.numel() for _, parameter in trained(model.named_parameters()))
         terms = self.learner.objective.regularisation
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
@@ -141,8 +143,8 @@ class Setup:
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
             told_words=sum(
-                share * kind_of(own.task).told_words(own.task, size)
-                for share, own, size in zip(shares, self.data.train, lengths, strict=True)
+                share * kind_of(split.task).told_words(split.task, size)
+                for share, split, size in zip(shares, self.data.train, lengths, strict=True)
             ),
         )
         rate, passes = _rates(self.device, self.learner.objective.products)
@@ -183,15 +185,15 @@ def prepare(
     check_dropout(plan, encoder)
     products = products or choose_products(device, plan.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
-    sampler = build_sampler(plan, names, tuple(len(own) for own in data.train))
+    sampler = build_sampler(plan, names, tuple(len(split) for split in data.train))
     check_averages(plan, sampler.steps)
     in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
     combination = build_combination(plan, encoder, data.tasks, sampler)
     learner = build_learner(plan, encoder, data.tasks, combination, device, products, folder)
-    for own in data.labelled(data.train):
-        head, whole = learner.model.head(own.task.name), data.whole.get(own.task.name)
+    for split in data.labelled(data.train):
+        head, whole = learner.model.head(split.task.name), data.whole.get(split.task.name)
         if whole is None:
-            head.begin(own.targets(np.arange(len(own))))
+            head.begin(split.targets(np.arange(len(split))))
         else:  # its memory may be too small to have a spread
             head.hold(whole.targets(np.arange(len(whole))))
     if keeps:
@@ -218,15 +220,15 @@ def _dropped(plan: StagePlan, folder: Path) -> Iterator[str]:
 
 
 def _averages(plan: StagePlan, model: MultitaskModel, steps: int) -> Averages | None:
-    own = plan.averaging
-    if own.method in ("none", "soup"):  # a soup's epochs lie in the run folder
+    averaging = plan.averaging
+    if averaging.method in ("none", "soup"):  # a soup's epochs lie in the run folder
         return None
     named = trained(model.named_parameters())
-    if own.method == "ema":
-        return Averages(named, own.decay)
+    if averaging.method == "ema":
+        return Averages(named, averaging.decay)
     total = steps * plan.training.epochs
-    every = own.every_steps or max(1, steps // 4)
-    return Averages(named, start=max(1, round(own.start * total)), every=every)
+    every = averaging.every_steps or max(1, steps // 4)
+    return Averages(named, start=max(1, round(averaging.start * total)), every=every)
 
 
 def _unfreezing(plan: StagePlan, model: MultitaskModel, steps: int) -> Unfreezing | None:

@@ -40,7 +40,7 @@ class Unfreezing:
         copies, _ = model.named_parts()
         named = [*model.encoder.named_parameters(prefix="encoder"), *copies]
         by_layer = by_depth(named, len(model.encoder.layers))
-        return cls([[parameter for _, parameter in own] for own in by_layer], steps)
+        return cls([[parameter for _, parameter in layer] for layer in by_layer], steps)
 
     def thawed(self, step: int) -> int:
         """Return how many groups are trained at a step, counted from 0."""
@@ -48,7 +48,7 @@ class Unfreezing:
 
     def at(self, step: int) -> contextlib.AbstractContextManager[None]:
         """Freeze, within a block, what a step doesn't train yet."""
-        return held(own for group in self.groups[self.thawed(step) :] for own in group)
+        return held(parameter for group in self.groups[self.thawed(step) :] for parameter in group)
 
 
 @contextlib.contextmanager

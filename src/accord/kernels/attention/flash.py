@@ -51,8 +51,8 @@ class _Flash(torch.autograd.Function):
         p: float,
         key: DropoutKey | None,
     ) -> Tensor:
-        own = query.view(len(query), heads, -1)
-        q = widened(own)
+        by_head = query.view(len(query), heads, -1)
+        q = widened(by_head)
         k, v = widened(key_value.view(len(key_value), 2, heads, -1)).unbind(1)
         starts_q, starts_k, longest_q, longest_k = plan.starts()
         rate = 0.0 if key is None else p
@@ -60,10 +60,10 @@ class _Flash(torch.autograd.Function):
             torch.cuda.default_generators[query.device.index or 0].manual_seed(key.number())
         out, logsumexp, state, unused, _ = torch.ops.aten._flash_attention_forward(
             q, k, v, starts_q, starts_k, longest_q, longest_k, rate, False, False,
-            scale=own.shape[-1] ** -0.5,
+            scale=by_head.shape[-1] ** -0.5,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, out, logsumexp, state, unused)
-        ctx.plan, ctx.rate, ctx.width = plan, rate, own.shape[-1]
+        ctx.plan, ctx.rate, ctx.width = plan, rate, by_head.shape[-1]
         flat: Tensor = out[..., : ctx.width].flatten(1)
         return flat
 
@@ -77,7 +77,7 @@ class _Flash(torch.autograd.Function):
             wide, q, k, v, out, logsumexp, starts_q, starts_k,
             longest_q, longest_k, ctx.rate, False, state, unused, scale=ctx.width**-0.5,
         )  # fmt: skip
-        dq, dk, dv = (own[..., : ctx.width] for own in grads)
+        dq, dk, dv = (gradient[..., : ctx.width] for gradient in grads)
         return dq.flatten(1), torch.stack((dk, dv), 1).flatten(1), *[None] * 4
 
 
@@ -120,17 +120,17 @@ def _fault(device: torch.device, width: int) -> str | None:
     query, key_value, grad = (
         torch.randn(shape, generator=generator).to(device, torch.bfloat16) for shape in shapes
     )
-    plan, found = plan_attention(lengths, device), []
+    plan, runs = plan_attention(lengths, device), []
     try:
         for way in (attend, reference):
-            own = query.detach().requires_grad_(), key_value.detach().requires_grad_()
-            out = way(*own, plan, heads)
-            found.append((out, *torch.autograd.grad(out, own, grad)))
+            inputs = query.detach().requires_grad_(), key_value.detach().requires_grad_()
+            out = way(*inputs, plan, heads)
+            runs.append((out, *torch.autograd.grad(out, inputs, grad)))
         key = DropoutKey(0, 0)
         draws = [attend(query, key_value, plan, heads, 0.5, key) for _ in range(2)]
     except (RuntimeError, NotImplementedError) as error:
         return str(error).splitlines()[0]
-    errors = [_error(one, other) for one, other in zip(*found, strict=True)]
+    errors = [_error(one, other) for one, other in zip(*runs, strict=True)]
     if max(errors) > _TOLERANCE:
         return f"its results differ from the reference's by {max(errors):.1e}"
     if not torch.equal(*draws):

@@ -24,8 +24,8 @@ def reference(
     width = query.shape[1] // heads
     sizes = [1] * len(plan.lengths) if plan.cls_queries else list(plan.lengths)
     queries, keys = torch.split(query, sizes), torch.split(key_value, list(plan.lengths))
-    for i, (own, kv) in enumerate(zip(queries, keys, strict=True)):
-        by_head = (x.view(-1, heads, width).transpose(0, 1) for x in (own, *kv.chunk(2, dim=1)))
+    for i, (queried, kv) in enumerate(zip(queries, keys, strict=True)):
+        by_head = (x.view(-1, heads, width).transpose(0, 1) for x in (queried, *kv.chunk(2, dim=1)))
         q, k, v = by_head
         probabilities = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(width), dim=-1)
         mask = None if key is None else key.at(key.site + i)

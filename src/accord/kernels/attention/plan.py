@@ -80,7 +80,8 @@ class AttentionPlan:
             sizes = torch.tensor(self.lengths)
             counts = torch.ones_like(sizes) if self.cls_queries else sizes
             queries, keys = (
-                F.pad(own.cumsum(0), (1, 0)).int().to(self.device) for own in (counts, sizes)
+                F.pad(amounts.cumsum(0), (1, 0)).int().to(self.device)
+                for amounts in (counts, sizes)
             )
             self._starts.append((queries, keys, int(counts.max()), int(sizes.max())))
         return self._starts[0]

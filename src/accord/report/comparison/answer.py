@@ -24,14 +24,14 @@ def answer(result: SharingResult) -> str:
     correction, margin and cost.
 
     Args:
-        result: of the comparison.
+        result: of the task.
     """
     if not result.tasks:
         return "There is nothing to compare: no task was trained both alone and in a shared model."
-    several = len({own.model for own in result.tasks}) > 1
+    several = len({task.model for task in result.tasks}) > 1
     missing = {model.name: model.uncompared for model in result.models}
     sentences = []
-    for name in dict.fromkeys(own.model for own in result.tasks):
+    for name in dict.fromkeys(task.model for task in result.tasks):
         tasks = result.of(name)
         left_out = missing.get(name, ())
         said = [_verdict(tasks, result.margin, len(left_out)), *_exceptions(tasks)]
@@ -46,14 +46,14 @@ def answer(result: SharingResult) -> str:
     if not _unequal_exposure(result.tasks, several):
         sentences.append(_like_exposure(result.tasks))
     sentences += [*_choice(result), _intervals(result), _correction(result), _margin(result)]
-    sentences += [_cost(own, several) for own in result.models]
+    sentences += [_cost(model, several) for model in result.models]
     return " ".join(sentences)
 
 
 def _verdict(tasks: Tasks, margin: float | None, left_out: int) -> str:
     """Answer in one sentence, by the kinds of verdict there are; tasks that were left out keep it
     from being of the whole model."""
-    by_kind = {kind: [own.task for own in tasks if own.kind == kind] for kind in _KINDS}
+    by_kind = {kind: [task.task for task in tasks if task.kind == kind] for kind in _KINDS}
     better, worse, as_good = by_kind["better"], by_kind["worse"], by_kind["as good"]
     same = [*as_good, *by_kind["identical"]]  # as good, and nothing gained
     within = "" if margin is None else f", within {in_points(margin)},"
@@ -99,16 +99,16 @@ def _on(names: Sequence[str], tasks: Tasks, every: str = "all") -> str:
 def _exceptions(tasks: Tasks) -> list[str]:
     """Return a sentence for each kind of task without a clear result."""
     sentences = []
-    unclear = [own.task for own in tasks if own.kind == "no difference shown"]
+    unclear = [task.task for task in tasks if task.kind == "no difference shown"]
     if unclear:
         sentences.append(
             f"No difference was shown {_on(unclear, tasks, 'any of the')}, which is not to say that"
             " there is none: more runs or rows could show one."
         )
-    for own in tasks:
-        if own.kind == "learnt nothing":
-            sentences.append(_learnt_nothing(own))
-    single = [own.task for own in tasks if own.kind == "one run each"]
+    for task in tasks:
+        if task.kind == "learnt nothing":
+            sentences.append(_learnt_nothing(task))
+    single = [task.task for task in tasks if task.kind == "one run each"]
     if single:
         sentences.append(
             f"There is no verdict {_on(single, tasks, 'any of the')}: with one run each, a"
@@ -117,20 +117,21 @@ def _exceptions(tasks: Tasks) -> list[str]:
     return sentences
 
 
-def _learnt_nothing(own: TaskComparison) -> str:
-    figures = f"{own.alone.mean:z.3f} alone and {own.together.mean:z.3f} together"
-    name = f" ({own.baseline_name})" if own.baseline_name != "a constant" else ""
+def _learnt_nothing(task: TaskComparison) -> str:
+    figures = f"{task.alone.mean:z.3f} alone and {task.together.mean:z.3f} together"
+    name = f" ({task.baseline_name})" if task.baseline_name != "a constant" else ""
     return (
-        f"On {own.task} nothing can be said of sharing: neither side is shown to have learnt"
-        f" anything ({own.metric}: {figures}, {own.baseline:z.3f} by a constant prediction{name})."
+        f"On {task.task} nothing can be said of sharing: neither side is shown to have learnt"
+        f" anything ({task.metric}: {figures}, {task.baseline:z.3f} by a constant"
+        f" prediction{name})."
     )
 
 
 def _differences(tasks: Tasks) -> str:
     if len(tasks) <= _MOST_LISTED:
-        listed = "; ".join(f"{own.task} {_difference(own)}" for own in tasks)
+        listed = "; ".join(f"{task.task} {_difference(task)}" for task in tasks)
         return f"Together minus alone, in points (hundredths of the metric): {listed}."
-    least, most = (choose(tasks, key=lambda own: own.difference) for choose in (min, max))
+    least, most = (choose(tasks, key=lambda task: task.difference) for choose in (min, max))
     return (
         f"Together minus alone reaches from {points(least.difference)} points ({least.task}) to"
         f" {points(most.difference)} ({most.task}); the first table has every task with its"
@@ -138,20 +139,20 @@ def _differences(tasks: Tasks) -> str:
     )
 
 
-def _difference(own: TaskComparison) -> str:
-    details = [f"{points(own.low)} to {points(own.high)}"]
-    if own.adjusted_p is not None:
-        p = probability(own.adjusted_p)
+def _difference(task: TaskComparison) -> str:
+    details = [f"{points(task.low)} to {points(task.high)}"]
+    if task.adjusted_p is not None:
+        p = probability(task.adjusted_p)
         details.append(f"adjusted p {p if p.startswith('<') else f'= {p}'}")
-    return f"{points(own.difference)} ({', '.join(details)})"
+    return f"{points(task.difference)} ({', '.join(details)})"
 
 
 def _unequal_exposure(tasks: Tasks, several: bool) -> str:
     """Return a warning if one side saw more of a task than the other, else nothing."""
-    unequal = [own for own in tasks if not alike(*_examples(own))]
+    unequal = [task for task in tasks if not alike(*_examples(task))]
     if not unequal:
         return ""
-    told = "; ".join(_unequal(own, several) for own in unequal)
+    told = "; ".join(_unequal(task, several) for task in unequal)
     return (
         f"But beware, exposure was not equal: {told}. The differences may come from more or less"
         " training, not from sharing."
@@ -164,25 +165,25 @@ def _like_exposure(tasks: Tasks) -> str:
     return f"Alone and together saw equally many examples of each task, to {100 * TOLERANCE:.1f} %."
 
 
-def _unequal(own: TaskComparison, several: bool) -> str:
-    one, two = _examples(own)
+def _unequal(task: TaskComparison, several: bool) -> str:
+    one, two = _examples(task)
     ratio = ""
     if one:
         fewer = f", {100 * (1 - two / one):.0f} % fewer"
         ratio = fewer if two < one else f", {two / one:.2g} times as many"
-    model = f" in {own.model}" if several else ""
-    return f"{own.task} saw {count(two, 'example')} together{model} and {one:,.0f} alone{ratio}"
+    model = f" in {task.model}" if several else ""
+    return f"{task.task} saw {count(two, 'example')} together{model} and {one:,.0f} alone{ratio}"
 
 
-def _examples(own: TaskComparison) -> tuple[float, float]:
-    return own.alone.exposure.examples, own.together.exposure.examples
+def _examples(task: TaskComparison) -> tuple[float, float]:
+    return task.alone.exposure.examples, task.together.exposure.examples
 
 
 def _choice(result: SharingResult) -> list[str]:
     """Say how epochs were chosen, and by which rows they are judged."""
     by_rows: dict[str, list[str]] = {}
-    for own in result.tasks:
-        by_rows.setdefault(own.judged_on, []).append(own.task)
+    for task in result.tasks:
+        by_rows.setdefault(task.judged_on, []).append(task.task)
     sentences = []
     for judged_on, names in by_rows.items():
         which = f" of {joined(list(dict.fromkeys(names)))}" if len(by_rows) > 1 else ""
@@ -210,9 +211,9 @@ def _chosen(judged_on: str, which: str, choice: Choice) -> str:
 
 
 def _intervals(result: SharingResult) -> str:
-    levels = sorted({own.level for own in result.tasks})
-    runs = sorted({number for own in result.tasks for number in own.runs})
-    level = joined([percent(own) for own in levels])
+    levels = sorted({task.level for task in result.tasks})
+    runs = sorted({number for task in result.tasks for number in task.runs})
+    level = joined([percent(each) for each in levels])
     if runs == [1]:
         return f"Intervals are at {level} and over rows alone, as each side has one run."
     least, most = runs[0], runs[-1]
@@ -225,7 +226,7 @@ def _correction(result: SharingResult) -> str:
     if number == 0:
         return "A verdict takes two runs of each side."
     if number == 1:
-        return "There is one comparison, so nothing had to be corrected for their number."
+        return "There is one task, so nothing had to be corrected for their number."
     if not result.correction:
         return (
             f"Beware, nothing corrects for the number of comparisons: of {number} without any"

@@ -67,7 +67,7 @@ def sharing_sections(
         ]
     if result.models:
         sections.append(Section("Cost", [], [cost_table(result)]))
-    if any(side.exposure for own in result.tasks for side in (own.alone, own.together)):
+    if any(side.exposure for task in result.tasks for side in (task.alone, task.together)):
         sections.append(Section("Exposure", [], [exposure_table(result)]))
     if curves:
         figure = learning_curves("learning-curves", "Learning curves", curves)
@@ -79,26 +79,26 @@ def sharing_sections(
 
 def forest_plot(result: SharingResult) -> Figure:
     """Return every task's difference with its interval and verdict."""
-    several = len({own.model for own in result.tasks}) > 1
-    rows = [_row(own, several, result.margin) for own in result.tasks]
+    several = len({task.model for task in result.tasks}) > 1
+    rows = [_row(task, several, result.margin) for task in result.tasks]
     return differences("differences", "Together minus alone", rows)
 
 
-def _row(own: TaskComparison, several: bool, margin: float | None) -> DifferenceRow:
+def _row(task: TaskComparison, several: bool, margin: float | None) -> DifferenceRow:
     return DifferenceRow(
-        f"{own.task}: {own.model}" if several else own.task,
-        100 * own.difference,
-        100 * own.low,
-        100 * own.high,
-        own.kind,
-        own.verdict,
+        f"{task.task}: {task.model}" if several else task.task,
+        100 * task.difference,
+        100 * task.low,
+        100 * task.high,
+        task.kind,
+        task.verdict,
         None if margin is None else 100 * margin,
-        _figures(own),
+        _figures(task),
     )
 
 
-def _figures(own: TaskComparison) -> str:
+def _figures(task: TaskComparison) -> str:
     return (
-        f"{own.metric}: alone {own.alone.mean:z.3f}, together {own.together.mean:z.3f},"
-        f" constant {own.baseline:z.3f}"
+        f"{task.metric}: alone {task.alone.mean:z.3f}, together {task.together.mean:z.3f},"
+        f" constant {task.baseline:z.3f}"
     )

@@ -154,4 +154,4 @@ class SharingResult:
 
     def of(self, model: str) -> list[TaskComparison]:
         """The comparisons of one shared model."""
-        return [own for own in self.tasks if own.model == model]
+        return [task for task in self.tasks if task.model == model]

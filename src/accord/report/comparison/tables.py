@@ -19,7 +19,7 @@ _NONE = "–"
 
 def answer_table(result: SharingResult) -> Table:
     """Return each task's verdict, its difference and interval, and what more runs would show."""
-    models, levels = _several(result), list({own.level for own in result.tasks})
+    models, levels = _several(result), list({task.level for task in result.tasks})
     one = len(levels) == 1
     columns = [
         "task", *["shared model"] * models, "verdict", "together − alone in points",
@@ -28,13 +28,14 @@ def answer_table(result: SharingResult) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            own.task, *[own.model] * models, own.verdict, points(own.difference), _interval(own),
-            *[percent(own.level)] * (not one), probability(own.adjusted_p), runs_of_each(own.runs),
-            f"{own.rows:,}",
-            _NONE if own.detectable is None else points(own.detectable, sign=False),
-            own.seeds_needed or _NONE,
+            task.task, *[task.model] * models, task.verdict, points(task.difference),
+            _interval(task),
+            *[percent(task.level)] * (not one), probability(task.adjusted_p),
+            runs_of_each(task.runs), f"{task.rows:,}",
+            _NONE if task.detectable is None else points(task.detectable, sign=False),
+            task.seeds_needed or _NONE,
         ]
-        for own in result.tasks
+        for task in result.tasks
     ]  # fmt: skip
     notes = {
         "detectable difference": "A detectable difference, in points, is the smallest true one that"
@@ -56,13 +57,13 @@ def figures_table(result: SharingResult) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            own.task, *[own.model] * models, own.metric, own.judged_on,
-            own.baseline_name, _figure(own.alone), _figure(own.together),
-            f"{own.baseline:z.3f}",
-            _examples(own.alone), _examples(own.together), _gap(own.alone), _gap(own.together),
-            f"{own.rows:,}", runs_of_each(own.runs),
+            task.task, *[task.model] * models, task.metric, task.judged_on,
+            task.baseline_name, _figure(task.alone), _figure(task.together),
+            f"{task.baseline:z.3f}",
+            _examples(task.alone), _examples(task.together), _gap(task.alone), _gap(task.together),
+            f"{task.rows:,}", runs_of_each(task.runs),
         ]
-        for own in result.tasks
+        for task in result.tasks
     ]  # fmt: skip
     note = (
         "Means and standard deviations over runs. The constant is what the constant prediction"
@@ -101,9 +102,9 @@ def exposure_table(result: SharingResult) -> Table:
         "passes over the rows", "steps", "tokens read",
     ]  # fmt: skip
     rows = [
-        [own.task, *[own.model] * models, name, *_exposure(side.exposure)]
-        for own in result.tasks
-        for name, side in (("alone", own.alone), ("together", own.together))
+        [task.task, *[task.model] * models, name, *_exposure(side.exposure)]
+        for task in result.tasks
+        for name, side in (("alone", task.alone), ("together", task.together))
     ]
     return _filled(
         Table("exposure", "What each side was shown", columns, rows, 2 + models, "Means over runs.")
@@ -112,7 +113,7 @@ def exposure_table(result: SharingResult) -> Table:
 
 def _several(result: SharingResult) -> int:
     """Return 1 where the shared model has to be named, else 0."""
-    return int(len({own.model for own in result.tasks}) > 1)
+    return int(len({task.model for task in result.tasks}) > 1)
 
 
 def _filled(table: Table, notes: Mapping[str, str] | None = None) -> Table:
@@ -133,8 +134,8 @@ def _filled(table: Table, notes: Mapping[str, str] | None = None) -> Table:
     )  # fmt: skip
 
 
-def _interval(own: TaskComparison) -> str:
-    return f"{points(own.low)} to {points(own.high)}"
+def _interval(task: TaskComparison) -> str:
+    return f"{points(task.low)} to {points(task.high)}"
 
 
 def _figure(side: Side) -> str:
@@ -156,8 +157,9 @@ def _cost(cost: Cost) -> Sequence[str]:
     )  # fmt: skip
 
 
-def _exposure(own: Exposure) -> list[str]:
+def _exposure(exposure: Exposure) -> list[str]:
     return [
-        f"{own.rows:,.0f}", f"{own.examples:,.0f}", f"{own.examples / own.rows:.2f}",
-        f"{own.steps:,.0f}", f"{own.tokens:,.0f}",
+        f"{exposure.rows:,.0f}", f"{exposure.examples:,.0f}",
+        f"{exposure.examples / exposure.rows:.2f}",
+        f"{exposure.steps:,.0f}", f"{exposure.tokens:,.0f}",
     ]  # fmt: skip

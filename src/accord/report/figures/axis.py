@@ -67,7 +67,7 @@ def make_scale(reaches: Sequence[float], low: float, high: float) -> Scale:
     low, high = min(low, 0.0), max(high, 0.0)
     if low == high:
         low, high = -1.0, 1.0
-    some = sorted(own for own in reaches if own > 0)
+    some = sorted(reach for reach in reaches if reach > 0)
     near = some[(len(some) - 1) // 4] if some else 0.0
     compressed = near > 0 and max(-low, high) > _DWARFS * near
     bare = Scale(low, high, near if compressed else None)
@@ -93,8 +93,8 @@ def ticks(scale: Scale, width_points: float) -> list[float]:
     if scale.width is not None:
         return _compressed_ticks(scale, width_points)
     for count in range(7, 0, -1):
-        found = MaxNLocator(count).tick_values(scale.low, scale.high)
-        inside = [float(x) for x in found if scale.low <= x <= scale.high]
+        steps = MaxNLocator(count).tick_values(scale.low, scale.high)
+        inside = [float(x) for x in steps if scale.low <= x <= scale.high]
         if _fit(inside, scale, width_points):
             return inside
     return [0.0]

@@ -106,7 +106,7 @@ def chance_errors(confidence: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     random = np.random.default_rng(seed)
     draws = (random.random(len(confidence)) < confidence for _ in range(_DRAWS))
-    return np.array([calibration_error(confidence, own) for own in draws])
+    return np.array([calibration_error(confidence, draw) for draw in draws])
 
 
 def _bin_of(confidence: np.ndarray) -> np.ndarray:
@@ -118,9 +118,9 @@ def _binned(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.n
     """Return each bin's rows, mean confidence and accuracy, float64 [bins]; NaN where empty."""
     index = _bin_of(confidence)
     counts = np.bincount(index, minlength=BINS).astype(float)
-    sums = (np.bincount(index, weights=own, minlength=BINS) for own in (confidence, right))
+    sums = (np.bincount(index, weights=weights, minlength=BINS) for weights in (confidence, right))
     mean, accuracy = (
-        np.divide(own, counts, out=np.full(BINS, np.nan), where=counts > 0) for own in sums
+        np.divide(binned, counts, out=np.full(BINS, np.nan), where=counts > 0) for binned in sums
     )
     return counts, mean, accuracy
 

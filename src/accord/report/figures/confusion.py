@@ -43,8 +43,8 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
     columns, turn = _column_labels(labels)
     numbers = "" if turn is not None else "{}: "
     rows = [
-        shown(f"{numbers.format(i)}{own} ({n:,})", _ROW_POINTS)
-        for i, (own, n) in enumerate(zip(labels, totals, strict=True), 1)
+        shown(f"{numbers.format(i)}{label} ({n:,})", _ROW_POINTS)
+        for i, (label, n) in enumerate(zip(labels, totals, strict=True), 1)
     ]
 
     def paint(canvas: Canvas) -> None:
@@ -98,11 +98,11 @@ def _column_labels(labels: list[str]) -> tuple[list[str], float | None]:
     they are the numbers that the rows' labels begin with, and the turn is None.
     """
     room = _COLUMNS_POINTS / len(labels)
-    flat = [shown(own, room - 6) for own in labels]
-    whole = all(text_width(word) <= room - 6 for own in labels for word in own.split())
+    flat = [shown(label, room - 6) for label in labels]
+    whole = all(text_width(word) <= room - 6 for label in labels for word in label.split())
     if whole and line_count(flat) <= _MOST_LINES:
         return flat, 0.0
-    upright = [shown(own, _UPRIGHT_POINTS) for own in labels]
+    upright = [shown(label, _UPRIGHT_POINTS) for label in labels]
     if line_count(upright) * LINE_POINTS <= room:
         return upright, 90.0
     return [str(i) for i in range(1, len(labels) + 1)], None
@@ -111,7 +111,7 @@ def _column_labels(labels: list[str]) -> tuple[list[str], float | None]:
 def _height(rows: list[str], columns: list[str], turn: float | None) -> float:
     row = max(0.45, line_count(rows) * LINE_POINTS / 72 + 0.08)
     lines = columns if turn != 90.0 else []
-    upright = max((text_width(x) for own in columns for x in own.split("\n")), default=0.0)
+    upright = max((text_width(x) for column in columns for x in column.split("\n")), default=0.0)
     below = upright if turn == 90.0 else line_count(lines) * LINE_POINTS
     return 0.75 + row * len(rows) + below / 72
 

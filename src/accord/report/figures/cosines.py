@@ -56,16 +56,16 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
     """
     tasks = list(dict.fromkeys(task for run in runs for task in run.config.tasks))
     measured = [_cosines(run.steps) for run in runs]
-    found = {(a, b): [own.get((a, b)) or own.get((b, a)) or [] for own in measured]
+    by_pair = {(a, b): [cosines.get((a, b)) or cosines.get((b, a)) or [] for cosines in measured]
              for a, b in combinations(tasks, 2)}  # fmt: skip
-    pairs = {pair: own for pair, series in found.items() if (own := [s for s in series if s])}
+    pairs = {pair: known for pair, series in by_pair.items() if (known := [s for s in series if s])}
     if not pairs:
         return blank(name, title, "No step recorded cosines between gradients of two tasks.")
     halved = {task: [_half(run.half_cosines, task) for run in runs] for task in tasks}
-    halves = {task: own for task, series in halved.items() if (own := [s for s in series if s])}
+    halves = {task: known for task, series in halved.items() if (known := [s for s in series if s])}
     corrected = {
         (one, other): corrected_cosine(
-            _by_run(found[one, other]), _by_run(halved[one]), _by_run(halved[other])
+            _by_run(by_pair[one, other]), _by_run(halved[one]), _by_run(halved[other])
         )
         for one, other in pairs
         if one in halves and other in halves
@@ -99,7 +99,7 @@ def gradient_cosines(name: str, title: str, runs: Sequence[RunRecord]) -> Figure
 
 def _cosines(steps: Iterable[Mapping[str, Any]]) -> dict[Pair, list[Point]]:
     """Return each pair's cosines from the Gram matrices, of which a step has the lower triangle."""
-    found: dict[Pair, list[Point]] = {}
+    series: dict[Pair, list[Point]] = {}
     for line in steps:
         names, rows = [*line.get("task_gradient_norms", ())], line.get("gramian", ())
         norms = [math.sqrt(max(0.0, row[-1] or 0.0)) for row in rows]
@@ -107,8 +107,10 @@ def _cosines(steps: Iterable[Mapping[str, Any]]) -> dict[Pair, list[Point]]:
             for j, product in enumerate(row[:-1]):
                 if product is not None:  # as of a step that was left out
                     cosine = product / (norms[i] * norms[j] or 1.0)
-                    found.setdefault((names[j], names[i]), []).append((float(line["step"]), cosine))
-    return found
+                    series.setdefault((names[j], names[i]), []).append(
+                        (float(line["step"]), cosine)
+                    )
+    return series
 
 
 def _half(lines: Iterable[Mapping[str, Any]], task: str) -> list[Point]:
@@ -144,9 +146,9 @@ def _note(axes: Axes, corrected: Corrected | None) -> None:
 def _running(
     axes: Axes, series: Series, bins: int, band: bool = False, of_halves: bool = False, **style: Any
 ) -> None:
-    end = max(x for own in series for x, _ in own)
+    end = max(x for points in series for x, _ in points)
     bins = bin_count(min(map(len, series)), bins)
-    mean, low, high = spread([bin_means(own, end, bins) for own in series])
+    mean, low, high = spread([bin_means(points, end, bins) for points in series])
     if of_halves:
         mean = np.array([reliability(h) for h in mean])
     x = (np.arange(bins) + 0.5) * end / bins
@@ -171,8 +173,8 @@ def _sentence(
 ) -> str:  # fmt: skip
     values = {pair: _values(series) for pair, series in pairs.items()}
     said = "; ".join(
-        f"{a}–{b} {signed(float(own.mean()), 3)}, {(own < 0).mean():.0%} of {len(own):,}"
-        for (a, b), own in values.items()
+        f"{a}–{b} {signed(float(value.mean()), 3)}, {(value < 0).mean():.0%} of {len(value):,}"
+        for (a, b), value in values.items()
     )
     several = f" over {runs} runs" if runs > 1 else ""
     start = f"Mean cosine{several} and share of steps below zero: {said}"
@@ -191,35 +193,35 @@ def _compared(corrected: Mapping[Pair, Corrected]) -> str:
     """Say each pair's cosine without noise, and what its interval shows."""
     if not corrected:
         return "no pair has both its tasks among them"
-    said = ", ".join(f"{a}–{b} {_said(own, 3)}" for (a, b), own in corrected.items())
+    said = ", ".join(f"{a}–{b} {_said(result, 3)}" for (a, b), result in corrected.items())
     meanings = {
-        "more agreement than conflict": [p for p, own in corrected.items() if (own.low or 0) > 0],
-        "more conflict than agreement": [p for p, own in corrected.items() if (own.high or 0) < 0],
+        "more agreement than conflict": [p for p, r in corrected.items() if (r.low or 0) > 0],
+        "more conflict than agreement": [p for p, r in corrected.items() if (r.high or 0) < 0],
         "no direction shown": [
-            p for p, own in corrected.items()
-            if own.low is not None and own.high is not None and own.low <= 0 <= own.high
+            p for p, r in corrected.items()
+            if r.low is not None and r.high is not None and r.low <= 0 <= r.high
         ],
     }  # fmt: skip
     shown_by = "; ".join(
         f"{meaning}: {', '.join('–'.join(pair) for pair in pairs)}"
         for meaning, pairs in meanings.items() if pairs
     )  # fmt: skip
-    runs = max(own.runs for own in corrected.values())
+    runs = max(result.runs for result in corrected.values())
     over = f"{runs} runs and their steps" if runs > 1 else "the run's steps"
     interval = f" (95 % by a bootstrap over {over})" if shown_by else ""
     ending = f"; {shown_by}" if shown_by else ""
-    if any(own.low is None for own in corrected.values()):
+    if any(result.low is None for result in corrected.values()):
         ending += "; no interval where halves may not agree at all, or one step was measured"
     return f"without noise, c/√(r r'){interval}: {said}{ending}"
 
 
-def _said(own: Corrected, digits: int) -> str:
-    if own.value is None:
+def _said(result: Corrected, digits: int) -> str:
+    if result.value is None:
         return "undefined"
-    value = signed(own.value, digits)
-    if own.low is None or own.high is None:
+    value = signed(result.value, digits)
+    if result.low is None or result.high is None:
         return f"{value}, no interval"
-    return f"{value} ({signed(own.low, digits)} to {signed(own.high, digits)})"
+    return f"{value} ({signed(result.low, digits)} to {signed(result.high, digits)})"
 
 
 def _or_undefined(value: float) -> str:
@@ -227,8 +229,8 @@ def _or_undefined(value: float) -> str:
 
 
 def _by_run(series: Series) -> list[np.ndarray]:
-    return [np.array([y for _, y in own]) for own in series]
+    return [np.array([y for _, y in points]) for points in series]
 
 
 def _values(series: Series) -> np.ndarray:
-    return np.array([y for own in series for _, y in own])
+    return np.array([y for points in series for _, y in points])

@@ -52,17 +52,19 @@ def learning_curves(name: str, title: str, groups: Mapping[str, Sequence[RunReco
         title: of the figure.
         groups: runs that differ by seed alone, by what they are called.
     """
-    runs = [run for own in groups.values() for run in own]
+    runs = [run for group in groups.values() for run in group]
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
     if not tasks:
         return blank(name, title, "There is no run to draw.")
     lines = len(groups) * len(tasks)
     points = max(8, min(_MOST_POINTS, _ALL_POINTS // lines))
     dev = {
-        task: {group: _dev(own, task, points) for group, own in groups.items()} for task in tasks
+        task: {group: _dev(members, task, points) for group, members in groups.items()}
+        for task in tasks
     }
     loss = {
-        task: {group: _loss(own, task, points) for group, own in groups.items()} for task in tasks
+        task: {group: _loss(members, task, points) for group, members in groups.items()}
+        for task in tasks
     }
     metrics = {task: name for run in runs for task, name in run.results["metric_names"].items()}
 
@@ -75,8 +77,8 @@ def learning_curves(name: str, title: str, groups: Mapping[str, Sequence[RunReco
             )
             for task in tasks
         }
-        taller(canvas, sum(line_count(own) - 1 for own in titles.values()))
-        epochs = sum(len(own.x) for task in tasks for own in dev[task].values() if own)
+        taller(canvas, sum(line_count(title) - 1 for title in titles.values()))
+        epochs = sum(len(curve.x) for task in tasks for curve in dev[task].values() if curve)
         every = max(1, -(-epochs // _ALL_MARKERS))
         for row, task in zip(panels, tasks, strict=True):
             _panel(row[0], titles[task][0], dev[task], every)
@@ -94,21 +96,21 @@ def learning_curves(name: str, title: str, groups: Mapping[str, Sequence[RunReco
 def _dev(runs: Sequence[RunRecord], task: str, points: int) -> _Curve | None:
     by_run = [{e["epoch"]: e["metrics"][task] for e in run.evaluations} for run in runs
               if task in run.tasks]  # fmt: skip
-    epochs = sorted({epoch for own in by_run for epoch in own})
+    epochs = sorted({epoch for run in by_run for epoch in run})
     if not epochs:
         return None
-    rows = [np.array([own.get(epoch, np.nan) for epoch in epochs], dtype=float) for own in by_run]
+    rows = [np.array([run.get(epoch, np.nan) for epoch in epochs], dtype=float) for run in by_run]
     kept = thin(len(epochs), points)
-    return _Curve(np.array(epochs, dtype=float)[kept], *(own[kept] for own in spread(rows)))
+    return _Curve(np.array(epochs, dtype=float)[kept], *(bound[kept] for bound in spread(rows)))
 
 
 def _loss(runs: Sequence[RunRecord], task: str, points: int) -> _Curve | None:
-    by_run = [own for own in map(partial(_losses, task=task), runs) if own]
+    by_run = [losses for losses in map(partial(_losses, task=task), runs) if losses]
     if not by_run:
         return None
-    end = max(x for own in by_run for x, _ in own)
+    end = max(x for run in by_run for x, _ in run)
     bins = bin_count(min(map(len, by_run)), points)
-    rows = [bin_means(own, end, bins) for own in by_run]
+    rows = [bin_means(run, end, bins) for run in by_run]
     centres = (np.arange(bins) + 0.5) * end / bins
     mean, low, high = spread(rows)
     there = np.isfinite(mean)
@@ -119,21 +121,21 @@ def _losses(run: RunRecord, task: str) -> list[Point]:
     """Return (epochs done, loss) of every step that has one."""
     last = run.evaluations[-1]
     steps = last["step"] / last["epoch"]
-    found = ((line["step"], line["losses"].get(task)) for line in run.steps)
-    return [(step / steps, loss) for step, loss in found if loss is not None]
+    points = ((line["step"], line["losses"].get(task)) for line in run.steps)
+    return [(step / steps, loss) for step, loss in points if loss is not None]
 
 
 def _panel(axes: Axes, title: str, curves: Mapping[str, _Curve | None], every: int | None) -> None:
     """Draw one panel; `every` is which of the points get a marker, None none."""
     axes.set_title(title, loc="left")
-    for i, own in enumerate(curves.values()):
-        if own is None:
+    for i, curve in enumerate(curves.values()):
+        if curve is None:
             continue
         style = line_style(i) | ({} if every else {"marker": None})
-        axes.plot(own.x, own.mean, markevery=every, **style)
-        if every and np.any(own.high > own.low):
+        axes.plot(curve.x, curve.mean, markevery=every, **style)
+        if every and np.any(curve.high > curve.low):
             axes.fill_between(
-                own.x, own.low, own.high, color=style["color"], alpha=0.18, linewidth=0
+                curve.x, curve.low, curve.high, color=style["color"], alpha=0.18, linewidth=0
             )
     axes.yaxis.set_major_locator(MaxNLocator(5))
 
@@ -145,14 +147,14 @@ def _sentence(
 ) -> str:
     best = []
     for task, curves in dev.items():
-        tops = [(float(np.nanmax(own.mean)), group) for group, own in curves.items() if own]
+        tops = [(float(np.nanmax(curve.mean)), group) for group, curve in curves.items() if curve]
         if tops:
             value, group = max(tops, key=lambda pair: pair[0])
-            own = curves[group]
-            assert own is not None
-            epoch = int(own.x[int(np.nanargmax(own.mean))])
+            curve = curves[group]
+            assert curve is not None
+            epoch = int(curve.x[int(np.nanargmax(curve.mean))])
             best.append(f"{task} {metrics[task]} {value:.3f} ({group}, epoch {epoch})")
-    several = any(len(own) > 1 for own in groups.values())
+    several = any(len(members) > 1 for members in groups.values())
     lines = (
         "lines are means over a group's runs, bands reach from its lowest to its highest run"
         if several

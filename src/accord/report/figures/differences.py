@@ -130,8 +130,8 @@ def _layout(rows: Sequence[DifferenceRow], footer: str) -> _Layout:
     left = 2 * _GAP_POINTS + max(map(text_width, chain(*labels, *baselines)))
     right = width - 2 * _GAP_POINTS - max(map(text_width, chain(*words)))
     edges = [_ABOVE_POINTS]
-    for label, baseline, own in zip(labels, baselines, words, strict=True):
-        lines = max(len(label) + len(baseline), len(own))
+    for label, baseline, word in zip(labels, baselines, words, strict=True):
+        lines = max(len(label) + len(baseline), len(word))
         edges.append(edges[-1] + lines * LINE_POINTS + _ROW_GAP_POINTS)
     below = wrapped(footer, width - 2 * _GAP_POINTS)
     height = edges[-1] + _BELOW_POINTS + len(below) * LINE_POINTS + _ABOVE_POINTS
@@ -174,9 +174,9 @@ def _texts(canvas: Canvas, axes: Axes, layout: _Layout) -> None:
     width = WIDTH_INCHES * 72
     across = blended_transform_factory(canvas.transFigure, axes.transData)
     for i, (top, bottom) in enumerate(zip(layout.edges, layout.edges[1:], strict=False)):
-        left = [(own, "black") for own in layout.labels[i]]
-        left += [(own, GREY) for own in layout.baselines[i]]
-        right = [(own, "black") for own in layout.words[i]]
+        left = [(label, "black") for label in layout.labels[i]]
+        left += [(label, GREY) for label in layout.baselines[i]]
+        right = [(label, "black") for label in layout.words[i]]
         for x, lines in ((_GAP_POINTS, left), (layout.right + _GAP_POINTS, right)):
             first = (top + bottom - (len(lines) - 1) * LINE_POINTS) / 2
             for j, (line, colour) in enumerate(lines):
@@ -193,17 +193,17 @@ def _texts(canvas: Canvas, axes: Axes, layout: _Layout) -> None:
 def _scale(rows: Sequence[DifferenceRow]) -> Scale:
     ends = [_finite(row.value, row.low, row.high) for row in rows]
     margins = [row.margin for row in rows if row.margin]
-    all_ends = [end for own in ends for end in own] + [
-        end for own in margins for end in (-own, own)
+    all_ends = [end for interval in ends for end in interval] + [
+        end for margin in margins for end in (-margin, margin)
     ]
     # A bare dot can be seen wherever it is: the intervals say how wide the axis is to be.
-    measured = [own for own in ends if len(own) > 1] or ends
-    reaches = [max(map(abs, own), default=0.0) for own in measured]
+    measured = [end for end in ends if len(end) > 1] or ends
+    reaches = [max(map(abs, interval), default=0.0) for interval in measured]
     return make_scale(reaches, min(all_ends, default=0.0), max(all_ends, default=0.0))
 
 
 def _finite(*values: float | None) -> list[float]:
-    return [own for own in values if own is not None and math.isfinite(own)]
+    return [value for value in values if value is not None and math.isfinite(value)]
 
 
 def _figures(row: DifferenceRow) -> list[str]:
@@ -216,7 +216,7 @@ def _figures(row: DifferenceRow) -> list[str]:
     places = 1
     if size > 0 and math.isfinite(size):
         places = min(max(1, math.ceil(-math.log10(size))), 8)
-    value, *interval = (_number(own, places) for own in (row.value, *ends))
+    value, *interval = (_number(figure, places) for figure in (row.value, *ends))
     if not interval:
         return [value]
     said = f"({' to '.join(interval)})"
@@ -232,7 +232,7 @@ def _number(value: float, places: int) -> str:
 
 def _margin_words(rows: Sequence[DifferenceRow]) -> str:
     margins = sorted({row.margin for row in rows if row.margin})
-    said = " or ".join(f"±{tick_label(own)}" for own in margins)
+    said = " or ".join(f"±{tick_label(margin)}" for margin in margins)
     return f"; shaded: within {said}, the margin" if margins else ""
 
 

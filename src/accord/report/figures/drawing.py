@@ -139,10 +139,10 @@ def legend_above(canvas: Canvas, handles: Sequence[Artist], labels: Sequence[str
     """Put one legend for all panels over them, in as many columns as fit; the canvas grows by
     the lines after its first."""
     room, handle = WIDTH_INCHES * 72 - 16, 54.0  # in points; a handle with its gaps
-    names = [shown(own, room - handle) for own in labels]
+    names = [shown(label, room - handle) for label in labels]
     # A label that begins with '_' is one that matplotlib before 3.10 leaves out.
-    names = [f" {own}" if own.startswith("_") else own for own in names]
-    widths = [max(map(text_width, own.split("\n"))) + handle for own in names]
+    names = [f" {name}" if name.startswith("_") else name for name in names]
+    widths = [max(map(text_width, name.split("\n"))) + handle for name in names]
     columns = len(names) if sum(widths) <= room else max(1, int(room / max(widths)))
     # matplotlib fills the columns one after the other.
     rows = -(-len(names) // columns)

@@ -73,7 +73,7 @@ def duration_and_improvement(name: str, title: str, rows: Sequence[DurationRow])
         right.axvline(0, color=GREY, linewidth=1)
         right.set_xlabel("points over the baseline")
         style = [{**line_style(i), "linestyle": "none"} for i in range(len(tasks))]
-        legend_above(canvas, [Line2D([], [], **own) for own in style], tasks)
+        legend_above(canvas, [Line2D([], [], **look) for look in style], tasks)
 
     lines = LINE_POINTS / 72 * line_count(labels)
     height = 0.9 + len(rows) * max(0.34, 0.17 * len(tasks), lines + 0.1)
@@ -119,17 +119,17 @@ def _number(seconds: float) -> str:
 
 def _sentence(rows: Sequence[DurationRow]) -> str:
     quick, slow = (choose(rows, key=lambda row: row.seconds_per_epoch) for choose in (min, max))
-    least, most = (f"{_number(own.seconds_per_epoch)} s ({own.label})" for own in (quick, slow))
+    least, most = (f"{_number(row.seconds_per_epoch)} s ({row.label})" for row in (quick, slow))
     cost = f"An epoch takes {least if quick is slow else f'from {least} to {most}'}"
-    found = [
+    gains = [
         (value, task, row.label)
         for row in rows
         for task, value in row.improvement.items()
         if value is not None and np.isfinite(value)
     ]
-    if not found:
+    if not gains:
         return f"{cost}; no improvement over a baseline is known."
-    best, worst = max(found, key=lambda own: own[0]), min(found, key=lambda own: own[0])
+    best, worst = max(gains, key=lambda pair: pair[0]), min(gains, key=lambda pair: pair[0])
     best_said, worst_said = (
         f"{task} {signed(value)} points ({label})" for value, task, label in (best, worst)
     )

@@ -32,7 +32,9 @@ def text_width(text: str) -> float:
         (True, 18.0)
     """
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    rest = "".join(own for own in text if unicodedata.east_asian_width(own) not in "WF")
+    rest = "".join(
+        character for character in text if unicodedata.east_asian_width(character) not in "WF"
+    )
     return wide * SIZE_POINTS + (_advance(rest) if rest else 0.0)
 
 

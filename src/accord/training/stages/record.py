@@ -45,8 +45,8 @@ def resolved(
 def merged_data(stages: Sequence[Table]) -> dict[str, str]:
     """Return what tells a whole run's data from others, from `Preflight.contents` of each stage."""
     data: dict[str, str] = {}
-    for own in reversed(stages):  # a task counts as it is when it is trained first
-        data |= own["data"]
+    for stage in reversed(stages):  # a task counts as it is when it is trained first
+        data |= stage["data"]
     return data
 
 
@@ -63,8 +63,8 @@ def resolved_again(
             they were.
     """
     stages = [
-        _begun_stage(run, begun, index) if own is None else own.contents
-        for index, own in enumerate(ahead)
+        _begun_stage(run, begun, index) if stage is None else stage.contents
+        for index, stage in enumerate(ahead)
     ]
     last = ahead[-1]
     before = {key: begun.get(key) for key in ("tasks", "max_length")}
@@ -94,13 +94,13 @@ def check_edits(before: Sequence[Stage], after: Sequence[Stage]) -> list[str]:
     done: dict[str, list[str]] = {}
     ahead: set[str] = set()
     for old, new in zip(before, after, strict=False):
-        found = other_settings(old.plan, new.plan)
+        settings = other_settings(old.plan, new.plan)
         if is_ahead(new, begun=True):
-            ahead.update(found)
-        elif found:
-            done[new.plan.label] = found
-    for label, found in done.items():
-        if lost := [edit for edit in found if edit not in ahead]:
+            ahead.update(settings)
+        elif settings:
+            done[new.plan.label] = settings
+    for label, settings in done.items():
+        if lost := [edit for edit in settings if edit not in ahead]:
             raise RunFolderError(
                 f"{label}: is done, and was trained by other settings: {'; '.join(lost)}; --force"
                 " changes no finished stage either: put them back as they were, or train into"
@@ -120,8 +120,8 @@ def changes_ahead(run: RunFolder, begun: Table, ahead: Sequence[Preflight | None
 def _begun_stage(run: RunFolder, begun: Table, index: int) -> Table:
     """Return what `resolved.json` holds of a stage."""
     try:
-        own = begun["stages"][index]
-        return {"data": dict(own["data"]), "encoder": dict(own["encoder"])}
+        entry = begun["stages"][index]
+        return {"data": dict(entry["data"]), "encoder": dict(entry["encoder"])}
     except (KeyError, IndexError, TypeError, ValueError):
         file = run.path / "resolved.json"
         raise RunFolderError(f"{file}: what it holds of stages can't be read") from None

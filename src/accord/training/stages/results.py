@@ -36,20 +36,21 @@ def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Resu
     last = results[-1]
     rows = [
         {
-            "name": name, "tasks": list(tasks), "metrics": own["metrics"], "score": own["score"],
-            "heldout": _values(own), "best_epoch": own["best_epoch"],
-            "epochs": len(own["epochs"]), "steps": own["steps"],
-            "train_seconds": own["train_seconds"],
+            "name": name, "tasks": list(tasks), "metrics": result["metrics"],
+            "score": result["score"],
+            "heldout": _values(result), "best_epoch": result["best_epoch"],
+            "epochs": len(result["epochs"]), "steps": result["steps"],
+            "train_seconds": result["train_seconds"],
         }
-        for name, tasks, own in zip(names, trained, results, strict=True)
+        for name, tasks, result in zip(names, trained, results, strict=True)
     ]  # fmt: skip
-    matrix = [_values(own) for own in results]
-    remembers = any(set(own) - set(tasks) for own, tasks in zip(matrix, trained, strict=True))
+    matrix = [_values(result) for result in results]
+    remembers = any(set(row) - set(tasks) for row, tasks in zip(matrix, trained, strict=True))
     return {
         **last,
-        **{key: round(sum(own[key] for own in results), 3) for key in _SUMMED},
+        **{key: round(sum(result[key] for result in results), 3) for key in _SUMMED},
         "exposure": {name: _exposure(name, results) for name in last["exposure"]},
-        "peak_memory_bytes": max(own["peak_memory_bytes"] for own in results),
+        "peak_memory_bytes": max(result["peak_memory_bytes"] for result in results),
         "stages": rows,
         **({"continual": _continual(matrix, trained)} if remembers and matrix[-1] else {}),
     }
@@ -57,7 +58,7 @@ def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Resu
 
 def _values(results: Results) -> dict[str, float]:
     """Return each task's held-out value."""
-    return {name: own["value"] for name, own in results["heldout"].items()}
+    return {name: entry["value"] for name, entry in results["heldout"].items()}
 
 
 def _continual(matrix: Matrix, trained: Trained) -> dict[str, Any]:
@@ -71,9 +72,9 @@ def _continual(matrix: Matrix, trained: Trained) -> dict[str, Any]:
 
 def _exposure(name: str, results: Sequence[Results]) -> dict[str, Any]:
     """Add up what a task was shown in all stages; its rows are those of the first."""
-    seen = [own["exposure"][name] for own in results if name in own["exposure"]]
+    seen = [result["exposure"][name] for result in results if name in result["exposure"]]
     return {
         **seen[0],
-        **{key: sum(own[key] for own in seen) for key in _SEEN},
-        "epochs": round(sum(own["examples"] for own in seen) / max(1, seen[0]["rows"]), 4),
+        **{key: sum(entry[key] for entry in seen) for key in _SEEN},
+        "epochs": round(sum(entry["examples"] for entry in seen) / max(1, seen[0]["rows"]), 4),
     }

@@ -77,7 +77,9 @@ def start(
     stages, console = stages_of(plan, out), Console(quiet)
     console.say(f"reading the data of all {len(stages)} stages")
     ahead = [preflight(stage) for stage in stages]
-    warnings = list(dict.fromkeys((*plan.notes, *(line for own in ahead for line in own.warnings))))
+    warnings = list(
+        dict.fromkeys((*plan.notes, *(line for stage in ahead for line in stage.warnings)))
+    )
     if strict:
         refuse_all(warnings, console.say)
     console.say(f"expected for all {len(stages)} stages: {total(ahead)}")
@@ -86,8 +88,8 @@ def start(
         RunFolder.check_not_begun(out)
         if source is not None:
             write_whole(out / "config.toml", source)
-        found = [own.contents for own in ahead]
-        begun = resolved(run, plan, found, ahead[-1].shown)
+        contents = [stage.contents for stage in ahead]
+        begun = resolved(run, plan, contents, ahead[-1].shown)
         run.write_json("resolved.json", {**begun, "warnings": warnings})
         for line in warnings:
             warn(run, console, line)
@@ -113,23 +115,23 @@ def resume(
         return finished(run, Console(quiet))
     with in_one_line(folder), run.hold():
         begun = run.read_json("resolved.json")
-        plan, found = plan_again(run, begun, force)
+        plan, changes = plan_again(run, begun, force)
         stages = stages_of(plan, folder)
         for label in check_edits(stages_of(recorded_plan(run), folder), stages):
             Console(quiet).say(f"warning: {label} is done and stays as it was")
         # A stage that has begun checks itself; where anything goes, what it is now is recorded.
         ahead = [preflight(stage) if is_ahead(stage, begun=force) else None for stage in stages]
-        found += list(dict.fromkeys(changes_ahead(run, begun, ahead)))
-        if found and not force:
-            raise change_error(run, found)
-        if found:
-            for stage, own in zip(stages, ahead, strict=True):
-                if own is not None and (stage.folder / STATUS).exists():
+        changes += list(dict.fromkeys(changes_ahead(run, begun, ahead)))
+        if changes and not force:
+            raise change_error(run, changes)
+        if changes:
+            for stage, contents in zip(stages, ahead, strict=True):
+                if contents is not None and (stage.folder / STATUS).exists():
                     with naming(stage):
-                        after = {"data": own.data, "tasks": own.tasks}
+                        after = {"data": contents.data, "tasks": contents.tasks}
                         check_comparable(RunFolder.open(stage.folder), after)
             after = resolved_again(run, plan, begun, ahead)
-            record_forced(run, Console(quiet), begun, after, found)
+            record_forced(run, Console(quiet), begun, after, changes)
         return _train(run, stages, quiet=quiet, watch=watch, force=force)
 
 
@@ -153,7 +155,7 @@ def _train(
     force: bool = False,
 ) -> Run:
     """Run what is left of the stages, and show the last one's model as the run's own."""
-    console, found = Console(quiet), []
+    console, done = Console(quiet), []
     try:
         for folder in (run.path, run.predictions):
             sweep(folder)
@@ -162,12 +164,12 @@ def _train(
                 run.set_status("running", stage=stage.plan.place)
                 _say(run, console, f"{stage.plan.place}: {', '.join(stage.plan.trained)}")
                 last = stage is stages[-1]
-                found.append(
+                done.append(
                     _run_stage(run, stage, quiet=quiet, watch=watch if last else None, force=force)
                 )
             plans = [stage.planned for stage in stages]
             results = whole_results(
-                [own.name for own in plans], [own.trained for own in plans], found
+                [plan.name for plan in plans], [plan.trained for plan in plans], done
             )
             _publish(run, stages[-1].folder)
             run.write_json("results.json", results)
@@ -190,9 +192,9 @@ def _run_stage(
             return start_run(
                 stage.plan, stage.folder, source=source, quiet=quiet, watch=watch
             ).results
-        own = RunFolder.open(stage.folder)
-        if own.state() == "done":
-            tidy_up(own)
+        begun = RunFolder.open(stage.folder)
+        if begun.state() == "done":
+            tidy_up(begun)
             return read_results(stage.folder)
         # The run folder or its data may have moved: paths in a run's own config.toml are followed.
         write_whole(stage.folder / "config.toml", source)

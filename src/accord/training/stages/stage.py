@@ -37,9 +37,9 @@ class Stage:
 def stages_of(plan: RunPlan, out: Path) -> list[Stage]:
     """Return a run's stages; each but the first has the model of the one before as its encoder."""
     stages: list[Stage] = []
-    for own in plan.stages:
+    for stage in plan.stages:
         before = stages[-1].folder / "model" if stages else None
-        stages.append(Stage(own, out / FOLDER / own.folder, before))
+        stages.append(Stage(stage, out / FOLDER / stage.folder, before))
     return stages
 
 
