@@ -21,7 +21,7 @@ from harness import RESULTS, Report, Row, Side, alternate, arguments, median_int
 from workload import Batch, encoder, our_step, workload
 
 from accord.encoders.families.bert import BertConfig
-from accord.kernels.matmul import Products, onednn_is_exact
+from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.runs.estimate import matrix_rate
 from accord.runs.memory import keep_freed_memory
 
@@ -118,7 +118,7 @@ def lengths(batch: Batch) -> list[int]:
 
 def best_rate(precision: str) -> float:
     """The rate of the best single product, FLOP a second."""
-    products = Products(onednn=precision != PRECISIONS[0])
+    products = MatmulPolicy(onednn=precision != PRECISIONS[0])
     return matrix_rate(torch.device("cpu"), products, seconds=1.0)
 
 

@@ -48,7 +48,7 @@ def answer_table(result: SharingResult) -> Table:
 
 def figures_table(result: SharingResult) -> Table:
     """Return the figures of both sides with what a constant prediction reaches, the examples they
-    saw, and the rows that they are judged by."""
+    saw, and the rows that they are evaluated by."""
     models = _several(result)
     columns = [
         "task", *["shared model"] * models, "metric", "figures are of", "constant prediction",
@@ -57,7 +57,7 @@ def figures_table(result: SharingResult) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            task.task, *[task.model] * models, task.metric, task.judged_on,
+            task.task, *[task.model] * models, task.metric, task.evaluated_on,
             task.baseline_name, _figure(task.alone), _figure(task.together),
             f"{task.baseline:z.3f}",
             _examples(task.alone), _examples(task.together), _gap(task.alone), _gap(task.together),
