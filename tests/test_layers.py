@@ -83,7 +83,7 @@ LAYERS = [
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
-        "derived", "judging", "model", "runs", "statistics", "training",
+        "derived", "evaluation", "model", "runs", "statistics", "training",
         "training.stages",
     ],
 ]  # fmt: skip
