@@ -65,10 +65,10 @@ def training_files(data: Path | None) -> list[File]:
     return files
 
 
-def store(file: File, tokenizer: Tokenizer, folder: Path) -> None:
+def store(file: File, tokenizer: Tokenizer, path: Path) -> None:
     """Tokenise a file's rows into a store, reading left out."""
     write_store(
-        folder, iter(file.rows), tokenizer,
+        path, iter(file.rows), tokenizer,
         name=file.task.name, stop=True, target=labelled_kind(file.task).target_form(file.task),
         notes=[], progress=lambda rows: None,
     )  # fmt: skip
@@ -109,9 +109,7 @@ def main() -> None:
 
         def stored(_: int) -> None:
             for file in files:
-                folder = next(folders)
-                folder.mkdir()
-                store(file, tokenizer, folder)
+                store(file, tokenizer, next(folders))
 
         sides = {
             "bare": bare, "arrays": arrays, "stored": stored,
