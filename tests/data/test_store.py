@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planned import planned
 
-from accord.config.tasks import TaskConfig
 from accord.data import store as store_module
 from accord.data.cache import cache_folder
 from accord.data.files import DataFiles, files_of
+from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
 from accord.data.store import TokenStore, open_store
 from accord.errors import AccordError, DataError
-from accord.kinds import task_section
 
 ROWS = ["r1\tGood  a\tb c\t1", "r2\tgood a\tb c\t0", "ré\ta a a\tgoods\t1.0"]
 
@@ -29,9 +29,9 @@ def write(path: Path, rows: list[str]) -> Path:
     return path
 
 
-def section(data: Path, **keys) -> TaskConfig:
+def section(data: Path, **keys) -> TaskPlan:
     values = {"kind": "pair-classification", "text": ["x", "y"], "id": "id", "train": str(data)}
-    return task_section(**{**values, "labels": [0, 1], **keys})
+    return planned(**{**values, "labels": [0, 1], **keys})
 
 
 def opened(data: Path, tokenizer, cache: Path, labelled: bool = True, **keys) -> TokenStore:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.cache import cache_folder, file_aside
 from accord.data.datafiles import format_suffix
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
+from accord.data.plan import TaskPlan
 from accord.data.rows import Note
 from accord.data.store_writer import FORMAT, META, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
@@ -171,7 +171,7 @@ def _view(array: pa.Array, dtype: npt.DTypeLike, more: int = 0) -> npt.NDArray[A
 def open_store(
     files: DataFiles,
     task_name: str,
-    config: AnyTaskConfig,
+    plan: TaskPlan,
     task: Task,
     tokenizer: Tokenizer,
     *,
@@ -184,7 +184,7 @@ def open_store(
     Args:
         files: the split's.
         task_name: the task's name, for messages.
-        config: the task's columns, and what a bad row does.
+        plan: the task's columns, and what a bad row does.
         task: the resolved task.
         tokenizer: as `load_tokenizer` returns it.
         labelled: whether labels are read.
@@ -196,15 +196,15 @@ def open_store(
             is left.
     """
     notes: list[Note] = []
-    examples = read_examples(files, config, task, labelled=labelled, notes=notes)
-    key = _key(files, config, task, tokenizer, labelled)
+    examples = read_examples(files, plan, task, labelled=labelled, notes=notes)
+    key = _key(files, plan, task, tokenizer, labelled)
     if (there := _find(cache_folder(cache, create=False), key)) is not None:
         return TokenStore(there, files.paths)
     folder = cache_folder(cache)
     with file_aside(folder) as aside:
         write_store(
             aside, examples, tokenizer,
-            name=f"{files} (task '{task_name}')", stop=config.on_bad_row == "stop",
+            name=f"{files} (task '{task_name}')", stop=plan.on_bad_row == "stop",
             target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
             progress=progress or (lambda rows: None),
         )  # fmt: skip
@@ -221,22 +221,22 @@ def _find(folder: Path, key: str) -> Path | None:
 
 
 def _key(
-    files: DataFiles, config: AnyTaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
+    files: DataFiles, plan: TaskPlan, task: Task, tokenizer: Tokenizer, labelled: bool
 ) -> str:  # fmt: skip
     spec: dict[str, Any] = {
         "format": FORMAT,
         "files": [[format_suffix(path), _file_hash(path)] for path in files.paths],
         "tokenizer": tokenizer_fingerprint(tokenizer),
-        "columns": [config.text_columns, config.id, config.group],
+        "columns": [plan.text, plan.id, plan.group],
         "reading": [
-            files.delimiter, files.quoting, files.encoding, files.codes, config.on_bad_row,
+            files.delimiter, files.quoting, files.encoding, files.codes, plan.on_bad_row,
             TEXT_CHARACTERS,
         ],
         "labels": None,
     }  # fmt: skip
-    if labelled and isinstance(config, TaskConfig):
-        kind, missing = labelled_kind(task), sorted(config.missing_labels)
-        spec["labels"] = [config.label_columns, missing, kind.name, kind.parsed_by(config, task)]
+    if labelled and plan.labelled:
+        kind, missing = labelled_kind(task), sorted(plan.missing)
+        spec["labels"] = [plan.label_columns, missing, kind.name, kind.parsed_by(plan, task)]
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
