@@ -84,14 +84,14 @@ LAYERS = [
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
-        "derived", "judging", "model", "runs", "statistics", "training",
+        "derived", "evaluation", "model", "runs", "statistics", "training",
         "training.stages",
     ],
 ]  # fmt: skip
 
 # The plan reads the config for these rooms; a class of the config in them would be a second way in.
 BELOW_THE_PLAN = {
-    "balancing", "data", "encoders", "gradients", "judging", "kernels", "model", "optim", "pertask",
+    "balancing", "data", "encoders", "gradients", "evaluation", "kernels", "model", "optim", "pertask",
     "regularisers", "runs", "sampling", "sharing", "statistics", "training",
 }  # fmt: skip
 

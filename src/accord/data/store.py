@@ -36,7 +36,7 @@ _HASH_BLOCK_BYTES = 2**20
 
 
 class TokenStore:
-    """The usable rows of a split's files: token ids without special tokens, a segment a text.
+    """The usable rows of a split's files: token ids without special tokens, one segment per text.
 
     How a pair is laid out and where a sequence is cut is decided at packing, so one store
     serves every encoding and length. Tokens and ids stay in the file, which is mapped.
