@@ -35,6 +35,7 @@ from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.kinds import labelled_kind, task_section
 from accord.model.losses import LOSSES
+from accord.plan.tasks import task_plan
 from accord.runs.memory import keep_freed_memory
 from accord.tasks import Task
 
@@ -76,7 +77,7 @@ class Rows:
 
 def read(name: str, table: dict[str, Any], split: str) -> Rows:
     """Read a split of a task."""
-    settings = task_section(**table)
+    settings = task_plan(task_section(**table))
     task = resolve_task(name, settings)
     rows = read_examples(DataFiles((Path(table[split]),)), settings, task, labelled=True)
     examples = [row for row in rows if not isinstance(row, BadRow)]

@@ -45,6 +45,7 @@ from accord.evaluation.predictions import predicted_values
 from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, save_model
+from accord.plan.tasks import task_plan
 from accord.runs.memory import keep_freed_memory
 from accord.tasks import Task
 
@@ -70,7 +71,7 @@ def dev_sets(data: Path | None) -> list[Set]:
     for name, table in task_tables(data_folder(data)).items():
         if name not in TASKS:
             continue
-        config = task_section(**table)
+        config = task_plan(task_section(**table))
         task = resolve_task(name, config)
         rows = read_examples(DataFiles((Path(table["dev"]),)), config, task, labelled=True)
         texts = [row.texts for row in rows if not isinstance(row, BadRow)]

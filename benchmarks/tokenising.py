@@ -24,15 +24,16 @@ from harness import Report, alternate, arguments, overhead
 from tokenizers import Tokenizer
 from workload import data_folder, minilm_folder
 
-from accord.config.tasks import TaskConfig
 from accord.data import store_writer
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import DataFiles
+from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 from accord.data.store_writer import write_store
 from accord.data.tokenizing import encode_texts, load_tokenizer
 from accord.kinds import labelled_kind, task_section
+from accord.plan.tasks import task_plan
 from accord.tasks import Task
 
 TARGET = 1.10
@@ -43,7 +44,7 @@ class File:
     """One task's training file, and its rows as they were read."""
 
     path: Path
-    config: TaskConfig
+    config: TaskPlan
     task: Task
     rows: list[Example]
 
@@ -57,7 +58,7 @@ def training_files(data: Path | None) -> list[File]:
     """Read every task's training file."""
     files = []
     for name, table in task_tables(data_folder(data)).items():
-        config = task_section(**table)
+        config = task_plan(task_section(**table))
         task, path = resolve_task(name, config), Path(table["train"])
         rows = read_examples(DataFiles((path,)), config, task, labelled=True)
         own = [row for row in rows if not isinstance(row, BadRow)]
@@ -65,10 +66,10 @@ def training_files(data: Path | None) -> list[File]:
     return files
 
 
-def store(file: File, tokenizer: Tokenizer, folder: Path) -> None:
+def store(file: File, tokenizer: Tokenizer, path: Path) -> None:
     """Tokenise a file's rows into a store, reading left out."""
     write_store(
-        folder, iter(file.rows), tokenizer,
+        path, iter(file.rows), tokenizer,
         name=file.task.name, stop=True, target=labelled_kind(file.task).target_form(file.task),
         notes=[], progress=lambda rows: None,
     )  # fmt: skip
@@ -109,9 +110,7 @@ def main() -> None:
 
         def stored(_: int) -> None:
             for file in files:
-                folder = next(folders)
-                folder.mkdir()
-                store(file, tokenizer, folder)
+                store(file, tokenizer, next(folders))
 
         sides = {
             "bare": bare, "arrays": arrays, "stored": stored,

@@ -27,6 +27,7 @@ from accord.kinds import labelled_kind, task_section
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
+from accord.plan.tasks import task_plan
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.objective import Objective
@@ -133,14 +134,16 @@ def workload(
     examples, resolved = {}, []
     for name, (file, kind, text, label) in files.items():
         columns = text.split()
-        config = task_section(
-            kind=kind,
-            train=str(folder / file),
-            on_bad_row="skip",
-            label=label,
-            pooling=pooling,
-            dropout=DROPOUT,
-            text=columns[0] if len(columns) == 1 else columns,
+        config = task_plan(
+            task_section(
+                kind=kind,
+                train=str(folder / file),
+                on_bad_row="skip",
+                label=label,
+                pooling=pooling,
+                dropout=DROPOUT,
+                text=columns[0] if len(columns) == 1 else columns,
+            )
         )
         task = resolve_task(name, config)
         rows = read_examples(DataFiles((folder / file,)), config, task, labelled=True)

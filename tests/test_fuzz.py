@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from planned import planned
 
 from accord.config.file import load_config, parse_config
 from accord.data.examples import BadRow, Example, read_examples
@@ -24,7 +25,6 @@ from accord.data.resolving import resolve_task
 from accord.durable import MANIFEST, damage, replace_folder
 from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, UsageError
-from accord.kinds import task_section
 from accord.model.saved import read_tasks
 from accord.plan.making import plan_run
 from accord.training.checkpoint import FILES, newest_sound, read_progress
@@ -35,7 +35,7 @@ fuzz = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-TASK = task_section(kind="classification", train="x", text="text", label="label", labels=["0", "1"])
+TASK = planned(kind="classification", train="x", text="text", label="label", labels=["0", "1"])
 
 PIECES = st.sampled_from([
     "text", "label", "\t", ",", "\n", "\r\n", "\r", '"', '""', "0", "1", "nan", " ", "\0", "\ufeff",

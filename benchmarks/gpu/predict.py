@@ -22,6 +22,7 @@ from accord.evaluation.inference import pooled_vectors
 from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
+from accord.plan.tasks import task_plan
 from accord.tasks import Task
 from gpu.figures import Figure, Recorder, ratio
 from gpu.settings import Settings, clear, waited
@@ -55,13 +56,15 @@ def rows(settings: Settings) -> tuple[list[Task], list[list[TokenSequence]]]:
     assembler, tasks, texts = Assembler(special_ids(tokenizer), 512), [], []
     for name, (file, kind, text, label) in files.items():
         columns = text.split()
-        config = task_section(
-            kind=kind,
-            train=str(folder / file),
-            on_bad_row="skip",
-            label=label,
-            pooling="cls",
-            text=columns[0] if len(columns) == 1 else columns,
+        config = task_plan(
+            task_section(
+                kind=kind,
+                train=str(folder / file),
+                on_bad_row="skip",
+                label=label,
+                pooling="cls",
+                text=columns[0] if len(columns) == 1 else columns,
+            )
         )
         task = resolve_task(name, config)
         read = read_examples(DataFiles((folder / file,)), config, task, labelled=True)

@@ -8,6 +8,7 @@ from accord.data.guessing import guess_tasks
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
+from accord.plan.tasks import task_plan
 from accord.recipes.cs224n import cs224n_recipe
 
 ROWS = {
@@ -21,12 +22,12 @@ ROWS = {
 def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
     path = tmp_path / "accord.toml"
     path.write_text(cs224n_recipe(course_data, str(minilm)))
-    section = load_config(path).tasks[name]
-    task = resolve_task(name, section)
+    plan = task_plan(load_config(path).tasks[name])
+    task = resolve_task(name, plan)
     tokenizer = load_tokenizer(minilm)
     stores = [
         open_store(
-            files_of(section, getattr(section, split)), name, section, task, tokenizer,
+            files_of(plan, getattr(plan, split)), name, plan, task, tokenizer,
             labelled=split != "test", cache=tmp_path / "cache",
         )
         for split in ("train", "dev", "test")
@@ -42,7 +43,7 @@ def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
         if name == "quora"
         else []
     )
-    assert all(len(set(store.ids)) > 0.99 * len(store) for store in stores)
+    assert all(len(set(store.ids.to_pylist())) > 0.99 * len(store) for store in stores)
 
 
 def test_the_files_are_guessed_right(course_data):

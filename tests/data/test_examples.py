@@ -1,18 +1,18 @@
 from pathlib import Path
 
 import pytest
+from planned import planned
 
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import files_of
+from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError, DataError
-from accord.kinds import task_section
 
 
-def config(path: Path, kind: str = "classification", **keys) -> TaskConfig:
+def config(path: Path, kind: str = "classification", **keys) -> TaskPlan:
     text = ["a", "b"] if kind.startswith("pair") else "a"
-    return task_section(**{"kind": kind, "train": str(path), "text": text, "label": "y", **keys})
+    return planned(**{"kind": kind, "train": str(path), "text": text, "label": "y", **keys})
 
 
 def table(folder: Path, *rows: str, header: str = "id\ta\tb\ty") -> Path:
@@ -21,12 +21,12 @@ def table(folder: Path, *rows: str, header: str = "id\ta\tb\ty") -> Path:
     return path
 
 
-def read(path: Path, section: TaskConfig, labelled: bool = True) -> list[Example | BadRow]:
+def read(path: Path, section: TaskPlan, labelled: bool = True) -> list[Example | BadRow]:
     task = resolve_task("t", section)
     return list(read_examples(files_of(section, str(path)), section, task, labelled=labelled))
 
 
-def reasons(path: Path, section: TaskConfig) -> list[tuple[int, str]]:
+def reasons(path: Path, section: TaskPlan) -> list[tuple[int, str]]:
     return [(item.line, item.reason) for item in read(path, section) if isinstance(item, BadRow)]
 
 
@@ -103,7 +103,7 @@ def test_labels_come_from_the_training_file_in_order(tmp_path):
 
 
 def test_configured_labels_keep_their_order_and_get_canonical():
-    task = resolve_task("t", task_section(kind="classification", text="a", labels=["b", "1.0", 0]))
+    task = resolve_task("t", planned(kind="classification", text="a", labels=["b", "1.0", 0]))
     assert task.labels == ("b", "1", "0")
 
 
@@ -121,12 +121,12 @@ def test_configured_labels_keep_their_order_and_get_canonical():
     ],
 )  # fmt: skip
 def test_default_loss_and_metric(keys, loss, metric):
-    task = resolve_task("t", task_section(**{"text": "a", **keys}))
+    task = resolve_task("t", planned(**{"text": "a", **keys}))
     assert (task.loss, task.metric) == (loss, metric)
 
 
 def test_a_one_output_loss_needs_two_labels():
-    section = task_section(kind="classification", text="a", labels=[0, 1, 2], loss="mse")
+    section = planned(kind="classification", text="a", labels=[0, 1, 2], loss="mse")
     with pytest.raises(ConfigError, match=r"tasks\.t\.loss: 'mse' takes exactly two labels.* 3"):
         resolve_task("t", section)
 
@@ -154,4 +154,4 @@ def test_too_many_labels_are_no_labels(tmp_path):
 
 def test_nothing_to_take_labels_from():
     with pytest.raises(ConfigError, match=r"tasks\.t\.labels: missing"):
-        resolve_task("t", task_section(kind="classification", text="a"))
+        resolve_task("t", planned(kind="classification", text="a"))

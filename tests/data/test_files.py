@@ -8,16 +8,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from planned import planned
 
-from accord.config.tasks import TaskConfig
 from accord.data.datafiles import find_files
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import files_of
 from accord.data.guessing import guess_tasks
+from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
 from accord.data.test_labels import read_test_labels
 from accord.errors import ConfigError, DataError
-from accord.kinds import task_section
 
 ROWS = [(f"text number {number}", number % 2) for number in range(24)]
 FORMATS = ["csv", "tsv", "csv.gz", "jsonl", "jsonl.gz", "json", "json.gz", "parquet"]
@@ -44,11 +44,11 @@ def write(path: Path, rows: list[tuple[str, object]]) -> Path:
     return path
 
 
-def section(value: object, **keys: object) -> TaskConfig:
-    return task_section(**{"kind": "classification", "train": value, "text": "text", **keys})
+def section(value: object, **keys: object) -> TaskPlan:
+    return planned(**{"kind": "classification", "train": value, "text": "text", **keys})
 
 
-def read(config: TaskConfig) -> list[tuple[str, float | None, str]]:
+def read(config: TaskPlan) -> list[tuple[str, float | None, str]]:
     files, task = files_of(config, config.train), resolve_task("t", config)
     found = list(read_examples(files, config, task, labelled=True))
     assert not [own for own in found if isinstance(own, BadRow)]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planned import planned
 
 from accord.data.files import DataFiles
 from accord.data.label_warnings import ClassRows, class_rows, label_warnings
 from accord.data.overlap import Rowset
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
-from accord.kinds import task_section
 
 
 def warned(train: dict[str, int], dev: dict[str, int] | None = None, labels=()) -> list[str]:
@@ -82,7 +82,7 @@ def test_rows_of_a_split_are_counted_by_class(tmp_path, tiny_tokenizer):
     lines = "".join(f"{label}\ta text\n" for label in ("y", "x", "", "y", "y"))
     path = tmp_path / "f.tsv"
     path.write_text(f"label\ttext\n{lines}", encoding="utf-8")
-    section = task_section(kind="classification", text="text", labels=["x", "y", "z"], missing=[""])
+    section = planned(kind="classification", text="text", labels=["x", "y", "z"], missing=[""])
     task = resolve_task("t", section)
     other = tmp_path / "g.tsv"
     other.write_text("label\ttext\n\ta text\nz\ta text\nx\ta text\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """What a label's text means: a class, a number, or that there is none."""
 
 import pytest
+from planned import planned
 
 from accord.data.examples import BadRow, Unlabelled, read_examples, refuse
 from accord.data.files import DataFiles
@@ -9,7 +10,7 @@ from accord.data.labels import LabelParser, NoLabelError, without_label
 from accord.data.resolving import resolve_task
 from accord.data.test_labels import read_test_labels
 from accord.errors import ConfigError
-from accord.kinds import labelled_kind, task_section
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 
@@ -38,7 +39,7 @@ def parser(labels=(), *, missing=(), named=True, kind="classification", span=Non
     keys = {"labels": list(classes)} if classes and named else {}
     if span:
         keys["range"] = list(span)
-    section = task_section(kind=kind, text="a", label="y", missing=list(missing), **keys)
+    section = planned(kind=kind, text="a", label="y", missing=list(missing), **keys)
     return labelled_kind(task).parser(section, task)
 
 
@@ -91,7 +92,7 @@ def csv(path, labels, header="text,y"):
 def test_hidden_labels_are_refused_or_left_out(tmp_path):
     path = csv(tmp_path / "d.csv", ["0", "1", "-1", ""])
     keys = {"kind": "classification", "train": str(path), "text": "text", "label": "y"}
-    section = task_section(**keys)
+    section = planned(**keys)
     task = resolve_task("t", section)
     assert task.labels == ("0", "1")
     hidden, blank = (
@@ -106,7 +107,7 @@ def test_hidden_labels_are_refused_or_left_out(tmp_path):
     assert str(refuse(blank)) == (
         f"{path}:5: 'y' is empty: no label (missing = [\"\"] would leave such rows out)"
     )
-    section = task_section(**keys, missing=[-1, ""])
+    section = planned(**keys, missing=[-1, ""])
     assert list(read_examples(DataFiles((path,)), section, task, labelled=True))[2:] == [
         Unlabelled(4), Unlabelled(5),
     ]  # fmt: skip
@@ -114,7 +115,7 @@ def test_hidden_labels_are_refused_or_left_out(tmp_path):
 
 def test_one_class_beside_hidden_labels_is_none(tmp_path):
     path = csv(tmp_path / "d.csv", ["0", "-1", "0"])
-    section = task_section(kind="classification", train=str(path), text="text", label="y")
+    section = planned(kind="classification", train=str(path), text="text", label="y")
     with pytest.raises(ConfigError, match="holds the one label '0' beside '-1', which in many"):
         resolve_task("t", section)
 
@@ -128,7 +129,7 @@ def test_one_class_beside_hidden_labels_is_none(tmp_path):
 )  # fmt: skip
 def test_hidden_targets_do_not_widen_the_range(tmp_path, values, span):
     path = csv(tmp_path / "d.csv", values)
-    section = task_section(kind="regression", train=str(path), text="text", label="y")
+    section = planned(kind="regression", train=str(path), text="text", label="y")
     assert resolve_task("t", section).range == span
 
 
@@ -169,9 +170,7 @@ def test_what_a_column_of_labels_is_taken_for(tmp_path, train, dev, kind, labels
 )
 def test_labels_of_a_test_file(tmp_path, values, missing, expected, reason):
     path = csv(tmp_path / "t.csv", values)
-    section = task_section(
-        kind="classification", text="text", label="y", labels=[0, 1], missing=missing
-    )
+    section = planned(kind="classification", text="text", label="y", labels=[0, 1], missing=missing)
     task = resolve_task("t", section)
     found = read_test_labels(DataFiles((path,)), section, task, [(0, 2), (0, 3), (0, 4)])
     assert found.reason.startswith(reason)

@@ -208,7 +208,7 @@ def found_by_training(config):
     folder = resolve_encoder_folder(config.encoder.path)
     store = read_data(plan_run(config, files=False).data, folder, lambda text: None).train[0].store
     skipped = [(bad.line, bad.reason) for bad in store.skipped]
-    return len(store), skipped, [store.ids[i] for i in range(len(store))]
+    return len(store), skipped, [store.row_name(i) for i in range(len(store))]
 
 
 def refusal(call, *arguments) -> str:

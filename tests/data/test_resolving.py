@@ -4,11 +4,11 @@ import csv
 import random
 
 import pytest
+from planned import planned
 from pydantic import ValidationError
 
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError
-from accord.kinds import task_section
 from accord.spelling import canonical_label
 
 
@@ -21,7 +21,7 @@ def resolve(tmp_path):
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([["text", "label"], *(["x", label] for label in labels)])
         keys = {"kind": "classification", "text": "text", "train": str(path), **keys}
-        return resolve_task("t", task_section(**keys))
+        return resolve_task("t", planned(**keys))
 
     return call
 

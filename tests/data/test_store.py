@@ -1,19 +1,20 @@
-import json
 import os
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from planned import planned
 
-from accord.config.tasks import TaskConfig
 from accord.data import store as store_module
 from accord.data.cache import cache_folder
 from accord.data.files import DataFiles, files_of
+from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
 from accord.data.store import TokenStore, open_store
-from accord.errors import DataError
-from accord.kinds import task_section
+from accord.errors import AccordError, DataError
 
 ROWS = ["r1\tGood  a\tb c\t1", "r2\tgood a\tb c\t0", "ré\ta a a\tgoods\t1.0"]
 
@@ -28,9 +29,9 @@ def write(path: Path, rows: list[str]) -> Path:
     return path
 
 
-def section(data: Path, **keys) -> TaskConfig:
+def section(data: Path, **keys) -> TaskPlan:
     values = {"kind": "pair-classification", "text": ["x", "y"], "id": "id", "train": str(data)}
-    return task_section(**{**values, "labels": [0, 1], **keys})
+    return planned(**{**values, "labels": [0, 1], **keys})
 
 
 def opened(data: Path, tokenizer, cache: Path, labelled: bool = True, **keys) -> TokenStore:
@@ -67,10 +68,7 @@ def test_what_a_store_holds(data, tiny_tokenizer, tmp_path):
     assert store.segment(2, 1).dtype == np.int32
     assert store.lengths.tolist() == [[2, 2], [2, 2], [3, 2]]
     assert store.labels.tolist() == [1, 0, 1]
-    assert list(store.ids) == ["r1", "r2", "ré"]
-    assert (store.ids[-1], store.ids[1:]) == ("ré", ["r2", "ré"])
-    with pytest.raises(IndexError):
-        store.ids[3]
+    assert store.ids.to_pylist() == ["r1", "r2", "ré"]
     assert store.lines.tolist() == [2, 3, 4]
     assert store.exact_hashes[0, 0] != store.exact_hashes[1, 0]
     assert store.normalised_hashes[0, 0] == store.normalised_hashes[1, 0]
@@ -116,22 +114,32 @@ def test_the_encoding_of_pairs_does_not_matter(data, tiny_tokenizer, tmp_path, t
     assert len(tokenised) == 1
 
 
-@pytest.mark.parametrize("name", ["tokens.bin", "labels.bin", "store.json", "ids.bin"])
-@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
-def test_a_damaged_entry_is_written_anew(data, tiny_tokenizer, tmp_path, tokenised, name, damage):
+def test_a_damaged_store_is_written_anew(data, tiny_tokenizer, tmp_path, tokenised):
     cache = tmp_path / "cache"
     fingerprint = opened(data, tiny_tokenizer, cache).fingerprint
-    (file,) = cache.glob(f"*/{name}")
+    (file,) = cache.iterdir()
     content = file.read_bytes()
-    if damage == "cut":
-        file.write_bytes(content[:-3])
-    elif damage == "flip":
-        file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-    else:
-        file.unlink()
-    assert opened(data, tiny_tokenizer, cache).fingerprint == fingerprint
+    places = range(0, len(content), 97)  # of every part, the one that says where others are too
+    flips = [content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :] for i in places]
+    for damaged in (content[:-3], content[:7], b"", None, content + b"\0", *flips):
+        if damaged is None:
+            file.unlink()
+        else:
+            file.write_bytes(damaged)
+        tokenised.clear()
+        assert opened(data, tiny_tokenizer, cache).fingerprint == fingerprint
+        assert tokenised == [1]
+        assert [path.read_bytes() for path in cache.iterdir()] == [content]
+
+
+def test_another_file_under_a_store_s_name_is_none(data, tiny_tokenizer, tmp_path, tokenised):
+    cache = tmp_path / "cache"
+    first = opened(data, tiny_tokenizer, cache)
+    (file,) = cache.iterdir()
+    file.rename(file.with_name(file.name.replace("-", "-0")))
+    assert opened(data, tiny_tokenizer, cache).fingerprint == first.fingerprint
     assert len(tokenised) == 2
-    assert len(list(cache.iterdir())) == 1
+    assert [path.name for path in cache.iterdir()] == [file.name]
 
 
 def test_a_writer_that_dies_leaves_nothing(data, tiny_tokenizer, tmp_path, monkeypatch):
@@ -149,8 +157,9 @@ def test_a_writer_that_dies_leaves_nothing(data, tiny_tokenizer, tmp_path, monke
 def test_leavings_of_killed_writers_go_after_a_day(data, tiny_tokenizer, tmp_path):
     cache = tmp_path / "cache"
     old, fresh = cache / ".aside-old", cache / ".aside-fresh"
-    old.mkdir(parents=True)
-    fresh.mkdir()
+    cache.mkdir()
+    old.touch()
+    fresh.touch()
     os.utime(old, (0, 0))
     opened(data, tiny_tokenizer, cache)
     assert not old.exists()
@@ -197,21 +206,56 @@ def test_unlabelled_rows_may_be_empty(data, tiny_tokenizer, tmp_path):
     assert store.segment(0, 1).tolist() == []
 
 
+WORDS = ["a", "b", "c d", "good", "goods", "é", "", "zz a"]
+
+
 def test_batches_do_not_show(tiny_tokenizer, tmp_path, monkeypatch):
-    data = write(tmp_path / "data.tsv", [f"r{i}\ta {'b ' * (i % 7)}\tc\t1" for i in range(50)])
-    seen: list[int] = []
-    config = section(data)
-    task = resolve_task("t", config)
-    monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 7)
-    small = open_store(
-        DataFiles((data,)), "t", config, task, tiny_tokenizer,
-        labelled=True, cache=tmp_path / "one", progress=seen.append,
-    )  # fmt: skip
-    assert seen == [7, 14, 21, 28, 35, 42, 49, 50]
-    monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 2_000)
-    whole = opened(data, tiny_tokenizer, tmp_path / "two")
-    assert small.fingerprint == whole.fingerprint
-    assert small.segment(41, 0).tolist() == whole.segment(41, 0).tolist()
+    """What a store says is what a list of the rows says, however many are written at once."""
+    rng = np.random.default_rng(0)
+    for trial, (count, batch_rows) in enumerate(((50, 7), (23, 1), (12, 12), (9, 4))):
+        texts = [[" ".join(rng.choice(WORDS, rng.integers(0, 6))) + " a" for _ in "xy"]
+                 for _ in range(count)]  # fmt: skip
+        labels, users = rng.integers(0, 2, count).tolist(), rng.choice(["", "u", "ü"], count)
+        lines = ["id\tx\ty\tlabel\tuser"] + [
+            f"r{i}\t{one}\t{other}\t{labels[i]}\t{users[i]}" for i, (one, other) in enumerate(texts)
+        ]
+        data, seen = tmp_path / f"{trial}.tsv", list[int]()
+        data.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        config = section(data, group="user")
+        task = resolve_task("t", config)
+        monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", batch_rows)
+        small = open_store(
+            DataFiles((data,)), "t", config, task, tiny_tokenizer,
+            labelled=True, cache=tmp_path / "one", progress=seen.append,
+        )  # fmt: skip
+        ends = range(batch_rows, count + batch_rows, batch_rows)
+        assert seen == [min(end, count) for end in ends]
+        monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 2_000)
+        whole = opened(data, tiny_tokenizer, tmp_path / "two", group="user")
+        assert small.fingerprint == whole.fingerprint
+        stripped = [[text.strip() for text in row] for row in texts]
+        tokens = [
+            [tiny_tokenizer.encode(text, add_special_tokens=False).ids for text in row]
+            for row in stripped
+        ]
+        for store in (small, whole):
+            assert store.labels.tolist() == labels
+            assert store.lengths.tolist() == [[len(own) for own in row] for row in tokens]
+            assert [[store.segment(i, which).tolist() for which in (0, 1)]
+                    for i in range(count)] == tokens  # fmt: skip
+            for token in range(len(tiny_tokenizer.get_vocab())):
+                wanted = [[own.count(token) for own in row] for row in tokens]
+                assert store.count(token).tolist() == wanted
+            assert [store.row_name(i) for i in range(count)] == [f"r{i}" for i in range(count)]
+            assert store.where(count - 1) == f"{data}:{count + 1}"
+            for i in range(count):
+                for j in range(i):
+                    assert (store.groups[i] == store.groups[j]) == (users[i] == users[j])
+                    same = store.exact_hashes[i] == store.exact_hashes[j]
+                    assert same.tolist() == [
+                        one == other for one, other in zip(stripped[i], stripped[j], strict=True)
+                    ]
+            assert ((store.groups == 0) == (users == "")).all()
 
 
 def test_a_cache_that_can_not_be_written_falls_back(data, tiny_tokenizer, tmp_path):
@@ -235,9 +279,33 @@ def test_where_the_cache_is(tmp_path, monkeypatch):
 
 
 def test_nothing_of_the_machine_is_stored(data, tiny_tokenizer, tmp_path):
+    files = []
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        opened(Path(shutil.copy(data, folder)), tiny_tokenizer, folder / "cache")
+        files += (folder / "cache").iterdir()
+    one, other = files
+    assert one.name == other.name
+    assert one.read_bytes() == other.read_bytes()
+    assert b"data.tsv" not in one.read_bytes()
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(data, tiny_tokenizer, tmp_path, monkeypatch):
+    """The system ends the file after some bytes, wherever that is."""
+    write(data, [f"r{i}\t{'a b ' * 50}\tc\t1" for i in range(300)])
     cache = tmp_path / "cache"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for most in (0, 100, 4_000, 30_000, 130_000):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[0][1]))
+            with pytest.raises(AccordError, match="can't write the token store"):
+                opened(data, tiny_tokenizer, cache)
+            assert list(cache.iterdir()) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        signal.signal(signal.SIGXFSZ, before[1])
     opened(data, tiny_tokenizer, cache)
-    (meta,) = cache.glob("*/store.json")
-    assert set(json.loads(meta.read_text())) == {
-        "rows", "texts", "target", "skipped", "unlabelled", "notes", "fingerprint",
-    }  # fmt: skip
+    (file,) = cache.iterdir()
+    assert file.stat().st_size > 130_000

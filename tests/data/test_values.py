@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from planned import planned
 
 from accord.data.examples import BadRow, Example, read_examples, read_labels
 from accord.data.files import DataFiles
 from accord.data.reading import Row, open_rows
 from accord.data.resolving import resolve_task
 from accord.data.values import spelt_number, value_text
-from accord.kinds import task_section
 from accord.spelling import canonical_label
 
 
@@ -114,7 +114,7 @@ def test_the_same_values_are_the_same_labels_in_every_format(tmp_path, name, dat
     for suffix, missing in (("csv", ""), ("jsonl", gap), ("parquet", gap)):
         path = tmp_path / f"file.{suffix}"
         render(path, [missing if value is None else value for value in column])
-        section = task_section(kind="classification", train=str(path), text="text", label="y")
+        section = planned(kind="classification", train=str(path), text="text", label="y")
         assert list(read_labels(DataFiles((path,)), section)) == list(filter(None, expected))
 
 
@@ -130,12 +130,12 @@ def test_missing_targets_neither_widen_the_range_nor_are_rows(tmp_path, targets,
     for suffix in ("csv", "jsonl", "parquet"):
         path = render(tmp_path / f"file.{suffix}", column)
         keys = {"kind": "regression", "train": str(path), "text": "text", "label": "y"}
-        section = task_section(**keys, missing=[""])
+        section = planned(**keys, missing=[""])
         task = resolve_task("t", section)
         assert task.range == (min(targets), max(targets))
         read = list(read_examples(DataFiles((path,)), section, task, labelled=True))
         assert [own.label for own in read if isinstance(own, Example)] == targets
-        again = read_examples(DataFiles((path,)), task_section(**keys), task, labelled=True)
+        again = read_examples(DataFiles((path,)), planned(**keys), task, labelled=True)
         bad = [own for own in again if isinstance(own, BadRow)]
         assert len(bad) == len(places)
         assert all(own.no_label == "" for own in bad)
@@ -145,9 +145,7 @@ def test_a_key_that_an_object_lacks_is_a_missing_label_but_no_text(tmp_path):
     path = tmp_path / "f.jsonl"
     rows = [{"text": "a", "y": "p"}, {"text": "a", "y": "q"}, {"text": "a"}, {"y": "p"}]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    section = task_section(
-        kind="classification", train=str(path), text="text", label="y", missing=[""]
-    )
+    section = planned(kind="classification", train=str(path), text="text", label="y", missing=[""])
     task = resolve_task("t", section)
     read = list(read_examples(DataFiles((path,)), section, task, labelled=True))
     assert [type(own).__name__ for own in read] == ["Example", "Example", "Unlabelled", "BadRow"]

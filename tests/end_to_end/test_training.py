@@ -219,7 +219,7 @@ def test_without_a_dev_file_a_share_of_train_serves(project, accord_cli, tmp_pat
     setup = prepare(plan_run(load_config(config)).only)
     train, dev = setup.data.train[0], setup.data.dev[0]
     assert sorted([*train.rows, *dev.rows]) == list(range(22))
-    assert [line.split(",")[0] for line in predicted] == [dev.store.ids[i] for i in dev.rows]
+    assert [line.split(",")[0] for line in predicted] == [dev.store.row_name(i) for i in dev.rows]
     drawn = {int(row) for step in range(18) for row in train.rows[setup.sampler.draw(step)[0]]}
     assert drawn == set(train.rows.tolist())
     other = prepare(plan_run(load_config(config, ["training.seed=4"])).only)

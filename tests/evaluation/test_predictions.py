@@ -6,6 +6,7 @@ import math
 import tracemalloc
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -47,7 +48,8 @@ class Store(TokenStore):
     """Two rows of a file, the second of which stands before the first."""
 
     def __init__(self, ids):
-        self.ids, self.lines, self._sources = ids, np.array([7, 2]), ["a.csv"]
+        self.ids = None if ids is None else pa.chunked_array([ids])
+        self.lines, self._sources = np.array([7, 2]), ["a.csv"]
         self.labels = np.array([0.0, 1.0])
 
 
@@ -97,7 +99,7 @@ def test_many_classes_take_little_memory(tmp_path):
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     records = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
     wanted = logits.double().softmax(1)
-    assert [row["id"] for row in rows] == [own["id"] for own in records] == store.ids
+    assert [row["id"] for row in rows] == [own["id"] for own in records] == store.ids.to_pylist()
     for i in (0, 63, 64, 399):
         assert rows[i]["label"] == rows[i]["prediction"] == records[i]["prediction"]
         shares = [float(rows[i][f"p({label})"]) for label in labels]

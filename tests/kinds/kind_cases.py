@@ -12,7 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from accord.config.tasks import TaskConfig
+from accord.data.plan import TaskPlan
 from accord.kinds import Kind, LabelledKind, all_kinds, labelled_kind, task_section
+from accord.plan.tasks import task_plan
 from accord.tasks import Task
 
 
@@ -48,6 +50,10 @@ class Case:
     def section(self) -> TaskConfig:
         text = self.columns[0] if self.task.texts == 1 else self.columns
         return task_section(kind=self.task.kind, text=text, **self.keys)
+
+    @property
+    def plan(self) -> TaskPlan:
+        return task_plan(self.section)
 
     def targets(self, rows: int, seed: int = 0) -> np.ndarray:
         """Targets of some rows, as a store keeps them; all that are good among them."""

@@ -36,6 +36,7 @@ from accord.kinds import (
 )
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, load_model, save_model
+from accord.plan.tasks import task_plan
 from accord.tasks import Task
 
 LABELLED, ALL = all_cases(labelled=True), all_cases()
@@ -88,7 +89,7 @@ def test_a_section_survives_the_config(case: Case) -> None:
     section = config.tasks[case.task.name]
     assert isinstance(section, kind_of(case.task).section)
     assert isinstance(section, TaskConfig) is case.task.labelled
-    resolved = resolve_task(case.task.name, section)
+    resolved = resolve_task(case.task.name, task_plan(section))
     defaults = {"pooling": resolved.pooling, "dropout": resolved.dropout}
     named = {**defaults, "positive": resolved.positive}
     assert replace(resolved, **named) == replace(case.task, **named)
@@ -122,8 +123,8 @@ def test_a_task_survives_json_where_it_has_labels(case: Case) -> None:
 
 @each_labelled
 def test_labels_are_parsed_or_refused_in_words(case: Case) -> None:
-    parser = case.kind.parser(case.section, case.task)
-    column = case.section.label
+    parser = case.kind.parser(case.plan, case.task)
+    column = case.plan.label
     for text, target in case.good.items():
         assert not parser.leaves_out({column: text})
         assert parser.of_row({column: text}) == pytest.approx(target, abs=0)
@@ -133,7 +134,7 @@ def test_labels_are_parsed_or_refused_in_words(case: Case) -> None:
         assert words in str(caught.value)
         if isinstance(caught.value, NoLabelError):  # what `missing` would have to name
             keys = {**case.keys, "missing": [caught.value.label]}
-            other = case.kind.parser(replace(case, keys=keys).section, case.task)
+            other = case.kind.parser(replace(case, keys=keys).plan, case.task)
             assert other.leaves_out({column: text})
 
 
@@ -143,10 +144,10 @@ def test_targets_come_back_from_the_store(case: Case, tmp_path: Path) -> None:
     texts = list(case.good) * 3
     rows = [f'{",".join("ab"[: len(case.columns)])},"{text}"' for text in texts]
     file = tmp_path / "data.csv"
-    file.write_text("\n".join([",".join([*case.columns, case.section.label]), *rows]) + "\n")
+    file.write_text("\n".join([",".join([*case.columns, case.plan.label]), *rows]) + "\n")
     for labelled in (True, False):
         store = open_store(
-            files_of(case.section, str(file)), "t", case.section, case.task,
+            files_of(case.plan, str(file)), "t", case.plan, case.task,
             load_tokenizer(tmp_path), labelled=labelled, cache=tmp_path / "cache",
         )  # fmt: skip
         assert len(store) == len(texts)
@@ -168,8 +169,8 @@ def test_answers_read_back_are_the_same(case: Case) -> None:
     read = case.kind.read_answers(case.task, [str(own) for own in answers])
     assert read.dtype == np.float64
     np.testing.assert_array_equal(read, targets)
-    parser = case.kind.parser(case.section, case.task)
-    parsed = [parser.of_row({case.section.label: str(own)}) for own in answers]
+    parser = case.kind.parser(case.plan, case.task)
+    parsed = [parser.of_row({case.plan.label: str(own)}) for own in answers]
     np.testing.assert_array_equal(case.kind.target_form(case.task).array(parsed), targets)
 
 

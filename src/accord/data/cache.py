@@ -1,13 +1,13 @@
-"""The cache folder, and entries that appear in it whole or not at all."""
+"""The cache folder, and files that appear in it whole or not at all."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache as once
 from pathlib import Path
 
@@ -41,43 +41,23 @@ def cache_folder(folder: Path | None = None, *, create: bool = True) -> Path:
     return folder
 
 
-def publish(entry: Path, write: Callable[[Path], None]) -> Path:
-    """Fill a new folder aside and rename it to `entry`, so that no reader sees half of it.
-
-    Args:
-        entry: the folder's final name; what stands there is replaced.
-        write: fills the empty folder that it is given.
-
-    Returns:
-        `entry`.
+@contextmanager
+def file_aside(folder: Path) -> Iterator[Path]:
+    """Give a file of the folder to write to, and to rename; it is gone at the end if it wasn't.
 
     Raises:
         AccordError: the disk is full, or fails.
     """
-    _sweep(entry.parent)
-    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=entry.parent))
+    _sweep(folder)
     try:
-        write(aside)
-        _replace(aside, entry)
+        number, name = tempfile.mkstemp(prefix=_ASIDE, dir=folder)
+        os.close(number)
+        try:
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
     except OSError as error:
-        raise AccordError(f"{entry.parent}: can't write the token store: {error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return entry
-
-
-def _replace(aside: Path, entry: Path) -> None:
-    # A folder can't be renamed onto one that holds files, so what stands there makes way first.
-    if entry.exists():
-        old = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=entry.parent))
-        entry.rename(old / "old")
-        shutil.rmtree(old, ignore_errors=True)
-    try:
-        aside.rename(entry)
-    except OSError:
-        # Another process wrote the same content in between: its entry is as good as ours.
-        if not (entry / "store.json").exists():
-            raise
+        raise AccordError(f"{folder}: can't write the token store: {error}") from error
 
 
 def _sweep(folder: Path) -> None:
@@ -85,7 +65,7 @@ def _sweep(folder: Path) -> None:
     for aside in folder.glob(f"{_ASIDE}*"):
         try:
             if time.time() - aside.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(aside, ignore_errors=True)
+                aside.unlink()
         except OSError:
             continue
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.datasets import read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
@@ -109,7 +108,10 @@ def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
     for task in data.tasks:
         splits = [_split_report(own, plan, data.facts.max_length)
                   for own in data.facts.splits if own.task is task]  # fmt: skip
-        tasks.append(TaskReport(task, _taken_from_data(plan.tasks[task.name], task), splits))
+        open_keys = (
+            labelled_kind(task).found_in_data(plan.tasks[task.name]) if task.labelled else []
+        )
+        tasks.append(TaskReport(task, open_keys, splits))
     return CheckReport(
         str(encoder), data.facts.max_length, tasks, overlaps(data.facts), notes,
         [str(own) for own in data_warnings(data.facts)],
@@ -141,9 +143,3 @@ def _split_report(own: Split, plan: DataPlan, max_length: int) -> SplitReport:
 def _quantiles(lengths: npt.NDArray[np.int64]) -> Quantiles:
     values = np.quantile(lengths, [0, 0.5, 0.9, 0.99, 1], method="inverted_cdf")
     return Quantiles(*(int(value) for value in values))
-
-
-def _taken_from_data(section: AnyTaskConfig, task: Task) -> list[str]:
-    if not isinstance(section, TaskConfig):
-        return []
-    return labelled_kind(task).found_in_data(section)

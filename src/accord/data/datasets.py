@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from accord.config.tasks import AnyTaskConfig, TaskConfig
-from accord.data.drawn import draw_dev, is_drawn, without_dev_texts
+from accord.data.drawn import draw_dev, without_dev_texts
 from accord.data.examples import unlabelled_note
 from accord.data.files import DataFiles, files_of
 from accord.data.heldout_test import HeldOutTest, heldout_test
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
-from accord.data.plan import DataPlan
+from accord.data.plan import DataPlan, TaskPlan
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_task
 from accord.data.splits import first_rows
@@ -106,17 +105,17 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
     _check_encoder(encoder_folder, tokenizer, tasks)
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
-    for name, section in (*plan.labelled.items(), *plan.texts.items()):
-        task = resolved.get(name) or resolve_task(name, section)
-        splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(plan.dev_share))
+    for name, own in (*plan.labelled.items(), *plan.texts.items()):
+        task = resolved.get(name) or resolve_task(name, own)
+        splits[name] = list(TaskFiles(task, own, tokenizer, say).splits(plan.dev_share))
     for task in tasks:
         if not task.labelled:
             splits[task.name] = list(_texts(task, plan, tokenizer, say, splits))
     for line in _drawn_notes(splits, plan):
         say(line)
     left_out = {}
-    sections = {**plan.texts, **plan.tasks}
-    for name, kept in without_dev_texts(_rowsets(splits), sections).items():
+    plans = {**plan.texts, **plan.tasks}
+    for name, kept in without_dev_texts(_rowsets(splits), plans).items():
         splits[name][0] = _thinned(splits[name][0], kept.rows)
         if name in plan.tasks and name not in plan.finished:
             left_out[name] = kept.left_out
@@ -250,14 +249,14 @@ class TaskFiles:
 
     Attributes:
         task: resolved.
-        config: names the files and columns.
+        plan: names the files and columns.
         tokenizer: of the encoder.
         say: told what was skipped.
         labelled: whether the training and dev files are.
     """
 
     task: Task
-    config: AnyTaskConfig
+    plan: TaskPlan
     tokenizer: Tokenizer
     say: Say
     labelled: bool = True
@@ -270,11 +269,11 @@ class TaskFiles:
         """
         train, dev = self._train_and_dev(dev_share)
         yield from (train, dev)
-        if isinstance(self.config, TaskConfig) and self.config.test is not None:
-            test = self._file("test", self.config.test, labelled=False)
+        if self.plan.labelled and self.plan.test is not None:
+            test = self._file("test", self.plan.test, labelled=False)
             assert isinstance(test.part.store, TokenStore)
             labels = read_test_labels(
-                files_of(self.config, self.config.test), self.config, self.task,
+                files_of(self.plan, self.plan.test), self.plan, self.task,
                 test.part.store.places(test.part.rows),
             )  # fmt: skip
             heldout = heldout_test(labels, test.part, dev.part, train.part)
@@ -284,36 +283,36 @@ class TaskFiles:
 
     def dev(self, dev_share: float) -> TaskData:
         """The dev rows: a file of their own, or a share of the training file."""
-        if self.config.dev is not None:
-            return _task_data(self._file("dev", self.config.dev, labelled=self.labelled))
+        if self.plan.dev is not None:
+            return _task_data(self._file("dev", self.plan.dev, labelled=self.labelled))
         return _task_data(self._train_and_dev(dev_share)[1])
 
     def _train_and_dev(self, dev_share: float) -> tuple[Split, Split]:
         """The training and the dev rows: a file each, or two parts of one."""
         train = self._file("train", self._training_file(), labelled=self.labelled)
-        if not is_drawn(self.config):
-            assert self.config.dev is not None
-            return train, self._file("dev", self.config.dev, labelled=self.labelled)
+        if not self.plan.draws_dev:
+            assert self.plan.dev is not None
+            return train, self._file("dev", self.plan.dev, labelled=self.labelled)
         assert isinstance(train.part.store, TokenStore)
-        trained, drawn = draw_dev(train.part.store, self.task, self.config, dev_share)
+        trained, drawn = draw_dev(train.part.store, self.task, self.plan, dev_share)
         dev = replace(train, name="dev", part=drawn, share=dev_share)
         return replace(train, part=trained), dev
 
-    def _file(self, name: str, value: str | list[str], *, labelled: bool) -> Split:
-        files = files_of(self.config, value)
+    def _file(self, name: str, value: tuple[str, ...], *, labelled: bool) -> Split:
+        files = files_of(self.plan, value)
         store = self._open(files, labelled=labelled)
-        rows = first_rows(len(store), self.config.limit)
+        rows = first_rows(len(store), self.plan.limit)
         framing = special_ids(self.tokenizer).framing
         return Split(self.task, name, str(files), Rowset(store, rows), framing)
 
-    def _training_file(self) -> str | list[str]:
-        if self.config.train is None:
+    def _training_file(self) -> tuple[str, ...]:
+        if self.plan.train is None:
             raise ConfigError(f"'tasks.{self.task.name}.train' is missing")
-        return self.config.train
+        return self.plan.train
 
     def _open(self, files: DataFiles, *, labelled: bool) -> TokenStore:
         name = self.task.name
-        store = open_store(files, name, self.config, self.task, self.tokenizer, labelled=labelled)
+        store = open_store(files, name, self.plan, self.task, self.tokenizer, labelled=labelled)
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.tasks import AnyTaskConfig
 from accord.data.datafiles import shown
 from accord.data.overlap import Rowset, among, example_hashes
+from accord.data.plan import TaskPlan
 from accord.data.splits import FEW, Groups, dev_split, first_rows
 from accord.data.store import TokenStore
 from accord.errors import DataError
@@ -20,26 +20,19 @@ from accord.tasks import Task
 _SHOWN = 5
 
 
-def is_drawn(config: AnyTaskConfig) -> bool:
-    """Return whether a task's dev rows are drawn from its training file."""
-    return config.dev is None and config.train is not None
-
-
-def draw_dev(
-    store: TokenStore, task: Task, config: AnyTaskConfig, share: float
-) -> tuple[Rowset, Rowset]:
+def draw_dev(store: TokenStore, task: Task, plan: TaskPlan, share: float) -> tuple[Rowset, Rowset]:
     """Return the training and the dev rows of a training file, as `dev_split` has them.
 
     Args:
         store: of the file.
         task: whose labels it holds.
-        config: its section, for `limit` and the names of files and columns.
+        plan: its `limit`, and the names of files and columns.
         share: of dev.
 
     Raises:
         DataError: there are not two groups of rows.
     """
-    rows = first_rows(len(store), config.limit)
+    rows = first_rows(len(store), plan.limit)
     kind = kind_of(task)
     strata = kind.strata(store.labels[rows]) if task.labelled else None
     try:
@@ -47,11 +40,11 @@ def draw_dev(
             row_groups(Rowset(store, rows)), strata, share, classes=kind.discrete
         )
     except DataError:
-        assert config.train is not None  # as dev is drawn from it
+        assert plan.train is not None  # as dev is drawn from it
         count = f"{len(rows)} usable rows" if len(rows) > 1 else "1 usable row"
-        one = f"one text or one '{config.group}'" if config.group else "one text"
+        one = f"one text or one '{plan.group}'" if plan.group else "one text"
         raise DataError(
-            f"{shown(config.train)} (task '{task.name}'): {count} with {one} can't be split into"
+            f"{shown(plan.train)} (task '{task.name}'): {count} with {one} can't be split into"
             " training and dev rows; add rows, or name a dev file"
         ) from None
     return Rowset(store, rows[train]), Rowset(store, rows[dev])
@@ -106,7 +99,7 @@ class Kept:
 Splits = Mapping[str, tuple[Rowset, Rowset]]
 
 
-def without_dev_texts(splits: Splits, sections: Mapping[str, AnyTaskConfig]) -> dict[str, Kept]:
+def without_dev_texts(splits: Splits, plans: Mapping[str, TaskPlan]) -> dict[str, Kept]:
     """Return which training rows of each task hold no text that another task's dev drew.
 
     Tasks draw the same texts but for a few (`dev_split`). Those few are dev rows of the task that
@@ -115,22 +108,22 @@ def without_dev_texts(splits: Splits, sections: Mapping[str, AnyTaskConfig]) -> 
 
     Args:
         splits: each task's training and dev rows.
-        sections: its section of the config.
+        plans: its plan.
 
     Raises:
         DataError: a task has no training row left.
     """
-    return {name: _kept(name, splits, sections) for name in splits}
+    return {name: _kept(name, splits, plans) for name in splits}
 
 
-def _kept(name: str, splits: Splits, sections: Mapping[str, AnyTaskConfig]) -> Kept:
+def _kept(name: str, splits: Splits, plans: Mapping[str, TaskPlan]) -> Kept:
     train, _ = splits[name]
     kept, tasks = np.ones(len(train.rows), dtype=bool), []
     for other, (_, dev) in splits.items():
-        if other == name or not is_drawn(sections[other]):
+        if other == name or not plans[other].draws_dev:
             continue
-        column = sections[name].group
-        told_by = row_groups if column and column == sections[other].group else _texts
+        column = plans[name].group
+        told_by = row_groups if column and column == plans[other].group else _texts
         shared = among(told_by(train), told_by(dev))
         if shared.any():
             kept &= ~shared

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.files import DataFiles
 from accord.data.labels import LabelParser, NoLabelError, missing_key
+from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader, Row, open_rows
 from accord.data.rows import Note
 from accord.errors import DataError
@@ -63,7 +63,7 @@ class Unlabelled:
 
 def read_examples(
     files: DataFiles,
-    config: AnyTaskConfig,
+    plan: TaskPlan,
     task: Task,
     *,
     labelled: bool,
@@ -73,7 +73,7 @@ def read_examples(
 
     Args:
         files: the split's.
-        config: the task's columns.
+        plan: the task's columns.
         task: the resolved task, with labels or range.
         labelled: whether the label column is read. Without labels an empty text is an example
             too, since it needs a prediction, and an `id` column may be absent.
@@ -82,13 +82,11 @@ def read_examples(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    parser = None
-    if labelled and isinstance(config, TaskConfig):
-        parser = labelled_kind(task).parser(config, task)
+    parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
     reader = open_rows(files)
-    for row in _rows(reader, config, labelled):
+    for row in reader.rows(_columns(reader, plan, labelled)):
         try:
-            yield _example(row, config, parser)
+            yield _example(row, plan, parser)
         except NoLabelError as error:
             yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
         except ValueError as error:
@@ -97,52 +95,49 @@ def read_examples(
         notes += reader.notes
 
 
-def read_labels(files: DataFiles, config: TaskConfig) -> Iterator[str]:
+def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str]:
     """Yield the label, canonically spelt, of every row that has its texts and a label.
 
     Raises:
         DataError: as `read_examples`.
     """
-    for row in _rows(open_rows(files), config, labelled=True):
+    reader = open_rows(files)
+    for row in reader.rows(_columns(reader, plan, labelled=True)):
         values = row.values
-        if values and all(values[name].strip() for name in (*config.text_columns, config.label)):
-            label = canonical_label(values[config.label])
-            if label not in config.missing_labels:
+        if values and all(values[name].strip() for name in (*plan.text, plan.label)):
+            label = canonical_label(values[plan.label])
+            if label not in plan.missing:
                 yield label
 
 
-def _rows(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> Iterator[Row]:
-    return reader.rows(_columns(reader, config, labelled))
-
-
-def _columns(reader: FilesReader, config: AnyTaskConfig, labelled: bool) -> list[str]:
-    columns = [*config.text_columns]
+def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
+    columns = [*plan.text]
     if labelled:
-        columns += config.label_columns
-    if config.id is not None and (labelled or config.id in reader.columns):
-        columns.append(config.id)
-    if config.group is not None and (labelled or not isinstance(config, TaskConfig)):
-        columns.append(config.group)
+        columns += plan.label_columns
+    if plan.id is not None and (labelled or plan.id in reader.columns):
+        columns.append(plan.id)
+    if plan.group is not None and (labelled or not plan.labelled):
+        columns.append(plan.group)
     return list(dict.fromkeys(columns))
 
 
-def _example(row: Row, config: AnyTaskConfig, parser: LabelParser | None) -> Example | Unlabelled:
+def _example(row: Row, plan: TaskPlan, parser: LabelParser | None) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
     if parser is not None and parser.leaves_out(row.values):
         return Unlabelled(row.line)
     for name in row.absent:
-        if name not in config.label_columns:
+        if name not in plan.label_columns:
             raise ValueError(f"key '{name}' is missing")
-    texts = tuple(row.values[name].strip() for name in config.text_columns)
+    texts = tuple(row.values[name].strip() for name in plan.text)
     label = None
     if parser is not None:
-        for name, text in zip(config.text_columns, texts, strict=True):
+        for name, text in zip(plan.text, texts, strict=True):
             if not text:
                 raise ValueError(f"'{name}' is empty")
         label = parser.of_row(row.values)
-    group = row.values.get(config.group or "", "").strip()
-    row_id = None if config.id is None else row.values.get(config.id)
+    group = row.values.get(plan.group or "", "").strip()
+    row_id = None if plan.id is None else row.values.get(plan.id)
     return Example(texts, label, row_id, row.line, row.file, group)
 
 

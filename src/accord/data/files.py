@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config.tasks import AnyTaskConfig
 from accord.data.datafiles import find_files, shown
+from accord.data.plan import TaskPlan
 from accord.data.textfiles import DelimiterName, QuotingName
 from accord.errors import ConfigError, DataError
 from accord.kinds import get_kind
@@ -37,7 +37,7 @@ class DataFiles:
         return shown([str(path) for path in self.paths])
 
 
-def files_of(section: AnyTaskConfig, value: str | Sequence[str]) -> DataFiles:
+def files_of(plan: TaskPlan, value: str | Sequence[str]) -> DataFiles:
     """Return the files that a task's `train`, `dev` or `test` names.
 
     Raises:
@@ -48,6 +48,6 @@ def files_of(section: AnyTaskConfig, value: str | Sequence[str]) -> DataFiles:
     except ConfigError as error:
         raise DataError(str(error)) from None
     return DataFiles(
-        paths, section.delimiter, section.quoting, section.file_encoding,
-        codes=get_kind(section.kind).reads_codes,
+        paths, plan.delimiter, plan.quoting, plan.file_encoding,
+        codes=get_kind(plan.kind).reads_codes,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from accord.config.tasks import TaskConfig
+from accord.data.plan import TaskPlan
 from accord.spelling import canonical_label
 
 MOST_LABELS = 1_000
@@ -123,13 +123,13 @@ class LabelParser(ABC):
     """Turns what a row has for a label into a target; a kind of task has its own.
 
     Args:
-        section: of the task: which column, and what `missing` names.
+        plan: of the task: which column, and what `missing` names.
         among_values: whether the other labels are numbers or booleans.
     """
 
-    def __init__(self, section: TaskConfig, *, among_values: bool) -> None:
-        self.column = section.label
-        self._missing, self._among_values = section.missing_labels, among_values
+    def __init__(self, plan: TaskPlan, *, among_values: bool) -> None:
+        self.column = plan.label
+        self._missing, self._among_values = plan.missing, among_values
 
     def of_row(self, values: Mapping[str, str]) -> Any:
         """Return the target of a row, given by column.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from accord.config.tasks import AnyTaskConfig, TaskConfig
 from accord.data.examples import read_labels
 from accord.data.files import DataFiles, files_of
+from accord.data.plan import TaskPlan
 from accord.data.reading import open_rows
 from accord.errors import ConfigError
 from accord.kinds import get_kind
@@ -16,18 +16,18 @@ from accord.spelling import canonical_label
 from accord.tasks import Task
 
 
-def resolve_task(name: str, config: AnyTaskConfig) -> Task:
+def resolve_task(name: str, plan: TaskPlan) -> Task:
     """Return the task with nothing left open, as its kind's `resolve` has it.
 
     Args:
         name: the task's name, as in `[tasks.NAME]`.
-        config: its section.
+        plan: what is known of it.
 
     Raises:
         ConfigError: the labels, range, loss and metric don't go together, or can't be found.
         DataError: the training file can't be read.
     """
-    task: Task = get_kind(config.kind).resolve(name, config, _TrainingFile(name, config))
+    task: Task = get_kind(plan.kind).resolve(name, plan, _TrainingFile(name, plan))
     return task
 
 
@@ -36,12 +36,11 @@ class _TrainingFile:
     """What a task's training file says of its labels; read as it is asked, and no sooner."""
 
     name: str
-    config: AnyTaskConfig
+    plan: TaskPlan
 
     @cached_property
     def files(self) -> DataFiles | None:
-        train = self.config.train
-        return None if train is None else files_of(self.config, train)
+        return None if self.plan.train is None else files_of(self.plan, self.plan.train)
 
     def require(self, key: str) -> None:
         if self.files is None:
@@ -50,12 +49,10 @@ class _TrainingFile:
             )
 
     def labels(self) -> Iterator[str]:
-        assert isinstance(self.config, TaskConfig)  # others have none
-        return iter(()) if self.files is None else read_labels(self.files, self.config)
+        return iter(()) if self.files is None else read_labels(self.files, self.plan)
 
     def class_names(self) -> list[str]:
-        assert isinstance(self.config, TaskConfig)
-        names = () if self.files is None else open_rows(self.files).class_names(self.config.label)
+        names = () if self.files is None else open_rows(self.files).class_names(self.plan.label)
         return [canonical_label(name) for name in names]
 
     def __str__(self) -> str:

@@ -4,97 +4,85 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.tasks import AnyTaskConfig, TaskConfig
-from accord.data.cache import cache_folder, publish
+from accord.data.cache import cache_folder, file_aside
 from accord.data.datafiles import format_suffix
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
+from accord.data.plan import TaskPlan
 from accord.data.rows import Note
-from accord.data.store_writer import FORMAT, UNLABELLED, content_hash, map_arrays, write_store
+from accord.data.store_writer import FORMAT, META, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
 from accord.errors import DataError
 from accord.kinds import labelled_kind
 from accord.tasks import Task
-from accord.untrusted import read_json
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from tokenizers import Tokenizer
 
+_NAME = "{}-{}.arrow"
+"""Of a store: what it is made from, and its content, so that damage is noticed."""
+
 _HASH_BLOCK_BYTES = 2**20
-_COUNT_BLOCK = 2**20
-
-
-class Strings(Sequence[str]):
-    """Strings kept as one block of UTF-8, decoded one by one as they are asked for."""
-
-    def __init__(self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
-        self._data = data
-        self._offsets = offsets
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = index + len(self) if index < 0 else index
-        if not 0 <= i < len(self):
-            raise IndexError(index)
-        return self._data[self._offsets[i] : self._offsets[i + 1]].tobytes().decode()
 
 
 class TokenStore:
     """The usable rows of a split's files: token ids without special tokens, one segment per text.
 
     How a pair is laid out and where a sequence is cut is decided at packing, so one store
-    serves every encoding and length.
+    serves every encoding and length. Tokens and ids stay in the file, which is mapped.
+
+    Args:
+        path: of an Arrow file that `write_store` wrote.
+        sources: the split's files.
 
     Attributes:
         labels: `[rows, ...]`, as the task's kind has targets; none in a file read without labels.
         lengths: int64 `[rows, texts]`, in tokens.
         lines: int64 `[rows]`, the line of its file where each row starts.
         files: int32 `[rows]`, the number of each row's file, counted from 0.
-        ids: the rows' ids; None where the files have none.
-        exact_hashes: uint64 `[rows, texts]`, of each text.
-        normalised_hashes: uint64 `[rows, texts]`, blind to case and white space.
-        groups: uint64 `[rows]`, of the value of the task's `group` column; 0 where it is empty.
+        ids: the rows' ids, as Arrow has them; None where the files have none.
         skipped: the rows that could not be used.
         unlabelled: how many rows were left out, as the task's `missing` names their labels.
         notes: what has to be known of a file as a whole: its path, what it is and its cure.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[Path]) -> None:
-        meta = read_json(folder / "store.json")
-        # Plain views: slicing a memmap object costs several times as much.
-        arrays = {name: np.asarray(array) for name, array in map_arrays(folder, meta).items()}
-        rows, texts = int(meta["rows"]), int(meta["texts"])
-        self._sources, self._texts = sources, texts
-        self._tokens = arrays["tokens"]
-        self._offsets = _starts(arrays["lengths"])
-        self.lengths: npt.NDArray[np.int64] = arrays["lengths"].reshape(rows, texts)
-        self.labels: npt.NDArray[Any] = arrays["labels"].reshape(-1, *meta["target"][1])
-        self.lines: npt.NDArray[np.int64] = arrays["lines"]
-        self.files: npt.NDArray[np.int32] = arrays["files"]
-        id_bytes = arrays["id_bytes"]
-        self.ids = Strings(arrays["ids"], _starts(id_bytes)) if len(id_bytes) else None
-        self.exact_hashes: npt.NDArray[np.uint64] = arrays["exact_hashes"].reshape(rows, texts)
-        self.normalised_hashes: npt.NDArray[np.uint64] = arrays["normalised_hashes"].reshape(
-            rows, texts
-        )
-        self.groups: npt.NDArray[np.uint64] = arrays["groups"]
+    def __init__(self, path: Path, sources: Sequence[Path]) -> None:
+        import pyarrow as pa
+
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        last = reader.num_record_batches - 1
+        meta = json.loads(reader.get_batch_with_custom_metadata(last).custom_metadata[META])
+        self._batches = [reader.get_batch(number) for number in range(last)]
+        self._starts = np.cumsum([0, *(own.num_rows for own in self._batches)]).tolist()
+        self._texts = [batch["texts"].values for batch in self._batches]
+        tokens = [own.field("tokens") for own in self._texts]
+        self._tokens = [_view(own.values, np.int32) for own in tokens]
+        self._offsets = [_view(own, np.int32, 1) for own in tokens]
+        self._sources = sources
+        self.lengths: npt.NDArray[np.int64] = np.concatenate(
+            [np.diff(own).astype(np.int64) for own in self._offsets]
+        ).reshape(len(self), -1)
+        self.labels: npt.NDArray[Any] = np.empty(0)
+        if meta["target"] is not None:
+            dtype, shape = meta["target"]
+            label = [batch["label"] for batch in self._batches]
+            values = [own.values for own in label] if shape else label
+            self.labels = _joined(values, dtype).reshape(-1, *shape)
+        self.lines: npt.NDArray[np.int64] = self._column("line", np.int64)
+        self.files: npt.NDArray[np.int32] = self._column("file", np.int32)
+        ids = pa.chunked_array([batch["id"] for batch in self._batches])
+        self.ids = ids if meta["ids"] else None
         self.skipped = [
             BadRow(sources[file], int(line), str(reason), file)
             for file, line, reason in meta["skipped"]
@@ -102,11 +90,31 @@ class TokenStore:
         self.unlabelled = int(meta["unlabelled"])
         self.notes = [(str(sources[file]), what, cure) for what, cure, file in meta["notes"]]
         self.fingerprint: str = meta["fingerprint"]
-        if content_hash(folder, meta) != self.fingerprint:
-            raise ValueError(f"{folder}: damaged")
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return int(self._starts[-1])
+
+    @property
+    def exact_hashes(self) -> npt.NDArray[np.uint64]:
+        """A hash of each text, uint64 `[rows, texts]`."""
+        return self._hashes("exact")
+
+    @property
+    def normalised_hashes(self) -> npt.NDArray[np.uint64]:
+        """A hash of each text that is blind to case and white space, uint64 `[rows, texts]`."""
+        return self._hashes("normalised")
+
+    @property
+    def groups(self) -> npt.NDArray[np.uint64]:
+        """A hash of each value of the task's `group` column, uint64 `[rows]`; of none it is 0."""
+        return self._column("group", np.uint64)
+
+    def _hashes(self, name: str) -> npt.NDArray[np.uint64]:
+        hashes = _joined([own.field(name) for own in self._texts], np.uint64)
+        return hashes.reshape(self.lengths.shape)
+
+    def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        return _joined([batch[name] for batch in self._batches], dtype)
 
     def places(self, rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
         """Return where rows are: the number of the file, counted from 0, and the line."""
@@ -125,41 +133,45 @@ class TokenStore:
     def row_name(self, row: int) -> str:
         """Return what a message calls a row: its id, or else its line."""
         if self.ids is not None:
-            return self.ids[row]
+            return str(self.ids[row].as_py())
         return f"line {self.lines[row]}" if len(self._sources) == 1 else self.where(row)
 
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's first (0) or second (1) text."""
-        index = row * self._texts + which
-        segment: npt.NDArray[np.int32] = self._tokens[
-            self._offsets[index] : self._offsets[index + 1]
-        ]
+        batch = bisect_right(self._starts, row) - 1
+        text = (row - self._starts[batch]) * self.lengths.shape[1] + which
+        offsets = self._offsets[batch]
+        segment: npt.NDArray[np.int32] = self._tokens[batch][offsets[text] : offsets[text + 1]]
         return segment
 
     def count(self, token: int) -> npt.NDArray[np.int64]:
         """Return how often a token stands in each text: [rows, texts]."""
-        # In blocks: no array as large as the file is made.
-        blocks = range(0, len(self._tokens), _COUNT_BLOCK)
-        places = [np.empty(0, dtype=np.int64)] + [
-            np.flatnonzero(self._tokens[start : start + _COUNT_BLOCK] == token) + start
-            for start in blocks
+        counts = [
+            np.bincount(
+                np.searchsorted(offsets, np.flatnonzero(tokens == token), side="right") - 1,
+                minlength=len(offsets) - 1,
+            )
+            for tokens, offsets in zip(self._tokens, self._offsets, strict=True)
         ]
-        texts = np.searchsorted(self._offsets, np.concatenate(places), side="right") - 1
-        counts = np.bincount(texts, minlength=self.lengths.size)
-        return np.asarray(counts.reshape(self.lengths.shape), dtype=np.int64)
+        return np.concatenate(counts).reshape(self.lengths.shape)
 
 
-def _starts(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where each of some neighbours starts, and where the last one ends."""
-    starts = np.zeros(len(sizes) + 1, dtype=np.int64)
-    np.cumsum(sizes, out=starts[1:])
-    return starts
+def _joined(arrays: Sequence[pa.Array], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.concatenate([_view(own, dtype) for own in arrays])
+
+
+def _view(array: pa.Array, dtype: npt.DTypeLike, more: int = 0) -> npt.NDArray[Any]:
+    """Return an array's numbers where they stand, or its offsets, of which there is one `more`.
+
+    By their buffer: Arrow's conversion would import pandas, where it is installed.
+    """
+    return np.frombuffer(array.buffers()[1], dtype=dtype, count=len(array) + more)
 
 
 def open_store(
     files: DataFiles,
     task_name: str,
-    config: AnyTaskConfig,
+    plan: TaskPlan,
     task: Task,
     tokenizer: Tokenizer,
     *,
@@ -172,7 +184,7 @@ def open_store(
     Args:
         files: the split's.
         task_name: the task's name, for messages.
-        config: the task's columns, and what a bad row does.
+        plan: the task's columns, and what a bad row does.
         task: the resolved task.
         tokenizer: as `load_tokenizer` returns it.
         labelled: whether labels are read.
@@ -184,49 +196,47 @@ def open_store(
             is left.
     """
     notes: list[Note] = []
-    examples = read_examples(files, config, task, labelled=labelled, notes=notes)
-    key = _key(files, config, task, tokenizer, labelled)
-    found = _find(cache_folder(cache, create=False) / key, files.paths)
-    if found is not None:
-        return found
+    examples = read_examples(files, plan, task, labelled=labelled, notes=notes)
+    key = _key(files, plan, task, tokenizer, labelled)
+    if (there := _find(cache_folder(cache, create=False), key)) is not None:
+        return TokenStore(there, files.paths)
     folder = cache_folder(cache)
-
-    def write(aside: Path) -> None:
-        stop = config.on_bad_row == "stop"
+    with file_aside(folder) as aside:
         write_store(
             aside, examples, tokenizer,
-            name=f"{files} (task '{task_name}')", stop=stop,
-            target=labelled_kind(task).target_form(task) if labelled else UNLABELLED, notes=notes,
+            name=f"{files} (task '{task_name}')", stop=plan.on_bad_row == "stop",
+            target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
             progress=progress or (lambda rows: None),
         )  # fmt: skip
+        return TokenStore(aside.replace(folder / _NAME.format(key, _file_hash(aside))), files.paths)
 
-    return TokenStore(publish(folder / key, write), files.paths)
 
-
-def _find(folder: Path, sources: Sequence[Path]) -> TokenStore | None:
-    try:
-        return TokenStore(folder, sources)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return None  # not there, or damaged: it is written anew
+def _find(folder: Path, key: str) -> Path | None:
+    """Return the file of a store whose name tells its content; a damaged one is removed."""
+    for path in folder.glob(_NAME.format(key, "*")):
+        if path.name == _NAME.format(key, _file_hash(path)):
+            return path
+        path.unlink(missing_ok=True)
+    return None
 
 
 def _key(
-    files: DataFiles, config: AnyTaskConfig, task: Task, tokenizer: Tokenizer, labelled: bool
+    files: DataFiles, plan: TaskPlan, task: Task, tokenizer: Tokenizer, labelled: bool
 ) -> str:  # fmt: skip
     spec: dict[str, Any] = {
         "format": FORMAT,
         "files": [[format_suffix(path), _file_hash(path)] for path in files.paths],
         "tokenizer": tokenizer_fingerprint(tokenizer),
-        "columns": [config.text_columns, config.id, config.group],
+        "columns": [plan.text, plan.id, plan.group],
         "reading": [
-            files.delimiter, files.quoting, files.encoding, files.codes, config.on_bad_row,
+            files.delimiter, files.quoting, files.encoding, files.codes, plan.on_bad_row,
             TEXT_CHARACTERS,
         ],
         "labels": None,
     }  # fmt: skip
-    if labelled and isinstance(config, TaskConfig):
-        kind, missing = labelled_kind(task), sorted(config.missing_labels)
-        spec["labels"] = [config.label_columns, missing, kind.name, kind.parsed_by(config, task)]
+    if labelled and plan.labelled:
+        kind, missing = labelled_kind(task), sorted(plan.missing)
+        spec["labels"] = [plan.label_columns, missing, kind.name, kind.parsed_by(plan, task)]
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 

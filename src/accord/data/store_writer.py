@@ -1,13 +1,12 @@
-"""Writes a token store's files, batch by batch: memory doesn't grow with the data."""
+"""Writes a token store, batch by batch: memory doesn't grow with the data."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,79 +20,75 @@ from accord.errors import DataError
 from accord.kinds import TargetForm
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 6
-"""Goes up when a store's files or their meaning change, so that old ones aren't found."""
+FORMAT = 7
+"""Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
-UNLABELLED = TargetForm("|u1")
-"""Of a file that is read without labels: its array of them is empty."""
+META = b"store"
+"""Under which the last batch, which has no rows, says as JSON what is known of all of them."""
 
-ARRAYS = {
-    "tokens": "<i4",
-    "lengths": "<i8",
-    "lines": "<i8",
-    "files": "<i4",
-    "ids": "|u1",
-    "id_bytes": "<i8",
-    "exact_hashes": "<u8",
-    "normalised_hashes": "<u8",
-    "groups": "<u8",
-}
-
+_Arrays = dict[str, npt.NDArray[Any]]
 _Tokens = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
 
-_CHUNK_BYTES = 1 << 20
+_NO_TOKENS: _Tokens = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
 _BATCH_ROWS = 2_000
 _BATCH_CHARACTERS = 2**23
 
 
 def write_store(
-    folder: Path,
+    path: Path,
     items: Iterator[Example | BadRow | Unlabelled],
     tokenizer: Tokenizer,
     *,
     name: str,
     stop: bool,
-    target: TargetForm,
+    target: TargetForm | None,
     notes: list[Note],
     progress: Callable[[int], None],
 ) -> None:
-    """Tokenise examples into the files of a store.
+    """Tokenise examples into an Arrow file.
 
     Args:
-        folder: an empty folder.
-        items: the file's rows, validated.
+        path: of the file.
+        items: the rows of a split, validated.
         tokenizer: turns texts into ids.
-        name: what the messages call the file.
+        name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
-        target: what is kept of each row's label.
+        target: what is kept of each row's label; None where they are read without.
         notes: has, once the items are exhausted, what is to be known of files as a whole.
         progress: called with the number of rows read so far.
 
     Raises:
         DataError: a bad row under `stop`, or no usable row at all.
+        OSError: the file can't be written.
     """
+    import pyarrow as pa
+
     skipped: list[BadRow] = []
     unlabelled: list[Unlabelled] = []
-    rows, texts, dtypes = 0, 0, {**ARRAYS, "labels": target.dtype}
-    with ExitStack() as stack:
-        files = {n: stack.enter_context((folder / f"{n}.bin").open("wb")) for n in dtypes}
+    digests: dict[str, Any] = defaultdict(hashlib.sha256)
+    rows, ids, no_rows = 0, False, _record_batch(_arrays([], *_NO_TOKENS, target))
+    with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
         for batch, tokens in _tokenised(_batches(items, skipped, unlabelled, stop), tokenizer):
-            for array, data in _arrays(batch, *tokens, target).items():
-                files[array].write(data.astype(dtypes[array], copy=False).tobytes())
-            rows, texts = rows + len(batch), len(batch[0].texts)
+            arrays = _arrays(batch, *tokens, target)
+            for column, values in arrays.items():
+                digests[column].update(values.data)
+            writer.write_batch(_record_batch(arrays))
+            rows, ids = rows + len(batch), batch[0].id is not None
             progress(rows + len(skipped) + len(unlabelled))
-    if rows == 0:
-        raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
-    meta = {
-        "rows": rows, "texts": texts, "target": [target.dtype, target.shape],
-        "unlabelled": len(unlabelled), "notes": notes,
-        "skipped": [[bad.file, bad.line, bad.reason] for bad in skipped],
-    }  # fmt: skip
-    fingerprint = content_hash(folder, meta)
-    text = json.dumps({**meta, "fingerprint": fingerprint})
-    (folder / "store.json").write_text(text, encoding="utf-8")
+        if rows == 0:
+            raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
+        bad = [[row.file, row.line, row.reason] for row in skipped]
+        # Of the values in their order, not of batches: no path, no time, no version of Arrow.
+        content = [ids, bad, *((own, digests[own].hexdigest()) for own in sorted(digests))]
+        meta = {
+            "target": None if target is None else [target.dtype, target.shape], "ids": ids,
+            "skipped": bad, "unlabelled": len(unlabelled), "notes": notes,
+            "fingerprint": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+        }  # fmt: skip
+        writer.write_batch(no_rows, custom_metadata={META: json.dumps(meta)})
 
 
 def _none_usable(skipped: list[BadRow], unlabelled: int) -> str:
@@ -101,48 +96,6 @@ def _none_usable(skipped: list[BadRow], unlabelled: int) -> str:
         return f"none of {unlabelled} rows has a label" if unlabelled else "no row below the header"
     count = f"none of {unlabelled + len(skipped)} rows can be used"
     return f"{count}{f', {unlabelled} without a label' * bool(unlabelled)}; the first: {skipped[0]}"
-
-
-def map_arrays(folder: Path, meta: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
-    """Return a store's arrays, mapped read-only and flat.
-
-    Args:
-        folder: the store's.
-        meta: what its `store.json` holds.
-
-    Raises:
-        OSError: a file is not there.
-        ValueError: a file's size fits no whole number of items.
-    """
-
-    def mapped(path: Path, dtype: str) -> npt.NDArray[Any]:
-        # An empty file can't be mapped.
-        empty = path.stat().st_size == 0
-        return np.empty(0, dtype=dtype) if empty else np.memmap(path, dtype=dtype, mode="r")
-
-    return {name: mapped(folder / f"{name}.bin", dtype) for name, dtype in _dtypes(meta).items()}
-
-
-def _dtypes(meta: Mapping[str, Any]) -> dict[str, str]:
-    return {**ARRAYS, "labels": meta["target"][0]}
-
-
-def content_hash(folder: Path, meta: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a store's arrays and notes: no path, no time.
-
-    The files are read and not mapped: pages of a map would count as the process's memory.
-
-    Raises:
-        OSError: a file is not there.
-    """
-    digest = hashlib.sha256(json.dumps([meta["rows"], meta["texts"], meta["skipped"]]).encode())
-    for name, dtype in _dtypes(meta).items():
-        with (folder / f"{name}.bin").open("rb") as file:
-            size = os.fstat(file.fileno()).st_size // np.dtype(dtype).itemsize
-            digest.update(f"{name} {size}\n".encode())
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _batches(
@@ -164,7 +117,7 @@ def _batches(
             unlabelled.append(item)
             continue
         batch.append(item)
-        size += sum(map(len, item.texts))
+        size += sum(map(len, (*item.texts, item.id or "")))
         if len(batch) >= _BATCH_ROWS or size >= _BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
@@ -195,26 +148,76 @@ def _arrays(
     batch: list[Example],
     tokens: npt.NDArray[np.int32],
     lengths: npt.NDArray[np.int64],
-    target: TargetForm,
-) -> dict[str, npt.NDArray[Any]]:
-    texts = _texts(batch)
-    ids = [example.id.encode() for example in batch if example.id is not None]
+    target: TargetForm | None,
+) -> _Arrays:
+    """Return what a store holds of some rows: lists and strings end to end, and their sizes."""
+    texts, ids = _texts(batch), [(example.id or "").encode() for example in batch]
     groups = _hashes([example.group for example in batch])
-    return {
+    arrays: _Arrays = {
         "tokens": tokens,
         "lengths": lengths,
-        "labels": target.array([own.label for own in batch if own.label is not None]),
-        "lines": np.array([example.line for example in batch]),
-        "files": np.array([example.file for example in batch]),
+        "exact": _hashes(texts),
+        "normalised": _hashes([" ".join(text.casefold().split()) for text in texts]),
+        "texts": np.array([len(example.texts) for example in batch], dtype=np.int64),
+        "line": np.array([example.line for example in batch], dtype=np.int64),
+        "file": np.array([example.file for example in batch], dtype=np.int32),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
-        "id_bytes": np.array([len(data) for data in ids]),
-        "exact_hashes": _hashes(texts),
-        "normalised_hashes": _hashes([" ".join(text.casefold().split()) for text in texts]),
-        "groups": np.where([bool(example.group) for example in batch], groups, np.uint64(0)),
+        "id_bytes": np.array([len(own) for own in ids], dtype=np.int64),
+        "group": groups * np.array([bool(example.group) for example in batch], dtype=np.uint64),
     }
+    if target is not None:
+        arrays["label"] = target.array([example.label for example in batch])
+    return arrays
 
 
 def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
     blake2b = hashlib.blake2b
     digests = [blake2b(text.encode(), digest_size=8).digest() for text in texts]
     return np.frombuffer(b"".join(digests), dtype="<u8")
+
+
+def _record_batch(arrays: _Arrays) -> pa.RecordBatch:
+    """Return rows in Arrow's layout, in which a column of lists holds their texts, and another in
+    it the tokens of each."""
+    import pyarrow as pa
+
+    text = {
+        "tokens": _lists(arrays["lengths"], _flat(arrays["tokens"])),
+        "exact": _flat(arrays["exact"]),
+        "normalised": _flat(arrays["normalised"]),
+    }
+    ids = [None, pa.py_buffer(_offsets(arrays["id_bytes"])), pa.py_buffer(arrays["ids"])]
+    columns = {
+        "texts": _lists(arrays["texts"], pa.StructArray.from_arrays([*text.values()], [*text])),
+        "id": pa.Array.from_buffers(pa.string(), len(arrays["id_bytes"]), ids),
+        **{name: _flat(arrays[name]) for name in ("line", "file", "group")},
+    }
+    if (label := arrays.get("label")) is not None:
+        values = _flat(label.ravel())
+        if label.ndim > 1:
+            kind = pa.list_(values.type, int(np.prod(label.shape[1:])))
+            values = pa.Array.from_buffers(kind, len(label), [None], children=[values])
+        columns["label"] = values
+    return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
+
+
+# By buffers: Arrow's conversions would import pandas, where it is installed.
+
+
+def _flat(values: npt.NDArray[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    values = values.view(np.uint8) if values.dtype == bool else values
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _lists(sizes: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    buffers = [None, pa.py_buffer(_offsets(sizes))]
+    return pa.Array.from_buffers(pa.list_(values.type), len(sizes), buffers, children=[values])
+
+
+def _offsets(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    return np.concatenate([[0], sizes.cumsum()]).astype(np.int32)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.config.tasks import TaskConfig
 from accord.data.files import DataFiles
 from accord.data.labels import NoLabelError, missing_key
+from accord.data.plan import TaskPlan
 from accord.data.reading import open_rows
 from accord.kinds import labelled_kind
 from accord.tasks import Task
@@ -39,7 +39,7 @@ class FileLabels:
 
 
 def read_test_labels(
-    files: DataFiles, config: TaskConfig, task: Task, places: Sequence[Place]
+    files: DataFiles, plan: TaskPlan, task: Task, places: Sequence[Place]
 ) -> FileLabels:
     """Read the labels of a test split's rows.
 
@@ -49,7 +49,7 @@ def read_test_labels(
 
     Args:
         files: the test split's.
-        config: the task's columns.
+        plan: the task's columns.
         task: the resolved task.
         places: of the rows that are predicted: the number of the file, and the line.
 
@@ -57,7 +57,7 @@ def read_test_labels(
         DataError: if the file can't be used at all.
     """
     reader = open_rows(files)
-    columns = config.label_columns
+    columns = plan.label_columns
     if not set(columns) <= set(reader.columns):
         return FileLabels()
     for column in columns:
@@ -70,7 +70,7 @@ def read_test_labels(
             found[place] = {name: row.values[name].strip() for name in columns}
     none = dict.fromkeys(columns, "")
     named = [_named(files, place) for place in places]
-    return _parsed([found.get(place, none) for place in places], named, config, task)
+    return _parsed([found.get(place, none) for place in places], named, plan, task)
 
 
 def _named(files: DataFiles, place: Place) -> str:
@@ -78,9 +78,9 @@ def _named(files: DataFiles, place: Place) -> str:
     return f"line {line}" if len(files.paths) == 1 else f"{files.paths[number]}:{line}"
 
 
-def _parsed(values: list[Values], places: list[str], config: TaskConfig, task: Task) -> FileLabels:
+def _parsed(values: list[Values], places: list[str], plan: TaskPlan, task: Task) -> FileLabels:
     kind = labelled_kind(task)
-    parser = kind.parser(config, task)
+    parser = kind.parser(plan, task)
     rows, targets = [], []
     blank, fault = [], ""
     for row, (place, own) in enumerate(zip(places, values, strict=True)):

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.config.tasks import TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
 from accord.data.lengths import sequence_lengths
 from accord.data.loader import Assembler
+from accord.data.plan import TaskPlan
 from accord.data.rows import Note
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
@@ -31,13 +31,14 @@ from accord.evaluation.inference import (
 )
 from accord.evaluation.predictions import predicted_values
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
-from accord.kinds import Evaluation, labelled_kind, task_section
+from accord.kinds import Evaluation, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
 from accord.plan.run import Precision
 from accord.plural import count
 from accord.runs.devices import choose_device
+from accord.spelling import canonical_label
 from accord.tasks import Task
 
 Texts = Sequence[str | tuple[str, str]]
@@ -189,11 +190,11 @@ class Predictor:
         Raises:
             DataError: for a bad row, or a file without rows.
         """
-        config = file_config(task, self.inputs[task.name])
-        files = files_of(config, str(source))
+        plan = file_plan(task, self.inputs[task.name])
+        files = files_of(plan, str(source))
         examples, skipped, unlabelled = [], [], 0
         notes: list[Note] = []
-        for row in read_examples(files, config, task, labelled=True, notes=notes):
+        for row in read_examples(files, plan, task, labelled=True, notes=notes):
             if isinstance(row, Example):
                 examples.append(row)
             elif isinstance(row, Unlabelled):
@@ -214,9 +215,9 @@ class Predictor:
         return examples
 
 
-def file_config(
+def file_plan(
     task: Task, form: InputFormat, text: Sequence[str] = (), id_column: str | None = None
-) -> TaskConfig:
+) -> TaskPlan:
     """Return how a file of a task is read.
 
     Args:
@@ -232,14 +233,15 @@ def file_config(
     if len(text) != task.texts:
         wanted = "one text column" if task.texts == 1 else "two text columns"
         raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
-    return task_section(
-        kind=task.kind,
-        text=text[0] if len(text) == 1 else list(text),
+    return TaskPlan(
+        task.kind,
+        text,
         label=form.label,
+        label_columns=(form.label,),
         id=form.id if id_column is None else id_column,
         delimiter=form.delimiter,
         quoting=form.quoting,
-        missing=list(form.missing),
+        missing=frozenset(map(canonical_label, form.missing)),
         file_encoding=form.file_encoding,
     )
 

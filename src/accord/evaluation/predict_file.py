@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config.tasks import TaskConfig
 from accord.data.examples import BadRow, Example, Unlabelled, read_examples
 from accord.data.files import DataFiles, files_of
+from accord.data.plan import TaskPlan
 from accord.data.reading import open_rows
 from accord.data.rows import Note, choose_columns
 from accord.data.warnings import DataWarning
 from accord.errors import DataError, UsageError
 from accord.evaluation.inference import CHUNK_ROWS
 from accord.evaluation.output import Output
-from accord.evaluation.predict import Predictor, as_text, file_config
+from accord.evaluation.predict import Predictor, as_text, file_plan
 from accord.evaluation.prediction_formats import Record, write_records
 from accord.evaluation.predictions import predicted_records
 from accord.runs.progress import Bar, Console
@@ -92,23 +92,23 @@ class _Rows:
 
     source: Source
     task: Task
-    config: TaskConfig
+    plan: TaskPlan
     files: DataFiles
     ids: bool
 
     @staticmethod
     def of(model: Predictor, name: str, source: Source) -> _Rows:
         task, form = model.task(name), model.inputs[name]
-        config = file_config(task, form, source.text, source.id)
-        files = files_of(config, str(source.path))
+        plan = file_plan(task, form, source.text, source.id)
+        files = files_of(plan, str(source.path))
         columns = open_rows(files).columns
         if source.id is not None:
             choose_columns(source.path, columns, [source.id])
-        return _Rows(source, task, config, files, config.id in columns)
+        return _Rows(source, task, plan, files, plan.id in columns)
 
     def read(self, notes: list[Note] | None = None) -> Iterator[Example | BadRow]:
         """Yield the rows; `notes` gets what has to be known of a file as a whole."""
-        for row in read_examples(self.files, self.config, self.task, labelled=False, notes=notes):
+        for row in read_examples(self.files, self.plan, self.task, labelled=False, notes=notes):
             assert not isinstance(row, Unlabelled)  # no labels are read
             yield row
 

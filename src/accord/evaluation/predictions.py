@@ -56,7 +56,7 @@ def row_keys(data: TaskData) -> Columns:
     assert isinstance(store, TokenStore)  # texts without labels are not predicted
     if store.ids is None:
         return {"line": store.line_names(data.rows)}
-    return {"id": [store.ids[row] for row in data.rows.tolist()]}
+    return {"id": [store.ids[row].as_py() for row in data.rows.tolist()]}
 
 
 def write_split_predictions(

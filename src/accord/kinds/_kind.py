@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
     from accord.config.tasks import AnyTaskConfig
+    from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import PackedWords, TokenSequence
     from accord.kernels.dropout import DropoutKey
@@ -192,16 +193,16 @@ class Kind(ABC, Generic[T]):
     # Data
 
     @abstractmethod
-    def resolve(self, name: str, section: Any, training: TrainingLabels) -> T:
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> T:
         """Return the task with nothing left open.
 
         Args:
             name: the task's name, as in `[tasks.NAME]`.
-            section: of the config, of the kind's own type.
-            training: the labels of the training file, for what the section leaves open.
+            plan: what the config says of it.
+            training: the labels of the training file, for what the config leaves open.
 
         Raises:
-            ConfigError: if the section's values don't go together, or can't be found in the file.
+            ConfigError: if the config's values don't go together, or can't be found in the file.
         """
 
     @abstractmethod

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from accord.config.tasks import TaskConfig
     from accord.data.labels import LabelParser
+    from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.model.heads import TaskHead
     from accord.tasks import Task
@@ -47,11 +48,11 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
         yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
 
 
-def shared_fields(name: str, section: TaskConfig) -> dict[str, Any]:
-    """Return what a section says of a task, whatever its kind."""
+def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
+    """Return what the config says of a task, whatever its kind."""
     return {
-        "name": name, "kind": section.kind, "encoding": section.encoding, "head": section.head,
-        "pooling": section.pooling, "dropout": section.dropout, "targets": section.targets,
+        "name": name, "kind": plan.kind, "encoding": plan.encoding, "head": plan.head,
+        "pooling": plan.pooling, "dropout": plan.dropout, "targets": plan.targets,
     }  # fmt: skip
 
 
@@ -87,15 +88,15 @@ class LabelledKind(Kind[T]):
     # Labels
 
     @abstractmethod
-    def found_in_data(self, section: TaskConfig) -> list[str]:
+    def found_in_data(self, plan: TaskPlan) -> list[str]:
         """Return the keys that the config leaves to the training file."""
 
     @abstractmethod
-    def parser(self, section: TaskConfig, task: T) -> LabelParser:
+    def parser(self, plan: TaskPlan, task: T) -> LabelParser:
         """Return what turns a row's label into a target."""
 
     @abstractmethod
-    def parsed_by(self, section: TaskConfig, task: T) -> list[Any]:
+    def parsed_by(self, plan: TaskPlan, task: T) -> list[Any]:
         """Return all that the parser goes by, as JSON: a store of other labels is another one."""
 
     @abstractmethod

@@ -35,6 +35,7 @@ from accord.spelling import canonical_label
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from accord.data.plan import TaskPlan
     from accord.tasks import Task
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
@@ -66,8 +67,8 @@ class ClassificationConfig(TaskConfig):
 class ClassParser(LabelParser):
     """Turns the texts of a label column into class indices."""
 
-    def __init__(self, section: TaskConfig, labels: Sequence[str]) -> None:
-        super().__init__(section, among_values=are_values(labels))
+    def __init__(self, plan: TaskPlan, labels: Sequence[str]) -> None:
+        super().__init__(plan, among_values=are_values(labels))
         self._labels = labels
         self._indices = {canonical_label(label): i for i, label in enumerate(labels)}
         self._hidden = without_label({*labels, *HIDDEN})
@@ -105,26 +106,26 @@ class Classification(LabelledKind["Task"]):
     summary_head = "labels"
     leaderboard: ClassVar = {1: "Predicted_Sentiment", 2: "Predicted_Is_Paraphrase"}
 
-    def resolve(self, name: str, section: TaskConfig, training: TrainingLabels) -> Task:
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> Task:
         """Take labels that aren't configured from the training file: in numerical order if all are
         numbers, else sorted; the rows of dev count as well where it is a share of that file."""
-        labels = _labels(name, section, training)
-        loss = section.loss or ("mse" if section.head == "cosine" else self.losses[0])
+        labels = _labels(name, plan, training)
+        loss = plan.loss or ("mse" if plan.head == "cosine" else self.losses[0])
         if loss != "cross_entropy" and len(labels) != 2:
             raise ConfigError(
                 f"tasks.{name}.loss: '{loss}' takes exactly two labels, but there are"
                 f" {len(labels)}: {', '.join(labels)}"
             )
         return self.task_type(
-            **shared_fields(name, section),
+            **shared_fields(name, plan),
             loss=loss,
-            metric=section.metric or self.metrics[0],
+            metric=plan.metric or self.metrics[0],
             labels=labels,
-            positive=_positive(name, section, labels, training),
+            positive=_positive(name, plan, labels, training),
         )
 
-    def found_in_data(self, section: TaskConfig) -> list[str]:
-        return ["labels"] if section.labels is None else []
+    def found_in_data(self, plan: TaskPlan) -> list[str]:
+        return ["labels"] if plan.labels is None else []
 
     def task_faults(self, task: Task) -> Iterator[str]:
         if len(set(task.labels)) < max(2, len(task.labels)):
@@ -135,10 +136,10 @@ class Classification(LabelledKind["Task"]):
         if task.targets == "popart":
             yield "targets are 'popart' without a regression's linear head under MSE"
 
-    def parser(self, section: TaskConfig, task: Task) -> ClassParser:
-        return ClassParser(section, task.labels)
+    def parser(self, plan: TaskPlan, task: Task) -> ClassParser:
+        return ClassParser(plan, task.labels)
 
-    def parsed_by(self, section: TaskConfig, task: Task) -> list[Any]:
+    def parsed_by(self, plan: TaskPlan, task: Task) -> list[Any]:
         return [task.labels]
 
     def target_form(self, task: Task) -> TargetForm:
@@ -246,19 +247,19 @@ class Classification(LabelledKind["Task"]):
         }
 
 
-def _labels(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[str, ...]:
-    if section.labels is not None:
-        return tuple(canonical_label(str(label)) for label in section.labels)
+def _labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, ...]:
+    if plan.labels is not None:
+        return plan.labels
     training.require("labels")
     names = training.class_names()
     if len(names) > 1:
-        return tuple(label for label in names if label not in section.missing_labels)
+        return tuple(label for label in names if label not in plan.missing)
     seen: set[str] = set()
     for label in training.labels():
         seen.add(label)
         if len(seen) > MOST_LABELS:
             raise ConfigError(
-                f"tasks.{name}.label: column '{section.label}' of {training} holds more than "
+                f"tasks.{name}.label: column '{plan.label}' of {training} holds more than "
                 f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
             )
     hidden = without_label(seen)
@@ -267,7 +268,7 @@ def _labels(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[s
         held = f"the one label '{labels[0]}'" if labels else "no label"
         beside = ", ".join(f"'{label}'" for label in sort_labels(hidden))
         raise ConfigError(
-            f"tasks.{name}.label: column '{section.label}' of {training} holds {held}"
+            f"tasks.{name}.label: column '{plan.label}' of {training} holds {held}"
             + f" beside {beside}, which in many data sets means none" * bool(hidden)
             + f"; a classification needs two or more (tasks.{name}.labels)"
         )
@@ -275,26 +276,24 @@ def _labels(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[s
 
 
 def _positive(
-    name: str, section: TaskConfig, labels: tuple[str, ...], training: TrainingLabels
+    name: str, plan: TaskPlan, labels: tuple[str, ...], training: TrainingLabels
 ) -> str | None:
     """Return the class whose F1 is meant: the config's, or of two the one that says yes.
 
     Where F1 is the task's metric and neither says yes it is the rarer one of the training file, as
     what is looked for mostly is.
     """
-    if section.positive is not None:
-        given = canonical_label(str(section.positive))
-        if given not in labels:
-            raise ConfigError(
-                f"tasks.{name}.positive: no label is '{given}'{nearest(given, labels)}"
-            )
-        return given
+    if plan.positive is not None:
+        if plan.positive not in labels:
+            hint = nearest(plan.positive, labels)
+            raise ConfigError(f"tasks.{name}.positive: no label is '{plan.positive}'{hint}")
+        return plan.positive
     yes = [label for label in labels if _NO_OF.get(label.casefold())]
     if len(labels) == 2 and len(yes) == 1:
         other = next(label for label in labels if label != yes[0])
         if other.casefold() in _NO_OF[yes[0].casefold()]:
             return yes[0]
-    return _rarer(name, labels, training) if section.metric == "f1" else None
+    return _rarer(name, labels, training) if plan.metric == "f1" else None
 
 
 _NO_OF = {

@@ -16,6 +16,7 @@ from accord.tasks import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import TokenSequence
     from accord.model.auxiliary import MaskedLMHead
@@ -53,10 +54,10 @@ class MaskedLM(UnlabelledKind[MaskedLMTask]):
     def task_type(self) -> type[MaskedLMTask]:
         return MaskedLMTask
 
-    def resolve(self, name: str, section: MaskedLMConfig, training: TrainingLabels) -> MaskedLMTask:
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> MaskedLMTask:
         return MaskedLMTask(
             name, self.name, self.losses[0], self.metrics[0], pooling=self.poolings[0], dropout=0.0,
-            mask_share=section.mask_share,
+            mask_share=plan.options["mask_share"],
         )  # fmt: skip
 
     def hidden(

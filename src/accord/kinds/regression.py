@@ -25,6 +25,7 @@ from accord.kinds._labelled import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from accord.data.plan import TaskPlan
     from accord.tasks import Task
 
 
@@ -55,9 +56,9 @@ class RegressionConfig(TaskConfig):
 class NumberParser(LabelParser):
     """Turns the texts of a label column into numbers."""
 
-    def __init__(self, section: TaskConfig, span: tuple[float, float]) -> None:
-        super().__init__(section, among_values=True)
-        self._span, self._configured = span, section.range is not None
+    def __init__(self, plan: TaskPlan, span: tuple[float, float]) -> None:
+        super().__init__(plan, among_values=True)
+        self._span, self._configured = span, plan.range is not None
 
     def target(self, label: str) -> float:
         lowest, highest = self._span
@@ -87,7 +88,7 @@ class Regression(LabelledKind["Task"]):
     summary_head = "lowest, mean, highest"
     leaderboard: ClassVar = {2: "Predicted_Similiary"}  # the course's own spelling
 
-    def resolve(self, name: str, section: TaskConfig, training: TrainingLabels) -> Task:
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> Task:
         """Take a range that isn't configured from the training file: its lowest and highest.
 
         Where dev is a share of that file, its rows count as well: which rows can be used, and so
@@ -95,14 +96,14 @@ class Regression(LabelledKind["Task"]):
         scale; a configured range, as a scale's ends mostly are known, has nothing of them.
         """
         return self.task_type(
-            **shared_fields(name, section),
-            loss=section.loss or self.losses[0],
-            metric=section.metric or self.metrics[0],
-            range=_range(name, section, training),
+            **shared_fields(name, plan),
+            loss=plan.loss or self.losses[0],
+            metric=plan.metric or self.metrics[0],
+            range=_range(name, plan, training),
         )
 
-    def found_in_data(self, section: TaskConfig) -> list[str]:
-        return ["range"] if section.range is None else []
+    def found_in_data(self, plan: TaskPlan) -> list[str]:
+        return ["range"] if plan.range is None else []
 
     def task_faults(self, task: Task) -> Iterator[str]:
         if task.positive not in (None, *task.labels):
@@ -110,11 +111,11 @@ class Regression(LabelledKind["Task"]):
         if task.targets == "popart" and (task.loss != "mse" or task.head != "linear"):
             yield "targets are 'popart' without a regression's linear head under MSE"
 
-    def parser(self, section: TaskConfig, task: Task) -> NumberParser:
-        return NumberParser(section, task.range)
+    def parser(self, plan: TaskPlan, task: Task) -> NumberParser:
+        return NumberParser(plan, task.range)
 
-    def parsed_by(self, section: TaskConfig, task: Task) -> list[Any]:
-        return [section.range, task.range]
+    def parsed_by(self, plan: TaskPlan, task: Task) -> list[Any]:
+        return [plan.range, task.range]
 
     def target_form(self, task: Task) -> TargetForm:
         return TargetForm("<f8")
@@ -176,9 +177,9 @@ class Regression(LabelledKind["Task"]):
         return f", whose logit is a value from {low:g} to {high:g}"
 
 
-def _range(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[float, float]:
-    if section.range is not None:
-        return float(section.range[0]), float(section.range[1])
+def _range(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[float, float]:
+    if plan.range is not None:
+        return plan.range
     training.require("range")
     lowest, highest, hidden = inf, -inf, set[float]()
     for label, number in _numbers(training):
@@ -190,7 +191,7 @@ def _range(name: str, section: TaskConfig, training: TrainingLabels) -> tuple[fl
         lowest, highest = min(hidden | {lowest}), max(hidden | {highest})
     if not lowest < highest:
         raise ConfigError(
-            f"tasks.{name}.label: column '{section.label}' of {training} holds fewer than two "
+            f"tasks.{name}.label: column '{plan.label}' of {training} holds fewer than two "
             f"different numbers; name the lowest and highest in tasks.{name}.range"
         )
     return lowest, highest

@@ -17,6 +17,7 @@ from accord.tasks import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.model.auxiliary import ContrastiveHead
 
@@ -55,10 +56,10 @@ class SimCSE(UnlabelledKind[SimCSETask]):
     def task_type(self) -> type[SimCSETask]:
         return SimCSETask
 
-    def resolve(self, name: str, section: SimCSEConfig, training: TrainingLabels) -> SimCSETask:
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> SimCSETask:
         return SimCSETask(
-            name, self.name, self.losses[0], self.metrics[0], pooling=section.pooling, dropout=0.0,
-            temperature=section.temperature,
+            name, self.name, self.losses[0], self.metrics[0], pooling=plan.pooling, dropout=0.0,
+            temperature=plan.options["temperature"],
         )  # fmt: skip
 
     def layout(self, task: SimCSETask) -> Layout:

@@ -45,8 +45,8 @@ class InputFormat:
     text: tuple[str, ...]
     label: str = "label"
     id: str | None = None
-    delimiter: str | None = None
-    quoting: str | None = None
+    delimiter: DelimiterName | None = None
+    quoting: QuotingName | None = None
     file_encoding: str | None = None
     missing: tuple[str, ...] = ()
 

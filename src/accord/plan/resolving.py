@@ -22,6 +22,7 @@ from accord.plan.run import (
     StagePlan,
     TrainingPlan,
 )
+from accord.plan.tasks import task_plan
 
 HEAD_LR = 1e-3
 LR = {False: 5e-5, True: 1e-3}  # of an encoder that is frozen, or isn't
@@ -174,8 +175,8 @@ def data_plan(keys: Keys) -> DataPlan:
     sections = (*config.tasks.values(), *config.texts.values())
     drawn = any(own.dev is None and own.train is not None for own in sections)
     return DataPlan(
-        tasks=config.tasks,
-        texts=config.texts,
+        tasks={name: task_plan(section) for name, section in config.tasks.items()},
+        texts={name: task_plan(section) for name, section in config.texts.items()},
         sources={name: tuple(config.sources(name)) for name in config.auxiliary},
         dev_share=keys("training.dev_share", "" if drawn else "every task names its dev files"),
         max_length=keys("encoder.max_length"),

@@ -12,6 +12,7 @@ from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
 from accord.kinds import labelled_kind
+from accord.plan.tasks import task_plan
 from accord.report.page import Table
 from accord.report.record import Predictions, RunRecord
 from accord.runs.folder import RunFolder
@@ -80,18 +81,18 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
         run: whose config names the file.
         task: the task's name.
     """
-    config = run.config.labelled[task]
-    if config.dev is None:
+    plan = task_plan(run.config.labelled[task])
+    if plan.dev is None:
         return {}
     try:
-        files = files_of(config, config.dev)
+        files = files_of(plan, plan.dev)
         if not _is_unchanged(run, task, files):
             return {}
-        rows = list(read_examples(files, config, run.tasks[task], labelled=True))
+        rows = list(read_examples(files, plan, run.tasks[task], labelled=True))
     except AccordError:
         return {}
     usable = [row for row in rows if isinstance(row, Example)]
-    usable = usable[: config.limit]
+    usable = usable[: plan.limit]
     several = len(files.paths) > 1
     lines = [f"{files.paths[row.file]}:{row.line}" if several else str(row.line) for row in usable]
     keys = [line if row.id is None else row.id for row, line in zip(usable, lines, strict=True)]
@@ -101,10 +102,10 @@ def dev_texts(run: RunRecord, task: str) -> Texts:
 
 def _is_unchanged(run: RunRecord, task: str, files: DataFiles) -> bool:
     """Whether a dev file holds what it held: the store of its tokens has the hash of then."""
-    config = run.config.labelled[task]
+    plan = task_plan(run.config.labelled[task])
     tokenizer = load_tokenizer(run.path / "model")
-    store = open_store(files, task, config, run.tasks[task], tokenizer, labelled=True)
-    rows = min(len(store), config.limit or len(store))
+    store = open_store(files, task, plan, run.tasks[task], tokenizer, labelled=True)
+    rows = min(len(store), plan.limit or len(store))
     begun = RunFolder(run.path).read_json("resolved.json")
     recorded = begun.get("data", {}).get(f"{task}.dev")
     return bool(recorded == f"{store.fingerprint}:{rows}")

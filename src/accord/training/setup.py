@@ -240,8 +240,8 @@ def input_formats(plan: StagePlan) -> dict[str, InputFormat]:
     """Return how each task's files name their columns."""
     return {
         name: InputFormat(
-            task.text_columns, task.label, task.id, task.delimiter, task.quoting,
-            task.file_encoding, tuple(sorted(task.missing_labels)),
+            task.text, task.label, task.id, task.delimiter, task.quoting, task.file_encoding,
+            tuple(sorted(task.missing)),
         )
         for name, task in plan.data.labelled.items()
     }  # fmt: skip

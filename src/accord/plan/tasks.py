@@ -1,0 +1,42 @@
+"""One task's section of the config as the plain value that lies below it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from accord.config.tasks import AnyTaskConfig, TaskConfig
+from accord.data.datafiles import named
+from accord.data.plan import TaskPlan
+from accord.spelling import canonical_label
+
+_FILES = ("train", "dev", "test")
+
+
+def task_plan(section: AnyTaskConfig) -> TaskPlan:
+    """Return what a `[tasks.NAME]` says; what its kind alone has are options.
+
+    Example:
+        >>> from accord.kinds import task_section
+        >>> plan = task_plan(task_section(kind="regression", text="t", train="a.csv", range=[0, 5]))
+        >>> plan.train, plan.text, plan.range
+        (('a.csv',), ('t',), (0.0, 5.0))
+    """
+    values = {name: getattr(section, name) for name in type(section).model_fields}
+    values |= {name: tuple(named(values[name])) for name in _FILES if values.get(name) is not None}
+    values |= {"text": section.text_columns, "label_columns": section.label_columns}
+    if isinstance(section, TaskConfig):
+        values |= _of_labels(section)
+    known = {field.name for field in fields(TaskPlan)}
+    options = {name: values[name] for name in values.keys() - known - {"texts_of"}}
+    return TaskPlan(**{name: values[name] for name in values.keys() & known}, options=options)
+
+
+def _of_labels(section: TaskConfig) -> dict[str, Any]:
+    labels, span, positive = section.labels, section.range, section.positive
+    return {
+        "missing": section.missing_labels,
+        "labels": None if labels is None else tuple(canonical_label(str(own)) for own in labels),
+        "range": None if span is None else (float(span[0]), float(span[1])),
+        "positive": None if positive is None else canonical_label(str(positive)),
+    }
