@@ -15,7 +15,7 @@ from accord.config.file import load_config
 from accord.errors import UsageError
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import grid_groups
-from accord.judging.metrics import METRICS
+from accord.metrics import get_metric
 from accord.report.record import read_run
 
 
@@ -92,7 +92,7 @@ def test_dev_predictions_give_the_metric_again(compared):
         run = read_run(path)
         for name, task in run.tasks.items():
             own = run.predictions(name)
-            value = METRICS[task.metric](own.predicted, own.labels)
+            value = get_metric(task.metric)(own.predicted, own.labels)
             assert value == pytest.approx(run.metrics[name], abs=1e-9)
 
 

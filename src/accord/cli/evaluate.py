@@ -14,8 +14,8 @@ from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.data.textfiles import QuotingName
-    from accord.judging.metrics import Score
     from accord.kinds import Evaluation
+    from accord.metrics import Score
 
 
 @click.command()
@@ -120,8 +120,9 @@ def _judged(
 
 
 def _overall(model: Path, judged: dict[str, Evaluation], score: Score) -> dict[str, float]:
-    from accord.cli.results import overall_scores
     from accord.judging.evaluate import metric_names
+    from accord.metrics import overall_score
 
-    values = {name: own.metric for name, own in judged.items()}
-    return dict(overall_scores(values, metric_names(model), score))
+    values, metrics = {name: own.metric for name, own in judged.items()}, metric_names(model)
+    kinds: tuple[Score, ...] = (score, "mean")
+    return {kind: overall_score(kind, values, metrics) for kind in kinds}

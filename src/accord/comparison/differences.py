@@ -68,7 +68,7 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
 
 
 def _side(group: Group, judged: list[HeldOut]) -> Side:
-    predictions = np.stack([each.predicted for each in judged])
+    predictions = np.stack([each.judged for each in judged])
     return Side(group.seeds, predictions, np.stack([each.halves for each in judged]))
 
 

@@ -18,11 +18,9 @@ from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
 from accord.judging.choosing import HalfResult, Halves, dev_halves, half_result
 from accord.judging.dev import DevResult, are_finite, judge_all
-from accord.judging.heldout import crossfit_value
-from accord.judging.inference import logits_of
+from accord.judging.inference import logits_of, task_metric
 from accord.judging.scores import crossfitted
 from accord.kernels.matmul import choose_products
-from accord.kinds import labelled_kind
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
@@ -108,10 +106,7 @@ class _Kitchen:
         found = {}
         for own, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
             together = crossfitted(logits[0], logits[1], which)
-            predictions = labelled_kind(own.task).decode(own.task, together).numpy()
-            found[own.task.name] = crossfit_value(
-                own.task.metric, own.labels, predictions, which, own.task.positive_class
-            )
+            found[own.task.name] = task_metric(own.task, own.labels, together, which)
         return found
 
     def _chosen_on(

@@ -11,7 +11,7 @@ from accord.durable import replace_folder
 from accord.errors import RunFolderError
 from accord.experiments.paper import TABLE_5, TASKS, TITLES
 from accord.experiments.results import Results
-from accord.judging.metrics import cs224n_score
+from accord.metrics import cs224n_score
 from accord.report.page import Table
 from accord.report.record import RunRecord
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accord.data.loader import TaskData
 from accord.judging.inference import judge
-from accord.judging.metrics import Score, overall_score
+from accord.metrics import Score, overall_score
 from accord.tasks import Task
 
 
@@ -53,7 +53,7 @@ def judge_all(
         finished: tasks that no model is chosen by.
     """
     judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
-    names = {task.name: task.metric_name for task in counted([own.task for own in data])}
+    names = {task.name: task.metric for task in counted([own.task for own in data])}
     metrics = {name: judged[name].metric for name in names}
     figures = {name: evaluation.figures for name, evaluation in judged.items()}
     trained = counted([own.task for own in data if own.task.name not in finished])

@@ -57,8 +57,8 @@ class SimCSE(UnlabelledKind[SimCSETask]):
 
     def resolve(self, name: str, section: SimCSEConfig, training: TrainingLabels) -> SimCSETask:
         return SimCSETask(
-            name, self.name, self.losses[0], self.metrics[0], pooling=section.pooling, dropout=0.0,
-            temperature=section.temperature,
+            name, self.name, self.losses[0], self.default_metric, pooling=section.pooling,
+            dropout=0.0, temperature=section.temperature,
         )  # fmt: skip
 
     def layout(self, task: SimCSETask) -> Layout:
