@@ -117,7 +117,7 @@ class TrainingLabels(Protocol):
 
 
 class TextPasses(Protocol):
-    """Passes over a split's texts without gradients, for kinds that are judged by their loss."""
+    """Passes over a split's texts without gradients, for kinds that are evaluated by their loss."""
 
     def __len__(self) -> int:
         """Return how many texts there are."""
@@ -149,7 +149,7 @@ class Kind(ABC, Generic[T]):
         pairs: whether rows may hold two texts.
         losses, poolings: what a task may have; the first is the default.
         predicts: the forms in which metrics can have its predictions.
-        default_metric: by which a task is judged that names none.
+        default_metric: by which a task is evaluated that names none.
         compares_examples: whether it tells an example from the others of its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -268,7 +268,7 @@ class Kind(ABC, Generic[T]):
         )  # fmt: skip
 
     @abstractmethod
-    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         """Compare what a model says of some rows with their labels.
 
         Args:
@@ -278,12 +278,12 @@ class Kind(ABC, Generic[T]):
         """
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
-        """Return the task's metric alone; arguments as `judge`.
+        """Return the task's metric alone; arguments as `evaluate`.
 
         Args:
             halves: 0 or 1 [rows], where logits come from two choices (`metrics.crossfit_value`).
         """
-        return self.judge(task, labels, logits).metric
+        return self.evaluate(task, labels, logits).metric
 
     def text_losses(self, task: T, passes: TextPasses) -> Tensor:
         """Return each text's loss in an evaluation, [rows], for a kind without labels."""
