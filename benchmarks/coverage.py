@@ -27,10 +27,11 @@ from coverage_tables import coverage_table, influence_table, partial_table, quan
 from scipy.special import stdtrit
 from scipy.stats import rankdata
 
+from accord.metrics import pearson, spearman
 from accord.statistics.components import LEAST_SHARE, components
-from accord.statistics.influence import VALUES, pearson_values, rank_moments
 from accord.statistics.quantile import half_width
 
+METRICS = {"pearson": pearson, "spearman": spearman}
 OUTPUT = Path(__file__).parent / "results" / "coverage.json"
 LEVEL = 0.95
 ELEMENTS = 4_000_000  # values of one side at once: bounds memory
@@ -139,12 +140,12 @@ def influence_errors(draws: int) -> list[dict[str, object]]:
             for rows in (40, 100, 400):
                 labels = rng.standard_normal((draws, rows))
                 x = rho * labels + math.sqrt(1 - rho**2) * rng.standard_normal((draws, rows))
-                value, jackknife = VALUES[kind](labels, x)
+                value, jackknife = METRICS[kind].influence(x, labels)
                 kinds = {"jackknife": jackknife}
                 if kind == "spearman":
                     ranks = rankdata(labels, axis=-1), rankdata(x, axis=-1)
-                    kinds["influence function"] = _first_order(*rank_moments(labels, x))
-                    kinds["ranks fixed"] = pearson_values(*ranks)[1]
+                    kinds["influence function"] = _first_order(*spearman.rank_moments(x, labels))
+                    kinds["ranks fixed"] = pearson.influence(*ranks)[1]
                 else:
                     a, b = (own - own.mean(-1, keepdims=True) for own in (x, labels))
                     products = [a * b, a * a, b * b]

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from accord.statistics.influence import VALUES, f1_values, pearson_values
+from accord.metrics import f1, pearson, spearman
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -179,14 +179,15 @@ def values(
         return sides, sides
     if cell.kind == "f1":
         labels, sides = f1_sides(cell, shift, draws, rng)
-        made = [_together(*f1_values(labels, side)) for side in sides]
+        made = [_together(*f1.influence(side, labels, 1)) for side in sides]
         return made, made
     labels, sides = correlated_sides(cell, shift, draws, rng)
-    made = [_together(*VALUES[cell.kind](labels, side)) for side in sides]
+    by = pearson if cell.kind == "pearson" else spearman
+    made = [_together(*by.influence(side, labels)) for side in sides]
     if cell.kind == "pearson":
         return made, made
     ranks = rankdata(labels, axis=-1)
-    fixed = [_together(*pearson_values(ranks, rankdata(side, axis=-1))) for side in sides]
+    fixed = [_together(*pearson.influence(rankdata(side, axis=-1), ranks)) for side in sides]
     return made, fixed
 
 

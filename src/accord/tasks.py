@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from accord.config.tasks import Encoding, HeadKind, Targets
 from accord.kinds import Layout, get_kind, is_kind, kind_of, texts_of
+from accord.metrics import get_metric
 
 _ALLOWED = {"encoding": Encoding, "head": HeadKind, "targets": Targets}
 
@@ -54,7 +55,7 @@ class Task:
             >>> Task("t", "classification", "cross_entropy", "f1", **labels).metric_name
             "F1 of 'fraud'"
         """
-        return kind_of(self).metric_name(self, metric)
+        return get_metric(metric).called(self.positive)
 
     @property
     def labelled(self) -> bool:

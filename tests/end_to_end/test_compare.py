@@ -13,9 +13,9 @@ from accord.comparison.group import group_runs
 from accord.comparison.whole import compare_groups
 from accord.config.file import load_config
 from accord.errors import UsageError
-from accord.evaluation.metrics import METRICS
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import grid_groups
+from accord.metrics import get_metric
 from accord.report.record import read_run
 
 
@@ -92,7 +92,7 @@ def test_dev_predictions_give_the_metric_again(compared):
         run = read_run(path)
         for name, task in run.tasks.items():
             own = run.predictions(name)
-            value = METRICS[task.metric](own.predicted, own.labels)
+            value = get_metric(task.metric)(own.predicted, own.labels)
             assert value == pytest.approx(run.metrics[name], abs=1e-9)
 
 

@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score
 
 from accord.errors import UsageError
 from accord.evaluation.choosing import first_best
-from accord.evaluation.heldout import crossfit_value
-from accord.evaluation.metrics import CORRELATIONS, METRICS
 from accord.evaluation.scores import TaskScores, crossfitted, read_scores, write_scores
-from accord.statistics.influence import influence
+from accord.metrics import crossfit_value
 
 HALVES = np.array([0, 1, 0, 1, 0], dtype=np.int8)
 LABELS = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
@@ -42,19 +38,6 @@ def test_correlations_are_evaluated_within_each_half(metric, correlate):
     assert crossfit_value(metric, labels, predicted, halves * 0) == pytest.approx(
         correlate(predicted, labels).statistic
     )
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2**32 - 1))
-def test_the_value_is_the_one_whose_influence_is_measured(metric, ours, theirs, seed):
-    """Also where a half has one row or none."""
-    assume(ours + theirs)
-    rng, halves = np.random.default_rng(seed), np.repeat(np.array([0, 1], np.int8), [ours, theirs])
-    labels = rng.integers(0, 3, len(halves)).astype(float)
-    predicted = rng.integers(0, 3, len(halves)) + (0.5 * halves if metric in CORRELATIONS else 0)
-    value, each = influence(metric, labels, predicted.astype(float), halves, 2)
-    assert value == pytest.approx(crossfit_value(metric, labels, predicted, halves, 2))
-    assert each.sum() == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(("metric", "correlate"), [("pearson", pearsonr), ("spearman", spearmanr)])

@@ -28,7 +28,6 @@ class Case:
         good: label's texts, and the targets that they are.
         bad: label's texts, and what is said of them.
         sure: logits, from targets as a store keeps them, that say just these.
-        best: the value of every metric where all predictions are right.
     """
 
     task: Task
@@ -36,7 +35,6 @@ class Case:
     good: dict[str, Any] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     sure: Callable[[Tensor], Tensor] | None = None
-    best: float = 1.0
 
     @property
     def kind(self) -> LabelledKind[Any]:

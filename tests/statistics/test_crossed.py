@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from accord.errors import UsageError
-from accord.evaluation.metrics import METRICS
+from accord.metrics import all_metrics, get_metric
 from accord.statistics.components import components, seed_freedom, seed_variance
 from accord.statistics.crossed import (
     Difference,
@@ -149,11 +149,13 @@ def test_the_degrees_of_freedom_are_those_of_the_variance(n1, n2, shared):
     assert freedom == pytest.approx(2 * variance.mean() ** 2 / variance.var(), rel=0.05)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", [own.name for own in all_metrics("classes", "values")])
 def test_every_run_counts_in_the_estimate(metric):
     labels, ours, theirs = made(range(5), range(3, 7), metric=metric)
     found = difference(metric, labels, ours, theirs)
-    each = [[METRICS[metric](run, labels) for run in side.predictions] for side in (ours, theirs)]
+    each = [
+        [get_metric(metric)(run, labels) for run in side.predictions] for side in (ours, theirs)
+    ]
     assert found.value == pytest.approx(np.mean(each[0]) - np.mean(each[1]))
     assert found.ours == pytest.approx(each[0])
     assert found.theirs == pytest.approx(each[1])

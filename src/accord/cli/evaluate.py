@@ -14,8 +14,8 @@ from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.data.textfiles import QuotingName
-    from accord.evaluation.metrics import Score
     from accord.kinds import Evaluation
+    from accord.metrics import Score
 
 
 @click.command()
@@ -122,8 +122,10 @@ def _evaluated(
 
 
 def _overall(model: Path, evaluated: dict[str, Evaluation], score: Score) -> dict[str, float]:
-    from accord.cli.results import overall_scores
     from accord.evaluation.evaluate import metric_names
+    from accord.metrics import overall_score
 
     values = {name: evaluation.metric for name, evaluation in evaluated.items()}
-    return dict(overall_scores(values, metric_names(model), score))
+    metrics = metric_names(model)
+    kinds: tuple[Score, ...] = (score, "mean")
+    return {kind: overall_score(kind, values, metrics) for kind in kinds}

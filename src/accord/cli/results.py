@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.table import Table as RichTable
 
-    from accord.evaluation.metrics import Score
     from accord.report.page import Section
     from accord.training.run import Run
 
@@ -80,13 +79,13 @@ def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield each overall score's name, and its values on dev and held out."""
-    names, kind = results["metric_names"], results["score_kind"]
-    dev = overall_scores(results["metrics"], names, kind)
-    values = {name: entry["value"] for name, entry in results["heldout"].items()}
-    other = dict(overall_scores(values, names, kind)) if values else {}
-    for score, value in dev:
-        shown = f"{other[score]:z.4f}" if score in other else "–"
-        yield score, f"{value:z.4f}", shown, "", "", ""
+    from accord.metrics import mean_score
+
+    heldout = {name: entry["value"] for name, entry in results["heldout"].items()}
+    mean = mean_score(heldout) if heldout else None
+    rows = {results["score_kind"]: (results["score"], results.get("heldout_score"))}
+    for score, (dev, other) in {**rows, "mean": (results["mean"], mean)}.items():
+        yield score, f"{dev:z.4f}", "–" if other is None else f"{other:z.4f}", "", "", ""
 
 
 def _show_stages(results: dict[str, Any]) -> None:
@@ -110,16 +109,6 @@ def _show_stages(results: dict[str, Any]) -> None:
     ]  # fmt: skip
     if figures:
         echo(f"{', '.join(figures)} (of {continual['of']})")
-
-
-def overall_scores(
-    values: dict[str, float], metrics: dict[str, str], kind: Score
-) -> list[tuple[str, float]]:
-    """Return the plain mean of the tasks' metrics, and the config's own score before it."""
-    from accord.evaluation.metrics import overall_score
-
-    kinds: list[Score] = ["mean"] if kind == "mean" else [kind, "mean"]
-    return [(one, overall_score(one, values, metrics)) for one in kinds]
 
 
 def print_report_tables(sections: Iterable[Section]) -> None:

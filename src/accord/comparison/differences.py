@@ -70,7 +70,7 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
 
 
 def _side(group: Group, evaluated: list[HeldOut]) -> Side:
-    predictions = np.stack([each.predicted for each in evaluated])
+    predictions = np.stack([each.evaluated for each in evaluated])
     return Side(group.seeds, predictions, np.stack([each.halves for each in evaluated]))
 
 

@@ -10,10 +10,10 @@ from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Secti
 from accord.config.tasks import AuxiliaryConfig, TaskConfig
 from accord.errors import nearest
 from accord.kinds._sections import AnyTask, LabelledTask
+from accord.metrics import Score
 from accord.registered import registered
 
 Precision = Literal["float32", "bfloat16"]
-Score = Literal["mean", "cs224n"]
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
 """Keys of `[training]` that have nothing to do with one task."""
 

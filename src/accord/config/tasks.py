@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from accord.config.base import Fraction, PositiveInt, Section
 from accord.data.textfiles import DelimiterName, QuotingName, encoding_fault
+from accord.metrics import all_metrics
 from accord.spelling import canonical_label
 
 Encoding = Literal["joint", "separate"]
@@ -59,15 +60,20 @@ OnBadRow = Annotated[
 ]
 
 
+_METRICS = all_metrics("classes", "probabilities", "values")
+if TYPE_CHECKING:
+    MetricName = str
+else:
+    MetricName = Literal[tuple(own.name for own in _METRICS)]
 LossKey = Annotated[
     Literal["cross_entropy", "binary_cross_entropy", "mse"] | None,
     Field(description="Default: cross_entropy for classification, mse for regression."),
 ]
 MetricKey = Annotated[
-    Literal["accuracy", "f1", "macro_f1", "pearson", "spearman"] | None,
+    MetricName | None,
     Field(
-        description="'f1' is of the class `positive`, 'macro_f1' the mean over all classes;"
-        " default: accuracy for classification, pearson for regression."
+        description="; ".join(f"'{own.name}': {own.meaning}" for own in _METRICS)
+        + "; default: accuracy for classification, pearson for regression."
     ),
 ]
 

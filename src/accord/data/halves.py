@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from accord.evaluation.half_metrics import LEAST_ROWS
+from accord.metrics import LEAST_ROWS
 
 SMALL = 64
 """Distinct contents; each label of a split with fewer is balanced as well."""

@@ -18,11 +18,9 @@ from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
 from accord.evaluation.choosing import HalfResult, Halves, dev_halves, half_result
 from accord.evaluation.dev import DevResult, are_finite, evaluate_all
-from accord.evaluation.heldout import crossfit_value
-from accord.evaluation.inference import logits_of
+from accord.evaluation.inference import logits_of, task_metric
 from accord.evaluation.scores import crossfitted
 from accord.kernels.matmul import choose_matmul_policy
-from accord.kinds import labelled_kind
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
@@ -108,10 +106,7 @@ class _Kitchen:
         values = {}
         for split, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
             together = crossfitted(logits[0], logits[1], which)
-            predictions = labelled_kind(split.task).decode(split.task, together).numpy()
-            values[split.task.name] = crossfit_value(
-                split.task.metric, split.labels, predictions, which, split.task.positive_class
-            )
+            values[split.task.name] = task_metric(split.task, split.labels, together, which)
         return values
 
     def _chosen_on(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accord.data.loader import TaskData
 from accord.evaluation.inference import evaluate
-from accord.evaluation.metrics import Score, overall_score
+from accord.metrics import Score, overall_score
 from accord.tasks import Task
 
 
@@ -55,7 +55,7 @@ def evaluate_all(
     evaluated = {
         split.task.name: evaluate(split, part) for split, part in zip(data, logits, strict=True)
     }
-    names = {task.name: task.metric_name for task in counted([split.task for split in data])}
+    names = {task.name: task.metric for task in counted([split.task for split in data])}
     metrics = {name: evaluated[name].metric for name in names}
     figures = {name: evaluation.figures for name, evaluation in evaluated.items()}
     trained = counted([split.task for split in data if split.task.name not in finished])

@@ -151,9 +151,9 @@ def _check_fit(task: Task, data: DataPlan) -> None:
 
 
 def metric_names(model: Path) -> dict[str, str]:
-    """Return the metric by which each task of a model is evaluated."""
+    """Return the name of the metric by which each task of a model is evaluated."""
     tasks, _, _ = read_tasks(find_model_folder(model))
-    return {task.name: task.metric_name for task in tasks}
+    return {task.name: task.metric for task in tasks}
 
 
 def evaluate_input(

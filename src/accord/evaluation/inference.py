@@ -259,6 +259,8 @@ def evaluate(data: TaskData, logits: Tensor) -> Evaluation:
     return kind_of(data.task).evaluate(data.task, data.labels, logits)
 
 
-def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:
-    """Return a task's metric alone; arguments as `Kind.evaluate`."""
-    return kind_of(task).metric(task, labels, logits)
+def task_metric(
+    task: Task, labels: np.ndarray, logits: Tensor, halves: np.ndarray | None = None
+) -> float:
+    """Return a task's metric alone; arguments as `Kind.metric`."""
+    return kind_of(task).metric(task, labels, logits, halves)

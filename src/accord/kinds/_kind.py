@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from accord.metrics import Form, all_metrics, get_metric
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
@@ -146,7 +148,9 @@ class Kind(ABC, Generic[T]):
         section: the keys that `[tasks.NAME]` takes, and what may be wrong with them.
         labelled: whether rows have labels; `LabelledKind` has more to say then.
         pairs: whether rows may hold two texts.
-        losses, metrics, poolings: what a task may have; the first is the default.
+        losses, poolings: what a task may have; the first is the default.
+        predicts: the forms in which metrics can have its predictions.
+        default_metric: by which a task is evaluated that names none.
         compares_examples: whether it tells an example from the others of its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -166,7 +170,8 @@ class Kind(ABC, Generic[T]):
     labelled: ClassVar[bool]
     pairs: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]]
-    metrics: ClassVar[tuple[str, ...]]
+    predicts: ClassVar[tuple[Form, ...]]
+    default_metric: ClassVar[str]
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
@@ -250,9 +255,18 @@ class Kind(ABC, Generic[T]):
 
     # Evaluation
 
-    def metric_name(self, task: T, metric: str) -> str:
-        """Return what results and tables call a metric."""
-        return metric
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that a task may name, its default first."""
+        names = [own.name for own in all_metrics(*self.predicts)]
+        return tuple(sorted(names, key=lambda name: name != self.default_metric))
+
+    def metrics_of(self, task: T) -> tuple[str, ...]:
+        """Return the metrics that fit a task: those of one class only where one is meant."""
+        return tuple(
+            name for name in self.metrics
+            if task.positive is not None or not get_metric(name).one_class
+        )  # fmt: skip
 
     @abstractmethod
     def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
@@ -264,8 +278,12 @@ class Kind(ABC, Generic[T]):
             logits: [rows, outputs]; losses of texts without labels.
         """
 
-    def metric(self, task: T, labels: Array, logits: Tensor) -> float:
-        """Return the task's metric alone; arguments as `evaluate`."""
+    def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
+        """Return the task's metric alone; arguments as `evaluate`.
+
+        Args:
+            halves: 0 or 1 [rows], where logits come from two choices (`metrics.crossfit_value`).
+        """
         return self.evaluate(task, labels, logits).metric
 
     def text_losses(self, task: T, passes: TextPasses) -> Tensor:

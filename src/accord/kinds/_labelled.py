@@ -6,10 +6,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from accord.evaluation.metrics import metric_value
 from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
-from accord.statistics.baselines import Constant, best_constant
+from accord.metrics import Constant, crossfit_value, get_metric
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -211,16 +210,19 @@ class LabelledKind(Kind[T]):
 
     # Evaluation
 
-    def metrics_of(self, task: T) -> tuple[str, ...]:
-        """Return the metrics that a task can be evaluated by."""
-        return self.metrics
+    def evaluated(self, task: T, metric: str, logits: Tensor) -> Array:
+        """Return predictions in the form that a metric takes."""
+        by_shares = get_metric(metric).of == "probabilities"
+        shares = self.probabilities(task, logits) if by_shares else None
+        return (self.decode(task, logits) if shares is None else shares).numpy()
 
     def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         import torch
 
-        predictions = self.decode(task, logits).numpy()
         figures = {
-            task.name_of(name): metric_value(name, predictions, labels, task.positive_class)
+            task.name_of(name): get_metric(name)(
+                self.evaluated(task, name, logits), labels, task.positive_class
+            )
             for name in self.metrics_of(task)
         }
         constant = self.constant(task, labels)
@@ -231,13 +233,13 @@ class LabelledKind(Kind[T]):
         remark = constant.remark(task.metric_name, value, task.labels)
         return Evaluation(value, figures, logits, remark)
 
-    def metric(self, task: T, labels: Array, logits: Tensor) -> float:
-        predictions = self.decode(task, logits).numpy()
-        return metric_value(task.metric, predictions, labels, task.positive_class)
+    def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
+        predictions = self.evaluated(task, task.metric, logits)
+        return crossfit_value(task.metric, labels, predictions, halves, task.positive_class)
 
     def constant(self, task: T, labels: Array) -> Constant:
         """Return the best that a prediction can be that never looks at the text."""
-        return best_constant(task.metric, labels, task.positive_class)
+        return get_metric(task.metric).best_constant(labels, task.positive_class)
 
     # As a model of transformers
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, TypeVar
 
 from accord.kinds._kind import Array, Evaluation, Kind, Layout
+from accord.metrics import get_metric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,8 @@ class UnlabelledKind(Kind[T]):
     holds. What stands for logits in an evaluation are its texts' losses, [rows, 1]."""
 
     labelled = False
-    metrics = ("likelihood",)
+    predicts = ("losses",)
+    default_metric = "likelihood"
     metric_format = ".3g"  # of a vocabulary's words the right one is unlikely
 
     def layout(self, task: T) -> Layout:
@@ -30,6 +31,7 @@ class UnlabelledKind(Kind[T]):
         return 1
 
     def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
-        loss = float(logits.double().mean())
-        likelihood = math.exp(-loss) if math.isfinite(loss) else 0.0
-        return Evaluation(likelihood, {"likelihood": likelihood, "loss": loss}, logits)
+        losses = logits.double().squeeze(1).numpy()
+        figures = {name: get_metric(name)(losses, losses) for name in self.metrics_of(task)}
+        figures["loss"] = float(logits.double().mean())
+        return Evaluation(figures[task.metric], figures, logits)

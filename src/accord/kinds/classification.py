@@ -30,6 +30,7 @@ from accord.kinds._labelled import (
     share_logits,
     shared_fields,
 )
+from accord.metrics import get_metric
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Classification(LabelledKind["Task"]):
     section = ClassificationConfig
     pairs = True
     losses = ("cross_entropy", "binary_cross_entropy", "mse")
-    metrics = ("accuracy", "f1", "macro_f1")
+    predicts = ("classes", "probabilities")
+    default_metric = "accuracy"
     discrete = True
     answer_is_text = True
     summary_head = "labels"
@@ -119,7 +121,7 @@ class Classification(LabelledKind["Task"]):
         return self.task_type(
             **shared_fields(name, plan),
             loss=loss,
-            metric=plan.metric or self.metrics[0],
+            metric=plan.metric or self.default_metric,
             labels=labels,
             positive=_positive(name, plan, labels, training),
         )
@@ -131,7 +133,9 @@ class Classification(LabelledKind["Task"]):
         if len(set(task.labels)) < max(2, len(task.labels)):
             yield f"labels are {list(task.labels)[:5]}"
         positive = task.positive
-        if positive not in (None, *task.labels) or (task.metric == "f1" and not positive):
+        if positive not in (None, *task.labels) or (
+            get_metric(task.metric).one_class and not positive
+        ):
             yield f"metric is {task.metric!r}, the positive class {positive!r}"
         if task.targets == "popart":
             yield "targets are 'popart' without a regression's linear head under MSE"
@@ -213,16 +217,6 @@ class Classification(LabelledKind["Task"]):
     def shown(self, task: Task, value: float) -> str:
         return task.labels[int(value)]
 
-    def metric_name(self, task: Task, metric: str) -> str:
-        names = {"f1": f"F1 of '{task.positive}'", "macro_f1": "macro F1"}
-        return names.get(metric, metric)
-
-    def metrics_of(self, task: Task) -> tuple[str, ...]:
-        """Leave out F1 where no class is meant by it."""
-        return tuple(
-            metric for metric in self.metrics if metric != "f1" or task.positive is not None
-        )
-
     def transformers_fault(self, task: Task) -> str:
         if task.loss != "mse":
             return ""
@@ -278,10 +272,10 @@ def _labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, .
 def _positive(
     name: str, plan: TaskPlan, labels: tuple[str, ...], training: TrainingLabels
 ) -> str | None:
-    """Return the class whose F1 is meant: the config's, or of two the one that says yes.
+    """Return the class that a metric of one class means: the config's, or of two what says yes.
 
-    Where F1 is the task's metric and neither says yes it is the rarer one of the training file, as
-    what is looked for mostly is.
+    Where the task's metric is such a one and neither says yes it is the rarer one of the training
+    file, as what is looked for mostly is.
     """
     if plan.positive is not None:
         if plan.positive not in labels:
@@ -293,7 +287,8 @@ def _positive(
         other = next(label for label in labels if label != yes[0])
         if other.casefold() in _NO_OF[yes[0].casefold()]:
             return yes[0]
-    return _rarer(name, labels, training) if plan.metric == "f1" else None
+    metric = plan.metric or Classification.default_metric
+    return _rarer(name, metric, labels, training) if get_metric(metric).one_class else None
 
 
 _NO_OF = {
@@ -303,15 +298,15 @@ _NO_OF = {
 """What says yes, and what says no where it does."""
 
 
-def _rarer(name: str, labels: tuple[str, ...], training: TrainingLabels) -> str:
+def _rarer(name: str, metric: str, labels: tuple[str, ...], training: TrainingLabels) -> str:
     counts = Counter[str]()
     if len(labels) == 2:
         counts.update(label for label in training.labels() if label in labels)
     rarer, other = sorted(labels, key=lambda label: counts[label])[:2]
     if counts[rarer] == counts[other]:
         raise ConfigError(
-            f"tasks.{name}.metric: 'f1' is of one class: name it in tasks.{name}.positive, or take"
-            f' metric = "macro_f1"; the labels are {", ".join(labels)}'
+            f"tasks.{name}.metric: '{metric}' is of one class: name it in tasks.{name}.positive, or"
+            f' take metric = "macro_f1"; the labels are {", ".join(labels)}'
         )
     return rarer
 

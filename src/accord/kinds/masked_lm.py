@@ -56,8 +56,8 @@ class MaskedLM(UnlabelledKind[MaskedLMTask]):
 
     def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> MaskedLMTask:
         return MaskedLMTask(
-            name, self.name, self.losses[0], self.metrics[0], pooling=self.poolings[0], dropout=0.0,
-            mask_share=plan.options["mask_share"],
+            name, self.name, self.losses[0], self.default_metric, pooling=self.poolings[0],
+            dropout=0.0, mask_share=plan.options["mask_share"],
         )  # fmt: skip
 
     def hidden(

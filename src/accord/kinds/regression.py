@@ -82,7 +82,8 @@ class Regression(LabelledKind["Task"]):
     section = RegressionConfig
     pairs = True
     losses = ("mse", "binary_cross_entropy")
-    metrics = ("pearson", "spearman")
+    predicts = ("values",)
+    default_metric = "pearson"
     reads_codes = True
     squared = True
     summary_head = "lowest, mean, highest"
@@ -98,7 +99,7 @@ class Regression(LabelledKind["Task"]):
         return self.task_type(
             **shared_fields(name, plan),
             loss=plan.loss or self.losses[0],
-            metric=plan.metric or self.metrics[0],
+            metric=plan.metric or self.default_metric,
             range=_range(name, plan, training),
         )
 

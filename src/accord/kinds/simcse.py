@@ -58,8 +58,8 @@ class SimCSE(UnlabelledKind[SimCSETask]):
 
     def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> SimCSETask:
         return SimCSETask(
-            name, self.name, self.losses[0], self.metrics[0], pooling=plan.pooling, dropout=0.0,
-            temperature=plan.options["temperature"],
+            name, self.name, self.losses[0], self.default_metric, pooling=plan.pooling,
+            dropout=0.0, temperature=plan.options["temperature"],
         )  # fmt: skip
 
     def layout(self, task: SimCSETask) -> Layout:

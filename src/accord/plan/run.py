@@ -10,6 +10,7 @@ from typing import Any, Literal
 from accord.config import sections
 from accord.config.file import toml
 from accord.data.plan import DataPlan
+from accord.metrics import Score
 
 Table = Mapping[str, Any]
 Precision = sections.Precision
@@ -138,7 +139,7 @@ class StagePlan:
     averaging: AveragingPlan
     checkpoint: CheckpointPlan
     options: Mapping[str, Mapping[str, Any]]
-    score: sections.Score
+    score: Score
     settings: Table
     given: Table
     label: str = ""

@@ -15,6 +15,7 @@ from accord.config.sections import Config
 from accord.errors import RunFolderError
 from accord.evaluation.heldout import ON_TEST, require_heldout
 from accord.kinds import labelled_kind
+from accord.metrics import get_metric
 from accord.plan.recorded import recorded_config
 from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
@@ -42,6 +43,13 @@ class Predictions:
     labels: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray | None
+
+    @property
+    def evaluated(self) -> np.ndarray:
+        """What the task's metric takes of them."""
+        by_shares = get_metric(self.task.metric).of == "probabilities"
+        shares = self.probabilities if by_shares else None
+        return self.predicted if shares is None else shares
 
 
 @dataclass(frozen=True)

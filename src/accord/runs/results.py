@@ -43,6 +43,9 @@ class Results(BaseModel):
     metric_names: dict[str, str]
     figures: dict[str, dict[str, float]]
     score_kind: str
+    score: float
+    mean: float
+    heldout_score: float | None = None
     epochs: list[dict[str, Any]]
     train_seconds: float
     parameters: int

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.errors import UsageError
-from accord.statistics.baselines import best_constant
+from accord.metrics import get_metric, influence
 from accord.statistics.components import (
     LEAST_SHARE,
     Components,
@@ -19,7 +19,6 @@ from accord.statistics.components import (
     seed_freedom,
     seed_variance,
 )
-from accord.statistics.influence import influence
 from accord.statistics.quantile import half_width, p_value
 
 Array = npt.NDArray[np.float64]
@@ -35,7 +34,7 @@ class Side:
 
     Attributes:
         seeds: of the runs, each once.
-        predictions: [S, n].
+        predictions: [S, n], or [S, n, classes] of probabilities.
         halves: the cross-fitting half of each prediction, [S, n]; None where there are none.
     """
 
@@ -44,7 +43,7 @@ class Side:
     halves: npt.NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        shape = self.predictions.shape
+        shape = self.predictions.shape[:2]
         if len(shape) != 2 or shape[0] != len(self.seeds) or not self.seeds:
             raise UsageError(
                 f"predictions of {len(self.seeds)} seeds should be [seeds, rows] with at least one"
@@ -135,12 +134,12 @@ def difference(
     """Compare two sides by all of their runs, on the same rows.
 
     A metric other than accuracy enters by each row's influence on it, run by run
-    (`accord.statistics.influence`); the variances are those of `accord.statistics.components`.
+    (`accord.metrics.influence`); the variances are those of `accord.statistics.components`.
     Seeds may be the same on both sides, partly, or not at all. With one run on either side only
     the rows' part is known.
 
     Args:
-        metric: its name in `accord.evaluation.metrics.METRICS`.
+        metric: its name.
         labels: class indices or values, [n].
         ours: our runs.
         theirs: theirs.
@@ -175,7 +174,7 @@ def against_constant(
     own favour, so that the test errs on the cautious side.
 
     Args:
-        metric: its name in `accord.evaluation.metrics.METRICS`.
+        metric: its name.
         labels: class indices or values, [n].
         side: the runs.
         positive: the class whose F1 is meant; default 1.
@@ -191,8 +190,7 @@ def against_constant(
     """
     _check(labels, side)
     a = _values(metric, labels, side, positive)
-    constant = best_constant(metric, labels, positive)
-    predictions = np.full(len(labels), 0 if constant.label is None else constant.label)
+    predictions = get_metric(metric).best_constant(labels, positive).predictions
     b = _values(metric, labels, Side((0,), predictions[None]), positive)
     difference = _estimated(a, b, side.seeds, ())
     return _marked(difference, bool((side.predictions == predictions).all()))
@@ -232,7 +230,7 @@ def mean_difference(parts: Sequence[Difference]) -> Difference:
 
 
 def _check(labels: npt.NDArray[Any], side: Side) -> None:
-    if labels.ndim != 1 or side.predictions.shape[1:] != labels.shape:
+    if labels.ndim != 1 or side.predictions.shape[1:2] != labels.shape:
         raise UsageError(
             f"predictions should be [seeds, {len(labels)}] for as many labels, got"
             f" {side.predictions.shape}"

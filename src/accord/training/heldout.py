@@ -13,13 +13,14 @@ from torch import Tensor
 from accord.data.halves import few_rows_note
 from accord.data.loader import TaskData
 from accord.evaluation.choosing import HalfResult, Halves, dev_halves, first_best, half_result
-from accord.evaluation.heldout import ON_DEV, ON_TEST, crossfit_value
+from accord.evaluation.heldout import ON_DEV, ON_TEST
+from accord.evaluation.inference import task_metric
 from accord.evaluation.predictions import write_split_predictions
 from accord.evaluation.scores import TaskScores, crossfitted, write_scores
 from accord.kinds import labelled_kind
+from accord.metrics import Constant
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
-from accord.statistics.baselines import Constant
 from accord.training.checkpoint import Progress
 from accord.training.epoch_soup import soup_of_epochs
 from accord.training.kept_epochs import kept_scores
@@ -78,12 +79,9 @@ class HeldOutRows:
 
     @property
     def value(self) -> float:
-        """The task's metric (`accord.evaluation.heldout.crossfit_value`)."""
+        """The task's metric (`accord.metrics.crossfit_value`)."""
         task = self.data.task
-        predictions = labelled_kind(task).decode(task, self.logits).numpy()
-        return crossfit_value(
-            task.metric, self.labels, predictions, self.halves, task.positive_class
-        )
+        return task_metric(task, self.labels, self.logits, self.halves)
 
     @property
     def constant(self) -> Constant:

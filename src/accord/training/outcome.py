@@ -10,8 +10,8 @@ from torch import Tensor
 
 from accord.evaluation.dev import counted
 from accord.evaluation.inference import split_logits
-from accord.evaluation.metrics import overall_score
 from accord.evaluation.predictions import row_keys
+from accord.metrics import overall_score
 from accord.model.saved import load_model
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
@@ -52,6 +52,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "score_kind": setup.plan.score,
         "mean": overall_score("mean", best["metrics"], {}),
         "heldout": heldout,
+        "heldout_score": _heldout_score(setup, heldout),
         "best_epoch": epoch["epoch"],
         **({"soup": soup.record} if soup else {}),
         "epochs": progress.evaluations,
@@ -67,9 +68,10 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
         "peak_memory_bytes": peak_memory_bytes(),
     }
     run.write_json("results.json", results)
+    beside = f", {results['heldout_score']:z.4f} held out" if heldout else ""
     console.say(
         f"done: best epoch {epoch['epoch']}, {setup.plan.score} score {best['score']:z.4f} on dev"
-        f"{_heldout_score(results)}, {duration(progress.train_seconds)} of training; model in"
+        f"{beside}, {duration(progress.train_seconds)} of training; model in"
         f" {run.model}"
     )
     return results
@@ -96,9 +98,7 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     return by_task
 
 
-def _heldout_score(results: Mapping[str, Any]) -> str:
-    values = {name: entry["value"] for name, entry in results["heldout"].items()}
-    if not values:
-        return ""
-    score = overall_score(results["score_kind"], values, results["metric_names"])
-    return f", {score:z.4f} held out"
+def _heldout_score(setup: Setup, heldout: Mapping[str, Any]) -> float | None:
+    values = {name: entry["value"] for name, entry in heldout.items()}
+    metrics = {task.name: task.metric for task in setup.data.tasks}
+    return overall_score(setup.plan.score, values, metrics) if values else None

@@ -12,16 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from accord.errors import RunFolderError
 from accord.evaluation.choosing import first_best
-from accord.evaluation.heldout import crossfit_value
 from accord.evaluation.inference import task_metric
-from accord.evaluation.metrics import Score, overall_score
-from accord.evaluation.scores import TaskScores, read_scores
-from accord.kinds import labelled_kind
+from accord.evaluation.scores import TaskScores, crossfitted, read_scores
+from accord.metrics import Score, overall_score
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
 from accord.tasks import Task
@@ -98,22 +96,16 @@ class _Run:
                 values[name] = task_metric(task, own.labels[rows].numpy(), own.chosen[half][rows])
         return overall_score(self.kind, values, self._metrics) if values else 0.0
 
-    def predictions(self, chosen_on: int) -> dict[str, np.ndarray]:
-        """Return each task's predictions by what half 0, half 1 or (2) all of dev chose."""
-        return {
-            name: labelled_kind(task).decode(task, self.scores[name].chosen[chosen_on]).numpy()
-            for name, task in self.tasks.items()
-        }
+    def chosen(self, chosen_on: int) -> dict[str, Tensor]:
+        """Return each task's logits by what half 0, half 1 or (2) all of dev chose."""
+        return {name: self.scores[name].chosen[chosen_on] for name in self.tasks}
 
-    def score(self, predictions: Mapping[str, np.ndarray]) -> float:
-        """Return the score of predictions of all dev rows by the rule of cross-fitted figures."""
-        values = {
-            name: crossfit_value(
-                task.metric, self.scores[name].labels.numpy(), predictions[name],
-                self.scores[name].halves.numpy(), task.positive_class,
-            )
-            for name, task in self.tasks.items()
-        }  # fmt: skip
+    def score(self, logits: Mapping[str, Tensor]) -> float:
+        """Return the score of logits of all dev rows by the rule of cross-fitted figures."""
+        values = {}
+        for name, task in self.tasks.items():
+            own = self.scores[name]
+            values[name] = task_metric(task, own.labels.numpy(), logits[name], own.halves.numpy())
         return overall_score(self.kind, values, self._metrics)
 
     def same_rows(self, other: _Run) -> bool:
@@ -164,7 +156,7 @@ def estimate_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -
         return Selection(len(counted), note=note)
     return Selection(
         candidates=len(counted),
-        dev=statistics.fmean(own.score(own.predictions(2)) for own in parts[2]),
+        dev=statistics.fmean(own.score(own.chosen(2)) for own in parts[2]),
         crossfit=statistics.fmean(map(_crossfit, parts[0], parts[1])),
         trials=(chosen[0].number, chosen[1].number),
     )
@@ -177,8 +169,8 @@ def _runs_of(folder: Path, trial: FrozenTrial) -> list[_Run]:
 
 def _crossfit(on_0: _Run, on_1: _Run) -> float:
     """Return the score of what half 0 chose on half 1, and of what half 1 chose on half 0."""
-    ours, theirs = on_0.predictions(0), on_1.predictions(1)
+    ours, theirs = on_0.chosen(0), on_1.chosen(1)
     return on_0.score({
-        name: np.where(own.halves.numpy() == 0, theirs[name], ours[name])
-        for name, own in on_0.scores.items() if name in ours
+        name: crossfitted(own, theirs[name], on_0.scores[name].halves)
+        for name, own in ours.items()
     })  # fmt: skip

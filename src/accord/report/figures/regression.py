@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from accord.evaluation.metrics import pearson
+from accord.metrics import get_metric
 from accord.report.figures.drawing import COLOURS, GREY, blank, draw, shown
 from accord.report.figures.series import choose
 from accord.report.page import Figure
@@ -59,7 +59,7 @@ def _sentence(x: np.ndarray, y: np.ndarray, drawn: int) -> str:
     elif np.ptp(x) == 0:
         start = f"Every one of {len(x):,} true values is {x[0]:.3g}, so there is no correlation"
     else:
-        start = f"Pearson's r is {pearson(y, x):.3f} over {len(x):,} rows"
+        start = f"Pearson's r is {get_metric('pearson')(y, x):.3f} over {len(x):,} rows"
     reach = (
         f"predictions reach from {y.min():.3g} to {y.max():.3g},"
         f" true values from {x.min():.3g} to {x.max():.3g}"

@@ -1,0 +1,23 @@
+"""Metrics, one a file: how good predictions are.
+
+    metric(predictions, targets) -> a figure, the higher the better
+
+A file of this folder registers one under its own name: with the form of predictions that it
+compares, its range, and, where there are better ways than the usual ones, each row's influence on
+it and its best constant prediction. Config, kinds, results, intervals and tests find it from there.
+
+Scikit-learn and scipy take half a second to import, so each function imports its own.
+"""
+
+from __future__ import annotations
+
+from accord.metrics._constant import Constant
+from accord.metrics._crossfit import LEAST_ROWS, crossfit_value, influence
+from accord.metrics._metric import Form, Metric
+from accord.metrics._overall import Score, cs224n_score, mean_score, overall_score
+from accord.metrics._registry import all_metrics, get_metric, metric_names
+
+__all__ = [
+    "LEAST_ROWS", "Constant", "Form", "Metric", "Score", "all_metrics", "crossfit_value",
+    "cs224n_score", "get_metric", "influence", "mean_score", "metric_names", "overall_score",
+]  # fmt: skip

@@ -1,0 +1,59 @@
+"""A prediction that never looks at the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant prediction.
+
+    Attributes:
+        value: its metric.
+        label: the class index; None where it is no class.
+        predictions: of each row, [n], or [n, classes] of probabilities.
+        every: whether any other constant is as good.
+    """
+
+    value: float
+    label: int | None
+    predictions: Array = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    every: bool = field(default=True, repr=False)
+
+    def name(self, labels: Sequence[str]) -> str:
+        """Return what a table calls it: which of the labels it always says."""
+        return "a constant" if self.label is None else f"always '{labels[self.label]}'"
+
+    def remark(self, metric: str, value: float, labels: Sequence[str]) -> str:
+        """Return what has to be said of a figure that is no better; nothing where it is.
+
+        Example:
+            >>> Constant(0.75, 1).remark("accuracy", 0.75, ["fraud", "ok"])
+            "accuracy 0.7500 is no better than always saying 'ok'"
+        """
+        if value > self.value:
+            return ""
+        said = "any constant" if self.every else "the best constant"
+        if self.label is not None:
+            said = f"always saying '{labels[self.label]}'"
+        return f"{metric} {value:.4f} is no better than {said}"
+
+
+def usual_constant(of: str, targets: Array) -> Array:
+    """Return the constant that most metrics of a form like best.
+
+    It is the class that occurs most, of several the first; of probabilities the classes' shares; of
+    values their mean.
+    """
+    if of in ("values", "losses"):
+        return np.asarray(targets.mean())
+    counts = np.bincount(targets.astype(np.int64), minlength=2)
+    return np.asarray(counts.argmax() if of == "classes" else counts / len(targets))

@@ -1,0 +1,157 @@
+"""What a metric says of itself: one figure of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from accord.errors import AccordError, UsageError
+from accord.metrics._constant import Constant, usual_constant
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Form = Literal["classes", "probabilities", "values", "losses"]
+"""What is compared with targets: class indices [n], every class's probability [n, classes], or
+numbers [n]; or losses [n], where there are no targets."""
+
+Value = Callable[..., float]
+"""(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
+
+Influence = Callable[..., tuple[Floats, Floats]]
+"""(predictions [..., n], targets likewise) -> the metric [...] and rows' influence [..., n]."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How good predictions are: one figure, the higher the better.
+
+    An error counts negatively, as scikit-learn's scorers have it: what is chosen, and called
+    better, is always the largest.
+
+    Attributes:
+        name: as its file and the config spell it.
+        function: the metric.
+        of: the form of predictions that it takes.
+        meaning: what it is, in a few words.
+        title: what tables call it.
+        lowest, best: of its range; `best` is that of perfect predictions.
+        one_class: whether it is of one class, which the config names.
+        scale_free: whether predictions on another scale are as good. It is taken within each half
+            of cross-fitted rows then, as two epochs' scales may differ, and every constant
+            prediction is as bad.
+        influence: a closed form of rows' influence; None: every row is left out once.
+        constant: targets, and the class, to the best constant prediction; None: the most frequent
+            class, the classes' shares, or the mean.
+    """
+
+    name: str
+    function: Value
+    of: Form
+    meaning: str
+    title: str
+    lowest: float
+    best: float
+    one_class: bool
+    scale_free: bool
+    influence: Influence | None
+    constant: Callable[..., Any] | None
+
+    def __call__(self, predictions: Array, targets: Array, positive: int | None = None) -> float:
+        """Return the metric.
+
+        Args:
+            predictions: [n], or [n, classes] of probabilities.
+            targets: class indices or values, [n].
+            positive: the class that is meant; default 1.
+
+        Raises:
+            UsageError: no examples, or arrays that do not fit.
+            AccordError: a value or probability that isn't finite.
+
+        Example:
+            >>> from accord.metrics import get_metric
+            >>> get_metric("accuracy")(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 0]))
+            0.75
+        """
+        rows = predictions.shape[:1] if self.of == "probabilities" else predictions.shape
+        if rows != targets.shape or targets.ndim != 1:
+            raise UsageError(
+                f"{self.name}: predictions and targets should be two lists of like length, "
+                f"got shapes {predictions.shape} and {targets.shape}"
+            )
+        if not targets.size:
+            raise UsageError(f"{self.name}: there are no examples to evaluate by")
+        if self.of in ("values", "probabilities") and not (
+            np.isfinite(predictions).all() and np.isfinite(targets).all()
+        ):
+            raise AccordError(f"{self.name}: a prediction or target is not a finite number")
+        return float(self.function(predictions, targets, *self._class(positive)))
+
+    def influences(self, predictions: Array, targets: Array, positive: int | None = None) -> Floats:
+        """Return each row's influence on the metric, [n], whose mean is 0; arguments as its own.
+
+        ψ_i = (n − 1)(θ − θ₋ᵢ), centred, with θ₋ᵢ the metric without row i: the jackknife's
+        pseudo-values. The metric behaves like θ + mean(ψ), and var(ψ) / n is its variance over
+        rows, which is not too small at a few dozen rows, where that of the influence function
+        itself is (docs/statistics.md has both).
+
+        *Source:* Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11.
+        """
+        n = len(targets)
+        if self.influence is not None:
+            return self.influence(predictions, targets, *self._class(positive))[1]
+        if n == 1:
+            return np.zeros(1)
+        without = np.array([
+            self(np.delete(predictions, i, 0), np.delete(targets, i), positive) for i in range(n)
+        ])  # fmt: skip
+        return np.asarray((n - 1) * (without.mean() - without))
+
+    def best_constant(self, targets: Array, positive: int | None = None) -> Constant:
+        """Return the best prediction that never looks at the text.
+
+        Args:
+            targets: class indices or values, [n].
+            positive: the class that is meant; default 1.
+
+        Raises:
+            UsageError: no targets.
+
+        Example:
+            >>> from accord.metrics import get_metric
+            >>> get_metric("accuracy").best_constant(np.array([0, 1, 1, 1]))
+            Constant(value=0.75, label=1)
+        """
+        if not targets.size:
+            raise UsageError("there are no labels to take a constant prediction from")
+        if self.constant is None:
+            answer = usual_constant(self.of, targets)
+        else:
+            answer = np.asarray(self.constant(targets, *self._class(positive)))
+        predictions = np.broadcast_to(answer, (len(targets), *answer.shape))
+        label = int(answer) if self.of == "classes" else None
+        value = self(predictions, targets, positive)
+        return Constant(value, label, predictions, every=self.scale_free)
+
+    def called(self, positive: str | None = None) -> str:
+        """Return what results and tables call it: of a single class it is said of which.
+
+        Example:
+            >>> from accord.metrics import get_metric
+            >>> get_metric("f1").called("fraud"), get_metric("accuracy").called("fraud")
+            ("F1 of 'fraud'", 'accuracy')
+        """
+        return f"{self.title} of '{positive}'" if self.one_class else self.title
+
+    def _class(self, positive: int | None) -> tuple[int, ...]:
+        return ((1 if positive is None else positive),) if self.one_class else ()
+
+
+def quotient(over: Floats, under: Floats) -> Floats:
+    """Return over / under, and 0 where under is 0."""
+    over, under = np.broadcast_arrays(over, under)
+    return np.divide(over, under, out=np.zeros(over.shape), where=under != 0)

@@ -1,0 +1,23 @@
+"""Accuracy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accord.metrics._metric import Array, Floats
+from accord.metrics._registry import metric
+
+
+def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
+    """Return accuracies and rows' influence; the jackknife's is that of the mean itself."""
+    hits = (predictions == targets).astype(np.float64)
+    value = hits.mean(-1)
+    return value, hits - value[..., None]
+
+
+@metric(of="classes", meaning="the share of rows that are told right", influence=influence)
+def accuracy(predictions: Array, targets: Array) -> float:
+    """Return the share of predictions that equal their target."""
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(targets, predictions))

@@ -1,0 +1,44 @@
+"""F1 of one class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accord.metrics._metric import Array, Floats, quotient
+from accord.metrics._registry import metric
+
+
+def influence(predictions: Array, targets: Array, positive: int) -> tuple[Floats, Floats]:
+    """Return a class's F1 and rows' influence.
+
+    With h hits and e predictions plus targets of the class, F1 = 2 Σh / Σe, and
+    ψ_i = (n − 1) 2 (h_i Σe − e_i Σh) / (Σe (Σe − e_i)).
+    """
+    n = predictions.shape[-1]
+    is_target, is_prediction = targets == positive, predictions == positive
+    hit = (is_target & is_prediction).astype(np.float64)
+    either = is_target.astype(np.float64) + is_prediction
+    hits, sums = hit.sum(-1, keepdims=True), either.sum(-1, keepdims=True)
+    # Where one row is all that a class has, the numerator is 0 as well.
+    each = 2 * (n - 1) * quotient(hit * sums - either * hits, sums * (sums - either))
+    return quotient(2 * hits, sums)[..., 0], each - each.mean(-1, keepdims=True)
+
+
+@metric(
+    of="classes",
+    meaning="F1 of the class `positive`",
+    title="F1",
+    one_class=True,
+    influence=influence,
+    constant=lambda targets, positive: positive,
+)
+def f1(predictions: Array, targets: Array, positive: int) -> float:
+    """Return F1 = 2PR / (P + R) of one class, P its precision, R its recall; 0 where both are.
+
+    Example:
+        >>> f1(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0]), 1)
+        0.5
+    """
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(targets == positive, predictions == positive, zero_division=0))

@@ -1,0 +1,15 @@
+"""How likely a model without labels holds what it is asked."""
+
+from __future__ import annotations
+
+import math
+
+from accord.metrics._metric import Array
+from accord.metrics._registry import metric
+
+
+@metric(of="losses", meaning="exp of minus the mean loss")
+def likelihood(losses: Array, targets: Array) -> float:
+    """Return exp(−mean loss), and 0 where a loss isn't finite."""
+    loss = float(losses.mean())
+    return math.exp(-loss) if math.isfinite(loss) else 0.0

@@ -1,0 +1,199 @@
+"""What every metric must satisfy, on generated predictions of its form."""
+
+import numpy as np
+import pytest
+
+from accord.errors import AccordError, UsageError
+from accord.kinds import all_kinds
+from accord.metrics import all_metrics, crossfit_value, get_metric, influence, metric_names
+
+METRICS = all_metrics()
+each_metric = pytest.mark.parametrize("metric", METRICS, ids=[own.name for own in METRICS])
+APPROXIMATE = ("spearman",)  # its closed form is right to O(1/n)
+
+
+def data(metric, rows, seed, classes=3):
+    """Predictions and targets with ties, right in six of ten rows or about right."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, rows)
+    if metric.of == "classes":
+        return np.where(rng.random(rows) < 0.6, labels, rng.integers(0, classes, rows)), labels
+    if metric.of == "probabilities":
+        shares = rng.random((rows, classes)) + np.eye(classes)[labels]
+        return shares / shares.sum(1, keepdims=True), labels
+    targets = np.round(rng.normal(size=rows), 1)
+    if metric.of == "losses":
+        return np.abs(targets), targets
+    return np.round(targets + 0.5 * rng.normal(size=rows), 1), targets
+
+
+def perfect(metric, targets):
+    if metric.of == "probabilities":
+        return np.eye(targets.max() + 1)[targets]
+    return np.zeros(len(targets)) if metric.of == "losses" else targets
+
+
+def classes_of(metric, classes):
+    return (0, classes - 1) if metric.one_class else (None,)
+
+
+def cases(metric, rows=(2, 3, 10, 40, 2, 10, 40, 3)):
+    for seed, n in enumerate(rows):
+        classes = (2, 3, 7)[seed % 3]
+        predictions, targets = data(metric, n, seed, classes)
+        for positive in classes_of(metric, classes):
+            yield predictions, targets, positive
+
+
+@each_metric
+def test_its_name_is_its_file_s_and_a_kind_is_evaluated_by_it(metric):
+    assert get_metric(metric.name) is metric
+    assert metric.name in metric_names()
+    assert metric.meaning
+    assert any(metric.name in kind.metrics for kind in all_kinds())
+    assert metric.called("x") == metric.title + " of 'x'" * metric.one_class
+
+
+@each_metric
+def test_perfect_predictions_are_the_best_and_all_are_in_range(metric):
+    for predictions, targets, positive in cases(metric):
+        value = metric(predictions, targets, positive)
+        assert type(value) is float
+        assert metric.lowest - 1e-12 <= value <= metric.best + 1e-12
+    _, targets = data(metric, 40, 0)
+    for positive in classes_of(metric, 3):
+        assert metric(perfect(metric, targets), targets, positive) == pytest.approx(metric.best)
+
+
+@each_metric
+def test_the_order_of_rows_does_not_matter(metric):
+    for predictions, targets, positive in cases(metric):
+        order = np.random.default_rng(1).permutation(len(targets))
+        turned = metric(predictions[order], targets[order], positive)
+        assert turned == pytest.approx(metric(predictions, targets, positive), abs=1e-12)
+        np.testing.assert_allclose(
+            metric.influences(predictions[order], targets[order], positive),
+            metric.influences(predictions, targets, positive)[order], atol=1e-9,
+        )  # fmt: skip
+
+
+@each_metric
+def test_influence_is_that_of_leaving_each_row_out(metric):
+    for predictions, targets, positive in cases(metric, rows=(40, 40, 100)):
+        n = len(targets)
+        without = [
+            metric(np.delete(predictions, i, 0), np.delete(targets, i), positive) for i in range(n)
+        ]
+        jackknife = (n - 1) * (np.mean(without) - np.array(without))
+        each = metric.influences(predictions, targets, positive)
+        rough = metric.name in APPROXIMATE
+        assert each.mean() == pytest.approx(0, abs=1e-12)
+        np.testing.assert_allclose(each, jackknife, atol=2 / n if rough else 1e-10)
+        assert each.std() == pytest.approx(jackknife.std(), rel=0.02 if rough else 1e-9)
+        if metric.influence is not None:
+            given = () if positive is None else (positive,)
+            closed = metric.influence(predictions, targets, *given)[0]
+            assert closed == pytest.approx(metric(predictions, targets, positive), abs=1e-13)
+
+
+@each_metric
+def test_a_closed_form_of_many_runs_is_that_of_each(metric):
+    if metric.influence is None:
+        return
+    pairs = [data(metric, 50, seed) for seed in range(3)]
+    given = (1,) if metric.one_class else ()
+    value, each = metric.influence(*map(np.stack, zip(*pairs, strict=True)), *given)
+    for i, pair in enumerate(pairs):
+        assert value[i] == pytest.approx(metric(*pair), abs=1e-13)
+        np.testing.assert_allclose(each[i], metric.influences(*pair), atol=1e-12)
+
+
+@each_metric
+def test_one_row_and_constant_sides_have_finite_figures(metric):
+    for rows in (1, 2, 20):
+        predictions, targets = data(metric, rows, rows)
+        constant = np.broadcast_to(predictions[:1], predictions.shape)
+        for one, other in (
+            (predictions, targets), (constant, targets), (predictions, np.full_like(targets, 1)),
+            (constant, np.full_like(targets, 1)),
+        ):  # fmt: skip
+            for positive in classes_of(metric, 3):
+                assert np.isfinite(metric(one, other, positive))
+                assert np.isfinite(metric.influences(one, other, positive)).all()
+                assert np.isfinite(metric.best_constant(other, positive).value)
+
+
+@each_metric
+def test_no_constant_is_better_than_the_best(metric):
+    if metric.of == "losses":
+        return
+    rng = np.random.default_rng(0)
+    for predictions, targets, positive in cases(metric):
+        best = metric.best_constant(targets, positive)
+        assert best.value == metric(best.predictions, targets, positive)
+        if metric.of == "classes":
+            answers = list(range(int(targets.max()) + 2))
+        elif metric.of == "probabilities":
+            answers = list(rng.dirichlet(np.ones(predictions.shape[1]), 20))
+        else:
+            answers = [*np.linspace(targets.min() - 1, targets.max() + 1, 20), targets.mean()]
+        values = [
+            metric(np.broadcast_to(own, predictions.shape), targets, positive) for own in answers
+        ]
+        assert max(values) <= best.value + 1e-12
+        if best.every:
+            assert values == pytest.approx([best.value] * len(values))
+        if best.label is not None:
+            assert (best.predictions == best.label).all()
+
+
+@each_metric
+def test_what_is_free_of_scale_stays_under_another(metric):
+    if metric.of != "values":
+        return
+    predictions, targets = data(metric, 40, 0)
+    same = metric(3 * predictions + 7, targets) == pytest.approx(metric(predictions, targets))
+    assert same == metric.scale_free
+
+
+@each_metric
+def test_the_value_is_the_one_whose_influence_is_measured_by_halves(metric):
+    """Also where a half has one row or none, and halves' scales differ."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        ours, theirs = rng.integers(0, 12), rng.integers(1, 12)
+        halves = np.repeat(np.array([0, 1], np.int8), [ours, theirs])
+        predictions, targets = data(metric, len(halves), seed)
+        if metric.of == "values":
+            predictions = predictions * (1 + 9 * halves) - 5 * halves
+        for positive in classes_of(metric, 3):
+            value, each = influence(metric.name, targets, predictions, halves, positive)
+            crossfit = crossfit_value(metric.name, targets, predictions, halves, positive)
+            assert value == crossfit
+            assert each.sum() == pytest.approx(0, abs=1e-9)
+            if not metric.scale_free:
+                assert value == metric(predictions, targets, positive)
+
+
+@each_metric
+def test_what_cannot_be_evaluated_is_refused(metric):
+    predictions, targets = data(metric, 5, 0)
+    with pytest.raises(UsageError, match=f"{metric.name}: there are no examples"):
+        metric(predictions[:0], targets[:0])
+    with pytest.raises(UsageError, match="two lists of like length"):
+        metric(predictions, targets[:4])
+    with pytest.raises(UsageError, match="no labels"):
+        metric.best_constant(targets[:0])
+    if metric.of in ("values", "probabilities"):
+        for bad in (np.nan, np.inf):
+            broken = predictions.astype(float)
+            broken[3] = bad
+            with pytest.raises(AccordError, match=f"{metric.name}: .* not a finite number"):
+                metric(broken, targets)
+
+
+def test_an_unknown_metric_is_named():
+    with pytest.raises(UsageError, match="unknown metric 'spearmann'; did you mean 'spearman'"):
+        influence("spearmann", np.arange(4.0), np.arange(4.0))
+    with pytest.raises(UsageError, match="halves should be one number a row"):
+        influence("pearson", np.arange(4.0), np.arange(4.0), np.zeros(3))
