@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.config.file import dump_config, load_config, parse_config
+from accord.config.file import dump_config, load_config, parse_config, toml
 from accord.config.sections import Config
 from accord.errors import ConfigError
 from accord.plan.making import plan_run
@@ -202,3 +202,19 @@ def test_a_dumped_config_is_read_as_an_equal_one(score):
     odd = {**TASK, "text": 'a "quoted" \\ column\n\u2028', "labels": ["x", 'y"', 3], "dropout": 0}
     config = parse_config(table(odd, training=training, **score))
     assert parse_config(tomllib.loads(dump_config(config))) == config
+
+
+SCALARS = st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+TABLES = st.recursive(
+    st.dictionaries(st.text(), SCALARS | st.lists(SCALARS)),
+    lambda inner: st.dictionaries(st.text(), SCALARS | inner | st.lists(inner)),
+    max_leaves=12,
+)
+
+
+@given(TABLES, st.sets(st.text(min_size=1)))
+def test_any_table_is_read_as_an_equal_one_and_nothing_of_keys_that_are_none(table, unset):
+    """Whatever alphabet a name or a path is written in, and however deep it stands."""
+    unset -= table.keys()
+    written = toml({**table, **dict.fromkeys(unset), "inner": [{**dict.fromkeys(unset), "a": 1}]})
+    assert tomllib.loads(written) == {**table, "inner": [{"a": 1}]}

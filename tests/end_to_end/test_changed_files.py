@@ -7,11 +7,9 @@ import shutil
 import pytest
 from projects import STAGES
 
-from accord.errors import BusyError, RunFolderError
 from accord.grids.file import load_grid
 from accord.grids.running import run_grid
-from accord.runs.folder import RunFolder
-from accord.runs.lock import hold
+from accord.runs.lock import HOLDER, hold
 from accord.tuning import tune
 
 GRID = """
@@ -236,21 +234,6 @@ def test_of_two_at_once_the_second_names_the_first(project, tmp_path, accord_cli
                 assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1), answer.err
                 assert f"{out}: is being written to by process {os.getpid()} on " in answer.err
             assert listing(out) == before
-    (out / ".lock").write_text("process 1 on a host that is gone")  # killed: the lock went with it
+    (out / HOLDER).write_text("process 1 on a host that is gone")  # killed: the lock went with it
     assert accord_cli(*commands[0], "--quiet").code == 0
-    assert (out / ".lock").read_text() == ""
-
-
-def test_a_lock_is_of_one_process_and_free_after_it(tmp_path):
-    with (
-        hold(tmp_path),
-        pytest.raises(BusyError, match=f"process {os.getpid()} on"),
-        hold(tmp_path),
-    ):
-        pass
-    with pytest.raises(RuntimeError), hold(tmp_path):
-        raise RuntimeError
-    with hold(tmp_path):
-        pass
-    with pytest.raises(RunFolderError, match="holds no run"):
-        RunFolder.open(tmp_path)
+    assert not (out / HOLDER).exists()

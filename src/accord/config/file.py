@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from pydantic import ValidationError
 
 from accord.config.faults import fault_lines
@@ -138,41 +137,16 @@ def dump_config(config: Config) -> str:
 
 
 def toml(table: Mapping[str, Any]) -> str:
-    """Return a config's table as TOML text; keys that are None are left out."""
-    longest = ("texts", "tasks")
-    last = {name: table[name] for name in table if name in longest}
-    rest = {name: own for name, own in table.items() if name not in longest}
-    return "\n".join(_toml({**rest, **last})).lstrip() + "\n"
+    """Return a config's table as TOML text, its tasks last; keys that are None are left out."""
+    keys = sorted(table, key=("texts", "tasks").__contains__)
+    return tomli_w.dumps(_set_keys({key: table[key] for key in keys}), indent=2)
 
 
-def _toml(table: Mapping[str, Any], title: str = "") -> Iterator[str]:
-    """Yield a table's lines: its values, then the tables in it."""
-    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
-    lists = {key: value for key, value in table.items() if _holds_tables(value)}
-    values = {
-        key: value for key, value in table.items()
-        if value is not None and key not in (*inner, *lists)
-    }  # fmt: skip
-    if title.startswith("["):  # one of a list
-        yield from ("", f"[{title}]")
-        title = title.strip("[]")
-    elif title and (values or not inner):
-        yield from ("", f"[{title}]")
-    # JSON spells texts, numbers, truth values and lists of them as TOML does.
-    yield from (f"{_toml_key(key)} = {json.dumps(value)}" for key, value in values.items())
-    for key, value in inner.items():
-        yield from _toml(value, f"{title}.{_toml_key(key)}" if title else _toml_key(key))
-    for key, value in lists.items():
-        for own in value:
-            yield from _toml(own, f"[{key}]")
-
-
-def _holds_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+def _set_keys(value: Any) -> Any:
+    """Return a value without the keys of its tables that are None: TOML has no such thing."""
+    if isinstance(value, dict):
+        return {key: _set_keys(inner) for key, inner in value.items() if inner is not None}
+    return [_set_keys(inner) for inner in value] if isinstance(value, list) else value
 
 
 def stage_configs(config: Config, where: str = "config") -> list[Config]:

@@ -33,7 +33,7 @@ class RunFolder:
     `metrics.jsonl`, `results.json`, `scores.safetensors` (`accord.evaluation.scores`),
     `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`; while it
     runs `best/` (`accord.training.best`) and `kept/` (`accord.training.kept_epochs`);
-    and `.lock`, which the one process that writes holds.
+    and `.lock`, which the one process that writes holds, with `.holder` saying which.
 
     Args:
         path: of the folder.
