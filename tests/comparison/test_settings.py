@@ -18,7 +18,7 @@ TASKS = {
 }
 
 
-JUDGED = {
+EVALUATED = {
     "sst": Task("sst", "classification", "cross_entropy", "accuracy", ("neg", "pos")),
     "sts": Task("sts", "pair-regression", "mse", "pearson", range=(0.0, 5.0)),
 }
@@ -39,11 +39,11 @@ def group(
         "encoder": {"path": encoder, **(more or {})}, "tasks": {own: tables[own] for own in tasks},
         "training": training, "stages": list(stages),
     })  # fmt: skip
-    judged = {own: JUDGED[own] for own in tasks}
-    if "sts" in judged:
-        judged["sts"] = replace(judged["sts"], metric=metric)
+    evaluated = {own: EVALUATED[own] for own in tasks}
+    if "sts" in evaluated:
+        evaluated["sts"] = replace(evaluated["sts"], metric=metric)
     runs = [
-        RunRecord(name, Path("run"), config, judged, {
+        RunRecord(name, Path("run"), config, evaluated, {
             "exposure": {
                 task: {"examples": seen + more, "tokens": 10 * seen, "steps": 7} for task in tasks
             },

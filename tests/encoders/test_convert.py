@@ -75,7 +75,7 @@ def test_anything_else_is_refused_in_one_line_and_nothing_is_run(tmp_path, monke
     assert {path.name for path in tmp_path.iterdir()} == {"model.pt"}
 
 
-def beside():
+def parallel():
     """Yield what training scripts put into a file beside a model's weights."""
     yield argparse.Namespace(lr=1e-5, epochs=10, use_gpu=True)
     yield types.SimpleNamespace(hidden_size=768, data_dir=".")

@@ -99,7 +99,7 @@ def _lost(groups: Sequence[Group], alone: Sequence[Group]) -> list[str]:
     """Return why tasks that were trained alone have no verdict, though a run in stages had them."""
     return [
         f"{task}: no verdict, as {group.name} doesn't hold it: its last stage trains"
-        f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and judged."
+        f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and evaluated."
         for group in groups if group.runs[0].config.stages
         for task in group.runs[0].config.labelled
         if task not in group.tasks and any(other.trained == (task,) for other in alone)

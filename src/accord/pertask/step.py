@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 from accord.pertask.bounds import TaskBounds, current_bounds
 from accord.pertask.table import Table
 from accord.pertask.written import Written
@@ -138,7 +138,7 @@ class Step:
             view.add_(value)
 
     def add_product(
-        self, weight: Parameter, row: int, left: Tensor, right: Tensor, products: Products
+        self, weight: Parameter, row: int, left: Tensor, right: Tensor, matmul: MatmulPolicy
     ) -> None:
         """Add a task's gradient of a weight [m, k], leftᵀ right, straight into J.
 
@@ -147,7 +147,7 @@ class Step:
             row: of J.
             left: [n, m].
             right: [n, k].
-            products: how it is multiplied.
+            matmul: how it is multiplied.
         """
         if not self.owns(weight):
             return
@@ -155,13 +155,13 @@ class Step:
         if table is not None:
             table.check_whole()
             table.touched = True
-            products.add_matmul(table.values[row], left.t(), right)
+            matmul.addmm(table.values[row], left.t(), right)
             return
         view, fresh = self._view(weight, row)
         if fresh:
-            products.matmul(left.t(), right, out=view)
+            matmul.mm(left.t(), right, out=view)
         else:
-            products.add_matmul(view, left.t(), right)
+            matmul.addmm(view, left.t(), right)
 
     def add_all(self, parameter: Parameter, rows: Sequence[int], values: Tensor) -> None:
         """Add several rows' gradients of a parameter at once.

@@ -114,7 +114,7 @@ class Learner:
         jacobian: collects the shared gradients; has no columns where the encoder is frozen.
         clip: largest gradient norm; 0 is none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
-        averages: of the weights over steps, which are judged and kept in their place; None keeps
+        averages: of the weights over steps, which are evaluated and kept in their place; None keeps
             none.
         observers: are told of each step that was taken, in order.
     """

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from accord.encoders.families.bert import BertConfig
-from accord.judging.passes import CPU_TOKENS, GPU_TOKENS, tokens_of_a_pass, tokens_that_fit
+from accord.evaluation.passes import CPU_TOKENS, GPU_TOKENS, tokens_of_a_pass, tokens_that_fit
 
 LARGE = replace(
     BertConfig(), hidden_size=1024, intermediate_size=4096, num_attention_heads=16
