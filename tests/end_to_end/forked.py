@@ -139,14 +139,15 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> str:
     os.environ.update(request["environment"])
     sys.argv = request["arguments"]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored below nohup
     return str(request["before"])
 
 
 if __name__ == "__main__":
     from accord.cli import main
 
-    for name in ("accord.training.run", "sklearn.metrics", "torch._dynamo"):
-        importlib.import_module(name)  # the last is torch's own doing, at the first optimizer
+    for name in ("accord.training.run", "sklearn.metrics"):
+        importlib.import_module(name)
 
     gc.freeze()  # else a fork that ends takes all that was imported apart, for two seconds
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

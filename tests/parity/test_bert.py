@@ -1,5 +1,7 @@
 """Our BERT against transformers', on MiniLM's weights and on random configurations."""
 
+from __future__ import annotations  # transformers builds a class when it is named: seconds
+
 import copy
 import json
 from collections.abc import Callable

@@ -139,7 +139,10 @@ def load_encoder(path: str | Path, revision: str | None = None) -> Encoder:
     family = FAMILIES[config.model_type]
     tensors = _open_weights(folder, family)
     pooler = any(name.startswith("pooler.") for name in tensors)
-    encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS).to_empty(device="cpu")
+    # As `to_empty` does, but that imports a computer algebra system to think of strides: a second.
+    encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS)._apply(
+        lambda meta: torch.empty_like(meta, device="cpu", memory_format=torch.contiguous_format)
+    )
     with torch.no_grad():
         for name, view in family.named_views(encoder):
             view.copy_(tensors[name])

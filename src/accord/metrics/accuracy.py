@@ -18,6 +18,4 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
 @metric(of="classes", meaning="the share of rows that are told right", influence=influence)
 def accuracy(predictions: Array, targets: Array) -> float:
     """Return the share of predictions that equal their target."""
-    from sklearn.metrics import accuracy_score
-
-    return float(accuracy_score(targets, predictions))
+    return float(np.mean(predictions == targets))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from torch.optim import Optimizer
 from accord.errors import UsageError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+
+# What torch wraps these in imports its compiler, to keep the compiler out of them: seconds.
+_add_param_group = inspect.unwrap(Optimizer.add_param_group)
 
 
 class AdamW(Optimizer):
@@ -55,6 +59,7 @@ class AdamW(Optimizer):
     """
 
     _fused = True  # for copies: torch copies groups and state alone
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
 
     def __init__(
         self,
@@ -73,7 +78,7 @@ class AdamW(Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters; settings that it doesn't name are the optimizer's own."""
-        super().add_param_group(param_group)
+        _add_param_group(self, param_group)
         try:
             _check_group(self.param_groups[-1])
         except UsageError:
