@@ -140,7 +140,7 @@ def load_encoder(path: str | Path, revision: str | None = None) -> Encoder:
     tensors = _open_weights(folder, family)
     pooler = any(name.startswith("pooler.") for name in tensors)
     # As `to_empty` does, but that imports a computer algebra system to think of strides: a second.
-    encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS)._apply(
+    encoder: Encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS)._apply(  # type: ignore[no-untyped-call]
         lambda meta: torch.empty_like(meta, device="cpu", memory_format=torch.contiguous_format)
     )
     with torch.no_grad():
