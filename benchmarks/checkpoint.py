@@ -22,7 +22,7 @@ from workload import data_folder, minilm_folder
 from accord.config.file import parse_config
 from accord.plan.making import plan_run
 from accord.runs.memory import keep_freed_memory
-from accord.training.checkpoint import Progress, save_checkpoint
+from accord.training.checkpoint import RunState, save_checkpoint
 from accord.training.run import EVERY_STEPS
 from accord.training.setup import Setup, prepare
 
@@ -46,7 +46,7 @@ def seconds(setup: Setup, rounds: int, folder: Path, label: str) -> list[tuple[f
             setup.learner.step(step, setup.batch(step), 1.0)
             step += 1
         middle = time.perf_counter()
-        save_checkpoint(folder, setup.learner, Progress(step=step), keep=2)
+        save_checkpoint(folder, setup.learner, RunState(step=step), keep=2)
         end = time.perf_counter()
         progress(f"{label}: round {i} of {rounds}")
         if i:  # the first warms up

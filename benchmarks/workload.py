@@ -198,7 +198,7 @@ def our_step(
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
     matmul = choose_matmul_policy(device, bfloat16)
     combination = Combination.of(work.tasks, get_method("pcgrad"))
-    combination.joint = joint
+    combination.summed = joint
     learner = Learner(
         model, AdamW(groups), Objective(model, matmul=matmul),
         combination, jacobian, clip=0.0,

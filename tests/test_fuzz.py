@@ -27,7 +27,7 @@ from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, UsageError
 from accord.model.saved import read_tasks
 from accord.plan.making import plan_run
-from accord.training.checkpoint import FILES, newest_sound, read_progress
+from accord.training.checkpoint import FILES, newest_sound, read_run_state
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 fuzz = settings(
@@ -137,7 +137,7 @@ def test_json_that_a_stranger_wrote(tmp_path: Path, value: object) -> None:
     said = refusal(read_tasks, tmp_path)
     assert said is not None
     assert is_line(said)
-    for name, read in (("config.json", read_config), (FILES[-1], read_progress)):
+    for name, read in (("config.json", read_config), (FILES[-1], read_run_state)):
         (tmp_path / name).write_text(json.dumps(value))
         assert is_line(refusal(read, tmp_path))
 

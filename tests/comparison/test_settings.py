@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accord.comparison.group import Group
-from accord.comparison.settings import nearest_alone
+from accord.comparison.settings import nearest_single_task
 from accord.config.file import parse_config
 from accord.report.record import RunRecord
 from accord.runs.contents import Contents
@@ -64,7 +64,7 @@ def told(encoder=ENCODER, **changes):
 
 
 def nearest(alone, together):
-    found, differing = nearest_alone("sts", together, alone)
+    found, differing = nearest_single_task("sts", together, alone)
     return None if found is None else found.name, differing
 
 

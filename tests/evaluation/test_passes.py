@@ -35,4 +35,4 @@ def test_what_fits_is_counted():
 def test_larger_encoders_and_told_words_take_more(gib):
     plain = tokens_that_fit(gib << 30, BertConfig())
     assert tokens_that_fit(gib << 30, LARGE) <= plain
-    assert tokens_that_fit(gib << 30, BertConfig(), told_share=0.15) <= plain
+    assert tokens_that_fit(gib << 30, BertConfig(), masked_share=0.15) <= plain

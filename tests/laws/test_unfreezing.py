@@ -11,7 +11,7 @@ from accord.gradients import get_method
 from accord.model.multitask import HARD
 from accord.model.parts import Sharing
 from accord.training.combining import Combination
-from accord.training.unfreezing import Unfreezing, held
+from accord.training.unfreezing import Unfreezing, without_gradients
 
 TASKS = [SST, QUORA, STS]
 STEPS = 6  # with two layers, one more group is thawed at steps 0, 2 and 4
@@ -127,7 +127,7 @@ def test_an_error_in_a_step_leaves_nothing_frozen() -> None:
     other.requires_grad_(False)
 
     def fail() -> None:
-        with held([one, other]):
+        with without_gradients([one, other]):
             assert not one.requires_grad
             raise KeyError
 

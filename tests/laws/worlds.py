@@ -108,7 +108,7 @@ class World:
         combination = Combination.of(
             tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}
         )
-        combination.joint = joint
+        combination.summed = joint
         settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
         self.objective = Objective(self.model, matmul=matmul)
         self.learner = Learner(self.model, AdamW(groups, lr=0.0), self.objective, **settings)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import as_json_option, overrides_option, strict_option
-from accord.cli.results import Table, new_table, print_table
+from accord.cli.results import ResultsTable, new_table, print_table
 from accord.terminal import echo, tell
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _heading(report: TaskReport) -> str:
     return f"{task.name}: {task.kind}{encoding}, {target}{source}, {task.loss}, {task.metric_name}"
 
 
-def _splits(report: TaskReport) -> Table:
+def _splits(report: TaskReport) -> ResultsTable:
     from accord.kinds import kind_of
 
     table = new_table(

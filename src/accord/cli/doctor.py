@@ -16,7 +16,7 @@ from accord.terminal import echo, shown
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-    from accord.cli.results import Table
+    from accord.cli.results import ResultsTable
     from accord.doctor import Disk, Processor, Rates, Report
 
 _PLAIN_COLUMNS = 80
@@ -118,7 +118,7 @@ def _gib(count: int | None) -> str:
     return "unknown" if count is None else f"{count / (1 << 30):.1f} GiB"
 
 
-def _rates(report: Report) -> Table:
+def _rates(report: Report) -> ResultsTable:
     from accord.cli.results import new_table
 
     rates: Rates = report.rates

@@ -11,7 +11,7 @@ from accord.cli.options import as_json_option
 from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from accord.cli.results import Table
+    from accord.cli.results import ResultsTable
     from accord.families import Family
     from accord.methods import Description
 
@@ -68,7 +68,7 @@ def _list(selected: list[tuple[Family, Description]]) -> None:
     from accord.cli.results import new_table, print_table
     from accord.families import options_of
 
-    tables: dict[str, Table] = {}
+    tables: dict[str, ResultsTable] = {}
     heads: dict[str, tuple[str, ...]] = {}
     families = [owner.name for owner, _ in selected]
     for owner, method in sorted(

@@ -113,11 +113,11 @@ def _show_stages(results: dict[str, Any]) -> None:
 
 def print_report_tables(sections: Iterable[Section]) -> None:
     """Print a report's tables, but for the long ones, which stand in its files."""
-    from accord.report.page import Table as ReportTable
+    from accord.report.page import Table
 
     for section in sections:
         for item in section.items:
-            if isinstance(item, ReportTable) and not item.name.startswith(_LONG):
+            if isinstance(item, Table) and not item.name.startswith(_LONG):
                 shown = new_table(*item.columns, left=item.left)
                 for row in item.rows:
                     shown.add_row(*row)
@@ -126,7 +126,7 @@ def print_report_tables(sections: Iterable[Section]) -> None:
 
 
 @dataclass
-class Table:
+class ResultsTable:
     """Rows of texts under columns' names.
 
     Attributes:
@@ -146,12 +146,12 @@ class Table:
         self.rows.append(cells)
 
 
-def new_table(*columns: str, left: int = 1, text_last: bool = False) -> Table:
-    """Return a table without rows; arguments as `Table`."""
-    return Table(columns, left, text_last)
+def new_table(*columns: str, left: int = 1, text_last: bool = False) -> ResultsTable:
+    """Return a table without rows; arguments as `ResultsTable`."""
+    return ResultsTable(columns, left, text_last)
 
 
-def print_table(table: Table) -> None:
+def print_table(table: ResultsTable) -> None:
     """Print a table on stdout, whole; where a terminal is too narrow, a row below the other.
 
     Without a terminal there is room for everything, unless `COLUMNS` says how much there is.
@@ -179,12 +179,12 @@ def print_rich(table: RichTable, console: RichConsole) -> None:
         console.print(table)
 
 
-def table_width(table: Table) -> int:
+def table_width(table: ResultsTable) -> int:
     """Return how many columns of a terminal a table takes."""
     return new_console(10**6).measure(_laid_out(table)).maximum
 
 
-def _laid_out(table: Table) -> RichTable:
+def _laid_out(table: ResultsTable) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
 
@@ -198,7 +198,7 @@ def _laid_out(table: Table) -> RichTable:
     return laid_out
 
 
-def stacked(table: Table, width: int) -> list[str]:
+def stacked(table: ResultsTable, width: int) -> list[str]:
     """Return each row as a line with its name, and its cells below it with their columns' names.
 
     What a line is too narrow for stands in it whole.

@@ -16,7 +16,7 @@ _INDIFFERENT = (
 )  # fmt: skip
 
 
-def nearest_alone(
+def nearest_single_task(
     task: str, together: Group, alone: Sequence[Group]
 ) -> tuple[Group | None, tuple[str, ...]]:
     """Choose the group of a task alone whose settings differ least from a shared model's.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
 from accord.comparison.group import Group
-from accord.comparison.settings import nearest_alone
+from accord.comparison.settings import nearest_single_task
 from accord.statistics.verdict import Verdict
 
 
@@ -62,7 +62,7 @@ def sharing_pairs(groups: Sequence[Group]) -> tuple[list[SharingPair], list[str]
     for together in groups if alone else ():
         for task in together.tasks if len(together.trained) > 1 else ():
             candidates = [other for other in alone if other.trained == (task,)]
-            nearest, differing = nearest_alone(task, together, candidates)
+            nearest, differing = nearest_single_task(task, together, candidates)
             try:
                 if nearest is None:
                     refused.append(_line(task, together, _reason(candidates)))

@@ -191,9 +191,9 @@ class _TextPasses:
     def hiding(self, first: int) -> Hiding:
         return self.assembler.hiding(FIXED_WORDS, first)
 
-    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
+    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
         self.model.eval()
-        limit = tokens_of_a_pass(self.device, self.model.encoder.config, told_share)
+        limit = tokens_of_a_pass(self.device, self.model.encoder.config, masked_share)
         losses = torch.empty(len(sequences), device=self.device)
         for (members,) in _passes([sequences], limit):
             batch = pack([[sequences[i] for i in members]], self.matmul.row_multiple)

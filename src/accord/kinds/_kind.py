@@ -132,8 +132,8 @@ class TextPasses(Protocol):
     def hiding(self, first: int) -> Hiding:
         """Return what hides the same words of each text in every evaluation."""
 
-    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
-        """Return each text's loss, [n], no text looking at another; `told_share` of their tokens
+    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
+        """Return each text's loss, [n], no text looking at another; `masked_share` of their tokens
         have a logit for every word."""
 
     def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
@@ -220,7 +220,7 @@ class Kind(ABC, Generic[T]):
         """Return a step's sequences as the encoder is to see them in training."""
         return sequences
 
-    def told_words(self, task: T, lengths: Array) -> float:
+    def masked_words(self, task: T, lengths: Array) -> float:
         """Return how many words of an example, of so many tokens, its head tells on average."""
         return 0.0
 

@@ -13,7 +13,7 @@ from torch.nn import Parameter
 
 from accord.kernels.matmul import MatmulPolicy
 from accord.pertask.bounds import TaskBounds, current_bounds
-from accord.pertask.table import Table
+from accord.pertask.table import EmbeddingRows
 from accord.pertask.written import Written
 
 if TYPE_CHECKING:
@@ -48,17 +48,17 @@ class Step:
     """
 
     def __init__(
-        self, jacobian: Jacobian, rows: int, joint: bool, static: bool, device: torch.device,
+        self, jacobian: Jacobian, rows: int, summed: bool, static: bool, device: torch.device,
         ids: Tensor | None,
     ) -> None:  # fmt: skip
         self.rows, self.static = rows, static
         self.touched: set[tuple[int, int]] = set()  # (offset, row) written in this step
-        self._jacobian, self._joint, self._device, self._written = jacobian, joint, device, False
-        self._table: Table | None = None
+        self._jacobian, self._summed, self._device, self._written = jacobian, summed, device, False
+        self._table: EmbeddingRows | None = None
         if jacobian.embedding is not None:
             if ids is None:
                 raise ValueError("J has an embedding: a step has to know the ids it is asked for")
-            self._table = Table(jacobian.embedding, rows, ids)
+            self._table = EmbeddingRows(jacobian.embedding, rows, ids)
 
     @contextmanager
     def collecting(self, bounds: TaskBounds | None = None) -> Iterator[None]:
@@ -99,7 +99,7 @@ class Step:
             RuntimeError: if nothing was said, and J has more than one row.
             ValueError: if it was said of another number of rows, or names a row that J hasn't.
         """
-        if self._joint:
+        if self._summed:
             return TaskBounds((0,), (rows,))
         bounds = current_bounds()
         if bounds is None:
@@ -110,7 +110,7 @@ class Step:
             raise ValueError(f"row {max(bounds.rows)} of a J of {self.rows}")
         return bounds
 
-    def table_of(self, parameter: Parameter) -> Table | None:
+    def table_of(self, parameter: Parameter) -> EmbeddingRows | None:
         """Return an embedding's part of J; None for other parameters."""
         self._check()
         return self._table if parameter is self._jacobian.embedding else None

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 
-class Table:
+class EmbeddingRows:
     """J's columns of an embedding, for a step's ids alone: [T, U, H]."""
 
     def __init__(self, parameter: Parameter, rows: int, ids: Tensor) -> None:

@@ -46,7 +46,7 @@ class Passes:
         divergences: maps two passes' logits to how far they are apart, [n]: KL(p‖q) + KL(q‖p) of
             class probabilities; for outputs under MSE their squared difference, as that loss is
             scaled.
-        held: a block in which passes take no gradient of any parameter.
+        without_gradients: a block in which passes take no gradient of any parameter.
         lengths: tokens of each sequence of the batch.
         width: H, of the first layer's input.
     """
@@ -58,7 +58,7 @@ class Passes:
     ask: Ask
     losses: Callable[[ByTask], ByTask]
     divergences: Callable[[ByTask, ByTask], ByTask]
-    held: Callable[[], AbstractContextManager[None]]
+    without_gradients: Callable[[], AbstractContextManager[None]]
     lengths: Sequence[int]
     width: int
 

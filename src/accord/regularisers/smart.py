@@ -94,7 +94,7 @@ def worst_shift(passes: Passes, epsilon: float, sigma: float, eta: float, steps:
     shape = (sum(passes.lengths), passes.width)
     shift = sigma * torch.randn(shape, generator=generator, device=device)
     for _ in range(steps):
-        with torch.enable_grad(), passes.held():
+        with torch.enable_grad(), passes.without_gradients():
             shift.requires_grad_()
             apart = passes.divergences(passes.ask(passes.key, shift), wanted)
             (gradient,) = torch.autograd.grad(torch.cat(apart).sum(), [shift])

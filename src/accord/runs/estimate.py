@@ -147,7 +147,7 @@ class Workload:
         averaged: parameters of copies that are kept for averages of the weights.
         passes: what a step's passes take, beside one forward and backward pass.
         graphs: forward passes whose activations are kept at once.
-        told_words: by masked language models, in a step: each takes one logit per word.
+        masked_words: by masked language models, in a step: each takes one logit per word.
     """
 
     parameters: int
@@ -162,7 +162,7 @@ class Workload:
     averaged: int = 0
     passes: float = 1.0
     graphs: int = 1
-    told_words: float = 0.0
+    masked_words: float = 0.0
 
 
 def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) -> Estimate:
@@ -178,7 +178,7 @@ def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) 
     again = 4 / 3 if work.checkpointing else 1
     flops = token_flops(config, work.mean_length) * (3 * again * trained + work.encoded_tokens)
     table = config.vocab_size * config.hidden_size
-    flops += 3 * 2.0 * table * work.told_words * work.steps
+    flops += 3 * 2.0 * table * work.masked_words * work.steps
     units = config.num_hidden_layers * config.hidden_size
     elements = units * (_TRAINED_PASSES * again * trained + _ENCODED_PASSES * work.encoded_tokens)
     return Estimate(
@@ -192,14 +192,14 @@ def _state_bytes(config: EncoderConfig, work: Workload) -> int:
     if work.frozen:
         return 4 * (work.parameters + work.averaged)
     dense = work.parameters - config.vocab_size * config.hidden_size
-    told = work.tasks * (work.parameters - dense) if work.told_words else 0  # J holds all words
+    told = work.tasks * (work.parameters - dense) if work.masked_words else 0  # J holds all words
     return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + told)
 
 
 def _activation_bytes(config: EncoderConfig, work: Workload) -> int:
     layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
     floats = _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
-    told = work.told_words * work.pass_tokens / max(1.0, work.step_tokens)
+    told = work.masked_words * work.pass_tokens / max(1.0, work.step_tokens)
     floats += _LOGIT_FLOATS * config.vocab_size * told
     return int(4 * floats)
 

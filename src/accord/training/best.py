@@ -15,12 +15,12 @@ from pathlib import Path
 from accord.durable import MANIFEST, identity, link, reach, replace_folder, replacement
 from accord.errors import RunFolderError
 from accord.runs.folder import RunFolder
-from accord.training.checkpoint import Progress, checkpoints, read_progress
+from accord.training.checkpoint import RunState, checkpoints, read_run_state
 
 PREDICTIONS = ".csv"
 
 
-def stage_best(run: RunFolder, progress: Progress, write: Callable[[Path], None]) -> None:
+def stage_best(run: RunFolder, progress: RunState, write: Callable[[Path], None]) -> None:
     """Write the best epoch's folder; the next checkpoint names it.
 
     Args:
@@ -34,14 +34,14 @@ def stage_best(run: RunFolder, progress: Progress, write: Callable[[Path], None]
     progress.best_step, progress.best_sha256 = progress.step, identity(folder)
 
 
-def best_fault(run: RunFolder, progress: Progress) -> str | None:
+def best_fault(run: RunFolder, progress: RunState) -> str | None:
     """Return what is wrong with the best epoch's folder that a checkpoint names, or None."""
     if progress.best_step is None:
         return None
     return replacement(run.best / f"step-{progress.best_step}", progress.best_sha256)
 
 
-def publish_best(run: RunFolder, progress: Progress) -> None:
+def publish_best(run: RunFolder, progress: RunState) -> None:
     """Let `model/` and the dev predictions be the best epoch's, once a checkpoint names it."""
     if progress.best_step is None:
         return
@@ -71,7 +71,7 @@ def publish(run: RunFolder, folder: Path) -> None:
             aside.replace(run.predictions / file.name)
 
 
-def _prune(run: RunFolder, progress: Progress) -> None:
+def _prune(run: RunFolder, progress: RunState) -> None:
     """Keep the folders that a checkpoint, or the run itself, names."""
     named = {progress.best_step, *_named(checkpoints(run.checkpoints))}
     for folder in run.best.iterdir():
@@ -83,6 +83,6 @@ def _prune(run: RunFolder, progress: Progress) -> None:
 def _named(saved: Iterable[Path]) -> Iterable[int | None]:
     for checkpoint in saved:
         try:
-            yield read_progress(checkpoint).best_step
+            yield read_run_state(checkpoint).best_step
         except RunFolderError:  # damaged: it is never resumed from
             continue

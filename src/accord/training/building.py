@@ -218,7 +218,7 @@ def build_combination(
         layers=layers,
         finished=plan.finished,
     )
-    combination.joint = not plan.training.gramian
+    combination.summed = not plan.training.gramian
     return combination
 
 

@@ -27,7 +27,7 @@ FILES = (
     "parameters.safetensors",  # encoder and heads; without an encoder that is frozen
     "optimizer.safetensors",  # both moments and the count of updates, by parameter
     "method.safetensors",  # what methods, heads, regularisers and averages carry
-    "progress.json",  # all of `Progress`
+    "progress.json",  # all of `RunState`
 )
 """What a checkpoint holds, beside the manifest of these files.
 
@@ -39,7 +39,7 @@ _SCALES, _AVERAGE, _REGULARISER = "scale.", "average.", "regulariser."
 
 
 @dataclass
-class Progress:
+class RunState:
     """Where a run stands.
 
     Attributes:
@@ -72,7 +72,7 @@ class Progress:
     format: int = FORMAT
 
 
-def save_checkpoint(folder: Path, learner: Learner, progress: Progress, keep: int) -> None:
+def save_checkpoint(folder: Path, learner: Learner, progress: RunState, keep: int) -> None:
     """Write `step-N`, complete or not at all, and drop all but the newest `keep`.
 
     Args:
@@ -148,7 +148,7 @@ def newest_sound(
     return None
 
 
-def read_progress(checkpoint: Path) -> Progress:
+def read_run_state(checkpoint: Path) -> RunState:
     """Read where a checkpoint's run stood.
 
     Raises:
@@ -161,7 +161,7 @@ def read_progress(checkpoint: Path) -> Progress:
                 f"{checkpoint}: is of format {table.get('format')}; this version of Accord reads"
                 f" format {FORMAT}"
             )
-        return Progress(**table)
+        return RunState(**table)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{checkpoint}: can't be read: {error}") from None
 

@@ -21,13 +21,13 @@ from accord.optim.averaging import trained
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Bar, Console
 from accord.training.best import stage_best
-from accord.training.checkpoint import Progress
+from accord.training.checkpoint import RunState
 from accord.training.kept_epochs import keep_epoch
 from accord.training.setup import Setup, input_formats
 
 
 def evaluate_epoch(
-    setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar
+    setup: Setup, run: RunFolder, progress: RunState, console: Console, bar: Bar
 ) -> None:
     """Evaluate the model on every dev split; stage it if it is the best so far.
 
@@ -39,7 +39,7 @@ def evaluate_epoch(
         _evaluate(setup, run, progress, console, bar)
 
 
-def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar) -> None:
+def _evaluate(setup: Setup, run: RunFolder, progress: RunState, console: Console, bar: Bar) -> None:
     started, data = time.perf_counter(), setup.data
     bar.advance(0, f"evaluating {sum(map(len, data.dev)):,} dev rows")
     logits = dev_logits(setup, run, progress)
@@ -65,7 +65,7 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     run.log(line)
 
 
-def dev_logits(setup: Setup, run: RunFolder, progress: Progress) -> list[torch.Tensor]:
+def dev_logits(setup: Setup, run: RunFolder, progress: RunState) -> list[torch.Tensor]:
     """Compute the logits of every dev row with the weights that the model has now."""
     model = setup.learner.model
     if setup.dev_features is not None:

@@ -16,7 +16,7 @@ from accord.plural import count
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
 from accord.training.best import publish
-from accord.training.checkpoint import Progress
+from accord.training.checkpoint import RunState
 from accord.training.epoch import dev_logits, metrics_line, write_evaluated
 from accord.training.kept_epochs import kept_weights
 from accord.training.setup import Setup
@@ -40,7 +40,7 @@ class EpochSoup:
 def soup_of_epochs(
     setup: Setup,
     run: RunFolder,
-    progress: Progress,
+    progress: RunState,
     alone: Sequence[J],
     evaluate: Callable[[Sequence[Tensor]], J],
 ) -> Soup[J]:
@@ -66,7 +66,7 @@ def soup_of_epochs(
 
 
 def make_soup(
-    setup: Setup, run: RunFolder, progress: Progress, console: Console
+    setup: Setup, run: RunFolder, progress: RunState, console: Console
 ) -> EpochSoup | None:
     """Average epochs greedily by their dev metrics; what comes out is the run's best model.
 

@@ -21,7 +21,7 @@ from accord.kinds import labelled_kind
 from accord.metrics import Constant
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
-from accord.training.checkpoint import Progress
+from accord.training.checkpoint import RunState
 from accord.training.epoch_soup import soup_of_epochs
 from accord.training.kept_epochs import kept_scores
 from accord.training.setup import Setup
@@ -90,7 +90,7 @@ class HeldOutRows:
 
 
 def evaluate_heldout(
-    setup: Setup, run: RunFolder, progress: Progress, console: Console, saved: Saved
+    setup: Setup, run: RunFolder, progress: RunState, console: Console, saved: Saved
 ) -> dict[str, Table]:
     """Write `scores.safetensors` and the held-out predictions; return what results say of them.
 
@@ -146,7 +146,7 @@ def evaluate_heldout(
 def _choices(
     setup: Setup,
     run: RunFolder,
-    progress: Progress,
+    progress: RunState,
     console: Console,
     scores: Mapping[str, Tensor],
     halves: Sequence[Halves],

@@ -17,14 +17,14 @@ from accord.durable import identity, load_tensors, replace_folder, replacement, 
 from accord.errors import RunFolderError
 from accord.evaluation.scores import SCORES
 from accord.runs.folder import RunFolder
-from accord.training.checkpoint import Progress
+from accord.training.checkpoint import RunState
 
 WEIGHTS = "weights.safetensors"
 Named = list[tuple[str, Parameter]]
 
 
 def keep_epoch(
-    run: RunFolder, progress: Progress, scores: Mapping[str, Tensor], named: Named | None = None
+    run: RunFolder, progress: RunState, scores: Mapping[str, Tensor], named: Named | None = None
 ) -> None:
     """Write what is kept of an epoch; the next checkpoint names it.
 
@@ -47,7 +47,7 @@ def keep_epoch(
     progress.kept.append(identity(folder))
 
 
-def kept_fault(run: RunFolder, progress: Progress) -> str | None:
+def kept_fault(run: RunFolder, progress: RunState) -> str | None:
     """Return what is wrong with the kept epochs that a checkpoint names, or None."""
     faults = (
         replacement(_folder(run, progress, i), sha256) for i, sha256 in enumerate(progress.kept)
@@ -55,7 +55,7 @@ def kept_fault(run: RunFolder, progress: Progress) -> str | None:
     return next((fault for fault in faults if fault), None)
 
 
-def check_weights(run: RunFolder, progress: Progress, checkpoint: Path) -> None:
+def check_weights(run: RunFolder, progress: RunState, checkpoint: Path) -> None:
     """Check that the weights of all epochs so far were kept: a soup is of a whole run.
 
     Raises:
@@ -70,7 +70,7 @@ def check_weights(run: RunFolder, progress: Progress, checkpoint: Path) -> None:
 
 
 def kept_weights(
-    run: RunFolder, progress: Progress, epoch: int, named: Named
+    run: RunFolder, progress: RunState, epoch: int, named: Named
 ) -> list[torch.Tensor]:
     """Load an epoch's weights.
 
@@ -84,7 +84,7 @@ def kept_weights(
     return [tensors[name].to(parameter.device) for name, parameter in named]
 
 
-def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
+def kept_scores(run: RunFolder, progress: RunState) -> dict[str, Tensor]:
     """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
     scores: dict[str, Tensor] = {}
     for epoch in range(len(progress.kept)):  # one in memory beside what is returned
@@ -95,5 +95,5 @@ def kept_scores(run: RunFolder, progress: Progress) -> dict[str, Tensor]:
     return scores
 
 
-def _folder(run: RunFolder, progress: Progress, epoch: int) -> Path:
+def _folder(run: RunFolder, progress: RunState, epoch: int) -> Path:
     return run.kept / f"step-{progress.evaluations[epoch]['step']}"

@@ -11,13 +11,13 @@ from accord import balancing
 from accord.data.loader import StepBatch
 from accord.plan.run import StagePlan
 from accord.plural import count
-from accord.training.checkpoint import Progress
+from accord.training.checkpoint import RunState
 from accord.training.setup import Setup
 from accord.training.step import StepRecord
 
 
 def step_line(
-    setup: Setup, progress: Progress, batch: StepBatch, record: StepRecord, seconds: float
+    setup: Setup, progress: RunState, batch: StepBatch, record: StepRecord, seconds: float
 ) -> dict[str, Any]:
     """Return a step's line of `metrics.jsonl`; only its last two fields are timings.
 

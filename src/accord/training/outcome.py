@@ -17,7 +17,7 @@ from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
 from accord.runs.memory import peak_memory_bytes
 from accord.runs.progress import Console
-from accord.training.checkpoint import Progress
+from accord.training.checkpoint import RunState
 from accord.training.epoch import write_split
 from accord.training.epoch_soup import make_soup
 from accord.training.exposure import exposures
@@ -33,7 +33,7 @@ def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
     return {name: asdict(exposure) for name, exposure in seen.items()}
 
 
-def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> dict[str, Any]:
+def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -> dict[str, Any]:
     """Predict the test files with the best model, and write `results.json`."""
     assert progress.best is not None  # every epoch ends with an evaluation
     epoch = progress.evaluations[progress.best]

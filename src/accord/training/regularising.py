@@ -17,7 +17,7 @@ from accord.model.multitask import MultitaskModel
 from accord.optim.averaging import Averages, trained
 from accord.regularisers import Passes, Regulariser, get_regulariser
 from accord.regularisers._registry import Ask, ByTask
-from accord.training.unfreezing import held
+from accord.training.unfreezing import without_gradients
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Regularisation:
             ask=ask,
             losses=partial(self.model.label_losses, targets=micro.targets, present=present),
             divergences=partial(self.model.divergences, present=present),
-            held=lambda: held(self.model.parameters()),
+            without_gradients=lambda: without_gradients(self.model.parameters()),
             lengths=inputs.lengths if isinstance(inputs, PackedBatch) else (),
             width=self.model.encoder.config.hidden_size,
         )

@@ -20,7 +20,7 @@ from accord.plan.run import RunPlan, StagePlan
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now
 from accord.runs.progress import Console
-from accord.training.checkpoint import checkpoints, read_progress
+from accord.training.checkpoint import checkpoints, read_run_state
 from accord.training.setup import Setup, prepare
 from accord.untrusted import read_toml
 
@@ -105,7 +105,7 @@ def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:
 
 def _is_after_an_epoch(checkpoint: Path) -> bool:
     try:
-        return bool(read_progress(checkpoint).evaluations)
+        return bool(read_run_state(checkpoint).evaluations)
     except RunFolderError:
         return False  # it is not gone on from either
 

@@ -34,12 +34,12 @@ from accord.runs.results import read_results
 from accord.runs.signals import StopSignals
 from accord.training.best import best_fault, publish_best
 from accord.training.checkpoint import (
-    Progress,
+    RunState,
     checkpoints,
     drop_old,
     load_checkpoint,
     newest_sound,
-    read_progress,
+    read_run_state,
     save_checkpoint,
 )
 from accord.training.epoch import evaluate_epoch
@@ -119,7 +119,7 @@ def start_run(
         run.write_json("resolved.json", {**resolved(setup, run), "warnings": warnings})
         for line in warnings:
             warn(run, console, line)
-        return _train(setup, run, Progress(), console, f"expected: {expected}", watch)
+        return _train(setup, run, RunState(), console, f"expected: {expected}", watch)
 
 
 def resume_run(
@@ -154,12 +154,12 @@ def resume_run(
         setup = prepare_again(run, console, force)
         found = checkpoints(run.checkpoints)
         checkpoint = newest_sound(
-            run.checkpoints, console.say, lambda path: _kept_fault(run, read_progress(path))
+            run.checkpoints, console.say, lambda path: _kept_fault(run, read_run_state(path))
         )
         if checkpoint is None:
             kind = "sound checkpoint" if found else "checkpoint yet"
-            return _train(setup, run, Progress(), console, f"no {kind}: starting over", watch)
-        progress = read_progress(checkpoint)
+            return _train(setup, run, RunState(), console, f"no {kind}: starting over", watch)
+        progress = read_run_state(checkpoint)
         if progress.fingerprint not in known_fingerprints(run):
             raise RunFolderError(f"{checkpoint}: is of another run")
         if progress.step > setup.total_steps:
@@ -205,7 +205,7 @@ def in_one_line(folder: Path) -> Iterator[None]:
 def _train(
     setup: Setup,
     run: RunFolder,
-    progress: Progress,
+    progress: RunState,
     console: Console,
     note: str,
     watch: Watch | None,
@@ -243,13 +243,13 @@ def _train(
     return Run(run.path, results)
 
 
-def _kept_fault(run: RunFolder, progress: Progress) -> str | None:
+def _kept_fault(run: RunFolder, progress: RunState) -> str | None:
     """Return what is wrong with what a checkpoint names beside its own files, or None."""
     return best_fault(run, progress) or kept_fault(run, progress)
 
 
 def _loop(
-    setup: Setup, run: RunFolder, progress: Progress, console: Console, watch: Watch | None
+    setup: Setup, run: RunFolder, progress: RunState, console: Console, watch: Watch | None
 ) -> None:
     """Take the steps that are left."""
     settings, steps = setup.plan.training, setup.sampler.steps
@@ -302,7 +302,7 @@ def _loop(
 
 
 def _take(
-    setup: Setup, progress: Progress, step: int, batch: StepBatch, lr_factor: float
+    setup: Setup, progress: RunState, step: int, batch: StepBatch, lr_factor: float
 ) -> StepRecord:
     """Take a step, or leave it out if something is not finite and steps may still be left out.
 
@@ -341,7 +341,7 @@ class Cadence:
         return by_steps or (self.minutes is not None and minutes >= self.minutes)
 
 
-def _say_skipped(setup: Setup, run: RunFolder, progress: Progress, console: Console) -> None:
+def _say_skipped(setup: Setup, run: RunFolder, progress: RunState, console: Console) -> None:
     allowed = setup.plan.training.max_skipped_steps
     line = (
         f"step {progress.step}: a loss or gradient is not finite; left out,"
@@ -379,7 +379,7 @@ def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:
 
 
 def _record_failure(
-    run: RunFolder, progress: Progress, known: BaseException, error: BaseException
+    run: RunFolder, progress: RunState, known: BaseException, error: BaseException
 ) -> None:
     """Leave the reason in the folder, and where in the code it came up."""
     if isinstance(known, Stopped | Pruned | KeyboardInterrupt):

@@ -142,8 +142,8 @@ class Setup:
             averaged=copies * weights,
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
-            told_words=sum(
-                share * kind_of(split.task).told_words(split.task, size)
+            masked_words=sum(
+                share * kind_of(split.task).masked_words(split.task, size)
                 for share, split, size in zip(shares, self.data.train, lengths, strict=True)
             ),
         )

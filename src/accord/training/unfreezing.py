@@ -48,11 +48,13 @@ class Unfreezing:
 
     def at(self, step: int) -> contextlib.AbstractContextManager[None]:
         """Freeze, within a block, what a step doesn't train yet."""
-        return held(parameter for group in self.groups[self.thawed(step) :] for parameter in group)
+        return without_gradients(
+            parameter for group in self.groups[self.thawed(step) :] for parameter in group
+        )
 
 
 @contextlib.contextmanager
-def held(parameters: Iterable[Parameter]) -> Iterator[None]:
+def without_gradients(parameters: Iterable[Parameter]) -> Iterator[None]:
     """Within a block let no gradient be taken of parameters: neither autograd nor J collects it.
 
     Afterwards they are as before: what asks which parameters are trained sees nothing of it.
