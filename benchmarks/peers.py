@@ -117,7 +117,7 @@ def transformers_step(
     bfloat16: bool = False,
     device: torch.device = CPU,
 ) -> Side:
-    """Joint training: a forward pass a task, one backward pass through the sum of the losses."""
+    """multitask training: a forward pass a task, one backward pass through the sum of the losses."""
     peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
 
     def step(i: int) -> None:
@@ -137,7 +137,7 @@ def transformers_one_batch_step(
     device: torch.device = CPU,
     compiled: bool = False,
 ) -> Side:
-    """Joint training: all tasks' examples in ONE padded batch, one forward and one backward pass.
+    """multitask training: all tasks' examples in ONE padded batch, one forward and one backward pass.
 
     Args:
         work: the super batches.

@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py [--data FOLDER] [--rounds N] [--rows N N] [--only PART ...]
 
-tokens   our joint step over super batches of 3 x 8, 16, 32, 64 and 128 examples, against the
+tokens   our plain step over super batches of 3 x 8, 16, 32, 64 and 128 examples, against the
          straight line through them
-tasks    the same 96 examples as 2, 4, 8, 16 and 32 tasks: the joint step's time a token, and
+tasks    the same 96 examples as 2, 4, 8, 16 and 32 tasks: the plain step's time a token, and
          what PCGrad adds to it
 memory   a task with ten thousand rows and one with a million: the peak resident memory of a
          fresh process that prepares the run and takes ten steps
@@ -94,7 +94,7 @@ def tasks_part(report: Report, data: Path | None, rounds: int) -> None:
         Row("scaling_plain_step_tasks", max(plain.values()) / min(plain.values()), TARGET, "lower",
             rounds=rounds, note="most over least time a token, 2 to 32 tasks"),
         overhead(f"scaling_surgery_t{TASKS[-1]}", seconds[f"pcgrad {TASKS[-1]}"],
-                 seconds[f"joint {TASKS[-1]}"], None, "PCGrad over our joint step"),
+                 seconds[f"joint {TASKS[-1]}"], None, "PCGrad over our plain step"),
     )  # fmt: skip
     for count in TASKS:
         surgery = overhead("", seconds[f"pcgrad {count}"], seconds[f"joint {count}"], None)

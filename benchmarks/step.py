@@ -5,7 +5,7 @@
                               [--data FOLDER] [--rounds N] [--examples N]
 
 Super batches of 3 x 32 examples, dropout on, no clipping; batches are packed or padded within the
-step. Each peer (peers.py) runs in turn with ours: the joint step against joint training, the step
+step. Each peer (peers.py) runs in turn with ours: the plain step against multitask training, the step
 with PCGrad against PCGrad. Freed memory is kept for both (accord.runs.memory).
 
 best       torch's fused AdamW, and its setting for float32 products that is faster here
@@ -65,7 +65,7 @@ class Comparison:
     """A peer, and which of our steps does the same.
 
     Attributes:
-        kind: 'train' for the joint step, 'pcgrad' for PCGrad's.
+        kind: 'train' for the plain step, 'pcgrad' for PCGrad's.
         peer: as the figure's name has it.
         build: makes the peer's side.
         best: with the settings that are best here, instead of torch's own.

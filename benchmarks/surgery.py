@@ -1,4 +1,4 @@
-"""What does surgery cost over plain joint training?
+"""What does surgery cost over plain multitask training?
 
     python benchmarks/surgery.py [--precision float32|bfloat16] [--pooling cls|mean]
                                  [--data FOLDER] [--rounds N]
@@ -35,7 +35,7 @@ def measure(tasks: int, options) -> Row:
     if options.pooling != "cls":
         name, target = f"{name}_{options.pooling}", None
     tokens = ", ".join(str(batch.tokens) for batch in work.batches)
-    note = f"peer: the joint step; {tokens} tokens"
+    note = f"peer: the plain step; {tokens} tokens"
     return overhead(name, seconds["pcgrad"], seconds["joint"], target, note)
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.set_defaults(output=None)
     options = parser.parse_args()
     keep_freed_memory()
-    report = Report(f"PCGrad's step over the joint step's time, {options.precision}")
+    report = Report(f"PCGrad's step over the plain step's time, {options.precision}")
     for tasks in TASKS:
         report.add(measure(tasks, options))
     parts = ["surgery"]

@@ -2,7 +2,7 @@
 
     python benchmarks/utilisation.py [--size minilm|bert-base] [--data FOLDER] [--rounds N]
 
-The joint step with mean pooling, in float32. The work is counted from the formulas: for N tokens
+The plain step with mean pooling, in float32. The work is counted from the formulas: for N tokens
 every linear layer's product forward and its two backward, and attention's two products forward
 and four backward over each sequence's own length. Padding, dropout, norms, heads, the optimizer
 count nothing. The rate is that of the linear layers' products alone, on as many rows, each

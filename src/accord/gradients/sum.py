@@ -1,4 +1,4 @@
-"""The plain sum of the tasks' gradients: joint training, and every method's baseline."""
+"""The plain sum of the tasks' gradients: multitask training, and every method's baseline."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def data_plan(keys: Keys) -> DataPlan:
 def _memory(keys: Keys) -> MemoryPlan:
     """Return what is kept of finished tasks.
 
-    Joint training beside a sequence is the same config without its stages, and so without them.
+    Multitask training beside a sequence is the same config without its stages, and so without them.
     """
     finished = tuple(keys("memory.finished"))
     why = "" if finished else "no stage finishes a task, nor does memory.finished name one"
