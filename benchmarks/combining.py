@@ -27,7 +27,7 @@ WARMUP = 5
 
 def milliseconds(method: Method, tasks: int, rounds: int) -> list[float]:
     """The time of each call, on other gradients each time; the state goes on."""
-    state, found = method.initial_state(tasks), []
+    state, results = method.initial_state(tasks), []
     for number in range(-WARMUP, rounds):
         drawn = torch.Generator().manual_seed(number % 2**31)
         J = torch.randn(tasks, COLUMNS, generator=drawn, dtype=torch.float64)
@@ -36,15 +36,15 @@ def milliseconds(method: Method, tasks: int, rounds: int) -> list[float]:
         started = time.perf_counter()
         _, state = method.function(given, state, generator)
         if number >= 0:
-            found.append((time.perf_counter() - started) * 1e3)
-    return found
+            results.append((time.perf_counter() - started) * 1e3)
+    return results
 
 
 def print_times(times: dict[str, dict[int, dict[str, float]]]) -> None:
     """Print median and 95th percentile of each method at each number of tasks."""
     print(f"\n{'ms: median (95 % below)':24}" + "".join(f"{f'T = {t}':>16}" for t in TASKS))
     for name, by_tasks in times.items():
-        cells = (f"{own['median_ms']:.3f} ({own['p95_ms']:.2f})" for own in by_tasks.values())
+        cells = (f"{task['median_ms']:.3f} ({task['p95_ms']:.2f})" for task in by_tasks.values())
         print(f"{name:24}" + "".join(f"{cell:>16}" for cell in cells))
 
 
@@ -56,14 +56,14 @@ def main() -> None:
         times[method.name] = {}
         for tasks in TASKS:
             progress(f"{method.name}: {tasks} tasks")
-            found = milliseconds(method, tasks, options.rounds)
-            median = statistics.median(found)
-            late = float(np.quantile(found, 0.95))
+            each = milliseconds(method, tasks, options.rounds)
+            median = statistics.median(each)
+            late = float(np.quantile(each, 0.95))
             times[method.name][tasks] = {"median_ms": round(median, 4), "p95_ms": round(late, 4)}
             if tasks in (8, 32):
                 report.add(Row(
                     f"combine_ms_{method.name}_{tasks}", median, TARGETS[tasks], "lower",
-                    median_interval(found), rounds=len(found), note=f"95 % below {late:.3g} ms",
+                    median_interval(each), rounds=len(each), note=f"95 % below {late:.3g} ms",
                 ))  # fmt: skip
     progress("")
     report.details["times"] = times

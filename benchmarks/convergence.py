@@ -102,10 +102,10 @@ def main() -> None:
     progress("")
     for task in tables:
         for way in ("fast", "bfloat16"):
-            own, plain = (
+            paired, plain = (
                 np.array([table[task] for table in figures[name]]) for name in (way, "reference")
             )
-            report.add(difference(f"convergence_{task}_{way}_minus_reference", own - plain))
+            report.add(difference(f"convergence_{task}_{way}_minus_reference", paired - plain))
     report.details = {
         f"{task} {way}": [round(table[task], 4) for table in figures[way]]
         for task in tables

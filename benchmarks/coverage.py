@@ -51,14 +51,14 @@ def intervals(cell: Cell, sides: Sequence[Array], former: Sequence[Array]) -> En
     one_t = -stdtrit(
         np.minimum(total**2 / np.maximum(seed**2 / nu + row**2 / rows, 1e-300), 1e6), p / 2
     )
-    found = {
+    by_name = {
         "new": half_width(p, seed, nu, row, rows),
         "one t": one_t * np.sqrt(total),
         "two quantiles": np.sqrt(stdtrit(nu, p / 2) ** 2 * seed + stdtrit(rows, p / 2) ** 2 * row),
     }
     if 0 < len(cell.pairs) < max(len(cell.ours), len(cell.theirs)):
-        found |= dict(_other_correlations(cell, ours, theirs))
-    ends = {name: np.stack([value, width]) for name, width in found.items()}
+        by_name |= dict(_other_correlations(cell, ours, theirs))
+    ends = {name: np.stack([value, width]) for name, width in by_name.items()}
     return {"former": _former(cell, *former), **ends}
 
 
@@ -147,16 +147,16 @@ def influence_errors(draws: int) -> list[dict[str, object]]:
                     kinds["influence function"] = _first_order(*spearman.rank_moments(x, labels))
                     kinds["ranks fixed"] = pearson.influence(*ranks)[1]
                 else:
-                    a, b = (own - own.mean(-1, keepdims=True) for own in (x, labels))
+                    a, b = (one - one.mean(-1, keepdims=True) for one in (x, labels))
                     products = [a * b, a * a, b * b]
-                    moments = [own.mean(-1, keepdims=True) for own in products]
-                    each = [own - mean for own, mean in zip(products, moments, strict=True)]
+                    moments = [product.mean(-1, keepdims=True) for product in products]
+                    each = [product - mean for product, mean in zip(products, moments, strict=True)]
                     kinds["influence function"] = _first_order(moments, each)
                 true = float(value.std())
                 results.append({
                     "metric": kind, "rho": rho, "rows": rows,
-                    **{name: round(float(np.sqrt(own.var(-1, ddof=1).mean() / rows)) / true, 3)
-                       for name, own in kinds.items()},
+                    **{name: round(float(np.sqrt(one.var(-1, ddof=1).mean() / rows)) / true, 3)
+                       for name, one in kinds.items()},
                 })  # fmt: skip
     return results
 
@@ -206,12 +206,12 @@ def _first_order(moments: Sequence[Array], each: Sequence[Array]) -> Array:
     return of_c / root - c / root / 2 * (of_a / a + of_b / b)
 
 
-def lines_of(found: dict[str, object]) -> str:
+def lines_of(results: dict[str, object]) -> str:
     """JSON with a line for each key, and for each element of a list."""
     parts = []
-    for key, own in found.items():
-        rows = ",\n  ".join(map(json.dumps, own)) if isinstance(own, list) else None
-        text = json.dumps(own) if rows is None else f"[\n  {rows}\n ]"
+    for key, each in results.items():
+        rows = ",\n  ".join(map(json.dumps, each)) if isinstance(each, list) else None
+        text = json.dumps(each) if rows is None else f"[\n  {rows}\n ]"
         parts.append(f" {json.dumps(key)}: {text}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
@@ -234,13 +234,13 @@ def main() -> None:
         coverage_table(results), partial_table(results), quantile_table(quantiles),
         influence_table(errors), sep="\n\n",
     )  # fmt: skip
-    found = {
+    report = {
         "command": f"python benchmarks/coverage.py --draws {options.draws}",
         "draws": options.draws, "level": LEVEL, "true_errors": TRUE_ERRORS,
         "seconds": round(time.monotonic() - started), "cells": results,
         "influence": errors, "quantiles": quantile_table(quantiles).splitlines(),
     }  # fmt: skip
-    options.output.write_text(lines_of(found), encoding="utf-8")
+    options.output.write_text(lines_of(report), encoding="utf-8")
 
 
 if __name__ == "__main__":

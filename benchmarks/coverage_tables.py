@@ -30,7 +30,7 @@ def partial_table(results: Results) -> str:
         "| metric | runs | coverage: new | r = 0 | r as it is | power: new | r = 0 | r as it is |",
         "| --- | --- |" + " --- |" * 6,
     ]
-    shared = [own for own in results if "r as it is" in own["intervals"]]
+    shared = [result for result in results if "r as it is" in result["intervals"]]
     for kind, design, _, figures in _grouped(shared, ("new", "r = 0", "r as it is")):
         lines.append(f"| {kind} | {design} | {figures} |")
     return "\n".join(lines)
@@ -41,10 +41,10 @@ def _grouped(results: Results, names: Sequence[str]) -> Iterator[tuple[str, str,
     groups: dict[tuple[str, str], list[dict[str, dict[str, float]]]] = {}
     for result in results:
         groups.setdefault((result["kind"], result["design"]), []).append(result["intervals"])
-    for (kind, design), own in groups.items():
-        cover = [_range([figures[name]["coverage"] for figures in own]) for name in names]
-        power = [f"{np.mean([figures[name]['power'] for figures in own]):.2f}" for name in names]
-        yield kind, design, len(own), " | ".join([*cover, *power])
+    for (kind, design), group in groups.items():
+        cover = [_range([figures[name]["coverage"] for figures in group]) for name in names]
+        power = [f"{np.mean([figures[name]['power'] for figures in group]):.2f}" for name in names]
+        yield kind, design, len(group), " | ".join([*cover, *power])
 
 
 def quantile_table(results: Results) -> str:
@@ -52,11 +52,11 @@ def quantile_table(results: Results) -> str:
     names = tuple(results[0]["intervals"])
     lines = [f"| seeds | {' | '.join(names)} | width: {' | '.join(names[1:])} |"]
     lines.append("| --- " * (2 * len(names)) + "|")
-    for count in dict.fromkeys(own["seeds"] for own in results):
-        own = [cell["intervals"] for cell in results if cell["seeds"] == count]
-        cover = [_range([figures[name]["coverage"] for figures in own]) for name in names]
+    for count in dict.fromkeys(result["seeds"] for result in results):
+        cells = [cell["intervals"] for cell in results if cell["seeds"] == count]
+        cover = [_range([figures[name]["coverage"] for figures in cells]) for name in names]
         width = [
-            f"{np.mean([cell[name]['half_width'] / cell['new']['half_width'] for cell in own]):.2f}"
+            f"{np.mean([c[name]['half_width'] / c['new']['half_width'] for c in cells]):.2f}"
             for name in names[1:]
         ]
         lines.append(f"| {count} pairs | {' | '.join([*cover, *width])} |")
@@ -67,9 +67,11 @@ def influence_table(errors: Results) -> str:
     """The estimated standard error of a correlation over the true one."""
     names = ("jackknife", "influence function", "ranks fixed")
     lines = [f"| metric | correlation | rows | {' | '.join(names)} |", "| --- " * 6 + "|"]
-    for own in errors:
-        figures = [f"{own[name]:.3f}" if name in own else "" for name in names]
-        lines.append(f"| {own['metric']} | {own['rho']} | {own['rows']} | {' | '.join(figures)} |")
+    for error in errors:
+        figures = [f"{error[name]:.3f}" if name in error else "" for name in names]
+        lines.append(
+            f"| {error['metric']} | {error['rho']} | {error['rows']} | {' | '.join(figures)} |"
+        )
     return "\n".join(lines)
 
 

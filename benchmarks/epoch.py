@@ -132,7 +132,7 @@ def train_timed(config: Mapping[str, Any]) -> dict[str, float]:
 
 def outside(seconds: Mapping[str, float], *, startup: bool) -> float:
     """The share that is not the encoder's work."""
-    counted = {name: own for name, own in seconds.items() if startup or name != "start-up"}
+    counted = {name: second for name, second in seconds.items() if startup or name != "start-up"}
     return 1 - sum(counted[name] for name in ENCODER) / sum(counted.values())
 
 

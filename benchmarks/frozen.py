@@ -59,9 +59,9 @@ def ours(tables: dict[str, dict[str, Any]], epochs: int, folder: Path) -> Side:
     numbers = count()
 
     def side(_: int) -> None:
-        own = folder / f"run-{next(numbers)}"
-        with patch.dict(os.environ, {"ACCORD_CACHE": f"{own}-cache"}):
-            accord.train(config(tables, epochs), out=own, quiet=True)
+        out = folder / f"run-{next(numbers)}"
+        with patch.dict(os.environ, {"ACCORD_CACHE": f"{out}-cache"}):
+            accord.train(config(tables, epochs), out=out, quiet=True)
 
     return side
 
@@ -97,8 +97,8 @@ class Loop:
         self.bert.requires_grad_(False).eval()
         width = self.bert.config.hidden_size
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Dropout(own.task.dropout), nn.Linear(width, own.task.outputs))
-            for own in train
+            nn.Sequential(nn.Dropout(split.task.dropout), nn.Linear(width, split.task.outputs))
+            for split in train
         )
         self.optimizer = torch.optim.AdamW(
             self.heads.parameters(), lr=LR, weight_decay=WEIGHT_DECAY
@@ -106,14 +106,14 @@ class Loop:
 
     def run(self, epochs: int) -> None:
         """Train and evaluate."""
-        train = [self._tokenised(own) for own in self.train]
-        dev = [self._tokenised(own) for own in self.dev]
+        train = [self._tokenised(split) for split in self.train]
+        dev = [self._tokenised(split) for split in self.dev]
         for _ in range(epochs):
             self.heads.train()
             for batches in zip(*map(_shuffled, self.train), strict=True):
                 losses = [
-                    LOSSES[own.task.loss](head(self._cls(ids, rows)), own.targets[rows]).mean()
-                    for own, head, ids, rows in zip(
+                    LOSSES[split.task.loss](head(self._cls(ids, rows)), split.targets[rows]).mean()
+                    for split, head, ids, rows in zip(
                         self.train, self.heads, train, batches, strict=True
                     )
                 ]
@@ -121,15 +121,15 @@ class Loop:
                 torch.stack(losses).sum().backward()
                 self.optimizer.step()
             self.heads.eval()
-            for own, head, ids in zip(self.dev, self.heads, dev, strict=True):
-                for rows in _in_batches(list(range(len(own.texts)))):
+            for split, head, ids in zip(self.dev, self.heads, dev, strict=True):
+                for rows in _in_batches(list(range(len(split.texts)))):
                     with torch.no_grad():
-                        LOSSES[own.task.loss](head(self._cls(ids, rows)), own.targets[rows])
+                        LOSSES[split.task.loss](head(self._cls(ids, rows)), split.targets[rows])
 
-    def _tokenised(self, own: Rows) -> list[dict[str, list[int]]]:
-        columns = [list(column) for column in zip(*own.texts, strict=True)]
+    def _tokenised(self, rows: Rows) -> list[dict[str, list[int]]]:
+        columns = [list(column) for column in zip(*rows.texts, strict=True)]
         encoded = self.tokenizer(*columns, truncation=True, padding=False)
-        return [{name: encoded[name][i] for name in encoded} for i in range(len(own.texts))]
+        return [{name: encoded[name][i] for name in encoded} for i in range(len(rows.texts))]
 
     @torch.no_grad()
     def _cls(self, encoded: list[dict[str, list[int]]], rows: list[int]) -> Tensor:
@@ -137,8 +137,8 @@ class Loop:
         return self.bert(**batch).last_hidden_state[:, 0]
 
 
-def _shuffled(own: Rows) -> Iterator[list[int]]:
-    return _in_batches(random.sample(range(len(own.texts)), len(own.texts)))
+def _shuffled(rows: Rows) -> Iterator[list[int]]:
+    return _in_batches(random.sample(range(len(rows.texts)), len(rows.texts)))
 
 
 def _in_batches(rows: list[int]) -> Iterator[list[int]]:
@@ -159,9 +159,9 @@ def main() -> None:
         tables = task_tables(data_folder(options.data))
         for task, table in tables.items():
             rows = {"train": options.rows, "dev": max(BATCH, options.rows // 10)}
-            own = folder / task
-            own.mkdir()
-            table |= {split: first_rows(table, split, n, own) for split, n in rows.items()}
+            task_folder = folder / task
+            task_folder.mkdir()
+            table |= {split: first_rows(table, split, n, task_folder) for split, n in rows.items()}
         train, dev = (
             [read(task, table, split) for task, table in tables.items()]
             for split in ("train", "dev")

@@ -136,29 +136,29 @@ def summary(which: str, seeds: int, repeats: list[list[SharingVerdict]]) -> dict
     """Count verdicts, false ones by task and by comparison, each with its 95 % interval."""
     tasks = [verdict.task for verdict in repeats[0]]
     false = {
-        task: sum(own.verdict.kind in FALSE for each in repeats for own in each if own.task == task)
+        task: sum(one.verdict.kind in FALSE for each in repeats for one in each if one.task == task)
         for task in tasks
     }
-    any_false = sum(any(own.verdict.kind in FALSE for own in each) for each in repeats)
+    any_false = sum(any(one.verdict.kind in FALSE for one in each) for each in repeats)
     ends = binomtest(any_false, len(repeats)).proportion_ci(0.95)
     return {
         "command": f"python benchmarks/nothing_shared.py {which} --seeds {seeds}"
         f" --repeats {len(repeats)}",
         "repeats": len(repeats), "seeds": seeds,
-        "verdicts": Counter(own.verdict.kind for each in repeats for own in each),
+        "verdicts": Counter(one.verdict.kind for each in repeats for one in each),
         "false": false, "comparisons_with_a_false_verdict": any_false,
         "share": any_false / len(repeats), "low": round(ends.low, 4), "high": round(ends.high, 4),
         "mean_difference": {
-            task: _mean([own.compared.difference.value for each in repeats for own in each
-                         if own.task == task]) for task in tasks
+            task: _mean([one.compared.difference.value for each in repeats for one in each
+                         if one.task == task]) for task in tasks
         },
         "examples": {
-            own.task: [own.alone.exposure(own.task), own.together.exposure(own.task)]
-            for own in repeats[-1]
+            one.task: [one.alone.exposure(one.task), one.together.exposure(one.task)]
+            for one in repeats[-1]
         },
         "figures": {
-            own.task: [own.compared.constant, own.alone.mean(own.task), own.together.mean(own.task)]
-            for own in repeats[-1]
+            one.task: [one.compared.constant, one.alone.mean(one.task), one.together.mean(one.task)]
+            for one in repeats[-1]
         },
     }  # fmt: skip
 

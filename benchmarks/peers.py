@@ -43,13 +43,13 @@ def bert(size: str) -> transformers.BertModel:
 
 def padded(sequences: Sequence[TokenSequence]) -> dict[str, Tensor]:
     """Pad sequences to their longest, as a collator does."""
-    shape = len(sequences), max(len(own.input_ids) for own in sequences)
+    shape = len(sequences), max(len(sequence.input_ids) for sequence in sequences)
     ids, mask, types = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-    for i, own in enumerate(sequences):
-        count = len(own.input_ids)
-        ids[i, :count] = own.input_ids
+    for i, sequence in enumerate(sequences):
+        count = len(sequence.input_ids)
+        ids[i, :count] = sequence.input_ids
         mask[i, :count] = 1
-        types[i, own.first : count] = 1
+        types[i, sequence.first : count] = 1
     arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
@@ -89,7 +89,7 @@ class Peer:
     def vectors(self, batch: Batch, task: int) -> Tensor:
         """Pad a task's examples, encode them, and pool each to a vector [n, H]."""
         arrays = padded(batch.sequences[task])
-        inputs = {name: own.to(self.device, non_blocking=True) for name, own in arrays.items()}
+        inputs = {name: array.to(self.device, non_blocking=True) for name, array in arrays.items()}
         with self.autocast:
             hidden = self.encoder(**inputs).last_hidden_state
         if self.tasks[task].pooling == "cls":
@@ -117,7 +117,7 @@ def transformers_step(
     bfloat16: bool = False,
     device: torch.device = CPU,
 ) -> Side:
-    """multitask training: a forward pass a task, one backward pass through the sum of the losses."""
+    """Multitask training: one forward pass per task, one backward pass through the sum of losses."""
     peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
 
     def step(i: int) -> None:
@@ -137,7 +137,7 @@ def transformers_one_batch_step(
     device: torch.device = CPU,
     compiled: bool = False,
 ) -> Side:
-    """multitask training: all tasks' examples in ONE padded batch, one forward and one backward pass.
+    """Multitask training: all tasks' examples in ONE padded batch, one forward and backward pass.
 
     Args:
         work: the super batches.
@@ -152,13 +152,13 @@ def transformers_one_batch_step(
 
     def step(i: int) -> None:
         batch = work.batch(i)
-        arrays = padded([own for task in batch.sequences for own in task])
-        inputs = {name: own.to(device, non_blocking=True) for name, own in arrays.items()}
+        arrays = padded([each for task in batch.sequences for each in task])
+        inputs = {name: array.to(device, non_blocking=True) for name, array in arrays.items()}
         peer.optimizer.zero_grad()
         with peer.autocast:
             hidden = forward(**inputs).last_hidden_state
         parts = hidden[:, 0].split([len(task) for task in batch.sequences])
-        torch.stack([peer.loss(batch, t, own) for t, own in enumerate(parts)]).sum().backward()
+        torch.stack([peer.loss(batch, t, part) for t, part in enumerate(parts)]).sum().backward()
         peer.optimizer.step()
 
     return step
@@ -204,18 +204,18 @@ def _flat_gradient(parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor]:
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([own.flatten() for own in tensors])
+    return torch.cat([tensor.flatten() for tensor in tensors])
 
 
 def _each_projected(gradients: list[Tensor]) -> list[Tensor]:
     """Project each gradient off those that it conflicts with, visited in random order."""
     projected = copy.deepcopy(gradients)
-    for own in projected:
+    for each in projected:
         random.shuffle(gradients)
         for other in gradients:
-            product = torch.dot(own, other)
+            product = torch.dot(each, other)
             if product < 0:
-                own.sub_(product * other / other.norm() ** 2)
+                each.sub_(product * other / other.norm() ** 2)
     return projected
 
 
@@ -223,8 +223,8 @@ def _merged(projected: list[Tensor], present: list[Tensor]) -> Tensor:
     """Average what all tasks have a gradient of; add up the rest."""
     shared = torch.stack(present).prod(0).bool()
     merged = torch.zeros_like(projected[0])
-    merged[shared] = torch.stack([own[shared] for own in projected]).mean(0)
-    merged[~shared] = torch.stack([own[~shared] for own in projected]).sum(0)
+    merged[shared] = torch.stack([each[shared] for each in projected]).mean(0)
+    merged[~shared] = torch.stack([each[~shared] for each in projected]).sum(0)
     return merged
 
 
@@ -258,15 +258,18 @@ def transformers_lean_pcgrad_step(
 
 def _sum_projected(gradients: list[Tensor]) -> Tensor:
     """Add up the projected gradients; each norm is taken once, no gradient meets itself."""
-    squares, total = [own.dot(own) for own in gradients], torch.zeros_like(gradients[0])
+    squares, total = (
+        [gradient.dot(gradient) for gradient in gradients],
+        torch.zeros_like(gradients[0]),
+    )
     for i, gradient in enumerate(gradients):
-        own, others = gradient.clone(), [j for j in range(len(gradients)) if j != i]
+        projected, others = gradient.clone(), [j for j in range(len(gradients)) if j != i]
         random.shuffle(others)
         for j in others:
-            product = float(own.dot(gradients[j]))
+            product = float(projected.dot(gradients[j]))
             if product < 0:
-                own.add_(gradients[j], alpha=-product / float(squares[j]))
-        total += own
+                projected.add_(gradients[j], alpha=-product / float(squares[j]))
+        total += projected
     return total
 
 
@@ -286,7 +289,7 @@ def torchjd_step(
     def step(i: int) -> None:
         batch = work.batch(i)
         vectors = [peer.vectors(batch, task) for task in range(len(work.tasks))]
-        losses = [peer.loss(batch, task, own) for task, own in enumerate(vectors)]
+        losses = [peer.loss(batch, task, vector) for task, vector in enumerate(vectors)]
         peer.optimizer.zero_grad()
         mtl_backward(
             losses, features=vectors, tasks_params=heads, shared_params=peer.shared,

@@ -46,7 +46,7 @@ def passes_of(objective: Objective, batch: StepBatch, key: DropoutKey) -> Passes
 
 
 def flat(logits: Sequence[Tensor]) -> Tensor:
-    return torch.cat([own.detach().flatten() for own in logits])
+    return torch.cat([logit.detach().flatten() for logit in logits])
 
 
 def measure(
@@ -95,8 +95,8 @@ def main() -> None:
     rows: list[dict[str, float]] = []
     print(" ".join(f"{name:>10}" for name in ("epsilon", *FIGURES)))
     for epsilon in EPSILONS:
-        found = [measure(exact, coarse, own, i, epsilon) for i, own in enumerate(batches)]
-        figures = torch.stack(found).mean(0).tolist()
+        results = [measure(exact, coarse, batch, i, epsilon) for i, batch in enumerate(batches)]
+        figures = torch.stack(results).mean(0).tolist()
         rows.append({"epsilon": epsilon, **dict(zip(FIGURES, figures, strict=True))})
         print(" ".join(f"{value:10.3g}" for value in rows[-1].values()), flush=True)
     if arguments.output is not None:

@@ -75,7 +75,7 @@ def dev_sets(data: Path | None) -> list[Set]:
         task = resolve_task(name, config)
         rows = read_examples(DataFiles((Path(table["dev"]),)), config, task, labelled=True)
         texts = [row.texts for row in rows if not isinstance(row, BadRow)]
-        sets.append(Set(task, [own[0] if len(own) == 1 else own for own in texts]))
+        sets.append(Set(task, [text[0] if len(text) == 1 else text for text in texts]))
     return sets
 
 
@@ -87,22 +87,22 @@ def thinned(sets: Sequence[Set], rows: int) -> list[Set]:
     """
     tokenizer, count = load_tokenizer(minilm_folder()), max(1, rows // (len(sets) * BATCH))
     chosen = []
-    for own in sets:
-        encodings = tokenizer.encode_batch_fast(own.texts)
-        order = sorted(range(len(own.texts)), key=lambda i: len(encodings[i].ids))
+    for each in sets:
+        encodings = tokenizer.encode_batch_fast(each.texts)
+        order = sorted(range(len(each.texts)), key=lambda i: len(encodings[i].ids))
         batches = [order[i : i + BATCH] for i in range(0, len(order) - BATCH + 1, BATCH)]
         step = max(1.0, len(batches) / count)
         middles = [batches[int((i + 0.5) * step)] for i in range(min(count, len(batches)))]
         rows_kept = sorted(i for batch in middles for i in batch)
-        chosen.append(Set(own.task, [own.texts[i] for i in rows_kept]))
+        chosen.append(Set(each.task, [each.texts[i] for i in rows_kept]))
     return chosen
 
 
 def save(sets: Sequence[Set], folder: Path) -> MultitaskModel:
     """Write MiniLM with fresh heads as a model folder."""
     torch.manual_seed(0)
-    model = MultitaskModel(encoder("minilm"), [own.task for own in sets])
-    inputs = {own.task.name: InputFormat(("text",) * own.task.texts) for own in sets}
+    model = MultitaskModel(encoder("minilm"), [each.task for each in sets])
+    inputs = {each.task.name: InputFormat(("text",) * each.task.texts) for each in sets}
     save_model(model, folder, inputs, LONGEST, minilm_folder())
     return model.eval()
 
@@ -112,7 +112,7 @@ def ours(
 ) -> Callable[[], Predictions]:
     """Return a side: one predictor over all sets."""
     predictor = accord.load(folder, "cpu", precision)
-    return lambda: [predictor.predict(own.task.name, own.texts) for own in sets]
+    return lambda: [predictor.predict(each.task.name, each.texts) for each in sets]
 
 
 class Padded:
@@ -129,12 +129,12 @@ class Padded:
         self.tokenizer.enable_truncation(LONGEST)
 
     @torch.inference_mode()
-    def predict(self, own: Set) -> list[str] | list[float]:
+    def predict(self, split: Set) -> list[str] | list[float]:
         """Predict a set's texts, in the order given."""
-        vectors = torch.empty(len(own.texts), self.model.encoder.config.hidden_size)
-        for rows, batch in self._batches(own.texts):
+        vectors = torch.empty(len(split.texts), self.model.encoder.config.hidden_size)
+        for rows, batch in self._batches(split.texts):
             vectors[rows] = self.encode(batch).float()
-        return predicted_values(self.model.heads[own.task.name](vectors, None), own.task)
+        return predicted_values(self.model.heads[split.task.name](vectors, None), split.task)
 
     def _batches(self, texts: Texts) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         encodings = self.tokenizer.encode_batch_fast(texts)
@@ -213,8 +213,8 @@ def agreement(one: Predictions, other: Predictions) -> float:
     """The share of like predictions: the same label, or values within a hundredth."""
     like = [
         a == b if isinstance(a, str) else abs(a - b) < 0.01
-        for own, others in zip(one, other, strict=True)
-        for a, b in zip(own, others, strict=True)
+        for each, others in zip(one, other, strict=True)
+        for a, b in zip(each, others, strict=True)
     ]
     return sum(like) / len(like)
 
@@ -246,8 +246,8 @@ def float32_rows(
     plain = Padded(with_transformers(bfloat16=False), model)
     sides = {
         "ours": ours(folder, sets),
-        "onnxruntime": lambda: [ort.predict(own) for own in sets],
-        "sorted": at_best(precision, lambda: [plain.predict(own) for own in sets]),
+        "onnxruntime": lambda: [ort.predict(each) for each in sets],
+        "sorted": at_best(precision, lambda: [plain.predict(each) for each in sets]),
     }
     check(sides, "ours", 0.99)
     seconds = measure(sides, rounds)
@@ -265,12 +265,12 @@ def bfloat16_rows(
     plain = Padded(with_transformers(bfloat16=False), model)
     sides = {
         "ours": ours(folder, sets, "bfloat16"),
-        "sorted_bf16": lambda: [half.predict(own) for own in sets],
-        "sorted_fp32": at_best(precision, lambda: [plain.predict(own) for own in sets]),
+        "sorted_bf16": lambda: [half.predict(each) for each in sets],
+        "sorted_fp32": at_best(precision, lambda: [plain.predict(each) for each in sets]),
     }
     check(sides, "sorted_bf16", 0.8)  # fresh heads: many logits are close to one another
     seconds = measure(sides, rounds)
-    note = f"{sum(len(own.texts) for own in sets)} rows"
+    note = f"{sum(len(each.texts) for each in sets)} rows"
     return [
         speedup("prediction_bf16_vs_transformers_sorted_bf16",
                 seconds["sorted_bf16"], seconds["ours"], 1.3, note),
@@ -299,11 +299,11 @@ def main() -> None:
         report.add(*float32_rows(chosen, model, folder, options.rounds, precision))
         rounds = options.rounds if quick else min(3, options.rounds)
         report.add(*bfloat16_rows(few, model, folder, rounds, precision))
-    count = sum(len(own.texts) for own in chosen)
+    count = sum(len(each.texts) for each in chosen)
     report.details = {
         "examples": count,
         "examples_per_second": round(count / report.rows[0].ours_ms * 1e3, 1),
-        "bfloat16_examples": sum(len(own.texts) for own in few),
+        "bfloat16_examples": sum(len(each.texts) for each in few),
         "transformers_precision": precision,
         "onnxruntime": onnxruntime.__version__,
         "transformers": transformers.__version__,

@@ -31,9 +31,11 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     files = sorted(path for path in folder.glob("*.json") if path.name != LATEST)
     if not files:
         raise SystemExit(f"{folder}: no results; 'make bench' measures")
-    found = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    results = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in files}
     # Some answer a question of their own, and have no rows.
-    return {name: own for name, own in found.items() if isinstance(own, dict) and "rows" in own}
+    return {
+        name: each for name, each in results.items() if isinstance(each, dict) and "rows" in each
+    }
 
 
 def measured_on(result: dict[str, Any]) -> Machine:
@@ -46,10 +48,10 @@ def rows_of(result: dict[str, Any], usual: Machine) -> list[Row]:
     """A file's figures; the note of those from elsewhere says so."""
     known = {field.name for field in fields(Row)}
     rows = [Row(**{k: v for k, v in row.items() if k in known}) for row in result["rows"]]
-    own = measured_on(result)
-    if own == usual:
+    machine = measured_on(result)
+    if machine == usual:
         return rows
-    warning = f"MEASURED OTHERWISE: {own[0]}, {own[1]} threads, torch {own[2]}"
+    warning = f"MEASURED OTHERWISE: {machine[0]}, {machine[1]} threads, torch {machine[2]}"
     return [replace(row, note="; ".join(filter(None, (row.note, warning)))) for row in rows]
 
 
@@ -92,7 +94,7 @@ def main() -> None:
     folder = parser.parse_args().results
     results = read_results(folder)
     usual = Counter(map(measured_on, results.values())).most_common(1)[0][0]
-    machine = next(own["machine"] for own in results.values() if measured_on(own) == usual)
+    machine = next(result["machine"] for result in results.values() if measured_on(result) == usual)
     print(f"{usual[0]}, {usual[1]} threads; torch {usual[2]}")
     for file, result in results.items():
         print(f"\n{file}: {result['question']}")
@@ -100,7 +102,7 @@ def main() -> None:
     table = ratios(results, usual)
     rows = [row for result in results.values() for row in rows_of(result, usual)]
     reached = [row.reached for row in rows if row.reached is not None]
-    elsewhere = sorted(file for file, own in results.items() if measured_on(own) != usual)
+    elsewhere = sorted(file for file, result in results.items() if measured_on(result) != usual)
     print(f"\n{sum(reached)} of {len(reached)} targets reached")
     if elsewhere:
         print(f"warning: measured with another machine, threads or torch: {', '.join(elsewhere)}")

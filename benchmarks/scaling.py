@@ -159,12 +159,12 @@ def memory_part(report: Report, rows: list[int]) -> None:
         over, under = peaks[many, run]["bytes"], peaks[few, run]["bytes"]
         note = f"{many} rows {over / MIB:.0f} MiB, {few} rows {under / MIB:.0f} MiB"
         report.add(Row(row, over / under, target, "lower", note=note))
-    for (count, run), found in peaks.items():
+    for (count, run), peak in peaks.items():
         report.details[f"{count} rows, {run} run: seconds of preparation"] = round(
-            found["seconds"], 2
+            peak["seconds"], 2
         )
         report.details[f"{count} rows, {run} run: MiB once prepared"] = round(
-            found["prepared_bytes"] / MIB
+            peak["prepared_bytes"] / MIB
         )
 
 

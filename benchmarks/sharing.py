@@ -56,8 +56,8 @@ def run(options, changes: dict[str, Any]) -> Setup:
             "precision": options.precision, "device": "cpu",
         },
     }  # fmt: skip
-    for section, own in changes.items():
-        table[section] = {**table.get(section, {}), **own}
+    for section, change in changes.items():
+        table[section] = {**table.get(section, {}), **change}
     return prepare(plan_run(parse_config(table)).only)
 
 
@@ -96,14 +96,14 @@ def main() -> None:
     report = Report(f"The step with each way to share over the plain step, {options.precision}")
     plain = run(options, PLAIN)
     base, held = (
-        sum(own.numel() for own in plain.learner.model.parameters()),
+        sum(parameter.numel() for parameter in plain.learner.model.parameters()),
         peak(options, "plain"),
     )
     for name, changes in WAYS.items():
         if options.only and not any(word in name for word in options.only):
             continue
         setup = run(options, changes)
-        count = sum(own.numel() for own in setup.learner.model.parameters())
+        count = sum(parameter.numel() for parameter in setup.learner.model.parameters())
         seconds = alternate({"plain": stepping(plain), name: stepping(setup)}, options.rounds, 2)
         note = (
             f"{count / 1e6:.1f} million parameters, {count / base:.2f} x; peak memory"

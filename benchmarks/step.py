@@ -5,8 +5,8 @@
                               [--data FOLDER] [--rounds N] [--examples N]
 
 Super batches of 3 x 32 examples, dropout on, no clipping; batches are packed or padded within the
-step. Each peer (peers.py) runs in turn with ours: the plain step against multitask training, the step
-with PCGrad against PCGrad. Freed memory is kept for both (accord.runs.memory).
+step. Each peer (peers.py) runs in turn with ours: the plain step against multitask training, the
+step with PCGrad against PCGrad. Freed memory is kept for both (accord.runs.memory).
 
 best       torch's fused AdamW, and its setting for float32 products that is faster here
 defaults   what torch does unless told otherwise
@@ -97,36 +97,40 @@ BFLOAT16 = (
 )
 
 
-def figure_name(own: Comparison, options: argparse.Namespace) -> str:
+def figure_name(comparison: Comparison, options: argparse.Namespace) -> str:
     """By which the results know a comparison."""
     middle = MIDDLE[options.size, options.precision]
     suffix = "" if options.pooling == "cls" else f"_{options.pooling}"
-    return f"{own.kind}_step_{middle}_vs_{own.peer}{suffix}"
+    return f"{comparison.kind}_step_{middle}_vs_{comparison.peer}{suffix}"
 
 
 def sides(
-    own: Comparison, work: Workload, options: argparse.Namespace, precision: str
+    comparison: Comparison, work: Workload, options: argparse.Namespace, precision: str
 ) -> dict[str, Side]:
     """Build both sides of a comparison."""
     torch.manual_seed(0)
     random.seed(0)
-    peer = own.build(work, bert(options.size), fused=own.best, bfloat16=own.bfloat16)
+    peer = comparison.build(
+        work, bert(options.size), fused=comparison.best, bfloat16=comparison.bfloat16
+    )
     ours = our_step(
-        work, encoder(options.size), joint=own.kind == "train",
+        work, encoder(options.size), joint=comparison.kind == "train",
         bfloat16=options.precision == "bfloat16",
     )  # fmt: skip
-    if own.medium:
+    if comparison.medium:
         precision = "medium"
-    return {"ours": ours, "peer": at_precision(peer, precision) if own.best else peer}
+    return {"ours": ours, "peer": at_precision(peer, precision) if comparison.best else peer}
 
 
-def measure(own: Comparison, work: Workload, options: argparse.Namespace, precision: str) -> Row:
+def measure(
+    comparison: Comparison, work: Workload, options: argparse.Namespace, precision: str
+) -> Row:
     """Time a comparison; its models are gone afterwards, so that two of them have to fit."""
-    warmup = min(1, options.warmup) if own.bfloat16 else options.warmup
-    seconds = alternate(sides(own, work, options, precision), options.rounds, warmup)
+    warmup = min(1, options.warmup) if comparison.bfloat16 else options.warmup
+    seconds = alternate(sides(comparison, work, options, precision), options.rounds, warmup)
     gc.collect()
     release_freed_memory()
-    name = figure_name(own, options)
+    name = figure_name(comparison, options)
     return speedup(name, seconds["peer"], seconds["ours"], TARGETS.get(name))
 
 
@@ -146,9 +150,9 @@ def chosen(options: argparse.Namespace) -> list[Comparison]:
     """The comparisons whose names hold one of the words of --only, or all."""
     every = FLOAT32 if options.precision == "float32" else BFLOAT16
     return [
-        own
-        for own in every
-        if not options.only or any(word in figure_name(own, options) for word in options.only)
+        each
+        for each in every
+        if not options.only or any(word in figure_name(each, options) for word in options.only)
     ]
 
 
@@ -172,8 +176,8 @@ def main() -> None:
     rows = work.batches[0].padded_tokens // len(work.tasks)
     precision, trial = faster_precision(config, rows)
     report = Report("A training step: peers' time over ours")
-    for own in comparisons:
-        report.add(measure(own, work, options, precision))
+    for comparison in comparisons:
+        report.add(measure(comparison, work, options, precision))
     report.details = {
         "source": work.source,
         "examples": f"{len(work.tasks)} x {options.examples}",

@@ -61,8 +61,8 @@ def training_files(data: Path | None) -> list[File]:
         config = task_plan(task_section(**table))
         task, path = resolve_task(name, config), Path(table["train"])
         rows = read_examples(DataFiles((path,)), config, task, labelled=True)
-        own = [row for row in rows if not isinstance(row, BadRow)]
-        files.append(File(path, config, task, own))
+        usable = [row for row in rows if not isinstance(row, BadRow)]
+        files.append(File(path, config, task, usable))
     return files
 
 
@@ -91,12 +91,12 @@ def main() -> None:
     texts = [file.texts for file in files]
 
     def bare(_: int) -> None:
-        for own in texts:
-            tokenizer.encode_batch_fast(own, add_special_tokens=False)
+        for text in texts:
+            tokenizer.encode_batch_fast(text, add_special_tokens=False)
 
     def arrays(_: int) -> None:
-        for own in texts:
-            encode_texts(tokenizer, own)
+        for text in texts:
+            encode_texts(tokenizer, text)
 
     def open_all(cache: Path) -> None:
         for file in files:
@@ -131,7 +131,7 @@ def main() -> None:
     report.details = {
         "tokenising_second_run_seconds": round(statistics.median(again), 4),
         "texts": sum(map(len, texts)),
-        "characters": sum(len(text) for own in texts for text in own),
+        "characters": sum(len(text) for each in texts for text in each),
     }
     report.finish(options.output)
 

@@ -106,14 +106,14 @@ def faster_precision(
         name: at_precision(lambda _: products.run(rows), name) for name in PRECISIONS
     }  # fmt: skip
     seconds = alternate(sides, rounds, warmup=1)
-    medians = {name: round(statistics.median(own) * 1e3, 2) for name, own in seconds.items()}
+    medians = {name: round(statistics.median(second) * 1e3, 2) for name, second in seconds.items()}
     candidates = PRECISIONS if onednn_is_exact() else PRECISIONS[:1]
     return min(candidates, key=lambda name: medians[name]), medians
 
 
 def lengths(batch: Batch) -> list[int]:
     """Tokens of every sequence."""
-    return [len(own.input_ids) for task in batch.sequences for own in task]
+    return [len(each.input_ids) for task in batch.sequences for each in task]
 
 
 def best_rate(precision: str) -> float:

@@ -81,12 +81,12 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Real tokens."""
-        return sum(len(own.input_ids) for task in self.sequences for own in task)
+        return sum(len(each.input_ids) for task in self.sequences for each in task)
 
     @property
     def padded_tokens(self) -> int:
         """Tokens once each task's sequences are padded to their longest."""
-        return sum(max(len(own.input_ids) for own in task) * len(task) for task in self.sequences)
+        return sum(max(len(each.input_ids) for each in task) * len(task) for task in self.sequences)
 
 
 @dataclass(frozen=True)
@@ -167,9 +167,9 @@ def workload(
 def step_batch(batch: Batch, multiple: int, device: torch.device) -> StepBatch:
     """Pack a super batch, as the loader does."""
     packed, count = pack(batch.sequences, multiple), len(batch.sequences)
-    wanted = [own.to(device) for own in batch.targets]
+    wanted = [target.to(device) for target in batch.targets]
     return StepBatch(
-        tuple(range(count)), tuple(np.arange(len(own)) for own in batch.targets),
+        tuple(range(count)), tuple(np.arange(len(target)) for target in batch.targets),
         [MicroBatch(packed.to(device), wanted)], batch.tokens, packed.input_ids,
     )  # fmt: skip
 

@@ -42,7 +42,7 @@ def of_kinds() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
     for kind in all_kinds():
         fields = kind.section.model_fields
         if kind.labelled:
-            fields = {name: own for name, own in fields.items() if name not in LABELLED}
+            fields = {name: field for name, field in fields.items() if name not in LABELLED}
         if fields:
             yield f'[tasks.NAME]` with `kind = "{kind.name}"', fields
 
@@ -69,11 +69,11 @@ def page() -> str:
         parts += [f"## `{title}`\n", table(fields)]
     parts += ["## `[texts.NAME]`\n", Config.model_fields["texts"].description + "\n"]
     parts += ["## `[methods.NAME]`\n", Config.model_fields["methods"].description + "\n"]
-    for own in FAMILIES:
-        for key in dict.fromkeys([own.key, *map(own.key_of, own.all())]):
-            chosen = [method.name for method in own.all() if own.key_of(method) == key]
+    for family in FAMILIES:
+        for key in dict.fromkeys([family.key, *map(family.key_of, family.all())]):
+            chosen = [method.name for method in family.all() if family.key_of(method) == key]
             names = ", ".join(f"`{name}`" for name in chosen)
-            parts.append(f"`{key}`: {names} ([what they do](methods/{own.name}.md)).\n")
+            parts.append(f"`{key}`: {names} ([what they do](methods/{family.name}.md)).\n")
     return "\n".join(parts)
 
 

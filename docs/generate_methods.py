@@ -46,12 +46,12 @@ def pages() -> dict[str, str]:
 def page(family: Family) -> str:
     """Return a family's page."""
     methods = family.all()
-    measured = any(isinstance(own, Method) for own in methods)
+    measured = any(isinstance(method, Method) for method in methods)
     names = ["name", "needs", *["magnitude"] * measured, "use"]
     rows = [
-        [f"[`{own.name}`](#{own.name})", ", ".join(own.needs).replace("_", " ") or "–",
-         *([own.magnitude] if isinstance(own, Method) else []), own.use]
-        for own in methods
+        [f"[`{method.name}`](#{method.name})", ", ".join(method.needs).replace("_", " ") or "–",
+         *([method.magnitude] if isinstance(method, Method) else []), method.use]
+        for method in methods
     ]  # fmt: skip
     table = [names, ["---"] * len(names), *rows]
     head = [

@@ -34,7 +34,7 @@ def main() -> int:
     out = Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
     cells = comparison_cells(config, seeds=1, where="demo")
     results = run_grid(cells, out, console=Console())
-    for failed in (own for own in results if own.error):
+    for failed in (result for result in results if result.error):
         print(f"demo: {failed.name}: {failed.error}", file=sys.stderr)
     groups = grid_groups(out)
     comparison = compare_groups(groups)

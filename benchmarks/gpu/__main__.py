@@ -25,7 +25,7 @@ def main() -> None:
     started, tables = time.monotonic(), []
     for i, part in enumerate(options.part):
         left = ALL_SECONDS - (time.monotonic() - started)
-        kept = sum(KEPT_SECONDS.get(own, 0.0) for own in options.part[i + 1 :])
+        kept = sum(KEPT_SECONDS.get(each, 0.0) for each in options.part[i + 1 :])
         share = min(PART_SECONDS, max(20.0, left - kept))
         if options.compiled or options.device == "cpu":
             share = 600.0
@@ -115,32 +115,36 @@ def child(options: argparse.Namespace) -> None:
 
 def write(options: argparse.Namespace, tables: list[dict], seconds: float) -> None:
     """Write what all parts found so far."""
-    found = {
+    results = {
         "question": "What does a GPU say?",
         "command": f"make gpu PART={' '.join(options.part)} DEVICE={options.device}",
         "seconds": round(seconds, 1),
         "parts": tables,
     }
-    options.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    options.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def report(tables: list[dict], seconds: float) -> int:
     """Print all figures; return the exit status: 1 where a law fails or could not be tried."""
     from gpu.figures import brief, broken, read_figures, show
 
-    figures = [own for table in tables for own in read_figures(table)]
+    figures = [figure for table in tables for figure in read_figures(table)]
     show(brief(figures))
     for table in tables:
         for name, value in table["details"].items():
             print(f"  {table['part']}: {name}: {value}")
         for fault in table["faults"]:
             print(f"! {fault}")
-    failing = [f"{own.name} is {own.value:.3g}" for own in broken(figures)]
-    failing += ["laws: were not all tried" for own in tables
-                if own["part"] == "laws" and own["unfinished"]]  # fmt: skip
-    met = [own.reached for own in figures if own.kind == "figure" and own.target is not None]
+    failing = [f"{each.name} is {each.value:.3g}" for each in broken(figures)]
+    failing += ["laws: were not all tried" for table in tables
+                if table["part"] == "laws" and table["unfinished"]]  # fmt: skip
+    met = [
+        figure.reached
+        for figure in figures
+        if figure.kind == "figure" and figure.target is not None
+    ]
     print(f"\n{sum(met)} of {len(met)} targets reached; {seconds:.0f} s in all")
-    tried = sum(own.kind == "law" for own in figures)
+    tried = sum(figure.kind == "law" for figure in figures)
     lines = [f"A LAW FAILS: {line}" for line in failing]
     print("\n".join(lines) or (f"all {tried} laws hold" if tried else "no law was tried"))
     return 1 if failing else 0

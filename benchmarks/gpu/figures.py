@@ -173,35 +173,38 @@ class Recorder:
 
 def read_figures(table: dict[str, Any]) -> list[Figure]:
     """Read a part's figures back."""
-    return [Figure(**own) for own in table["figures"]]
+    return [Figure(**figure) for figure in table["figures"]]
 
 
 def broken(figures: Sequence[Figure]) -> list[Figure]:
     """The laws that do not hold."""
-    return [own for own in figures if own.kind == "law" and not own.reached]
+    return [figure for figure in figures if figure.kind == "law" and not figure.reached]
 
 
 def brief(figures: Sequence[Figure]) -> list[Figure]:
     """The figures with all steps that are as on a CPU in one line."""
-    steps = [own for own in figures if own.name.startswith(STEP) and own.reached]
-    rest = [own for own in figures if own not in steps]
+    steps = [figure for figure in figures if figure.name.startswith(STEP) and figure.reached]
+    rest = [figure for figure in figures if figure not in steps]
     if not steps:
         return rest
-    worst = max(steps, key=lambda own: own.value)
+    worst = max(steps, key=lambda each: each.value)
     name = f"{len(steps)} steps as on a CPU, the worst"
     return [*rest, Figure(name, worst.value, "law", worst.limit, note=worst.name)]
 
 
 def show(figures: Sequence[Figure]) -> None:
     """Print the table."""
-    width = max((len(own.name) for own in figures), default=4) + 2
+    width = max((len(figure.name) for figure in figures), default=4) + 2
     print(f"\n{'':{width}}{'now':>11} {'before':>11} {'target':>11}")
-    for own in figures:
-        before, target = BEFORE.get(own.name), own.target
-        sign = "≥" if own.higher else "≤"
+    for figure in figures:
+        before, target = BEFORE.get(figure.name), figure.target
+        sign = "≥" if figure.higher else "≤"
         shown = "" if target is None else f"{sign} {target:.3g}"
-        mark = {True: "yes", False: "NO", None: ""}[own.reached]
-        if own.kind == "not yet" and not own.reached:
+        mark = {True: "yes", False: "NO", None: ""}[figure.reached]
+        if figure.kind == "not yet" and not figure.reached:
             mark = "known not to hold yet"
         past = "" if before is None else f"{before:.4g}"
-        print(f"{own.name:{width}}{own.value:11.4g} {past:>11} {shown:>11} {mark:4} {own.note}")
+        print(
+            f"{figure.name:{width}}{figure.value:11.4g} {past:>11} {shown:>11} {mark:4}"
+            f" {figure.note}"
+        )

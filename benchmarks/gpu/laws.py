@@ -72,17 +72,17 @@ def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bo
     (losses,) = learner.objective.means(0, batch)
     word = model.encoder.embeddings.word
     columns = [p for p in model.encoder.parameters() if p is not word] + [word]
-    errors = [relative(ours[t], flat_gradient(own, columns)) for t, own in enumerate(losses)]
+    errors = [relative(ours[t], flat_gradient(loss, columns)) for t, loss in enumerate(losses)]
     recorder.add(Figure(name, max(errors), "law", ROW_ERROR[bfloat16], note="relative, worst task"))
     clear(device)
 
 
 def flat_gradient(loss: Tensor, columns: list[nn.Parameter]) -> Tensor:
     """A loss's gradient by autograd as one vector."""
-    found = torch.autograd.grad(loss, columns, retain_graph=True, allow_unused=True)
+    gradients = torch.autograd.grad(loss, columns, retain_graph=True, allow_unused=True)
     return torch.cat([
-        (torch.zeros_like(p) if own is None else own).float().flatten()
-        for p, own in zip(columns, found, strict=True)
+        (torch.zeros_like(p) if each is None else each).float().flatten()
+        for p, each in zip(columns, gradients, strict=True)
     ])  # fmt: skip
 
 
@@ -102,15 +102,15 @@ def packed(recorder: Recorder, settings: Settings, name: str) -> None:
     if size != "minilm":  # random weights: ours are put there
         from accord.encoders.families.bert import named_views
 
-        own = peer.state_dict()
+        state = peer.state_dict()
         for key, view in named_views(ours):
-            if key in own:
-                own[key].copy_(view)
+            if key in state:
+                state[key].copy_(view)
     model = MultitaskModel(ours, work.tasks).to(device).eval()
     batch = step_batch(work.batches[0], 1, device)
     vectors = model.pooled(batch.passes[0].inputs, batch.present)
     worst = 0.0
-    for sequences, own in zip(work.batches[0].sequences, vectors, strict=True):
+    for sequences, vector in zip(work.batches[0].sequences, vectors, strict=True):
         inputs = {key: value.to(device) for key, value in padded(sequences).items()}
-        worst = max(worst, relative(own, peer(**inputs).last_hidden_state[:, 0]))
+        worst = max(worst, relative(vector, peer(**inputs).last_hidden_state[:, 0]))
     recorder.add(Figure(name, worst, "law", PACKED_ERROR, note="relative, worst task"))

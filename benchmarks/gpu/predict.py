@@ -34,17 +34,17 @@ BATCHES = (32, 256)  # of the peer: the usual one, and one that suits a GPU
 
 def measure(recorder: Recorder, settings: Settings) -> None:
     """Measure both encoders."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     recorder.check(
-        "reading", lambda: found.update(zip(("tasks", "rows"), rows(settings), strict=True))
+        "reading", lambda: results.update(zip(("tasks", "rows"), rows(settings), strict=True))
     )
-    if not found:
+    if not results:
         return
-    recorder.details["rows"] = sum(len(own) for own in found["rows"])
-    recorder.details["tokens"] = sum(len(q.input_ids) for own in found["rows"] for q in own)
+    recorder.details["rows"] = sum(len(row) for row in results["rows"])
+    recorder.details["tokens"] = sum(len(q.input_ids) for row in results["rows"] for q in row)
     for size in ("minilm", "bert-base"):
         recorder.check(
-            size, partial(compare, recorder, settings, size, found["tasks"], found["rows"])
+            size, partial(compare, recorder, settings, size, results["tasks"], results["rows"])
         )
 
 
@@ -71,9 +71,9 @@ def rows(settings: Settings) -> tuple[list[Task], list[list[TokenSequence]]]:
         tasks.append(task)
         texts.append([row.texts for row in read if not isinstance(row, BadRow)])
     wanted = ROWS if settings.gpu else 200
-    share = min(1.0, wanted / sum(len(own) for own in texts))
+    share = min(1.0, wanted / sum(len(text) for text in texts))
     return tasks, [
-        encoded(assembler, tokenizer, own[: round(share * len(own))]) for own in texts
+        encoded(assembler, tokenizer, text[: round(share * len(text))]) for text in texts
     ]  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def encoded(assembler: Assembler, tokenizer: Any, texts: Sequence[Any]) -> list[
     """Tokenise texts all at once, each of a pair alone, and join them."""
     from accord.data.tokenizing import encode_texts
 
-    return [assembler.join(encode_texts(tokenizer, own)) for own in texts]
+    return [assembler.join(encode_texts(tokenizer, text)) for text in texts]
 
 
 def compare(
@@ -98,21 +98,25 @@ def compare(
     }
     try:
         peer = sorted_peer(actual, device)
-        flat = [own for task in sequences for own in task]
+        flat = [each for task in sequences for each in task]
         for batch in BATCHES:
             sides[f"sorted by {batch}"] = lambda _, batch=batch: peer(flat, batch)
     except ModuleNotFoundError as error:
         recorder.fault(f"{size}: the peer is left out, as {error.name} is missing", error)
     waiting = {name: waited(side, device) for name, side in sides.items()}
     seconds = alternate(waiting, settings.rounds(3), 1)
-    count = sum(len(own) for own in sequences)
-    for name, own in seconds.items():
-        recorder.add(Figure(f"{actual} {name} /s", count / statistics.median(own)))
+    count = sum(len(sequence) for sequence in sequences)
+    for name, second in seconds.items():
+        recorder.add(Figure(f"{actual} {name} /s", count / statistics.median(second)))
     peers = [name for name in seconds if name.startswith("sorted")]
     if peers:
         best = min(peers, key=lambda name: statistics.median(seconds[name]))
-        found = ratio(f"{actual} predict / sorted", seconds[best], seconds[f"predict {PASSES[-1]}"])
-        recorder.add(Figure(found.name, found.value, interval=found.interval, note=f"peer: {best}"))
+        result = ratio(
+            f"{actual} predict / sorted", seconds[best], seconds[f"predict {PASSES[-1]}"]
+        )
+        recorder.add(
+            Figure(result.name, result.value, interval=result.interval, note=f"peer: {best}")
+        )
     clear(device)
 
 
@@ -129,7 +133,7 @@ def sorted_peer(size: str, device: torch.device) -> Any:
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             arrays = padded([sequences[i] for i in chosen])
-            inputs = {name: own.to(device, non_blocking=True) for name, own in arrays.items()}
+            inputs = {name: array.to(device, non_blocking=True) for name, array in arrays.items()}
             with torch.autocast(device.type, torch.bfloat16):
                 hidden = model(**inputs).last_hidden_state[:, 0]
             vectors[torch.tensor(chosen, device=device)] = hidden.float()

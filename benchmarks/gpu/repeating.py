@@ -39,9 +39,9 @@ def twenty_steps(settings: Settings, folder: Path) -> Config:
     tasks = task_tables(data_folder(settings.data))
     rows = 640 if settings.gpu else 40
     for name, table in tasks.items():
-        own = folder / f"rows-{name}"
-        own.mkdir()
-        table |= {split: first_rows(table, split, rows, own) for split in ("train", "dev")}
+        out = folder / f"rows-{name}"
+        out.mkdir()
+        table |= {split: first_rows(table, split, rows, out) for split in ("train", "dev")}
     return parse_config({
         "encoder": {"path": str(minilm_folder() if settings.gpu else folder / "tiny")},
         "tasks": tasks,

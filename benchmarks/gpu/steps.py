@@ -46,11 +46,11 @@ def builders(
     def ours(joint: bool) -> Side:
         return our_step(work, encoder(actual), joint=joint, bfloat16=True, device=device)
 
-    def peer(name: str, **own: bool) -> Side:
+    def peer(name: str, **options: bool) -> Side:
         import peers
 
         make = getattr(peers, f"transformers_{name}")
-        return make(work, peers.bert(actual), fused=True, bfloat16=True, device=device, **own)
+        return make(work, peers.bert(actual), fused=True, bfloat16=True, device=device, **options)
 
     every: dict[str, Build] = {
         "joint": partial(ours, joint=True),
@@ -61,7 +61,7 @@ def builders(
     }
     if settings.compiled:
         every["one padded batch compiled"] = partial(peer, "one_batch_step", compiled=True)
-    return {name: own for name, own in every.items() if not only or name in only}
+    return {name: each for name, each in every.items() if not only or name in only}
 
 
 def built(
@@ -98,9 +98,9 @@ def timed(
     """Time sides in turn; add each one's milliseconds, and tokens a second of PCGrad."""
     sides = built(recorder, settings, name, builds)
     seconds = alternate(sides, settings.rounds(rounds), WARMUP if settings.gpu else 0)
-    for side, own in seconds.items():
-        low, high = median_interval(own)
-        value = statistics.median(own) * 1e3
+    for side, second in seconds.items():
+        low, high = median_interval(second)
+        value = statistics.median(second) * 1e3
         recorder.add(Figure(f"{name} {side} ms", value, interval=(low * 1e3, high * 1e3)))
     tokens = statistics.fmean(batch.tokens for batch in work.batches)
     if "pcgrad" in seconds:
@@ -119,9 +119,9 @@ def beside_peers(
     seconds = timed(recorder, settings, name, work, builders(settings, work, size), rounds)
     pairs = [("lean pcgrad", "pcgrad"), ("a padded batch a task", "joint"),
              ("one padded batch", "joint"), ("one padded batch compiled", "joint")]  # fmt: skip
-    for peer, own in pairs:
-        if {peer, own} <= seconds.keys():
-            recorder.add(ratio(f"{name} {peer} / {own}", seconds[peer], seconds[own]))
+    for peer, each in pairs:
+        if {peer, each} <= seconds.keys():
+            recorder.add(ratio(f"{name} {peer} / {each}", seconds[peer], seconds[each]))
     clear(settings.device)
 
 
@@ -155,12 +155,12 @@ def kernels(recorder: Recorder, settings: Settings, size: str, examples: int) ->
             )
             for event in profiler.key_averages()
         }
-        worked = {key: own for key, own in spent.items() if own[0] > 0}
+        worked = {key: each for key, each in spent.items() if each[0] > 0}
         recorder.add(
             Figure(f"{name} {side} kernels", sum(n for _, n in worked.values()) / TRIED),
             Figure(f"{name} {side} busy ms", sum(us for us, _ in worked.values()) / TRIED / 1e3),
         )
-        largest = sorted(worked.items(), key=lambda own: -own[1][0])[:12]
+        largest = sorted(worked.items(), key=lambda each: -each[1][0])[:12]
         recorder.details[f"{name} {side}: largest kernels, ms per step"] = {
             key[:60]: [round(us / TRIED / 1e3, 3), n // TRIED] for key, (us, n) in largest
         }

@@ -26,20 +26,20 @@ RESERVE = 25.0  # seconds for what is not steps
 def measure(recorder: Recorder, settings: Settings) -> None:
     """Try a few steps, then train as much of the recipe as the time allows."""
     folder = Path(tempfile.mkdtemp(prefix="gpu-train-"))
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
 
     def trial() -> None:
         steps = TRIED if settings.gpu else 2
         train(settings, folder / "trial", 1, steps)
         lines = (folder / "trial" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines]
-        found["rate"] = statistics.median(
-            own["seconds"] for own in records if own["kind"] == "step"
+        results["rate"] = statistics.median(
+            record["seconds"] for record in records if record["kind"] == "step"
         )
 
     recorder.check("a trial", trial)
-    if found:
-        recorder.check("recipe", partial(recipe, recorder, settings, folder, found["rate"]))
+    if results:
+        recorder.check("recipe", partial(recipe, recorder, settings, folder, results["rate"]))
 
 
 def config_table(settings: Settings, epochs: int, steps: int | None) -> dict[str, Any]:

@@ -50,9 +50,9 @@ def project(settings: Settings, folder: Path) -> Table:
     save_tokenizer(minilm_folder(), folder / "tiny")
     tasks = task_tables(data_folder(settings.data))
     for name, table in tasks.items():
-        own = folder / name
-        own.mkdir()
-        table |= {split: first_rows(table, split, ROWS, own) for split in ("train", "dev")}
+        out = folder / name
+        out.mkdir()
+        table |= {split: first_rows(table, split, ROWS, out) for split in ("train", "dev")}
         table["dropout"] = 0.0
     return {
         "encoder": {"path": str(folder / "tiny"), "dropout": 0.0},
@@ -79,9 +79,9 @@ def choices() -> Iterator[tuple[str, Table, bool]]:
     for name in sampling.rule_names():
         yield f"batching {name}", {"training": {"batching": name}}, True
     for name in sharing.scheme_names():
-        own = {"own-layers": {"shared": 1}, "pal": {"size": 24}}.get(name)
+        given = {"own-layers": {"shared": 1}, "pal": {"size": 24}}.get(name)
         yield f"sharing {name}", {
-            "sharing": {"schemes": [name]}, **({"methods": {name: own}} if own else {}),
+            "sharing": {"schemes": [name]}, **({"methods": {name: given}} if given else {}),
         }, True  # fmt: skip
     for name in regularisers.regulariser_names():
         yield f"regulariser {name}", {
@@ -97,13 +97,13 @@ def one(
     if "fixed" in table.get("methods", {}):
         weights = {task: 0.5 + i for i, task in enumerate(table["tasks"])}
         table["methods"]["fixed"] = {"weights": weights}
-    found = {
+    results = {
         device: gradient(ready(table, device, "float32"), 2)
         for device in dict.fromkeys((str(settings.device), "cpu"))
     }
     half = gradient(ready(table, str(settings.device), "bfloat16"), 1)
-    ours, expected = found[str(settings.device)], found["cpu"]
-    if not all(bool(own.isfinite().all()) for own in (ours, half)):
+    ours, expected = results[str(settings.device)], results["cpu"]
+    if not all(bool(each.isfinite().all()) for each in (ours, half)):
         raise ArithmeticError("not finite")
     error = float((ours - expected).norm() / expected.norm()) if compared else 0.0
     note = "relative to a CPU's" if compared else "finite; a CPU draws others"
@@ -113,17 +113,17 @@ def one(
 def merged(base: Table, changes: Table) -> Table:
     """A config with some keys of its sections changed."""
     return {**base, **{
-        section: {**base.get(section, {}), **own} for section, own in changes.items()
+        section: {**base.get(section, {}), **change} for section, change in changes.items()
     }}  # fmt: skip
 
 
 def ready(table: Table, device: str, precision: str) -> Setup:
     """Prepare a run; a method that needs memories takes its first task for one."""
-    own = merged(table, {"training": {"device": device, "precision": precision}})
-    chosen = gradients.get_method(own["training"].get("gradients", "sum"))
+    settings = merged(table, {"training": {"device": device, "precision": precision}})
+    chosen = gradients.get_method(settings["training"].get("gradients", "sum"))
     if chosen.remembers:
-        own = merged(own, {"training": {"gradients": "sum"}})
-    setup = prepare(plan_run(parse_config(own)).only)
+        settings = merged(settings, {"training": {"gradients": "sum"}})
+    setup = prepare(plan_run(parse_config(settings)).only)
     if chosen.remembers:
         setup.learner.combination = Combination.of(
             setup.data.tasks, chosen, finished=(setup.data.tasks[0].name,)
