@@ -56,14 +56,14 @@ def main() -> None:
         times[method.name] = {}
         for tasks in TASKS:
             progress(f"{method.name}: {tasks} tasks")
-            each = milliseconds(method, tasks, options.rounds)
-            median = statistics.median(each)
-            late = float(np.quantile(each, 0.95))
+            timings = milliseconds(method, tasks, options.rounds)
+            median = statistics.median(timings)
+            late = float(np.quantile(timings, 0.95))
             times[method.name][tasks] = {"median_ms": round(median, 4), "p95_ms": round(late, 4)}
             if tasks in (8, 32):
                 report.add(Row(
                     f"combine_ms_{method.name}_{tasks}", median, TARGETS[tasks], "lower",
-                    median_interval(each), rounds=len(each), note=f"95 % below {late:.3g} ms",
+                    median_interval(timings), rounds=len(timings), note=f"95 % below {late:.3g} ms",
                 ))  # fmt: skip
     progress("")
     report.details["times"] = times

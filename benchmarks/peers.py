@@ -117,7 +117,7 @@ def transformers_step(
     bfloat16: bool = False,
     device: torch.device = CPU,
 ) -> Side:
-    """Multitask training: one forward pass per task, one backward pass through the sum of losses."""
+    """Multitask training: one forward pass per task, one backward pass through all losses."""
     peer = Peer(work, encoder, fused=fused, bfloat16=bfloat16, device=device)
 
     def step(i: int) -> None:
