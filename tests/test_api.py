@@ -57,8 +57,8 @@ def test_a_bare_encoder(tiny_encoder, tmp_path):
     loaded = accord.load_encoder(tmp_path / "encoder")
     rows = [[2, 7, 3], [2, 9, 11, 12, 3], [4]]
     hidden = loaded.encode_ids(rows)
-    assert [tuple(own.shape) for own in hidden] == [(3, 8), (5, 8), (1, 8)]
-    for own, expected, ids in zip(hidden, encoder.encode_ids(rows), rows, strict=True):
-        assert own.dtype == torch.float32
-        assert torch.equal(own, expected)
-        assert torch.allclose(own, loaded.encode_ids([ids])[0], atol=1e-5)
+    assert [tuple(each.shape) for each in hidden] == [(3, 8), (5, 8), (1, 8)]
+    for each, expected, ids in zip(hidden, encoder.encode_ids(rows), rows, strict=True):
+        assert each.dtype == torch.float32
+        assert torch.equal(each, expected)
+        assert torch.allclose(each, loaded.encode_ids([ids])[0], atol=1e-5)

@@ -37,9 +37,9 @@ def test_no_part_of_the_config_is_left_out_of_its_page() -> None:
 def test_pages_of_methods_are_what_the_registries_hold() -> None:
     wanted = "run: python docs/generate_methods.py"
     pages = generator("generate_methods").pages()
-    found = {file.name: file.read_text(encoding="utf-8")
+    actual = {file.name: file.read_text(encoding="utf-8")
              for file in (ROOT / "docs" / "methods").iterdir()}  # fmt: skip
-    assert found == pages, wanted
+    assert actual == pages, wanted
     for family in FAMILIES:
         for name in family.names():
             assert f"## {name}\n" in pages[f"{family.name}.md"]
@@ -54,7 +54,8 @@ def test_every_command_stands_in_the_readme() -> None:
 def test_the_readme_counts_the_methods() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     counts = {
-        own.name: sum(own.key_of(method) == own.key for method in own.all()) for own in FAMILIES
+        family.name: sum(family.key_of(method) == family.key for method in family.all())
+        for family in FAMILIES
     }
     assert f"become one: {counts['gradients']} methods" in text
     assert f"loss counts: {counts['balancing']} rules" in text

@@ -225,9 +225,9 @@ def sound(tmp_path_factory):
         vocab_size=7, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=8, max_position_embeddings=16,
     )  # fmt: skip
-    own = Task("mood", "classification", "cross_entropy", "accuracy", ("no", "yes"))
+    task = Task("mood", "classification", "cross_entropy", "accuracy", ("no", "yes"))
     folder = tmp_path_factory.mktemp("sound") / "model"
-    model = MultitaskModel(BertEncoder(sizes), [own])
+    model = MultitaskModel(BertEncoder(sizes), [task])
     save_model(model, folder, {"mood": InputFormat(("text",))}, 16, source)
     assert accord.load(folder).predict("mood", ["a b"])
     return folder
@@ -279,9 +279,9 @@ def test_shards_are_read(sound, tmp_path):
     (folder / W).unlink()
     names = sorted(table)
     parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
-    for file, own in parts.items():
-        save_file({name: table[name] for name in own}, folder / file)
-    weight_map = {name: file for file, own in parts.items() for name in own}
+    for file, part in parts.items():
+        save_file({name: table[name] for name in part}, folder / file)
+    weight_map = {name: file for file, part in parts.items() for name in part}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     texts = ["a b", "b"]
     assert accord.load(folder).predict("mood", texts) == accord.load(sound).predict("mood", texts)

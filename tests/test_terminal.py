@@ -29,9 +29,9 @@ def stream(encoding):
     return io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
 
 
-def written(own):
-    own.flush()
-    return own.buffer.getvalue().decode(own.encoding)
+def written(ours):
+    ours.flush()
+    return ours.buffer.getvalue().decode(ours.encoding)
 
 
 def is_plain(text):
@@ -120,7 +120,7 @@ def test_without_a_standard_error_stream_a_run_is_quiet(monkeypatch, capsys):
 def test_text_leaves_at_one_place():
     """Elsewhere nothing prints: not click, not print, not a stream itself."""
     source = Path(__file__).parents[1] / "src" / "accord"
-    found = []
+    actual = []
     for file in sorted(source.rglob("*.py")):
         if file.name == "terminal.py":
             continue
@@ -129,8 +129,8 @@ def test_text_leaves_at_one_place():
                 call = ast.unparse(node.func)
                 if call in ("print", "click.echo", "click.secho", "sys.stdout.write",
                             "sys.stderr.write", "sys.stdout.buffer.write"):  # fmt: skip
-                    found.append(f"{file.relative_to(source)}:{node.lineno}: {call}")
-    assert found == []
+                    actual.append(f"{file.relative_to(source)}:{node.lineno}: {call}")
+    assert actual == []
 
 
 def accord(arguments, **streams):

@@ -27,13 +27,13 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def signals(losses: Tensor | list[float], norms: Tensor | list[float] | None = None) -> Signals:
-    own = torch.as_tensor(losses, dtype=torch.float64)
-    sizes = torch.ones_like(own) if norms is None else torch.as_tensor(norms, dtype=torch.float64)
+    ours = torch.as_tensor(losses, dtype=torch.float64)
+    sizes = torch.ones_like(ours) if norms is None else torch.as_tensor(norms, dtype=torch.float64)
     return Signals.of(
-        torch.diag(sizes.square()), own, last_norms=sizes,
-        regression=torch.arange(len(own)) % 2 == 1, steps_per_epoch=4,
-        shares=torch.arange(1.0, len(own) + 1, dtype=torch.float64),
-        others=torch.arange(1.0, len(own) + 1, dtype=torch.float64).flip(0),
+        torch.diag(sizes.square()), ours, last_norms=sizes,
+        regression=torch.arange(len(ours)) % 2 == 1, steps_per_epoch=4,
+        shares=torch.arange(1.0, len(ours) + 1, dtype=torch.float64),
+        others=torch.arange(1.0, len(ours) + 1, dtype=torch.float64).flip(0),
     )  # fmt: skip
 
 
@@ -50,10 +50,10 @@ def run(
 ) -> list[Tensor]:
     """The weights of each step; the losses after it are those of the next."""
     order = order or list(range(len(history[0])))
-    own = Chosen.of(get_rule(name), len(order))
+    chosen = Chosen.of(get_rule(name), len(order))
     # What a task is, its place gives it: regressions are the odd ones.
     base = signals(history[0])
-    found = []
+    actual = []
     for step, losses in enumerate(history):
         norms = 1 + losses
         given = Signals(
@@ -61,12 +61,12 @@ def run(
             base.others[order], base.regression[order], base.memories[order],
             tuple(base.names[i] for i in order), base.steps_per_epoch, step,
         )  # fmt: skip
-        weights, states = own.weigh([given], tuple(range(len(order))), (0, step))
-        own.states = states
+        weights, states = chosen.weigh([given], tuple(range(len(order))), (0, step))
+        chosen.states = states
         after = history[min(step + 1, len(history) - 1)]
-        own.learn((losses * scale)[order], (after * scale)[order], tuple(range(len(order))))
-        found.append(weights[0])
-    return found
+        chosen.learn((losses * scale)[order], (after * scale)[order], tuple(range(len(order))))
+        actual.append(weights[0])
+    return actual
 
 
 @every_rule
@@ -78,21 +78,21 @@ def test_file_name_is_the_registered_name(name: str) -> None:
 
 @every_rule
 def test_carries_its_paper_and_says_what_it_needs(name: str) -> None:
-    own = get_rule(name)
-    assert own.paper
-    assert own.use.endswith(".")
-    assert own.function.__doc__
-    assert ("losses_after" in own.needs) is (own.learn is not None)
-    assert ("state" in own.needs) is bool(own.initial_state(2))
-    assert ("constant" in own.laws) is (set(own.needs) <= {"shares"})
+    rule = get_rule(name)
+    assert rule.paper
+    assert rule.use.endswith(".")
+    assert rule.function.__doc__
+    assert ("losses_after" in rule.needs) is (rule.learn is not None)
+    assert ("state" in rule.needs) is bool(rule.initial_state(2))
+    assert ("constant" in rule.laws) is (set(rule.needs) <= {"shares"})
 
 
 @every_rule
 def test_worked_example(name: str) -> None:
-    own = get_rule(name)
-    losses, expected = own.example
+    rule = get_rule(name)
+    losses, expected = rule.example
     given = Signals.of(torch.eye(len(losses), dtype=torch.float64), losses)
-    weights, _ = own.function(given, own.initial_state(len(losses)), generator())
+    weights, _ = rule.function(given, rule.initial_state(len(losses)), generator())
     assert weights.tolist() == pytest.approx(expected)
 
 
@@ -105,11 +105,11 @@ def test_worked_example(name: str) -> None:
 def test_finite_and_not_negative_on_hard_input(
     name: str, losses: list[float], norms: list[float]
 ) -> None:
-    own = Chosen.of(get_rule(name), 3)
+    chosen = Chosen.of(get_rule(name), 3)
     for step in range(30):
         given = signals(losses, norms)
-        weights, own.states = own.weigh([given], (0, 1, 2), (0, step))
-        own.learn(given.losses, given.losses.flip(0), (0, 1, 2))
+        weights, chosen.states = chosen.weigh([given], (0, 1, 2), (0, step))
+        chosen.learn(given.losses, given.losses.flip(0), (0, 1, 2))
         assert weights.shape == (1, 3)
         assert weights.dtype == torch.float64
         assert bool(weights.isfinite().all())
@@ -121,24 +121,24 @@ def test_finite_and_not_negative_on_hard_input(
 def test_a_loss_near_zero_gets_a_bounded_weight(name: str, least: float) -> None:
     """Of three tasks, however long it stays there and however fast a rule learns."""
     options = {"lr": 0.5} if "lr" in get_rule(name).options.model_fields else {}
-    own = Chosen.of(get_rule(name), 3, options)
+    chosen = Chosen.of(get_rule(name), 3, options)
     for step in range(200):
         given = replace(signals([least, 1.0, 2.0], [least**0.5, 1.0, 1.0]), step=step)
-        weights, own.states = own.weigh([given], (0, 1, 2), (0, step))
-        own.learn(given.losses, given.losses, (0, 1, 2))
+        weights, chosen.states = chosen.weigh([given], (0, 1, 2), (0, step))
+        chosen.learn(given.losses, given.losses, (0, 1, 2))
         assert bool((weights >= 0).all())
         assert float(weights.max()) <= 1e4 * (1 + 1e-9)
 
 
 @every_rule
 def test_input_is_left_alone_and_same_generator_gives_the_same(name: str) -> None:
-    own = get_rule(name)
-    given, state = signals([1.0, 2.0, 0.5]), own.initial_state(3)
+    rule = get_rule(name)
+    given, state = signals([1.0, 2.0, 0.5]), rule.initial_state(3)
     losses, before = given.losses.clone(), {key: value.clone() for key, value in state.items()}
-    first, after = own.function(given, state, generator(3))
+    first, after = rule.function(given, state, generator(3))
     assert torch.equal(given.losses, losses)
     assert all(torch.equal(state[key], value) for key, value in before.items())
-    assert torch.equal(own.function(given, state, generator(3))[0], first)
+    assert torch.equal(rule.function(given, state, generator(3))[0], first)
     assert after.keys() == state.keys()
     assert all(set(value.shape) == {3} for value in after.values())
 
@@ -147,7 +147,7 @@ def test_input_is_left_alone_and_same_generator_gives_the_same(name: str) -> Non
 def test_constant_weights_stay_as_they_are(name: str) -> None:
     for history in histories(3):
         weights = run(name, history)
-        assert all(torch.equal(own, weights[0]) for own in weights)
+        assert all(torch.equal(weight, weights[0]) for weight in weights)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "constant" not in get_rule(n).laws])
@@ -187,23 +187,23 @@ def test_scale_of_one_loss_leaves_the_direction(name: str) -> None:
     """The weighted losses' gradients, w_i ∇L_i, stay as they are up to one factor for all."""
     scale = torch.tensor([1.0, 100.0, 1.0], dtype=torch.float64)
     for history in histories(3):
-        for plain, own in zip(run(name, history), run(name, history, scale=scale), strict=True):
-            ratio = own * scale / plain
+        for plain, each in zip(run(name, history), run(name, history, scale=scale), strict=True):
+            ratio = each * scale / plain
             torch.testing.assert_close(ratio, ratio[:1].expand(3))
 
 
 @with_law("starts_equal")
 def test_starts_equal(name: str) -> None:
-    own = get_rule(name)
+    rule = get_rule(name)
     given = Signals.of(torch.eye(3, dtype=torch.float64), [2.0, 2.0, 2.0])
-    weights, _ = own.function(given, own.initial_state(3), generator())
+    weights, _ = rule.function(given, rule.initial_state(3), generator())
     torch.testing.assert_close(weights, weights[:1].expand(3))
 
 
 @with_law("separable")
 def test_a_separable_weight_depends_on_its_own_task_alone(name: str) -> None:
     for history in histories(3):
-        other = [torch.cat([own[:1], own[1:] * 7]) for own in history]
+        other = [torch.cat([each[:1], each[1:] * 7]) for each in history]
         for plain, moved in zip(run(name, history), run(name, other), strict=True):
             assert plain[0] == moved[0]
 
@@ -212,14 +212,14 @@ def test_a_separable_weight_depends_on_its_own_task_alone(name: str) -> None:
 def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
     (history, *_) = histories(3)
 
-    def go_on(own: Chosen, first: int, last: int) -> list[Tensor]:
-        found = []
+    def go_on(ours: Chosen, first: int, last: int) -> list[Tensor]:
+        actual = []
         for step in range(first, last):
             given = replace(signals(history[step]), step=step)
-            weights, own.states = own.weigh([given], (0, 1, 2), (5, step))
-            own.learn(history[step], history[step] * 0.9, (0, 1, 2))
-            found.append(weights)
-        return found
+            weights, ours.states = ours.weigh([given], (0, 1, 2), (5, step))
+            ours.learn(history[step], history[step] * 0.9, (0, 1, 2))
+            actual.append(weights)
+        return actual
 
     straight = go_on(Chosen.of(get_rule(name), 3), 0, 10)
     stopped = Chosen.of(get_rule(name), 3)
@@ -231,13 +231,13 @@ def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
 
 @every_rule
 def test_absent_tasks_keep_their_state(name: str) -> None:
-    own = Chosen.of(get_rule(name), 4)
-    before = own.tensors()
+    chosen = Chosen.of(get_rule(name), 4)
+    before = chosen.tensors()
     given = replace(signals([1.0, 0.3]), step=7)
-    weights, own.states = own.weigh([given], (1, 3), (0, 7))
-    own.learn(torch.tensor([1.0, 0.3]).double(), torch.tensor([0.5, 0.2]).double(), (1, 3))
+    weights, chosen.states = chosen.weigh([given], (1, 3), (0, 7))
+    chosen.learn(torch.tensor([1.0, 0.3]).double(), torch.tensor([0.5, 0.2]).double(), (1, 3))
     assert weights.shape == (1, 2)
-    for key, value in own.tensors().items():
+    for key, value in chosen.tensors().items():
         assert torch.equal(value[[0, 2]], before[key][[0, 2]])
 
 
@@ -250,24 +250,26 @@ def test_a_state_of_another_rule_is_refused() -> None:
 
 @every_rule
 def test_options_have_defaults_that_are_allowed_and_refuse_others(name: str) -> None:
-    own = get_rule(name)
-    assert own.check_options(own.check_options({})) == own.check_options({})
+    rule = get_rule(name)
+    assert rule.check_options(rule.check_options({})) == rule.check_options({})
     with pytest.raises(ValueError, match=f"methods.{name}: has no option"):
-        own.check_options({"no-such-option": 1})
-    for option in own.options.model_fields:
+        rule.check_options({"no-such-option": 1})
+    for option in rule.options.model_fields:
         with pytest.raises(ValueError, match=f"methods.{name}.{option}"):
-            own.check_options({option: -1})
+            rule.check_options({option: -1})
 
 
 # What the rules that learn come to, against what their papers say.
 
 
 def settle(name: str, losses: list[float], steps: int = 4000, **options: float) -> Tensor:
-    own = Chosen.of(get_rule(name), len(losses), options)
+    chosen = Chosen.of(get_rule(name), len(losses), options)
     state: list[State]
     for step in range(steps):
-        weights, state = own.weigh([signals(losses, losses)], tuple(range(len(losses))), (0, step))
-        own.states = state
+        weights, state = chosen.weigh(
+            [signals(losses, losses)], tuple(range(len(losses))), (0, step)
+        )
+        chosen.states = state
     return weights[0]
 
 
@@ -289,19 +291,19 @@ def test_geometric_by_hand(floor: float) -> None:
     """Losses 1000, 1 and a millionth: mean 333.67, so that all below floor · mean count as that."""
     losses = [1000.0, 1.0, 1e-6]
     least = floor * sum(losses) / 3
-    counted = [max(own, least) for own in losses]
+    counted = [max(loss, least) for loss in losses]
     mean = math.prod(counted) ** (1 / 3)
     given = Signals.of(losses=losses)
-    found = get_rule("geometric").function(given, {}, generator(), floor=floor)[0].tolist()
-    assert found == pytest.approx([mean / (3 * own) for own in counted])
-    assert max(found) <= (1 + floor) / (3 * floor)
+    actual = get_rule("geometric").function(given, {}, generator(), floor=floor)[0].tolist()
+    assert actual == pytest.approx([mean / (3 * each) for each in counted])
+    assert max(actual) <= (1 + floor) / (3 * floor)
 
 
 def test_geometric_is_the_gradient_of_the_geometric_mean() -> None:
     losses = torch.tensor([0.01, 1.0, 30.0], dtype=torch.float64, requires_grad=True)
     losses.log().mean().exp().backward()
-    found, _ = get_rule("geometric").function(Signals.of(losses=losses.detach()), {}, generator())
-    torch.testing.assert_close(found, losses.grad)
+    actual, _ = get_rule("geometric").function(Signals.of(losses=losses.detach()), {}, generator())
+    torch.testing.assert_close(actual, losses.grad)
 
 
 @pytest.mark.parametrize(("name", "factor"), [("imtl-l", 1.0), ("uncertainty", 0.5)])
@@ -319,27 +321,29 @@ def test_gradnorm_makes_equal_rates_equal_norms() -> None:
 
 
 def test_famo_gives_more_to_the_loss_that_falls_less() -> None:
-    own = Chosen.of(get_rule("famo"), 2)
+    chosen = Chosen.of(get_rule("famo"), 2)
     for step in range(50):
-        weights, own.states = own.weigh([signals([1.0, 1.0])], (0, 1), (0, step))
-        own.learn(torch.ones(2).double(), torch.tensor([0.5, 0.99]).double(), (0, 1))
+        weights, chosen.states = chosen.weigh([signals([1.0, 1.0])], (0, 1), (0, step))
+        chosen.learn(torch.ones(2).double(), torch.tensor([0.5, 0.99]).double(), (0, 1))
     assert float(weights[0, 1]) > 0.6
 
 
 def test_dwa_against_its_formula() -> None:
     history = [torch.tensor([1.0, 1.0])] * 4 + [torch.tensor([0.5, 0.9])] * 4
-    weights = run("dwa", [own.double() for own in [*history, torch.ones(2)]])
-    assert all(own.tolist() == [1.0, 1.0] for own in weights[:8])
+    weights = run("dwa", [each.double() for each in [*history, torch.ones(2)]])
+    assert all(weight.tolist() == [1.0, 1.0] for weight in weights[:8])
     expected = 2 * torch.softmax(torch.tensor([0.5, 0.9]).double() / 2, 0)
     torch.testing.assert_close(weights[8], expected)
 
 
 def test_dwa_closes_windows_by_the_run_s_steps_for_a_task_that_is_rarely_there() -> None:
-    own = Chosen.of(get_rule("dwa"), 2, {"window": 4})
+    chosen = Chosen.of(get_rule("dwa"), 2, {"window": 4})
     for step in range(17):
         present = (0, 1) if step % 4 == 0 else (0,)
         losses = [1.0, 2.0 ** -(step // 4)][: len(present)]
-        weights, own.states = own.weigh([replace(signals(losses), step=step)], present, (0, step))
+        weights, chosen.states = chosen.weigh(
+            [replace(signals(losses), step=step)], present, (0, step)
+        )
     expected = 2 * torch.softmax(torch.tensor([1.0, 0.5]).double() / 2, 0)
     torch.testing.assert_close(weights[0], expected)
 

@@ -39,34 +39,34 @@ def measured(tmp_path_factory):
 
 
 def test_the_keys_of_its_json(measured):
-    found = measured[0]
-    assert list(found) == [
+    actual = measured[0]
+    assert list(actual) == [
         "processor", "memory", "gpus", "torch_cuda", "nvidia_driver", "rates", "matmul",
         "flash_fault", "keeps_memory", "disk", "cache", "versions", "paths", "advice",
     ]  # fmt: skip
-    assert set(found["rates"]) == {
+    assert set(actual["rates"]) == {
         "float32_default_gflops", "float32_onednn_gflops", "onednn_relative_error",
         "bfloat16_native_gflops", "bfloat16_accord_gflops", "gpu_float32_gflops",
         "gpu_bfloat16_gflops",
     }  # fmt: skip
-    assert set(found["memory"]) == {"total_bytes", "available_bytes"}
-    assert set(found["paths"]) == {"float32", "bfloat16", "attention", "AdamW", "memory"}
+    assert set(actual["memory"]) == {"total_bytes", "available_bytes"}
+    assert set(actual["paths"]) == {"float32", "bfloat16", "attention", "AdamW", "memory"}
 
 
 def test_its_values_are_this_machine_s(measured):
-    found, folder = measured
-    assert found["disk"]["path"] == str(folder)
-    assert found["processor"]["torch_threads"] == torch.get_num_threads()
-    assert 1 <= found["processor"]["usable_cpus"] <= found["processor"]["logical_cores"]
-    assert found["versions"]["torch"] == torch.__version__
-    assert found["torch_cuda"] == torch.version.cuda
+    actual, folder = measured
+    assert actual["disk"]["path"] == str(folder)
+    assert actual["processor"]["torch_threads"] == torch.get_num_threads()
+    assert 1 <= actual["processor"]["usable_cpus"] <= actual["processor"]["logical_cores"]
+    assert actual["versions"]["torch"] == torch.__version__
+    assert actual["torch_cuda"] == torch.version.cuda
     chosen = choose_matmul_policy(torch.device("cpu"), True)
-    assert found["matmul"] == chosen.__dict__
-    assert found["paths"]["bfloat16"].startswith("in float32") == (
-        chosen.rounded and not found["gpus"]
+    assert actual["matmul"] == chosen.__dict__
+    assert actual["paths"]["bfloat16"].startswith("in float32") == (
+        chosen.rounded and not actual["gpus"]
     )
     for key in ("float32_default_gflops", "bfloat16_native_gflops", "bfloat16_accord_gflops"):
-        assert found["rates"][key] > 0
+        assert actual["rates"][key] > 0
 
 
 @pytest.mark.parametrize("report", [CUDA, replace(CUDA, gpus=(), rates=Rates())])
@@ -92,9 +92,9 @@ def test_its_tables_fit_80_columns(capsys, report):
 
 
 def test_nothing_to_advise(capsys):
-    own = replace(CUDA.processor, torch_threads=3, load_average=None)
+    ours = replace(CUDA.processor, torch_threads=3, load_average=None)
     room = Disk("/data", 100 * GIB, True)
-    render(replace(CUDA, processor=own, disk=room, cache=room, rates=Rates()))
+    render(replace(CUDA, processor=ours, disk=room, cache=room, rates=Rates()))
     out = capsys.readouterr().out
     assert "Nothing here needs a change." in out
     assert "What would help" not in out

@@ -63,22 +63,22 @@ def make_group(tmp_path: Path) -> Callable[..., Group]:
         return Group(name, runs)
 
     def _run(name, answers, place, seed, on, examples, sections):  # type: ignore[no-untyped-def]
-        tasks = {own: TASKS[own] for own in answers}
+        tasks = {answer: TASKS[answer] for answer in answers}
         kinds = {
-            own: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.texts == 2 else "a"}
-            for own, task in tasks.items()
+            each: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.texts == 2 else "a"}
+            for each, task in tasks.items()
         }
         training = {**sections.get("training", {}), "seed": seed}
         table = {"encoder": {"path": "e"}, "tasks": kinds, **sections, "training": training}
         folder = tmp_path / name
         (folder / "model").mkdir(parents=True, exist_ok=True)
         heldout, metrics = {}, {}
-        for own, (labels, predicted) in answers.items():
-            file = folder / "predictions" / f"{own}-heldout.csv"
-            _write(file, tasks[own], labels, predicted[place], on)
-            value = _value(tasks[own], labels, predicted[place], on)
-            heldout[own] = {"value": value, "on": on, "rows": len(labels), "gap": 0.01}
-            metrics[own] = value + 0.01
+        for each, (labels, predicted) in answers.items():
+            file = folder / "predictions" / f"{each}-heldout.csv"
+            _write(file, tasks[each], labels, predicted[place], on)
+            value = _value(tasks[each], labels, predicted[place], on)
+            heldout[each] = {"value": value, "on": on, "rows": len(labels), "gap": 0.01}
+            metrics[each] = value + 0.01
         seen = {"examples": examples, "rows": 32, "tokens": 640, "steps": 8}
         results = {
             "metrics": metrics, "heldout": heldout, "exposure": dict.fromkeys(answers, seen),

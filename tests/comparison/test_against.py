@@ -21,19 +21,19 @@ def groups(make_group, answers):
 
 
 def test_each_task_and_the_mean_of_both(groups):
-    found = {
-        (own.group.name, own.task): own
-        for own in compare_groups(groups, baseline=groups[0]).contrasts
+    actual = {
+        (contrast.group.name, contrast.task): contrast
+        for contrast in compare_groups(groups, baseline=groups[0]).contrasts
     }
-    assert list(found) == [
+    assert list(actual) == [
         (name, task) for name in ("best", "like") for task in ("sst", "cola", MEAN)
     ]
     for name in ("best", "like"):
-        parts = [found[name, task].difference.value for task in ("sst", "cola")]
-        assert found[name, MEAN].difference.value == pytest.approx(np.mean(parts))
-    assert {own.verdict.kind for (name, _), own in found.items() if name == "best"} == {"better"}
+        parts = [actual[name, task].difference.value for task in ("sst", "cola")]
+        assert actual[name, MEAN].difference.value == pytest.approx(np.mean(parts))
+    assert {each.verdict.kind for (name, _), each in actual.items() if name == "best"} == {"better"}
     # One family with the three of sst alone: the weakest is shown at Bonferroni's level of nine.
-    assert max(own.verdict.level for own in found.values()) == pytest.approx(1 - 0.05 / 9)
+    assert max(each.verdict.level for each in actual.values()) == pytest.approx(1 - 0.05 / 9)
 
 
 def test_the_best_of_several_is_exploratory(groups):

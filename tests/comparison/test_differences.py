@@ -65,12 +65,12 @@ def expected(ours, theirs, level):
 def test_accuracy_of_pairs_is_a_two_way_analysis_of_variance(make_group, answers):
     one = make_group("one", {"sst": answers(4, 60, 0.85)})
     other = make_group("other", {"sst": answers(4, 60, 0.7, seed=1)})
-    found = task_difference("sst", one, other)
+    actual = task_difference("sst", one, other)
     wanted = expected(accuracies(one, "sst"), accuracies(other, "sst"), 0.95)
-    assert (found.difference.value, *found.difference.interval(0.95)) == pytest.approx(wanted)
-    assert (found.metric, found.evaluated_on) == ("accuracy", "dev, cross-fitted")
-    assert (found.constant, found.learnt) == (0.5, True)
-    assert found.constant_name == "always 'neg'"
+    assert (actual.difference.value, *actual.difference.interval(0.95)) == pytest.approx(wanted)
+    assert (actual.metric, actual.evaluated_on) == ("accuracy", "dev, cross-fitted")
+    assert (actual.constant, actual.learnt) == (0.5, True)
+    assert actual.constant_name == "always 'neg'"
 
 
 def test_a_correlation_is_that_within_each_half(make_group):
@@ -79,41 +79,41 @@ def test_a_correlation_is_that_within_each_half(make_group):
     near, far = (labels + rng.normal(0, sd, (3, 40)) for sd in (1.0, 3.0))
     near[:, ::2] += 30  # the other half's epoch has another offset, which no correlation sees
     one, other = make_group("one", {"sts": (labels, near)}), make_group("o", {"sts": (labels, far)})
-    found = task_difference("sts", one, other)
+    actual = task_difference("sts", one, other)
     wanted = expected(correlations(one, "sts"), correlations(other, "sts"), 0.95)
-    assert (found.difference.value, *found.difference.interval(0.95)) == pytest.approx(wanted)
-    assert (found.constant, found.constant_name) == (0.0, "a constant")
+    assert (actual.difference.value, *actual.difference.interval(0.95)) == pytest.approx(wanted)
+    assert (actual.constant, actual.constant_name) == (0.0, "a constant")
 
 
 @pytest.mark.parametrize("seeds", [(4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 5, 6), (10, 11)])
 def test_all_runs_count_whichever_seeds_are_shared(make_group, answers, seeds):
     one = make_group("one", {"sst": answers(5, 40, 0.9)}, range(5))
     other = make_group("other", {"sst": answers(len(seeds), 40, 0.6, seed=2)}, seeds)
-    found = task_difference("sst", one, other).difference
+    actual = task_difference("sst", one, other).difference
     value = accuracies(one, "sst").mean() - accuracies(other, "sst").mean()
-    assert found.value == pytest.approx(value)
-    assert (len(found.ours), len(found.theirs)) == (5, len(seeds))
-    assert found.pairs == len({*range(5)} & {*seeds})
+    assert actual.value == pytest.approx(value)
+    assert (len(actual.ours), len(actual.theirs)) == (5, len(seeds))
+    assert actual.pairs == len({*range(5)} & {*seeds})
 
 
 def test_without_a_shared_seed_it_is_welch_s_on_the_seeds_part(make_group, answers):
     one = make_group("one", {"sst": answers(3, 50, 0.9)}, (0, 1, 2))
     other = make_group("other", {"sst": answers(4, 50, 0.6, seed=2)}, (5, 6, 7, 8))
-    found = task_difference("sst", one, other).difference
+    actual = task_difference("sst", one, other).difference
     a, b = accuracies(one, "sst").mean(1), accuracies(other, "sst").mean(1)
     welch = stats.ttest_ind(a, b, equal_var=False)
-    assert found.seed_variance == pytest.approx(a.var(ddof=1) / 3 + b.var(ddof=1) / 4)
-    assert found.seed_freedom == pytest.approx(welch.df)
+    assert actual.seed_variance == pytest.approx(a.var(ddof=1) / 3 + b.var(ddof=1) / 4)
+    assert actual.seed_freedom == pytest.approx(welch.df)
 
 
 def test_one_run_each_has_the_rows_interval(make_group, answers):
     one = make_group("one", {"sst": answers(1, 50, 0.9)})
     other = make_group("other", {"sst": answers(1, 50, 0.6, seed=2)})
-    (found,) = verdicts([task_difference("sst", one, other).difference])
+    (actual,) = verdicts([task_difference("sst", one, other).difference])
     d = (accuracies(one, "sst") - accuracies(other, "sst"))[0]
     wanted = stats.t.interval(0.95, 49, d.mean(), stats.sem(d))
-    assert (found.kind, found.p_adjusted) == ("one run each", None)
-    assert (found.low, found.high) == pytest.approx(wanted)
+    assert (actual.kind, actual.p_adjusted) == ("one run each", None)
+    assert (actual.low, actual.high) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_figures_of_other_metrics_or_classes_are_refused(make_group, answers, ch
 
 def test_learnt_is_above_the_best_constant_by_an_interval(make_group, answers):
     good, chance = answers(3, 60, 0.9), answers(3, 60, 0.5, seed=5)
-    groups = [make_group(f"{i}", {"sst": own}) for i, own in enumerate((good, chance, chance))]
+    groups = [make_group(f"{i}", {"sst": each}) for i, each in enumerate((good, chance, chance))]
     assert task_difference("sst", groups[0], groups[1]).learnt
     assert task_difference("sst", groups[1], groups[0]).learnt
     assert not task_difference("sst", groups[1], groups[2]).learnt

@@ -17,8 +17,8 @@ def named(group, *names):
 
 
 def test_a_group_is_called_by_what_its_runs_share(make_group, answers):
-    own = {"sst": answers(2, 8, 0.9)}
-    one, other = make_group("a", own), make_group("b", own, training={"lr": 1e-3})
+    ours = {"sst": answers(2, 8, 0.9)}
+    one, other = make_group("a", ours), make_group("b", ours, training={"lr": 1e-3})
     for names, shown in (
         (["out/mood,lr=0.1,seed=3", "out/mood,lr=0.1,seed=4"], "out/mood,lr=0.1"),
         (["out/seed10", "out/seed11"], "out"),
@@ -34,7 +34,7 @@ def test_a_seed_counts_once(make_group, answers):
     (run,) = make_group("a", {"sst": answers(1, 8, 0.9)}).runs
     said = r"^out/x, out/y: are runs of one config and of one seed, 0; leave one out$"
     with pytest.raises(UsageError, match=said):
-        group_runs([replace(run, path=Path(f"out/{own}")) for own in "xy"])
+        group_runs([replace(run, path=Path(f"out/{each}")) for each in "xy"])
 
 
 def resolved(run, data, **more):
@@ -61,11 +61,11 @@ def test_runs_on_other_data_are_no_group(make_group, answers, change):
 
 
 def test_runs_on_a_moved_file_are_one(make_group, answers):
-    own, data = {"sst": answers(1, 8, 0.9)}, {"sst.train": "a:9", "sst.dev": "b:4"}
+    ours, data = {"sst": answers(1, 8, 0.9)}, {"sst.train": "a:9", "sst.dev": "b:4"}
     kind = {"kind": "classification", "text": "a"}
     runs = [
-        *make_group("a", own, (0,), tasks={"sst": {**kind, "train": "here", "limit": 9}}).runs,
-        *make_group("b", own, (1,), tasks={"sst": {**kind, "train": "there"}}).runs,
+        *make_group("a", ours, (0,), tasks={"sst": {**kind, "train": "here", "limit": 9}}).runs,
+        *make_group("b", ours, (1,), tasks={"sst": {**kind, "train": "there"}}).runs,
     ]
     assert len(group_runs([resolved(run, data) for run in runs])) == 1
     assert len(group_runs(runs)) == 2  # as their folders tell no contents
@@ -80,15 +80,15 @@ def test_runs_of_a_group_have_the_same_tasks(make_group, answers):
 
 
 def test_a_group_was_chosen_if_any_of_its_runs_was(make_group, answers):
-    own = {"sst": answers(1, 8, 0.9)}
-    plain = make_group("a", own, (0,))
+    ours = {"sst": answers(1, 8, 0.9)}
+    plain = make_group("a", ours, (0,))
     few, many = (
-        make_group(f"{n}", own, (n,), selection={"by": "accord tune", "candidates": n})
+        make_group(f"{n}", ours, (n,), selection={"by": "accord tune", "candidates": n})
         for n in (3, 9)
     )
     assert plain.selection is None
-    (found,) = group_runs([*plain.runs, *few.runs, *many.runs])
-    assert found.selection == many.runs[0].config.selection
+    (actual,) = group_runs([*plain.runs, *few.runs, *many.runs])
+    assert actual.selection == many.runs[0].config.selection
 
 
 def check(*runs):
@@ -99,9 +99,9 @@ def test_a_file_that_was_edited_between_runs_is_named(make_group, answers):
     one, other = make_group("a", {"sst": answers(2, 8, 0.9)}).runs
     data = {"sst.train": "a:9", "sst.dev": "b:4"}
     check(resolved(one, data), resolved(other, data))
-    for key, own in data.items():
+    for key, split in data.items():
         edited = resolved(one, data), resolved(other, {**data, key: "z:9"})
-        said = rf"^t: was changed between .*=0 and .*=1 \({key}: content {own} -> z:9\);"
+        said = rf"^t: was changed between .*=0 and .*=1 \({key}: content {split} -> z:9\);"
         with pytest.raises(RunFolderError, match=said):
             check(*edited)
         (change,) = changes_between(map(material_of, edited))
@@ -111,15 +111,15 @@ def test_a_file_that_was_edited_between_runs_is_named(make_group, answers):
             check_unchanged(map(material_of, others), [change.identity])
     with pytest.raises(RunFolderError, match=r"^e: was changed between"):
         check(resolved(one, data), resolved(other, data, encoder={"weights": "v"}))
-    told = [resolved(one, data, encoder={"config.json": own}) for own in "vw"]
+    told = [resolved(one, data, encoder={"config.json": each}) for each in "vw"]
     with pytest.raises(RunFolderError, match=r"^e/config.json: was changed between"):
         check(*told)
 
 
 def test_other_settings_of_the_data_are_no_edit(make_group, answers):
-    own, kind = {"sst": answers(1, 8, 0.9)}, {"kind": "classification", "text": "a"}
+    ours, kind = {"sst": answers(1, 8, 0.9)}, {"kind": "classification", "text": "a"}
     runs = [
-        resolved(make_group(f"{i}", own, (i,), tasks={"sst": {**kind, **more}}).runs[0],
+        resolved(make_group(f"{i}", ours, (i,), tasks={"sst": {**kind, **more}}).runs[0],
                  {"sst.train": f"{i}:9", "sst.dev": f"{i}:4"})
         for i, more in enumerate([{"train": "x"}, {"train": "x", "limit": 4}, {"train": "y"},
                                   {"train": "x", "dev": "y"}])
@@ -128,8 +128,8 @@ def test_other_settings_of_the_data_are_no_edit(make_group, answers):
 
 
 def test_a_group_is_found_by_its_name_or_a_run_s(make_group, answers):
-    own = {"sst": answers(2, 8, 0.9)}
-    groups = [make_group("adam", own), make_group("adamw", own)]
+    ours = {"sst": answers(2, 8, 0.9)}
+    groups = [make_group("adam", ours), make_group("adamw", ours)]
     assert find_group(groups, "adam") is groups[0]
     assert find_group(groups, "adam,seed=1") is groups[0]
     assert find_group(groups, "amw") is groups[1]
@@ -138,17 +138,17 @@ def test_a_group_is_found_by_its_name_or_a_run_s(make_group, answers):
 
 
 def test_neither_margin_nor_selection_parts_a_group(make_group, answers):
-    own = {"sst": answers(1, 8, 0.9)}
-    plain = make_group("a", own, (0,))
-    more = make_group("b", own, (1,), comparison={"margin": 0.5},
+    ours = {"sst": answers(1, 8, 0.9)}
+    plain = make_group("a", ours, (0,))
+    more = make_group("b", ours, (1,), comparison={"margin": 0.5},
                       selection={"by": "accord tune", "candidates": 3})  # fmt: skip
     assert len(group_runs([*plain.runs, *more.runs])) == 1
 
 
 def test_the_margin_is_an_option_s_or_the_configs(make_group, answers):
-    own = {"sst": answers(1, 8, 0.9)}
+    ours = {"sst": answers(1, 8, 0.9)}
     plain, half, one = (
-        make_group(f"{margin}", own, comparison={"margin": margin} if margin else {})
+        make_group(f"{margin}", ours, comparison={"margin": margin} if margin else {})
         for margin in (None, 0.5, 1)
     )
     assert margin_of([plain], None) is None

@@ -18,10 +18,10 @@ SELECTION = {"by": "accord tune", "candidates": 12}
 
 
 def test_a_group_that_was_tuned_on_the_rows_it_is_evaluated_by(make_group, answers):
-    own = {"sst": answers(2, 40, 0.9)}
-    tuned = make_group("tuned", own, selection=SELECTION)
-    fair = make_group("fair", own, on="test", selection=SELECTION)
-    (note,) = tuned_notes([tuned, fair, make_group("plain", own)])
+    ours = {"sst": answers(2, 40, 0.9)}
+    tuned = make_group("tuned", ours, selection=SELECTION)
+    fair = make_group("fair", ours, on="test", selection=SELECTION)
+    (note,) = tuned_notes([tuned, fair, make_group("plain", ours)])
     assert note.startswith("CHOSEN ON THESE ROWS: the settings of tuned are the best of 12 that")
 
 
@@ -59,7 +59,7 @@ def test_every_note_names_the_shared_model(make_group, answers):
         make_group("cola", {"cola": answers(2, 40, 0.8)}, examples=64),
     ]
     groups += [
-        make_group(name, {own: answers(2, 40, 0.9) for own in ("sst", "cola")}, seeds,
+        make_group(name, {each: answers(2, 40, 0.9) for each in ("sst", "cola")}, seeds,
                    examples=seen, training={"epochs": 7, "lr": lr})
         for name, seeds, seen, lr in (("one", (0, 1), 64, 1e-3), ("two", (1, 2), 128, 1e-4))
     ]  # fmt: skip
@@ -80,9 +80,9 @@ def test_only_what_was_corrected_is_counted(make_group, answers):
     groups = [
         make_group("sst", {"sst": answers(3, 40, 0.8)}),
         make_group("cola", {"cola": answers(1, 40, 0.8)}),
-        make_group("both", {own: answers(3, 40, 0.9) for own in ("sst", "cola")}),
+        make_group("both", {each: answers(3, 40, 0.9) for each in ("sst", "cola")}),
     ]
-    known, single = (own.compared.difference for own in compare_groups(groups).sharing)
+    known, single = (each.compared.difference for each in compare_groups(groups).sharing)
     assert "for one comparison, at 5 %" in correction_note([known])
     assert "2 comparisons, corrected together by Holm's" in correction_note([known, known])
     assert "for one comparison" in correction_note([known, single])

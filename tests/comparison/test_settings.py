@@ -36,10 +36,10 @@ def group(
     """
     tables = {**TASKS, "sts": {**TASKS["sts"], **(sts or {})}}
     config = parse_config({
-        "encoder": {"path": encoder, **(more or {})}, "tasks": {own: tables[own] for own in tasks},
-        "training": training, "stages": list(stages),
+        "encoder": {"path": encoder, **(more or {})},
+        "tasks": {task: tables[task] for task in tasks}, "training": training, "stages": list(stages),
     })  # fmt: skip
-    evaluated = {own: EVALUATED[own] for own in tasks}
+    evaluated = {task: EVALUATED[task] for task in tasks}
     if "sts" in evaluated:
         evaluated["sts"] = replace(evaluated["sts"], metric=metric)
     runs = [
@@ -59,13 +59,13 @@ def group(
 
 def told(encoder=ENCODER, **changes):
     """What `resolved.json` holds, with other contents: sts_train="z:9"."""
-    data = {key.replace("_", "."): own for key, own in changes.items()}
+    data = {key.replace("_", "."): change for key, change in changes.items()}
     return {"data": {**DATA, **data}, "encoder": encoder}
 
 
 def nearest(alone, together):
-    found, differing = nearest_single_task("sts", together, alone)
-    return None if found is None else found.name, differing
+    actual, differing = nearest_single_task("sts", together, alone)
+    return None if actual is None else actual.name, differing
 
 
 def test_of_several_alone_the_one_that_was_shown_as_much_counts() -> None:
@@ -96,11 +96,11 @@ def test_nor_are_they_a_stage_s():
         {"tasks": ["sst"]}, {"tasks": ["sst", "sts"], "training": {"epochs": 2}},
     ]  # fmt: skip
     together = group(["sst", "sts"], 500, stages=stages)
-    own = [{"tasks": ["sts"], "training": {"epochs": 2, "examples": 500}}]
-    assert nearest([group(["sts"], 500, name="a", stages=own)], together) == ("a", ())
-    assert nearest([group(["sts"], 900, name="a", stages=own)], together) == ("a", ())
-    own[0]["training"]["epochs"] = 3
-    assert nearest([group(["sts"], 500, name="a", stages=own)], together) == ("a", ("stages",))
+    ours = [{"tasks": ["sts"], "training": {"epochs": 2, "examples": 500}}]
+    assert nearest([group(["sts"], 500, name="a", stages=ours)], together) == ("a", ())
+    assert nearest([group(["sts"], 900, name="a", stages=ours)], together) == ("a", ())
+    ours[0]["training"]["epochs"] = 3
+    assert nearest([group(["sts"], 500, name="a", stages=ours)], together) == ("a", ("stages",))
 
 
 def test_what_a_task_alone_does_not_use_is_no_difference() -> None:

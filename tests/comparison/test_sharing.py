@@ -30,55 +30,55 @@ def holm(p_values):
 
 
 def test_all_shown_comparisons_are_one_family(family):
-    found = compare_groups(family).sharing
-    assert [(own.together.name, own.task) for own in found] == [
+    actual = compare_groups(family).sharing
+    assert [(each.together.name, each.task) for each in actual] == [
         ("good", "sst"), ("good", "cola"), ("like", "sst"), ("like", "cola"),
     ]  # fmt: skip
-    p_values = [own.compared.difference.p for own in found]
-    assert [own.verdict.p_adjusted for own in found] == pytest.approx(holm(p_values))
-    shown = [own.verdict for own in found]
-    assert [own.kind for own in shown] == ["better"] * 2 + ["no difference shown"] * 2
-    assert [own.level for own in shown[2:]] == pytest.approx([1 - 0.05 / 4] * 2)
-    for own in shown:
-        assert (own.low > 0 or own.high < 0) == (own.kind in ("better", "worse"))
-        assert (own.p_adjusted < 0.05) == (own.kind in ("better", "worse"))
+    p_values = [each.compared.difference.p for each in actual]
+    assert [each.verdict.p_adjusted for each in actual] == pytest.approx(holm(p_values))
+    shown = [each.verdict for each in actual]
+    assert [each.kind for each in shown] == ["better"] * 2 + ["no difference shown"] * 2
+    assert [each.level for each in shown[2:]] == pytest.approx([1 - 0.05 / 4] * 2)
+    for each in shown:
+        assert (each.low > 0 or each.high < 0) == (each.kind in ("better", "worse"))
+        assert (each.p_adjusted < 0.05) == (each.kind in ("better", "worse"))
 
 
 def test_the_setting_that_differs_is_named(family):
-    assert {own.together.name: own.differing for own in compare_groups(family).sharing} == {
+    assert {each.together.name: each.differing for each in compare_groups(family).sharing} == {
         "good": (), "like": ("training.lr",),
     }  # fmt: skip
 
 
 def test_a_margin_makes_models_as_good(family):
     kinds = {
-        own.task: own.verdict
-        for own in compare_groups(family, 0.5).sharing
-        if own.together.name == "like"
+        each.task: each.verdict
+        for each in compare_groups(family, 0.5).sharing
+        if each.together.name == "like"
     }
     for verdict in kinds.values():
         assert verdict.kind == "as good"
         assert verdict.word == "as good, within 50 points"
         assert -0.5 < verdict.low < verdict.high < 0.5
     # A difference that is shown, but doesn't matter, is none to act on.
-    assert {own.verdict.kind for own in compare_groups(family, 0.5).sharing[:2]} == {"as good"}
-    assert {own.verdict.kind for own in compare_groups(family, 0.001).sharing[:2]} == {"better"}
+    assert {each.verdict.kind for each in compare_groups(family, 0.5).sharing[:2]} == {"as good"}
+    assert {each.verdict.kind for each in compare_groups(family, 0.001).sharing[:2]} == {"better"}
 
 
 def test_the_result_counts_what_was_corrected(family, make_group, answers):
     verdicts = compare_groups(family).sharing
     result = sharing_result(compare_groups(family))
     assert result.comparisons == 4
-    assert [(own.runs, own.rows) for own in result.tasks] == [((5, 5), 80)] * 4
+    assert [(task.runs, task.rows) for task in result.tasks] == [((5, 5), 80)] * 4
     said = answer(result)
     assert said.startswith("Shared model good: Yes, sharing was worth it")
     assert "corrected for 4 comparisons" in said
     once = {name: answers(1, 80, 0.9) for name in ("sst", "cola")}
     single = [*family, make_group("single", once, training={"lr": 1e-3})]
     again = compare_groups(single).sharing
-    assert [own.verdict.kind for own in again[4:]] == ["one run each"] * 2
-    assert [own.verdict.p_adjusted for own in again[:4]] == pytest.approx(
-        [own.verdict.p_adjusted for own in verdicts]
+    assert [each.verdict.kind for each in again[4:]] == ["one run each"] * 2
+    assert [each.verdict.p_adjusted for each in again[:4]] == pytest.approx(
+        [verdict.verdict.p_adjusted for verdict in verdicts]
     )
     assert sharing_result(compare_groups(single)).comparisons == 4
 
@@ -88,25 +88,25 @@ def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
         make_group("sst", {"sst": answers(3, 60, 0.5, 1)}),
         make_group("both", {"sst": answers(3, 60, 0.5, 2), "cola": answers(3, 60, 0.5, 3)}),
     ]
-    (found,) = compare_groups(groups).sharing
-    assert found.verdict.kind == "learnt nothing"
+    (actual,) = compare_groups(groups).sharing
+    assert actual.verdict.kind == "learnt nothing"
     assert answer(sharing_result(compare_groups(groups))).startswith("The runs do not say")
 
 
 def test_predictions_that_are_the_same_are_identical(make_group, answers):
     one = answers(3, 60, 0.9)
     groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
-    (found,) = compare_groups(groups).sharing
-    assert (found.verdict.kind, found.compared.difference.value) == ("identical", 0.0)
-    assert (found.verdict.low, found.verdict.high) == (0.0, 0.0)
+    (actual,) = compare_groups(groups).sharing
+    assert (actual.verdict.kind, actual.compared.difference.value) == ("identical", 0.0)
+    assert (actual.verdict.low, actual.verdict.high) == (0.0, 0.0)
 
 
 def test_the_same_constant_predictions_are_no_success(make_group, answers):
     labels, predicted = answers(3, 60, 0.5)
     one = (labels, predicted * 0)
     groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
-    found = compare_groups(groups).sharing
-    assert found[0].verdict.kind == "learnt nothing"
+    actual = compare_groups(groups).sharing
+    assert actual[0].verdict.kind == "learnt nothing"
     assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
 
 
@@ -132,6 +132,6 @@ def test_what_sharing_and_a_baseline_show_is_one_family(family):
     alone = compare_groups(family)
     together = compare_groups(family, baseline=family[-1])
     assert len(together.differences) > len(alone.differences)
-    wanted = holm([own.p for own in together.differences])
-    shown = [own.verdict.p_adjusted for own in (*together.sharing, *together.contrasts)]
+    wanted = holm([difference.p for difference in together.differences])
+    shown = [each.verdict.p_adjusted for each in (*together.sharing, *together.contrasts)]
     assert shown == pytest.approx(wanted)

@@ -50,7 +50,9 @@ def test_lines_below_the_table_say_of_which_shared_model(make_group, of, capsys)
     shown = capsys.readouterr().out.splitlines()
     lines = [line for line in shown if "would have been shown 4 times in 5" in line]
     assert lines
-    assert all(re.match(r"(sst|cola|sts).* in (one|two): a true difference", own) for own in lines)
+    assert all(
+        re.match(r"(sst|cola|sts).* in (one|two): a true difference", line) for line in lines
+    )
     costs = [line.split()[0] for line in shown if re.match(r" (each task alone|one|two) +\d", line)]
     assert costs[-3:] == ["each", "one", "two"]
 

@@ -277,7 +277,9 @@ def test_options_of_methods_that_are_not_chosen_make_no_other_run():
 )  # fmt: skip
 def test_options_of_no_use_are_named(training, methods, line):
     table = {"encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}}
-    config = parse_config({**table, "training": training, "methods": {own: {} for own in methods}})
+    config = parse_config(
+        {**table, "training": training, "methods": {method: {} for method in methods}}
+    )
     assert unused_options(config) == line
 
 

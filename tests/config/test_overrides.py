@@ -52,7 +52,7 @@ def overridden(file, *overrides):
 
 def test_a_key_of_the_whole_run_holds_in_every_stage(file):
     config, stages = overridden(file, "training.epochs=1", "methods.cagrad.c=0.4")
-    assert [own.training.epochs for own in stages] == [1, 1]
+    assert [stage.training.epochs for stage in stages] == [1, 1]
     assert stages[1].methods == {"cagrad": {"c": 0.4}}
     assert stages[0].training.lr == 1e-3  # another key stays the stage's own
     text = file.read_text().replace("epochs = 5", "epochs = 1").replace("epochs = 2, ", "")
@@ -64,18 +64,20 @@ def test_a_key_of_the_whole_run_holds_in_every_stage(file):
 
 def test_a_whole_section_takes_the_place_of_the_stages_own(file):
     stages = overridden(file, "training={epochs=4}")[1]
-    assert [own.training.model_dump(exclude_unset=True) for own in stages] == [{"epochs": 4}] * 2
+    assert [stage.training.model_dump(exclude_unset=True) for stage in stages] == [
+        {"epochs": 4}
+    ] * 2
 
 
 def test_layers_drawn_anew_are_the_first_stage_s_alone(file):
     stages = overridden(file, "encoder.reinit_layers=2")[1]
-    assert [own.encoder.reinit_layers for own in stages] == [2, 1]
+    assert [stage.encoder.reinit_layers for stage in stages] == [2, 1]
 
 
 def test_a_stage_s_own_key_wins_whatever_the_order(file):
     for order in (1, -1):
         overrides = ["stages.both.training.epochs=7", "training.epochs=1"][::order]
-        assert [own.training.epochs for own in overridden(file, *overrides)[1]] == [1, 7]
+        assert [each.training.epochs for each in overridden(file, *overrides)[1]] == [1, 7]
 
 
 def test_a_stage_is_known_by_its_name_or_else_its_number(file):
@@ -84,7 +86,7 @@ def test_a_stage_is_known_by_its_name_or_else_its_number(file):
     stages = overridden(file, *overrides)[1]
     assert stages[0].training.lr == 2e-3
     assert stages[1].methods == {"cagrad": {"c": 0.3}}
-    assert [own.averaging.method for own in stages] == ["none", "ema"]
+    assert [stage.averaging.method for stage in stages] == ["none", "ema"]
     file.write_text(file.read_text().replace('name = "both"', 'name = "1"'))
     with pytest.raises(ConfigError, match="stage 2 '1': name: '1' is an earlier stage's"):
         plan_run(overridden(file)[0])  # that has to be made another
@@ -123,17 +125,17 @@ def cells(file, text, *overrides):
 
 
 def test_a_grid_crosses_keys_of_the_whole_run_and_of_stages(file):
-    found = cells(
+    actual = cells(
         file,
         '[set]\nstages.both.methods.cagrad.c = 0.3\n[axes]\n"stages.1.training.lr" = [1e-4, 1e-5]\n'
         "epochs = [1, 2]\n",
         "stages.both.training.lr=3e-5",
     )
-    assert [cell.name for cell in found] == [
+    assert [cell.name for cell in actual] == [
         "1.lr=0.0001,epochs=1", "1.lr=0.0001,epochs=2",
         "1.lr=1e-05,epochs=1", "1.lr=1e-05,epochs=2",
     ]  # fmt: skip
-    for cell in found:
+    for cell in actual:
         first, second = stage_configs(cell.config)
         assert first.training.epochs == second.training.epochs == cell.settings["training.epochs"]
         assert first.training.lr == cell.settings["stages.1.training.lr"]

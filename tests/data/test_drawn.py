@@ -119,9 +119,9 @@ def test_no_task_trains_on_a_dev_text_of_any(encoder, tmp_path, texts, group):
 def test_a_task_is_evaluated_on_the_same_rows_alone_and_in_any_company(encoder, tmp_path):
     path = write_table(tmp_path / "t.csv", 80, random.Random(1))
     together, _ = read(table_config(encoder, path), encoder)
-    for name, own in zip(COLUMNS, together.dev, strict=True):
+    for name, split in zip(COLUMNS, together.dev, strict=True):
         alone, _ = read(table_config(encoder, path, [name], training={"seed": 7}), encoder)
-        assert alone.dev[0].rows.tolist() == own.rows.tolist()
+        assert alone.dev[0].rows.tolist() == split.rows.tolist()
         contents = alone.contents()
         assert contents.items() <= together.contents().items()
 
@@ -233,7 +233,7 @@ def test_a_file_of_one_group_can_not_be_split(encoder, tmp_path):
         ({"group": "users"}, "no column 'users'; did you mean 'user'?"),
     ):
         table = {"encoder": {"path": str(encoder)}, "tasks": {"t": {**keys, **changes}}}
-        for reading in (lambda own: read(own, encoder), check_config):
+        for reading in (lambda each: read(each, encoder), check_config):
             with pytest.raises(DataError, match=message.replace("?", r"\?")):
                 reading(parse_config(table))
     with pytest.raises(ConfigError, match="group: says which rows of train may be dev"):

@@ -26,32 +26,32 @@ def exact(size: int, epochs: int, batch_size: int, total: int, seed: int = 0) ->
 )  # fmt: skip
 def test_the_total_is_exact_and_steps_and_rows_are_even(size, epochs, batch_size, total, seed):
     assume(total >= epochs)
-    own = exact(size, epochs, batch_size, total, seed)
-    assert own.steps == min(math.ceil(total / epochs / batch_size - 1e-9), total // epochs)
-    drawn = [own.draw(step)[0] for step in range(epochs * own.steps)]
+    ours = exact(size, epochs, batch_size, total, seed)
+    assert ours.steps == min(math.ceil(total / epochs / batch_size - 1e-9), total // epochs)
+    drawn = [ours.draw(step)[0] for step in range(epochs * ours.steps)]
     counts = [len(rows) for rows in drawn]
-    assert sum(counts) == total == own.examples(epochs)[0]
+    assert sum(counts) == total == ours.examples(epochs)[0]
     assert 1 <= min(counts) <= max(counts)
     assert max(counts) <= batch_size or (batch_size, max(counts), total % epochs > 0) == (1, 2, 1)
     assert max(counts) - min(counts) <= 1
     often = np.bincount(np.concatenate(drawn), minlength=size)
     assert set(often) <= {total // size, math.ceil(total / size)}
-    assert own.shares[0] == pytest.approx(np.mean(counts))
-    assert own.examples(1)[0] == sum(counts[: own.steps])
+    assert ours.shares[0] == pytest.approx(np.mean(counts))
+    assert ours.examples(1)[0] == sum(counts[: ours.steps])
 
 
 def test_batches_of_one_that_cannot_fill_the_epochs_alike_have_some_of_two():
     """53 rows in three epochs: 17 steps each, and two steps of two."""
-    own = exact(100, 3, 1, 53)
-    counts = [len(own.draw(step)[0]) for step in range(51)]
-    assert (own.steps, sorted(counts)) == (17, [1] * 49 + [2] * 2)
+    ours = exact(100, 3, 1, 53)
+    counts = [len(ours.draw(step)[0]) for step in range(51)]
+    assert (ours.steps, sorted(counts)) == (17, [1] * 49 + [2] * 2)
     assert {len(exact(100, 3, 1, 54).draw(step)[0]) for step in range(54)} == {1}
 
 
 def test_a_draw_is_a_function_of_the_step_and_the_seed() -> None:
     forward = [exact(30, 2, 4, 75).draw(step)[0].tolist() for step in range(20)]
-    own = exact(30, 2, 4, 75)
-    assert [own.draw(step)[0].tolist() for step in reversed(range(20))] == forward[::-1]
+    ours = exact(30, 2, 4, 75)
+    assert [ours.draw(step)[0].tolist() for step in reversed(range(20))] == forward[::-1]
     other = exact(30, 2, 4, 75, seed=1)
     assert [other.draw(step)[0].tolist() for step in range(20)] != forward
 
@@ -93,9 +93,9 @@ def test_what_finish_largest_shows_of_a_small_task() -> None:
 
 def test_rows_of_a_memory_are_counted_too() -> None:
     rule, budget = get_rule("finish-largest"), Budget(8, epochs=2)
-    own = RehearsalSampler(
+    rehearsal_sampler = RehearsalSampler(
         Sampler(("quora",), (211,), rule, budget, 0), ("quora", "sst", "sts"), (211, 5, 0)
     )
-    drawn = [own.draw(step) for step in range(2 * own.steps)]
-    assert own.examples(2) == [sum(len(rows[i]) for rows in drawn) for i in range(3)]
-    assert own.examples(2) == [422, 5 * 54, 0]
+    drawn = [rehearsal_sampler.draw(step) for step in range(2 * rehearsal_sampler.steps)]
+    assert rehearsal_sampler.examples(2) == [sum(len(rows[i]) for rows in drawn) for i in range(3)]
+    assert rehearsal_sampler.examples(2) == [422, 5 * 54, 0]

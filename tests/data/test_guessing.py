@@ -26,8 +26,8 @@ def write(folder: Path, name: str, header: str, *rows: str) -> Path:
     ],
 )
 def test_files_of_a_task_find_each_other(names, groups):
-    found = group_files([Path(name) for name in names])
-    assert {task: list(files) for task, files in found.items()} == groups
+    actual = group_files([Path(name) for name in names])
+    assert {task: list(files) for task, files in actual.items()} == groups
 
 
 def test_two_files_for_one_split():
@@ -117,7 +117,7 @@ COLUMNS = {
 def table(folder: Path, name: str, columns: Sequence[str]) -> Path:
     rows = [
         ",".join([f"some words, here {i}".replace(",", ""),
-                  *(COLUMNS[own][0][i % len(COLUMNS[own][0])] for own in columns)])
+                  *(COLUMNS[column][0][i % len(COLUMNS[column][0])] for column in columns)])
         for i in range(100)
     ]  # fmt: skip
     return write(folder, name, ",".join(["text", *columns]), *rows)
@@ -142,7 +142,9 @@ def test_each_label_column_of_a_table_is_a_task_and_others_are_left_with_a_reaso
         else:
             assert task.range == (min(map(float, values)), max(map(float, values)))
     left = [reason for reason in tasks[0].reasons if reason.startswith("left")]
-    assert {reason.split("'")[1] for reason in left} == {own for own in columns if not kinds[own]}
+    assert {reason.split("'")[1] for reason in left} == {
+        column for column in columns if not kinds[column]
+    }
 
 
 @pytest.mark.parametrize("others", [["tone"], ["urgency", "user_id"], ["constant", "upvotes"]])

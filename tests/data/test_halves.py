@@ -32,29 +32,29 @@ def test_another_order_of_rows_moves_each_with_its_half(rows, random):
 
 @given(st.one_of(ROWS, VALUES))
 def test_copies_stay_together_and_neither_half_is_small(rows):
-    found = halves_of(rows)
-    assert found.dtype == np.int8
+    actual = halves_of(rows)
+    assert actual.dtype == np.int8
     half = {}
-    for (name, _), own in zip(rows, found.tolist(), strict=True):
-        assert half.setdefault(name, own) == own
+    for (name, _), each in zip(rows, actual.tolist(), strict=True):
+        assert half.setdefault(name, each) == each
     sizes, n = Counter(half.values()), len(half)
     assert min(sizes[0], sizes[1]) >= max(n // 4, min(2, n // 2))
 
 
 @given(st.lists(st.integers(0, 3), max_size=63), st.integers(0, 9))
 def test_each_label_of_a_small_split_is_in_either_half(labels, seed):
-    found = halves_of([(b"%d %d" % (seed, i), label) for i, label in enumerate(labels)])
+    actual = halves_of([(b"%d %d" % (seed, i), label) for i, label in enumerate(labels)])
     for label, n in Counter(labels).items():
-        sizes = Counter(found[np.array(labels) == label].tolist())
+        sizes = Counter(actual[np.array(labels) == label].tolist())
         assert min(sizes[0], sizes[1]) >= max(n // 4, min(1, n // 2))
 
 
 def test_rows_of_one_half_alone_are_parted_and_no_more_are_moved_than_need_be():
     ones = [name for name in (b"%d" % i for i in range(200)) if content(name)[-1] & 1][:20]
-    found = halves_of([(name, 0.0) for name in ones])
-    assert found.sum() == 15
+    actual = halves_of([(name, 0.0) for name in ones])
+    assert actual.sum() == 15
     first = sorted(range(20), key=lambda i: content(ones[i]))[:5]
-    assert set(np.flatnonzero(found == 0)) == set(first)
+    assert set(np.flatnonzero(actual == 0)) == set(first)
 
 
 @pytest.mark.parametrize("n", [64, 1_000, 20_000])

@@ -30,26 +30,26 @@ def batch_of(
     data: Sequence[TaskData], drawn: Sequence[Sequence[int]], limit: int | None = None,
     max_length: int = 64, multiple: int = 1,
 ) -> StepBatch:  # fmt: skip
-    rows = [np.array(own, dtype=int) for own in drawn]
+    rows = [np.array(each, dtype=int) for each in drawn]
     return step_batch(rows, data, assembler(max_length), torch.device("cpu"), limit, multiple)
 
 
 def examples(batch: StepBatch, data: Sequence[TaskData]) -> list[list[tuple[object, float]]]:
     """For each present task its (token ids of its sequences, target), over all passes."""
-    found: list[list[tuple[object, float]]] = [[] for _ in batch.present]
+    actual: list[list[tuple[object, float]]] = [[] for _ in batch.present]
     for micro in batch.passes:
         packed = micro.inputs
         assert isinstance(packed, PackedBatch)
         parts = packed.input_ids.split(list(packed.lengths))
-        for own, i, (start, stop), targets in zip(
-            found, batch.present, packed.task_sequences, micro.targets, strict=True
+        for each, i, (start, stop), targets in zip(
+            actual, batch.present, packed.task_sequences, micro.targets, strict=True
         ):
             width = data[i].task.sequences
             assert stop - start == width * len(targets)
             for j, target in enumerate(targets.tolist()):
                 at = start + j * width
-                own.append(([part.tolist() for part in parts[at : at + width]], target))
-    return found
+                each.append(([part.tolist() for part in parts[at : at + width]], target))
+    return actual
 
 
 def test_one_text(random_split: Split) -> None:
@@ -91,11 +91,11 @@ def test_rows_are_the_splits_not_the_stores(random_split: Split) -> None:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_lengths_say_what_sequences_have(random_split: Split, task: Task, max_length: int) -> None:
     data = random_split(task, 30, longest=8)
-    own = assembler(max_length)
+    ours = assembler(max_length)
     sizes = [
-        sum(len(sequence.input_ids) for sequence in own.sequences(data, [i])) for i in range(30)
+        sum(len(sequence.input_ids) for sequence in ours.sequences(data, [i])) for i in range(30)
     ]
-    assert own.lengths(data).tolist() == sizes
+    assert ours.lengths(data).tolist() == sizes
     assert max(sizes) <= max_length * task.sequences
 
 
@@ -141,7 +141,7 @@ def test_passes_hold_every_example_once_in_order(
         for i in batch.present
     ]
     assert examples(batch, data) == expected
-    every = [token for own in expected for ids, _ in own for part in ids for token in part]
+    every = [token for each in expected for ids, _ in each for part in ids for token in part]
     assert sorted(batch.token_ids.tolist()) == sorted(every)
     assert batch.tokens == len(every)
 
@@ -152,7 +152,7 @@ def test_a_pass_is_as_full_as_the_limit_allows(random_split: Split, limit: int) 
     """Within the limit but for a single longer example; the next one would not have fitted."""
     data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
     batch = batch_of(data, [range(8)] * 3, limit)
-    sizes = iter([size for own in data for size in assembler().lengths(own).tolist()])
+    sizes = iter([size for split in data for size in assembler().lengths(split).tolist()])
     following = next(sizes)
     for number, micro in enumerate(batch.passes):
         assert isinstance(micro.inputs, PackedBatch)

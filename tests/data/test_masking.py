@@ -20,8 +20,8 @@ def texts(lengths, seed=0):
 def test_shares_are_bert_s():
     before = texts([200] * 100)
     after = mask_words(before, 0.15, MASK, WORDS, (0, 0, 0))
-    seen = np.concatenate([own.input_ids[own.words.positions] for own in after])
-    there = np.concatenate([own.words.ids for own in after])
+    seen = np.concatenate([each.input_ids[each.words.positions] for each in after])
+    there = np.concatenate([each.words.ids for each in after])
     assert len(seen) == 100 * 30
     hidden, kept = (seen == MASK).mean(), (seen == there).mean()
     assert hidden == pytest.approx(0.8, abs=0.03)
@@ -48,21 +48,21 @@ def test_masks_are_a_function_of_seed_step_task_and_place():
     before = texts([40] * 4)
     whole = mask_words(before, 0.15, MASK, WORDS, (0, 5, 2))
     rest = mask_words(before[2:], 0.15, MASK, WORDS, (0, 5, 2), first=2)
-    for own, again in zip(whole[2:], rest, strict=True):
-        assert (own.input_ids == again.input_ids).all()
-    found = {
+    for each, again in zip(whole[2:], rest, strict=True):
+        assert (each.input_ids == again.input_ids).all()
+    actual = {
         tuple(mask_words(before, 0.15, MASK, WORDS, key)[0].words.positions)
         for key in ((0, 5, 2), (1, 5, 2), (0, 6, 2), (0, 5, 3))
     }
-    assert len(found) == 4
-    assert len({tuple(own.words.positions) for own in whole}) == 4
+    assert len(actual) == 4
+    assert len({tuple(each.words.positions) for each in whole}) == 4
 
 
 def test_weights_make_the_mean_over_texts_that_over_words():
     after = list(weighted(mask_words(texts([7, 20, 60]), 0.15, MASK, WORDS, (0, 0, 0))))
-    counts = [len(own.words.ids) for own in after]
+    counts = [len(each.words.ids) for each in after]
     assert counts == [1, 3, 9]
     losses = np.array([2.0, 5.0, 11.0])  # of each word of a text
-    mean = np.mean([own.words.weight * n * loss for own, n, loss
+    mean = np.mean([each.words.weight * n * loss for each, n, loss
                     in zip(after, counts, losses, strict=True)])  # fmt: skip
     assert mean == pytest.approx((counts * losses).sum() / sum(counts))

@@ -19,16 +19,16 @@ def rows(labels, size, choice, classes=True, seed=0, name="mood"):
 @pytest.mark.parametrize("choice", ["random", "balanced"])
 @pytest.mark.parametrize(("labels", "classes"), [(CLASSES, True), (VALUES, False)])
 def test_so_many_different_rows_by_the_key_alone(choice, labels, classes):
-    found = rows(labels, 12, choice, classes)
-    assert len(set(found)) == len(found) == 12
-    assert np.array_equal(found, np.sort(found))
+    actual = rows(labels, 12, choice, classes)
+    assert len(set(actual)) == len(actual) == 12
+    assert np.array_equal(actual, np.sort(actual))
     np.random.default_rng(1).random()
-    assert np.array_equal(found, rows(labels, 12, choice, classes))
+    assert np.array_equal(actual, rows(labels, 12, choice, classes))
     others = [
         rows(labels, 12, choice, classes, seed=1),
         rows(labels, 12, choice, classes, name="a"),
     ]
-    assert not any(np.array_equal(found, own) for own in others)
+    assert not any(np.array_equal(actual, other) for other in others)
     assert np.array_equal(rows(labels, len(labels), choice, classes), np.arange(len(labels)))
 
 
@@ -40,9 +40,9 @@ def test_classes_are_as_many_as_their_rows_allow():
 
 
 def test_values_come_from_every_quantile():
-    found = np.sort(VALUES[rows(VALUES, 10, "balanced", classes=False)])
+    sort = np.sort(VALUES[rows(VALUES, 10, "balanced", classes=False)])
     ends = np.sort(VALUES).reshape(10, 20)
-    assert all(part[0] <= own <= part[-1] for part, own in zip(ends, found, strict=True))
+    assert all(part[0] <= each <= part[-1] for part, each in zip(ends, sort, strict=True))
     assert len(set(rows(np.zeros(20), 7, "balanced", classes=False))) == 7  # all alike
 
 
@@ -60,24 +60,24 @@ def sampler(batching="uniform", one=False):
 
 @pytest.mark.parametrize("batching", ["finish-largest", "uniform", "round-robin", "annealed"])
 def test_current_tasks_draw_as_they_would_without_memories(batching):
-    own = sampler(batching)
-    for step in range(2 * own.steps):
-        drawn = own.draw(step)
-        expected = own.current.draw(step)
+    ours = sampler(batching)
+    for step in range(2 * ours.steps):
+        drawn = ours.draw(step)
+        expected = ours.current.draw(step)
         assert np.array_equal(drawn[1], expected[0])
         assert np.array_equal(drawn[3], expected[1])
         assert [len(drawn[i]) for i in (0, 2, 4)] == [4, 3, 0]
-    assert own.shares[1::2] == own.current.shares
-    assert own.shares[::2] == (4.0, 3.0, 0.0)
-    assert own.steps == own.current.steps
+    assert ours.shares[1::2] == ours.current.shares
+    assert ours.shares[::2] == (4.0, 3.0, 0.0)
+    assert ours.steps == ours.current.steps
 
 
 def test_every_memory_row_comes_before_any_again():
-    own = sampler()
-    seen = np.concatenate([own.draw(step)[0] for step in range(9)])
+    ours = sampler()
+    seen = np.concatenate([ours.draw(step)[0] for step in range(9)])
     assert sorted(seen[:9]) == list(range(9))
     assert np.bincount(seen).tolist() == [4] * 9
-    assert np.array_equal(own.draw(5)[0], sampler().draw(5)[0])
+    assert np.array_equal(ours.draw(5)[0], sampler().draw(5)[0])
 
 
 def test_a_memory_is_no_pass_of_the_sampler_s():

@@ -31,9 +31,9 @@ def rows_of(batches: list[list[int]]) -> list[int]:
 
 
 def shape(method: str, sizes: tuple[int, ...], batch_size: int) -> tuple[int, tuple[float, ...]]:
-    found = get_rule(method).function(sizes, Budget(batch_size))
-    assert found.restarts
-    return found.steps, found.shares
+    function = get_rule(method).function(sizes, Budget(batch_size))
+    assert function.restarts
+    return function.steps, function.shares
 
 
 def test_on_the_papers_data() -> None:
@@ -102,19 +102,19 @@ def test_proportional_cycles_a_task_that_rounding_up_exhausts() -> None:
 def test_every_step_draws_distinct_rows_that_exist(
     method: str, sizes: list[int], batch_size: int, seed: int, step: int
 ) -> None:
-    own = sampler(method, tuple(sizes), batch_size, seed)
-    for rows, size, share in zip(own.draw(step), sizes, own.shares, strict=True):
+    ours = sampler(method, tuple(sizes), batch_size, seed)
+    for rows, size, share in zip(ours.draw(step), sizes, ours.shares, strict=True):
         assert 1 <= len(rows) <= share
         assert len(set(rows.tolist())) == len(rows)
         assert 0 <= rows.min() <= rows.max() < size
-    assert own.steps >= 1
+    assert ours.steps >= 1
 
 
 @pytest.mark.parametrize("method", PAPERS)
 def test_reshuffled_every_epoch_and_by_seed(method: str) -> None:
-    own, other = (sampler(method, (20, 50), 8, seed) for seed in (0, 1))
+    ours, other = (sampler(method, (20, 50), 8, seed) for seed in (0, 1))
     for task in range(2):
-        epochs = [rows_of(epoch(own, number)[task]) for number in range(3)]
+        epochs = [rows_of(epoch(ours, number)[task]) for number in range(3)]
         assert len({tuple(rows) for rows in epochs}) == 3
         assert epochs[0] != rows_of(epoch(other)[task])
         assert epochs[0] != sorted(epochs[0])
@@ -134,16 +134,16 @@ def test_a_tasks_order_does_not_depend_on_the_others() -> None:
 
 
 def test_draw_is_a_function_of_the_step_alone() -> None:
-    own, resumed = (sampler("finish-largest", (30, 70), 8, seed=5) for _ in range(2))
-    forward = [[rows.tolist() for rows in own.draw(step)] for step in range(25)]
+    ours, resumed = (sampler("finish-largest", (30, 70), 8, seed=5) for _ in range(2))
+    forward = [[rows.tolist() for rows in ours.draw(step)] for step in range(25)]
     backward = [[rows.tolist() for rows in resumed.draw(step)] for step in reversed(range(25))]
     assert forward == backward[::-1]
 
 
 def test_cap_shortens_the_epoch_and_reshuffles_after_it() -> None:
-    own = sampler("finish-largest", (16212, 6040), 32)
-    capped = replace(own, budget=Budget(32, steps=189))
+    ours = sampler("finish-largest", (16212, 6040), 32)
+    capped = replace(ours, budget=Budget(32, steps=189))
     assert capped.steps == 189
-    assert replace(own, budget=Budget(32, steps=10**6)).shape(0) == own.shape(0)
-    assert capped.draw(188)[0].tolist() == own.draw(188)[0].tolist()
-    assert capped.draw(189)[0].tolist() == own.draw(507)[0].tolist()  # the second epoch's first
+    assert replace(ours, budget=Budget(32, steps=10**6)).shape(0) == ours.shape(0)
+    assert capped.draw(188)[0].tolist() == ours.draw(188)[0].tolist()
+    assert capped.draw(189)[0].tolist() == ours.draw(507)[0].tolist()  # the second epoch's first

@@ -42,7 +42,7 @@ def tokenizer_of(name: str) -> Tokenizer:
 
 
 TOKENIZERS = {name: tokenizer_of(name) for name in FRAMES}
-TEMPLATES = {name: Template.of_tokenizer(own) for name, own in TOKENIZERS.items()}
+TEMPLATES = {name: Template.of_tokenizer(each) for name, each in TOKENIZERS.items()}
 
 
 def segments(counts: Sequence[int]) -> list[np.ndarray]:
@@ -61,7 +61,7 @@ def test_texts_are_framed_as_the_tokenizer_frames_them(
     """Ids, token types and the cut of `longest_first`, to the token."""
     tokenizer = TOKENIZERS[name]
     tokenizer.enable_truncation(max_length, strategy="longest_first")
-    expected = tokenizer.encode(*(" ".join(f"w{i}" for i in range(own)) for own in counts))
+    expected = tokenizer.encode(*(" ".join(f"w{i}" for i in range(count)) for count in counts))
     joined = TEMPLATES[name].join(segments(counts), max_length)
     assert joined.input_ids.tolist() == expected.ids
     types = (np.arange(len(expected.ids)) >= joined.first).astype(int)

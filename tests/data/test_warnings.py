@@ -81,8 +81,8 @@ def other_spelling(rng, text):
     return spelt.replace(" ", rng.choice(["  ", " \t", "\n"])) + rng.choice(["", " "])
 
 
-def only(found, part):
-    return [line for line in found if part in line]
+def only(actual, part):
+    return [line for line in actual if part in line]
 
 
 def test_nothing_is_said_of_sound_data(lines):
@@ -95,28 +95,28 @@ def test_texts_in_train_and_dev(lines, seed):
     rng = random.Random(seed)
     every, count = texts(rng, 100), rng.randint(1, 15)
     copies = [other_spelling(rng, text) for text in rng.sample(every[:60], count)]
-    found = lines(a={"train": labelled(every[:60]), "dev": labelled(every[60:] + copies)})
-    (line,) = only(found, "dev rows of 'a'")
+    actual = lines(a={"train": labelled(every[:60]), "dev": labelled(every[60:] + copies)})
+    (line,) = only(actual, "dev rows of 'a'")
     assert f"a-dev.csv: {count} of {40 + count} dev rows of 'a' stand in its training rows" in line
 
 
 def test_what_is_said_of_a_file_is_said_once_whoever_reads_it(encoder, tmp_path):
     every = texts(random.Random(5), 90)
-    rows = [[own, f"c{i % 2}", f"d{i % 3}"] for i, own in enumerate(every)]
+    rows = [[each, f"c{i % 2}", f"d{i % 3}"] for i, each in enumerate(every)]
     rows[7][0] = rows[7][0].replace(" ", "\n\n", 1)
     path = tmp_path / "t.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["text", "one", "other"], *rows, []])
-    own = {"kind": "classification", "train": str(path), "text": "text"}
+    ours = {"kind": "classification", "train": str(path), "text": "text"}
     config = parse_config({
         "encoder": {"path": str(encoder)},
         "tasks": {
-            "a": {**own, "label": "one"}, "b": {**own, "label": "other"},
+            "a": {**ours, "label": "one"}, "b": {**ours, "label": "other"},
             "mlm": {"kind": "masked-lm", "train": str(path), "text": "text"},
         },
     })  # fmt: skip
-    found = map(str, data_warnings(read(config, encoder).facts))
-    (line,) = only(found, "below the header")
+    actual = map(str, data_warnings(read(config, encoder).facts))
+    (line,) = only(actual, "below the header")
     assert line.startswith(
         f"{path}: 93 lines below the header are 90 rows: 1 of them blank, a quote"
     )
@@ -156,9 +156,9 @@ def test_a_pair_counts_as_a_whole_and_in_either_order(lines):
 def test_few_dev_rows(lines):
     every = texts(random.Random(6), 100)
     for rows in (1, 3, LEAST_DEV_ROWS - 1, LEAST_DEV_ROWS):
-        found = lines(a={"train": labelled(every[:60]), "dev": labelled(every[60 : 60 + rows])})
-        assert len(found) == (rows < LEAST_DEV_ROWS)
-        assert all(f"{rows} dev row" in line and "more rows" in line for line in found)
+        actual = lines(a={"train": labelled(every[:60]), "dev": labelled(every[60 : 60 + rows])})
+        assert len(actual) == (rows < LEAST_DEV_ROWS)
+        assert all(f"{rows} dev row" in line and "more rows" in line for line in actual)
     (line,) = lines(a={"train": labelled(every[:30])})
     assert "6 dev rows of 'a'" in line  # three of each class
     assert "training.dev_share" in line
@@ -167,11 +167,11 @@ def test_few_dev_rows(lines):
 def test_as_many_classes_as_rows(lines):
     every, dev = texts(random.Random(7), 100), texts(random.Random(8), 30)
     for classes, rows in ((20, 20), (11, 20), (10, 20), (2, 20)):
-        found = lines(a={
+        actual = lines(a={
             "train": labelled(every[:rows], classes),
             "dev": labelled(dev, 2),
         })  # fmt: skip
-        assert [f"{classes} classes in {rows} training rows" in line for line in found] == (
+        assert [f"{classes} classes in {rows} training rows" in line for line in actual] == (
             [True] if 2 * classes > rows else []
         )
 
@@ -185,9 +185,9 @@ def test_unknown_words_are_warned_of_from_their_share_on(lines):
         places = rng.sample([(i, j) for i in range(40) for j in range(10)], 4 * share)
         for i, j in places:
             dev[i][j] = rng.choice(foreign[1:])
-        found = lines(a={"train": labelled(every[:60]), "dev": labelled(map(" ".join, dev))})
-        assert len(found) == (share > 5)
-        assert all(f"0.0 % (train), {share}.0 % (dev)" in line for line in found)
+        actual = lines(a={"train": labelled(every[:60]), "dev": labelled(map(" ".join, dev))})
+        assert len(actual) == (share > 5)
+        assert all(f"0.0 % (train), {share}.0 % (dev)" in line for line in actual)
     (line,) = only(lines(a={"train": labelled([foreign[0] + c for c in string.ascii_letters])}),
                    "[UNK]")  # fmt: skip
     assert "100.0 % (train), 100.0 % (dev)" in line
@@ -199,9 +199,9 @@ def test_texts_that_are_cut(lines):
     for longer in (0, 1, 5, 100):
         rows = every[:longer] + short[longer:100]
         tasks = {"a": {"train": labelled(rows), "dev": labelled(short[100:])}}
-        found = only(lines(16, **tasks), "are cut")
-        assert len(found) == (longer > 1)
-        for line in found:
+        actual = only(lines(16, **tasks), "are cut")
+        assert len(actual) == (longer > 1)
+        for line in actual:
             assert f"{longer}.0 % (train), 0.0 % (dev) of rows are cut to 16 tokens" in line
             assert "the longest has 42; encoder.max_length may be up to 64" in line
         assert only(lines(**tasks), "are cut") == []

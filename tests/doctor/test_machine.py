@@ -99,15 +99,15 @@ def test_physical_cores_are_counted_once(tmp_path, monkeypatch):
     siblings = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     shared = {siblings.format(cpu): f"{cpu % 2},{cpu % 2 + 2}\n" for cpu in range(4)}
     write(tmp_path, **shared)
-    found = examine_processor(tmp_path)
-    assert (found.physical_cores, found.logical_cores) == (2, 4)
-    assert (found.affinity_cpus, found.affinity_cores) == (3, 2)
-    assert (found.usable_cpus, found.useful_threads) == (3, 2)
+    actual = examine_processor(tmp_path)
+    assert (actual.physical_cores, actual.logical_cores) == (2, 4)
+    assert (actual.affinity_cpus, actual.affinity_cores) == (3, 2)
+    assert (actual.usable_cpus, actual.useful_threads) == (3, 2)
 
 
 def test_a_system_that_says_nothing(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.delattr(os, "getloadavg", raising=False)
-    found = examine_processor(tmp_path)
-    assert (found.physical_cores, found.quota_cpus, found.load_average) == (None, None, None)
-    assert found.useful_threads == found.logical_cores
+    actual = examine_processor(tmp_path)
+    assert (actual.physical_cores, actual.quota_cpus, actual.load_average) == (None, None, None)
+    assert actual.useful_threads == actual.logical_cores

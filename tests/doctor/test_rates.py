@@ -35,8 +35,8 @@ def test_rates_that_can_not_be_had(monkeypatch, rate):
     monkeypatch.setattr(rates, "matrix_rate", broken)
     monkeypatch.setattr(rates, "native_rate", broken)
     cpu = torch.device("cpu")
-    found = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
-    assert replace(found, onednn_relative_error=None) == Rates()
+    measure_rates = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
+    assert replace(measure_rates, onednn_relative_error=None) == Rates()
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), None])
@@ -45,6 +45,9 @@ def test_an_error_that_json_can_not_hold(monkeypatch, error):
     monkeypatch.setattr(rates, "matrix_rate", lambda *arguments: 1e9)
     monkeypatch.setattr(rates, "native_rate", lambda: 1e9)
     cpu = torch.device("cpu")
-    found = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
-    assert (found.onednn_relative_error, found.float32_onednn_gflops) == (None, None)
-    assert found.float32_default_gflops == 1.0
+    measure_rates = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
+    assert (measure_rates.onednn_relative_error, measure_rates.float32_onednn_gflops) == (
+        None,
+        None,
+    )
+    assert measure_rates.float32_default_gflops == 1.0

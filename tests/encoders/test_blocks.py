@@ -62,14 +62,14 @@ def by_formula(encoder: Encoder, ids: Tensor) -> Tensor:
     for block in encoder.layers:
         attention, inner = block.attention, block.feed_forward
 
-        def attended(x: Tensor, own: Attention = attention) -> Tensor:
-            parts = x @ own.query.weight.t(), *(x @ own.key_value.weight.t()).chunk(2, 1)
+        def attended(x: Tensor, ours: Attention = attention) -> Tensor:
+            parts = x @ ours.query.weight.t(), *(x @ ours.key_value.weight.t()).chunk(2, 1)
             heads = (part.view(len(x), HEADS, -1).transpose(0, 1) for part in parts)
             out = F.scaled_dot_product_attention(*heads).transpose(0, 1).flatten(1)
-            return out @ own.output.weight.t()
+            return out @ ours.output.weight.t()
 
-        def fed(x: Tensor, own: FeedForward = inner) -> Tensor:
-            return F.silu(x @ own.intermediate.weight.t()) @ own.output.weight.t()
+        def fed(x: Tensor, ours: FeedForward = inner) -> Tensor:
+            return F.silu(x @ ours.intermediate.weight.t()) @ ours.output.weight.t()
 
         for part, norm in ((attended, block.attention_norm), (fed, block.output_norm)):
             x = x + part(norm(x)) if block.pre_norm else norm(x + part(x))
@@ -109,7 +109,7 @@ def test_blocks_are_what_they_were_given(
 
 
 def test_recomputed_blocks_draw_the_same_masks(random_sequences: Sequences) -> None:
-    found = []
+    actual = []
     for again in (False, True):
         encoder = make("rms norm", True)
         encoder.gradient_checkpointing = again
@@ -118,5 +118,5 @@ def test_recomputed_blocks_draw_the_same_masks(random_sequences: Sequences) -> N
         with step.collecting():
             out = encoder(batch, DropoutKey(0, 1))
         out.square().sum().backward()
-        found.append(step.dense())
-    assert torch.equal(*found)
+        actual.append(step.dense())
+    assert torch.equal(*actual)

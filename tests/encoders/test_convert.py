@@ -49,10 +49,10 @@ def test_the_tensors_of_a_folder_and_what_stands_beside_them(tmp_path, wrapper):
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
         "model.safetensors", "config.json",
     }  # fmt: skip
-    found = load_file(tmp_path / "new" / "model.safetensors")
-    assert found.keys() == state.keys()
-    assert all(torch.equal(found[name], value) for name, value in state.items())
-    assert found["half"].dtype == torch.bfloat16
+    file = load_file(tmp_path / "new" / "model.safetensors")
+    assert file.keys() == state.keys()
+    assert all(torch.equal(file[name], value) for name, value in state.items())
+    assert file["half"].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_what_stands_beside_the_weights_is_left_out_and_not_run(tmp_path, monkey
     for number, other in enumerate(beside()):
         torch.save({"args": other, "model": {"a": WEIGHT}}, tmp_path / "model.pt")
         assert convert(tmp_path / "model.pt", tmp_path / f"{number}") == 1, other
-        found = load_file(tmp_path / f"{number}" / "model.safetensors")
-        assert torch.equal(found["a"], WEIGHT)
+        file = load_file(tmp_path / f"{number}" / "model.safetensors")
+        assert torch.equal(file["a"], WEIGHT)
     assert not (tmp_path / "harmed").exists()
 
 

@@ -309,25 +309,25 @@ def load_in_a_process(repository: str, endpoint: str, home: Path) -> dict[str, o
 def test_hub_id_is_downloaded_once_and_works_offline_after(
     hub: Hub, folder: Path, tmp_path: Path
 ) -> None:
-    found = load_in_a_process("org/tiny", hub.url, tmp_path / "home")
+    in_a_process = load_in_a_process("org/tiny", hub.url, tmp_path / "home")
     word = load_encoder(folder).embeddings.word.detach()
-    assert found == {
+    assert in_a_process == {
         "files": ["config.json", WEIGHTS, "vocab.txt"],  # no pickle, no other format
         "sum": pytest.approx(float(word.double().sum())),
     }
     asked = len([line for line in hub.asked if line.endswith(WEIGHTS) and "GET" in line])
     assert asked == 1
-    assert load_in_a_process("org/tiny", hub.url, tmp_path / "home") == found
+    assert load_in_a_process("org/tiny", hub.url, tmp_path / "home") == in_a_process
     assert len([line for line in hub.asked if line.endswith(WEIGHTS) and "GET" in line]) == 1
     hub.shutdown()
     hub.server_close()
-    assert load_in_a_process("org/tiny", hub.url, tmp_path / "home") == found
+    assert load_in_a_process("org/tiny", hub.url, tmp_path / "home") == in_a_process
 
 
 def test_unknown_hub_id(hub: Hub, tmp_path: Path) -> None:
-    found = load_in_a_process("org/unknown", hub.url, tmp_path / "home")
-    assert found["exit_code"] == 2
-    message = str(found["error"])
+    in_a_process = load_in_a_process("org/unknown", hub.url, tmp_path / "home")
+    assert in_a_process["exit_code"] == 2
+    message = str(in_a_process["error"])
     assert message.startswith("org/unknown: no such folder, and the hub did not give it: ")
     assert "\n" not in message
     assert len(message) < 300

@@ -51,9 +51,9 @@ class _Fork(ForkProcess):
     """A fork that leaves the others' pipes to them, so that the end of one is noticed."""
 
     def run(self) -> None:
-        for own in gc.get_objects():
-            if isinstance(own, Connection) and own not in self._args:  # type: ignore[attr-defined]
-                own.close()
+        for each in gc.get_objects():
+            if isinstance(each, Connection) and each not in self._args:  # type: ignore[attr-defined]
+                each.close()
         super().run()
 
 

@@ -146,10 +146,10 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
 )  # fmt: skip
 def test_weights_that_would_change_nothing_are_said(project, accord_cli, changes, line):
     config = project({**changes, "training.steps_per_epoch": 6, "training.batching": "uniform"})
-    (found,) = listed(accord_cli("check", config, "--json"))
-    assert found.startswith(line)
+    (actual,) = listed(accord_cli("check", config, "--json"))
+    assert actual.startswith(line)
     longer = ("training.epochs=3", "training.gradients=pcgrad")
-    sets = [part for own in longer for part in ("--set", own)]
+    sets = [part for each in longer for part in ("--set", each)]
     assert listed(accord_cli("check", config, *sets, "--json")) == []
 
 

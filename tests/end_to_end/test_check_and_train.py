@@ -105,7 +105,7 @@ def wrong_options() -> Iterator[tuple[Changes, str]]:
         for method in family.all() if "NAME" not in family.key else ():
             chosen = [method.name] if family.several else method.name
             change = {family.key_of(method): chosen}
-            option = next((own["name"] for own in options_of(method)), "none_such")
+            option = next((each["name"] for each in options_of(method)), "none_such")
             yield {**change, f"methods.{method.name}.{option}": "x"}, f"methods.{method.name}"
 
 
@@ -200,7 +200,7 @@ def broken_encoders() -> Iterator[tuple[str, Callable[[Path], Any]]]:
         yield (
             f"'{name}' is missing",
             lambda to, name=name: edit_tensors(
-                to, lambda old: {own: value for own, value in old.items() if own != name}
+                to, lambda old: {each: value for each, value in old.items() if each != name}
             ),
         )
         yield (
@@ -222,7 +222,7 @@ def broken_encoders() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     yield (
         "pools by 'pooler'",
         lambda to: edit_tensors(
-            to, lambda old: {own: value for own, value in old.items() if "pooler" not in own}
+            to, lambda old: {each: value for each, value in old.items() if "pooler" not in each}
         ),
     )
     yield "hidden_size 18", lambda to: edit_config(to, hidden_size=18, num_attention_heads=4)
@@ -285,7 +285,7 @@ def test_an_encoder_saved_inside_other_modules(prefix, encoder_folder, tmp_path)
 
     copy = shutil.copytree(encoder_folder, tmp_path / "copy")
     head = {"classifier.weight": torch.ones(2, 16), "module.head.pooler.dense.bias": torch.ones(3)}
-    edit_tensors(copy, lambda old: {**{prefix + own: v for own, v in old.items()}, **head})
+    edit_tensors(copy, lambda old: {**{prefix + each: v for each, v in old.items()}, **head})
     plain, again = (load_encoder(folder).state_dict() for folder in (encoder_folder, copy))
     assert all(torch.equal(value, again[name]) for name, value in plain.items())
     assert plain.keys() == again.keys()

@@ -26,7 +26,7 @@ def test_unequal_exposure_is_said_loudly_wherever_it_is_read(
     both = out / "cells" / "mood+near,seed=3"
     start = "NOT LIKE FOR LIKE: near had 9 examples alone and 18 in "
     answer = accord_cli("compare", once, both, "--report", tmp_path / "report")
-    (line,) = [own for own in answer.out.splitlines() if own.startswith(start)]
+    (line,) = [splitline for splitline in answer.out.splitlines() if splitline.startswith(start)]
     assert "(2.0 times as many); the difference may come from exposure" in line
     report = (tmp_path / "report" / "report.md").read_text()
     assert line in report
@@ -51,9 +51,9 @@ def test_what_shows_more_of_a_task_is_said_once(compared, tmp_path):
         results = json.loads((copy / "results.json").read_text())
         results["exposure"]["near"]["examples"] = examples
         (copy / "results.json").write_text(json.dumps(results))
-        (own,) = compare_groups(group_runs([read_run(copy), both])).sharing
-        assert own.differing == ()
-        assert len(exposure_notes([own])) == notes
+        (ours,) = compare_groups(group_runs([read_run(copy), both])).sharing
+        assert ours.differing == ()
+        assert len(exposure_notes([ours])) == notes
 
 
 def test_runs_of_other_seeds_count_without_a_pair(compared, accord_cli):
@@ -61,8 +61,8 @@ def test_runs_of_other_seeds_count_without_a_pair(compared, accord_cli):
     cells = out / "cells"
     runs = [cells / ALONE, cells / "mood,examples=22,seed=4", cells / "mood+near,seed=4"]
     answer = accord_cli("compare", *runs, "--json")
-    (own,) = json.loads(answer.out)["sharing"]
-    assert (own["runs"], own["pairs"], own["verdict"]) == ([1, 2], 1, "one run each")
+    (ours,) = json.loads(answer.out)["sharing"]
+    assert (ours["runs"], ours["pairs"], ours["verdict"]) == ([1, 2], 1, "one run each")
     missing, line = json.loads(answer.out)["sharing_notes"]
     assert missing == ("near: not compared in mood+near,seed=4: no run was trained on it alone.")
     assert "mood+near,seed=4 has 1 run, mood,examples=22 has 2; 1 pair of the same seed." in line
@@ -80,14 +80,14 @@ def test_one_run_each_is_no_verdict_but_has_an_interval(compared, accord_cli, tm
 
     alone = relabelled(out / "cells" / ALONE, tmp_path / "alone", perfect)
     runs = [alone, out / "cells" / "mood+near,seed=3"]
-    (own,) = json.loads(accord_cli("compare", *runs, "--json").out)["sharing"]
+    (mine,) = json.loads(accord_cli("compare", *runs, "--json").out)["sharing"]
     ours, theirs = (
         [row["label"] == row["prediction"] for row in heldout(run, "mood")] for run in runs[::-1]
     )
     d = np.array(ours, float) - np.array(theirs, float)
     width = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    assert (own["low"], own["high"]) == pytest.approx((d.mean() - width, d.mean() + width))
-    assert (own["p_adjusted"], own["kind"]) == (None, "one run each")
+    assert (mine["low"], mine["high"]) == pytest.approx((d.mean() - width, d.mean() + width))
+    assert (mine["p_adjusted"], mine["kind"]) == (None, "one run each")
 
 
 def test_two_shared_models_of_two_tasks_are_four_comparisons(compared, accord_cli, tmp_path):
@@ -102,12 +102,12 @@ def test_two_shared_models_of_two_tasks_are_four_comparisons(compared, accord_cl
     assert answer.code == 0, answer.err
     shown = json.loads(answer.out)["sharing"]
     assert len(shown) == 4
-    assert len({own["shared_model"] for own in shown}) == 2
-    assert {round(own["level"], 6) for own in shown} == {0.9875}
-    for own in shown:
-        assert (own["low"] > 0 or own["high"] < 0) == (own["p_adjusted"] < 0.05)
+    assert len({each["shared_model"] for each in shown}) == 2
+    assert {round(each["level"], 6) for each in shown} == {0.9875}
+    for each in shown:
+        assert (each["low"] > 0 or each["high"] < 0) == (each["p_adjusted"] < 0.05)
     text = accord_cli("compare", *(out / "cells").iterdir(), *copies).out
-    for line in (own for own in text.splitlines() if ": learnt nothing: " in own):
+    for line in (splitline for splitline in text.splitlines() if ": learnt nothing: " in splitline):
         assert " in " in line.split(":")[0]  # which of the two
 
 
@@ -173,7 +173,11 @@ def test_what_was_tuned_on_dev_is_said_loudly_unless_test_judges(
     tuned = project({"training.epochs": 1}, ("mood",))
     tuned.write_text(tuned.read_text() + SELECTION)
     run = train(tuned, tmp_path / "tuned")
-    (line,) = [own for own in accord_cli("compare", run).out.splitlines() if "CHOSEN" in own]
+    (line,) = [
+        splitline
+        for splitline in accord_cli("compare", run).out.splitlines()
+        if "CHOSEN" in splitline
+    ]
     assert line.startswith("CHOSEN ON THESE ROWS: the settings of tuned are the best of 12 that")
     assert line in json.loads(accord_cli("compare", run, "--json").out)["notes"]
     # The same run with a labelled test file.

@@ -43,8 +43,8 @@ def test_the_recipe_runs(accord_cli, minilm, course_data, tmp_path, metrics):
     assert "epoch 1/1  sst accuracy " in trained.err
     results = json.loads(trained.out)
     assert (results["best_epoch"], results["steps"], results["score_kind"]) == (1, 2, "cs224n")
-    own = results["metrics"]
-    expected = (own["sst"] + own["quora"] + (own["sts"] + 1) / 2) / 3
+    ours = results["metrics"]
+    expected = (ours["sst"] + ours["quora"] + (ours["sts"] + 1) / 2) / 3
     assert results["score"] == pytest.approx(expected)
     assert 22_000_000 < results["parameters"] < 24_000_000
     assert [set(line["losses"]) for line in metrics(run)] == [{"sst", "quora", "sts"}] * 2
@@ -61,5 +61,5 @@ def test_the_recipe_runs(accord_cli, minilm, course_data, tmp_path, metrics):
             assert all(line.count(" , ") == 1 and line.endswith(" ") for line in lines)
             assert [line.split(" , ")[0] for line in lines] == [row[place] for row in given]
     evaluated = accord_cli("evaluate", run, "--json")
-    assert json.loads(evaluated.out)["sst"]["accuracy"] == pytest.approx(own["sst"], abs=2e-3)
+    assert json.loads(evaluated.out)["sst"]["accuracy"] == pytest.approx(ours["sst"], abs=2e-3)
     assert accord.load(run).predict("sst", ["a lovely film"])[0] in list("01234")

@@ -18,9 +18,9 @@ def divide(folder, name, parts):
     stem, suffix = name.split(".")
     (folder / stem).mkdir()
     for i in range(parts):
-        own = rows[i * len(rows) // parts : (i + 1) * len(rows) // parts]
+        ours = rows[i * len(rows) // parts : (i + 1) * len(rows) // parts]
         path = folder / stem / f"{stem}-{i:05}-of-{parts:05}.{suffix}"
-        path.write_text("\n".join([header, *own]) + "\n", encoding="utf-8")
+        path.write_text("\n".join([header, *ours]) + "\n", encoding="utf-8")
     return f"{stem}/{stem}-*.{suffix}"
 
 
@@ -46,7 +46,7 @@ def test_shards_train_the_model_of_one_file(sharded, project, train, accord_cli,
     whole = train(project(EPOCH, ("mood",)), tmp_path / "whole")
     file = sharded()
     run = train(file, tmp_path / "run")
-    weights = [(own / "model" / "model.safetensors").read_bytes() for own in (whole, run)]
+    weights = [(each / "model" / "model.safetensors").read_bytes() for each in (whole, run)]
     assert weights[0] == weights[1]
     for name in ("mood-dev.csv", "mood-test.csv"):
         assert (run / "predictions" / name).read_text() == (
@@ -76,7 +76,7 @@ def test_a_run_of_shards_goes_on_and_tells_when_one_changed(sharded, train, stop
     last.write_text(before)
     resume_run(run, quiet=True)
     whole = train(file, tmp_path / "whole")
-    weights = [(own / "model" / "model.safetensors").read_bytes() for own in (whole, run)]
+    weights = [(each / "model" / "model.safetensors").read_bytes() for each in (whole, run)]
     assert weights[0] == weights[1]
 
 

@@ -71,21 +71,21 @@ def test_steps_tokens_or_nothing_can_be_equal_instead(project):
     config = load_config(project({}, ("mood", "near")))
     setup = prepare(plan_run(config).only)
     steps, together = setup.total_steps, counted(config)
-    lengths = [setup.data.assembler.lengths(own) for own in setup.data.train]
+    lengths = [setup.data.assembler.lengths(split) for split in setup.data.train]
     tokens = [
-        sum(int(own[setup.sampler.draw(step)[i]].sum()) for step in range(steps))
-        for i, own in enumerate(lengths)
+        sum(int(length[setup.sampler.draw(step)[i]].sum()) for step in range(steps))
+        for i, length in enumerate(lengths)
     ]
 
     def alone(equal):
         return [cell.config for cell in comparison_cells(config, 1, "here", equal)[:2]]
 
-    for own in (prepare(plan_run(config).only) for config in alone("steps")):
-        assert own.total_steps == steps
-        assert {len(own.sampler.draw(step)[0]) for step in range(steps)} == {4}  # full batches
-    for own, wanted, rows in zip(alone("tokens"), tokens, lengths, strict=True):
-        assert own.training.examples == round(wanted / rows.mean())
-    assert [counted(own) for own in alone("nothing")] == [{"mood": 3 * 22}, {"near": 3 * 9}]
+    for each in (prepare(plan_run(config).only) for config in alone("steps")):
+        assert each.total_steps == steps
+        assert {len(each.sampler.draw(step)[0]) for step in range(steps)} == {4}  # full batches
+    for each, wanted, rows in zip(alone("tokens"), tokens, lengths, strict=True):
+        assert each.training.examples == round(wanted / rows.mean())
+    assert [counted(each) for each in alone("nothing")] == [{"mood": 3 * 22}, {"near": 3 * 9}]
     assert together == {"mood": 3 * 22, "near": 3 * 18}
 
 
@@ -94,7 +94,7 @@ def test_in_stages_each_stage_s_examples_are_equal(staged_project):
     mood, near, together = comparison_cells(config, 1, "here")
     assert mood.name == "mood,1.examples=12,all.examples=44,seed=3"
     assert near.group == "near,all.examples=36"  # two epochs of two passes
-    assert [own.training for own in mood.config.stages] == [
+    assert [stage.training for stage in mood.config.stages] == [
         {"examples": 12}, {"epochs": 2, "examples": 44},
     ]  # fmt: skip
     assert together.config.stages == config.stages
@@ -113,8 +113,8 @@ def test_batches_of_one_are_as_many_too(project):
     config = load_config(project(changes, ("mood", "near")))
     *alone, together = comparison_cells(config, 1, "here")
     wanted = counted(together.config)
-    assert any(own % 3 for own in wanted.values())
-    assert [counted(cell.config) for cell in alone] == [{own: wanted[own]} for own in wanted]
+    assert any(each % 3 for each in wanted.values())
+    assert [counted(cell.config) for cell in alone] == [{each: wanted[each]} for each in wanted]
 
 
 def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
@@ -123,10 +123,10 @@ def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
     config = staged_project(MEMORY, tasks=("mood", "near"))
     call = ("compare", config, "--out", tmp_path / "out", "--seeds", 1)
     shown = json.loads(accord_cli(*call, "--json").out)
-    assert {own["task"] for own in shown["sharing"]} == {"mood", "near"}
-    for own in shown["sharing"]:
-        assert own["examples_alone"] == own["examples_together"]
-        assert own["also_differ_in"] == []
+    assert {each["task"] for each in shown["sharing"]} == {"mood", "near"}
+    for each in shown["sharing"]:
+        assert each["examples_alone"] == each["examples_together"]
+        assert each["also_differ_in"] == []
     assert accord_cli(*call).err.count(": found") == 3
 
 
@@ -141,10 +141,10 @@ def test_a_dry_run_shows_the_examples(project, accord_cli, tmp_path):
         1,
     )
     cells = json.loads(accord_cli(*call, "--json").out)["cells"]
-    assert [own["settings"].get("examples") for own in cells] == [66, 54, None]
+    assert [cell["settings"].get("examples") for cell in cells] == [66, 54, None]
     assert "near,examples=54,seed=3" in accord_cli(*call).out
     cells = json.loads(accord_cli(*call, "--json", "--equal", "nothing").out)["cells"]
-    assert [own["cell"] for own in cells] == ["mood,seed=3", "near,seed=3", "mood+near,seed=3"]
+    assert [cell["cell"] for cell in cells] == ["mood,seed=3", "near,seed=3", "mood+near,seed=3"]
 
 
 @pytest.mark.parametrize("mode", ["finetune", "frozen"])

@@ -33,11 +33,11 @@ def test_f1_is_named_everywhere_and_compared_with_a_constant(fraud, accord_cli, 
     assert name in answer.out
     assert name in answer.err  # of each epoch
     results = json.loads((run / "results.json").read_text())
-    own = results["heldout"]["fraud"]
-    assert results["metric_names"]["fraud"] == own["metric"] == name
-    assert own["constant"] == pytest.approx(2 * 3 / (30 + 3))
-    if own["value"] <= own["constant"]:
-        line = f"fraud: {name} {own['value']:.4f} is no better than always saying 'fraud'"
+    ours = results["heldout"]["fraud"]
+    assert results["metric_names"]["fraud"] == ours["metric"] == name
+    assert ours["constant"] == pytest.approx(2 * 3 / (30 + 3))
+    if ours["value"] <= ours["constant"]:
+        line = f"fraud: {name} {ours['value']:.4f} is no better than always saying 'fraud'"
         assert line in answer.out.splitlines()
     figures = json.loads(accord_cli("evaluate", run, "--json").out)["fraud"]
     assert figures == results["figures"]["fraud"]

@@ -34,7 +34,7 @@ def test_the_encoder_reads_the_data_once(project, train, tmp_path, tokens_read, 
     config = project({"encoder.mode": "frozen", "training.epochs": epochs})
     data = prepare(plan_run(load_config(config)).only).data
     once, each, test = (
-        sum(int(data.assembler.lengths(own).sum()) for own in split)
+        sum(int(data.assembler.lengths(one).sum()) for one in split)
         for split in (data.train, data.dev, data.test)
     )
     train(config, tmp_path / "run")

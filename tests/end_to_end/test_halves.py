@@ -7,8 +7,8 @@ import torch
 
 
 def lines(run, kind):
-    found = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [line for line in found if line["kind"] == kind]
+    actual = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line for line in actual if line["kind"] == kind]
 
 
 @pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
@@ -38,13 +38,13 @@ def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
     setup = prepare(plan_run(load_config(project(config, ("mood", "same")))).only)
     learner, drawn = setup.learner, setup.sampler.draw(0)
     learner.model.train()
-    found = half_cosines(learner, drawn, setup.data.train, setup.data.assembler, 0)
+    actual = half_cosines(learner, drawn, setup.data.train, setup.data.assembler, 0)
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in
                learner.model.parameters())  # fmt: skip
     for i, name in enumerate(("mood", "same")):
         gradients = []
         for half in (slice(0, 2), slice(2, 4)):
-            rows = [own[half] if j == i else own[:0] for j, own in enumerate(drawn)]
+            rows = [each[half] if j == i else each[:0] for j, each in enumerate(drawn)]
             batch = step_batch(rows, setup.data.train, setup.data.assembler, setup.device)
             learner.model.zero_grad()
             (loss,) = learner.objective.means(0, batch)
@@ -53,7 +53,7 @@ def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
                 p.grad.flatten() for p in learner.model.encoder.parameters() if p.grad is not None
             ]))  # fmt: skip
         wanted = torch.cosine_similarity(*gradients, dim=0)
-        assert found[name] == pytest.approx(float(wanted), abs=1e-5)
+        assert actual[name] == pytest.approx(float(wanted), abs=1e-5)
 
 
 def test_a_frozen_encoder_has_none(project, train, tmp_path):

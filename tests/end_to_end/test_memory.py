@@ -49,37 +49,37 @@ def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     assert results["heldout"].keys() == results["metrics"].keys()
     seen = [["mood"], ["same", "mood"], ["near", "mood", "same"]]
     assert [list(row) for row in rows] == seen
-    found = results["continual"]
-    assert found["of"] == "held-out values"
-    assert found["average_accuracy"] == pytest.approx(np.mean(list(rows[2].values())))
+    actual = results["continual"]
+    assert actual["of"] == "held-out values"
+    assert actual["average_accuracy"] == pytest.approx(np.mean(list(rows[2].values())))
     lost = [
         max(rows[0]["mood"], rows[1]["mood"]) - rows[2]["mood"],
         rows[1]["same"] - rows[2]["same"],
     ]
-    assert found["forgetting"] == pytest.approx(np.mean(lost))
+    assert actual["forgetting"] == pytest.approx(np.mean(lost))
     gained = [rows[2]["mood"] - rows[0]["mood"], rows[2]["same"] - rows[1]["same"]]
-    assert found["backward_transfer"] == pytest.approx(np.mean(gained))
+    assert actual["backward_transfer"] == pytest.approx(np.mean(gained))
     heads = [load_file(run / "stages" / str(i) / "model" / "heads.safetensors") for i in (1, 2, 3)]
     for name, value in heads[0].items():
-        assert all(torch.equal(own[name], value) for own in heads)
+        assert all(torch.equal(head[name], value) for head in heads)
     lines = metrics(run / "stages" / "3")
     present = {"near"} if method == "none" else {"mood", "same", "near"}
     assert all(line["losses"].keys() == present for line in lines)
     weights = [line["method_weights"] for line in lines]
-    assert all(own["near"] == 1 for own in weights)
+    assert all(weight["near"] == 1 for weight in weights)
     if method in ("gem", "a-gem"):
-        assert {own["mood"] for own in weights} != {1.0}
-        assert all(own["mood"] >= 0 for own in weights)
-        for line, own in zip(lines, weights, strict=True):
+        assert {weight["mood"] for weight in weights} != {1.0}
+        assert all(weight["mood"] >= 0 for weight in weights)
+        for line, weight in zip(lines, weights, strict=True):
             lower = np.array([row + [0.0] * (3 - len(row)) for row in line["gramian"]])
             gramian = lower + np.tril(lower, -1).T
-            held = gramian @ [own[name] for name in seen[2]]
+            held = gramian @ [weight[name] for name in seen[2]]
             opposed = held[1:] if method == "gem" else held[1:2] + held[2:]
             assert (opposed >= -1e-5 * np.abs(gramian).max()).all()  # six digits are written
     answer = accord_cli("evaluate", run, "--json")
     assert answer.code == 0, answer.err
     said = accord_cli("resume", run)
-    assert f"forgetting {found['forgetting']:.4f}" in said.out
+    assert f"forgetting {actual['forgetting']:.4f}" in said.out
     assert results["exposure"]["mood"]["rows"] == 22
 
 
@@ -113,33 +113,33 @@ def test_sequences_and_joint_training_stand_side_by_side(project, accord_cli, tm
     call = ("grid", file.parent / "grid.toml", "--out", out, "--against", "method=none")
     answer = accord_cli(*call)
     assert answer.code == 0, answer.err
-    found = json.loads(accord_cli(*call, "--json").out)
+    actual = json.loads(accord_cli(*call, "--json").out)
     names = ["method=none", "method=gem", "stages=none,method=none"]  # without stages all are one
-    assert [own["name"] for own in found["groups"]] == names
-    none, gem, joint = found["groups"]
+    assert [group["name"] for group in actual["groups"]] == names
+    none, gem, joint = actual["groups"]
     assert joint["continual"] == {}
-    for own in (none, gem):
-        runs = [json.loads((out / "cells" / f"{own['name']},seed={seed}/results.json").read_text())
+    for each in (none, gem):
+        runs = [json.loads((out / "cells" / f"{each['name']},seed={seed}/results.json").read_text())
                 for seed in (0, 1)]  # fmt: skip
-        for key, figure in own["continual"].items():
+        for key, figure in each["continual"].items():
             values = [run["continual"][key] for run in runs]
             assert figure["mean"] == pytest.approx(np.mean(values))
             assert figure["sd"] == pytest.approx(np.std(values, ddof=1))
-        assert own["continual"].keys() == {"average_accuracy", "forgetting", "backward_transfer"}
-    compared = {(own["group"], own["task"]) for own in found["against"]}
+        assert each["continual"].keys() == {"average_accuracy", "forgetting", "backward_transfer"}
+    compared = {(each["group"], each["task"]) for each in actual["against"]}
     tasks = ("mood", "same", "near", "mean of tasks")
     assert compared == {(name, task) for name in names[1:] for task in tasks}
 
     columns = ["average accuracy", "forgetting", "backward transfer"]
     (header,) = (line for line in answer.out.splitlines() if "held-out rows  " in line)
-    assert [header.count(own) for own in columns] == [1, 1, 1]
+    assert [header.count(column) for column in columns] == [1, 1, 1]
     with (out / "tables" / "groups.csv").open() as stream:
         rows = {row["group"]: row for row in csv.DictReader(stream)}
     runs = [json.loads((out / "cells" / f"{names[2]},seed={seed}/results.json").read_text())
             for seed in (0, 1)]  # fmt: skip
-    means = [np.mean([task["value"] for task in own["heldout"].values()]) for own in runs]
+    means = [np.mean([task["value"] for task in run["heldout"].values()]) for run in runs]
     average = f"{np.mean(means):.3f} ± {np.std(means, ddof=1):.3f}"
-    assert [rows[names[2]][own] for own in columns] == [average, "–", "–"]
+    assert [rows[names[2]][column] for column in columns] == [average, "–", "–"]
     figure = gem["continual"]["forgetting"]
     assert rows["method=gem"]["forgetting"] == f"{figure['mean']:.3f} ± {figure['sd']:.3f}"
     runs = sorted((out / "cells").iterdir())
@@ -162,7 +162,7 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
     answer = accord_cli("train", file, "--out", tmp_path / "plain")
     assert "[memory]" not in answer.err
     one, other = (
-        load_file(tmp_path / own / "model/model.safetensors") for own in ("joint", "plain")
+        load_file(tmp_path / each / "model/model.safetensors") for each in ("joint", "plain")
     )
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
@@ -174,7 +174,7 @@ def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
     file.write_text(file.read_text() + ONE_BY_ONE)
     plain = tmp_path / "plain"
     staged.start(plan_run(load_config(file)), plain, quiet=True)
-    one, other = (load_file(own / "model" / "model.safetensors") for own in (run, plain))
+    one, other = (load_file(each / "model" / "model.safetensors") for each in (run, plain))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
@@ -199,13 +199,13 @@ def test_the_memory_s_rows_are_drawn_and_its_head_is_not_trained(remembering, tr
     assert (len(mood), len(near)) == (6, 9)
     assert np.bincount(mood.labels.astype(int)).tolist() == [2, 2, 2]
     drawn = [setup.sampler.draw(step) for step in range(3)]
-    assert sorted(np.concatenate([own[0] for own in drawn])) == list(range(6))
+    assert sorted(np.concatenate([each[0] for each in drawn])) == list(range(6))
     before = setup.learner.model.head("mood").linear.weight.clone()
     setup.learner.step(0, setup.batch(0), 1.0)
     assert torch.equal(setup.learner.model.head("mood").linear.weight, before)
     results = json.loads((train(config, tmp_path / "run") / "results.json").read_text())
-    assert [own["sum"] for own in results["epochs"]] == [
-        own["metrics"]["near"] for own in results["epochs"]
+    assert [epoch["sum"] for epoch in results["epochs"]] == [
+        epoch["metrics"]["near"] for epoch in results["epochs"]
     ]
 
 
@@ -309,8 +309,8 @@ def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_pat
     file.write_text(file.read_text() + stages)
     run = staged.start(plan_run(load_config(file)), tmp_path / "run", quiet=True).folder
     results = json.loads((run / "stages" / "2" / "results.json").read_text())
-    likelihoods = [own["figures"]["words"]["likelihood"] for own in results["epochs"]]
-    assert [own["sum"] for own in results["epochs"]] == likelihoods
+    likelihoods = [epoch["figures"]["words"]["likelihood"] for epoch in results["epochs"]]
+    assert [epoch["sum"] for epoch in results["epochs"]] == likelihoods
     assert results["best_epoch"] == 1 + int(np.argmax(likelihoods))
     assert list(results["metrics"]) == ["mood"]
 
@@ -329,5 +329,5 @@ def test_texts_of_finished_tasks_are_read_whole(project, method):
     setup = prepare(plan_run(second).only, planned=True)
     sizes = dict(zip(second.tasks, map(len, setup.data.train), strict=True))
     plain = prepare(plan_run(load_config(project({}, ("mood", "near")))).only)
-    mood, near = (len(own) for own in plain.data.train)
+    mood, near = (len(split) for split in plain.data.train)
     assert sizes["words"] == mood + 2 * near

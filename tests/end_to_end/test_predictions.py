@@ -103,8 +103,8 @@ def test_training_s_own_prediction_files_are_the_model_s(finished, project_folde
     model = accord.load(finished / "model")
     for task, name in [("mood", "mood-dev.csv"), ("same", "same-dev.tsv"), *TASKS[::2]]:
         split = "dev" if "dev" in name else "test"
-        own = Output.at(tmp_path / "own.csv", None, force=True)
-        predict_file(model, task, Source(project_folder / name), own)
+        output = Output.at(tmp_path / "own.csv", None, force=True)
+        predict_file(model, task, Source(project_folder / name), output)
         trained = rows(finished / "predictions" / f"{task}-{split}.csv")
         for one, other in zip(rows(tmp_path / "own.csv"), trained, strict=True):
             assert one.keys() == other.keys() - {"label"}

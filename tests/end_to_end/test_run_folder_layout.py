@@ -46,8 +46,8 @@ def test_its_json_files(finished):
     results = json.loads((finished / "results.json").read_text())
     assert results["metric_names"] == {"mood": "accuracy", "same": "accuracy", "near": "pearson"}
     assert (results["steps"], results["score_kind"]) == (18, "cs224n")
-    own = results["metrics"]
-    score = (own["mood"] + own["same"] + (own["near"] + 1) / 2) / 3
+    ours = results["metrics"]
+    score = (ours["mood"] + ours["same"] + (ours["near"] + 1) / 2) / 3
     assert results["score"] == pytest.approx(score)
     assert results["parameters"] == sum(
         value.numel()
@@ -98,9 +98,9 @@ def test_transformers_opens_the_model(finished):
     assert not info["unexpected_keys"]
     ids = [tokenizer(text)["input_ids"] for text in texts]
     ours = accord.load_encoder(finished / "model").encode_ids(ids)
-    own = accord.load(finished)
+    load = accord.load(finished)
     for text, tokens, hidden in zip(texts, ids, ours, strict=True):
-        assert own.tokenizer.encode(text).ids == tokens
+        assert load.tokenizer.encode(text).ids == tokens
         assert (hidden.shape, hidden.dtype) == ((len(tokens), 16), torch.float32)
         with torch.no_grad():
             expected = theirs.eval()(torch.tensor([tokens])).last_hidden_state[0]

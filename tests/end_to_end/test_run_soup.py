@@ -50,13 +50,15 @@ def test_it_is_no_worse_than_the_best_run(made, runs, accord_cli):
         str(run): sum(json.loads((run / "results.json").read_text())["metrics"].values())
         for run in runs
     }
-    assert {run: own["sum"] for run, own in said["alone"].items()} == pytest.approx(sums, abs=1e-5)
-    assert said["sum"] >= max(own["sum"] for own in said["alone"].values())
+    assert {run: each["sum"] for run, each in said["alone"].items()} == pytest.approx(
+        sums, abs=1e-5
+    )
+    assert said["sum"] >= max(each["sum"] for each in said["alone"].values())
     assert said["members"][0] == max(sums, key=lambda run: sums[run])
     config = runs[0].parent / "project" / "accord.toml"
-    found = json.loads(accord_cli("evaluate", folder, "--config", config, "--json").out)
+    answer = json.loads(accord_cli("evaluate", folder, "--config", config, "--json").out)
     for task, metric in (("mood", "accuracy"), ("same", "accuracy"), ("near", "pearson")):
-        assert found[task][metric] == pytest.approx(said["metrics"][task], abs=1e-5)
+        assert answer[task][metric] == pytest.approx(said["metrics"][task], abs=1e-5)
 
 
 def test_its_cross_fitted_figures(runs, tmp_path, monkeypatch):
@@ -67,7 +69,7 @@ def test_its_cross_fitted_figures(runs, tmp_path, monkeypatch):
         return Soup((best,), weights_of(best), alone[best])
 
     monkeypatch.setattr(run_soup, "greedy_soup", best_alone)
-    found = run_soup.soup_runs(runs, tmp_path / "soup").crossfit
+    actual = run_soup.soup_runs(runs, tmp_path / "soup").crossfit
     tensors = [load_file(run / "scores.safetensors") for run in runs]
     labels, halves = ({task: tensors[0][f"{part}/{task}"].numpy() for task in METRICS}
                       for part in ("labels", "halves"))  # fmt: skip
@@ -85,7 +87,7 @@ def test_its_cross_fitted_figures(runs, tmp_path, monkeypatch):
     for task in METRICS:
         shares = [(halves[task] == half).mean() for half in (0, 1)]
         wanted = sum(shares[half] * value(best_on(1 - half), task, half) for half in (0, 1))
-        assert found[task] == pytest.approx(wanted, abs=1e-5)
+        assert actual[task] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_it_is_the_mean_of_the_runs_in_it(made):
@@ -103,8 +105,8 @@ def test_models_that_are_alike_all_join_and_are_shown(runs, accord_cli, tmp_path
     assert answer.code == 0, answer.err
     assert answer.out.count("yes") == 2
     lines = [line.split() for line in answer.out.splitlines()]
-    (soup,) = (own[2:] for own in lines if own[:2] == ["the", "soup"])
-    (crossfit,) = (own[1:] for own in lines if own[:1] == ["cross-fitted"])
+    (soup,) = (line[2:] for line in lines if line[:2] == ["the", "soup"])
+    (crossfit,) = (line[1:] for line in lines if line[:1] == ["cross-fitted"])
     assert soup[:2] == crossfit[:2]  # whichever half chooses, the models are the same
     assert "figures are of the dev rows that chose its members, and so too good" in answer.out
     assert "2 of 2 runs in the soup" in answer.err

@@ -25,8 +25,8 @@ def put(path, data=b"new", form=None, force=False):
     ],
 )  # fmt: skip
 def test_the_name_says_the_format(tmp_path, name, form, compressed):
-    own = Output.at(tmp_path / name, None, force=False)
-    assert (own.form, own.compressed) == (form, compressed)
+    output = Output.at(tmp_path / name, None, force=False)
+    assert (output.form, output.compressed) == (form, compressed)
     put(tmp_path / name)
     data = (tmp_path / name).read_bytes()
     assert (gzip.decompress(data) if compressed else data) == b"new"
@@ -73,7 +73,7 @@ def test_what_fails_leaves_no_file_and_the_old_one(tmp_path):
             path.write_bytes(content)
         with pytest.raises(KeyboardInterrupt):
             half()
-        assert [own.read_bytes() for own in tmp_path.iterdir()] == before
+        assert [each.read_bytes() for each in tmp_path.iterdir()] == before
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path):

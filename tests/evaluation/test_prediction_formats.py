@@ -28,10 +28,10 @@ def written(form, batches, task):
 def table(form, data):
     """Read a table's head and rows, a null as the empty text."""
     if form == "parquet":
-        found = pyarrow.parquet.read_table(io.BytesIO(data))
+        table = pyarrow.parquet.read_table(io.BytesIO(data))
         rows = [["" if value is None else value for value in row.values()]
-                for row in found.to_pylist()]  # fmt: skip
-        return found.column_names, rows
+                for row in table.to_pylist()]  # fmt: skip
+        return table.column_names, rows
     separator = "\t" if form == "tsv" else ","
     head, *rows = csv.reader(io.StringIO(data.decode(), newline=""), delimiter=separator)
     return head, rows
@@ -50,13 +50,13 @@ def test_classes_come_back_from_every_format(rows):
     lines = written("jsonl", batches, MOOD).decode().removesuffix("\n").split("\n")
     assert [json.loads(line) for line in lines] == flat
     for form in ("csv", "tsv", "parquet"):
-        head, found = table(form, written(form, batches, MOOD))
-        assert head == ["id", "prediction", *(f"p({own})" for own in MOOD.labels), "error"]
-        assert len(found) == len(flat)
-        for row, record in zip(found, flat, strict=True):
-            own = shares.values() if record["probabilities"] else [""] * 3
+        head, actual = table(form, written(form, batches, MOOD))
+        assert head == ["id", "prediction", *(f"p({label})" for label in MOOD.labels), "error"]
+        assert len(actual) == len(flat)
+        for row, record in zip(actual, flat, strict=True):
+            ours = shares.values() if record["probabilities"] else [""] * 3
             assert [float(value or "nan") for value in row[2:5]] == pytest.approx(
-                [float(value or "nan") for value in own], nan_ok=True
+                [float(value or "nan") for value in ours], nan_ok=True
             )
             expected = [record[name] or "" for name in ("id", "prediction", "error")]
             assert [row[0], row[1], row[5]] == expected
@@ -65,7 +65,7 @@ def test_classes_come_back_from_every_format(rows):
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
 def test_values_come_back_from_every_format(values):
     batches = [[{"prediction": value}] for value in values]
-    assert [own["prediction"] for own in json.loads(written("json", batches, NEAR))] == values
+    assert [load["prediction"] for load in json.loads(written("json", batches, NEAR))] == values
     for form in ("csv", "tsv", "parquet"):
         head, rows = table(form, written(form, batches, NEAR))
         assert head == ["prediction"]

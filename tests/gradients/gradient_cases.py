@@ -33,32 +33,32 @@ def float64(values: Any) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-def signals_of(own: Method, G: Tensor, losses: Tensor | None = None, kept: int = 1) -> Signals:
+def signals_of(ours: Method, G: Tensor, losses: Tensor | None = None, kept: int = 1) -> Signals:
     """Signals of some tasks; the last are memories, of several tasks and where a method asks."""
-    memories = torch.arange(len(G)) >= len(G) - (kept if own.remembers and len(G) > 1 else 0)
+    memories = torch.arange(len(G)) >= len(G) - (kept if ours.remembers and len(G) > 1 else 0)
     return Signals.of(G, losses, memories=memories)
 
 
-def weights_of(own: Method, G: Tensor, seed: int = 0, kept: int = 1, **options: Any) -> Tensor:
+def weights_of(ours: Method, G: Tensor, seed: int = 0, kept: int = 1, **options: Any) -> Tensor:
     """The weights that a method gives to fresh state."""
-    signals = signals_of(own, G, torch.linspace(1, 2, len(G)), kept)
-    return own.function(signals, own.initial_state(len(G)), generator(seed), **options)[0]
+    signals = signals_of(ours, G, torch.linspace(1, 2, len(G)), kept)
+    return ours.function(signals, ours.initial_state(len(G)), generator(seed), **options)[0]
 
 
 def combine(name: str, J: Tensor, seed: int = 0, **options: Any) -> Tensor:
     """The combined gradient that any method gives to fresh state."""
-    own = get_method(name)
-    if own.is_whole:
-        return own.function(J, own.initial_state(len(J)), generator(seed), **options)[0]
-    return weights_of(own, J @ J.t(), seed, **options) @ J
+    method = get_method(name)
+    if method.is_whole:
+        return method.function(J, method.initial_state(len(J)), generator(seed), **options)[0]
+    return weights_of(method, J @ J.t(), seed, **options) @ J
 
 
-def step(own: Method, J: Tensor, chosen: Chosen[Method], key: tuple[int, int]) -> Tensor:
+def step(ours: Method, J: Tensor, chosen: Chosen[Method], key: tuple[int, int]) -> Tensor:
     """As a run does it: the combined gradient with all tasks present; `chosen` goes on."""
     present = tuple(range(len(J)))
-    if own.is_whole:
-        return own.function(J, {}, keyed_generator(*key), **chosen.options)[0]
-    weights, chosen.states = chosen.weigh([signals_of(own, J @ J.t())], present, key)
+    if ours.is_whole:
+        return ours.function(J, {}, keyed_generator(*key), **chosen.options)[0]
+    weights, chosen.states = chosen.weigh([signals_of(ours, J @ J.t())], present, key)
     return weights[0] @ J
 
 
@@ -93,8 +93,8 @@ def hard_matrices() -> dict[str, Tensor]:
 
 def allowed_values(name: str, option: str) -> list[Any]:
     """Those of a few values that the option may have."""
-    own = get_method(name).options.model_fields[option]
-    candidates = [*get_args(own.annotation), 0.0, 0.1, 0.5, 0.99, 1.0, 2.0, 10.0, True, False]
+    ours = get_method(name).options.model_fields[option]
+    candidates = [*get_args(ours.annotation), 0.0, 0.1, 0.5, 0.99, 1.0, 2.0, 10.0, True, False]
     return [value for value in candidates if is_allowed(name, option, value)]
 
 

@@ -15,22 +15,24 @@ def looped(names: str, values: Iterable[Any]) -> Callable[[Test], Test]:
         names: of the test's arguments, with commas between them.
         values: of the argument, or one of each for each case.
     """
-    arguments, cases = [own.strip() for own in names.split(",")], list(values)
+    arguments, cases = [each.strip() for each in names.split(",")], list(values)
 
     def decorate(test: Test) -> Test:
         @functools.wraps(test)
         def every(**others: Any) -> None:
             assert cases
             for value in cases:
-                own = dict(zip(arguments, value if len(arguments) > 1 else [value], strict=True))
+                ours = dict(zip(arguments, value if len(arguments) > 1 else [value], strict=True))
                 try:
-                    test(**own, **others)
+                    test(**ours, **others)
                 except AssertionError as error:
-                    error.add_note(f"with {own}")
+                    error.add_note(f"with {ours}")
                     raise
 
         signature = inspect.signature(test)
-        left = [own for name, own in signature.parameters.items() if name not in arguments]
+        left = [
+            parameter for name, parameter in signature.parameters.items() if name not in arguments
+        ]
         every.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
         return every
 

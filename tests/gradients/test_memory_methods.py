@@ -28,11 +28,11 @@ def remembered(kept: int) -> Iterator[tuple[Tensor, Tensor]]:
 @with_law("sum_without_conflict")
 @pytest.mark.parametrize("kept", [0, 1, 3])
 def test_the_sum_where_no_memory_is_opposed(name: str, kept: int) -> None:
-    own, wanted = get_method(name), float64([1.0, 1.0] + [0.0] * kept)
+    method, wanted = get_method(name), float64([1.0, 1.0] + [0.0] * kept)
     seen = 0
     for J, memories in remembered(kept):
         if bool((memories @ J[:2].sum(0) >= 0).all()):
-            assert torch.equal(weights_of(own, J @ J.t(), kept=kept), wanted)
+            assert torch.equal(weights_of(method, J @ J.t(), kept=kept), wanted)
             seen += 1
     assert seen > 2
 
@@ -49,9 +49,9 @@ def test_the_sum_where_no_memory_is_opposed(name: str, kept: int) -> None:
 )
 def test_no_memory_is_opposed(name: str, kept: int) -> None:
     """And current tasks go their own way wherever they may: with one memory along its boundary."""
-    own, conflicts = get_method(name), 0
+    method, conflicts = get_method(name), 0
     for J, memories in remembered(kept):
-        weights = weights_of(own, J @ J.t(), kept=kept)
+        weights = weights_of(method, J @ J.t(), kept=kept)
         combined, summed = weights @ J, J[:2].sum(0)
         size = (weights.abs() * J.norm(dim=1)).sum()
         assert bool((memories @ combined >= -1e-9 * memories.norm(dim=1) * size).all())
@@ -63,7 +63,7 @@ def test_no_memory_is_opposed(name: str, kept: int) -> None:
     assert conflicts > 2
 
 
-@pytest.mark.parametrize("name", [own for own in METHOD_NAMES if get_method(own).remembers])
+@pytest.mark.parametrize("name", [each for each in METHOD_NAMES if get_method(each).remembers])
 @pytest.mark.parametrize("case", hard_matrices())
 def test_finite_with_several_memories_on_hard_input(name: str, case: str) -> None:
     J = hard_matrices()[case]

@@ -40,23 +40,23 @@ def test_file_name_is_the_registered_name(name: str) -> None:
 
 
 def test_files_and_registry_agree() -> None:
-    assert [own.name for own in METHODS.all()] == METHOD_NAMES
+    assert [each.name for each in METHODS.all()] == METHOD_NAMES
     assert sorted(METHODS.entries) == METHOD_NAMES
     assert METHOD_NAMES
 
 
 @every_method
 def test_says_what_it_is(name: str) -> None:
-    own = get_method(name)
-    assert any(character.isdigit() for character in own.paper)
-    assert own.laws <= set(get_args(Law))
-    assert own.laws
-    assert own.cost
-    assert own.use.endswith(".")
-    text = own.function.__doc__ or ""
+    method = get_method(name)
+    assert any(character.isdigit() for character in method.paper)
+    assert method.laws <= set(get_args(Law))
+    assert method.laws
+    assert method.cost
+    assert method.use.endswith(".")
+    text = method.function.__doc__ or ""
     own_text = text.split("Args:")[1].split("Returns:")[0]
-    assert all(f"\n        {option}: " in own_text for option in own.options.model_fields)
-    assert ("state" in own.needs) == bool(own.initial_state(2))
+    assert all(f"\n        {option}: " in own_text for option in method.options.model_fields)
+    assert ("state" in method.needs) == bool(method.initial_state(2))
 
 
 def test_every_law_is_kept_by_some_method() -> None:
@@ -72,14 +72,14 @@ def test_an_unknown_name_is_a_key_error(name: str) -> None:
 
 @every_method
 def test_worked_example(name: str) -> None:
-    own = get_method(name)
-    given, expected = float64(own.example[0]), float64(own.example[1])
-    if own.is_whole:
-        found = combine(name, given)
+    method = get_method(name)
+    given, expected = float64(method.example[0]), float64(method.example[1])
+    if method.is_whole:
+        actual = combine(name, given)
     else:
         assert bool((torch.linalg.eigvalsh(given) >= -1e-12).all()), "no Gram matrix"
-        found = weights_of(own, given)
-    torch.testing.assert_close(found, expected)
+        actual = weights_of(method, given)
+    torch.testing.assert_close(actual, expected)
 
 
 @every_method
@@ -106,36 +106,36 @@ def test_finite_with_every_option(name: str, option: str, case: str) -> None:
 @every_weighing_method
 def test_finite_on_a_gramian_rounded_to_single_precision(name: str) -> None:
     """As a step's is: its eigenvalues may lie below 0, its squares underflow."""
-    own = get_method(name)
+    method = get_method(name)
     for case, J in hard_matrices().items():
         scale = J.abs().max().clamp(min=1)
         G = ((J / scale).float() @ (J / scale).float().t()).double()
-        assert bool(weights_of(own, G).isfinite().all()), case
-    assert bool(weights_of(own, float64([[1.0, -1e-30], [-1e-30, 0.0]])).isfinite().all())
+        assert bool(weights_of(method, G).isfinite().all()), case
+    assert bool(weights_of(method, float64([[1.0, -1e-30], [-1e-30, 0.0]])).isfinite().all())
 
 
 @every_method
 def test_same_generator_same_answer_and_input_left_alone(name: str) -> None:
-    own = get_method(name)
+    method = get_method(name)
     for J in matrices(5):
-        state = own.initial_state(5)
+        state = method.initial_state(5)
         before = {key: value.clone() for key, value in state.items()}
-        given = J if own.is_whole else signals_of(own, J @ J.t())
-        kept = J.clone() if own.is_whole else given.gramian.clone()
-        first, _ = own.function(given, state, generator(3))
-        assert torch.equal(J if own.is_whole else given.gramian, kept)
+        given = J if method.is_whole else signals_of(method, J @ J.t())
+        kept = J.clone() if method.is_whole else given.gramian.clone()
+        first, _ = method.function(given, state, generator(3))
+        assert torch.equal(J if method.is_whole else given.gramian, kept)
         assert all(torch.equal(state[key], value) for key, value in before.items())
-        assert torch.equal(own.function(given, state, generator(3))[0], first)
+        assert torch.equal(method.function(given, state, generator(3))[0], first)
 
 
 @pytest.mark.parametrize("name", sorted(set(METHOD_NAMES) - set(WEIGHING)))
 def test_columns_may_come_in_parts(name: str) -> None:
-    own = get_method(name)
+    method = get_method(name)
     J = torch.randn(3, 100, generator=generator(7))
-    whole, _ = own.function(J, {}, generator(1))
+    whole, _ = method.function(J, {}, generator(1))
     assert whole.dtype == J.dtype
     drawn = generator(1)
-    parts = [own.function(J[:, part], {}, drawn)[0] for part in (slice(0, 33), slice(33, 100))]
+    parts = [method.function(J[:, part], {}, drawn)[0] for part in (slice(0, 33), slice(33, 100))]
     assert torch.equal(torch.cat(parts), whole)
 
 
@@ -170,8 +170,8 @@ def test_the_order_of_three_tasks_changes_no_set_of_answers(name: str) -> None:
     draws = 80 if "draws" in get_method(name).needs else 1
 
     def answers(J: Tensor) -> set[tuple[float, ...]]:
-        found = [combine(name, J, seed).tolist() for seed in range(draws)]
-        return {tuple(round(value, 7) + 0.0 for value in each) for each in found}
+        actual = [combine(name, J, seed).tolist() for seed in range(draws)]
+        return {tuple(round(value, 7) + 0.0 for value in each) for each in actual}
 
     for J in matrices(3, 4):
         straight = answers(J)
@@ -277,18 +277,18 @@ def test_convergence_on_two_quadratics(name: str, scales: tuple[float, float]) -
     The length of a step is the learning rate's alone, as AdamW's is: methods differ in size. Some
     draw, so the mean of the last steps is looked at.
     """
-    own = get_method(name)
+    method = get_method(name)
     centres = float64([[1.0, 0.0], [-1.0, 0.5]])
     shapes = float64([[1.0, 0.4], [0.3, 1.0]])
     size = float64(scales)[:, None]
-    x, chosen = float64([3.0, -4.0]), Chosen.of(own, 2)
+    x, chosen = float64([3.0, -4.0]), Chosen.of(method, 2)
 
     def gradients(x: Tensor) -> Tensor:
         return size * shapes * (x - centres)
 
     start, rest = gradients(x).norm(), []
     for number in range(400):
-        combined = step(own, gradients(x), chosen, (0, number))
+        combined = step(method, gradients(x), chosen, (0, number))
         lr = 0.1 * (1 - number / 400) ** 2
         x = x - lr * combined / combined.norm().clamp(min=1e-300)
         rest.append(x)

@@ -25,10 +25,10 @@ from accord.methods import Chosen
 
 @every_method
 def test_defaults_are_within_their_range(name: str) -> None:
-    own = get_method(name)
-    defaults = own.check_options({})
-    assert own.check_options(defaults) == defaults
-    assert defaults.keys() == own.options.model_fields.keys()
+    method = get_method(name)
+    defaults = method.check_options({})
+    assert method.check_options(defaults) == defaults
+    assert defaults.keys() == method.options.model_fields.keys()
 
 
 @every_method
@@ -55,29 +55,29 @@ def test_option_out_of_range_is_refused(name: str, option: str) -> None:
 @every_option
 def test_every_option_matters(name: str, option: str) -> None:
     """An option that changes nothing would be a promise that isn't kept."""
-    own = get_method(name)
+    method = get_method(name)
     values = allowed_values(name, option)
-    found = set()
+    actual = set()
     for value in values:
-        chosen = Chosen.of(own, 3, {option: value})
+        chosen = Chosen.of(method, 3, {option: value})
         for number, J in enumerate(matrices(3)):
-            combined = step(own, J * float64([[1.0], [2.0], [4.0]]), chosen, (0, number))
-        found.add(tuple(combined.tolist()))
+            combined = step(method, J * float64([[1.0], [2.0], [4.0]]), chosen, (0, number))
+        actual.add(tuple(combined.tolist()))
     assert len(values) > 1
-    assert len(found) > 1
+    assert len(actual) > 1
 
 
 @every_weighing_method
 def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
-    own = get_method(name)
+    method = get_method(name)
     steps = list(matrices(3))
 
     def run(chosen: Chosen[Method], steps: list[Tensor], first: int) -> list[Tensor]:
-        return [step(own, J, chosen, (5, number)) for number, J in enumerate(steps, start=first)]
+        return [step(method, J, chosen, (5, number)) for number, J in enumerate(steps, start=first)]
 
-    straight = Chosen.of(own, 3)
+    straight = Chosen.of(method, 3)
     expected = run(straight, steps, 0)
-    interrupted, resumed = Chosen.of(own, 3), Chosen.of(own, 3)
+    interrupted, resumed = Chosen.of(method, 3), Chosen.of(method, 3)
     run(interrupted, steps[:4], 0)
     saved = interrupted.tensors()
     resumed.load({key: torch.tensor(value.tolist(), dtype=value.dtype)
@@ -92,10 +92,10 @@ def test_state_saved_and_restored_goes_on_the_same(name: str) -> None:
 @every_weighing_method
 @pytest.mark.parametrize("tasks", [1, 2, 7])
 def test_every_axis_of_the_state_runs_over_the_tasks(name: str, tasks: int) -> None:
-    own = get_method(name)
-    state = own.initial_state(tasks)
+    method = get_method(name)
+    state = method.initial_state(tasks)
     (J,) = matrices(tasks, 1)
-    _, after = own.function(signals_of(own, J @ J.t()), state, generator())
+    _, after = method.function(signals_of(method, J @ J.t()), state, generator())
     for each in (state, after):
         assert all(set(value.shape) == {tasks} for value in each.values())
     assert state.keys() == after.keys()

@@ -82,7 +82,7 @@ def test_each_group_has_its_own_state_and_draws(fake: Method) -> None:
     weights, states = chosen.weigh([Signals.of(torch.eye(2))] * 2, (0, 1), (0, 0))
     assert weights.floor().tolist() == [[1.0, 1.0], [6.0, 6.0]]
     assert weights[0, 0].frac() != weights[1, 0].frac()
-    assert [own["steps"].tolist() for own in states] == [[1, 1], [6, 6]]
+    assert [state["steps"].tolist() for state in states] == [[1, 1], [6, 6]]
 
 
 def test_state_of_another_method_is_refused(fake: Method) -> None:

@@ -151,14 +151,14 @@ def test_least_norm_point_against_scipy(kind: str, tasks: int) -> None:
     for seed in range(5):
         J = gradients(kind, tasks, seed)
         G = J @ J.T
-        found = minimize(
+        actual = minimize(
             lambda a, G=G: a @ G @ a, np.full(tasks, 1 / tasks), jac=lambda a, G=G: 2 * G @ a,
             method="SLSQP", bounds=[(0, 1)] * tasks, options={"ftol": 1e-15, "maxiter": 1000},
             constraints={"type": "eq", "fun": lambda a: a.sum() - 1},
         )  # fmt: skip
         alpha = least_norm_point(G)
-        assert alpha @ G @ alpha <= found.fun + 1e-9
-        assert found.fun <= alpha @ G @ alpha + 1e-6
+        assert alpha @ G @ alpha <= actual.fun + 1e-9
+        assert actual.fun <= alpha @ G @ alpha + 1e-6
 
 
 @given(

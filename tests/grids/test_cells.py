@@ -35,34 +35,36 @@ def cells(tmp_path):
 
 
 def test_axes_are_crossed_in_their_order(cells):
-    found = cells('[axes]\ntasks = [["mood"], "all"]\nbatching = ["finish-largest"]\nseed = [0, 1]')
-    assert [cell.name for cell in found] == [
+    actual = cells(
+        '[axes]\ntasks = [["mood"], "all"]\nbatching = ["finish-largest"]\nseed = [0, 1]'
+    )
+    assert [cell.name for cell in actual] == [
         "mood,batching=finish-largest,seed=0",
         "mood,batching=finish-largest,seed=1",
         "all,batching=finish-largest,seed=0",
         "all,batching=finish-largest,seed=1",
     ]
-    assert [list(cell.config.tasks) for cell in found[1:3]] == [["mood"], ["mood", "same"]]
-    assert found[3].config.training.seed == 1
-    assert found[0].group == found[1].group == "mood,batching=finish-largest"
+    assert [list(cell.config.tasks) for cell in actual[1:3]] == [["mood"], ["mood", "same"]]
+    assert actual[3].config.training.seed == 1
+    assert actual[0].group == actual[1].group == "mood,batching=finish-largest"
 
 
 def test_explicit_cells_are_crossed_with_the_axes_that_they_don_t_set(cells):
-    found = cells('seeds = 2\n[[cells]]\nmode = "frozen"\n[[cells]]\nlr = 1e-4\nseed = 7\n')
-    assert [cell.name for cell in found] == [
+    actual = cells('seeds = 2\n[[cells]]\nmode = "frozen"\n[[cells]]\nlr = 1e-4\nseed = 7\n')
+    assert [cell.name for cell in actual] == [
         "mode=frozen,seed=0", "mode=frozen,seed=1", "lr=0.0001,seed=7",
     ]  # fmt: skip
-    assert found[0].config.encoder.mode == "frozen"
-    assert found[2].config.training.lr == 1e-4
+    assert actual[0].config.encoder.mode == "frozen"
+    assert actual[2].config.training.lr == 1e-4
 
 
 def test_any_dotted_key_is_an_axis_and_some_stand_for_every_task(cells):
-    found = cells(
+    actual = cells(
         '[axes]\n"training.clip" = [0, 1.0]\n"tasks.mood.dropout" = [0.2]\npooling = ["mean"]\n'
         'pairs = ["separate"]\n'
     )
-    assert found[0].name == "clip=0,dropout=0.2,pooling=mean,pairs=separate"
-    tasks = found[0].config.tasks
+    assert actual[0].name == "clip=0,dropout=0.2,pooling=mean,pairs=separate"
+    tasks = actual[0].config.tasks
     assert [task.pooling for task in tasks.values()] == ["mean", "mean"]
     assert (tasks["mood"].dropout, tasks["same"].dropout) == (0.2, 0.1)
     assert (tasks["mood"].encoding, tasks["same"].encoding) == ("joint", "separate")
@@ -73,12 +75,12 @@ def test_stages_are_a_key_of_a_cell(cells):
         '[axes]\n"memory.method" = ["gem", "replay"]\n[[cells]]\nstages = []\n[[cells]]\n'
         'stages = [{tasks = ["mood"]}, {name = "last", tasks = ["same"]}]\n'
     )
-    found = cells(text)
-    assert [cell.name for cell in found] == [
+    actual = cells(text)
+    assert [cell.name for cell in actual] == [
         "stages=none,method=gem", "stages=mood+last,method=gem", "stages=mood+last,method=replay",
     ]  # fmt: skip
-    assert [len(cell.config.stages) for cell in found] == [0, 2, 2]
-    assert found[0].config.memory is None
+    assert [len(cell.config.stages) for cell in actual] == [0, 2, 2]
+    assert actual[0].config.memory is None
     none_finished = cells(text.replace('tasks = ["same"]', 'tasks = ["mood", "same"]'))
     assert [cell.name for cell in none_finished] == [
         "stages=none,method=gem", "stages=mood+last,method=gem",
@@ -86,20 +88,20 @@ def test_stages_are_a_key_of_a_cell(cells):
 
 
 def test_set_and_overrides_hold_for_all_cells(cells):
-    found = cells("[set]\nepochs = 9\n[axes]\nseed = [0]", "training.batch_size=5")
-    assert found[0].config.training.epochs == 9
-    assert found[0].config.training.batch_size == 5
-    assert found[0].name == "seed=0"
+    actual = cells("[set]\nepochs = 9\n[axes]\nseed = [0]", "training.batch_size=5")
+    assert actual[0].config.training.epochs == 9
+    assert actual[0].config.training.batch_size == 5
+    assert actual[0].name == "seed=0"
 
 
 def test_cells_of_one_config_are_one_run_under_the_first_name(cells):
-    found = cells('[[cells]]\ntasks = ["mood", "same"]\n[[cells]]\ntasks = "all"\n')
-    assert [cell.name for cell in found] == ["mood+same"]
+    actual = cells('[[cells]]\ntasks = ["mood", "same"]\n[[cells]]\ntasks = "all"\n')
+    assert [cell.name for cell in actual] == ["mood+same"]
 
 
 def test_different_cells_never_share_a_name(cells):
-    found = cells('[[cells]]\n"tasks.mood.metric" = "f1"\n[[cells]]\n"tasks.same.metric" = "f1"\n')
-    names = [cell.name for cell in found]
+    actual = cells('[[cells]]\n"tasks.mood.metric" = "f1"\n[[cells]]\n"tasks.same.metric" = "f1"\n')
+    names = [cell.name for cell in actual]
     assert names[0] == "metric=f1"
     assert names[1].startswith("metric=f1-")
     long = {"tasks": [f"task-{i}" for i in range(60)]}
@@ -109,8 +111,8 @@ def test_different_cells_never_share_a_name(cells):
 
 
 def test_a_key_of_a_task_that_a_cell_leaves_out_changes_nothing(cells):
-    found = cells('[set]\n"tasks.same.dropout" = 0.5\n[axes]\ntasks = [["mood"]]')
-    assert list(found[0].config.tasks) == ["mood"]
+    actual = cells('[set]\n"tasks.same.dropout" = 0.5\n[axes]\ntasks = [["mood"]]')
+    assert list(actual[0].config.tasks) == ["mood"]
 
 
 @pytest.mark.parametrize(
@@ -180,34 +182,34 @@ def test_an_override_is_applied_or_refused(cells, override, message):
 
 
 def test_overrides_have_short_names_and_the_last_word(cells):
-    (found,) = cells("[set]\nepochs = 9\n", "epochs=5", "training.epochs=7", 'tasks=["mood"]')
-    assert (found.config.training.epochs, list(found.config.tasks)) == (7, ["mood"])
+    (actual,) = cells("[set]\nepochs = 9\n", "epochs=5", "training.epochs=7", 'tasks=["mood"]')
+    assert (actual.config.training.epochs, list(actual.config.tasks)) == (7, ["mood"])
 
 
 def test_a_key_has_one_name_whatever_its_spelling(cells):
-    found = cells('[axes]\n"training.steps_per_epoch" = [5]\nlr = [1e-4]\n[[cells]]\n[[cells]]\n'
+    actual = cells('[axes]\n"training.steps_per_epoch" = [5]\nlr = [1e-4]\n[[cells]]\n[[cells]]\n'
                   '"training.lr" = 1e-3\nsteps = 6\n')  # fmt: skip
-    assert [own.name for own in found] == ["steps=5,lr=0.0001", "lr=0.001,steps=6"]
+    assert [each.name for each in actual] == ["steps=5,lr=0.0001", "lr=0.001,steps=6"]
 
 
 def test_a_task_s_own_key_says_more_than_one_of_all_tasks(cells):
-    found = cells('[set]\n"tasks.mood.pooling" = "pooler"\n[axes]\npooling = ["cls", "mean"]\n')
-    assert [own.config.tasks["mood"].pooling for own in found] == ["pooler", "pooler"]
-    assert [own.config.tasks["same"].pooling for own in found] == ["cls", "mean"]
+    actual = cells('[set]\n"tasks.mood.pooling" = "pooler"\n[axes]\npooling = ["cls", "mean"]\n')
+    assert [each.config.tasks["mood"].pooling for each in actual] == ["pooler", "pooler"]
+    assert [each.config.tasks["same"].pooling for each in actual] == ["cls", "mean"]
 
 
 def test_groups_are_told_apart_by_their_config(cells, tmp_path):
     for name in ("a/b", "a-b"):
         (tmp_path / name).mkdir(parents=True)
-    found = cells('seeds = 2\n[axes]\n"encoder.path" = ["a/b", "a-b"]\n')
-    groups = [own.group for own in found]
+    actual = cells('seeds = 2\n[axes]\n"encoder.path" = ["a/b", "a-b"]\n')
+    groups = [each.group for each in actual]
     assert groups[0] == groups[1] == "path=a-b"
     assert groups[2] == groups[3]
     assert groups[2].startswith("path=a-b-")
     same = cells(
         '[[cells]]\ntasks = "all"\nseed = 0\n[[cells]]\ntasks = ["mood", "same"]\nseed = 1'
     )
-    assert [own.group for own in same] == ["all", "all"]
+    assert [each.group for each in same] == ["all", "all"]
 
 
 def test_a_list_where_one_is_wanted_gets_no_advice(cells):
@@ -235,26 +237,26 @@ def test_crossing_keeps_what_a_cell_sets():
 
 
 def test_seeds_of_either_spelling_make_one_group(cells):
-    found = cells('[axes]\n"training.seed" = [0, 1, 2]\ngradients = ["sum", "mean"]\n')
-    assert len(found) == 6
-    assert {cell.group for cell in found} == {"gradients=sum", "gradients=mean"}
+    actual = cells('[axes]\n"training.seed" = [0, 1, 2]\ngradients = ["sum", "mean"]\n')
+    assert len(actual) == 6
+    assert {cell.group for cell in actual} == {"gradients=sum", "gradients=mean"}
 
 
 def test_cells_do_not_share_a_table_that_one_of_them_cuts(cells):
-    found = cells(
+    actual = cells(
         '[axes]\ntasks = [["mood"], "all"]\n[[cells]]\nbalancing = "fixed"\n'
         '"methods.fixed.weights" = {mood = 1.0, same = 3.0}\n'
     )
-    alone, together = found
+    alone, together = actual
     assert alone.config.training.balancing is None
     assert together.config.methods["fixed"]["weights"] == {"mood": 1.0, "same": 3.0}
 
 
 def test_options_of_a_method_that_is_not_chosen_make_no_other_cell(cells):
-    found = cells('[axes]\ngradients = ["sum", "cagrad"]\n"methods.cagrad.c" = [0.2, 0.5]\n')
-    assert len(found) == 3
+    actual = cells('[axes]\ngradients = ["sum", "cagrad"]\n"methods.cagrad.c" = [0.2, 0.5]\n')
+    assert len(actual) == 3
 
 
 def test_a_cell_may_differ_from_what_is_set_for_all(cells):
-    found = cells('[set]\ntasks = ["mood"]\n[[cells]]\n[[cells]]\ntasks = "all"')
-    assert [list(cell.config.tasks) for cell in found] == [["mood"], ["mood", "same"]]
+    actual = cells('[set]\ntasks = ["mood"]\n[[cells]]\n[[cells]]\ntasks = "all"')
+    assert [list(cell.config.tasks) for cell in actual] == [["mood"], ["mood", "same"]]

@@ -24,15 +24,18 @@ RESULTS = {"train_seconds": 1.0, "steps": 10, "parameters": 100, "peak_memory_by
 def group(name, folder, **metrics):
     """A group of one run with these held-out metrics."""
     tasks = {
-        own: Task(own, "classification", "cross_entropy", "accuracy", ("0", "1")) for own in metrics
+        metric: Task(metric, "classification", "cross_entropy", "accuracy", ("0", "1"))
+        for metric in metrics
     }
-    sections = {own: {"kind": "classification", "train": "t", "text": "a"} for own in metrics}
+    sections = {metric: {"kind": "classification", "train": "t", "text": "a"} for metric in metrics}
     config = parse_config({"encoder": {"path": "e"}, "tasks": sections})
     (folder / "model").mkdir(exist_ok=True)
-    exposure = {own: {"examples": 64, "rows": 32, "tokens": 640, "steps": 10} for own in metrics}
+    exposure = {
+        metric: {"examples": 64, "rows": 32, "tokens": 640, "steps": 10} for metric in metrics
+    }
     heldout = {
-        own: {"value": value, "on": "test", "rows": 10, "gap": 0.0}
-        for own, value in metrics.items()
+        each: {"value": value, "on": "test", "rows": 10, "gap": 0.0}
+        for each, value in metrics.items()
     }
     results = {**RESULTS, "metrics": metrics, "heldout": heldout, "exposure": exposure}
     return Group(name, [RunRecord(name, folder, config, tasks, results, {})])
@@ -68,12 +71,12 @@ NOTES = [
 
 
 def test_a_task_named_mean_is_not_the_mean_of_the_tasks(groups):
-    found = {
-        own.task: own.difference.value
-        for own in compare_groups(groups, baseline=groups[0]).contrasts[:4]
+    actual = {
+        contrast.task: contrast.difference.value
+        for contrast in compare_groups(groups, baseline=groups[0]).contrasts[:4]
     }
     expected = {"mean": 0.3, "sst_2": 0.1, "sst-2": -0.1, MEAN: 0.1}
-    assert found == pytest.approx(expected)
+    assert actual == pytest.approx(expected)
     with pytest.raises(ConfigError, match="letters, digits"):
         group("impossible", Path(), **{MEAN: 0.5})
 
@@ -100,9 +103,9 @@ def test_what_is_left_out_and_what_chance_does_stand_wherever_differences_do(
 def test_no_column_of_a_wide_table_is_cut_off(tmp_path, capsys):
     names = [f"a-task-of-some-length-{i}" for i in range(9)]
     continual = {"average_accuracy": 0.5, "forgetting": 0.125, "backward_transfer": None}
-    own = group("in turn", tmp_path, **dict.fromkeys(names, 0.5))
-    own.runs[0].results["continual"] = continual
-    print_groups([own, group("jointly", tmp_path, **dict.fromkeys(names, 0.5))])
+    ours = group("in turn", tmp_path, **dict.fromkeys(names, 0.5))
+    ours.runs[0].results["continual"] = continual
+    print_groups([ours, group("jointly", tmp_path, **dict.fromkeys(names, 0.5))])
     header, _, first, second, evaluated = (
         line for line in capsys.readouterr().out.splitlines() if line.strip()
     )

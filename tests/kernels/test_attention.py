@@ -143,8 +143,10 @@ def test_sequences_do_not_influence_each_other(cls: bool) -> None:
     out = attend(query, key_value, plan_attention(lengths, CPU, cls_queries=cls), HEADS)
     rows = [1] * 4 if cls else lengths
     by_query, by_key = torch.autograd.grad(out.split(rows)[2].sum(), (query, key_value))
-    for i, (own, other) in enumerate(zip(by_query.split(rows), by_key.split(lengths), strict=True)):
-        assert bool(own.any()) is (i == 2)
+    for i, (each, other) in enumerate(
+        zip(by_query.split(rows), by_key.split(lengths), strict=True)
+    ):
+        assert bool(each.any()) is (i == 2)
         assert bool(other.any()) is (i == 2)
 
 
@@ -179,8 +181,8 @@ def test_dropout_is_on_the_probabilities_and_its_gradient_too(
     shown = dropped(path, query, key_value[:, :HIDDEN], plan, p, at)
     outputs = []
     queries = query.split([1] * len(lengths) if cls else lengths)
-    for own, kv, after in zip(queries, key_value.split(lengths), shown, strict=True):
-        parts = (own, *kv.split(HIDDEN, dim=1))
+    for each, kv, after in zip(queries, key_value.split(lengths), shown, strict=True):
+        parts = (each, *kv.split(HIDDEN, dim=1))
         q, k, v = (x.unflatten(1, (HEADS, -1)).transpose(0, 1) for x in parts)
         before = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(HIDDEN // HEADS), -1)
         mask = (after != 0) * kept_scale(p)
@@ -258,9 +260,9 @@ def passes(
     with computing(matmul):
         out = path(*tensors, plan, HEADS, p, DropoutKey(5, 6, 7, 8))
         probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(3)).bfloat16()
-        found = out, *torch.autograd.grad(out, tensors, probe.to(dtype))
-    assert all(x.dtype == dtype for x in found)
-    return tuple(x.detach().double() for x in found)
+        actual = out, *torch.autograd.grad(out, tensors, probe.to(dtype))
+    assert all(x.dtype == dtype for x in actual)
+    return tuple(x.detach().double() for x in actual)
 
 
 def errors(ours: Found, expected: Found) -> list[float]:
@@ -287,5 +289,5 @@ def test_on_a_cpu_bfloat16_is_computed_in_float32(
     """To the bit, whatever stands for bfloat16; only what comes out is rounded."""
     matmul = MatmulPolicy(bfloat16=True, rounded=rounded)
     ours = passes(attend, MIXES[name], cls, p, torch.bfloat16, matmul)
-    for own, exact in zip(ours, passes(attend, MIXES[name], cls, p), strict=True):
-        assert torch.equal(own, exact.bfloat16().double())
+    for our, exact in zip(ours, passes(attend, MIXES[name], cls, p), strict=True):
+        assert torch.equal(our, exact.bfloat16().double())

@@ -154,11 +154,11 @@ def test_masked_is_multiplication_by_the_mask(dtype: torch.dtype) -> None:
     """To the bit and in x's dtype, of a transposed tensor and a part of a mask too."""
     x = (1e3 * torch.randn(40, 30)).to(dtype)
     keep = KEY.keep_mask(torch.Size([30, 50]), 0.4, CPU)[:, :40]
-    for own, mask in ((x, keep.t()), (x.t(), keep), (x, keep.t().contiguous())):
-        result = masked(own, mask)
+    for each, mask in ((x, keep.t()), (x.t(), keep), (x, keep.t().contiguous())):
+        result = masked(each, mask)
         assert result.dtype == dtype
-        assert torch.equal(result, own * mask.to(dtype))
-        assert torch.equal(result, torch.where(mask, own, 0))
+        assert torch.equal(result, each * mask.to(dtype))
+        assert torch.equal(result, torch.where(mask, each, 0))
 
 
 @pytest.mark.parametrize("key", [KEY, None])

@@ -12,9 +12,9 @@ LENGTHS = (5, 1, 3, 3)
 def by_formula(q, k, v, starts_q, starts_k, scale):
     parts = []
     for i in range(len(starts_q) - 1):
-        own = (x[s[i] : s[i + 1]].transpose(0, 1) for x, s in
+        ours = (x[s[i] : s[i + 1]].transpose(0, 1) for x, s in
                ((q, starts_q), (k, starts_k), (v, starts_k)))  # fmt: skip
-        one, other, third = own
+        one, other, third = ours
         weights = torch.softmax(one @ other.transpose(1, 2) * scale, -1)
         parts.append((weights @ third).transpose(0, 1))
     return torch.cat(parts)
@@ -39,8 +39,8 @@ def kernel(monkeypatch):
         state, unused, *, scale,
     ):  # fmt: skip
         with torch.enable_grad():
-            own = [x.detach().requires_grad_() for x in (q, k, v)]
-            return torch.autograd.grad(by_formula(*own, starts_q, starts_k, scale), own, grad)
+            ours = [x.detach().requires_grad_() for x in (q, k, v)]
+            return torch.autograd.grad(by_formula(*ours, starts_q, starts_k, scale), ours, grad)
 
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", forward)
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_backward", backward)

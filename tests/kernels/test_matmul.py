@@ -33,7 +33,7 @@ SUMMING = 1e-6  # of the terms' sizes: the error of adding up in float32
 OPERATIONS = {
     "matmul": (MatmulPolicy.mm, lambda a, b: a @ b, ((N, K), (K, M))),
     "matmul of transposed": (
-        lambda own, a, b, out=None: own.mm(a.t(), b.t(), out),
+        lambda each, a, b, out=None: each.mm(a.t(), b.t(), out),
         lambda a, b: a.t() @ b.t(),
         ((K, N), (M, K)),
     ),
@@ -185,10 +185,10 @@ def test_computing_restores_the_choice(raises):
 @pytest.fixture
 def setting():
     """torch's own, which products through oneDNN change."""
-    found = torch.backends.mkldnn.matmul
-    before = found.fp32_precision
-    yield found
-    found.fp32_precision = before
+    actual = torch.backends.mkldnn.matmul
+    before = actual.fp32_precision
+    yield actual
+    actual.fp32_precision = before
 
 
 @pytest.mark.parametrize("raises", [False, True])

@@ -33,11 +33,11 @@ def written(folder: Path, case: Case, rows: int) -> str:
 
 def table(folder: Path, case: Case) -> dict:
     """Return a case's `[tasks.NAME]`; tasks without labels take the others' texts."""
-    own = {"kind": case.task.kind, **case.keys}
+    ours = {"kind": case.task.kind, **case.keys}
     if not case.task.labelled:
-        return own
+        return ours
     text = case.columns[0] if case.task.texts == 1 else case.columns
-    return {**own, "train": written(folder, case, 24), "dev": written(folder, case, 12),
+    return {**ours, "train": written(folder, case, 24), "dev": written(folder, case, 12),
             "text": text}  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
         name, dev = case.task.name, run.folder.parent / f"{case.task.name}-12.csv"
         rows = rows_of(run.folder / "predictions" / f"{name}-dev.csv")
         texts = [tuple(row[column] for column in case.columns) for row in rows_of(dev)]
-        answers = model.predict(name, [own if len(own) > 1 else own[0] for own in texts])
+        answers = model.predict(name, [text if len(text) > 1 else text[0] for text in texts])
         task, kind = model.task(name), case.kind
         said = kind.read_answers(task, [row["prediction"] for row in rows])
         again = kind.read_answers(task, list(map(str, answers)))
@@ -83,7 +83,7 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
             [case.good[label] for label in (list(case.good) * 12)[:12]]
         )
         np.testing.assert_array_equal(
-            kind.read_answers(task, [own["label"] for own in rows]), labels
+            kind.read_answers(task, [row["label"] for row in rows]), labels
         )
         figures = model.evaluate_file(name, dev).figures
         expected = best["figures"][name]

@@ -45,12 +45,12 @@ def separate(world: World, batch: StepBatch, step: int = 0) -> tuple[list[Tensor
         key, words = DropoutKey(0, step, number), micro.inputs.words
         pooled = world.model.pooled(micro.inputs, batch.present, key=key)
         parts = world.model.losses(pooled, micro.targets, batch.present, key, words)
-        for row, own in enumerate(parts):
-            losses[row] = losses[row] + own.sum() / len(batch.rows[row])
+        for row, part in enumerate(parts):
+            losses[row] = losses[row] + part.sum() / len(batch.rows[row])
     rows = []
     for loss in losses:
-        found = torch.autograd.grad(loss, world.columns(), retain_graph=True, allow_unused=True)
-        pairs = zip(world.columns(), found, strict=True)
+        actual = torch.autograd.grad(loss, world.columns(), retain_graph=True, allow_unused=True)
+        pairs = zip(world.columns(), actual, strict=True)
         rows.append(torch.cat([
             (torch.zeros_like(p) if grad is None else grad).flatten() for p, grad in pairs
         ]))  # fmt: skip
@@ -72,14 +72,14 @@ def test_one_backward_pass_is_one_for_each_task(
     assert_rows_close(world.written()[None], (w @ J)[None])
     for loss, task in zip(losses, world.tasks, strict=True):
         assert record.losses[task.name] == pytest.approx(loss.item(), rel=1e-5)
-        for parameter, own in zip(
+        for parameter, each in zip(
             world.model.heads[task.name].parameters(),
             torch.autograd.grad(
                 loss, list(world.model.heads[task.name].parameters()), retain_graph=True
             ) if list(world.model.heads[task.name].parameters()) else (),
             strict=True,
         ):  # fmt: skip
-            torch.testing.assert_close(parameter.grad, own, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(parameter.grad, each, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
@@ -87,7 +87,7 @@ def test_one_backward_pass_is_one_for_each_task(
 def test_passes_change_neither_words_nor_gradients(
     mix: str, joint: bool, tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
-    found = []
+    actual = []
     for limit in (None, 20):
         torch.manual_seed(0)
         world = World(MIXES[mix], tiny_encoder(), random_split, joint=joint)
@@ -99,8 +99,8 @@ def test_passes_change_neither_words_nor_gradients(
             for micro in batch.passes
             if isinstance(micro.inputs, PackedBatch) and place in micro.inputs.words
         ]  # fmt: skip
-        found.append((torch.cat(told), world.jacobian.J, record.losses))
-    (words, J, losses), (others, again, more) = found
+        actual.append((torch.cat(told), world.jacobian.J, record.losses))
+    (words, J, losses), (others, again, more) = actual
     assert torch.equal(words, others)
     assert_rows_close(again, J)
     assert more == pytest.approx(losses, rel=1e-5)
@@ -119,7 +119,7 @@ def test_the_word_table_learns_from_both_sides(
     assert isinstance(micro.inputs, PackedBatch)
     start, stop = micro.inputs.task_tokens[0]
     read = set(micro.inputs.input_ids[start:stop].tolist())
-    assert {i for i, own in enumerate(labelled) if own.any()} == read
+    assert {i for i, each in enumerate(labelled) if each.any()} == read
     assert bool(told.any(1).all())
     assert word.grad is not None
     # A later step without such a task leaves nothing of this one behind.
@@ -127,7 +127,7 @@ def test_the_word_table_learns_from_both_sides(
     world.step(plain, 1)
     assert len(world.jacobian.step._table.ids) == len(plain.token_ids.unique())
     seen = set(plain.token_ids.tolist())
-    assert {i for i, own in enumerate(word.grad) if own.any()} == seen
+    assert {i for i, each in enumerate(word.grad) if each.any()} == seen
 
 
 @each_mix
@@ -136,12 +136,12 @@ def test_steps_hide_other_words_and_repeat_to_the_bit(
 ) -> None:
     world = World(MIXES[mix], tiny_encoder(), random_split)
     world.model.encoder.set_dropout(0.3)
-    found = []
+    actual = []
     for step in (4, 4, 5):
         world.step(drawn_batch(world, step=step), step)
-        found.append(world.jacobian.J)
-    assert torch.equal(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
+        actual.append(world.jacobian.J)
+    assert torch.equal(actual[0], actual[1])
+    assert not torch.allclose(actual[0], actual[2])
 
 
 @pytest.mark.parametrize("mix", ["words beside labels", "alike beside labels"])
@@ -151,6 +151,6 @@ def test_halves_have_words_of_their_own(
     world = World(MIXES[mix], tiny_encoder(), random_split)
     world.model.encoder.set_dropout(0.3)
     rows = [np.arange(6) for _ in world.tasks]
-    found = half_cosines(world.learner, rows, world.data, ASSEMBLER, 0)
-    assert found.keys() == {task.name for task in world.tasks}
-    assert all(0 < abs(own) < 1 for own in found.values())
+    actual = half_cosines(world.learner, rows, world.data, ASSEMBLER, 0)
+    assert actual.keys() == {task.name for task in world.tasks}
+    assert all(0 < abs(each) < 1 for each in actual.values())

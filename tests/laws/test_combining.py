@@ -51,7 +51,7 @@ class Kept(Recorded):
 
 def world(
     encoder: MakeEncoder, split: Split, method: str, balancing: str = "fixed", layers: bool = False,
-    **own: object,
+    **ours: object,
 ) -> World:  # fmt: skip
     bert = encoder()
     groups = bert.layer_groups()
@@ -63,7 +63,7 @@ def world(
     jacobian = Kept(
         bert.parameters(), bert.embeddings.word, groups if combination.by_layer else None
     )
-    return World(TASKS, bert, split, combination=combination, jacobian=jacobian, **own)
+    return World(TASKS, bert, split, combination=combination, jacobian=jacobian, **ours)
 
 
 def group_of_columns(made: World) -> Tensor:
@@ -85,9 +85,9 @@ def test_a_method_weighs_the_balanced_rows_of_j(
     balance = torch.tensor(BALANCE)[present].double()
     losses = torch.tensor([record.losses[TASKS[i].name] for i in present]).double()
     scaled = J.double() * balance[:, None]
-    own = Chosen.of(get_method(method), len(TASKS))
+    chosen = Chosen.of(get_method(method), len(TASKS))
     signals = Signals.of(scaled @ scaled.t(), losses * balance)
-    weights, _ = own.weigh([signals], batch.present, (0, 3))
+    weights, _ = chosen.weigh([signals], batch.present, (0, 3))
     torch.testing.assert_close(torch.tensor(record.weights).double(), weights, rtol=2e-3, atol=1e-4)
     expected = torch.tensor(record.weights[0]).double() @ scaled
     assert_rows_close(made.written()[None], expected[None].float())
@@ -110,13 +110,13 @@ def test_by_layer_it_weighs_each_layer_s_columns_apart(
     losses = torch.tensor(list(record.losses.values())).double()
     count = int(group.max()) + 1
     assert len(record.weights) == count
-    own = Chosen.of(get_method(method), len(TASKS), groups=count)
+    chosen = Chosen.of(get_method(method), len(TASKS), groups=count)
     signals, expected = [], torch.zeros(J.shape[1], dtype=torch.float64)
     for number in range(count):
         scaled = J[:, group == number].double() * balance[:, None]
         signals.append(Signals.of(scaled @ scaled.t(), losses * balance))
         expected[group == number] = torch.tensor(record.weights[number]).double() @ scaled
-    weights, _ = own.weigh(signals, batch.present, (0, 3))
+    weights, _ = chosen.weigh(signals, batch.present, (0, 3))
     torch.testing.assert_close(torch.tensor(record.weights).double(), weights, rtol=2e-3, atol=1e-4)
     assert_rows_close(made.written()[None], expected[None].float())
     assert record.gramian is not None
@@ -172,8 +172,8 @@ def test_a_rule_sees_plain_signals_and_scales_shared_and_head_gradients(
         regression=torch.tensor(combination.regression), names=combination.names,
     )  # fmt: skip
     options = combination.balancing.options
-    own = Chosen.of(get_rule(balancing), len(TASKS), options)
-    weights, states = own.weigh([replace(signals, step=3)], batch.present, (0, 3), 1 << 20)
+    chosen = Chosen.of(get_rule(balancing), len(TASKS), options)
+    weights, states = chosen.weigh([replace(signals, step=3)], batch.present, (0, 3), 1 << 20)
     torch.testing.assert_close(torch.tensor(record.balance).double(), weights[0], rtol=1e-4,
                                atol=0)  # fmt: skip
     if get_rule(balancing).learn is None:  # what it learned shows what it looked at
@@ -219,13 +219,13 @@ def test_nothing_is_learnt_from_losses_that_are_not_finite_after_a_step(
 
     def means(*given: Any) -> list[torch.Tensor]:
         after = next(count) == 1  # the second time: after the step
-        return [own * math.inf if after else own for own in plain(*given)]
+        return [each * math.inf if after else each for each in plain(*given)]
 
     monkeypatch.setattr(made.objective, "means", means)
     before = made.learner.combination.tensors()
     assert not made.step(made.batch(), 0).skipped
     after = made.learner.combination.tensors()
-    assert all(torch.equal(before[name], own) for name, own in after.items())
+    assert all(torch.equal(before[name], each) for name, each in after.items())
 
 
 def test_a_step_that_is_left_out_keeps_every_state(
@@ -327,8 +327,8 @@ def test_what_a_task_of_weight_0_has_of_its_own_stays_as_it_is(
     before = [[p.detach().clone() for p in made.model.own_parameters(i)] for i in (0, 2)]
     made.step(made.batch())
     moved, stayed = (
-        [torch.equal(p, old) for p, old in zip(made.model.own_parameters(i), own, strict=True)]
-        for i, own in zip((0, 2), before, strict=True)
+        [torch.equal(p, old) for p, old in zip(made.model.own_parameters(i), each, strict=True)]
+        for i, each in zip((0, 2), before, strict=True)
     )
     assert not any(moved)
     assert all(stayed)

@@ -40,12 +40,12 @@ def test_a_step_is_the_projection_of_the_current_gradients(
         made.step(batch)
         J = made.separate(batch)[1].double().numpy()
         expected = projected(J, [1, 3], method)
-        found = made.written().double().numpy()
-        np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+        numpy = made.written().double().numpy()
+        np.testing.assert_allclose(numpy, expected, atol=1e-4 * np.abs(expected).max())
         opposed += not np.allclose(expected, J[[0, 2]].sum(0))
         for place, task in enumerate(TASKS):
             gradients = [p.grad is None for p in made.model.own_parameters(place)]
-            assert all(own == (task.name in FINISHED) for own in gradients)
+            assert all(gradient == (task.name in FINISHED) for gradient in gradients)
     assert opposed > 1
 
 
@@ -62,17 +62,17 @@ def test_a_memory_s_batch_weighs_no_current_task() -> None:
     """With the paper's weights current tasks count as they do without a memory."""
     shares = {"sst": 8.0, "quora": 5.0, "apart": 2.0, "sts": 4.0}
     tasks = [task for task in TASKS if task.name not in FINISHED]
-    found = []
-    for own, finished in ((TASKS, FINISHED), (tasks, ())):
+    actual = []
+    for each, finished in ((TASKS, FINISHED), (tasks, ())):
         made = Combination.of(
-            own, get_method("sum"), get_rule("inverse-share"), finished=finished,
-            shares=lambda step, own=own: [shares.get(task.name, 3.0) for task in own],
+            each, get_method("sum"), get_rule("inverse-share"), finished=finished,
+            shares=lambda step, each=each: [shares.get(task.name, 3.0) for task in each],
         )  # fmt: skip
-        losses = torch.ones(len(own), dtype=torch.float64)
-        gramians = torch.eye(len(own), dtype=torch.float64)[None]
-        balance = made.decide(losses, gramians, tuple(range(len(own))), (0, 0)).balance
-        found.append([float(balance[i]) for i, task in enumerate(own) if task in tasks])
-    assert found[0] == found[1]
+        losses = torch.ones(len(each), dtype=torch.float64)
+        gramians = torch.eye(len(each), dtype=torch.float64)[None]
+        balance = made.decide(losses, gramians, tuple(range(len(each))), (0, 0)).balance
+        actual.append([float(balance[i]) for i, task in enumerate(each) if task in tasks])
+    assert actual[0] == actual[1]
 
 
 @pytest.mark.parametrize("rule", ["famo", "rlw", "uncertainty", "geometric", "gradnorm"])
@@ -80,16 +80,16 @@ def test_a_memory_s_batch_weighs_no_current_task() -> None:
 def test_a_balancing_rule_weighs_no_memory_that_only_constrains(method: str, rule: str) -> None:
     """The current tasks count as they would without the memories; so does what the rule learns."""
     current = [TASKS[0], TASKS[2]]
-    own = Combination.of(TASKS, get_method(method), get_rule(rule), finished=FINISHED)
+    combination = Combination.of(TASKS, get_method(method), get_rule(rule), finished=FINISHED)
     plain = Combination.of(current, get_method("sum"), get_rule(rule))
     J = torch.randn(4, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     losses, after = torch.tensor([[1.0, 0.1, 0.5, 0.1], [0.9, 0.1, 0.2, 0.3]]).double()
     for step in range(2):
-        ours = own.decide(losses, (J @ J.T)[None], (0, 1, 2, 3), (0, step))
+        ours = combination.decide(losses, (J @ J.T)[None], (0, 1, 2, 3), (0, step))
         kept = J[[0, 2]]
         theirs = plain.decide(losses[[0, 2]], (kept @ kept.T)[None], (0, 1), (0, step))
         assert torch.equal(ours.balance[[0, 2]], theirs.balance)
         assert ours.balance[[1, 3]].tolist() == [1.0, 1.0]
-        for made, decision, rows in ((own, ours, [0, 1, 2, 3]), (plain, theirs, [0, 2])):
+        for made, decision, rows in ((combination, ours, [0, 1, 2, 3]), (plain, theirs, [0, 2])):
             made.keep(decision)
             made.learn(losses[rows], after[rows], tuple(range(len(rows))))

@@ -46,10 +46,12 @@ def test_j_equals_separate_backward_passes(
         if task.head == "linear" else ()
         for loss, task, weight in zip(losses, world.tasks, weights, strict=True)
     ]  # fmt: skip
-    for task, own in zip(world.tasks, heads, strict=True):
-        for parameter, gradient in zip(world.model.heads[task.name].parameters(), own, strict=True):
+    for task, head in zip(world.tasks, heads, strict=True):
+        for parameter, gradient in zip(
+            world.model.heads[task.name].parameters(), head, strict=True
+        ):
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
-    total = torch.cat([world.written(), *(g.flatten() for own in heads for g in own)])
+    total = torch.cat([world.written(), *(g.flatten() for head in heads for g in head)])
     assert record.gradient_norm == pytest.approx(float(total.norm()), rel=1e-4)
 
 
@@ -68,17 +70,17 @@ def flat_gradients(world: World) -> Tensor:
 def test_fillers_change_no_gradient(
     mix: str, limit: int | None, joint: bool, tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
-    found = []
+    actual = []
     for multiple in (1, 32):
         torch.manual_seed(0)
         world = World(MIXES[mix], tiny_encoder(), random_split, joint=joint)
         batch = world.batch(micro_batch_tokens=limit, multiple=multiple)
         assert has_filler(batch) is (multiple > 1)
-        found.append((world.step(batch), world.jacobian.J, flat_gradients(world)[None]))
-    (plain, *expected), (filled, *ours) = found
+        actual.append((world.step(batch), world.jacobian.J, flat_gradients(world)[None]))
+    (plain, *expected), (filled, *ours) = actual
     assert filled.losses == pytest.approx(plain.losses, rel=1e-5)
-    for own, other in zip(ours, expected, strict=True):
-        assert bool(((own - other).norm(dim=1) < 1e-5 * other.norm(dim=1)).all())
+    for our, other in zip(ours, expected, strict=True):
+        assert bool(((our - other).norm(dim=1) < 1e-5 * other.norm(dim=1)).all())
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3])
@@ -242,16 +244,16 @@ def test_gradient_checkpointing_gives_the_same_j(
     mix: str, bfloat16: bool, tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
     """With dropout on: the recomputed layer draws the masks that it drew before."""
-    found = []
+    actual = []
     for checkpointing in (False, True):
         encoder = tiny_encoder(hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
         encoder.gradient_checkpointing = checkpointing
         torch.manual_seed(0)
         world = World(MIXES[mix], encoder, random_split, matmul=MatmulPolicy(bfloat16))
         record = world.step(world.batch(micro_batch_tokens=40))
-        found.append((world.jacobian.J, record.losses))
-    assert torch.equal(found[0][0], found[1][0])
-    assert found[0][1] == found[1][1]
+        actual.append((world.jacobian.J, record.losses))
+    assert torch.equal(actual[0][0], actual[1][0])
+    assert actual[0][1] == actual[1][1]
 
 
 def test_dropout_changes_j_by_the_step(tiny_encoder: MakeEncoder, random_split: Split) -> None:
@@ -259,9 +261,9 @@ def test_dropout_changes_j_by_the_step(tiny_encoder: MakeEncoder, random_split: 
     world = World([SST, QUORA], tiny_encoder(), random_split)
     world.model.encoder.set_dropout(0.3)
     batch = world.batch()
-    found = []
+    actual = []
     for number in (4, 4, 5):
         world.step(batch, number)
-        found.append(world.jacobian.J)
-    assert torch.equal(found[0], found[1])
-    assert not torch.allclose(found[0], found[2])
+        actual.append(world.jacobian.J)
+    assert torch.equal(actual[0], actual[1])
+    assert not torch.allclose(actual[0], actual[2])

@@ -68,7 +68,7 @@ def padded(encoder: BertEncoder, sequences: list[TokenSequence], extra: int = 0)
         mask[i, :length] = True
         types[i, sequence.first : length] = 1
     out = padded_bert(encoder, ids, types, mask)
-    return [row[own] for row, own in zip(out, mask, strict=True)]
+    return [row[each] for row, each in zip(out, mask, strict=True)]
 
 
 def packed(encoder: BertEncoder, tasks: list[list[TokenSequence]]) -> list[Tensor]:
@@ -198,8 +198,8 @@ def test_pooling(
 
     with torch.no_grad():
         pooled = model.pooled(pack(sequences), range(3))
-        for own, vectors, pooling in zip(sequences, pooled, poolings, strict=True):
-            expected = [pool(states, pooling) for states in padded(encoder, own)]
+        for sequence, vectors, pooling in zip(sequences, pooled, poolings, strict=True):
+            expected = [pool(states, pooling) for states in padded(encoder, sequence)]
             assert_close(list(vectors), expected)
 
 
@@ -217,7 +217,7 @@ def test_fillers_change_no_pooled_vector(
         for i, pooling in enumerate(poolings)
     ]
     model, present = MultitaskModel(encoder, tasks), range(len(tasks))
-    sequences = [random_sequences(own, i) for i, own in zip(present, lengths, strict=False)]
+    sequences = [random_sequences(length, i) for i, length in zip(present, lengths, strict=False)]
     with torch.no_grad():
         filled = model.pooled(pack(sequences, multiple), present)
         assert_close(filled, model.pooled(pack(sequences), present))

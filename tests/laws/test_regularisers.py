@@ -53,17 +53,17 @@ class Regularised(World):
     ) -> None:  # fmt: skip
         torch.manual_seed(0)
         encoder.set_dropout(p)
-        tasks = [replace(own, dropout=p) for own in tasks]
+        tasks = [replace(task, dropout=p) for task in tasks]
         super().__init__(tasks, encoder, split, sharing=sharing)
-        for task, own in zip(tasks, self.data, strict=True):
-            self.model.head(task.name).begin(own.targets(np.arange(len(own))))
+        for task, each in zip(tasks, self.data, strict=True):
+            self.model.head(task.name).begin(each.targets(np.arange(len(each))))
         options = OPTIONS if options is None else options
         self.own = self.objective.regularisation = Regularisation.of(self.model, names, options)
 
     def move_averages(self) -> None:
         assert self.own.averages is not None
-        for own in self.own.averages.values:
-            own.add_(0.1 * torch.randn_like(own))
+        for value in self.own.averages.values:
+            value.add_(0.1 * torch.randn_like(value))
 
     def losses(self, batch: StepBatch, plain: bool = False) -> list[Tensor]:
         """Each example's loss in the first pass, by plain autograd."""
@@ -80,8 +80,8 @@ class Regularised(World):
 
 @pytest.fixture
 def make(tiny_encoder: MakeEncoder, random_split: Split) -> Any:
-    def world(names: Sequence[str], tasks: Sequence[Task] = TASKS, **own: Any) -> Regularised:
-        return Regularised(tasks, tiny_encoder(), random_split, names, **own)
+    def world(names: Sequence[str], tasks: Sequence[Task] = TASKS, **ours: Any) -> Regularised:
+        return Regularised(tasks, tiny_encoder(), random_split, names, **ours)
 
     return world
 
@@ -91,7 +91,7 @@ def both_ways(one: Tensor, other: Tensor, task: Task) -> Tensor:
     if task.loss == "mse":
         return (one - other)[:, 0] ** 2
     kind = Bernoulli if task.loss == "binary_cross_entropy" else Categorical
-    p, q = (kind(logits=own[:, 0] if kind is Bernoulli else own) for own in (one, other))
+    p, q = (kind(logits=each[:, 0] if kind is Bernoulli else each) for each in (one, other))
     return kl_divergence(p, q) + kl_divergence(q, p)
 
 
@@ -105,14 +105,14 @@ def test_r_drop_against_two_passes_of_plain_torch(make: Any) -> None:
         scale = world.model.head(task.name).scale
         unit = 1.0 if scale is None else float(scale.std) ** 2
         means = [
-            torch.nn.functional.cross_entropy(own, micro.targets[i].long(), reduction="none")
+            torch.nn.functional.cross_entropy(each, micro.targets[i].long(), reduction="none")
             if task.loss == "cross_entropy"
             else torch.nn.functional.binary_cross_entropy(
-                own[:, 0].sigmoid(), micro.targets[i], reduction="none"
+                each[:, 0].sigmoid(), micro.targets[i], reduction="none"
             )
             if task.loss == "binary_cross_entropy"
-            else (own[:, 0] - micro.targets[i]) ** 2 / unit
-            for own in (one[i], other[i])
+            else (each[:, 0] - micro.targets[i]) ** 2 / unit
+            for each in (one[i], other[i])
         ]
         share = 1.0 if task.loss == "mse" else 0.5
         apart = share * both_ways(one[i], other[i], task) / unit
@@ -124,16 +124,16 @@ def test_r_drop_against_two_passes_of_plain_torch(make: Any) -> None:
 def test_without_dropout_r_drop_adds_nothing(make: Any) -> None:
     world = make(["r-drop"], p=0.0)
     batch = world.batch()
-    for own, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
-        assert torch.equal(own, plain)
+    for loss, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
+        assert torch.equal(loss, plain)
 
 
 def test_r_drop_on_a_frozen_encoder_s_vectors(make: Any) -> None:
     world = make(["r-drop"], [SST, STS])
     features = [torch.randn(8, 8) for _ in world.tasks]
     batch = feature_batch([np.arange(4)] * 2, world.data, features)
-    for own, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
-        assert not torch.allclose(own, plain)
+    for loss, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
+        assert not torch.allclose(loss, plain)
 
 
 def test_smart_adds_what_its_formula_says(make: Any) -> None:
@@ -144,30 +144,30 @@ def test_smart_adds_what_its_formula_says(make: Any) -> None:
     moved = passes.ask(KEY, worst_shift(passes, 0.5, 0.3, 0.2, 1))
     with torch.no_grad(), world.own.averages.in_place():
         averaged = world.logits(batch, KEY)
-    found = zip(world.losses(batch), world.losses(batch, plain=True), strict=True)
-    for i, (own, plain) in enumerate(found):
+    actual = zip(world.losses(batch), world.losses(batch, plain=True), strict=True)
+    for i, (each, plain) in enumerate(actual):
         task = world.tasks[i]
         scale = world.model.head(task.name).scale
         unit = 1.0 if scale is None else float(scale.std) ** 2
         terms = [both_ways(passes.logits[i], other[i], task) / unit for other in (moved, averaged)]
         assert all(float(term.detach().min()) > 0 for term in terms)
         wanted = terms[0] + 0.7 * terms[1]
-        torch.testing.assert_close(own - plain, wanted, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(each - plain, wanted, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_the_shift_is_plain_autograd_s_ascent(make: Any, steps: int) -> None:
     world = make(["smart"], [SST, SEPARATE], p=0.0)
     batch = world.batch()
-    found = worst_shift(world.passes(batch), 0.5, 0.3, 0.2, steps)
-    assert float(found.abs().max()) <= 0.5
+    actual = worst_shift(world.passes(batch), 0.5, 0.3, 0.2, steps)
+    assert float(actual.abs().max()) <= 0.5
     assert all(p.grad is None for p in world.model.parameters())
     assert world.jacobian.step is None
 
     inputs, (noisy, clean) = batch.passes[0].inputs, (None, world.logits(batch, KEY))
     encoder, poolings = world.model.encoder, inputs.task_sequences
     site = KEY.at(1 << 25).number()
-    noise = torch.randn(found.shape, generator=torch.Generator().manual_seed(site))
+    noise = torch.randn(actual.shape, generator=torch.Generator().manual_seed(site))
     delta = 0.3 * noise
     for _ in range(steps):
         delta = delta.detach().requires_grad_()
@@ -180,9 +180,9 @@ def test_the_shift_is_plain_autograd_s_ascent(make: Any, steps: int) -> None:
                  zip(noisy, clean, world.tasks, strict=True)]  # fmt: skip
         torch.cat(apart).sum().backward()
         assert delta.grad is not None
-        step = [own / own.abs().max() for own in delta.grad.split(inputs.lengths)]
+        step = [each / each.abs().max() for each in delta.grad.split(inputs.lengths)]
         delta = (delta.detach() + 0.2 * torch.cat(step)).clamp(-0.5, 0.5)
-    torch.testing.assert_close(found, delta, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(actual, delta, rtol=1e-3, atol=1e-3)
 
 
 def test_the_shift_changes_more_than_one_of_its_size_drawn_at_random(make: Any) -> None:
@@ -192,31 +192,31 @@ def test_the_shift_changes_more_than_one_of_its_size_drawn_at_random(make: Any) 
     values = []
     for shift in (worst, 0.01 * torch.randn_like(worst).sign()):
         apart = passes.divergences(passes.ask(KEY, shift), passes.logits)
-        values.append(torch.stack([own.detach().sum() for own in apart]))
+        values.append(torch.stack([each.detach().sum() for each in apart]))
     assert bool((values[0] > 2 * values[1]).all())
 
 
 def test_weights_that_are_their_own_average_add_nothing(make: Any) -> None:
     world = make(["smart"], options={"smart": {"lambda_s": 0.0, "mu": 3.0}})
     batch = world.batch()
-    for own, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
-        assert torch.equal(own, plain)
+    for loss, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
+        assert torch.equal(loss, plain)
     world.move_averages()
-    for own, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
-        assert bool((own > plain).all())
+    for loss, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
+        assert bool((loss > plain).all())
 
 
 def test_a_popart_head_s_average_follows_its_scale(make: Any) -> None:
     world = make(["smart"], [POPART])
     world.move_averages()
     x = torch.randn(4, 8)
-    found = []
+    actual = []
     for targets in (None, torch.tensor([9.0, -4.0])):
         if targets is not None:
             world.model.observe([targets], (0,), world.own.averages)
         with torch.no_grad(), world.own.averages.in_place():
-            found.append(world.model.head("popart")(x))
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+            actual.append(world.model.head("popart")(x))
+    torch.testing.assert_close(*actual, rtol=1e-4, atol=1e-5)
 
 
 def by_autograd(world: Regularised, batch: StepBatch) -> tuple[Tensor, list[list[Tensor]]]:
@@ -225,9 +225,9 @@ def by_autograd(world: Regularised, batch: StepBatch) -> tuple[Tensor, list[list
     rows, parts = [], []
     for row, i in enumerate(batch.present):
         wanted = [*world.columns(), *world.model.own_parameters(i)]
-        found = torch.autograd.grad(losses[row], wanted, retain_graph=True, allow_unused=True)
-        full = [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, found, strict=True)]
-        rows.append(torch.cat([own.flatten() for own in full[: len(world.columns())]]))
+        grad = torch.autograd.grad(losses[row], wanted, retain_graph=True, allow_unused=True)
+        full = [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, grad, strict=True)]
+        rows.append(torch.cat([each.flatten() for each in full[: len(world.columns())]]))
         parts.append(full[len(world.columns()) :])
     return torch.stack(rows), parts
 
@@ -248,20 +248,20 @@ def test_one_backward_equals_separate_ones(
     J, parts = by_autograd(world, batch)
     world.step(batch)
     assert_rows_close(world.jacobian.J, J, 1e-4)
-    for own, i in zip(parts, batch.present, strict=True):
-        for parameter, gradient in zip(world.model.own_parameters(i), own, strict=True):
+    for part, i in zip(parts, batch.present, strict=True):
+        for parameter, gradient in zip(world.model.own_parameters(i), part, strict=True):
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-4)
 
 
 def test_recomputed_activations_change_nothing(make: Any) -> None:
-    found = []
+    actual = []
     for checkpointing in (False, True):
         world = make(CHOICES["all"])
         world.move_averages()
         world.model.encoder.gradient_checkpointing = checkpointing
         world.step(world.batch())
-        found.append(world.jacobian.J)
-    assert torch.equal(*found)
+        actual.append(world.jacobian.J)
+    assert torch.equal(*actual)
 
 
 @every_choice
@@ -272,8 +272,8 @@ def test_losses_are_the_same_without_gradients(make: Any, names: Sequence[str]) 
     losses = world.losses(batch)
     with torch.no_grad():
         again = world.losses(batch)
-    for own, other in zip(losses, again, strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-6)
+    for loss, other in zip(losses, again, strict=True):
+        torch.testing.assert_close(loss, other, rtol=1e-5, atol=1e-6)
 
 
 def test_fillers_are_left_alone(make: Any) -> None:

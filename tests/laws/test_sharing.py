@@ -45,11 +45,11 @@ def test_one_backward_equals_separate_ones(
     total = [made.written()]
     for i, (loss, weight) in enumerate(zip(losses, weights, strict=True)):
         for parameter in made.model.own_parameters(i):
-            (own,) = torch.autograd.grad(loss, [parameter], retain_graph=True, allow_unused=True)
-            if own is None:
+            (ours,) = torch.autograd.grad(loss, [parameter], retain_graph=True, allow_unused=True)
+            if ours is None:
                 assert parameter.grad is None
                 continue
-            torch.testing.assert_close(parameter.grad, own * weight, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(parameter.grad, ours * weight, rtol=1e-4, atol=1e-6)
             total.append(parameter.grad.flatten())
     assert record.gradient_norm == pytest.approx(float(torch.cat(total).norm()), rel=1e-4)
 
@@ -64,11 +64,13 @@ def test_new_parts_change_nothing_to_the_bit(
     world = World(tasks, encoder, random_split)
     batch = world.batch()
     plain = MultitaskModel(encoder, tasks, HARD)
-    own = MultitaskModel(encoder, tasks, SHARINGS[name])
+    multitask_model = MultitaskModel(encoder, tasks, SHARINGS[name])
     (micro,) = batch.passes
     present = range(len(tasks))
     for one, other in zip(
-        plain.pooled(micro.inputs, present), own.pooled(micro.inputs, present), strict=True
+        plain.pooled(micro.inputs, present),
+        multitask_model.pooled(micro.inputs, present),
+        strict=True,
     ):
         assert torch.equal(one, other)
 
@@ -83,10 +85,10 @@ def test_a_task_s_vectors_do_not_depend_on_the_others(
     together = made.batch([3, 2, 3])
     alone = made.batch([0, 2, 0])
     (micro,), (single,) = together.passes, alone.passes
-    found = made.model.pooled(micro.inputs, together.present)[1]
+    actual = made.model.pooled(micro.inputs, together.present)[1]
     (wanted,) = made.model.pooled(single.inputs, alone.present)
     assert together.rows[1].tolist() == alone.rows[0].tolist()
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-6)
     other = made.model.pooled(single.inputs, [0])[0]
     assert not torch.allclose(other, wanted, atol=1e-3)
 
@@ -115,8 +117,8 @@ def test_a_seed_draws_the_same_head_alone_beside_others_and_with_parts(
 
     together = drawn([SST, SEPARATE, STS], HARD)
     for sharing in SHARINGS.values():
-        own = drawn([SST, SEPARATE, STS], sharing)
-        assert all(torch.equal(own[name], value) for name, value in together.items())
+        ours = drawn([SST, SEPARATE, STS], sharing)
+        assert all(torch.equal(ours[name], value) for name, value in together.items())
     alone = drawn([STS], HARD)
     assert all(torch.equal(together[name], value) for name, value in alone.items())
     weights = [value for name, value in together.items() if name.endswith("weight")]

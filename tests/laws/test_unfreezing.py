@@ -20,9 +20,9 @@ LORA = Sharing(("lora",), {"lora": {"rank": 2}})
 
 @pytest.fixture
 def make(tiny_encoder: MakeEncoder, random_split: Split) -> Any:
-    def world(sharing: Sharing = HARD, checkpointing: bool = False, **own: object) -> World:
+    def world(sharing: Sharing = HARD, checkpointing: bool = False, **ours: object) -> World:
         torch.manual_seed(0)
-        made = World(TASKS, tiny_encoder(), random_split, sharing=sharing, **own)
+        made = World(TASKS, tiny_encoder(), random_split, sharing=sharing, **ours)
         made.model.encoder.gradient_checkpointing = checkpointing
         made.objective.unfreezing = Unfreezing.of(made.model, STEPS)
         return made
@@ -60,8 +60,8 @@ def test_j_holds_what_is_thawed_and_nothing_else(
             assert_rows_close(world.written()[None], (J.sum(0) * kept)[None])
         else:
             assert_rows_close(world.jacobian.J, J * kept)
-            own = (J * kept).double()
-            torch.testing.assert_close(record.gramian, own @ own.t(), rtol=1e-4, atol=1e-4)
+            double = (J * kept).double()
+            torch.testing.assert_close(record.gramian, double @ double.t(), rtol=1e-4, atol=1e-4)
         for name, parameter in world.model.encoder.named_parameters():
             assert parameter.requires_grad
             assert (parameter.grad is None) is (depth(name) > step // 2), name
@@ -73,9 +73,9 @@ def test_new_parts_below_frozen_layers_learn_from_the_first_step(make: Any) -> N
     world.step(batch, 0)
     losses, _ = world.separate(batch)
     for i, loss in enumerate(losses):
-        own = world.model.own_parameters(i)
-        wanted = torch.autograd.grad(loss, own, retain_graph=True)
-        for parameter, gradient in zip(own, wanted, strict=True):
+        own_parameters = world.model.own_parameters(i)
+        wanted = torch.autograd.grad(loss, own_parameters, retain_graph=True)
+        for parameter, gradient in zip(own_parameters, wanted, strict=True):
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
@@ -115,8 +115,8 @@ def test_frozen_layers_cost_no_backward_pass(make: Any) -> None:
 @pytest.mark.parametrize("layers", [1, 2, 12])
 @pytest.mark.parametrize("steps", [0.3, 1, 7.2, 100])
 def test_all_is_thawed_when_the_share_of_the_run_is_over(layers: int, steps: float) -> None:
-    own = Unfreezing([[]] * (layers + 1), steps)
-    counts = [own.thawed(step) for step in range(int(steps) + 2)]
+    unfreezing = Unfreezing([[]] * (layers + 1), steps)
+    counts = [unfreezing.thawed(step) for step in range(int(steps) + 2)]
     assert counts[0] == 1
     assert counts == sorted(counts)
     assert counts[-1] == layers + 1

@@ -93,7 +93,7 @@ class World:
     def __init__(
         self, tasks: Sequence[Task], encoder: BertEncoder, split: Split,
         weights: Sequence[float] = (), sharing: Sharing = HARD, joint: bool = False,
-        matmul: MatmulPolicy = DEFAULT, **own: object,
+        matmul: MatmulPolicy = DEFAULT, **ours: object,
     ) -> None:  # fmt: skip
         self.tasks = tasks
         self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
@@ -104,12 +104,12 @@ class World:
         self.jacobian = Recorded(encoder.parameters(), encoder.embeddings.word)
         parts = [(str(i), p) for i, p in enumerate(self.own_parameters())]
         groups = parameter_groups([(encoder.named_parameters(), 0.0), (parts, 0.0)], 0.0)
-        named = {task.name: own for task, own in zip(tasks, weights, strict=False)}
+        named = {task.name: weight for task, weight in zip(tasks, weights, strict=False)}
         combination = Combination.of(
             tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}
         )
         combination.summed = joint
-        settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
+        settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **ours}
         self.objective = Objective(self.model, matmul=matmul)
         self.learner = Learner(self.model, AdamW(groups, lr=0.0), self.objective, **settings)  # type: ignore[arg-type]
 
@@ -127,7 +127,8 @@ class World:
         rng = np.random.default_rng(seed)
         counts = [3] * len(self.tasks) if counts is None else counts
         drawn = [
-            rng.permutation(len(own))[:count] for own, count in zip(self.data, counts, strict=True)
+            rng.permutation(len(split))[:count]
+            for split, count in zip(self.data, counts, strict=True)
         ]
         return step_batch(
             drawn, self.data,
@@ -157,8 +158,8 @@ class World:
         rows = []
         for loss in losses:
             trained = [p for p in self.columns() if p.requires_grad]
-            found = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True)
-            grads = {id(p): g for p, g in zip(trained, found, strict=True) if g is not None}
+            grad = torch.autograd.grad(loss, trained, retain_graph=True, allow_unused=True)
+            grads = {id(p): g for p, g in zip(trained, grad, strict=True) if g is not None}
             parts = [grads.get(id(p), torch.zeros_like(p)).flatten() for p in self.columns()]
             rows.append(torch.cat(parts))
         return losses, torch.stack(rows)

@@ -75,11 +75,11 @@ def test_every_text_is_a_row_of_its_own():
 
 def test_other_rows_are_another_store():
     one = Store([[3], [1], [2]], "s")
-    found = {
+    actual = {
         TextStore([TextSource(name, one, np.array(rows))], "words").fingerprint
         for name, rows in (("sst", [0, 1]), ("sst", [0, 2]), ("sst", [0, 1, 2]), ("", [0, 1]))
     }
-    assert len(found) == 4
+    assert len(actual) == 4
 
 
 def test_no_text_is_an_error():

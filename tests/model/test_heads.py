@@ -22,9 +22,9 @@ def decode(logits: torch.Tensor, task: Task) -> torch.Tensor:
 
 
 def probabilities(logits: torch.Tensor, task: Task) -> torch.Tensor:
-    found = labelled_kind(task).probabilities(task, logits)
-    assert found is not None
-    return found
+    probabilities = labelled_kind(task).probabilities(task, logits)
+    assert probabilities is not None
+    return probabilities
 
 
 def targets(labels: torch.Tensor, task: Task) -> torch.Tensor:

@@ -24,9 +24,9 @@ def decode(logits: Tensor, task: Task) -> Tensor:
 
 
 def probabilities(logits: Tensor, task: Task) -> Tensor:
-    found = labelled_kind(task).probabilities(task, logits)
-    assert found is not None
-    return found
+    probabilities = labelled_kind(task).probabilities(task, logits)
+    assert probabilities is not None
+    return probabilities
 
 
 def mean_logits(members: list[Tensor], task: Task) -> Tensor:
@@ -45,35 +45,35 @@ def drawn(task: Task, members: int, scale: float = 1.0) -> list[Tensor]:
 @pytest.mark.parametrize("task", CLASSES, ids=lambda task: task.loss)
 @pytest.mark.parametrize("members", [2, 5])
 def test_probabilities_are_the_mean_of_the_members(task: Task, members: int) -> None:
-    own = drawn(task, members, 3.0)
-    expected = torch.stack([probabilities(one, task) for one in own]).mean(0)
-    found = probabilities(mean_logits(own, task), task)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    ours = drawn(task, members, 3.0)
+    expected = torch.stack([probabilities(one, task) for one in ours]).mean(0)
+    actual = probabilities(mean_logits(ours, task), task)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
     clear = (expected.max(1).values - expected.min(1).values) > 1e-4
-    agree = decode(mean_logits(own, task), task)[clear] == expected.argmax(1)[clear]
+    agree = decode(mean_logits(ours, task), task)[clear] == expected.argmax(1)[clear]
     assert bool(agree.all())
 
 
 @pytest.mark.parametrize("task", VALUES, ids=lambda task: task.loss)
 def test_values_are_the_mean_of_the_members(task: Task) -> None:
-    own = drawn(task, 3)
-    expected = torch.stack([decode(one, task) for one in own]).mean(0)
-    torch.testing.assert_close(decode(mean_logits(own, task), task), expected, rtol=0, atol=1e-5)
+    ours = drawn(task, 3)
+    expected = torch.stack([decode(one, task) for one in ours]).mean(0)
+    torch.testing.assert_close(decode(mean_logits(ours, task), task), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", [*CLASSES, *VALUES], ids=lambda task: f"{task.kind} {task.loss}")
 def test_one_member_is_itself(task: Task) -> None:
-    (own,) = drawn(task, 1)
-    assert mean_logits([own], task) is own
+    (ours,) = drawn(task, 1)
+    assert mean_logits([ours], task) is ours
 
 
 @pytest.mark.parametrize("task", CLASSES, ids=lambda task: task.loss)
 def test_members_that_are_sure_leave_a_finite_loss(task: Task) -> None:
-    own = [torch.full((4, task.outputs), 1e4), torch.full((4, task.outputs), 1e4)]
-    for one in own:
+    ours = [torch.full((4, task.outputs), 1e4), torch.full((4, task.outputs), 1e4)]
+    for one in ours:
         one[:2] *= -1
         one[:, 0] *= -1
-    logits = mean_logits(own, task)
+    logits = mean_logits(ours, task)
     assert bool(logits.isfinite().all())
     wanted = targets(torch.zeros(4, dtype=torch.float64), task)
     assert bool(LOSSES[task.loss](logits, wanted).isfinite().all())

@@ -99,9 +99,9 @@ def test_a_saved_head_says_the_same(head: Head) -> None:
 
 
 def test_a_plain_head_follows_nothing() -> None:
-    own = Head(replace(TASK, targets="range"), 8)
-    before = own.plain_state()["linear.weight"].clone()
-    own.observe(torch.ones(4))
-    assert own.scale is None
-    assert torch.equal(own.plain_state()["linear.weight"], before)
-    assert not dict(own.named_buffers())
+    head = Head(replace(TASK, targets="range"), 8)
+    before = head.plain_state()["linear.weight"].clone()
+    head.observe(torch.ones(4))
+    assert head.scale is None
+    assert torch.equal(head.plain_state()["linear.weight"], before)
+    assert not dict(head.named_buffers())

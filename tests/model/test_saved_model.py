@@ -43,9 +43,9 @@ def folder(model, tmp_path):
 def test_it_comes_back(model, folder):
     loaded, inputs, max_length = load_model(folder)
     assert (loaded.tasks, inputs, max_length) == (tuple(TASKS), INPUTS, 40)
-    own, other = model.state_dict(), loaded.state_dict()
-    assert own.keys() == other.keys()
-    assert all(torch.equal(value, other[name]) for name, value in own.items())
+    state_dict, other = model.state_dict(), loaded.state_dict()
+    assert state_dict.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in state_dict.items())
     assert (folder / "vocab.txt").read_text() == VOCABULARY
     assert load_tokenizer(folder).token_to_id("film") == 4
 

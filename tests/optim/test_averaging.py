@@ -16,12 +16,12 @@ def walk() -> list[torch.Tensor]:
     return [torch.randn(3, generator=drawn) for _ in range(12)]
 
 
-def follow(own: Averages, parameter: Parameter, walk: list[torch.Tensor]) -> torch.Tensor:
+def follow(ours: Averages, parameter: Parameter, walk: list[torch.Tensor]) -> torch.Tensor:
     for step, value in enumerate(walk, start=1):
         with torch.no_grad():
             parameter.copy_(value)
-        own.update(step)
-    return own.values[0]
+        ours.update(step)
+    return ours.values[0]
 
 
 def test_ema_by_hand(walk: list[torch.Tensor]) -> None:
@@ -30,15 +30,15 @@ def test_ema_by_hand(walk: list[torch.Tensor]) -> None:
     for step, value in enumerate(walk, start=1):
         decay = min(0.7, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
-    found = follow(Averages([("w", parameter)], 0.7), parameter, walk)
-    torch.testing.assert_close(found, expected)
+    actual = follow(Averages([("w", parameter)], 0.7), parameter, walk)
+    torch.testing.assert_close(actual, expected)
 
 
 @pytest.mark.parametrize(("start", "every"), [(1, 1), (4, 3), (12, 1)])
 def test_swa_is_the_mean_of_its_samples(walk: list[torch.Tensor], start: int, every: int) -> None:
     parameter = Parameter(torch.ones(3))
-    found = follow(Averages([("w", parameter)], start=start, every=every), parameter, walk)
-    torch.testing.assert_close(found, torch.stack(walk[start - 1 :: every]).mean(0))
+    actual = follow(Averages([("w", parameter)], start=start, every=every), parameter, walk)
+    torch.testing.assert_close(actual, torch.stack(walk[start - 1 :: every]).mean(0))
 
 
 def test_swa_against_torch(walk: list[torch.Tensor]) -> None:
@@ -60,14 +60,14 @@ def test_before_its_start_swa_is_the_weights(walk: list[torch.Tensor]) -> None:
 
 def test_in_place_and_back_even_after_an_error() -> None:
     parameter = Parameter(torch.ones(3))
-    own = Averages([("w", parameter)], 0.5)
+    averages = Averages([("w", parameter)], 0.5)
     with torch.no_grad():
         parameter.fill_(5.0)
-    with contextlib.suppress(RuntimeError), own.in_place():
+    with contextlib.suppress(RuntimeError), averages.in_place():
         assert parameter.tolist() == [1.0] * 3
         raise RuntimeError
     assert parameter.tolist() == [5.0] * 3
-    assert own.values[0].tolist() == [1.0] * 3
+    assert averages.values[0].tolist() == [1.0] * 3
 
 
 def test_state_saved_and_restored_goes_on_the_same(walk: list[torch.Tensor]) -> None:

@@ -25,33 +25,33 @@ def models(seed: int) -> list[list[Tensor]]:
 
 def evaluate(weights: list[Tensor]) -> Evaluation:
     """Rugged, so that some averages are better and some are worse."""
-    flat = torch.cat([own.flatten() for own in weights])
+    flat = torch.cat([weight.flatten() for weight in weights])
     return Evaluation(float(-flat.square().sum() + torch.sin(9 * flat).sum()))
 
 
-def soup_of(own: list[list[Tensor]]) -> Soup[Evaluation]:
+def soup_of(ours: list[list[Tensor]]) -> Soup[Evaluation]:
     return greedy_soup(
-        [evaluate(weights) for weights in own],
-        lambda i: [part.clone() for part in own[i]],
+        [evaluate(weights) for weights in ours],
+        lambda i: [part.clone() for part in ours[i]],
         evaluate,
     )
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_never_worse_than_the_best_model(seed: int) -> None:
-    own = models(seed)
-    soup = soup_of(own)
-    assert soup.evaluated.sum >= max(evaluate(weights).sum for weights in own)
-    assert soup.members[0] == max(range(MODELS), key=lambda i: evaluate(own[i]).sum)
+    ours = models(seed)
+    soup = soup_of(ours)
+    assert soup.evaluated.sum >= max(evaluate(weights).sum for weights in ours)
+    assert soup.members[0] == max(range(MODELS), key=lambda i: evaluate(ours[i]).sum)
     assert soup.evaluated == evaluate(soup.weights)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_the_mean_of_its_members(seed: int) -> None:
-    own = models(seed)
-    soup = soup_of(own)
+    ours = models(seed)
+    soup = soup_of(ours)
     for place, part in enumerate(soup.weights):
-        mean = torch.stack([own[i][place] for i in soup.members]).mean(0)
+        mean = torch.stack([ours[i][place] for i in soup.members]).mean(0)
         torch.testing.assert_close(part, mean)
 
 
@@ -63,19 +63,19 @@ def test_these_cases_are_not_all_alike() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_against_the_paper_s_recipe_written_out(seed: int) -> None:
     """Recipe 1 with the average made anew from all ingredients each time."""
-    own = models(seed)
+    ours = models(seed)
 
     def average(members: list[int]) -> list[Tensor]:
-        parts = zip(*(own[i] for i in members), strict=True)
+        parts = zip(*(ours[i] for i in members), strict=True)
         return [torch.stack(part).mean(0) for part in parts]
 
-    order = sorted(range(MODELS), key=lambda i: evaluate(own[i]).sum, reverse=True)
+    order = sorted(range(MODELS), key=lambda i: evaluate(ours[i]).sum, reverse=True)
     ingredients: list[int] = []
     for i in order:
         before = evaluate(average(ingredients)).sum if ingredients else float("-inf")
         if evaluate(average([*ingredients, i])).sum >= before:
             ingredients.append(i)
-    assert list(soup_of(own).members) == ingredients
+    assert list(soup_of(ours).members) == ingredients
 
 
 def test_equals_come_in_their_order_and_join() -> None:
@@ -84,9 +84,9 @@ def test_equals_come_in_their_order_and_join() -> None:
 
 
 def test_weights_that_give_no_numbers_don_t_join() -> None:
-    own = models(0)
+    ours = models(0)
     soup = greedy_soup(
-        [evaluate(weights) for weights in own], lambda i: [part.clone() for part in own[i]],
+        [evaluate(weights) for weights in ours], lambda i: [part.clone() for part in ours[i]],
         lambda weights: None,
     )  # fmt: skip
     assert len(soup.members) == 1

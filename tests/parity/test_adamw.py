@@ -255,11 +255,11 @@ def test_parameter_groups_decay_matrices_alone() -> None:
         [(encoder.named_parameters(), 1e-4), (head.named_parameters(), 1e-3)], 0.1
     )
     optimizer = AdamW(groups)
-    found = {
+    actual = {
         tuple(group["param_names"]): (group["lr"], group["weight_decay"])
         for group in optimizer.param_groups
     }
-    assert found == {
+    assert actual == {
         ("0.weight",): (1e-4, 0.1),
         ("0.bias", "1.weight", "1.bias"): (1e-4, 0.0),
         ("weight",): (1e-3, 0.1),

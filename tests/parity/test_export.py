@@ -55,7 +55,7 @@ def written(tiny_encoder, tmp_path):
         model = MultitaskModel(tiny_encoder(), [other, task], Sharing(schemes, {}))
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
-            for parameter in (p for own in model.children() for p in own.parameters()):
+            for parameter in (p for child in model.children() for p in child.parameters()):
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
         columns = InputFormat(("x", "y")[: task.texts])
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
@@ -80,18 +80,18 @@ def test_its_logits_say_what_the_model_says(written, tmp_path):
         folder, out = written(task), tmp_path / f"out{number}"
         export(folder, out, "plain")
         texts = PAIRS if task.texts == 2 else SINGLE
-        model, found = load(folder), theirs(out, texts)
+        model, actual = load(folder), theirs(out, texts)
         ours = model.logits("plain", texts)
         if not task.labels:
             values = torch.tensor(model.predict("plain", texts))
             low, high = task.range
-            assert torch.allclose(found[:, 0], values, atol=1e-5 * (high - low)), task
+            assert torch.allclose(actual[:, 0], values, atol=1e-5 * (high - low)), task
         elif task.loss == "cross_entropy":
-            assert torch.allclose(found, ours, atol=1e-5), task
+            assert torch.allclose(actual, ours, atol=1e-5), task
         else:
             wanted = labelled_kind(task).probabilities(task, ours).float()
-            assert torch.allclose(found.softmax(1), wanted, atol=1e-6), task
-            assert torch.allclose(found[:, 1] - found[:, 0], ours[:, 0], atol=1e-5), task
+            assert torch.allclose(actual.softmax(1), wanted, atol=1e-6), task
+            assert torch.allclose(actual[:, 1] - actual[:, 0], ours[:, 0], atol=1e-5), task
         assert torch.allclose(load(out).logits("plain", texts), ours, atol=1e-6), task
 
 
@@ -105,7 +105,7 @@ def test_what_a_task_has_alone_is_in_its_weights(written, tmp_path, scheme):
 
 
 def test_a_pipeline_gives_the_labels_names(written, tmp_path):
-    for number, task in enumerate(own for own in tasks() if own.texts == 1):
+    for number, task in enumerate(each for each in tasks() if each.texts == 1):
         folder, out = written(task), tmp_path / f"out{number}"
         export(folder, out, "plain")
         answers = transformers.pipeline("text-classification", str(out))(SINGLE, truncation=True)
@@ -127,7 +127,7 @@ def test_the_encoder_alone_opens_too(written, tmp_path):
         )
         assert not report["missing_keys"]
         names = load_file(tmp_path / name / "model.safetensors")
-        assert any("classifier" in own for own in names) != alone
+        assert any("classifier" in each for each in names) != alone
         config = json.loads((tmp_path / name / "config.json").read_text())
         assert ("id2label" in config) != alone
         assert load(tmp_path / name).predict("plain", SINGLE)

@@ -42,9 +42,9 @@ def own_model(folder: Path) -> MultitaskModel:
     model = MultitaskModel(load_encoder(folder), [TASK])
     head = model.heads["words"]
     assert isinstance(head, MaskedLMHead)
-    found = load_predictions(folder, dict(head.named_views()))
-    assert found is not None
-    head.load(found)
+    predictions = load_predictions(folder, dict(head.named_views()))
+    assert predictions is not None
+    head.load(predictions)
     return model
 
 
@@ -54,7 +54,7 @@ def random_texts() -> list[TokenSequence]:
     for length in LENGTHS:
         count = max(1, length // 4)
         at = np.sort(rng.choice(length, count, replace=False))
-        weight = len(LENGTHS) / sum(max(1, own // 4) for own in LENGTHS)
+        weight = len(LENGTHS) / sum(max(1, each // 4) for each in LENGTHS)
         words = MaskedWords(at, rng.integers(0, 50, count), weight)
         texts.append(TokenSequence(rng.integers(1, 50, length), first=length, words=words))
     return texts
@@ -65,11 +65,11 @@ def theirs(folder: Path, texts: list[TokenSequence]) -> tuple[float, dict[str, t
     model = transformers.BertForMaskedLM.from_pretrained(folder, attn_implementation="eager").eval()
     ids = torch.zeros(len(texts), max(LENGTHS), dtype=torch.int64)
     labels, mask = torch.full_like(ids, -100), torch.zeros_like(ids)
-    for i, own in enumerate(texts):
-        assert own.words is not None
-        ids[i, : len(own.input_ids)] = torch.from_numpy(own.input_ids)
-        mask[i, : len(own.input_ids)] = 1
-        labels[i, own.words.positions] = torch.from_numpy(own.words.ids)
+    for i, text in enumerate(texts):
+        assert text.words is not None
+        ids[i, : len(text.input_ids)] = torch.from_numpy(text.input_ids)
+        mask[i, : len(text.input_ids)] = 1
+        labels[i, text.words.positions] = torch.from_numpy(text.words.ids)
     loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
     loss.backward()
     grads = {name.removeprefix("bert."): p.grad for name, p in model.named_parameters()}
@@ -86,9 +86,9 @@ def test_loss_and_gradients(folder: Path, collected: bool) -> None:
     batch = pack([texts])
     with step.collecting() if collected else contextlib.nullcontext():
         pooled = model.pooled(batch, [0])
-        (own,) = model.losses(pooled, [torch.zeros(len(texts))], [0], words=batch.words)
-    own.mean().backward()
-    assert float(own.detach().mean()) == pytest.approx(loss, rel=1e-5)
+        (ours,) = model.losses(pooled, [torch.zeros(len(texts))], [0], words=batch.words)
+    ours.mean().backward()
+    assert float(ours.detach().mean()) == pytest.approx(loss, rel=1e-5)
     if collected:
         step.write(torch.ones(1))
     assert isinstance(head, MaskedLMHead)
@@ -96,12 +96,12 @@ def test_loss_and_gradients(folder: Path, collected: bool) -> None:
         for parameter in model.parameters():
             parameter.copy_(torch.zeros_like(parameter) if parameter.grad is None
                             else parameter.grad)  # fmt: skip
-    found = {**dict(named_views(encoder)),
+    actual = {**dict(named_views(encoder)),
              **{f"cls.predictions.{name}": view for name, view in head.named_views()}}  # fmt: skip
-    assert expected.keys() <= found.keys()
+    assert expected.keys() <= actual.keys()
     assert "cls.predictions.bias" in expected
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(actual[name], gradient, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_both_spellings_are_read(folder: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_both_spellings_are_read(folder: Path, tmp_path: Path) -> None:
 
 def test_an_encoder_without_such_a_head_has_none(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
-    plain = {name: own for name, own in tensors.items() if not name.startswith("cls.")}
+    plain = {name: tensor for name, tensor in tensors.items() if not name.startswith("cls.")}
     save_file(plain, folder / "model.safetensors")
     head = MaskedLMHead(load_encoder(folder).config)
     assert load_predictions(folder, dict(head.named_views())) is None

@@ -31,12 +31,12 @@ def test_gem_is_the_nearest_vector_that_opposes_no_memory(seed, columns):
     z, _ = combined(gem, J)
     v, _ = nnls(M.T, -g)
     np.testing.assert_allclose(z, g + M.T @ v, atol=1e-7)
-    found = minimize(
-        lambda own: 0.5 * np.sum((own - g) ** 2), g, jac=lambda own: own - g, method="SLSQP",
-        constraints={"type": "ineq", "fun": lambda own: M @ own, "jac": lambda own: M},
+    actual = minimize(
+        lambda each: 0.5 * np.sum((each - g) ** 2), g, jac=lambda each: each - g, method="SLSQP",
+        constraints={"type": "ineq", "fun": lambda each: M @ each, "jac": lambda each: M},
         options={"ftol": 1e-14, "maxiter": 500},
     ).x  # fmt: skip
-    np.testing.assert_allclose(z, found, atol=1e-4)
+    np.testing.assert_allclose(z, actual, atol=1e-4)
 
 
 @pytest.mark.parametrize("margin", [0.5, 2.0])

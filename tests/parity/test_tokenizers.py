@@ -157,7 +157,7 @@ def theirs(folder: Path) -> list[list[int]]:
 def without_mask(folder: Path, ids: list[list[int]]) -> list[list[int]]:
     """Leave out texts with a [MASK] that the vocabulary lacks, for which they make an id up."""
     lacks = load_tokenizer(folder).token_to_id("[MASK]") is None
-    return [own for text, own in zip(TEXTS, ids, strict=True) if not (lacks and "[MASK]" in text)]
+    return [each for text, each in zip(TEXTS, ids, strict=True) if not (lacks and "[MASK]" in text)]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -52,9 +52,9 @@ def peer(name: str, *needed: str) -> Callable[..., Any]:
     return getattr(aggregation, name)
 
 
-def assert_close(found: Tensor, expected: Tensor, J: Tensor, tolerance: float = 1e-9) -> None:
+def assert_close(actual: Tensor, expected: Tensor, J: Tensor, tolerance: float = 1e-9) -> None:
     """Equal beside the size of the gradients."""
-    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * float(J.norm()))
+    torch.testing.assert_close(actual, expected, rtol=0, atol=tolerance * float(J.norm()))
 
 
 def unit(vector: Tensor) -> Tensor:
@@ -87,20 +87,20 @@ def test_gradvac_over_steps(kind: str, tasks: int) -> None:
 def test_mgda(kind: str, tasks: int) -> None:
     """Theirs takes Frank-Wolfe steps, so compared are the norms, which both minimise."""
     for J in matrices(kind, tasks):
-        found = ours("mgda", J)
+        actual = ours("mgda", J)
         expected = peer("MGDA")(epsilon=1e-9, max_iters=500)(J)
-        assert found.norm() <= expected.norm() + 1e-9
-        assert expected.norm() - found.norm() < 1e-2 * J.norm()
+        assert actual.norm() <= expected.norm() + 1e-9
+        assert expected.norm() - actual.norm() < 1e-2 * J.norm()
 
 
 @each_independent
 def test_imtl_g(kind: str, tasks: int) -> None:
     """The same direction; the same weights where theirs don't go uphill."""
     for J in matrices(kind, tasks):
-        found, expected = ours("imtl-g", J), peer("IMTLG")()(J)
+        actual, expected = ours("imtl-g", J), peer("IMTLG")()(J)
         downhill = float((J @ expected)[0])
-        assert float((J @ found)[0]) > 0
-        torch.testing.assert_close(found, expected if downhill > 0 else -expected)
+        assert float((J @ actual)[0]) > 0
+        torch.testing.assert_close(actual, expected if downhill > 0 else -expected)
 
 
 @each_matrix
@@ -127,8 +127,8 @@ def test_graddrop(kind: str, tasks: int, leak: float, monkeypatch: pytest.Monkey
         with monkeypatch.context() as patch:
             patch.setattr(torch, "rand", lambda *shape, drawn=drawn, **others: drawn)
             expected = peer("GradDrop")(leak=torch.full((tasks,), leak, dtype=torch.float64))(J)
-            found, _ = method.function(J, {}, torch.Generator(), leak=leak)
-        assert_close(found, expected, J)
+            actual, _ = method.function(J, {}, torch.Generator(), leak=leak)
+        assert_close(actual, expected, J)
 
 
 @each_independent
@@ -137,8 +137,8 @@ def test_fairgrad(kind: str, tasks: int, alpha: float) -> None:
     """Theirs stops at its least squares' tolerance."""
     for J in matrices(kind, tasks):
         J = J / J.norm()  # noqa: PLW2901  (their tolerance isn't free of scale)
-        found, expected = ours("fairgrad", J, alpha=alpha), peer("FairGrad")(alpha=alpha)(J)
-        assert_close(unit(found), unit(expected), unit(found), 1e-3)
+        actual, expected = ours("fairgrad", J, alpha=alpha), peer("FairGrad")(alpha=alpha)(J)
+        assert_close(unit(actual), unit(expected), unit(actual), 1e-3)
 
 
 def projected(J: Tensor, reference: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ def test_dual_cone_projections_against_scipy(kind: str, tasks: int) -> None:
     for J in matrices(kind, tasks):
         each = torch.eye(tasks, dtype=torch.float64) / tasks
         assert_close(ours("dualproj", J), projected(J, each.sum(0)), J)
-        assert_close(ours("upgrad", J), sum(projected(J, own) for own in each), J)
+        assert_close(ours("upgrad", J), sum(projected(J, one) for one in each), J)
 
 
 @each_matrix
@@ -170,7 +170,7 @@ def conflict_averse(J: np.ndarray, c: float) -> np.ndarray:
     mean = J.mean(0)
     radius, size = c * np.linalg.norm(mean), np.linalg.norm(J)
     start = np.append(mean, (J @ mean).min() / size)
-    found = minimize(
+    actual = minimize(
         lambda z: -z[-1], start, jac=lambda z: np.append(np.zeros_like(mean), -1.0),
         method="SLSQP", options={"ftol": 1e-14, "maxiter": 2000},
         constraints=[
@@ -178,7 +178,7 @@ def conflict_averse(J: np.ndarray, c: float) -> np.ndarray:
             {"type": "ineq", "fun": lambda z: radius**2 - ((z[:-1] - mean) ** 2).sum()},
         ],
     )  # fmt: skip
-    return found.x[:-1]
+    return actual.x[:-1]
 
 
 @looped("kind", ["random", "dependent", "unlike"])
@@ -187,11 +187,11 @@ def conflict_averse(J: np.ndarray, c: float) -> np.ndarray:
 def test_cagrad_against_scipy(kind: str, tasks: int, c: float) -> None:
     """The least product is what is maximised; that is compared."""
     for J in matrices(kind, tasks):
-        found = ours("cagrad", J, c=c)
+        actual = ours("cagrad", J, c=c)
         mean = J.mean(0)
-        assert (found - mean).norm() == pytest.approx(float(c * mean.norm()), rel=1e-6)
+        assert (actual - mean).norm() == pytest.approx(float(c * mean.norm()), rel=1e-6)
         expected = J @ torch.from_numpy(conflict_averse(J.numpy(), c))
-        assert abs((J @ found).min() - expected.min()) < 1e-5 * J.norm() ** 2
+        assert abs((J @ actual).min() - expected.min()) < 1e-5 * J.norm() ** 2
 
 
 @each_of_several
@@ -199,13 +199,13 @@ def test_cagrad_against_scipy(kind: str, tasks: int, c: float) -> None:
 def test_cagrad_leaves_no_duality_gap(kind: str, tasks: int, c: float) -> None:
     """Of max min_i g_i·d its dual, min over w of g_w·g0 + c ‖g0‖ ‖g_w‖, is the upper bound."""
     for J in matrices(kind, tasks):
-        mean, found = J.mean(0), ours("cagrad", J, c=c)
+        mean, actual = J.mean(0), ours("cagrad", J, c=c)
         method = get_method("cagrad")
         weights, _ = method.function(Signals.of(J @ J.t()), {}, torch.Generator(), c=c)
         w = (weights - 1 / tasks) / (weights - 1 / tasks).sum()
         assert bool((w >= -1e-12).all())
         bound = (w @ J) @ mean + c * mean.norm() * (w @ J).norm()
-        assert bound - (J @ found).min() < 1e-7 * J.norm() * mean.norm()
+        assert bound - (J @ actual).min() < 1e-7 * J.norm() * mean.norm()
 
 
 @each_independent
@@ -224,12 +224,12 @@ def test_cagrad(kind: str, tasks: int) -> None:
 def test_nash_mtl_against_scipy(kind: str, tasks: int) -> None:
     for J in matrices(kind, tasks):
         G = (J @ J.t()).numpy()
-        found = minimize(
+        actual = minimize(
             lambda z, G=G: np.exp(z) @ G @ np.exp(z) / 2 - z.sum(),  # w = exp(z) > 0
             -np.log(G.diagonal()) / 2, jac=lambda z, G=G: np.exp(z) * (G @ np.exp(z)) - 1,
             options={"gtol": 1e-9},
         )  # fmt: skip
-        expected = torch.from_numpy(np.exp(found.x)) @ J
+        expected = torch.from_numpy(np.exp(actual.x)) @ J
         torch.testing.assert_close(ours("nash-mtl", J), expected, rtol=1e-4, atol=1e-5)
         assert ours("nash-mtl", J).norm() == pytest.approx(tasks**0.5)
 

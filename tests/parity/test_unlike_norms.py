@@ -167,24 +167,27 @@ BY_EQUATION = {"nash-mtl": 1.0, "fairgrad": 0.5}  # w = (G w)^(-1/p)
 
 
 def weights(name: str, J: np.ndarray) -> np.ndarray:
-    own, T = get_method(name), len(J)
-    memories = torch.arange(T) > 0 if own.remembers else torch.zeros(T, dtype=torch.bool)
+    method, T = get_method(name), len(J)
+    memories = torch.arange(T) > 0 if method.remembers else torch.zeros(T, dtype=torch.bool)
     signals = Signals.of(torch.from_numpy(J @ J.T), memories=memories)
     generator = torch.Generator().manual_seed(0)
-    found: np.ndarray = own.function(signals, own.initial_state(T), generator)[0].numpy()
-    return found
+    numpy: np.ndarray = method.function(signals, method.initial_state(T), generator)[0].numpy()
+    return numpy
 
 
-def error(J: np.ndarray, found: np.ndarray, wanted: Matrix) -> float:
+def error(J: np.ndarray, actual: np.ndarray, wanted: Matrix) -> float:
     """The largest term of what is wrong, beside the largest term of what is wanted."""
     norms = np.linalg.norm(J, axis=1)
-    right = np.array([float(own) for own in wanted])
-    return float((np.abs(found - right) * norms).max() / (np.abs(right) * norms).max())
+    right = np.array([float(each) for each in wanted])
+    return float((np.abs(actual - right) * norms).max() / (np.abs(right) * norms).max())
 
 
 def test_every_method_that_weighs_by_the_gramian_is_here() -> None:
     methods = map(get_method, method_names())
-    assert {own.name for own in methods if "gramian" in own.needs} == {*REFERENCES, *BY_EQUATION}
+    assert {method.name for method in methods if "gramian" in method.needs} == {
+        *REFERENCES,
+        *BY_EQUATION,
+    }
 
 
 @ratios
@@ -203,8 +206,8 @@ def test_equations_at_all_ratios_of_norms(name: str, p: float, tasks: int, ratio
     for seed in range(3):
         J = gradients(tasks, ratio, seed)
         w = Matrix(weights(name, J).tolist())
-        found = exact(J) * w
-        assert max(abs(found[i] * w[i] ** p - 1) for i in range(tasks)) < 1e-8
+        actual = exact(J) * w
+        assert max(abs(actual[i] * w[i] ** p - 1) for i in range(tasks)) < 1e-8
 
 
 @ratios
@@ -212,9 +215,9 @@ def test_equations_at_all_ratios_of_norms(name: str, p: float, tasks: int, ratio
 def test_aligned_mtl_keeps_the_shortest_gradient(tasks: int, ratio: float) -> None:
     """Its principal component is the least of all, to whose length the others are brought."""
     J = gradients(tasks, ratio, tasks)
-    found, wanted = weights("aligned-mtl", J), aligned_mtl(exact(J))
-    assert error(J, found, wanted) < 1e-12
-    np.testing.assert_allclose(found, [float(own) for own in wanted], rtol=1e-10)
+    actual, wanted = weights("aligned-mtl", J), aligned_mtl(exact(J))
+    assert error(J, actual, wanted) < 1e-12
+    np.testing.assert_allclose(actual, [float(each) for each in wanted], rtol=1e-10)
 
 
 @ratios

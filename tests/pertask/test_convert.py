@@ -161,20 +161,20 @@ def test_one_backward_pass_is_one_for_each_task(name: str, static: bool) -> None
         warnings.simplefilter("always")
         assert convert(model) is model
         convert(model)  # a second time changes nothing
-    assert [str(own.message).startswith("one vector-Jacobian") for own in said] == [
+    assert [str(each.message).startswith("one vector-Jacobian") for each in said] == [
         True for _ in range(name in UNKNOWN)
     ]
     assert [name for name, _ in model.named_parameters()] == names
     copied = [copy.deepcopy(model)] if name != "old weight norm" else []  # which torch can't copy
-    for own in (model, *copied):
-        step = Jacobian(own.parameters()).begin(4, static=static)
+    for each in (model, *copied):
+        step = Jacobian(each.parameters()).begin(4, static=static)
         x = examples().requires_grad_()
         with step.collecting(TaskBounds.of_index(index)):
-            out = own(x)
+            out = each(x)
         weighed(out).sum().backward()
         torch.testing.assert_close(step.dense(), expected, rtol=1e-4, atol=1e-4)
-        found = torch.zeros_like(x) if x.grad is None else x.grad
-        torch.testing.assert_close(found, input_grad, rtol=1e-4, atol=1e-4)
+        actual = torch.zeros_like(x) if x.grad is None else x.grad
+        torch.testing.assert_close(actual, input_grad, rtol=1e-4, atol=1e-4)
         written = step.write(torch.ones(4)).norm()
         assert written == pytest.approx(float(expected.sum(0).norm()), rel=1e-4)
     # Outside of a step it is what it was, to the bit.

@@ -67,12 +67,12 @@ def collected(
     name: str, x: Tensor, bounds: TaskBounds, rows: int | None, static: bool, compact: bool,
     passes: int = 1,
 ) -> tuple[Tensor, Tensor | None, Tensor]:  # fmt: skip
-    own, x = parameters_of(name), x.clone().requires_grad_()
-    table = own[0] if compact else None
-    step = Jacobian(own, table).begin(rows, torch.arange(V), static=static)
+    ours, x = parameters_of(name), x.clone().requires_grad_()
+    table = ours[0] if compact else None
+    step = Jacobian(ours, table).begin(rows, torch.arange(V), static=static)
     for _ in range(passes):
         with step.collecting(bounds):
-            out = OPERATIONS[name][1](x, own)
+            out = OPERATIONS[name][1](x, ours)
         weighed(out).sum().backward()
     return step.dense(), x.grad, out.detach()
 
@@ -80,12 +80,12 @@ def collected(
 def separate(
     name: str, x: Tensor, index: Sequence[int], rows: int
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    own, x = parameters_of(name), x.clone().requires_grad_()
-    out = OPERATIONS[name][2](x, own)
+    ours, x = parameters_of(name), x.clone().requires_grad_()
+    out = OPERATIONS[name][2](x, ours)
     losses, J = weighed(out), []
     for row in range(rows):
         total = losses[torch.tensor(index) == row].sum() + 0 * losses.sum()
-        grads = torch.autograd.grad(total, own, retain_graph=True)
+        grads = torch.autograd.grad(total, ours, retain_graph=True)
         J.append(torch.cat([grad.flatten() for grad in grads]))
     losses.sum().backward()
     return torch.stack(J), x.grad, out.detach()
@@ -120,8 +120,8 @@ def test_every_form_is_a_backward_pass_a_task(
                 close(collected(name, x, bounds, rows, static, compact), expected)
     joint = separate(name, x, [0] * len(x), 1)
     for static in (False, True):
-        found = collected(name, x, TaskBounds.of_counts(counts), None, static, False, passes=2)
-        close((found[0] / 2, found[2]), (joint[0], joint[2]))
+        actual = collected(name, x, TaskBounds.of_counts(counts), None, static, False, passes=2)
+        close((actual[0] / 2, actual[2]), (joint[0], joint[2]))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -137,17 +137,17 @@ def test_rows_of_j_are_those_that_are_named(name: str) -> None:
 
 @pytest.mark.parametrize("matmul", [MatmulPolicy(bfloat16=True), MatmulPolicy(True, rounded=True)])
 def test_both_forms_agree_in_bfloat16(matmul: MatmulPolicy) -> None:
-    found = []
+    actual = []
     for static in (False, True):
-        own, x = parameters_of("linear"), drawn(40, K).requires_grad_()
-        step = Jacobian(own).begin(2, static=static)
+        ours, x = parameters_of("linear"), drawn(40, K).requires_grad_()
+        step = Jacobian(ours).begin(2, static=static)
         collecting = step.collecting(TaskBounds.of_counts([15, 25]))
         with computing(matmul), matmul.autocast(x.device), collecting:
-            out = linear(x, *own)
+            out = linear(x, *ours)
         weighed(out).float().sum().backward()
-        found.append(step.dense())
-    torch.testing.assert_close(*found, rtol=0.02, atol=0.05)
-    assert not torch.equal(found[0][0], found[0][1])
+        actual.append(step.dense())
+    torch.testing.assert_close(*actual, rtol=0.02, atol=0.05)
+    assert not torch.equal(actual[0][0], actual[0][1])
 
 
 def test_bounds_on_a_device_are_made_once() -> None:
@@ -236,13 +236,13 @@ def test_a_layer_outside_of_j_is_autograd_s() -> None:
 def test_recomputation_knows_whose_rows_are_whose() -> None:
     from accord.pertask import checkpoint
 
-    found = []
+    actual = []
     for again in (False, True):
         model, x = network(), drawn(5, K).requires_grad_()
         step = Jacobian(model.parameters()).begin(2)
         with step.collecting(TaskBounds.of_counts([2, 3])):
             out = checkpoint(model, x) if again else model(x)
         weighed(out).sum().backward()  # outside of the block
-        found.append(step.dense())
-    assert torch.equal(*found)
-    assert bool(found[0].any(1).all())
+        actual.append(step.dense())
+    assert torch.equal(*actual)
+    assert bool(actual[0].any(1).all())

@@ -260,7 +260,7 @@ def test_parameters_without_gradient_are_left_out(matrix: Parameter, table: Para
 def test_a_grouped_product_writes_what_one_product_a_task_writes(monkeypatch, bounds) -> None:
     weight, bias = Parameter(torch.zeros(16, 24)), Parameter(torch.zeros(16))
     grads, inputs = ([torch.randn(96, n).bfloat16() for _ in range(2)] for n in (16, 24))
-    found = []
+    actual = []
     for grouped in (False, True):
         monkeypatch.setattr(
             "accord.pertask.by_offsets.fits_groups", lambda *_, grouped=grouped: grouped
@@ -269,9 +269,9 @@ def test_a_grouped_product_writes_what_one_product_a_task_writes(monkeypatch, bo
         step = jacobian.begin(3, ids())
         for grad, x in zip(grads, inputs, strict=True):  # the second adds to the first
             add_linear(step, weight, bias, TaskBounds(*bounds), grad, x, DEFAULT)
-        found.append(step.dense())
-    torch.testing.assert_close(*found, rtol=0.01, atol=0.05)
-    assert found[0].norm() > 100
+        actual.append(step.dense())
+    torch.testing.assert_close(*actual, rtol=0.01, atol=0.05)
+    assert actual[0].norm() > 100
 
 
 def test_a_grouped_product_leaves_alone_what_only_some_tasks_have_touched(monkeypatch) -> None:

@@ -49,9 +49,9 @@ class Found(NamedTuple):
 def stack(name: str, layer: Callable[..., Tensor] = linear) -> Run:
     """One layer alone, or two with the activation of that name between them."""
 
-    def run(x: Tensor, own: Sequence[Parameter]) -> Tensor:
-        first = layer(x, own[0], own[1])
-        return first if name == "alone" else layer(ACTIVATIONS[name](first), own[2], own[3])
+    def run(x: Tensor, ours: Sequence[Parameter]) -> Tensor:
+        first = layer(x, ours[0], ours[1])
+        return first if name == "alone" else layer(ACTIVATIONS[name](first), ours[2], ours[3])
 
     return run
 
@@ -72,8 +72,8 @@ def probe_of(out: Tensor) -> Tensor:
     return (drawn(out.shape) * drawn((len(out), 1), 8)).to(out.dtype)
 
 
-def started(own: Sequence[Parameter], joint: bool = False, static: bool = False) -> Step:
-    return Jacobian(own).begin(None if joint else len(TASKS), static=static)
+def started(ours: Sequence[Parameter], joint: bool = False, static: bool = False) -> Step:
+    return Jacobian(ours).begin(None if joint else len(TASKS), static=static)
 
 
 def bounds_of(tasks: Sequence[tuple[int, int]]) -> TaskBounds:
@@ -81,24 +81,24 @@ def bounds_of(tasks: Sequence[tuple[int, int]]) -> TaskBounds:
 
 
 def measure(
-    run: Run, own: Sequence[Parameter], joint: bool = False, matmul: MatmulPolicy = FLOAT32,
+    run: Run, ours: Sequence[Parameter], joint: bool = False, matmul: MatmulPolicy = FLOAT32,
     x: Tensor = INPUT, static: bool = False,
 ) -> Found:  # fmt: skip
     """Run both passes, gradients collected in J."""
-    x, step = x.clone().requires_grad_(), started(own, joint, static)
+    x, step = x.clone().requires_grad_(), started(ours, joint, static)
     with computing(matmul):
         with matmul.autocast(x.device), step.collecting(bounds_of(TASKS)):
-            out = run(x, own)
+            out = run(x, ours)
         (input_grad,) = torch.autograd.grad(out, x, probe_of(out))
     return Found(out.detach().double(), input_grad.double(), step.dense().double())
 
 
 def by_autograd(
-    run: Run, own: Sequence[Parameter], joint: bool = False, x: Tensor = INPUT
+    run: Run, ours: Sequence[Parameter], joint: bool = False, x: Tensor = INPUT
 ) -> Found:
     """The same by torch's own operations in float64, and one backward pass a task."""
     x = x.double().requires_grad_()
-    exact = [Parameter(parameter.detach().double()) for parameter in own]
+    exact = [Parameter(parameter.detach().double()) for parameter in ours]
     out, J = run(x, exact), []
     for start, stop in [(0, ROWS)] if joint else TASKS:
         total = (out * probe_of(out))[start:stop].sum()
@@ -117,17 +117,17 @@ def error(ours: Tensor, expected: Tensor) -> float:
 
 
 def assert_close(ours: Found, expected: Found, tolerance: float = 1e-5) -> None:
-    for name, own, other in zip(Found._fields, ours, expected, strict=True):
-        assert error(own, other) < tolerance, name
+    for name, our, other in zip(Found._fields, ours, expected, strict=True):
+        assert error(our, other) < tolerance, name
 
 
 @JOINT
 @STACKS
 def test_rows_of_j_are_autograd_s_gradients(name: str, joint: bool) -> None:
-    own = make_parameters()
-    expected = by_autograd(plain(name), own, joint)
+    parameters = make_parameters()
+    expected = by_autograd(plain(name), parameters, joint)
     assert [bool(row.any()) for row in expected.J] == [True, False, True, True][-len(expected.J) :]
-    assert_close(measure(stack(name), own, joint), expected)
+    assert_close(measure(stack(name), parameters, joint), expected)
 
 
 @pytest.mark.parametrize("matmul", BFLOAT16, ids=["native", "rounded"])
@@ -135,44 +135,44 @@ def test_rows_of_j_are_autograd_s_gradients(name: str, joint: bool) -> None:
 @STACKS
 def test_bfloat16_is_float64_to_rounding(name: str, joint: bool, matmul: MatmulPolicy) -> None:
     """Over all rows: a single row's relu may change sides at 0."""
-    own = make_parameters()
-    found = measure(stack(name), own, joint, matmul)
-    for ours, exact in zip(found, by_autograd(plain(name), own, joint), strict=True):
+    parameters = make_parameters()
+    actual = measure(stack(name), parameters, joint, matmul)
+    for ours, exact in zip(actual, by_autograd(plain(name), parameters, joint), strict=True):
         assert 0 < float((ours - exact).norm() / exact.norm()) < 6 * UNIT
 
 
 @pytest.mark.parametrize("frozen", [(0,), (3,), (0, 1), (2, 3), (0, 1, 2)])
 def test_frozen_parameters_are_left_out_of_j_alone(frozen: tuple[int, ...]) -> None:
-    own = make_parameters(frozen)
-    expected = by_autograd(plain("gelu"), own)
-    columns = expected.J.split([parameter.numel() for parameter in own], dim=1)
+    parameters = make_parameters(frozen)
+    expected = by_autograd(plain("gelu"), parameters)
+    columns = expected.J.split([parameter.numel() for parameter in parameters], dim=1)
     kept = torch.cat([part for i, part in enumerate(columns) if i not in frozen], dim=1)
-    assert_close(measure(stack("gelu"), own), expected._replace(J=kept))
+    assert_close(measure(stack("gelu"), parameters), expected._replace(J=kept))
 
 
 @STACKS
 def test_passes_add_up(name: str) -> None:
-    own = make_parameters()
-    step, probe = started(own), probe_of(plain(name)(INPUT, own))
+    parameters = make_parameters()
+    step, probe = started(parameters), probe_of(plain(name)(INPUT, parameters))
     first, second = [*range(20), *range(63, 84)], [*range(20, 63), *range(84, ROWS)]
     bounds = [(0, 20), (20, 20), (20, 20), (20, 41)], [(0, 40), (40, 40), (40, 43), (43, 109)]
     for part, tasks in zip((first, second), bounds, strict=True):
         with step.collecting(bounds_of(tasks)):
-            out = stack(name)(INPUT[part], own)
+            out = stack(name)(INPUT[part], parameters)
         out.backward(probe[part])
-    assert error(step.dense().double(), by_autograd(plain(name), own).J) < 1e-5
+    assert error(step.dense().double(), by_autograd(plain(name), parameters).J) < 1e-5
 
 
 @STACKS
 def test_input_and_gradient_in_any_memory_order(name: str) -> None:
     """A column-major input, and the expanded gradient of a sum."""
-    own, found = make_parameters(), []
+    parameters, actual = make_parameters(), []
     for x in (INPUT.t().contiguous().t(), INPUT.clone()):
-        step = started(own)
+        step = started(parameters)
         with step.collecting(bounds_of(TASKS)):
-            out = stack(name)(x.requires_grad_(), own)
-        found.append(Found(out.detach(), *torch.autograd.grad(out.sum(), x), step.dense()))
-    assert_close(*found)
+            out = stack(name)(x.requires_grad_(), parameters)
+        actual.append(Found(out.detach(), *torch.autograd.grad(out.sum(), x), step.dense()))
+    assert_close(*actual)
 
 
 @pytest.mark.parametrize("evaluation", [torch.no_grad, torch.inference_mode])
@@ -181,22 +181,24 @@ def test_input_and_gradient_in_any_memory_order(name: str) -> None:
 def test_evaluation_equals_training(
     name: str, matmul: MatmulPolicy, evaluation: type[contextlib.ContextDecorator]
 ) -> None:
-    own = make_parameters()
+    parameters = make_parameters()
     with evaluation(), computing(matmul), matmul.autocast(INPUT.device):  # type: ignore[attr-defined]
-        out = stack(name)(INPUT, own)
-        assert len(stack(name)(INPUT[:0], own)) == 0
+        out = stack(name)(INPUT, parameters)
+        assert len(stack(name)(INPUT[:0], parameters)) == 0
     assert out.dtype == (torch.bfloat16 if matmul.bfloat16 else torch.float32)
-    assert torch.equal(out.double(), measure(stack(name), own, matmul=matmul).out)
+    assert torch.equal(out.double(), measure(stack(name), parameters, matmul=matmul).out)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 @JOINT
 def test_layer_norm_equals_autograd_a_task(joint: bool, bfloat16: bool) -> None:
     """In float32 under autocast too, whatever the input's own precision."""
-    own = [Parameter(drawn((HIDDEN,), seed)) for seed in range(2)]
+    mine = [Parameter(drawn((HIDDEN,), seed)) for seed in range(2)]
     x = INPUT.to(torch.bfloat16 if bfloat16 else torch.float32)
-    expected = by_autograd(lambda x, own: F.layer_norm(x, (HIDDEN,), *own, 1e-12), own, joint, x)
-    ours = measure(lambda x, own: layer_norm(x, *own, 1e-12), own, joint, MatmulPolicy(bfloat16), x)
+    expected = by_autograd(lambda x, each: F.layer_norm(x, (HIDDEN,), *each, 1e-12), mine, joint, x)
+    ours = measure(
+        lambda x, each: layer_norm(x, *each, 1e-12), mine, joint, MatmulPolicy(bfloat16), x
+    )
     assert error(ours.out, expected.out) < 1e-5
     assert error(ours.J, expected.J) < 1e-5
     assert error(ours.input_grad, expected.input_grad) < (UNIT if bfloat16 else 1e-5)
@@ -204,12 +206,12 @@ def test_layer_norm_equals_autograd_a_task(joint: bool, bfloat16: bool) -> None:
 
 def test_a_backward_pass_multiplies_as_its_forward_pass_did_in_any_thread() -> None:
     """Though it begins outside of the block, in a thread that never saw it."""
-    found, matmul = [], MatmulPolicy(bfloat16=True, rounded=True)
+    actual, matmul = [], MatmulPolicy(bfloat16=True, rounded=True)
     for apart in (False, True):
-        own, x = make_parameters(), INPUT.clone().requires_grad_()
-        step = started(own)
+        parameters, x = make_parameters(), INPUT.clone().requires_grad_()
+        step = started(parameters)
         with computing(matmul), matmul.autocast(x.device), step.collecting(bounds_of(TASKS)):
-            out = stack("gelu")(x, own)
+            out = stack("gelu")(x, parameters)
             backward = partial(out.backward, probe_of(out))
             if not apart:
                 backward()
@@ -217,5 +219,5 @@ def test_a_backward_pass_multiplies_as_its_forward_pass_did_in_any_thread() -> N
             thread = threading.Thread(target=backward)
             thread.start()
             thread.join()
-        found.append((step.dense(), x.grad))
-    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+        actual.append((step.dense(), x.grad))
+    assert all(torch.equal(*pair) for pair in zip(*actual, strict=True))

@@ -69,7 +69,7 @@ def test_an_option_that_is_a_table_has_a_value_for_each_task():
 def test_no_file_of_the_schema_or_the_plan_asks_for_a_method_by_name(name):
     """But for the schema's defaults and what it says of keys."""
     families = ("gradients", "balancing", "sampling", "sharing", "regularisers")
-    names = {own for family in families for own in registered(family)}
+    names = {each for family in families for each in registered(family)}
     for file in (Path(accord.__file__).parent / name).glob("*.py"):
         tree = ast.parse(file.read_text())
         compared = [
@@ -77,4 +77,4 @@ def test_no_file_of_the_schema_or_the_plan_asks_for_a_method_by_name(name):
             for node in ast.walk(tree) if isinstance(node, ast.Compare)
             for leaf in ast.walk(node) if isinstance(leaf, ast.Constant)
         ]  # fmt: skip
-        assert not names.intersection(own for own in compared if isinstance(own, str)), file
+        assert not names.intersection(each for each in compared if isinstance(each, str)), file

@@ -58,7 +58,7 @@ def _run(
         {"kind": "step", "step": i, "losses": {}, **line} for i, line in enumerate(steps, 1)
     ]
     run.__dict__["half_cosines"] = [
-        {"kind": "halves", "step": i, "cosines": own} for i, own in enumerate(halves, 1)
+        {"kind": "halves", "step": i, "cosines": half} for i, half in enumerate(halves, 1)
     ]
     return run
 
@@ -90,18 +90,18 @@ def make_steps() -> Callable[..., list[dict[str, Any]]]:
 def texts_of() -> Callable[[Figure], str]:
     """All that can be read in a figure."""
     svg = "{http://www.w3.org/2000/svg}"
-    return lambda own: " ".join(t.text or "" for t in ET.fromstring(own.svg).iter(f"{svg}text"))
+    return lambda each: " ".join(t.text or "" for t in ET.fromstring(each.svg).iter(f"{svg}text"))
 
 
 def _classes(
     true: Sequence[int], shares: Sequence[Sequence[float]], labels: tuple[str, ...] = ()
 ) -> Predictions:
     labels = labels or tuple(f"label{i}" for i in range(len(shares[0])))
-    own = np.array(shares, dtype=float).reshape(len(true), len(labels))
+    reshape = np.array(shares, dtype=float).reshape(len(true), len(labels))
     task = Task("sst", "classification", "cross_entropy", "accuracy", labels)
-    predicted = own.argmax(axis=1).astype(float) if len(true) else np.array([])
+    predicted = reshape.argmax(axis=1).astype(float) if len(true) else np.array([])
     ids = [f"r{i}" for i in range(len(true))]
-    return Predictions(task, "id", ids, np.array(true, dtype=float), predicted, own)
+    return Predictions(task, "id", ids, np.array(true, dtype=float), predicted, reshape)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def make_classes() -> Callable[..., Predictions]:
 
 def _values(true: Sequence[float], predicted: Sequence[float]) -> Predictions:
     ids = [f"r{i}" for i in range(len(true))]
-    both = (np.array(own, dtype=float) for own in (true, predicted))
+    both = (np.array(each, dtype=float) for each in (true, predicted))
     return Predictions(TASKS["sts"], "id", ids, *both, None)
 
 

@@ -35,11 +35,11 @@ def measured(
 @pytest.mark.parametrize("true", [0.6, 0.0, -0.4])
 def test_the_true_cosine_is_recovered(true: float) -> None:
     pair, first, second = measured(true, (2.0, 3.0), 5_000, np.random.default_rng(0))
-    found = corrected_cosine([pair], [first], [second])
-    assert found.value == pytest.approx(true, abs=0.03)
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < true < found.high
+    actual = corrected_cosine([pair], [first], [second])
+    assert actual.value == pytest.approx(true, abs=0.03)
+    assert actual.low is not None
+    assert actual.high is not None
+    assert actual.low < true < actual.high
     assert abs(pair.mean()) <= abs(true) / 5 + 0.01  # r = 1/5 and 1/10: what it is without
     # Halves themselves in r's place, as if they were whole batches, would have given too much.
     naive = pair.mean() / np.sqrt(first.mean() * second.mean())
@@ -59,11 +59,11 @@ def test_intervals_hold_the_true_cosine_as_often_as_they_say(runs: int) -> None:
     random, held = np.random.default_rng(2), 0
     for _ in range(100):
         series = [measured(0.3, (1.5, 2.0), 60 // runs, random) for _ in range(runs)]
-        found = corrected_cosine(*map(list, zip(*series, strict=True)))
-        assert found.runs == runs
-        assert found.low is not None
-        assert found.high is not None
-        held += found.low <= 0.3 <= found.high
+        actual = corrected_cosine(*map(list, zip(*series, strict=True)))
+        assert actual.runs == runs
+        assert actual.low is not None
+        assert actual.high is not None
+        held += actual.low <= 0.3 <= actual.high
     assert held >= 88
 
 

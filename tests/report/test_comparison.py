@@ -27,12 +27,12 @@ MODEL = SharedModel("all", Cost(3, 330_000_000, 1_320_000_000, 3, 280.0),
 def compared(task: str, kind: str = "better", difference: float = 0.012, **more: Any) -> Any:
     """A task of two sides that saw as much."""
     seen = Exposure(6000.0, 3000.0, 200.0, 99_000.0)
-    own = TaskComparison(
+    task_comparison = TaskComparison(
         task, "accuracy", "all", Side(0.71, 0.01, seen, 0.004),
         Side(0.71 + difference, 0.02, seen, 0.006), "test", 1066, (5, 5), difference,
         difference - 0.008, difference + 0.008, 0.95, kind, kind, 0.512, "most frequent", 0.0123,
     )  # fmt: skip
-    return replace(own, **more)
+    return replace(task_comparison, **more)
 
 
 def together(examples: float) -> Side:
@@ -41,8 +41,8 @@ def together(examples: float) -> Side:
 
 
 def result(*tasks: TaskComparison, **more: Any) -> SharingResult:
-    own = SharingResult(tasks, (MODEL,), "Holm", len(tasks), 0.01)
-    return replace(own, **more)
+    sharing_result = SharingResult(tasks, (MODEL,), "Holm", len(tasks), 0.01)
+    return replace(sharing_result, **more)
 
 
 def test_better_everywhere_was_worth_it() -> None:
@@ -90,7 +90,7 @@ def test_mixed_verdicts_begin_with_what_was_found(kinds: list[str], start: str) 
 
 
 def test_no_difference_shown_is_not_called_equal() -> None:
-    said = answer(result(*(compared(own, "no difference shown") for own in "ab"), margin=None))
+    said = answer(result(*(compared(each, "no difference shown") for each in "ab"), margin=None))
     assert "No difference was shown on any of the 2 tasks (a and b), which is not to say" in said
     assert "No margin was given (--margin), so that 'as good' was no possible verdict" in said
     assert "Yes" not in said
@@ -238,7 +238,9 @@ def test_the_tables_hold_what_they_were_given() -> None:
 
 def test_columns_of_which_nothing_is_known_are_left_out() -> None:
     sections = sharing_sections(result(compared("a", adjusted_p=None, detectable=None)))
-    columns = [own for s in sections for t in s.items if isinstance(t, Table) for own in t.columns]
+    columns = [
+        column for s in sections for t in s.items if isinstance(t, Table) for column in t.columns
+    ]
     assert not {"adjusted p", "detectable difference", "to show 1 point"} & set(columns)
 
 
@@ -252,8 +254,8 @@ def test_the_forest_plot_has_verdicts_margin_and_figures(texts_of: Make) -> None
 
 def test_the_report_writes_its_files(tmp_path: Path, make_run: Make) -> None:
     run = make_run({"sst": [0.5, 0.6]})
-    own = result(compared("a"), compared("b"), notes=("A note of its own.",))
-    sections = sharing_report(tmp_path, own, {"alone": [run]}, ["png", "latex"])
+    ours = result(compared("a"), compared("b"), notes=("A note of its own.",))
+    sections = sharing_report(tmp_path, ours, {"alone": [run]}, ["png", "latex"])
     for name in ("report.html", "figures/differences.png", "figures/learning-curves.svg",
                  "tables/answer.tex", "tables/exposure.csv"):  # fmt: skip
         assert (tmp_path / name).is_file()

@@ -26,7 +26,7 @@ class Verdict:
 def group(tasks, seen, name="") -> Group:
     """Two runs whose examples of each task are so many, and two more."""
     config = parse_config({
-        "encoder": {"path": "e"}, "tasks": {own: TASKS[own] for own in tasks},
+        "encoder": {"path": "e"}, "tasks": {task: TASKS[task] for task in tasks},
     })  # fmt: skip
     runs = [
         RunRecord(name, Path("run"), config, {}, {"exposure": {
@@ -52,8 +52,8 @@ def test_what_was_shown_is_the_mean_over_runs() -> None:
     ],
 )
 def test_unequal_exposure_is_said_loudly(alone, together, words):
-    own = Verdict("sts", group(["sts"], alone), group(["sst", "sts"], together, "both"))
-    assert exposure_notes([own, own]) == [
+    verdict = Verdict("sts", group(["sts"], alone), group(["sst", "sts"], together, "both"))
+    assert exposure_notes([verdict, verdict]) == [
         f"NOT LIKE FOR LIKE: sts had {words}; the difference may come from exposure, not"
         " from sharing."
     ]
@@ -68,6 +68,6 @@ def test_two_numbers_are_alike_within_half_a_per_cent_of_the_larger(n, m, same):
 
 
 def test_half_a_per_cent_is_alike() -> None:
-    own = Verdict("sts", group(["sts"], 999), group(["sst", "sts"], 1003))
-    assert exposure_notes([own]) == []
-    assert exposure_distance(own.alone, own.together, "sts") == 0
+    verdict = Verdict("sts", group(["sts"], 999), group(["sst", "sts"], 1003))
+    assert exposure_notes([verdict]) == []
+    assert exposure_distance(verdict.alone, verdict.together, "sts") == 0

@@ -57,10 +57,10 @@ def test_every_figure_is_sound_xml_at_page_width(all_figures: list[Figure]) -> N
         assert root.tag == f"{SVG}svg"
         assert root.get("width") == "504pt"
         assert root.findtext(f"{SVG}title") == ODD
-        tags = {own.tag.removeprefix(SVG) for own in root.iter()}
+        tags = {each.tag.removeprefix(SVG) for each in root.iter()}
         assert tags <= {"svg", "title", "defs", "style", "g", "path", "text", "use", "clipPath",
                         "rect"}  # fmt: skip
-        ids += [own.get("id") for own in root.iter() if own.get("id")]
+        ids += [each.get("id") for each in root.iter() if each.get("id")]
         assert figure.sentence.endswith(".")
     assert len(ids) == len(set(ids))
 
@@ -100,9 +100,12 @@ def test_the_users_settings_are_neither_taken_nor_changed(make_values: Make) -> 
 
 def test_series_differ_in_more_than_colour() -> None:
     styles = [line_style(i) for i in range(7)]
-    assert len({own["color"] for own in styles}) == len({own["marker"] for own in styles}) == 7
+    assert (
+        len({style["color"] for style in styles}) == len({style["marker"] for style in styles}) == 7
+    )
     looks = [
-        (own["color"], own["marker"], str(own["linestyle"])) for own in map(line_style, range(99))
+        (each["color"], each["marker"], str(each["linestyle"]))
+        for each in map(line_style, range(99))
     ]
     assert len(set(looks)) == 99
 
@@ -130,8 +133,8 @@ def test_long_runs_stay_small(make_run: Make, make_steps: Make) -> None:
 
 def test_many_rows_are_drawn_in_part(make_values: Make) -> None:
     rng = np.random.default_rng(0)
-    own = make_values(rng.random(4_000), rng.random(4_000))
-    figure = predicted_against_true("n" * 60, "t", own)
+    values = make_values(rng.random(4_000), rng.random(4_000))
+    figure = predicted_against_true("n" * 60, "t", values)
     assert len(figure.svg) < LARGEST
     assert "1,500 rows are drawn" in figure.sentence
     assert "over 4,000 rows" in figure.sentence
@@ -139,7 +142,7 @@ def test_many_rows_are_drawn_in_part(make_values: Make) -> None:
 
 def test_many_labels_are_drawn_in_part(make_classes: Make, texts_of: Make) -> None:
     rng = np.random.default_rng(0)
-    own = make_classes(rng.integers(0, 40, 500), rng.random((500, 40)))
-    figure = confusion("n" * 60, "t", own)
+    classes = make_classes(rng.integers(0, 40, 500), rng.random((500, 40)))
+    figure = confusion("n" * 60, "t", classes)
     assert len(figure.svg) < LARGEST
     assert "29 others" in texts_of(figure)

@@ -28,9 +28,9 @@ def test_what_is_asked_for_is_written_and_linked(tmp_path: Path) -> None:
     assert write(tmp_path) == plain
     more = {"figures/f.pdf", "figures/f.png", "tables/t.tex"}
     assert write(tmp_path, "pdf", "png", "latex") == plain | more
-    html, markdown = ((tmp_path / f"report.{own}").read_text() for own in ("html", "md"))
-    assert all(f'href="{own}"' in html for own in more)
-    assert all(f"]({own})" in markdown for own in more)
+    html, markdown = ((tmp_path / f"report.{each}").read_text() for each in ("html", "md"))
+    assert all(f'href="{each}"' in html for each in more)
+    assert all(f"]({each})" in markdown for each in more)
 
 
 def test_no_file_of_an_earlier_report_shows_other_data(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_no_file_of_an_earlier_report_shows_other_data(tmp_path: Path) -> None:
 
 def test_the_files_are_what_they_are_called_and_the_same_each_time(tmp_path: Path) -> None:
     write(tmp_path, "pdf", "png")
-    pdf, png = ((tmp_path / f"figures/f.{own}").read_bytes() for own in ("pdf", "png"))
+    pdf, png = ((tmp_path / f"figures/f.{each}").read_bytes() for each in ("pdf", "png"))
     assert pdf.startswith(b"%PDF-")
     assert png.startswith(b"\x89PNG")
     assert struct.unpack(">I", png[16:20])[0] == 7 * 300  # pixels: page width at 300 an inch
@@ -78,7 +78,7 @@ def test_a_table_in_latex() -> None:
     assert r"\begin{tabular}{lr}" in lines
     assert r"a\_\allowbreak{}b & $-$0.5 \\" in lines
     assert r"\parbox{\linewidth}{\footnotesize 50 \% of them}" in lines
-    rules = [own for own in lines if own.endswith("rule")]
+    rules = [line for line in lines if line.endswith("rule")]
     assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
 
 

@@ -37,7 +37,7 @@ class Parsed(HTMLParser):
         self.text += data
 
     def of(self, name: str) -> list[str]:
-        return [value for own, value in self.attributes if own == name]
+        return [value for each, value in self.attributes if each == name]
 
 
 @cache
@@ -94,15 +94,15 @@ def test_ids_are_unique_and_every_reference_is_met(tmp_path: Path) -> None:
 
 
 def test_every_item_is_a_file_and_in_both_pages(tmp_path: Path) -> None:
-    own = figure("f")
-    write(tmp_path, own, Table("t", "The table", ["a", "b"], [["x", "1"]], note="Mind this."))
-    assert (tmp_path / "figures" / "f.svg").read_text(encoding="utf-8") == own.svg
+    ours = figure("f")
+    write(tmp_path, ours, Table("t", "The table", ["a", "b"], [["x", "1"]], note="Mind this."))
+    assert (tmp_path / "figures" / "f.svg").read_text(encoding="utf-8") == ours.svg
     assert (tmp_path / "tables" / "t.csv").read_text(encoding="utf-8") == "a,b\nx,1\n"
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| a | b |\n| :-- | --: |\n| x | 1 |\n\nMind this." in text
-    assert f"![one](figures/f.svg)\n\n{escape_markdown(own.sentence)}" in text
+    assert f"![one](figures/f.svg)\n\n{escape_markdown(ours.sentence)}" in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert own.svg in page
+    assert ours.svg in page
     assert '<td>x</td><td class="number">1</td>' in page
     assert not list(tmp_path.rglob(".*"))
 

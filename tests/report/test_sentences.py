@@ -129,17 +129,17 @@ def test_a_single_class_all_right(make_classes: Make, texts_of: Make) -> None:
 
 def test_the_calibration_error_by_hand(make_classes: Make) -> None:
     # Two rows in [0.6, 0.7), one of them right; one right row at 1.
-    own = make_classes([0, 1, 1], [[0.6, 0.4], [0.64, 0.36], [0.0, 1.0]])
-    figure = calibration("c", "t", own)
+    classes = make_classes([0, 1, 1], [[0.6, 0.4], [0.64, 0.36], [0.0, 1.0]])
+    figure = calibration("c", "t", classes)
     assert "error 0.080 over 3 rows in 10 bins" in figure.sentence
     assert "probability is 0.747 and 0.667 are right" in figure.sentence
     assert "too sure by 8.0 points" in figure.sentence
     # Both rows of the one bin right: .36 × .6 × .64, and so on; the row at 1 is always right.
     chances = {(1, 1): (0.76, 0.384), (1, 0): (0.24, 0.216 + 0.256), (0, 0): (1.24, 0.144)}
     expected = sum(error * chance for error, chance in chances.values()) / 3
-    found = re.search(r"perfectly calibrated model would show ([.\d]+)", figure.sentence)
-    assert found is not None
-    assert float(found[1]) == pytest.approx(expected, abs=0.01)
+    search = re.search(r"perfectly calibrated model would show ([.\d]+)", figure.sentence)
+    assert search is not None
+    assert float(search[1]) == pytest.approx(expected, abs=0.01)
     assert ": no more than chance explains" in figure.sentence
     assert f"±{100 * 1.96 * (0.24 + 0.64 * 0.36) ** 0.5 / 3:.1f}" in figure.sentence
 

@@ -9,8 +9,10 @@ from accord.report.texts import dev_texts, worst_errors
 
 
 def test_classes_by_the_probability_of_the_true_label(make_classes) -> None:
-    own = make_classes([0, 1, 0, 1], [[0.4, 0.6], [0.9, 0.1], [0.8, 0.2], [0.9, 0.1]], ("n", "p"))
-    table = worst_errors("w", "t", own, {"r1": ("a  long\ntext",), "r3": ("x" * 300,)}, count=3)
+    classes = make_classes(
+        [0, 1, 0, 1], [[0.4, 0.6], [0.9, 0.1], [0.8, 0.2], [0.9, 0.1]], ("n", "p")
+    )
+    table = worst_errors("w", "t", classes, {"r1": ("a  long\ntext",), "r3": ("x" * 300,)}, count=3)
     assert table.columns == ["id", "text", "true", "predicted", "probability of the true label"]
     assert table.rows == [
         ["r1", "a long text", "p", "n", "0.100"],
@@ -22,8 +24,8 @@ def test_classes_by_the_probability_of_the_true_label(make_classes) -> None:
 
 
 def test_values_by_the_absolute_error(make_values) -> None:
-    own = make_values([1, 2, 3.5], [1, 4, 0])
-    table = worst_errors("w", "t", own, {"r2": ("one", "two")})
+    values = make_values([1, 2, 3.5], [1, 4, 0])
+    table = worst_errors("w", "t", values, {"r2": ("one", "two")})
     assert table.columns == [
         "id", "first text", "second text", "true", "predicted", "absolute error"
     ]  # fmt: skip
@@ -42,8 +44,8 @@ def test_a_runs_dev_texts_are_those_of_its_predictions(record: RunRecord) -> Non
     texts = dev_texts(record, "mood")
     assert list(texts) == record.predictions("mood").ids
     assert len(texts) == 7  # its limit
-    assert all(len(own) == 1 and own[0] for own in texts.values())
-    assert all(len(own) == 2 for own in dev_texts(record, "same").values())
+    assert all(len(text) == 1 and text[0] for text in texts.values())
+    assert all(len(text) == 2 for text in dev_texts(record, "same").values())
     assert len(worst_errors("w", "t", record.predictions("same"), dev_texts(record, "same")).rows)
 
 
@@ -52,8 +54,8 @@ def test_a_share_of_the_training_file_has_no_texts(record: RunRecord) -> None:
 
 
 def with_dev(record: RunRecord, file: Path) -> RunRecord:
-    own = record.config.tasks["mood"].model_copy(update={"dev": str(file)})
-    config = record.config.model_copy(update={"tasks": {**record.config.tasks, "mood": own}})
+    model_copy = record.config.tasks["mood"].model_copy(update={"dev": str(file)})
+    config = record.config.model_copy(update={"tasks": {**record.config.tasks, "mood": model_copy}})
     return dataclasses.replace(record, config=config)
 
 

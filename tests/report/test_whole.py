@@ -56,8 +56,10 @@ def boxes(canvas: Canvas) -> list[tuple[Text, Any]]:
     mpl.rcParams.update(drawing._LOOK)
     canvas.draw_without_rendering()
     beyond = _beyond(canvas)
-    texts = [own for own in canvas.findobj(Text) if own.get_visible() and own.get_text().strip()]
-    return [(own, own.get_window_extent()) for own in texts if id(own) not in beyond]
+    texts = [
+        each for each in canvas.findobj(Text) if each.get_visible() and each.get_text().strip()
+    ]
+    return [(text, text.get_window_extent()) for text in texts if id(text) not in beyond]
 
 
 def _beyond(canvas: Canvas) -> set[int]:
@@ -73,16 +75,16 @@ def _beyond(canvas: Canvas) -> set[int]:
 
 
 def check(canvas: Canvas, *labels: str) -> None:
-    found = boxes(canvas)
+    actual = boxes(canvas)
     width, height = canvas.bbox.width, canvas.bbox.height
-    for text, box in found:
+    for text, box in actual:
         inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
         assert inside, (text.get_text(), box, width, height)
-    for i, (one, a) in enumerate(found):
-        for two, b in found[:i]:
+    for i, (one, a) in enumerate(actual):
+        for two, b in actual[:i]:
             apart = a.x1 <= b.x0 + 1 or b.x1 <= a.x0 + 1 or a.y1 <= b.y0 + 2.5 or b.y1 <= a.y0 + 2.5
             assert apart, (one.get_text(), two.get_text())
-    read = "".join("".join(text.get_text().split()) for text, _ in found)
+    read = "".join("".join(text.get_text().split()) for text, _ in actual)
     for label in labels:
         assert "".join(label.split()) in read, label
     assert "…" not in read
@@ -114,20 +116,22 @@ def axis_of(canvas: Canvas) -> tuple[float, float]:
 )  # fmt: skip
 def test_a_forest_plot_is_whole(rows: list[DifferenceRow], canvases: list[Canvas]) -> None:
     differences("d", "t", rows)
-    check(canvases[0], *(own.label for own in rows), *(own.verdict or own.kind for own in rows))
+    check(
+        canvases[0], *(each.label for each in rows), *(each.verdict or each.kind for each in rows)
+    )
     low, high = axis_of(canvases[0])
     assert low <= 0 <= high
-    for own in rows:
-        for end in (own.value, own.low, own.high):
+    for each in rows:
+        for end in (each.value, each.low, each.high):
             assert end is None or low <= end <= high
     drawn = {
         (round(float(x[0]), 9), round(float(x[-1]), 9))
         for x in (line.get_xdata() for line in canvases[0].axes[0].get_lines())
     }
-    for own in rows:
-        if own.low is not None and own.high is not None:
-            assert (round(own.value, 9), round(own.low, 9)) in drawn
-            assert (round(own.value, 9), round(own.high, 9)) in drawn
+    for each in rows:
+        if each.low is not None and each.high is not None:
+            assert (round(each.value, 9), round(each.low, 9)) in drawn
+            assert (round(each.value, 9), round(each.high, 9)) in drawn
 
 
 def test_the_rows_next_to_a_giant_interval_stay_readable(canvases: list[Canvas]) -> None:
@@ -135,7 +139,7 @@ def test_the_rows_next_to_a_giant_interval_stay_readable(canvases: list[Canvas])
     axes = canvases[0].axes[0]
     ends = axes.transData.transform([(0.1, 0), (0.9, 0)])[:, 0] / canvases[0].bbox.width * 504
     assert ends[1] - ends[0] > 20  # points: linear it would be a third of one
-    labels = [own.get_text() for own in axes.get_xticklabels()]
+    labels = [xticklabel.get_text() for xticklabel in axes.get_xticklabels()]
     assert {"−100", "−1", "0", "1", "100"} <= set(labels)
 
 
@@ -165,18 +169,18 @@ def test_the_margin_is_a_band_around_0(canvases: list[Canvas], texts_of: Make) -
 
 
 def test_marks_differ_without_their_colours() -> None:
-    looks = [(own["marker"], own.get("markerfacecolor", "filled")) for own in MARKS.values()]
+    looks = [(each["marker"], each.get("markerfacecolor", "filled")) for each in MARKS.values()]
     assert len(set(looks)) == len(looks)
 
 
 @pytest.mark.parametrize("reaches", [[1.0, 1.0, 300.0], [1e-6, 1.0], [5.0], [0.2] * 9 + [3.0]])
 def test_ticks_have_room_and_rise(reaches: list[float]) -> None:
     scale = make_scale(reaches, -max(reaches), max(reaches))
-    found = ticks(scale, 200.0)
-    assert 0.0 in found
-    assert found == sorted(set(found))
-    assert len(found) >= 3
-    places = scale.place(np.array(found)) * 200
+    actual = ticks(scale, 200.0)
+    assert 0.0 in actual
+    assert actual == sorted(set(actual))
+    assert len(actual) >= 3
+    places = scale.place(np.array(actual)) * 200
     assert all(b - a > 12 for a, b in pairwise(places))
 
 
@@ -212,8 +216,8 @@ def test_a_confusion_is_whole(
 ) -> None:
     rng = np.random.default_rng(0)
     count = len(labels)
-    own = make_classes(rng.integers(0, count, 9_000), rng.random((9_000, count)), labels)
-    figure: Figure = confusion("c", "t", own)
+    classes = make_classes(rng.integers(0, count, 9_000), rng.random((9_000, count)), labels)
+    figure: Figure = confusion("c", "t", classes)
     check(canvases[0], *labels)
     assert "…" not in figure.sentence
 

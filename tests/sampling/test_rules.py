@@ -23,13 +23,13 @@ SIZES = (40, 130, 300)
 
 
 def sampler(name: str, sizes: tuple[int, ...] = SIZES, seed: int = 0, **budget: int) -> Sampler:
-    own = Budget(**{"batch_size": 4, "epochs": 3, **budget})
-    return Sampler(tuple(f"task{i}" for i in range(len(sizes))), sizes, get_rule(name), own, seed)
+    ours = Budget(**{"batch_size": 4, "epochs": 3, **budget})
+    return Sampler(tuple(f"task{i}" for i in range(len(sizes))), sizes, get_rule(name), ours, seed)
 
 
-def drawn(own: Sampler, steps: int) -> list[list[list[int]]]:
+def drawn(ours: Sampler, steps: int) -> list[list[list[int]]]:
     """For each step each task's rows."""
-    return [[rows.tolist() for rows in own.draw(step)] for step in range(steps)]
+    return [[rows.tolist() for rows in ours.draw(step)] for step in range(steps)]
 
 
 @every_rule
@@ -42,10 +42,10 @@ def test_file_name_is_the_registered_name(name: str) -> None:
 
 @every_rule
 def test_carries_its_paper(name: str) -> None:
-    own = get_rule(name)
-    assert own.paper
-    assert own.use.endswith(".")
-    assert "*Source:*" in (own.function.__doc__ or "")
+    rule = get_rule(name)
+    assert rule.paper
+    assert rule.use.endswith(".")
+    assert "*Source:*" in (rule.function.__doc__ or "")
 
 
 @pytest.mark.parametrize("name", ["", "none", "_registry", "../uniform"])
@@ -57,9 +57,9 @@ def test_an_unknown_name_is_a_key_error(name: str) -> None:
 @every_rule
 def test_worked_example(name: str) -> None:
     (sizes, batch_size), (steps, shares) = get_rule(name).example
-    found = get_rule(name).function(sizes, Budget(batch_size))
-    assert found.steps == steps
-    assert found.shares == pytest.approx(shares)
+    function = get_rule(name).function(sizes, Budget(batch_size))
+    assert function.steps == steps
+    assert function.shares == pytest.approx(shares)
 
 
 @every_rule
@@ -73,10 +73,10 @@ def test_shares_are_finite_and_no_task_is_left_out(
     name: str, sizes: list[int], batch_size: int, epoch: int, epochs: int
 ) -> None:
     budget = Budget(batch_size, min(epoch, epochs - 1), epochs)
-    found = get_rule(name).function(sizes, budget)
-    assert found.steps >= 1
-    assert len(found.shares) == len(sizes)
-    assert all(0 < share <= batch_size * len(sizes) * (1 + 1e-9) for share in found.shares)
+    function = get_rule(name).function(sizes, budget)
+    assert function.steps >= 1
+    assert len(function.shares) == len(sizes)
+    assert all(0 < share <= batch_size * len(sizes) * (1 + 1e-9) for share in function.shares)
 
 
 @every_rule
@@ -100,17 +100,17 @@ def test_as_many_steps_as_the_run_fixes(name: str) -> None:
 
 @every_rule
 def test_one_task_is_ordinary_training(name: str) -> None:
-    own = sampler(name, (10,), epochs=2)
-    first = [row for (rows,) in drawn(own, own.steps) for row in rows]
+    ours = sampler(name, (10,), epochs=2)
+    first = [row for (rows,) in drawn(ours, ours.steps) for row in rows]
     assert set(first) == set(range(10))
 
 
 @every_rule
 def test_a_draw_is_a_function_of_the_step_alone(name: str) -> None:
-    own, resumed = (sampler(name, seed=5) for _ in range(2))
-    steps = 2 * own.steps + 1
+    ours, resumed = (sampler(name, seed=5) for _ in range(2))
+    steps = 2 * ours.steps + 1
     backward = [[rows.tolist() for rows in resumed.draw(step)] for step in reversed(range(steps))]
-    assert drawn(own, steps) == backward[::-1]
+    assert drawn(ours, steps) == backward[::-1]
     assert drawn(sampler(name, seed=6), steps) != backward[::-1]
 
 
@@ -123,13 +123,13 @@ def test_a_draw_is_a_function_of_the_step_alone(name: str) -> None:
 def test_every_step_is_as_large_and_no_task_falls_behind(
     name: str, sizes: list[int], batch_size: int
 ) -> None:
-    own = sampler(name, tuple(sizes), batch_size=batch_size)
+    ours = sampler(name, tuple(sizes), batch_size=batch_size)
     so_far, owed = np.zeros(len(sizes)), np.zeros(len(sizes))
-    for step in range(own.steps):
-        counts = [len(rows) for rows in own.draw(step)]
+    for step in range(ours.steps):
+        counts = [len(rows) for rows in ours.draw(step)]
         assert sum(counts) == batch_size * len(sizes)
         so_far += counts
-        owed += own.shares
+        owed += ours.shares
         assert np.abs(so_far - owed).max() <= len(sizes)
     assert np.abs(so_far - owed).max() < len(sizes)
 
@@ -137,8 +137,8 @@ def test_every_step_is_as_large_and_no_task_falls_behind(
 @pytest.mark.parametrize("one_task", [False, True])
 @every_stream
 def test_every_row_comes_once_before_any_comes_again(name: str, one_task: bool) -> None:
-    own = sampler(name, one_task=one_task or name not in MIXED)
-    steps = drawn(own, 3 * own.steps)
+    ours = sampler(name, one_task=one_task or name not in MIXED)
+    steps = drawn(ours, 3 * ours.steps)
     for task, size in enumerate(SIZES):
         rows = [row for step in steps for row in step[task]]
         for start in range(0, len(rows) - size + 1, size):
@@ -149,69 +149,69 @@ def test_every_row_comes_once_before_any_comes_again(name: str, one_task: bool) 
         assert len(second) < size or first != second
 
 
-@pytest.mark.parametrize("name", [own for own in NAMES if get_rule(own).orders != ("together",)])
+@pytest.mark.parametrize("name", [each for each in NAMES if get_rule(each).orders != ("together",)])
 def test_a_step_of_one_task_has_a_whole_batch_of_it(name: str) -> None:
-    own = sampler(name, one_task=True)
-    counts = np.array([[len(rows) for rows in step] for step in drawn(own, own.steps)])
+    ours = sampler(name, one_task=True)
+    counts = np.array([[len(rows) for rows in step] for step in drawn(ours, ours.steps)])
     assert ((counts > 0).sum(axis=1) == 1).all()
     assert (counts.sum(axis=1) == 4).all()
     turns = (counts > 0).sum(axis=0)
-    wanted = np.array(own.shares) / sum(own.shares) * own.steps
+    wanted = np.array(ours.shares) / sum(ours.shares) * ours.steps
     assert np.abs(turns - wanted).max() <= len(SIZES)
     if "cyclic" in get_rule(name).orders:
-        assert [int(own.argmax()) for own in counts[:6]] == [0, 1, 2, 0, 1, 2]
+        assert [int(count.argmax()) for count in counts[:6]] == [0, 1, 2, 0, 1, 2]
 
 
-@pytest.mark.parametrize("name", [own for own in NAMES if not get_rule(own).varies])
+@pytest.mark.parametrize("name", [each for each in NAMES if not get_rule(each).varies])
 def test_what_does_not_vary_is_alike_in_every_epoch(name: str) -> None:
     shapes = [get_rule(name).function(SIZES, Budget(8, epoch, 4)) for epoch in range(4)]
     assert shapes == shapes[:1] * 4
 
 
-@pytest.mark.parametrize("name", [own for own in NAMES if get_rule(own).varies])
+@pytest.mark.parametrize("name", [each for each in NAMES if get_rule(each).varies])
 def test_what_varies_keeps_the_epoch_s_steps(name: str) -> None:
     shapes = [get_rule(name).function(SIZES, Budget(8, epoch, 4)) for epoch in range(4)]
     assert len({shape.shares for shape in shapes}) > 1
     assert {shape.steps for shape in shapes} == {shapes[0].steps}
-    own = sampler(name, epochs=4)
-    assert own.shape(0).shares != own.shape(3).shares
-    assert own.shape(9) == own.shape(3)
-    steps = [sum(len(own.draw(own.steps * epoch + i)[2]) for i in range(own.steps))
+    ours = sampler(name, epochs=4)
+    assert ours.shape(0).shares != ours.shape(3).shares
+    assert ours.shape(9) == ours.shape(3)
+    steps = [sum(len(ours.draw(ours.steps * epoch + i)[2]) for i in range(ours.steps))
              for epoch in range(4)]  # fmt: skip
-    wanted = [own.shape(epoch).shares[2] * own.steps for epoch in range(4)]
+    wanted = [ours.shape(epoch).shares[2] * ours.steps for epoch in range(4)]
     assert steps == pytest.approx(wanted, abs=4)
 
 
 @every_stream
 def test_a_task_that_is_rarely_due_comes_in_its_turn_over_the_epochs(name: str) -> None:
     """What a task is owed at an epoch's end is not forgotten."""
-    own = Sampler(
+    sampler = Sampler(
         ("rare", "common"), (30, 20_000), get_rule(name),
         Budget(8, epochs=200, steps=3, one_task=True), 0,
     )  # fmt: skip
-    share = np.mean([np.array(own.shape(e).shares) / sum(own.shape(e).shares)
+    share = np.mean([np.array(sampler.shape(e).shares) / sum(sampler.shape(e).shares)
                      for e in range(200)], axis=0)  # fmt: skip
-    drawn_rows = sum(len(own.draw(step)[0]) for step in range(600))
-    assert own.examples(200) == [drawn_rows, 4800 - drawn_rows]
+    drawn_rows = sum(len(sampler.draw(step)[0]) for step in range(600))
+    assert sampler.examples(200) == [drawn_rows, 4800 - drawn_rows]
     assert drawn_rows == pytest.approx(4800 * share[0], abs=16)
 
 
 def test_round_robin_goes_on_where_an_epoch_ended() -> None:
-    own = sampler("round-robin", steps=2, epochs=3)
-    assert [int(np.argmax([len(rows) for rows in own.draw(step)])) for step in range(6)] == [
+    ours = sampler("round-robin", steps=2, epochs=3)
+    assert [int(np.argmax([len(rows) for rows in ours.draw(step)])) for step in range(6)] == [
         0, 1, 2, 0, 1, 2,
     ]  # fmt: skip
 
 
 @every_rule
 def test_options_have_defaults_that_are_allowed_and_refuse_others(name: str) -> None:
-    own = get_rule(name)
-    assert own.check_options(own.check_options({})) == own.check_options({})
+    rule = get_rule(name)
+    assert rule.check_options(rule.check_options({})) == rule.check_options({})
     with pytest.raises(ValueError, match=f"methods.{name}: has no option"):
-        own.check_options({"no-such-option": 1})
-    for option in own.options.model_fields:
+        rule.check_options({"no-such-option": 1})
+    for option in rule.options.model_fields:
         with pytest.raises(ValueError, match=f"methods.{name}.{option}: .*, got -1"):
-            own.check_options({option: -1})
+            rule.check_options({option: -1})
 
 
 # What each rule of a formula does, against the formula.
@@ -221,7 +221,7 @@ def test_options_have_defaults_that_are_allowed_and_refuse_others(name: str) -> 
 def test_temperature_against_its_formula(tau: float, cap: int | None) -> None:
     shares = get_rule("temperature").function(SIZES, Budget(8), tau=tau, cap=cap).shares
     weights = [min(size, cap or size) ** (1 / tau) for size in SIZES]
-    assert shares == pytest.approx([24 * own / sum(weights) for own in weights])
+    assert shares == pytest.approx([24 * weight / sum(weights) for weight in weights])
 
 
 def test_annealed_goes_from_proportional_to_nearly_uniform() -> None:
@@ -229,7 +229,7 @@ def test_annealed_goes_from_proportional_to_nearly_uniform() -> None:
     first, last = (rule(SIZES, Budget(8, epoch, 5)).shares for epoch in (0, 4))
     assert first == pytest.approx(get_rule("by-size").function(SIZES, Budget(8)).shares)
     weights = [size**0.2 for size in SIZES]
-    assert last == pytest.approx([24 * own / sum(weights) for own in weights])
+    assert last == pytest.approx([24 * weight / sum(weights) for weight in weights])
     assert rule(SIZES, Budget(8, 0, 1)).shares == pytest.approx(first)
 
 

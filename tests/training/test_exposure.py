@@ -41,14 +41,14 @@ def data():
 
 @pytest.mark.parametrize("batching", rule_names())
 def test_examples_tokens_and_padding_are_those_of_the_steps(data, batching):
-    sizes = [len(own) for own in data]
+    sizes = [len(split) for split in data]
     sampler = Sampler(("one", "two"), tuple(sizes), get_rule(batching), Budget(4), seed=1)
     steps = 2 * sampler.steps + 1
-    found = exposures(sampler, data, Lengths(), steps)
-    for i, own in enumerate(data):
+    actual = exposures(sampler, data, Lengths(), steps)
+    for i, split in enumerate(data):
         drawn = [sampler.draw(step)[i] for step in range(steps)]
-        seen = found[own.task.name]
-        lengths = own.store.lengths
+        seen = actual[split.task.name]
+        lengths = split.store.lengths
         assert seen.examples == sum(map(len, drawn))
         assert seen.tokens == sum(lengths[row].sum() for rows in drawn for row in rows)
         padded = sum(
@@ -56,15 +56,15 @@ def test_examples_tokens_and_padding_are_those_of_the_steps(data, batching):
             for rows in drawn if len(rows) for column in range(lengths.shape[1])
         )  # fmt: skip
         assert seen.padding_tokens == padded - seen.tokens
-        assert seen.epochs == pytest.approx(seen.examples / len(own), abs=1e-4)
+        assert seen.epochs == pytest.approx(seen.examples / len(split), abs=1e-4)
         assert seen.steps == sum(len(rows) > 0 for rows in drawn)
 
 
 def test_a_frozen_encoder_reads_each_row_once(data):
     rule = get_rule("finish-largest")
     sampler = Sampler(("one", "two"), (11, 5), rule, Budget(4), seed=1)
-    found = exposures(sampler, data, Lengths(), 9, frozen=True)
-    for own in data:
-        assert found[own.task.name].tokens == own.store.lengths.sum()
-        assert found[own.task.name].padding_tokens == 0
-        assert found[own.task.name].examples > len(own)
+    actual = exposures(sampler, data, Lengths(), 9, frozen=True)
+    for split in data:
+        assert actual[split.task.name].tokens == split.store.lengths.sum()
+        assert actual[split.task.name].padding_tokens == 0
+        assert actual[split.task.name].examples > len(split)

@@ -26,11 +26,11 @@ def rates(model: MultitaskModel, decay: float) -> dict[str, float]:
 def test_every_trained_parameter_has_one_rate(tiny_encoder: MakeEncoder) -> None:
     model = MultitaskModel(tiny_encoder(), TASKS, Sharing(("lora",), {"lora": {"rank": 2}}))
     for decay in (1.0, 0.5):
-        found = rates(model, decay)
+        actual = rates(model, decay)
         wanted = {name for name, p in model.named_parameters() if p.requires_grad}
-        assert found.keys() == wanted
-        assert {found[name] for name in found if name.startswith("heads.")} == {0.2}
-        assert {found[name] for name in found if name.startswith("parts.")} == {0.3}
+        assert actual.keys() == wanted
+        assert {actual[name] for name in actual if name.startswith("heads.")} == {0.2}
+        assert {actual[name] for name in actual if name.startswith("parts.")} == {0.3}
 
 
 def test_the_decay_goes_by_depth(tiny_encoder: MakeEncoder) -> None:
@@ -51,14 +51,14 @@ def test_copies_go_with_the_layers_that_they_replace(
 ) -> None:
     model = MultitaskModel(tiny_encoder(), TASKS, Sharing((scheme,)))
     count = len(model.encoder.layers)
-    found = rates(model, 0.5)
-    assert found[f"parts.schemes.{scheme}.{count - 1}.per_task.0.attention.query.weight"] == 1.0
-    assert not any(name.startswith(f"encoder.layers.{count - 1}") for name in found)
+    actual = rates(model, 0.5)
+    assert actual[f"parts.schemes.{scheme}.{count - 1}.per_task.0.attention.query.weight"] == 1.0
+    assert not any(name.startswith(f"encoder.layers.{count - 1}") for name in actual)
     if scheme == "own-encoder":
-        assert found["parts.schemes.own-encoder.0.per_task.1.attention.query.weight"] == 0.5 ** (
+        assert actual["parts.schemes.own-encoder.0.per_task.1.attention.query.weight"] == 0.5 ** (
             count - 1
         )
-        assert found["parts.embeddings.per_task.1.word"] == 0.5**count
+        assert actual["parts.embeddings.per_task.1.word"] == 0.5**count
 
 
 def test_layers_drawn_anew(tiny_encoder: MakeEncoder) -> None:
@@ -68,10 +68,10 @@ def test_layers_drawn_anew(tiny_encoder: MakeEncoder) -> None:
     again.reinitialise(1, 3)
     other.reinitialise(1, 4)
     assert torch.equal(torch.get_rng_state(), state)
-    own = dict(one.named_parameters())
+    ours = dict(one.named_parameters())
     for name, value in plain.named_parameters():
         new = name.startswith((f"layers.{len(plain.layers) - 1}.", "pooler"))
-        same = torch.equal(own[name], value)
+        same = torch.equal(ours[name], value)
         assert not same if new and value.ndim == 2 else (same or new)
     assert all(map(torch.equal, one.parameters(), again.parameters()))
     assert not all(map(torch.equal, one.parameters(), other.parameters()))

@@ -66,8 +66,8 @@ def learner(tiny_encoder: MakeEncoder) -> Learner:
 
 def batch(data: list[TaskData], counts: tuple[int, int] = (3, 2)) -> StepBatch:
     drawn = [np.arange(count) for count in counts]
-    own = Assembler(SpecialIds(1, 2, 0), 32)
-    return step_batch(drawn, data, own, torch.device("cpu"))
+    assembler = Assembler(SpecialIds(1, 2, 0), 32)
+    return step_batch(drawn, data, assembler, torch.device("cpu"))
 
 
 def everything(learner: Learner) -> list[object]:
@@ -79,11 +79,11 @@ def everything(learner: Learner) -> list[object]:
     ])  # fmt: skip
 
 
-def refused(learner: Learner, step: int, own: StepBatch) -> str:
+def refused(learner: Learner, step: int, ours: StepBatch) -> str:
     """Why a step was not taken, and whose fault that is."""
     with pytest.raises(NotFinite) as caught:
-        learner.step(step, own, 1.0)
-    return str(blame(learner, caught.value, own))
+        learner.step(step, ours, 1.0)
+    return str(blame(learner, caught.value, ours))
 
 
 def steps(learner: Learner) -> Tensor:
@@ -149,19 +149,19 @@ def test_infinite_loss_with_finite_gradients_changes_nothing(
 def test_gradient_that_is_not_finite_changes_nothing(
     learner: Learner, data: list[TaskData], where: str
 ) -> None:
-    own = batch(data)
+    ours = batch(data)
     if where == "head":
         learner.model.heads["sts"].linear.weight.register_hook(lambda grad: grad * math.inf)
     else:
-        found = torch.tensor([[[1.0, 0.0], [0.0, math.inf]]], dtype=torch.float64)
+        actual = torch.tensor([[[1.0, 0.0], [0.0, math.inf]]], dtype=torch.float64)
 
         class Infinite(Step):
             def gramians(self) -> Tensor:
-                return found
+                return actual
 
         learner.jacobian.step_type = Infinite
     before = everything(learner)
-    assert refused(learner, 0, own).startswith("step 1: the gradient of sts is not finite")
+    assert refused(learner, 0, ours).startswith("step 1: the gradient of sts is not finite")
     torch.testing.assert_close(everything(learner), before, rtol=0, atol=0)
 
 
@@ -171,7 +171,7 @@ def test_a_gradient_of_a_part_blames_its_task(
     encoder = tiny_encoder()
     model = MultitaskModel(encoder, TASKS, Sharing(("lora",), {"lora": {"rank": 2}}))
     parts = [(list(model.own_parameters(i)), 1e-3) for i in (0, 1)]
-    named = [([(str(i), p) for i, p in enumerate(own)], lr) for own, lr in parts]
+    named = [([(str(i), p) for i, p in enumerate(each)], lr) for each, lr in parts]
     learner = Learner(
         model, AdamW(parameter_groups(named, 0.01)), Objective(model),
         Combination.of(TASKS, COUNTING), Jacobian(encoder.parameters(), encoder.embeddings.word),
@@ -192,14 +192,16 @@ def test_gradients_longer_than_the_limit_are_cut_to_it(
 
 
 def test_clipping_keeps_the_direction(learner: Learner, data: list[TaskData]) -> None:
-    found = []
+    actual = []
     for clip in (0.0, 0.05):
-        own = copy.deepcopy(learner)
-        own.jacobian = Jacobian(own.model.encoder.parameters(), own.model.encoder.embeddings.word)
-        own.clip = clip
-        own.step(0, batch(data), 1.0)
-        found.append(all_gradients(own))
-    assert torch.cosine_similarity(*found, dim=0).item() == pytest.approx(1.0, abs=1e-6)
+        deepcopy = copy.deepcopy(learner)
+        deepcopy.jacobian = Jacobian(
+            deepcopy.model.encoder.parameters(), deepcopy.model.encoder.embeddings.word
+        )
+        deepcopy.clip = clip
+        deepcopy.step(0, batch(data), 1.0)
+        actual.append(all_gradients(deepcopy))
+    assert torch.cosine_similarity(*actual, dim=0).item() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_an_absent_task_keeps_its_head_and_its_state(
@@ -228,17 +230,19 @@ def test_lr_factor_scales_every_rate(learner: Learner, data: list[TaskData]) -> 
 
 def test_same_seed_and_step_same_bits(learner: Learner, data: list[TaskData]) -> None:
     learner.model.encoder.set_dropout(0.2)
-    found = []
+    actual = []
     for seed in (1, 1, 2):
-        own = copy.deepcopy(learner)
-        own.jacobian = Jacobian(own.model.encoder.parameters(), own.model.encoder.embeddings.word)
-        own.objective.seed = seed
+        deepcopy = copy.deepcopy(learner)
+        deepcopy.jacobian = Jacobian(
+            deepcopy.model.encoder.parameters(), deepcopy.model.encoder.embeddings.word
+        )
+        deepcopy.objective.seed = seed
         for step in range(2):
-            own.step(step, batch(data), 1.0)
-        found.append(everything(own)[0])
-    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+            deepcopy.step(step, batch(data), 1.0)
+        actual.append(everything(deepcopy)[0])
+    torch.testing.assert_close(actual[0], actual[1], rtol=0, atol=0)
     with pytest.raises(AssertionError):
-        torch.testing.assert_close(found[0], found[2])
+        torch.testing.assert_close(actual[0], actual[2])
 
 
 def test_frozen_encoder_trains_heads_alone(learner: Learner, data: list[TaskData]) -> None:
@@ -251,8 +255,8 @@ def test_frozen_encoder_trains_heads_alone(learner: Learner, data: list[TaskData
         features = learner.model.pooled(every, (0, 1))
     drawn = [np.array([4, 1]), np.array([0, 7])]
     frozen = feature_batch(drawn, data, features)
-    own = Assembler(SpecialIds(1, 2, 0), 32)
-    packed = step_batch(drawn, data, own, torch.device("cpu"))
+    assembler = Assembler(SpecialIds(1, 2, 0), 32)
+    packed = step_batch(drawn, data, assembler, torch.device("cpu"))
     twin = copy.deepcopy(learner)
     records = [learner.step(0, frozen, 1.0), twin.step(0, packed, 1.0)]
     assert records[0].gramian is None
@@ -280,7 +284,7 @@ def test_the_heads_of_a_frozen_encoder_are_clipped_as_torch_clips(
     losses = twin.losses(
         micro.inputs, micro.targets, (0, 1), DropoutKey(learner.objective.seed, 0, 0)
     )
-    sum(own.mean() for own in losses).backward()
+    sum(loss.mean() for loss in losses).backward()
     heads = list(twin.heads.parameters())
     norm = torch.cat([p.grad.flatten() for p in heads]).norm().item()
     learner.clip = share * norm
@@ -291,19 +295,19 @@ def test_the_heads_of_a_frozen_encoder_are_clipped_as_torch_clips(
     assert record.gradient_norm == pytest.approx(norm, rel=1e-5)
     if share == 0.3:
         assert all_gradients(learner).norm().item() == pytest.approx(0.3 * norm, rel=1e-5)
-    for own, other in zip(learner.model.heads.parameters(), heads, strict=True):
-        torch.testing.assert_close(own.grad, other.grad, rtol=1e-5, atol=1e-7)
+    for parameter, other in zip(learner.model.heads.parameters(), heads, strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-5, atol=1e-7)
 
 
 def test_a_frozen_encoders_separate_pairs_stay_together(random_split: Split) -> None:
     pair = dataclasses.replace(TASKS[1], name="apart", encoding="separate")
     data = [random_split(pair, 4), random_split(TASKS[0], 3)]
     features = [torch.arange(8.0)[:, None], torch.arange(3.0)[:, None]]
-    found = feature_batch([np.array([3, 0]), np.array([1])], data, features)
-    (micro,) = found.passes
+    actual = feature_batch([np.array([3, 0]), np.array([1])], data, features)
+    (micro,) = actual.passes
     assert [vectors.flatten().tolist() for vectors in micro.inputs] == [[6, 7, 0, 1], [1]]
     assert micro.targets[0].tolist() == pytest.approx((data[0].labels[[3, 0]] / 5).tolist())
-    assert found.present == (0, 1)
+    assert actual.present == (0, 1)
 
 
 def test_every_micro_batch_draws_masks_of_its_own(
@@ -318,9 +322,9 @@ def test_every_micro_batch_draws_masks_of_its_own(
 
     monkeypatch.setattr(DropoutKey, "keep_mask", spy)
     learner.model.encoder.set_dropout(0.1)
-    own = Assembler(SpecialIds(1, 2, 0), 32)
+    assembler = Assembler(SpecialIds(1, 2, 0), 32)
     drawn = [np.arange(3), np.arange(2)]
-    several = step_batch(drawn, data, own, torch.device("cpu"), micro_batch_tokens=20)
+    several = step_batch(drawn, data, assembler, torch.device("cpu"), micro_batch_tokens=20)
     learner.step(6, several, 1.0)
     assert {(key.seed, key.step) for key in keys} == {(1, 6)}
     assert {key.micro_batch for key in keys} == set(range(len(several.passes)))
