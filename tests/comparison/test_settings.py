@@ -37,7 +37,8 @@ def group(
     tables = {**TASKS, "sts": {**TASKS["sts"], **(sts or {})}}
     config = parse_config({
         "encoder": {"path": encoder, **(more or {})},
-        "tasks": {task: tables[task] for task in tasks}, "training": training, "stages": list(stages),
+        "tasks": {task: tables[task] for task in tasks}, "training": training,
+        "stages": list(stages),
     })  # fmt: skip
     evaluated = {task: EVALUATED[task] for task in tasks}
     if "sts" in evaluated:
