@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from accord.data.drawn import draw_dev, without_dev_texts
 from accord.data.examples import unlabelled_note
 from accord.data.files import DataFiles, files_of
-from accord.data.heldout_test import HeldOutTest, heldout_test
+from accord.data.heldout_test import HeldOutTest, heldout_test, read_test_labels
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import Rowset
 from accord.data.plan import DataPlan, TaskPlan
@@ -21,7 +21,6 @@ from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_task
 from accord.data.splits import first_rows
 from accord.data.store import TokenStore, open_store
-from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import Facts, Split
@@ -271,11 +270,7 @@ class TaskFiles:
         yield from (train, dev)
         if self.plan.labelled and self.plan.test is not None:
             test = self._file("test", self.plan.test, labelled=False)
-            assert isinstance(test.part.store, TokenStore)
-            labels = read_test_labels(
-                files_of(self.plan, self.plan.test), self.plan, self.task,
-                test.part.store.places(test.part.rows),
-            )  # fmt: skip
+            labels = read_test_labels(files_of(self.plan, self.plan.test), self.plan, self.task)
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
                 self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")

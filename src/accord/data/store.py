@@ -116,10 +116,6 @@ class TokenStore:
     def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return _joined([batch[name] for batch in self._batches], dtype)
 
-    def places(self, rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-        """Return where rows are: the number of the file, counted from 0, and the line."""
-        return list(zip(self.files[rows].tolist(), self.lines[rows].tolist(), strict=True))
-
     def where(self, row: int) -> str:
         """Return the file and the line where a row is, as messages name it."""
         return f"{self._sources[self.files[row]]}:{self.lines[row]}"
