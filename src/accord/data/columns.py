@@ -10,7 +10,7 @@ from itertools import islice
 from accord.data.files import DataFiles
 from accord.data.header import Doubt, doubt
 from accord.data.labels import is_blank, is_number
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.errors import DataError
 
 _PAIRS = (
@@ -75,7 +75,7 @@ def read_columns(files: DataFiles, rows: int) -> list[Column]:
     Raises:
         DataError: a file can't be read, or there is no row.
     """
-    reader = open_rows(files)
+    reader = FilesReader(files)
     names = [name for name in reader.columns if name and reader.columns.count(name) == 1]
     sample = [row.values for row in islice(reader.rows(names), rows) if row.values is not None]
     if not sample:

@@ -13,9 +13,9 @@ from accord.data.examples import Example, read_examples
 from accord.data.files import DataFiles
 from accord.data.halves import row_contents
 from accord.data.labels import NoLabelError, missing_key
-from accord.data.overlap import Rowset
+from accord.data.loader import TaskData
 from accord.data.plan import TaskPlan
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.data.store import TokenStore
 from accord.kinds import labelled_kind
 from accord.tasks import Task
@@ -52,7 +52,7 @@ def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels
     Raises:
         DataError: if the file can't be used at all.
     """
-    reader = open_rows(files)
+    reader = FilesReader(files)
     columns = plan.label_columns
     if not set(columns) <= set(reader.columns):
         return FileLabels()
@@ -128,7 +128,7 @@ class HeldOutTest:
     reason: str = ""
 
 
-def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -> HeldOutTest:
+def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskData) -> HeldOutTest:
     """Return which rows of a test file are held out; texts are compared by their token ids.
 
     Only the task's dev rows are looked at, and not other tasks': a task alone and in a shared run
@@ -158,7 +158,7 @@ def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -
     return HeldOutTest(rows, targets, total, *counts, reason)
 
 
-def _contents(own: Rowset) -> list[bytes]:
+def _contents(own: TaskData) -> list[bytes]:
     assert isinstance(own.store, TokenStore)  # labelled tasks have files
     return row_contents(own.store, own.rows, own.store.lengths.shape[1])
 
