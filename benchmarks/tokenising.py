@@ -71,7 +71,7 @@ def store(file: File, tokenizer: Tokenizer, path: Path) -> None:
     write_store(
         path, iter(file.rows), tokenizer,
         name=file.task.name, stop=True, target=labelled_kind(file.task).target_form(file.task),
-        notes=[], progress=lambda rows: None,
+        notes=[],
     )  # fmt: skip
 
 

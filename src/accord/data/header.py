@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accord.data.labels import is_number
@@ -50,7 +50,7 @@ def doubt(name: str, values: Sequence[str], names: Sequence[str]) -> Doubt | Non
     return None
 
 
-def first_doubt(names: Sequence[str], values: dict[str, list[str]]) -> Doubt | None:
+def first_doubt(names: Sequence[str], values: Mapping[str, Sequence[str]]) -> Doubt | None:
     """Return the surest doubt about some columns' names.
 
     Args:

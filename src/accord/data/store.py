@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +173,6 @@ def open_store(
     *,
     labelled: bool,
     cache: Path | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> TokenStore:
     """Return a split's token store, from the cache if the same content was tokenised before.
 
@@ -185,7 +184,6 @@ def open_store(
         tokenizer: as `load_tokenizer` returns it.
         labelled: whether labels are read.
         cache: the cache folder; default `$ACCORD_CACHE`, else `accord` in the user's cache.
-        progress: called with the number of rows read so far, when a file is tokenised.
 
     Raises:
         DataError: the file can't be used, a row can't be and `on_bad_row` says stop, or no row
@@ -202,7 +200,6 @@ def open_store(
             aside, examples, tokenizer,
             name=f"{files} (task '{task_name}')", stop=plan.on_bad_row == "stop",
             target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
-            progress=progress or (lambda rows: None),
         )  # fmt: skip
         return TokenStore(aside.replace(folder / _NAME.format(key, _file_hash(aside))), files.paths)
 
@@ -230,9 +227,11 @@ def _key(
         ],
         "labels": None,
     }  # fmt: skip
-    if labelled and plan.labelled:
-        kind, missing = labelled_kind(task), sorted(plan.missing)
-        spec["labels"] = [plan.label_columns, missing, kind.name, kind.parsed_by(plan, task)]
+    if labelled and plan.labelled:  # all that a kind's parser may go by
+        spec["labels"] = [
+            labelled_kind(task).name, plan.label_columns, sorted(plan.missing), task.labels,
+            task.range, plan.range, dict(plan.options),
+        ]  # fmt: skip
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
