@@ -101,7 +101,7 @@ def main() -> None:
     def open_all(cache: Path) -> None:
         for file in files:
             open_store(
-                DataFiles((file.path,)), file.task.name, file.config, file.task, tokenizer,
+                DataFiles((file.path,)), file.config, file.task, tokenizer,
                 labelled=True, cache=cache,
             )  # fmt: skip
 

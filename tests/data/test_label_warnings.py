@@ -87,7 +87,7 @@ def test_rows_of_a_split_are_counted_by_class(tmp_path, tiny_tokenizer):
     other = tmp_path / "g.tsv"
     other.write_text("label\ttext\n\ta text\nz\ta text\nx\ta text\n", encoding="utf-8")
     files = DataFiles((path, other))
-    store = open_store(files, "t", section, task, tiny_tokenizer, labelled=True, cache=tmp_path)
+    store = open_store(files, section, task, tiny_tokenizer, labelled=True, cache=tmp_path)
     assert class_rows(TaskData(task, store, np.arange(len(store)))) == {
         "x": ClassRows(2, f"{path}:3"), "y": ClassRows(3, f"{path}:2"),
         "z": ClassRows(1, f"{other}:3"),

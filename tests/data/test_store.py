@@ -39,7 +39,7 @@ def opened(data: Path, tokenizer, cache: Path, labelled: bool = True, **keys) ->
     config = section(data, **keys)
     task = resolve_task("t", config)
     return open_store(
-        files_of(config, str(data)), "t", config, task, tokenizer, labelled=labelled, cache=cache
+        files_of(config, str(data)), config, task, tokenizer, labelled=labelled, cache=cache
     )
 
 
@@ -226,7 +226,7 @@ def test_batches_do_not_show(tiny_tokenizer, tmp_path, monkeypatch):
         task = resolve_task("t", config)
         monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", batch_rows)
         small = open_store(
-            DataFiles((data,)), "t", config, task, tiny_tokenizer,
+            DataFiles((data,)), config, task, tiny_tokenizer,
             labelled=True, cache=tmp_path / "one" / str(trial),
         )  # fmt: skip
         ends = range(batch_rows, count + batch_rows, batch_rows)

@@ -295,7 +295,7 @@ class TaskFiles:
 
     def _open(self, files: DataFiles, *, labelled: bool) -> TokenStore:
         name = self.task.name
-        store = open_store(files, name, self.plan, self.task, self.tokenizer, labelled=labelled)
+        store = open_store(files, self.plan, self.task, self.tokenizer, labelled=labelled)
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")

@@ -6,6 +6,7 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _NAME = "{}-{}.arrow"
 """Of a store: what it is made from, and its content, so that damage is noticed."""
-
-_HASH_BLOCK_BYTES = 2**20
 
 
 class TokenStore:
@@ -166,7 +165,6 @@ def _view(array: pa.Array, dtype: npt.DTypeLike, more: int = 0) -> npt.NDArray[A
 
 def open_store(
     files: DataFiles,
-    task_name: str,
     plan: TaskPlan,
     task: Task,
     tokenizer: Tokenizer,
@@ -178,7 +176,6 @@ def open_store(
 
     Args:
         files: the split's.
-        task_name: the task's name, for messages.
         plan: the task's columns, and what a bad row does.
         task: the resolved task.
         tokenizer: as `load_tokenizer` returns it.
@@ -198,7 +195,7 @@ def open_store(
     with file_aside(folder) as aside:
         write_store(
             aside, examples, tokenizer,
-            name=f"{files} (task '{task_name}')", stop=plan.on_bad_row == "stop",
+            name=f"{files} (task '{task.name}')", stop=plan.on_bad_row == "stop",
             target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
         )  # fmt: skip
         return TokenStore(aside.replace(folder / _NAME.format(key, _file_hash(aside))), files.paths)
@@ -207,18 +204,23 @@ def open_store(
 def _find(folder: Path, key: str) -> Path | None:
     """Return the file of a store whose name tells its content; a damaged one is removed."""
     for path in folder.glob(_NAME.format(key, "*")):
-        if path.name == _NAME.format(key, _file_hash(path)):
-            return path
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # another user's, or gone by now
+            if path.name == _NAME.format(key, _file_hash(path)):
+                return path
+            path.unlink()
     return None
 
 
 def _key(
     files: DataFiles, plan: TaskPlan, task: Task, tokenizer: Tokenizer, labelled: bool
 ) -> str:  # fmt: skip
+    try:
+        contents = [[format_suffix(path), _file_hash(path)] for path in files.paths]
+    except OSError as error:
+        raise DataError(f"{error.filename}: can't be read: {error.strerror}") from None
     spec: dict[str, Any] = {
         "format": FORMAT,
-        "files": [[format_suffix(path), _file_hash(path)] for path in files.paths],
+        "files": contents,
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "columns": [plan.text, plan.id, plan.group],
         "reading": [
@@ -236,11 +238,5 @@ def _key(
 
 
 def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from None
-    return digest.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
