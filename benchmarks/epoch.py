@@ -27,7 +27,7 @@ from workload import COURSE, DROPOUT, SAMPLE, data_folder, minilm_folder
 
 import accord
 from accord.data.files import DataFiles
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.evaluation import inference
 from accord.runs.folder import RunFolder
 from accord.training import epoch
@@ -74,7 +74,7 @@ def first_rows(table: Mapping[str, Any], split: str, rows: int, folder: Path) ->
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t")
         writer.writerow(columns)
-        for row in open_rows(DataFiles((source,))).rows(columns):
+        for row in FilesReader(DataFiles((source,))).rows(columns):
             if rows and row.values and all(row.values[name].strip() for name in columns):
                 writer.writerow([row.values[name] for name in columns])
                 rows -= 1

@@ -71,7 +71,7 @@ def store(file: File, tokenizer: Tokenizer, path: Path) -> None:
     write_store(
         path, iter(file.rows), tokenizer,
         name=file.task.name, stop=True, target=labelled_kind(file.task).target_form(file.task),
-        notes=[], progress=lambda rows: None,
+        notes=[],
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     def open_all(cache: Path) -> None:
         for file in files:
             open_store(
-                DataFiles((file.path,)), file.task.name, file.config, file.task, tokenizer,
+                DataFiles((file.path,)), file.config, file.task, tokenizer,
                 labelled=True, cache=cache,
             )  # fmt: skip
 

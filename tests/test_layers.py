@@ -44,7 +44,7 @@ LAYERS = [
     ],
     [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
-        "runs.memory", "runs.results", "data.loader", "training.step", "training.nonfinite",
+        "runs.memory", "runs.results", "training.step", "training.nonfinite",
         "training.objective", "training.observers",
         "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",

@@ -8,7 +8,7 @@ import pytest
 
 from accord.config.file import load_config
 from accord.data.files import DataFiles
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.durable import load_tensors, write_tensors
 from accord.errors import ConfigError, DataError, RunFolderError
 from accord.evaluation.scores import SCORES, read_scores
@@ -34,7 +34,7 @@ def test_pipes_and_devices_are_no_files(tmp_path):
     with pytest.raises(ConfigError, match="pipe: can't be read: is a pipe or device"):
         load_grid(pipe)
     with pytest.raises(DataError, match="pipe: can't be read: is a pipe or device"):
-        open_rows(DataFiles((pipe,)))
+        FilesReader(DataFiles((pipe,)))
     with pytest.raises(RunFolderError, match="is a pipe or device"):
         read_scores(tmp_path)
     with pytest.raises(RunFolderError, match="is a pipe or device"):
@@ -49,7 +49,7 @@ def test_times_beyond_what_python_has(tmp_path):
 
     times = pyarrow.array([0, 2**61, 1], pyarrow.timestamp("us"))
     write_table(pyarrow.table({"t": times}), tmp_path / "a.parquet")
-    faults = [row.fault for row in open_rows(DataFiles((tmp_path / "a.parquet",))).rows(["t"])]
+    faults = [row.fault for row in FilesReader(DataFiles((tmp_path / "a.parquet",))).rows(["t"])]
     assert faults[::2] == [None, None]
     assert faults[1].startswith("'t' can't be read: ")
 

@@ -8,7 +8,6 @@ from click.testing import CliRunner
 from accord.cli.check import check
 from accord.config.file import load_config, parse_config
 from accord.data.checking import check_data
-from accord.data.lengths import sequence_lengths
 from accord.data.template import Template
 from accord.encoders.pretrained import resolve_encoder_folder, save_encoder
 from accord.errors import ConfigError
@@ -96,9 +95,9 @@ def test_truncation_is_of_the_encoding(folder):
 def test_lengths_count_the_special_tokens():
     lengths, framing = np.array([[3, 4]]), Template.of_bert(1, 2)
     task = Task("t", "pair-regression", "mse", "pearson", encoding="separate")
-    assert sequence_lengths(lengths, task, framing).tolist() == [[5, 6]]
+    assert framing.sequence_lengths(lengths, task.layout).tolist() == [[5, 6]]
     joint = Task("t", "pair-regression", "mse", "pearson")
-    assert sequence_lengths(lengths, joint, framing).tolist() == [[10]]
+    assert framing.sequence_lengths(lengths, joint.layout).tolist() == [[10]]
 
 
 def test_a_length_beyond_the_encoder(folder):

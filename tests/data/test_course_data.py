@@ -27,7 +27,7 @@ def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
     tokenizer = load_tokenizer(minilm)
     stores = [
         open_store(
-            files_of(plan, getattr(plan, split)), name, plan, task, tokenizer,
+            files_of(plan, getattr(plan, split)), plan, task, tokenizer,
             labelled=split != "test", cache=tmp_path / "cache",
         )
         for split in ("train", "dev", "test")

@@ -8,14 +8,14 @@ import pytest
 
 from accord.data.delimiters import CHARACTERS
 from accord.data.files import DataFiles
-from accord.data.reading import FilesReader, open_rows
+from accord.data.reading import FilesReader
 from accord.errors import DataError
 
 
 def reader(folder: Path, content: str, **options) -> FilesReader:
     path = folder / "file.csv"
     path.write_text(content, encoding="utf-8")
-    return open_rows(DataFiles((path,), **options))
+    return FilesReader(DataFiles((path,), **options))
 
 
 def prose(rng: random.Random, marks: list[str]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from accord.data.encodings import guess_encoding
 from accord.data.files import DataFiles
 from accord.data.guessing import guess_tasks
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.errors import DataError
 
 WORDS = ["schöner", "Film", "für", "alle", "été", "déjà", "vu", "niño", "über", "the", "plot"]
@@ -31,7 +31,7 @@ def write(folder: Path, table: list[list[str]], encoding: str, name: str = "file
 
 
 def read(path: Path, encoding: str | None) -> list[list[str]]:
-    found = list(open_rows(DataFiles((path,), encoding=encoding)).rows(["text", "label"]))
+    found = list(FilesReader(DataFiles((path,), encoding=encoding)).rows(["text", "label"]))
     assert [row.fault for row in found if row.fault] == []
     return [list(row.values.values()) for row in found]
 
@@ -71,7 +71,7 @@ def test_single_damaged_rows_do_not_change_the_encoding(tmp_path):
     path = write(tmp_path, rows(), "utf-8")
     path.write_bytes(path.read_bytes() + b"\nn\xef film;gut\n")
     assert guess_encoding(path) == "utf-8"
-    found = list(open_rows(DataFiles((path,))).rows(["text"]))
+    found = list(FilesReader(DataFiles((path,))).rows(["text"]))
     assert [row.fault for row in found if row.fault] == [
         'not valid UTF-8 (perhaps file_encoding = "cp1252")'
     ]
@@ -83,5 +83,5 @@ def test_a_file_that_is_not_in_the_named_encoding(tmp_path):
     with pytest.raises(DataError, match=r"file\.csv:\d+: not valid utf-16"):
         read(path, None)
     path.write_bytes(b"text;label\na\xff;b\n")
-    (row,) = open_rows(DataFiles((path,), encoding="ascii")).rows(["text"])
+    (row,) = FilesReader(DataFiles((path,), encoding="ascii")).rows(["text"])
     assert row.fault == "not valid ascii"

@@ -14,9 +14,9 @@ from accord.data.datafiles import find_files
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import files_of
 from accord.data.guessing import guess_tasks
+from accord.data.heldout_test import read_test_labels
 from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
-from accord.data.test_labels import read_test_labels
 from accord.errors import ConfigError, DataError
 
 ROWS = [(f"text number {number}", number % 2) for number in range(24)]
@@ -191,9 +191,8 @@ def test_labels_of_several_test_files(tmp_path):
     first, second = write(tmp_path / "a.csv", ROWS[:4]), write(tmp_path / "b.csv", ROWS[4:8])
     config = section(str(first), labels=["0", "1"])
     files, task = files_of(config, [str(first), str(second)]), resolve_task("t", config)
-    places = [(file, line) for file in (0, 1) for line in range(2, 6)]
-    found = read_test_labels(files, config, task, places)
+    found = read_test_labels(files, config, task)
     assert found.targets is not None
     assert found.targets.tolist() == [label for _, label in ROWS[:8]]
     write(second, [("x", 1), ("y", "")])
-    assert f"the first in {second}:3" in read_test_labels(files, config, task, places[:6]).reason
+    assert f"the first in {second}:3" in read_test_labels(files, config, task).reason

@@ -6,7 +6,7 @@ import pytest
 
 from accord.data.files import DataFiles
 from accord.data.guessing import guess_tasks
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.errors import DataError
 
 TEXTS = ["what a fine film", "a dull long film.", "I liked it a lot", "not for me at all"] * 5
@@ -21,7 +21,7 @@ def write(folder: Path, *columns: list[str], header: str = "") -> Path:
 
 
 def notes(path: Path, use: list[str]) -> list[str]:
-    reader = open_rows(DataFiles((path,)))
+    reader = FilesReader(DataFiles((path,)))
     assert list(reader.rows(use))
     return [note.what for note in reader.notes]
 
@@ -41,7 +41,7 @@ def test_a_file_without_a_header_is_refused_by_init_and_said_by_readers(tmp_path
     (note,) = notes(path, [own[0] for own in columns])
     assert note.startswith("the first line looks like data")
     with pytest.raises(DataError, match=r"no column 'text'.*first line looks like data"):
-        list(open_rows(DataFiles((path,))).rows(["text"]))
+        list(FilesReader(DataFiles((path,))).rows(["text"]))
 
 
 @pytest.mark.parametrize("header", [

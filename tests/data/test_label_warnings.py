@@ -10,7 +10,7 @@ from planned import planned
 
 from accord.data.files import DataFiles
 from accord.data.label_warnings import ClassRows, class_rows, label_warnings
-from accord.data.overlap import Rowset
+from accord.data.loader import TaskData
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 
@@ -87,8 +87,8 @@ def test_rows_of_a_split_are_counted_by_class(tmp_path, tiny_tokenizer):
     other = tmp_path / "g.tsv"
     other.write_text("label\ttext\n\ta text\nz\ta text\nx\ta text\n", encoding="utf-8")
     files = DataFiles((path, other))
-    store = open_store(files, "t", section, task, tiny_tokenizer, labelled=True, cache=tmp_path)
-    assert class_rows(Rowset(store, np.arange(len(store))), task) == {
+    store = open_store(files, section, task, tiny_tokenizer, labelled=True, cache=tmp_path)
+    assert class_rows(TaskData(task, store, np.arange(len(store)))) == {
         "x": ClassRows(2, f"{path}:3"), "y": ClassRows(3, f"{path}:2"),
         "z": ClassRows(1, f"{other}:3"),
     }  # fmt: skip

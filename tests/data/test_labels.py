@@ -1,14 +1,17 @@
 """What a label's text means: a class, a number, or that there is none."""
 
+import json
+import random
+
 import pytest
 from planned import planned
 
 from accord.data.examples import BadRow, Unlabelled, read_examples, refuse
 from accord.data.files import DataFiles
 from accord.data.guessing import guess_tasks
+from accord.data.heldout_test import read_test_labels
 from accord.data.labels import LabelParser, NoLabelError, without_label
 from accord.data.resolving import resolve_task
-from accord.data.test_labels import read_test_labels
 from accord.errors import ConfigError
 from accord.kinds import labelled_kind
 from accord.tasks import Task
@@ -172,7 +175,7 @@ def test_labels_of_a_test_file(tmp_path, values, missing, expected, reason):
     path = csv(tmp_path / "t.csv", values)
     section = planned(kind="classification", text="text", label="y", labels=[0, 1], missing=missing)
     task = resolve_task("t", section)
-    found = read_test_labels(DataFiles((path,)), section, task, [(0, 2), (0, 3), (0, 4)])
+    found = read_test_labels(DataFiles((path,)), section, task)
     assert found.reason.startswith(reason)
     assert bool(found.reason) == bool(reason)
     if expected is None:
@@ -180,3 +183,34 @@ def test_labels_of_a_test_file(tmp_path, values, missing, expected, reason):
     else:
         labelled = {row: label for row, label in enumerate(expected) if label is not None}
         assert dict(zip(found.rows.tolist(), found.targets.tolist(), strict=True)) == labelled
+
+
+def test_labels_of_a_test_file_are_those_of_its_rows_whatever_its_form(tmp_path):
+    """Rows that can't be predicted have none; those of an array of JSON may share a line."""
+    rng = random.Random(0)
+    forms = {
+        "a.json": json.dumps, "b.json": lambda rows: json.dumps(rows, indent=1),
+        "c.jsonl": lambda rows: "\n".join(map(json.dumps, rows)),
+    }  # fmt: skip
+    for trial in range(30):
+        rows = [
+            {"text": "t", "y": rng.choice([0, 1, 1, "-1", None, []][: 3 if trial % 3 else 6])}
+            for _ in range(rng.randint(2, 9))
+        ]
+        for row in rng.sample(rows, 1) if trial % 2 else ():
+            row["text"] = ["no text"]
+        usable = [row["y"] for row in rows if row["text"] == "t"]
+        limit = rng.choice([None, 2])
+        wanted = usable[:limit]
+        for name, form in forms.items():
+            (tmp_path / name).write_text(form(rows))
+            plan = planned(kind="classification", text="text", label="y", labels=[0, 1],
+                           missing=[-1], limit=limit, on_bad_row="skip")  # fmt: skip
+            found = read_test_labels(DataFiles((tmp_path / name,)), plan, resolve_task("t", plan))
+            labelled = {i: label for i, label in enumerate(wanted) if label in (0, 1)}
+            if any(label in (None, []) for label in wanted) or len({*labelled.values()}) < 2:
+                assert found.targets is None
+            else:
+                assert (
+                    dict(zip(found.rows.tolist(), found.targets.tolist(), strict=True)) == labelled
+                )

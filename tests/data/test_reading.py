@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from accord.data.delimiters import CHARACTERS
 from accord.data.files import DataFiles
-from accord.data.reading import FilesReader, Row, open_rows
+from accord.data.reading import FilesReader
+from accord.data.rows import Row
 from accord.errors import DataError
 
 NO_SURROGATES_OR_NUL = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
@@ -29,7 +30,7 @@ def write(folder: Path, content: str | bytes, name: str = "file.csv") -> Path:
 
 
 def opened(path: Path, **options) -> FilesReader:
-    return open_rows(DataFiles((path,), **options))
+    return FilesReader(DataFiles((path,), **options))
 
 
 def read_rows(path: Path, use: list[str] | None = None, **options) -> list[Row]:

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from planned import planned
 
@@ -38,7 +39,7 @@ def opened(data: Path, tokenizer, cache: Path, labelled: bool = True, **keys) ->
     config = section(data, **keys)
     task = resolve_task("t", config)
     return open_store(
-        files_of(config, str(data)), "t", config, task, tokenizer, labelled=labelled, cache=cache
+        files_of(config, str(data)), config, task, tokenizer, labelled=labelled, cache=cache
     )
 
 
@@ -219,17 +220,23 @@ def test_batches_do_not_show(tiny_tokenizer, tmp_path, monkeypatch):
         lines = ["id\tx\ty\tlabel\tuser"] + [
             f"r{i}\t{one}\t{other}\t{labels[i]}\t{users[i]}" for i, (one, other) in enumerate(texts)
         ]
-        data, seen = tmp_path / f"{trial}.tsv", list[int]()
+        data = tmp_path / f"{trial}.tsv"
         data.write_text("\n".join(lines) + "\n", encoding="utf-8")
         config = section(data, group="user")
         task = resolve_task("t", config)
         monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", batch_rows)
         small = open_store(
-            DataFiles((data,)), "t", config, task, tiny_tokenizer,
-            labelled=True, cache=tmp_path / "one", progress=seen.append,
+            DataFiles((data,)), config, task, tiny_tokenizer,
+            labelled=True, cache=tmp_path / "one" / str(trial),
         )  # fmt: skip
         ends = range(batch_rows, count + batch_rows, batch_rows)
-        assert seen == [min(end, count) for end in ends]
+        (file,) = (tmp_path / "one" / str(trial)).iterdir()
+        with pa.ipc.open_file(str(file)) as stored:
+            batches = [stored.get_batch(i) for i in range(stored.num_record_batches)]
+        assert np.cumsum([len(batch) for batch in batches]).tolist() == [
+            *(min(end, count) for end in ends),
+            count,
+        ]  # the last says what is known of all
         monkeypatch.setattr("accord.data.store_writer._BATCH_ROWS", 2_000)
         whole = opened(data, tiny_tokenizer, tmp_path / "two", group="user")
         assert small.fingerprint == whole.fingerprint

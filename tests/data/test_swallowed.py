@@ -9,7 +9,7 @@ import pytest
 
 from accord.data.delimiters import CHARACTERS
 from accord.data.files import DataFiles
-from accord.data.reading import FilesReader, open_rows
+from accord.data.reading import FilesReader
 
 WORDS = ["film", "plot", "score", "warm", "dull", "'fine'", 'so "good"', "don't", "I", "saw"]
 COUNT = 40
@@ -23,7 +23,7 @@ def prose(rng: random.Random, marks: str = "") -> str:
 def reader(folder: Path, content: str, **options) -> FilesReader:
     path = folder / "file.csv"
     path.write_text(content, encoding="utf-8", newline="")
-    return open_rows(DataFiles((path,), **options))
+    return FilesReader(DataFiles((path,), **options))
 
 
 def lines_of(rows: list[list[str]], delimiter: str, end: str = "\n") -> str:

@@ -17,7 +17,7 @@ from planned import planned
 
 from accord.data.examples import BadRow, Example, read_examples, read_labels
 from accord.data.files import DataFiles
-from accord.data.reading import Row, open_rows
+from accord.data.reading import FilesReader, Row
 from accord.data.resolving import resolve_task
 from accord.data.values import spelt_number, value_text
 from accord.spelling import canonical_label
@@ -99,7 +99,7 @@ COLUMNS = {
 
 
 def rows_of(path: Path) -> list[Row]:
-    reader = open_rows(DataFiles((path,)))
+    reader = FilesReader(DataFiles((path,)))
     return list(reader.rows(reader.columns))
 
 

@@ -147,7 +147,7 @@ def test_targets_come_back_from_the_store(case: Case, tmp_path: Path) -> None:
     file.write_text("\n".join([",".join([*case.columns, case.plan.label]), *rows]) + "\n")
     for labelled in (True, False):
         store = open_store(
-            files_of(case.plan, str(file)), "t", case.plan, case.task,
+            files_of(case.plan, str(file)), case.plan, case.task,
             load_tokenizer(tmp_path), labelled=labelled, cache=tmp_path / "cache",
         )  # fmt: skip
         assert len(store) == len(texts)

@@ -9,8 +9,8 @@ from itertools import islice
 
 from accord.data.files import DataFiles
 from accord.data.header import Doubt, doubt
-from accord.data.labels import is_blank, parse_number
-from accord.data.reading import open_rows
+from accord.data.labels import is_blank, is_number
+from accord.data.reading import FilesReader
 from accord.errors import DataError
 
 _PAIRS = (
@@ -75,7 +75,7 @@ def read_columns(files: DataFiles, rows: int) -> list[Column]:
     Raises:
         DataError: a file can't be read, or there is no row.
     """
-    reader = open_rows(files)
+    reader = FilesReader(files)
     names = [name for name in reader.columns if name and reader.columns.count(name) == 1]
     sample = [row.values for row in islice(reader.rows(names), rows) if row.values is not None]
     if not sample:
@@ -174,19 +174,11 @@ def _describe(name: str, values: list[str], names: Sequence[str]) -> Column:
     present = [value for value in values if not is_blank(value, among_values=True)]
     return Column(
         name=name,
-        numeric=bool(present) and all(map(_is_number, present)),
+        numeric=bool(present) and all(map(is_number, present)),
         words=sum(len(value.split()) for value in present) / max(1, len(present)),
         distinct=len(set(present)) / max(1, len(present)) if present else 0.0,
         doubt=doubt(name, values, names),
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        parse_number(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _list(columns: Sequence[Column]) -> str:

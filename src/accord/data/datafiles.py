@@ -72,29 +72,34 @@ def format_suffix(path: Path) -> str:
         >>> format_suffix(Path("a.CSV")), format_suffix(Path("a.csv.gz"))
         ('.csv', '.csv')
     """
-    return Path(bare_name(path)).suffix.lower()
+    return Path(_bare_name(path)).suffix.lower()
 
 
-def bare_name(path: Path) -> str:
-    """Return a file's name without `.gz`."""
+def stem(path: Path) -> str:
+    """Return a file's name without what it ends in, and without `.gz`."""
+    return Path(_bare_name(path)).stem
+
+
+def _bare_name(path: Path) -> str:
     return path.stem if path.suffix.lower() == ".gz" else path.name
 
 
 def split_of(path: Path) -> str | None:
     """Return the split that the last such word of a file's name tells, if one does."""
-    words = re.split(r"[-_. ]+", Path(bare_name(path)).stem.lower())
+    words = re.split(r"[-_. ]+", stem(path).lower())
     return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
 
 
-def shard(stem: str) -> tuple[str, int, int] | None:
+def shard(path: Path) -> tuple[str, int, int] | None:
     """Return a shard's name without its number, the number from 0, and how many shards there are.
 
     Example:
-        >>> shard("train-00000-of-00002")
+        >>> shard(Path("train-00000-of-00002.parquet"))
         ('train', 0, 2)
     """
-    found = _SHARD.search(stem)
-    return (stem[: found.start()], int(found[1]), int(found[2])) if found else None
+    name = stem(path)
+    found = _SHARD.search(name)
+    return (name[: found.start()], int(found[1]), int(found[2])) if found else None
 
 
 def missing_shards(paths: Sequence[Path]) -> str:
@@ -106,11 +111,11 @@ def missing_shards(paths: Sequence[Path]) -> str:
     """
     numbers: dict[tuple[Path, str, int], set[int]] = {}
     for path in paths:
-        if parts := shard(Path(bare_name(path)).stem):
+        if parts := shard(path):
             numbers.setdefault((path.parent, parts[0], parts[2]), set()).add(parts[1])
-    for (_, stem, count), own in numbers.items():
+    for (_, name, count), own in numbers.items():
         if lacking := sorted(set(range(count)) - own):
-            return f"{len(own)} of the {count} shards of {stem}, without number {lacking[0]}"
+            return f"{len(own)} of the {count} shards of {name}, without number {lacking[0]}"
     return ""
 
 

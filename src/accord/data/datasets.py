@@ -13,15 +13,13 @@ from tokenizers import Tokenizer
 from accord.data.drawn import draw_dev, without_dev_texts
 from accord.data.examples import unlabelled_note
 from accord.data.files import DataFiles, files_of
-from accord.data.heldout_test import HeldOutTest, heldout_test
+from accord.data.heldout_test import HeldOutTest, heldout_test, read_test_labels
 from accord.data.loader import Assembler, TaskData
-from accord.data.overlap import Rowset
 from accord.data.plan import DataPlan, TaskPlan
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_task
 from accord.data.splits import first_rows
 from accord.data.store import TokenStore, open_store
-from accord.data.test_labels import read_test_labels
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import Facts, Split
@@ -114,9 +112,12 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
     for line in _drawn_notes(splits, plan):
         say(line)
     left_out = {}
+    parts = {name: (train.part, dev.part) for name, (train, dev, *_) in splits.items()}
     plans = {**plan.texts, **plan.tasks}
-    for name, kept in without_dev_texts(_rowsets(splits), plans).items():
-        splits[name][0] = _thinned(splits[name][0], kept.rows)
+    for name, kept in without_dev_texts(parts, plans).items():
+        before = splits[name][0]
+        part = replace(before.part, rows=before.part.rows[kept.rows])
+        splits[name][0] = replace(before, part=part)
         if name in plan.tasks and name not in plan.finished:
             left_out[name] = kept.left_out
             if kept.tasks:
@@ -127,8 +128,7 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
         tokenizer.token_to_id("[UNK]"),
     )  # fmt: skip
     train, dev, test = (
-        [_task_data(own) for own in facts.splits if own.name == name]
-        for name in ("train", "dev", "test")
+        [own.part for own in facts.splits if own.name == name] for name in ("train", "dev", "test")
     )
     whole = {own.task.name: own for own in train if own.task.name in plan.finished}
     remembered = [_remembered(own, plan) for own in train]
@@ -149,18 +149,6 @@ def _drawn_notes(splits: Mapping[str, Sequence[Split]], plan: DataPlan) -> Itera
                 f"{name}: no dev file; {rows} of {rows + len(train.part.rows)} rows of {dev.path}"
                 " serve as one and are not trained on"
             )
-
-
-def _rowsets(splits: Mapping[str, Sequence[Split]]) -> dict[str, tuple[Rowset, Rowset]]:
-    return {name: (train.part, dev.part) for name, (train, dev, *_) in splits.items()}
-
-
-def _thinned(train: Split, kept: np.ndarray) -> Split:
-    return replace(train, part=Rowset(train.part.store, train.part.rows[kept]))
-
-
-def _task_data(split: Split) -> TaskData:
-    return TaskData(split.task, split.part.store, split.part.rows)
 
 
 def _remembered(own: TaskData, plan: DataPlan) -> TaskData:
@@ -194,10 +182,10 @@ def _texts(
         first = next(iter(parts.values()))
         texts = text_rows(task, {name: own.part for name, own in parts.items()})
         path = "" if names else first.path
-        yield Split(task, split, path, texts, first.framing, first.share)
+        yield Split(split, path, texts, first.framing, first.share)
 
 
-def text_rows(task: Task, parts: Mapping[str, Rowset]) -> Rowset:
+def text_rows(task: Task, parts: Mapping[str, TaskData]) -> TaskData:
     """Return all texts of some rows as the rows of a task without labels.
 
     Args:
@@ -212,7 +200,7 @@ def text_rows(task: Task, parts: Mapping[str, Rowset]) -> Rowset:
         assert isinstance(own.store, TokenStore)  # what a file is read into
         sources.append(TextSource(name, own.store, own.rows))
     store = TextStore(sources, task.name)
-    return Rowset(store, np.arange(len(store)))
+    return TaskData(task, store, np.arange(len(store)))
 
 
 def _check_encoder(folder: Path, tokenizer: Tokenizer, tasks: Sequence[Task]) -> None:
@@ -271,11 +259,7 @@ class TaskFiles:
         yield from (train, dev)
         if self.plan.labelled and self.plan.test is not None:
             test = self._file("test", self.plan.test, labelled=False)
-            assert isinstance(test.part.store, TokenStore)
-            labels = read_test_labels(
-                files_of(self.plan, self.plan.test), self.plan, self.task,
-                test.part.store.places(test.part.rows),
-            )  # fmt: skip
+            labels = read_test_labels(files_of(self.plan, self.plan.test), self.plan, self.task)
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
                 self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")
@@ -284,8 +268,8 @@ class TaskFiles:
     def dev(self, dev_share: float) -> TaskData:
         """The dev rows: a file of their own, or a share of the training file."""
         if self.plan.dev is not None:
-            return _task_data(self._file("dev", self.plan.dev, labelled=self.labelled))
-        return _task_data(self._train_and_dev(dev_share)[1])
+            return self._file("dev", self.plan.dev, labelled=self.labelled).part
+        return self._train_and_dev(dev_share)[1].part
 
     def _train_and_dev(self, dev_share: float) -> tuple[Split, Split]:
         """The training and the dev rows: a file each, or two parts of one."""
@@ -293,8 +277,7 @@ class TaskFiles:
         if not self.plan.draws_dev:
             assert self.plan.dev is not None
             return train, self._file("dev", self.plan.dev, labelled=self.labelled)
-        assert isinstance(train.part.store, TokenStore)
-        trained, drawn = draw_dev(train.part.store, self.task, self.plan, dev_share)
+        trained, drawn = draw_dev(train.part, self.plan, dev_share)
         dev = replace(train, name="dev", part=drawn, share=dev_share)
         return replace(train, part=trained), dev
 
@@ -303,7 +286,7 @@ class TaskFiles:
         store = self._open(files, labelled=labelled)
         rows = first_rows(len(store), self.plan.limit)
         framing = special_ids(self.tokenizer).framing
-        return Split(self.task, name, str(files), Rowset(store, rows), framing)
+        return Split(name, str(files), TaskData(self.task, store, rows), framing)
 
     def _training_file(self) -> tuple[str, ...]:
         if self.plan.train is None:
@@ -312,7 +295,7 @@ class TaskFiles:
 
     def _open(self, files: DataFiles, *, labelled: bool) -> TokenStore:
         name = self.task.name
-        store = open_store(files, name, self.plan, self.task, self.tokenizer, labelled=labelled)
+        store = open_store(files, self.plan, self.task, self.tokenizer, labelled=labelled)
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")

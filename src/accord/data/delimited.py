@@ -43,7 +43,6 @@ class DelimitedReader:
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
         """Yield every row below the header; blank lines are no rows."""
         positions = self._choose(use)
-        values: dict[str, list[str]] = {name: [] for name in use}
         rows = blank = 0
         spanning: list[Record] = []
         records = self._records(check=self._quoting is None)
@@ -60,22 +59,14 @@ class DelimitedReader:
                 yield Row(record.first, None, fault)
                 continue
             row = {n: record.fields[i] for n, i in zip(use, positions, strict=True)}
-            if rows <= SAMPLE_RECORDS and any(row[name].strip() != name for name in use):
-                for name, value in row.items():
-                    values[name].append(value)
             yield Row(record.first, row)
-        self.notes = list(self._notes(record.last - header.last, rows, blank, spanning, values))
+        found = first_doubt(self.columns, self._sample_values(use))
+        self.notes = [Note(found.what, HEADER_CURE)] if found else []
+        self.notes += self._notes(record.last - header.last, rows, blank, spanning)
 
     def _notes(
-        self,
-        lines: int,
-        rows: int,
-        blank: int,
-        spanning: Sequence[Record],
-        values: dict[str, list[str]],
+        self, lines: int, rows: int, blank: int, spanning: Sequence[Record]
     ) -> Iterator[Note]:
-        if found := first_doubt(self.columns, values):
-            yield Note(found.what, HEADER_CURE)
         if lines > rows:
             why = [f"{blank} of them blank"] if blank else []
             if spanning:
@@ -93,7 +84,7 @@ class DelimitedReader:
             header = self.columns[0] if len(self.columns) == 1 else ""
             if other := other_delimiter(header, self._delimiter):
                 raise DataError(f'{error}; perhaps delimiter = "{other}"') from None
-            if found := first_doubt(self.columns, self._sample_values()):
+            if found := first_doubt(self.columns, self._sample_values(self.columns)):
                 raise DataError(f"{error}; {found}") from None
             raise
 
@@ -157,9 +148,12 @@ class DelimitedReader:
             if len(record.fields) == len(self.columns):
                 yield record.fields
 
-    def _sample_values(self) -> dict[str, list[str]]:
-        columns = zip(*self._sample(), strict=True)
-        return {name: [*own] for name, own in zip(self.columns, columns, strict=False)}
+    def _sample_values(self, use: Sequence[str]) -> dict[str, Sequence[str]]:
+        """Return what columns hold in the first rows, but for those that repeat the header."""
+        rows = (row for row in self._sample() if [*map(str.strip, row)] != [*self.columns])
+        columns = zip(*rows, strict=True)
+        named = dict(zip(self.columns, columns, strict=False))
+        return {name: named.get(name, ()) for name in use}
 
     def _fault(self, record: Record) -> str | None:
         fields = record.fields

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from accord.data.datafiles import shown
-from accord.data.overlap import Rowset, among, example_hashes
+from accord.data.loader import TaskData
+from accord.data.overlap import among, example_hashes
 from accord.data.plan import TaskPlan
-from accord.data.splits import FEW, Groups, dev_split, first_rows
-from accord.data.store import TokenStore
+from accord.data.splits import FEW, Groups, dev_split
 from accord.errors import DataError
 from accord.kinds import kind_of, labelled_kind
-from accord.tasks import Task
 
 _SHOWN = 5
 
 
-def draw_dev(store: TokenStore, task: Task, plan: TaskPlan, share: float) -> tuple[Rowset, Rowset]:
+def draw_dev(whole: TaskData, plan: TaskPlan, share: float) -> tuple[TaskData, TaskData]:
     """Return the training and the dev rows of a training file, as `dev_split` has them.
 
     Args:
-        store: of the file.
-        task: whose labels it holds.
-        plan: its `limit`, and the names of files and columns.
+        whole: its rows that are used.
+        plan: of the task, for the names of files and columns.
         share: of dev.
 
     Raises:
         DataError: there are not two groups of rows.
     """
-    rows = first_rows(len(store), plan.limit)
-    kind = kind_of(task)
-    strata = kind.strata(store.labels[rows]) if task.labelled else None
+    task, rows = whole.task, whole.rows
+    strata = whole.strata if task.labelled else None
     try:
-        train, dev = dev_split(
-            row_groups(Rowset(store, rows)), strata, share, classes=kind.discrete
-        )
+        train, dev = dev_split(row_groups(whole), strata, share, classes=kind_of(task).discrete)
     except DataError:
         assert plan.train is not None  # as dev is drawn from it
         count = f"{len(rows)} usable rows" if len(rows) > 1 else "1 usable row"
@@ -47,20 +42,21 @@ def draw_dev(store: TokenStore, task: Task, plan: TaskPlan, share: float) -> tup
             f"{shown(plan.train)} (task '{task.name}'): {count} with {one} can't be split into"
             " training and dev rows; add rows, or name a dev file"
         ) from None
-    return Rowset(store, rows[train]), Rowset(store, rows[dev])
+    return replace(whole, rows=rows[train]), replace(whole, rows=rows[dev])
 
 
-def row_groups(part: Rowset) -> Groups:
+def row_groups(part: TaskData) -> Groups:
     """Return what tells each row's group from others: its `group` column, or else its texts."""
     groups = part.store.groups[part.rows]
     return np.where(groups > 0, groups, _texts(part))
 
 
-def few_of_class_note(train: Rowset, dev: Rowset, task: Task) -> str:
+def few_of_class_note(train: TaskData, dev: TaskData) -> str:
     """Say which classes have hardly a dev row; empty where all have some."""
+    task = dev.task
     if not task.labels:
         return ""
-    in_train, in_dev = (_class_counts(part, task) for part in (train, dev))
+    in_train, in_dev = (_class_counts(part) for part in (train, dev))
     few = np.flatnonzero((in_dev < FEW) & (in_train + in_dev > 0)).tolist()
     shown = [f"'{task.labels[i]}' ({in_dev[i]} of {in_dev[i] + in_train[i]})" for i in few[:_SHOWN]]
     rest = [f"{len(few) - _SHOWN} more"] if len(few) > _SHOWN else []
@@ -68,8 +64,8 @@ def few_of_class_note(train: Rowset, dev: Rowset, task: Task) -> str:
     return f"fewer than {FEW} dev rows of {which}{', '.join([*shown, *rest])}" if few else ""
 
 
-def _class_counts(part: Rowset, task: Task) -> npt.NDArray[np.int64]:
-    rows = labelled_kind(task).rows_of_classes(task, part.store.labels[part.rows])
+def _class_counts(part: TaskData) -> npt.NDArray[np.int64]:
+    rows = labelled_kind(part.task).rows_of_classes(part.task, part.labels)
     return np.array([len(own) for own in rows])
 
 
@@ -96,7 +92,7 @@ class Kept:
         )
 
 
-Splits = Mapping[str, tuple[Rowset, Rowset]]
+Splits = Mapping[str, tuple[TaskData, TaskData]]
 
 
 def without_dev_texts(splits: Splits, plans: Mapping[str, TaskPlan]) -> dict[str, Kept]:
@@ -136,5 +132,5 @@ def _kept(name: str, splits: Splits, plans: Mapping[str, TaskPlan]) -> Kept:
     return Kept(kept, tuple(tasks))
 
 
-def _texts(part: Rowset) -> Groups:
+def _texts(part: TaskData) -> Groups:
     return example_hashes(part.store.normalised_hashes[part.rows])

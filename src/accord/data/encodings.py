@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
-from accord.data.lines import byte_blocks, byte_lines, read_head
+from accord.data.lines import read_head, read_lines
+from accord.data.rows import encodable
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -89,28 +89,13 @@ def guess_encoding(path: Path) -> str | None:
     head = read_head(path)
     if marked := marked_encoding(head) or unmarked_utf16(head):
         return marked
-    decoder, ascii_alone = codecs.getincrementaldecoder("utf-8")(), True
-    try:
-        for block in byte_blocks(path):
-            ascii_alone = ascii_alone and block.isascii()
-            decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return _of_odd_lines(byte_lines(path))
-    return "ascii" if ascii_alone else "utf-8"
-
-
-def _of_odd_lines(lines: Iterable[bytes]) -> str | None:
-    """Return the encoding of a file of which some lines are no UTF-8."""
     odd: list[bytes] = []
-    for line in lines:
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            odd.append(line)
-            if len(odd) >= _ODD_LINES:
-                break
-        else:
-            if not line.isascii():
-                return "utf-8"  # others are hardly ever valid by chance: single rows are damaged
-    return western(b"".join(odd))
+    for line in read_lines(path, "utf-8"):
+        if line.isascii():
+            continue
+        if encodable(line):
+            return "utf-8"  # hardly ever by chance: where others are not, single rows are damaged
+        odd.append(line.encode("utf-8", "surrogateescape"))
+        if len(odd) >= _ODD_LINES:
+            break
+    return western(b"".join(odd)) if odd else "ascii"

@@ -10,8 +10,8 @@ from typing import Any
 from accord.data.files import DataFiles
 from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.plan import TaskPlan
-from accord.data.reading import FilesReader, Row, open_rows
-from accord.data.rows import Note
+from accord.data.reading import FilesReader
+from accord.data.rows import Note, Row
 from accord.errors import DataError
 from accord.kinds import labelled_kind
 from accord.spelling import canonical_label
@@ -83,7 +83,7 @@ def read_examples(
         DataError: the file or a column can't be used at all.
     """
     parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
-    reader = open_rows(files)
+    reader = FilesReader(files)
     for row in reader.rows(_columns(reader, plan, labelled)):
         try:
             yield _example(row, plan, parser)
@@ -101,7 +101,7 @@ def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str]:
     Raises:
         DataError: as `read_examples`.
     """
-    reader = open_rows(files)
+    reader = FilesReader(files)
     for row in reader.rows(_columns(reader, plan, labelled=True)):
         values = row.values
         if values and all(values[name].strip() for name in (*plan.text, plan.label)):

@@ -10,11 +10,11 @@ from pathlib import Path
 from accord.data.columns import Column, Role, check_header, find_labels, find_roles, read_columns
 from accord.data.datafiles import (
     SPLIT_WORDS,
-    bare_name,
     folder_files,
     format_suffix,
     missing_shards,
     shard,
+    stem,
 )
 from accord.data.encodings import guess_encoding
 from accord.data.files import DataFiles
@@ -83,41 +83,33 @@ def group_files(paths: Sequence[Path]) -> dict[str, dict[str, tuple[Path, ...]]]
     """
     groups: dict[tuple[Path, str], dict[str, tuple[Path, ...]]] = {}
     for path in paths:
-        split, stem = _split_and_stem(path)
-        files = groups.setdefault((path.parent, stem), {})
+        split, task = _split_and_task(path)
+        files = groups.setdefault((path.parent, task), {})
         before = files.get(split, ())
-        if before and not (_shard(path) and _shard(path) == _shard(before[0])):
-            raise DataError(f"{path}: looks like the {split} file of '{stem}', as {before[0]}")
+        names = {parts[0] if (parts := shard(own)) else own.name for own in (path, *before)}
+        if len(names) > 1 or (before and not shard(path)):
+            raise DataError(f"{path}: looks like the {split} file of '{task}', as {before[0]}")
         files[split] = (*before, path)
     named: dict[str, dict[str, tuple[Path, ...]]] = {}
-    for (parent, stem), files in groups.items():
+    for (parent, task), files in groups.items():
         if "train" not in files:
             first = next(iter(files.values()))[0]
-            raise DataError(f"{first}: no training file beside it; name that of '{stem}' too")
-        name = stem if stem not in named else _as_name(f"{parent.absolute().name}-{stem}")
+            raise DataError(f"{first}: no training file beside it; name that of '{task}' too")
+        name = task if task not in named else _as_name(f"{parent.absolute().name}-{task}")
         while name in named:
             name += "-2"
         named[name] = files
     return named
 
 
-def _split_and_stem(path: Path) -> tuple[str, str]:
-    words = [word for word in re.split(r"[-_. ]+", _shard(path) or _stem(path)) if word]
+def _split_and_task(path: Path) -> tuple[str, str]:
+    sharded = shard(path)
+    words = [word for word in re.split(r"[-_. ]+", sharded[0] if sharded else stem(path)) if word]
     splits = [SPLIT_WORDS[word.lower()] for word in words if word.lower() in SPLIT_WORDS]
     split = splits[-1] if splits else "train"
     dropped = set(SPLIT_WORDS) | (_TEST_WORDS if split == "test" else set())
-    stem = "-".join(word for word in words if word.lower() not in dropped)
-    return split, _as_name(stem or path.absolute().parent.name)
-
-
-def _stem(path: Path) -> str:
-    return Path(bare_name(path)).stem
-
-
-def _shard(path: Path) -> str:
-    """Return what the shards of a file are called but for their numbers; empty where it is none."""
-    parts = shard(_stem(path))
-    return f"{parts[0]}" if parts else ""
+    task = "-".join(word for word in words if word.lower() not in dropped)
+    return split, _as_name(task or path.absolute().parent.name)
 
 
 def _as_name(text: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+
+from accord.data.labels import is_number
 
 _SENTENCE = re.compile(r"(\S+\s+){4}\S|(\S+\s+){2}\S.*[.!…]$", re.DOTALL)
 HEADER_CURE = "a file's first line is no row: add a line above it that names the columns"
@@ -39,7 +40,7 @@ def doubt(name: str, values: Sequence[str], names: Sequence[str]) -> Doubt | Non
     numbered = [str(number) for number in range(len(names))]
     if not name or [own for own in names if own] == numbered[: sum(map(bool, names))]:
         return None
-    if _is_number(name):
+    if is_number(name):
         return Doubt(f"'{name}' is a number", sure=True)
     present = [value.strip() for value in values]
     if name in present and len(present) >= _LEAST_REPEATED * len(set(present)):
@@ -49,7 +50,7 @@ def doubt(name: str, values: Sequence[str], names: Sequence[str]) -> Doubt | Non
     return None
 
 
-def first_doubt(names: Sequence[str], values: dict[str, list[str]]) -> Doubt | None:
+def first_doubt(names: Sequence[str], values: Mapping[str, Sequence[str]]) -> Doubt | None:
     """Return the surest doubt about some columns' names.
 
     Args:
@@ -58,10 +59,3 @@ def first_doubt(names: Sequence[str], values: dict[str, list[str]]) -> Doubt | N
     """
     found = [own for name, some in values.items() if (own := doubt(name, some, names))]
     return next((own for own in found if own.sure), found[0] if found else None)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return "_" not in text and isfinite(float(text))
-    except ValueError:
-        return False

@@ -2,16 +2,107 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from accord.data.examples import Example, read_examples
+from accord.data.files import DataFiles
 from accord.data.halves import row_contents
-from accord.data.overlap import Rowset
+from accord.data.labels import NoLabelError, missing_key
+from accord.data.loader import TaskData
+from accord.data.plan import TaskPlan
+from accord.data.reading import FilesReader
 from accord.data.store import TokenStore
-from accord.data.test_labels import FileLabels
+from accord.kinds import labelled_kind
+from accord.tasks import Task
+
+
+@dataclass(frozen=True)
+class FileLabels:
+    """What a test file says of its rows' labels.
+
+    Attributes:
+        rows: those that have a label, int64 [n]: all but those that `missing` leaves out.
+        targets: of these, as the task's kind has them, [n, ...]; None where the rows have no
+            labels, or none that can be used.
+        reason: why those that are there are not used; empty where there are none, or they are.
+    """
+
+    rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64))
+    targets: npt.NDArray[Any] | None = None
+    reason: str = ""
+
+
+def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels:
+    """Read the labels of a test split's rows.
+
+    They are used where every row has one that the task allows, but for those that `missing`
+    leaves out, and at least two differ. A file without labels may have a column all the same that
+    is empty, or holds what stands for a hidden label, such as -1.
+
+    Args:
+        files: the test split's.
+        plan: the task's columns.
+        task: the resolved task.
+
+    Raises:
+        DataError: if the file can't be used at all.
+    """
+    reader = FilesReader(files)
+    columns = plan.label_columns
+    if not set(columns) <= set(reader.columns):
+        return FileLabels()
+    for column in columns:
+        if reader.columns.count(column) > 1:
+            return FileLabels(reason=f"column '{column}' stands in the header more than once")
+    # Side by side, as a row is told by its order alone: an array of JSON may stand in one line.
+    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(columns), strict=True)
+    values = [
+        (example, {name: row.values[name].strip() if row.values else "" for name in columns})
+        for example, row in both
+        if isinstance(example, Example)
+    ]
+    return _parsed(files, values[: plan.limit], plan, task)
+
+
+def _parsed(
+    files: DataFiles, values: Sequence[tuple[Example, dict[str, str]]], plan: TaskPlan, task: Task
+) -> FileLabels:
+    kind = labelled_kind(task)
+    parser = kind.parser(plan, task)
+    rows, targets = [], []
+    blank, fault = [], ""
+    for row, (example, label) in enumerate(values):
+        where = f"line {example.line}"
+        if len(files.paths) > 1:
+            where = f"{files.paths[example.file]}:{example.line}"
+        if parser.leaves_out(label):
+            continue
+        try:
+            targets.append(parser.of_row(label))
+            rows.append(row)
+        except NoLabelError as error:
+            blank.append((where, error.label))
+        except ValueError as error:
+            fault = fault or f"{where}: {error}"
+    if fault:
+        return FileLabels(reason=fault)
+    if not rows:
+        return FileLabels()
+    if blank:
+        where, none = blank[0]
+        return FileLabels(
+            reason=f"{len(blank)} of {len(values)} rows have no label, the first in {where}"
+            f" ({missing_key([none])} would leave such rows out)"
+        )
+    if all(target == targets[0] for target in targets):
+        shown = ", ".join(values[rows[0]][1].values())
+        return FileLabels(reason=f"every row's label is '{shown}'")
+    return FileLabels(np.array(rows), kind.target_form(task).array(targets))
 
 
 @dataclass(frozen=True)
@@ -37,7 +128,7 @@ class HeldOutTest:
     reason: str = ""
 
 
-def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -> HeldOutTest:
+def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskData) -> HeldOutTest:
     """Return which rows of a test file are held out; texts are compared by their token ids.
 
     Only the task's dev rows are looked at, and not other tasks': a task alone and in a shared run
@@ -67,7 +158,7 @@ def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -
     return HeldOutTest(rows, targets, total, *counts, reason)
 
 
-def _contents(own: Rowset) -> list[bytes]:
+def _contents(own: TaskData) -> list[bytes]:
     assert isinstance(own.store, TokenStore)  # labelled tasks have files
     return row_contents(own.store, own.rows, own.store.lengths.shape[1])
 

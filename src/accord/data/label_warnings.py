@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from accord.data.labels import parse_number, quoted
-from accord.data.overlap import Rowset
+from accord.data.loader import TaskData
 from accord.data.store import TokenStore
 from accord.kinds import labelled_kind
-from accord.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -21,16 +20,11 @@ class ClassRows:
     first: str
 
 
-def class_rows(part: Rowset, task: Task) -> dict[str, ClassRows]:
-    """Return the rows of each class that a split has.
-
-    Args:
-        part: the split's rows.
-        task: whose.
-    """
-    store = part.store
+def class_rows(part: TaskData) -> dict[str, ClassRows]:
+    """Return the rows of each class that a split has."""
+    store, task = part.store, part.task
     assert isinstance(store, TokenStore)  # labelled tasks have files
-    rows = labelled_kind(task).rows_of_classes(task, store.labels[part.rows])
+    rows = labelled_kind(task).rows_of_classes(task, part.labels)
     return {
         label: ClassRows(len(own), store.where(part.rows[own[0]]))
         for label, own in zip(task.labels, rows, strict=True)

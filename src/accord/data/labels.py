@@ -60,6 +60,11 @@ def parse_number(text: str) -> float:
     return number
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
+    return _number(text) is not None
+
+
 def decimal_comma(text: str) -> bool:
     """Return whether a text is a number but for its decimal comma.
 
@@ -97,9 +102,7 @@ def without_label(labels: Collection[str]) -> set[str]:
 
 def are_values(labels: Collection[str]) -> bool:
     """Whether labels are numbers or booleans, rather than names."""
-    return bool(labels) and all(
-        label in ("true", "false") or _number(label) is not None for label in labels
-    )
+    return bool(labels) and all(label in ("true", "false") or is_number(label) for label in labels)
 
 
 def _fits(label: str, others: Collection[str]) -> bool:

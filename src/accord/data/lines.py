@@ -35,36 +35,6 @@ def read_head(path: Path) -> bytes:
         raise DataError(f"{path}: can't be read: {_reason(error)}") from None
 
 
-def byte_lines(path: Path) -> Iterator[bytes]:
-    """Yield a file's lines as bytes, unpacked.
-
-    Raises:
-        DataError: it can't be read on.
-    """
-    number = 0
-    try:
-        with _open(path) as file:
-            for line in file:
-                yield line
-                number += 1
-    except _DAMAGED as error:
-        raise DataError(f"{path}:{number + 1}: can't be read on: {_reason(error)}") from None
-
-
-def byte_blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in blocks, unpacked.
-
-    Raises:
-        DataError: it can't be read on.
-    """
-    try:
-        with _open(path) as file:
-            while block := file.read(HEAD_BYTES):
-                yield block
-    except _DAMAGED as error:
-        raise DataError(f"{path}: can't be read on: {_reason(error)}") from None
-
-
 def read_lines(path: Path, encoding: str, newline: str = "") -> Iterator[str]:
     r"""Yield a file's lines with their ends.
 
@@ -78,38 +48,27 @@ def read_lines(path: Path, encoding: str, newline: str = "") -> Iterator[str]:
     Raises:
         DataError: it can't be unpacked or decoded any further.
     """
-    number = 0
-    try:
-        with _open_text(path, encoding, newline) as file:
-            for line in file:
-                yield line
-                number += 1
-    except UnicodeError:
-        raise DataError(f"{path}:{number + 1}: not valid {encoding}") from None
-    except _DAMAGED as error:
-        raise DataError(f"{path}:{number + 1}: can't be read on: {_reason(error)}") from None
+    return _parts(path, encoding, newline, None)
 
 
 def read_blocks(path: Path, encoding: str, characters: int) -> Iterator[str]:
-    """Yield a file's text in blocks of so many characters, as `read_lines` otherwise.
+    """Yield a file's text in blocks of so many characters, as `read_lines` otherwise."""
+    return _parts(path, encoding, "", characters)
 
-    Raises:
-        DataError: it can't be unpacked or decoded any further.
-    """
+
+def _parts(path: Path, encoding: str, newline: str, characters: int | None) -> Iterator[str]:
     line = 1
     try:
-        with _open_text(path, encoding, "") as file:
-            while block := file.read(characters):
-                yield block
-                line += block.count("\n")
+        binary = _open(path)
+        with io.TextIOWrapper(binary, encoding, errors="surrogateescape", newline=newline) as file:
+            for part in file if characters is None else iter(lambda: file.read(characters), ""):
+                yield part
+                line += 1 if characters is None else part.count("\n")
     except UnicodeError:
-        raise DataError(f"{path}:{line}: not valid {encoding} from here on") from None
+        rest = "" if characters is None else " from here on"
+        raise DataError(f"{path}:{line}: not valid {encoding}{rest}") from None
     except _DAMAGED as error:
         raise DataError(f"{path}:{line}: can't be read on: {_reason(error)}") from None
-
-
-def _open_text(path: Path, encoding: str, newline: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_open(path), encoding, errors="surrogateescape", newline=newline)
 
 
 def _open(path: Path) -> BinaryIO:

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.data.lengths import sequence_lengths
-from accord.data.overlap import Rowset
 from accord.data.store import TokenStore
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
@@ -35,11 +33,6 @@ class TaskData:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    @property
-    def rowset(self) -> Rowset:
-        """The rows, whosever they are."""
-        return Rowset(self.store, self.rows)
 
     @property
     def labels(self) -> np.ndarray:
@@ -112,7 +105,7 @@ class Assembler:
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
         lengths = data.store.lengths[data.rows].astype(np.int64)
-        whole = sequence_lengths(lengths, data.task, self.special.framing)
+        whole = self.special.framing.sequence_lengths(lengths, data.task.layout)
         return np.minimum(whole, self.max_length)
 
 

@@ -7,21 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.store import TokenStore
-from accord.data.texts import TextStore
+from accord.data.loader import TaskData
 
 Hashes = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.int64]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-
-
-@dataclass(frozen=True)
-class Rowset:
-    """Some rows of a store: a file's, or a share of them."""
-
-    store: TokenStore | TextStore
-    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +40,7 @@ class Overlap:
     texts: Counts
 
 
-def count_duplicates(part: Rowset) -> Counts:
+def count_duplicates(part: TaskData) -> Counts:
     """Count the rows whose whole example stands in an earlier row too."""
 
     def count(hashes: Hashes) -> int:
@@ -60,15 +50,15 @@ def count_duplicates(part: Rowset) -> Counts:
     return Counts(count(part.store.exact_hashes), count(part.store.normalised_hashes))
 
 
-def find_overlap(train_task: str, train: Rowset, dev_task: str, dev: Rowset) -> Overlap:
+def find_overlap(train: TaskData, dev: TaskData) -> Overlap:
     """Count the dev rows that stand in the training rows."""
     exact = _shared(train.store.exact_hashes[train.rows], dev.store.exact_hashes[dev.rows])
     normalised = _shared(
         train.store.normalised_hashes[train.rows], dev.store.normalised_hashes[dev.rows]
     )
     return Overlap(
-        train_task=train_task,
-        dev_task=dev_task,
+        train_task=train.task.name,
+        dev_task=dev.task.name,
         dev_rows=len(dev.rows),
         examples=Counts(exact[0], normalised[0]),
         texts=Counts(exact[1], normalised[1]),

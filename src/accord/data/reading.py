@@ -17,8 +17,6 @@ from accord.data.parquet import ParquetReader
 from accord.data.rows import Note, Row, RowReader
 from accord.errors import DataError
 
-__all__ = ["FilesReader", "Row", "open_rows"]
-
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 _NEEDED = "a text file (CSV, JSON lines) or a Parquet file is needed"
 _WORKBOOK = "a spreadsheet, which is not read: save it as CSV and name that file"
@@ -35,7 +33,10 @@ _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 
 class FilesReader:
-    """Reads files one after the other.
+    """Reads a split's files one after the other, each by its format, told by its bytes and name.
+
+    Raises:
+        DataError: a file is missing, empty, binary, or has no header.
 
     Attributes:
         paths: of the files.
@@ -76,15 +77,6 @@ class FilesReader:
             rows = reader.rows(use)
             yield from rows if not number else (replace(row, file=number) for row in rows)
             self.notes += [note._replace(file=number) for note in reader.notes]
-
-
-def open_rows(files: DataFiles) -> FilesReader:
-    """Return the reader of a split's files, the format of each found from its bytes and name.
-
-    Raises:
-        DataError: a file is missing, empty, binary, or has no header.
-    """
-    return FilesReader(files)
 
 
 def _open(path: Path, files: DataFiles) -> RowReader:

@@ -9,7 +9,7 @@ from functools import cached_property
 from accord.data.examples import read_labels
 from accord.data.files import DataFiles, files_of
 from accord.data.plan import TaskPlan
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.errors import ConfigError
 from accord.kinds import get_kind
 from accord.spelling import canonical_label
@@ -52,7 +52,7 @@ class _TrainingFile:
         return iter(()) if self.files is None else read_labels(self.files, self.plan)
 
     def class_names(self) -> list[str]:
-        names = () if self.files is None else open_rows(self.files).class_names(self.plan.label)
+        names = () if self.files is None else FilesReader(self.files).class_names(self.plan.label)
         return [canonical_label(name) for name in names]
 
     def __str__(self) -> str:

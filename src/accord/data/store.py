@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _NAME = "{}-{}.arrow"
 """Of a store: what it is made from, and its content, so that damage is noticed."""
-
-_HASH_BLOCK_BYTES = 2**20
 
 
 class TokenStore:
@@ -116,10 +115,6 @@ class TokenStore:
     def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return _joined([batch[name] for batch in self._batches], dtype)
 
-    def places(self, rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-        """Return where rows are: the number of the file, counted from 0, and the line."""
-        return list(zip(self.files[rows].tolist(), self.lines[rows].tolist(), strict=True))
-
     def where(self, row: int) -> str:
         """Return the file and the line where a row is, as messages name it."""
         return f"{self._sources[self.files[row]]}:{self.lines[row]}"
@@ -170,26 +165,22 @@ def _view(array: pa.Array, dtype: npt.DTypeLike, more: int = 0) -> npt.NDArray[A
 
 def open_store(
     files: DataFiles,
-    task_name: str,
     plan: TaskPlan,
     task: Task,
     tokenizer: Tokenizer,
     *,
     labelled: bool,
     cache: Path | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> TokenStore:
     """Return a split's token store, from the cache if the same content was tokenised before.
 
     Args:
         files: the split's.
-        task_name: the task's name, for messages.
         plan: the task's columns, and what a bad row does.
         task: the resolved task.
         tokenizer: as `load_tokenizer` returns it.
         labelled: whether labels are read.
         cache: the cache folder; default `$ACCORD_CACHE`, else `accord` in the user's cache.
-        progress: called with the number of rows read so far, when a file is tokenised.
 
     Raises:
         DataError: the file can't be used, a row can't be and `on_bad_row` says stop, or no row
@@ -204,9 +195,8 @@ def open_store(
     with file_aside(folder) as aside:
         write_store(
             aside, examples, tokenizer,
-            name=f"{files} (task '{task_name}')", stop=plan.on_bad_row == "stop",
+            name=f"{files} (task '{task.name}')", stop=plan.on_bad_row == "stop",
             target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
-            progress=progress or (lambda rows: None),
         )  # fmt: skip
         return TokenStore(aside.replace(folder / _NAME.format(key, _file_hash(aside))), files.paths)
 
@@ -214,18 +204,23 @@ def open_store(
 def _find(folder: Path, key: str) -> Path | None:
     """Return the file of a store whose name tells its content; a damaged one is removed."""
     for path in folder.glob(_NAME.format(key, "*")):
-        if path.name == _NAME.format(key, _file_hash(path)):
-            return path
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # another user's, or gone by now
+            if path.name == _NAME.format(key, _file_hash(path)):
+                return path
+            path.unlink()
     return None
 
 
 def _key(
     files: DataFiles, plan: TaskPlan, task: Task, tokenizer: Tokenizer, labelled: bool
 ) -> str:  # fmt: skip
+    try:
+        contents = [[format_suffix(path), _file_hash(path)] for path in files.paths]
+    except OSError as error:
+        raise DataError(f"{error.filename}: can't be read: {error.strerror}") from None
     spec: dict[str, Any] = {
         "format": FORMAT,
-        "files": [[format_suffix(path), _file_hash(path)] for path in files.paths],
+        "files": contents,
         "tokenizer": tokenizer_fingerprint(tokenizer),
         "columns": [plan.text, plan.id, plan.group],
         "reading": [
@@ -234,18 +229,14 @@ def _key(
         ],
         "labels": None,
     }  # fmt: skip
-    if labelled and plan.labelled:
-        kind, missing = labelled_kind(task), sorted(plan.missing)
-        spec["labels"] = [plan.label_columns, missing, kind.name, kind.parsed_by(plan, task)]
+    if labelled and plan.labelled:  # all that a kind's parser may go by
+        spec["labels"] = [
+            labelled_kind(task).name, plan.label_columns, sorted(plan.missing), task.labels,
+            task.range, plan.range, dict(plan.options),
+        ]  # fmt: skip
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 
 
 def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                digest.update(block)
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror}") from None
-    return digest.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

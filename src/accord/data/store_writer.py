@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,6 @@ def write_store(
     stop: bool,
     target: TargetForm | None,
     notes: list[Note],
-    progress: Callable[[int], None],
 ) -> None:
     """Tokenise examples into an Arrow file.
 
@@ -58,7 +57,6 @@ def write_store(
         stop: whether a bad row is an error; otherwise it is noted.
         target: what is kept of each row's label; None where they are read without.
         notes: has, once the items are exhausted, what is to be known of files as a whole.
-        progress: called with the number of rows read so far.
 
     Raises:
         DataError: a bad row under `stop`, or no usable row at all.
@@ -77,7 +75,6 @@ def write_store(
                 digests[column].update(values.data)
             writer.write_batch(_record_batch(arrays))
             rows, ids = rows + len(batch), batch[0].id is not None
-            progress(rows + len(skipped) + len(unlabelled))
         if rows == 0:
             raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
         bad = [[row.file, row.line, row.reason] for row in skipped]

@@ -16,7 +16,7 @@ from accord.data.labels import (
     sort_labels,
     without_label,
 )
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.spelling import canonical_label
 
 MOST_CLASSES = 20
@@ -39,7 +39,7 @@ class LabelSurvey:
     """
 
     def __init__(self, files: Mapping[str, DataFiles], column: str) -> None:
-        names = open_rows(files["train"]).class_names(column)
+        names = FilesReader(files["train"]).class_names(column)
         self.names = tuple(map(canonical_label, names)) if len(names) > 1 else ()
         self.labels: set[str] = set()
         self.missing: list[str] = []
@@ -126,7 +126,7 @@ def _why_missing(label: str, rows: int) -> str:
 def _labels(files: Mapping[str, DataFiles], column: str) -> Iterator[tuple[str, str]]:
     """Yield the split and the label, canonically spelt, of each row of train and dev."""
     for split in ("train", "dev"):
-        reader = open_rows(files[split]) if split in files else None
+        reader = FilesReader(files[split]) if split in files else None
         if reader is not None and column in reader.columns:
             for row in reader.rows([column]):
                 if row.values is not None:

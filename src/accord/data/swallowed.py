@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from math import isfinite
 
 from accord.data.delimiters import CHARACTERS, split_line
+from accord.data.labels import is_number
 from accord.data.textfiles import DelimiterName
 
 SAMPLE_RECORDS = 1_000
@@ -15,47 +14,33 @@ _WORDY = 2.5  # words of a value, on average, in a column of texts
 _LEAST = 20  # values by which a column may be one of few classes
 
 
-@dataclass
 class ColumnLook:
-    """What the values of a column have in common, by those that were added."""
+    """What some values of a column have in common."""
 
-    numeric: bool = True
-    spaces: bool = False
-    indented: bool = False
-    empty: bool = False
-    values: set[str] = field(default_factory=set)
-    count: int = 0
-    words: int = 0
-
-    def add(self, value: str) -> None:
-        """Take a value in."""
-        if not value.strip():
-            self.empty = True
-            return
-        self.numeric = self.numeric and _is_number(value)
-        self.spaces = self.spaces or " " in value.strip()
-        self.indented = self.indented or value[0].isspace()
-        self.values.add(value.strip())
-        self.count += 1
-        self.words += len(value.split())
+    def __init__(self, values: Sequence[str]) -> None:
+        present = [value for value in values if value.strip()]
+        bare = [value.strip() for value in present]
+        self._count, self._values = len(present), set(bare)
+        self._empty = len(present) < len(values)
+        self._numeric = all(map(is_number, bare))
+        self._spaces = any(" " in value for value in bare)
+        self._indented = any(value[0].isspace() for value in present)
+        wordy = sum(len(value.split()) for value in bare) > _WORDY * self._count
+        repeated = 2 * len(self._values) <= self._count
+        self._is_of_classes = self._count >= _LEAST and repeated and not wordy
 
     def fits(self, value: str) -> bool:
         """Return whether a value may be one of the column."""
         bare = value.strip()
         if not bare:
-            return self.empty or not self.count
-        if self.numeric and self.count:
-            return _is_number(bare)
+            return self._empty or not self._count
+        if self._numeric and self._count:
+            return is_number(bare)
         if self._is_of_classes:
-            return bare in self.values
-        if not self.spaces and " " in bare and self.count >= _FEW:
+            return bare in self._values
+        if not self._spaces and " " in bare and self._count >= _FEW:
             return False
-        return self.indented or not value[0].isspace()
-
-    @property
-    def _is_of_classes(self) -> bool:
-        wordy = self.words > _WORDY * self.count
-        return self.count >= _LEAST and 2 * len(self.values) <= self.count and not wordy
+        return self._indented or not value[0].isspace()
 
 
 class Rows:
@@ -74,11 +59,11 @@ class Rows:
         self, records: Iterable[Sequence[str]], columns: int, delimiter: DelimiterName
     ) -> None:
         self._delimiter = delimiter
-        self._looks = [ColumnLook() for _ in range(columns)]
-        for fields in records:
-            for look, value in zip(self._looks, fields, strict=True):
-                if "\n" not in value and "\r" not in value:
-                    look.add(value)
+        fields = list(zip(*records, strict=True)) or [()] * columns
+        self._looks = [
+            ColumnLook([value for value in values if "\n" not in value and "\r" not in value])
+            for values in fields
+        ]
 
     def swallowed(self, lines: Sequence[str]) -> bool:
         """Return whether the lines of one record seem to be rows each.
@@ -99,10 +84,3 @@ class Rows:
             and all(look.fits(value) for look, value in zip(self._looks, fields, strict=True))
             for fields in (quoted, line.split(character))
         )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False

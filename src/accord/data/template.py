@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from accord.encoders.packing import TokenSequence
 from accord.errors import EncoderError
+from accord.kinds import Layout
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -68,6 +70,24 @@ class Template:
     def special_tokens(self, texts: int) -> int:
         """Return how many tokens are added to one text or two."""
         return sum(len(piece.ids) for piece in self.frame(texts))
+
+    def sequence_lengths(
+        self, lengths: npt.NDArray[np.int64], layout: Layout
+    ) -> npt.NDArray[np.int64]:
+        """Return the tokens of each sequence before it is cut, special tokens included.
+
+        Args:
+            lengths: of each text without special tokens, [rows, texts].
+            layout: which texts a sequence joins.
+
+        Returns:
+            int64 [rows, sequences].
+        """
+        parts = [
+            lengths[:, list(texts)].sum(axis=1) + self.special_tokens(len(texts))
+            for texts in layout
+        ]
+        return np.stack(parts, axis=1)
 
     def join(self, segments: Sequence[np.ndarray], max_length: int) -> TokenSequence:
         """Frame one text or two, cut to `max_length` tokens.

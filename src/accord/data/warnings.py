@@ -16,8 +16,8 @@ import numpy.typing as npt
 from accord.data.drawn import few_of_class_note
 from accord.data.heldout_test import HeldOutTest
 from accord.data.label_warnings import class_rows, label_warnings
-from accord.data.lengths import sequence_lengths
-from accord.data.overlap import Overlap, Rowset, find_overlap
+from accord.data.loader import TaskData
+from accord.data.overlap import Overlap, find_overlap
 from accord.data.template import Template
 from accord.errors import UsageError
 from accord.tasks import Task
@@ -57,7 +57,6 @@ class Split:
     """One split of one task.
 
     Attributes:
-        task: whose, resolved.
         name: train, dev or test.
         path: of the file; empty where these are texts of other tasks.
         part: its rows; of a finished task's training split all, not only its memory's.
@@ -66,23 +65,28 @@ class Split:
         heldout: of a test file, which of its rows evaluate the model.
     """
 
-    task: Task
     name: str
     path: str
-    part: Rowset
+    part: TaskData
     framing: Template
     share: float | None = None
     heldout: HeldOutTest | None = None
 
     @property
+    def task(self) -> Task:
+        """Whose it is, resolved."""
+        return self.part.task
+
+    @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]."""
-        return sequence_lengths(self.part.store.lengths[self.part.rows], self.task, self.framing)
+        lengths = self.part.store.lengths[self.part.rows]
+        return self.framing.sequence_lengths(lengths, self.task.layout)
 
     @property
     def labels(self) -> npt.NDArray[Any]:
         """Targets as the task's kind has them, [rows, ...]; of a test file there are none."""
-        return self.part.store.labels[self.part.rows]
+        return self.part.labels
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def refuse_all(warnings: Sequence[str], say: Callable[[str], object]) -> None:
 def overlaps(facts: Facts) -> list[Overlap]:
     """Return what of each task's dev rows stands in the training rows of each."""
     return [
-        find_overlap(train.task.name, train.part, dev.task.name, dev.part)
+        find_overlap(train.part, dev.part)
         for dev in facts.labelled("dev")
         for train in facts.labelled("train")
     ]
@@ -252,7 +256,7 @@ def _few_dev_rows(facts: Facts) -> Iterator[DataWarning]:
 def _few_of_a_class(facts: Facts) -> Iterator[DataWarning]:
     """Yield which classes a drawn dev split holds hardly a row of."""
     for name, (train, dev, *_) in facts.files().items():
-        if dev.share is not None and (what := few_of_class_note(train.part, dev.part, dev.task)):
+        if dev.share is not None and (what := few_of_class_note(train.part, dev.part)):
             yield DataWarning(f"tasks.{name}", what, "more of them, or a dev file, would do")
 
 
@@ -260,7 +264,7 @@ def _classes(facts: Facts) -> Iterator[DataWarning]:
     """Yield which classes are spelt twice, or stand in no training row."""
     for name, (train, dev, *_) in facts.files().items():
         if train.task.labels:
-            rows = [class_rows(own.part, own.task) for own in (train, dev)]
+            rows = [class_rows(own.part) for own in (train, dev)]
             for where, what, cure in label_warnings(train.task.labels, *rows):
                 place = f"tasks.{name}.labels" if where == "labels" else where
                 yield DataWarning(place, what, cure)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
-from accord.data.lengths import sequence_lengths
 from accord.data.loader import Assembler
 from accord.data.plan import TaskPlan
 from accord.data.rows import Note
@@ -160,7 +159,7 @@ class Predictor:
         ]
         vectors = pooled_vectors(self.model, sequences, self.matmul)[index]
         lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
-        whole = sequence_lengths(lengths, task, self.assembler.special.framing)
+        whole = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
         cut = (whole > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, vectors)
         check_finite(logits, task, self.folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 from accord.data.examples import BadRow, Example, Unlabelled, read_examples
 from accord.data.files import DataFiles, files_of
 from accord.data.plan import TaskPlan
-from accord.data.reading import open_rows
+from accord.data.reading import FilesReader
 from accord.data.rows import Note, choose_columns
 from accord.data.warnings import DataWarning
 from accord.errors import DataError, UsageError
@@ -101,7 +101,7 @@ class _Rows:
         task, form = model.task(name), model.inputs[name]
         plan = file_plan(task, form, source.text, source.id)
         files = files_of(plan, str(source.path))
-        columns = open_rows(files).columns
+        columns = FilesReader(files).columns
         if source.id is not None:
             choose_columns(source.path, columns, [source.id])
         return _Rows(source, task, plan, files, plan.id in columns)

@@ -92,11 +92,8 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def parser(self, plan: TaskPlan, task: T) -> LabelParser:
-        """Return what turns a row's label into a target."""
-
-    @abstractmethod
-    def parsed_by(self, plan: TaskPlan, task: T) -> list[Any]:
-        """Return all that the parser goes by, as JSON: a store of other labels is another one."""
+        """Return what turns a row's label into a target, by its columns, `missing`, `range` and
+        options, and the task's labels and range alone: a store of other ones is another one."""
 
     @abstractmethod
     def target_form(self, task: T) -> TargetForm:

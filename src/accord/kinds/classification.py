@@ -143,9 +143,6 @@ class Classification(LabelledKind["Task"]):
     def parser(self, plan: TaskPlan, task: Task) -> ClassParser:
         return ClassParser(plan, task.labels)
 
-    def parsed_by(self, plan: TaskPlan, task: Task) -> list[Any]:
-        return [task.labels]
-
     def target_form(self, task: Task) -> TargetForm:
         return TargetForm("<i8")
 

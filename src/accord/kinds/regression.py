@@ -115,9 +115,6 @@ class Regression(LabelledKind["Task"]):
     def parser(self, plan: TaskPlan, task: Task) -> NumberParser:
         return NumberParser(plan, task.range)
 
-    def parsed_by(self, plan: TaskPlan, task: Task) -> list[Any]:
-        return [plan.range, task.range]
-
     def target_form(self, task: Task) -> TargetForm:
         return TargetForm("<f8")
 

@@ -104,7 +104,7 @@ def _is_unchanged(run: RunRecord, task: str, files: DataFiles) -> bool:
     """Whether a dev file holds what it held: the store of its tokens has the hash of then."""
     plan = task_plan(run.config.labelled[task])
     tokenizer = load_tokenizer(run.path / "model")
-    store = open_store(files, task, plan, run.tasks[task], tokenizer, labelled=True)
+    store = open_store(files, plan, run.tasks[task], tokenizer, labelled=True)
     rows = min(len(store), plan.limit or len(store))
     begun = RunFolder(run.path).read_json("resolved.json")
     recorded = begun.get("data", {}).get(f"{task}.dev")
