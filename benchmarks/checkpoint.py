@@ -21,9 +21,9 @@ from workload import data_folder, minilm_folder
 
 from accord.config.file import parse_config
 from accord.plan.making import plan_run
+from accord.plan.resolving import EVERY_STEPS
 from accord.runs.memory import keep_freed_memory
 from accord.training.checkpoint import RunState, save_checkpoint
-from accord.training.run import EVERY_STEPS
 from accord.training.setup import Setup, prepare
 
 TARGET = 0.03

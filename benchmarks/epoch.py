@@ -30,7 +30,7 @@ from accord.data.files import DataFiles
 from accord.data.reading import FilesReader
 from accord.evaluation import inference
 from accord.runs.folder import RunFolder
-from accord.training import epoch
+from accord.training import epoch, loop
 from accord.training import run as training
 from accord.training.setup import Setup
 from accord.training.step import Learner
@@ -44,9 +44,9 @@ PARTS = (
     (Setup, "estimate", "start-up"),
     (Setup, "batch", "batch assembly"),
     (RunFolder, "append_metrics", "logging"),
-    (training, "evaluate_epoch", "rest of evaluation"),
+    (loop, "evaluate_epoch", "rest of evaluation"),
     (epoch, "stage_best", "best model"),
-    (training, "save_checkpoint", "checkpoint"),
+    (loop, "save_checkpoint", "checkpoint"),
     (training, "finish", "results"),
 )
 

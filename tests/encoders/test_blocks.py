@@ -49,9 +49,9 @@ def make(norm: str, pre_norm: bool) -> Encoder:
         )
         for _ in range(2)
     ]  # fmt: skip
-    encoder = Encoder(CONFIG, Words(), blocks, None)
+    encoder = Encoder(CONFIG, Words(), blocks, None, NORMS[norm]() if pre_norm else None)
     with torch.no_grad():
-        for parameter in encoder.layers.parameters():
+        for parameter in [p for group in encoder.layer_groups()[1:] for p in group]:
             parameter.add_(0.1 * torch.randn_like(parameter))
     return encoder
 
@@ -73,7 +73,7 @@ def by_formula(encoder: Encoder, ids: Tensor) -> Tensor:
 
         for part, norm in ((attended, block.attention_norm), (fed, block.output_norm)):
             x = x + part(norm(x)) if block.pre_norm else norm(x + part(x))
-    return x
+    return x if encoder.norm is None else encoder.norm(x)
 
 
 @pytest.mark.parametrize("pre_norm", [False, True], ids=["after", "before"])

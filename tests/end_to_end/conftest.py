@@ -21,6 +21,7 @@ from accord.grids.comparison import comparison_cells
 from accord.grids.running import run_grid
 from accord.plan.making import plan_run
 from accord.runs.signals import StopSignals
+from accord.training import loop
 from accord.training import run as training
 from accord.training.step import Learner
 
@@ -229,7 +230,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
     def arrange(last: int) -> None:
         wanted.append(last)
-        monkeypatch.setattr(training, "StopSignals", Recorded)
+        monkeypatch.setattr(loop, "StopSignals", Recorded)
         monkeypatch.setattr(Learner, "step", step)
 
     return arrange

@@ -317,7 +317,7 @@ def test_killed_between_scores_and_checkpoint(
 ):
     config = project(LIVELY)
     whole, run = outcome(unbroken(LIVELY)), tmp_path / "run"
-    save, calls = "accord.training.run.save_checkpoint", []
+    save, calls = "accord.training.loop.save_checkpoint", []
 
     def die(*rest, **options):
         calls.append(rest)

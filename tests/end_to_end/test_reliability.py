@@ -15,8 +15,9 @@ from accord.durable import FAULT, write_manifest
 from accord.errors import BusyError, RunFolderError, Stopped, TrainingError
 from accord.plan.run import CheckpointPlan
 from accord.runs.folder import RunFolder
+from accord.training.cadence import Cadence
 from accord.training.checkpoint import FORMAT
-from accord.training.run import Cadence, resume_run
+from accord.training.run import resume_run
 
 
 def test_a_second_process_is_refused_and_names_the_holder(
@@ -294,7 +295,10 @@ def test_a_clock_that_is_set_back_holds_nothing_up(project, train, tmp_path, mon
 def test_when_a_checkpoint_is_due(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    steps, minutes = Cadence(CheckpointPlan(500, None, 2)), Cadence(CheckpointPlan(None, 2, 2))
+    steps, minutes = (
+        Cadence(CheckpointPlan(every_steps=steps, every_minutes=minutes))
+        for steps, minutes in ((500, None), (None, 2))
+    )
     assert [step for step in range(1, 1001) if steps.is_due(step)] == [500, 1000]
     assert not minutes.is_due(500)
     now[0] = 120.0

@@ -178,7 +178,7 @@ def test_killed_between_an_evaluation_and_its_checkpoint(stopped, unbroken, outc
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("accord.training.run.save_checkpoint", die)
+        patch.setattr("accord.training.loop.save_checkpoint", die)
         with pytest.raises(MemoryError):
             resume_run(run, quiet=True)
     assert json.loads((run / "status.json").read_text())["state"] == "failed"

@@ -109,7 +109,7 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outc
 @pytest.mark.parametrize(
     "place",
     [
-        "accord.training.run.save_checkpoint",
+        "accord.training.loop.save_checkpoint",
         "accord.training.epoch_soup.publish",
         "accord.training.heldout.write_scores",
         "accord.training.outcome.exposures",

@@ -166,15 +166,15 @@ def whole(triangle):
 def test_a_step_s_line_has_its_gram_matrix_to_six_digits(
     project, train, tmp_path, metrics, monkeypatch
 ):
-    from accord.training import run as training
+    from accord.training import loop
 
-    seen, own = [], training.step_line
+    seen, own = [], loop.step_line
 
     def line(setup, progress, batch, record, seconds):
         seen.append(record.gramian.numpy())
         return own(setup, progress, batch, record, seconds)
 
-    monkeypatch.setattr(training, "step_line", line)
+    monkeypatch.setattr(loop, "step_line", line)
     run = train(project({"training.epochs": 1}), tmp_path / "run")
     for measured, written in zip(seen, metrics(run), strict=True):
         assert whole(written["gramian"]) == pytest.approx(measured, rel=5.1e-6)

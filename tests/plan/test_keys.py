@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.config.file import parse_config
-from accord.config.sections import Config
+from accord.config.sections import CheckpointConfig, Config
 from accord.errors import ConfigError
-from accord.plan.keys import TRACKED, idle_keys, section_model
+from accord.plan.keys import TRACKED, Keys, idle_keys, section_model
 from accord.plan.making import plan_run
-from accord.plan.resolving import resolve
+from accord.plan.resolving import _read, resolve
 from accord.plan.unused import effective, without_unused
 
 TASK = {"kind": "classification", "train": "x.tsv", "text": "t"}
@@ -125,10 +125,28 @@ def test_all_that_is_wrong_is_said_at_once():
     assert all(line.startswith("a.toml: ") for line in lines)
 
 
+def test_a_key_that_is_taken_as_it_stands_is_one_field(monkeypatch):
+    class Checkpoints(CheckpointConfig):
+        compress: int = 3
+
+    class Longer(Config):
+        checkpoint: Checkpoints = Checkpoints()
+
+    class Part(Checkpoints):
+        """As the parts of a plan are made."""
+
+    monkeypatch.setattr("accord.plan.keys.Config", Longer)
+    table = config_of({}).model_dump(exclude_unset=True) | {"checkpoint": {"compress": 7}}
+    keys = Keys(Longer.model_validate(table))
+    part = _read(Part, "checkpoint", keys, every_steps=1)
+    assert (part.compress, part.keep, part.every_steps) == (7, 2, 1)
+    assert keys.read == {"checkpoint.compress", "checkpoint.keep", "checkpoint.every_minutes"}
+
+
 def test_what_a_config_leaves_open_is_settled():
     def rates(**chosen):
-        training = planned(config_of(chosen)).training
-        return training.lr, training.head_lr, training.part_lr
+        plan = planned(config_of(chosen))
+        return plan.training.lr, plan.training.head_lr, plan.sharing.lr
 
     assert rates() == (5e-5, 1e-3, 1e-3)
     assert rates(**{"encoder.mode": "frozen"}) == (1e-3, 1e-3, 1e-3)

@@ -105,17 +105,19 @@ class Encoder(nn.Module):
         embeddings: make the first block's input.
         blocks: one after the other.
         pooler: W and b of tanh(W x_first + b); None has none.
+        norm: of the last block's output; None has none.
     """
 
     def __init__(
         self, config: EncoderConfig, embeddings: Embeddings, blocks: Sequence[Block],
-        pooler: Linear | None,
+        pooler: Linear | None, norm: nn.Module | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
         self.embeddings = embeddings
         self.layers = BlockList(blocks)
+        self.norm = norm
         self.pooler = pooler
 
     @property
@@ -158,14 +160,17 @@ class Encoder(nn.Module):
                 x = checkpoint(block, *arguments)
             else:
                 x = block(*arguments)
+        if self.norm is not None:
+            with (batch.sequence_bounds if cls_only else batch.token_bounds).applied():
+                x = self.norm(x)
         return x
 
     def layer_groups(self) -> list[list[Parameter]]:
-        """Return all parameters, in order: the embeddings', then each layer's, the pooler's with
-        the last."""
+        """Return all parameters, in order: the embeddings', then each layer's, with the last those
+        of what follows it."""
         groups = [list(self.embeddings.parameters())]
         groups += [list(layer.parameters()) for layer in self.layers]
-        groups[-1] += [] if self.pooler is None else list(self.pooler.parameters())
+        groups[-1] += [p for own in self._after_blocks() for p in own.parameters()]
         return groups
 
     def last_trained_layer(self) -> int:
@@ -175,7 +180,7 @@ class Encoder(nn.Module):
         return trained[-1] if trained else 0
 
     def reinitialise(self, count: int, seed: int) -> None:
-        """Draw the last layers and the pooler anew, as they were before any training.
+        """Draw the last layers, and what follows them, anew, as they were before any training.
 
         *Source:* Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning, section 4.2.
 
@@ -193,8 +198,11 @@ class Encoder(nn.Module):
             fresh = self.config.new_encoder(self.pooler is not None)
         for layer, new in zip(self.layers[-count:], fresh.layers[-count:], strict=True):
             layer.load_state_dict(new.state_dict())
-        if self.pooler is not None and fresh.pooler is not None:
-            self.pooler.load_state_dict(fresh.pooler.state_dict())
+        for module, new in zip(self._after_blocks(), fresh._after_blocks(), strict=True):
+            module.load_state_dict(new.state_dict())
+
+    def _after_blocks(self) -> list[nn.Module]:
+        return [module for module in (self.norm, self.pooler) if module is not None]
 
     def set_dropout(self, p: float) -> None:
         """Set both of the encoder's dropout rates."""

@@ -24,6 +24,9 @@ class Family:
         layer: that of a tensor which each layer has, `{}` for the layer's number.
         prefix: what names begin with where a model stands around the encoder.
         constants: keys of a config that have one value, which is the default.
+        predictions: what the names of the head begin with that it was pretrained with, to tell
+            masked words.
+        prediction_names: of tensors of `MaskedLMHead` that have other names there, or several.
     """
 
     model_type: str
@@ -34,3 +37,5 @@ class Family:
     layer: str
     prefix: str
     constants: Mapping[str, Any]
+    predictions: str
+    prediction_names: Mapping[str, tuple[str, ...]]

@@ -152,11 +152,11 @@ def load_encoder(path: str | Path, revision: str | None = None) -> Encoder:
 
 
 def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """Load the head by which an encoder was pretrained to tell masked words, `cls.predictions`.
+    """Load the head by which an encoder was pretrained to tell masked words.
 
     Args:
         path: a folder in Hugging Face's format.
-        names: of the head's tensors below `cls.predictions`, with tensors of their shapes.
+        names: of `MaskedLMHead`'s tensors, with tensors of their shapes.
 
     Returns:
         Tensors by those names; None if the folder has no such head.
@@ -164,27 +164,26 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
     Raises:
         EncoderError: if it has a part of one, or a tensor of another shape.
     """
-    prefix, file = "cls.predictions.", Path(path) / WEIGHTS
-    family = FAMILIES[read_config(Path(path)).model_type]
-    tensors = {
-        name.removeprefix(prefix): value
-        for name, value in _open_weights(Path(path), family).items() if name.startswith(prefix)
-    }  # fmt: skip
-    if "bias" not in tensors and "decoder.bias" in tensors:
-        tensors["bias"] = tensors["decoder.bias"]
-    if not tensors.keys() & names.keys():
-        return None
+    file, family = Path(path) / WEIGHTS, FAMILIES[read_config(Path(path)).model_type]
+    there = _open_weights(Path(path), family)
+    tensors, missing = dict[str, Tensor](), list[str]()
     for name, wanted in names.items():
-        if name not in tensors:
-            raise EncoderError(f"{file}: tensor '{prefix}{name}' is missing")
-        if tensors[name].shape != wanted.shape:
+        known = [family.predictions + own for own in family.prediction_names.get(name, (name,))]
+        tensor = next((there[own] for own in known if own in there), None)
+        if tensor is None:
+            missing.append(known[0])
+            continue
+        if tensor.shape != wanted.shape:
             raise EncoderError(
-                f"{file}: tensor '{prefix}{name}' has shape {list(tensors[name].shape)};"
+                f"{file}: tensor '{known[0]}' has shape {list(tensor.shape)};"
                 f" config.json asks for {list(wanted.shape)}"
             )
-        if not tensors[name].isfinite().all():
-            raise EncoderError(f"{file}: tensor '{prefix}{name}' holds values that aren't finite")
-    return {name: tensors[name] for name in names}
+        if not tensor.isfinite().all():
+            raise EncoderError(f"{file}: tensor '{known[0]}' holds values that aren't finite")
+        tensors[name] = tensor
+    if tensors and missing:
+        raise EncoderError(f"{file}: tensor '{missing[0]}' is missing")
+    return tensors or None
 
 
 def _open_weights(folder: Path, family: Family) -> dict[str, Tensor]:
@@ -202,7 +201,7 @@ def _open_weights(folder: Path, family: Family) -> dict[str, Tensor]:
     whole = prefix.removesuffix(family.prefix)  # of the model with its pretraining head
     return {
         _modern(name.removeprefix(prefix if name.startswith(prefix) else whole)): tensor
-        for name, tensor in tensors.items() if name.startswith((prefix, f"{whole}cls."))
+        for name, tensor in tensors.items() if name.startswith((prefix, whole + family.predictions))
     }  # fmt: skip
 
 

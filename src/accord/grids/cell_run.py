@@ -18,7 +18,8 @@ from accord.plan.unused import effective
 from accord.runs.folder import STATUS, RunFolder
 
 if TYPE_CHECKING:
-    from accord.training.run import Run, Watch
+    from accord.training.loop import Watch
+from accord.training.run import Run
 
 State = Literal["found", "done", "stopped", "pruned", "busy", "failed"]
 

@@ -9,7 +9,7 @@ from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.plan.run import RunPlan, StagePlan
-from accord.training.building import build_sampler
+from accord.training.drawing import build_sampler
 from accord.training.exposure import exposures
 
 Equal = Literal["examples", "steps", "tokens", "nothing"]

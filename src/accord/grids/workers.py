@@ -17,7 +17,7 @@ from accord.errors import Pruned, Stopped
 from accord.grids.cell_run import CellResult, run_cell
 
 if TYPE_CHECKING:
-    from accord.training.run import Watch
+    from accord.training.loop import Watch
 
 Task = dict[str, Any]
 Result = dict[str, Any]

@@ -15,8 +15,9 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.utils import _pytree as trees
 
 from accord.pertask.bounds import TaskBounds
+from accord.pertask.collecting import TaskRows, collected_by, collects, task_rows
 from accord.pertask.modules import Embedding, LayerNorm, Linear, RMSNorm
-from accord.pertask.step import Step, TaskRows, collects, plainly, task_rows
+from accord.pertask.step import Step
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -141,7 +142,7 @@ class _ByProducts(nn.Module):
             positional, named = trees.tree_unflatten(
                 [given.get(i, leaf) for i, leaf in enumerate(leaves)], form
             )
-            with plainly():
+            with collected_by(None):
                 results[:] = trees.tree_flatten(
                     super(_ByProducts, self).forward(*positional, **named)
                 )

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from accord.kernels.matmul import MatmulPolicy, compute_dtype, current_matmul_policy
 from accord.pertask import by_offsets, by_tensors
-from accord.pertask.step import Step, TaskRows, task_rows
+from accord.pertask.collecting import TaskRows, task_rows
+from accord.pertask.step import Step
 
 
 def _form(step: Step) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import Parameter
 
 from accord.kernels.matmul import MatmulPolicy
 from accord.pertask.bounds import TaskBounds, current_bounds
+from accord.pertask.collecting import collected_by
 from accord.pertask.table import EmbeddingRows
 from accord.pertask.written import Written
 
@@ -28,13 +28,6 @@ class Slot(NamedTuple):
 
     parameter: Parameter
     offset: int
-
-
-class TaskRows(NamedTuple):
-    """The step that collects an activation's gradients, and whose rows are whose."""
-
-    step: Step
-    bounds: TaskBounds
 
 
 class Step:
@@ -68,12 +61,8 @@ class Step:
             bounds: whose the activations' rows are; None where blocks inside say it.
         """
         self._check()
-        token = _CURRENT.set(self)
-        try:
-            with nullcontext() if bounds is None else bounds.applied():
-                yield
-        finally:
-            _CURRENT.reset(token)
+        with collected_by(self), nullcontext() if bounds is None else bounds.applied():
+            yield
 
     def _check(self) -> Jacobian:
         """Return J while it is this step's.
@@ -302,50 +291,6 @@ class Step:
             parameters.append(self._table.parameter)
         self._written = True
         return Written([p.grad for p in parameters if p.grad is not None], norm)
-
-
-_CURRENT: ContextVar[Step | None] = ContextVar("step", default=None)
-
-
-def collects() -> bool:
-    """Whether a step collects gradients in the block around."""
-    return _CURRENT.get() is not None
-
-
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Leave all gradients to autograd within a block."""
-    token = _CURRENT.set(None)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
-
-
-def task_rows(rows: int, *parameters: Parameter | None, partly: bool = False) -> TaskRows | None:
-    """Return where the gradients of an operation's parameters go, by the blocks around.
-
-    Args:
-        rows: of the operation's input.
-        parameters: of the operation.
-        partly: whether a step may collect some of them and leave others to autograd.
-
-    Returns:
-        None where a step collects none of them: they are autograd's.
-
-    Raises:
-        ValueError: if it collects some that are trained and not others.
-    """
-    step = _CURRENT.get()
-    if step is None:
-        return None
-    trained = [own for own in parameters if own is not None and own.requires_grad]
-    collected = [own for own in trained if step.owns(own)]
-    if not collected:
-        return None
-    if len(collected) < len(trained) and not partly:
-        raise ValueError("J has some of a norm's parameters and not the others")
-    return TaskRows(step, step.bounds_of(rows))
 
 
 def _gramian(part: Tensor) -> Tensor:

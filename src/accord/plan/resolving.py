@@ -5,11 +5,11 @@ A key that another leaves without effect says so where it is read.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from accord import gradients, sampling, sharing
+from accord.config.base import Section
 from accord.config.sections import Config
 from accord.data.plan import DataPlan, MemoryPlan
 from accord.families import BALANCING, BATCHING, GRADIENTS, REGULARISERS, SCHEMES, TARGETS
@@ -28,15 +28,21 @@ HEAD_LR = 1e-3
 LR = {False: 5e-5, True: 1e-3}  # of an encoder that is frozen, or isn't
 EVERY_STEPS = 500
 
-Part = TypeVar("Part", EncoderPlan, TrainingPlan, SharingPlan)
+Part = TypeVar("Part", bound=Section)
 
 
 def resolve(config: Config) -> tuple[StagePlan, Keys]:
     """Return the plan of a config without stages, whose methods exist, and what it read of it."""
     keys = Keys(config)
-    encoder, sharing_plan = _encoder(keys), _sharing(keys)
+    frozen = keys("encoder.mode") == "frozen"
+    lr = keys("training.lr") or LR[frozen]
+    head_lr = keys("training.head_lr") or (lr if frozen else HEAD_LR)
+    encoder, sharing_plan = _encoder(keys, frozen=frozen), _sharing(keys, head_lr)
     data = data_plan(keys)
-    training = _training(keys, encoder, sharing_plan, data.memory)
+    training = _training(
+        keys, encoder, sharing_plan, data.memory,
+        lr=lr, head_lr=head_lr, dev_share=data.dev_share,
+    )  # fmt: skip
     keys.use(TARGETS, {own.targets for own in config.labelled.values() if own.targets != "range"})
     averaging, checkpoint = _averaging(keys), _checkpoint(keys)
     plan = StagePlan(
@@ -55,64 +61,54 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
     return plan, keys
 
 
-def _read(model: type[Part], section: str, keys: Keys, **known: Any) -> Part:
-    """Return a part of the plan: what is known of it, and the keys of the same names for the rest.
+def _read(part: type[Part], section: str, keys: Keys, **settled: Any) -> Part:
+    """Return a part of the plan: the section's keys as they stand, but for those that are settled.
 
     Args:
-        model: of the part.
+        part: of the plan.
         section: of the config.
         keys: to read.
-        known: what is more than a key's value.
+        settled: by name, what is more than a key's value, or is read elsewhere.
     """
-    names = [own.name for own in fields(model) if own.name not in known]
-    return model(**known, **{name: keys(f"{section}.{name}") for name in names})
+    names = [name for name in part.model_fields if name not in settled]
+    return part(**settled, **{name: keys(f"{section}.{name}") for name in names})
 
 
-def _encoder(keys: Keys) -> EncoderPlan:
-    path, frozen = keys("encoder.path"), keys("encoder.mode") == "frozen"
+def _encoder(keys: Keys, *, frozen: bool) -> EncoderPlan:
     unless = "encoder.mode is 'frozen'" if frozen else ""
-    is_folder = Path(path).is_absolute()  # a hub id isn't
+    is_folder = Path(keys("encoder.path")).is_absolute()  # a hub id isn't
     return _read(
         EncoderPlan,
         "encoder",
         keys,
-        path=path,
         revision=keys("encoder.revision", "encoder.path is a folder" if is_folder else ""),
-        frozen=frozen,
+        max_length=keys.config.encoder.max_length,  # which data reads
         dropout=keys("encoder.dropout", unless),
-        keeps_heads=keys("encoder.heads") == "keep",
         gradient_checkpointing=keys("encoder.gradient_checkpointing", unless),
     )
 
 
-def _sharing(keys: Keys) -> SharingPlan:
-    names, soft = tuple(keys("sharing.schemes")), keys("sharing.soft")
-    keys.use(SCHEMES, names)
-    return _read(
-        SharingPlan,
-        "sharing",
-        keys,
-        schemes=names,
-        soft=soft,
-        soft_weight=keys("sharing.soft_weight", "" if soft else "sharing.soft is not set"),
-    )
-
-
-def _part_lr(keys: Keys, schemes: tuple[str, ...], head_lr: float) -> float:
-    """Return the peak rate of the tasks' own parts, but for copies of layers."""
+def _sharing(keys: Keys, head_lr: float) -> SharingPlan:
+    schemes, soft = keys("sharing.schemes"), keys("sharing.soft")
+    keys.use(SCHEMES, schemes)
     unless = ""
     if not schemes:
         unless = "sharing.schemes is not set"
     elif all(sharing.get_scheme(name).copies for name in schemes):
         unless = f"copies of layers, as of '{schemes[0]}', have training.lr"
-    return keys("sharing.lr", unless) or head_lr
+    return _read(
+        SharingPlan,
+        "sharing",
+        keys,
+        soft_weight=keys("sharing.soft_weight", "" if soft else "sharing.soft is not set"),
+        lr=keys("sharing.lr", unless) or head_lr,
+    )
 
 
 def _training(
-    keys: Keys, encoder: EncoderPlan, own: SharingPlan, memory: MemoryPlan
+    keys: Keys, encoder: EncoderPlan, own: SharingPlan, memory: MemoryPlan, **settled: float
 ) -> TrainingPlan:
-    examples, frozen = keys("training.examples"), encoder.frozen
-    drawn = "" if examples is None else "training.examples is set"
+    drawn = "" if keys("training.examples") is None else "training.examples is set"
     batching = keys("training.batching", drawn)
     keys.use(BATCHING, () if drawn else (batching,))
     rule = keys("training.balancing") or sampling.get_rule(batching).balancing
@@ -121,28 +117,20 @@ def _training(
     if gradients.goes_by_memories(memory.method):
         method = memory.method
     keys.use(GRADIENTS, (method,))
-    regularisers = tuple(keys("training.regularisers"))
-    keys.use(REGULARISERS, regularisers)
-    mode = "encoder.mode is 'frozen'" if frozen else ""
+    keys.use(REGULARISERS, keys("training.regularisers"))
+    mode = "encoder.mode is 'frozen'" if encoder.frozen else ""
     shared = mode or ("" if own.train_shared else "sharing.train_shared is false")
     copies = any(sharing.get_scheme(name).copies for name in own.schemes)  # go by layer_decay
-    lr = keys("training.lr") or LR[frozen]
-    head_lr = keys("training.head_lr") or (lr if frozen else HEAD_LR)
     return _read(
         TrainingPlan,
         "training",
         keys,
-        examples=examples,
-        one_task=keys("training.tasks_per_step", drawn) == "one",
+        **settled,
+        tasks_per_step=keys("training.tasks_per_step", drawn),
         batching=batching,
         balancing=rule,
         gradients=method,
-        by_layer=keys("training.granularity") == "layer",
         gramian=keys("training.gramian", shared),
-        regularisers=regularisers,
-        lr=lr,
-        head_lr=head_lr,
-        part_lr=_part_lr(keys, own.schemes, head_lr),
         layer_decay=keys("training.layer_decay", "" if copies else shared),
         micro_batch_tokens=keys("training.micro_batch_tokens", mode),
         halves_every=keys("training.halves_every", shared),
@@ -155,8 +143,10 @@ def _averaging(keys: Keys) -> AveragingPlan:
     def of(key: str, wanted: str) -> Any:
         return keys(key, "" if method == wanted else f"averaging.method is '{method}'")
 
-    return AveragingPlan(
-        method,
+    return _read(
+        AveragingPlan,
+        "averaging",
+        keys,
         decay=of("averaging.decay", "ema"),
         start=of("averaging.start", "swa"),
         every_steps=of("averaging.every_steps", "swa"),
@@ -164,9 +154,9 @@ def _averaging(keys: Keys) -> AveragingPlan:
 
 
 def _checkpoint(keys: Keys) -> CheckpointPlan:
-    steps, minutes = keys("checkpoint.every_steps"), keys("checkpoint.every_minutes")
-    default = None if minutes else EVERY_STEPS
-    return CheckpointPlan(steps or default, minutes, keys("checkpoint.keep"))
+    default = None if keys("checkpoint.every_minutes") else EVERY_STEPS
+    steps = keys("checkpoint.every_steps") or default
+    return _read(CheckpointPlan, "checkpoint", keys, every_steps=steps)
 
 
 def data_plan(keys: Keys) -> DataPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from accord.config import sections
 from accord.config.file import toml
@@ -16,98 +16,57 @@ Table = Mapping[str, Any]
 Precision = sections.Precision
 
 
-@dataclass(frozen=True)
-class EncoderPlan:
-    """The encoder that a run begins with.
+# A part of a plan is its section of the config with nothing left open. A key whose value is taken
+# as it stands is a field of the section alone; one that is settled may have a narrower type here.
 
-    Attributes:
-        path: a folder, or a hub id.
-        revision: of the hub's.
-        frozen: whether heads alone are trained.
-        dropout: None leaves the checkpoint's own.
-        keeps_heads: whether its tasks' heads and parts are taken over.
-        reinit_layers: so many of the last layers are drawn anew, and the pooler.
-        gradient_checkpointing: whether layers are recomputed in the backward pass.
-    """
 
-    path: str
-    revision: str | None
-    frozen: bool
-    dropout: float | None
-    keeps_heads: bool
-    reinit_layers: int
-    gradient_checkpointing: bool
+class EncoderPlan(sections.EncoderConfig):
+    """The encoder that a run begins with; `dropout` None leaves the checkpoint's own."""
 
     @property
-    def mode(self) -> str:
-        """As the config spells it."""
-        return "frozen" if self.frozen else "finetune"
+    def frozen(self) -> bool:
+        """Whether heads alone are trained."""
+        return self.mode == "frozen"
+
+    @property
+    def keeps_heads(self) -> bool:
+        """Whether its tasks' heads and parts are taken over."""
+        return self.heads == "keep"
 
 
-@dataclass(frozen=True)
-class TrainingPlan:
+class TrainingPlan(sections.TrainingConfig):
     """How long, in which batches, by which methods and optimizer.
 
-    `lr`, `head_lr` and `part_lr` are peak rates of the encoder, the heads and the tasks' own parts
-    but for copies of layers; keys of the same name in `[training]` say what the others are.
+    `lr` and `head_lr` are peak rates of the encoder and the heads.
     """
 
-    epochs: int
-    batch_size: int
-    steps_per_epoch: int | None
-    examples: int | None
-    one_task: bool
-    batching: str
     balancing: str
-    gradients: str
-    by_layer: bool
-    gramian: bool
-    regularisers: tuple[str, ...]
     lr: float
     head_lr: float
-    part_lr: float
-    layer_decay: float
-    unfreeze_over: float
-    weight_decay: float
-    schedule: Literal["constant", "linear", "cosine"]
-    warmup: float
-    clip: float
-    seed: int
-    precision: Precision
-    micro_batch_tokens: int | None
-    max_skipped_steps: int
-    halves_every: int | None
-    threads: int | None
-    device: str
+
+    @property
+    def one_task(self) -> bool:
+        """Whether a step is of one task."""
+        return self.tasks_per_step == "one"
+
+    @property
+    def by_layer(self) -> bool:
+        """Whether each layer's gradients are weighed apart."""
+        return self.granularity == "layer"
 
 
-@dataclass(frozen=True)
-class SharingPlan:
-    """What each task has of its own beside its head; `soft` pulls copies of layers together."""
+class SharingPlan(sections.SharingConfig):
+    """What each task has of its own beside its head; `lr` is of all but copies of layers."""
 
-    schemes: tuple[str, ...]
-    train_shared: bool
-    soft: Literal["l2", "trace-norm"] | None
-    soft_weight: float
+    lr: float
 
 
-@dataclass(frozen=True)
-class AveragingPlan:
-    """Averages of the weights over steps, as `[averaging]` has them."""
-
-    method: Literal["none", "ema", "swa", "soup"]
-    decay: float
-    start: float
-    every_steps: int | None
+class AveragingPlan(sections.AveragingConfig):
+    """Averages of the weights over steps."""
 
 
-@dataclass(frozen=True)
-class CheckpointPlan:
+class CheckpointPlan(sections.CheckpointConfig):
     """How often a run can be picked up again; None: not by steps, or not by minutes."""
-
-    every_steps: int | None
-    every_minutes: float | None
-    keep: int
 
 
 @dataclass(frozen=True)
@@ -172,7 +131,7 @@ class StagePlan:
 
         return replace(
             self,
-            encoder=replace(self.encoder, path=path, revision=None),
+            encoder=self.encoder.model_copy(update={"path": path, "revision": None}),
             settings=moved(self.settings),
             given=moved(self.given),
         )

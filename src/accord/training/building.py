@@ -9,7 +9,6 @@ import torch
 
 from accord import balancing
 from accord.balancing import get_rule as get_balancing
-from accord.data.exact_sampler import ExactSampler
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.encoders.encoder import Encoder, EncoderConfig
@@ -30,7 +29,6 @@ from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.plan.run import RunPlan, StagePlan
 from accord.regularisers import get_regulariser
-from accord.sampling import Budget, get_rule
 from accord.tasks import Task
 from accord.training.combining import Combination
 from accord.training.objective import Objective
@@ -51,7 +49,7 @@ def check_sizes(plan: StagePlan, sizes: EncoderConfig) -> None:
             f" {plan.encoder.reinit_layers}"
         )
     try:
-        check_fit(sizes, Sharing(plan.sharing.schemes, plan.options))
+        check_fit(sizes, Sharing(tuple(plan.sharing.schemes), plan.options))
     except ValueError as error:
         raise ConfigError(str(error)) from None
 
@@ -83,42 +81,6 @@ def build_encoder(plan: StagePlan, folder: Path) -> Encoder:
         encoder.set_dropout(plan.encoder.dropout)
     encoder.gradient_checkpointing = plan.encoder.gradient_checkpointing
     return encoder
-
-
-def build_sampler(
-    plan: StagePlan, names: tuple[str, ...], sizes: tuple[int, ...]
-) -> Sampler | RehearsalSampler:
-    """Say which rows each step draws.
-
-    Args:
-        plan: of the run.
-        names: of the tasks.
-        sizes: training rows of each.
-
-    Raises:
-        ConfigError: if a task that is to be trained gets none.
-    """
-    trained = [i for i, name in enumerate(names) if name not in plan.finished]
-    current = _current_sampler(
-        plan, tuple(names[i] for i in trained), tuple(sizes[i] for i in trained)
-    )
-    _check_every_task_is_drawn(current, plan)
-    _check_texts_have_others(current, plan)
-    return RehearsalSampler(current, names, sizes) if plan.finished else current
-
-
-def _current_sampler(plan: StagePlan, names: tuple[str, ...], sizes: tuple[int, ...]) -> Sampler:
-    settings = plan.training
-    rule = get_rule(settings.batching)
-    if settings.examples is not None:
-        exact = Budget(settings.batch_size, epochs=settings.epochs)
-        return ExactSampler(names, sizes, rule, exact, settings.seed, total=settings.examples)
-    budget = Budget(
-        settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
-        one_task=settings.one_task or rule.orders == ("cyclic",),
-    )  # fmt: skip
-    options = plan.options[rule.name]
-    return Sampler(names, sizes, rule, budget, settings.seed, options)
 
 
 def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[str]:
@@ -161,43 +123,6 @@ def check_averages(plan: StagePlan, steps: int) -> None:
                 f"averaging.every_steps: {own.every_steps} steps after step {start}, where the"
                 f" average begins, the run of {total} steps is over; at most {total - start}"
             )
-
-
-def _check_every_task_is_drawn(sampler: Sampler, plan: StagePlan) -> None:
-    """Check that no head stays as it was drawn.
-
-    Raises:
-        ConfigError: naming the task.
-    """
-    for name, count in zip(sampler.names, sampler.examples(plan.training.epochs), strict=True):
-        if count == 0:
-            raise ConfigError(
-                f"training.batching: '{sampler.rule.name}' draws no example of '{name}' in"
-                f" {plan.training.epochs * sampler.steps} steps; more steps, a larger batch_size"
-                " or another rule would"
-            )
-
-
-def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
-    """Check that a task that tells a text from the others of its step has others.
-
-    Raises:
-        ConfigError: naming the task.
-    """
-    kinds = {name: plan.data.tasks[name].kind for name in sampler.names}
-    compared = {name for name, kind in kinds.items() if get_kind(kind).compares_examples}
-    if not compared or sampler.budget.one_task:
-        return
-    exact = plan.training.examples is not None
-    drawing = "training.examples" if exact else f"batching '{sampler.rule.name}'"
-    for epoch in range(plan.training.epochs if sampler.rule.varies else 1):
-        for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
-            if name in compared and share < 2:
-                raise ConfigError(
-                    f"tasks.{name}.kind: '{kinds[name]}' tells a text from the others of its step,"
-                    f" but {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
-                    " another rule would draw more"
-                )
 
 
 def build_combination(
@@ -244,7 +169,7 @@ def build_learner(
     """
     settings = plan.training
     torch.manual_seed(settings.seed)
-    sharing = Sharing(plan.sharing.schemes, plan.options)
+    sharing = Sharing(tuple(plan.sharing.schemes), plan.options)
     try:
         model = MultitaskModel(encoder, tasks, sharing).to(device)
     except ValueError as error:  # a task's name, or a pooler that isn't there
@@ -258,7 +183,7 @@ def build_learner(
             for parameter in model.own_parameters(place):
                 parameter.requires_grad_(False)
     rated = rated_parameters(
-        model, settings.lr, settings.part_lr, settings.head_lr, settings.layer_decay
+        model, settings.lr, plan.sharing.lr, settings.head_lr, settings.layer_decay
     )
     groups = parameter_groups(rated, settings.weight_decay)
     if not groups:

@@ -1,4 +1,4 @@
-"""What a run says of itself: its first line, and a line of `metrics.jsonl` for each step."""
+"""What a run says of itself: first lines, warnings, and a line of `metrics.jsonl` for each step."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from accord import balancing
 from accord.data.loader import StepBatch
 from accord.plan.run import StagePlan
 from accord.plural import count
+from accord.runs.folder import RunFolder
+from accord.runs.progress import Console
 from accord.training.checkpoint import RunState
 from accord.training.setup import Setup
 from accord.training.step import StepRecord
@@ -121,3 +123,9 @@ def _sharing_lines(setup: Setup) -> list[str]:
         f" {100 * parameters / encoder:.2g} % of the encoder's; {count(len(model.tasks), 'task')},"
         f" {1 + len(model.tasks) * parameters / encoder:.3g} times the encoder in all"
     ]
+
+
+def warn(run: RunFolder, console: Console, text: str) -> None:
+    """Say a warning, and keep it in the log."""
+    console.say(f"warning: {text}")
+    run.log(text, "WARNING")

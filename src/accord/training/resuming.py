@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
@@ -10,22 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from accord.data.datafiles import named, shown
-from accord.errors import ConfigError, RunFolderError
+from accord.errors import RunFolderError
 from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.model.inherited import inheritance_contents
-from accord.plan.making import plan_table
-from accord.plan.recorded import recorded_config
-from accord.plan.run import RunPlan, StagePlan
 from accord.runs.folder import RunFolder, environment
 from accord.runs.lock import now
 from accord.runs.progress import Console
 from accord.training.checkpoint import checkpoints, read_run_state
+from accord.training.edits import edits_of, part_of, plan_again, source_table
 from accord.training.setup import Setup, prepare
-from accord.untrusted import read_toml
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
-_FILES = ("train", "dev", "test", "path")  # keys that say where something lies
 
 
 def versions() -> dict[str, str]:
@@ -117,7 +111,7 @@ def _incomparable(begun: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
 
 
 def _dev_contents(begun: Mapping[str, Any]) -> dict[str, str]:
-    return {name: own for name, own in _table(begun, "data").items() if name.endswith(".dev")}
+    return {name: own for name, own in part_of(begun, "data").items() if name.endswith(".dev")}
 
 
 def _evaluated_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
@@ -149,24 +143,6 @@ def record_forced(
     run.write_json("resolved.json", {**after, "forced": forced})
 
 
-def plan_again(
-    run: RunFolder, begun: Mapping[str, Any], force: bool = False
-) -> tuple[RunPlan, list[str]]:
-    """Return the plan that a run began with, and what was edited since in its config.toml.
-
-    Where things lie may be edited; other edits are taken over with `force` alone.
-
-    Args:
-        run: its folder.
-        begun: what `resolved.json` holds.
-        force: take over every edit.
-    """
-    recorded_config(run)  # checks that it can be used
-    edits = list(_edits(run, begun))
-    found = [edit.shown for edit in edits if not edit.is_path]
-    return _edited(run, begun, [edit for edit in edits if edit.is_path or force]), found
-
-
 def check_unedited(run: RunFolder) -> None:
     """Check that the config.toml of a run that is done says what it was trained by.
 
@@ -175,7 +151,7 @@ def check_unedited(run: RunFolder) -> None:
     Raises:
         RunFolderError: naming the keys that were edited: nothing would come of them.
     """
-    edits = _edits(run, run.read_json("resolved.json"))
+    edits = edits_of(run, run.read_json("resolved.json"))
     if found := [edit.shown for edit in edits if not edit.is_path]:
         raise RunFolderError(
             f"{run.path}: this run is done, and its config.toml was edited since:"
@@ -195,9 +171,9 @@ def changes(
     begun: Mapping[str, Any], data: Mapping[str, str], encoder: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield what differs, in content or version, from what a run began with."""
-    yield from _changed("data", _table(begun, "data"), data, "content")
-    yield from _changed("encoder's", _table(begun, "encoder"), encoder, "content")
-    yield from _changed("version of", _table(begun, "versions"), versions(), "{0} -> {1}")
+    yield from _changed("data", part_of(begun, "data"), data, "content")
+    yield from _changed("encoder's", part_of(begun, "encoder"), encoder, "content")
+    yield from _changed("version of", part_of(begun, "versions"), versions(), "{0} -> {1}")
 
 
 def change_error(run: RunFolder, found: Sequence[str]) -> RunFolderError:
@@ -262,90 +238,3 @@ def _changed(
             yield f"{what} {name}: {'is new' if one is None else 'is gone'}"
         elif one != other:
             yield f"{what} {name}: {form.format(one, other)}"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Edit:
-    """A key of a run's config whose value changed since the run began; None is no such key."""
-
-    key: str
-    before: Any
-    after: Any
-
-    @property
-    def is_path(self) -> bool:
-        """Whether it says where something lies: what lies there is compared by content."""
-        return self.key.rsplit(".", 1)[-1] in _FILES and self.after is not None
-
-    @property
-    def shown(self) -> str:
-        return f"{self.key}: {self.before} -> {self.after}"
-
-
-def _edits(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[_Edit]:
-    """Yield what was edited in the run's own config.toml."""
-    yield from _differing(_table(begun, "config_toml"), source_table(run))
-
-
-def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[_Edit]:
-    before, after = dict(_flat(one)), dict(_flat(other))
-    for key in {**before, **after}:
-        if before.get(key) != after.get(key):
-            yield _Edit(key, before.get(key), after.get(key))
-
-
-def other_settings(before: StagePlan, after: StagePlan) -> list[str]:
-    """Return in which keys two plans differ, but for where things lie."""
-    edits = _differing(before.settings, after.settings)
-    return [edit.shown for edit in edits if not edit.is_path]
-
-
-def _edited(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[_Edit]) -> RunPlan:
-    """Return the plan of the config as it began, with some edits."""
-    file, table = run.path / "config.toml", copy.deepcopy(_table(begun, "config"))
-    for edit in edits:
-        *path, last = edit.key.split(".")
-        place = table
-        for part in path:
-            place = place.setdefault(part, {})
-        if edit.after is None:
-            place.pop(last, None)
-        elif edit.is_path and not all(Path(path).is_absolute() for path in named(edit.after)):
-            raise RunFolderError(
-                f"{file}: {edit.key}: takes a full path here, got '{shown(edit.after)}'"
-            )
-        else:
-            place[last] = edit.after
-    try:
-        return plan_table(table, str(file))
-    except ConfigError as error:
-        raise RunFolderError(*error.args) from None
-
-
-def _table(begun: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a part of `resolved.json`; empty where there is none that can be used."""
-    found = begun.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def source_table(run: RunFolder) -> dict[str, Any]:
-    """Return what stands in the run's own config.toml; empty where there is none.
-
-    Raises:
-        RunFolderError: if it can't be read.
-    """
-    file = run.path / "config.toml"
-    try:
-        return read_toml(file)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{file}: can't be read: {error}") from None
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -35,12 +35,12 @@ from accord.training.building import (
     build_encoder,
     build_learner,
     build_regularisation,
-    build_sampler,
     check_averages,
     check_dropout,
     check_sizes,
     warnings,
 )
+from accord.training.drawing import build_sampler
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.step import Learner

@@ -25,7 +25,8 @@ from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
 from accord.plan.unused import unused_keys, without_unused
 from accord.sharing import scheme_names
-from accord.training.building import build_sampler, check_all_sizes
+from accord.training.building import check_all_sizes
+from accord.training.drawing import build_sampler
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
 
 LOWEST, HIGHEST = 0.1, 10.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from accord.training.run import Watch
+    from accord.training.loop import Watch
 
 FOLDER = "trials"
 _IDENTITY, _REFUSED = "identity", "refused"

@@ -129,4 +129,6 @@ FAMILY = Family(
     layer="encoder.layer.{}.attention.self.query.weight",
     prefix="bert.",
     constants={"position_embedding_type": "absolute"},
+    predictions="cls.predictions.",
+    prediction_names={"bias": ("bias", "decoder.bias")},
 )

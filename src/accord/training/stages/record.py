@@ -10,7 +10,8 @@ from typing import Any
 from accord.errors import RunFolderError
 from accord.plan.run import RunPlan
 from accord.runs.folder import STATUS, RunFolder
-from accord.training.resuming import changes, other_settings, source_table, versions
+from accord.training.edits import other_settings, source_table
+from accord.training.resuming import changes, versions
 from accord.training.stages.preflight import Preflight
 from accord.training.stages.stage import Stage
 

@@ -21,13 +21,16 @@ from accord.runs.folder import STATUS, RunFolder
 from accord.runs.progress import Console
 from accord.runs.results import read_results
 from accord.runs.signals import StopSignals, save_requests_ignored
+from accord.training.edits import plan_again
+from accord.training.failing import in_one_line
+from accord.training.lines import warn
+from accord.training.loop import Watch
 from accord.training.resuming import (
     change_error,
     check_comparable,
-    plan_again,
     record_forced,
 )
-from accord.training.run import Run, Watch, finished, in_one_line, resume_run, start_run, warn
+from accord.training.run import Run, finished, resume_run, start_run
 from accord.training.setup import prepare
 from accord.training.stages.preflight import preflight, total
 from accord.training.stages.record import (

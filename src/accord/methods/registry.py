@@ -1,0 +1,42 @@
+"""The methods of one family, by their files."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Generic, TypeVar
+
+from accord.methods.description import Description
+from accord.registered import registered
+
+Entry = TypeVar("Entry", bound=Description)
+
+
+class Registry(Generic[Entry]):
+    """The methods of one family: a file each in its folder, `_` in a file's name read as `-`.
+
+    Args:
+        family: the folder's name.
+    """
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+        self.entries: dict[str, Entry] = {}
+
+    def names(self) -> list[str]:
+        """Return the names of all methods, without importing any."""
+        return registered(self.family)
+
+    def get(self, name: str) -> Entry:
+        """Import a method.
+
+        Raises:
+            KeyError: if there is none of that name.
+        """
+        if name not in self.names():
+            raise KeyError(name)
+        import_module(f"accord.{self.family}.{name.replace('-', '_')}")
+        return self.entries[name]
+
+    def all(self) -> list[Entry]:
+        """Import all methods."""
+        return [self.get(name) for name in self.names()]

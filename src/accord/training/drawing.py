@@ -1,0 +1,84 @@
+"""The sampler of a run: which rows each step draws, and whether every task gets what it needs."""
+
+from __future__ import annotations
+
+from accord.data.exact_sampler import ExactSampler
+from accord.data.rehearsal import RehearsalSampler
+from accord.data.sampler import Sampler
+from accord.errors import ConfigError
+from accord.kinds import get_kind
+from accord.plan.run import StagePlan
+from accord.sampling import Budget, get_rule
+
+
+def build_sampler(
+    plan: StagePlan, names: tuple[str, ...], sizes: tuple[int, ...]
+) -> Sampler | RehearsalSampler:
+    """Say which rows each step draws.
+
+    Args:
+        plan: of the run.
+        names: of the tasks.
+        sizes: training rows of each.
+
+    Raises:
+        ConfigError: if a task that is to be trained gets none.
+    """
+    trained = [i for i, name in enumerate(names) if name not in plan.finished]
+    current = _current_sampler(
+        plan, tuple(names[i] for i in trained), tuple(sizes[i] for i in trained)
+    )
+    _check_every_task_is_drawn(current, plan)
+    _check_texts_have_others(current, plan)
+    return RehearsalSampler(current, names, sizes) if plan.finished else current
+
+
+def _current_sampler(plan: StagePlan, names: tuple[str, ...], sizes: tuple[int, ...]) -> Sampler:
+    settings = plan.training
+    rule = get_rule(settings.batching)
+    if settings.examples is not None:
+        exact = Budget(settings.batch_size, epochs=settings.epochs)
+        return ExactSampler(names, sizes, rule, exact, settings.seed, total=settings.examples)
+    budget = Budget(
+        settings.batch_size, epochs=settings.epochs, steps=settings.steps_per_epoch,
+        one_task=settings.one_task or rule.orders == ("cyclic",),
+    )  # fmt: skip
+    options = plan.options[rule.name]
+    return Sampler(names, sizes, rule, budget, settings.seed, options)
+
+
+def _check_every_task_is_drawn(sampler: Sampler, plan: StagePlan) -> None:
+    """Check that no head stays as it was drawn.
+
+    Raises:
+        ConfigError: naming the task.
+    """
+    for name, count in zip(sampler.names, sampler.examples(plan.training.epochs), strict=True):
+        if count == 0:
+            raise ConfigError(
+                f"training.batching: '{sampler.rule.name}' draws no example of '{name}' in"
+                f" {plan.training.epochs * sampler.steps} steps; more steps, a larger batch_size"
+                " or another rule would"
+            )
+
+
+def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
+    """Check that a task that tells a text from the others of its step has others.
+
+    Raises:
+        ConfigError: naming the task.
+    """
+    kinds = {name: plan.data.tasks[name].kind for name in sampler.names}
+    compared = {name for name, kind in kinds.items() if get_kind(kind).compares_examples}
+    if not compared or sampler.budget.one_task:
+        return
+    exact = plan.training.examples is not None
+    drawing = "training.examples" if exact else f"batching '{sampler.rule.name}'"
+    for epoch in range(plan.training.epochs if sampler.rule.varies else 1):
+        for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
+            if name in compared and share < 2:
+                raise ConfigError(
+                    f"tasks.{name}.kind: '{kinds[name]}' tells a text from the others of its step,"
+                    f" but {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
+                    " another rule would draw more"
+                )

@@ -1,0 +1,71 @@
+"""What ends a run before its end: said in words, and left in its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from accord.errors import (
+    AccordError,
+    NonFiniteError,
+    Pruned,
+    RunFolderError,
+    Stopped,
+    TrainingError,
+)
+from accord.runs.folder import RunFolder
+from accord.training.checkpoint import RunState
+from accord.training.setup import Setup
+
+_NAMED = 8  # examples that a message names
+
+
+@contextlib.contextmanager
+def in_one_line(folder: Path) -> Iterator[None]:
+    """Say an error of the file system's as one of the run folder's."""
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or folder
+        raise RunFolderError(f"{place}: can't be used: {error.strerror}") from None
+
+
+def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseException:
+    """Say what a full memory or disk, or a value that is not finite, means for the run."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return TrainingError(
+            "out of memory: set training.micro_batch_tokens or encoder.gradient_checkpointing;"
+            f" '{str(error).splitlines()[0]}'"
+        )
+    if isinstance(error, OSError):
+        return TrainingError(f"{run.path}: {error}; 'accord resume {run.path}' goes on")
+    if isinstance(error, NonFiniteError):
+        found = "; ".join(_example_ids(setup, name, rows) for name, rows in error.rows.items())
+        return TrainingError(f"{error}; {found}")
+    return error
+
+
+def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:
+    own = next(own for own in setup.data.train if own.task.name == name)
+    ids = [own.store.row_name(int(own.rows[row])) for row in rows]
+    more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+    return f"{name}: examples {', '.join(ids[:_NAMED])}{more}"
+
+
+def record_failure(
+    run: RunFolder, progress: RunState, known: BaseException, error: BaseException
+) -> None:
+    """Leave the reason in the folder, and where in the code it came up."""
+    if isinstance(known, Stopped | Pruned | KeyboardInterrupt):
+        state = "pruned" if isinstance(known, Pruned) else "stopped"
+        run.set_status(state, step=progress.step, resumable=True)
+        run.log(f"{type(known).__name__}: {known}")
+        return
+    reason = str(known) if isinstance(known, AccordError) else repr(known)
+    run.set_status("failed", step=progress.step, reason=reason)
+    run.log("".join(traceback.format_exception(error)), "DEBUG")
+    run.log(f"{type(known).__name__}: {known}", "ERROR")
