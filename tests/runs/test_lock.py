@@ -1,4 +1,4 @@
-"""The lock of a folder: one process at a time, named to the others, gone with it however it ends."""
+"""The lock of a folder: one process at a time, named to others, however it ends."""
 
 import os
 import subprocess

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from accord.errors import RunFolderError
 from accord.judging.choosing import first_best
 from accord.judging.heldout import crossfit_value
 from accord.judging.inference import task_metric
 from accord.judging.metrics import Score, overall_score
-from accord.judging.scores import TaskScores, read_scores
+from accord.judging.scores import TaskScores, crossfitted, read_scores
 from accord.kinds import labelled_kind
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
@@ -98,23 +98,25 @@ class _Run:
                 values[name] = task_metric(task, own.labels[rows].numpy(), own.chosen[half][rows])
         return overall_score(self.kind, values, self._metrics) if values else 0.0
 
-    def predictions(self, chosen_on: int) -> dict[str, np.ndarray]:
-        """Return each task's predictions by what half 0, half 1 or (2) all of dev chose."""
-        return {
-            name: labelled_kind(task).decode(task, self.scores[name].chosen[chosen_on]).numpy()
-            for name, task in self.tasks.items()
-        }
-
-    def score(self, predictions: Mapping[str, np.ndarray]) -> float:
-        """Return the score of predictions of all dev rows by the rule of cross-fitted figures."""
+    def score(self, logits: Mapping[str, Tensor]) -> float:
+        """Return the score of logits of all dev rows by the rule of cross-fitted figures."""
         values = {
             name: crossfit_value(
-                task.metric, self.scores[name].labels.numpy(), predictions[name],
+                task.metric, self.scores[name].labels.numpy(),
+                labelled_kind(task).decode(task, logits[name]).numpy(),
                 self.scores[name].halves.numpy(), task.positive_class,
             )
             for name, task in self.tasks.items()
         }  # fmt: skip
         return overall_score(self.kind, values, self._metrics)
+
+    def crossfit(self, other: _Run) -> float:
+        """Return the score of what this run's half 0 chose on half 1, and of what the other run's
+        half 1 chose on half 0."""
+        return self.score({
+            name: crossfitted(own.chosen[0], other.scores[name].chosen[1], own.halves)
+            for name, own in self.scores.items()
+        })  # fmt: skip
 
     def same_rows(self, other: _Run) -> bool:
         """Whether another run's dev rows are these, in the same halves."""
@@ -164,8 +166,11 @@ def judge_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -> S
         return Selection(len(counted), note=note)
     return Selection(
         candidates=len(counted),
-        dev=statistics.fmean(own.score(own.predictions(2)) for own in parts[2]),
-        crossfit=statistics.fmean(map(_crossfit, parts[0], parts[1])),
+        dev=statistics.fmean(
+            own.score({name: part.chosen[2] for name, part in own.scores.items()})
+            for own in parts[2]
+        ),
+        crossfit=statistics.fmean(map(_Run.crossfit, parts[0], parts[1])),
         trials=(chosen[0].number, chosen[1].number),
     )
 
@@ -173,12 +178,3 @@ def judge_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -> S
 def _runs_of(folder: Path, trial: FrozenTrial) -> list[_Run]:
     """Return a trial's runs, one a seed."""
     return [_Run.read(folder / name) for name in trial.user_attrs[RUNS]]
-
-
-def _crossfit(on_0: _Run, on_1: _Run) -> float:
-    """Return the score of what half 0 chose on half 1, and of what half 1 chose on half 0."""
-    ours, theirs = on_0.predictions(0), on_1.predictions(1)
-    return on_0.score({
-        name: np.where(own.halves.numpy() == 0, theirs[name], ours[name])
-        for name, own in on_0.scores.items() if name in ours
-    })  # fmt: skip
