@@ -66,7 +66,10 @@ def faults(value: dict[str, object]) -> list[str]:
         (table({**REGRESSION, "loss": "cross_entropy"}), "tasks.a.loss: 'cross_entropy' is for"),
         (table({**TASK, "range": [0, 1]}), "tasks.a.range: is for regression"),
         (table({**REGRESSION, "labels": ["x", "y"]}), "tasks.a.labels: is for classification"),
-        (table({**TASK, "metric": "pearson"}), "tasks.a.metric: kind 'classification' is judged"),
+        (
+            table({**TASK, "metric": "pearson"}),
+            "tasks.a.metric: kind 'classification' is evaluated",
+        ),
         (table({**REGRESSION, "range": [1, 0]}), "tasks.a.range: takes [lowest, highest], got [1"),
         (table({**REGRESSION, "range": [0, float("inf")]}), "tasks.a.range: takes [lowest, high"),
         (table({**REGRESSION, "range": [float("nan"), 1]}), "tasks.a.range: takes [lowest, high"),
@@ -201,9 +204,7 @@ def test_a_dumped_config_is_read_as_an_equal_one(score):
     assert parse_config(tomllib.loads(dump_config(config))) == config
 
 
-SCALARS = (
-    st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
-)
+SCALARS = st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 TABLES = st.recursive(
     st.dictionaries(st.text(), SCALARS | st.lists(SCALARS)),
     lambda inner: st.dictionaries(st.text(), SCALARS | inner | st.lists(inner)),
