@@ -5,8 +5,8 @@ import pytest
 from accord.config.file import parse_config
 from accord.errors import ConfigError, UsageError
 from accord.tuning.dimensions import Choice, Range, parse_search
+from accord.tuning.search import best_score
 from accord.tuning.space import Space
-from accord.tuning.trials import best_score
 
 TABLE = {
     "encoder": {"path": "bert"},

@@ -101,7 +101,8 @@ def test_by_force_it_goes_on_and_every_report_says_so(begun, tmp_path, accord_cl
         assert again.code == 0, again.err
         assert said in again.out
     assert said in (tmp_path / "grid" / "report.md").read_text().replace("\\", "")
-    assert said in json.loads((tmp_path / "grid" / "grid.json").read_text())["forced"][0]
+    for out in ("grid", "study"):
+        assert said in json.loads((tmp_path / out / "forced.json").read_text())[0]
 
     edit(file)  # and once more: that is another change
     grid = config.parent / "grid.toml"

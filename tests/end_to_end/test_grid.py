@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from html import unescape
 
 import held
@@ -134,6 +135,17 @@ def test_a_worker_that_is_killed_takes_only_its_cell_with_it(start_held, tmp_pat
     assert sorted(found.values()) == ["done", "done", "done", "failed"]
     assert found[run.name] == "failed"
     assert f"{run.name}: its process ended by SIGKILL; out of memory?" in error
+
+
+def test_workers_whose_parent_is_killed_save_and_stop(start_held):
+    process, runs = start_held()
+    process.kill()
+    end = time.monotonic() + PATIENCE
+    while [RunFolder(run).state() for run in runs] != ["stopped", "stopped"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    for run in runs:
+        assert list((run / "checkpoints").glob("step-*"))
 
 
 def test_a_cell_that_fails_stops_no_other(grid, tmp_path, accord_cli, monkeypatch):

@@ -22,7 +22,7 @@ from accord.runs.folder import RunFolder
 from accord.runs.lock import hold
 from accord.training.objective import Objective
 from accord.training.run import resume_run
-from accord.tuning import progress, tune
+from accord.tuning import search, tune
 
 SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]
 TASKS = ("mood", "near")
@@ -273,14 +273,14 @@ def test_a_config_that_a_run_refuses_is_tried_once(config, tmp_path, monkeypatch
         raise ConfigError("sharing: no such layer")
 
     monkeypatch.setattr(cell_run, "_run", refuse)
-    monkeypatch.setattr(progress, "MOST_FAILURES", 6)
+    monkeypatch.setattr(search, "MOST_FAILURES", 6)
     with pytest.raises(TrainingError, match=r"the last so: as trial \d: sharing: no such layer"):
         tune(config, ["training.epochs=1,2"], 9, out=tmp_path / "out", quiet=True)
     assert len(tried) == len(set(tried))
 
 
 def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(progress, "MOST_FAILURES", 2)
+    monkeypatch.setattr(search, "MOST_FAILURES", 2)
     own = Objective.example_losses
     monkeypatch.setattr(
         Objective, "example_losses",

@@ -10,17 +10,10 @@ import pytest
 from optuna.trial import Trial
 from projects import PATIENCE
 
-from accord.config.file import load_config
-from accord.grids.changed import Sameness
-from accord.grids.workers import ThisProcess
+from accord.grids.cell_run import CellResult, run_cell
+from accord.grids.workers import run_cells
 from accord.runs.folder import RunFolder
-from accord.runs.progress import Console
-from accord.tuning import tune
-from accord.tuning.progress import Progress
-from accord.tuning.search import Search
-from accord.tuning.space import Space
-from accord.tuning.study import open_study
-from accord.tuning.trials import Trials
+from accord.tuning import search, tune
 
 SEARCH = ["lr=1e-5:1e-1:log", "training.batch_size=2,4"]
 TASKS = ("mood", "near")
@@ -91,59 +84,49 @@ def test_a_signal_makes_all_trials_save_and_the_same_command_goes_on(
     assert outcome(whole.out / "trials" / "0") == outcome(trials[0])
 
 
-class Two(ThisProcess):
-    """Holds two cells at once, and runs the one that came last first."""
-
-    def __init__(self):
-        super().__init__()
-        self.held, self.order = [], []
-
-    @property
-    def has_room(self):
-        return len(self.held) < 2 and not self.stopped
-
-    def give(self, task, watch=None):
-        assert self.has_room
-        self.held.append((task, watch))
-
-    def results(self):
-        task, watch = self.held.pop()
-        self.order.append(Path(task["folder"]).name)
-        super().give(task, watch)
-        return super().results()
-
-
 @pytest.fixture
-def search(config, tmp_path, monkeypatch):
-    """Search with two cells held at once: (texts, trials, seeds=1) -> records, and their order."""
+def last_first(monkeypatch):
+    """Let two cells be under way at once, the one that came last end first; return their order."""
+    order = []
 
-    def call(texts, trials, seeds=1, out=tmp_path / "out"):
-        space, pool = Space.of(load_config(config), texts, config.parent), Two()
-        with open_study(out, space, seeds, prune=False) as study:
-            progress = Progress(trials, [], Console(quiet=True))
-            same = Sameness([], pytest.fail, force=False, say=pytest.fail)
-            Search(Trials(study, space, out, seeds, quiet=True, sameness=same), pool, progress).go()
-        return progress.trials, pool.order
+    def run(draw, workers, threads):
+        held = []
+        while True:
+            while len(held) < 2 and (job := draw()) is not None:
+                held.append(job)
+            if not held:
+                return
+            job = held.pop()
+            order.append(Path(job.cell["folder"]).name)
+            yield job, CellResult(**run_cell(job.cell, job.watch))
 
-    return call
+    monkeypatch.setattr(search, "run_cells", run)
+    return order
 
 
-def test_settings_that_are_drawn_again_wait_for_the_trial_that_runs_them(search):
-    trials, order = search(["training.batch_size=2,4"], 6)
-    assert [own.state for own in trials] == ["done"] * 6
+def test_settings_that_are_drawn_again_wait_for_the_trial_that_runs_them(
+    config, tmp_path, last_first
+):
+    tuned = tune(config, ["training.batch_size=2,4"], 6, out=tmp_path / "out", prune=False,
+                 quiet=True)  # fmt: skip
+    assert [own.state for own in tuned.trials] == ["done"] * 6
     first = {}
-    for own in trials:
+    for own in tuned.trials:
         assert own.repeats == first.get(json.dumps(own.settings))
         first.setdefault(json.dumps(own.settings), own.number)
-    assert sorted(order) == sorted(map(str, first.values()))
-    assert len(order) == 2
+    assert sorted(last_first) == sorted(map(str, first.values()))
+    assert len(last_first) == 2
 
 
-def test_each_trial_goes_through_its_seeds_while_others_go_through_theirs(search, tmp_path, config):
-    trials, order = search(SEARCH, 3, seeds=2)
-    assert order != sorted(order)
-    assert sorted(order) == [f"{number}-seed={seed}" for number in range(3) for seed in (3, 4)]
-    one = tune(config, SEARCH, 3, out=tmp_path / "one", seeds=2, prune=False, quiet=True)
-    assert [(own.number, own.score) for own in trials] == [
+def test_each_trial_goes_through_its_seeds_while_others_go_through_theirs(
+    config, tmp_path, last_first
+):
+    several = tune(config, SEARCH, 3, out=tmp_path / "several", seeds=2, prune=False, quiet=True)
+    assert last_first != sorted(last_first)
+    assert sorted(last_first) == [f"{number}-seed={seed}" for number in range(3) for seed in (3, 4)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "run_cells", run_cells)
+        one = tune(config, SEARCH, 3, out=tmp_path / "one", seeds=2, prune=False, quiet=True)
+    assert [(own.number, own.score) for own in several.trials] == [
         (own.number, own.score) for own in one.trials
     ]

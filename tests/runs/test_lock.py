@@ -1,4 +1,4 @@
-"""The lock of a folder: one process at a time, which others are told, gone however it ends."""
+"""The lock of a folder: one process at a time, named to others, however it ends."""
 
 import os
 import subprocess

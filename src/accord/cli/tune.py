@@ -87,7 +87,6 @@ def tune(
 
     need_optuna()
 
-    from accord.grids.workers import processes
     from accord.runs.progress import Console
     from accord.tuning.running import run_study, search_space
 
@@ -96,8 +95,8 @@ def tune(
         _show_plan(space, out, trials, seeds, workers, as_json)
         return
     tuned = run_study(
-        space, trials, out, seeds=seeds, prune=not no_prune, console=Console(quiet),
-        pool=processes(workers, threads), force=force,
+        space, trials, out, seeds=seeds, prune=not no_prune, workers=(workers, threads),
+        console=Console(quiet), force=force,
     )  # fmt: skip
     if as_json:
         best = {**asdict(tuned.best), "config": str(tuned.config)}
@@ -138,8 +137,7 @@ def _show(tuned: Tuned) -> None:
     """Print the best trials, and where the best config is."""
     from accord.cli.results import new_table, print_table
     from accord.runs.estimate import duration
-    from accord.tuning.progress import short
-    from accord.tuning.records import ranking
+    from accord.tuning.records import ranking, short
 
     keys = list(tuned.best.settings)
     ends = [key.rpartition(".")[2] for key in keys]

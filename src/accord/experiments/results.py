@@ -12,7 +12,8 @@ from accord.experiments.paper import TASKS, Subset
 from accord.experiments.plan import EXACT_STEPS
 from accord.experiments.reproduce import remembered
 from accord.grids.cells import Settings
-from accord.grids.running import CELLS, forced
+from accord.grids.changed import forced
+from accord.grids.running import CELLS
 from accord.report.record import RunRecord, read_run
 from accord.runs.folder import STATUS, RunFolder
 

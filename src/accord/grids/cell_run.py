@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,9 @@ from accord.errors import AccordError, BusyError, ConfigError, Pruned, RunFolder
 from accord.plan.making import plan_run
 from accord.plan.recorded import recorded_config
 from accord.plan.unused import effective
+from accord.runs.estimate import duration
 from accord.runs.folder import STATUS, RunFolder
+from accord.training.edits import differences
 
 if TYPE_CHECKING:
     from accord.training.loop import Watch
@@ -44,6 +46,15 @@ class CellResult:
     metrics: dict[str, float] | None = None
     error: str | None = None
     refused: bool = False
+
+    @property
+    def line(self) -> str:
+        """What is said of it."""
+        text = f"{self.name}: {self.state}"
+        if self.metrics and self.state == "done":
+            shown = " ".join(f"{task} {value:z.3f}" for task, value in self.metrics.items())
+            return f"{text} in {duration(self.seconds)}, {shown}"
+        return f"{text}: {self.error}" if self.error else text
 
 
 def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
@@ -119,22 +130,9 @@ def check_same(folder: Path, config: Config) -> None:
     """
     if not (folder / STATUS).exists():
         return
-    changed = list(differences(recorded_config(RunFolder.open(folder)), config))
+    changed = differences(effective(recorded_config(RunFolder.open(folder))), effective(config))
     if changed:
         raise RunFolderError(
             f"{folder}: holds a run of another config ({'; '.join(changed)});"
             " another --out starts anew"
         )
-
-
-def differences(before: Config, after: Config) -> Iterator[str]:
-    """Yield `key: before -> after` for every key in which two configs differ."""
-    yield from _differences(effective(before), effective(after), "")
-
-
-def _differences(before: Any, after: Any, where: str) -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in {**before, **after}:
-            yield from _differences(before.get(key), after.get(key), f"{where}.{key}".lstrip("."))
-    elif before != after:
-        yield f"{where}: {before} -> {after}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from accord.comparison.unchanged import Material, change_error, changes_between
 from accord.config.sections import Config
+from accord.durable import write_atomic
 from accord.errors import UsageError
 from accord.plan.making import plan_run
 from accord.plan.recorded import recorded_config
@@ -24,24 +24,34 @@ from accord.training.setup import prepare
 from accord.training.stages.preflight import preflight
 from accord.training.stages.record import merged_data
 from accord.training.stages.stage import stages_of
+from accord.untrusted import read_json
+
+FORCED = "forced.json"
 
 
-@dataclass
+def forced(out: Path) -> list[str]:
+    """Return the changes of files that a grid or a search was forced to go on with."""
+    try:
+        return list(map(str, read_json(out / FORCED)))
+    except (OSError, ValueError, TypeError):
+        return []
+
+
 class Sameness:
     """Keeps watch that several runs are of the same files.
 
+    Args:
+        out: the folder of the grid or the search, where changes that were forced are recorded.
+        force: go on with every change from now on.
+        say: told of changes that are gone on with.
+
     Attributes:
-        agreed: identities of changes that somebody forced to be gone on with.
-        record: writes them where they are found again.
-        force: agree to every change from now on.
-        say: told of changes that are agreed to.
+        agreed: identities of the changes that were forced, now or before.
     """
 
-    agreed: list[str]
-    record: Callable[[list[str]], None]
-    force: bool
-    say: Callable[[str], None]
-    _known: dict[Path, Material] = field(default_factory=dict)
+    def __init__(self, out: Path, force: bool, say: Callable[[str], None]) -> None:
+        self.out, self.force, self.say, self.agreed = out, force, say, forced(out)
+        self._known: dict[Path, Material] = {}
 
     def check(self, folders: Sequence[Path], configs: Iterable[Config] = ()) -> None:
         """Check that some runs, and what their files hold now, are of the same files.
@@ -64,35 +74,29 @@ class Sameness:
         if not self.force:
             raise change_error([*found.values()])
         self.agreed += found
-        self.record(self.agreed)
+        write_atomic(self.out / FORCED, json.dumps(self.agreed, indent=2) + "\n")
         for change in found.values():
             self.say(f"warning: going on though {change}")
 
     def _begun(self, folders: Sequence[Path]) -> Iterator[Material]:
         for folder in folders:
-            if folder in self._known:
-                yield self._known[folder]
-            elif (folder / STATUS).exists():
+            if folder not in self._known and (folder / STATUS).exists():
                 run = RunFolder(folder)
                 try:
-                    own = Material(
-                        str(folder), recorded_config(run), Contents(run.read_json("resolved.json"))
-                    )
+                    contents = Contents(run.read_json("resolved.json"))
+                    own = Material(str(folder), recorded_config(run), contents)
                 except UsageError:
                     continue  # it can't be compared, and whoever compares it will say so
+                yield own
                 if run.state() in ("done", "pruned"):
                     self._known[folder] = own
-                yield own
+            elif folder in self._known:
+                yield self._known[folder]
 
 
 def _present(configs: Iterable[Config]) -> Iterator[Material]:
     """Yield what runs of some configs would be made from now."""
-    read = set()
-    for config in configs:
-        key = _files(config)
-        if key in read:
-            continue
-        read.add(key)
+    for config in {_files(config): config for config in configs}.values():
         try:
             yield Material("", config, Contents(_contents(config)))
         except UsageError:

@@ -1,4 +1,8 @@
-"""Processes that run cells, each one after the other; one that dies takes only its cell with it."""
+"""Cells run one after the other in this process, or several at once, each in a process of its own.
+
+A process that dies takes only its cell with it. A stop signal makes all of them save and stop, and
+so does the end of the process that they were begun by.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,15 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from accord.errors import Pruned, Stopped
 from accord.grids.cell_run import CellResult, run_cell
@@ -19,246 +26,196 @@ from accord.grids.cell_run import CellResult, run_cell
 if TYPE_CHECKING:
     from accord.training.loop import Watch
 
-Task = dict[str, Any]
-Result = dict[str, Any]
+_IMPORTED_BY_RUNS = ["accord.training.stages.run", "sklearn.metrics", "torch._dynamo"]
+_SAVING_SECONDS = 10.0
 
 
-class Worker:
-    """A process that waits for cells.
+@dataclass(frozen=True)
+class Job:
+    """A cell that is to be run.
 
-    Args:
-        threads: that its arithmetic may use.
+    Attributes:
+        cell: for `run_cell`.
+        watch: is shown its epochs, in this process, and may give it up; None sees none.
     """
 
-    def __init__(self, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")  # torch's threads don't survive a fork
+    cell: dict[str, Any]
+    watch: Watch | None = None
+
+
+Ended = Generator[tuple[Job, CellResult], None, None]
+"""Cells, each with how it ended, in the order in which they did; closing it ends the others."""
+
+
+def run_cells(
+    draw: Callable[[], Job | None], workers: int = 1, threads: int | None = None
+) -> Ended:
+    """Run cells, and yield each with how it ended, until there are no more or a stop signal came.
+
+    Args:
+        draw: returns the next cell; None if there is none before another one has ended.
+        workers: how many run at once; with 1 they run in this process.
+        threads: of each; default: torch's choice, and with several workers this machine's
+            processors over them.
+    """
+    if workers == 1:
+        return _run_here(draw, threads)
+    return _run_apart(draw, workers, threads or max(1, _processors() // workers))
+
+
+def _run_here(draw: Callable[[], Job | None], threads: int | None) -> Ended:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    while (job := draw()) is not None:
+        result = CellResult(**run_cell(job.cell, job.watch))
+        yield job, result
+        if result.state == "stopped":
+            return
+
+
+def _run_apart(draw: Callable[[], Job | None], workers: int, threads: int) -> Ended:
+    running: list[_Process] = []
+    context = _context()
+    with _forwarding(running) as signals:
+        try:
+            while True:
+                while len(running) < workers and not signals and (job := draw()) is not None:
+                    running.append(_Process(context, job, threads))
+                    running[-1].stop(len(signals))  # that came as it was started
+                if not running:
+                    return
+                ready = wait([process.connection for process in running])
+                for process in [own for own in running if own.connection in ready]:
+                    if (result := process.receive()) is not None:
+                        running.remove(process)
+                        yield process.job, result
+        finally:
+            for process in running:
+                process.stop(1)
+            for process in running:
+                process.end()
+
+
+class _Process:
+    """A process that runs one cell."""
+
+    def __init__(self, context: BaseContext, job: Job, threads: int) -> None:
+        self.job, self.signals = job, 0
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+        self.process = context.Process(  # type: ignore[attr-defined]
+            target=_serve, args=(theirs, job.cell, job.watch is not None, threads), daemon=True
+        )
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
-        self.task: Task | None = None
-        self.watch: Watch | None = None
-        self.alive = True
 
-    def give(self, task: Task, watch: Watch | None) -> None:
-        """Hand over a cell; its epochs are shown to `watch` here, which may give it up."""
-        self.task, self.watch = task, watch
-        with contextlib.suppress(OSError):  # `take` finds that it is dead
-            self.connection.send((task, watch is not None))
-
-    def take(self) -> Result | None:
-        """Return its cell's result; None if it has only ended an epoch."""
+    def receive(self) -> CellResult | None:
+        """Return how the cell ended; None if it has only ended an epoch."""
         try:
-            result, epochs = self.connection.recv()
+            message = self.connection.recv()
         except (EOFError, OSError):
             return self._lost()
-        if result is None:
-            verdict = self._evaluate(epochs)
-            with contextlib.suppress(OSError):
-                self.connection.send(verdict)
-            return None
-        self.task = None
-        found: Result = result
-        return found
+        if isinstance(message, dict):
+            self.process.join()
+            return CellResult(**message)
+        with contextlib.suppress(OSError):  # that it is dead is found next
+            self.connection.send(self._verdict(message))
+        return None
 
-    def _evaluate(self, epochs: Sequence[dict[str, Any]]) -> str | None:
+    def _verdict(self, epochs: Sequence[dict[str, Any]]) -> str | None:
         """Return why the watch gives the cell up, or None."""
-        assert self.watch is not None
+        assert self.job.watch is not None
         try:
-            self.watch(epochs)
+            self.job.watch(epochs)
         except Pruned as raised:
             return str(raised)
         return None
 
-    def _lost(self) -> Result:
-        """Return the result of the cell of a process that ended."""
-        assert self.task is not None
-        name, self.task, self.alive = Path(self.task["folder"]).name, None, False
+    def _lost(self) -> CellResult:
+        """Return the result of a process that ended without one."""
         self.process.join()
         code = self.process.exitcode or 0
         how = signal.Signals(-code).name if code < 0 else f"exit {code}"
         hint = "; out of memory?" if code == -signal.SIGKILL else ""
-        state = "stopped" if code in (-signal.SIGTERM, -signal.SIGINT) else "failed"
-        lost = CellResult(name, state, error=f"its process ended by {how}{hint}")  # type: ignore[arg-type]
-        return vars(lost).copy()
+        stopped = self.signals > 0 or code in (-signal.SIGTERM, -signal.SIGINT)
+        return CellResult(
+            Path(self.job.cell["folder"]).name,
+            "stopped" if stopped else "failed",
+            error=f"its process ended by {how}{hint}",
+        )
 
-    def send_signal(self, number: int) -> None:
-        """Pass a signal on to a worker that has a cell."""
-        if self.task is not None and self.process.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.process.pid, number)
+    def stop(self, signals: int) -> None:
+        """See to it that so many stop signals have been sent: a second one quits at once."""
+        while self.signals < signals:
+            self.signals += 1
+            self.process.terminate()
 
-    def close(self) -> None:
-        """Let the process end; a cell that it has is stopped and can be gone on with."""
-        self.send_signal(signal.SIGTERM)
+    def end(self) -> None:
+        """Wait a while for the process to save, and then no more."""
+        self.process.join(_SAVING_SECONDS)
+        self.process.kill()
         self.connection.close()
-        self.process.join(10)
-        if self.process.is_alive():
-            self.process.kill()
 
 
-class Pool:
-    """Processes that run cells at once; while it is entered, stop signals make them save and stop.
+def _context() -> BaseContext:
+    """Return how processes are started: by forks of one that has imported what all of them need.
 
-    Args:
-        workers: how many processes.
-        threads: of each.
+    It has computed nothing, as torch's threads don't survive a fork. Elsewhere than on Linux even
+    imported libraries may not, so each process begins anew there.
     """
-
-    def __init__(self, workers: int, threads: int) -> None:
-        self.workers, self.threads = workers, threads
-        self.idle: list[Worker] = []
-        self.busy: list[Worker] = []
-        self._signals = _Forwarded(self.busy)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a signal came: nothing else is to be begun."""
-        return self._signals.received > 0
-
-    @property
-    def has_room(self) -> bool:
-        """Whether a cell can be given."""
-        return len(self.busy) < self.workers and not self.stopped
-
-    def give(self, task: Task, watch: Watch | None = None) -> None:
-        """Have a cell run.
-
-        Args:
-            task: for `run_cell`.
-            watch: is shown the cell's epochs in this process, and may give it up.
-        """
-        worker = self.idle.pop() if self.idle else Worker(self.threads)
-        self.busy.append(worker)
-        worker.give(task, watch)
-
-    def results(self) -> list[Result]:
-        """Wait a moment, and return the results that came; only cells that were given have any."""
-        found = []
-        ready = wait([worker.connection for worker in self.busy], timeout=0.5)
-        for worker in [own for own in self.busy if own.connection in ready]:
-            if (result := worker.take()) is None:
-                continue
-            self.busy.remove(worker)
-            if worker.alive:
-                self.idle.append(worker)
-            found.append(result)
-        return found
-
-    def __enter__(self) -> Self:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._signals.__exit__()
-        for worker in (*self.idle, *self.busy):
-            worker.close()
-
-
-class ThisProcess:
-    """Runs cells one after the other where it is, with the face of a `Pool`.
-
-    Args:
-        threads: of it; default: torch's choice.
-
-    Attributes:
-        stopped: whether a signal stopped a cell: nothing else is to be begun.
-    """
-
-    def __init__(self, threads: int | None = None) -> None:
-        self.threads, self.stopped = threads, False
-        self._ended: list[Result] = []
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the last cell's result was taken."""
-        return not self._ended
-
-    def give(self, task: Task, watch: Watch | None = None) -> None:
-        """Run a cell to its end."""
-        self._ended.append(run_cell(task, watch))
-        self.stopped = self.stopped or self._ended[-1]["state"] == "stopped"
-
-    def results(self) -> list[Result]:
-        """Return the results that weren't returned yet."""
-        found, self._ended = self._ended, []
-        return found
-
-    def __enter__(self) -> Self:
-        if self.threads is not None:
-            import torch
-
-            torch.set_num_threads(self.threads)
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        pass
-
-
-def processes(workers: int, threads: int | None) -> Pool | ThisProcess:
-    """Return what runs cells: with one worker this process, else so many others.
-
-    Args:
-        workers: how many cells run at once.
-        threads: of each; default: this machine's processors over the workers.
-    """
-    if workers == 1:
-        return ThisProcess(threads)
-    return Pool(workers, threads or max(1, _processors() // workers))
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED_BY_RUNS)
+    return context
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Forwarded:
-    """While it is entered, stop signals go to the workers, which save and stop."""
+@contextlib.contextmanager
+def _forwarding(running: Sequence[_Process]) -> Iterator[list[int]]:
+    """Pass stop signals on to processes; yield those that came so far."""
+    signals: list[int] = []
 
-    def __init__(self, workers: list[Worker]) -> None:
-        self.workers, self.received = workers, 0
-        self._before: dict[int, Any] = {}
+    def forward(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        for process in running:
+            process.stop(len(signals))
 
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._forward)
-
-    def __exit__(self, *details: object) -> None:
-        for number, handler in self._before.items():
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
-    def _forward(self, number: int, frame: FrameType | None) -> None:
-        self.received += 1
-        for worker in self.workers:
-            worker.send_signal(number)
 
-
-def _serve(connection: Connection, threads: int) -> None:
-    """Run cells until the pipe ends; a stop signal between cells stops the next one."""
+def _serve(connection: Connection, cell: dict[str, Any], watched: bool, threads: int) -> None:
+    """Run a cell, in a process of its own."""
     os.setsid()  # a terminal's Ctrl-C reaches the parent alone, which passes it on once
-    stopping: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stopping.append(number)
-
-    _on_stop(note)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
-    while True:
-        try:
-            task, watched = connection.recv()
-        except (EOFError, OSError):
-            return
-        if stopping:
-            name = Path(task["folder"]).name
-            result = vars(CellResult(name, "stopped", error="not begun")).copy()
-        else:
-            _on_stop(signal.default_int_handler)
-            result = run_cell(task, _shown_to(connection) if watched else None)
-            _on_stop(note)
-        with contextlib.suppress(OSError):  # whoever waited is gone; the run folder has it
-            connection.send((result, None))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    result = run_cell(cell, _shown_to(connection) if watched else None)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # whoever waited is gone; the run folder has it
+        connection.send(result)
+
+
+def _stop_with_parent() -> None:
+    """Wait for the end of the process that began this one, and let its cell save and stop."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _shown_to(connection: Connection) -> Watch:
@@ -266,7 +223,7 @@ def _shown_to(connection: Connection) -> Watch:
 
     def watch(evaluations: Sequence[dict[str, Any]]) -> None:
         try:
-            connection.send((None, list(evaluations)))
+            connection.send(list(evaluations))
             verdict = connection.recv()
         except (EOFError, OSError):
             raise Stopped("the process that began this run is gone", 128 + signal.SIGTERM) from None
@@ -274,8 +231,3 @@ def _shown_to(connection: Connection) -> Watch:
             raise Pruned(verdict)
 
     return watch
-
-
-def _on_stop(handler: Any) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)

@@ -74,6 +74,11 @@ def other_settings(before: StagePlan, after: StagePlan) -> list[str]:
     return [edit.shown for edit in edits if not edit.is_path]
 
 
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return in which keys two configs, as nested mappings, differ: `key: before -> after`."""
+    return [edit.shown for edit in _differing(before, after)]
+
+
 def edited_plan(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[Edit]) -> RunPlan:
     """Return the plan of the config as it began, with some edits."""
     file, table = run.path / "config.toml", copy.deepcopy(part_of(begun, "config"))

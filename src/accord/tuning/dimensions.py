@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from accord.config.overrides import read_override
 from accord.errors import ConfigError
 from accord.tuning.keys import searched_key, takes_fractions
 
@@ -130,7 +130,7 @@ def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
 
 
 def _choice(key: str, spec: str) -> Choice:
-    found = Choice(key, tuple(_listed(spec) or _split(spec)))
+    found = Choice(key, tuple(_values(spec)))
     if len(found.values) < 2:
         raise ValueError(f"{spec} is a single choice; {_FORMS}")
     if len(set(found.ends)) < len(found.values):
@@ -138,35 +138,23 @@ def _choice(key: str, spec: str) -> Choice:
     return found
 
 
-def _listed(spec: str) -> list[Any]:
-    """Return the values that a TOML list of this content has; none where there is no such list."""
-    try:
-        values = tomllib.loads(f"value = [{spec}]")["value"]
-    except tomllib.TOMLDecodeError:
-        return []
-    return values if all(map(_is_plain, values)) and not spec.endswith(",") else []
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return isinstance(value, bool | int | float | str)
-
-
-def _split(spec: str) -> list[Value]:
+def _values(spec: str) -> list[Any]:
+    """Return the values of a TOML list of this content, or else what stands between commas."""
+    _, listed = read_override(f"values=[{spec}]")
+    if isinstance(listed, list) and all(map(_is_plain, listed)) and not spec.endswith(","):
+        return listed
     texts = [part.strip() for part in spec.split(",")]
     if "" in texts:
         raise ValueError("a choice is empty")
-    return [_value(part) for part in texts]
+    values = [read_override(f"value={text}")[1] for text in texts]
+    return [
+        value if isinstance(value, Value) else text
+        for value, text in zip(values, texts, strict=True)
+    ]
 
 
-def _value(text: str) -> Value:
-    """Return a text as TOML reads it, or as it is."""
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-    return value if isinstance(value, bool | int | float | str) else text
+def _is_plain(value: Any) -> bool:
+    return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, Value)
 
 
 def _range(key: str, spec: str) -> Range:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,15 @@ class TrialRecord:
     error: str | None = None
     repeats: int | None = None
 
+    def line(self, ranked: Sequence[TrialRecord]) -> str:
+        """Return what is said of it, beside the best of those that are done."""
+        if self.state == "failed":
+            return f"trial {self.number} failed: {self.error}"
+        how = "pruned at" if self.state == "pruned" else "score"
+        again = "" if self.repeats is None else f" as trial {self.repeats}"
+        best = f"best {ranked[0].score:z.4f}, trial {ranked[0].number}"
+        return f"{how} {self.score:z.4f}{again} ({best}): {shown(self.settings)}"
+
 
 def records(study: optuna.Study) -> list[TrialRecord]:
     """Return all trials of a study that ended, in their order."""
@@ -71,8 +80,23 @@ def ranking(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted((own for own in trials if own.state == "done"), key=lambda own: -(own.score or 0))
 
 
+def shown(settings: Mapping[str, object]) -> str:
+    """Return settings in one line.
+
+    Example:
+        >>> shown({"training.lr": 0.000123456, "training.gradients": "sum"})
+        'training.lr=0.0001235 training.gradients=sum'
+    """
+    return " ".join(f"{key}={short(value)}" for key, value in settings.items())
+
+
+def short(value: object) -> str:
+    """Return a value with four digits if it has more."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def write_outcome(
-    out: Path, space: Space, trials: Sequence[TrialRecord], selection: Selection | None
+    out: Path, space: Space, trials: Sequence[TrialRecord], selection: Selection
 ) -> None:
     """Write `trials.csv`, and once a trial is done `best.toml` and `selection.json`."""
     keys = [own.key for own in space.dimensions]
@@ -83,8 +107,7 @@ def write_outcome(
         values = [own.settings.get(key) for key in keys]
         writer.writerow([own.number, own.state, own.score, own.seconds, *values])
     write_atomic(out / TRIALS, text.getvalue())
-    if selection is not None:
-        best = ranking(trials)[0]
+    for best in ranking(trials)[:1]:
         config = _selected(space.config(best.settings, f"trial {best.number}"), selection)
         lines = (
             f"accord tune: trial {best.number}, dev score {best.score:z.4f}",

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from accord.config.file import load_config, resolve_paths
 from accord.config.sections import Config
 from accord.grids.changed import Sameness
-from accord.grids.workers import Pool, ThisProcess, processes
+from accord.grids.progress import Progress
 from accord.plan.making import plan_run
 from accord.runs.progress import Console
-from accord.tuning.progress import Progress
 from accord.tuning.records import BEST, TrialRecord, ranking, records
 from accord.tuning.search import Search
 from accord.tuning.selection import Selection
 from accord.tuning.space import Space
-from accord.tuning.study import FORCED, forced, need_optuna, open_study
-from accord.tuning.trials import Trials
+from accord.tuning.study import need_optuna, open_study
 
 
 @dataclass(frozen=True)
@@ -69,8 +66,8 @@ def tune(
         out: the study's folder; where it holds this study, the search goes on.
         seeds: runs of each trial, whose scores' mean is its score.
         prune: give up trials that fall behind the median of the earlier ones.
-        workers: processes that run trials at once, each with its share of the processors; with 1
-            they run in this process.
+        workers: trials that run at once, each in a process with its share of the processors; with
+            1 they run in this process.
         quiet: no progress on stderr.
 
     Raises:
@@ -89,8 +86,8 @@ def tune(
     need_optuna()
     space = search_space(config, search)
     return run_study(
-        space, trials, Path(out), seeds=seeds, prune=prune, console=Console(quiet),
-        pool=processes(workers, None),
+        space, trials, Path(out), seeds=seeds, prune=prune, workers=(workers, None),
+        console=Console(quiet),
     )  # fmt: skip
 
 
@@ -118,26 +115,23 @@ def run_study(
     *,
     seeds: int,
     prune: bool,
+    workers: tuple[int, int | None],
     console: Console,
-    pool: Pool | ThisProcess,
     force: bool = False,
 ) -> Tuned:
     """Run trials until so many are done or pruned; other arguments and errors are `tune`'s.
 
     Args:
-        pool: runs the trials.
-        force: go on though data or an encoder was changed between runs; the study records it.
+        workers: how many trials run at once, and threads of each.
+        force: go on though data or an encoder was changed between runs; `forced.json` records it.
     """
-    with open_study(out, space, seeds, prune) as study, pool:
-        progress = Progress(trials, records(study), console)
-        sameness = Sameness(forced(study), partial(study.set_user_attr, FORCED), force, console.say)
-        quiet = console.quiet or isinstance(pool, Pool)
-        common = Trials(study, space, out, seeds, quiet, sameness)
-        if progress.counted < trials:
-            common.check_files()
+    with open_study(out, space, seeds, prune) as study:
+        done = sum(own.state != "failed" for own in records(study))
+        sameness = Sameness(out, force, console.say)
         if space.note and not study.trials:
             console.say(space.note)
-        search = Search(common, pool, progress)
-        search.go()
-    assert search.selection is not None  # as the first trial that is done is never pruned
-    return Tuned(out, progress.trials, search.selection, tuple(sameness.agreed))
+        quiet = console.quiet or workers[0] > 1
+        progress = Progress(trials, console, done)
+        search = Search(study, space, out, seeds, quiet, progress, sameness)
+        search.go(*workers)
+    return Tuned(out, search.trials, search.selection, tuple(sameness.agreed))

@@ -1,127 +1,295 @@
-"""The trials of a study, drawn and run until there are enough, one or several at once."""
+"""The trials of a study, drawn, run and told, until there are enough; one or several at once."""
 
 from __future__ import annotations
 
 import signal
+import statistics
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from accord.errors import Stopped
+from accord.config.sections import Config
+from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
-from accord.grids.workers import Pool, ThisProcess
-from accord.tuning.progress import Progress
-from accord.tuning.records import TrialRecord, ranking, records, write_outcome
-from accord.tuning.selection import Selection, estimate_selection
+from accord.grids.cells import identity_of
+from accord.grids.changed import Sameness
+from accord.grids.progress import Progress
+from accord.grids.workers import Job, run_cells
+from accord.plan.recorded import recorded_config
+from accord.runs.folder import STATUS, RunFolder
+from accord.runs.results import read_results
+from accord.tuning.records import TrialRecord, ranking, records, shown, write_outcome
+from accord.tuning.selection import HALF_SCORES, RUNS, Selection, estimate_selection, half_scores
+from accord.tuning.space import Space, plain
 from accord.tuning.study import next_trial
-from accord.tuning.trials import FOLDER, Course, Trials
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
+
+FOLDER = "trials"
+MOST_FAILURES = 10
+"""In a row, after which a search gives up."""
+
+_IDENTITY, _REFUSED = "identity", "refused"  # attributes of a trial
 
 
-@dataclass(frozen=True)
+@dataclass
 class _UnderWay:
-    """A trial that was begun here."""
+    """A trial that was begun here.
+
+    Attributes:
+        trial: of the study.
+        identity: what trials that run the same have in common.
+        cells: its runs, one a seed.
+        ended: how many of them are done.
+    """
 
     trial: optuna.Trial
     identity: str
-    course: Course
+    cells: list[dict[str, Any]]
+    ended: int = 0
 
 
 class Search:
-    """Goes on with a study. This process alone draws, prunes and writes; the pool only runs cells.
+    """Goes on with a study. This process alone draws, prunes and writes; others only run cells.
 
     Args:
-        trials: what they have in common.
-        pool: runs their cells.
-        progress: knows how many there are to be.
+        study: that is told how trials end.
+        space: that they are points of.
+        out: the study's folder.
+        seeds: runs of each.
+        quiet: whether the runs say nothing.
+        progress: knows how many trials there are to be.
+        sameness: keeps watch that all runs are of the same files.
     """
 
-    def __init__(self, trials: Trials, pool: Pool | ThisProcess, progress: Progress) -> None:
-        self.trials, self.pool, self.progress = trials, pool, progress
-        self.running: dict[str, _UnderWay] = {}  # by the name of the run's folder
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Space,
+        out: Path,
+        seeds: int,
+        quiet: bool,
+        progress: Progress,
+        sameness: Sameness,
+    ) -> None:
+        self.study, self.space, self.out, self.seeds, self.quiet = study, space, out, seeds, quiet
+        self.progress, self.sameness = progress, sameness
+        self.trials, self.selection, self.failures = records(study), Selection(0), 0
+        self.ready: list[_UnderWay] = []
+        self.running: dict[str, _UnderWay] = {}  # by the folder of the run
         self.waiting: list[_UnderWay] = []  # for one that runs the same to end
-        self.stopped: list[int] = []
-        self.selection: Selection | None = None
+        self.stopped: list[_UnderWay] = []
 
-    def go(self) -> None:
+    def go(self, workers: int, threads: int | None) -> None:
         """Run trials until so many are done or pruned.
 
         Raises:
-            Stopped: a signal came.
+            Stopped: a signal came; what was running has saved.
             TrainingError: too many in a row failed.
-            BusyError: another process is at a trial's run.
+            BusyError: if another process is at a trial's run.
+            RunFolderError: if a file was changed since an earlier run.
         """
-        while self.running or self._wants_another():
-            while self.pool.has_room and self._wants_another():
-                self._begin()
-            for raw in self.pool.results():
-                result = CellResult(**raw)
-                self._advance(self.running.pop(result.name), result)
+        if self.progress.counted < self.progress.total:
+            begun = self._begun()
+            self.sameness.check(begun, (recorded_config(RunFolder(folder)) for folder in begun))
+        with closing(run_cells(self._draw, workers, threads)) as ended:
+            for job, result in ended:
+                self._take(self.running.pop(job.cell["folder"]), result)
         self._write_outcome()  # a process that died may have told the study of its last trial alone
         if self.progress.counted < self.progress.total:
             raise self._interrupted()
 
     @property
     def _under_way(self) -> list[_UnderWay]:
-        return [*self.running.values(), *self.waiting]
+        return [*self.ready, *self.running.values(), *self.waiting]
 
-    def _wants_another(self) -> bool:
-        if self.pool.stopped or self.stopped:
-            return False
-        return self.progress.counted + len(self._under_way) < self.progress.total
+    def _begun(self) -> list[Path]:
+        folders = sorted((self.out / FOLDER).glob("*"))
+        return [folder for folder in folders if (folder / STATUS).exists()]
+
+    def _draw(self) -> Job | None:
+        """Return the next run of a trial under way, or of a new one as long as any are wanted."""
+        if self.stopped:
+            return None
+        while not self.ready and (
+            self.progress.counted + len(self._under_way) < self.progress.total
+        ):
+            self._begin()
+        if not self.ready:
+            return None
+        own = self.ready.pop(0)
+        cell = own.cells[own.ended]
+        self.running[cell["folder"]] = own
+        # Later seeds have no earlier trial's first epochs to be held against.
+        return Job(cell, None if own.ended else partial(_watch, own.trial))
 
     def _begin(self) -> None:
-        study, space = self.trials.study, self.trials.space
-        trial = next_trial(study, space, [own.trial.number for own in self._under_way])
-        settings = {one.key: one.draw(trial) for one in space.dimensions}
-        self.progress.begin(trial.number, settings, len(self._under_way))
-        identity = self.trials.identity(settings)
-        own = _UnderWay(trial, identity, self.trials.course(trial, settings))
-        if identity and any(other.identity == identity for other in self.running.values()):
+        trial = next_trial(self.study, self.space)
+        settings = {one.key: one.draw(trial) for one in self.space.dimensions}
+        self.progress.begin(f"trial {trial.number}: {shown(settings)}", len(self._under_way))
+        try:
+            config = self.space.config(settings, f"trial {trial.number}")
+        except ConfigError as error:
+            return self._fail(trial, str(error), refused=True)
+        trial.set_user_attr(_IDENTITY, identity_of(config))
+        return self._admit(_UnderWay(trial, identity_of(config), self._cells(trial, config)))
+
+    def _cells(self, trial: optuna.Trial, config: Config) -> list[dict[str, Any]]:
+        """Return a trial's runs, one a seed."""
+        first, cells = config.training.seed, []
+        for seed in range(first, first + self.seeds):
+            name = str(trial.number) if self.seeds == 1 else f"{trial.number}-seed={seed}"
+            table = plain(config)
+            table.setdefault("training", {})["seed"] = seed
+            cells.append({"folder": str(self.out / FOLDER / name), "config": table,
+                          "quiet": self.quiet, "force": self.sameness.force})  # fmt: skip
+        return cells
+
+    def _admit(self, own: _UnderWay) -> None:
+        """Let a trial run, unless an earlier one's runs were or are the same to the bit.
+
+        Other settings may make the same run: the options of a method that neither chooses.
+        """
+        twin = next(filter(partial(_is_known, own.identity), self.study.get_trials(deepcopy=False)),
+                    None)  # fmt: skip
+        if twin is not None and not self.sameness.agreed:  # else the files are others now
+            self._repeat(own.trial, twin)
+        elif any(own.identity == one.identity for one in (*self.ready, *self.running.values())):
             self.waiting.append(own)
         else:
-            self._advance(own)
+            self.ready.append(own)
 
-    def _advance(self, own: _UnderWay, result: CellResult | None = None) -> None:
-        """Take a trial to its next run, or to its end."""
-        try:
-            run = next(own.course) if result is None else own.course.send(result)
-        except StopIteration:
-            self._end(own)
-        except Stopped:
-            self.stopped.append(own.trial.number)
-        else:
-            if self.pool.stopped:  # between two of its seeds
-                self.stopped.append(own.trial.number)
-                return
-            self.running[Path(run.cell["folder"]).name] = own
-            self.pool.give(run.cell, run.watch)
+    def _take(self, own: _UnderWay, result: CellResult) -> None:
+        """Take a trial one of whose runs ended to its next one, or to its end."""
+        trial = own.trial
+        trial.set_user_attr("seconds", trial.user_attrs.get("seconds", 0.0) + result.seconds)
+        self.sameness.check(self._begun())
+        match result.state:
+            case "stopped":
+                self.stopped.append(own)
+            case "busy":
+                raise BusyError(str(result.error))
+            case "pruned":
+                self._end(trial, "PRUNED")
+            case "failed":
+                self._fail(trial, str(result.error), result.refused)
+            case _:
+                if own.ended == 0:
+                    _report(trial, read_results(Path(own.cells[0]["folder"]))["epochs"])
+                own.ended += 1
+                if own.ended < len(own.cells):
+                    self.ready.insert(0, own)
+                else:
+                    self._score(own)
 
-    def _end(self, own: _UnderWay) -> None:
-        self.progress.end(self._write_outcome(), own.trial.number)
-        for other in [one for one in self.waiting if one.identity == own.identity][:1]:
+    def _score(self, own: _UnderWay) -> None:
+        folders = [Path(cell["folder"]) for cell in own.cells]
+        by_half = [half_scores(folder) for folder in folders]
+        own.trial.set_user_attr(RUNS, [folder.name for folder in folders])
+        own.trial.set_user_attr(
+            HALF_SCORES, [statistics.fmean(scores) for scores in zip(*by_half, strict=True)]
+        )
+        score = statistics.fmean(read_results(folder)["score"] for folder in folders)
+        self._end(own.trial, "COMPLETE", score)
+
+    def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> None:
+        """Let a trial end as an earlier one of the same runs did."""
+        trial.set_user_attr("repeats", twin.number)
+        if twin.state.name == "FAIL":
+            return self._fail(trial, f"as trial {twin.number}: {twin.user_attrs['error']}", True)
+        for epoch, score in twin.intermediate_values.items():
+            trial.report(score, epoch)
+        return self._end(trial, twin.state.name, twin.value)
+
+    def _fail(self, trial: optuna.Trial, error: str, refused: bool) -> None:
+        trial.set_user_attr("error", " ".join(error.split()))
+        trial.set_user_attr(_REFUSED, refused)
+        self._end(trial, "FAIL")
+
+    def _end(self, trial: optuna.Trial, state: str, score: float | None = None) -> None:
+        """Tell the study and the user how a trial ended."""
+        from optuna.trial import TrialState
+
+        complete = state == "COMPLETE"
+        self.study.tell(trial, score if complete else None, state=TrialState[state])
+        self._write_outcome()
+        self._say(next(own for own in self.trials if own.number == trial.number))
+        identity = trial.user_attrs.get(_IDENTITY)
+        for other in [own for own in self.waiting if own.identity == identity][:1]:
             self.waiting.remove(other)
-            self._advance(other)
+            self._admit(other)
 
-    def _write_outcome(self) -> list[TrialRecord]:
-        study, out = self.trials.study, self.trials.out
-        ended = records(study)
-        best = ranking(ended)[:1]
-        self.selection = (
-            estimate_selection(study.get_trials(deepcopy=False), best[0].number, out / FOLDER)
-            if best else None
-        )  # fmt: skip
-        write_outcome(out, self.trials.space, ended, self.selection)
-        return ended
+    def _say(self, last: TrialRecord) -> None:
+        """Say how the last trial ended.
+
+        Raises:
+            TrainingError: if too many in a row failed.
+        """
+        failed = last.state == "failed"
+        text = last.line(ranking(self.trials))
+        self.progress.end(text, counts=not failed, ran=not failed)
+        self.failures = self.failures + 1 if failed else 0
+        if self.failures == MOST_FAILURES:
+            raise TrainingError(
+                f"{MOST_FAILURES} trials in a row failed, the last so: {last.error}"
+            )
+
+    def _write_outcome(self) -> None:
+        self.trials = records(self.study)
+        best = ranking(self.trials)[:1]
+        if best:
+            trials = self.study.get_trials(deepcopy=False)
+            self.selection = estimate_selection(trials, best[0].number, self.out / FOLDER)
+        write_outcome(self.out, self.space, self.trials, self.selection)
 
     def _interrupted(self) -> Stopped:
         total = self.progress.total
-        numbers = ", ".join(map(str, sorted(self.stopped)))
-        where = f" in trial{'s' * (len(self.stopped) > 1)} {numbers}" if numbers else ""
+        numbers = sorted(own.trial.number for own in (*self.stopped, *self._under_way))
+        where = f" in trial{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
         return Stopped(
-            f"stopped{where}, with {total - self.progress.counted} of {total} to go;"
-            " the same command goes on",
+            f"stopped{where if numbers else ''}, with {total - self.progress.counted} of {total}"
+            " to go; the same command goes on",
             128 + signal.SIGINT,
         )
+
+
+def _is_known(identity: str, trial: FrozenTrial) -> bool:
+    """Whether a trial of this identity ended so that another one would end as it did."""
+    ended = trial.state.name in ("COMPLETE", "PRUNED") or trial.user_attrs.get(_REFUSED, False)
+    return bool(ended) and trial.user_attrs.get(_IDENTITY) == identity
+
+
+def _watch(trial: optuna.Trial, evaluations: Sequence[dict[str, Any]]) -> None:
+    """Look at a run's epochs so far, before another one begins.
+
+    Raises:
+        Pruned: if the best of them is below the median of what the trials that are done had
+            reached by then.
+    """
+    _report(trial, evaluations)
+    if trial.should_prune():
+        best = best_score(evaluations)
+        raise Pruned(f"pruned after epoch {len(evaluations)}, at {best:z.4f}")
+
+
+def _report(trial: optuna.Trial, evaluations: Sequence[dict[str, Any]]) -> None:
+    """Report the score that the run would have, had it ended after each of the epochs."""
+    known = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    for epoch in range(1, len(evaluations) + 1):
+        if epoch not in known:
+            trial.report(best_score(evaluations[:epoch]), epoch)
+
+
+def best_score(evaluations: Sequence[dict[str, Any]]) -> float:
+    """Return the score of the epoch whose model is kept: the first with the largest sum.
+
+    Example:
+        >>> best_score([{"sum": 1.0, "score": 0.5}, {"sum": 0.8, "score": 0.6}])
+        0.5
+    """
+    return float(max(evaluations, key=lambda own: own["sum"])["score"])

@@ -96,17 +96,23 @@ class _Run:
                 values[name] = task_metric(task, own.labels[rows].numpy(), own.chosen[half][rows])
         return overall_score(self.kind, values, self._metrics) if values else 0.0
 
-    def chosen(self, chosen_on: int) -> dict[str, Tensor]:
-        """Return each task's logits by what half 0, half 1 or (2) all of dev chose."""
-        return {name: self.scores[name].chosen[chosen_on] for name in self.tasks}
-
     def score(self, logits: Mapping[str, Tensor]) -> float:
         """Return the score of logits of all dev rows by the rule of cross-fitted figures."""
         values = {}
         for name, task in self.tasks.items():
-            own = self.scores[name]
-            values[name] = task_metric(task, own.labels.numpy(), logits[name], own.halves.numpy())
+            scores = self.scores[name]
+            values[name] = task_metric(
+                task, scores.labels.numpy(), logits[name], scores.halves.numpy()
+            )
         return overall_score(self.kind, values, self._metrics)
+
+    def crossfit(self, other: _Run) -> float:
+        """Return the score of what this run's half 0 chose on half 1, and of what the other run's
+        half 1 chose on half 0."""
+        return self.score({
+            name: crossfitted(own.chosen[0], other.scores[name].chosen[1], own.halves)
+            for name, own in self.scores.items()
+        })  # fmt: skip
 
     def same_rows(self, other: _Run) -> bool:
         """Whether another run's dev rows are these, in the same halves."""
@@ -156,8 +162,11 @@ def estimate_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -
         return Selection(len(counted), note=note)
     return Selection(
         candidates=len(counted),
-        dev=statistics.fmean(own.score(own.chosen(2)) for own in parts[2]),
-        crossfit=statistics.fmean(map(_crossfit, parts[0], parts[1])),
+        dev=statistics.fmean(
+            own.score({name: part.chosen[2] for name, part in own.scores.items()})
+            for own in parts[2]
+        ),
+        crossfit=statistics.fmean(map(_Run.crossfit, parts[0], parts[1])),
         trials=(chosen[0].number, chosen[1].number),
     )
 
@@ -165,12 +174,3 @@ def estimate_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -
 def _runs_of(folder: Path, trial: FrozenTrial) -> list[_Run]:
     """Return a trial's runs, one a seed."""
     return [_Run.read(folder / name) for name in trial.user_attrs[RUNS]]
-
-
-def _crossfit(on_0: _Run, on_1: _Run) -> float:
-    """Return the score of what half 0 chose on half 1, and of what half 1 chose on half 0."""
-    ours, theirs = on_0.chosen(0), on_1.chosen(1)
-    return on_0.score({
-        name: crossfitted(own, theirs[name], on_0.scores[name].halves)
-        for name, own in ours.items()
-    })  # fmt: skip

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from accord.config.sections import Config
-from accord.durable import sweep
 from accord.errors import RunFolderError, UsageError
-from accord.grids.cell_run import differences
+from accord.grids.running import working_in
+from accord.plan.unused import effective
 from accord.runs.folder import RunFolder
-from accord.runs.lock import hold
-from accord.tuning.space import Space, plain
+from accord.training.edits import differences
+from accord.tuning.space import Space
 from accord.untrusted import check_regular
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages import JournalStorage
 
 JOURNAL = "study.journal"
-FORCED = "forced"  # an attribute of a study
 _NAME, _IDENTITY = "accord", "identity"
 LEAST_TRIALS = 5
 """Trials that are finished before the first one may be pruned."""
@@ -45,7 +43,7 @@ def need_optuna() -> None:
 
 @contextlib.contextmanager
 def open_study(out: Path, space: Space, seeds: int, prune: bool) -> Iterator[optuna.Study]:
-    """Hold a folder's study, which is begun if there is none.
+    """Work on a folder's study, which is begun if there is none.
 
     Args:
         out: the folder.
@@ -57,24 +55,27 @@ def open_study(out: Path, space: Space, seeds: int, prune: bool) -> Iterator[opt
         RunFolderError: if the folder can't be used, or holds another study.
         BusyError: if another process is at it.
     """
+    if not _is_there(out):
+        RunFolder.check_free(out)
+    with working_in(out):
+        _mend(out / JOURNAL)
+        study, storage = load_study(out, prune)
+        if _IDENTITY not in study.user_attrs and not study.trials:
+            study.set_user_attr(_IDENTITY, _identity(space, seeds))
+        check_identity(study, out, space, seeds)
+        _let_wait(study, storage)
+        yield study
+
+
+def _is_there(out: Path) -> bool:
     try:
-        if not (out / JOURNAL).exists():
-            RunFolder.check_free(out)
-        out.mkdir(parents=True, exist_ok=True)
-        with hold(out):
-            sweep(out)
-            _mend(out / JOURNAL)
-            study = load_study(out, prune)
-            if _IDENTITY not in study.user_attrs and not study.trials:
-                study.set_user_attr(_IDENTITY, _identity(space, seeds))
-            check_identity(study, out, space, seeds)
-            yield study
-    except OSError as error:
-        raise RunFolderError(f"{error.filename or out}: can't be used: {error.strerror}") from None
+        return (out / JOURNAL).exists()
+    except OSError:  # whatever is wrong with the name
+        return False
 
 
-def load_study(out: Path, prune: bool = False) -> optuna.Study:
-    """Load a folder's study, or make an empty one.
+def load_study(out: Path, prune: bool = False) -> tuple[optuna.Study, JournalStorage]:
+    """Load a folder's study and its storage, or make an empty one.
 
     Raises:
         RunFolderError: if its journal is damaged.
@@ -91,9 +92,20 @@ def load_study(out: Path, prune: bool = False) -> optuna.Study:
         storage = JournalStorage(JournalFileBackend(str((out / JOURNAL).absolute())))
         if _NAME not in optuna.get_all_study_names(storage):
             optuna.create_study(storage=storage, study_name=_NAME, direction="maximize")
-        return optuna.load_study(study_name=_NAME, storage=storage, pruner=pruner)
+        study = optuna.load_study(study_name=_NAME, storage=storage, pruner=pruner)
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError):
         raise RunFolderError(f"{out / JOURNAL}: holds no study that can be read") from None
+    return study, storage
+
+
+def _let_wait(study: optuna.Study, storage: JournalStorage) -> None:
+    """Let trials that were running when the study was stopped be the next ones that it is asked."""
+    from optuna.trial import TrialState
+
+    study_id = storage.get_study_id_from_name(_NAME)
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        its_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
+        storage.set_trial_state_values(its_id, TrialState.WAITING)
 
 
 def count_trials(out: Path, space: Space, seeds: int) -> int:
@@ -102,10 +114,10 @@ def count_trials(out: Path, space: Space, seeds: int) -> int:
     Raises:
         RunFolderError: as `open_study`.
     """
-    if not (out / JOURNAL).exists():
+    if not _is_there(out):
         RunFolder.check_free(out)
         return 0
-    study = load_study(out)
+    study, _ = load_study(out)
     check_identity(study, out, space, seeds)
     return sum(own.state.name in ("COMPLETE", "PRUNED") for own in study.get_trials(deepcopy=False))
 
@@ -116,18 +128,10 @@ def check_identity(study: optuna.Study, out: Path, space: Space, seeds: int) -> 
     Raises:
         RunFolderError: with what differs.
     """
-    found: dict[str, Any] = study.user_attrs.get(_IDENTITY, {})
-    wanted = _identity(space, seeds)
-    try:
-        before = Config.model_validate(found["config"], strict=False)
-        changed = list(differences(before, space.base))
-        changed += [
-            f"{name}: {_shown(found[name])} -> {_shown(wanted[name])}"
-            for name in ("search", "seeds")
-            if found[name] != wanted[name]
-        ]
-    except (ValidationError, KeyError, TypeError):
-        changed = ["of which nothing is known"]
+    before = study.user_attrs.get(_IDENTITY)
+    changed = ["nothing is known of it"]
+    if isinstance(before, dict):
+        changed = differences(before, _identity(space, seeds))
     if changed:
         raise RunFolderError(
             f"{out}: holds a study of another config or search ({'; '.join(changed)});"
@@ -135,7 +139,7 @@ def check_identity(study: optuna.Study, out: Path, space: Space, seeds: int) -> 
         )
 
 
-def next_trial(study: optuna.Study, space: Space, under_way: Collection[int] = ()) -> optuna.Trial:
+def next_trial(study: optuna.Study, space: Space) -> optuna.Trial:
     """Return a trial that was running when the study was stopped, or a new one.
 
     Its draws are a function of the config's seed, its number and the trials so far: those that
@@ -144,33 +148,23 @@ def next_trial(study: optuna.Study, space: Space, under_way: Collection[int] = (
     Args:
         study: that trials are of.
         space: whose start the first one has.
-        under_way: numbers of the trials that are running now.
     """
     from optuna.samplers import TPESampler
-    from optuna.trial import Trial, TrialState
+    from optuna.trial import TrialState
 
-    trials = study.get_trials(deepcopy=False)
-    if not trials and space.start:
+    if not study.trials and space.start:
         study.enqueue_trial(dict(space.start))
-    left = [own for own in trials if own.number not in under_way]
-    running = [own for own in left if own.state == TrialState.RUNNING]
-    number = running[0].number if running else len(trials)
+    trials = study.get_trials(deepcopy=False)
+    waiting = [own.number for own in trials if own.state == TrialState.WAITING]
+    number = waiting[0] if waiting else len(trials)
     own_seed = int(np.random.SeedSequence([space.base.training.seed, number]).generate_state(1)[0])
     study.sampler = TPESampler(seed=own_seed)
-    return Trial(study, running[0]._trial_id) if running else study.ask()
-
-
-def forced(study: optuna.Study) -> list[str]:
-    """Return the changes of files between a study's runs that it was forced to go on with."""
-    return list(study.user_attrs.get(FORCED, ()))
+    return study.ask()
 
 
 def _identity(space: Space, seeds: int) -> dict[str, Any]:
-    return {"config": plain(space.base), "search": list(space.lines()), "seeds": seeds}
-
-
-def _shown(value: Any) -> str:
-    return " ".join(value) if isinstance(value, list) else str(value)
+    """Return what has to be the same for trials to be of one study."""
+    return {**effective(space.base), "search": " ".join(space.lines()), "seeds": seeds}
 
 
 def _mend(journal: Path) -> None:
