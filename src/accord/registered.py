@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pkgutil
+from functools import cache
 from pathlib import Path
 
 
-def registered(family: str) -> list[str]:
+@cache  # a config is resolved many times over, and asks for all of them
+def registered(family: str) -> tuple[str, ...]:
     """Return the names of a family's methods, `_` in a file's name read as `-`.
 
     Args:
@@ -17,4 +19,4 @@ def registered(family: str) -> list[str]:
         (True, True)
     """
     found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / family)]))
-    return sorted(name.replace("_", "-") for name in found if not name.startswith("_"))
+    return tuple(sorted(name.replace("_", "-") for name in found if not name.startswith("_")))

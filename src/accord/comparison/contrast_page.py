@@ -35,7 +35,11 @@ def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figu
         while names[-1] in names[:-1]:  # as tasks of different names may have one slug
             names[-1] += "-2"
         rows = sorted(
-            (_row(each, margin) for each in contrasts if each.task == task),
+            (
+                difference_row(each, each.group.name, margin)
+                for each in contrasts
+                if each.task == task
+            ),
             key=lambda row: -row.value,
         )
         yield differences(names[-1], f"{task}: against {baseline.name}", rows)
@@ -45,7 +49,7 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
     """Return each difference with its interval and verdict; `note` is on their correction."""
     rows = [
         [
-            each.group.name, each.task, each.verdict.word,
+            each.label or each.group.name, each.task, each.verdict.word,
             f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
             f"{each.difference.value:+z.4f}", interval_words(each.verdict, "+z.4f"),
             "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
@@ -60,9 +64,10 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
     return Table("differences", "Differences", columns, rows, 3, note)
 
 
-def _row(each: Contrast, margin: float | None) -> DifferenceRow:
+def difference_row(each: Contrast, label: str, margin: float | None = None) -> DifferenceRow:
+    """Return a contrast as a figure shows it, in metric points."""
     return DifferenceRow(
-        each.group.name, 100 * each.difference.value, 100 * each.verdict.low,
+        label, 100 * each.difference.value, 100 * each.verdict.low,
         100 * each.verdict.high, each.verdict.kind, each.verdict.word,
         None if margin is None else 100 * margin,
     )  # fmt: skip

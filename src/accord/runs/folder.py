@@ -10,6 +10,7 @@ import platform
 import socket
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,7 @@ def environment(threads: int, device: str) -> dict[str, Any]:
     }
 
 
+@cache  # every run of a process says it
 def _version(package: str) -> str:
     """Return a package's version; a source tree on PYTHONPATH has none."""
     from importlib.metadata import PackageNotFoundError, version
