@@ -96,7 +96,7 @@ def reproduced(course, encoder_folder, tmp_path_factory):
 
 def rows_of(given, out, name):
     """The rows of an experiment of a reproduction, by label."""
-    results = load_results(out, cells_of(given))
+    results = load_results(out, cells_of(given), other_seeds=True)
     return results.rows(next(own for own in given if own.name == name))
 
 
@@ -341,9 +341,12 @@ def test_wrong_use_is_one_line(course, encoder_folder, accord_cli, tmp_path):
 def test_a_small_try_takes_few_rows(course, encoder_folder, accord_cli, tmp_path):
     out = tmp_path / "out"
     answer = accord_cli(
-        "reproduce", "exp1", "--data", course, "--encoder", encoder_folder, "--out", out,
+        "reproduce", "exp2", "--data", course, "--encoder", encoder_folder, "--out", out,
         "--epochs", 1, "--limit", 5, "--quiet",
     )  # fmt: skip
     assert answer.code == 0, answer.err
-    results = json.loads((out / "cells" / "sst,mode=frozen,seed=0" / "results.json").read_text())
-    assert results["exposure"]["sst"]["rows"] == 5
+    runs = list((out / "cells").iterdir())
+    assert len(runs) == 3
+    for run in runs:
+        exposure = json.loads((run / "results.json").read_text())["exposure"]
+        assert {task: seen["rows"] for task, seen in exposure.items()} == dict.fromkeys(TASKS, 5)

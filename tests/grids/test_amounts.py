@@ -1,13 +1,14 @@
 """How much cells show, counted step by step; and what a file may say of it and of its report."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from accord.data.exact_sampler import ExactSampler
 from accord.data.sampler import Sampler
 from accord.errors import ConfigError
-from accord.experiments.spec import read_experiment
+from accord.experiments.spec import TAKEN, read_experiment
 from accord.grids.amounts import Size, Sizes
 from accord.grids.file import read_grid
 from accord.sampling import RULES, Budget, get_rule
@@ -95,7 +96,8 @@ def test_two_tasks_show_as_much_as_three_where_shorter_epochs_do_it(grid):
 def test_with_an_equal_budget_all_cells_have_as_much_as_the_largest(grid):
     rng, tokens = random.Random(2), (10, 12, 14)
     text = SHARED + (
-        '[[cells]]\nlabel = "left out"\ntasks = ["sst"]\nlr = 1e-3\nequal_budget = false\n[[cells]]\n'
+        '[[cells]]\nlabel = "left out"\ntasks = ["sst"]\nlr = 1e-3\nequal_budget = false\n'
+        "[[cells]]\n"
         '[axes]\ntasks = [["sst"], ["quora"], ["sts", "sst"]]\nmode = ["frozen", "finetune"]\n'
     )
     for equal in ("steps", "examples", "tokens"):
@@ -131,7 +133,8 @@ title = "t"
 
 def test_what_a_file_can_t_say_is_one_line(grid, tmp_path):
     (tmp_path / "numbers.toml").write_text("[rows.alone]\nsst = 0.5\n[rows.alne]\nsts = 1\n")
-    (tmp_path / "texts.toml").write_text('[rows.alone]\nsst = "many"\n')
+    (tmp_path / "texts.toml").write_text('[rows.alone]\nsst = "0.5"\n')
+    (tmp_path / "infinite.toml").write_text("[rows.alone]\nsst = [0.5, inf]\n")
     reference = 'reference = {{ name = "paper", file = "{}.toml" }}\n'
     for text, message in (
         ('equal = "time"\n', "equal: takes 'tokens' or 'steps' or 'examples', got 'time'"),
@@ -146,13 +149,18 @@ def test_what_a_file_can_t_say_is_one_line(grid, tmp_path):
         (REPORT.replace('title = "t"', ""), "title"),
         (REPORT + 'table = "groups"\n', "'groups' is the name of another table or figure"),
         (REPORT + 'table = "A/b"\n', "table"),
+        (REPORT + 'table = "my-grid-differences"\n', "is the name of another table or figure"),
+        (REPORT + 'columns = { sts = "STS", sss = "SST" }\n', "no row has 'sss'; did you mean"),
         (REPORT + 'detail = "alne"\n', "no cell 'alne'; did you mean 'alone'?"),
         (REPORT + 'contrasts = [{ label = "x", of = "al", against = "alone" }]\n', "no cell 'al'"),
         (REPORT.replace('[["sst"], ["quora"], ["sts"]]', '[["sst"], ["sst", "sts"]]'),
          "two cells labelled 'alone' train 'sst' and differ in more than their seed"),
         (REPORT + '[[report.submissions]]\nfolder = "a"\nrows = ["all"]\n', "columns name"),
+        (REPORT + 'columns = { overall = "Score" }\n[[report.submissions]]\nfolder = "a"\n'
+         'rows = ["all"]\n', "columns name"),
         (REPORT + reference.format("none"), "none.toml: no such file of reference figures"),
         (REPORT + reference.format("numbers"), "no cell 'alne' trains 'sts'; did you mean 'alone'"),
+        (REPORT + reference.format("infinite"), "rows.alone.sst: takes a figure"),
         (REPORT + reference.format("texts"), "rows.alone.sst: takes a figure for each"),
     ):  # fmt: skip
         with pytest.raises(ConfigError) as raised:
@@ -169,6 +177,23 @@ def test_a_row_has_a_model_for_each_of_its_tasks(grid, tmp_path):
     assert len(set(found.rows["all"].values())) == 1
     assert len(set(found.rows["alone"].values())) == 3
     assert [list(own) for own in found.rows.values()] == [list(TASKS), list(TASKS)]
+
+
+def test_no_two_tables_have_one_name(grid, tmp_path):
+    file = grid(REPORT)
+    for stem in (*TAKEN, "errors of a grid"):
+        found = read_experiment(replace(file, path=tmp_path / f"{stem}.toml"), tmp_path)
+        assert found.name.partition("-")[0] not in TAKEN
+
+
+def test_an_equal_budget_leaves_rows_without_cells(grid, tmp_path):
+    """Which a contrast and the reference may still name."""
+    (tmp_path / "numbers.toml").write_text("[rows.alone]\nsst = 0.5\n")
+    text = 'equal = "steps"\n' + REPORT.replace('"alone"', '"alone"\nequal_budget = false')
+    text += 'contrasts = [{ label = "x", of = "all", against = "alone" }]\n'
+    text += 'reference = { name = "paper", file = "numbers.toml" }\n'
+    found = read_experiment(grid(text), tmp_path)
+    assert {label: len(models) for label, models in found.rows.items()} == {"all": 3, "alone": 0}
 
 
 def test_a_number_has_one_spelling(grid):

@@ -10,7 +10,7 @@ from accord.comparison.notes import correction_note
 from accord.comparison.whole import Comparison
 from accord.comparison.words import interval_words, seeds_words
 from accord.report.figures import DifferenceRow, differences
-from accord.report.page import Figure, Section, Table, slug
+from accord.report.page import Figure, Section, Table, slugs
 
 
 def contrast_sections(comparison: Comparison) -> list[Section]:
@@ -29,11 +29,7 @@ def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figu
     contrasts, margin = comparison.contrasts, comparison.margin
     if contrasts:
         yield contrast_table(contrasts, correction_note(comparison.differences))
-    names: list[str] = []
-    for task in dict.fromkeys(each.task for each in contrasts):
-        names.append(f"differences-{slug(task)}")
-        while names[-1] in names[:-1]:  # as tasks of different names may have one slug
-            names[-1] += "-2"
+    for task, name in slugs(each.task for each in contrasts).items():
         rows = sorted(
             (
                 difference_row(each, each.group.name, margin)
@@ -42,7 +38,7 @@ def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figu
             ),
             key=lambda row: -row.value,
         )
-        yield differences(names[-1], f"{task}: against {baseline.name}", rows)
+        yield differences(f"differences-{name}", f"{task}: against {baseline.name}", rows)
 
 
 def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:

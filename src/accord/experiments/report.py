@@ -21,7 +21,7 @@ from accord.report.figures import (
     learning_curves,
     predicted_against_true,
 )
-from accord.report.page import Figure, Section, Table, slug
+from accord.report.page import Figure, Section, Table, slugs
 from accord.report.texts import dev_texts, worst_errors
 
 Item = Table | Figure
@@ -123,8 +123,8 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
     if group is None:
         return []
     run, errors = group.runs[0], list[Item]()
-    for task in run.tasks:
-        own, name = run.predictions(task), slug(task)
+    for task, name in slugs(run.tasks).items():
+        own = run.predictions(task)
         if own.probabilities is not None:
             errors.append(confusion(f"confusion-{name}", f"{task}: confusion", own))
             errors.append(calibration(f"calibration-{name}", f"{task}: calibration", own))

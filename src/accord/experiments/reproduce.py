@@ -99,7 +99,7 @@ def report(
     Returns:
         The report's sections.
     """
-    results = load_results(out, cells_of(given))
+    results = load_results(out, cells_of(given), other_seeds=True)
     lead = (
         "The experiments of Fuhu Xiao and Chu Lin's CS 224N project, run anew by Accord. The"
         " paper's values stand beside ours; ours are dev figures of the best epoch, mean and"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +23,12 @@ class Row:
     Attributes:
         label: of its cells.
         groups: by task.
+        group: the runs of a row that is one model; None of several, or where none is done.
     """
 
     label: str
     groups: dict[str, Group]
-
-    @property
-    def group(self) -> Group | None:
-        """The runs of a row that is one model; None of several, or where none is done."""
-        names = {group.name for group in self.groups.values()}
-        return next(iter(self.groups.values())) if len(names) == 1 else None
+    group: Group | None
 
     @property
     def runs(self) -> list[RunRecord]:
@@ -57,21 +53,21 @@ class Results:
 
     def rows(self, experiment: Experiment) -> dict[str, Row]:
         """Return the rows of an experiment's table, by label."""
-        return {
-            label: Row(
-                label,
-                {task: self.groups[own] for task, own in models.items() if own in self.groups},
-            )
-            for label, models in experiment.rows.items()
-        }
+        return {label: self._row(label, models) for label, models in experiment.rows.items()}
+
+    def _row(self, label: str, models: Mapping[str, str]) -> Row:
+        groups = {task: self.groups[own] for task, own in models.items() if own in self.groups}
+        single = len(set(models.values())) == 1
+        return Row(label, groups, next(iter(groups.values()), None) if single else None)
 
 
-def load_results(out: Path, cells: Sequence[Cell]) -> Results:
-    """Read what is done of some cells, and of others that differ from them in their seed alone.
+def load_results(out: Path, cells: Sequence[Cell], *, other_seeds: bool = False) -> Results:
+    """Read what is done of some cells.
 
     Args:
         out: the grid's folder.
         cells: of one or several experiments.
+        other_seeds: whether finished runs count that differ from them in their seed alone.
 
     Raises:
         RunFolderError: if a run can't be read, or a file was changed between runs and nobody
@@ -82,7 +78,8 @@ def load_results(out: Path, cells: Sequence[Cell]) -> Results:
     for cell in cells:
         names.setdefault(cell.model, cell.group)
         done = runs.setdefault(cell.model, {})
-        for folder in _seeds_of(cell, out / CELLS):
+        alike = re.sub(r"seed=\d+$", "seed=*", cell.name) if other_seeds else cell.name
+        for folder in (out / CELLS).glob(alike):
             if folder not in done and _state(folder) == "done":
                 run = read_run(folder, folder.name)
                 if model_of(run.config) == cell.model:
@@ -98,11 +95,6 @@ def load_results(out: Path, cells: Sequence[Cell]) -> Results:
         for cell in cells if (state := _state(out / CELLS / cell.name)) != "done"
     }  # fmt: skip
     return Results(groups, list(left.values()), agreed)
-
-
-def _seeds_of(cell: Cell, root: Path) -> list[Path]:
-    """Return the folders of a cell's own run and of those whose names differ in the seed."""
-    return sorted(root.glob(re.sub(r"seed=\d+$", "seed=*", cell.name)))
 
 
 def _state(folder: Path) -> str:

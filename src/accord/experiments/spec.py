@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from accord.config.base import Name, Section
 from accord.config.faults import fault_lines
@@ -20,9 +20,11 @@ from accord.report.page import slug
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 TAKEN = (
     "answer", "calibration", "confusion", "cosines", "cost", "differences", "errors", "exposure",
-    "figures", "groups", "ledger", "scatter", "unfinished",
+    "figures", "groups", "learning", "ledger", "scatter", "unfinished",
 )  # fmt: skip
 """How the names of a grid report's other tables and figures begin."""
+OVERALL = "overall"
+"""Among a submission's columns: the score of all tasks."""
 
 
 class ContrastSpec(Section):
@@ -79,7 +81,9 @@ Reference = Mapping[str, Mapping[str, list[float]]]
 """By row and task: a figure, or several where it was given more than once."""
 Rows = Mapping[str, Mapping[str, str]]
 """By label and task: the `model` of cells."""
-_REFERENCE = TypeAdapter(dict[str, dict[str, dict[str, float | list[float]]]])
+_REFERENCE = TypeAdapter(
+    dict[str, dict[str, dict[str, FiniteFloat | list[FiniteFloat]]]], config=ConfigDict(strict=True)
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Experiment:
     """A grid whose file says how it is reported.
 
     Attributes:
-        name: of the file, without its ending.
+        name: of the file, as its tables and figures begin.
         spec: what is asked for.
         cells: of the grid.
         rows: of the table.
@@ -116,11 +120,15 @@ def read_experiment(grid: Grid, folder: Path) -> Experiment:
     except ValidationError as error:
         raise ConfigError(*fault_lines(error, ReportSpec, f"{grid.path}: report")) from None
     rows = {label: _models(grid, label) for label in grid.labels}
-    _check_names(grid.path, spec, rows)
+    name = slug(grid.path.stem)
+    if name.partition("-")[0] in TAKEN:
+        name = f"grid-{name}"
+    _check_files(grid.path, spec, name)
+    _check_rows(grid.path, spec, rows)
     reference = (
         {} if spec.reference is None else _reference(folder / spec.reference.file, spec, rows)
     )
-    return Experiment(slug(grid.path.stem), spec, grid.cells, rows, reference)
+    return Experiment(name, spec, grid.cells, rows, reference)
 
 
 def _models(grid: Grid, label: str) -> dict[str, str]:
@@ -136,11 +144,21 @@ def _models(grid: Grid, label: str) -> dict[str, str]:
     return models
 
 
-def _check_names(path: Path, spec: ReportSpec, rows: Rows) -> None:
+def _check_files(path: Path, spec: ReportSpec, experiment: str) -> None:
+    """Check that no table or figure has another one's name."""
+    others = {f"{experiment}-differences", f"{experiment}-curves"}
     for name in (spec.table, spec.duration.name if spec.duration else ""):
-        if name.partition("-")[0] in TAKEN:
+        if name.partition("-")[0] in TAKEN or name in others:
             raise ConfigError(f"{path}: report: '{name}' is the name of another table or figure")
-    if spec.submissions and not spec.columns:
+
+
+def _check_rows(path: Path, spec: ReportSpec, rows: Rows) -> None:
+    """Check that rows, and the tasks of columns and contrasts, are there."""
+    tasks = dict.fromkeys(task for models in rows.values() for task in models)
+    for task in spec.columns:
+        if task not in tasks and not (task == OVERALL and spec.submissions):
+            raise ConfigError(f"{path}: report: columns: no row has '{task}'{nearest(task, tasks)}")
+    if spec.submissions and not spec.columns.keys() - {OVERALL}:
         raise ConfigError(f"{path}: report: submissions take the tasks that columns name")
     named = [own for each in spec.contrasts for own in (each.of, *labels_of(each.against))]
     named += [own for each in spec.submissions for own in each.rows]
@@ -151,7 +169,7 @@ def _check_names(path: Path, spec: ReportSpec, rows: Rows) -> None:
             raise ConfigError(f"{path}: report: no cell '{name}'{nearest(name, rows)}")
     for each in spec.contrasts:
         against = {task for label in labels_of(each.against) for task in rows[label]}
-        if against.isdisjoint(rows[each.of]):
+        if rows[each.of] and against and against.isdisjoint(rows[each.of]):
             raise ConfigError(f"{path}: report: '{each.label}': its rows have no task in common")
 
 
@@ -170,7 +188,8 @@ def _reference(file: Path, spec: ReportSpec, rows: Rows) -> Reference:
     found = tables.get(spec.table, {})
     for label, figures in found.items():
         for task in figures if not spec.submissions else ():
-            if task not in rows.get(label, {}):
+            # Of rows that an equal budget leaves without cells, figures may be there.
+            if task not in rows.get(label, {}) and rows.get(label) != {}:
                 labels = [own for own, models in rows.items() if task in models]
                 raise ConfigError(
                     f"{file}: {spec.table}: no cell '{label}' trains '{task}'"

@@ -10,7 +10,7 @@ from accord.comparison.group import Group
 from accord.durable import replace_folder
 from accord.errors import RunFolderError
 from accord.experiments.rows import Row
-from accord.experiments.spec import Experiment, ReportSpec
+from accord.experiments.spec import OVERALL, Experiment, ReportSpec
 from accord.judging.metrics import cs224n_score
 from accord.report.page import Table
 from accord.report.record import RunRecord
@@ -31,7 +31,7 @@ def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> T
         None where no folder's runs are all done.
     """
     spec, chosen = experiment.spec, _best_shared(experiment.spec, rows)
-    tasks = [task for task in spec.columns if task != "overall"]
+    tasks = [task for task in spec.columns if task != OVERALL]
     body, note = [], [spec.note]
     for each in spec.submissions:
         row = rows[each.rows[chosen % len(each.rows)]]
@@ -40,8 +40,8 @@ def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> T
             _write(best, out / "leaderboard" / each.folder)
             values = {task: run.metrics[task] for task, run in best.items()}
             metrics = {task: run.tasks[task].metric for task, run in best.items()}
-            score = cs224n_score(values, metrics)
-            body.append([row.label, *(f"{own:z.3f}" for own in (*values.values(), score))])
+            values[OVERALL] = cs224n_score(values, metrics)
+            body.append([row.label, *(f"{values[task]:z.3f}" for task in spec.columns)])
             note.append(each.note)
     if not body:
         return None
