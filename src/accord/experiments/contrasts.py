@@ -51,7 +51,7 @@ def planned(experiment: Experiment, rows: Mapping[str, Row]) -> list[Planned]:
     """Return an experiment's contrasts that have runs on both sides, corrected together.
 
     Raises:
-        RowsDiffer: if two sides were judged on different rows.
+        RowsDiffer: if two sides were evaluated on different rows.
     """
     pairs = [
         (each, task, rows[each.of].groups[task], rows[other].groups[task], other)
@@ -59,14 +59,16 @@ def planned(experiment: Experiment, rows: Mapping[str, Row]) -> list[Planned]:
         for task, other in _tasks(each, rows)
     ]
     compared = [task_difference(task, ours, theirs) for _, task, ours, theirs, _ in pairs]
-    judged = verdicts([own.difference for own in compared], learnt=[own.learnt for own in compared])
+    evaluated = verdicts(
+        [own.difference for own in compared], learnt=[own.learnt for own in compared]
+    )
     return [
         Planned(
             ours, theirs, task, own.difference, verdict, own.learnt, each.label,
             _reference(experiment, task, each.of, other),
         )
         for (each, task, ours, theirs, other), own, verdict in zip(
-            pairs, compared, judged, strict=True
+            pairs, compared, evaluated, strict=True
         )
     ]  # fmt: skip
 

@@ -38,7 +38,7 @@ def experiment_sections(
         out: where predictions for a leaderboard go.
 
     Raises:
-        RowsDiffer: if rows to be compared were judged on different rows of a task.
+        RowsDiffer: if rows to be compared were evaluated on different rows of a task.
         RunFolderError: if a run can't be read, or predictions can't be written.
     """
     tables = [(own, results.rows(own)) for own in experiments]
@@ -91,7 +91,7 @@ def _table(experiment: Experiment, rows: Mapping[str, Row]) -> Table:
         if spec.seconds:
             cells.append(f"{row.group.seconds_per_epoch:.1f}" if row.group else "–")
         body.append(cells)
-    columns += ["seconds an epoch"] if spec.seconds else []
+    columns += ["seconds per epoch"] if spec.seconds else []
     return Table(spec.table, spec.caption or spec.title, columns, body, note=spec.note)
 
 
