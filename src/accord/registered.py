@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 
-def registered(family: str) -> list[str]:
-    """Return the sorted names of a family's methods, `_` in a file's name read as `-`.
+@cache  # a config is resolved many times over, and asks for all of them
+def registered(family: str) -> tuple[str, ...]:
+    """Return the names of a family's methods, `_` in a file's name read as `-`.
 
     Args:
         family: the folder of the package that holds their files.
@@ -17,11 +18,7 @@ def registered(family: str) -> list[str]:
         >>> "pcgrad" in registered("gradients"), "a-gem" in registered("gradients")
         (True, True)
     """
-    return list(_registered(family))
-
-
-@cache
-def _registered(family: str) -> tuple[str, ...]:
-    modules = pkgutil.iter_modules([str(Path(__file__).parent / family)])
-    names = (module.name for module in modules if not module.name.startswith("_"))
-    return tuple(sorted(name.replace("_", "-") for name in names))
+    modules = (
+        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / family)])
+    )
+    return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))

@@ -1,5 +1,6 @@
 """Grids: run once, found again, stopped and gone on with, in one process and in several."""
 
+import csv
 import json
 import os
 import signal
@@ -26,6 +27,10 @@ epochs = 1
 [axes]
 tasks = [["mood"], ["mood", "near"]]
 """
+
+
+def read_csv(file):
+    return list(csv.reader(file.read_text().splitlines()))
 
 
 @pytest.fixture
@@ -348,3 +353,44 @@ def test_a_report_on_runs_of_another_config_is_refused(grid, tmp_path, accord_cl
     assert answer.code == 2
     assert "training.lr: 0.001 -> 0.5" in answer.err
     assert accord_cli(*call, "--report-only").code == 0
+
+
+def test_a_file_says_how_its_grid_is_reported(grid, tmp_path, accord_cli):
+    """Rows, contrasts beside somebody's figures, and as many examples alone as together."""
+    file, out = (
+        grid(
+            'config = "accord.toml"\nseeds = 2\n[set]\nepochs = 1\n'
+            '[[cells]]\nlabel = "all"\ntasks = ["mood", "near"]\n'
+            '[[cells]]\nlabel = "alone"\ntasks = ["mood"]\nas_much_as = "all"\n'
+            '[[cells]]\nlabel = "alone"\ntasks = ["near"]\nas_much_as = "all"\n'
+            '[report]\ntitle = "does it help?"\ndetail = "all"\nseconds = true\n'
+            'reference = { name = "book", file = "book.toml" }\n'
+            'contrasts = [{ label = "all − alone", of = "all", against = "alone" }]\n'
+            '[report.duration]\nname = "cost"\ntitle = "Cost"\nbaseline = "alone"\n'
+        ),
+        tmp_path / "out",
+    )
+    (file.parent / "book.toml").write_text(
+        "[rows.all]\nmood = 0.5\n[rows.alone]\nmood = [0.75, 0.7]\nnear = 0.1\n"
+    )
+    answer = accord_cli("grid", file, "--out", out)
+    assert (answer.code, "'cost' is the name of another" in answer.err) == (2, True)
+    assert not out.exists()
+    file.write_text(file.read_text().replace('"cost"', '"time"'))
+    answer = accord_cli("grid", file, "--out", out)
+    assert answer.code == 0, answer.err
+    assert "as in the book?" in answer.out
+    head, one, other = read_csv(out / "tables" / "rows.csv")
+    assert head == ["", "runs", "mood", "book", "near", "book", "seconds per epoch"]
+    assert (one[0], one[1], one[3], one[5]) == ("all", "2", "0.500", "–")
+    assert (other[0], other[1], other[3], other[5]) == ("alone", "2", "0.750 / 0.700", "0.100")
+    assert (one[-1] == "–", other[-1]) == (False, "–")  # two models have no epoch in common
+    _, mood, near = read_csv(out / "tables" / "grid-differences.csv")
+    assert (mood[1], mood[-1], near[1], near[-1]) == ("mood", "-0.250", "near", "–")
+    assert near[3] == "the book has none"
+    groups = {group.tasks: group for group in grid_groups(out)}
+    for task in ("mood", "near"):
+        assert groups[task,].exposure(task) == groups["mood", "near"].exposure(task)
+    shown = {file.stem for file in (out / "figures").glob("*.svg")}
+    assert {"time", "cosines", "grid-curves", "grid-differences", "confusion-mood"} <= shown
+    assert "Was sharing worth it?" in answer.out

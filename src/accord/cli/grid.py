@@ -23,6 +23,7 @@ from accord.terminal import echo
 if TYPE_CHECKING:
     from accord.comparison.group import Group
     from accord.comparison.whole import Comparison
+    from accord.experiments.spec import Experiment
     from accord.grids.cell_run import CellResult
     from accord.grids.cells import Cell
 
@@ -59,13 +60,18 @@ def grid(
     all groups of runs is left in --out.
     """
     from accord.errors import UsageError
-    from accord.grids.file import load_grid
+    from accord.experiments.spec import read_experiment
+    from accord.grids.file import read_grid
     from accord.grids.running import check_cells, run_grid, write_index
     from accord.runs.progress import Console
 
     if as_json and formats:
         raise UsageError("--formats is for the report, which is not written with --json")
-    cells = load_grid(grid, overrides)
+    read = read_grid(grid, overrides)
+    cells, experiment = (
+        read.cells,
+        read_experiment(read, grid.parent) if read.report is not None else None,
+    )
     margin = margin or cells[0].config.comparison.margin  # not the one that runs were begun with
     if dry_run:
         from accord.cli.plans import show_plan
@@ -92,7 +98,7 @@ def grid(
         shown = comparison_json(_compared(groups, against, margin), notes(out))
         echo(json.dumps({"cells": cells_json, **shown}))
     else:
-        show_grid(out, against, f"The grid {grid.name}", margin, formats)
+        show_grid(out, against, f"The grid {grid.name}", margin, formats, experiment)
     end_with(results)
 
 
@@ -112,6 +118,7 @@ def show_grid(
     title: str,
     points: float | None = None,
     formats: Sequence[str] = (),
+    experiment: Experiment | None = None,
 ) -> None:
     """Print a grid's groups, and what each has over one of them; leave a report.
 
@@ -121,8 +128,12 @@ def show_grid(
         title: of the report.
         points: the margin, as `--margin` has it.
         formats: of the report's figures and tables besides SVG and CSV.
+        experiment: what the grid's file says of its report, if it does.
     """
     from accord.cli.comparisons import print_comparison
+    from accord.cli.results import print_report_tables
+    from accord.experiments.report import experiment_sections
+    from accord.experiments.rows import load_results
     from accord.grids.report import grid_report
     from accord.grids.running import grid_groups, notes
 
@@ -132,7 +143,11 @@ def show_grid(
         return
     comparison = _compared(groups, name, points)
     print_comparison(comparison, known)
-    grid_report(out, comparison, title, known, formats)
+    more = []
+    if experiment is not None:
+        more = experiment_sections([experiment], load_results(out, experiment.cells), out)
+        print_report_tables(more)
+    grid_report(out, comparison, title, known, formats, more)
     echo(f"report: {out / 'report.html'}")
 
 

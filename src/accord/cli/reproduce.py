@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,31 @@ from accord.cli.options import cells_options, formats_option
 from accord.terminal import echo
 
 EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
+_NUMBER, _RATE = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
+SETTINGS = (
+    ("--seeds", 1, _NUMBER, "Runs of each cell, by seeds 0, 1, …; a verdict takes 5."),
+    ("--epochs", 10, _NUMBER, "Passes, as each batching method counts them."),
+    ("--lr", 1e-5, _RATE, "Constant rate where the encoder is fine-tuned."),
+    ("--frozen-lr", 1e-3, _RATE, "Where it is frozen."),
+    ("--batch-size", 32, _NUMBER, "Examples of each task in a step."),
+    ("--precision", "float32", click.Choice(["float32", "bfloat16"]), "Of matrix products."),
+    ("--pairs", "separate", click.Choice(["separate", "joint"]), "How a pair is encoded."),
+    ("--pooling", "cls", click.Choice(["cls", "pooler", "mean"]), "What the heads see."),
+    ("--limit", None, _NUMBER, "Rows of each file, for a quick try."),
+    ("--equal-budget", None, click.Choice(["tokens", "steps", "examples"]),
+     "Give every cell of an experiment as much of this, by more epochs."),
+    ("--halves-every", 20, _NUMBER,
+     "Steps between measurements of the noise in the gradients' cosines."),
+)  # fmt: skip
+"""Options that change the paper's settings: name, default, kind and help."""
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    for name, default, kind, text in reversed(SETTINGS):
+        command = click.option(name, default=default, type=kind, help=text, show_default=True)(
+            command
+        )
+    return command
 
 
 @click.command()
@@ -29,72 +55,13 @@ EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
     type=click.Path(path_type=Path),
     help="Folder of all runs and the report.",
 )
-@click.option(
-    "--seeds",
-    default=1,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Runs of each cell, by seeds 0, 1, …; a verdict takes 5.",
-)
-@click.option("--epochs", default=10, show_default=True, type=click.IntRange(min=1))
-@click.option(
-    "--lr",
-    default=1e-5,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="Constant rate where the encoder is fine-tuned.",
-)
-@click.option(
-    "--frozen-lr",
-    default=1e-3,
-    show_default=True,
-    type=click.FloatRange(min=0, min_open=True),
-    help="Where it is frozen.",
-)
-@click.option(
-    "--batch-size",
-    default=32,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Examples of each task in a step.",
-)
-@click.option(
-    "--precision", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"])
-)
-@click.option(
-    "--pairs",
-    default="separate",
-    show_default=True,
-    type=click.Choice(["separate", "joint"]),
-    help="How a pair is encoded.",
-)
-@click.option(
-    "--pooling",
-    default="cls",
-    show_default=True,
-    type=click.Choice(["cls", "pooler", "mean"]),
-    help="What the heads see.",
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Rows of each file, for a quick try.")
-@click.option(
-    "--equal-budget",
-    type=click.Choice(["tokens", "steps", "examples"]),
-    help="Give every cell of an experiment as much of this, by more epochs.",
-)
-@click.option(
-    "--halves-every",
-    default=20,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Steps between measurements of the noise in the gradients' cosines.",
-)
+@_settings
 @click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
 @formats_option
 @cells_options
 def reproduce(
     experiments: tuple[str, ...],
     out: Path,
-    seeds: int,
     workers: int,
     threads: int | None,
     force: bool,
@@ -102,38 +69,40 @@ def reproduce(
     quiet: bool,
     report_only: bool,
     formats: tuple[str, ...],
-    **changes: Any,
+    **options: Any,
 ) -> None:
     """Run the paper's experiments and print its tables beside its own figures.
 
     EXPERIMENT is exp1, exp2, exp3, exp4, cfimdb, leaderboard, pairs, or all. What is done in --out
     is not run again; the same command goes on after a stop.
     """
-    from accord.experiments.plan import Options
-    from accord.experiments.reproduce import planned, remember, union
-    from accord.experiments.reproduce import reproduce as run
+    from accord.experiments import reproduce as paper
+    from accord.grids.amounts import Sizes
+    from accord.grids.running import check_cells, run_grid, write_index
     from accord.runs.progress import Console
 
-    names = _names(experiments)
-    options = Options(seeds=tuple(range(seeds)), **changes)
     console = Console(quiet)
-    cells = planned(names, options, console)
+    given = paper.experiments(_names(experiments), options, Sizes(console.say))
+    cells = paper.cells_of(given)
     if dry_run:
         from accord.cli.plans import show_plan
 
-        show_plan(union(cells), out, workers, as_json=False)
+        show_plan(cells, out, workers, as_json=False)
         return
     results = []
     if report_only:
-        remember(cells, out)
+        check_cells(cells, out)
+        write_index(cells, out)
     else:
-        results = run(cells, out, workers=workers, threads=threads, console=console, force=force)
+        results = run_grid(
+            cells, out, workers=workers, threads=threads, console=console, force=force
+        )
 
     from accord.cli.grid import end_with
     from accord.cli.results import print_report_tables
-    from accord.experiments.report import report
 
-    print_report_tables(report(out, names, options, console, formats))
+    console.say("writing the report")
+    print_report_tables(paper.report(out, given, options, formats))
     echo(f"report: {out / 'report.html'}")
     end_with(results)
 

@@ -26,6 +26,7 @@ class Contrast:
         difference: the one minus the other.
         verdict: after the correction over all contrasts of the table.
         learnt: whether either group beats the best constant prediction.
+        label: what is compared, as it is shown; default: the group's name.
     """
 
     group: Group
@@ -34,6 +35,7 @@ class Contrast:
     difference: Difference
     verdict: Verdict
     learnt: bool = True
+    label: str = ""
 
 
 def contrast_rows(

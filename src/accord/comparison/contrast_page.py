@@ -10,7 +10,7 @@ from accord.comparison.notes import correction_note
 from accord.comparison.whole import Comparison
 from accord.comparison.words import interval_words, seeds_words
 from accord.report.figures import DifferenceRow, differences
-from accord.report.page import Figure, Section, Table, slug
+from accord.report.page import Figure, Section, Table, slugs
 
 
 def contrast_sections(comparison: Comparison) -> list[Section]:
@@ -29,23 +29,23 @@ def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figu
     contrasts, margin = comparison.contrasts, comparison.margin
     if contrasts:
         yield contrast_table(contrasts, correction_note(comparison.differences))
-    names: list[str] = []
-    for task in dict.fromkeys(each.task for each in contrasts):
-        names.append(f"differences-{slug(task)}")
-        while names[-1] in names[:-1]:  # as tasks of different names may have one slug
-            names[-1] += "-2"
+    for task, name in slugs(each.task for each in contrasts).items():
         rows = sorted(
-            (_row(each, margin) for each in contrasts if each.task == task),
+            (
+                difference_row(each, each.group.name, margin)
+                for each in contrasts
+                if each.task == task
+            ),
             key=lambda row: -row.value,
         )
-        yield differences(names[-1], f"{task}: against {baseline.name}", rows)
+        yield differences(f"differences-{name}", f"{task}: against {baseline.name}", rows)
 
 
 def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
     """Return each difference with its interval and verdict; `note` is on their correction."""
     rows = [
         [
-            each.group.name, each.task, each.verdict.word,
+            each.label or each.group.name, each.task, each.verdict.word,
             f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
             f"{each.difference.value:+z.4f}", interval_words(each.verdict, "+z.4f"),
             "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
@@ -60,9 +60,10 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
     return Table("differences", "Differences", columns, rows, 3, note)
 
 
-def _row(each: Contrast, margin: float | None) -> DifferenceRow:
+def difference_row(each: Contrast, label: str, margin: float | None = None) -> DifferenceRow:
+    """Return a contrast as a figure shows it, in metric points."""
     return DifferenceRow(
-        each.group.name, 100 * each.difference.value, 100 * each.verdict.low,
+        label, 100 * each.difference.value, 100 * each.verdict.low,
         100 * each.verdict.high, each.verdict.kind, each.verdict.word,
         None if margin is None else 100 * margin,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -160,7 +161,7 @@ class TrainingConfig(Section):
         return self
 
 
-def _check_names(key: str, names: list[str], known: list[str]) -> None:
+def _check_names(key: str, names: list[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"{key}: unknown value '{name}'{nearest(name, known)}")

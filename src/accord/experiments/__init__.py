@@ -1,1 +1,1 @@
-"""The paper's experiments, as grids that anybody can rerun, and their report."""
+"""Grids that say what they compare, and their report; among them the paper's experiments."""

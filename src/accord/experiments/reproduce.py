@@ -1,125 +1,118 @@
-"""Run the paper's experiments: one grid, whose cells several experiments share."""
+"""The paper's experiments: one grid of several files, whose cells they share.
+
+*Source:* Fuhu Xiao and Chu Lin, "BERT Mastery: Explore Multitask Learning", Stanford CS 224N
+default project; its tables 1 to 5 and sections 3 and 4. `paper/` has a grid file for each
+experiment, the config that they vary, and the paper's numbers.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from accord.config.file import parse_config, resolve_paths
-from accord.data.datasets import read_data
-from accord.durable import write_atomic
-from accord.encoders.pretrained import resolve_encoder_folder
-from accord.errors import RunFolderError
-from accord.experiments.paper import TASKS
-from accord.experiments.plan import Options, Size, base_config, plan
-from accord.grids.cell_run import CellResult
-from accord.grids.cells import Cell
-from accord.grids.running import run_grid, write_index
-from accord.plan.making import plan_run
-from accord.runs.lock import busy, is_locked
-from accord.runs.progress import Console
-from accord.untrusted import read_json
+from accord.errors import DataError
+from accord.experiments.report import experiment_sections, runs_section, selection_note
+from accord.experiments.rows import load_results
+from accord.experiments.spec import Experiment, read_experiment
+from accord.grids.amounts import Sizes
+from accord.grids.cells import Cell, Settings
+from accord.grids.file import make_grid, read_table
+from accord.report.page import Section
+from accord.report.writing import write_report
 
-INDEX = "experiments.json"
+PAPER = Path(__file__).parent / "paper"
+Options = Mapping[str, Any]
+"""What `accord reproduce` may change about the paper's settings, by its options' names."""
 
 
-def planned(names: Sequence[str], options: Options, console: Console) -> dict[str, list[Cell]]:
-    """Return each experiment's cells.
+def experiments(names: Sequence[str], options: Options, sizes: Sizes) -> list[Experiment]:
+    """Return some of the paper's experiments.
 
     Args:
-        names: of the experiments.
+        names: of their files in `paper/`.
         options: of the reproduction.
-        console: told what reading the data found.
+        sizes: of training data that were read before.
 
     Raises:
         UsageError: whatever is wrong with data, encoder or options.
     """
-    return plan(names, options, data_sizes(options, console))
+    return [_experiment(name, options, sizes) for name in names]
 
 
-def data_sizes(options: Options, console: Console) -> dict[str, Size]:
-    """Read the training data of the paper's three tasks, once, and return its sizes."""
-    table = base_config(options, cfimdb=False)
-    config = resolve_paths(parse_config(table, where="reproduce"), Path.cwd())
-    own = plan_run(config, "reproduce").only
-    folder = resolve_encoder_folder(own.encoder.path, own.encoder.revision)
-    data = read_data(own.data, folder, console.say)
-    sizes = {}
-    for part in data.train:
-        if part.task.name in TASKS:
-            tokens = float(data.assembler.lengths(part).mean())
-            sizes[part.task.name] = Size(rows=len(part), tokens=tokens)
-    return sizes
+def _experiment(name: str, options: Options, sizes: Sizes) -> Experiment:
+    table = read_table(PAPER / f"{name}.toml", "grid file")
+    base = read_table(PAPER / "config.toml", "config file")
+    tasks = [task for task in base["tasks"] if task in table["report"]["columns"]]
+    base["tasks"] = {task: _with_files(base["tasks"][task], options["data"]) for task in tasks}
+    base["encoder"] = {"path": options["encoder"]}
+
+    def rates(cell: Settings) -> Settings:
+        """Section 3.4: one constant rate for each mode, for encoder and heads."""
+        lr = options["frozen_lr" if cell["encoder.mode"] == "frozen" else "lr"]
+        several = len(cell["tasks"]) > 1
+        halves = {"training.halves_every": options["halves_every"]} if several else {}
+        return {"training.lr": lr, "training.head_lr": lr, **halves}
+
+    same = {key: options[key] for key in ("epochs", "precision", "pairs", "pooling")}
+    limits = {} if options["limit"] is None else dict.fromkeys(
+        (f"tasks.{task}.limit" for task in tasks), options["limit"]
+    )  # fmt: skip
+    table |= {
+        "set": {**same, **limits, "training.batch_size": options["batch_size"]},
+        "seeds": options["seeds"],
+        "equal": options["equal_budget"],
+    }
+    grid = make_grid(Path(name), table, base, Path.cwd(), derived=rates, sizes=sizes)
+    return read_experiment(grid, PAPER)
 
 
-def union(cells: Mapping[str, Sequence[Cell]]) -> list[Cell]:
-    """Return all experiments' cells, each once, seed by seed."""
-    every = {cell.identity: cell for own in cells.values() for cell in own}
-    return sorted(every.values(), key=lambda cell: int(cell.settings["seed"]))
+def _with_files(task: dict[str, Any], data: Path) -> dict[str, Any]:
+    """Name a task's files in full; the unlabelled test files may be absent."""
+    files = {split: (data / task[split]).absolute() for split in ("train", "dev", "test")}
+    for split in ("train", "dev"):
+        if not files[split].is_file():
+            raise DataError(f"{files[split]}: no such file; the experiment needs it")
+    del task["test"]
+    return task | {split: str(file) for split, file in files.items() if file.is_file()}
 
 
-def reproduce(
-    cells: Mapping[str, Sequence[Cell]],
-    out: Path,
-    *,
-    workers: int = 1,
-    threads: int | None = None,
-    console: Console | None = None,
-    force: bool = False,
-) -> list[CellResult]:
-    """Run what is not done of some experiments.
+def cells_of(given: Sequence[Experiment]) -> list[Cell]:
+    """Return the cells of some experiments, each once, seed by seed."""
+    every: dict[str, Cell] = {}
+    for cell in (cell for own in given for cell in own.cells):
+        every.setdefault(cell.identity, cell)
+    return sorted(every.values(), key=lambda cell: cell.config.training.seed)
+
+
+def report(
+    out: Path, given: Sequence[Experiment], options: Options, formats: Sequence[str] = ()
+) -> list[Section]:
+    """Write `report.html`, `report.md`, tables, figures and the leaderboard's files.
 
     Args:
-        cells: of each experiment.
-        out: the folder; what is done in it is not run again.
-        workers: cells that run at once.
-        threads: of each.
-        console: told of progress.
-        force: as `run_grid`.
+        out: the reproduction's folder.
+        given: the experiments.
+        options: that they were run by.
+        formats: of figures and tables besides SVG and CSV.
 
     Returns:
-        One result per cell.
-
-    Raises:
-        BusyError: another process is at these experiments.
-        Stopped: a signal came; the same call goes on.
+        The report's sections.
     """
-    if is_locked(out):  # before their cells are noted beside its own
-        raise busy(out)
-    remember(cells, out)
-    return run_grid(
-        union(cells), out, workers=workers, threads=threads, console=console, force=force
+    results = load_results(out, cells_of(given), other_seeds=True)
+    lead = (
+        "The experiments of Fuhu Xiao and Chu Lin's CS 224N project, run anew by Accord. The"
+        " paper's values stand beside ours; ours are dev figures of the best epoch, mean and"
+        f" standard deviation over seeds.{selection_note(results)}"
     )
-
-
-def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:
-    """Note which cells each experiment has, beside what was noted by earlier calls.
-
-    Raises:
-        RunFolderError: if it holds something else, or can't be written.
-    """
-    write_index(union(cells), out)
-    known = remembered(out)
-    for name, own in cells.items():
-        entries = {entry["name"]: entry for entry in known.get(name, [])}
-        entries |= {
-            cell.name: {"name": cell.name, "group": cell.group, "settings": cell.settings}
-            for cell in own
-        }
-        known[name] = list(entries.values())
-    try:
-        write_atomic(out / INDEX, json.dumps(known, indent=1) + "\n")
-    except OSError as error:
-        raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
-
-
-def remembered(out: Path) -> dict[str, list[dict]]:  # type: ignore[type-arg]
-    """Return each experiment's cells as `remember` noted them; {} where nothing was."""
-    try:
-        found = read_json(out / INDEX)
-        return dict(found)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{out / INDEX}: can't be read: {error}") from None
+    # An encoder is named without the place where this machine keeps it.
+    said = {**options, "data": None, "encoder": "/".join(Path(options["encoder"]).parts[-2:])}
+    text = [
+        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items()
+                  if value is not None) + ".",
+        f"Experiments: {'; '.join(f'{own.name}, {own.spec.title}' for own in given)}.",
+    ]  # fmt: skip
+    sections = [runs_section(results, text), *experiment_sections(given, results, out)]
+    title = "BERT Mastery: Explore Multitask Learning, rerun"
+    write_report(out, title, [lead], sections, formats)
+    return sections

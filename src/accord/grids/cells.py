@@ -6,8 +6,9 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ OF_TASKS = {"pooling": "pooling", "pairs": "encoding"}
 """Names that stand for a key of every task: `pairs` for those tasks that have pairs."""
 
 _LONGEST_NAME = 150
+_SEEDS = ("seed", "training.seed")
 
 Settings = dict[str, Any]
 
@@ -51,17 +53,48 @@ class Cell:
         group: the name of all cells whose configs differ from its own in their seed alone.
         settings: what it varies, by key.
         config: with all of that applied, paths absolute.
+        labels: by which a report knows it.
     """
 
     name: str
     group: str
     settings: Settings
     config: Config
+    labels: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """A hash of the config: cells of one identity are one run."""
         return identity_of(self.config)
+
+    @cached_property
+    def model(self) -> str:
+        """A hash of the config without its seed: what cells of one group have in common."""
+        return model_of(self.config)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is said of a cell before its config is made.
+
+    Attributes:
+        settings: what it varies, by key; `tasks` is a list of names or "all".
+        label: by which a report knows it, if it is to.
+        as_much_as: the label of a cell that shows as much of this one's tasks.
+        equal_budget: whether the cell is there where all cells get an equal budget.
+    """
+
+    settings: Settings = field(default_factory=dict)
+    label: str | None = None
+    as_much_as: str | None = None
+    equal_budget: bool = True
+
+
+def model_of(config: Config) -> str:
+    """Return a hash of a config without its seed."""
+    table = effective(config)
+    del table["training"]["seed"]
+    return _hash(table)
 
 
 def identity_of(config: Config) -> str:
@@ -70,51 +103,63 @@ def identity_of(config: Config) -> str:
 
 
 def _hash(table: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+    # 5 and 5.0 are one value, however a file spells it.
+    numbers_alike = json.loads(json.dumps(table), parse_int=float)
+    return hashlib.sha256(json.dumps(numbers_alike, sort_keys=True).encode()).hexdigest()
 
 
-def make_cells(
-    base: Mapping[str, Any],
-    settings: Sequence[Settings],
-    common: Mapping[str, Any],
-    folder: Path,
-    where: str,
-    derived: Callable[[Settings], Settings] = lambda settings: {},
-) -> list[Cell]:
-    """Apply each cell's settings to a base config.
+@dataclass(frozen=True)
+class CellMaker:
+    """Makes cells over a base config.
 
-    Args:
+    Attributes:
         base: a config as nested mapping.
-        settings: of each cell; `tasks` is a list of names or "all".
         common: dotted keys and values for all cells.
         folder: that relative paths are relative to.
         where: named in messages.
         derived: further keys that follow from a cell's settings, and need no place in its name.
-
-    Returns:
-        The cells, each identity once, under the first name that it came up by.
-
-    Raises:
-        ConfigError: naming the cell.
     """
-    cells: dict[str, Cell] = {}
-    names: dict[str, str] = {}
-    groups: dict[str, str] = {}
-    for own in settings:
-        name = name_of(own)
-        table = applied(base, {**common, **derived(own), **own}, f"{where}: cell {name}")
+
+    base: Mapping[str, Any]
+    common: Mapping[str, Any]
+    folder: Path
+    where: str
+    derived: Callable[[Settings], Settings] = lambda settings: {}
+
+    def config(self, settings: Settings) -> Config:
+        """Return the config that a cell's settings make, paths absolute.
+
+        Raises:
+            ConfigError: naming the cell.
+        """
+        where = f"{self.where}: cell {name_of(settings)}"
+        table = applied(self.base, {**self.common, **self.derived(settings), **settings}, where)
         try:
-            config = resolve_paths(parse_config(table, where=f"{where}: cell {name}"), folder)
+            config = resolve_paths(parse_config(table, where=where), self.folder)
         except ConfigError as error:
-            raise ConfigError(*_with_advice(error.args, {**common, **own})) from None
-        plan_run(config, where=f"{where}: cell {name}")
-        config = without_unused(config)
-        identity = identity_of(config)
-        if names.setdefault(name, identity) != identity:
-            name = f"{name}-{identity[:8]}"
-        cell = Cell(name, _group(own, config, groups), dict(own), config)
-        cells.setdefault(identity, cell)
-    return list(cells.values())
+            raise ConfigError(*_with_advice(error.args, {**self.common, **settings})) from None
+        plan_run(config, where=where)
+        return without_unused(config)
+
+    def cells(self, drafts: Iterable[Draft]) -> list[Cell]:
+        """Return the cells, each identity once, under the first name that it came up by.
+
+        Raises:
+            ConfigError: naming the cell.
+        """
+        cells: dict[str, Cell] = {}
+        names: dict[str, str] = {}
+        groups: dict[str, str] = {}
+        for draft in drafts:
+            name, config = name_of(draft.settings), self.config(draft.settings)
+            identity = identity_of(config)
+            if names.setdefault(name, identity) != identity:
+                name = f"{name}-{identity[:8]}"
+            group = _group(draft.settings, config, groups)
+            cell = cells.setdefault(identity, Cell(name, group, dict(draft.settings), config))
+            if draft.label is not None and draft.label not in cell.labels:
+                cells[identity] = replace(cell, labels=(*cell.labels, draft.label))
+        return list(cells.values())
 
 
 def _group(settings: Settings, config: Config, groups: dict[str, str]) -> str:
@@ -125,14 +170,16 @@ def _group(settings: Settings, config: Config, groups: dict[str, str]) -> str:
         config: of the cell.
         groups: their names so far by the hash of that config; a new one is added.
     """
-    table = effective(config)
-    del table["training"]["seed"]
-    model = _hash(table)
+    model = model_of(config)
     if model not in groups:
-        seeds = ("seed", "training.seed")
-        name = name_of({key: value for key, value in settings.items() if key not in seeds})
+        name = name_of(without_seed(settings))
         groups[model] = f"{name}-{model[:8]}" if name in groups.values() else name
     return groups[model]
+
+
+def without_seed(settings: Settings) -> Settings:
+    """Return a cell's settings but for its seed."""
+    return {key: value for key, value in settings.items() if key not in _SEEDS}
 
 
 def _with_advice(faults: Iterable[str], settings: Mapping[str, Any]) -> Iterator[str]:
@@ -153,7 +200,7 @@ def _with_advice(faults: Iterable[str], settings: Mapping[str, Any]) -> Iterator
 
 
 def name_of(settings: Settings) -> str:
-    """Return the name of a run folder that says what it varies.
+    """Return the name of a run folder that says what it varies: its tasks first, its seed last.
 
     Example:
         >>> name_of({"tasks": ["sst", "sts"], "training.lr": 1e-4, "seed": 0})
@@ -162,7 +209,7 @@ def name_of(settings: Settings) -> str:
         'weights=sst-1+sts-2.25'
     """
     parts = []
-    for key, value in settings.items():
+    for key, value in sorted(settings.items(), key=lambda item: _place(item[0])):
         if isinstance(value, dict):
             text = "+".join(f"{name}-{_shown(own)}" for name, own in value.items())
         else:
@@ -173,6 +220,10 @@ def name_of(settings: Settings) -> str:
     if len(name) <= _LONGEST_NAME:
         return name
     return f"{name[:_LONGEST_NAME]}-{_hash(settings)[:8]}"
+
+
+def _place(key: str) -> int:
+    return 0 if key == "tasks" else 2 if key in _SEEDS else 1
 
 
 def _shown(value: Any) -> str:

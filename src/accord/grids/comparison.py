@@ -6,7 +6,7 @@ from pathlib import Path
 
 from accord.config.sections import Config
 from accord.errors import UsageError
-from accord.grids.cells import Cell, Settings, make_cells
+from accord.grids.cells import Cell, CellMaker, Draft, Settings
 from accord.grids.equal_exposure import Equal, equal_settings
 from accord.plan.making import plan_run
 
@@ -37,13 +37,13 @@ def comparison_cells(
         {"tasks": [name], **own} for name, own in equal_settings(plan, equal, where).items()
     ]  # fmt: skip
     first = config.training.seed
-    settings = [
-        {**own, "seed": first + i}
+    drafts = [
+        Draft({**own, "seed": first + i})
         for i in range(seeds)
         for own in (*alone, {"tasks": list(config.tasks)})
     ]
     table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    return make_cells(table, settings, {}, Path.cwd(), where, derived=_without_steps)
+    return CellMaker(table, {}, Path.cwd(), where, _without_steps).cells(drafts)
 
 
 def _without_steps(settings: Settings) -> Settings:

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from accord.config.overrides import find_stage, of_a_stage, read_override
 from accord.config.sections import Config
 from accord.errors import ConfigError, nearest
-from accord.grids.cells import OF_TASKS, SHORT, Cell, Settings, make_cells
+from accord.grids.amounts import Amounts, Budget, Sizes
+from accord.grids.cells import OF_TASKS, SHORT, Cell, CellMaker, Draft, Settings
 from accord.untrusted import read_toml
 
-_TABLES = ("config", "set", "axes", "cells", "seeds")
+_TABLES = ("config", "set", "axes", "cells", "seeds", "equal", "report")
 _WHOLE = ("score", "stages")  # keys of a config that are no sections
+_OF_CELLS = tuple(own.name for own in fields(Draft) if own.name != "settings")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid file, read.
+
+    Attributes:
+        path: of the file.
+        cells: seed by seed as the axes have it, those of one config once.
+        labels: in the file's order; an equal budget leaves some without cells.
+        report: what the file's `[report]` holds; None where it has none.
+    """
+
+    path: Path
+    cells: list[Cell]
+    labels: tuple[str, ...]
+    report: Mapping[str, Any] | None
 
 
 def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
-    """Read a grid file and return its cells.
+    """Read a grid file and return its cells; arguments and errors as `read_grid`."""
+    return read_grid(path, overrides).cells
+
+
+def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
+    """Read a grid file, and make its cells.
 
     Args:
         path: TOML: `config` names the base config beside it; `[set]` overrides keys of it for all
@@ -30,20 +55,89 @@ def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
     Raises:
         ConfigError: one line a fault, naming the file and the cell.
     """
-    table = _read(path, "grid file")
+    table = read_table(path, "grid file")
+    if not isinstance(table.get("config"), str):
+        raise ConfigError(f'{path}: config: takes the base config\'s path, as in "accord.toml"')
+    base = path.parent / table["config"]
+    return make_grid(path, table, read_table(base, "config file"), base.parent, overrides)
+
+
+def make_grid(
+    path: Path,
+    table: Mapping[str, Any],
+    base: Mapping[str, Any],
+    folder: Path,
+    overrides: Sequence[str] = (),
+    derived: Callable[[Settings], Settings] = lambda settings: {},
+    sizes: Sizes | None = None,
+) -> Grid:
+    """Make the cells of a grid file over a base config.
+
+    Args:
+        path: of the file, named in messages.
+        table: what it holds.
+        base: the config as nested mapping.
+        folder: that the base config's relative paths are relative to.
+        overrides: as `read_grid`.
+        derived: as `CellMaker`.
+        sizes: of training data that were read before.
+
+    Raises:
+        ConfigError: one line a fault, naming the file and the cell.
+        UsageError: where cells' amounts depend on the data: whatever is wrong with these.
+    """
     _check_tables(path, table)
-    base_path = path.parent / table["config"]
-    base = _read(base_path, "config file")
     common = _common(path, table.get("set", {}), overrides, base)
     axes = _axes(path, table.get("axes", {}), table.get("seeds"), base)
-    own = [_by_key(path, cell.items(), base) for cell in table.get("cells", [])]
-    varied = list(dict.fromkeys([*axes, *(key for cell in own for key in cell)]))
+    cells = [_draft(path, cell, base) for cell in table.get("cells", [])]
+    varied = list(dict.fromkeys([*axes, *(key for own in cells for key in own.settings)]))
     _check_common(path, common, axes, varied)
     shared = {key: value for key, (_, value) in common.items()}
-    settings = list(crossed(axes, own))
-    cells = make_cells(base, settings, shared, base_path.parent.resolve(), where=str(path))
-    _check_options(path, [*common, *varied], cells)
-    return cells
+    drafts = [
+        replace(draft, settings=settings)
+        for draft in cells or [Draft()]
+        for settings in crossed(axes, [_varying(draft.settings, shared)])
+    ]
+    make = CellMaker(base, shared, folder.resolve(), str(path), derived)
+    labels = tuple(dict.fromkeys(own.label for own in drafts if own.label is not None))
+    equal = table.get("equal")
+    _check_amounts(path, drafts, labels)
+    if equal or any(own.as_much_as for own in drafts):
+        drafts = Amounts(make, sizes or Sizes(lambda text: None)).settled(drafts, equal)
+    made = make.cells(drafts)
+    _check_options(path, [*common, *varied], made)
+    return Grid(path, made, labels, table.get("report"))
+
+
+def _draft(path: Path, cell: Mapping[str, Any], base: Mapping[str, Any]) -> Draft:
+    """Read one of the file's cells."""
+    given = {key: cell[key] for key in _OF_CELLS if key in cell}
+    for key, value in given.items():
+        kind, shown = (bool, "true or false") if key == "equal_budget" else (str, "a text")
+        if not isinstance(value, kind) or value == "":
+            raise ConfigError(f"{path}: cells: {key}: takes {shown}, got {value!r}")
+    settings = [item for item in cell.items() if item[0] not in given]
+    return Draft(_by_key(path, settings, base), **given)
+
+
+def _varying(settings: Settings, shared: Mapping[str, Any]) -> Settings:
+    """Leave out what a cell says as all of them do: it makes no other cell."""
+    return {
+        key: value for key, value in settings.items() if key not in shared or shared[key] != value
+    }
+
+
+def _check_amounts(path: Path, drafts: Sequence[Draft], labels: Sequence[str]) -> None:
+    """Check that cells which are to show as much as another name one that says itself how much."""
+    for draft in drafts:
+        name = draft.as_much_as
+        if name is not None and name not in labels:
+            raise ConfigError(f"{path}: as_much_as: no cell '{name}'{nearest(name, labels)}")
+        named = [own for own in drafts if name is not None and own.label == name]
+        if any(own.as_much_as is not None for own in named):
+            raise ConfigError(
+                f"{path}: as_much_as: '{name}' names another cell itself; name that one"
+            )
 
 
 def _check_common(
@@ -83,7 +177,12 @@ def crossed(axes: Mapping[str, Sequence[Any]], cells: Sequence[Settings]) -> Ite
             yield {**cell, **dict(zip(own, values, strict=True))}
 
 
-def _read(path: Path, what: str) -> dict[str, Any]:
+def read_table(path: Path, what: str) -> dict[str, Any]:
+    """Read a TOML file; `what` names it where it is missing.
+
+    Raises:
+        ConfigError: if it can't be read.
+    """
     try:
         return read_toml(path)
     except FileNotFoundError:
@@ -98,14 +197,16 @@ def _check_tables(path: Path, table: Mapping[str, Any]) -> None:
     for name in table:
         if name not in _TABLES:
             raise ConfigError(f"{path}: unknown key '{name}'{nearest(name, _TABLES)}")
-    if not isinstance(table.get("config"), str):
-        raise ConfigError(f'{path}: config: takes the base config\'s path, as in "accord.toml"')
     for name, kind, shown in (("set", dict, "a table"), ("axes", dict, "a table"),
-                              ("cells", list, "[[cells]] tables")):  # fmt: skip
+                              ("cells", list, "[[cells]] tables"),
+                              ("report", dict, "a table")):  # fmt: skip
         if not isinstance(table.get(name, kind()), kind):
             raise ConfigError(f"{path}: {name}: takes {shown}, got {table[name]!r}")
     if not all(isinstance(cell, dict) for cell in table.get("cells", [])):
         raise ConfigError(f"{path}: cells: takes [[cells]] tables")
+    if table.get("equal") not in (None, *get_args(Budget)):
+        shown = " or ".join(map(repr, get_args(Budget)))
+        raise ConfigError(f"{path}: equal: takes {shown}, got {table['equal']!r}")
 
 
 def _common(

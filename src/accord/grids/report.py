@@ -30,6 +30,7 @@ def grid_report(
     title: str,
     notes: Sequence[str] = (),
     formats: Sequence[str] = (),
+    more: Sequence[Section] = (),
 ) -> None:
     """Write `report.html`, `report.md`, tables and figures into a grid's folder.
 
@@ -39,6 +40,7 @@ def grid_report(
         title: of the page.
         notes: on the runs.
         formats: of figures and tables besides SVG and CSV.
+        more: sections at the end.
     """
     groups = comparison.groups
     about = [evaluation_note(groups), *group_notes(groups), *notes] if groups else list(notes)
@@ -49,7 +51,7 @@ def grid_report(
         result = sharing_result(comparison)
         lead = [answer(result)]
         sections += sharing_sections(result)
-    write_report(out, title, lead, sections, formats)
+    write_report(out, title, lead, [*sections, *more], formats)
 
 
 def groups_table(groups: Sequence[Group]) -> Table:

@@ -24,7 +24,7 @@ class Registry(Generic[Entry]):
 
     def names(self) -> list[str]:
         """Return the names of all methods, without importing any."""
-        return registered(self.family)
+        return list(registered(self.family))
 
     def get(self, name: str) -> Entry:
         """Import a method.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 
@@ -87,6 +87,22 @@ def slug(text: str) -> str:
         'sst-2-errors'
     """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def slugs(texts: Iterable[str]) -> dict[str, str]:
+    """Return each text's name for a table or figure, no two of them alike.
+
+    Example:
+        >>> slugs(["sst-2", "SST_2"])
+        {'sst-2': 'sst-2', 'SST_2': 'sst-2-2'}
+    """
+    names: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        name = slug(text)
+        while name in names.values():
+            name += "-2"
+        names[text] = name
+    return names
 
 
 def _check_slug(name: str) -> None:

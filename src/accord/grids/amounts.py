@@ -1,0 +1,160 @@
+"""How much a grid's cells show: as much of a task as another cell does, or all of them alike."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from accord.data.datasets import read_data
+from accord.data.rehearsal import RehearsalSampler
+from accord.data.sampler import Sampler
+from accord.encoders.pretrained import resolve_encoder_folder
+from accord.errors import ConfigError
+from accord.grids.cells import CellMaker, Draft, Settings, name_of, without_seed
+from accord.plan.making import plan_run
+from accord.plan.run import StagePlan
+from accord.training.drawing import build_sampler
+
+Budget = Literal["tokens", "steps", "examples"]
+STEPS, EPOCHS, EXAMPLES = "training.steps_per_epoch", "training.epochs", "training.examples"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A task's training rows and their mean length in tokens."""
+
+    rows: int
+    tokens: float
+
+
+@dataclass
+class Sizes:
+    """The sizes of training data, which are read once.
+
+    Attributes:
+        say: told what reading them found.
+    """
+
+    say: Callable[[str], None]
+    _known: dict[str, dict[str, Size]] = field(default_factory=dict, repr=False)
+
+    def of(self, plan: StagePlan) -> dict[str, Size]:
+        """Return the size of each task of a run.
+
+        Raises:
+            UsageError: whatever is wrong with its data or encoder.
+        """
+        key = repr((plan.data, plan.encoder.path, plan.encoder.revision))
+        if key not in self._known:
+            folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
+            data = read_data(plan.data, folder, self.say if not self._known else lambda text: None)
+            self._known[key] = {
+                part.task.name: Size(len(part), float(data.assembler.lengths(part).mean()))
+                for part in data.train
+            }
+        return self._known[key]
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Counts what cells show, and sets their steps, examples and epochs by it.
+
+    Attributes:
+        make: the grid's cells.
+        sizes: of their data.
+    """
+
+    make: CellMaker
+    sizes: Sizes
+    _samplers: dict[str, tuple[Sampler | RehearsalSampler, StagePlan]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def settled(self, drafts: Sequence[Draft], equal: Budget | None) -> list[Draft]:
+        """Return cells that show as much as each other cell that they name, and with an equal
+        budget as much as the largest of them: to the nearest step of an epoch, by more epochs.
+
+        Args:
+            drafts: of a grid.
+            equal: what of all cells have alike; those that leave themselves out aren't returned.
+
+        Raises:
+            ConfigError: naming a cell that can't show as much.
+            UsageError: whatever is wrong with data or encoder.
+        """
+        found = [
+            draft if draft.as_much_as is None else self._as_much(draft, drafts) for draft in drafts
+        ]
+        return found if equal is None else self._equal(found, equal)
+
+    def _as_much(self, draft: Draft, drafts: Sequence[Draft]) -> Draft:
+        """Cut a cell's epochs, or count its examples, so that it shows what the named one does."""
+        named = [own for own in drafts if own.label == draft.as_much_as]
+        drawn = self._drawn(named[0].settings)
+        wanted = {task: drawn.get(task) for task in self._drawn(draft.settings)}
+        steps = self._sampler(named[0].settings)[0].steps
+        ways: list[Settings] = [{}, {STEPS: steps}]
+        if len(wanted) == 1:
+            ways.append({EXAMPLES: next(iter(wanted.values()))})
+        for way in ways:
+            settings = {**draft.settings, **way}
+            if self._drawn(settings) == wanted:
+                return replace(draft, settings=settings)
+        raise ConfigError(
+            f"{self.make.where}: cell {name_of(draft.settings)}: can't show as much of its tasks as"
+            f" '{draft.as_much_as}' by epochs of other lengths; a task alone could"
+        )
+
+    def _equal(self, drafts: Sequence[Draft], equal: Budget) -> list[Draft]:
+        kept = [draft for draft in drafts if draft.equal_budget]
+        each = [self._epoch(draft.settings, equal) for draft in kept]
+        budget = max(steps * amount * epochs for steps, amount, epochs in each)
+        found = []
+        for draft, (steps, amount, _) in zip(kept, each, strict=True):
+            total = budget / amount
+            epochs = max(1, math.ceil(total / steps - 1e-9))
+            exact = max(1, round(total / epochs))
+            shortened = {STEPS: exact} if exact < steps else {}
+            found.append(replace(draft, settings={**draft.settings, EPOCHS: epochs, **shortened}))
+        return found
+
+    def _epoch(self, settings: Settings, equal: Budget) -> tuple[int, float, int]:
+        """Return an epoch's steps, what of a budget each of them takes, and how many epochs."""
+        sampler, plan = self._sampler(settings)
+        if plan.training.examples is not None:
+            raise ConfigError(
+                f"{self.make.where}: cell {name_of(settings)}: has so many examples, which is no"
+                " equal budget; equal_budget = false leaves it out where there is one"
+            )
+        taken = 1.0
+        if equal != "steps":
+            sizes = self.sizes.of(plan)
+            taken = math.fsum(
+                share * (sizes[name].tokens if equal == "tokens" else 1.0)
+                for name, share in zip(sizes, sampler.shares, strict=True)
+            )
+        return sampler.steps, taken, plan.training.epochs
+
+    def _drawn(self, settings: Settings) -> dict[str, int]:
+        """Return how many examples of each task a cell draws."""
+        sampler, plan = self._sampler(settings)
+        names = self.sizes.of(plan)
+        return dict(zip(names, sampler.examples(plan.training.epochs), strict=True))
+
+    def _sampler(self, settings: Settings) -> tuple[Sampler | RehearsalSampler, StagePlan]:
+        """Return how a cell draws, and its plan; cells that differ in their seed alone are one."""
+        key = json.dumps(without_seed(settings), sort_keys=True)
+        if key not in self._samplers:
+            plan = plan_run(self.make.config(settings), self.make.where)
+            if plan.staged:
+                raise ConfigError(
+                    f"{self.make.where}: cell {name_of(settings)}: has stages; as_much_as and equal"
+                    " budgets are for cells that have none"
+                )
+            sizes = self.sizes.of(plan.only)
+            rows = tuple(size.rows for size in sizes.values())
+            self._samplers[key] = build_sampler(plan.only, tuple(sizes), rows), plan.only
+        return self._samplers[key]
