@@ -35,7 +35,7 @@ _NAME = "{}-{}.arrow"
 
 
 class TokenStore:
-    """The usable rows of a split's files: token ids without special tokens, a segment a text.
+    """The usable rows of a split's files: token ids without special tokens, one segment per text.
 
     How a pair is laid out and where a sequence is cut is decided at packing, so one store
     serves every encoding and length. Tokens and ids stay in the file, which is mapped.
