@@ -85,3 +85,21 @@ def test_a_file_that_is_not_in_the_named_encoding(tmp_path):
     path.write_bytes(b"text;label\na\xff;b\n")
     (row,) = FilesReader(DataFiles((path,), encoding="ascii")).rows(["text"])
     assert row.fault == "not valid ascii"
+
+
+def test_a_guess_goes_by_lines_wherever_blocks_of_the_file_end(tmp_path):
+    """Beside a reading of the whole file: of damaged UTF-8 one good line tells it."""
+    rng, path = random.Random(0), tmp_path / "file.csv"
+    pieces = ["plain", "schöner Film".encode(), "schöner Film".encode("cp1252"), "x" * 70_000]
+    seen = set()
+    for _ in range(60):
+        chosen = rng.choices(pieces, k=rng.randint(1, 4))
+        lines = [own if isinstance(own, bytes) else own.encode() for own in chosen]
+        lines = [rng.choice([b"", b"y" * 65_530, b"ok "]) + line for line in lines]
+        path.write_bytes(b"text\n" + b"\n".join(lines))
+        odd = [line for line in lines if not line.isascii()]
+        good = [line for line in odd if b"\xc3" in line]
+        expected = "ascii" if not odd else "utf-8" if good else "cp1252"
+        assert guess_encoding(path) == expected
+        seen.add(expected)
+    assert seen == {"ascii", "utf-8", "cp1252"}

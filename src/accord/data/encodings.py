@@ -6,7 +6,7 @@ import codecs
 import re
 from pathlib import Path
 
-from accord.data.lines import read_head, read_lines
+from accord.data.lines import read_blocks, read_head
 from accord.data.rows import encodable
 
 _MARKS = {
@@ -17,6 +17,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _MOST_ACCENTED = 0.25  # of the letters; Western languages have fewer, but for a short text
+_BLOCK = 2**16  # characters: a file may be a single line
 _ODD_LINES = 1_000  # by which an encoding is guessed, at most
 _UNLIKELY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -90,7 +91,8 @@ def guess_encoding(path: Path) -> str | None:
     if marked := marked_encoding(head) or unmarked_utf16(head):
         return marked
     odd: list[bytes] = []
-    for line in read_lines(path, "utf-8"):
+    lines = (line for block in read_blocks(path, "utf-8", _BLOCK) for line in block.split("\n"))
+    for line in lines:
         if line.isascii():
             continue
         if encodable(line):

@@ -65,6 +65,7 @@ class TokenStore:
         self._batches = [reader.get_batch(number) for number in range(last)]
         self._starts = np.cumsum([0, *(own.num_rows for own in self._batches)]).tolist()
         self._texts = [batch["texts"].values for batch in self._batches]
+        self._first_texts = [_view(batch["texts"], np.int32, 1) for batch in self._batches]
         tokens = [own.field("tokens") for own in self._texts]
         self._tokens = [_view(own.values, np.int32) for own in tokens]
         self._offsets = [_view(own, np.int32, 1) for own in tokens]
@@ -134,7 +135,7 @@ class TokenStore:
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's first (0) or second (1) text."""
         batch = bisect_right(self._starts, row) - 1
-        text = (row - self._starts[batch]) * self.lengths.shape[1] + which
+        text = self._first_texts[batch][row - self._starts[batch]] + which
         offsets = self._offsets[batch]
         segment: npt.NDArray[np.int32] = self._tokens[batch][offsets[text] : offsets[text + 1]]
         return segment

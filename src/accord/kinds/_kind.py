@@ -34,8 +34,8 @@ Layout = tuple[tuple[int, ...], ...]
 class TargetForm:
     """What a store keeps of each row's target.
 
-    A kind with a target for every token would keep as many numbers as a row has tokens: the store
-    would hold them one behind the other, as it holds token ids, and rows' counts beside them.
+    A kind with a target for every token would keep as many numbers as a row has tokens: a list, as
+    the store has lists of token ids.
 
     Attributes:
         dtype: as numpy spells it, with its byte order.
