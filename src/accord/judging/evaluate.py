@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.config.sections import Precision
 from accord.data.datafiles import shown
 from accord.data.datasets import TaskFiles
 from accord.data.loader import TaskData
@@ -20,6 +19,7 @@ from accord.judging.predict import Predictor, load
 from accord.kinds import Evaluation, labelled_kind
 from accord.model.saved import find_model_folder, read_tasks
 from accord.plan.recorded import recorded_plan
+from accord.plan.run import Precision
 from accord.runs.contents import Contents
 from accord.runs.folder import RunFolder
 from accord.tasks import Task

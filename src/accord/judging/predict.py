@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.config.sections import Precision
 from accord.config.tasks import TaskConfig
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
@@ -36,6 +35,7 @@ from accord.kinds import Evaluation, labelled_kind, task_section
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
+from accord.plan.run import Precision
 from accord.plural import count
 from accord.runs.devices import choose_device
 from accord.tasks import Task

@@ -13,6 +13,7 @@ from accord.data.plan import DataPlan
 from accord.metrics import Score
 
 Table = Mapping[str, Any]
+Precision = sections.Precision
 
 
 # A part of a plan is its section of the config with nothing left open. A key whose value is taken
