@@ -27,11 +27,11 @@ LAYERS = [
     [
         "training.run", "training.loop", "training.failing", "training.outcome",
         "training.heldout", "training.epoch", "training.epoch_soup", "training.resuming",
-        "training.edits", "training.lines", "judging.evaluate", "judging.predict_file",
+        "training.edits", "training.lines", "evaluation.evaluate", "evaluation.predict_file",
     ],
-    ["training.setup", "judging.predict", "judging.choosing"],
+    ["training.setup", "evaluation.predict", "evaluation.choosing"],
     [
-        "training.building", "training.drawing", "training.cadence", "judging.dev",
+        "training.building", "training.drawing", "training.cadence", "evaluation.dev",
         "model.saved_ensemble",
     ],
     ["plan.recorded"],
@@ -41,7 +41,7 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys"],
     [
-        "judging.inference", "training.frozen", "training.checkpoint", "judging.predictions",
+        "evaluation.inference", "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs", "training.tidying",
     ],
@@ -51,17 +51,17 @@ LAYERS = [
         "training.objective", "training.observers",
         "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
-        "encoders.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
-        "data.guessing", "judging.passes", "judging.output", "judging.prediction_formats",
+        "encoders.pretrained", "model.saved", "model.inherited", "evaluation.leaderboard",
+        "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
     ],
     [
-        "data", "judging.heldout",
+        "data", "evaluation.heldout",
         "statistics.verdict", "statistics.planning",
     ],
     ["statistics.crossed"],
     [
-        "runs.lock", "runs.contents", "judging.continual",
-        "data.sampler", "data.rehearsal", "data.exact_sampler", "judging.scores", "optim",
+        "runs.lock", "runs.contents", "evaluation.continual",
+        "data.sampler", "data.rehearsal", "data.exact_sampler", "evaluation.scores", "optim",
         "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],
     ["config.file"],
@@ -86,7 +86,7 @@ LAYERS = [
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
-        "derived", "judging", "model", "runs", "statistics", "training",
+        "derived", "evaluation", "model", "runs", "statistics", "training",
         "training.stages",
     ],
 ]  # fmt: skip

@@ -46,7 +46,7 @@ def cases(metric, rows=(2, 3, 10, 40, 2, 10, 40, 3)):
 
 
 @each_metric
-def test_its_name_is_its_file_s_and_a_kind_is_judged_by_it(metric):
+def test_its_name_is_its_file_s_and_a_kind_is_evaluated_by_it(metric):
     assert get_metric(metric.name) is metric
     assert metric.name in metric_names()
     assert metric.meaning
@@ -176,7 +176,7 @@ def test_the_value_is_the_one_whose_influence_is_measured_by_halves(metric):
 
 
 @each_metric
-def test_what_cannot_be_judged_is_refused(metric):
+def test_what_cannot_be_evaluated_is_refused(metric):
     predictions, targets = data(metric, 5, 0)
     with pytest.raises(UsageError, match=f"{metric.name}: there are no examples"):
         metric(predictions[:0], targets[:0])

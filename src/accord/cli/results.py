@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _READING = """\
 dev: the rows by which the epoch was chosen. held out: rows that chose nothing, to be compared by.
-gap: by how much a figure is too good when the same dev rows choose the epoch and judge it.
+gap: by how much a figure is too good when the same dev rows choose the epoch and evaluate it.
 constant: the best constant prediction on the held-out rows, such as the majority class."""
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
@@ -34,7 +34,7 @@ def show_run(run: Run, as_json: bool) -> None:
     Raises:
         RunFolderError: if it was made before there were held-out figures.
     """
-    from accord.judging.heldout import require_heldout
+    from accord.evaluation.heldout import require_heldout
 
     results = run.results
     require_heldout(run.folder, results)

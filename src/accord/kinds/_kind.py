@@ -117,7 +117,7 @@ class TrainingLabels(Protocol):
 
 
 class TextPasses(Protocol):
-    """Passes over a split's texts without gradients, for kinds that are judged by their loss."""
+    """Passes over a split's texts without gradients, for kinds that are evaluated by their loss."""
 
     def __len__(self) -> int:
         """Return how many texts there are."""
@@ -131,8 +131,8 @@ class TextPasses(Protocol):
     def hiding(self, first: int) -> Hiding:
         """Return what hides the same words of each text in every evaluation."""
 
-    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
-        """Return each text's loss, [n], no text looking at another; `told_share` of their tokens
+    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
+        """Return each text's loss, [n], no text looking at another; `masked_share` of their tokens
         have a logit for every word."""
 
     def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
@@ -149,7 +149,7 @@ class Kind(ABC, Generic[T]):
         pairs: whether rows may hold two texts.
         losses, poolings: what a task may have; the first is the default.
         predicts: the forms in which metrics can have its predictions.
-        default_metric: by which a task is judged that names none.
+        default_metric: by which a task is evaluated that names none.
         compares_examples: whether it tells an example from the others of its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -219,7 +219,7 @@ class Kind(ABC, Generic[T]):
         """Return a step's sequences as the encoder is to see them in training."""
         return sequences
 
-    def told_words(self, task: T, lengths: Array) -> float:
+    def masked_words(self, task: T, lengths: Array) -> float:
         """Return how many words of an example, of so many tokens, its head tells on average."""
         return 0.0
 
@@ -268,7 +268,7 @@ class Kind(ABC, Generic[T]):
         )  # fmt: skip
 
     @abstractmethod
-    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         """Compare what a model says of some rows with their labels.
 
         Args:
@@ -278,12 +278,12 @@ class Kind(ABC, Generic[T]):
         """
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
-        """Return the task's metric alone; arguments as `judge`.
+        """Return the task's metric alone; arguments as `evaluate`.
 
         Args:
             halves: 0 or 1 [rows], where logits come from two choices (`metrics.crossfit_value`).
         """
-        return self.judge(task, labels, logits).metric
+        return self.evaluate(task, labels, logits).metric
 
     def text_losses(self, task: T, passes: TextPasses) -> Tensor:
         """Return each text's loss in an evaluation, [rows], for a kind without labels."""

@@ -43,7 +43,7 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
     """Yield why a section's metric is none of the kind's."""
     if section.metric and section.metric not in metrics:
         shown = ", ".join(metrics)
-        yield f"metric: kind '{section.kind}' is judged by {shown}, got '{section.metric}'"
+        yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
 
 
 def shared_fields(name: str, section: TaskConfig) -> dict[str, Any]:
@@ -209,18 +209,18 @@ class LabelledKind(Kind[T]):
 
     # Evaluation
 
-    def judged(self, task: T, metric: str, logits: Tensor) -> Array:
+    def evaluated(self, task: T, metric: str, logits: Tensor) -> Array:
         """Return predictions in the form that a metric takes."""
         by_shares = get_metric(metric).of == "probabilities"
         shares = self.probabilities(task, logits) if by_shares else None
         return (self.decode(task, logits) if shares is None else shares).numpy()
 
-    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         import torch
 
         figures = {
             task.name_of(name): get_metric(name)(
-                self.judged(task, name, logits), labels, task.positive_class
+                self.evaluated(task, name, logits), labels, task.positive_class
             )
             for name in self.metrics_of(task)
         }
@@ -233,7 +233,7 @@ class LabelledKind(Kind[T]):
         return Evaluation(value, figures, logits, remark)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
-        predictions = self.judged(task, task.metric, logits)
+        predictions = self.evaluated(task, task.metric, logits)
         return crossfit_value(task.metric, labels, predictions, halves, task.positive_class)
 
     def constant(self, task: T, labels: Array) -> Constant:

@@ -88,7 +88,7 @@ class Metric:
                 f"got shapes {predictions.shape} and {targets.shape}"
             )
         if not targets.size:
-            raise UsageError(f"{self.name}: there are no examples to judge by")
+            raise UsageError(f"{self.name}: there are no examples to evaluate by")
         if self.of in ("values", "probabilities") and not (
             np.isfinite(predictions).all() and np.isfinite(targets).all()
         ):

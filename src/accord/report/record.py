@@ -13,7 +13,7 @@ import numpy as np
 
 from accord.config.sections import Config
 from accord.errors import RunFolderError
-from accord.judging.heldout import ON_TEST, require_heldout
+from accord.evaluation.heldout import ON_TEST, require_heldout
 from accord.kinds import labelled_kind
 from accord.metrics import get_metric
 from accord.plan.recorded import recorded_config
@@ -45,7 +45,7 @@ class Predictions:
     probabilities: np.ndarray | None
 
     @property
-    def judged(self) -> np.ndarray:
+    def evaluated(self) -> np.ndarray:
         """What the task's metric takes of them."""
         by_shares = get_metric(self.task.metric).of == "probabilities"
         shares = self.probabilities if by_shares else None
@@ -58,7 +58,7 @@ class HeldOut(Predictions):
 
     Attributes:
         halves: int8 [n]: which half of dev a row is in; 0 of all test rows.
-        on: 'test' or 'dev, cross-fitted' (`accord.judging.heldout`).
+        on: 'test' or 'dev, cross-fitted' (`accord.evaluation.heldout`).
     """
 
     halves: np.ndarray

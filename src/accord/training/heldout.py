@@ -12,11 +12,11 @@ from torch import Tensor
 
 from accord.data.halves import few_rows_note
 from accord.data.loader import TaskData
-from accord.judging.choosing import HalfResult, Halves, dev_halves, first_best, half_result
-from accord.judging.heldout import ON_DEV, ON_TEST
-from accord.judging.inference import task_metric
-from accord.judging.predictions import write_split_predictions
-from accord.judging.scores import TaskScores, crossfitted, write_scores
+from accord.evaluation.choosing import HalfResult, Halves, dev_halves, first_best, half_result
+from accord.evaluation.heldout import ON_DEV, ON_TEST
+from accord.evaluation.inference import task_metric
+from accord.evaluation.predictions import write_split_predictions
+from accord.evaluation.scores import TaskScores, crossfitted, write_scores
 from accord.kinds import labelled_kind
 from accord.metrics import Constant
 from accord.runs.folder import RunFolder
@@ -89,7 +89,7 @@ class HeldOutRows:
         return labelled_kind(self.data.task).constant(self.data.task, self.labels)
 
 
-def judge_heldout(
+def evaluate_heldout(
     setup: Setup, run: RunFolder, progress: Progress, console: Console, saved: Saved
 ) -> dict[str, Table]:
     """Write `scores.safetensors` and the held-out predictions; return what results say of them.
@@ -161,15 +161,15 @@ def _choices(
         console.say("making a soup by each half of the dev rows")
 
     def choose(half: int) -> Choice:
-        def judge(own: Sequence[Tensor]) -> HalfResult:
+        def evaluate(own: Sequence[Tensor]) -> HalfResult:
             return half_result(setup.data.dev, own, halves, half, setup.plan.finished)
 
-        alone = [judge(own) for own in logits]
+        alone = [evaluate(own) for own in logits]
         if not soup:
             best = first_best([own.sum for own in alone])
             return Choice((numbers[best],), logits[best])
-        made = soup_of_epochs(setup, run, progress, alone, judge)
-        return Choice(tuple(numbers[i] for i in made.members), made.judged.logits)
+        made = soup_of_epochs(setup, run, progress, alone, evaluate)
+        return Choice(tuple(numbers[i] for i in made.members), made.evaluated.logits)
 
     return choose(0), choose(1)
 

@@ -17,7 +17,7 @@ _LABEL_POINTS = 200.0  # of a line beside the axes
 
 
 def predicted_against_true(name: str, title: str, predictions: Predictions) -> Figure:
-    """Draw a dot a row: true value, predicted value.
+    """Draw one dot per row: true value, predicted value.
 
     Args:
         name: a slug.
