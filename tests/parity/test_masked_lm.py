@@ -1,6 +1,7 @@
 """Masked language modelling against transformers' BertForMaskedLM, and how its head is spelt."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from accord.encoders.families import FAMILIES
 from accord.encoders.families.bert import named_views
 from accord.encoders.packing import MaskedWords, TokenSequence, pack
 from accord.encoders.pretrained import load_encoder, load_predictions
@@ -136,3 +138,23 @@ def test_half_a_head_is_an_error(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(EncoderError, match=r"'cls\.predictions\.transform\.dense\.bias' is missi"):
         own_model(folder)
+
+
+def test_a_family_says_what_its_head_is_called(folder, monkeypatch):
+    head = own_model(folder).heads["words"]
+    names, wanted = dict(head.named_views()), load_predictions(folder, dict(head.named_views()))
+    called = {name: (f"part{place}.w", f"old{place}.w") for place, name in enumerate(names)}
+    file, places = folder / "model.safetensors", list(called.values())
+    others = {name: value for name, value in load_file(file).items() if not name.startswith("cls.")}
+    there = {f"lm_head.{places[i][i % 2]}": wanted[name] for i, name in enumerate(names)}
+    family = replace(FAMILIES["bert"], predictions="lm_head.", prediction_names=called)
+    monkeypatch.setitem(FAMILIES, "bert", family)
+    for lost in (None, *there):
+        left = {name: value.contiguous() for name, value in there.items() if name != lost}
+        save_file({**others, **left}, file, {"format": "pt"})
+        if lost is None:
+            found = load_predictions(folder, names)
+            assert all(torch.equal(found[name], wanted[name]) for name in names)
+        else:
+            with pytest.raises(EncoderError, match=r"tensor 'lm_head\.part\d\.w' is missing"):
+                load_predictions(folder, names)

@@ -11,9 +11,9 @@ from accord.cli.options import quiet_option, quoting_option
 from accord.plural import count
 
 if TYPE_CHECKING:
-    from accord.config.sections import Precision
     from accord.data.textfiles import QuotingName
     from accord.evaluation.prediction_formats import Format
+    from accord.plan.run import Precision
 
 
 @click.command()

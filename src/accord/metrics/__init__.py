@@ -2,9 +2,10 @@
 
     metric(predictions, targets) -> a figure, the higher the better
 
-A file of this folder registers one under its own name: with the form of predictions that it
-compares, its range, and, where there are better ways than the usual ones, each row's influence on
-it and its best constant prediction. Config, kinds, results, intervals and tests find it from there.
+A file of this folder has one of its own name and ends in `METRIC`: with the form of predictions
+that it compares, its range, and, where there are better ways than the usual ones, each row's
+influence on it and its best constant prediction. Config, kinds, results, intervals and tests find
+it from there.
 
 Scikit-learn and scipy take half a second to import, so each function imports its own.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -33,11 +33,10 @@ class Metric:
     better, is always the largest.
 
     Attributes:
-        name: as its file and the config spell it.
         function: the metric.
         of: the form of predictions that it takes.
         meaning: what it is, in a few words.
-        title: what tables call it.
+        title: what tables call it; default: its name.
         lowest, best: of its range; `best` is that of perfect predictions.
         one_class: whether it is of one class, which the config names.
         scale_free: whether predictions on another scale are as good. It is taken within each half
@@ -48,17 +47,22 @@ class Metric:
             class, the classes' shares, or the mean.
     """
 
-    name: str
     function: Value
+    _: KW_ONLY
     of: Form
     meaning: str
-    title: str
-    lowest: float
-    best: float
-    one_class: bool
-    scale_free: bool
-    influence: Influence | None
-    constant: Callable[..., Any] | None
+    title: str = ""
+    lowest: float = 0.0
+    best: float = 1.0
+    one_class: bool = False
+    scale_free: bool = False
+    influence: Influence | None = None
+    constant: Callable[..., Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """As its file and the config spell it: the function's."""
+        return self.function.__name__
 
     def __call__(self, predictions: Array, targets: Array, positive: int | None = None) -> float:
         """Return the metric.
@@ -145,7 +149,8 @@ class Metric:
             >>> get_metric("f1").called("fraud"), get_metric("accuracy").called("fraud")
             ("F1 of 'fraud'", 'accuracy')
         """
-        return f"{self.title} of '{positive}'" if self.one_class else self.title
+        title = self.title or self.name
+        return f"{title} of '{positive}'" if self.one_class else title
 
     def _class(self, positive: int | None) -> tuple[int, ...]:
         return ((1 if positive is None else positive),) if self.one_class else ()

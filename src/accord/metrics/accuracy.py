@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accord.metrics._metric import Array, Floats
-from accord.metrics._registry import metric
+from accord.metrics._metric import Array, Floats, Metric
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
@@ -15,7 +14,11 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     return value, hits - value[..., None]
 
 
-@metric(of="classes", meaning="the share of rows that are told right", influence=influence)
 def accuracy(predictions: Array, targets: Array) -> float:
     """Return the share of predictions that equal their target."""
     return float(np.mean(predictions == targets))
+
+
+METRIC = Metric(
+    accuracy, of="classes", meaning="the share of rows that are told right", influence=influence
+)

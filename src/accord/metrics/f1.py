@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accord.metrics._metric import Array, Floats, quotient
-from accord.metrics._registry import metric
+from accord.metrics._metric import Array, Floats, Metric, quotient
 
 
 def influence(predictions: Array, targets: Array, positive: int) -> tuple[Floats, Floats]:
@@ -24,14 +23,6 @@ def influence(predictions: Array, targets: Array, positive: int) -> tuple[Floats
     return quotient(2 * hits, sums)[..., 0], each - each.mean(-1, keepdims=True)
 
 
-@metric(
-    of="classes",
-    meaning="F1 of the class `positive`",
-    title="F1",
-    one_class=True,
-    influence=influence,
-    constant=lambda targets, positive: positive,
-)
 def f1(predictions: Array, targets: Array, positive: int) -> float:
     """Return F1 = 2PR / (P + R) of one class, P its precision, R its recall; 0 where both are.
 
@@ -42,3 +33,14 @@ def f1(predictions: Array, targets: Array, positive: int) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(targets == positive, predictions == positive, zero_division=0))
+
+
+METRIC = Metric(
+    f1,
+    of="classes",
+    meaning="F1 of the class `positive`",
+    title="F1",
+    one_class=True,
+    influence=influence,
+    constant=lambda targets, positive: positive,
+)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from accord.metrics._metric import Array
-from accord.metrics._registry import metric
+from accord.metrics._metric import Array, Metric
 
 
-@metric(of="losses", meaning="exp of minus the mean loss")
 def likelihood(losses: Array, targets: Array) -> float:
     """Return exp(−mean loss), and 0 where a loss isn't finite."""
     loss = float(losses.mean())
     return math.exp(-loss) if math.isfinite(loss) else 0.0
+
+
+METRIC = Metric(likelihood, of="losses", meaning="exp of minus the mean loss")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accord.metrics import f1
-from accord.metrics._metric import Array, Floats
-from accord.metrics._registry import metric
+from accord.metrics._metric import Array, Floats, Metric
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
@@ -21,8 +20,6 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     return value / occurring[..., 0], each / occurring
 
 
-# Of n rows a class with m of them has F1 = 2m / (n + m): the most frequent class is the best.
-@metric(of="classes", meaning="the mean F1 over all classes", title="macro F1", influence=influence)
 def macro_f1(predictions: Array, targets: Array) -> float:
     """Return the mean of the classes' F1, over those that stand in either array.
 
@@ -33,3 +30,13 @@ def macro_f1(predictions: Array, targets: Array) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(targets, predictions, average="macro", zero_division=0))
+
+
+# Of n rows a class with m of them has F1 = 2m / (n + m): the most frequent class is the best.
+METRIC = Metric(
+    macro_f1,
+    of="classes",
+    meaning="the mean F1 over all classes",
+    title="macro F1",
+    influence=influence,
+)

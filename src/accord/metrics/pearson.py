@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accord.metrics._correlation import correlation, either_constant, of_moments
-from accord.metrics._metric import Array, Floats
-from accord.metrics._registry import metric
+from accord.metrics._metric import Array, Floats, Metric
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
@@ -22,9 +21,6 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     return of_moments(sums, without, either_constant(predictions, targets))
 
 
-@metric(
-    of="values", meaning="the linear correlation", lowest=-1, scale_free=True, influence=influence
-)
 def pearson(predictions: Array, targets: Array) -> float:
     """Return r = Σ(x−x̄)(y−ȳ) / √(Σ(x−x̄)² Σ(y−ȳ)²).
 
@@ -40,3 +36,13 @@ def pearson(predictions: Array, targets: Array) -> float:
 def _centred(x: Array) -> Floats:
     x = x.astype(np.float64)
     return np.asarray(x - x.mean(-1, keepdims=True))
+
+
+METRIC = Metric(
+    pearson,
+    of="values",
+    meaning="the linear correlation",
+    lowest=-1,
+    scale_free=True,
+    influence=influence,
+)

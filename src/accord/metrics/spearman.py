@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.metrics._correlation import correlation, either_constant, of_moments
-from accord.metrics._metric import Array, Floats
-from accord.metrics._registry import metric
+from accord.metrics._metric import Array, Floats, Metric
 
 Places = npt.NDArray[np.intp]
 
@@ -23,10 +22,6 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     return of_moments(moments, without, either_constant(predictions, targets))
 
 
-@metric(
-    of="values", meaning="the correlation of ranks", lowest=-1, scale_free=True,
-    influence=influence,
-)  # fmt: skip
 def spearman(predictions: Array, targets: Array) -> float:
     """Return Pearson's r of the ranks, ties sharing their mean rank.
 
@@ -97,3 +92,13 @@ def _mean_above(values: Floats, order: Places, below: Places, through: Places) -
     result: Floats = np.empty(values.shape)
     np.put_along_axis(result, order, above / n, -1)
     return result
+
+
+METRIC = Metric(
+    spearman,
+    of="values",
+    meaning="the correlation of ranks",
+    lowest=-1,
+    scale_free=True,
+    influence=influence,
+)

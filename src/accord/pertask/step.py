@@ -114,12 +114,6 @@ class Step:
         """
         if not self.owns(parameter):
             return  # frozen beside one that is not
-        table = self.table_of(parameter)
-        if table is not None:
-            table.check_whole()
-            table.touched = True
-            table.values[row].add_(value)
-            return
         view, fresh = self._view(parameter, row)
         if fresh:
             view.copy_(value)
@@ -139,12 +133,6 @@ class Step:
             matmul: how it is multiplied.
         """
         if not self.owns(weight):
-            return
-        table = self.table_of(weight)
-        if table is not None:
-            table.check_whole()
-            table.touched = True
-            matmul.addmm(table.values[row], left.t(), right)
             return
         view, fresh = self._view(weight, row)
         if fresh:
@@ -177,7 +165,13 @@ class Step:
         self.touched.update((slot.offset, row) for row in rows)
 
     def _view(self, parameter: Parameter, row: int) -> tuple[Tensor, bool]:
-        slot = self._check().slots[id(parameter)]
+        """Return where a row's gradient stands, and whether nothing was written there yet."""
+        table = self.table_of(parameter)
+        if table is not None:
+            table.check_whole()
+            table.touched = True
+            return table.values[row], False
+        slot = self._jacobian.slots[id(parameter)]
         fresh = (slot.offset, row) not in self.touched
         self.touched.add((slot.offset, row))
         return self._part(slot, row), fresh
