@@ -201,9 +201,7 @@ def test_a_dumped_config_is_read_as_an_equal_one(score):
     assert parse_config(tomllib.loads(dump_config(config))) == config
 
 
-SCALARS = (
-    st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
-)
+SCALARS = st.text() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
 TABLES = st.recursive(
     st.dictionaries(st.text(), SCALARS | st.lists(SCALARS)),
     lambda inner: st.dictionaries(st.text(), SCALARS | inner | st.lists(inner)),
