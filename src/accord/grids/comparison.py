@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accord.config.file import as_table
 from accord.config.sections import Config
 from accord.errors import UsageError
 from accord.grids.cells import Cell, Settings, make_cells
@@ -42,7 +43,7 @@ def comparison_cells(
         for i in range(seeds)
         for own in (*alone, {"tasks": list(config.tasks)})
     ]
-    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+    table = as_table(config)
     return make_cells(table, settings, {}, Path.cwd(), where, derived=_without_steps)
 
 

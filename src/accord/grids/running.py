@@ -12,6 +12,7 @@ from typing import Any
 
 from accord.comparison.group import Group
 from accord.comparison.unchanged import check_unchanged, material_of
+from accord.config.file import as_table
 from accord.durable import sweep, write_whole
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
@@ -131,9 +132,8 @@ def _run_all(
             return None
         if workers == 1:
             progress.begin(cell.name)
-        config = cell.config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         return Job({
-            "folder": str(out / CELLS / cell.name), "config": config,
+            "folder": str(out / CELLS / cell.name), "config": as_table(cell.config),
             "quiet": console.quiet or workers > 1, "force": force,
         })  # fmt: skip
 

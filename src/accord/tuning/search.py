@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accord.config.file import as_table
 from accord.config.sections import Config
 from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
@@ -23,7 +24,7 @@ from accord.runs.folder import STATUS, RunFolder
 from accord.runs.results import read_results
 from accord.tuning.records import TrialRecord, ranking, records, shown, write_outcome
 from accord.tuning.selection import HALF_SCORES, RUNS, Selection, half_scores, judge_selection
-from accord.tuning.space import Space, plain
+from accord.tuning.space import Space
 from accord.tuning.study import next_trial
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Search:
         first, cells = config.training.seed, []
         for seed in range(first, first + self.seeds):
             name = str(trial.number) if self.seeds == 1 else f"{trial.number}-seed={seed}"
-            table = plain(config)
+            table = as_table(config)
             table.setdefault("training", {})["seed"] = seed
             cells.append({"folder": str(self.out / FOLDER / name), "config": table,
                           "quiet": self.quiet, "force": self.sameness.force})  # fmt: skip
