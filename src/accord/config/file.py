@@ -133,7 +133,12 @@ def parse_config(table: Mapping[str, Any], where: str = "config", *, strict: boo
 
 def dump_config(config: Config) -> str:
     """Return a config as TOML text that `load_config` reads as an equal one."""
-    return toml(config.model_dump(mode="json", exclude_none=True, exclude_unset=True))
+    return toml(as_table(config))
+
+
+def as_table(config: Config) -> dict[str, Any]:
+    """Return a config as nested mapping, as its file has it."""
+    return config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
 
 
 def toml(table: Mapping[str, Any]) -> str:

@@ -84,12 +84,12 @@ class Sameness:
                 run = RunFolder(folder)
                 try:
                     contents = Contents(run.read_json("resolved.json"))
-                    own = Material(str(folder), recorded_config(run), contents)
+                    material = Material(str(folder), recorded_config(run), contents)
                 except UsageError:
                     continue  # it can't be compared, and whoever compares it will say so
-                yield own
+                yield material
                 if run.state() in ("done", "pruned"):
-                    self._known[folder] = own
+                    self._known[folder] = material
             elif folder in self._known:
                 yield self._known[folder]
 

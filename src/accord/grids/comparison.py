@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accord.config.file import as_table
 from accord.config.sections import Config
 from accord.errors import UsageError
 from accord.grids.cells import Cell, CellMaker, Draft, Settings
@@ -42,8 +43,7 @@ def comparison_cells(
         for i in range(seeds)
         for own in (*alone, {"tasks": list(config.tasks)})
     ]
-    table = config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-    return CellMaker(table, {}, Path.cwd(), where, _without_steps).cells(drafts)
+    return CellMaker(as_table(config), {}, Path.cwd(), where, _without_steps).cells(drafts)
 
 
 def _without_steps(settings: Settings) -> Settings:

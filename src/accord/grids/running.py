@@ -12,6 +12,7 @@ from typing import Any
 
 from accord.comparison.group import Group
 from accord.comparison.unchanged import check_unchanged, material_of
+from accord.config.file import as_table
 from accord.durable import sweep, write_atomic
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
@@ -86,8 +87,8 @@ def run_grid(
         _write_index(cells, out)
         sameness = Sameness(out, force, console.say)
         folders = [out / CELLS / cell.name for cell in cells]
-        sameness.check(folders, [own.cell.config for own in states(cells, out)
-                                 if own.state != "done"])  # fmt: skip
+        sameness.check(folders, [stand.cell.config for stand in states(cells, out)
+                                 if stand.state != "done"])  # fmt: skip
         try:
             return _run_all(cells, out, workers, threads, console, force)
         finally:
@@ -131,9 +132,8 @@ def _run_all(
             return None
         if workers == 1:
             progress.begin(cell.name)
-        config = cell.config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         return Job({
-            "folder": str(out / CELLS / cell.name), "config": config,
+            "folder": str(out / CELLS / cell.name), "config": as_table(cell.config),
             "quiet": console.quiet or workers > 1, "force": force,
         })  # fmt: skip
 
@@ -141,12 +141,11 @@ def _run_all(
     with contextlib.closing(run_cells(draw, workers, threads)) as ended:
         for _, result in ended:
             results[result.name] = result
-            progress.end(result.line, ran=result.state != "found")
-    over = sum(own.state != "stopped" for own in results.values())
-    if over < len(cells):
-        left_over = len(cells) - sum(own.metrics is not None for own in results.values())
+            progress.end(result.line, ran=result.state not in ("found", "stopped"))
+    if sum(result.state != "stopped" for result in results.values()) < len(cells):
+        to_go = len(cells) - sum(result.metrics is not None for result in results.values())
         raise Stopped(
-            f"stopped with {left_over} of {len(cells)} cells to go; the same command goes on",
+            f"stopped with {to_go} of {len(cells)} cells to go; the same command goes on",
             128 + signal.SIGINT,
         )
     return [results[cell.name] for cell in cells]

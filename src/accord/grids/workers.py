@@ -87,7 +87,7 @@ def _run_apart(draw: Callable[[], Job | None], workers: int, threads: int) -> En
                 if not running:
                     return
                 ready = wait([process.connection for process in running])
-                for process in [own for own in running if own.connection in ready]:
+                for process in [one for one in running if one.connection in ready]:
                     if (result := process.receive()) is not None:
                         running.remove(process)
                         yield process.job, result

@@ -34,9 +34,9 @@ def hold(folder: Path) -> Iterator[None]:
         BusyError: if another is, naming it.
         OSError: if nothing can be written there.
     """
-    lock, holder = FileLock(folder / LOCK, timeout=_SECONDS, poll_interval=0.02), folder / HOLDER
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER
     try:
-        lock.acquire()
+        lock.acquire(timeout=_SECONDS, poll_interval=0.02)
     except Timeout:
         raise busy(folder) from None
     try:

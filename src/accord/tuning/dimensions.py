@@ -124,7 +124,7 @@ def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
         raise ConfigError(f"{where}: {_FORMS}")
     key = searched_key(where, name, base)
     try:
-        return _choice(key, spec) if "," in spec else _range(key, spec)
+        return _choice(key, spec) if "," in spec else _range(key, spec, base)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -157,21 +157,22 @@ def _is_plain(value: Any) -> bool:
     return all(map(_is_plain, value)) if isinstance(value, list) else isinstance(value, Value)
 
 
-def _range(key: str, spec: str) -> Range:
+def _range(key: str, spec: str, base: Mapping[str, Any]) -> Range:
     low, colon, rest = spec.partition(":")
     high, log, scale = rest.partition(":")
     if not colon or (log and scale.strip() != "log"):
         raise ValueError(_FORMS)
-    bounds = _number(low), _number(high)
-    if not all(isinstance(bound, int) for bound in bounds):
-        bounds = float(bounds[0]), float(bounds[1])
-    if bounds[0] >= bounds[1]:
-        raise ValueError(f"{bounds[0]} is not below {bounds[1]}")
-    if log and bounds[0] <= 0:
-        raise ValueError(f"a logarithmic range begins above 0, not at {bounds[0]}")
-    if takes_fractions(key):
-        bounds = float(bounds[0]), float(bounds[1])
-    return Range(key, *bounds, log=bool(log))
+    least, most = _number(low), _number(high)
+    whole = isinstance(least, int) and isinstance(most, int)
+    if not whole:
+        least, most = float(least), float(most)
+    if least >= most:
+        raise ValueError(f"{least} is not below {most}")
+    if log and least <= 0:
+        raise ValueError(f"a logarithmic range begins above 0, not at {least}")
+    if whole and takes_fractions(key, int(least), int(most), base):
+        least, most = float(least), float(most)
+    return Range(key, least, most, log=bool(log))
 
 
 def _number(text: str) -> float | int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 
-from accord.config.sections import Config, SelectionConfig
+from accord.config.file import parse_config
+from accord.config.sections import SelectionConfig
 from accord.errors import ConfigError
-from accord.families import FAMILIES
+from accord.grids.cells import applied
 from accord.grids.file import setting_key
-from accord.kinds import all_kinds, is_unlabelled
+from accord.kinds import is_unlabelled
+from accord.plan.making import plan_run
 
 _OTHER_ROWS = "it changes which rows trials are evaluated on"
 _OTHER_SCORE = "it changes what trials are evaluated by"
@@ -60,38 +62,21 @@ def _why_not_of_task(key: str, base: Mapping[str, Any]) -> str:
     return _NOT_OF_TASKS.get(own, "")
 
 
-def takes_fractions(key: str) -> bool:
-    """Whether a key takes any number, and not whole ones alone.
+def takes_fractions(key: str, low: int, high: int, base: Mapping[str, Any]) -> bool:
+    """Whether a key takes any number between two whole ones, and not whole ones alone.
 
     Example:
-        >>> takes_fractions("training.clip"), takes_fractions("training.epochs")
-        (True, False)
+        >>> task = {"kind": "classification", "text": "text"}
+        >>> base = {"encoder": {"path": "bert"}, "tasks": {"sst": task}}
+        >>> [takes_fractions(f"training.{key}", 1, 3, base) for key in ("clip", "epochs")]
+        [True, False]
     """
-    return float in _leaves(_annotations(key.split(".")))
 
+    def faults(value: float) -> int:
+        try:
+            plan_run(parse_config(applied(base, {key: value}, "base")), files=False)
+        except ConfigError as error:
+            return len(error.args)
+        return 0
 
-def _annotations(parts: list[str]) -> tuple[Any, ...]:
-    """Return what a key may be, by the config's types or the method's options."""
-    match parts:
-        case ["stages", _, *inner]:
-            return _annotations(inner)
-        case ["methods", name, option, *_]:
-            own = [family.get(name).options for family in FAMILIES if name in family.names()]
-            fields = [model.model_fields.get(option) for model in own]
-        case ["tasks" | "texts", _, key, *_]:
-            fields = [own.section.model_fields.get(key) for own in all_kinds()]
-        case [section, key, *_] if section in Config.model_fields:
-            models = _leaves((Config.model_fields[section].annotation,))
-            fields = [
-                model.model_fields.get(key) for model in models if hasattr(model, "model_fields")
-            ]
-        case _:
-            return ()
-    return tuple(field.annotation for field in fields if field is not None)
-
-
-def _leaves(annotations: tuple[Any, ...]) -> Iterator[Any]:
-    """Yield the types that unions and tables are made of."""
-    for own in annotations:
-        inner = get_args(own)
-        yield from _leaves(inner) if inner else (own,)
+    return faults(low + 0.5) <= min(faults(low), faults(high))

@@ -75,6 +75,11 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
+def counted(trials: Sequence[TrialRecord]) -> int:
+    """Return how many of some trials count: those that are done or pruned."""
+    return sum(trial.state != "failed" for trial in trials)
+
+
 def ranking(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return those that are done, the best first; of equal ones the earlier first."""
     return sorted((own for own in trials if own.state == "done"), key=lambda own: -(own.score or 0))

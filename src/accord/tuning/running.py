@@ -12,7 +12,7 @@ from accord.grids.changed import Sameness
 from accord.grids.progress import Progress
 from accord.plan.making import plan_run
 from accord.runs.progress import Console
-from accord.tuning.records import BEST, TrialRecord, ranking, records
+from accord.tuning.records import BEST, TrialRecord, counted, ranking, records
 from accord.tuning.search import Search
 from accord.tuning.selection import Selection
 from accord.tuning.space import Space
@@ -126,12 +126,11 @@ def run_study(
         force: go on though data or an encoder was changed between runs; `forced.json` records it.
     """
     with open_study(out, space, seeds, prune) as study:
-        done = sum(own.state != "failed" for own in records(study))
         sameness = Sameness(out, force, console.say)
         if space.note and not study.trials:
             console.say(space.note)
         quiet = console.quiet or workers[0] > 1
-        progress = Progress(trials, console, done)
+        progress = Progress(trials, console, counted(records(study)))
         search = Search(study, space, out, seeds, quiet, progress, sameness)
         search.go(*workers)
     return Tuned(out, search.trials, search.selection, tuple(sameness.agreed))

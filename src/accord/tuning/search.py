@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accord.config.file import as_table
 from accord.config.sections import Config
 from accord.errors import BusyError, ConfigError, Pruned, Stopped, TrainingError
 from accord.grids.cell_run import CellResult
@@ -23,7 +24,7 @@ from accord.runs.folder import STATUS, RunFolder
 from accord.runs.results import read_results
 from accord.tuning.records import TrialRecord, ranking, records, shown, write_outcome
 from accord.tuning.selection import HALF_SCORES, RUNS, Selection, estimate_selection, half_scores
-from accord.tuning.space import Space, plain
+from accord.tuning.space import Space
 from accord.tuning.study import next_trial
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _IDENTITY, _REFUSED = "identity", "refused"  # attributes of a trial
 
 
 @dataclass
-class _UnderWay:
+class _Begun:
     """A trial that was begun here.
 
     Attributes:
@@ -80,10 +81,10 @@ class Search:
         self.study, self.space, self.out, self.seeds, self.quiet = study, space, out, seeds, quiet
         self.progress, self.sameness = progress, sameness
         self.trials, self.selection, self.failures = records(study), Selection(0), 0
-        self.ready: list[_UnderWay] = []
-        self.running: dict[str, _UnderWay] = {}  # by the folder of the run
-        self.waiting: list[_UnderWay] = []  # for one that runs the same to end
-        self.stopped: list[_UnderWay] = []
+        self.ready: list[_Begun] = []
+        self.running: dict[str, _Begun] = {}  # by the folder of the run
+        self.waiting: list[_Begun] = []  # for one that runs the same to end
+        self.stopped: list[_Begun] = []
 
     def go(self, workers: int, threads: int | None) -> None:
         """Run trials until so many are done or pruned.
@@ -95,8 +96,8 @@ class Search:
             RunFolderError: if a file was changed since an earlier run.
         """
         if self.progress.counted < self.progress.total:
-            begun = self._begun()
-            self.sameness.check(begun, (recorded_config(RunFolder(folder)) for folder in begun))
+            folders = self._run_folders()
+            self.sameness.check(folders, (recorded_config(RunFolder(folder)) for folder in folders))
         with closing(run_cells(self._draw, workers, threads)) as ended:
             for job, result in ended:
                 self._take(self.running.pop(job.cell["folder"]), result)
@@ -105,10 +106,10 @@ class Search:
             raise self._interrupted()
 
     @property
-    def _under_way(self) -> list[_UnderWay]:
+    def _under_way(self) -> list[_Begun]:
         return [*self.ready, *self.running.values(), *self.waiting]
 
-    def _begun(self) -> list[Path]:
+    def _run_folders(self) -> list[Path]:
         folders = sorted((self.out / FOLDER).glob("*"))
         return [folder for folder in folders if (folder / STATUS).exists()]
 
@@ -122,11 +123,11 @@ class Search:
             self._begin()
         if not self.ready:
             return None
-        own = self.ready.pop(0)
-        cell = own.cells[own.ended]
-        self.running[cell["folder"]] = own
+        begun = self.ready.pop(0)
+        cell = begun.cells[begun.ended]
+        self.running[cell["folder"]] = begun
         # Later seeds have no earlier trial's first epochs to be held against.
-        return Job(cell, None if own.ended else partial(_watch, own.trial))
+        return Job(cell, None if begun.ended else partial(_watch, begun.trial))
 
     def _begin(self) -> None:
         trial = next_trial(self.study, self.space)
@@ -137,41 +138,41 @@ class Search:
         except ConfigError as error:
             return self._fail(trial, str(error), refused=True)
         trial.set_user_attr(_IDENTITY, identity_of(config))
-        return self._admit(_UnderWay(trial, identity_of(config), self._cells(trial, config)))
+        return self._admit(_Begun(trial, identity_of(config), self._cells(trial, config)))
 
     def _cells(self, trial: optuna.Trial, config: Config) -> list[dict[str, Any]]:
         """Return a trial's runs, one a seed."""
         first, cells = config.training.seed, []
         for seed in range(first, first + self.seeds):
             name = str(trial.number) if self.seeds == 1 else f"{trial.number}-seed={seed}"
-            table = plain(config)
+            table = as_table(config)
             table.setdefault("training", {})["seed"] = seed
             cells.append({"folder": str(self.out / FOLDER / name), "config": table,
                           "quiet": self.quiet, "force": self.sameness.force})  # fmt: skip
         return cells
 
-    def _admit(self, own: _UnderWay) -> None:
+    def _admit(self, begun: _Begun) -> None:
         """Let a trial run, unless an earlier one's runs were or are the same to the bit.
 
         Other settings may make the same run: the options of a method that neither chooses.
         """
-        twin = next(filter(partial(_is_known, own.identity), self.study.get_trials(deepcopy=False)),
-                    None)  # fmt: skip
+        trials = self.study.get_trials(deepcopy=False)
+        twin = next((trial for trial in trials if _is_known(begun.identity, trial)), None)
         if twin is not None and not self.sameness.agreed:  # else the files are others now
-            self._repeat(own.trial, twin)
-        elif any(own.identity == one.identity for one in (*self.ready, *self.running.values())):
-            self.waiting.append(own)
+            self._repeat(begun.trial, twin)
+        elif any(begun.identity == one.identity for one in (*self.ready, *self.running.values())):
+            self.waiting.append(begun)
         else:
-            self.ready.append(own)
+            self.ready.append(begun)
 
-    def _take(self, own: _UnderWay, result: CellResult) -> None:
+    def _take(self, begun: _Begun, result: CellResult) -> None:
         """Take a trial one of whose runs ended to its next one, or to its end."""
-        trial = own.trial
+        trial = begun.trial
         trial.set_user_attr("seconds", trial.user_attrs.get("seconds", 0.0) + result.seconds)
-        self.sameness.check(self._begun())
+        self.sameness.check(self._run_folders())
         match result.state:
             case "stopped":
-                self.stopped.append(own)
+                self.stopped.append(begun)
             case "busy":
                 raise BusyError(str(result.error))
             case "pruned":
@@ -179,23 +180,23 @@ class Search:
             case "failed":
                 self._fail(trial, str(result.error), result.refused)
             case _:
-                if own.ended == 0:
-                    _report(trial, read_results(Path(own.cells[0]["folder"]))["epochs"])
-                own.ended += 1
-                if own.ended < len(own.cells):
-                    self.ready.insert(0, own)
+                if begun.ended == 0:
+                    _report(trial, read_results(Path(begun.cells[0]["folder"]))["epochs"])
+                begun.ended += 1
+                if begun.ended < len(begun.cells):
+                    self.ready.insert(0, begun)
                 else:
-                    self._score(own)
+                    self._score(begun)
 
-    def _score(self, own: _UnderWay) -> None:
-        folders = [Path(cell["folder"]) for cell in own.cells]
+    def _score(self, begun: _Begun) -> None:
+        folders = [Path(cell["folder"]) for cell in begun.cells]
         by_half = [half_scores(folder) for folder in folders]
-        own.trial.set_user_attr(RUNS, [folder.name for folder in folders])
-        own.trial.set_user_attr(
+        begun.trial.set_user_attr(RUNS, [folder.name for folder in folders])
+        begun.trial.set_user_attr(
             HALF_SCORES, [statistics.fmean(scores) for scores in zip(*by_half, strict=True)]
         )
         score = statistics.fmean(read_results(folder)["score"] for folder in folders)
-        self._end(own.trial, "COMPLETE", score)
+        self._end(begun.trial, "COMPLETE", score)
 
     def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> None:
         """Let a trial end as an earlier one of the same runs did."""
@@ -218,9 +219,9 @@ class Search:
         complete = state == "COMPLETE"
         self.study.tell(trial, score if complete else None, state=TrialState[state])
         self._write_outcome()
-        self._say(next(own for own in self.trials if own.number == trial.number))
+        self._say(next(one for one in self.trials if one.number == trial.number))
         identity = trial.user_attrs.get(_IDENTITY)
-        for other in [own for own in self.waiting if own.identity == identity][:1]:
+        for other in [begun for begun in self.waiting if begun.identity == identity][:1]:
             self.waiting.remove(other)
             self._admit(other)
 
@@ -249,7 +250,7 @@ class Search:
 
     def _interrupted(self) -> Stopped:
         total = self.progress.total
-        numbers = sorted(own.trial.number for own in (*self.stopped, *self._under_way))
+        numbers = sorted(begun.trial.number for begun in (*self.stopped, *self._under_way))
         where = f" in trial{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
         return Stopped(
             f"stopped{where if numbers else ''}, with {total - self.progress.counted} of {total}"
@@ -292,4 +293,4 @@ def best_score(evaluations: Sequence[dict[str, Any]]) -> float:
         >>> best_score([{"sum": 1.0, "score": 0.5}, {"sum": 0.8, "score": 0.6}])
         0.5
     """
-    return float(max(evaluations, key=lambda own: own["sum"])["score"])
+    return float(max(evaluations, key=lambda epoch: epoch["sum"])["score"])

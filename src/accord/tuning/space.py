@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from accord.balancing import get_rule
-from accord.config.file import parse_config, resolve_paths, stage_configs
+from accord.config.file import as_table, parse_config, resolve_paths, stage_configs
 from accord.config.overrides import of_a_stage
 from accord.config.sections import Config
 from accord.config.stages import stage_name
@@ -61,7 +60,7 @@ class Space:
         """
         if not searches:
             return _weights(config, folder)
-        found = [parse_search(text, plain(config)) for text in searches]
+        found = [parse_search(text, as_table(config)) for text in searches]
         keys = [own.key for own in found]
         for key in keys:
             if keys.count(key) > 1:
@@ -82,7 +81,7 @@ class Space:
     def _whole(self, settings: Settings, where: str) -> Config:
         drawn = {own.key: own for own in self.dimensions}
         values = {key: drawn[key].value(value) for key, value in settings.items()}
-        table = applied(plain(self.base), values, where)
+        table = applied(as_table(self.base), values, where)
         config = resolve_paths(parse_config(table, where), self.folder)
         plan_run(config, where)
         return config
@@ -169,7 +168,7 @@ def _weights(config: Config, folder: Path) -> Space:
             " --search KEY=SPEC says what to search"
         )
     settings = {"training.balancing": "fixed", "methods.fixed.weights": {first: 1.0}}
-    base = parse_config(applied(plain(config), settings, "config"))
+    base = parse_config(applied(as_table(config), settings, "config"))
     plan_run(base, files=False)
     keys = {f"methods.fixed.weights.{name}": name for name in others}
     ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
@@ -202,8 +201,3 @@ def _by_shares(plan: StagePlan) -> dict[str, float]:
     signals = Signals.of(losses=torch.ones(len(sizes)), shares=shares, others=shares.sum() - shares)
     weights, _ = get_rule("inverse-share").function(signals, {}, torch.Generator())
     return dict(zip(plan.data.tasks, weights.tolist(), strict=True))
-
-
-def plain(config: Config) -> dict[str, Any]:
-    """Return a config as nested mapping, as its file has it."""
-    return config.model_dump(mode="json", exclude_none=True, exclude_unset=True)

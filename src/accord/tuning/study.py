@@ -15,6 +15,7 @@ from accord.grids.running import working_in
 from accord.plan.unused import effective
 from accord.runs.folder import RunFolder
 from accord.training.edits import differences
+from accord.tuning.records import counted, records
 from accord.tuning.space import Space
 from accord.untrusted import check_regular
 
@@ -119,7 +120,7 @@ def count_trials(out: Path, space: Space, seeds: int) -> int:
         return 0
     study, _ = load_study(out)
     check_identity(study, out, space, seeds)
-    return sum(own.state.name in ("COMPLETE", "PRUNED") for own in study.get_trials(deepcopy=False))
+    return counted(records(study))
 
 
 def check_identity(study: optuna.Study, out: Path, space: Space, seeds: int) -> None:
@@ -157,8 +158,8 @@ def next_trial(study: optuna.Study, space: Space) -> optuna.Trial:
     trials = study.get_trials(deepcopy=False)
     waiting = [own.number for own in trials if own.state == TrialState.WAITING]
     number = waiting[0] if waiting else len(trials)
-    own_seed = int(np.random.SeedSequence([space.base.training.seed, number]).generate_state(1)[0])
-    study.sampler = TPESampler(seed=own_seed)
+    seed = int(np.random.SeedSequence([space.base.training.seed, number]).generate_state(1)[0])
+    study.sampler = TPESampler(seed=seed)
     return study.ask()
 
 
