@@ -1,6 +1,7 @@
 """A tiny encoder, three tiny tasks, and the ways to run them: in this process or in another."""
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from accord.grids.running import run_grid
 from accord.plan.making import plan_run
 from accord.runs.signals import StopSignals
 from accord.training import run as training
+from accord.training.run import resume_run
 from accord.training.step import Learner
 
 Project = Callable[..., Path]
@@ -248,6 +250,37 @@ def stopped(
         assert error.value.exit_code == 143
         assert not (tmp_path / "stopped" / "results.json").exists()
         return tmp_path / "stopped"
+
+    return call
+
+
+@pytest.fixture
+def killed_and_whole(
+    project: Project, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Path, Path]]:
+    """Train a project, and resume its folder as it was after a step: (changes, step) -> both.
+
+    A copy of the folder from between two steps is what `kill -9` would have left, so that one
+    training is enough. Whether it goes on to the same bits takes few steps: two epochs of three.
+    """
+
+    def call(changes: Mapping[str, Any], last: int = 4) -> tuple[Path, Path]:
+        short = {"training.epochs": 2, "training.steps_per_epoch": 3, "checkpoint.every_steps": 2}
+        killed, whole = tmp_path / "killed", tmp_path / "whole"
+        take_step = Learner.step
+
+        def step(self: Learner, step: int, *rest: Any) -> Any:
+            if step == last:
+                shutil.copytree(whole, killed)
+            return take_step(self, step, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "step", step)
+            train(project({**short, **changes}), whole)
+        assert (killed / "checkpoints" / f"step-{last}").is_dir()
+        assert not (killed / "results.json").exists()
+        assert resume_run(killed, quiet=True).folder == killed
+        return killed, whole
 
     return call
 

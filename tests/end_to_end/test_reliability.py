@@ -250,16 +250,21 @@ def another_metric(run, project):
     return 'task same.metric: "accuracy" -> "f1"'
 
 
-@pytest.mark.parametrize("edit", [more_dev_rows, other_dev_labels, another_metric])
-def test_what_epochs_were_judged_by_cannot_be_forced_through(stopped, accord_cli, tmp_path, edit):
+def test_what_epochs_were_judged_by_cannot_be_forced_through(stopped, accord_cli, tmp_path):
     """Their scores would meet other rows, or other labels."""
-    run = stopped({}, 8)
+    run, project = stopped({}, 8), tmp_path / "project"
+    files = [run / "config.toml", project / "near-dev.csv", project / "same-dev.tsv"]
+    as_begun = {file: file.read_bytes() for file in files}
     before = (run / "resolved.json").read_bytes()
-    change = edit(run, tmp_path / "project")
-    answer = accord_cli("resume", run, "--force", "--quiet")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert f"changed since its first epochs were judged: {change}; later ones can't" in answer.err
-    assert (run / "resolved.json").read_bytes() == before
+    for edit in (more_dev_rows, other_dev_labels, another_metric):
+        change = edit(run, project)
+        answer = accord_cli("resume", run, "--force", "--quiet")
+        assert (answer.code, answer.err.count("\n")) == (2, 1), change
+        said = f"changed since its first epochs were judged: {change}; later ones can't"
+        assert said in answer.err
+        assert (run / "resolved.json").read_bytes() == before, change
+        for file, content in as_begun.items():
+            file.write_bytes(content)
 
 
 def test_dev_rows_that_changed_before_the_first_epoch_ended_can_be(stopped, accord_cli, tmp_path):
@@ -324,7 +329,7 @@ def test_a_data_file_that_vanished_is_one_line(stopped, accord_cli, tmp_path):
 
 @pytest.mark.parametrize("place", [3, 20, 40, 60, 90])
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
-    project, train, tmp_path, outcome, accord_cli, monkeypatch, place
+    project, train, unbroken, tmp_path, outcome, accord_cli, monkeypatch, place
 ):
     run = tmp_path / "run"
     monkeypatch.setattr("accord.durable._reached", 0)
@@ -338,7 +343,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
         resume_run(run, quiet=True)
     else:
         train(project(), run)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 def test_no_token_reaches_a_file_or_the_screen(project, tmp_path, accord_cli, monkeypatch):

@@ -16,10 +16,9 @@ from accord.kernels.matmul import Products
 from accord.training.run import resume_run
 
 METHODS = [
-    (batching, gradients)
-    for batching in ("proportional", "finish-largest", "finish-smallest")
-    for gradients in ("sum", "pcgrad")
-]
+    ("proportional", "sum"), ("proportional", "pcgrad"), ("finish-largest", "sum"),
+    ("finish-smallest", "pcgrad"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("batching", "gradients"), METHODS)
@@ -90,13 +89,11 @@ def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
         "swa",
     ],
 )
-def test_stopped_and_resumed_every_way_to_train_leaves_the_same_bytes(
-    stopped, project, train, tmp_path, outcome, changes
+def test_killed_and_resumed_every_way_to_train_leaves_the_same_bytes(
+    killed_and_whole, outcome, changes
 ):
-    changes = {"training.epochs": 2, **changes}
-    run = stopped(changes, 8)
-    resume_run(run, quiet=True)
-    assert outcome(run) == outcome(train(project(changes), tmp_path / "whole"))
+    run, whole = killed_and_whole(changes, last=6 if changes.get("training.epochs") == 3 else 4)
+    assert outcome(run) == outcome(whole)
 
 
 def _steadied(signals, state, generator):
@@ -213,29 +210,33 @@ def _edit_data(run, project):
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
-@pytest.mark.parametrize("edit", [_edit_resolved, _edit_config, _edit_data])
-def test_a_change_since_is_refused(stopped, accord_cli, listing, tmp_path, edit, kept):
+def test_a_change_since_is_refused(stopped, accord_cli, listing, tmp_path, kept):
     run = stopped({}, 2)
     if not kept:
         shutil.rmtree(run / "checkpoints")
-    edit(run, tmp_path / "project")
-    before = listing(tmp_path)
-    answer = accord_cli("resume", run, "--quiet")
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err.count("\n") == 1
-    assert str(run) in answer.err
-    assert "changed since this run began" in answer.err
-    assert listing(tmp_path) == before
+    files = [run / "resolved.json", run / "config.toml", tmp_path / "project" / "same-dev.tsv"]
+    as_begun = {file: file.read_bytes() for file in files}
+    for edit in (_edit_resolved, _edit_config, _edit_data):
+        edit(run, tmp_path / "project")
+        before = listing(tmp_path)
+        answer = accord_cli("resume", run, "--quiet")
+        assert (answer.code, answer.out) == (2, ""), edit
+        assert answer.err.count("\n") == 1, edit
+        assert str(run) in answer.err, edit
+        assert "changed since this run began" in answer.err, edit
+        assert listing(tmp_path) == before, edit
+        for file, content in as_begun.items():
+            file.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", ["{", "{}", '{"config": {"encoder": {}}}', "[]"])
-def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli, damage):
+def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli):
     run = stopped({}, 2)
-    (run / "resolved.json").write_text(damage)
-    answer = accord_cli("resume", run, "--quiet")
-    assert answer.code == 2
-    assert answer.err.count("\n") == 1
-    assert "resolved.json" in answer.err
+    for damage in ("{", "{}", '{"config": {"encoder": {}}}', "[]"):
+        (run / "resolved.json").write_text(damage)
+        answer = accord_cli("resume", run, "--quiet")
+        assert answer.code == 2, damage
+        assert answer.err.count("\n") == 1, damage
+        assert "resolved.json" in answer.err, damage
 
 
 @pytest.mark.parametrize("name", ["parameters", "optimizer", "method"])
