@@ -254,6 +254,38 @@ def stopped(
     return call
 
 
+@pytest.fixture(scope="session")
+def stopped_runs() -> dict[str, Path]:
+    return {}
+
+
+@pytest.fixture
+def stopped_copy(
+    stopped_runs: dict[str, Path],
+    make_project: Project,
+    train: Callable[..., Path],
+    stop_after: Callable[[int], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+) -> Callable[..., Path]:
+    """Copy a run that was stopped after a step: (changes, last step) -> the test's own copy.
+
+    It is stopped once for all tests that ask for the same, so their project is not to be changed.
+    """
+
+    def call(changes: Mapping[str, Any], last: int) -> Path:
+        key = json.dumps([changes, last], sort_keys=True)
+        if key not in stopped_runs:
+            folder = tmp_path_factory.mktemp("stopped")
+            stop_after(last)
+            with pytest.raises(Stopped):
+                train(make_project(folder / "project", changes), folder / "run")
+            stopped_runs[key] = folder / "run"
+        return shutil.copytree(stopped_runs[key], tmp_path / "stopped")
+
+    return call
+
+
 @pytest.fixture
 def killed_and_whole(
     project: Project, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-import transformers
+from projects import shapes_of
 from safetensors.torch import load_file, save_file
 
 from accord import load
@@ -122,8 +122,7 @@ def test_words_alone_make_an_encoder_for_others(project, train, tmp_path, encode
     likelihoods = [own["metrics"]["words"] for own in results["epochs"]]
     assert results["best_epoch"] == likelihoods.index(max(likelihoods)) + 1
     assert likelihoods[-1] > likelihoods[0]
-    model = transformers.AutoModel.from_pretrained(run / "model")
-    assert model.config.hidden_size == 16
+    assert shapes_of(encoder_folder).items() <= shapes_of(run / "model").items()
     assert not list((run / "predictions").iterdir())
     for call in (load_model, load):
         with pytest.raises(ModelError, match="holds an encoder alone, trained without labels"):

@@ -40,8 +40,8 @@ def test_damaged_checkpoints_don_t_push_out_new_ones(stopped, stop_after, unbrok
     assert outcome(run) == outcome(unbroken({"checkpoint.keep": keep}))
 
 
-def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped, monkeypatch):
-    run = stopped({"training.epochs": 1}, 4)
+def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped_copy, monkeypatch):
+    run = stopped_copy({"training.epochs": 1}, 4)
 
     def unreadable(path, *rest, **options):
         raise PermissionError(13, "Permission denied", str(path))
@@ -95,8 +95,8 @@ def test_an_epoch_that_no_checkpoint_knows_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("what", ["flipped", "lost", "manifest"])
-def test_a_damaged_best_model_is_made_again(stopped, unbroken, outcome, accord_cli, what):
-    run = stopped({"checkpoint.keep": 9}, 14)
+def test_a_damaged_best_model_is_made_again(stopped_copy, unbroken, outcome, accord_cli, what):
+    run = stopped_copy({"checkpoint.keep": 9}, 14)
     best = max((run / "best").iterdir(), key=lambda own: int(own.name.split("-")[1]))
     if what == "flipped":
         flip(best / "model.safetensors")
@@ -113,16 +113,18 @@ def test_a_damaged_best_model_is_made_again(stopped, unbroken, outcome, accord_c
 
 
 @pytest.mark.parametrize("edited", ["model/model.safetensors", "predictions/mood-dev.csv"])
-def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(stopped, unbroken, outcome, edited):
-    run = stopped({}, 14)
+def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(
+    stopped_copy, unbroken, outcome, edited
+):
+    run = stopped_copy({}, 14)
     (run / edited).unlink()
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(unbroken())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "{"])
-def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped, accord_cli, text):
-    run = stopped({"training.epochs": 1}, 2)
+def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped_copy, accord_cli, text):
+    run = stopped_copy({"training.epochs": 1}, 2)
     (run / "status.json").write_text(text)
     assert RunFolder(run).state() == "killed"
     assert accord_cli("resume", run, "--quiet").code == 0
@@ -130,8 +132,8 @@ def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped, accord_cl
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe", b"[1]", b'{"kind": "step"', b"null"])
-def test_damaged_metrics_are_a_warning(stopped, accord_cli, line, metrics):
-    run = stopped({}, 8)
+def test_damaged_metrics_are_a_warning(stopped_copy, accord_cli, line, metrics):
+    run = stopped_copy({}, 8)
     file = run / "metrics.jsonl"
     lines = file.read_bytes().splitlines()
     file.write_bytes(b"\n".join([lines[0], line, *lines[2:]]) + b"\n")
@@ -173,8 +175,8 @@ def test_looking_at_a_run_doesn_t_keep_it_from_starting(tmp_path):
         looker.join()
 
 
-def test_a_live_process_of_another_host_is_respected(stopped, accord_cli):
-    run = stopped({"training.epochs": 1}, 2)
+def test_a_live_process_of_another_host_is_respected(stopped_copy, accord_cli):
+    run = stopped_copy({"training.epochs": 1}, 2)
     status = json.loads((run / "status.json").read_text())
     status |= {"state": "running", "host": "node17", "heartbeat": now()}
     (run / "status.json").write_text(json.dumps(status))
@@ -254,8 +256,8 @@ def test_options_of_the_command_line_are_no_edits(project, accord_cli, tmp_path,
     assert json.loads((run / "results.json").read_text())["epochs"][-1]["epoch"] == 4
 
 
-def test_a_key_that_was_taken_out_of_the_config_is_an_edit(stopped, accord_cli, metrics):
-    run = stopped({"training.schedule": "constant", "training.warmup": 0.0}, 8)
+def test_a_key_that_was_taken_out_of_the_config_is_an_edit(stopped_copy, accord_cli, metrics):
+    run = stopped_copy({"training.schedule": "constant", "training.warmup": 0.0}, 8)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("lr = 0.001\n", ""))
     answer = accord_cli("resume", run, "--quiet")
@@ -281,9 +283,9 @@ def test_an_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, 
 @pytest.mark.parametrize("place", [1, 2, 3])
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
-    stopped, accord_cli, monkeypatch, fault, place
+    stopped_copy, accord_cli, monkeypatch, fault, place
 ):
-    run = stopped({"training.epochs": 1}, 2)
+    run = stopped_copy({"training.epochs": 1}, 2)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("lr = 0.001", "lr = 0.002"))
     monkeypatch.setattr("accord.durable._reached", 0)
@@ -326,8 +328,8 @@ def test_an_encoder_folder_that_vanished_leaves_no_model_without_a_tokenizer(
         train(project({"encoder.path": str(folder)}), tmp_path / "run")
 
 
-def test_fewer_steps_than_were_taken_are_refused(stopped, accord_cli):
-    run = stopped({}, 8)
+def test_fewer_steps_than_were_taken_are_refused(stopped_copy, accord_cli):
+    run = stopped_copy({}, 8)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("epochs = 3", "epochs = 1"))
     answer = accord_cli("resume", run, "--force", "--quiet")
@@ -358,8 +360,8 @@ def test_what_a_kill_left_after_the_end_is_removed_by_resume(
     assert left == [path for path in whole["paths"] if "step-" not in path]
 
 
-def test_what_a_kill_left_aside_is_swept_away(stopped):
-    run = stopped({"training.epochs": 1}, 2)
+def test_what_a_kill_left_aside_is_swept_away(stopped_copy):
+    run = stopped_copy({"training.epochs": 1}, 2)
     (run / "checkpoints" / ".new-step-9").mkdir()
     (run / "checkpoints" / ".new-step-9" / "parameters.safetensors").write_bytes(b"half")
     resume_run(run, quiet=True)

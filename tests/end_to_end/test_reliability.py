@@ -155,9 +155,9 @@ def test_what_was_left_out_before_a_stop_still_counts_after_it(
 
 
 def test_the_older_checkpoint_is_used_where_the_newest_is_damaged(
-    stopped, unbroken, outcome, accord_cli
+    stopped_copy, unbroken, outcome, accord_cli
 ):
-    run = stopped({}, 13)
+    run = stopped_copy({}, 13)
     newest = run / "checkpoints" / "step-13" / "optimizer.safetensors"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
@@ -169,8 +169,8 @@ def test_the_older_checkpoint_is_used_where_the_newest_is_damaged(
     assert outcome(run) == outcome(unbroken())
 
 
-def test_a_checkpoint_of_another_format_is_refused(stopped, accord_cli):
-    run = stopped({}, 2)
+def test_a_checkpoint_of_another_format_is_refused(stopped_copy, accord_cli):
+    run = stopped_copy({}, 2)
     checkpoint = run / "checkpoints" / "step-2"
     progress = checkpoint / "progress.json"
     progress.write_text(progress.read_text().replace(f'"format": {FORMAT}', '"format": 7'))
@@ -276,8 +276,8 @@ def test_dev_rows_that_changed_before_the_first_epoch_ended_can_be(stopped, acco
     assert heldout["near"]["rows"] == len(lines) - 1
 
 
-def test_a_forced_run_goes_by_its_edited_config(stopped, accord_cli, metrics):
-    run = stopped({"training.schedule": "constant", "training.warmup": 0.0}, 8)
+def test_a_forced_run_goes_by_its_edited_config(stopped_copy, accord_cli, metrics):
+    run = stopped_copy({"training.schedule": "constant", "training.warmup": 0.0}, 8)
     edit_config(run, None)
     assert accord_cli("resume", run, "--force", "--quiet").code == 0
     rates = {line["step"]: line["lr"][0] for line in metrics(run)}
@@ -327,7 +327,7 @@ def test_a_data_file_that_vanished_is_one_line(stopped, accord_cli, tmp_path):
     assert "near-dev.csv" in answer.err
 
 
-@pytest.mark.parametrize("place", [3, 20, 40, 60, 90])
+@pytest.mark.parametrize("place", [3, 40, 90])
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     project, train, unbroken, tmp_path, outcome, accord_cli, monkeypatch, place
 ):

@@ -167,9 +167,11 @@ def test_after_kill_9(
     assert outcome(run) == outcome(unbroken(changes))
 
 
-def test_killed_between_an_evaluation_and_its_checkpoint(stopped, unbroken, outcome, monkeypatch):
+def test_killed_between_an_evaluation_and_its_checkpoint(
+    stopped_copy, unbroken, outcome, monkeypatch
+):
     """The best model was saved already, though the step it belongs to is taken again."""
-    run = stopped({}, 11)
+    run = stopped_copy({}, 11)
 
     def die(*rest):
         raise MemoryError
@@ -229,8 +231,8 @@ def test_a_change_since_is_refused(stopped, accord_cli, listing, tmp_path, kept)
             file.write_bytes(content)
 
 
-def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli):
-    run = stopped({}, 2)
+def test_a_damaged_run_is_refused_in_one_line(stopped_copy, accord_cli):
+    run = stopped_copy({}, 2)
     for damage in ("{", "{}", '{"config": {"encoder": {}}}', "[]"):
         (run / "resolved.json").write_text(damage)
         answer = accord_cli("resume", run, "--quiet")
@@ -241,9 +243,9 @@ def test_a_damaged_run_is_refused_in_one_line(stopped, accord_cli):
 
 @pytest.mark.parametrize("name", ["parameters", "optimizer", "method"])
 def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
-    stopped, unbroken, outcome, accord_cli, name
+    stopped_copy, unbroken, outcome, accord_cli, name
 ):
-    run = stopped({}, 2)
+    run = stopped_copy({}, 2)
     file = run / "checkpoints" / "step-2" / f"{name}.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -254,8 +256,8 @@ def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
     assert outcome(run) == outcome(unbroken())
 
 
-def test_another_thread_count_is_said(stopped, accord_cli):
-    run = stopped({"training.epochs": 1}, 2)
+def test_another_thread_count_is_said(stopped_copy, accord_cli):
+    run = stopped_copy({"training.epochs": 1}, 2)
     file = run / "checkpoints" / "step-2" / "progress.json"
     file.write_text(file.read_text().replace('"threads": 1', '"threads": 3'))
     (file.parent / "manifest.json").unlink()
@@ -285,6 +287,7 @@ def choosing(monkeypatch):
     return call
 
 
+# A CPU without bfloat16 instructions makes native kernels for 10 s, so no test takes a native step.
 NATIVE, ROUNDED = Products(bfloat16=True), Products(bfloat16=True, rounded=True)
 
 
@@ -292,7 +295,7 @@ SHORT = {"training.precision": "bfloat16", "training.epochs": 1}
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
-@pytest.mark.parametrize(("first", "later"), [(NATIVE, ROUNDED), (ROUNDED, NATIVE)])
+@pytest.mark.parametrize(("first", "later"), [(ROUNDED, NATIVE), (Products(), ROUNDED)])
 def test_a_run_goes_on_multiplying_as_it_began(choosing, stopped, first, later, kept):
     """Though the machine, or another one, would now choose otherwise."""
     choosing(first)
@@ -345,8 +348,8 @@ def test_only_the_newest_checkpoints_stay(project, train, tmp_path):
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"step-16", "step-18"}
 
 
-def test_another_device_than_the_one_it_began_on_is_said(stopped, capsys):
-    run = stopped({"training.epochs": 1}, 5)
+def test_another_device_than_the_one_it_began_on_is_said(stopped_copy, capsys):
+    run = stopped_copy({"training.epochs": 1}, 5)
     begun = json.loads((run / "resolved.json").read_text())
     assert begun["device"] == "cpu"
     (run / "resolved.json").write_text(json.dumps(begun | {"device": "cuda"}))
