@@ -43,7 +43,7 @@ def in_turn(project, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
-    run = in_turn(method, {"tasks.near.targets": "popart"})
+    run = in_turn(method, {"tasks.near.targets": "popart", "training.epochs": 1})
     results = json.loads((run / "results.json").read_text())
     rows = [row["heldout"] for row in results["stages"]]
     assert results["heldout"].keys() == results["metrics"].keys()

@@ -28,16 +28,17 @@ def flip(file):
 @pytest.mark.parametrize("keep", [1, 2])
 def test_damaged_checkpoints_don_t_push_out_new_ones(stopped, stop_after, unbroken, outcome, keep):
     """Steps after the damaged ones have lower numbers, and are the only sound ones."""
-    run = stopped({"checkpoint.keep": keep}, 13)
+    changes = {"checkpoint.keep": keep, "training.steps_per_epoch": 3}
+    run = stopped(changes, 7)
     for checkpoint in (run / "checkpoints").glob("step-*"):
         flip(checkpoint / "optimizer.safetensors")
-    stop_after(10)
-    with pytest.raises(AccordError, match="SIGTERM after step 10"):
+    stop_after(5)
+    with pytest.raises(AccordError, match="SIGTERM after step 5"):
         resume_run(run, quiet=True)
-    assert (run / "checkpoints" / "step-10").is_dir()
+    assert (run / "checkpoints" / "step-5").is_dir()
     resume_run(run, quiet=True)
-    assert "resuming after step 10" in (run / "log.txt").read_text()
-    assert outcome(run) == outcome(unbroken({"checkpoint.keep": keep}))
+    assert "resuming after step 5" in (run / "log.txt").read_text()
+    assert outcome(run) == outcome(unbroken(changes))
 
 
 def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped_copy, monkeypatch):

@@ -13,9 +13,10 @@ from accord.training.setup import prepare
 
 BOTH = {"training.regularisers": ["r-drop", "smart"]}
 WAYS = {
-    "r-drop": {"training.regularisers": ["r-drop"], "training.gradients": "pcgrad"},
-    "smart": {"training.regularisers": ["smart"], "methods.smart.beta": 0.9},
-    "both": {**BOTH, "training.micro_batch_tokens": 70, "tasks.near.targets": "popart"},
+    "both": {
+        **BOTH, "training.micro_batch_tokens": 70, "tasks.near.targets": "popart",
+        "training.gradients": "pcgrad", "methods.smart.beta": 0.9,
+    },
     "bfloat16": {
         **BOTH, "training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
         "averaging.method": "ema",

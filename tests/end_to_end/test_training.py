@@ -199,7 +199,7 @@ def test_a_step_s_record(finished, metrics):
 
 
 def test_the_losses_fall(project, train, tmp_path, metrics):
-    changes = {"training.epochs": 12, "training.lr": 3e-3, "training.head_lr": 0.02}
+    changes = {"training.epochs": 6, "training.lr": 3e-3, "training.head_lr": 0.02}
     run = train(project(changes), tmp_path / "run")
     lines = metrics(run)
     for name in ("mood", "same", "near"):
