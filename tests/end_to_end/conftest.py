@@ -1,6 +1,7 @@
 """A tiny encoder, three tiny tasks, and the ways to run them: in this process or in another."""
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from accord.plan.making import plan_run
 from accord.runs.signals import StopSignals
 from accord.training import loop
 from accord.training import run as training
+from accord.training.run import resume_run
 from accord.training.step import Learner
 
 Project = Callable[..., Path]
@@ -249,6 +251,69 @@ def stopped(
         assert error.value.exit_code == 143
         assert not (tmp_path / "stopped" / "results.json").exists()
         return tmp_path / "stopped"
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def stopped_runs() -> dict[str, Path]:
+    return {}
+
+
+@pytest.fixture
+def stopped_copy(
+    stopped_runs: dict[str, Path],
+    make_project: Project,
+    train: Callable[..., Path],
+    stop_after: Callable[[int], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+) -> Callable[..., Path]:
+    """Copy a run that was stopped after a step: (changes, last step) -> the test's own copy.
+
+    It is stopped once for all tests that ask for the same, so their project is not to be changed.
+    """
+
+    def call(changes: Mapping[str, Any], last: int) -> Path:
+        key = json.dumps([changes, last], sort_keys=True)
+        if key not in stopped_runs:
+            folder = tmp_path_factory.mktemp("stopped")
+            stop_after(last)
+            with pytest.raises(Stopped):
+                train(make_project(folder / "project", changes), folder / "run")
+            stopped_runs[key] = folder / "run"
+        return shutil.copytree(stopped_runs[key], tmp_path / "stopped")
+
+    return call
+
+
+@pytest.fixture
+def killed_and_whole(
+    project: Project, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Path, Path]]:
+    """Train a project, and resume its folder as it was after a step: (changes, step) -> both.
+
+    A copy of the folder from between two steps is what `kill -9` would have left, so that one
+    training is enough. Whether it goes on to the same bits takes few steps: two epochs of three.
+    """
+
+    def call(changes: Mapping[str, Any], last: int = 4) -> tuple[Path, Path]:
+        short = {"training.epochs": 2, "training.steps_per_epoch": 3, "checkpoint.every_steps": 2}
+        killed, whole = tmp_path / "killed", tmp_path / "whole"
+        take_step = Learner.step
+
+        def step(self: Learner, step: int, *rest: Any) -> Any:
+            if step == last:
+                shutil.copytree(whole, killed)
+            return take_step(self, step, *rest)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Learner, "step", step)
+            train(project({**short, **changes}), whole)
+        assert (killed / "checkpoints" / f"step-{last}").is_dir()
+        assert not (killed / "results.json").exists()
+        assert resume_run(killed, quiet=True).folder == killed
+        return killed, whole
 
     return call
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from accord.data.tokenizing import load_tokenizer
 from accord.encoders.families.bert import BertConfig, BertEncoder
@@ -76,6 +77,11 @@ def write_encoder(
     (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     load_tokenizer(folder).save(str(folder / "tokenizer.json"))
     return folder
+
+
+def shapes_of(model: Path) -> dict[str, torch.Size]:
+    """The names and shapes of a folder's weights: a folder with an encoder's opens as one does."""
+    return {name: value.shape for name, value in load_file(model / "model.safetensors").items()}
 
 
 def _text(rng: random.Random, words: list[str]) -> str:

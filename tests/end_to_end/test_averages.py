@@ -94,8 +94,7 @@ def test_swa_against_torch(project, train, tmp_path, followed):
         torch.testing.assert_close(found[name], value.detach(), rtol=1e-6, atol=1e-8)
 
 
-@every_method
-@pytest.mark.parametrize("last", [8, 11, 14])
+@pytest.mark.parametrize(("method", "last"), [("ema", 11), ("swa", 8), ("swa", 11), ("swa", 14)])
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(
     project, train, unbroken, tmp_path, stop_after, outcome, method, last
 ):

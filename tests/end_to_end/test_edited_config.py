@@ -37,8 +37,8 @@ def test_options_of_the_command_line_are_no_edits(project, accord_cli, tmp_path,
     assert json.loads((run / "results.json").read_text())["epochs"][-1]["epoch"] == 4
 
 
-def test_a_key_that_was_taken_out_of_the_config_is_an_edit(stopped, accord_cli, metrics):
-    run = stopped({"training.schedule": "constant", "training.warmup": 0.0}, 8)
+def test_a_key_that_was_taken_out_of_the_config_is_an_edit(stopped_copy, accord_cli, metrics):
+    run = stopped_copy({"training.schedule": "constant", "training.warmup": 0.0}, 8)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("lr = 0.001\n", ""))
     answer = accord_cli("resume", run, "--quiet")
@@ -64,9 +64,9 @@ def test_an_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, 
 @pytest.mark.parametrize("place", [1, 2, 3])
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
-    stopped, accord_cli, monkeypatch, fault, place
+    stopped_copy, accord_cli, monkeypatch, fault, place
 ):
-    run = stopped({"training.epochs": 1}, 2)
+    run = stopped_copy({"training.epochs": 1}, 2)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("lr = 0.001", "lr = 0.002"))
     monkeypatch.setattr("accord.durable._reached", 0)
@@ -77,8 +77,8 @@ def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
     assert "fault of Accord's own" not in answer.err
 
 
-def test_fewer_steps_than_were_taken_are_refused(stopped, accord_cli):
-    run = stopped({}, 8)
+def test_fewer_steps_than_were_taken_are_refused(stopped_copy, accord_cli):
+    run = stopped_copy({}, 8)
     config = run / "config.toml"
     config.write_text(config.read_text().replace("epochs = 3", "epochs = 1"))
     answer = accord_cli("resume", run, "--force", "--quiet")

@@ -13,7 +13,7 @@ from accord.report.record import read_run
 from accord.training.run import resume_run
 
 # Steps so large that the epochs differ, and the halves choose different ones.
-LIVELY = {"training.lr": 3e-3, "training.epochs": 5}
+LIVELY = {"training.lr": 3e-3, "training.epochs": 5, "training.steps_per_epoch": 3}
 METRICS = {"mood": "accuracy", "same": "accuracy", "near": "pearson"}
 
 
@@ -327,20 +327,20 @@ def test_killed_between_scores_and_checkpoint(
         patch.setattr(save, die)
         with pytest.raises(MemoryError):
             train(config, run)
-    assert (run / "kept" / "step-6" / "scores.safetensors").is_file()
+    assert (run / "kept" / "step-3" / "scores.safetensors").is_file()
     with monkeypatch.context() as patch:
         patch.setattr("accord.training.outcome.exposures", die)
         with pytest.raises(MemoryError):
             resume_run(run, quiet=True)
-    assert (run / "kept" / "step-30").is_dir()
+    assert (run / "kept" / "step-15").is_dir()
     resume_run(run, quiet=True)
     assert outcome(run) == whole
     assert {"predictions/mood-heldout.csv", "scores.safetensors"} <= set(whole)
 
 
 @pytest.mark.parametrize("harm", ["cut", "lost"])
-def test_damaged_scores_of_an_epoch_are_made_again(stopped, unbroken, outcome, harm):
-    run = stopped({}, 14)
+def test_damaged_scores_of_an_epoch_are_made_again(stopped_copy, unbroken, outcome, harm):
+    run = stopped_copy({}, 14)
     file = run / "kept" / "step-12" / "scores.safetensors"
     if harm == "cut":
         file.write_bytes(file.read_bytes()[:-1])

@@ -75,8 +75,8 @@ def test_what_a_kill_left_after_the_end_is_removed_by_resume(
     assert left == [path for path in whole["paths"] if "step-" not in path]
 
 
-def test_what_a_kill_left_aside_is_swept_away(stopped):
-    run = stopped({"training.epochs": 1}, 2)
+def test_what_a_kill_left_aside_is_swept_away(stopped_copy):
+    run = stopped_copy({"training.epochs": 1}, 2)
     (run / "checkpoints" / ".new-step-9").mkdir()
     (run / "checkpoints" / ".new-step-9" / "parameters.safetensors").write_bytes(b"half")
     resume_run(run, quiet=True)

@@ -43,7 +43,7 @@ def in_turn(project, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
-    run = in_turn(method, {"tasks.near.targets": "popart"})
+    run = in_turn(method, {"tasks.near.targets": "popart", "training.epochs": 1})
     results = json.loads((run / "results.json").read_text())
     rows = [row["heldout"] for row in results["stages"]]
     assert results["heldout"].keys() == results["metrics"].keys()
@@ -107,7 +107,8 @@ stages = []
 
 
 def test_sequences_and_joint_training_stand_side_by_side(project, accord_cli, tmp_path):
-    file, out = project({"training.epochs": 1}), tmp_path / "grid"
+    few = {"training.epochs": 1, "training.steps_per_epoch": 2}
+    file, out = project(few), tmp_path / "grid"
     file.write_text(file.read_text() + ONE_BY_ONE + "[memory]\nsize = 6\n")
     (file.parent / "grid.toml").write_text(GRID)
     call = ("grid", file.parent / "grid.toml", "--out", out, "--against", "method=none")
@@ -179,9 +180,9 @@ def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
 
 
 @pytest.fixture
-def remembering(project, train, tmp_path):
+def remembering(project, unbroken):
     """A config whose 'mood' is finished, as users write it: (memory's keys, changes)."""
-    before = train(project({"training.epochs": 1}, ("mood",)), tmp_path / "before")
+    before = unbroken({"training.epochs": 1}, ("mood",))
 
     def call(memory, changes=None, tasks=("mood", "near")):
         given = {"encoder.path": str(before / "model"), "encoder.heads": "keep", **memory}
@@ -305,7 +306,7 @@ def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_pat
         '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["words"]\n'
         '[[stages]]\ntasks = ["near"]\n[memory]\nsize = 6\n'
     )
-    file = project({"training.epochs": 4}, ("mood", "near"))
+    file = project({"training.epochs": 4, "training.steps_per_epoch": 2}, ("mood", "near"))
     file.write_text(file.read_text() + stages)
     run = staged.start(plan_run(load_config(file)), tmp_path / "run", quiet=True).folder
     results = json.loads((run / "stages" / "2" / "results.json").read_text())

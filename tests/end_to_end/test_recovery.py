@@ -25,20 +25,21 @@ def flip(file):
 @pytest.mark.parametrize("keep", [1, 2])
 def test_damaged_checkpoints_don_t_push_out_new_ones(stopped, stop_after, unbroken, outcome, keep):
     """Steps after the damaged ones have lower numbers, and are the only sound ones."""
-    run = stopped({"checkpoint.keep": keep}, 13)
+    changes = {"checkpoint.keep": keep, "training.steps_per_epoch": 3}
+    run = stopped(changes, 7)
     for checkpoint in (run / "checkpoints").glob("step-*"):
         flip(checkpoint / "optimizer.safetensors")
-    stop_after(10)
-    with pytest.raises(AccordError, match="SIGTERM after step 10"):
+    stop_after(5)
+    with pytest.raises(AccordError, match="SIGTERM after step 5"):
         resume_run(run, quiet=True)
-    assert (run / "checkpoints" / "step-10").is_dir()
+    assert (run / "checkpoints" / "step-5").is_dir()
     resume_run(run, quiet=True)
-    assert "resuming after step 10" in (run / "log.txt").read_text()
-    assert outcome(run) == outcome(unbroken({"checkpoint.keep": keep}))
+    assert "resuming after step 5" in (run / "log.txt").read_text()
+    assert outcome(run) == outcome(unbroken(changes))
 
 
-def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped, monkeypatch):
-    run = stopped({"training.epochs": 1}, 4)
+def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped_copy, monkeypatch):
+    run = stopped_copy({"training.epochs": 1}, 4)
 
     def unreadable(path, *rest, **options):
         raise PermissionError(13, "Permission denied", str(path))
@@ -52,8 +53,8 @@ def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped, monke
 
 
 @pytest.mark.parametrize("what", ["flipped", "lost", "manifest"])
-def test_a_damaged_best_model_is_made_again(stopped, unbroken, outcome, accord_cli, what):
-    run = stopped({"checkpoint.keep": 9}, 14)
+def test_a_damaged_best_model_is_made_again(stopped_copy, unbroken, outcome, accord_cli, what):
+    run = stopped_copy({"checkpoint.keep": 9}, 14)
     best = max((run / "best").iterdir(), key=lambda own: int(own.name.split("-")[1]))
     if what == "flipped":
         flip(best / "model.safetensors")
@@ -70,16 +71,18 @@ def test_a_damaged_best_model_is_made_again(stopped, unbroken, outcome, accord_c
 
 
 @pytest.mark.parametrize("edited", ["model/model.safetensors", "predictions/mood-dev.csv"])
-def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(stopped, unbroken, outcome, edited):
-    run = stopped({}, 14)
+def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(
+    stopped_copy, unbroken, outcome, edited
+):
+    run = stopped_copy({}, 14)
     (run / edited).unlink()
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(unbroken())
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "{"])
-def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped, accord_cli, text):
-    run = stopped({"training.epochs": 1}, 2)
+def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped_copy, accord_cli, text):
+    run = stopped_copy({"training.epochs": 1}, 2)
     (run / "status.json").write_text(text)
     assert RunFolder(run).state() == "killed"
     assert accord_cli("resume", run, "--quiet").code == 0
@@ -87,8 +90,8 @@ def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped, accord_cl
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe", b"[1]", b'{"kind": "step"', b"null"])
-def test_damaged_metrics_are_a_warning(stopped, accord_cli, line, metrics):
-    run = stopped({}, 8)
+def test_damaged_metrics_are_a_warning(stopped_copy, accord_cli, line, metrics):
+    run = stopped_copy({}, 8)
     file = run / "metrics.jsonl"
     lines = file.read_bytes().splitlines()
     file.write_bytes(b"\n".join([lines[0], line, *lines[2:]]) + b"\n")
@@ -130,8 +133,8 @@ def test_looking_at_a_run_doesn_t_keep_it_from_starting(tmp_path):
         looker.join()
 
 
-def test_a_live_process_of_another_host_is_respected(stopped, accord_cli):
-    run = stopped({"training.epochs": 1}, 2)
+def test_a_live_process_of_another_host_is_respected(stopped_copy, accord_cli):
+    run = stopped_copy({"training.epochs": 1}, 2)
     status = json.loads((run / "status.json").read_text())
     status |= {"state": "running", "host": "node17", "heartbeat": now()}
     (run / "status.json").write_text(json.dumps(status))

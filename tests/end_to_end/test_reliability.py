@@ -156,9 +156,9 @@ def test_what_was_left_out_before_a_stop_still_counts_after_it(
 
 
 def test_the_older_checkpoint_is_used_where_the_newest_is_damaged(
-    stopped, unbroken, outcome, accord_cli
+    stopped_copy, unbroken, outcome, accord_cli
 ):
-    run = stopped({}, 13)
+    run = stopped_copy({}, 13)
     newest = run / "checkpoints" / "step-13" / "optimizer.safetensors"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
@@ -170,8 +170,8 @@ def test_the_older_checkpoint_is_used_where_the_newest_is_damaged(
     assert outcome(run) == outcome(unbroken())
 
 
-def test_a_checkpoint_of_another_format_is_refused(stopped, accord_cli):
-    run = stopped({}, 2)
+def test_a_checkpoint_of_another_format_is_refused(stopped_copy, accord_cli):
+    run = stopped_copy({}, 2)
     checkpoint = run / "checkpoints" / "step-2"
     progress = checkpoint / "progress.json"
     progress.write_text(progress.read_text().replace(f'"format": {FORMAT}', '"format": 7'))
@@ -251,20 +251,21 @@ def another_metric(run, project):
     return 'task same.metric: "accuracy" -> "f1"'
 
 
-@pytest.mark.parametrize("edit", [more_dev_rows, other_dev_labels, another_metric])
-def test_what_epochs_were_evaluated_by_cannot_be_forced_through(
-    stopped, accord_cli, tmp_path, edit
-):
+def test_what_epochs_were_evaluated_by_cannot_be_forced_through(stopped, accord_cli, tmp_path):
     """Their scores would meet other rows, or other labels."""
-    run = stopped({}, 8)
+    run, project = stopped({}, 8), tmp_path / "project"
+    files = [run / "config.toml", project / "near-dev.csv", project / "same-dev.tsv"]
+    as_begun = {file: file.read_bytes() for file in files}
     before = (run / "resolved.json").read_bytes()
-    change = edit(run, tmp_path / "project")
-    answer = accord_cli("resume", run, "--force", "--quiet")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert (
-        f"changed since its first epochs were evaluated: {change}; later ones can't" in answer.err
-    )
-    assert (run / "resolved.json").read_bytes() == before
+    for edit in (more_dev_rows, other_dev_labels, another_metric):
+        change = edit(run, project)
+        answer = accord_cli("resume", run, "--force", "--quiet")
+        assert (answer.code, answer.err.count("\n")) == (2, 1), change
+        said = f"changed since its first epochs were evaluated: {change}; later ones can't"
+        assert said in answer.err
+        assert (run / "resolved.json").read_bytes() == before, change
+        for file, content in as_begun.items():
+            file.write_bytes(content)
 
 
 def test_dev_rows_that_changed_before_the_first_epoch_ended_can_be(stopped, accord_cli, tmp_path):
@@ -276,8 +277,8 @@ def test_dev_rows_that_changed_before_the_first_epoch_ended_can_be(stopped, acco
     assert heldout["near"]["rows"] == len(lines) - 1
 
 
-def test_a_forced_run_goes_by_its_edited_config(stopped, accord_cli, metrics):
-    run = stopped({"training.schedule": "constant", "training.warmup": 0.0}, 8)
+def test_a_forced_run_goes_by_its_edited_config(stopped_copy, accord_cli, metrics):
+    run = stopped_copy({"training.schedule": "constant", "training.warmup": 0.0}, 8)
     edit_config(run, None)
     assert accord_cli("resume", run, "--force", "--quiet").code == 0
     rates = {line["step"]: line["lr"][0] for line in metrics(run)}
@@ -330,9 +331,9 @@ def test_a_data_file_that_vanished_is_one_line(stopped, accord_cli, tmp_path):
     assert "near-dev.csv" in answer.err
 
 
-@pytest.mark.parametrize("place", [3, 20, 40, 60, 90])
+@pytest.mark.parametrize("place", [3, 40, 90])
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
-    project, train, tmp_path, outcome, accord_cli, monkeypatch, place
+    project, train, unbroken, tmp_path, outcome, accord_cli, monkeypatch, place
 ):
     run = tmp_path / "run"
     monkeypatch.setattr("accord.durable._reached", 0)
@@ -346,7 +347,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
         resume_run(run, quiet=True)
     else:
         train(project(), run)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken())
 
 
 def test_no_token_reaches_a_file_or_the_screen(project, tmp_path, accord_cli, monkeypatch):

@@ -105,51 +105,50 @@ def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_sta
     assert any(name in parts and not torch.equal(own, parts[name]) for name, own in near.items())
 
 
-@pytest.mark.parametrize("kind", ["first", "between", "second"])
+@pytest.fixture
+def stop_in(stop_after):
+    """Let a run of two stages be stopped in a stage, or as the second begins: (kind, patch)."""
+
+    def arrange(kind, patch):
+        start, begun = staged.start_run, []
+
+        def start_stage(own, folder, **options):
+            begun.append(folder.name)
+            if kind == "between" and len(begun) == 2:
+                raise KeyboardInterrupt
+            if len(begun) == {"first": 1, "second": 2}.get(kind):
+                stop_after(3)
+            return start(own, folder, **options)
+
+        patch.setattr(staged, "start_run", start_stage)
+
+    return arrange
+
+
 def test_stopped_and_resumed_is_as_never_stopped(
-    staged_project, run_stages, stop_after, tmp_path, whole_outcome, monkeypatch, kind, accord_cli
+    staged_project, run_stages, stop_in, tmp_path, whole_outcome, monkeypatch, accord_cli
 ):
     memory = '[memory]\nmethod = "gem"\nsize = 6\nchoice = "balanced"\n'
     config = staged_project(STAGES + memory, {"checkpoint.every_steps": 2})
     text = config.read_text().replace(', gradients = "pcgrad"', "")
     config.write_text(text)
-    run = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        if kind == "between":
-            start, begun = staged.start_run, []
-
-            def die(own, folder, **options):
-                begun.append(folder.name)
-                if len(begun) == 2:
-                    raise KeyboardInterrupt
-                return start(own, folder, **options)
-
-            patch.setattr(staged, "start_run", die)
-            with pytest.raises(KeyboardInterrupt):
+    whole = whole_outcome(run_stages(config, tmp_path / "whole"))
+    for kind in ("first", "between", "second"):
+        run = tmp_path / kind
+        with monkeypatch.context() as patch:
+            stop_in(kind, patch)
+            with pytest.raises(KeyboardInterrupt if kind == "between" else Stopped) as stopped:
                 run_stages(config, run)
-        else:
-            if kind == "second":  # the stop is for the step of that number in either stage
-                start = staged.start_run
-
-                def arranged(own, folder, **options):
-                    if folder.name == "2-pairs":
-                        stop_after(3)
-                    return start(own, folder, **options)
-
-                patch.setattr(staged, "start_run", arranged)
-            else:
-                stop_after(3)
-            with pytest.raises(Stopped, match="SIGTERM after step 3 of") as stopped:
-                run_stages(config, run)
-            assert f"'accord resume {run}' goes on" in str(stopped.value)
+        if kind != "between":
             assert str(stopped.value).startswith("stage ")
-    assert json.loads((run / "status.json").read_text())["state"] == "stopped"
-    answer = accord_cli("resume", run)
-    assert answer.code == 0, answer.err
-    assert "[stage 2/2 pairs] " in answer.err
-    whole = run_stages(config, tmp_path / "whole")
-    assert whole_outcome(run) == whole_outcome(whole)
-    assert accord_cli("resume", run).err.count("this run is done; nothing to resume;") == 1
+            assert "SIGTERM after step 3 of" in str(stopped.value)
+            assert f"'accord resume {run}' goes on" in str(stopped.value)
+        assert json.loads((run / "status.json").read_text())["state"] == "stopped", kind
+        answer = accord_cli("resume", run)
+        assert answer.code == 0, answer.err
+        assert "[stage 2/2 pairs] " in answer.err, kind
+        assert whole_outcome(run) == whole, kind
+        assert accord_cli("resume", run).err.count("this run is done; nothing to resume;") == 1
 
 
 def test_a_stopped_run_may_move(staged_project, run_stages, stop_after, tmp_path, whole_outcome):

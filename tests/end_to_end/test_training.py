@@ -56,7 +56,7 @@ def test_the_best_epoch_by_the_sum_of_metrics_is_kept(
     project, train, tmp_path, metrics_of_epochs, metrics, epochs, best
 ):
     metrics_of_epochs(*epochs)
-    run = train(project(), tmp_path / "run")
+    run = train(project({"training.steps_per_epoch": 2}), tmp_path / "run")
     results = json.loads((run / "results.json").read_text())
     assert results["best_epoch"] == best
     assert tuple(results["metrics"].values()) == epochs[best - 1]
@@ -64,7 +64,7 @@ def test_the_best_epoch_by_the_sum_of_metrics_is_kept(
     model, _, _ = load_model(run / "model")
     kept = dict(model.named_parameters())
     for epoch in (1, 2, 3):
-        values = load_file(run / "checkpoints" / f"step-{6 * epoch}" / "parameters.safetensors")
+        values = load_file(run / "checkpoints" / f"step-{2 * epoch}" / "parameters.safetensors")
         assert values.keys() == kept.keys()
         same = all(torch.equal(value, kept[name]) for name, value in values.items())
         assert same == (epoch == best)
@@ -112,14 +112,16 @@ def test_an_override_wins_and_is_noted(project, accord_cli, tmp_path, metrics):
 
 
 @pytest.mark.parametrize(
-    ("batching", "steps", "shares"),
+    ("batching", "steps", "shares", "cap"),
     [
-        ("proportional", 6, (4, 3, 2)),
-        ("finish-largest", 6, (4, 4, 4)),
-        ("finish-smallest", 3, (4, 4, 4)),
+        ("proportional", 6, (4, 3, 2), None),
+        ("proportional", 6, (4, 3, 2), 2),
+        ("finish-largest", 6, (4, 4, 4), None),
+        ("finish-largest", 6, (4, 4, 4), 99),
+        ("finish-smallest", 3, (4, 4, 4), None),
+        ("finish-smallest", 3, (4, 4, 4), 2),
     ],
 )
-@pytest.mark.parametrize("cap", [None, 2, 99])
 def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, shares, cap):
     changes = {"training.batching": batching, "training.epochs": 2}
     if cap is not None:
@@ -197,7 +199,7 @@ def test_a_step_s_record(finished, metrics):
 
 
 def test_the_losses_fall(project, train, tmp_path, metrics):
-    changes = {"training.epochs": 12, "training.lr": 3e-3, "training.head_lr": 0.02}
+    changes = {"training.epochs": 6, "training.lr": 3e-3, "training.head_lr": 0.02}
     run = train(project(changes), tmp_path / "run")
     lines = metrics(run)
     for name in ("mood", "same", "near"):
@@ -236,9 +238,8 @@ def test_bad_rows_are_skipped_and_counted(project, accord_cli, tmp_path):
     assert "mood 22 (dev 9)" in answer.err
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_the_run(
-    project, accord_cli, unbroken, tmp_path, outcome, monkeypatch, value
+    project, accord_cli, unbroken, tmp_path, outcome, monkeypatch
 ):
     changes = {"checkpoint.every_steps": 2}
     config, run = project(changes), tmp_path / "run"
@@ -246,7 +247,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 
     def broken(logits, targets):
         calls.append(1)
-        return loss(logits, targets) * (value if len(calls) == 5 else 1)
+        return loss(logits, targets) * (math.nan if len(calls) == 5 else 1)
 
     with monkeypatch.context() as patch:
         patch.setitem(LOSSES, "mse", broken)
@@ -272,20 +273,6 @@ def test_weights_that_are_not_finite_are_refused(project, train, write_encoder, 
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(EncoderError, match=r"output\.dense\.bias' holds values that aren't finite"):
         train(project({"encoder.path": str(folder)}), tmp_path / "run")
-
-
-@pytest.mark.parametrize("method", ["ema", "swa"])
-def test_averages_are_evaluated_and_training_does_not_see_them(
-    project, train, unbroken, tmp_path, metrics, method
-):
-    plain = unbroken()
-    changes = {"averaging.method": method, "averaging.decay": 0.9, "averaging.start": 0.0}
-    own = train(project(changes), tmp_path / "own")
-    names = ("losses", "gradient_norm")
-    for one, other in zip(metrics(plain), metrics(own), strict=True):
-        assert [one[name] for name in names] == [other[name] for name in names]
-    first, second = (load_file(run / "model" / "heads.safetensors") for run in (plain, own))
-    assert any(not torch.equal(value, second[name]) for name, value in first.items())
 
 
 def test_averages_of_a_head_whose_scale_moves_are_refused(project, accord_cli, tmp_path):
