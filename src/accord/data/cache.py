@@ -71,8 +71,8 @@ def _sweep(folder: Path) -> None:
 
 
 def _default_folder() -> Path:
-    if own := os.environ.get("ACCORD_CACHE"):
-        return Path(own).expanduser()
+    if named := os.environ.get("ACCORD_CACHE"):
+        return Path(named).expanduser()
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared) / "accord"
     return Path("~/.cache/accord").expanduser()

@@ -106,37 +106,37 @@ def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
     data = read_data(plan, encoder, notes.append)
     tasks = []
     for task in data.tasks:
-        splits = [_split_report(own, plan, data.facts.max_length)
-                  for own in data.facts.splits if own.task is task]  # fmt: skip
+        splits = [_split_report(split, plan, data.facts.max_length)
+                  for split in data.facts.splits if split.task is task]  # fmt: skip
         open_keys = (
             labelled_kind(task).found_in_data(plan.tasks[task.name]) if task.labelled else []
         )
         tasks.append(TaskReport(task, open_keys, splits))
     return CheckReport(
         str(encoder), data.facts.max_length, tasks, overlaps(data.facts), notes,
-        [str(own) for own in data_warnings(data.facts)],
+        [str(warning) for warning in data_warnings(data.facts)],
     )  # fmt: skip
 
 
-def _split_report(own: Split, plan: DataPlan, max_length: int) -> SplitReport:
-    lengths = own.lengths
-    evaluated = own.heldout is not None and len(own.heldout.rows) > 0
-    labels = own.labels if own.task.labelled and own.name != "test" else None
-    if own.heldout is not None and evaluated:
-        labels = own.heldout.labels
-    summary = {} if labels is None else labelled_kind(own.task).summary(own.task, labels)
+def _split_report(split: Split, plan: DataPlan, max_length: int) -> SplitReport:
+    lengths = split.lengths
+    evaluated = split.heldout is not None and len(split.heldout.rows) > 0
+    labels = split.labels if split.task.labelled and split.name != "test" else None
+    if split.heldout is not None and evaluated:
+        labels = split.heldout.labels
+    summary = {} if labels is None else labelled_kind(split.task).summary(split.task, labels)
     return SplitReport(
-        split=own.name,
-        path=own.path or f"texts of {', '.join(plan.sources[own.task.name])}",
-        share=own.share if own.path else None,
+        split=split.name,
+        path=split.path or f"texts of {', '.join(plan.sources[split.task.name])}",
+        share=split.share if split.path else None,
         rows=len(lengths),
-        skipped=[] if own.share is not None else own.part.store.skipped,
+        skipped=[] if split.share is not None else split.part.store.skipped,
         labels=summary.get("labels"),
         targets=TargetSummary(**summary["targets"]) if "targets" in summary else None,
         tokens=_quantiles(lengths),
         truncated=int((lengths > max_length).any(axis=1).sum()),
-        duplicates=count_duplicates(own.part),
-        unused=own.heldout.reason if own.heldout is not None else "",
+        duplicates=count_duplicates(split.part),
+        unused=split.heldout.reason if split.heldout is not None else "",
     )
 
 

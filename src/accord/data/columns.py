@@ -101,11 +101,13 @@ def check_header(files: DataFiles, columns: Sequence[Column], role: Role | None)
         DataError: a name looks like a value for sure.
     """
     used = None if role is None else {*role.text, role.label}
-    doubts = [own.doubt for own in columns if own.doubt and (used is None or own.name in used)]
-    for own in doubts:
-        if own.sure:
-            raise DataError(f"{files.paths[0]}:1: {own}")
-    return [f"perhaps {own}" for own in doubts[:1]]
+    doubts = [
+        column.doubt for column in columns if column.doubt and (used is None or column.name in used)
+    ]
+    for reason in doubts:
+        if reason.sure:
+            raise DataError(f"{files.paths[0]}:1: {reason}")
+    return [f"perhaps {doubt}" for doubt in doubts[:1]]
 
 
 def find_roles(files: DataFiles, columns: Sequence[Column]) -> Role:
@@ -203,19 +205,19 @@ def find_labels(columns: Sequence[Column], role: Role) -> Candidates:
     Where that is called the label (`label`, `class`, ...), another has to have a label's name too.
     """
     alone = role.label.lower() in _THE_LABEL
-    found = Candidates([], set(), {})
+    candidates = Candidates([], set(), {})
     for column in columns:
         if column.name in (*role.text, role.id):
             continue
         words = {word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", column.name)}
         if column.name.lower() in _LABELS or (words & _LABEL_WORDS and not words & _NO_LABEL_WORDS):
-            found.named.add(column.name)
-            found.labels.append(column.name)
+            candidates.named.add(column.name)
+            candidates.labels.append(column.name)
         elif reason := _no_label(column, words, role.label if alone else ""):
-            found.left[column.name] = reason
+            candidates.left[column.name] = reason
         else:
-            found.labels.append(column.name)
-    return found
+            candidates.labels.append(column.name)
+    return candidates
 
 
 def _no_label(column: Column, words: set[str], the_label: str) -> str:

@@ -98,8 +98,8 @@ def shard(path: Path) -> tuple[str, int, int] | None:
         ('train', 0, 2)
     """
     name = stem(path)
-    found = _SHARD.search(name)
-    return (name[: found.start()], int(found[1]), int(found[2])) if found else None
+    matched = _SHARD.search(name)
+    return (name[: matched.start()], int(matched[1]), int(matched[2])) if matched else None
 
 
 def missing_shards(paths: Sequence[Path]) -> str:
@@ -113,9 +113,9 @@ def missing_shards(paths: Sequence[Path]) -> str:
     for path in paths:
         if parts := shard(path):
             numbers.setdefault((path.parent, parts[0], parts[2]), set()).add(parts[1])
-    for (_, name, count), own in numbers.items():
-        if lacking := sorted(set(range(count)) - own):
-            return f"{len(own)} of the {count} shards of {name}, without number {lacking[0]}"
+    for (_, name, count), number in numbers.items():
+        if lacking := sorted(set(range(count)) - number):
+            return f"{len(number)} of the {count} shards of {name}, without number {lacking[0]}"
     return ""
 
 
@@ -128,7 +128,7 @@ def _files_of(text: str) -> Iterator[Path]:
             raise ConfigError(_missing(path))
         yield path
     else:
-        files = sorted(own for own in _matches(path) if own.is_file())
+        files = sorted(match for match in _matches(path) if match.is_file())
         if not files:
             raise ConfigError(f"{path}: no file fits this pattern")
         yield from files

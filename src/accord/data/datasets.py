@@ -61,7 +61,7 @@ class Data:
 
     def labelled(self, split: list[TaskData]) -> list[TaskData]:
         """Return the parts of a split whose tasks have labels."""
-        return [own for own in split if own.task.labelled]
+        return [data for data in split if data.task.labelled]
 
     def contents(self) -> dict[str, str]:
         """Return what tells each split from others: a hash of its content and its rows.
@@ -70,18 +70,18 @@ class Data:
         """
         splits = {"train": self.train, "dev": self.dev, "test": self.test}
         rows = {
-            f"{own.task.name}.{split}": own.content
+            f"{part.task.name}.{split}": part.content
             for split, parts in splits.items()
-            for own in parts
+            for part in parts
         }
-        for own in self.train:
-            whole = len(own) + self.left_out.get(own.task.name, 0)
-            rows[f"{own.task.name}.train"] = f"{own.store.fingerprint}:{whole}"
+        for split in self.train:
+            whole = len(split) + self.left_out.get(split.task.name, 0)
+            rows[f"{split.task.name}.train"] = f"{split.store.fingerprint}:{whole}"
         labels = {
             f"{name}.test labels": hashlib.sha256(
-                own.rows.astype("<i8").tobytes() + own.labels.astype("<f8").tobytes()
+                split.rows.astype("<i8").tobytes() + split.labels.astype("<f8").tobytes()
             ).hexdigest()
-            for name, own in self.heldout_test.items()
+            for name, split in self.heldout_test.items()
         }
         return rows | labels
 
@@ -99,13 +99,13 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
     """
     tokenizer = load_tokenizer(encoder_folder)
     assembler = build_assembler(tokenizer, encoder_folder, plan.max_length)
-    tasks = tuple(resolve_task(name, own) for name, own in plan.tasks.items())
+    tasks = tuple(resolve_task(name, section) for name, section in plan.tasks.items())
     _check_encoder(encoder_folder, tokenizer, tasks)
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
-    for name, own in (*plan.labelled.items(), *plan.texts.items()):
-        task = resolved.get(name) or resolve_task(name, own)
-        splits[name] = list(TaskFiles(task, own, tokenizer, say).splits(plan.dev_share))
+    for name, section in (*plan.labelled.items(), *plan.texts.items()):
+        task = resolved.get(name) or resolve_task(name, section)
+        splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(plan.dev_share))
     for task in tasks:
         if not task.labelled:
             splits[task.name] = list(_texts(task, plan, tokenizer, say, splits))
@@ -128,13 +128,14 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
         tokenizer.token_to_id("[UNK]"),
     )  # fmt: skip
     train, dev, test = (
-        [own.part for own in facts.splits if own.name == name] for name in ("train", "dev", "test")
+        [split.part for split in facts.splits if split.name == name]
+        for name in ("train", "dev", "test")
     )
-    whole = {own.task.name: own for own in train if own.task.name in plan.finished}
-    remembered = [_remembered(own, plan) for own in train]
+    whole = {split.task.name: split for split in train if split.task.name in plan.finished}
+    remembered = [_remembered(split, plan) for split in train]
     heldout = {
-        own.task.name: own.heldout for own in facts.splits
-        if own.heldout is not None and len(own.heldout.rows)
+        split.task.name: split.heldout for split in facts.splits
+        if split.heldout is not None and len(split.heldout.rows)
     }  # fmt: skip
     return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout, left_out)
 
@@ -151,19 +152,19 @@ def _drawn_notes(splits: Mapping[str, Sequence[Split]], plan: DataPlan) -> Itera
             )
 
 
-def _remembered(own: TaskData, plan: DataPlan) -> TaskData:
+def _remembered(split: TaskData, plan: DataPlan) -> TaskData:
     """Return a finished task's training rows that its memory keeps; of any other task all."""
     memory = plan.memory
-    if own.task.name not in memory.finished:
-        return own
+    if split.task.name not in memory.finished:
+        return split
     if memory.method is None:
-        return replace(own, rows=own.rows[:0])
-    kind = labelled_kind(own.task)
+        return replace(split, rows=split.rows[:0])
+    kind = labelled_kind(split.task)
     kept = memory_rows(
-        kind.strata(own.labels), memory.size, memory.choice, classes=kind.discrete,
-        key=(plan.seed, own.task.name),
+        kind.strata(split.labels), memory.size, memory.choice, classes=kind.discrete,
+        key=(plan.seed, split.task.name),
     )  # fmt: skip
-    return replace(own, rows=own.rows[kept])
+    return replace(split, rows=split.rows[kept])
 
 
 def _texts(
@@ -178,9 +179,11 @@ def _texts(
     files = TaskFiles(task, plan.tasks[task.name], tokenizer, say, labelled=False)
     sources = {name: read[name] for name in names} or {"": list(files.splits(plan.dev_share))}
     for split in ("train", "dev"):
-        parts = {name: own for name, some in sources.items() for own in some if own.name == split}
+        parts = {
+            name: part for name, some in sources.items() for part in some if part.name == split
+        }
         first = next(iter(parts.values()))
-        texts = text_rows(task, {name: own.part for name, own in parts.items()})
+        texts = text_rows(task, {name: part.part for name, part in parts.items()})
         path = "" if names else first.path
         yield Split(split, path, texts, first.framing, first.share)
 
@@ -196,9 +199,9 @@ def text_rows(task: Task, parts: Mapping[str, TaskData]) -> TaskData:
         DataError: if there is no text.
     """
     sources = []
-    for name, own in parts.items():
-        assert isinstance(own.store, TokenStore)  # what a file is read into
-        sources.append(TextSource(name, own.store, own.rows))
+    for name, part in parts.items():
+        assert isinstance(part.store, TokenStore)  # what a file is read into
+        sources.append(TextSource(name, part.store, part.rows))
     store = TextStore(sources, task.name)
     return TaskData(task, store, np.arange(len(store)))
 

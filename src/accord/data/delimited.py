@@ -60,8 +60,8 @@ class DelimitedReader:
                 continue
             row = {n: record.fields[i] for n, i in zip(use, positions, strict=True)}
             yield Row(record.first, row)
-        found = first_doubt(self.columns, self._sample_values(use))
-        self.notes = [Note(found.what, HEADER_CURE)] if found else []
+        doubted = first_doubt(self.columns, self._sample_values(use))
+        self.notes = [Note(doubted.what, HEADER_CURE)] if doubted else []
         self.notes += self._notes(record.last - header.last, rows, blank, spanning)
 
     def _notes(
@@ -70,8 +70,8 @@ class DelimitedReader:
         if lines > rows:
             why = [f"{blank} of them blank"] if blank else []
             if spanning:
-                own = spanning[0]
-                why.append(f"a quote makes lines {own.first} to {own.last} one row")
+                cut = spanning[0]
+                why.append(f"a quote makes lines {cut.first} to {cut.last} one row")
                 why += ["and others likewise"] * (len(spanning) > 1)
             count = "1 row" if rows == 1 else f"{rows:,} rows"
             cure = _QUOTES_CURE if spanning else "take them out, or fill them"
@@ -84,8 +84,8 @@ class DelimitedReader:
             header = self.columns[0] if len(self.columns) == 1 else ""
             if other := other_delimiter(header, self._delimiter):
                 raise DataError(f'{error}; perhaps delimiter = "{other}"') from None
-            if found := first_doubt(self.columns, self._sample_values(self.columns)):
-                raise DataError(f"{error}; {found}") from None
+            if doubted := first_doubt(self.columns, self._sample_values(self.columns)):
+                raise DataError(f"{error}; {doubted}") from None
             raise
 
     def _find_delimiter(self, declared: str | None) -> DelimiterName:

@@ -21,8 +21,8 @@ def declared_delimiter(first: str) -> str | None:
         >>> declared_delimiter("sep=;"), declared_delimiter("text;label")
         (';', None)
     """
-    found = re.fullmatch(r'"?sep=(.)"?', first.rstrip("\r\n"), re.IGNORECASE)
-    return found[1] if found else None
+    matched = re.fullmatch(r'"?sep=(.)"?', first.rstrip("\r\n"), re.IGNORECASE)
+    return matched[1] if matched else None
 
 
 def find_delimiter(lines: Sequence[str], *, quotes: bool, csv_name: bool) -> DelimiterName:

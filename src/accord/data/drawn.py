@@ -66,7 +66,7 @@ def few_of_class_note(train: TaskData, dev: TaskData) -> str:
 
 def _class_counts(part: TaskData) -> npt.NDArray[np.int64]:
     rows = labelled_kind(part.task).rows_of_classes(part.task, part.labels)
-    return np.array([len(own) for own in rows])
+    return np.array([len(row) for row in rows])
 
 
 @dataclass(frozen=True)

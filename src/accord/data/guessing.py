@@ -59,14 +59,14 @@ def guess_tasks(paths: Sequence[Path]) -> list[GuessedTask]:
         DataError: a file can't be read, a task has no training file, or no column looks like
             its text or its label.
     """
-    files = [own for path in paths for own in (folder_files(path) if path.is_dir() else [path])]
+    files = [entry for path in paths for entry in (folder_files(path) if path.is_dir() else [path])]
     if not files:
         raise DataError(f"{paths[0]}: a folder without data files")
-    tasks = {name: _guess_all(name, own) for name, own in group_files(files).items()}
-    names = {name for name, own in tasks.items() if len(own) == 1}
+    tasks = {name: _guess_all(name, file) for name, file in group_files(files).items()}
+    names = {name for name, task in tasks.items() if len(task) == 1}
     return [
-        replace(task, name=_new_name(task, names)) if len(own) > 1 else task
-        for own in tasks.values() for task in own
+        replace(task, name=_new_name(task, names)) if len(of_task) > 1 else task
+        for of_task in tasks.values() for task in of_task
     ]  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def group_files(paths: Sequence[Path]) -> dict[str, dict[str, tuple[Path, ...]]]
         split, task = _split_and_task(path)
         files = groups.setdefault((path.parent, task), {})
         before = files.get(split, ())
-        names = {parts[0] if (parts := shard(own)) else own.name for own in (path, *before)}
+        names = {parts[0] if (parts := shard(other)) else other.name for other in (path, *before)}
         if len(names) > 1 or (before and not shard(path)):
             raise DataError(f"{path}: looks like the {split} file of '{task}', as {before[0]}")
         files[split] = (*before, path)
@@ -143,7 +143,7 @@ def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
     Raises:
         DataError: a file can't be read, its header looks like data, or no column like a text.
     """
-    encoding, reasons = _encoding([path for own in paths.values() for path in own])
+    encoding, reasons = _encoding([path for of_file in paths.values() for path in of_file])
     order = sorted(paths, key=["train", "dev", "test"].index)
     files = {split: DataFiles(paths[split], encoding=encoding) for split in order}
     columns = read_columns(files["train"], _SAMPLE_ROWS)
@@ -154,7 +154,7 @@ def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
         raise
     reasons += check_header(files["train"], columns, role)
     reasons += [
-        f"{split}: {lacking}" for split, own in paths.items() if (lacking := missing_shards(own))
+        f"{split}: {lacking}" for split, path in paths.items() if (lacking := missing_shards(path))
     ]
     return _Table(files, encoding, columns, role, reasons)
 
@@ -162,14 +162,14 @@ def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
 def _guess_all(name: str, paths: dict[str, tuple[Path, ...]]) -> list[GuessedTask]:
     """Return a task of each label column, with the reasons why other columns are none."""
     table = _read_table(paths)
-    found = find_labels(table.columns, table.role)
+    candidates = find_labels(table.columns, table.role)
     main = LabelSurvey(table.files, table.role.label)
     if main.comma:
         raise DataError(f"{table.files['train']}: column '{table.role.label}' {_commas(main)}")
-    labels, left = dict[str, LabelSurvey](), found.left
-    for label in found.labels:
+    labels, left = dict[str, LabelSurvey](), candidates.left
+    for label in candidates.labels:
         survey = main if label == table.role.label else LabelSurvey(table.files, label)
-        if reason := _no_label(survey, label in found.named):
+        if reason := _no_label(survey, label in candidates.named):
             left[label] = reason
         else:
             labels[label] = survey
@@ -189,42 +189,42 @@ def _role_of(role: Role, label: str) -> Role:
     return replace(role, label=label, reasons=[role.reasons[0], reason, *role.reasons[2:]])
 
 
-def _no_label(found: LabelSurvey, named: bool) -> str:
+def _no_label(survey: LabelSurvey, named: bool) -> str:
     """Return why a column's values are no labels; empty if they may be."""
-    if len(found.labels) < 2:
-        return "it holds one value alone" if found.labels else "it holds no value"
-    if found.comma:
-        return f"it {_commas(found)}"
+    if len(survey.labels) < 2:
+        return "it holds one value alone" if survey.labels else "it holds no value"
+    if survey.comma:
+        return f"it {_commas(survey)}"
     most = MOST_LABELS if named else MOST_CLASSES
-    if found.classes and len(found.labels) > most:
+    if survey.classes and len(survey.labels) > most:
         return f"it holds more than {most} different names"
-    many = found.whole and not found.classes and not named
+    many = survey.whole and not survey.classes and not named
     return "it holds many different whole numbers" if many else ""
 
 
-def _commas(found: LabelSurvey) -> str:
-    return f"holds numbers with a decimal comma, as '{found.comma}'; numbers take a point"
+def _commas(survey: LabelSurvey) -> str:
+    return f"holds numbers with a decimal comma, as '{survey.comma}'; numbers take a point"
 
 
-def _guess(name: str, table: _Table, role: Role, found: LabelSurvey) -> GuessedTask:
+def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> GuessedTask:
     """Guess the task of a label column, whose role and values are known."""
-    if found.classes and len(found.labels) > MOST_LABELS:
+    if survey.classes and len(survey.labels) > MOST_LABELS:
         raise DataError(
             f"{table.files['train']}: column '{role.label}' holds more than {MOST_LABELS} different"
             " values, so it is no label; name the label's column 'label'"
         )
     return GuessedTask(
         name=name,
-        kind=spelt(found.kind, len(role.text)),
+        kind=spelt(survey.kind, len(role.text)),
         files={split: files.paths for split, files in table.files.items()},
         text=role.text,
         label=role.label,
         id=role.id,
         file_encoding=table.encoding,
-        labels=found.in_order if found.classes else (),
-        range=(0.0, 1.0) if found.classes else (found.lowest, found.highest),
-        missing=tuple(found.missing),
-        reasons=[*role.reasons, _kind_reason(role.label, found), *found.reasons],
+        labels=survey.in_order if survey.classes else (),
+        range=(0.0, 1.0) if survey.classes else (survey.lowest, survey.highest),
+        missing=tuple(survey.missing),
+        reasons=[*role.reasons, _kind_reason(role.label, survey), *survey.reasons],
     )
 
 
@@ -234,7 +234,7 @@ def _encoding(paths: Sequence[Path]) -> tuple[str | None, list[str]]:
     Raises:
         DataError: it can't be told, or they are in different ones.
     """
-    found: dict[str, Path] = {}
+    others: dict[str, Path] = {}
     for path in paths:
         if format_suffix(path) != ".parquet":
             name = guess_encoding(path)
@@ -242,10 +242,10 @@ def _encoding(paths: Sequence[Path]) -> tuple[str | None, list[str]]:
                 raise DataError(
                     f"{path}: not UTF-8, nor can its encoding be told: convert it to UTF-8"
                 )
-            found.setdefault(name, path)
-    named = {name: path for name, path in found.items() if name not in _UNNAMED}
-    if len(named) > 1 or (named and "utf-8" in found):
-        (one, first), (other, second) = list({**named, **found}.items())[:2]
+            others.setdefault(name, path)
+    named = {name: path for name, path in others.items() if name not in _UNNAMED}
+    if len(named) > 1 or (named and "utf-8" in others):
+        (one, first), (other, second) = list({**named, **others}.items())[:2]
         raise DataError(
             f"{second} seems to be in {other}, but {first} in {one}: convert them to UTF-8"
         )
@@ -255,5 +255,5 @@ def _encoding(paths: Sequence[Path]) -> tuple[str | None, list[str]]:
     return name, [f"file_encoding '{name}', because {path.name} is not UTF-8: a guess to look at"]
 
 
-def _kind_reason(column: str, found: LabelSurvey) -> str:
-    return f"{found.kind}, because '{column}' {found.kind_reason}"
+def _kind_reason(column: str, survey: LabelSurvey) -> str:
+    return f"{survey.kind}, because '{column}' {survey.kind_reason}"

@@ -64,7 +64,7 @@ def content_halves(
     for content, label in zip(contents, values, strict=True):
         groups.setdefault(content, []).append(label)
     half = {content: content[-1] & 1 for content in sorted(groups)}
-    _balance(half, {content: _lower_median(own) for content, own in groups.items()})
+    _balance(half, {content: _lower_median(group) for content, group in groups.items()})
     return np.array([half[content] for content in contents], dtype=np.int8)
 
 
@@ -89,10 +89,10 @@ def _balance(half: dict[bytes, int], label_of: Mapping[bytes, float]) -> None:
     for content in half:
         alike.setdefault(label_of[content], []).append(content)
     small = len(half) < SMALL
-    least = {label: max(len(own) // 4, min(1, len(own) // 2)) if small else 0
-             for label, own in alike.items()}  # fmt: skip
-    for label, own in alike.items():
-        _move(half, own, least[label])
+    least = {label: max(len(contents) // 4, min(1, len(contents) // 2)) if small else 0
+             for label, contents in alike.items()}  # fmt: skip
+    for label, contents in alike.items():
+        _move(half, contents, least[label])
 
     def spare(content: bytes) -> bool:
         label = label_of[content]

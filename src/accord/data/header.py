@@ -38,7 +38,7 @@ def doubt(name: str, values: Sequence[str], names: Sequence[str]) -> Doubt | Non
         names: of all columns: those that are numbered from 0 are as pandas names them.
     """
     numbered = [str(number) for number in range(len(names))]
-    if not name or [own for own in names if own] == numbered[: sum(map(bool, names))]:
+    if not name or [given for given in names if given] == numbered[: sum(map(bool, names))]:
         return None
     if is_number(name):
         return Doubt(f"'{name}' is a number", sure=True)
@@ -57,5 +57,5 @@ def first_doubt(names: Sequence[str], values: Mapping[str, Sequence[str]]) -> Do
         names: of all columns.
         values: some of the values of the columns that matter, by name.
     """
-    found = [own for name, some in values.items() if (own := doubt(name, some, names))]
-    return next((own for own in found if own.sure), found[0] if found else None)
+    doubts = [doubted for name, some in values.items() if (doubted := doubt(name, some, names))]
+    return next((doubted for doubted in doubts if doubted.sure), doubts[0] if doubts else None)

@@ -146,7 +146,9 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
     contents = _contents(test)
     labelled = np.zeros(total, dtype=bool)
     labelled[labels.rows] = True
-    in_dev, in_train = (_among(contents, set(_contents(own))) & labelled for own in (dev, train))
+    in_dev, in_train = (
+        _among(contents, set(_contents(split))) & labelled for split in (dev, train)
+    )
     rows = np.flatnonzero(labelled & ~in_dev)
     targets = labels.targets[~in_dev[labels.rows]]
     counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
@@ -158,9 +160,9 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
     return HeldOutTest(rows, targets, total, *counts, reason)
 
 
-def _contents(own: TaskData) -> list[bytes]:
-    assert isinstance(own.store, TokenStore)  # labelled tasks have files
-    return row_contents(own.store, own.rows, own.store.lengths.shape[1])
+def _contents(split: TaskData) -> list[bytes]:
+    assert isinstance(split.store, TokenStore)  # labelled tasks have files
+    return row_contents(split.store, split.rows, split.store.lengths.shape[1])
 
 
 def _among(contents: list[bytes], others: set[bytes]) -> npt.NDArray[np.bool_]:

@@ -60,10 +60,10 @@ class _Text:
     def take(self, character: str) -> bool:
         """Pass over white space and, if it is the next, a character; return whether it was."""
         self._skip()
-        found = self._text.startswith(character, self._at)
-        if found:
+        is_there = self._text.startswith(character, self._at)
+        if is_there:
             self._move(self._at + 1)
-        return found
+        return is_there
 
     def value(self) -> dict[str, Any] | str:
         """Read the next value, an object or what is wrong with it.
@@ -88,9 +88,9 @@ class _Text:
 
     def _skip(self) -> None:
         while True:
-            found = _SPACE.match(self._text, self._at)
-            assert found is not None  # it matches nothing, too
-            self._move(found.end())
+            space = _SPACE.match(self._text, self._at)
+            assert space is not None  # it matches nothing, too
+            self._move(space.end())
             if self._at < len(self._text) or not self._read(1):
                 return
 

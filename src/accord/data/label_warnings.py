@@ -26,9 +26,9 @@ def class_rows(part: TaskData) -> dict[str, ClassRows]:
     assert isinstance(store, TokenStore)  # labelled tasks have files
     rows = labelled_kind(task).rows_of_classes(task, part.labels)
     return {
-        label: ClassRows(len(own), store.where(part.rows[own[0]]))
-        for label, own in zip(task.labels, rows, strict=True)
-        if len(own)
+        label: ClassRows(len(row), store.where(part.rows[row[0]]))
+        for label, row in zip(task.labels, rows, strict=True)
+        if len(row)
     }
 
 
@@ -99,5 +99,5 @@ def _spelt_twice(
 
 def _rows(label: str, splits: Sequence[Mapping[str, ClassRows]]) -> tuple[str, int]:
     """Return where a label stands first, and in how many rows."""
-    found = [split[label] for split in splits if label in split]
-    return (found[0].first if found else "labels"), sum(own.rows for own in found)
+    counts = [split[label] for split in splits if label in split]
+    return (counts[0].first if counts else "labels"), sum(seen.rows for seen in counts)

@@ -83,7 +83,7 @@ class Assembler:
 
     def laid_out(self, texts: Sequence[np.ndarray], layout: Layout) -> list[TokenSequence]:
         """Return the sequences of one row, given the token ids of its texts."""
-        return [self.join([texts[which] for which in own]) for own in layout]
+        return [self.join([texts[which] for which in place]) for place in layout]
 
     def hiding(self, key: Sequence[int], first: int = 0) -> Hiding:
         """Return what a kind needs that hides words of its texts.
@@ -144,7 +144,7 @@ class StepBatch:
     def targets(self) -> list[Tensor]:
         """What all examples of each present task are compared with, [n] each."""
         parts = zip(*(micro.targets for micro in self.passes), strict=True)
-        return [torch.cat(own) for own in parts]
+        return [torch.cat(part) for part in parts]
 
 
 def step_batch(
@@ -179,14 +179,15 @@ def step_batch(
     for shares in _passes(parts, sequences, micro_batch_tokens):
         batch = pack(
             [
-                own[start * part.task.sequences : stop * part.task.sequences]
-                for part, own, (start, stop) in zip(parts, sequences, shares, strict=True)
+                sequence[start * part.task.sequences : stop * part.task.sequences]
+                for part, sequence, (start, stop) in zip(parts, sequences, shares, strict=True)
             ],
             multiple,
             range(len(groups)),
         )
         wanted = [
-            own[start:stop].to(device) for own, (start, stop) in zip(targets, shares, strict=True)
+            target[start:stop].to(device)
+            for target, (start, stop) in zip(targets, shares, strict=True)
         ]
         ids.append(batch.input_ids)
         passes.append(MicroBatch(batch.to(device), wanted))
@@ -194,7 +195,7 @@ def step_batch(
         present=groups if tasks is None else tuple(tasks[i] for i in groups),
         rows=rows,
         passes=passes,
-        tokens=sum(len(one.input_ids) for own in sequences for one in own),
+        tokens=sum(len(one.input_ids) for sequence in sequences for one in sequence),
         token_ids=torch.cat(ids),
     )
 
@@ -211,14 +212,17 @@ def _passes(
     parts: Sequence[TaskData], sequences: Sequence[list[TokenSequence]], limit: int | None
 ) -> Iterator[list[tuple[int, int]]]:
     """Yield for each pass every task's (start, stop) among its examples."""
-    ends = [len(own) // part.task.sequences for part, own in zip(parts, sequences, strict=True)]
+    ends = [
+        len(sequence) // part.task.sequences
+        for part, sequence in zip(parts, sequences, strict=True)
+    ]
     shares = [(0, 0) for _ in ends]
     tokens = 0
     for i, part in enumerate(parts):
         width = part.task.sequences
         for example in range(ends[i]):
-            own = sequences[i][example * width : (example + 1) * width]
-            size = sum(len(sequence.input_ids) for sequence in own)
+            passed = sequences[i][example * width : (example + 1) * width]
+            size = sum(len(sequence.input_ids) for sequence in passed)
             if limit is not None and tokens and tokens + size > limit:
                 yield shares
                 shares = [(stop, stop) for _, stop in shares]

@@ -41,8 +41,8 @@ def mask_words(
         The sequences with the words hidden, and what stood there.
     """
     return [
-        _masked(own, share, mask, vocabulary, np.random.default_rng([_DRAWS, *key, i]))
-        for i, own in enumerate(sequences, first)
+        _masked(sequence, share, mask, vocabulary, np.random.default_rng([_DRAWS, *key, i]))
+        for i, sequence in enumerate(sequences, first)
     ]
 
 
@@ -66,8 +66,8 @@ def weighted(sequences: Sequence[TokenSequence]) -> Iterator[TokenSequence]:
     A text's loss is the weighted sum over its m masked words; with n texts and M words in all the
     weight is n/M, so Σ/n over texts is Σ/M over words, however the texts are cut into passes.
     """
-    counts = [len(own.words.ids) for own in sequences if own.words is not None]
-    for own in sequences:
-        if own.words is not None:
-            words = replace(own.words, weight=len(counts) / sum(counts))
-            yield replace(own, words=words)
+    counts = [len(sequence.words.ids) for sequence in sequences if sequence.words is not None]
+    for sequence in sequences:
+        if sequence.words is not None:
+            words = replace(sequence.words, weight=len(counts) / sum(counts))
+            yield replace(sequence, words=words)

@@ -78,7 +78,7 @@ def _class_names(metadata: bytes) -> dict[str, tuple[str, ...]]:
             if isinstance(feature, dict)
             and feature.get("_type") == "ClassLabel"
             and isinstance(feature.get("names"), list)
-            and all(isinstance(own, str) for own in feature["names"])
+            and all(isinstance(each, str) for each in feature["names"])
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}  # metadata of others, or none

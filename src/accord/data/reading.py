@@ -51,7 +51,7 @@ class FilesReader:
         self.columns = tuple(
             name for name in first.columns if all(name in other.columns for other in others)
         )
-        self._class_names = [own.class_names for own in (first, *others)]
+        self._class_names = [each.class_names for each in (first, *others)]
 
     def class_names(self, column: str) -> tuple[str, ...]:
         """Return the classes that the files name for a column, in their order; mostly none.
@@ -59,9 +59,9 @@ class FilesReader:
         Raises:
             DataError: two files name other ones.
         """
-        names = [own.get(column, ()) for own in self._class_names]
-        for path, own in zip(self.paths, names, strict=True):
-            if own != names[0]:
+        names = [name.get(column, ()) for name in self._class_names]
+        for path, name in zip(self.paths, names, strict=True):
+            if name != names[0]:
                 raise DataError(f"{path}: names other classes for '{column}' than {self.paths[0]}")
         return names[0]
 

@@ -55,13 +55,13 @@ def read_records(
         except csv.Error as error:
             fault = _quote_fault(error)
         else:
-            own, first = numbered.record, numbered.first
-            if len(own) == 1 or swallowed is None or first == above + 1 or not swallowed(own):
-                yield Record(own, first, fields)
+            record, first = numbered.record, numbered.first
+            if len(record) == 1 or swallowed is None or first == above + 1 or not swallowed(record):
+                yield Record(record, first, fields)
                 continue
             fault = (
-                f"a quote makes lines {first} to {first + len(own) - 1} one row, but they read as"
-                ' rows each (quoting = "none" reads quotes as text, "csv" makes one row of them)'
+                f"a quote makes lines {first} to {first + len(record) - 1} one row, but they read"
+                ' as rows each (quoting = "none" reads quotes as text, "csv" makes one row of them)'
             )
         numbered.again_after_first()
         reader = _parser(numbered, delimiter, quotes)

@@ -78,8 +78,8 @@ def _of_each_class(labels: np.ndarray, size: int, order: np.ndarray) -> np.ndarr
     shuffled = labels[order]
     rounds = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
-        own = shuffled == label
-        rounds[own] = np.arange(np.count_nonzero(own))
+        is_label = shuffled == label
+        rounds[is_label] = np.arange(np.count_nonzero(is_label))
     return order[np.argsort(rounds, kind="stable")[:size]]
 
 
@@ -112,7 +112,9 @@ class RehearsalSampler:
         shape = self.current.shape(epoch)
         shares = dict(zip(self.current.names, shape.shares, strict=True))
         batches = zip(self.names, map(self._batch, self.sizes), strict=True)
-        return replace(shape, shares=tuple(shares.get(name, float(own)) for name, own in batches))
+        return replace(
+            shape, shares=tuple(shares.get(name, float(drawn)) for name, drawn in batches)
+        )
 
     def draw(self, step: int) -> list[np.ndarray]:
         """Return the rows of each task in a step, counted from 0 over the whole run."""

@@ -103,10 +103,10 @@ class Sampler:
             shares = np.array([self.shape(epoch).shares for epoch in shapes])
             times = 1 if self.rule.varies else epochs
             return [
-                times * sum(_drawn_anew(size, round(share), self.steps) for share in own)
-                for size, own in zip(self.sizes, shares.T, strict=True)
+                times * sum(_drawn_anew(size, round(share), self.steps) for share in task_ends)
+                for size, task_ends in zip(self.sizes, shares.T, strict=True)
             ]
-        return [int(own) for own in self._ends(epochs - 1)[-1]]
+        return [int(end) for end in self._ends(epochs - 1)[-1]]
 
 
 def _counts(
@@ -146,11 +146,11 @@ def _spread(shares: np.ndarray, steps: int, total: int, owed: np.ndarray) -> np.
     """
     whole = np.floor(shares).astype(np.int64)
     counts = np.tile(whole, (steps, 1))
-    for own in counts:
+    for count in counts:
         owed += shares - whole
         for _ in range(total - int(whole.sum())):
             behind = int(np.argmax(owed))
-            own[behind] += 1
+            count[behind] += 1
             owed[behind] -= 1
     return counts
 

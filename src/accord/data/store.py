@@ -63,21 +63,21 @@ class TokenStore:
         last = reader.num_record_batches - 1
         meta = json.loads(reader.get_batch_with_custom_metadata(last).custom_metadata[META])
         self._batches = [reader.get_batch(number) for number in range(last)]
-        self._starts = np.cumsum([0, *(own.num_rows for own in self._batches)]).tolist()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)]).tolist()
         self._texts = [batch["texts"].values for batch in self._batches]
         self._first_texts = [_view(batch["texts"], np.int32, 1) for batch in self._batches]
-        tokens = [own.field("tokens") for own in self._texts]
-        self._tokens = [_view(own.values, np.int32) for own in tokens]
-        self._offsets = [_view(own, np.int32, 1) for own in tokens]
+        tokens = [text.field("tokens") for text in self._texts]
+        self._tokens = [_view(token.values, np.int32) for token in tokens]
+        self._offsets = [_view(token, np.int32, 1) for token in tokens]
         self._sources = sources
         self.lengths: npt.NDArray[np.int64] = np.concatenate(
-            [np.diff(own).astype(np.int64) for own in self._offsets]
+            [np.diff(offset).astype(np.int64) for offset in self._offsets]
         ).reshape(len(self), -1)
         self.labels: npt.NDArray[Any] = np.empty(0)
         if meta["target"] is not None:
             dtype, shape = meta["target"]
             label = [batch["label"] for batch in self._batches]
-            values = [own.values for own in label] if shape else label
+            values = [column.values for column in label] if shape else label
             self.labels = _joined(values, dtype).reshape(-1, *shape)
         self.lines: npt.NDArray[np.int64] = self._column("line", np.int64)
         self.files: npt.NDArray[np.int32] = self._column("file", np.int32)
@@ -110,7 +110,7 @@ class TokenStore:
         return self._column("group", np.uint64)
 
     def _hashes(self, name: str) -> npt.NDArray[np.uint64]:
-        hashes = _joined([own.field(name) for own in self._texts], np.uint64)
+        hashes = _joined([text.field(name) for text in self._texts], np.uint64)
         return hashes.reshape(self.lengths.shape)
 
     def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -153,7 +153,7 @@ class TokenStore:
 
 
 def _joined(arrays: Sequence[pa.Array], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.concatenate([_view(own, dtype) for own in arrays])
+    return np.concatenate([_view(array, dtype) for array in arrays])
 
 
 def _view(array: pa.Array, dtype: npt.DTypeLike, more: int = 0) -> npt.NDArray[Any]:

@@ -79,7 +79,7 @@ def write_store(
             raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
         bad = [[row.file, row.line, row.reason] for row in skipped]
         # Of the values in their order, not of batches: no path, no time, no version of Arrow.
-        content = [ids, bad, *((own, digests[own].hexdigest()) for own in sorted(digests))]
+        content = [ids, bad, *((digest, digests[digest].hexdigest()) for digest in sorted(digests))]
         meta = {
             "target": None if target is None else [target.dtype, target.shape], "ids": ids,
             "skipped": bad, "unlabelled": len(unlabelled), "notes": notes,
@@ -159,7 +159,7 @@ def _arrays(
         "line": np.array([example.line for example in batch], dtype=np.int64),
         "file": np.array([example.file for example in batch], dtype=np.int32),
         "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
-        "id_bytes": np.array([len(own) for own in ids], dtype=np.int64),
+        "id_bytes": np.array([len(id_bytes) for id_bytes in ids], dtype=np.int64),
         "group": groups * np.array([bool(example.group) for example in batch], dtype=np.uint64),
     }
     if target is not None:

@@ -57,7 +57,7 @@ class Template:
             EncoderError: if it has words for no text, or types that don't go from 0 to 1.
         """
         words = ("a", *tokenizer.get_vocab())
-        read = (own for own in words if tokenizer.encode(own, add_special_tokens=False).ids)
+        read = (known for known in words if tokenizer.encode(known, add_special_tokens=False).ids)
         word = next(read, None)
         if word is None:
             raise EncoderError("the tokenizer makes nothing of its own words")

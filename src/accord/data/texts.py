@@ -58,7 +58,7 @@ class TextStore:
         if not len(self._places):
             raise DataError(f"task '{name}': there is no text to learn from")
         self.lengths: npt.NDArray[np.int64] = self._gathered(lambda store: store.lengths)
-        self.exact_hashes: npt.NDArray[np.uint64] = self._gathered(lambda own: own.exact_hashes)
+        self.exact_hashes: npt.NDArray[np.uint64] = self._gathered(lambda store: store.exact_hashes)
         self.normalised_hashes: npt.NDArray[np.uint64] = self._gathered(
             lambda store: store.normalised_hashes
         )
@@ -87,18 +87,20 @@ class TextStore:
 
         A row without an id is called by its line.
         """
-        number, own, which = self._places[row].tolist()
+        number, place_in_store, which = self._places[row].tolist()
         source = self._sources[number]
         parts = [source.name] if source.name else []
-        parts.append(source.store.row_name(own))
+        parts.append(source.store.row_name(place_in_store))
         if source.store.lengths.shape[1] > 1:
             parts.append(str(which + 1))
         return ":".join(parts)
 
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's text; `which` is 0."""
-        number, own, place = self._places[row].tolist()
-        segment: npt.NDArray[np.int32] = self._sources[number].store.segment(own, place + which)
+        number, place_in_store, place = self._places[row].tolist()
+        segment: npt.NDArray[np.int32] = self._sources[number].store.segment(
+            place_in_store, place + which
+        )
         return segment
 
     def count(self, token: int) -> npt.NDArray[np.int64]:
@@ -108,8 +110,8 @@ class TextStore:
     def _gathered(self, values: Callable[[TokenStore], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         parts = []
         for number, source in enumerate(self._sources):
-            own = self._places[self._places[:, 0] == number]
-            parts.append(values(source.store)[own[:, 1], own[:, 2]])
+            places = self._places[self._places[:, 0] == number]
+            parts.append(values(source.store)[places[:, 1], places[:, 2]])
         return np.concatenate(parts)[:, None]
 
 

@@ -107,13 +107,13 @@ class Facts:
 
     def files(self) -> dict[str, list[Split]]:
         """Return, by task, the splits that are files or shares of one."""
-        tasks = dict.fromkeys(own.task.name for own in self.splits if own.path)
-        return {name: [own for own in self.splits if own.task.name == name] for name in tasks}
+        tasks = dict.fromkeys(split.task.name for split in self.splits if split.path)
+        return {name: [split for split in self.splits if split.task.name == name] for name in tasks}
 
     def labelled(self, name: str) -> list[Split]:
         """Return the train, dev or test splits of the tasks with labels."""
-        named = [own for own in self.splits if own.name == name]
-        return [own for own in named if own.task.labelled]
+        named = [split for split in self.splits if split.name == name]
+        return [split for split in named if split.task.labelled]
 
 
 def data_warnings(facts: Facts) -> list[DataWarning]:
@@ -145,23 +145,23 @@ def overlaps(facts: Facts) -> list[Overlap]:
 
 def _files(facts: Facts) -> Iterator[DataWarning]:
     """Yield what is said of files as a whole: lines that are no rows, names that look like data."""
-    notes = dict.fromkeys(note for own in facts.splits for note in own.part.store.notes)
+    notes = dict.fromkeys(note for split in facts.splits for note in split.part.store.notes)
     yield from (DataWarning(*note) for note in notes)  # once, whoever shares the file
 
 
 def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     """Yield where dev rows stand in training rows, of the same task or another."""
-    splits = {(own.name, own.task.name): own for own in facts.splits}
-    for found in overlaps(facts):
-        dev, train = splits["dev", found.dev_task], splits["train", found.train_task]
+    splits = {(split.name, split.task.name): split for split in facts.splits}
+    for overlap in overlaps(facts):
+        dev, train = splits["dev", overlap.dev_task], splits["train", overlap.train_task]
         alike = train.task.texts == dev.task.texts
-        rows = (found.examples if alike else found.texts).normalised
+        rows = (overlap.examples if alike else overlap.texts).normalised
         if rows:
             within = dev.task.name == train.task.name
             whose = "its training rows" if within else f"the training rows of '{train.task.name}'"
             yield DataWarning(
                 dev.path,
-                f"{rows:,} of {found.dev_rows:,} dev rows of '{dev.task.name}' stand in {whose}"
+                f"{rows:,} of {overlap.dev_rows:,} dev rows of '{dev.task.name}' stand in {whose}"
                 " too, case and spaces aside: figures of them are too good",
                 "take them out of either",
             )
@@ -170,19 +170,21 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
 def _test_rows(facts: Facts) -> Iterator[DataWarning]:
     """Yield what is not used of labelled test rows, and which were trained on."""
     for test in facts.labelled("test"):
-        found = test.heldout
-        if found is None:
+        heldout = test.heldout
+        if heldout is None:
             continue
-        of = f"of its {found.total:,} test rows stand in the"
-        if found.reason:
+        of = f"of its {heldout.total:,} test rows stand in the"
+        if heldout.reason:
             yield DataWarning(
-                test.path, f"its labels are not used: {found.reason}", "dev is cross-fitted instead"
+                test.path,
+                f"its labels are not used: {heldout.reason}",
+                "dev is cross-fitted instead",
             )
-        elif found.in_dev:
-            what = f"{found.in_dev:,} {of} dev rows, which choose the model: left out"
+        elif heldout.in_dev:
+            what = f"{heldout.in_dev:,} {of} dev rows, which choose the model: left out"
             yield DataWarning(test.path, what, "take them out of either")
-        if found.in_train:
-            what = f"{found.in_train:,} {of} training rows: figures of them are too good"
+        if heldout.in_train:
+            what = f"{heldout.in_train:,} {of} training rows: figures of them are too good"
             yield DataWarning(test.path, what, "take them out of either")
 
 
@@ -191,7 +193,7 @@ def _unknown_words(facts: Facts) -> Iterator[DataWarning]:
     if facts.unknown is None:
         return
     for name, splits in facts.files().items():
-        shares = {own.name: _unknown_share(own, facts.unknown) for own in splits}
+        shares = {split.name: _unknown_share(split, facts.unknown) for split in splits}
         if max(shares.values()) > MOST_UNKNOWN:
             yield DataWarning(
                 f"tasks.{name}",
@@ -201,8 +203,8 @@ def _unknown_words(facts: Facts) -> Iterator[DataWarning]:
             )
 
 
-def _unknown_share(own: Split, token: int) -> float:
-    store, rows = own.part.store, own.part.rows
+def _unknown_share(split: Split, token: int) -> float:
+    store, rows = split.part.store, split.part.rows
     return float(store.count(token)[rows].sum() / max(store.lengths[rows].sum(), 1))
 
 
@@ -214,11 +216,11 @@ def _cut(facts: Facts) -> Iterator[DataWarning]:
         else "the encoder reads no more: let what matters stand first"
     )
     for name, splits in facts.files().items():
-        lengths = {own.name: own.lengths for own in splits}
-        shares = {key: float((own > facts.max_length).any(axis=1).mean())
-                  for key, own in lengths.items()}  # fmt: skip
+        lengths = {split.name: split.lengths for split in splits}
+        shares = {key: float((length > facts.max_length).any(axis=1).mean())
+                  for key, length in lengths.items()}  # fmt: skip
         if max(shares.values()) > MOST_CUT:
-            longest = max(int(own.max()) for own in lengths.values())
+            longest = max(int(length.max()) for length in lengths.values())
             yield DataWarning(
                 f"tasks.{name}",
                 f"{_each(shares)} of rows are cut to {facts.max_length} tokens; the longest has"
@@ -228,27 +230,27 @@ def _cut(facts: Facts) -> Iterator[DataWarning]:
 
 
 def _too_many_classes(facts: Facts) -> Iterator[DataWarning]:
-    for own in facts.labelled("train"):
-        classes, rows = len(own.task.labels), len(own.part.rows)
+    for split in facts.labelled("train"):
+        classes, rows = len(split.task.labels), len(split.part.rows)
         if 2 * classes > rows > 0:
             yield DataWarning(
-                f"tasks.{own.task.name}.label",
-                f"{classes:,} classes in {rows:,} training rows of {own.path} leave too few of"
+                f"tasks.{split.task.name}.label",
+                f"{classes:,} classes in {rows:,} training rows of {split.path} leave too few of"
                 " each to learn",
                 'name another column, or take kind = "regression" for numbers',
             )
 
 
 def _few_dev_rows(facts: Facts) -> Iterator[DataWarning]:
-    for own in facts.labelled("dev"):
-        rows = len(own.part.rows)
+    for split in facts.labelled("dev"):
+        rows = len(split.part.rows)
         if rows < LEAST_DEV_ROWS:
             yield DataWarning(
-                own.path,
-                f"{rows} dev row{'s' * (rows != 1)} of '{own.task.name}' can't tell a good model"
+                split.path,
+                f"{rows} dev row{'s' * (rows != 1)} of '{split.task.name}' can't tell a good model"
                 " from a bad one",
                 "a larger training.dev_share, or a dev file, gives more"
-                if own.share is not None
+                if split.share is not None
                 else "more rows evaluate better",
             )
 
@@ -264,7 +266,7 @@ def _classes(facts: Facts) -> Iterator[DataWarning]:
     """Yield which classes are spelt twice, or stand in no training row."""
     for name, (train, dev, *_) in facts.files().items():
         if train.task.labels:
-            rows = [class_rows(own.part) for own in (train, dev)]
+            rows = [class_rows(split.part) for split in (train, dev)]
             for where, what, cure in label_warnings(train.task.labels, *rows):
                 place = f"tasks.{name}.labels" if where == "labels" else where
                 yield DataWarning(place, what, cure)

@@ -170,7 +170,7 @@ class Encoder(nn.Module):
         of what follows it."""
         groups = [list(self.embeddings.parameters())]
         groups += [list(layer.parameters()) for layer in self.layers]
-        groups[-1] += [p for own in self._after_blocks() for p in own.parameters()]
+        groups[-1] += [p for block in self._after_blocks() for p in block.parameters()]
         return groups
 
     def last_trained_layer(self) -> int:

@@ -168,8 +168,8 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
     there = _open_weights(Path(path), family)
     tensors, missing = dict[str, Tensor](), list[str]()
     for name, wanted in names.items():
-        known = [family.predictions + own for own in family.prediction_names.get(name, (name,))]
-        tensor = next((there[own] for own in known if own in there), None)
+        known = [family.predictions + alias for alias in family.prediction_names.get(name, (name,))]
+        tensor = next((there[alias] for alias in known if alias in there), None)
         if tensor is None:
             missing.append(known[0])
             continue

@@ -258,7 +258,7 @@ class Kind(ABC, Generic[T]):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that a task may name, its default first."""
-        names = [own.name for own in all_metrics(*self.predicts)]
+        names = [metric.name for metric in all_metrics(*self.predicts)]
         return tuple(sorted(names, key=lambda name: name != self.default_metric))
 
     def metrics_of(self, task: T) -> tuple[str, ...]:

@@ -58,12 +58,12 @@ class Chosen(Generic[Entry]):
         """
         index = torch.tensor(present)
         weights, states = [], []
-        for group, (own, state) in enumerate(zip(signals, self.states, strict=True)):
+        for group, (signal, state) in enumerate(zip(signals, self.states, strict=True)):
             generator = keyed_generator(*key, place + group)
-            found, part = self.method.function(
-                own, restricted(state, index), generator, **self.options
+            weights_of_layer, part = self.method.function(
+                signal, restricted(state, index), generator, **self.options
             )
-            weights.append(found)
+            weights.append(weights_of_layer)
             states.append(replaced(state, index, part))
         return torch.stack(weights), states
 
@@ -72,13 +72,17 @@ class Chosen(Generic[Entry]):
         learn, index = getattr(self.method, "learn", None), torch.tensor(present)
         if learn is not None:
             self.states = [
-                replaced(own, index, learn(before, after, restricted(own, index), **self.options))
-                for own in self.states
+                replaced(
+                    state, index, learn(before, after, restricted(state, index), **self.options)
+                )
+                for state in self.states
             ]
 
     def tensors(self) -> State:
         """Return all states as one table."""
-        return {f"{i}.{name}": v for i, own in enumerate(self.states) for name, v in own.items()}
+        return {
+            f"{i}.{name}": v for i, state in enumerate(self.states) for name, v in state.items()
+        }
 
     def load(self, tensors: State) -> None:
         """Take over all states from such a table.
@@ -86,8 +90,8 @@ class Chosen(Generic[Entry]):
         Raises:
             ValueError: if it is another method's.
         """
-        own = self.tensors()
-        if own.keys() != tensors.keys() or any(own[n].shape != tensors[n].shape for n in own):
+        saved = self.tensors()
+        if saved.keys() != tensors.keys() or any(saved[n].shape != tensors[n].shape for n in saved):
             raise ValueError(f"holds no state of '{self.method.name}'")
         self.states = [
             {name: tensors[f"{i}.{name}"] for name in state} for i, state in enumerate(self.states)

@@ -95,9 +95,9 @@ class Description:
         """A model of the method's options: its keyword arguments."""
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {
-            name: (hints[name], own.default)
-            for name, own in inspect.signature(self.function).parameters.items()
-            if own.kind is inspect.Parameter.KEYWORD_ONLY
+            name: (hints[name], parameter.default)
+            for name, parameter in inspect.signature(self.function).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
         }
         config = ConfigDict(extra="forbid", strict=True, frozen=True)
         return create_model(f"{self.name} options", __config__=config, **fields)

@@ -58,7 +58,7 @@ class Signals:
         """
         G = _float64(() if gramian is None else gramian)
         tasks = len(G) if losses is None else len(losses)
-        found = {
+        fields = {
             "last_norms": G.diagonal().sqrt() if G.ndim == 2 else _float64(()),
             "shares": torch.ones(tasks, dtype=torch.float64),
             "others": torch.full((tasks,), tasks - 1.0, dtype=torch.float64),
@@ -66,8 +66,10 @@ class Signals:
             "memories": torch.zeros(tasks, dtype=torch.bool),
             "names": tuple(f"task{i}" for i in range(tasks)),
         }
-        own = torch.ones(tasks, dtype=torch.float64) if losses is None else _float64(losses)
-        return cls(own, G if G.ndim == 2 else _float64(()).view(0, 0), **{**found, **others})
+        loss_values = torch.ones(tasks, dtype=torch.float64) if losses is None else _float64(losses)
+        return cls(
+            loss_values, G if G.ndim == 2 else _float64(()).view(0, 0), **{**fields, **others}
+        )
 
     def only(self, kept: Tensor) -> Signals:
         """Return what was measured of some of the tasks.
@@ -86,7 +88,9 @@ class Signals:
             others=self.others[kept],
             regression=self.regression[kept],
             memories=self.memories[kept],
-            names=tuple(name for name, own in zip(self.names, kept.tolist(), strict=False) if own),
+            names=tuple(
+                name for name, is_kept in zip(self.names, kept.tolist(), strict=False) if is_kept
+            ),
         )
 
 

@@ -53,11 +53,11 @@ def crossfit_value(
         >>> crossfit_value("pearson", labels, np.array([1.0, 2.0, 11.0, 12.0]), halves)
         1.0
     """
-    own = get_metric(metric)
+    entry = get_metric(metric)
     return sum(
         (
-            weight * own(predictions[rows], labels[rows], positive)
-            for rows, weight in _parts(own, labels, halves)
+            weight * entry(predictions[rows], labels[rows], positive)
+            for rows, weight in _parts(entry, labels, halves)
         ),
         start=0.0,
     )
@@ -83,10 +83,10 @@ def influence(
         >>> value, each.tolist()
         (0.75, [0.25, 0.25, 0.25, -0.75])
     """
-    own, each = get_metric(metric), np.zeros(len(labels))
+    wanted, each = get_metric(metric), np.zeros(len(labels))
     value = crossfit_value(metric, labels, predictions, halves, positive)
-    for rows, weight in _parts(own, labels, halves):
-        values = own.influences(predictions[rows], labels[rows], positive)
+    for rows, weight in _parts(wanted, labels, halves):
+        values = wanted.influences(predictions[rows], labels[rows], positive)
         each[rows] = values * len(labels) * weight / len(values)
     return value, each
 

@@ -53,9 +53,9 @@ def cs224n_score(values: Mapping[str, float], metrics: Mapping[str, str]) -> flo
 
 
 def _share(metric: str, value: float) -> float:
-    own = get_metric(metric)
-    span = own.best - own.lowest
-    return (value - own.lowest) / span if math.isfinite(span) else value
+    declared = get_metric(metric)
+    span = declared.best - declared.lowest
+    return (value - declared.lowest) / span if math.isfinite(span) else value
 
 
 def overall_score(kind: Score, values: Mapping[str, float], metrics: Mapping[str, str]) -> float:

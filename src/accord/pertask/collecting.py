@@ -57,8 +57,10 @@ def task_rows(rows: int, *parameters: Parameter | None, partly: bool = False) ->
     step = _CURRENT.get()
     if step is None:
         return None
-    trained = [own for own in parameters if own is not None and own.requires_grad]
-    collected = [own for own in trained if step.owns(own)]
+    trained = [
+        parameter for parameter in parameters if parameter is not None and parameter.requires_grad
+    ]
+    collected = [parameter for parameter in trained if step.owns(parameter)]
     if not collected:
         return None
     if len(collected) < len(trained) and not partly:

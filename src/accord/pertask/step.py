@@ -216,7 +216,7 @@ class Step:
     def _matrix_of(self, slot: Slot) -> Tensor:
         rows = [self._part(slot, row).flatten() for row in range(self.rows)]
         there = [(slot.offset, row) in self.touched for row in range(self.rows)]
-        return torch.stack([part * own for part, own in zip(rows, there, strict=True)])
+        return torch.stack([part * present for part, present in zip(rows, there, strict=True)])
 
     def write(self, weights: Tensor) -> Written:
         """Set every touched parameter's `.grad` to Σ_i w_i g_i; others get None.
@@ -232,8 +232,8 @@ class Step:
         if jacobian.slots:
             self._hand_out(self._combine(weights))
         if self._table is not None:
-            own = weights[0].to(self._table.values)
-            words = torch.einsum("t,tuh->uh", own, self._table.values)
+            row_weights = weights[0].to(self._table.values)
+            words = torch.einsum("t,tuh->uh", row_weights, self._table.values)
         return self._finish(words)
 
     def write_by(self, combine: Callable[[Tensor], Tensor]) -> Written:
@@ -270,10 +270,10 @@ class Step:
                 if weight != 1:
                     row[start:stop].mul_(weight)
             return row
-        combined, own = jacobian.combined(), weights.to(jacobian.matrix)
+        combined, row_weights = jacobian.combined(), weights.to(jacobian.matrix)
         for group, (start, stop) in enumerate(jacobian.columns):
             part = jacobian.matrix[: self.rows, start:stop]
-            torch.mv(part.t(), own[group], out=combined[start:stop])
+            torch.mv(part.t(), row_weights[group], out=combined[start:stop])
         return combined
 
     def _finish(self, words: Tensor | None, norm: float | None = None) -> Written:

@@ -63,13 +63,13 @@ def check_all_sizes(plan: RunPlan) -> None:
         ConfigError: naming the key.
         EncoderError: if it can't be read.
     """
-    made = [own for own in plan.stages
-            if own.sharing.schemes or own.encoder.reinit_layers]  # fmt: skip
+    made = [stage for stage in plan.stages
+            if stage.sharing.schemes or stage.encoder.reinit_layers]  # fmt: skip
     if made:
         first = made[0].encoder
         sizes = read_config(resolve_encoder_folder(first.path, first.revision))
-        for own in made:
-            check_sizes(own, sizes)
+        for each in made:
+            check_sizes(each, sizes)
 
 
 def build_encoder(plan: StagePlan, folder: Path) -> Encoder:
@@ -115,13 +115,13 @@ def check_averages(plan: StagePlan, steps: int) -> None:
     Raises:
         ConfigError: if the run ends before the second.
     """
-    own, total = plan.averaging, steps * plan.training.epochs
-    if own.method == "swa" and own.every_steps is not None:
-        start = max(1, round(own.start * total))
-        if start + own.every_steps > total:
+    averaging, total = plan.averaging, steps * plan.training.epochs
+    if averaging.method == "swa" and averaging.every_steps is not None:
+        start = max(1, round(averaging.start * total))
+        if start + averaging.every_steps > total:
             raise ConfigError(
-                f"averaging.every_steps: {own.every_steps} steps after step {start}, where the"
-                f" average begins, the run of {total} steps is over; at most {total - start}"
+                f"averaging.every_steps: {averaging.every_steps} steps after step {start}, where"
+                f" the average begins, the run of {total} steps is over; at most {total - start}"
             )
 
 
@@ -165,7 +165,7 @@ def build_learner(
         combination: makes one gradient of the tasks'.
         device: where the model is to be.
         matmul: in what precision, and how this machine multiplies.
-        folder: the encoder's, whose own head a masked language model takes over; None has none.
+        folder: the encoder's, whose shared head a masked language model takes over; None has none.
     """
     settings = plan.training
     torch.manual_seed(settings.seed)
@@ -188,9 +188,9 @@ def build_learner(
     groups = parameter_groups(rated, settings.weight_decay)
     if not groups:
         raise ConfigError("encoder.mode: 'frozen' leaves cosine heads nothing to train")
-    own = model.encoder
-    layers = own.layer_groups() if combination.by_layer else None
-    combination.last_shared = own.last_trained_layer()
+    shared = model.encoder
+    layers = shared.layer_groups() if combination.by_layer else None
+    combination.last_shared = shared.last_trained_layer()
     return Learner(
         model=model,
         optimizer=AdamW(groups),
@@ -198,7 +198,7 @@ def build_learner(
         objective=Objective(model, settings.seed, matmul),
         clip=settings.clip,
         coupling=_coupling(plan, model),
-        jacobian=Jacobian(own.parameters(), own.word_table, layers),
+        jacobian=Jacobian(shared.parameters(), shared.word_table, layers),
     )
 
 
@@ -211,9 +211,9 @@ def _take_over_heads(model: MultitaskModel, folder: Path) -> None:
     heads = [head for head in model.task_heads().values() if any(head.named_views())]
     if not heads:
         return
-    found = load_predictions(folder, dict(heads[0].named_views()))
-    for head in heads if found is not None else ():
-        head.load(found or {})
+    saved = load_predictions(folder, dict(heads[0].named_views()))
+    for head in heads if saved is not None else ():
+        head.load(saved or {})
 
 
 def check_dropout(plan: StagePlan, encoder: Encoder) -> None:
@@ -227,7 +227,9 @@ def check_dropout(plan: StagePlan, encoder: Encoder) -> None:
         return
     goes_by = [f"'{task.kind}' (tasks.{name})" for name, task in plan.data.tasks.items()
                if get_kind(task.kind).by_dropout]  # fmt: skip
-    if not any(own.dropout > 0 and own.head == "linear" for own in plan.data.labelled.values()):
+    if not any(
+        section.dropout > 0 and section.head == "linear" for section in plan.data.labelled.values()
+    ):
         goes_by += [f"'{name}'" for name in plan.training.regularisers
                     if get_regulariser(name).by_dropout]  # fmt: skip
     if goes_by:

@@ -33,8 +33,8 @@ def plan_again(
     """
     recorded_config(run)  # checks that it can be used
     edits = list(edits_of(run, begun))
-    found = [edit.shown for edit in edits if not edit.is_path]
-    return edited_plan(run, begun, [edit for edit in edits if edit.is_path or force]), found
+    edited = [edit.shown for edit in edits if not edit.is_path]
+    return edited_plan(run, begun, [edit for edit in edits if edit.is_path or force]), edited
 
 
 @dataclass(frozen=True)
@@ -126,5 +126,5 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def part_of(begun: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a part of `resolved.json`; empty where there is none that can be used."""
-    found = begun.get(name)
-    return found if isinstance(found, dict) else {}
+    part = begun.get(name)
+    return part if isinstance(part, dict) else {}

@@ -44,14 +44,14 @@ def in_words(setup: Setup, run: RunFolder, error: BaseException) -> BaseExceptio
     if isinstance(error, OSError):
         return TrainingError(f"{run.path}: {error}; 'accord resume {run.path}' goes on")
     if isinstance(error, NonFiniteError):
-        found = "; ".join(_example_ids(setup, name, rows) for name, rows in error.rows.items())
-        return TrainingError(f"{error}; {found}")
+        names = "; ".join(_example_ids(setup, name, rows) for name, rows in error.rows.items())
+        return TrainingError(f"{error}; {names}")
     return error
 
 
 def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:
-    own = next(own for own in setup.data.train if own.task.name == name)
-    ids = [own.store.row_name(int(own.rows[row])) for row in rows]
+    split = next(split for split in setup.data.train if split.task.name == name)
+    ids = [split.store.row_name(int(split.rows[row])) for row in rows]
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
     return f"{name}: examples {', '.join(ids[:_NAMED])}{more}"
 

@@ -58,23 +58,23 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
             `check_comparable`.
     """
     begun = run.read_json("resolved.json")
-    plan, found = plan_again(run, begun, force)
+    plan, edited = plan_again(run, begun, force)
     setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, run, console))
     before, device = begun.get("device"), setup.learner.objective.device.type
     if before != device:
         line = f"this run began on {before} and goes on on {device}: its bits will differ"
         console.say(f"warning: {line}")
         run.log(line, "WARNING")
-    found += changes(begun, setup.data.contents(), encoder_contents(setup))
-    if not found and begun.get("fingerprint") != setup.fingerprint:
-        found = ["resolved.json"]
-    if not found:
+    edited += changes(begun, setup.data.contents(), encoder_contents(setup))
+    if not edited and begun.get("fingerprint") != setup.fingerprint:
+        edited = ["resolved.json"]
+    if not edited:
         return setup
     if not force:
-        raise change_error(run, found)
+        raise change_error(run, edited)
     after = resolved(setup, run)
     check_comparable(run, after)
-    record_forced(run, console, begun, after, found)
+    record_forced(run, console, begun, after, edited)
     return setup
 
 
@@ -88,12 +88,12 @@ def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: if what epochs are evaluated by changed since one was.
     """
-    found = list(_incomparable(run.read_json("resolved.json"), after))
-    if found and any(map(_is_after_an_epoch, checkpoints(run.checkpoints))):
+    changed_parts = list(_incomparable(run.read_json("resolved.json"), after))
+    if changed_parts and any(map(_is_after_an_epoch, checkpoints(run.checkpoints))):
         raise RunFolderError(
-            f"{run.path}: changed since its first epochs were evaluated: {'; '.join(found)}; later"
-            " ones can't be compared with them, so --force doesn't go on: put it back as it was, or"
-            " train into another folder"
+            f"{run.path}: changed since its first epochs were evaluated:"
+            f" {'; '.join(changed_parts)}; later ones can't be compared with them, so --force"
+            " doesn't go on: put it back as it was, or train into another folder"
         )
 
 
@@ -111,12 +111,12 @@ def _incomparable(begun: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
 
 
 def _dev_contents(begun: Mapping[str, Any]) -> dict[str, str]:
-    return {name: own for name, own in part_of(begun, "data").items() if name.endswith(".dev")}
+    return {name: entry for name, entry in part_of(begun, "data").items() if name.endswith(".dev")}
 
 
 def _evaluated_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
     tasks, keys = begun.get("tasks") or [], ("metric", "positive", "labels", "range")
-    return {f"{own['name']}.{key}": json.dumps(own.get(key)) for own in tasks for key in keys}
+    return {f"{task['name']}.{key}": json.dumps(task.get(key)) for task in tasks for key in keys}
 
 
 def record_forced(
@@ -124,7 +124,7 @@ def record_forced(
     console: Console,
     begun: Mapping[str, Any],
     after: Mapping[str, Any],
-    found: Sequence[str],
+    edited: Sequence[str],
 ) -> None:
     """Say that a run goes on though something changed, and let `resolved.json` hold what it is now.
 
@@ -133,11 +133,11 @@ def record_forced(
         console: is told too.
         begun: what `resolved.json` held.
         after: what it is to hold, but for the record of this and earlier times.
-        found: what changed.
+        edited: what changed.
     """
-    console.say(f"warning: going on though changed: {'; '.join(found)}")
-    run.log(f"forced to go on though changed: {'; '.join(found)}", "WARNING")
-    entry = {"time": now(), "changes": [*found], "fingerprint_before": begun.get("fingerprint")}
+    console.say(f"warning: going on though changed: {'; '.join(edited)}")
+    run.log(f"forced to go on though changed: {'; '.join(edited)}", "WARNING")
+    entry = {"time": now(), "changes": [*edited], "fingerprint_before": begun.get("fingerprint")}
     before = begun.get("forced", [])
     forced = [*(before if isinstance(before, list) else []), entry]
     run.write_json("resolved.json", {**after, "forced": forced})
@@ -152,10 +152,10 @@ def check_unedited(run: RunFolder) -> None:
         RunFolderError: naming the keys that were edited: nothing would come of them.
     """
     edits = edits_of(run, run.read_json("resolved.json"))
-    if found := [edit.shown for edit in edits if not edit.is_path]:
+    if edited := [edit.shown for edit in edits if not edit.is_path]:
         raise RunFolderError(
             f"{run.path}: this run is done, and its config.toml was edited since:"
-            f" {'; '.join(found)}; --force changes no finished run either; {how_to_train_on(run)}"
+            f" {'; '.join(edited)}; --force changes no finished run either; {how_to_train_on(run)}"
         )
 
 
@@ -176,10 +176,10 @@ def changes(
     yield from _changed("version of", part_of(begun, "versions"), versions(), "{0} -> {1}")
 
 
-def change_error(run: RunFolder, found: Sequence[str]) -> RunFolderError:
+def change_error(run: RunFolder, edited: Sequence[str]) -> RunFolderError:
     """Return the error that names what changed since a run began."""
     return RunFolderError(
-        f"{run.path}: changed since this run began: {'; '.join(found)};"
+        f"{run.path}: changed since this run began: {'; '.join(edited)};"
         " --force goes on all the same"
     )
 
@@ -205,7 +205,8 @@ def known_fingerprints(run: RunFolder) -> set[str]:
     table = run.read_json("resolved.json")
     try:
         return {
-            table["fingerprint"], *(own["fingerprint_before"] for own in table.get("forced", []))
+            table["fingerprint"],
+            *(entry["fingerprint_before"] for entry in table.get("forced", [])),
         }  # fmt: skip
     except (KeyError, TypeError):
         raise RunFolderError(f"{run.path / 'resolved.json'}: names no fingerprint") from None

@@ -133,12 +133,12 @@ def resume_run(
         if not force:
             run.check_no_other_host()
         setup = prepare_again(run, console, force)
-        found = checkpoints(run.checkpoints)
+        there = checkpoints(run.checkpoints)
         checkpoint = newest_sound(
             run.checkpoints, console.say, lambda path: _kept_fault(run, read_run_state(path))
         )
         if checkpoint is None:
-            kind = "sound checkpoint" if found else "checkpoint yet"
+            kind = "sound checkpoint" if there else "checkpoint yet"
             return _train(setup, run, RunState(), console, f"no {kind}: starting over", watch)
         progress = read_run_state(checkpoint)
         if progress.fingerprint not in known_fingerprints(run):

@@ -7,6 +7,6 @@ from importlib import import_module
 
 from accord.encoders.family import Family
 
-_modules = (import_module(f"{__name__}.{own.name}") for own in pkgutil.iter_modules(__path__))
-FAMILIES: dict[str, Family] = {own.FAMILY.model_type: own.FAMILY for own in _modules}
+_modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+FAMILIES: dict[str, Family] = {module.FAMILY.model_type: module.FAMILY for module in _modules}
 """By Hugging Face's `model_type`."""
