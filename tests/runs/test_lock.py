@@ -8,7 +8,7 @@ import pytest
 
 from accord.errors import BusyError, RunFolderError
 from accord.runs.folder import RunFolder
-from accord.runs.lock import HOLDER, LOCK, hold, is_held
+from accord.runs.lock import HOLDER, LOCK, hold, is_locked
 
 HOLDING = """
 import sys, time
@@ -40,21 +40,21 @@ def test_a_lock_is_of_one_process_and_free_after_it(tmp_path):
     with pytest.raises(RuntimeError), hold(tmp_path):
         raise RuntimeError
     with hold(tmp_path):
-        assert is_held(tmp_path)
-    assert not is_held(tmp_path)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
     assert [own.name for own in tmp_path.iterdir()] == [LOCK]
     with pytest.raises(RunFolderError, match="holds no run"):
         RunFolder.open(tmp_path)
 
 
 def test_a_killed_process_lets_go_and_is_not_named_any_more(tmp_path, another):
-    assert is_held(tmp_path)
+    assert is_locked(tmp_path)
     with pytest.raises(BusyError, match=f"process {another.pid} on .* since 20"), hold(tmp_path):
         pass
-    assert is_held(tmp_path)  # nobody who was refused has taken it away
+    assert is_locked(tmp_path)  # nobody who was refused has taken it away
     another.kill()
     another.wait()
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
     assert (tmp_path / HOLDER).exists()
     with hold(tmp_path):
         assert f"process {os.getpid()} on" in (tmp_path / HOLDER).read_text()
@@ -65,10 +65,10 @@ def test_who_may_only_read_sees_whether_it_is_held(tmp_path, another):
     looking = f"""
 import os, sys
 from pathlib import Path
-from accord.runs.lock import hold, is_held
+from accord.runs.lock import hold, is_locked
 if os.getuid() == 0:
     os.setuid(65534)
-print(is_held(Path({str(tmp_path)!r})))
+print(is_locked(Path({str(tmp_path)!r})))
 try:
     with hold(Path({str(tmp_path)!r})):
         pass
@@ -91,8 +91,8 @@ except OSError:
 
 
 def test_a_folder_without_a_lock_is_not_held_and_gets_none_by_looking(tmp_path):
-    assert not is_held(tmp_path)
-    assert not is_held(tmp_path / "none")
+    assert not is_locked(tmp_path)
+    assert not is_locked(tmp_path / "none")
     assert not list(tmp_path.iterdir())
 
 

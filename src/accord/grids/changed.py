@@ -13,7 +13,7 @@ from typing import Any
 
 from accord.comparison.unchanged import Material, change_error, changes_between
 from accord.config.sections import Config
-from accord.durable import write_whole
+from accord.durable import write_atomic
 from accord.errors import UsageError
 from accord.plan.making import plan_run
 from accord.plan.recorded import recorded_config
@@ -74,7 +74,7 @@ class Sameness:
         if not self.force:
             raise change_error([*found.values()])
         self.agreed += found
-        write_whole(self.out / FORCED, json.dumps(self.agreed, indent=2) + "\n")
+        write_atomic(self.out / FORCED, json.dumps(self.agreed, indent=2) + "\n")
         for change in found.values():
             self.say(f"warning: going on though {change}")
 

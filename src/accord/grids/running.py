@@ -13,7 +13,7 @@ from typing import Any
 from accord.comparison.group import Group
 from accord.comparison.unchanged import check_unchanged, material_of
 from accord.config.file import as_table
-from accord.durable import sweep, write_whole
+from accord.durable import sweep, write_atomic
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
@@ -73,7 +73,7 @@ def run_grid(
         force: go on though data or encoders were changed between runs; `forced.json` records it.
 
     Returns:
-        A result a cell, in their order. Failed ones are among them, and stop no other.
+        One result per cell, in their order. Failed ones are among them, and stop no other.
 
     Raises:
         RunFolderError: if `out` can't be written, or holds something else or runs of another
@@ -208,7 +208,7 @@ def _write_index(cells: Sequence[Cell], out: Path) -> None:
     entries = [
         {"name": cell.name, "group": cell.group, "settings": cell.settings} for cell in cells
     ]
-    write_whole(out / INDEX, json.dumps({"cells": entries}, indent=2) + "\n")
+    write_atomic(out / INDEX, json.dumps({"cells": entries}, indent=2) + "\n")
 
 
 def grid_groups(out: Path) -> list[Group]:

@@ -49,7 +49,7 @@ def hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process, on this machine, is writing to a folder."""
     try:
         with (folder / LOCK).open("rb") as file:  # which needs no right to write

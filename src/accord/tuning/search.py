@@ -23,7 +23,7 @@ from accord.plan.recorded import recorded_config
 from accord.runs.folder import STATUS, RunFolder
 from accord.runs.results import read_results
 from accord.tuning.records import TrialRecord, ranking, records, shown, write_outcome
-from accord.tuning.selection import HALF_SCORES, RUNS, Selection, half_scores, judge_selection
+from accord.tuning.selection import HALF_SCORES, RUNS, Selection, estimate_selection, half_scores
 from accord.tuning.space import Space
 from accord.tuning.study import next_trial
 
@@ -245,7 +245,7 @@ class Search:
         best = ranking(self.trials)[:1]
         if best:
             trials = self.study.get_trials(deepcopy=False)
-            self.selection = judge_selection(trials, best[0].number, self.out / FOLDER)
+            self.selection = estimate_selection(trials, best[0].number, self.out / FOLDER)
         write_outcome(self.out, self.space, self.trials, self.selection)
 
     def _interrupted(self) -> Stopped:
