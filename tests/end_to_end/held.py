@@ -1,7 +1,7 @@
 """Runs that wait before a step, so that what a test does meets them there on any machine.
 
 `before(nth)` is code for a command that is started. Its workers fork from it and wait as it would:
-by themselves they would begin with a new Python each, which imports for seconds.
+by themselves they would fork from a new Python, which imports for seconds and waits for nothing.
 """
 
 import gc
