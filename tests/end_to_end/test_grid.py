@@ -369,7 +369,7 @@ def test_a_file_says_how_its_grid_is_reported(grid, tmp_path, accord_cli):
     assert answer.code == 0, answer.err
     assert "as in the book?" in answer.out
     head, one, other = read_csv(out / "tables" / "rows.csv")
-    assert head == ["", "runs", "mood", "book", "near", "book", "seconds an epoch"]
+    assert head == ["", "runs", "mood", "book", "near", "book", "seconds per epoch"]
     assert (one[0], one[1], one[3], one[5]) == ("all", "2", "0.500", "–")
     assert (other[0], other[1], other[3], other[5]) == ("alone", "2", "0.750 / 0.700", "0.100")
     assert (one[-1] == "–", other[-1]) == (False, "–")  # two models have no epoch in common

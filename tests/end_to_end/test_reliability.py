@@ -251,14 +251,18 @@ def another_metric(run, project):
 
 
 @pytest.mark.parametrize("edit", [more_dev_rows, other_dev_labels, another_metric])
-def test_what_epochs_were_judged_by_cannot_be_forced_through(stopped, accord_cli, tmp_path, edit):
+def test_what_epochs_were_evaluated_by_cannot_be_forced_through(
+    stopped, accord_cli, tmp_path, edit
+):
     """Their scores would meet other rows, or other labels."""
     run = stopped({}, 8)
     before = (run / "resolved.json").read_bytes()
     change = edit(run, tmp_path / "project")
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert f"changed since its first epochs were judged: {change}; later ones can't" in answer.err
+    assert (
+        f"changed since its first epochs were evaluated: {change}; later ones can't" in answer.err
+    )
     assert (run / "resolved.json").read_bytes() == before
 
 

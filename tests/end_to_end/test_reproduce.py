@@ -182,7 +182,7 @@ def test_an_interrupted_part_is_reported_as_such(reproduced, accord_cli):
     answer = accord_cli("reproduce", "exp2", *arguments, "--seeds", 3, "--report-only", "--quiet")
     assert answer.code == 0
     _, *rows = read_csv(out / "tables" / "unfinished.csv")
-    assert [row[1:] for row in rows] == [["not begun", "2"]] * 3  # a row a cell
+    assert [row[1:] for row in rows] == [["not begun", "2"]] * 3  # one row per cell
 
 
 def test_runs_of_other_options_are_refused(reproduced, accord_cli):

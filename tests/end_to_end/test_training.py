@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from accord.config.file import load_config
 from accord.encoders.pretrained import load_encoder
 from accord.errors import ConfigError, EncoderError
-from accord.judging.inference import Evaluation
+from accord.evaluation.inference import Evaluation
 from accord.model.losses import LOSSES
 from accord.model.saved import load_model
 from accord.plan.making import plan_run
@@ -36,10 +36,10 @@ def metrics_of_epochs(monkeypatch):
     def arrange(*epochs):
         values = iter([value for epoch in epochs for value in epoch])
 
-        def judge(data, logits):
+        def evaluate(data, logits):
             return Evaluation(next(values), {"loss": 0.0}, logits)
 
-        monkeypatch.setattr("accord.judging.dev.judge", judge)
+        monkeypatch.setattr("accord.evaluation.dev.evaluate", evaluate)
 
     return arrange
 
@@ -275,7 +275,7 @@ def test_weights_that_are_not_finite_are_refused(project, train, write_encoder, 
 
 
 @pytest.mark.parametrize("method", ["ema", "swa"])
-def test_averages_are_judged_and_training_does_not_see_them(
+def test_averages_are_evaluated_and_training_does_not_see_them(
     project, train, unbroken, tmp_path, metrics, method
 ):
     plain = unbroken()

@@ -17,7 +17,7 @@ TASKS = (*REFERENCE["one"], "new", "moved")
 def compared(task, ours, theirs):
     """What two groups differ in by the task's name; nothing of them is asked."""
     if task == "moved":
-        raise RowsDiffer("judged on different rows of 'moved'")
+        raise RowsDiffer("evaluated on different rows of 'moved'")
     value = {"up": 0.1, "down": -0.1}.get(task, 0.001)
     seeds, variance = ((0,), 0.0) if task == "alone" else ((0, 1, 2), 1e-8)
     spread = 1e-2 if task == "near" else 1e-8
@@ -46,7 +46,7 @@ def test_verdicts_stand_beside_the_reference_s_signs(experiment, monkeypatch):
     groups = {label: Group(label, []) for label in ("one", "other")}
     rows = {label: Row(label, dict.fromkeys(TASKS, own), own) for label, own in groups.items()}
     contrasts, refused = planned(experiment, {**rows, "gone": Row("gone", {}, None)})
-    assert refused == ["moved: one − other: not compared: judged on different rows of 'moved'."]
+    assert refused == ["moved: one − other: not compared: evaluated on different rows of 'moved'."]
     assert {own.task: own.agreement for own in contrasts} == {
         "up": "agrees", "down": "disagrees", "near": "not shown here", "alone": "cannot tell",
         "luck": "cannot tell", "new": None,

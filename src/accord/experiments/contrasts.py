@@ -49,7 +49,7 @@ class Planned(Contrast):
 
 def planned(experiment: Experiment, rows: Mapping[str, Row]) -> tuple[list[Planned], list[str]]:
     """Return an experiment's contrasts that have runs on both sides, corrected together, and a line
-    for each whose sides were not judged on the same rows."""
+    for each whose sides were not evaluated on the same rows."""
     pairs, refused = [], []
     for each, task, other in _sides(experiment, rows):
         ours, theirs = (rows[label].groups[task] for label in (each.of, other))
@@ -60,12 +60,12 @@ def planned(experiment: Experiment, rows: Mapping[str, Row]) -> tuple[list[Plann
             continue
         reference = _reference(experiment, task, each.of, other)
         pairs.append((ours, theirs, compared, each.label, reference))
-    judged = verdicts(
+    evaluated = verdicts(
         [own.difference for _, _, own, *_ in pairs], learnt=[own.learnt for _, _, own, *_ in pairs]
     )
     contrasts = [
         Planned(ours, theirs, own.task, own.difference, verdict, own.learnt, label, reference)
-        for (ours, theirs, own, label, reference), verdict in zip(pairs, judged, strict=True)
+        for (ours, theirs, own, label, reference), verdict in zip(pairs, evaluated, strict=True)
     ]
     return contrasts, refused
 

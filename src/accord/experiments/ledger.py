@@ -13,7 +13,7 @@ def ledger(groups: Iterable[Group]) -> Table:
     rows = [_row(group, task) for group in groups for task in group.tasks]
     columns = [
         "runs of", "task", "rows", "examples seen", "epochs over the data", "steps", "tokens read",
-        "padding avoided", "seconds", "seconds an epoch",
+        "padding avoided", "seconds", "seconds per epoch",
     ]  # fmt: skip
     note = (
         "Tokens and padding are of training alone; padding is what the longest example of each"

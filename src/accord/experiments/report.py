@@ -92,7 +92,7 @@ def _table(experiment: Experiment, rows: Mapping[str, Row]) -> Table:
         if spec.seconds:
             cells.append(f"{row.group.seconds_per_epoch:.1f}" if row.group else "–")
         body.append(cells)
-    columns += ["seconds an epoch"] if spec.seconds else []
+    columns += ["seconds per epoch"] if spec.seconds else []
     return Table(spec.table, spec.caption or spec.title, columns, body, note=spec.note)
 
 
