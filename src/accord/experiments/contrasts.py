@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from accord.comparison.against import Contrast
 from accord.comparison.contrast_page import contrast_table, difference_row
-from accord.comparison.differences import task_difference
+from accord.comparison.differences import RowsDiffer, task_difference
 from accord.comparison.notes import correction_note
 from accord.experiments.rows import Row
 from accord.experiments.spec import ContrastSpec, Experiment, labels_of
@@ -47,38 +47,38 @@ class Planned(Contrast):
         return "agrees" if same else "disagrees"
 
 
-def planned(experiment: Experiment, rows: Mapping[str, Row]) -> list[Planned]:
-    """Return an experiment's contrasts that have runs on both sides, corrected together.
-
-    Raises:
-        RowsDiffer: if two sides were evaluated on different rows.
-    """
-    pairs = [
-        (each, task, rows[each.of].groups[task], rows[other].groups[task], other)
-        for each in experiment.spec.contrasts
-        for task, other in _tasks(each, rows)
-    ]
-    compared = [task_difference(task, ours, theirs) for _, task, ours, theirs, _ in pairs]
+def planned(experiment: Experiment, rows: Mapping[str, Row]) -> tuple[list[Planned], list[str]]:
+    """Return an experiment's contrasts that have runs on both sides, corrected together, and a line
+    for each whose sides were not evaluated on the same rows."""
+    pairs, refused = [], []
+    for each, task, other in _sides(experiment, rows):
+        ours, theirs = (rows[label].groups[task] for label in (each.of, other))
+        try:
+            compared = task_difference(task, ours, theirs)
+        except RowsDiffer as error:
+            refused.append(f"{task}: {each.label}: not compared: {error}.")
+            continue
+        reference = _reference(experiment, task, each.of, other)
+        pairs.append((ours, theirs, compared, each.label, reference))
     evaluated = verdicts(
-        [own.difference for own in compared], learnt=[own.learnt for own in compared]
+        [own.difference for _, _, own, *_ in pairs], learnt=[own.learnt for _, _, own, *_ in pairs]
     )
-    return [
-        Planned(
-            ours, theirs, task, own.difference, verdict, own.learnt, each.label,
-            _reference(experiment, task, each.of, other),
-        )
-        for (each, task, ours, theirs, other), own, verdict in zip(
-            pairs, compared, evaluated, strict=True
-        )
-    ]  # fmt: skip
+    contrasts = [
+        Planned(ours, theirs, own.task, own.difference, verdict, own.learnt, label, reference)
+        for (ours, theirs, own, label, reference), verdict in zip(pairs, evaluated, strict=True)
+    ]
+    return contrasts, refused
 
 
-def _tasks(each: ContrastSpec, rows: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
-    """Yield the tasks on which both sides have runs, and the row that it is against."""
-    for task in rows[each.of].groups:
-        for other in labels_of(each.against):
-            if task in rows[other].groups:
-                yield task, other
+def _sides(
+    experiment: Experiment, rows: Mapping[str, Row]
+) -> Iterator[tuple[ContrastSpec, str, str]]:
+    """Yield each contrast with a task on which both sides have runs, and the row it is against."""
+    for each in experiment.spec.contrasts:
+        for task in rows[each.of].groups:
+            for other in labels_of(each.against):
+                if task in rows[other].groups:
+                    yield each, task, other
 
 
 def _reference(experiment: Experiment, task: str, of: str, against: str) -> float | None:

@@ -38,7 +38,6 @@ def experiment_sections(
         out: where predictions for a leaderboard go.
 
     Raises:
-        RowsDiffer: if rows to be compared were evaluated on different rows of a task.
         RunFolderError: if a run can't be read, or predictions can't be written.
     """
     tables = [(own, results.rows(own)) for own in experiments]
@@ -58,7 +57,9 @@ def _section(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> Sect
         items += [table] if table else []
     else:
         items.append(_table(experiment, rows))
-    if contrasts := planned(experiment, rows):
+    contrasts, refused = planned(experiment, rows)
+    text += refused
+    if contrasts:
         items += contrast_items(experiment, contrasts)
         text += agreement_note(experiment, contrasts)
     if spec.duration and (durations := _durations(spec.duration, rows)):
