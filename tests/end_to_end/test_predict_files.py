@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
     monkeypatch.setattr(predicting, "CHUNK_ROWS", 64)
     monkeypatch.setattr(type(model), "logits", lambda self, task, texts: _zeros(len(texts)))
     peaks = []
-    for count in (64, 400, 2_000):  # the first time, more is imported
+    for count in (64, 1_000, 5_000):  # the first time, more is imported
         path = tmp_path / f"{count}.csv"
         path.write_text("id,text\n" + "".join(f"{i},a film {i}\n" for i in range(count)))
         for ending in ("csv", "json", "parquet"):

@@ -139,8 +139,9 @@ def load_encoder(path: str | Path, revision: str | None = None) -> Encoder:
     family = FAMILIES[config.model_type]
     tensors = _open_weights(folder, family)
     pooler = any(name.startswith("pooler.") for name in tensors)
+    encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS)
     # As `to_empty` does, but that imports a computer algebra system to think of strides: a second.
-    encoder: Encoder = _checked_shapes(config, pooler, tensors, folder / WEIGHTS)._apply(  # type: ignore[no-untyped-call]
+    encoder._apply(  # type: ignore[no-untyped-call]
         lambda meta: torch.empty_like(meta, device="cpu", memory_format=torch.contiguous_format)
     )
     with torch.no_grad():
