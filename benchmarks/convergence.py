@@ -3,7 +3,7 @@
     python benchmarks/convergence.py [--steps N] [--seeds N] [--data FOLDER]
 
 The same `accord.train` in three ways, one after the other, for several seeds: the three tasks,
-MiniLM, mean pooling, the sum of the losses, one epoch, judged on the dev files.
+MiniLM, mean pooling, the sum of the losses, one epoch, evaluated on the dev files.
 
 fast       as it is: packed products, buckets, masks drawn by key, gradients collected in J
 reference  attention sequence by sequence, torch's own layers, dropout and autograd, no J, torch's
@@ -58,7 +58,7 @@ def plain_paths() -> Iterator[None]:
         "accord.encoders.families.bert.dropout_add": plain_dropout_add,
         "accord.kernels.attention.formula.dropout": plain_dropout,
         "accord.training.building.Jacobian": lambda *parameters: None,
-        "accord.training.setup.choose_products": lambda device, bfloat16: DEFAULT,
+        "accord.training.setup.choose_matmul_policy": lambda device, bfloat16: DEFAULT,
     }
     with ExitStack() as stack:
         for name, replacement in places.items():

@@ -28,7 +28,7 @@ from workload import COURSE, DROPOUT, SAMPLE, data_folder, minilm_folder
 import accord
 from accord.data.files import DataFiles
 from accord.data.reading import open_rows
-from accord.judging import inference
+from accord.evaluation import inference
 from accord.runs.folder import RunFolder
 from accord.training import epoch
 from accord.training import run as training

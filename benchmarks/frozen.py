@@ -3,7 +3,7 @@
     python benchmarks/frozen.py [--rows N] [--epochs N] [--data FOLDER] [--rounds N]
 
 Three tasks with so many training rows each and a tenth as many dev rows, MiniLM with CLS pooling,
-batches of 32 a task, AdamW on the heads alone, every epoch judged on the dev rows.
+batches of 32 a task, AdamW on the heads alone, every epoch evaluated on the dev rows.
 
 ours           a whole `accord.train`: reads, tokenises, encodes once, trains, keeps checkpoints
 transformers   the usual loop: rows already read; loads, tokenises once, encodes every batch again
@@ -104,7 +104,7 @@ class Loop:
         )
 
     def run(self, epochs: int) -> None:
-        """Train and judge."""
+        """Train and evaluate."""
         train = [self._tokenised(own) for own in self.train]
         dev = [self._tokenised(own) for own in self.dev]
         for _ in range(epochs):
@@ -174,7 +174,7 @@ def main() -> None:
         seconds = alternate(sides, options.rounds, warmup=0)
     report.add(speedup(
         f"frozen_{options.epochs}_epochs_vs_transformers", seconds["transformers"],
-        seconds["ours"], 10.0, f"{options.rows} rows a task",
+        seconds["ours"], 10.0, f"{options.rows} rows per task",
     ))  # fmt: skip
     report.details = {"transformers": transformers.__version__}
     report.finish(options.output)

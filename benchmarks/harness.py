@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 from accord.runs.estimate import matrix_rate
 from accord.runs.folder import environment
 
@@ -203,7 +203,7 @@ def machine() -> dict[str, Any]:
     """The machine, versions, and the rate of its matrix products, measured now."""
     cpu = torch.device("cpu")
     rates = {
-        f"{name}_gflops": matrix_rate(cpu, Products(bfloat16=name == "bfloat16"), 1.0) / 1e9
+        f"{name}_gflops": matrix_rate(cpu, MatmulPolicy(bfloat16=name == "bfloat16"), 1.0) / 1e9
         for name in ("float32", "bfloat16")
     }
     return {**environment(torch.get_num_threads(), "cpu"), **rates}

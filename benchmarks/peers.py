@@ -55,7 +55,7 @@ def padded(sequences: Sequence[TokenSequence]) -> dict[str, Tensor]:
 
 
 class Peer:
-    """The encoder, a head a task, and the optimizer of both.
+    """The encoder, one head per task, and the optimizer of both.
 
     Args:
         work: the super batches.

@@ -6,7 +6,7 @@ MiniLM on the sample's three tasks, trained for some steps in float32. For each 
 η = 100 ε as in the paper, over some batches, dropout on: how many entries of the first layer's
 input differ in bfloat16 once δ is added; how far bfloat16's change of the logits is from
 float32's, δ the same; and by how much bfloat16's own δ, and one of random signs, change what is
-said, beside float32's δ, all judged in float32.
+said, beside float32's δ, all evaluated in float32.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ def measure(
     assert isinstance(micro.inputs, PackedBatch)
     changes, shifts = [], []
     for objective in (exact, coarse):
-        with computing(objective.products):
+        with computing(objective.matmul):
             passes = passes_of(objective, batch, key)
             shifts.append(worst_shift(passes, epsilon, epsilon, 100 * epsilon, 1))
     for objective in (exact, coarse):
-        with computing(objective.products), torch.no_grad():
+        with computing(objective.matmul), torch.no_grad():
             passes = passes_of(objective, batch, key)
             changes.append(flat(passes.ask(key, shifts[0])) - flat(passes.logits))
     error = (changes[1] - changes[0]).norm() / changes[0].norm()
-    with computing(exact.products), torch.no_grad():
+    with computing(exact.matmul), torch.no_grad():
         passes = passes_of(exact, batch, key)
         shifts.append(epsilon * torch.randn_like(shifts[0]).sign())
         exactly, coarsely, by_chance = (
@@ -90,7 +90,7 @@ def main() -> None:
     exact = setup.learner.objective
     for step in range(arguments.steps):
         setup.learner.step(step, setup.batch(step), 1.0)
-    coarse = replace(exact, products=replace(exact.products, bfloat16=True))
+    coarse = replace(exact, matmul=replace(exact.matmul, bfloat16=True))
     batches = [setup.batch(arguments.steps + i) for i in range(arguments.batches)]
     rows: list[dict[str, float]] = []
     print(" ".join(f"{name:>10}" for name in ("epsilon", *FIGURES)))

@@ -3,7 +3,7 @@
     python benchmarks/prediction.py [--data FOLDER] [--rounds N] [--bf16-rows N]
 
 The dev files of two tasks, one of single sentences and one of pairs; MiniLM with CLS pooling and
-a head a task; tokenising included on all sides, imports and loading on none.
+one head per task; tokenising included on all sides, imports and loading on none.
 
 ours           one accord Predictor
 onnxruntime    the encoder exported by torch.onnx at opset 23, whose attention is one operation
@@ -41,7 +41,7 @@ from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer
-from accord.judging.predictions import predicted_values
+from accord.evaluation.predictions import predicted_values
 from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, save_model

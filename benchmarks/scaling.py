@@ -30,7 +30,7 @@ from accord.runs.memory import keep_freed_memory
 
 TARGET = 1.10
 BATCH_SIZES = (8, 16, 32, 64, 128)
-SMALLEST_JUDGED = 16  # below it the step's fixed costs are no longer small
+SMALLEST_EVALUATED = 16  # below it the step's fixed costs are no longer small
 TASKS, EXAMPLES = (2, 4, 8, 16, 32), 96
 PARTS = ("tokens", "tasks", "memory")
 STEPS, WORDS, CHUNK = 10, 10, 10_000
@@ -63,9 +63,11 @@ def tokens_part(report: Report, data: Path | None, rounds: int) -> None:
     tokens = np.array([work.batch(0).tokens for work in works.values()])
     times = np.array([statistics.median(seconds[name]) for name in sides])
     over = from_line(tokens, times)
-    judged = [max(r, 1 / r) for r, size in zip(over, works, strict=True) if size >= SMALLEST_JUDGED]
+    evaluated = [
+        max(r, 1 / r) for r, size in zip(over, works, strict=True) if size >= SMALLEST_EVALUATED
+    ]
     report.add(Row(
-        "scaling_tokens_worst_over_linear", max(judged), TARGET, "lower", rounds=rounds,
+        "scaling_tokens_worst_over_linear", max(evaluated), TARGET, "lower", rounds=rounds,
         note=f"{tokens[0]} to {tokens[-1]} tokens",
     ))  # fmt: skip
     for i, size in enumerate(works):

@@ -3,8 +3,8 @@
     python benchmarks/surgery.py [--precision float32|bfloat16] [--pooling cls|mean]
                                  [--data FOLDER] [--rounds N]
 
-Our own step twice, on the same super batches of T x 32 examples, MiniLM: with a gradient a task,
-their Gram matrix, PCGrad and the weighted sum; and with one gradient for all tasks.
+Our own step twice, on the same super batches of T x 32 examples, MiniLM: with one gradient per
+task, their Gram matrix, PCGrad and the weighted sum; and with one gradient for all tasks.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from harness import RESULTS, Report, Row, Side, alternate, arguments, median_int
 from workload import Batch, encoder, our_step, workload
 
 from accord.encoders.families.bert import BertConfig
-from accord.kernels.matmul import Products, onednn_is_exact
+from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.runs.estimate import matrix_rate
 from accord.runs.memory import keep_freed_memory
 
@@ -101,9 +101,9 @@ def faster_precision(
     Returns:
         Its name, and the milliseconds of each.
     """
-    products = LayerProducts(config, rows)
+    matmul = LayerProducts(config, rows)
     sides = {
-        name: at_precision(lambda _: products.run(rows), name) for name in PRECISIONS
+        name: at_precision(lambda _: matmul.run(rows), name) for name in PRECISIONS
     }  # fmt: skip
     seconds = alternate(sides, rounds, warmup=1)
     medians = {name: round(statistics.median(own) * 1e3, 2) for name, own in seconds.items()}
@@ -118,8 +118,8 @@ def lengths(batch: Batch) -> list[int]:
 
 def best_rate(precision: str) -> float:
     """The rate of the best single product, FLOP a second."""
-    products = Products(onednn=precision != PRECISIONS[0])
-    return matrix_rate(torch.device("cpu"), products, seconds=1.0)
+    matmul = MatmulPolicy(onednn=precision != PRECISIONS[0])
+    return matrix_rate(torch.device("cpu"), matmul, seconds=1.0)
 
 
 def main() -> None:
@@ -132,28 +132,28 @@ def main() -> None:
     work, bert = workload(options.data, pooling="mean"), encoder(options.size)
     config, layers = bert.config, bert.config.num_hidden_layers
     precision, trial = faster_precision(config, max(batch.tokens for batch in work.batches))
-    products = LayerProducts(config, max(batch.tokens for batch in work.batches))
+    matmul = LayerProducts(config, max(batch.tokens for batch in work.batches))
 
     def linear_maps(i: int) -> None:
         for _ in range(layers):
-            products.run(work.batch(i).tokens)
+            matmul.run(work.batch(i).tokens)
 
     sides = {
         "step": our_step(work, bert, joint=True),
-        "products": at_precision(linear_maps, precision),
+        "matmul": at_precision(linear_maps, precision),
     }
     seconds = alternate(sides, options.rounds, WARMUP)
     batches = [work.batch(i + WARMUP) for i in range(options.rounds)]
-    linear = np.array([layers * products.flops(batch.tokens) for batch in batches])
+    linear = np.array([layers * matmul.flops(batch.tokens) for batch in batches])
     total = linear + [layers * attention_flops(config, lengths(batch)) for batch in batches]
-    rates, steps = linear / np.array(seconds["products"]), np.array(seconds["step"])
+    rates, steps = linear / np.array(seconds["matmul"]), np.array(seconds["step"])
     shares, best = total / rates / steps, best_rate(precision)
     size = options.size.replace("-", "_")
     report = Report("Matrix work on real tokens: its share of a joint step, mean pooling, float32")
     report.add(Row(
         f"utilisation_{size}", float(np.median(shares)), TARGETS[options.size], "higher",
         median_interval(shares), float(np.median(steps)) * 1e3,
-        statistics.median(seconds["products"]) * 1e3, options.rounds, "peer: the products alone",
+        statistics.median(seconds["matmul"]) * 1e3, options.rounds, "peer: the products alone",
     ))  # fmt: skip
     report.details = {
         "source": work.source,

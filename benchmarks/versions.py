@@ -67,7 +67,7 @@ def asking(process: subprocess.Popen[str]) -> Side:
 def main() -> None:
     parser = arguments(__doc__.splitlines()[0], "versions", rounds=60)
     parser.add_argument("--before", type=Path, required=True, help="the other checkout")
-    parser.add_argument("--pcgrad", action="store_true", help="a gradient a task, and PCGrad")
+    parser.add_argument("--pcgrad", action="store_true", help="one gradient per task, and PCGrad")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--tasks", type=int, default=3)
     parser.set_defaults(output=None)

@@ -22,7 +22,7 @@ from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.pretrained import load_encoder
 from accord.gradients import get_method
-from accord.kernels.matmul import choose_products
+from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import labelled_kind, task_section
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
@@ -193,17 +193,17 @@ def our_step(
     heads = model.heads.named_parameters(prefix="heads")
     groups = parameter_groups([(encoder, LR), (heads, LR)], WEIGHT_DECAY)
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
-    products = choose_products(device, bfloat16)
+    matmul = choose_matmul_policy(device, bfloat16)
     combination = Combination.of(work.tasks, get_method("pcgrad"))
-    combination.joint = joint
+    combination.summed = joint
     learner = Learner(
-        model, AdamW(groups), Objective(model, products=products),
+        model, AdamW(groups), Objective(model, matmul=matmul),
         combination, jacobian, clip=0.0,
     )  # fmt: skip
     model.train()
 
     def side(step: int) -> None:
-        batch = step_batch(work.batch(step), products.row_multiple, device)
+        batch = step_batch(work.batch(step), matmul.row_multiple, device)
         learner.step(step, batch, 1.0)
 
     return side

@@ -1,4 +1,4 @@
-"""Write docs/methods/ from the registries, a page a family: python docs/generate_methods.py."""
+"""Write docs/methods/ from the registries, one page per family: python docs/generate_methods.py."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def worked(method: Description) -> list[str]:
         case SamplingRule():
             (sizes, batch), (steps, shares) = method.example
             return [
-                f"- Example: {sizes} rows in batches of {batch}: {steps} steps an epoch,"
+                f"- Example: {sizes} rows in batches of {batch}: {steps} steps per epoch,"
                 f" {shares} examples each."
             ]
     return []

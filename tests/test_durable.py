@@ -12,7 +12,7 @@ from accord.durable import (
     damage,
     recover_folder,
     replace_folder,
-    write_whole,
+    write_atomic,
 )
 
 
@@ -75,7 +75,7 @@ def operations(tmp_path, monkeypatch, work):
 
 def test_every_write_sync_and_rename_is_announced_in_order(tmp_path, monkeypatch):
     def work():
-        write_whole(tmp_path / "status", "x")
+        write_atomic(tmp_path / "status", "x")
         append(tmp_path / "log", "x")
         replace_folder(tmp_path / "model", fill, manifest=True)
         replace_folder(tmp_path / "model", fill)
@@ -92,12 +92,12 @@ def test_every_write_sync_and_rename_is_announced_in_order(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("place", range(1, 9))
 def test_a_full_disk_leaves_the_old_file_and_no_half_one(tmp_path, monkeypatch, place):
-    write_whole(tmp_path / "status", "old")
+    write_atomic(tmp_path / "status", "old")
     replace_folder(tmp_path / "model", fill)
     monkeypatch.setattr("accord.durable._reached", 0)
     monkeypatch.setenv(FAULT, f"full@{place}")
     with pytest.raises(OSError, match="No space") as error:  # noqa: PT012 - which of them depends
-        write_whole(tmp_path / "status", "new")
+        write_atomic(tmp_path / "status", "new")
         replace_folder(tmp_path / "model", lambda folder: (folder / "a").write_text("second"))
     assert error.value.errno == errno.ENOSPC
     assert (tmp_path / "status").read_text() in ("old", "new")

@@ -27,10 +27,10 @@ LAYERS = [
     [
         "training.run", "training.outcome", "training.heldout", "training.epoch",
         "training.epoch_soup",
-        "judging.evaluate", "judging.predict_file", "training.resuming", "training.lines",
+        "evaluation.evaluate", "evaluation.predict_file", "training.resuming", "training.lines",
     ],
-    ["training.setup", "judging.predict", "judging.choosing"],
-    ["training.building", "judging.dev", "model.saved_ensemble"],
+    ["training.setup", "evaluation.predict", "evaluation.choosing"],
+    ["training.building", "evaluation.dev", "model.saved_ensemble"],
     ["plan.recorded"],
     ["plan.making"],
     ["plan.stages", "plan.unused"],
@@ -38,7 +38,7 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys"],
     [
-        "judging.inference", "training.frozen", "training.checkpoint", "judging.predictions",
+        "evaluation.inference", "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs", "training.tidying",
     ],
@@ -48,18 +48,18 @@ LAYERS = [
         "training.objective", "training.observers",
         "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
-        "encoders.pretrained", "model.saved", "model.inherited", "judging.leaderboard",
-        "data.guessing", "judging.passes", "judging.output", "judging.prediction_formats",
+        "encoders.pretrained", "model.saved", "model.inherited", "evaluation.leaderboard",
+        "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
     ],
     [
-        "data", "judging.heldout",
+        "data", "evaluation.heldout",
         "statistics.verdict", "statistics.planning",
     ],
     ["statistics.crossed"],
     ["statistics.influence"],
     [
-        "runs.lock", "runs.contents", "judging.half_metrics", "judging.continual",
-        "data.sampler", "data.rehearsal", "data.exact_sampler", "judging.scores", "optim",
+        "runs.lock", "runs.contents", "evaluation.half_metrics", "evaluation.continual",
+        "data.sampler", "data.rehearsal", "data.exact_sampler", "evaluation.scores", "optim",
         "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],
     ["config.file"],
@@ -70,7 +70,7 @@ LAYERS = [
     # a kind names its head, and is what a task asks
     ["kinds", "tasks", "model.heads", "model.auxiliary"],
     ["data.labels", "statistics.baselines"],
-    ["config.tasks", "model.losses", "data.masking", "judging.metrics"],
+    ["config.tasks", "model.losses", "data.masking", "evaluation.metrics"],
     ["families"],
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
     ["encoders", "encoders.packing"],
@@ -83,7 +83,7 @@ LAYERS = [
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
-        "derived", "judging", "model", "runs", "statistics", "training",
+        "derived", "evaluation", "model", "runs", "statistics", "training",
         "training.stages",
     ],
 ]  # fmt: skip

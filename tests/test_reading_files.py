@@ -11,8 +11,8 @@ from accord.data.files import DataFiles
 from accord.data.reading import open_rows
 from accord.durable import load_tensors, write_tensors
 from accord.errors import ConfigError, DataError, RunFolderError
+from accord.evaluation.scores import SCORES, read_scores
 from accord.grids.file import load_grid
-from accord.judging.scores import SCORES, read_scores
 from accord.plan.making import plan_run
 from accord.report.record import RunRecord
 from accord.runs.folder import RunFolder

@@ -77,9 +77,9 @@ def test_a_search_is_read(text, expected):
         ('training.regularisers=[],["r-drp"]', "unknown value 'r-drp'; did you mean 'r-drop'?"),
         ("tasks.sst=1,2", "'tasks.sst': is a whole task; tasks.sst.KEY is one of its keys"),
         ("training.dev_share=0.1:0.5", "'training.dev_share' can't be searched: it changes which"),
-        ("tasks.sst.limit=10:20", "can't be searched: it changes which rows trials are judged on"),
-        ("tasks.sst.metric=accuracy,f1", "can't be searched: it changes what trials are judged by"),
-        ("tasks.sst.train=a.csv,b.csv", "trials are judged on a share of it; with a dev file it"),
+        ("tasks.sst.limit=10:20", "can't be searched: it changes which rows trials are evaluated on"),
+        ("tasks.sst.metric=accuracy,f1", "can't be searched: it changes what trials are evaluated by"),
+        ("tasks.sst.train=a.csv,b.csv", "trials are evaluated on a share of it; with a dev file it"),
         ("encoder.path=./none,./other", "none: no such folder; an encoder is a folder or a hub id"),
         ("gradients=sum,sum", "a choice is there twice"),
         ("gradeints=sum,pcgrad", "no key of a config; did you mean 'gradients'?"),
@@ -114,13 +114,13 @@ def test_lists_are_searched_as_texts(tmp_path):
     assert list(space.lines()) == ['training.regularisers=[],["r-drop"]']
 
 
-def test_what_a_trial_trains_on_can_be_searched_where_it_is_not_judged_on():
+def test_what_a_trial_trains_on_can_be_searched_where_it_is_not_evaluated_on():
     table = {**TABLE, "tasks": {**TABLE["tasks"], "words": {"kind": "masked-lm"}}}
     table["tasks"]["sst"] = {**TABLE["tasks"]["sst"], "dev": "dev.csv"}
     parse_search("tasks.sst.train=a.csv,b.csv", table)
     parse_search("tasks.words.mask_share=0.1:0.3", table)
     table["tasks"] = {"words": {"kind": "masked-lm"}}
-    with pytest.raises(ConfigError, match="it changes what trials are judged by"):
+    with pytest.raises(ConfigError, match="it changes what trials are evaluated by"):
         parse_search("tasks.words.mask_share=0.1:0.3", table)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from workload import encoder, step_batch, workload
 
 from accord.gradients import get_method
-from accord.kernels.matmul import choose_products
+from accord.kernels.matmul import choose_matmul_policy
 from accord.model.multitask import MultitaskModel
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
@@ -59,13 +59,13 @@ def one_backward(recorder: Recorder, settings: Settings, name: str, bfloat16: bo
     work = workload(settings.data, batch_size=settings.examples(16), batches=1)
     model = MultitaskModel(encoder(settings.size("minilm")), work.tasks).to(device).train()
     jacobian = Jacobian(model.encoder.parameters(), model.encoder.embeddings.word)
-    products = choose_products(device, bfloat16)
+    matmul = choose_matmul_policy(device, bfloat16)
     groups = parameter_groups([(model.named_parameters(), 0.0)], 0.0)
     learner = Learner(
-        model, AdamW(groups), Objective(model, products=products),
+        model, AdamW(groups), Objective(model, matmul=matmul),
         Combination.of(work.tasks, get_method("pcgrad")), jacobian,
     )  # fmt: skip
-    batch = step_batch(work.batches[0], products.row_multiple, device)
+    batch = step_batch(work.batches[0], matmul.row_multiple, device)
     learner.gramian(0, batch)
     assert jacobian.step is not None
     ours = jacobian.step.dense()

@@ -18,8 +18,8 @@ from accord.data.loader import Assembler
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.encoders.packing import TokenSequence
-from accord.judging.inference import pooled_vectors
-from accord.kernels.matmul import choose_products
+from accord.evaluation.inference import pooled_vectors
+from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
@@ -88,9 +88,9 @@ def compare(
     """Time our passes and the peer's batches in turn."""
     actual, device = settings.size(size), settings.device
     model = MultitaskModel(encoder(actual), tasks).to(device).eval()
-    products = choose_products(device, True)
+    matmul = choose_matmul_policy(device, True)
     sides: dict[str, Side] = {
-        f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, sequences, products, limit)
+        f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, sequences, matmul, limit)
         for limit in PASSES
     }
     try:

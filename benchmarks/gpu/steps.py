@@ -161,7 +161,7 @@ def kernels(recorder: Recorder, settings: Settings, size: str, examples: int) ->
             Figure(f"{name} {side} busy ms", sum(us for us, _ in worked.values()) / TRIED / 1e3),
         )
         largest = sorted(worked.items(), key=lambda own: -own[1][0])[:12]
-        recorder.details[f"{name} {side}: largest kernels, ms a step"] = {
+        recorder.details[f"{name} {side}: largest kernels, ms per step"] = {
             key[:60]: [round(us / TRIED / 1e3, 3), n // TRIED] for key, (us, n) in largest
         }
         del step

@@ -78,6 +78,6 @@ def recipe(recorder: Recorder, settings: Settings, folder: Path, rate: float) ->
     recorder.add(
         Figure(f"{name} {EPOCHS * STEPS} steps s", each * EPOCHS * STEPS, note=cut),
         Figure(f"{name}, all of it s", whole, note="with reading, evaluations and files"),
-        Figure(f"{name} ms a step", each * 1e3),
+        Figure(f"{name} ms per step", each * 1e3),
         Figure(f"{name} score", results["score"], note=scores),
     )

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accord.api import resume, train
     from accord.encoders.pretrained import load_encoder
-    from accord.judging.predict import Predictor, load
+    from accord.evaluation.predict import Predictor, load
 
 __all__ = ["Predictor", "load", "load_encoder", "resume", "train"]
 
 _HOMES = {
     "train": "accord.api",
     "resume": "accord.api",
-    "load": "accord.judging.predict",
-    "Predictor": "accord.judging.predict",
+    "load": "accord.evaluation.predict",
+    "Predictor": "accord.evaluation.predict",
     "load_encoder": "accord.encoders.pretrained",
 }
 _PACKAGES = (
-    "balancing", "encoders", "gradients", "judging", "kernels", "model", "optim",
+    "balancing", "encoders", "gradients", "evaluation", "kernels", "model", "optim",
     "pertask", "regularisers", "sampling",
     "sharing",
 )  # fmt: skip

@@ -61,7 +61,7 @@ def reach(operation: str, path: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a file that is written aside, and renamed into place as the block ends without an error.
 
     Args:
@@ -92,20 +92,20 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name[:40]}.{os.getpid()}{_ASIDE}")
 
 
-def write_whole(path: Path, content: str | bytes, *, sync: bool = True) -> None:
+def write_atomic(path: Path, content: str | bytes, *, sync: bool = True) -> None:
     """Write a file aside and rename it into place.
 
     Args:
         path: of the file.
         content: of it; text is written as UTF-8.
-        sync: as `whole_file`.
+        sync: as `atomic_file`.
     """
-    with whole_file(path, sync=sync) as file:
+    with atomic_file(path, sync=sync) as file:
         file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Return what `write_whole` and `replace_folder` left in a folder as a process was killed."""
+    """Return what `write_atomic` and `replace_folder` left in a folder as a process was killed."""
     return [left for form in (f".*{_ASIDE}", ".old-*", ".new-*") for left in folder.glob(form)]
 
 
@@ -135,7 +135,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a safetensors file, within `replace_folder` or `write_tensors_whole`.
+    """Write a safetensors file, within `replace_folder` or `write_tensors_atomic`.
 
     Raises:
         OSError: if there is no room, or it can't be written for another reason of the system's.
@@ -157,7 +157,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         raise OSError(number, os.strerror(number), str(path)) from None
 
 
-def write_tensors_whole(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors_atomic(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file aside and rename it into place.
 
     Raises:

@@ -148,7 +148,7 @@ def nothing(options: Mapping[str, Any], circumstances: Circumstances) -> Iterato
 
 
 Weigh = Callable[..., tuple[Tensor, State]]
-"""(signals, state, generator, **options) -> (a weight a task [t], state)."""
+"""(signals, state, generator, **options) -> (one weight per task [t], state)."""
 
 
 @dataclass(frozen=True)

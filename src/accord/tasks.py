@@ -1,4 +1,4 @@
-"""What a task is: its kind, its labels or range, and how its head is trained and judged."""
+"""What a task is: its kind, its labels or range, and how its head is trained and evaluated."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from accord.cli.doctor import doctor, render
 from accord.doctor import Disk, Gpu, Memory, Processor, Rates, Report
 from accord.errors import UsageError
-from accord.kernels.matmul import Products, choose_products
+from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 
 GIB = 1 << 30
 CUDA = Report(
@@ -21,7 +21,7 @@ CUDA = Report(
     nvidia_driver=True,
     rates=Rates(600.0, 5000.0, 1.7e-03, 0.0123, None, 50_000.0, 600_000.0),
     flash_fault=None,
-    products=Products(bfloat16=True),
+    matmul=MatmulPolicy(bfloat16=True),
     keeps_memory=False,
     disk=Disk("/a/folder" * 15, GIB, True),
     cache=Disk("/cache", GIB, False),
@@ -41,7 +41,7 @@ def measured(tmp_path_factory):
 def test_the_keys_of_its_json(measured):
     found = measured[0]
     assert list(found) == [
-        "processor", "memory", "gpus", "torch_cuda", "nvidia_driver", "rates", "products",
+        "processor", "memory", "gpus", "torch_cuda", "nvidia_driver", "rates", "matmul",
         "flash_fault", "keeps_memory", "disk", "cache", "versions", "paths", "advice",
     ]  # fmt: skip
     assert set(found["rates"]) == {
@@ -60,8 +60,8 @@ def test_its_values_are_this_machine_s(measured):
     assert 1 <= found["processor"]["usable_cpus"] <= found["processor"]["logical_cores"]
     assert found["versions"]["torch"] == torch.__version__
     assert found["torch_cuda"] == torch.version.cuda
-    chosen = choose_products(torch.device("cpu"), True)
-    assert found["products"] == chosen.__dict__
+    chosen = choose_matmul_policy(torch.device("cpu"), True)
+    assert found["matmul"] == chosen.__dict__
     assert found["paths"]["bfloat16"].startswith("in float32") == (
         chosen.rounded and not found["gpus"]
     )

@@ -68,7 +68,7 @@ def test_accuracy_of_pairs_is_a_two_way_analysis_of_variance(make_group, answers
     found = task_difference("sst", one, other)
     wanted = expected(accuracies(one, "sst"), accuracies(other, "sst"), 0.95)
     assert (found.difference.value, *found.difference.interval(0.95)) == pytest.approx(wanted)
-    assert (found.metric, found.judged_on) == ("accuracy", "dev, cross-fitted")
+    assert (found.metric, found.evaluated_on) == ("accuracy", "dev, cross-fitted")
     assert (found.constant, found.learnt) == (0.5, True)
     assert found.constant_name == "always 'neg'"
 
@@ -124,12 +124,12 @@ def test_one_run_each_has_the_rows_interval(make_group, answers):
         ({"labels_seed": 8}, "40 rows; dev, cross-fitted, 40 rows"),
     ],
 )
-def test_runs_that_were_judged_on_other_rows_are_refused(make_group, answers, change, said):
+def test_runs_that_were_evaluated_on_other_rows_are_refused(make_group, answers, change, said):
     on = change.pop("on", "dev, cross-fitted")
     one = make_group("one", {"sst": answers(2, 40, 0.9)})
     other = make_group("other", {"sst": answers(**{"runs": 2, "rows": 40, "right": 0.9, **change})},
                        on=on)  # fmt: skip
-    line = f"^one,seed=0, other,seed=0: judged on different rows of 'sst' .*{said}"
+    line = f"^one,seed=0, other,seed=0: evaluated on different rows of 'sst' .*{said}"
     with pytest.raises(RowsDiffer, match=line):
         task_difference("sst", one, other)
     assert issubclass(RowsDiffer, RunFolderError)
@@ -140,7 +140,7 @@ def test_runs_that_were_judged_on_other_rows_are_refused(make_group, answers, ch
     [
         (
             {"metric": "f1", "positive": "pos"},
-            r"judged by different metrics of 'sst' \(accuracy, F1 of 'pos'\)",
+            r"evaluated by different metrics of 'sst' \(accuracy, F1 of 'pos'\)",
         ),
         ({"labels": ("pos", "neg")}, r"have different classes of 'sst' \(neg, pos / pos, neg\)"),
     ],

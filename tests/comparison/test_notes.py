@@ -6,8 +6,8 @@ import pytest
 
 from accord.comparison.notes import (
     correction_note,
+    evaluation_note,
     gap_note,
-    judged_note,
     pairing_note,
     sharing_cautions,
     tuned_notes,
@@ -17,7 +17,7 @@ from accord.comparison.whole import compare_groups
 SELECTION = {"by": "accord tune", "candidates": 12}
 
 
-def test_a_group_that_was_tuned_on_the_rows_it_is_judged_by(make_group, answers):
+def test_a_group_that_was_tuned_on_the_rows_it_is_evaluated_by(make_group, answers):
     own = {"sst": answers(2, 40, 0.9)}
     tuned = make_group("tuned", own, selection=SELECTION)
     fair = make_group("fair", own, on="test", selection=SELECTION)
@@ -25,11 +25,11 @@ def test_a_group_that_was_tuned_on_the_rows_it_is_judged_by(make_group, answers)
     assert note.startswith("CHOSEN ON THESE ROWS: the settings of tuned are the best of 12 that")
 
 
-def test_which_rows_are_judged(make_group, answers):
+def test_which_rows_are_evaluated(make_group, answers):
     dev = make_group("a", {"sst": answers(2, 40, 0.9)})
     test = make_group("b", {"cola": answers(2, 1200, 0.9)}, on="test")
-    assert judged_note([dev, test]) == (
-        "All figures are of held-out rows: dev, each half judged by the epoch that the other half"
+    assert evaluation_note([dev, test]) == (
+        "All figures are of held-out rows: dev, each half scored with the epoch that the other half"
         " chose (sst 40 rows); the labelled test files (cola 1,200 rows)."
     )
     assert gap_note([dev]).endswith("the mean of its tasks: a +1.0.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accord.comparison.group import Group
-from accord.comparison.settings import nearest_alone
+from accord.comparison.settings import nearest_single_task
 from accord.config.file import parse_config
 from accord.report.record import RunRecord
 from accord.runs.contents import Contents
@@ -18,7 +18,7 @@ TASKS = {
 }
 
 
-JUDGED = {
+EVALUATED = {
     "sst": Task("sst", "classification", "cross_entropy", "accuracy", ("neg", "pos")),
     "sts": Task("sts", "pair-regression", "mse", "pearson", range=(0.0, 5.0)),
 }
@@ -39,11 +39,11 @@ def group(
         "encoder": {"path": encoder, **(more or {})}, "tasks": {own: tables[own] for own in tasks},
         "training": training, "stages": list(stages),
     })  # fmt: skip
-    judged = {own: JUDGED[own] for own in tasks}
-    if "sts" in judged:
-        judged["sts"] = replace(judged["sts"], metric=metric)
+    evaluated = {own: EVALUATED[own] for own in tasks}
+    if "sts" in evaluated:
+        evaluated["sts"] = replace(evaluated["sts"], metric=metric)
     runs = [
-        RunRecord(name, Path("run"), config, judged, {
+        RunRecord(name, Path("run"), config, evaluated, {
             "exposure": {
                 task: {"examples": seen + more, "tokens": 10 * seen, "steps": 7} for task in tasks
             },
@@ -64,7 +64,7 @@ def told(encoder=ENCODER, **changes):
 
 
 def nearest(alone, together):
-    found, differing = nearest_alone("sts", together, alone)
+    found, differing = nearest_single_task("sts", together, alone)
     return None if found is None else found.name, differing
 
 

@@ -66,7 +66,10 @@ def faults(value: dict[str, object]) -> list[str]:
         (table({**REGRESSION, "loss": "cross_entropy"}), "tasks.a.loss: 'cross_entropy' is for"),
         (table({**TASK, "range": [0, 1]}), "tasks.a.range: is for regression"),
         (table({**REGRESSION, "labels": ["x", "y"]}), "tasks.a.labels: is for classification"),
-        (table({**TASK, "metric": "pearson"}), "tasks.a.metric: kind 'classification' is judged"),
+        (
+            table({**TASK, "metric": "pearson"}),
+            "tasks.a.metric: kind 'classification' is evaluated",
+        ),
         (table({**REGRESSION, "range": [1, 0]}), "tasks.a.range: takes [lowest, highest], got [1"),
         (table({**REGRESSION, "range": [0, float("inf")]}), "tasks.a.range: takes [lowest, high"),
         (table({**REGRESSION, "range": [float("nan"), 1]}), "tasks.a.range: takes [lowest, high"),

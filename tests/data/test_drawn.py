@@ -102,9 +102,9 @@ def test_no_task_trains_on_a_dev_text_of_any(encoder, tmp_path, texts, group):
         data, _ = read(config, encoder)
         told_by = group or "text"
         dev = {value for part in data.dev for value in values(path, part, told_by)}
-        for part, judged in zip(data.train, data.dev, strict=True):
+        for part, evaluated in zip(data.train, data.dev, strict=True):
             assert not dev & set(values(path, part, told_by))
-            assert len(part) > len(judged) > 0
+            assert len(part) > len(evaluated) > 0
         report = check_config(config)
         counts = [(split.split, split.rows) for task in report.tasks for split in task.splits]
         assert counts == [
@@ -116,7 +116,7 @@ def test_no_task_trains_on_a_dev_text_of_any(encoder, tmp_path, texts, group):
             assert not any(one.texts.normalised for one in report.overlaps)
 
 
-def test_a_task_is_judged_by_the_same_rows_alone_and_in_any_company(encoder, tmp_path):
+def test_a_task_is_evaluated_on_the_same_rows_alone_and_in_any_company(encoder, tmp_path):
     path = write_table(tmp_path / "t.csv", 80, random.Random(1))
     together, _ = read(table_config(encoder, path), encoder)
     for name, own in zip(COLUMNS, together.dev, strict=True):

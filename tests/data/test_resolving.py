@@ -68,5 +68,7 @@ def test_a_positive_class_that_is_none(resolve):
     assert resolve(["0", "1", "2"], positive=2).positive == "2"
     with pytest.raises(ValidationError, match="positive: is for classification"):
         resolve(["1", "2"], kind="regression", positive=1)
-    with pytest.raises(ValidationError, match="is judged by accuracy, f1, macro_f1, got 'pearson'"):
+    with pytest.raises(
+        ValidationError, match="is evaluated by accuracy, f1, macro_f1, got 'pearson'"
+    ):
         resolve(["a", "b"], metric="pearson")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from accord.doctor import Disk, Gpu, Memory, Processor, Rates, Report, advice, taken_paths
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 
 GIB = 1 << 30
 PROCESSOR = Processor(
@@ -29,7 +29,7 @@ WITHOUT_BFLOAT16 = Report(
     nvidia_driver=False,
     rates=Rates(200.0, 400.0, 2.5e-07, 1.2, 350.0),
     flash_fault="it takes a GPU",
-    products=Products(bfloat16=True, onednn=True, rounded=True),
+    matmul=MatmulPolicy(bfloat16=True, onednn=True, rounded=True),
     keeps_memory=True,
     disk=Disk("/data", 100 * GIB, True),
     cache=Disk("/cache", 100 * GIB, True),
@@ -38,7 +38,7 @@ WITHOUT_BFLOAT16 = Report(
 AMX = replace(
     WITHOUT_BFLOAT16,
     rates=Rates(600.0, 5000.0, 1.7e-03, 6000.0, 5900.0),
-    products=Products(bfloat16=True),
+    matmul=MatmulPolicy(bfloat16=True),
 )
 CUDA = replace(
     WITHOUT_BFLOAT16,
@@ -116,7 +116,7 @@ def test_rates_that_a_busy_machine_got_wrong():
 @pytest.mark.parametrize("rounded", [True, False])
 @pytest.mark.parametrize("gpus", [(), CUDA.gpus])
 def test_where_nothing_was_measured_nothing_is_advised(onednn, rounded, gpus):
-    report = replace(UNMEASURED, products=Products(True, onednn, rounded), gpus=gpus)
+    report = replace(UNMEASURED, matmul=MatmulPolicy(True, onednn, rounded), gpus=gpus)
     assert all(taken_paths(report).values())
     assert advice(report) == []
     assert "None" not in json.dumps([taken_paths(report), advice(report)], allow_nan=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from accord.doctor import Rates, rates
-from accord.kernels.matmul import choose_products
+from accord.kernels.matmul import choose_matmul_policy
 
 
 def test_the_native_rate_keeps_to_its_time(monkeypatch):
@@ -35,7 +35,7 @@ def test_rates_that_can_not_be_had(monkeypatch, rate):
     monkeypatch.setattr(rates, "matrix_rate", broken)
     monkeypatch.setattr(rates, "native_rate", broken)
     cpu = torch.device("cpu")
-    found = rates.measure_rates(cpu, choose_products(cpu, True))
+    found = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
     assert replace(found, onednn_relative_error=None) == Rates()
 
 
@@ -45,6 +45,6 @@ def test_an_error_that_json_can_not_hold(monkeypatch, error):
     monkeypatch.setattr(rates, "matrix_rate", lambda *arguments: 1e9)
     monkeypatch.setattr(rates, "native_rate", lambda: 1e9)
     cpu = torch.device("cpu")
-    found = rates.measure_rates(cpu, choose_products(cpu, True))
+    found = rates.measure_rates(cpu, choose_matmul_policy(cpu, True))
     assert (found.onednn_relative_error, found.float32_onednn_gflops) == (None, None)
     assert found.float32_default_gflops == 1.0

@@ -1,4 +1,4 @@
-"""Tasks without labels from config to model folder: trained, judged, resumed, left out, refused."""
+"""Tasks without labels from config to model folder: trained, evaluated, resumed, left out, refused."""
 
 import csv
 import json
@@ -12,8 +12,8 @@ from accord import load
 from accord.config.file import dump_config, load_config
 from accord.derived.export import export
 from accord.errors import ConfigError, EncoderError, ModelError, RunFolderError, UsageError
+from accord.evaluation.evaluate import evaluate_files
 from accord.grids.comparison import comparison_cells
-from accord.judging.evaluate import evaluate_files
 from accord.model.auxiliary import MaskedLMHead
 from accord.model.saved import load_model
 from accord.plan.making import plan_run
@@ -64,7 +64,7 @@ def run(project, train, tmp_path):
     return train(project(changes), tmp_path / "run")
 
 
-def test_the_labelled_tasks_alone_are_judged_saved_and_predicted(run, metrics, tmp_path):
+def test_the_labelled_tasks_alone_are_evaluated_saved_and_predicted(run, metrics, tmp_path):
     results = results_of(run)
     assert [*results["metrics"]] == [*results["metric_names"]] == ["mood", "same", "near"]
     for evaluation in results["epochs"]:
@@ -169,7 +169,7 @@ def test_a_file_of_its_own_needs_no_label(project, train, tmp_path):
 
 
 def test_dev_figures_go_by_the_model_alone(project, train, tmp_path):
-    """Not by the seed, nor by the step: a model that stands still is judged alike each time."""
+    """Not by the seed, nor by the step: a model that stands still is evaluated alike each time."""
     still = {**WORDS, **ALIKE, "training.lr": 1e-30, "training.head_lr": 1e-30,
              "training.steps_per_epoch": 2, "training.batch_size": 3}  # fmt: skip
     epochs = results_of(train(project(still), tmp_path / "one"))["epochs"]

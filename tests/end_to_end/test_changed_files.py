@@ -136,7 +136,7 @@ def test_a_file_that_is_edited_while_a_search_runs_stops_it(
         monkeypatch.setattr(search.Search, "_begin", begin)
 
 
-def test_evaluate_judges_by_the_rows_that_the_run_was_judged_by(
+def test_evaluate_evaluates_on_the_rows_that_the_run_was_evaluated_by(
     project, train, tmp_path, accord_cli
 ):
     config, run = project(SHORT, ("mood", "near")), tmp_path / "run"

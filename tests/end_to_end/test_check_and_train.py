@@ -1,6 +1,6 @@
 """`accord check` refuses what `accord train` refuses, in the same line, and passes what it passes.
 
-Wrong configs, data files and encoders are generated; the one command is the other's judge.
+Wrong configs, data files and encoders are generated; the one command is the other's evaluate.
 """
 
 import json

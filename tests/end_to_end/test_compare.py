@@ -13,9 +13,9 @@ from accord.comparison.group import group_runs
 from accord.comparison.whole import compare_groups
 from accord.config.file import load_config
 from accord.errors import UsageError
+from accord.evaluation.metrics import METRICS
 from accord.grids.comparison import comparison_cells
 from accord.grids.running import grid_groups
-from accord.judging.metrics import METRICS
 from accord.report.record import read_run
 
 
@@ -33,7 +33,7 @@ def test_a_config_s_missing_runs_are_trained_and_compared(compared, accord_cli):
     for own in (mood, near):
         assert own["value"] == pytest.approx(own["together"] - own["alone"])
         assert own["low"] <= own["value"] <= own["high"]
-        assert (own["judged_on"], own["runs"], own["pairs"]) == ("dev, cross-fitted", [2, 2], 2)
+        assert (own["evaluated_on"], own["runs"], own["pairs"]) == ("dev, cross-fitted", [2, 2], 2)
         assert own["level"] == pytest.approx(1 - 0.05 / 2)
         assert (own["kind"] in ("better", "worse")) == (own["low"] > 0 or own["high"] < 0)
     assert mood["examples_alone"] == mood["examples_together"] == 22
@@ -178,7 +178,7 @@ def test_wrong_use_is_one_line(compared, accord_cli, project, tmp_path):
         comparison_cells(load_config(project({}, ("mood",))), 2, "a.toml")
 
 
-def test_without_dev_files_all_seeds_are_judged_by_the_same_rows(project, accord_cli, tmp_path):
+def test_without_dev_files_all_seeds_are_evaluated_on_the_same_rows(project, accord_cli, tmp_path):
     config = project({"training.epochs": 1}, ("mood", "near"))
     lines = config.read_text().splitlines(keepends=True)
     config.write_text("".join(line for line in lines if not line.startswith("dev =")))

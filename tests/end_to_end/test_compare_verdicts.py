@@ -186,7 +186,7 @@ def test_what_was_tuned_on_dev_is_said_loudly_unless_test_judges(
     assert "the labelled test files (mood 10 rows)" in shown.out
 
 
-def test_runs_judged_on_other_rows_are_not_compared(compared, tmp_path, accord_cli):
+def test_runs_evaluated_on_other_rows_are_not_compared(compared, tmp_path, accord_cli):
     out, _ = compared
 
     def renamed(task, rows, results):
@@ -199,17 +199,17 @@ def test_runs_judged_on_other_rows_are_not_compared(compared, tmp_path, accord_c
     for name, edit in (("renamed", renamed), ("test", of_test)):
         other = relabelled(out / "cells" / ALONE, tmp_path / name, edit)
         groups = [group_runs([read_run(path)])[0] for path in (both, other)]
-        with pytest.raises(RunFolderError, match="judged on different rows of 'mood'"):
+        with pytest.raises(RunFolderError, match="evaluated on different rows of 'mood'"):
             task_difference("mood", *groups)
         answer = accord_cli("compare", both, other)
         assert answer.code == 0, answer.err
         (line,) = re.findall("mood: not compared in .*", answer.out)
-        assert "judged on different rows of 'mood'" in line
+        assert "evaluated on different rows of 'mood'" in line
         assert "Was sharing worth it?" not in answer.out
     assert "(dev, cross-fitted, 9 rows; test, 9 rows)" in line
 
 
-def test_groups_that_were_judged_by_different_rows_are_named(
+def test_groups_that_were_evaluated_on_different_rows_are_named(
     compared, project, train, tmp_path, accord_cli
 ):
     out, _ = compared

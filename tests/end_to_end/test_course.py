@@ -60,6 +60,6 @@ def test_the_recipe_runs(accord_cli, minilm, course_data, tmp_path, metrics):
             place = 2 if task == "sst" and split == "test" else 1
             assert all(line.count(" , ") == 1 and line.endswith(" ") for line in lines)
             assert [line.split(" , ")[0] for line in lines] == [row[place] for row in given]
-    judged = accord_cli("evaluate", run, "--json")
-    assert json.loads(judged.out)["sst"]["accuracy"] == pytest.approx(own["sst"], abs=2e-3)
+    evaluated = accord_cli("evaluate", run, "--json")
+    assert json.loads(evaluated.out)["sst"]["accuracy"] == pytest.approx(own["sst"], abs=2e-3)
     assert accord.load(run).predict("sst", ["a lovely film"])[0] in list("01234")

@@ -13,7 +13,7 @@ from projects import shapes_of
 import accord
 from accord.config.file import load_config
 from accord.errors import UsageError
-from accord.judging.metrics import accuracy, pearson
+from accord.evaluation.metrics import accuracy, pearson
 from accord.kinds import labelled_kind
 from accord.plan.making import plan_run
 from accord.training import run as training
@@ -101,7 +101,7 @@ def test_predict_writes_its_files_and_the_leaderboard_s(both, finished, accord_c
     assert all(sum(own.values()) == pytest.approx(1, abs=1e-6) for own in shares)
 
 
-def test_evaluate_judges_the_mean(both, finished, accord_cli):
+def test_evaluate_evaluates_the_mean(both, finished, accord_cli):
     project = finished.parent / "project"
     answer = accord_cli("evaluate", both, "--config", project / "accord.toml", "--json")
     assert answer.code == 0, answer.err

@@ -232,13 +232,13 @@ def test_test_rows_that_stand_in_dev_are_left_out(project, accord_cli, tmp_path)
         assert line in answer.err.splitlines()
     own = results_of(tmp_path / "run")["heldout"]["mood"]
     assert (own["on"], own["rows"]) == ("test", len(kept))
-    judged = rows_of(tmp_path / "run", "mood")
-    assert [[row["id"], row["label"]] for row in judged] == [[row[0], row[2]] for row in kept]
-    assert own["value"] == np.mean([row["label"] == row["prediction"] for row in judged])
+    evaluated = rows_of(tmp_path / "run", "mood")
+    assert [[row["id"], row["label"]] for row in evaluated] == [[row[0], row[2]] for row in kept]
+    assert own["value"] == np.mean([row["label"] == row["prediction"] for row in evaluated])
     file = tmp_path / "run" / "predictions" / "mood-test.csv"
     whole = [row["prediction"] for row in csv.DictReader(file.read_text().splitlines())]
     wanted = [own for own, row in zip(whole, rows, strict=True) if row in kept]
-    assert [row["prediction"] for row in judged] == wanted
+    assert [row["prediction"] for row in evaluated] == wanted
 
 
 @pytest.mark.parametrize(("rest", "reason"), [
@@ -298,14 +298,14 @@ def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
     for half in (0, 1):
         masks = {task: tensors[f"halves/{task}"] == half for task in METRICS}
 
-        def judged(logits, masks=masks):
+        def evaluated(logits, masks=masks):
             return sum(
                 metric(task, logits(task).astype(float)[mask], tensors[f"labels/{task}"][mask])
                 for task, mask in masks.items()
             )
 
-        alone = [judged(lambda task, e=e: tensors[f"epochs/{task}"][e]) for e in range(5)]
-        soup = judged(lambda task, half=half: tensors[f"chosen/{task}"][half])
+        alone = [evaluated(lambda task, e=e: tensors[f"epochs/{task}"][e]) for e in range(5)]
+        soup = evaluated(lambda task, half=half: tensors[f"chosen/{task}"][half])
         assert chosen[half][0] == int(np.argmax(alone)) + 1
         assert soup >= max(alone)
     for row in rows_of(run, "near"):

@@ -84,7 +84,7 @@ def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
 
 
 def test_a_task_without_labels_hides_nothing_that_was_forgotten(in_turn, tmp_path, accord_cli):
-    """It has no metric: a stage that trains it judges no more tasks than it trains."""
+    """It has no metric: a stage that trains it evaluates no more tasks than it trains."""
     words = '[tasks.words]\nkind = "masked-lm"\n[[stages]]\ntasks = ["mood"]\n'
     run = in_turn("gem", stages=words + '[[stages]]\ntasks = ["same", "near", "words"]\n')
     results = json.loads((run / "results.json").read_text())
@@ -169,7 +169,7 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
 
 
 def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
-    """Tasks that are only judged change no bit of how the others are trained."""
+    """Tasks that are only evaluated change no bit of how the others are trained."""
     run = in_turn("none")
     file = project({"training.epochs": 2})
     file.write_text(file.read_text() + ONE_BY_ONE)

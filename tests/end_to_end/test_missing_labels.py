@@ -6,7 +6,7 @@ import re
 import pytest
 
 import accord
-from accord.judging.evaluate import evaluate_run, run_of
+from accord.evaluation.evaluate import evaluate_run, run_of
 
 UNLABELLED = ["u1,a dull road,-1", "u2,the warm song,", "u3,,-1.0"]
 

@@ -11,9 +11,9 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
-from accord.judging import predict_file as predicting
-from accord.judging.output import Output
-from accord.judging.predict_file import Source, predict_file
+from accord.evaluation import predict_file as predicting
+from accord.evaluation.output import Output
+from accord.evaluation.predict_file import Source, predict_file
 
 WORDS = ["bright", "film", "grim", "road", "the", "warm", "stale", "lovely"]
 

@@ -9,9 +9,9 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
-from accord.judging.output import Output
-from accord.judging.passes import CPU_TOKENS
-from accord.judging.predict_file import Source, predict_file
+from accord.evaluation.output import Output
+from accord.evaluation.passes import CPU_TOKENS
+from accord.evaluation.predict_file import Source, predict_file
 from accord.report.record import read_run
 from accord.report.texts import dev_texts, worst_errors
 
@@ -203,15 +203,15 @@ def test_evaluation_gives_training_s_figures(finished, project_folder, accord_cl
         assert (answer.code, answer.err) == (0, "")
         return json.loads(answer.out)
 
-    def check(judged, names):
-        overall = judged.pop("overall", {})
+    def check(evaluated, names):
+        overall = evaluated.pop("overall", {})
         assert bool(overall) == (len(names) == 3)
         if overall:
             results = json.loads((finished / "results.json").read_text())
             assert overall["mean"] == pytest.approx(results["mean"], rel=1e-5)
-        assert list(judged) == names
+        assert list(evaluated) == names
         for name in names:
-            assert judged[name] == pytest.approx(trained[name], rel=1e-5)
+            assert evaluated[name] == pytest.approx(trained[name], rel=1e-5)
 
     config = project_folder / "accord.toml"
     check(evaluate(finished), ["mood", "same", "near"])
@@ -235,18 +235,18 @@ def test_evaluation_prints_a_table(finished, accord_cli):
 def test_evaluation_on_the_seeded_share(project, train, accord_cli, tmp_path):
     changes = {"tasks.mood.dev": None, "training.dev_share": 0.3, "training.epochs": 1}
     run = train(project(changes), tmp_path / "run")
-    judged = json.loads(accord_cli("evaluate", run, "--json").out)
+    evaluated = json.loads(accord_cli("evaluate", run, "--json").out)
     trained = json.loads((run / "results.json").read_text())["figures"]
-    assert judged["mood"] == pytest.approx(trained["mood"], rel=1e-5)
+    assert evaluated["mood"] == pytest.approx(trained["mood"], rel=1e-5)
 
 
 def test_evaluation_in_the_run_s_precision(project, train, accord_cli, tmp_path):
     changes = {"training.precision": "bfloat16", "training.epochs": 1}
     run = train(project(changes), tmp_path / "run")
-    judged = json.loads(accord_cli("evaluate", run, "--json").out)
+    evaluated = json.loads(accord_cli("evaluate", run, "--json").out)
     trained = json.loads((run / "results.json").read_text())["figures"]
     for name, figures in trained.items():
-        assert judged[name] == pytest.approx(figures, rel=1e-5)
+        assert evaluated[name] == pytest.approx(figures, rel=1e-5)
 
 
 def test_labels_in_another_order_mean_the_same(finished, make_project, accord_cli, tmp_path):

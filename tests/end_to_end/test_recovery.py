@@ -15,7 +15,7 @@ from accord.errors import AccordError, BusyError, TrainingError
 from accord.grids.cell_run import run_cell
 from accord.plan.recorded import recorded_config
 from accord.runs.folder import RunFolder
-from accord.runs.lock import is_held, now
+from accord.runs.lock import is_locked, now
 from accord.training.run import resume_run
 
 
@@ -163,7 +163,7 @@ def test_looking_at_a_run_doesn_t_keep_it_from_starting(tmp_path):
 
     def look():
         while going:
-            is_held(tmp_path / "run")
+            is_locked(tmp_path / "run")
 
     looker = threading.Thread(target=look)
     looker.start()
@@ -207,7 +207,7 @@ def test_no_more_steps_are_left_out_than_are_allowed_now(stopped, monkeypatch, a
     assert "step 10: the loss of" in answer.err
 
 
-def test_a_model_that_gives_no_numbers_is_neither_judged_nor_kept(
+def test_a_model_that_gives_no_numbers_is_neither_evaluated_nor_kept(
     project, train, tmp_path, monkeypatch
 ):
     from accord.training.step import Learner

@@ -250,7 +250,7 @@ def another_metric(run, project):
     return 'task same.metric: "accuracy" -> "f1"'
 
 
-def test_what_epochs_were_judged_by_cannot_be_forced_through(stopped, accord_cli, tmp_path):
+def test_what_epochs_were_evaluated_by_cannot_be_forced_through(stopped, accord_cli, tmp_path):
     """Their scores would meet other rows, or other labels."""
     run, project = stopped({}, 8), tmp_path / "project"
     files = [run / "config.toml", project / "near-dev.csv", project / "same-dev.tsv"]
@@ -260,7 +260,7 @@ def test_what_epochs_were_judged_by_cannot_be_forced_through(stopped, accord_cli
         change = edit(run, project)
         answer = accord_cli("resume", run, "--force", "--quiet")
         assert (answer.code, answer.err.count("\n")) == (2, 1), change
-        said = f"changed since its first epochs were judged: {change}; later ones can't"
+        said = f"changed since its first epochs were evaluated: {change}; later ones can't"
         assert said in answer.err
         assert (run / "resolved.json").read_bytes() == before, change
         for file, content in as_begun.items():

@@ -124,7 +124,7 @@ def test_an_interrupted_part_is_reported_as_such(reproduced, accord_cli):
     assert answer.code == 0
     table = (out / "tables" / "unfinished.csv").read_text()
     assert "not begun" in table
-    assert table.count("\n") == 26  # a row a cell
+    assert table.count("\n") == 26  # one row per cell
 
 
 def test_every_run_of_experiment_3_has_the_steps_of_the_smallest_task(reproduced):

@@ -12,7 +12,7 @@ import torch
 from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
 from accord.gradients import Method
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 from accord.training.run import resume_run
 
 METHODS = [
@@ -268,17 +268,17 @@ def test_another_thread_count_is_said(stopped_copy, accord_cli):
 def choosing(monkeypatch):
     """Let this machine choose how to multiply, and list what each step then goes by."""
     taken = []
-    autocast = Products.autocast
+    autocast = MatmulPolicy.autocast
 
     def spy(self, device):
         taken.append(self)
         return autocast(self, device)
 
-    monkeypatch.setattr(Products, "autocast", spy)
+    monkeypatch.setattr(MatmulPolicy, "autocast", spy)
 
-    def call(products):
+    def call(matmul):
         monkeypatch.setattr(
-            "accord.training.setup.choose_products", lambda device, bfloat16: products
+            "accord.training.setup.choose_matmul_policy", lambda device, bfloat16: matmul
         )
         taken.clear()
         return taken
@@ -287,20 +287,20 @@ def choosing(monkeypatch):
 
 
 # A CPU without bfloat16 instructions makes native kernels for 10 s, so no test takes a native step.
-NATIVE, ROUNDED = Products(bfloat16=True), Products(bfloat16=True, rounded=True)
+NATIVE, ROUNDED = MatmulPolicy(bfloat16=True), MatmulPolicy(bfloat16=True, rounded=True)
 
 
 SHORT = {"training.precision": "bfloat16", "training.epochs": 1}
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
-@pytest.mark.parametrize(("first", "later"), [(ROUNDED, NATIVE), (Products(), ROUNDED)])
+@pytest.mark.parametrize(("first", "later"), [(ROUNDED, NATIVE), (MatmulPolicy(), ROUNDED)])
 def test_a_run_goes_on_multiplying_as_it_began(choosing, stopped, first, later, kept):
     """Though the machine, or another one, would now choose otherwise."""
     choosing(first)
     run = stopped(SHORT, 2)
     recorded = (run / "resolved.json").read_bytes()
-    assert json.loads(recorded)["products"] == dataclasses.asdict(first)
+    assert json.loads(recorded)["matmul"] == dataclasses.asdict(first)
     if not kept:
         shutil.rmtree(run / "checkpoints")
     taken = choosing(later)
@@ -323,21 +323,21 @@ def test_another_choice_of_products_changes_no_byte_of_a_run_that_goes_on(
 def test_a_run_whose_products_can_t_be_read_is_refused(choosing, stopped):
     run = stopped(SHORT, 2)
     table = json.loads((run / "resolved.json").read_text())
-    table["products"] = {"unknown": True}
+    table["matmul"] = {"unknown": True}
     (run / "resolved.json").write_text(json.dumps(table))
-    with pytest.raises(RunFolderError, match="'products' can't be read"):
+    with pytest.raises(RunFolderError, match="'matmul' can't be read"):
         resume_run(run, quiet=True)
 
 
 def test_a_run_of_exact_onednn_products_goes_on_without_inexact_ones(
     choosing, stopped, monkeypatch, capsys
 ):
-    choosing(Products(onednn=True))
+    choosing(MatmulPolicy(onednn=True))
     run = stopped({"training.epochs": 1}, 2)
     monkeypatch.setattr("accord.training.resuming.onednn_is_exact", lambda: False)
     taken = choosing(NATIVE)
     resume_run(run)
-    assert set(taken) == {Products()}
+    assert set(taken) == {MatmulPolicy()}
     assert "goes on with torch's default ones, and its bits differ" in capsys.readouterr().err
 
 

@@ -62,7 +62,7 @@ def test_it_is_no_worse_than_the_best_run(made, runs, accord_cli):
 def test_its_cross_fitted_figures(runs, tmp_path, monkeypatch):
     """By hand, where a half's soup is the best run alone: it predicts the other half's rows."""
 
-    def best_alone(alone, weights_of, judge):
+    def best_alone(alone, weights_of, evaluate):
         best = max(range(len(alone)), key=lambda i: alone[i].sum)
         return Soup((best,), weights_of(best), alone[best])
 

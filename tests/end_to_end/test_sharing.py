@@ -127,7 +127,7 @@ def test_shared_weights_can_stay_as_they_are(name, project, train, tmp_path, enc
         ),
         (
             {"sharing.schemes": ["own-encoder"], "training.gradients": "pcgrad"},
-            "training.gradients: 'pcgrad' combines shared gradients; with an encoder a task there",
+            "training.gradients: 'pcgrad' combines shared gradients; with one encoder per task there",
         ),
     ],
 )  # fmt: skip
@@ -209,14 +209,14 @@ def test_one_task_exported_is_a_plain_bert_that_says_the_same(
     out = tmp_path / "alone"
     answer = accord_cli("export", run, out, "--task", "same", "--encoder-only")
     assert answer.code == 0, answer.err
-    judged = [
+    evaluated = [
         json.loads(accord_cli("evaluate", where, "--json", *extra).out)["same"]
         for where, extra in (
             (run, ("--task", "same")),
             (out, ("--task", "same", "--input", dev_file(run))),
         )
     ]
-    assert judged[0] == pytest.approx(judged[1], abs=1e-6)
+    assert evaluated[0] == pytest.approx(evaluated[1], abs=1e-6)
     assert not (out / "parts.safetensors").exists()
     assert shapes_of(out) == shapes_of(encoder_folder)
     again = accord_cli("export", run, out, "--task", "same", "--encoder-only")

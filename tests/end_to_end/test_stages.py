@@ -251,7 +251,7 @@ def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli
     assert answer.code == 0, answer.err
     note = (
         "mood: no verdict, as mood+same+near doesn't hold it: its last stage trains same, near;"
-        " with [memory] method = 'none' it is kept and judged."
+        " with [memory] method = 'none' it is kept and evaluated."
     )
     assert note in answer.out.splitlines()
     found = json.loads(accord_cli(*call, "--json").out)

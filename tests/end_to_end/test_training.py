@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from accord.config.file import load_config
 from accord.encoders.pretrained import load_encoder
 from accord.errors import ConfigError, EncoderError
-from accord.judging.inference import Evaluation
+from accord.evaluation.inference import Evaluation
 from accord.model.losses import LOSSES
 from accord.model.saved import load_model
 from accord.plan.making import plan_run
@@ -36,10 +36,10 @@ def metrics_of_epochs(monkeypatch):
     def arrange(*epochs):
         values = iter([value for epoch in epochs for value in epoch])
 
-        def judge(data, logits):
+        def evaluate(data, logits):
             return Evaluation(next(values), {"loss": 0.0}, logits)
 
-        monkeypatch.setattr("accord.judging.dev.judge", judge)
+        monkeypatch.setattr("accord.evaluation.dev.evaluate", evaluate)
 
     return arrange
 

@@ -77,7 +77,7 @@ def test_a_study_leaves_its_trials_and_the_best_config(study):
 
 
 def test_the_choice_of_the_best_trial_is_cross_fitted(study, accord_cli):
-    """By hand: the trial that one half of dev chooses, judged by the other, both ways."""
+    """By hand: the trial that one half of dev chooses, evaluated on the other, both ways."""
     done = [own.number for own in study.trials if own.state == "done" and own.repeats is None]
     read = {i: load_file(study.out / "trials" / str(i) / "scores.safetensors") for i in done}
     halves, labels = ({task: read[done[0]][f"{part}/{task}"] for task in TASKS}
@@ -89,8 +89,10 @@ def test_the_choice_of_the_best_trial_is_cross_fitted(study, accord_cli):
             return (logits.argmax(1) == labels[task])[rows].mean()
         return pearsonr(logits[rows, 0], labels[task][rows]).statistic
 
-    def score(number, chosen_on, judged_by):
-        return [value(task, read[number][f"chosen/{task}"][chosen_on], judged_by) for task in TASKS]
+    def score(number, chosen_on, evaluated_on):
+        return [
+            value(task, read[number][f"chosen/{task}"][chosen_on], evaluated_on) for task in TASKS
+        ]
 
     by_half = [[np.mean(score(i, half, half)) for i in done] for half in (0, 1)]
     chosen = [done[int(np.argmax(own))] for own in by_half]

@@ -103,10 +103,10 @@ def test_no_column_of_a_wide_table_is_cut_off(tmp_path, capsys):
     own = group("in turn", tmp_path, **dict.fromkeys(names, 0.5))
     own.runs[0].results["continual"] = continual
     print_groups([own, group("jointly", tmp_path, **dict.fromkeys(names, 0.5))])
-    header, _, first, second, judged = (
+    header, _, first, second, evaluated = (
         line for line in capsys.readouterr().out.splitlines() if line.strip()
     )
-    assert all(f"{name} 10" in judged for name in names)
+    assert all(f"{name} 10" in evaluated for name in names)
     assert all(f"{name} accuracy" in header for name in names)
     assert "average accuracy   forgetting   seconds" in header  # no run has the third
     assert first.split()[-5:-3] == ["0.500", "0.125"]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from accord.kernels.attention import AttentionPlan, attend, plan_attention, reference
 from accord.kernels.dropout import DropoutKey, kept_scale
-from accord.kernels.matmul import DEFAULT, Products, computing
+from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 
 CPU = torch.device("cpu")
 HEADS, HIDDEN = 2, 16
@@ -250,12 +250,12 @@ def passes(
     cls: bool,
     p: float,
     dtype: torch.dtype = torch.float32,
-    products: Products = DEFAULT,
+    matmul: MatmulPolicy = DEFAULT,
 ) -> Found:
     """The output, and the gradients of queries and of keys and values."""
     tensors = [x.detach().to(dtype).requires_grad_() for x in inputs(lengths, cls, torch.bfloat16)]
     plan = plan_attention(lengths, CPU, cls_queries=cls)
-    with computing(products):
+    with computing(matmul):
         out = path(*tensors, plan, HEADS, p, DropoutKey(5, 6, 7, 8))
         probe = torch.randn(out.shape, generator=torch.Generator().manual_seed(3)).bfloat16()
         found = out, *torch.autograd.grad(out, tensors, probe.to(dtype))
@@ -285,7 +285,7 @@ def test_on_a_cpu_bfloat16_is_computed_in_float32(
     name: str, cls: bool, rounded: bool, p: float
 ) -> None:
     """To the bit, whatever stands for bfloat16; only what comes out is rounded."""
-    products = Products(bfloat16=True, rounded=rounded)
-    ours = passes(attend, MIXES[name], cls, p, torch.bfloat16, products)
+    matmul = MatmulPolicy(bfloat16=True, rounded=rounded)
+    ours = passes(attend, MIXES[name], cls, p, torch.bfloat16, matmul)
     for own, exact in zip(ours, passes(attend, MIXES[name], cls, p), strict=True):
         assert torch.equal(own, exact.bfloat16().double())

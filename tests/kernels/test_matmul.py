@@ -1,4 +1,4 @@
-"""Products against float64, in every way of multiplying, and how a way is chosen."""
+"""MatmulPolicy against float64, in every way of multiplying, and how a way is chosen."""
 
 import contextlib
 import math
@@ -6,14 +6,14 @@ import math
 import pytest
 import torch
 
-from accord.kernels import matmul as products
+from accord.kernels import matmul as matmul
 from accord.kernels.matmul import (
     DEFAULT,
-    Products,
-    choose_products,
+    MatmulPolicy,
+    choose_matmul_policy,
     compute_dtype,
     computing,
-    current_products,
+    current_matmul_policy,
     onednn_error,
     onednn_is_exact,
 )
@@ -21,9 +21,9 @@ from accord.kernels.matmul import (
 CPU = torch.device("cpu")
 N, K, M = 7, 33, 5
 WAYS = {
-    "float32": (Products(), torch.float32),
-    "native": (Products(bfloat16=True), torch.bfloat16),
-    "rounded": (Products(bfloat16=True, rounded=True), torch.bfloat16),
+    "float32": (MatmulPolicy(), torch.float32),
+    "native": (MatmulPolicy(bfloat16=True), torch.bfloat16),
+    "rounded": (MatmulPolicy(bfloat16=True, rounded=True), torch.bfloat16),
 }
 HALF_STEP = 2.0**-8  # the relative error of one rounding to bfloat16
 SUMMING = 1e-6  # of the terms' sizes: the error of adding up in float32
@@ -31,7 +31,7 @@ SUMMING = 1e-6  # of the terms' sizes: the error of adding up in float32
 
 # Each takes operands and where to write; each returns what float32 or float64 makes of them.
 OPERATIONS = {
-    "matmul": (Products.matmul, lambda a, b: a @ b, ((N, K), (K, M))),
+    "matmul": (MatmulPolicy.matmul, lambda a, b: a @ b, ((N, K), (K, M))),
     "matmul of transposed": (
         lambda own, a, b, out=None: own.matmul(a.t(), b.t(), out),
         lambda a, b: a.t() @ b.t(),
@@ -48,7 +48,7 @@ def way(request):
 @pytest.fixture
 def fresh():
     """What is measured once a process is measured within this test alone."""
-    caches = (choose_products, onednn_error)
+    caches = (choose_matmul_policy, onednn_error)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -111,7 +111,7 @@ def test_add_matmul_against_float64(way, out_dtype):
     out = torch.randn(N, M).to(out_dtype)
     reference = out.double() + a.double() @ b.double()
     terms = out.double().abs() + a.double().abs() @ b.double().abs()
-    result = choice.add_matmul(out, a, b)
+    result = choice.addmm(out, a, b)
     assert result is out
     assert out.dtype == out_dtype
     native = way == "native"  # which rounds the product before it is added
@@ -122,8 +122,8 @@ def test_add_matmul_against_float64(way, out_dtype):
 def test_rounded_equals_native_within_its_rounding(name):
     operation, formula, shapes = OPERATIONS[name]
     operands = draw(shapes, torch.bfloat16)
-    native = operation(Products(bfloat16=True), *operands)
-    rounded = operation(Products(bfloat16=True, rounded=True), *operands)
+    native = operation(MatmulPolicy(bfloat16=True), *operands)
+    rounded = operation(MatmulPolicy(bfloat16=True, rounded=True), *operands)
     assert native.dtype == rounded.dtype == torch.bfloat16
     # Both are rounded from nearly the same number: at most a step apart, which is two halves.
     terms = formula(*(x.double().abs() for x in operands)).abs()
@@ -135,15 +135,15 @@ def test_rounded_keeps_what_float32_has_room_for():
     """Written into float32 the sum is exact; bfloat16's own products round it."""
     a = torch.ones(1, 257, dtype=torch.bfloat16)
     out = torch.empty(1, 1)
-    rounded = Products(bfloat16=True, rounded=True)
+    rounded = MatmulPolicy(bfloat16=True, rounded=True)
     assert rounded.matmul(a, a.t(), out).item() == 257.0
     assert rounded.matmul(a, a.t()).item() == 256.0
-    assert Products(bfloat16=True).matmul(a, a.t(), out).item() == 256.0
+    assert MatmulPolicy(bfloat16=True).matmul(a, a.t(), out).item() == 256.0
 
 
 def test_operands_of_other_dtypes_stay_as_they_are():
     x = torch.ones(2)
-    rounded = Products(bfloat16=True, rounded=True)
+    rounded = MatmulPolicy(bfloat16=True, rounded=True)
     assert rounded.operand(x) is x
     assert rounded.operand(x.double()).dtype == torch.float64
     assert rounded.operand(x.bfloat16()).dtype == torch.float32
@@ -152,9 +152,9 @@ def test_operands_of_other_dtypes_stay_as_they_are():
 
 def test_the_dtype_of_products():
     x = torch.ones(2)
-    with Products().autocast(CPU):
+    with MatmulPolicy().autocast(CPU):
         assert compute_dtype(x) == torch.float32
-    with Products(bfloat16=True).autocast(CPU):
+    with MatmulPolicy(bfloat16=True).autocast(CPU):
         assert compute_dtype(x) == torch.bfloat16
     assert compute_dtype(x.double()) == torch.float64
 
@@ -165,13 +165,15 @@ def stopped(raises):
 
 def rounds():
     """Whether bfloat16's products are computed in float32 here."""
-    return current_products().operand(torch.ones(1, dtype=torch.bfloat16)).dtype == torch.float32
+    return (
+        current_matmul_policy().operand(torch.ones(1, dtype=torch.bfloat16)).dtype == torch.float32
+    )
 
 
 @pytest.mark.parametrize("raises", [False, True])
 def test_computing_restores_the_choice(raises):
     assert not rounds()
-    with computing(Products(bfloat16=True, rounded=True)):
+    with computing(MatmulPolicy(bfloat16=True, rounded=True)):
         with stopped(raises), computing(DEFAULT):
             assert not rounds()
             if raises:
@@ -193,7 +195,7 @@ def setting():
 @pytest.mark.parametrize("before", ["none", "ieee"])
 def test_computing_restores_torch_s_setting(setting, raises, before):
     setting.fp32_precision = before
-    with stopped(raises), computing(Products(onednn=True)):
+    with stopped(raises), computing(MatmulPolicy(onednn=True)):
         assert setting.fp32_precision == "bf16"
         if raises:
             raise KeyError
@@ -202,18 +204,18 @@ def test_computing_restores_torch_s_setting(setting, raises, before):
 
 def test_other_ways_leave_torch_s_setting_alone(setting):
     before = setting.fp32_precision
-    with computing(Products(bfloat16=True, rounded=True)):
+    with computing(MatmulPolicy(bfloat16=True, rounded=True)):
         assert setting.fp32_precision == before
 
 
 @pytest.mark.parametrize(
     ("choice", "multiple"),
     [
-        (Products(), 1),
-        (Products(onednn=True), 32),
-        (Products(bfloat16=True), 32),
-        (Products(bfloat16=True, rounded=True), 1),
-        (Products(bfloat16=True, onednn=True, rounded=True), 32),
+        (MatmulPolicy(), 1),
+        (MatmulPolicy(onednn=True), 32),
+        (MatmulPolicy(bfloat16=True), 32),
+        (MatmulPolicy(bfloat16=True, rounded=True), 1),
+        (MatmulPolicy(bfloat16=True, onednn=True, rounded=True), 32),
     ],
 )
 def test_rows_are_even_where_onednn_or_native_bfloat16_multiplies(choice, multiple):
@@ -226,16 +228,16 @@ def refuse(*arguments):
 
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_off_the_cpu_nothing_is_measured(fresh, monkeypatch, bfloat16):
-    monkeypatch.setattr(products, "product_seconds", refuse)
-    monkeypatch.setattr(products, "onednn_is_exact", refuse)
-    assert choose_products(torch.device("cuda"), bfloat16) == Products(bfloat16)
+    monkeypatch.setattr(matmul, "product_seconds", refuse)
+    monkeypatch.setattr(matmul, "onednn_is_exact", refuse)
+    assert choose_matmul_policy(torch.device("cuda"), bfloat16) == MatmulPolicy(bfloat16)
 
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_float32_goes_through_onednn_where_that_is_exact(fresh, monkeypatch, exact):
-    monkeypatch.setattr(products, "product_seconds", refuse)
-    monkeypatch.setattr(products, "onednn_is_exact", lambda: exact)
-    assert choose_products(CPU, False) == Products(onednn=exact)
+    monkeypatch.setattr(matmul, "product_seconds", refuse)
+    monkeypatch.setattr(matmul, "onednn_is_exact", lambda: exact)
+    assert choose_matmul_policy(CPU, False) == MatmulPolicy(onednn=exact)
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -244,15 +246,15 @@ def test_bfloat16_is_rounded_where_its_products_take_longer(
     fresh, monkeypatch, exact, seconds, rounded
 ):
     times = {torch.bfloat16: seconds, torch.float32: 1.0}
-    monkeypatch.setattr(products, "product_seconds", times.__getitem__)
-    monkeypatch.setattr(products, "onednn_is_exact", lambda: exact)
-    assert choose_products(CPU, True) == Products(True, onednn=exact, rounded=rounded)
+    monkeypatch.setattr(matmul, "product_seconds", times.__getitem__)
+    monkeypatch.setattr(matmul, "onednn_is_exact", lambda: exact)
+    assert choose_matmul_policy(CPU, True) == MatmulPolicy(True, onednn=exact, rounded=rounded)
 
 
 def test_a_choice_is_measured_once(fresh, monkeypatch):
     measured = []
-    monkeypatch.setattr(products, "product_seconds", lambda dtype: measured.append(dtype) or 1.0)
-    assert choose_products(CPU, True) == choose_products(CPU, True)
+    monkeypatch.setattr(matmul, "product_seconds", lambda dtype: measured.append(dtype) or 1.0)
+    assert choose_matmul_policy(CPU, True) == choose_matmul_policy(CPU, True)
     assert sorted(measured, key=str) == [torch.bfloat16, torch.float32]
 
 
@@ -261,7 +263,7 @@ def test_a_choice_is_measured_once(fresh, monkeypatch):
     [(None, False), (2e-7, True), (9e-6, True), (2e-3, False), (float("nan"), False)],
 )
 def test_onednn_is_exact_by_its_error(monkeypatch, error, exact):
-    monkeypatch.setattr(products, "onednn_error", lambda: error)
+    monkeypatch.setattr(matmul, "onednn_error", lambda: error)
     assert onednn_is_exact() is exact
 
 
@@ -325,5 +327,5 @@ def test_the_error_is_measured_through_onednn_and_once(fresh, monkeypatch, setti
 def test_measuring_leaves_torch_s_settings_alone(fresh, setting):
     before = setting.fp32_precision
     torch.set_num_threads(2)
-    choose_products(CPU, True)
+    choose_matmul_policy(CPU, True)
     assert (setting.fp32_precision, torch.get_num_threads()) == (before, 2)

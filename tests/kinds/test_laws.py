@@ -23,7 +23,7 @@ from accord.data.loader import Assembler, TaskData, step_batch
 from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 from accord.data.tokenizing import SpecialIds, load_tokenizer
-from accord.judging.metrics import METRICS
+from accord.evaluation.metrics import METRICS
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     all_kinds,
@@ -179,7 +179,7 @@ def test_what_is_surely_said_is_decoded(case: Case) -> None:
     decoded = case.kind.decode(case.task, case.logits(targets))
     assert decoded.dtype == torch.float64
     np.testing.assert_allclose(decoded.numpy(), targets, atol=1e-5)
-    evaluation = case.kind.judge(case.task, targets, case.logits(targets))
+    evaluation = case.kind.evaluate(case.task, targets, case.logits(targets))
     named = {case.task.name_of(name) for name in case.kind.metrics_of(case.task)}
     assert set(evaluation.figures) == named | {"loss", "constant"}
     assert case.task.metric_name in named

@@ -11,7 +11,7 @@ import pytest
 from kind_cases import Case, all_cases
 
 import accord
-from accord.judging.predict import Predictor
+from accord.evaluation.predict import Predictor
 from accord.training.run import Run
 
 LABELLED, ALL = all_cases(labelled=True), all_cases()
@@ -59,7 +59,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_task_is_judged_by_its_metrics(run: Run) -> None:
+def test_every_task_is_evaluated_by_its_metrics(run: Run) -> None:
     best = max(run.results["epochs"], key=lambda record: record["sum"])
     assert set(best["figures"]) == {case.task.name for case in ALL}
     assert set(run.results["heldout"]) == {case.task.name for case in LABELLED}

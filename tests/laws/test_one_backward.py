@@ -9,7 +9,7 @@ from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, as
 
 from accord.data.loader import StepBatch
 from accord.encoders.packing import PackedBatch
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 
 
 @pytest.mark.parametrize("mix", MIXES)
@@ -225,7 +225,7 @@ def test_joint_equals_the_gradient_of_the_sum(
 
 @pytest.mark.parametrize("mix", MIXES)
 def test_bfloat16_is_close(mix: str, tiny_encoder: MakeEncoder, random_split: Split) -> None:
-    world = World(MIXES[mix], tiny_encoder(), random_split, products=Products(bfloat16=True))
+    world = World(MIXES[mix], tiny_encoder(), random_split, matmul=MatmulPolicy(bfloat16=True))
     batch = world.batch()
     world.step(batch)
     rounded, J = world.jacobian.J, world.separate(batch)[1]
@@ -247,7 +247,7 @@ def test_gradient_checkpointing_gives_the_same_j(
         encoder = tiny_encoder(hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
         encoder.gradient_checkpointing = checkpointing
         torch.manual_seed(0)
-        world = World(MIXES[mix], encoder, random_split, products=Products(bfloat16))
+        world = World(MIXES[mix], encoder, random_split, matmul=MatmulPolicy(bfloat16))
         record = world.step(world.batch(micro_batch_tokens=40))
         found.append((world.jacobian.J, record.losses))
     assert torch.equal(found[0][0], found[1][0])

@@ -13,7 +13,7 @@ from accord.data.tokenizing import SpecialIds
 from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import PackedBatch
 from accord.gradients import Method
-from accord.kernels.matmul import DEFAULT, Products
+from accord.kernels.matmul import DEFAULT, MatmulPolicy
 from accord.methods import Signals
 from accord.model.losses import LOSSES
 from accord.model.multitask import HARD, MultitaskModel
@@ -93,7 +93,7 @@ class World:
     def __init__(
         self, tasks: Sequence[Task], encoder: BertEncoder, split: Split,
         weights: Sequence[float] = (), sharing: Sharing = HARD, joint: bool = False,
-        products: Products = DEFAULT, **own: object,
+        matmul: MatmulPolicy = DEFAULT, **own: object,
     ) -> None:  # fmt: skip
         self.tasks = tasks
         self.data = [split(task, 8, seed) for seed, task in enumerate(tasks)]
@@ -108,9 +108,9 @@ class World:
         combination = Combination.of(
             tasks, UNEVEN, get_rule("fixed"), options={"fixed": {"weights": named}}
         )
-        combination.joint = joint
+        combination.summed = joint
         settings = {"combination": combination, "clip": 0.0, "jacobian": self.jacobian, **own}
-        self.objective = Objective(self.model, products=products)
+        self.objective = Objective(self.model, matmul=matmul)
         self.learner = Learner(self.model, AdamW(groups, lr=0.0), self.objective, **settings)  # type: ignore[arg-type]
 
     def own_parameters(self) -> list[torch.nn.Parameter]:

@@ -12,7 +12,7 @@ MODELS = 6
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     sum: float
 
 
@@ -23,15 +23,17 @@ def models(seed: int) -> list[list[Tensor]]:
     ]
 
 
-def judge(weights: list[Tensor]) -> Judgement:
+def evaluate(weights: list[Tensor]) -> Evaluation:
     """Rugged, so that some averages are better and some are worse."""
     flat = torch.cat([own.flatten() for own in weights])
-    return Judgement(float(-flat.square().sum() + torch.sin(9 * flat).sum()))
+    return Evaluation(float(-flat.square().sum() + torch.sin(9 * flat).sum()))
 
 
-def soup_of(own: list[list[Tensor]]) -> Soup[Judgement]:
+def soup_of(own: list[list[Tensor]]) -> Soup[Evaluation]:
     return greedy_soup(
-        [judge(weights) for weights in own], lambda i: [part.clone() for part in own[i]], judge
+        [evaluate(weights) for weights in own],
+        lambda i: [part.clone() for part in own[i]],
+        evaluate,
     )
 
 
@@ -39,9 +41,9 @@ def soup_of(own: list[list[Tensor]]) -> Soup[Judgement]:
 def test_it_is_never_worse_than_the_best_model(seed: int) -> None:
     own = models(seed)
     soup = soup_of(own)
-    assert soup.judged.sum >= max(judge(weights).sum for weights in own)
-    assert soup.members[0] == max(range(MODELS), key=lambda i: judge(own[i]).sum)
-    assert soup.judged == judge(soup.weights)
+    assert soup.evaluated.sum >= max(evaluate(weights).sum for weights in own)
+    assert soup.members[0] == max(range(MODELS), key=lambda i: evaluate(own[i]).sum)
+    assert soup.evaluated == evaluate(soup.weights)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -67,11 +69,11 @@ def test_against_the_paper_s_recipe_written_out(seed: int) -> None:
         parts = zip(*(own[i] for i in members), strict=True)
         return [torch.stack(part).mean(0) for part in parts]
 
-    order = sorted(range(MODELS), key=lambda i: judge(own[i]).sum, reverse=True)
+    order = sorted(range(MODELS), key=lambda i: evaluate(own[i]).sum, reverse=True)
     ingredients: list[int] = []
     for i in order:
-        before = judge(average(ingredients)).sum if ingredients else float("-inf")
-        if judge(average([*ingredients, i])).sum >= before:
+        before = evaluate(average(ingredients)).sum if ingredients else float("-inf")
+        if evaluate(average([*ingredients, i])).sum >= before:
             ingredients.append(i)
     assert list(soup_of(own).members) == ingredients
 
@@ -84,7 +86,7 @@ def test_equals_come_in_their_order_and_join() -> None:
 def test_weights_that_give_no_numbers_don_t_join() -> None:
     own = models(0)
     soup = greedy_soup(
-        [judge(weights) for weights in own], lambda i: [part.clone() for part in own[i]],
+        [evaluate(weights) for weights in own], lambda i: [part.clone() for part in own[i]],
         lambda weights: None,
     )  # fmt: skip
     assert len(soup.members) == 1

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.kernels.matmul import Products, computing
+from accord.kernels.matmul import MatmulPolicy, computing
 from accord.pertask import Jacobian, TaskBounds
 from accord.pertask.operations import embedding, layer_norm, linear, rms_norm, scale
 
@@ -135,14 +135,14 @@ def test_rows_of_j_are_those_that_are_named(name: str) -> None:
         close(collected(name, x, bounds, 3, static, False), expected)
 
 
-@pytest.mark.parametrize("products", [Products(bfloat16=True), Products(True, rounded=True)])
-def test_both_forms_agree_in_bfloat16(products: Products) -> None:
+@pytest.mark.parametrize("matmul", [MatmulPolicy(bfloat16=True), MatmulPolicy(True, rounded=True)])
+def test_both_forms_agree_in_bfloat16(matmul: MatmulPolicy) -> None:
     found = []
     for static in (False, True):
         own, x = parameters_of("linear"), drawn(40, K).requires_grad_()
         step = Jacobian(own).begin(2, static=static)
         collecting = step.collecting(TaskBounds.of_counts([15, 25]))
-        with computing(products), products.autocast(x.device), collecting:
+        with computing(matmul), matmul.autocast(x.device), collecting:
             out = linear(x, *own)
         weighed(out).float().sum().backward()
         found.append(step.dense())

@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from torch.nn import functional as F
 
 from accord.encoders.blocks import ACTIVATIONS
-from accord.kernels.matmul import Products, computing
+from accord.kernels.matmul import MatmulPolicy, computing
 from accord.pertask.bounds import TaskBounds
 from accord.pertask.jacobian import Jacobian
 from accord.pertask.operations import layer_norm, linear
@@ -23,8 +23,8 @@ HIDDEN, INNER = 16, 40
 TASKS = [(0, 60), (60, 60), (60, 63), (63, 150)]  # many rows, none, few
 ROWS = TASKS[-1][1]
 UNIT = 2**-8  # bfloat16 holds 8 bits: a number and its neighbour differ by this and less
-FLOAT32 = Products()
-BFLOAT16 = [Products(bfloat16=True), Products(bfloat16=True, rounded=True)]
+FLOAT32 = MatmulPolicy()
+BFLOAT16 = [MatmulPolicy(bfloat16=True), MatmulPolicy(bfloat16=True, rounded=True)]
 
 Run = Callable[[Tensor, Sequence[Parameter]], Tensor]
 STACKS = pytest.mark.parametrize("name", ["alone", *ACTIVATIONS])
@@ -81,13 +81,13 @@ def bounds_of(tasks: Sequence[tuple[int, int]]) -> TaskBounds:
 
 
 def measure(
-    run: Run, own: Sequence[Parameter], joint: bool = False, products: Products = FLOAT32,
+    run: Run, own: Sequence[Parameter], joint: bool = False, matmul: MatmulPolicy = FLOAT32,
     x: Tensor = INPUT, static: bool = False,
 ) -> Found:  # fmt: skip
     """Run both passes, gradients collected in J."""
     x, step = x.clone().requires_grad_(), started(own, joint, static)
-    with computing(products):
-        with products.autocast(x.device), step.collecting(bounds_of(TASKS)):
+    with computing(matmul):
+        with matmul.autocast(x.device), step.collecting(bounds_of(TASKS)):
             out = run(x, own)
         (input_grad,) = torch.autograd.grad(out, x, probe_of(out))
     return Found(out.detach().double(), input_grad.double(), step.dense().double())
@@ -130,13 +130,13 @@ def test_rows_of_j_are_autograd_s_gradients(name: str, joint: bool) -> None:
     assert_close(measure(stack(name), own, joint), expected)
 
 
-@pytest.mark.parametrize("products", BFLOAT16, ids=["native", "rounded"])
+@pytest.mark.parametrize("matmul", BFLOAT16, ids=["native", "rounded"])
 @JOINT
 @STACKS
-def test_bfloat16_is_float64_to_rounding(name: str, joint: bool, products: Products) -> None:
+def test_bfloat16_is_float64_to_rounding(name: str, joint: bool, matmul: MatmulPolicy) -> None:
     """Over all rows: a single row's relu may change sides at 0."""
     own = make_parameters()
-    found = measure(stack(name), own, joint, products)
+    found = measure(stack(name), own, joint, matmul)
     for ours, exact in zip(found, by_autograd(plain(name), own, joint), strict=True):
         assert 0 < float((ours - exact).norm() / exact.norm()) < 6 * UNIT
 
@@ -176,17 +176,17 @@ def test_input_and_gradient_in_any_memory_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("evaluation", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("products", [FLOAT32, *BFLOAT16])
+@pytest.mark.parametrize("matmul", [FLOAT32, *BFLOAT16])
 @STACKS
 def test_evaluation_equals_training(
-    name: str, products: Products, evaluation: type[contextlib.ContextDecorator]
+    name: str, matmul: MatmulPolicy, evaluation: type[contextlib.ContextDecorator]
 ) -> None:
     own = make_parameters()
-    with evaluation(), computing(products), products.autocast(INPUT.device):  # type: ignore[attr-defined]
+    with evaluation(), computing(matmul), matmul.autocast(INPUT.device):  # type: ignore[attr-defined]
         out = stack(name)(INPUT, own)
         assert len(stack(name)(INPUT[:0], own)) == 0
-    assert out.dtype == (torch.bfloat16 if products.bfloat16 else torch.float32)
-    assert torch.equal(out.double(), measure(stack(name), own, products=products).out)
+    assert out.dtype == (torch.bfloat16 if matmul.bfloat16 else torch.float32)
+    assert torch.equal(out.double(), measure(stack(name), own, matmul=matmul).out)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
@@ -196,7 +196,7 @@ def test_layer_norm_equals_autograd_a_task(joint: bool, bfloat16: bool) -> None:
     own = [Parameter(drawn((HIDDEN,), seed)) for seed in range(2)]
     x = INPUT.to(torch.bfloat16 if bfloat16 else torch.float32)
     expected = by_autograd(lambda x, own: F.layer_norm(x, (HIDDEN,), *own, 1e-12), own, joint, x)
-    ours = measure(lambda x, own: layer_norm(x, *own, 1e-12), own, joint, Products(bfloat16), x)
+    ours = measure(lambda x, own: layer_norm(x, *own, 1e-12), own, joint, MatmulPolicy(bfloat16), x)
     assert error(ours.out, expected.out) < 1e-5
     assert error(ours.J, expected.J) < 1e-5
     assert error(ours.input_grad, expected.input_grad) < (UNIT if bfloat16 else 1e-5)
@@ -204,11 +204,11 @@ def test_layer_norm_equals_autograd_a_task(joint: bool, bfloat16: bool) -> None:
 
 def test_a_backward_pass_multiplies_as_its_forward_pass_did_in_any_thread() -> None:
     """Though it begins outside of the block, in a thread that never saw it."""
-    found, products = [], Products(bfloat16=True, rounded=True)
+    found, matmul = [], MatmulPolicy(bfloat16=True, rounded=True)
     for apart in (False, True):
         own, x = make_parameters(), INPUT.clone().requires_grad_()
         step = started(own)
-        with computing(products), products.autocast(x.device), step.collecting(bounds_of(TASKS)):
+        with computing(matmul), matmul.autocast(x.device), step.collecting(bounds_of(TASKS)):
             out = stack("gelu")(x, own)
             backward = partial(out.backward, probe_of(out))
             if not apart:

@@ -149,16 +149,16 @@ def test_exposure_that_is_equal_or_nearly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("judged_on", "choice", "said"),
+    ("evaluated_on", "choice", "said"),
     [
         ("test", "epoch", "best epoch was chosen by its dev rows, and the figures are of test"),
-        ("dev, cross-fitted", "epoch", "no row judges its own choice"),
+        ("dev, cross-fitted", "epoch", "no row evaluates its own choice"),
         ("dev, cross-fitted", "soup", "The epochs that are averaged, or the best one, were chosen"),
         ("dev, cross-fitted", "nothing", "one epoch, so that nothing was chosen; the figures are"),
     ],
 )
-def test_how_epochs_were_chosen_and_judged(judged_on: str, choice: str, said: str) -> None:
-    assert said in answer(result(compared("a", judged_on=judged_on), choice=choice))
+def test_how_epochs_were_chosen_and_evaluated(evaluated_on: str, choice: str, said: str) -> None:
+    assert said in answer(result(compared("a", evaluated_on=evaluated_on), choice=choice))
 
 
 def test_a_task_that_was_not_compared_keeps_the_answer_from_being_yes() -> None:
@@ -171,8 +171,8 @@ def test_a_task_that_was_not_compared_keeps_the_answer_from_being_yes() -> None:
     assert "without b and c" in cost.note
 
 
-def test_tasks_that_are_judged_differently_are_told_apart() -> None:
-    said = answer(result(compared("a"), compared("b", judged_on="dev, cross-fitted")))
+def test_tasks_that_are_evaluated_differently_are_told_apart() -> None:
+    said = answer(result(compared("a"), compared("b", evaluated_on="dev, cross-fitted")))
     assert "the figures of a are of test rows" in said
     assert "the figures of b are cross-fitted" in said
 

@@ -62,13 +62,13 @@ def test_time_is_steps_and_evaluation():
     assert seconds(steps=200, encoded_tokens=0) == pytest.approx(2 * training)
     faster = estimate(CONFIG, WORK, 2 * RATE, 2 * PASSES).seconds
     assert faster == pytest.approx(seconds() / 2)
-    # Products alone: a step reads 5 times the tokens, forward and backward, three forward passes.
-    products = [
+    # MatmulPolicy alone: a step reads 5 times the tokens, forward and backward, three forward passes.
+    matmul = [
         estimate(CONFIG, replace(WORK, **only), RATE, float("inf")).seconds
         for only in ({"encoded_tokens": 0}, {"steps": 0})
     ]
-    assert products[0] / products[1] == pytest.approx(3 * 100 * 500 / 10_000)
-    assert training > products[0]
+    assert matmul[0] / matmul[1] == pytest.approx(3 * 100 * 500 / 10_000)
+    assert training > matmul[0]
     assert seconds(checkpointing=True, encoded_tokens=0) == pytest.approx(training * 4 / 3)
     assert seconds(passes=2.5, encoded_tokens=0) == pytest.approx(2.5 * training)
     assert seconds(frozen=True) == pytest.approx(evaluation)

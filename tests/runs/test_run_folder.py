@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from accord.durable import replace_folder, write_whole
+from accord.durable import replace_folder, write_atomic
 from accord.errors import RunFolderError
 from accord.runs import folder
 from accord.runs.folder import RunFolder, environment
@@ -62,12 +62,12 @@ def test_a_file_of_steps_is_cut_with_little_memory(tmp_path):
 
 def test_a_file_is_replaced_whole(tmp_path):
     file = tmp_path / "a.json"
-    write_whole(file, "old")
-    write_whole(file, "new")
+    write_atomic(file, "old")
+    write_atomic(file, "new")
     assert file.read_text() == "new"
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError):  # noqa: PT011 (which one is the system's)
-        write_whole(tmp_path / "folder", "text")
+        write_atomic(tmp_path / "folder", "text")
     assert {path.name for path in tmp_path.iterdir()} == {"a.json", "folder"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from accord.errors import UsageError
-from accord.judging.metrics import METRICS
+from accord.evaluation.metrics import METRICS
 from accord.statistics.components import components, seed_freedom, seed_variance
 from accord.statistics.crossed import (
     Difference,

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from accord.errors import AccordError, UsageError
-from accord.judging.metrics import METRICS, macro_f1, metric_value
+from accord.evaluation.metrics import METRICS, macro_f1, metric_value
 from accord.statistics.influence import VALUES, influence, macro_f1_values
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from accord.errors import UsageError
-from accord.judging.metrics import metric_value
+from accord.evaluation.metrics import metric_value
 from accord.statistics.baselines import best_constant
 from accord.statistics.crossed import Difference
 from accord.statistics.multiplicity import holm

@@ -1,4 +1,4 @@
-"""State of the rules that learn a number a task."""
+"""State of the rules that learn one number per task."""
 
 from __future__ import annotations
 

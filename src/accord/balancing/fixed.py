@@ -43,7 +43,7 @@ def fixed(
 ) -> tuple[Tensor, State]:
     """Weigh each task by its own number; 1 where none is given.
 
-    A task of weight 0 is judged, but not trained on: neither its head nor what is shared learns
+    A task of weight 0 is evaluated, but not trained on: neither its head nor what is shared learns
     from it, and a gradient method combines the others as if it weren't there.
 
     Args:

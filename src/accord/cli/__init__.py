@@ -17,7 +17,7 @@ COMMANDS = {
     "check": "Check a config and its data before training.",
     "train": "Train one encoder for all tasks of a config.",
     "resume": "Go on with a run that was stopped.",
-    "evaluate": "Judge a model on labelled files.",
+    "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
     "export": "Take one task's model out of a shared one.",
     "ensemble": "Make one model of several runs, whose answers are averaged.",

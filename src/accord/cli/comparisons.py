@@ -16,7 +16,7 @@ from accord.comparison.group import (
     metric_cells,
     metric_columns,
 )
-from accord.comparison.notes import correction_note, group_notes, judged_note, sharing_cautions
+from accord.comparison.notes import correction_note, evaluation_note, group_notes, sharing_cautions
 from accord.comparison.sharing import SharingVerdict
 from accord.comparison.summary import shared_models
 from accord.comparison.words import MARKS, explanation, interval_words
@@ -115,7 +115,7 @@ def print_groups(groups: Sequence[Group]) -> None:
         table.add_row(group.name, str(len(group.runs)), *values, f"{group.train_seconds:.0f}", size)
     print_table(table)
     if groups:
-        echo(judged_note(groups))
+        echo(evaluation_note(groups))
 
 
 def _print_against(comparison: Comparison, baseline: Group) -> None:
@@ -239,7 +239,7 @@ def _sharing_json(each: SharingVerdict) -> dict[str, Any]:
     return {
         "task": each.task,
         "metric": each.compared.metric,
-        "judged_on": each.compared.judged_on,
+        "evaluated_on": each.compared.evaluated_on,
         "constant": each.compared.constant,
         "alone": each.alone.mean(each.task),
         "together": each.together.mean(each.task),

@@ -123,7 +123,7 @@ def _rates(report: Report) -> Table:
 
     rates: Rates = report.rates
     table = new_table("matrix products", "GFLOP/s", "relative error")
-    exact = "exact" if report.products.onednn else "not exact"
+    exact = "exact" if report.matmul.onednn else "not exact"
     error = rates.onednn_relative_error
     table.add_row("float32, torch's default library", _rate(rates.float32_default_gflops), "")
     table.add_row(

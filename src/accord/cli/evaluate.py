@@ -14,7 +14,7 @@ from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.data.textfiles import QuotingName
-    from accord.judging.metrics import Score
+    from accord.evaluation.metrics import Score
     from accord.kinds import Evaluation
 
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     "--input", "source", type=click.Path(path_type=Path), help="A labelled file of that task."
 )
 @click.option(
-    "--config", type=click.Path(path_type=Path), help="A config whose dev files are judged."
+    "--config", type=click.Path(path_type=Path), help="A config whose dev files are evaluated."
 )
 @click.option(
-    "--force", is_flag=True, help="Judge though the run's dev files were changed; it is said."
+    "--force", is_flag=True, help="Evaluate though the run's dev files were changed; it is said."
 )
 @click.option("--skip-bad-rows", is_flag=True, help="With --input: leave such rows out, and say.")
 @quoting_option
@@ -43,17 +43,19 @@ def evaluate(
     quoting: QuotingName | None,
     as_json: bool,
 ) -> None:
-    """Judge MODEL, a run folder or a model folder.
+    """Evaluate MODEL, a run folder or a model folder.
 
     On the dev files of the run that it belongs to, if they are what they were as it was trained;
     or on those of --config; or, with --task, on --input. Rows that can't be used are treated as the
     config says; with --input they stop.
     """
     _check_options(task, source, config, force, quoting)
-    judged, changed, score = _judged(model, task, source, config, force, skip_bad_rows, quoting)
-    overall = {} if score is None else _overall(model, judged, score)
+    evaluated, changed, score = _evaluated(
+        model, task, source, config, force, skip_bad_rows, quoting
+    )
+    overall = {} if score is None else _overall(model, evaluated, score)
     if as_json:
-        figures = {name: own.figures for name, own in judged.items()}
+        figures = {name: own.figures for name, own in evaluated.items()}
         more = {"overall": overall, "forced": changed}
         echo(json.dumps({**figures, **{key: own for key, own in more.items() if own}}))
         return
@@ -63,13 +65,13 @@ def evaluate(
     from accord.cli.results import new_table, print_table
 
     table = new_table("task", "metric", "value", left=2)
-    for name, own in judged.items():
+    for name, own in evaluated.items():
         for metric, value in own.figures.items():
             table.add_row(name, metric, f"{value:z.4f}")
     for kind, value in overall.items():
         table.add_row("overall", kind, f"{value:z.4f}")
     print_table(table)
-    for name, own in judged.items():
+    for name, own in evaluated.items():
         if own.remark:
             echo(f"{name}: {own.remark}")
 
@@ -91,7 +93,7 @@ def _check_options(
         raise UsageError("--force is for the run's dev files, not for those of --config or --input")
 
 
-def _judged(
+def _evaluated(
     model: Path,
     task: str | None,
     source: Path | None,
@@ -102,7 +104,7 @@ def _judged(
 ) -> tuple[dict[str, Evaluation], Sequence[str], Score | None]:
     """Return how each task did, which files were changed, and the score of all together."""
     from accord.config.file import load_config
-    from accord.judging.evaluate import evaluate_files, evaluate_input, evaluate_run, run_of
+    from accord.evaluation.evaluate import evaluate_files, evaluate_input, evaluate_run, run_of
     from accord.plan.making import plan_run
     from accord.plan.recorded import recorded_plan
 
@@ -119,9 +121,9 @@ def _judged(
     return found.tasks, found.changed, None if task else recorded_plan(run).stages[-1].score
 
 
-def _overall(model: Path, judged: dict[str, Evaluation], score: Score) -> dict[str, float]:
+def _overall(model: Path, evaluated: dict[str, Evaluation], score: Score) -> dict[str, float]:
     from accord.cli.results import overall_scores
-    from accord.judging.evaluate import metric_names
+    from accord.evaluation.evaluate import metric_names
 
-    values = {name: own.metric for name, own in judged.items()}
+    values = {name: own.metric for name, own in evaluated.items()}
     return dict(overall_scores(values, metric_names(model), score))

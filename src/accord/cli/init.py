@@ -95,11 +95,11 @@ def _say(task: GuessedTask) -> None:
 
 def _write(output: Path, text: str) -> None:
     from accord.config.file import parse_config
-    from accord.durable import write_whole
+    from accord.durable import write_atomic
 
     parse_config(tomllib.loads(text), where=str(output))
     try:
-        write_whole(output, text)
+        write_atomic(output, text)
     except UnicodeEncodeError:
         raise UsageError("a file's or folder's name is not UTF-8: no config can say it") from None
     except OSError as error:

@@ -83,7 +83,7 @@ def _list(found: list[tuple[Family, Description]]) -> None:
     for key, table in tables.items():
         echo(*heads[key])
         print_table(table)
-    echo("", "'accord methods NAME' explains one; docs/methods has a page a family.")
+    echo("", "'accord methods NAME' explains one; docs/methods has one page per family.")
 
 
 def _explain(own: Family, method: Description) -> None:

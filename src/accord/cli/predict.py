@@ -12,7 +12,7 @@ from accord.plural import count
 
 if TYPE_CHECKING:
     from accord.data.textfiles import QuotingName
-    from accord.judging.prediction_formats import Format
+    from accord.evaluation.prediction_formats import Format
     from accord.plan.run import Precision
 
 
@@ -69,7 +69,7 @@ def predict(
     """Predict every row of --input with MODEL, a run folder or a model folder."""
     from accord.data.datafiles import find_files
     from accord.errors import UsageError
-    from accord.judging.output import Output, refuse_sources
+    from accord.evaluation.output import Output, refuse_sources
     from accord.model.saved import find_model_folder, read_tasks
 
     folder = find_model_folder(model)
@@ -82,8 +82,8 @@ def predict(
     output = Output.at(target, form, force)
     refuse_sources(output, find_files(str(source)), folder)
 
-    from accord.judging.predict import load
-    from accord.judging.predict_file import Source, predict_file
+    from accord.evaluation.predict import load
+    from accord.evaluation.predict_file import Source, predict_file
     from accord.runs.progress import Console
 
     console = Console(quiet)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.table import Table as RichTable
 
-    from accord.judging.metrics import Score
+    from accord.evaluation.metrics import Score
     from accord.report.page import Section
     from accord.training.run import Run
 
 _READING = """\
 dev: the rows by which the epoch was chosen. held out: rows that chose nothing, to be compared by.
-gap: by how much a figure is too good when the same dev rows choose the epoch and judge it.
+gap: by how much a figure is too good when the same dev rows choose the epoch and evaluate it.
 constant: the best constant prediction on the held-out rows, such as the majority class."""
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
@@ -35,7 +35,7 @@ def show_run(run: Run, as_json: bool) -> None:
     Raises:
         RunFolderError: if it was made before there were held-out figures.
     """
-    from accord.judging.heldout import require_heldout
+    from accord.evaluation.heldout import require_heldout
 
     results = run.results
     require_heldout(run.folder, results)
@@ -116,7 +116,7 @@ def overall_scores(
     values: dict[str, float], metrics: dict[str, str], kind: Score
 ) -> list[tuple[str, float]]:
     """Return the plain mean of the tasks' metrics, and the config's own score before it."""
-    from accord.judging.metrics import overall_score
+    from accord.evaluation.metrics import overall_score
 
     kinds: list[Score] = ["mean"] if kind == "mean" else [kind, "mean"]
     return [(one, overall_score(one, values, metrics)) for one in kinds]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _READING = """\
 The soup's figures are of the dev rows that chose its members, and so too good.
-cross-fitted: members chosen by one half of these rows, judged by the other; the epoch of each run
-was chosen by all of them."""
+cross-fitted: members chosen by one half of these rows, evaluated on the other; the epoch of each
+run was chosen by all of them."""
 
 
 @click.command()
@@ -41,7 +41,7 @@ def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
     if as_json:
         members = [str(runs[i]) for i in made.soup.members]
         alone = {str(run): own.record() for run, own in zip(runs, made.alone, strict=True)}
-        found = {"members": members, **made.soup.judged.record(), "alone": alone}
+        found = {"members": members, **made.soup.evaluated.record(), "alone": alone}
         echo(json.dumps({**found, "crossfit": made.crossfit}))
         return
     _show(runs, made)
@@ -51,13 +51,15 @@ def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:
 def _show(runs: tuple[Path, ...], made: RunSoup) -> None:
     from accord.cli.results import new_table, print_table
 
-    names = list(made.soup.judged.metrics)
+    names = list(made.soup.evaluated.metrics)
     table = new_table("run", "in the soup", *names, "sum", left=2)
     for i, (run, own) in enumerate(zip(runs, made.alone, strict=True)):
         values = (f"{value:z.4f}" for value in (*own.metrics.values(), own.sum))
         table.add_row(str(run), "yes" if i in made.soup.members else "no", *values)
-    judged = made.soup.judged
-    table.add_row("the soup", "", *(f"{v:z.4f}" for v in (*judged.metrics.values(), judged.sum)))
+    evaluated = made.soup.evaluated
+    table.add_row(
+        "the soup", "", *(f"{v:z.4f}" for v in (*evaluated.metrics.values(), evaluated.sum))
+    )
     crossfit = (*made.crossfit.values(), sum(made.crossfit.values()))
     table.add_row("cross-fitted", "", *(f"{value:z.4f}" for value in crossfit))
     print_table(table)

@@ -27,8 +27,8 @@ class TaskDifference:
 
     Attributes:
         task: its name.
-        metric: by which it is judged.
-        judged_on: which rows: 'test', or 'dev, cross-fitted'.
+        metric: by which it is evaluated.
+        evaluated_on: which rows: 'test', or 'dev, cross-fitted'.
         difference: the one minus the other.
         constant: what the best constant prediction gets on the same rows.
         constant_name: which one that is, as tables show it.
@@ -37,7 +37,7 @@ class TaskDifference:
 
     task: str
     metric: str
-    judged_on: str
+    evaluated_on: str
     difference: Difference
     constant: float
     constant_name: str
@@ -48,13 +48,15 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
     """Compare two groups on a task by all their runs; runs of one seed are pairs.
 
     Raises:
-        RowsDiffer: if they were judged on different rows, or by different metrics.
+        RowsDiffer: if they were evaluated on different rows, or by different metrics.
     """
     sides = [[run.heldout(task) for run in group.runs] for group in (ours, theirs)]
     first = sides[0][0]
     _check_rows([*ours.runs, *theirs.runs], [*sides[0], *sides[1]], task)
     metric, about = first.task.metric, first.task
-    one, other = (_side(group, judged) for group, judged in zip((ours, theirs), sides, strict=True))
+    one, other = (
+        _side(group, evaluated) for group, evaluated in zip((ours, theirs), sides, strict=True)
+    )
     constant = labelled_kind(about).constant(about, first.labels)
     learnt = any(
         against_constant(metric, first.labels, side, about.positive_class).lower(LEVEL) > 0
@@ -67,24 +69,24 @@ def task_difference(task: str, ours: Group, theirs: Group) -> TaskDifference:
     )  # fmt: skip
 
 
-def _side(group: Group, judged: list[HeldOut]) -> Side:
-    predictions = np.stack([each.predicted for each in judged])
-    return Side(group.seeds, predictions, np.stack([each.halves for each in judged]))
+def _side(group: Group, evaluated: list[HeldOut]) -> Side:
+    predictions = np.stack([each.predicted for each in evaluated])
+    return Side(group.seeds, predictions, np.stack([each.halves for each in evaluated]))
 
 
-def _check_rows(runs: list[RunRecord], judged: list[HeldOut], task: str) -> None:
-    first = judged[0]
-    for run, each in zip(runs, judged, strict=True):
+def _check_rows(runs: list[RunRecord], evaluated: list[HeldOut], task: str) -> None:
+    first = evaluated[0]
+    for run, each in zip(runs, evaluated, strict=True):
         names, others = f"{runs[0].name}, {run.name}: ", (first.task, each.task)
         if others[0].metric_name != others[1].metric_name:
             metrics = ", ".join(own.metric_name for own in others)
-            raise RowsDiffer(f"{names}judged by different metrics of '{task}' ({metrics})")
+            raise RowsDiffer(f"{names}evaluated by different metrics of '{task}' ({metrics})")
         if others[0].labels != others[1].labels:
             classes = " / ".join(", ".join(own.labels) for own in others)
             raise RowsDiffer(f"{names}have different classes of '{task}' ({classes})")
         same = each.ids == first.ids and np.array_equal(each.labels, first.labels)
         if not same or each.on != first.on:
             raise RowsDiffer(
-                f"{names}judged on different rows of '{task}'"
+                f"{names}evaluated on different rows of '{task}'"
                 f" ({first.on}, {len(first.ids)} rows; {each.on}, {len(each.ids)} rows)"
             )

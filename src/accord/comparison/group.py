@@ -16,7 +16,7 @@ from accord.errors import UsageError, nearest
 from accord.report.record import RunRecord
 
 CONTINUAL = ("average_accuracy", "forgetting", "backward_transfer")
-"""Figures of runs that learn task after task (`accord.judging.continual`)."""
+"""Figures of runs that learn task after task (`accord.evaluation.continual`)."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Group:
 
     @property
     def continual(self) -> dict[str, tuple[float, float | None]]:
-        """Of runs that judge finished tasks again: what they learned and forgot, by `CONTINUAL`'s
-        names; mean and standard deviation over seeds. What no run has isn't there."""
+        """Of runs that evaluate finished tasks again: what they learned and forgot, by
+        `CONTINUAL`'s names; mean and standard deviation over seeds. What no run has isn't there."""
         figures = {}
         for name in CONTINUAL:
             values = [run.results.get("continual", {}).get(name) for run in self.runs]
@@ -175,11 +175,11 @@ def _identity(run: RunRecord) -> str:
     table["training"].pop("seed")
     for own in table["tasks"].values():
         own.pop("test", None)
-    judged = [
+    evaluated = [
         [task.to_json(), run.results["heldout"][name]["on"], run.heldout_content(name)]
         for name, task in run.tasks.items()
     ]
-    return json.dumps([table, judged], sort_keys=True)
+    return json.dumps([table, evaluated], sort_keys=True)
 
 
 def _common_name(runs: Sequence[RunRecord]) -> str:
@@ -259,7 +259,7 @@ def metric_cells(
 
 def constant_cells(groups: Sequence[Group], tasks: Sequence[str]) -> list[str]:
     """Return what the best constant prediction gets on each task, as tables show it; '–' where
-    groups were judged by rows on which it differs."""
+    groups were evaluated on rows on which it differs."""
     cells = []
     for task in tasks:
         values = {group.constant(task) for group in groups if task in group.tasks}

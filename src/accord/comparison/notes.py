@@ -1,4 +1,4 @@
-"""What has to be known beside a comparison: on which rows it judges, after how much training, by
+"""What has to be known beside a comparison: on which rows it evaluates, after how much training, by
 what choice, and how many comparisons were corrected together."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from accord.statistics.crossed import Difference
 
 def group_notes(groups: Sequence[Group]) -> list[str]:
     """Return what has to be known of some groups' figures: how far choosing flatters them, whose
-    settings or first stages the same rows chose, and who was judged by other rows."""
+    settings or first stages the same rows chose, and who was evaluated on other rows."""
     gap = gap_note(groups)
     return [
         *([gap] if gap else []), *tuned_notes(groups), *stage_notes(groups), *rows_notes(groups),
@@ -79,7 +79,7 @@ def _exploratory(best: Group, count: int, baseline: str) -> str:
 
 
 def _rows_of(group: Group) -> set[str]:
-    """Return by which rows a group's runs are judged: 'test', 'dev, cross-fitted'."""
+    """Return by which rows a group's runs are evaluated: 'test', 'dev, cross-fitted'."""
     return {run.results["heldout"][task]["on"] for run in group.runs for task in group.tasks}
 
 
@@ -110,7 +110,7 @@ def pairing_note(one: Group, other: Group) -> str | None:
     return f"Seeds: {runs}; {pairs} of the same seed. All of them count."
 
 
-def judged_note(groups: Sequence[Group]) -> str:
+def evaluation_note(groups: Sequence[Group]) -> str:
     """Say which rows each task's figures are of."""
     rows: dict[str, list[str]] = {}
     for task, _ in metric_columns(groups):
@@ -125,7 +125,7 @@ def judged_note(groups: Sequence[Group]) -> str:
 
 _ROWS = {
     "test": "the labelled test files",
-    "dev, cross-fitted": "dev, each half judged by the epoch that the other half chose",
+    "dev, cross-fitted": "dev, each half scored with the epoch that the other half chose",
 }
 
 
@@ -142,7 +142,7 @@ def gap_note(groups: Sequence[Group]) -> str | None:
 
 
 def tuned_notes(groups: Sequence[Group]) -> list[str]:
-    """Say which groups' settings were chosen on rows that they are judged by."""
+    """Say which groups' settings were chosen on rows that they are evaluated by."""
     notes = []
     for group in groups:
         chosen = group.selection
@@ -150,13 +150,13 @@ def tuned_notes(groups: Sequence[Group]) -> list[str]:
             notes.append(
                 f"CHOSEN ON THESE ROWS: the settings of {group.name} are the best of"
                 f" {chosen.candidates} that {chosen.by} tried on these dev rows, so its figures"
-                " are too good; a labelled test file would judge it fairly."
+                " are too good; a labelled test file would evaluate it fairly."
             )
     return notes
 
 
 def rows_notes(groups: Sequence[Group]) -> list[str]:
-    """Return which groups were judged by other rows than others, a line a task."""
+    """Return which groups were evaluated on other rows than others, one line per task."""
     notes = []
     for task, _ in metric_columns(groups):
         contents: dict[str, list[str]] = {}

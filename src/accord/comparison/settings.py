@@ -16,13 +16,13 @@ _INDIFFERENT = (
 )  # fmt: skip
 
 
-def nearest_alone(
+def nearest_single_task(
     task: str, together: Group, alone: Sequence[Group]
 ) -> tuple[Group | None, tuple[str, ...]]:
     """Choose the group of a task alone whose settings differ least from a shared model's.
 
-    One that was judged by the same rows and metric goes before any that was not. Training data and
-    encoders are compared by content. Keys that only say how much of a task is shown
+    One that was evaluated on the same rows and metric goes before any that was not. Training
+    data and encoders are compared by content. Keys that only say how much of a task is shown
     (`EXPOSURE_KEYS`) don't count: `accord.report.exposure` compares what was shown.
 
     Args:
@@ -36,7 +36,7 @@ def nearest_alone(
     """
     differing = [_differing(task, together, group) for group in alone]
     ranks = [
-        (_judged(group, task) != _judged(together, task), len(keys),
+        (_evaluated(group, task) != _evaluated(together, task), len(keys),
          exposure_distance(group, together, task))
         for group, keys in zip(alone, differing, strict=True)
     ]  # fmt: skip
@@ -46,7 +46,7 @@ def nearest_alone(
     return alone[nearest], differing[nearest]
 
 
-def _judged(group: Group, task: str) -> tuple[str, ...]:
+def _evaluated(group: Group, task: str) -> tuple[str, ...]:
     run = group.runs[0]
     on = run.results["heldout"][task]["on"]
     return run.tasks[task].metric_name, on, run.heldout_content(task)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
 from accord.comparison.group import Group
-from accord.comparison.settings import nearest_alone
+from accord.comparison.settings import nearest_single_task
 from accord.statistics.verdict import Verdict
 
 
@@ -62,7 +62,7 @@ def sharing_pairs(groups: Sequence[Group]) -> tuple[list[SharingPair], list[str]
     for together in groups if alone else ():
         for task in together.tasks if len(together.trained) > 1 else ():
             candidates = [other for other in alone if other.trained == (task,)]
-            nearest, differing = nearest_alone(task, together, candidates)
+            nearest, differing = nearest_single_task(task, together, candidates)
             try:
                 if nearest is None:
                     refused.append(_line(task, together, _reason(candidates)))
@@ -99,7 +99,7 @@ def _lost(groups: Sequence[Group], alone: Sequence[Group]) -> list[str]:
     """Return why tasks that were trained alone have no verdict, though a run in stages had them."""
     return [
         f"{task}: no verdict, as {group.name} doesn't hold it: its last stage trains"
-        f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and judged."
+        f" {', '.join(group.tasks)}; with [memory] method = 'none' it is kept and evaluated."
         for group in groups if group.runs[0].config.stages
         for task in group.runs[0].config.labelled
         if task not in group.tasks and any(other.trained == (task,) for other in alone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accord.comparison.group import Group
-from accord.comparison.notes import group_notes, judged_note, sharing_cautions
+from accord.comparison.notes import evaluation_note, group_notes, sharing_cautions
 from accord.comparison.sharing import SharingVerdict, uncompared
 from accord.comparison.whole import Comparison
 from accord.comparison.words import seeds_words
@@ -24,7 +24,7 @@ from accord.statistics.planning import detectable
 def sharing_result(comparison: Comparison) -> SharingResult:
     """Return all that a report on sharing says."""
     groups, verdicts = comparison.groups, comparison.sharing
-    notes = (judged_note(groups), *sharing_cautions(verdicts), *comparison.refused,
+    notes = (evaluation_note(groups), *sharing_cautions(verdicts), *comparison.refused,
              *group_notes(groups)) if groups else ()  # fmt: skip
     return SharingResult(
         tasks=tuple(map(_task, verdicts)),
@@ -55,7 +55,7 @@ def _task(each: SharingVerdict) -> TaskComparison:
         model=each.together.name,
         alone=_side(each.alone, each.task),
         together=_side(each.together, each.task),
-        judged_on=each.compared.judged_on,
+        evaluated_on=each.compared.evaluated_on,
         rows=difference.rows,
         runs=(len(difference.theirs), len(difference.ours)),
         difference=difference.value,

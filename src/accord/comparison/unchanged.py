@@ -15,7 +15,7 @@ from accord.report.record import RunRecord
 from accord.runs.contents import Contents
 
 _MEANT_BY = ("kind", "labels", "range")
-_JUDGED_ON = ("test", "test labels")
+_EVALUATED_ON = ("test", "test labels")
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ def _named(run: Material) -> Iterator[tuple[str, str, str, str]]:
     common = [encoder, table["memory"], table["training"]["dev_share"]]
     for name, own in table["tasks"].items():
         sources = [] if own.get("train") else [_files(table["tasks"]), _files(table["texts"])]
-        for split in (*SPLITS, *_JUDGED_ON):
-            place = own.get("test" if split in _JUDGED_ON else split) or own.get("train")
-            tested = own.get("test") if split in _JUDGED_ON else None
+        for split in (*SPLITS, *_EVALUATED_ON):
+            place = own.get("test" if split in _EVALUATED_ON else split) or own.get("train")
+            tested = own.get("test") if split in _EVALUATED_ON else None
             key = json.dumps([name, split, _files({name: own}), tested, sources, common])
             if content := run.contents.data(name, split):
                 file = shown(place or f"the texts of '{name}'")

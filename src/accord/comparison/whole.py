@@ -53,14 +53,14 @@ def compare_groups(
     """
     pairs, refused = sharing_pairs(groups)
     rows, others = ([], []) if baseline is None else contrast_rows(groups, baseline)
-    judged = iter(verdicts(
+    evaluated = iter(verdicts(
         [*(pair.compared.difference for pair in pairs), *(row[2] for row in rows)],
         margin=margin,
         learnt=[*(pair.compared.learnt for pair in pairs), *(row[3] for row in rows)],
     ))  # fmt: skip
-    shared = [SharingVerdict(**vars(pair), verdict=next(judged)) for pair in pairs]
+    shared = [SharingVerdict(**vars(pair), verdict=next(evaluated)) for pair in pairs]
     contrasts = [
-        Contrast(group, baseline, task, difference, next(judged), learnt)
+        Contrast(group, baseline, task, difference, next(evaluated), learnt)
         for group, task, difference, learnt in rows
         if baseline is not None
     ]

@@ -1,4 +1,4 @@
-"""Says what is wrong with a configuration, a line a key: where, what is allowed, what was given."""
+"""What is wrong with a configuration, one line per key: where, what is allowed, what was given."""
 
 from __future__ import annotations
 

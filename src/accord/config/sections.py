@@ -199,18 +199,18 @@ class SharingConfig(Section):
 
 
 class AveragingConfig(Section):
-    """`[averaging]`: averages of the weights over steps, judged and saved in the weights' place."""
+    """`[averaging]`: averages of the weights over steps, saved in the weights' place."""
 
     method: Literal["none", "ema", "swa", "soup"] = Field(
         "none", description="'ema': an exponential moving average; 'swa': the plain mean over the"
         " end of the run; 'soup': at the end, the mean of those epochs' weights that together are"
-        " judged best (each epoch's weights lie in the run folder until then). Training goes on"
+        " evaluated best (each epoch's weights lie in the run folder until then). Training goes on"
         " with the weights themselves."
     )  # fmt: skip
     decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of 'ema'.")
     start: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5, description="Share of the run after which 'swa' begins; before it the weights are"
-        " judged as they are."
+        " evaluated as they are."
     )  # fmt: skip
     every_steps: PositiveInt | None = Field(
         None, description="Steps between the weights that 'swa' averages; default a quarter of an"
@@ -257,7 +257,7 @@ class MemoryConfig(Section):
     method: str = Field(
         "none", description="What a step does with the memory's rows: 'replay' adds their loss; a"
         " method of `accord.gradients` that goes by memories, such as 'gem', keeps the step from"
-        " making it worse; 'none' keeps no rows: finished tasks are judged alone."
+        " making it worse; 'none' keeps no rows: finished tasks are evaluated alone."
     )  # fmt: skip
     size: PositiveInt = Field(256, description="Rows that are kept of each finished task.")
     choice: Literal["random", "balanced"] = Field(
@@ -282,7 +282,7 @@ class SelectionConfig(Section):
 
 
 class ComparisonConfig(Section):
-    """`[comparison]`: how `accord compare` judges runs of this config; no run depends on it."""
+    """`[comparison]`: how `accord compare` evaluates runs of this config; no run depends on it."""
 
     margin: PositiveFloat | None = Field(
         None, description="Points, hundredths of a metric: where the interval of the difference"

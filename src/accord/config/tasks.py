@@ -194,7 +194,7 @@ class AuxiliaryConfig(Section):
     texts_of: list[str] | None = Field(
         None,
         description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
-        " judged by; default, without `train`: all in the config.",
+        " evaluated by; default, without `train`: all in the config.",
     )
     group: Group = None
     delimiter: Delimiter = None

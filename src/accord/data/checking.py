@@ -46,7 +46,7 @@ class SplitReport:
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
     `share` is set where dev is a share of the training file. Of a test file they are of the rows
-    that are judged by; `unused` says why its labels are not used, where they aren't.
+    that are evaluated by; `unused` says why its labels are not used, where they aren't.
     """
 
     split: str
@@ -118,9 +118,9 @@ def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
 
 def _split_report(own: Split, plan: DataPlan, max_length: int) -> SplitReport:
     lengths = own.lengths
-    judged = own.heldout is not None and len(own.heldout.rows) > 0
+    evaluated = own.heldout is not None and len(own.heldout.rows) > 0
     labels = own.labels if own.task.labelled and own.name != "test" else None
-    if own.heldout is not None and judged:
+    if own.heldout is not None and evaluated:
         labels = own.heldout.labels
     summary = {} if labels is None else labelled_kind(own.task).summary(own.task, labels)
     return SplitReport(

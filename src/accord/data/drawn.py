@@ -110,7 +110,7 @@ def without_dev_texts(splits: Splits, sections: Mapping[str, AnyTaskConfig]) -> 
     """Return which training rows of each task hold no text that another task's dev drew.
 
     Tasks draw the same texts but for a few (`dev_split`). Those few are dev rows of the task that
-    drew them alone, and no other is trained on them: a task is judged by the same rows whatever
+    drew them alone, and no other is trained on them: a task is evaluated on the same rows whatever
     others it is trained with. Tasks that name the same group column are compared by it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Rows of a test file that a model may be judged by: with labels, and none that chose it."""
+"""Rows of a test file that a model may be evaluated by: with labels, and none that chose it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HeldOutTest:
     """A task's labelled test rows.
 
     Attributes:
-        rows: which of the test split's rows are judged by, int64 [n]; empty where none can be.
+        rows: which of the test split's rows are evaluated by, int64 [n]; empty where none can be.
         labels: of these, as the task's kind has them, [n, ...].
         total: rows of the test split.
         in_dev: those whose texts stand in the task's dev rows, which choose the model: left out.
@@ -41,7 +41,7 @@ def heldout_test(labels: FileLabels, test: Rowset, dev: Rowset, train: Rowset) -
     """Return which rows of a test file are held out; texts are compared by their token ids.
 
     Only the task's dev rows are looked at, and not other tasks': a task alone and in a shared run
-    is to be judged by the same rows.
+    is to be evaluated on the same rows.
 
     Args:
         labels: of all the test rows.

@@ -56,7 +56,7 @@ class Strings(Sequence[str]):
 
 
 class TokenStore:
-    """The usable rows of a split's files: token ids without special tokens, a segment a text.
+    """The usable rows of a split's files: token ids without special tokens, one segment per text.
 
     How a pair is laid out and where a sequence is cut is decided at packing, so one store
     serves every encoding and length.

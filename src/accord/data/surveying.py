@@ -55,7 +55,7 @@ class LabelSurvey:
                 (train if split == "train" else other)[label] += 1
             else:
                 self._add(label)
-        self._judge(train, other, rows)
+        self._evaluate(train, other, rows)
 
     @property
     def classes(self) -> bool:
@@ -95,7 +95,7 @@ class LabelSurvey:
         self.whole = self.whole and number.is_integer()
         self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
 
-    def _judge(self, train: Counter[str], other: Counter[str], rows: int) -> None:
+    def _evaluate(self, train: Counter[str], other: Counter[str], rows: int) -> None:
         """Take each of what may stand for no label for that, or for a class or number."""
         # Of numbers past the most that are kept, the lowest says whether any is negative.
         lowest = {str(self.lowest)} if self.lowest < 0 else set()

@@ -1,4 +1,4 @@
-"""Whether a test file has labels that can be judged by."""
+"""Whether a test file has labels that can be evaluated by."""
 
 from __future__ import annotations
 

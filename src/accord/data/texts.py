@@ -1,4 +1,4 @@
-"""The texts of several token stores as one: a row a text, without labels."""
+"""The texts of several token stores as one: one row per text, without labels."""
 
 from __future__ import annotations
 

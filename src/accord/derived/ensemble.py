@@ -8,7 +8,7 @@ from pathlib import Path
 from accord.derived.finished import check_new, finished_models
 from accord.errors import UsageError
 from accord.model.saved import load_model
-from accord.model.saved_ensemble import check_alike, save_ensemble
+from accord.model.saved_ensemble import check_same_tasks, save_ensemble
 
 
 def ensemble(sources: Sequence[Path], out: Path) -> int:
@@ -32,7 +32,7 @@ def ensemble(sources: Sequence[Path], out: Path) -> int:
     """
     check_new(out)
     folders = finished_models(sources)
-    check_alike([folders[0], *folders])
+    check_same_tasks([folders[0], *folders])
     for folder in folders:
         load_model(folder)
     try:

@@ -16,12 +16,12 @@ from accord.durable import replace_folder
 from accord.encoders.encoder import EncoderConfig, with_dropout
 from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
-from accord.judging.choosing import HalfResult, Halves, dev_halves, half_result
-from accord.judging.dev import DevResult, are_finite, judge_all
-from accord.judging.heldout import crossfit_value
-from accord.judging.inference import logits_of
-from accord.judging.scores import crossfitted
-from accord.kernels.matmul import choose_products
+from accord.evaluation.choosing import HalfResult, Halves, dev_halves, half_result
+from accord.evaluation.dev import DevResult, are_finite, evaluate_all
+from accord.evaluation.heldout import crossfit_value
+from accord.evaluation.inference import logits_of
+from accord.evaluation.scores import crossfitted
+from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import labelled_kind
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
@@ -41,7 +41,7 @@ class RunSoup:
         alone: how good each run's model is by itself, in the order given.
         soup: its members are indices of the runs.
         crossfit: each labelled task's metric, where the members are chosen by one half of the dev
-            rows and judged by the other, both ways (`accord.judging.heldout`).
+            rows and evaluated on the other, both ways (`accord.evaluation.heldout`).
     """
 
     alone: list[DevResult]
@@ -52,11 +52,11 @@ class RunSoup:
 def soup_runs(
     sources: Sequence[Path], out: Path, say: Callable[[str], None] = lambda text: None
 ) -> RunSoup:
-    """Write the model folder of a greedy soup, judged on the runs' dev files.
+    """Write the model folder of a greedy soup, evaluated on the runs' dev files.
 
     Args:
         sources: folders of runs that began from one encoder, with the same tasks and dev files;
-            their models are judged anew, by the first one's plan.
+            their models are evaluated anew, by the first one's plan.
         out: the folder to write; must not be there yet.
         say: told what was skipped or decided.
 
@@ -67,7 +67,7 @@ def soup_runs(
     folders = finished_models(sources)
     kitchen = _Kitchen(folders, _common_plan(folders), say)
     alone = [kitchen.alone(i) for i in range(len(folders))]
-    soup = greedy_soup(alone, kitchen.weights_of, kitchen.judge)
+    soup = greedy_soup(alone, kitchen.weights_of, kitchen.evaluate)
     crossfit = kitchen.crossfit(alone)
     try:
         replace_folder(out, lambda folder: kitchen.save(soup.weights, folder))
@@ -77,14 +77,14 @@ def soup_runs(
 
 
 class _Kitchen:
-    """One model that takes on any of the runs' weights, and the dev rows that judge it."""
+    """One model that takes on any of the runs' weights, and the dev rows that evaluate it."""
 
     def __init__(
         self, folders: Sequence[Path], plan: StagePlan, say: Callable[[str], None]
     ) -> None:
         self.folders, self.plan = folders, plan
         self.device = choose_device("auto")
-        self.products = choose_products(self.device, plan.training.precision == "bfloat16")
+        self.matmul = choose_matmul_policy(self.device, plan.training.precision == "bfloat16")
         self.model, self.inputs, self.max_length = load_model(folders[0])
         self.model.to(self.device)
         tokenizer = load_tokenizer(folders[0])
@@ -98,9 +98,9 @@ class _Kitchen:
         model, _, _ = load_model(self.folders[run])
         return [own.detach().to(self.device) for own in model.parameters()]
 
-    def judge(self, weights: list[Tensor]) -> DevResult | None:
+    def evaluate(self, weights: list[Tensor]) -> DevResult | None:
         logits = self._logits(weights)
-        return judge_all(self.dev, logits, self.plan.score) if are_finite(logits) else None
+        return evaluate_all(self.dev, logits, self.plan.score) if are_finite(logits) else None
 
     def crossfit(self, alone: Sequence[DevResult]) -> dict[str, float]:
         halves = [dev_halves(own) for own in self.dev]
@@ -119,19 +119,19 @@ class _Kitchen:
     ) -> Sequence[Tensor]:
         """Return the logits of all dev rows by the soup that one half of them chooses."""
 
-        def judge(weights: list[Tensor]) -> HalfResult | None:
+        def evaluate(weights: list[Tensor]) -> HalfResult | None:
             logits = self._logits(weights)
             return half_result(self.dev, logits, halves, half) if are_finite(logits) else None
 
         by_half = [half_result(self.dev, own.logits, halves, half) for own in alone]
-        return greedy_soup(by_half, self.weights_of, judge).judged.logits
+        return greedy_soup(by_half, self.weights_of, evaluate).evaluated.logits
 
     def _logits(self, weights: list[Tensor]) -> list[Tensor]:
         with self._holding(weights).in_place():
-            return logits_of(self.model, self.dev, self.assembler, products=self.products)
+            return logits_of(self.model, self.dev, self.assembler, matmul=self.matmul)
 
     def alone(self, run: int) -> DevResult:
-        result = self.judge(self.weights_of(run))
+        result = self.evaluate(self.weights_of(run))
         if result is None:
             raise ModelError(f"{self.folders[run]}: predicts no numbers for the dev rows")
         return result
@@ -166,7 +166,7 @@ def _common_plan(folders: Sequence[Path]) -> StagePlan:
 def _differences(
     run: RunFolder, folder: Path, first: RunFolder, first_folder: Path
 ) -> Iterator[str]:
-    """Yield why a run's weights can't be averaged with the first one's, or not judged alike."""
+    """Yield why a run's weights can't be averaged with the first one's, or not evaluated alike."""
     (tasks, _, length), (wanted, _, wanted_length) = read_tasks(folder), read_tasks(first_folder)
     if _as_used(tasks) != _as_used(wanted) or length != wanted_length:
         yield "has other tasks, or the same with other settings or lengths,"

@@ -21,7 +21,7 @@ from accord.doctor.paths import advice, taken_paths
 from accord.doctor.rates import measure_rates
 from accord.doctor.report import Report
 from accord.kernels.attention import flash
-from accord.kernels.matmul import choose_products
+from accord.kernels.matmul import choose_matmul_policy
 from accord.runs.devices import choose_device
 from accord.runs.memory import keep_freed_memory
 
@@ -37,15 +37,15 @@ def examine(path: Path) -> Report:
     """
     disk, cache = examine_disk(path), examine_cache()
     processor, device = examine_processor(), choose_device("auto")
-    products = choose_products(torch.device("cpu"), True)
+    matmul = choose_matmul_policy(torch.device("cpu"), True)
     return Report(
         processor=processor,
         memory=examine_memory(),
         gpus=examine_gpus(),
         torch_cuda=torch.version.cuda,
         nvidia_driver=has_nvidia_driver(),
-        rates=measure_rates(device, products),
-        products=products,
+        rates=measure_rates(device, matmul),
+        matmul=matmul,
         flash_fault=flash.fault(device),
         keeps_memory=keep_freed_memory(),
         disk=disk,

@@ -41,7 +41,7 @@ def _attention(report: Report) -> str:
 def _float32(report: Report) -> str:
     rates = report.rates
     error = rates.onednn_relative_error
-    if report.products.onednn:
+    if report.matmul.onednn:
         times = _ratio(rates.float32_onednn_gflops, rates.float32_default_gflops)
         rate = "" if times is None else f", at {times:.2g} times the default library's rate"
         return f"oneDNN: its result is float32's in full (relative error {_error(error)}){rate}"
@@ -56,7 +56,7 @@ def _float32(report: Report) -> str:
 def _bfloat16(report: Report) -> str:
     native, float32 = report.rates.bfloat16_native_gflops, _float32_rate(report)
     times = _ratio(native, float32)
-    if report.products.rounded:
+    if report.matmul.rounded:
         why = (
             f"this processor's bfloat16 products run at {native:.3g} GFLOP/s against"
             f" {float32:.3g} in float32"
@@ -146,7 +146,7 @@ def _precision_advice(report: Report) -> str | None:
         slow = not report.gpus[0].bfloat16
     else:
         times = _ratio(rates.bfloat16_accord_gflops, _float32_rate(report))
-        slow = report.products.rounded
+        slow = report.matmul.rounded
     if slow or times is None or times <= _FASTER:
         return None
     return f'training.precision = "bfloat16": products at {times:.2g} times float32\'s rate'
@@ -164,7 +164,7 @@ def _disk_advice(disk: Disk) -> str | None:
 def _float32_rate(report: Report) -> float | None:
     """Return the rate of float32 as a run computes it on the processor."""
     rates = report.rates
-    return rates.float32_onednn_gflops if report.products.onednn else rates.float32_default_gflops
+    return rates.float32_onednn_gflops if report.matmul.onednn else rates.float32_default_gflops
 
 
 def _ratio(one: float | None, other: float | None) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.kernels.matmul import Products, onednn_error
+from accord.kernels.matmul import MatmulPolicy, onednn_error
 from accord.runs.estimate import matrix_rate
 
 
@@ -22,7 +22,7 @@ class Rates:
         float32_onednn_gflops: through torch's way to oneDNN.
         onednn_relative_error: of that product's result; float32's is 1e-6 and below.
         bfloat16_native_gflops: bfloat16 by torch's own ways, on the processor.
-        bfloat16_accord_gflops: as `choose_products` has it.
+        bfloat16_accord_gflops: as `choose_matmul_policy` has it.
         gpu_float32_gflops: on the GPU that 'auto' takes.
         gpu_bfloat16_gflops: on it too.
     """
@@ -36,12 +36,12 @@ class Rates:
     gpu_bfloat16_gflops: float | None = None
 
 
-def measure_rates(device: torch.device, products: Products) -> Rates:
+def measure_rates(device: torch.device, matmul: MatmulPolicy) -> Rates:
     """Measure the products of a BERT's shape.
 
     Args:
         device: that 'auto' takes.
-        products: that were chosen for the processor.
+        matmul: that were chosen for the processor.
     """
     cpu = torch.device("cpu")
     error = onednn_error()
@@ -50,13 +50,13 @@ def measure_rates(device: torch.device, products: Products) -> Rates:
     return Rates(
         float32_default_gflops=_gflops(lambda: matrix_rate(cpu)),
         float32_onednn_gflops=(
-            None if error is None else _gflops(lambda: matrix_rate(cpu, Products(onednn=True)))
+            None if error is None else _gflops(lambda: matrix_rate(cpu, MatmulPolicy(onednn=True)))
         ),
         onednn_relative_error=error,
         bfloat16_native_gflops=_gflops(native_rate),
-        bfloat16_accord_gflops=_gflops(lambda: matrix_rate(cpu, products)),
-        gpu_float32_gflops=_gpu_gflops(device, Products()),
-        gpu_bfloat16_gflops=_gpu_gflops(device, Products(bfloat16=True)),
+        bfloat16_accord_gflops=_gflops(lambda: matrix_rate(cpu, matmul)),
+        gpu_float32_gflops=_gpu_gflops(device, MatmulPolicy()),
+        gpu_bfloat16_gflops=_gpu_gflops(device, MatmulPolicy(bfloat16=True)),
     )
 
 
@@ -79,11 +79,11 @@ def native_rate(seconds: float = 0.3) -> float:
             return best
 
 
-def _gpu_gflops(device: torch.device, products: Products) -> float | None:
+def _gpu_gflops(device: torch.device, matmul: MatmulPolicy) -> float | None:
     if device.type == "cpu":
         return None
-    _gflops(lambda: matrix_rate(device, products, 0.01))  # loads the kernels
-    return _gflops(lambda: matrix_rate(device, products))
+    _gflops(lambda: matrix_rate(device, matmul, 0.01))  # loads the kernels
+    return _gflops(lambda: matrix_rate(device, matmul))
 
 
 def _gflops(measure: Callable[[], float]) -> float | None:

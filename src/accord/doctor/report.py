@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from accord.doctor.machine import Disk, Gpu, Memory, Processor
 from accord.doctor.rates import Rates
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Report:
         torch_cuda: the CUDA version that torch was built for; None: without CUDA.
         nvidia_driver: whether the system has one.
         rates: measured.
-        products: what `choose_products` chose for the processor.
+        matmul: what `choose_matmul_policy` chose for the processor.
         flash_fault: why the GPU can't take torch's flash attention; None: it can.
         keeps_memory: whether freed blocks can be kept for the next step.
         disk: room at the path that was asked about.
@@ -34,7 +34,7 @@ class Report:
     torch_cuda: str | None
     nvidia_driver: bool
     rates: Rates
-    products: Products
+    matmul: MatmulPolicy
     flash_fault: str | None
     keeps_memory: bool
     disk: Disk

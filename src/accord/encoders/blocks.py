@@ -49,7 +49,7 @@ class BlockHooks:
         """Change what the attention or the feed-forward `half` gives, before it is added."""
         return x
 
-    def beside(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
+    def parallel(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
         """Add to the sum that the block ends with, before a norm that follows it.
 
         Args:
@@ -204,7 +204,7 @@ class Block(nn.Module):
         x = x if self.pre_norm else normalise("attention_norm", x)
         inner = normalise("output_norm", x) if self.pre_norm else x
         out = hooks.after("feed_forward", self.feed_forward(inner, hooks))
-        x = hooks.beside(source, dropout_add(out, x, self.p, places[1]), plan)
+        x = hooks.parallel(source, dropout_add(out, x, self.p, places[1]), plan)
         return x if self.pre_norm else normalise("output_norm", x)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from accord.comparison.group import Group
 from accord.durable import replace_folder
 from accord.errors import RunFolderError
+from accord.evaluation.metrics import cs224n_score
 from accord.experiments.paper import TABLE_5, TASKS, TITLES
 from accord.experiments.results import Results
-from accord.judging.metrics import cs224n_score
 from accord.report.page import Table
 from accord.report.record import RunRecord
 

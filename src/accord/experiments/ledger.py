@@ -13,7 +13,7 @@ def ledger(results: Results) -> Table:
     rows = [row for _, group in results.groups for row in _rows(group)]
     columns = [
         "runs of", "task", "rows", "examples seen", "epochs over the data", "steps", "tokens read",
-        "padding avoided", "seconds", "seconds an epoch",
+        "padding avoided", "seconds", "seconds per epoch",
     ]  # fmt: skip
     note = (
         "Tokens and padding are of training alone; padding is what the longest example of each"

@@ -13,7 +13,7 @@ from accord.experiments.ledger import ledger
 from accord.experiments.paper import NAMES, TASKS
 from accord.experiments.plan import EXPERIMENTS, Options, subsets
 from accord.experiments.results import Results, load_results
-from accord.experiments.tables import Contrast, Pair, judged, name_of
+from accord.experiments.tables import Contrast, Pair, evaluated, name_of
 from accord.report.figures import (
     DifferenceRow,
     DurationRow,
@@ -69,7 +69,7 @@ def report(
 
 
 def _flattery(results: Results) -> str:
-    """Say what the paper's rule costs: it judges on the rows that chose the epoch."""
+    """Say what the paper's rule costs: it evaluates on the rows that chose the epoch."""
     gaps = [group.gap(task) for _, group in results.groups for task in group.tasks]
     if not gaps:
         return ""
@@ -155,7 +155,7 @@ def _experiment(name: str, results: Results, out: Path) -> Section | None:
         return Section(title, text, [table]) if table else None
     items: list[Item] = [_TABLES[name](results)]
     text = []
-    contrasts = judged(_CONTRASTS[name](results))
+    contrasts = evaluated(_CONTRASTS[name](results))
     if contrasts:
         items.append(tables.contrast_table(f"{name}-differences", "Differences", contrasts))
         rows = [_difference_row(own) for own in contrasts]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from accord.config.file import parse_config, resolve_paths
 from accord.data.datasets import read_data
-from accord.durable import write_whole
+from accord.durable import write_atomic
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import RunFolderError
 from accord.experiments.paper import TASKS
@@ -17,7 +17,7 @@ from accord.grids.cell_run import CellResult
 from accord.grids.cells import Cell
 from accord.grids.running import run_grid, write_index
 from accord.plan.making import plan_run
-from accord.runs.lock import busy, is_held
+from accord.runs.lock import busy, is_locked
 from accord.runs.progress import Console
 from accord.untrusted import read_json
 
@@ -79,13 +79,13 @@ def reproduce(
         force: as `run_grid`.
 
     Returns:
-        A result a cell.
+        One result per cell.
 
     Raises:
         BusyError: another process is at these experiments.
         Stopped: a signal came; the same call goes on.
     """
-    if is_held(out):  # before their cells are noted beside its own
+    if is_locked(out):  # before their cells are noted beside its own
         raise busy(out)
     remember(cells, out)
     return run_grid(
@@ -109,7 +109,7 @@ def remember(cells: Mapping[str, Sequence[Cell]], out: Path) -> None:
         }
         known[name] = list(entries.values())
     try:
-        write_whole(out / INDEX, json.dumps(known, indent=1) + "\n")
+        write_atomic(out / INDEX, json.dumps(known, indent=1) + "\n")
     except OSError as error:
         raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
 

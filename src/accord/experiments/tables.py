@@ -74,7 +74,7 @@ class Contrast(Pair):
         return "agrees" if ours == (self.paper > 0) else "disagrees"
 
 
-def judged(pairs: Iterable[Pair]) -> list[Contrast]:
+def evaluated(pairs: Iterable[Pair]) -> list[Contrast]:
     """Return an experiment's contrasts, corrected together."""
     rows = list(pairs)
     found = verdicts(
@@ -161,14 +161,14 @@ def table_3(results: Results) -> Table:
         rows.append((name_of(tasks), group, papers))
     table = paper_table(
         "table-3", "Table 3: number of tasks fine-tuned together", rows,
-        note="Every run has as many steps an epoch as the smallest of the three tasks fills, alone"
+        note="Every run has as many steps per epoch as the smallest of the three tasks fills, alone"
         " and together, and so each row has the paper's exposure and equal numbers of examples of a"
         " task. Where the paper's tables 3 and 4 print two values for one run, both stand here.",
     )  # fmt: skip
     seconds = [f"{group.seconds_per_epoch:.1f}" if group else "–" for _, group, _ in rows]
     return replace(
         table,
-        columns=[*table.columns, "seconds an epoch"],
+        columns=[*table.columns, "seconds per epoch"],
         rows=[[*row, own] for row, own in zip(table.rows, seconds, strict=True)],
     )
 

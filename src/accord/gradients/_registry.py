@@ -77,7 +77,7 @@ def method(
     magnitude: Magnitude,
     example: tuple[list[list[float]], list[float]],
     needs: tuple[Need, ...] = ("gramian",),
-    cost: str = "none that shows: it solves for a weight a task",
+    cost: str = "none that shows: it solves for one weight per task",
     initial_state: Callable[[int], State] = lambda tasks: {},
     granularities: tuple[Granularity, ...] = ("all", "layer"),
     requires: Requires = nothing,

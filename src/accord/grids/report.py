@@ -15,7 +15,7 @@ from accord.comparison.group import (
     metric_cells,
     metric_columns,
 )
-from accord.comparison.notes import group_notes, judged_note
+from accord.comparison.notes import evaluation_note, group_notes
 from accord.comparison.summary import sharing_result
 from accord.comparison.whole import Comparison
 from accord.report.comparison.answer import answer
@@ -41,7 +41,7 @@ def grid_report(
         formats: of figures and tables besides SVG and CSV.
     """
     groups = comparison.groups
-    about = [judged_note(groups), *group_notes(groups), *notes] if groups else list(notes)
+    about = [evaluation_note(groups), *group_notes(groups), *notes] if groups else list(notes)
     sections = [Section("Runs", about, [groups_table(groups)])]
     sections += contrast_sections(comparison)
     lead = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from accord.comparison.group import Group
 from accord.comparison.unchanged import check_unchanged, material_of
-from accord.durable import sweep, write_whole
+from accord.durable import sweep, write_atomic
 from accord.errors import RunFolderError, Stopped
 from accord.grids.cell_run import CellResult, check_same
 from accord.grids.cells import Cell
@@ -74,7 +74,7 @@ def run_grid(
         force: go on though data or encoders were changed between runs; `grid.json` records it.
 
     Returns:
-        A result a cell, in their order. Failed ones are among them, and stop no other.
+        One result per cell, in their order. Failed ones are among them, and stop no other.
 
     Raises:
         RunFolderError: if `out` can't be written, or holds something else or runs of another
@@ -205,7 +205,7 @@ def _write_index(cells: Sequence[Cell], out: Path, agreed: Sequence[str]) -> Non
     table = {"cells": entries, **({"forced": list(agreed)} if agreed else {})}
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / INDEX, json.dumps(table, indent=2) + "\n")
+        write_atomic(out / INDEX, json.dumps(table, indent=2) + "\n")
     except OSError as error:
         raise RunFolderError(f"{out}: can't be written: {error.strerror}") from None
 

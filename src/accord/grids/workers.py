@@ -53,7 +53,7 @@ class Worker:
         except (EOFError, OSError):
             return self._lost()
         if result is None:
-            verdict = self._judge(epochs)
+            verdict = self._evaluate(epochs)
             with contextlib.suppress(OSError):
                 self.connection.send(verdict)
             return None
@@ -61,7 +61,7 @@ class Worker:
         found: Result = result
         return found
 
-    def _judge(self, epochs: Sequence[dict[str, Any]]) -> str | None:
+    def _evaluate(self, epochs: Sequence[dict[str, Any]]) -> str | None:
         """Return why the watch gives the cell up, or None."""
         assert self.watch is not None
         try:

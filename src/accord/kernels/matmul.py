@@ -1,6 +1,6 @@
 """How this machine multiplies matrices: which library does it, and what stands for bfloat16.
 
-On a CPU two things differ by processor and are found out at run time (`choose_products`):
+On a CPU two things differ by processor and are found out at run time (`choose_matmul_policy`):
 
 - torch's default library for float32 products runs at half oneDNN's rate on some processors.
   torch reaches oneDNN through a setting that allows it bfloat16 inside, which some processors
@@ -29,7 +29,7 @@ _EVEN_ROWS = 32
 
 
 @dataclass(frozen=True)
-class Products:
+class MatmulPolicy:
     """A choice of how to multiply; part of what a resumed run has to do again.
 
     Attributes:
@@ -67,7 +67,7 @@ class Products:
         product = torch.mm(a, b)
         return product.to(left.dtype) if out is None else out.copy_(product)
 
-    def add_matmul(self, out: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    def addmm(self, out: Tensor, left: Tensor, right: Tensor) -> Tensor:
         """Add left @ right to `out`, in its dtype."""
         a, b = self.operand(left), self.operand(right)
         return out.addmm_(a, b) if out.dtype == a.dtype else out.add_(torch.mm(a, b))
@@ -84,27 +84,27 @@ class Products:
         return F.linear(self.operand(x), self.operand(weight), shift).to(x.dtype)
 
 
-DEFAULT = Products()
+DEFAULT = MatmulPolicy()
 """torch's own ways."""
 
-_CURRENT: ContextVar[Products] = ContextVar("products", default=DEFAULT)
+_CURRENT: ContextVar[MatmulPolicy] = ContextVar("matmul", default=DEFAULT)
 
 
-def current_products() -> Products:
+def current_matmul_policy() -> MatmulPolicy:
     """Return how products are computed here; an operation keeps it for its backward pass."""
     return _CURRENT.get()
 
 
 @contextlib.contextmanager
-def computing(products: Products) -> Iterator[None]:
+def computing(matmul: MatmulPolicy) -> Iterator[None]:
     """Multiply in a certain way within a block.
 
     Other threads don't see the block, but for torch's setting of oneDNN, which is the process's:
     the backward passes of what ran within have to run within too.
     """
-    token = _CURRENT.set(products)
+    token = _CURRENT.set(matmul)
     try:
-        with _onednn() if products.onednn else contextlib.nullcontext():
+        with _onednn() if matmul.onednn else contextlib.nullcontext():
             yield
     finally:
         _CURRENT.reset(token)
@@ -175,7 +175,7 @@ def grouped_works(device: torch.device) -> bool:
 
 
 @lru_cache
-def choose_products(device: torch.device, bfloat16: bool) -> Products:
+def choose_matmul_policy(device: torch.device, bfloat16: bool) -> MatmulPolicy:
     """Find out how this machine multiplies best; measured once a process.
 
     Args:
@@ -183,9 +183,9 @@ def choose_products(device: torch.device, bfloat16: bool) -> Products:
         bfloat16: whether the products are to be in bfloat16.
     """
     if device.type != "cpu":
-        return Products(bfloat16)
+        return MatmulPolicy(bfloat16)
     rounded = bfloat16 and product_seconds(torch.bfloat16) > product_seconds(torch.float32)
-    return Products(bfloat16, onednn_is_exact(), rounded)
+    return MatmulPolicy(bfloat16, onednn_is_exact(), rounded)
 
 
 def onednn_is_exact() -> bool:
@@ -228,13 +228,13 @@ def product_seconds(dtype: torch.dtype) -> float:
 
 def _single_threaded_seconds(dtype: torch.dtype) -> float:
     x, weight = (torch.ones(256, 384, dtype=dtype) for _ in range(2))
-    products: tuple[Callable[[], Tensor], ...] = (
+    matmul: tuple[Callable[[], Tensor], ...] = (
         lambda: x @ weight.t(), lambda: weight @ x.t() @ x, lambda: x.t() @ weight,
     )  # fmt: skip
     best = float("inf")
     for _ in range(3):
         start = time.thread_time()
-        for product in products:
+        for product in matmul:
             product()
         best = min(best, time.thread_time() - start)
     return best

@@ -115,7 +115,7 @@ class TrainingLabels(Protocol):
 
 
 class TextPasses(Protocol):
-    """Passes over a split's texts without gradients, for kinds that are judged by their loss."""
+    """Passes over a split's texts without gradients, for kinds that are evaluated by their loss."""
 
     def __len__(self) -> int:
         """Return how many texts there are."""
@@ -129,8 +129,8 @@ class TextPasses(Protocol):
     def hiding(self, first: int) -> Hiding:
         """Return what hides the same words of each text in every evaluation."""
 
-    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
-        """Return each text's loss, [n], no text looking at another; `told_share` of their tokens
+    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
+        """Return each text's loss, [n], no text looking at another; `masked_share` of their tokens
         have a logit for every word."""
 
     def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
@@ -214,7 +214,7 @@ class Kind(ABC, Generic[T]):
         """Return a step's sequences as the encoder is to see them in training."""
         return sequences
 
-    def told_words(self, task: T, lengths: Array) -> float:
+    def masked_words(self, task: T, lengths: Array) -> float:
         """Return how many words of an example, of so many tokens, its head tells on average."""
         return 0.0
 
@@ -254,7 +254,7 @@ class Kind(ABC, Generic[T]):
         return metric
 
     @abstractmethod
-    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         """Compare what a model says of some rows with their labels.
 
         Args:
@@ -264,8 +264,8 @@ class Kind(ABC, Generic[T]):
         """
 
     def metric(self, task: T, labels: Array, logits: Tensor) -> float:
-        """Return the task's metric alone; arguments as `judge`."""
-        return self.judge(task, labels, logits).metric
+        """Return the task's metric alone; arguments as `evaluate`."""
+        return self.evaluate(task, labels, logits).metric
 
     def text_losses(self, task: T, passes: TextPasses) -> Tensor:
         """Return each text's loss in an evaluation, [rows], for a kind without labels."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from accord.judging.metrics import metric_value
+from accord.evaluation.metrics import metric_value
 from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
 from accord.statistics.baselines import Constant, best_constant
@@ -44,7 +44,7 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
     """Yield why a section's metric is none of the kind's."""
     if section.metric and section.metric not in metrics:
         shown = ", ".join(metrics)
-        yield f"metric: kind '{section.kind}' is judged by {shown}, got '{section.metric}'"
+        yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
 
 
 def shared_fields(name: str, section: TaskConfig) -> dict[str, Any]:
@@ -211,10 +211,10 @@ class LabelledKind(Kind[T]):
     # Evaluation
 
     def metrics_of(self, task: T) -> tuple[str, ...]:
-        """Return the metrics that a task can be judged by."""
+        """Return the metrics that a task can be evaluated by."""
         return self.metrics
 
-    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         import torch
 
         predictions = self.decode(task, logits).numpy()

@@ -29,7 +29,7 @@ class UnlabelledKind(Kind[T]):
     def outputs(self, task: T) -> int:
         return 1
 
-    def judge(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         loss = float(logits.double().mean())
         likelihood = math.exp(-loss) if math.isfinite(loss) else 0.0
         return Evaluation(likelihood, {"likelihood": likelihood, "loss": loss}, logits)

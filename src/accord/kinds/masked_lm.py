@@ -78,7 +78,7 @@ class MaskedLM(UnlabelledKind[MaskedLMTask]):
 
         return list(weighted(self.hidden(task, sequences, hiding)))
 
-    def told_words(self, task: MaskedLMTask, lengths: Array) -> float:
+    def masked_words(self, task: MaskedLMTask, lengths: Array) -> float:
         return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
 
     def new_head(self, task: MaskedLMTask, encoder: EncoderConfig) -> MaskedLMHead:

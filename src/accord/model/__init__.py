@@ -1,1 +1,1 @@
-"""What is saved: the encoder with a head a task, parts of a task's own, losses, folders."""
+"""What is saved: the encoder with one head per task, parts of a task's own, losses, folders."""

@@ -101,7 +101,7 @@ def inheritance_contents(folder: Path) -> str:
 
 
 def _check_same(task: Task, earlier: Task, folder: Path) -> None:
-    """Check that a head means now what it meant; how it was trained and judged may differ."""
+    """Check that a head means now what it meant; how it was trained and evaluated may differ."""
     same = replace(
         earlier,
         dropout=task.dropout,

@@ -83,12 +83,12 @@ class Parts(nn.Module):
             if self._is_replaced(number):
                 layer.requires_grad_(False)
 
-    def beside(self, number: int) -> list[Part]:
+    def parallel(self, number: int) -> list[Part]:
         """Return the parts beside a layer, counted from 0, in the order in which they act."""
         return [parts[number] for parts in self.schemes.values()]  # type: ignore[index]
 
     def _is_replaced(self, number: int) -> bool:
-        return any(part.replaces for part in self.beside(number))
+        return any(part.replaces for part in self.parallel(number))
 
     def copies(self) -> list[list[Parameter]]:
         """Return for each tensor that tasks have copies of their copies, one a task."""
@@ -176,9 +176,9 @@ class _PartBlockHooks(BlockHooks):
             x = part.after(half, x, self.rows)
         return x
 
-    def beside(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
+    def parallel(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
         for part in self.parts:
-            more = part.beside(x, plan, self.rows)
+            more = part.parallel(x, plan, self.rows)
             added = added if more is None else added + more
         return added
 

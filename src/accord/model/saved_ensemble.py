@@ -82,11 +82,11 @@ def member_folders(folder: Path) -> list[Path]:
     there = {own.name for own in (folder / MEMBERS).iterdir() if not own.name.startswith(".")}
     if strangers := there - {own.name for own in members}:
         raise ModelError(f"{folder / MEMBERS}: '{min(strangers)}' is none of the {count} members")
-    check_alike([folder, *members])
+    check_same_tasks([folder, *members])
     return members
 
 
-def check_alike(folders: Sequence[Path]) -> None:
+def check_same_tasks(folders: Sequence[Path]) -> None:
     """Check that models can answer for each other.
 
     Args:

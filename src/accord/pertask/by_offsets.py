@@ -1,4 +1,4 @@
-"""Tasks' weight gradients from slices of rows, whose places the host knows: a product a task.
+"""Tasks' weight gradients from slices of rows, whose places the host knows: one product per task.
 
 Each function adds the gradients of one operation to J. Rows of `grad` and `x` stand in the order of
 `bounds`, and each is a matrix. `accord.pertask.by_tensors` says the same without offsets.
@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.kernels.matmul import Products, fits_groups
+from accord.kernels.matmul import MatmulPolicy, fits_groups
 from accord.pertask.bounds import TaskBounds
 from accord.pertask.step import Step
 
 
 def add_linear(
     step: Step, weight: Parameter, bias: Parameter | None, bounds: TaskBounds, grad: Tensor,
-    x: Tensor, products: Products,
+    x: Tensor, matmul: MatmulPolicy,
 ) -> None:  # fmt: skip
     """Add the gradients of x Wᵀ + b: of W [m, k] and b [m], from grad [n, m] and x [n, k]."""
     grouped = _add_grouped(step, weight, bounds, grad, x)
@@ -27,7 +27,7 @@ def add_linear(
         if bias is not None:
             step.add(bias, row, part.sum(0))  # added up in float32, whatever grad's dtype
         if not grouped:
-            step.add_product(weight, row, part, x[start:stop], products)
+            step.add_product(weight, row, part, x[start:stop], matmul)
 
 
 def _add_grouped(

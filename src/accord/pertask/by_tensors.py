@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from accord.kernels.matmul import Products, grouped_matmul
+from accord.kernels.matmul import MatmulPolicy, grouped_matmul
 from accord.pertask.bounds import TaskBounds
 from accord.pertask.step import Step
 
 
 def add_linear(
     step: Step, weight: Parameter, bias: Parameter | None, bounds: TaskBounds, grad: Tensor,
-    x: Tensor, products: Products,
+    x: Tensor, matmul: MatmulPolicy,
 ) -> None:  # fmt: skip
     """Add the gradients of x Wᵀ + b: of W [m, k] and b [m], from grad [n, m] and x [n, k]."""
     _add_sums(step, bias, bounds, grad)
     if step.owns(weight):
         hot, ends = bounds.hot_on(grad.device), bounds.ends_on(grad.device)
-        left, right = products.operand(grad), products.operand(x)
+        left, right = matmul.operand(grad), matmul.operand(x)
         step.add_all(weight, bounds.rows, grouped_matmul(left, right, ends, hot))
 
 

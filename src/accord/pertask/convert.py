@@ -51,7 +51,7 @@ def convert(module: M) -> M:
         >>> with step.collecting(TaskBounds.of_index([0, 1, 0, 1, 1])):
         ...     losses = model(torch.ones(5, 3)).square()
         >>> losses.sum().backward()
-        >>> step.dense().shape  # a row a task, a column a parameter
+        >>> step.dense().shape  # one row per task, one column per parameter
         torch.Size([2, 20])
         >>> written = step.write(torch.tensor([1.0, 0.5]))
         >>> model[0].weight.grad.shape
@@ -121,7 +121,7 @@ def _known(layer: nn.Module) -> type[nn.Module] | None:
 
 
 class _ByProducts(nn.Module):
-    """Stands before a layer's own class: takes its gradients by a product a task."""
+    """Stands before a layer's own class: takes its gradients by one product per task."""
 
     def forward(self, *arguments: Any, **options: Any) -> Any:
         name = type(self).__mro__[2].__name__

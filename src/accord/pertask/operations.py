@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from accord.kernels.matmul import Products, compute_dtype, current_products
+from accord.kernels.matmul import MatmulPolicy, compute_dtype, current_matmul_policy
 from accord.pertask import by_offsets, by_tensors
 from accord.pertask.step import Step, TaskRows, task_rows
 
@@ -52,7 +52,7 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter | None = None) -> Tenso
         matrix = x
     else:
         matrix, rows = x.reshape(-1, x.shape[-1]), rows and _of_matrix(rows, x)
-    result: Tensor = _Linear.apply(matrix, weight, bias, rows, current_products())  # type: ignore[no-untyped-call]
+    result: Tensor = _Linear.apply(matrix, weight, bias, rows, current_matmul_policy())  # type: ignore[no-untyped-call]
     return result if x.ndim == 2 else result.view(*x.shape[:-1], -1)
 
 
@@ -60,14 +60,14 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Parameter, bias: Parameter | None, rows: TaskRows | None,
-        products: Products,
+        matmul: MatmulPolicy,
     ) -> Tensor:  # fmt: skip
         ctx.parameters, ctx.rows, ctx.dtype = (weight, bias), rows, x.dtype
-        ctx.products, dtype = products, compute_dtype(x)
+        ctx.matmul, dtype = matmul, compute_dtype(x)
         x, cast = x.to(dtype), weight.to(dtype)
         ctx.save_for_backward(x if rows is not None else None, cast)
         with torch.autocast(x.device.type, enabled=False):
-            return products.affine(x, cast, None if bias is None else bias.to(dtype))
+            return matmul.affine(x, cast, None if bias is None else bias.to(dtype))
 
     @staticmethod
     @once_differentiable
@@ -78,12 +78,12 @@ class _Linear(torch.autograd.Function):
         if ctx.rows is not None:
             step, bounds = ctx.rows
             _form(step).add_linear(
-                step, weight, bias, bounds, bounds.ordered(grad), bounds.ordered(x), ctx.products
+                step, weight, bias, bounds, bounds.ordered(grad), bounds.ordered(x), ctx.matmul
             )
         if ctx.needs_input_grad[0]:
-            input_grad = ctx.products.matmul(grad, cast).to(ctx.dtype)
+            input_grad = ctx.matmul.mm(grad, cast).to(ctx.dtype)
         theirs = [_elsewhere(ctx, i) for i in (1, 2)]  # a parameter that no step collects
-        weight_grad = ctx.products.matmul(grad.t(), x).to(weight.dtype) if theirs[0] else None
+        weight_grad = ctx.matmul.mm(grad.t(), x).to(weight.dtype) if theirs[0] else None
         bias_grad = grad.sum(0).to(bias.dtype) if theirs[1] else None
         return input_grad, weight_grad, bias_grad, None, None
 

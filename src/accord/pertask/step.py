@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 from accord.pertask.bounds import TaskBounds, current_bounds
 from accord.pertask.table import Table
 from accord.pertask.written import Written
@@ -48,12 +48,12 @@ class Step:
     """
 
     def __init__(
-        self, jacobian: Jacobian, rows: int, joint: bool, static: bool, device: torch.device,
+        self, jacobian: Jacobian, rows: int, summed: bool, static: bool, device: torch.device,
         ids: Tensor | None,
     ) -> None:  # fmt: skip
         self.rows, self.static = rows, static
         self.touched: set[tuple[int, int]] = set()  # (offset, row) written in this step
-        self._jacobian, self._joint, self._device, self._written = jacobian, joint, device, False
+        self._jacobian, self._summed, self._device, self._written = jacobian, summed, device, False
         self._table: Table | None = None
         if jacobian.embedding is not None:
             if ids is None:
@@ -99,7 +99,7 @@ class Step:
             RuntimeError: if nothing was said, and J has more than one row.
             ValueError: if it was said of another number of rows, or names a row that J hasn't.
         """
-        if self._joint:
+        if self._summed:
             return TaskBounds((0,), (rows,))
         bounds = current_bounds()
         if bounds is None:
@@ -138,7 +138,7 @@ class Step:
             view.add_(value)
 
     def add_product(
-        self, weight: Parameter, row: int, left: Tensor, right: Tensor, products: Products
+        self, weight: Parameter, row: int, left: Tensor, right: Tensor, matmul: MatmulPolicy
     ) -> None:
         """Add a task's gradient of a weight [m, k], leftᵀ right, straight into J.
 
@@ -147,7 +147,7 @@ class Step:
             row: of J.
             left: [n, m].
             right: [n, k].
-            products: how it is multiplied.
+            matmul: how it is multiplied.
         """
         if not self.owns(weight):
             return
@@ -155,13 +155,13 @@ class Step:
         if table is not None:
             table.check_whole()
             table.touched = True
-            products.add_matmul(table.values[row], left.t(), right)
+            matmul.addmm(table.values[row], left.t(), right)
             return
         view, fresh = self._view(weight, row)
         if fresh:
-            products.matmul(left.t(), right, out=view)
+            matmul.mm(left.t(), right, out=view)
         else:
-            products.add_matmul(view, left.t(), right)
+            matmul.addmm(view, left.t(), right)
 
     def add_all(self, parameter: Parameter, rows: Sequence[int], values: Tensor) -> None:
         """Add several rows' gradients of a parameter at once.

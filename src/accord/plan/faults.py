@@ -147,7 +147,7 @@ def nothing_shared(plan: StagePlan) -> str:
     if plan.encoder.frozen:
         return "a frozen encoder has none"
     if any(sharing.get_scheme(name).embeddings for name in plan.sharing.schemes):
-        return "with an encoder a task there are none"
+        return "with one encoder per task there are none"
     return "" if plan.sharing.train_shared else "sharing.train_shared = false leaves none"
 
 

@@ -100,7 +100,7 @@ def cleared(config: Config, parts: Sequence[Keys]) -> Config:
 
 
 def as_json(config: Config) -> dict[str, Any]:
-    """Return a config as JSON, but for what says only where it comes from or how it is judged."""
+    """Return a config as JSON, without what only says where it comes from or how it is evaluated."""
     return config.model_dump(mode="json", exclude={"selection", "comparison"})
 
 

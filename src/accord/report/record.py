@@ -13,7 +13,7 @@ import numpy as np
 
 from accord.config.sections import Config
 from accord.errors import RunFolderError
-from accord.judging.heldout import ON_TEST, require_heldout
+from accord.evaluation.heldout import ON_TEST, require_heldout
 from accord.kinds import labelled_kind
 from accord.plan.recorded import recorded_config
 from accord.runs.contents import Contents
@@ -50,7 +50,7 @@ class HeldOut(Predictions):
 
     Attributes:
         halves: int8 [n]: which half of dev a row is in; 0 of all test rows.
-        on: 'test' or 'dev, cross-fitted' (`accord.judging.heldout`).
+        on: 'test' or 'dev, cross-fitted' (`accord.evaluation.heldout`).
     """
 
     halves: np.ndarray

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from accord.durable import write_whole
+from accord.durable import write_atomic
 from accord.errors import RunFolderError
 from accord.report.formats import FORMATS
 from accord.report.html import html_page
@@ -52,28 +52,28 @@ def write_report(
                 _write_table(out, item, formats)
             else:
                 _write_figure(out, item, formats)
-        write_whole(out / "report.md", markdown_page(title, lead, sections, formats))
-        write_whole(out / "report.html", html_page(title, lead, sections, formats))
+        write_atomic(out / "report.md", markdown_page(title, lead, sections, formats))
+        write_atomic(out / "report.html", html_page(title, lead, sections, formats))
     except OSError as error:
         place = error.filename or out
         raise RunFolderError(f"{place}: can't be written: {error.strerror}") from None
 
 
 def _write_table(out: Path, table: Table, formats: Sequence[str]) -> None:
-    write_whole(out / "tables" / f"{table.name}.csv", csv_text(table))
+    write_atomic(out / "tables" / f"{table.name}.csv", csv_text(table))
     tex = out / "tables" / f"{table.name}.tex"
     if "latex" in formats:
-        write_whole(tex, latex_table(table))
+        write_atomic(tex, latex_table(table))
     else:
         tex.unlink(missing_ok=True)
 
 
 def _write_figure(out: Path, figure: Figure, formats: Sequence[str]) -> None:
-    write_whole(out / "figures" / f"{figure.name}.svg", figure.svg)
+    write_atomic(out / "figures" / f"{figure.name}.svg", figure.svg)
     for format_ in ("pdf", "png"):
         file = out / "figures" / f"{figure.name}.{format_}"
         if format_ in formats:
-            write_whole(file, figure.drawn_as(format_))
+            write_atomic(file, figure.drawn_as(format_))
         else:
             file.unlink(missing_ok=True)
 

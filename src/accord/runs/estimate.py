@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from accord.encoders.encoder import EncoderConfig
-from accord.kernels.matmul import DEFAULT, Products, computing
+from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 
 _TRAINED_PASSES = 340  # additions that all else but products costs as much as, for each token,
 _ENCODED_PASSES = 60  # layer and hidden unit; see docs/performance.md
@@ -34,20 +34,22 @@ class Estimate:
         )
 
 
-def matrix_rate(device: torch.device, products: Products = DEFAULT, seconds: float = 0.2) -> float:
+def matrix_rate(
+    device: torch.device, matmul: MatmulPolicy = DEFAULT, seconds: float = 0.2
+) -> float:
     """Measure the rate of a matrix product, in FLOP a second.
 
     On a CPU the product has a BERT's shape. A GPU does one of that shape in less time than its
     launch takes: there it is a square one, as large as memory and time allow (`product_side`), of
     random values, as a GPU multiplies ones faster than it does anything else.
     """
-    dtype = torch.bfloat16 if products.bfloat16 else torch.float32
+    dtype = torch.bfloat16 if matmul.bfloat16 else torch.float32
     if device.type == "cuda":
-        return _gpu_matrix_rate(device, dtype, products, seconds)
+        return _gpu_matrix_rate(device, dtype, matmul, seconds)
     x = torch.ones(2048, 768, dtype=dtype, device=device)
     weight = torch.ones(768, 768, dtype=dtype, device=device)
-    with computing(products):
-        return 2 * 2048 * 768 * 768 / _quickest(lambda: products.matmul(x, weight), seconds)
+    with computing(matmul):
+        return 2 * 2048 * 768 * 768 / _quickest(lambda: matmul.mm(x, weight), seconds)
 
 
 def product_side(free_bytes: int, rate: float, seconds: float, itemsize: int = 2) -> int:
@@ -75,13 +77,13 @@ def product_side(free_bytes: int, rate: float, seconds: float, itemsize: int = 2
 
 
 def _gpu_matrix_rate(
-    device: torch.device, dtype: torch.dtype, products: Products, seconds: float
+    device: torch.device, dtype: torch.dtype, matmul: MatmulPolicy, seconds: float
 ) -> float:
     def measure(side: int, seconds: float) -> float:
         x, y = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-        return 2 * side**3 / _quickest_event(lambda: products.matmul(x, y), seconds)
+        return 2 * side**3 / _quickest_event(lambda: matmul.mm(x, y), seconds)
 
-    with computing(products), torch.cuda.device(device):
+    with computing(matmul), torch.cuda.device(device):
         guess = measure(_SIDES[-2], 0.0)
         free, _ = torch.cuda.mem_get_info(device)
         return measure(product_side(free, guess, seconds, dtype.itemsize), seconds)
@@ -145,7 +147,7 @@ class Workload:
         averaged: parameters of copies that are kept for averages of the weights.
         passes: what a step's passes take, beside one forward and backward pass.
         graphs: forward passes whose activations are kept at once.
-        told_words: by masked language models, in a step: each takes a logit a word.
+        masked_words: by masked language models, in a step: each takes one logit per word.
     """
 
     parameters: int
@@ -160,7 +162,7 @@ class Workload:
     averaged: int = 0
     passes: float = 1.0
     graphs: int = 1
-    told_words: float = 0.0
+    masked_words: float = 0.0
 
 
 def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) -> Estimate:
@@ -176,7 +178,7 @@ def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) 
     again = 4 / 3 if work.checkpointing else 1
     flops = token_flops(config, work.mean_length) * (3 * again * trained + work.encoded_tokens)
     table = config.vocab_size * config.hidden_size
-    flops += 3 * 2.0 * table * work.told_words * work.steps
+    flops += 3 * 2.0 * table * work.masked_words * work.steps
     units = config.num_hidden_layers * config.hidden_size
     elements = units * (_TRAINED_PASSES * again * trained + _ENCODED_PASSES * work.encoded_tokens)
     return Estimate(
@@ -190,14 +192,14 @@ def _state_bytes(config: EncoderConfig, work: Workload) -> int:
     if work.frozen:
         return 4 * (work.parameters + work.averaged)
     dense = work.parameters - config.vocab_size * config.hidden_size
-    told = work.tasks * (work.parameters - dense) if work.told_words else 0  # J holds all words
+    told = work.tasks * (work.parameters - dense) if work.masked_words else 0  # J holds all words
     return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + told)
 
 
 def _activation_bytes(config: EncoderConfig, work: Workload) -> int:
     layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
     floats = _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
-    told = work.told_words * work.pass_tokens / max(1.0, work.step_tokens)
+    told = work.masked_words * work.pass_tokens / max(1.0, work.step_tokens)
     floats += _LOGIT_FLOATS * config.vocab_size * told
     return int(4 * floats)
 

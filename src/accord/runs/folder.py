@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from accord.durable import append, reach, recover_folder, whole_file, write_whole
+from accord.durable import append, atomic_file, reach, recover_folder, write_atomic
 from accord.errors import BusyError, RunFolderError, printable
-from accord.runs.lock import LOCK, TIME, busy, hold, is_held, now
+from accord.runs.lock import LOCK, TIME, busy, hold, is_locked, now
 from accord.untrusted import check_name, parse_json, read_json
 
 STATUS, LOG = "status.json", "log.txt"
@@ -31,7 +31,7 @@ class RunFolder:
     """The files of one run.
 
     `config.toml` as given, `resolved.json`, `environment.json`, `status.json`,
-    `metrics.jsonl`, `results.json`, `scores.safetensors` (`accord.judging.scores`),
+    `metrics.jsonl`, `results.json`, `scores.safetensors` (`accord.evaluation.scores`),
     `predictions/`, `checkpoints/step-N/`, `model/`, `log.txt`; while it
     runs `best/` (`accord.training.best`) and `kept/` (`accord.training.kept_epochs`);
     and `.lock`, which the one process that writes holds.
@@ -63,7 +63,7 @@ class RunFolder:
             check_name(path.absolute())
         except OSError as error:
             raise RunFolderError(f"{path}: can't be made: {error.strerror}") from None
-        if is_held(path):
+        if is_locked(path):
             raise busy(path)
         if (path / STATUS).exists():
             raise RunFolderError(
@@ -147,7 +147,7 @@ class RunFolder:
 
     def write_json(self, name: str, value: Any) -> None:
         """Write one of the folder's JSON files, whole or not at all."""
-        write_whole(self.path / name, json.dumps(value, indent=2) + "\n")
+        write_atomic(self.path / name, json.dumps(value, indent=2) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the folder's JSON files.
@@ -170,7 +170,7 @@ class RunFolder:
         its `status.json` can't be read, as after a power cut.
         """
         state = (self._status_or_none() or {}).get("state", "running")
-        return "killed" if state == "running" and not is_held(self.path) else str(state)
+        return "killed" if state == "running" and not is_locked(self.path) else str(state)
 
     def _status_or_none(self) -> dict[str, Any] | None:
         try:
@@ -192,7 +192,7 @@ class RunFolder:
         self._beaten = time.monotonic()
         self._status["step"] = step
         text = json.dumps(self._status | {"heartbeat": now()}, indent=2) + "\n"
-        write_whole(self.path / STATUS, text, sync=False)
+        write_atomic(self.path / STATUS, text, sync=False)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""
@@ -207,7 +207,7 @@ class RunFolder:
         if not self.metrics.exists():
             return f"{self.metrics}: is missing" if step else None
         damaged, steps = 0, 0
-        with self.metrics.open("rb") as lines, whole_file(self.metrics) as kept:
+        with self.metrics.open("rb") as lines, atomic_file(self.metrics) as kept:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break  # cut off by the kill

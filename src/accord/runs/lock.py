@@ -46,7 +46,7 @@ def hold(folder: Path) -> Iterator[None]:
             _say(file, "")
 
 
-def is_held(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process, on this machine, is writing to a folder."""
     try:
         with (folder / LOCK).open("r", encoding="utf-8") as file:

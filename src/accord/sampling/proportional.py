@@ -11,7 +11,7 @@ from accord.sampling._registry import Budget, EpochShape, rule
 @rule(
     "proportional",
     paper="BERT Mastery: Explore Multitask Learning, section 3.5, method 1",
-    use="To see every row of every task once an epoch; small tasks get few examples a step.",
+    use="To see every row of every task once an epoch; small tasks get few examples per step.",
     example=(([8544, 16212, 6040], 32), (507, [17, 32, 12])),
     orders=("together",),
     balancing="inverse-share",

@@ -79,7 +79,7 @@ class Part(nn.Module):
         if len(self.own):
             raise ValueError("adds layers of its own, so no plain BERT says the same")
 
-    def beside(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor | None:
+    def parallel(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor | None:
         """Return what is added before the last norm, of the layer's input x [N, H]; or None."""
         return None
 

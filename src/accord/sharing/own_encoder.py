@@ -1,4 +1,4 @@
-"""An encoder a task: nothing is shared but what a penalty holds together."""
+"""One encoder per task: nothing is shared but what a penalty holds together."""
 
 from __future__ import annotations
 

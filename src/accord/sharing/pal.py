@@ -26,7 +26,7 @@ class PalPart(Part):
         super().__init__(own)
         self.heads = heads
 
-    def beside(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor:
+    def parallel(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor:
         """Return V_D attention(V_E x)."""
 
         def apply(name: str, own: Tensor, here: bool = False) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.errors import UsageError, nearest
-from accord.judging.metrics import CORRELATIONS, METRICS, metric_value
+from accord.evaluation.metrics import CORRELATIONS, METRICS, metric_value
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def best_constant(metric: str, labels: npt.NDArray[Any], positive: int | None = 
     correlation with a constant counts as 0.
 
     Args:
-        metric: its name in `accord.judging.metrics.METRICS`.
+        metric: its name in `accord.evaluation.metrics.METRICS`.
         labels: class indices or values, [n].
         positive: the class whose F1 is meant; default 1.
 

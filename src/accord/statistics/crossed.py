@@ -140,7 +140,7 @@ def difference(
     the rows' part is known.
 
     Args:
-        metric: its name in `accord.judging.metrics.METRICS`.
+        metric: its name in `accord.evaluation.metrics.METRICS`.
         labels: class indices or values, [n].
         ours: our runs.
         theirs: theirs.
@@ -175,7 +175,7 @@ def against_constant(
     own favour, so that the test errs on the cautious side.
 
     Args:
-        metric: its name in `accord.judging.metrics.METRICS`.
+        metric: its name in `accord.evaluation.metrics.METRICS`.
         labels: class indices or values, [n].
         side: the runs.
         positive: the class whose F1 is meant; default 1.

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.errors import UsageError, nearest
-from accord.judging.half_metrics import weighted_halves
-from accord.judging.metrics import CORRELATIONS, METRICS, is_constant, metric_value
+from accord.evaluation.half_metrics import weighted_halves
+from accord.evaluation.metrics import CORRELATIONS, METRICS, is_constant, metric_value
 
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -25,17 +25,17 @@ def influence(
     metric: str, labels: npt.NDArray[Any], predictions: npt.NDArray[Any],
     halves: npt.NDArray[Any] | None = None, positive: int | None = None,
 ) -> tuple[float, Array]:  # fmt: skip
-    """Return a metric, as `accord.judging.metrics` computes it, and each row's influence on it.
+    """Return a metric, as `accord.evaluation.metrics` computes it, and each row's influence on it.
 
     Predictions of two cross-fitting halves come from two epochs, whose scales and places may
     differ. A correlation is then that within each half, averaged as in
-    `accord.judging.heldout.crossfit_value`; accuracy and F1 are of all rows together. The influence
-    of rows in a half that is left out of the average is 0; without any other half the value is 0.
+    `accord.evaluation.heldout.crossfit_value`; accuracy and F1 are of all rows together. The
+    influence of rows in a half that is left out of the average is 0; without any other half the value is 0.
 
     *Source:* Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11 (jackknife).
 
     Args:
-        metric: its name in `accord.judging.metrics.METRICS`.
+        metric: its name in `accord.evaluation.metrics.METRICS`.
         labels: class indices or values, [n].
         predictions: likewise, [n].
         halves: 0 or 1 for each row, [n]; None where all predictions are of one epoch.

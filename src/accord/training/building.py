@@ -21,7 +21,7 @@ from accord.encoders.pretrained import (
 )
 from accord.errors import ConfigError, EncoderError
 from accord.gradients import get_method
-from accord.kernels.matmul import Products
+from accord.kernels.matmul import MatmulPolicy
 from accord.kinds import get_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing, check_fit
@@ -218,7 +218,7 @@ def build_combination(
         layers=layers,
         finished=plan.finished,
     )
-    combination.joint = not plan.training.gramian
+    combination.summed = not plan.training.gramian
     return combination
 
 
@@ -228,7 +228,7 @@ def build_learner(
     tasks: tuple[Task, ...],
     combination: Combination,
     device: torch.device,
-    products: Products,
+    matmul: MatmulPolicy,
     folder: Path | None = None,
 ) -> Learner:
     """Make the model with fresh heads, and its optimizer.
@@ -239,7 +239,7 @@ def build_learner(
         tasks: in the config's order.
         combination: makes one gradient of the tasks'.
         device: where the model is to be.
-        products: in what precision, and how this machine multiplies.
+        matmul: in what precision, and how this machine multiplies.
         folder: the encoder's, whose own head a masked language model takes over; None has none.
     """
     settings = plan.training
@@ -270,7 +270,7 @@ def build_learner(
         model=model,
         optimizer=AdamW(groups),
         combination=combination,
-        objective=Objective(model, settings.seed, products),
+        objective=Objective(model, settings.seed, matmul),
         clip=settings.clip,
         coupling=_coupling(plan, model),
         jacobian=Jacobian(own.parameters(), own.word_table, layers),

@@ -95,7 +95,7 @@ class Combination:
         shares: examples of each in a usual step of the epoch that a step is in.
         steps_per_epoch: of the run.
         per_layer: whether the method weighs each group of parameters apart.
-        joint: collect one gradient for all tasks, their sum: no Gram matrix, nothing is asked.
+        summed: collect one gradient for all tasks, their sum: no Gram matrix, nothing is asked.
         last_shared: index of the group that is the last layer which tasks share.
     """
 
@@ -107,7 +107,7 @@ class Combination:
     shares: Callable[[int], Sequence[float]]
     steps_per_epoch: int = 1
     per_layer: bool = False
-    joint: bool = False
+    summed: bool = False
     last_shared: int = -1
 
     @classmethod
@@ -173,7 +173,7 @@ class Combination:
             present: indices of the present tasks.
             key: (seed, step).
         """
-        if self.joint:
+        if self.summed:
             return self._nothing_changed(losses)
         signals, weighed = self._signals(losses, gramians, present, key[1]), self._weighed(present)
         balances, rule_states = self.balancing.weigh(

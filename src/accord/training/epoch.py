@@ -1,4 +1,4 @@
-"""An epoch's end: the model judged on every dev split, and kept if it is the best so far."""
+"""An epoch's end: the model evaluated on every dev split, and kept if it is the best so far."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from accord.data.loader import TaskData
 from accord.errors import TrainingError
-from accord.judging.dev import DevResult, judge_all
-from accord.judging.inference import head_logits, logits_of
-from accord.judging.leaderboard import leaderboard_kinds
-from accord.judging.predictions import row_keys, write_split_predictions
+from accord.evaluation.dev import DevResult, evaluate_all
+from accord.evaluation.inference import head_logits, logits_of
+from accord.evaluation.leaderboard import leaderboard_kinds
+from accord.evaluation.predictions import row_keys, write_split_predictions
 from accord.kinds import kind_of
 from accord.model.saved import save_model
 from accord.optim.averaging import trained
@@ -29,7 +29,7 @@ from accord.training.setup import Setup, input_formats
 def evaluate_epoch(
     setup: Setup, run: RunFolder, progress: Progress, console: Console, bar: Bar
 ) -> None:
-    """Judge the model on every dev split; stage it if it is the best so far.
+    """Evaluate the model on every dev split; stage it if it is the best so far.
 
     Raises:
         TrainingError: if a prediction is not finite.
@@ -46,14 +46,14 @@ def _evaluate(setup: Setup, run: RunFolder, progress: Progress, console: Console
     epoch = progress.step // setup.sampler.steps
     for own, part in zip(data.dev, logits, strict=True):
         _check_finite(own, part, epoch)
-    result = judge_all(data.dev, logits, setup.plan.score, setup.plan.finished)
+    result = evaluate_all(data.dev, logits, setup.plan.score, setup.plan.finished)
     record = {"kind": "dev", "epoch": epoch, "step": progress.step, **result.record()}
     progress.evaluations.append(record)
     run.append_metrics({**record, "seconds": time.perf_counter() - started})
     best = progress.best is None or record["sum"] > progress.evaluations[progress.best]["sum"]
     if best:
         progress.best = len(progress.evaluations) - 1
-        stage_best(run, progress, lambda folder: write_judged(setup, folder, logits))
+        stage_best(run, progress, lambda folder: write_evaluated(setup, folder, logits))
     soup = setup.plan.averaging.method == "soup"
     keep_epoch(
         run, progress,
@@ -71,12 +71,12 @@ def dev_logits(setup: Setup, run: RunFolder, progress: Progress) -> list[torch.T
     if setup.dev_features is not None:
         return [head_logits(model, i, own) for i, own in enumerate(setup.dev_features)]
     return logits_of(
-        model, setup.data.dev, setup.data.assembler, products=setup.learner.objective.products,
+        model, setup.data.dev, setup.data.assembler, matmul=setup.learner.objective.matmul,
         advance=lambda rows: run.beat(progress.step),
     )  # fmt: skip
 
 
-def write_judged(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> None:
+def write_evaluated(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> None:
     """Write the model as it is now and its dev predictions: one folder of a best model."""
     formats, assembler = input_formats(setup.plan), setup.data.assembler
     save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)

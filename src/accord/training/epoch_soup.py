@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from accord.durable import replace_folder
-from accord.judging.dev import DevResult, are_finite, judge_all
+from accord.evaluation.dev import DevResult, are_finite, evaluate_all
 from accord.optim.averaging import Averages, trained
-from accord.optim.soups import Judged, Soup, greedy_soup
+from accord.optim.soups import Evaluated, Soup, greedy_soup
 from accord.plural import count
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
 from accord.training.best import publish
 from accord.training.checkpoint import Progress
-from accord.training.epoch import dev_logits, metrics_line, write_judged
+from accord.training.epoch import dev_logits, metrics_line, write_evaluated
 from accord.training.kept_epochs import kept_weights
 from accord.training.setup import Setup
 
-J = TypeVar("J", bound=Judged)
+J = TypeVar("J", bound=Evaluated)
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,26 @@ def soup_of_epochs(
     run: RunFolder,
     progress: Progress,
     alone: Sequence[J],
-    judge: Callable[[Sequence[Tensor]], J],
+    evaluate: Callable[[Sequence[Tensor]], J],
 ) -> Soup[J]:
-    """Average epochs greedily, as long as they are judged no worse.
+    """Average epochs greedily, as long as they are evaluated no worse.
 
     Args:
         setup: of the run.
         run: its folder.
         progress: at the run's end.
         alone: how good each epoch is.
-        judge: says how good logits of all dev rows are.
+        evaluate: says how good logits of all dev rows are.
     """
     named = trained(setup.learner.model.named_parameters())
 
-    def judge_weights(weights: list[Tensor]) -> J | None:
+    def evaluate_weights(weights: list[Tensor]) -> J | None:
         with Averages(named, values=weights).in_place():
             logits = dev_logits(setup, run, progress)
-        return judge(logits) if are_finite(logits) else None
+        return evaluate(logits) if are_finite(logits) else None
 
     return greedy_soup(
-        alone, lambda epoch: kept_weights(run, progress, epoch, named), judge_weights
+        alone, lambda epoch: kept_weights(run, progress, epoch, named), evaluate_weights
     )
 
 
@@ -81,7 +81,7 @@ def make_soup(
     soup = soup_of_epochs(
         setup, run, progress,
         [_alone(record) for record in progress.evaluations],
-        lambda logits: judge_all(
+        lambda logits: evaluate_all(
             setup.data.dev, logits, setup.plan.score, setup.plan.finished
         ),
     )  # fmt: skip
@@ -90,12 +90,12 @@ def make_soup(
         named = trained(setup.learner.model.named_parameters())
         with Averages(named, values=soup.weights).in_place():
             folder = run.best / "soup"
-            replace_folder(folder, lambda to: write_judged(setup, to, soup.judged.logits))
+            replace_folder(folder, lambda to: write_evaluated(setup, to, soup.evaluated.logits))
         publish(run, folder)
-    line = f"soup of epochs {', '.join(map(str, epochs))}  {metrics_line(setup, soup.judged)}"
+    line = f"soup of epochs {', '.join(map(str, epochs))}  {metrics_line(setup, soup.evaluated)}"
     console.say(line)
     run.log(line)
-    return EpochSoup({"epochs": epochs, **soup.judged.record()}, soup.judged.logits)
+    return EpochSoup({"epochs": epochs, **soup.evaluated.record()}, soup.evaluated.logits)
 
 
 def _alone(record: dict[str, Any]) -> DevResult:

@@ -58,6 +58,6 @@ def _in_halves(
     ]
     return step_batch(
         halves, [own for own in data for _ in range(2)], assembler,
-        objective.device, limit, objective.products.row_multiple, (objective.seed, step),
+        objective.device, limit, objective.matmul.row_multiple, (objective.seed, step),
         [i for i in range(len(data)) for _ in range(2)],
     )  # fmt: skip

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from accord.data.halves import few_rows_note
 from accord.data.loader import TaskData
-from accord.judging.choosing import HalfResult, Halves, dev_halves, first_best, half_result
-from accord.judging.heldout import ON_DEV, ON_TEST, crossfit_value
-from accord.judging.predictions import write_split_predictions
-from accord.judging.scores import TaskScores, crossfitted, write_scores
+from accord.evaluation.choosing import HalfResult, Halves, dev_halves, first_best, half_result
+from accord.evaluation.heldout import ON_DEV, ON_TEST, crossfit_value
+from accord.evaluation.predictions import write_split_predictions
+from accord.evaluation.scores import TaskScores, crossfitted, write_scores
 from accord.kinds import labelled_kind
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
@@ -78,7 +78,7 @@ class HeldOutRows:
 
     @property
     def value(self) -> float:
-        """The task's metric (`accord.judging.heldout.crossfit_value`)."""
+        """The task's metric (`accord.evaluation.heldout.crossfit_value`)."""
         task = self.data.task
         predictions = labelled_kind(task).decode(task, self.logits).numpy()
         return crossfit_value(
@@ -91,7 +91,7 @@ class HeldOutRows:
         return labelled_kind(self.data.task).constant(self.data.task, self.labels)
 
 
-def judge_heldout(
+def evaluate_heldout(
     setup: Setup, run: RunFolder, progress: Progress, console: Console, saved: Saved
 ) -> dict[str, Table]:
     """Write `scores.safetensors` and the held-out predictions; return what results say of them.
@@ -163,15 +163,15 @@ def _choices(
         console.say("making a soup by each half of the dev rows")
 
     def choose(half: int) -> Choice:
-        def judge(own: Sequence[Tensor]) -> HalfResult:
+        def evaluate(own: Sequence[Tensor]) -> HalfResult:
             return half_result(setup.data.dev, own, halves, half, setup.plan.finished)
 
-        alone = [judge(own) for own in logits]
+        alone = [evaluate(own) for own in logits]
         if not soup:
             best = first_best([own.sum for own in alone])
             return Choice((numbers[best],), logits[best])
-        made = soup_of_epochs(setup, run, progress, alone, judge)
-        return Choice(tuple(numbers[i] for i in made.members), made.judged.logits)
+        made = soup_of_epochs(setup, run, progress, alone, evaluate)
+        return Choice(tuple(numbers[i] for i in made.members), made.evaluated.logits)
 
     return choose(0), choose(1)
 

@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from accord.durable import identity, load_tensors, replace_folder, replacement, write_tensors
 from accord.errors import RunFolderError
-from accord.judging.scores import SCORES
+from accord.evaluation.scores import SCORES
 from accord.runs.folder import RunFolder
 from accord.training.checkpoint import Progress
 

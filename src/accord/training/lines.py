@@ -21,7 +21,7 @@ def step_line(
 ) -> dict[str, Any]:
     """Return a step's line of `metrics.jsonl`; only its last two fields are timings.
 
-    Of the Gram matrix it has the lower triangle, a row a task in the order of
+    Of the Gram matrix it has the lower triangle, one row per task in the order of
     `task_gradient_norms`, six digits a value: with dozens of tasks it is most of the file.
     """
     names = [setup.data.tasks[i].name for i in batch.present]

@@ -20,7 +20,7 @@ def blame(learner: Learner, error: NotFinite, batch: StepBatch) -> NonFiniteErro
         batch: the step's examples.
     """
     names, objective = [learner.model.tasks[i].name for i in batch.present], learner.objective
-    with computing(objective.products):
+    with computing(objective.matmul):
         passes = [
             objective.example_losses(micro, batch.present, key)
             for micro, key in objective.keyed(error.step, batch)

@@ -13,7 +13,7 @@ from torch import Tensor
 from accord.data.loader import MicroBatch, StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
-from accord.kernels.matmul import DEFAULT, Products, computing
+from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 from accord.model.multitask import MultitaskModel
 from accord.training.regularising import Regularisation
 from accord.training.unfreezing import Unfreezing
@@ -26,14 +26,14 @@ class Objective:
     Attributes:
         model: encoder and heads.
         seed: of the run; keys dropout's masks.
-        products: in what precision, and how this machine multiplies.
+        matmul: in what precision, and how this machine multiplies.
         regularisation: adds terms to each example's loss; None leaves it plain.
         unfreezing: says what is still frozen at a step; None trains everything from the first.
     """
 
     model: MultitaskModel
     seed: int = 0
-    products: Products = DEFAULT
+    matmul: MatmulPolicy = DEFAULT
     regularisation: Regularisation | None = None
     unfreezing: Unfreezing | None = None
 
@@ -46,7 +46,7 @@ class Objective:
     def trained_at(self, step: int) -> Iterator[None]:
         """Within a block, multiply as this run does, and freeze what the step doesn't train yet."""
         frozen = nullcontext() if self.unfreezing is None else self.unfreezing.at(step)
-        with frozen, computing(self.products):
+        with frozen, computing(self.matmul):
             yield
 
     def means(self, step: int, batch: StepBatch) -> Iterator[Tensor]:
@@ -101,5 +101,5 @@ class Objective:
         inputs = micro.inputs
         if not isinstance(inputs, PackedBatch):
             return inputs
-        with self.products.autocast(self.device):
+        with self.matmul.autocast(self.device):
             return self.model.pooled(inputs, present, key, shift)

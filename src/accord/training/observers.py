@@ -25,7 +25,7 @@ class LookBack:
     @torch.no_grad()
     def __call__(self, taken: Taken) -> None:
         """Pass over the examples again."""
-        with computing(self.objective.products):
+        with computing(self.objective.matmul):
             parts = [own.double() for own in self.objective.means(taken.step, taken.batch)]
         after = torch.stack(parts).sum(0).cpu()
         if bool(after.isfinite().all()):  # else nothing is learnt: the next step finds whose it is
@@ -68,7 +68,7 @@ def observers(
     Args:
         objective: of the run.
         combination: its balancing rule may learn from what a step did.
-        averages: of the weights, which are judged and kept in their place; None keeps none.
+        averages: of the weights, which are evaluated and kept in their place; None keeps none.
     """
     terms = objective.regularisation
     compared = None if terms is None else terms.averages

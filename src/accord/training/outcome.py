@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from accord.judging.dev import counted
-from accord.judging.inference import split_logits
-from accord.judging.metrics import overall_score
-from accord.judging.predictions import row_keys
+from accord.evaluation.dev import counted
+from accord.evaluation.inference import split_logits
+from accord.evaluation.metrics import overall_score
+from accord.evaluation.predictions import row_keys
 from accord.model.saved import load_model
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
@@ -21,7 +21,7 @@ from accord.training.checkpoint import Progress
 from accord.training.epoch import write_split
 from accord.training.epoch_soup import make_soup
 from accord.training.exposure import exposures
-from accord.training.heldout import Saved, judge_heldout
+from accord.training.heldout import Saved, evaluate_heldout
 from accord.training.setup import Setup
 
 
@@ -43,7 +43,7 @@ def finish(setup: Setup, run: RunFolder, progress: Progress, console: Console) -
     labelled = {name: own for name, own in test.items() if name in setup.data.heldout_test}
     epochs = tuple(best["epochs"]) if soup else (epoch["epoch"],)
     saved = Saved(epochs, soup.logits if soup else (), labelled)
-    heldout = judge_heldout(setup, run, progress, console, saved)
+    heldout = evaluate_heldout(setup, run, progress, console, saved)
     results = {
         "metrics": best["metrics"],
         "metric_names": {task.name: task.metric_name for task in counted(setup.data.tasks)},
@@ -85,7 +85,7 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     found = {}
     for own in setup.data.test:
         logits = split_logits(
-            model, own, setup.data.assembler, products=setup.learner.objective.products
+            model, own, setup.data.assembler, matmul=setup.learner.objective.matmul
         )
         write_split(setup, run.predictions, own, logits, "test")
         if setup.plan.score == "cs224n" and "id" not in row_keys(own):

@@ -12,7 +12,7 @@ from typing import Any
 
 from accord.data.datafiles import named, shown
 from accord.errors import ConfigError, RunFolderError
-from accord.kernels.matmul import Products, onednn_is_exact
+from accord.kernels.matmul import MatmulPolicy, onednn_is_exact
 from accord.model.inherited import inheritance_contents
 from accord.plan.making import plan_table
 from accord.plan.recorded import recorded_config
@@ -42,7 +42,7 @@ def resolved(setup: Setup, run: RunFolder) -> dict[str, Any]:
         "epoch": dataclasses.asdict(setup.sampler.shape(0)),
         "max_length": setup.data.assembler.max_length,
         "device": setup.learner.objective.device.type,
-        "products": dataclasses.asdict(setup.learner.objective.products),
+        "matmul": dataclasses.asdict(setup.learner.objective.matmul),
         "data": setup.data.contents(),
         "encoder": encoder_contents(setup),
         "fingerprint": setup.fingerprint,
@@ -65,7 +65,7 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     """
     begun = run.read_json("resolved.json")
     plan, found = plan_again(run, begun, force)
-    setup = prepare(plan.only, console.say, recorded_products(begun, run, console))
+    setup = prepare(plan.only, console.say, recorded_matmul_policy(begun, run, console))
     before, device = begun.get("device"), setup.learner.objective.device.type
     if before != device:
         line = f"this run began on {before} and goes on on {device}: its bits will differ"
@@ -85,19 +85,19 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
 
 
 def check_comparable(run: RunFolder, after: Mapping[str, Any]) -> None:
-    """Check that later epochs can be compared with those that were judged already.
+    """Check that later epochs can be compared with those that were evaluated already.
 
     Args:
         run: its folder.
         after: what its `resolved.json` is to hold; of that `data` and `tasks` count.
 
     Raises:
-        RunFolderError: if what epochs are judged by changed since one was.
+        RunFolderError: if what epochs are evaluated by changed since one was.
     """
     found = list(_incomparable(run.read_json("resolved.json"), after))
     if found and any(map(_is_after_an_epoch, checkpoints(run.checkpoints))):
         raise RunFolderError(
-            f"{run.path}: changed since its first epochs were judged: {'; '.join(found)}; later"
+            f"{run.path}: changed since its first epochs were evaluated: {'; '.join(found)}; later"
             " ones can't be compared with them, so --force doesn't go on: put it back as it was, or"
             " train into another folder"
         )
@@ -111,16 +111,16 @@ def _is_after_an_epoch(checkpoint: Path) -> bool:
 
 
 def _incomparable(begun: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what changed of what epochs are judged by: dev rows, metrics, what logits mean."""
+    """Yield what changed of what epochs are evaluated by: dev rows, metrics, what logits mean."""
     yield from _changed("data", _dev_contents(begun), _dev_contents(after), "content")
-    yield from _changed("task", _judged_tasks(begun), _judged_tasks(after), "{0} -> {1}")
+    yield from _changed("task", _evaluated_tasks(begun), _evaluated_tasks(after), "{0} -> {1}")
 
 
 def _dev_contents(begun: Mapping[str, Any]) -> dict[str, str]:
     return {name: own for name, own in _table(begun, "data").items() if name.endswith(".dev")}
 
 
-def _judged_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
+def _evaluated_tasks(begun: Mapping[str, Any]) -> dict[str, str]:
     tasks, keys = begun.get("tasks") or [], ("metric", "positive", "labels", "range")
     return {f"{own['name']}.{key}": json.dumps(own.get(key)) for own in tasks for key in keys}
 
@@ -235,19 +235,21 @@ def known_fingerprints(run: RunFolder) -> set[str]:
         raise RunFolderError(f"{run.path / 'resolved.json'}: names no fingerprint") from None
 
 
-def recorded_products(begun: Mapping[str, Any], run: RunFolder, console: Console) -> Products:
+def recorded_matmul_policy(
+    begun: Mapping[str, Any], run: RunFolder, console: Console
+) -> MatmulPolicy:
     """Return how a run multiplied when it began: its later steps have to do so too."""
     try:
-        products = Products(**begun["products"])
+        matmul = MatmulPolicy(**begun["matmul"])
     except (KeyError, TypeError):
-        raise RunFolderError(f"{run.path / 'resolved.json'}: 'products' can't be read") from None
-    if products.onednn and not onednn_is_exact():
+        raise RunFolderError(f"{run.path / 'resolved.json'}: 'matmul' can't be read") from None
+    if matmul.onednn and not onednn_is_exact():
         console.say(
             "warning: this run began with oneDNN's float32 products, which are not exact on this"
             " processor; it goes on with torch's default ones, and its bits differ"
         )
-        return dataclasses.replace(products, onednn=False)
-    return products
+        return dataclasses.replace(matmul, onednn=False)
+    return matmul
 
 
 def _changed(

@@ -15,7 +15,7 @@ import torch
 
 from accord.data.loader import StepBatch
 from accord.data.warnings import refuse_all
-from accord.durable import sweep, write_whole
+from accord.durable import sweep, write_atomic
 from accord.errors import (
     AccordError,
     NonFiniteError,
@@ -115,7 +115,7 @@ def start_run(
     with in_one_line(out), run.hold():
         RunFolder.check_not_begun(out)
         if source is not None:
-            write_whole(out / "config.toml", source)
+            write_atomic(out / "config.toml", source)
         run.write_json("resolved.json", {**resolved(setup, run), "warnings": warnings})
         for line in warnings:
             warn(run, console, line)

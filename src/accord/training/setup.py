@@ -19,9 +19,9 @@ from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
-from accord.judging.inference import pooled_vectors
-from accord.judging.passes import tokens_of_a_pass
-from accord.kernels.matmul import Products, choose_products
+from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.passes import tokens_of_a_pass
+from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
@@ -58,7 +58,7 @@ class Setup:
         data: every task's splits.
         encoder_folder: where the encoder and its tokenizer were found.
         learner: model, optimizer, and how gradients combine.
-        sampler: says which rows a step draws.
+        sampler: says which rows per step draws.
         device: of the model.
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.
@@ -93,7 +93,7 @@ class Setup:
             return feature_batch(drawn, self.data.train, self.features)
         return step_batch(
             drawn, self.data.train, self.data.assembler, self.device,
-            self.plan.training.micro_batch_tokens, self.learner.objective.products.row_multiple,
+            self.plan.training.micro_batch_tokens, self.learner.objective.matmul.row_multiple,
             (self.plan.training.seed, step),
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ class Setup:
 
     def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
         sequences = [self.data.assembler.sequences(own, range(len(own))) for own in data]
-        return pooled_vectors(self.learner.model, sequences, self.learner.objective.products)
+        return pooled_vectors(self.learner.model, sequences, self.learner.objective.matmul)
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
@@ -119,7 +119,7 @@ class Setup:
         once = sum(int(own.sum()) for own in lengths) if frozen else 0
         epochs, averaging = plan.training.epochs, plan.averaging.method
         # A soup is made three times: by all dev rows, and by either half of them.
-        judged = 4 * epochs - 3 if averaging == "soup" else epochs
+        evaluated = 4 * epochs - 3 if averaging == "soup" else epochs
         weights = sum(own.numel() for _, own in trained(model.named_parameters()))
         terms = self.learner.objective.regularisation
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
@@ -133,26 +133,26 @@ class Setup:
                 if frozen
                 else min(step_tokens, limit or step_tokens)
             ),
-            encoded_tokens=once + dev * (1 if frozen else judged),
+            encoded_tokens=once + dev * (1 if frozen else evaluated),
             mean_length=float(np.concatenate(lengths).mean()),
             frozen=frozen,
             checkpointing=plan.encoder.gradient_checkpointing,
             averaged=copies * weights,
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
-            told_words=sum(
-                share * kind_of(own.task).told_words(own.task, size)
+            masked_words=sum(
+                share * kind_of(own.task).masked_words(own.task, size)
                 for share, own, size in zip(shares, self.data.train, lengths, strict=True)
             ),
         )
-        rate, passes = _rates(self.device, self.learner.objective.products)
+        rate, passes = _rates(self.device, self.learner.objective.matmul)
         return estimate(model.encoder.config, work, rate, passes)
 
 
 def prepare(
     plan: StagePlan,
     say: Say = lambda text: None,
-    products: Products | None = None,
+    matmul: MatmulPolicy | None = None,
     *,
     planned: bool = False,
 ) -> Setup:
@@ -163,7 +163,7 @@ def prepare(
     Args:
         plan: of the run, or of a stage.
         say: told what is being done and what was decided.
-        products: how to multiply, as a run began that goes on; default: what is best here.
+        matmul: how to multiply, as a run began that goes on; default: what is best here.
         planned: only to check and to estimate a stage whose encoder is yet to be trained: no heads
             are taken over.
 
@@ -181,13 +181,13 @@ def prepare(
     data = read_data(plan.data, folder, say)
     encoder = build_encoder(plan, folder)
     check_dropout(plan, encoder)
-    products = products or choose_products(device, plan.training.precision == "bfloat16")
+    matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
     sampler = build_sampler(plan, names, tuple(len(own) for own in data.train))
     check_averages(plan, sampler.steps)
     in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
     combination = build_combination(plan, encoder, data.tasks, sampler)
-    learner = build_learner(plan, encoder, data.tasks, combination, device, products, folder)
+    learner = build_learner(plan, encoder, data.tasks, combination, device, matmul, folder)
     for own in data.labelled(data.train):
         head, whole = learner.model.head(own.task.name), data.whole.get(own.task.name)
         if whole is None:
@@ -246,9 +246,9 @@ def input_formats(plan: StagePlan) -> dict[str, InputFormat]:
 
 
 @cache
-def _rates(device: torch.device, products: Products) -> tuple[float, float]:
+def _rates(device: torch.device, matmul: MatmulPolicy) -> tuple[float, float]:
     """Measure the machine once: two runs of one process are not to be told different things."""
-    return matrix_rate(device, products), pass_rate(device)
+    return matrix_rate(device, matmul), pass_rate(device)
 
 
 def _fingerprint(settings: Table, data: Data) -> str:

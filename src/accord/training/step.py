@@ -114,7 +114,7 @@ class Learner:
         jacobian: collects the shared gradients; has no columns where the encoder is frozen.
         clip: largest gradient norm; 0 is none.
         coupling: holds the tasks' own copies of the encoder together; None where nothing does.
-        averages: of the weights over steps, which are judged and kept in their place; None keeps
+        averages: of the weights over steps, which are evaluated and kept in their place; None keeps
             none.
         observers: are told of each step that was taken, in order.
     """
@@ -148,7 +148,7 @@ class Learner:
             observe(Taken(step, batch, measured.losses))
 
         names = [self.model.tasks[i].name for i in batch.present]
-        apart = len(measured.gramians) > 0 and not self.combination.joint
+        apart = len(measured.gramians) > 0 and not self.combination.summed
         return StepRecord(
             losses=dict(zip(names, measured.losses.tolist(), strict=True)),
             gramian=measured.gramians.sum(0) if apart else None,
@@ -164,7 +164,7 @@ class Learner:
         Raises:
             NotFinite: if any isn't.
         """
-        rows = None if self.combination.joint else len(batch.present)
+        rows = None if self.combination.summed else len(batch.present)
         losses, shared = self._collect(step, batch, rows)
         measured = self._to_host(losses, shared, batch)
         if not measured.is_finite:

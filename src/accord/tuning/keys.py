@@ -1,4 +1,4 @@
-"""The keys that a study may search: none that changes what trials are judged by."""
+"""The keys that a study may search: none that changes what trials are evaluated by."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from accord.families import FAMILIES
 from accord.grids.file import setting_key
 from accord.kinds import all_kinds, is_unlabelled
 
-_OTHER_ROWS = "it changes which rows trials are judged on"
-_OTHER_SCORE = "it changes what trials are judged by"
+_OTHER_ROWS = "it changes which rows trials are evaluated on"
+_OTHER_SCORE = "it changes what trials are evaluated by"
 _NOT_SEARCHED = {
     "tasks": "scores of different tasks can't be compared",
-    "score": "it is what trials are judged by",
+    "score": "it is what trials are evaluated by",
     **dict.fromkeys(
         (f"selection.{key}" for key in SelectionConfig.model_fields), "it changes nothing in a run"
     ),
@@ -54,9 +54,9 @@ def _why_not_of_task(key: str, base: Mapping[str, Any]) -> str:
         return ""
     unlabelled = [one for one, table in tasks.items() if is_unlabelled(table.get("kind"))]
     if name in unlabelled and len(unlabelled) < len(tasks):
-        return ""  # it is not judged, as there are labelled ones
+        return ""  # it is not evaluated, as there are labelled ones
     if own == "train" and "dev" not in tasks[name]:
-        return "trials are judged on a share of it; with a dev file it can be"
+        return "trials are evaluated on a share of it; with a dev file it can be"
     return _NOT_OF_TASKS.get(own, "")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from accord.config.file import dump_config
 from accord.config.sections import Config, SelectionConfig
-from accord.durable import write_whole
+from accord.durable import write_atomic
 from accord.tuning.selection import BY, ON, Selection
 from accord.tuning.space import Space
 
@@ -82,7 +82,7 @@ def write_outcome(
     for own in trials:
         values = [own.settings.get(key) for key in keys]
         writer.writerow([own.number, own.state, own.score, own.seconds, *values])
-    write_whole(out / TRIALS, text.getvalue())
+    write_atomic(out / TRIALS, text.getvalue())
     if selection is not None:
         best = ranking(trials)[0]
         config = _selected(space.config(best.settings, f"trial {best.number}"), selection)
@@ -91,9 +91,9 @@ def write_outcome(
             " ".join(selection.line.split()),
         )
         note = "".join(f"# {line}\n" for line in lines)
-        write_whole(out / BEST, note + dump_config(config))
+        write_atomic(out / BEST, note + dump_config(config))
         record = {"trial": best.number, "score": best.score, **selection.record()}
-        write_whole(out / SELECTION, json.dumps(record, indent=2) + "\n")
+        write_atomic(out / SELECTION, json.dumps(record, indent=2) + "\n")
 
 
 def _selected(config: Config, selection: Selection) -> Config:

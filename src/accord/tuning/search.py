@@ -12,7 +12,7 @@ from accord.grids.cell_run import CellResult
 from accord.grids.workers import Pool, ThisProcess
 from accord.tuning.progress import Progress
 from accord.tuning.records import TrialRecord, ranking, records, write_outcome
-from accord.tuning.selection import Selection, judge_selection
+from accord.tuning.selection import Selection, estimate_selection
 from accord.tuning.study import next_trial
 from accord.tuning.trials import FOLDER, Course, Trials
 
@@ -110,7 +110,7 @@ class Search:
         ended = records(study)
         best = ranking(ended)[:1]
         self.selection = (
-            judge_selection(study.get_trials(deepcopy=False), best[0].number, out / FOLDER)
+            estimate_selection(study.get_trials(deepcopy=False), best[0].number, out / FOLDER)
             if best else None
         )  # fmt: skip
         write_outcome(out, self.trials.space, ended, self.selection)

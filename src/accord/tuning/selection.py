@@ -1,7 +1,7 @@
 """What choosing among trials on dev is worth on rows that did not choose.
 
 Choosing is part of the method, so it is repeated: trial and epoch are chosen by one half of dev and
-judged by the other, both ways (`accord.judging.heldout`).
+evaluated on the other, both ways (`accord.evaluation.heldout`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from accord.errors import RunFolderError
-from accord.judging.choosing import first_best
-from accord.judging.heldout import crossfit_value
-from accord.judging.inference import task_metric
-from accord.judging.metrics import Score, overall_score
-from accord.judging.scores import TaskScores, read_scores
+from accord.evaluation.choosing import first_best
+from accord.evaluation.heldout import crossfit_value
+from accord.evaluation.inference import task_metric
+from accord.evaluation.metrics import Score, overall_score
+from accord.evaluation.scores import TaskScores, read_scores
 from accord.kinds import labelled_kind
 from accord.runs.folder import RunFolder
 from accord.runs.results import read_results
@@ -36,7 +36,7 @@ RUNS, HALF_SCORES = "runs", "half_scores"  # attributes of a trial
 
 @dataclass(frozen=True)
 class Selection:
-    """The choice of a study's best trial, as the rows that chose it judge it and as others do.
+    """The choice of a study's best trial, as the rows that chose it evaluate it and as others do.
 
     Attributes:
         candidates: trials that it was chosen among, those pruned too.
@@ -69,14 +69,14 @@ class Selection:
             return f"chosen by dev among {self.candidates} trials; not cross-fitted: {self.note}"
         return (
             f"chosen by dev among {self.candidates} trials; cross-fitted (trial and epoch chosen by"
-            f" one half of dev, judged by the other) {self.crossfit:z.4f}: the score is too good by"
-            f" about {self.gap:z.4f}"
+            f" one half of dev, evaluated on the other) {self.crossfit:z.4f}: the score is too good"
+            f" by about {self.gap:z.4f}"
         )
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A trial's run: the tasks by which it is judged, and its scores of their dev rows."""
+    """A trial's run: the tasks by which it is evaluated, and its scores of their dev rows."""
 
     kind: Score
     tasks: Mapping[str, Task]
@@ -139,8 +139,8 @@ def half_scores(folder: Path) -> list[float]:
     return [run.half_score(half) for half in (0, 1)] if run.tasks else []
 
 
-def judge_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -> Selection:
-    """Judge the choice of a study's best trial.
+def estimate_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -> Selection:
+    """Evaluate the choice of a study's best trial.
 
     Args:
         trials: of the study.

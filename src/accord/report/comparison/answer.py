@@ -179,19 +179,19 @@ def _examples(own: TaskComparison) -> tuple[float, float]:
 
 
 def _choice(result: SharingResult) -> list[str]:
-    """Say how epochs were chosen, and by which rows they are judged."""
+    """Say how epochs were chosen, and by which rows they are evaluated."""
     by_rows: dict[str, list[str]] = {}
     for own in result.tasks:
-        by_rows.setdefault(own.judged_on, []).append(own.task)
+        by_rows.setdefault(own.evaluated_on, []).append(own.task)
     sentences = []
-    for judged_on, names in by_rows.items():
+    for evaluated_on, names in by_rows.items():
         which = f" of {joined(list(dict.fromkeys(names)))}" if len(by_rows) > 1 else ""
-        sentences.append(_chosen(judged_on, which, result.choice))
+        sentences.append(_chosen(evaluated_on, which, result.choice))
     return sentences
 
 
-def _chosen(judged_on: str, which: str, choice: Choice) -> str:
-    rows = "test" if judged_on == "test" else "dev"
+def _chosen(evaluated_on: str, which: str, choice: Choice) -> str:
+    rows = "test" if evaluated_on == "test" else "dev"
     if choice == "nothing":
         return (
             f"Each run has one epoch, so that nothing was chosen; the figures{which} are of {rows}"
@@ -201,11 +201,11 @@ def _chosen(judged_on: str, which: str, choice: Choice) -> str:
         "epoch": "Each run's best epoch was chosen by its dev rows",
         "soup": "The epochs that are averaged, or the best one, were chosen by each run's dev rows",
     }[choice]
-    if judged_on == "test":
+    if evaluated_on == "test":
         return f"{start}, and the figures{which} are of test rows, which chose nothing."
     return (
         f"{start}, and the figures{which} are cross-fitted: what one half of the dev rows chose is"
-        " judged by the other half, so that no row judges its own choice."
+        " evaluated on the other half, so that no row evaluates its own choice."
     )
 
 

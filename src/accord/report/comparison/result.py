@@ -50,11 +50,11 @@ class TaskComparison:
 
     Attributes:
         task: its name.
-        metric: by which it is judged.
+        metric: by which it is evaluated.
         model: the shared model's name.
         alone: the models of this task alone.
         together: the shared models.
-        judged_on: 'test', or 'dev, cross-fitted': the rows that the figures are of.
+        evaluated_on: 'test', or 'dev, cross-fitted': the rows that the figures are of.
         rows: how many these are.
         runs: how many alone, and how many together.
         difference: together minus alone, in the metric's units.
@@ -76,7 +76,7 @@ class TaskComparison:
     model: str
     alone: Side
     together: Side
-    judged_on: str
+    evaluated_on: str
     rows: int
     runs: tuple[int, int]
     difference: float
@@ -100,7 +100,7 @@ class Cost:
         models: how many.
         parameters: of all of them.
         model_bytes: on disk.
-        encoder_passes: over a text that all tasks judge.
+        encoder_passes: over a text that all tasks evaluate.
         train_seconds: of all of them.
     """
 

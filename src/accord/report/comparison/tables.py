@@ -47,7 +47,7 @@ def answer_table(result: SharingResult) -> Table:
 
 def figures_table(result: SharingResult) -> Table:
     """Return the figures of both sides with what a constant prediction reaches, the examples they
-    saw, and the rows that they are judged by."""
+    saw, and the rows that they are evaluated by."""
     models = _several(result)
     columns = [
         "task", *["shared model"] * models, "metric", "figures are of", "constant prediction",
@@ -56,7 +56,7 @@ def figures_table(result: SharingResult) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            own.task, *[own.model] * models, own.metric, own.judged_on,
+            own.task, *[own.model] * models, own.metric, own.evaluated_on,
             own.baseline_name, _figure(own.alone), _figure(own.together),
             f"{own.baseline:z.3f}",
             _examples(own.alone), _examples(own.together), _gap(own.alone), _gap(own.together),

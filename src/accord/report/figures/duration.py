@@ -50,7 +50,7 @@ class DurationRow:
 
 
 def duration_and_improvement(name: str, title: str, rows: Sequence[DurationRow]) -> Figure:
-    """Draw seconds an epoch as bars and, beside them, each task's improvement as dots.
+    """Draw seconds per epoch as bars and, beside them, each task's improvement as dots.
 
     Args:
         name: a slug.
@@ -92,7 +92,7 @@ def _durations(axes: Axes, rows: Sequence[DurationRow], labels: Sequence[str]) -
     # The longest bar's number has room within the axes, however narrow the labels leave them.
     longest = max(text_width(_number(value)) for value in seconds) + 6
     room = max(0.25, longest / max(_BARS_POINTS, longest + 20))
-    axes.set(xlabel="seconds an epoch", xlim=(0, max(seconds) / (1 - room) or 1))
+    axes.set(xlabel="seconds per epoch", xlim=(0, max(seconds) / (1 - room) or 1))
     axes.locator_params(axis="x", nbins=3 if max(seconds) < 1e4 else 2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from accord.judging.metrics import pearson
+from accord.evaluation.metrics import pearson
 from accord.report.figures.drawing import COLOURS, GREY, blank, draw, shown
 from accord.report.figures.series import choose
 from accord.report.page import Figure
@@ -17,7 +17,7 @@ _LABEL_POINTS = 200.0  # of a line beside the axes
 
 
 def predicted_against_true(name: str, title: str, predictions: Predictions) -> Figure:
-    """Draw a dot a row: true value, predicted value.
+    """Draw one dot per row: true value, predicted value.
 
     Args:
         name: a slug.

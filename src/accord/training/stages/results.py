@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from accord.judging.continual import (
+from accord.evaluation.continual import (
     Matrix,
     Trained,
     average_accuracy,
@@ -31,7 +31,7 @@ def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Resu
     Returns:
         The last stage's results. Steps, training time and what each task was shown are sums over
         the stages; `stages` has each one's own, and `continual` what was learned and forgotten,
-        by the stages' held-out values, where stages judge the tasks of earlier ones too.
+        by the stages' held-out values, where stages evaluate the tasks of earlier ones too.
     """
     last = results[-1]
     rows = [

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from accord.data.warnings import refuse_all
-from accord.durable import link, reach, replace_folder, sweep, write_whole
+from accord.durable import link, reach, replace_folder, sweep, write_atomic
 from accord.errors import AccordError, Pruned, Stopped
-from accord.judging.scores import SCORES
+from accord.evaluation.scores import SCORES
 from accord.plan.recorded import recorded_plan
 from accord.plan.run import RunPlan
 from accord.runs.folder import STATUS, RunFolder
@@ -85,7 +85,7 @@ def start(
     with in_one_line(out), run.hold():
         RunFolder.check_not_begun(out)
         if source is not None:
-            write_whole(out / "config.toml", source)
+            write_atomic(out / "config.toml", source)
         found = [own.contents for own in ahead]
         begun = resolved(run, plan, found, ahead[-1].shown)
         run.write_json("resolved.json", {**begun, "warnings": warnings})
@@ -195,7 +195,7 @@ def _run_stage(
             tidy_up(own)
             return read_results(stage.folder)
         # The run folder or its data may have moved: paths in a run's own config.toml are followed.
-        write_whole(stage.folder / "config.toml", source)
+        write_atomic(stage.folder / "config.toml", source)
         return resume_run(
             stage.folder, force=force, quiet=quiet, watch=watch, stage=stage.plan.place
         ).results

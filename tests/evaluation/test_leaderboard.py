@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from accord.errors import UsageError
-from accord.judging.leaderboard import cs224n_lines
+from accord.evaluation.leaderboard import cs224n_lines
 
 
 @pytest.mark.parametrize(

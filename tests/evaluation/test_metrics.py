@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accord.errors import AccordError, UsageError
-from accord.judging.metrics import (
+from accord.evaluation.metrics import (
     CORRELATIONS,
     METRICS,
     cs224n_score,
@@ -115,7 +115,7 @@ def test_correlation_refuses_what_is_not_finite(name: str, bad: float) -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_nothing_to_judge_is_refused(name: str) -> None:
+def test_nothing_to_evaluate_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name}: there are no examples"):
         METRICS[name](*arrays([], []))
 

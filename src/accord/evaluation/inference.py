@@ -13,9 +13,9 @@ from torch import Tensor
 from accord.data.loader import Assembler, TaskData
 from accord.encoders.packing import TokenSequence, pack
 from accord.errors import ModelError
-from accord.judging.passes import tokens_of_a_pass
+from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
-from accord.kernels.matmul import DEFAULT, Products, computing
+from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 from accord.kinds import Evaluation, Hiding, kind_of
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
@@ -29,7 +29,7 @@ FIXED_WORDS = (FIXED_MASKS, 0, 0)  # key of the words that it hides
 def pooled_vectors(
     model: MultitaskModel,
     sequences: Sequence[Sequence[TokenSequence]],
-    products: Products = DEFAULT,
+    matmul: MatmulPolicy = DEFAULT,
     pass_tokens: int | None = None,
     key: DropoutKey | None = None,
 ) -> list[Tensor]:
@@ -38,7 +38,7 @@ def pooled_vectors(
     Args:
         model: its encoder is used; its tasks say how each pools.
         sequences: for each of the model's tasks its sequences; may be empty.
-        products: in what precision, and how this machine multiplies.
+        matmul: in what precision, and how this machine multiplies.
         pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
             is longer; default: `tokens_of_a_pass`.
         key: names dropout masks, which differ by pass; None is no dropout.
@@ -54,9 +54,9 @@ def pooled_vectors(
     for number, members in enumerate(_passes(sequences, pass_tokens)):
         present = [i for i, own in enumerate(members) if own]
         own = [[sequences[i][j] for j in members[i]] for i in present]
-        batch = pack(own, products.row_multiple).to(device)
+        batch = pack(own, matmul.row_multiple).to(device)
         masks = None if key is None else replace(key, micro_batch=number)
-        with computing(products), products.autocast(device):
+        with computing(matmul), matmul.autocast(device):
             pooled = model.pooled(batch, present, key=masks)
         for i, part in zip(present, pooled, strict=True):
             vectors[i][torch.tensor(members[i], device=device)] = part.float()
@@ -94,7 +94,7 @@ def logits_of(
     data: Sequence[TaskData],
     assembler: Assembler,
     *,
-    products: Products = DEFAULT,
+    matmul: MatmulPolicy = DEFAULT,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> list[Tensor]:
     """Compute the logits of every row of each task's split, all tasks in the same passes.
@@ -106,7 +106,7 @@ def logits_of(
         model: its tasks are those of `data`, in the same order.
         data: a split of each task.
         assembler: makes sequences.
-        products: in what precision, and how this machine multiplies.
+        matmul: in what precision, and how this machine multiplies.
         advance: called with the number of rows done since the last call.
 
     Returns:
@@ -118,22 +118,22 @@ def logits_of(
             TaskData(own.task, own.store, own.rows[:0]) if i in texts else own
             for i, own in enumerate(data)
         ]
-        found = _label_logits(model, labelled, assembler, products, advance)
+        found = _label_logits(model, labelled, assembler, matmul, advance)
         for i in texts:
-            found[i] = text_losses(model, data[i], i, assembler, products)
+            found[i] = text_losses(model, data[i], i, assembler, matmul)
             advance(len(data[i]))
         return found
-    return _label_logits(model, data, assembler, products, advance)
+    return _label_logits(model, data, assembler, matmul, advance)
 
 
 def _label_logits(
-    model: MultitaskModel, data: Sequence[TaskData], assembler: Assembler, products: Products,
+    model: MultitaskModel, data: Sequence[TaskData], assembler: Assembler, matmul: MatmulPolicy,
     advance: Callable[[int], None],
 ) -> list[Tensor]:  # fmt: skip
     parts: list[list[Tensor]] = [[] for _ in data]
     for chunk in _chunks([len(own) for own in data]):
         sequences = [assembler.sequences(own, rows) for own, rows in zip(data, chunk, strict=True)]
-        vectors = pooled_vectors(model, sequences, products)
+        vectors = pooled_vectors(model, sequences, matmul)
         for i, own in enumerate(vectors):
             if data[i].task.labelled:
                 parts[i].append(head_logits(model, i, own))
@@ -144,7 +144,7 @@ def _label_logits(
 @torch.inference_mode()
 def text_losses(
     model: MultitaskModel, data: TaskData, task: int, assembler: Assembler,
-    products: Products = DEFAULT,
+    matmul: MatmulPolicy = DEFAULT,
 ) -> Tensor:  # fmt: skip
     """Return each text's loss under fixed masks: float32 [rows, 1] on the host.
 
@@ -156,9 +156,9 @@ def text_losses(
         data: the task's split.
         task: its index in the model.
         assembler: makes sequences.
-        products: in what precision, and how this machine multiplies.
+        matmul: in what precision, and how this machine multiplies.
     """
-    passes = _TextPasses(model, data, task, assembler, products)
+    passes = _TextPasses(model, data, task, assembler, matmul)
     return kind_of(data.task).text_losses(data.task, passes).float().cpu()[:, None]
 
 
@@ -170,7 +170,7 @@ class _TextPasses:
     data: TaskData
     task: int
     assembler: Assembler
-    products: Products
+    matmul: MatmulPolicy
 
     def __len__(self) -> int:
         return len(self.data)
@@ -189,16 +189,16 @@ class _TextPasses:
     def hiding(self, first: int) -> Hiding:
         return self.assembler.hiding(FIXED_WORDS, first)
 
-    def alone(self, sequences: Sequence[TokenSequence], told_share: float) -> Tensor:
+    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
         self.model.eval()
-        limit = tokens_of_a_pass(self.device, self.model.encoder.config, told_share)
+        limit = tokens_of_a_pass(self.device, self.model.encoder.config, masked_share)
         losses = torch.empty(len(sequences), device=self.device)
         for (members,) in _passes([sequences], limit):
-            batch = pack([[sequences[i] for i in members]], self.products.row_multiple)
+            batch = pack([[sequences[i] for i in members]], self.matmul.row_multiple)
             batch = batch.to(self.device)
-            with computing(self.products), self.products.autocast(self.device):
+            with computing(self.matmul), self.matmul.autocast(self.device):
                 pooled = self.model.pooled(batch, [self.task])
-            with computing(self.products):
+            with computing(self.matmul):
                 wanted = [torch.zeros(len(members), device=self.device)]
                 (own,) = self.model.losses(pooled, wanted, [self.task], words=batch.words)
             losses[torch.tensor(members, device=self.device)] = own
@@ -208,21 +208,21 @@ class _TextPasses:
         every: list[Sequence[TokenSequence]] = [[] for _ in self.model.tasks]
         every[self.task] = sequences
         masks = DropoutKey(FIXED_MASKS, number)
-        vectors = pooled_vectors(self.model, every, self.products, key=masks)[self.task]
+        vectors = pooled_vectors(self.model, every, self.matmul, key=masks)[self.task]
         wanted = [torch.zeros(len(sequences) // self.data.task.sequences, device=self.device)]
         (losses,) = self.model.losses([vectors], wanted, [self.task])
         return losses
 
 
 def split_logits(
-    model: MultitaskModel, data: TaskData, assembler: Assembler, *, products: Products = DEFAULT
+    model: MultitaskModel, data: TaskData, assembler: Assembler, *, matmul: MatmulPolicy = DEFAULT
 ) -> Tensor:
     """Compute the logits of one task's split, as `logits_of` does for all tasks."""
     splits = [
         data if task.name == data.task.name else TaskData(task, data.store, data.rows[:0])
         for task in model.tasks
     ]
-    every = logits_of(model, splits, assembler, products=products)
+    every = logits_of(model, splits, assembler, matmul=matmul)
     return every[[task.name for task in model.tasks].index(data.task.name)]
 
 
@@ -252,11 +252,11 @@ def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
         yield [range(size * i // count, size * (i + 1) // count) for size in sizes]
 
 
-def judge(data: TaskData, logits: Tensor) -> Evaluation:
+def evaluate(data: TaskData, logits: Tensor) -> Evaluation:
     """Compare a split's logits [rows, outputs] with its labels."""
-    return kind_of(data.task).judge(data.task, data.labels, logits)
+    return kind_of(data.task).evaluate(data.task, data.labels, logits)
 
 
 def task_metric(task: Task, labels: np.ndarray, logits: Tensor) -> float:
-    """Return a task's metric alone; arguments as `Kind.judge`."""
+    """Return a task's metric alone; arguments as `Kind.evaluate`."""
     return kind_of(task).metric(task, labels, logits)

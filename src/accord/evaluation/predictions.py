@@ -11,8 +11,8 @@ from torch import Tensor
 
 from accord.data.loader import TaskData
 from accord.data.store import TokenStore
-from accord.durable import whole_file
-from accord.judging.prediction_formats import Format, Record, write_records
+from accord.durable import atomic_file
+from accord.evaluation.prediction_formats import Format, Record, write_records
 from accord.kinds import labelled_kind
 from accord.tasks import Task
 
@@ -90,7 +90,7 @@ def write_split_predictions(
         predicted_records(logits[part], data.task, _part(before, part), _part(after, part))
         for part in parts
     )
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         write_records(file, form, records, data.task)
 
 

@@ -215,7 +215,7 @@ def _check(name: str, predictions: Array, targets: Array) -> None:
             f"got shapes {predictions.shape} and {targets.shape}"
         )
     if predictions.size == 0:
-        raise UsageError(f"{name}: there are no examples to judge by")
+        raise UsageError(f"{name}: there are no examples to evaluate by")
 
 
 def _correlation(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from accord.durable import whole_file
+from accord.durable import atomic_file
 from accord.errors import AccordError, UsageError
-from accord.judging.prediction_formats import ENDINGS, Format
+from accord.evaluation.prediction_formats import ENDINGS, Format
 
 _DESCRIPTOR = re.compile(r"/dev/(?:std(in|out|err)|fd/(\d+))|/proc/self/fd/(\d+)")
 _STANDARD = {"in": 0, "out": 1, "err": 2}
@@ -94,7 +94,7 @@ class Output:
             return os.fdopen(os.dup(self.descriptor), "wb")
         if self.through:
             return self.path.open("wb")
-        return whole_file(Path(os.path.realpath(self.path)))  # a link stays one
+        return atomic_file(Path(os.path.realpath(self.path)))  # a link stays one
 
 
 def _descriptor(path: Path) -> int | None:

@@ -15,11 +15,11 @@ from accord.data.reading import open_rows
 from accord.data.rows import Note, choose_columns
 from accord.data.warnings import DataWarning
 from accord.errors import DataError, UsageError
-from accord.judging.inference import CHUNK_ROWS
-from accord.judging.output import Output
-from accord.judging.predict import Predictor, as_text, file_config
-from accord.judging.prediction_formats import Record, write_records
-from accord.judging.predictions import predicted_records
+from accord.evaluation.inference import CHUNK_ROWS
+from accord.evaluation.output import Output
+from accord.evaluation.predict import Predictor, as_text, file_config
+from accord.evaluation.prediction_formats import Record, write_records
+from accord.evaluation.predictions import predicted_records
 from accord.runs.progress import Bar, Console
 from accord.tasks import Task
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.errors import UsageError
-from accord.judging.prediction_formats import Format, write_records
+from accord.evaluation.prediction_formats import Format, write_records
 from accord.tasks import Task
 
 MOOD = Task("mood", "classification", "cross_entropy", "accuracy", labels=("a, b", 'c"\t', "é\n"))

@@ -14,8 +14,8 @@ from accord.data.plan import DataPlan
 from accord.data.textfiles import QuotingName
 from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
-from accord.judging.inference import check_finite, judge, split_logits
-from accord.judging.predict import Predictor, load
+from accord.evaluation.inference import check_finite, evaluate, split_logits
+from accord.evaluation.predict import Predictor, load
 from accord.kinds import Evaluation, labelled_kind
 from accord.model.saved import find_model_folder, read_tasks
 from accord.plan.recorded import recorded_plan
@@ -26,7 +26,7 @@ from accord.tasks import Task
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """A model's figures on dev files.
 
     Attributes:
@@ -54,14 +54,14 @@ def run_of(model: Path) -> RunFolder:
 
 def evaluate_run(
     model: Path, run: RunFolder, only: str | None = None, *, force: bool = False
-) -> Judged:
-    """Judge a run's model on the dev splits that it was judged by as it was trained.
+) -> Evaluated:
+    """Evaluate a run's model on the dev splits that it was evaluated by as it was trained.
 
     Args:
         model: a run folder or model folder.
         run: that it lies in.
-        only: one task's name, to judge no other.
-        force: judge by the files as they are now, though they were changed.
+        only: one task's name, to evaluate no other.
+        force: evaluate by the files as they are now, though they were changed.
 
     Raises:
         RunFolderError: naming the dev file that was changed since, unless it was forced.
@@ -77,22 +77,22 @@ def evaluate_run(
     if changed and not force:
         raise RunFolderError(
             f"{run.path}: changed since this run was trained: {'; '.join(changed)}; its figures"
-            " would be of other rows: --force judges by them as they are now, --config or --input"
-            " by other files"
+            " would be of other rows: --force evaluates on them as they are now, --config or"
+            " --input on other files"
         )
-    return Judged(_judge(predictor, splits), changed)
+    return Evaluated(_evaluate(predictor, splits), changed)
 
 
 def evaluate_files(
     model: Path, data: DataPlan, precision: Precision, only: str | None = None
 ) -> dict[str, Evaluation]:
-    """Judge a model on the dev splits of some tasks.
+    """Evaluate a model on the dev splits of some tasks.
 
     Args:
         model: a run folder or model folder.
         data: names the files; their tasks must be the model's.
         precision: in which the model multiplies.
-        only: one task's name, to judge no other.
+        only: one task's name, to evaluate no other.
 
     Returns:
         How it did on each task.
@@ -100,7 +100,7 @@ def evaluate_files(
     Raises:
         UsageError: if model and tasks don't fit, or a file can't be used.
     """
-    return _judge(*_splits(model, data, precision, only))
+    return _evaluate(*_splits(model, data, precision, only))
 
 
 def _splits(
@@ -127,16 +127,18 @@ def _splits(
     return predictor, splits
 
 
-def _judge(predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]) -> dict[str, Evaluation]:
-    judged = {}
+def _evaluate(
+    predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]
+) -> dict[str, Evaluation]:
+    evaluated = {}
     for name, parts in splits.items():
         logits = []
         for own, part in zip(predictor.members, parts, strict=True):
-            logits.append(split_logits(own.model, part, own.assembler, products=own.products))
+            logits.append(split_logits(own.model, part, own.assembler, matmul=own.matmul))
             check_finite(logits[-1], part.task, own.folder)
         mean = labelled_kind(parts[0].task).mean_logits(parts[0].task, logits)
-        judged[name] = judge(parts[0], mean)
-    return judged
+        evaluated[name] = evaluate(parts[0], mean)
+    return evaluated
 
 
 def _check_fit(task: Task, data: DataPlan) -> None:
@@ -149,7 +151,7 @@ def _check_fit(task: Task, data: DataPlan) -> None:
 
 
 def metric_names(model: Path) -> dict[str, str]:
-    """Return the metric by which each task of a model is judged."""
+    """Return the metric by which each task of a model is evaluated."""
     tasks, _, _ = read_tasks(find_model_folder(model))
     return {task.name: task.metric_name for task in tasks}
 
@@ -161,7 +163,7 @@ def evaluate_input(
     skip_bad_rows: bool = False,
     quoting: QuotingName | None = None,
 ) -> Evaluation:
-    """Judge a model on one labelled file of one task; `quoting` as `Predictor.read_quotes`.
+    """Evaluate a model on one labelled file of one task; `quoting` as `Predictor.read_quotes`.
 
     Raises:
         UsageError: if there is no such task, or a row can't be used and may not be skipped.

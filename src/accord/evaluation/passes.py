@@ -13,22 +13,22 @@ _HIDDEN_FLOATS, _INNER_FLOATS = 8, 3  # alive at once in a layer, per token and 
 _LOGIT_FLOATS = 3  # per told word and entry of the vocabulary: logits, their softmax, a copy
 
 
-def tokens_of_a_pass(device: torch.device, config: EncoderConfig, told_share: float = 0.0) -> int:
+def tokens_of_a_pass(device: torch.device, config: EncoderConfig, masked_share: float = 0.0) -> int:
     """Return the most tokens of one pass: on a CPU what its cache holds, on a GPU what pays.
 
     Args:
         device: where the encoder is.
         config: its sizes.
-        told_share: of the tokens whose words are told: each has a logit for every word.
+        masked_share: of the tokens whose words are told: each has a logit for every word.
     """
     if device.type != "cuda":
         return CPU_TOKENS
     free, _ = torch.cuda.mem_get_info(device)
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return tokens_that_fit(free + kept, config, told_share)
+    return tokens_that_fit(free + kept, config, masked_share)
 
 
-def tokens_that_fit(free_bytes: int, config: EncoderConfig, told_share: float = 0.0) -> int:
+def tokens_that_fit(free_bytes: int, config: EncoderConfig, masked_share: float = 0.0) -> int:
     """Return the largest of `GPU_TOKENS` whose activations fit half of a GPU's free memory.
 
     A pass without gradients keeps one layer's activations: about 8 float32 a hidden unit and 3 an
@@ -38,7 +38,7 @@ def tokens_that_fit(free_bytes: int, config: EncoderConfig, told_share: float = 
     Args:
         free_bytes: of the GPU's memory.
         config: the encoder's sizes.
-        told_share: as in `tokens_of_a_pass`.
+        masked_share: as in `tokens_of_a_pass`.
 
     Returns:
         That size; the smallest where none fits.
@@ -51,7 +51,7 @@ def tokens_that_fit(free_bytes: int, config: EncoderConfig, told_share: float = 
     floats = (
         _HIDDEN_FLOATS * config.hidden_size
         + _INNER_FLOATS * config.intermediate_size
-        + _LOGIT_FLOATS * config.vocab_size * told_share
+        + _LOGIT_FLOATS * config.vocab_size * masked_share
     )
     most = _FREE_SHARE * free_bytes / (4 * floats)
     return next((tokens for tokens in GPU_TOKENS if tokens <= most), GPU_TOKENS[-1])

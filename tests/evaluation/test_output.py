@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from accord.errors import AccordError, UsageError
-from accord.judging.output import Output, refuse_sources
+from accord.evaluation.output import Output, refuse_sources
 
 
 def put(path, data=b"new", form=None, force=False):

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from accord.durable import load_tensors, write_tensors_whole
+from accord.durable import load_tensors, write_tensors_atomic
 from accord.errors import RunFolderError
 
 SCORES = "scores.safetensors"
@@ -66,7 +66,7 @@ def write_scores(folder: Path, scores: Mapping[str, TaskScores]) -> None:
         for task, own in scores.items()
         for part in fields(TaskScores)
     }
-    write_tensors_whole(folder / SCORES, tensors)
+    write_tensors_atomic(folder / SCORES, tensors)
 
 
 def read_scores(folder: Path) -> dict[str, TaskScores]:

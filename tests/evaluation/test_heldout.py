@@ -9,10 +9,10 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score
 
 from accord.errors import UsageError
-from accord.judging.choosing import first_best
-from accord.judging.heldout import crossfit_value
-from accord.judging.metrics import CORRELATIONS, METRICS
-from accord.judging.scores import TaskScores, crossfitted, read_scores, write_scores
+from accord.evaluation.choosing import first_best
+from accord.evaluation.heldout import crossfit_value
+from accord.evaluation.metrics import CORRELATIONS, METRICS
+from accord.evaluation.scores import TaskScores, crossfitted, read_scores, write_scores
 from accord.statistics.influence import influence
 
 HALVES = np.array([0, 1, 0, 1, 0], dtype=np.int8)
@@ -20,7 +20,7 @@ LABELS = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
 PREDICTED = np.array([0.0, 1.0, 0.0, 1.0, 1.0])
 
 
-def test_classes_are_judged_over_both_halves_at_once():
+def test_classes_are_evaluated_over_both_halves_at_once():
     assert crossfit_value("accuracy", LABELS, PREDICTED, HALVES) == pytest.approx(3 / 5)
     for positive in (0, 1):
         assert crossfit_value("f1", LABELS, PREDICTED, HALVES, positive) == pytest.approx(
@@ -31,7 +31,7 @@ def test_classes_are_judged_over_both_halves_at_once():
 
 
 @pytest.mark.parametrize(("metric", "correlate"), [("pearson", pearsonr), ("spearman", spearmanr)])
-def test_correlations_are_judged_within_each_half(metric, correlate):
+def test_correlations_are_evaluated_within_each_half(metric, correlate):
     rng = np.random.default_rng(0)
     labels, halves = rng.normal(size=11), (np.arange(11) < 4).astype(np.int8)
     predicted = labels + rng.normal(size=11)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 Matrix = Sequence[Mapping[str, float]]
-"""R: for each stage the metric of every task that was judged after it."""
+"""R: for each stage the metric of every task that was evaluated after it."""
 
 Trained = Sequence[Sequence[str]]
 """For each stage the tasks that it trains."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from accord.encoders.families.bert import BertConfig
-from accord.judging.passes import CPU_TOKENS, GPU_TOKENS, tokens_of_a_pass, tokens_that_fit
+from accord.evaluation.passes import CPU_TOKENS, GPU_TOKENS, tokens_of_a_pass, tokens_that_fit
 
 LARGE = replace(
     BertConfig(), hidden_size=1024, intermediate_size=4096, num_attention_heads=16
@@ -35,4 +35,4 @@ def test_what_fits_is_counted():
 def test_larger_encoders_and_told_words_take_more(gib):
     plain = tokens_that_fit(gib << 30, BertConfig())
     assert tokens_that_fit(gib << 30, LARGE) <= plain
-    assert tokens_that_fit(gib << 30, BertConfig(), told_share=0.15) <= plain
+    assert tokens_that_fit(gib << 30, BertConfig(), masked_share=0.15) <= plain

@@ -2,7 +2,7 @@
 
 import pytest
 
-from accord.judging.continual import average_accuracy, backward_transfer, forgetting
+from accord.evaluation.continual import average_accuracy, backward_transfer, forgetting
 
 MATRIX = [
     {"a": 0.80},

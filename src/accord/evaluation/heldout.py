@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.errors import RunFolderError
-from accord.judging.half_metrics import weighted_halves
-from accord.judging.metrics import CORRELATIONS, metric_value
+from accord.evaluation.half_metrics import weighted_halves
+from accord.evaluation.metrics import CORRELATIONS, metric_value
 
 Array = npt.NDArray[np.float64]
 ON_TEST, ON_DEV = "test", "dev, cross-fitted"
@@ -43,7 +43,7 @@ def crossfit_value(
     learning, for the two folds that change places, and their name.
 
     Args:
-        metric: a name in `accord.judging.metrics.METRICS`.
+        metric: a name in `accord.evaluation.metrics.METRICS`.
         labels: class indices or values [n].
         predictions: likewise [n].
         halves: 0 or 1 [n].

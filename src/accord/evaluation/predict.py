@@ -23,14 +23,14 @@ from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.data.warnings import DataWarning
 from accord.encoders.packing import TokenSequence
 from accord.errors import DataError, UsageError, nearest
-from accord.judging.inference import (
+from accord.evaluation.inference import (
     CHUNK_ROWS,
     check_finite,
     head_logits,
     pooled_vectors,
 )
-from accord.judging.predictions import predicted_values
-from accord.kernels.matmul import DEFAULT, Products, choose_products
+from accord.evaluation.predictions import predicted_values
+from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Evaluation, labelled_kind, task_section
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
@@ -51,7 +51,7 @@ class Predictor:
         inputs: how each task's files name their columns.
         max_length: tokens a sequence may have.
         folder: where the tokenizer is.
-        products: in what precision, and how this machine multiplies.
+        matmul: in what precision, and how this machine multiplies.
         others: an ensemble's other members, whose answers are averaged with this one's.
     """
 
@@ -61,11 +61,11 @@ class Predictor:
         inputs: dict[str, InputFormat],
         max_length: int,
         folder: Path,
-        products: Products = DEFAULT,
+        matmul: MatmulPolicy = DEFAULT,
         others: Sequence[Predictor] = (),
     ) -> None:
         self.members = (self, *others)
-        self.model, self.inputs, self.products, self.folder = model, inputs, products, folder
+        self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
 
@@ -157,7 +157,7 @@ class Predictor:
             for i in range(0, len(segments), width)
             for sequence in self.assembler.laid_out(segments[i : i + width], task.layout)
         ]
-        vectors = pooled_vectors(self.model, sequences, self.products)[index]
+        vectors = pooled_vectors(self.model, sequences, self.matmul)[index]
         lengths = np.array([len(own) for own in segments]).reshape(-1, task.texts)
         whole = sequence_lengths(lengths, task, self.assembler.special.framing)
         cut = (whole > self.assembler.max_length).any(axis=1).sum()
@@ -166,7 +166,7 @@ class Predictor:
         return logits, int(cut)
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
-        """Judge the model on a labelled file.
+        """Evaluate the model on a labelled file.
 
         Args:
             task: one of the model's tasks.
@@ -181,7 +181,7 @@ class Predictor:
         logits = self.logits(task, [as_text(example) for example in examples])
         kind = labelled_kind(own)
         labels = kind.target_form(own).array([example.label for example in examples])
-        return kind.judge(own, labels, logits)
+        return kind.evaluate(own, labels, logits)
 
     def _read(self, task: Task, source: Path, skip_bad_rows: bool) -> list[Example]:
         """Read a labelled file's rows; warns of rows left out, and of what its reader notes.
@@ -284,15 +284,15 @@ def load(folder: str | Path, device: str = "auto", precision: Precision = "float
         )
     path = find_model_folder(Path(folder))
     place = choose_device(device)
-    products = choose_products(place, precision == "bfloat16")
+    matmul = choose_matmul_policy(place, precision == "bfloat16")
     first, *others = member_folders(path)
-    members = [_load_alone(own, place, products) for own in others]
-    return _load_alone(first, place, products, members)
+    members = [_load_alone(own, place, matmul) for own in others]
+    return _load_alone(first, place, matmul, members)
 
 
 def _load_alone(
-    folder: Path, place: torch.device, products: Products, others: Sequence[Predictor] = ()
+    folder: Path, place: torch.device, matmul: MatmulPolicy, others: Sequence[Predictor] = ()
 ) -> Predictor:
     model, inputs, max_length = load_model(folder)
     model.to(place).eval()
-    return Predictor(model, inputs, max_length, folder, products, others)
+    return Predictor(model, inputs, max_length, folder, matmul, others)

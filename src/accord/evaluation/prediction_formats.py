@@ -10,7 +10,7 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import IO, Any, Literal
 
-from accord.judging.leaderboard import cs224n_lines
+from accord.evaluation.leaderboard import cs224n_lines
 from accord.kinds import labelled_kind
 from accord.tasks import Task
 

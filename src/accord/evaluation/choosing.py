@@ -11,15 +11,15 @@ from torch import Tensor
 
 from accord.data.halves import content_halves, row_contents
 from accord.data.loader import TaskData
-from accord.judging.dev import counted
-from accord.judging.inference import task_metric
+from accord.evaluation.dev import counted
+from accord.evaluation.inference import task_metric
 
 Halves = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class HalfResult:
-    """A model as one half of dev judges it.
+    """A model as one half of dev evaluates it.
 
     Attributes:
         logits: of all dev rows of each task, float32 [rows, outputs].
@@ -43,7 +43,7 @@ def half_result(
     half: int,
     finished: Collection[str] = (),
 ) -> HalfResult:
-    """Judge a model as `accord.judging.dev.judge_all` does, on one half of the rows.
+    """Evaluate a model as `accord.evaluation.dev.evaluate_all` does, on one half of the rows.
 
     A task without rows in that half doesn't count.
 

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from accord.data.loader import TaskData
-from accord.judging.inference import judge
-from accord.judging.metrics import Score, overall_score
+from accord.evaluation.inference import evaluate
+from accord.evaluation.metrics import Score, overall_score
 from accord.tasks import Task
 
 
@@ -41,7 +41,7 @@ class DevResult:
         }  # fmt: skip
 
 
-def judge_all(
+def evaluate_all(
     data: Sequence[TaskData], logits: Sequence[Tensor], kind: Score, finished: Collection[str] = ()
 ) -> DevResult:
     """Compare each task's logits with its dev split's labels.
@@ -52,17 +52,17 @@ def judge_all(
         kind: of the overall score.
         finished: tasks that no model is chosen by.
     """
-    judged = {own.task.name: judge(own, part) for own, part in zip(data, logits, strict=True)}
+    evaluated = {own.task.name: evaluate(own, part) for own, part in zip(data, logits, strict=True)}
     names = {task.name: task.metric_name for task in counted([own.task for own in data])}
-    metrics = {name: judged[name].metric for name in names}
-    figures = {name: evaluation.figures for name, evaluation in judged.items()}
+    metrics = {name: evaluated[name].metric for name in names}
+    figures = {name: evaluation.figures for name, evaluation in evaluated.items()}
     trained = counted([own.task for own in data if own.task.name not in finished])
-    total = sum(judged[task.name].metric for task in trained)
+    total = sum(evaluated[task.name].metric for task in trained)
     return DevResult(logits, metrics, figures, overall_score(kind, metrics, names), total)
 
 
 def counted(tasks: Sequence[Task]) -> list[Task]:
-    """Return the tasks by which a model is judged: those with labels, or all if none has any."""
+    """Return the tasks by which a model is evaluated: those with labels, or all if none has any."""
     labelled = [task for task in tasks if task.labelled]
     return labelled or list(tasks)
 

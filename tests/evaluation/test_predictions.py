@@ -11,7 +11,7 @@ import torch
 
 from accord.data.loader import TaskData
 from accord.data.store import TokenStore
-from accord.judging.predictions import (
+from accord.evaluation.predictions import (
     predicted_records,
     predicted_values,
     write_split_predictions,
