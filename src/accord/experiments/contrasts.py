@@ -61,11 +61,12 @@ def planned(experiment: Experiment, rows: Mapping[str, Row]) -> tuple[list[Plann
         reference = _reference(experiment, task, each.of, other)
         pairs.append((ours, theirs, compared, each.label, reference))
     evaluated = verdicts(
-        [own.difference for _, _, own, *_ in pairs], learnt=[own.learnt for _, _, own, *_ in pairs]
+        [pair.difference for _, _, pair, *_ in pairs],
+        learnt=[pair.learnt for _, _, pair, *_ in pairs],
     )
     contrasts = [
-        Planned(ours, theirs, own.task, own.difference, verdict, own.learnt, label, reference)
-        for (ours, theirs, own, label, reference), verdict in zip(pairs, evaluated, strict=True)
+        Planned(ours, theirs, pair.task, pair.difference, verdict, pair.learnt, label, reference)
+        for (ours, theirs, pair, label, reference), verdict in zip(pairs, evaluated, strict=True)
     ]
     return contrasts, refused
 

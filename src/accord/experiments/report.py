@@ -40,11 +40,11 @@ def experiment_sections(
     Raises:
         RunFolderError: if a run can't be read, or predictions can't be written.
     """
-    tables = [(own, results.rows(own)) for own in experiments]
-    sections = [_section(own, rows, out) for own, rows in tables]
+    tables = [(experiment, results.rows(experiment)) for experiment in experiments]
+    sections = [_section(section, rows, out) for section, rows in tables]
     sections += _closer(
-        group for own, rows in tables
-        if own.spec.detail and (group := rows[own.spec.detail].group) is not None
+        group for section, rows in tables
+        if section.spec.detail and (group := rows[section.spec.detail].group) is not None
     )  # fmt: skip
     return [*sections, Section("Exposure", [], [ledger(results.groups.values())])]
 
@@ -88,7 +88,9 @@ def _table(experiment: Experiment, rows: Mapping[str, Row]) -> Table:
             cells.append(_value(row.groups.get(task), task))
             if reference is not None:
                 figures = experiment.reference.get(label, {}).get(task, [])
-                cells.append(" / ".join(dict.fromkeys(f"{own:z.3f}" for own in figures)) or "–")
+                cells.append(
+                    " / ".join(dict.fromkeys(f"{figure:z.3f}" for figure in figures)) or "–"
+                )
         if spec.seconds:
             cells.append(f"{row.group.seconds_per_epoch:.1f}" if row.group else "–")
         body.append(cells)
@@ -125,14 +127,16 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
         return []
     run, errors = group.runs[0], list[Item]()
     for task, name in slugs(run.tasks).items():
-        own = run.predictions(task)
-        if own.probabilities is not None:
-            errors.append(confusion(f"confusion-{name}", f"{task}: confusion", own))
-            errors.append(calibration(f"calibration-{name}", f"{task}: calibration", own))
+        predictions = run.predictions(task)
+        if predictions.probabilities is not None:
+            errors.append(confusion(f"confusion-{name}", f"{task}: confusion", predictions))
+            errors.append(calibration(f"calibration-{name}", f"{task}: calibration", predictions))
         else:
-            errors.append(predicted_against_true(f"scatter-{name}", f"{task}: predicted", own))
+            errors.append(
+                predicted_against_true(f"scatter-{name}", f"{task}: predicted", predictions)
+            )
         texts = dev_texts(run, task)
-        errors.append(worst_errors(f"errors-{name}", f"{task}: worst errors", own, texts))
+        errors.append(worst_errors(f"errors-{name}", f"{task}: worst errors", predictions, texts))
     cosines = gradient_cosines("cosines", "Do the tasks' gradients agree?", group.runs)
     return [
         Section("Gradients", [f"Of {group.name}."], [cosines]),
@@ -162,9 +166,9 @@ def runs_section(results: Results, text: Sequence[str]) -> Section:
     """
     runs = [run for group in results.groups.values() for run in group.runs]
     machines = {
-        f"{own['processor']}, {own['device']}, {own['threads']} threads, torch"
-        f" {own['packages']['torch']}"
-        for own in (run.environment for run in runs)
+        f"{each['processor']}, {each['device']}, {each['threads']} threads, torch"
+        f" {each['packages']['torch']}"
+        for each in (run.environment for run in runs)
     }
     said = [*text, f"{len(runs)} finished runs, on: {'; '.join(sorted(machines))}."]
     if results.forced:
@@ -172,6 +176,6 @@ def runs_section(results: Results, text: Sequence[str]) -> Section:
     seeds: dict[tuple[str, str], list[str]] = {}
     for name, state, seed in results.unfinished:
         seeds.setdefault((name, state), []).append(str(seed))
-    rows = [[*cell, ", ".join(own)] for cell, own in seeds.items()]
+    rows = [[*cell, ", ".join(seed)] for cell, seed in seeds.items()]
     table = Table("unfinished", "Unfinished runs", ["cell", "state", "seeds"], rows, left=3)
     return Section("What was run", said, [table] if rows else [])

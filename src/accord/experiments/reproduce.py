@@ -80,7 +80,7 @@ def _with_files(task: dict[str, Any], data: Path) -> dict[str, Any]:
 def cells_of(given: Sequence[Experiment]) -> list[Cell]:
     """Return the cells of some experiments, each once, seed by seed."""
     every: dict[str, Cell] = {}
-    for cell in (cell for own in given for cell in own.cells):
+    for cell in (cell for section_ in given for cell in section_.cells):
         every.setdefault(cell.identity, cell)
     return sorted(every.values(), key=lambda cell: cell.config.training.seed)
 
@@ -110,7 +110,7 @@ def report(
     text = [
         ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items()
                   if value is not None) + ".",
-        f"Experiments: {'; '.join(f'{own.name}, {own.spec.title}' for own in given)}.",
+        f"Experiments: {'; '.join(f'{part.name}, {part.spec.title}' for part in given)}.",
     ]  # fmt: skip
     sections = [runs_section(results, text), *experiment_sections(given, results, out)]
     title = "BERT Mastery: Explore Multitask Learning, rerun"

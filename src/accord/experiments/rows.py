@@ -57,7 +57,9 @@ class Results:
         return {label: self._row(label, models) for label, models in experiment.rows.items()}
 
     def _row(self, label: str, models: Mapping[str, str]) -> Row:
-        groups = {task: self.groups[own] for task, own in models.items() if own in self.groups}
+        groups = {
+            task: self.groups[model] for task, model in models.items() if model in self.groups
+        }
         single = len(set(models.values())) == 1
         return Row(label, groups, next(iter(groups.values()), None) if single else None)
 
@@ -86,10 +88,12 @@ def load_results(out: Path, cells: Sequence[Cell], *, other_seeds: bool = False)
                 if model_of(run.config) == cell.model:
                     done[folder] = run
     agreed = forced(out)
-    check_unchanged((material_of(run) for own in runs.values() for run in own.values()), agreed)
+    check_unchanged(
+        (material_of(run) for records in runs.values() for run in records.values()), agreed
+    )
     groups = {
-        model: Group(names[model], sorted(own.values(), key=lambda run: run.seed))
-        for model, own in runs.items() if own
+        model: Group(names[model], sorted(record.values(), key=lambda run: run.seed))
+        for model, record in runs.items() if record
     }  # fmt: skip
     left = {
         cell.name: (cell.group, state, cell.config.training.seed)

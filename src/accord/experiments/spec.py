@@ -160,8 +160,8 @@ def _check_rows(path: Path, spec: ReportSpec, rows: Rows) -> None:
             raise ConfigError(f"{path}: report: columns: no row has '{task}'{nearest(task, tasks)}")
     if spec.submissions and not spec.columns.keys() - {OVERALL}:
         raise ConfigError(f"{path}: report: submissions take the tasks that columns name")
-    named = [own for each in spec.contrasts for own in (each.of, *labels_of(each.against))]
-    named += [own for each in spec.submissions for own in each.rows]
+    named = [label for each in spec.contrasts for label in (each.of, *labels_of(each.against))]
+    named += [row for each in spec.submissions for row in each.rows]
     named += [spec.detail] if spec.detail else []
     named += [spec.duration.baseline] if spec.duration else []
     for name in named:
@@ -185,17 +185,20 @@ def _reference(file: Path, spec: ReportSpec, rows: Rows) -> Reference:
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"][:3]))
         raise ConfigError(f"{file}: {where}: takes a figure for each row and task") from None
-    found = tables.get(spec.table, {})
-    for label, figures in found.items():
+    settings = tables.get(spec.table, {})
+    for label, figures in settings.items():
         for task in figures if not spec.submissions else ():
             # Of rows that an equal budget leaves without cells, figures may be there.
             if task not in rows.get(label, {}) and rows.get(label) != {}:
-                labels = [own for own, models in rows.items() if task in models]
+                labels = [label for label, models in rows.items() if task in models]
                 raise ConfigError(
                     f"{file}: {spec.table}: no cell '{label}' trains '{task}'"
                     f"{nearest(label, labels)}"
                 )
     return {
-        label: {task: own if isinstance(own, list) else [own] for task, own in figures.items()}
-        for label, figures in found.items()
+        label: {
+            task: figure if isinstance(figure, list) else [figure]
+            for task, figure in figures.items()
+        }
+        for label, figures in settings.items()
     }

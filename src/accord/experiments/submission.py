@@ -47,7 +47,7 @@ def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> T
         return None
     for label, figures in experiment.reference.items():
         shown = [figures.get(task, []) for task in spec.columns]
-        body.append([label, *(f"{own[0]:z.3f}" if own else "–" for own in shown)])
+        body.append([label, *(f"{figures[0]:z.3f}" if figures else "–" for figures in shown)])
     columns = ["", *spec.columns.values()]
     return Table(spec.table, spec.caption, columns, body, note=" ".join(filter(None, note)))
 

@@ -85,14 +85,14 @@ class Amounts:
             ConfigError: naming a cell that can't show as much.
             UsageError: whatever is wrong with data or encoder.
         """
-        found = [
+        settled = [
             draft if draft.as_much_as is None else self._as_much(draft, drafts) for draft in drafts
         ]
-        return found if equal is None else self._equal(found, equal)
+        return settled if equal is None else self._equal(settled, equal)
 
     def _as_much(self, draft: Draft, drafts: Sequence[Draft]) -> Draft:
         """Cut a cell's epochs, or count its examples, so that it shows what the named one does."""
-        named = [own for own in drafts if own.label == draft.as_much_as]
+        named = [other for other in drafts if other.label == draft.as_much_as]
         drawn = self._drawn(named[0].settings)
         wanted = {task: drawn.get(task) for task in self._drawn(draft.settings)}
         steps = self._sampler(named[0].settings)[0].steps
@@ -112,14 +112,14 @@ class Amounts:
         kept = [draft for draft in drafts if draft.equal_budget]
         each = [self._epoch(draft.settings, equal) for draft in kept]
         budget = max(steps * amount * epochs for steps, amount, epochs in each)
-        found = []
+        settled = []
         for draft, (steps, amount, _) in zip(kept, each, strict=True):
             total = budget / amount
             epochs = max(1, math.ceil(total / steps - 1e-9))
             exact = max(1, round(total / epochs))
             shortened = {STEPS: exact} if exact < steps else {}
-            found.append(replace(draft, settings={**draft.settings, EPOCHS: epochs, **shortened}))
-        return found
+            settled.append(replace(draft, settings={**draft.settings, EPOCHS: epochs, **shortened}))
+        return settled
 
     def _epoch(self, settings: Settings, equal: Budget) -> tuple[int, float, int]:
         """Return an epoch's steps, what of a budget each of them takes, and how many epochs."""

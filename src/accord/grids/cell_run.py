@@ -75,8 +75,8 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
     metrics, error, refused = None, None, False
     try:
         config, force = parse_config(cell["config"]), bool(cell.get("force", False))
-        found, metrics = _run(folder, config, bool(cell["quiet"]), watch, force=force)
-        state = "found" if found else "done"
+        was_done, metrics = _run(folder, config, bool(cell["quiet"]), watch, force=force)
+        state = "found" if was_done else "done"
     except (Stopped, KeyboardInterrupt) as raised:
         state, error = "stopped", str(raised) or "interrupted"
     except Pruned as raised:

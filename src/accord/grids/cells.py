@@ -191,8 +191,8 @@ def _with_advice(faults: Iterable[str], settings: Mapping[str, Any]) -> Iterator
     }
 
     def advised(line: str) -> str:
-        found = re.search(r": '([^']+)' should be (?!a list).*, got \[", line)
-        if not found or lists.isdisjoint((found[1], found[1].rpartition(".")[2])):
+        matched = re.search(r": '([^']+)' should be (?!a list).*, got \[", line)
+        if not matched or lists.isdisjoint((matched[1], matched[1].rpartition(".")[2])):
             return line
         return f"{line}; a list of values belongs in [axes], or one [[cells]] each"
 
@@ -211,7 +211,7 @@ def name_of(settings: Settings) -> str:
     parts = []
     for key, value in sorted(settings.items(), key=lambda item: _place(item[0])):
         if isinstance(value, dict):
-            text = "+".join(f"{name}-{_shown(own)}" for name, own in value.items())
+            text = "+".join(f"{name}-{_shown(part)}" for name, part in value.items())
         else:
             text = "+".join(map(_shown, value)) or "none" if isinstance(value, list) else str(value)
         text = re.sub(r"[^\w.+-]", "-", text)
@@ -239,8 +239,8 @@ def _short(key: str, settings: Settings) -> str:
     if of_a_stage(key):
         _, stage, key = key.split(".", 2)
         return f"{stage}.{_short(key, {key: None})}"
-    for name, own in SHORT.items():
-        if own == key:
+    for name, form in SHORT.items():
+        if form == key:
             return name
     last = key.rsplit(".", 1)[-1]
     return last if sum(other.rsplit(".", 1)[-1] == last for other in settings) == 1 else key

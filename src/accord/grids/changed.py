@@ -65,17 +65,17 @@ class Sameness:
         """
         begun = [*self._begun(folders)]
         now = _present(configs) if begun else ()
-        found = {
+        differing = {
             change.identity: change for change in changes_between([*begun, *now])
             if change.identity not in self.agreed
         }  # fmt: skip
-        if not found:
+        if not differing:
             return
         if not self.force:
-            raise change_error([*found.values()])
-        self.agreed += found
+            raise change_error([*differing.values()])
+        self.agreed += differing
         write_atomic(self.out / FORCED, json.dumps(self.agreed, indent=2) + "\n")
-        for change in found.values():
+        for change in differing.values():
             self.say(f"warning: going on though {change}")
 
     def _begun(self, folders: Sequence[Path]) -> Iterator[Material]:
@@ -109,7 +109,7 @@ def _contents(config: Config) -> dict[str, Any]:
         setup = prepare(plan.only)
         return {"data": setup.data.contents(), "encoder": encoder_contents(setup)}
     stages = [preflight(stage) for stage in stages_of(plan, Path())]
-    return {"data": merged_data([own.contents for own in stages]), "encoder": stages[0].encoder}
+    return {"data": merged_data([stage.contents for stage in stages]), "encoder": stages[0].encoder}
 
 
 def _files(config: Config) -> str:

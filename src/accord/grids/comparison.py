@@ -35,13 +35,13 @@ def comparison_cells(
     if not config.labelled:
         raise UsageError(f"{where}: has no task with labels to compare models by")
     alone = [
-        {"tasks": [name], **own} for name, own in equal_settings(plan, equal, where).items()
+        {"tasks": [name], **setting} for name, setting in equal_settings(plan, equal, where).items()
     ]  # fmt: skip
     first = config.training.seed
     drafts = [
-        Draft({**own, "seed": first + i})
+        Draft({**single, "seed": first + i})
         for i in range(seeds)
-        for own in (*alone, {"tasks": list(config.tasks)})
+        for single in (*alone, {"tasks": list(config.tasks)})
     ]
     return CellMaker(as_table(config), {}, Path.cwd(), where, _without_steps).cells(drafts)
 

@@ -39,7 +39,7 @@ def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Setting
     if equal == "nothing":
         return {name: {} for name in plan.data.labelled}
     drawn = [drawn_of(stage, equal) for stage in plan.stages]
-    found: dict[str, Settings] = {}
+    by_task: dict[str, Settings] = {}
     for task in plan.data.labelled:
         training = [
             i for i, stage in enumerate(plan.stages)
@@ -48,14 +48,14 @@ def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Setting
         counts = {i: drawn[i][task] for i in training}
         if training:
             counts[training[-1]] += sum(
-                own.get(task, 0) for i, own in enumerate(drawn) if i not in training
+                count.get(task, 0) for i, count in enumerate(drawn) if i not in training
             )
         for i, count in counts.items():
-            own = plan.stages[i]
-            stage = f" in stage '{own.name}'" if own.name else ""
-            _check_an_epoch(f"'{task}'{stage}", count, own.training.epochs, where)
-        found[task] = {_key(plan.stages[i]): count for i, count in counts.items()}
-    return found
+            stage_plan = plan.stages[i]
+            stage = f" in stage '{stage_plan.name}'" if stage_plan.name else ""
+            _check_an_epoch(f"'{task}'{stage}", count, stage_plan.training.epochs, where)
+        by_task[task] = {_key(plan.stages[i]): count for i, count in counts.items()}
+    return by_task
 
 
 def _check_an_epoch(task: str, examples: int, epochs: int, where: str) -> None:
@@ -88,11 +88,11 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
         return dict(zip(names, sampler.examples(epochs), strict=True))
     seen = exposures(sampler, data.train, data.assembler, steps)
     return {
-        own.task.name: round(
-            seen[own.task.name].tokens / float(data.assembler.lengths(own).mean())
-            if len(own) else 0
+        split.task.name: round(
+            seen[split.task.name].tokens / float(data.assembler.lengths(split).mean())
+            if len(split) else 0
         )
-        for own in data.train
+        for split in data.train
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from accord.untrusted import read_toml
 
 _TABLES = ("config", "set", "axes", "cells", "seeds", "equal", "report")
 _WHOLE = ("score", "stages")  # keys of a config that are no sections
-_OF_CELLS = tuple(own.name for own in fields(Draft) if own.name != "settings")
+_OF_CELLS = tuple(field.name for field in fields(Draft) if field.name != "settings")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def make_grid(
     common = _common(path, table.get("set", {}), overrides, base)
     axes = _axes(path, table.get("axes", {}), table.get("seeds"), base)
     cells = [_draft(path, cell, base) for cell in table.get("cells", [])]
-    varied = list(dict.fromkeys([*axes, *(key for own in cells for key in own.settings)]))
+    varied = list(dict.fromkeys([*axes, *(key for cell in cells for key in cell.settings)]))
     _check_common(path, common, axes, varied)
     shared = {key: value for key, (_, value) in common.items()}
     drafts = [
@@ -99,10 +99,10 @@ def make_grid(
         for settings in crossed(axes, [_varying(draft.settings, shared)])
     ]
     make = CellMaker(base, shared, folder.resolve(), str(path), derived)
-    labels = tuple(dict.fromkeys(own.label for own in drafts if own.label is not None))
+    labels = tuple(dict.fromkeys(draft.label for draft in drafts if draft.label is not None))
     equal = table.get("equal")
     _check_amounts(path, drafts, labels)
-    if equal or any(own.as_much_as for own in drafts):
+    if equal or any(draft.as_much_as for draft in drafts):
         drafts = Amounts(make, sizes or Sizes(lambda text: None)).settled(drafts, equal)
     made = make.cells(drafts)
     _check_options(path, [*common, *varied], made)
@@ -133,8 +133,8 @@ def _check_amounts(path: Path, drafts: Sequence[Draft], labels: Sequence[str]) -
         name = draft.as_much_as
         if name is not None and name not in labels:
             raise ConfigError(f"{path}: as_much_as: no cell '{name}'{nearest(name, labels)}")
-        named = [own for own in drafts if name is not None and own.label == name]
-        if any(own.as_much_as is not None for own in named):
+        named = [same for same in drafts if name is not None and same.label == name]
+        if any(draft.as_much_as is not None for draft in named):
             raise ConfigError(
                 f"{path}: as_much_as: '{name}' names another cell itself; name that one"
             )
@@ -172,9 +172,9 @@ def crossed(axes: Mapping[str, Sequence[Any]], cells: Sequence[Settings]) -> Ite
         [{'lr': 0.0001, 'seed': 0}, {'lr': 0.0001, 'seed': 1}, {'seed': 7}]
     """
     for cell in cells or [{}]:
-        own = {name: values for name, values in axes.items() if name not in cell}
-        for values in product(*own.values()):
-            yield {**cell, **dict(zip(own, values, strict=True))}
+        varied = {name: values for name, values in axes.items() if name not in cell}
+        for values in product(*varied.values()):
+            yield {**cell, **dict(zip(varied, values, strict=True))}
 
 
 def read_table(path: Path, what: str) -> dict[str, Any]:
@@ -213,8 +213,8 @@ def _common(
     path: Path, table: Mapping[str, Any], overrides: Sequence[str], base: Mapping[str, Any]
 ) -> dict[str, tuple[str, Any]]:
     """Return where each key for all cells was given, and its value: `[set]`, then overrides."""
-    found = _by_key(path, _flat(table), base)
-    common = {key: (f"[set] {key}", value) for key, value in found.items()}
+    values = _by_key(path, _flat(table), base)
+    common = {key: (f"[set] {key}", value) for key, value in values.items()}
     for text in overrides:
         name, value = read_override(text)
         common[setting_key(f"--set {text}", name, base)] = f"--set {text}", value
@@ -242,14 +242,14 @@ def _by_key(
     where: str | Path, named: Iterable[tuple[str, Any]], base: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return values by key, each given once by whatever name."""
-    found: dict[str, Any] = {}
+    by_key: dict[str, Any] = {}
     names: dict[str, str] = {}
     for name, value in named:
         key = setting_key(where, name, base)
-        if key in found:
+        if key in by_key:
             raise ConfigError(f"{where}: '{name}': is there twice, as '{names[key]}' before")
-        found[key], names[key] = value, name
-    return found
+        by_key[key], names[key] = value, name
+    return by_key
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -218,13 +218,13 @@ def grid_groups(out: Path) -> list[Group]:
         RunFolderError: if there is no grid, or a file was changed between its runs and nobody
             forced it to go on.
     """
-    found: dict[str, list[RunRecord]] = {}
+    by_group: dict[str, list[RunRecord]] = {}
     for cell in _cells_of(out):
         if _state(out, cell["name"]) == "done":
             run = read_run(out / CELLS / cell["name"], cell["name"])
-            found.setdefault(cell["group"], []).append(run)
-    check_unchanged((material_of(run) for runs in found.values() for run in runs), forced(out))
-    return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in found.items()]
+            by_group.setdefault(cell["group"], []).append(run)
+    check_unchanged((material_of(run) for runs in by_group.values() for run in runs), forced(out))
+    return [Group(name, sorted(runs, key=lambda run: run.seed)) for name, runs in by_group.items()]
 
 
 def notes(out: Path) -> list[str]:

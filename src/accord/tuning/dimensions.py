@@ -85,9 +85,11 @@ class Choice:
         return self.values[self.ends.index(drawn)]
 
     def __str__(self) -> str:
-        if any(isinstance(own, list) for own in self.values):
+        if any(isinstance(value, list) for value in self.values):
             return f"{self.key}={','.join(map(json.dumps, self.values))}"
-        texts = (str(own).lower() if isinstance(own, bool) else str(own) for own in self.values)
+        texts = (
+            str(value).lower() if isinstance(value, bool) else str(value) for value in self.values
+        )
         return f"{self.key}={','.join(texts)}"
 
 
@@ -130,12 +132,12 @@ def parse_search(text: str, base: Mapping[str, Any]) -> Dimension:
 
 
 def _choice(key: str, spec: str) -> Choice:
-    found = Choice(key, tuple(_values(spec)))
-    if len(found.values) < 2:
+    choice = Choice(key, tuple(_values(spec)))
+    if len(choice.values) < 2:
         raise ValueError(f"{spec} is a single choice; {_FORMS}")
-    if len(set(found.ends)) < len(found.values):
+    if len(set(choice.ends)) < len(choice.values):
         raise ValueError("a choice is there twice")
-    return found
+    return choice
 
 
 def _values(spec: str) -> list[Any]:

@@ -50,16 +50,16 @@ def searched_key(where: str, name: str, base: Mapping[str, Any]) -> str:
 
 def _why_not_of_task(key: str, base: Mapping[str, Any]) -> str:
     section, _, rest = key.partition(".")
-    name, _, own = rest.partition(".")
+    name, _, key_of_task = rest.partition(".")
     tasks = base.get("tasks", {})
-    if section != "tasks" or not own:
+    if section != "tasks" or not key_of_task:
         return ""
     unlabelled = [one for one, table in tasks.items() if is_unlabelled(table.get("kind"))]
     if name in unlabelled and len(unlabelled) < len(tasks):
         return ""  # it is not evaluated, as there are labelled ones
-    if own == "train" and "dev" not in tasks[name]:
+    if key_of_task == "train" and "dev" not in tasks[name]:
         return "trials are evaluated on a share of it; with a dev file it can be"
-    return _NOT_OF_TASKS.get(own, "")
+    return _NOT_OF_TASKS.get(key_of_task, "")
 
 
 def takes_fractions(key: str, low: int, high: int, base: Mapping[str, Any]) -> bool:

@@ -59,7 +59,9 @@ class TrialRecord:
 
 def records(study: optuna.Study) -> list[TrialRecord]:
     """Return all trials of a study that ended, in their order."""
-    return [_record(own) for own in study.get_trials(deepcopy=False) if own.state.is_finished()]
+    return [
+        _record(trial) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()
+    ]
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:
@@ -82,7 +84,9 @@ def counted(trials: Sequence[TrialRecord]) -> int:
 
 def ranking(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return those that are done, the best first; of equal ones the earlier first."""
-    return sorted((own for own in trials if own.state == "done"), key=lambda own: -(own.score or 0))
+    return sorted(
+        (trial for trial in trials if trial.state == "done"), key=lambda trial: -(trial.score or 0)
+    )
 
 
 def shown(settings: Mapping[str, object]) -> str:
@@ -104,13 +108,13 @@ def write_outcome(
     out: Path, space: Space, trials: Sequence[TrialRecord], selection: Selection
 ) -> None:
     """Write `trials.csv`, and once a trial is done `best.toml` and `selection.json`."""
-    keys = [own.key for own in space.dimensions]
+    keys = [dimension.key for dimension in space.dimensions]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["number", "state", "score", "seconds", *keys])
-    for own in trials:
-        values = [own.settings.get(key) for key in keys]
-        writer.writerow([own.number, own.state, own.score, own.seconds, *values])
+    for trial in trials:
+        values = [trial.settings.get(key) for key in keys]
+        writer.writerow([trial.number, trial.state, trial.score, trial.seconds, *values])
     write_atomic(out / TRIALS, text.getvalue())
     for best in ranking(trials)[:1]:
         config = _selected(space.config(best.settings, f"trial {best.number}"), selection)
@@ -127,5 +131,5 @@ def write_outcome(
 def _selected(config: Config, selection: Selection) -> Config:
     """Return a config that says that it was chosen; a choice among earlier ones counts as well."""
     before = 0 if config.selection is None else config.selection.candidates
-    own = SelectionConfig(by=BY, candidates=before + selection.candidates, on=ON)
-    return config.model_copy(update={"selection": own})
+    recorded = SelectionConfig(by=BY, candidates=before + selection.candidates, on=ON)
+    return config.model_copy(update={"selection": recorded})

@@ -91,9 +91,11 @@ class _Run:
         """Return the score, on one half of dev, of what was chosen on it."""
         values = {}
         for name, task in self.tasks.items():
-            own, rows = self.scores[name], self.scores[name].halves == half
+            scores, rows = self.scores[name], self.scores[name].halves == half
             if rows.any():
-                values[name] = task_metric(task, own.labels[rows].numpy(), own.chosen[half][rows])
+                values[name] = task_metric(
+                    task, scores.labels[rows].numpy(), scores.chosen[half][rows]
+                )
         return overall_score(self.kind, values, self._metrics) if values else 0.0
 
     def score(self, logits: Mapping[str, Tensor]) -> float:
@@ -110,16 +112,16 @@ class _Run:
         """Return the score of what this run's half 0 chose on half 1, and of what the other run's
         half 1 chose on half 0."""
         return self.score({
-            name: crossfitted(own.chosen[0], other.scores[name].chosen[1], own.halves)
-            for name, own in self.scores.items()
+            name: crossfitted(score.chosen[0], other.scores[name].chosen[1], score.halves)
+            for name, score in self.scores.items()
         })  # fmt: skip
 
     def same_rows(self, other: _Run) -> bool:
         """Whether another run's dev rows are these, in the same halves."""
         return self.scores.keys() == other.scores.keys() and all(
-            torch.equal(own.halves, other.scores[name].halves)
-            and torch.equal(own.labels, other.scores[name].labels)
-            for name, own in self.scores.items()
+            torch.equal(score.halves, other.scores[name].halves)
+            and torch.equal(score.labels, other.scores[name].labels)
+            for name, score in self.scores.items()
         )
 
     @property
@@ -145,26 +147,26 @@ def estimate_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -
         best: number of the best one.
         folder: of the trials' runs.
     """
-    counted = [own for own in trials if own.state.name in ("COMPLETE", "PRUNED")
-               and "repeats" not in own.user_attrs]  # fmt: skip
-    done = [own for own in counted if own.state.name == "COMPLETE"]
-    if not all(own.user_attrs.get(HALF_SCORES) for own in done):
+    counted = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")
+               and "repeats" not in trial.user_attrs]  # fmt: skip
+    done = [trial for trial in counted if trial.state.name == "COMPLETE"]
+    if not all(trial.user_attrs.get(HALF_SCORES) for trial in done):
         note = "some trials have no scores of labelled dev rows by halves"
         return Selection(len(counted), note=note)
-    chosen = [done[first_best([own.user_attrs[HALF_SCORES][half] for own in done])]
+    chosen = [done[first_best([trial.user_attrs[HALF_SCORES][half] for trial in done])]
               for half in (0, 1)]  # fmt: skip
     try:
-        parts = [_runs_of(folder, own) for own in (*chosen, trials[best])]
+        parts = [_runs_of(folder, trial) for trial in (*chosen, trials[best])]
     except RunFolderError as error:
         return Selection(len(counted), note=str(error))
-    if not all(own.same_rows(parts[0][0]) for part in parts for own in part):
+    if not all(run.same_rows(parts[0][0]) for part in parts for run in part):
         note = "trials have other dev rows, or other tokens and so other halves"
         return Selection(len(counted), note=note)
     return Selection(
         candidates=len(counted),
         dev=statistics.fmean(
-            own.score({name: part.chosen[2] for name, part in own.scores.items()})
-            for own in parts[2]
+            run.score({name: part.chosen[2] for name, part in run.scores.items()})
+            for run in parts[2]
         ),
         crossfit=statistics.fmean(map(_Run.crossfit, parts[0], parts[1])),
         trials=(chosen[0].number, chosen[1].number),

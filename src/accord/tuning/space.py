@@ -60,14 +60,14 @@ class Space:
         """
         if not searches:
             return _weights(config, folder)
-        found = [parse_search(text, as_table(config)) for text in searches]
-        keys = [own.key for own in found]
+        dimensions = [parse_search(text, as_table(config)) for text in searches]
+        keys = [dimension.key for dimension in dimensions]
         for key in keys:
             if keys.count(key) > 1:
                 raise ConfigError(f"--search: {key} is there twice")
-        space = cls(config, tuple(found), folder)
-        for own, text in zip(found, searches, strict=True):
-            space.check(own, f"--search {text}")
+        space = cls(config, tuple(dimensions), folder)
+        for dimension, text in zip(dimensions, searches, strict=True):
+            space.check(dimension, f"--search {text}")
         return space
 
     def config(self, settings: Settings, where: str) -> Config:
@@ -79,7 +79,7 @@ class Space:
         return without_unused(self._whole(settings, where))
 
     def _whole(self, settings: Settings, where: str) -> Config:
-        drawn = {own.key: own for own in self.dimensions}
+        drawn = {dimension.key: dimension for dimension in self.dimensions}
         values = {key: drawn[key].value(value) for key, value in settings.items()}
         table = applied(as_table(self.base), values, where)
         config = resolve_paths(parse_config(table, where), self.folder)
@@ -92,11 +92,12 @@ class Space:
         Raises:
             ConfigError: what is wrong with it, one line.
         """
-        others = [own for own in self.dimensions if own is not dimension]
-        beside = [{}, *({own.key: value} for own in others for value in own.ends)]
+        others = [other for other in self.dimensions if other is not dimension]
+        beside = [{}, *({other.key: value} for other in others for value in other.ends)]
         for value in dimension.ends:
             faults = [
-                self._fault({**own, dimension.key: value}, dimension.key, where) for own in beside
+                self._fault({**beside_settings, dimension.key: value}, dimension.key, where)
+                for beside_settings in beside
             ]
             if all(faults):
                 raise ConfigError(faults[0])
@@ -130,10 +131,10 @@ class Space:
 
 def _makes_parts(key: str) -> bool:
     """Whether a key decides what is made of the encoder, and so has to fit it."""
-    own = key.split(".", 2)[2] if of_a_stage(key) else key
-    section, _, rest = own.partition(".")
+    last = key.split(".", 2)[2] if of_a_stage(key) else key
+    section, _, rest = last.partition(".")
     scheme = section == "methods" and rest.partition(".")[0] in scheme_names()
-    return scheme or own in ("sharing.schemes", "encoder.reinit_layers")
+    return scheme or last in ("sharing.schemes", "encoder.reinit_layers")
 
 
 def _weights(config: Config, folder: Path) -> Space:
@@ -172,8 +173,10 @@ def _weights(config: Config, folder: Path) -> Space:
     plan_run(base, files=False)
     keys = {f"methods.fixed.weights.{name}": name for name in others}
     ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
-    own, note = _own_weights(plan)
-    wanted = {key: own[name] / own[first] if own[first] else inf for key, name in keys.items()}
+    weights, note = _own_weights(plan)
+    wanted = {
+        key: weights[name] / weights[first] if weights[first] else inf for key, name in keys.items()
+    }
     start = {key: min(max(weight, LOWEST), HIGHEST) for key, weight in wanted.items()}
     outside = [f"{key}={start[key]:g}, not {wanted[key]:.4g}" for key in keys
                if start[key] != wanted[key]]  # fmt: skip
@@ -196,7 +199,7 @@ def _own_weights(plan: StagePlan) -> tuple[dict[str, float], str]:
 def _by_shares(plan: StagePlan) -> dict[str, float]:
     """Return the weights of 'inverse-share', for which the data have to be read."""
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
-    sizes = tuple(len(own) for own in read_data(plan.data, folder, lambda text: None).train)
+    sizes = tuple(len(split) for split in read_data(plan.data, folder, lambda text: None).train)
     shares = torch.tensor(build_sampler(plan, tuple(plan.data.tasks), sizes).shares)
     signals = Signals.of(losses=torch.ones(len(sizes)), shares=shares, others=shares.sum() - shares)
     weights, _ = get_rule("inverse-share").function(signals, {}, torch.Generator())

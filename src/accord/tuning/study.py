@@ -156,7 +156,7 @@ def next_trial(study: optuna.Study, space: Space) -> optuna.Trial:
     if not study.trials and space.start:
         study.enqueue_trial(dict(space.start))
     trials = study.get_trials(deepcopy=False)
-    waiting = [own.number for own in trials if own.state == TrialState.WAITING]
+    waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
     number = waiting[0] if waiting else len(trials)
     seed = int(np.random.SeedSequence([space.base.training.seed, number]).generate_state(1)[0])
     study.sampler = TPESampler(seed=seed)
