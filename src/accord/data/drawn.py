@@ -19,21 +19,21 @@ from accord.kinds import kind_of, labelled_kind
 _SHOWN = 5
 
 
-def draw_dev(whole: TaskData, plan: TaskPlan, share: float) -> tuple[TaskData, TaskData]:
+def draw_dev(undivided: TaskData, plan: TaskPlan, share: float) -> tuple[TaskData, TaskData]:
     """Return the training and the dev rows of a training file, as `dev_split` has them.
 
     Args:
-        whole: its rows that are used.
+        undivided: its rows that are used.
         plan: of the task, for the names of files and columns.
         share: of dev.
 
     Raises:
         DataError: there are not two groups of rows.
     """
-    task, rows = whole.task, whole.rows
-    strata = whole.strata if task.labelled else None
+    task, rows = undivided.task, undivided.rows
+    strata = undivided.strata if task.labelled else None
     try:
-        train, dev = dev_split(row_groups(whole), strata, share, classes=kind_of(task).discrete)
+        train, dev = dev_split(row_groups(undivided), strata, share, classes=kind_of(task).discrete)
     except DataError:
         assert plan.train is not None  # as dev is drawn from it
         count = f"{len(rows)} usable rows" if len(rows) > 1 else "1 usable row"
@@ -42,7 +42,7 @@ def draw_dev(whole: TaskData, plan: TaskPlan, share: float) -> tuple[TaskData, T
             f"{shown(plan.train)} (task '{task.name}'): {count} with {one} can't be split into"
             " training and dev rows; add rows, or name a dev file"
         ) from None
-    return replace(whole, rows=rows[train]), replace(whole, rows=rows[dev])
+    return replace(undivided, rows=rows[train]), replace(undivided, rows=rows[dev])
 
 
 def row_groups(part: TaskData) -> Groups:

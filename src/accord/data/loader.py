@@ -105,8 +105,8 @@ class Assembler:
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
         lengths = data.store.lengths[data.rows].astype(np.int64)
-        whole = self.special.framing.sequence_lengths(lengths, data.task.layout)
-        return np.minimum(whole, self.max_length)
+        uncut = self.special.framing.sequence_lengths(lengths, data.task.layout)
+        return np.minimum(uncut, self.max_length)
 
 
 @dataclass(frozen=True)

@@ -144,11 +144,11 @@ def _spread(shares: np.ndarray, steps: int, total: int, owed: np.ndarray) -> np.
     Each step gives its examples one by one to the task that is furthest behind; what each is
     behind, `owed`, is carried on in place.
     """
-    whole = np.floor(shares).astype(np.int64)
-    counts = np.tile(whole, (steps, 1))
+    floors = np.floor(shares).astype(np.int64)
+    counts = np.tile(floors, (steps, 1))
     for count in counts:
-        owed += shares - whole
-        for _ in range(total - int(whole.sum())):
+        owed += shares - floors
+        for _ in range(total - int(floors.sum())):
             behind = int(np.argmax(owed))
             count[behind] += 1
             owed[behind] -= 1

@@ -199,10 +199,11 @@ def _open_weights(folder: Path, family: Family) -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise EncoderError(f"{file}: can't be read: {error}") from None
     prefix = _prefix(tensors, family.words, folder / WEIGHTS)
-    whole = prefix.removesuffix(family.prefix)  # of the model with its pretraining head
+    outer_prefix = prefix.removesuffix(family.prefix)  # of the model with its pretraining head
     return {
-        _modern(name.removeprefix(prefix if name.startswith(prefix) else whole)): tensor
-        for name, tensor in tensors.items() if name.startswith((prefix, whole + family.predictions))
+        _modern(name.removeprefix(prefix if name.startswith(prefix) else outer_prefix)): tensor
+        for name, tensor in tensors.items()
+        if name.startswith((prefix, outer_prefix + family.predictions))
     }  # fmt: skip
 
 

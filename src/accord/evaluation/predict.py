@@ -159,8 +159,8 @@ class Predictor:
         ]
         vectors = pooled_vectors(self.model, sequences, self.matmul)[index]
         lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
-        whole = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
-        cut = (whole > self.assembler.max_length).any(axis=1).sum()
+        uncut = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
+        cut = (uncut > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, vectors)
         check_finite(logits, task, self.folder)
         return logits, int(cut)

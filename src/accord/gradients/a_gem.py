@@ -41,11 +41,11 @@ def a_gem(signals: Signals, state: State, generator: torch.Generator) -> tuple[T
         >>> a_gem(signals, {}, torch.Generator())[0].tolist()
         [1.0, 0.25]
     """
-    held = signals.memories.double()
-    weights = 1 - held
-    product = float(weights @ signals.gramian @ held)
-    square = float(held @ signals.gramian @ held)
-    rounding = ROUNDING * float(signals.gramian.diagonal() @ held)
+    memory = signals.memories.double()
+    weights = 1 - memory
+    product = float(weights @ signals.gramian @ memory)
+    square = float(memory @ signals.gramian @ memory)
+    rounding = ROUNDING * float(signals.gramian.diagonal() @ memory)
     if product < 0 and square > max(rounding, 1e-300):
-        weights = weights - product / square * held
+        weights = weights - product / square * memory
     return weights, state

@@ -54,12 +54,12 @@ def gem(
         >>> [round(w, 6) for w in gem(signals, {}, torch.Generator())[0].tolist()]
         [1.0, 0.25]
     """
-    held = signals.memories
-    weights = (~held).double()
-    products = signals.gramian[held] @ weights  # M g
+    memory = signals.memories
+    weights = (~memory).double()
+    products = signals.gramian[memory] @ weights  # M g
     if bool((products < 0).any()):
-        square = signals.gramian[held][:, held].numpy()
+        square = signals.gramian[memory][:, memory].numpy()
         least = margin * torch.ones(len(square), dtype=torch.float64).numpy()
         above = non_negative_qp(square, -products.numpy() - square @ least)
-        weights[held] = torch.from_numpy(least + above)
+        weights[memory] = torch.from_numpy(least + above)
     return weights, state

@@ -31,7 +31,7 @@ class TargetScale(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: Tensor | None = None
+        self.fixed_std: Tensor | None = None
         for name, value in (("first", 0.0), ("second", 1.0)):
             # Not in the state dict: a saved head is plain, these are folded into it.
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64), persistent=False)
@@ -76,12 +76,12 @@ class TargetScale(nn.Module):
 
     def losses(self, losses: Tensor) -> Tensor:
         """Return squared errors [n] of target units in the layer's own."""
-        std = self.std if self.held is None else self.held
+        std = self.std if self.fixed_std is None else self.fixed_std
         return losses / std.square().to(losses)
 
     def hold(self, targets: Tensor) -> None:
         """Leave the layer in target units, and count its losses in the spread of targets [n]."""
-        self.held = targets.double().std(correction=0).clamp(_LEAST, _MOST)
+        self.fixed_std = targets.double().std(correction=0).clamp(_LEAST, _MOST)
 
     @torch.no_grad()
     def unfold(self, linear: nn.Linear) -> None:

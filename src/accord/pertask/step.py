@@ -289,7 +289,7 @@ class Step:
 
 def _gramian(part: Tensor) -> Tensor:
     """X Xᵀ of [T, n], float64: float32 over chunks of columns, and float64 over the chunks."""
-    whole = part.shape[1] // _CHUNK * _CHUNK
-    chunks = part[:, :whole].view(len(part), -1, _CHUNK).transpose(0, 1)
-    rest = part[:, whole:]
+    chunked = part.shape[1] // _CHUNK * _CHUNK
+    chunks = part[:, :chunked].view(len(part), -1, _CHUNK).transpose(0, 1)
+    rest = part[:, chunked:]
     return torch.bmm(chunks, chunks.mT).double().sum(0) + (rest @ rest.t()).double()
