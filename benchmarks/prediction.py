@@ -1,4 +1,4 @@
-"""How many examples a second, from texts to predictions?
+"""How many examples per second, from texts to predictions?
 
     python benchmarks/prediction.py [--data FOLDER] [--rounds N] [--bf16-rows N]
 

@@ -5,7 +5,7 @@
 
 laws      what must hold: one backward pass is T; packed is padded; every method steps as on a CPU
 steps     a training step beside transformers', surgery over T, memory, kernels
-predict   examples a second beside transformers sorted by length
+predict   examples per second beside transformers sorted by length
 train     the recipe's real training
 
 Each part is a process of its own, so that a broken one leaves the others alone; what it measured

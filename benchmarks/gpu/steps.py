@@ -95,7 +95,7 @@ def timed(
     recorder: Recorder, settings: Settings, name: str, work: Workload, builds: dict[str, Build],
     rounds: int,
 ) -> dict[str, list[float]]:  # fmt: skip
-    """Time sides in turn; add each one's milliseconds, and tokens a second of PCGrad."""
+    """Time sides in turn; add each one's milliseconds, and tokens per second of PCGrad."""
     sides = built(recorder, settings, name, builds)
     seconds = alternate(sides, settings.rounds(rounds), WARMUP if settings.gpu else 0)
     for side, second in seconds.items():

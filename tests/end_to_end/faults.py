@@ -41,7 +41,7 @@ from projects import folder_of, write_encoder, write_project
 from accord.config.file import load_config
 from accord.durable import FAULT, MANIFEST
 from accord.errors import AccordError
-from accord.evaluation import dev as judging
+from accord.evaluation import dev as evaluating
 from accord.plan.making import plan_run
 from accord.runs.folder import RunFolder
 from accord.training.checkpoint import FILES, checkpoints
@@ -178,14 +178,14 @@ def _attempt(config: Path, run: Path) -> int:
 
 def _die_in_evaluation() -> None:
     """Let the second evaluation find its second task, and no further."""
-    ours, calls = judging.evaluate, itertools.count(1)
+    ours, calls = evaluating.evaluate, itertools.count(1)
 
     def evaluate(*args: Any) -> Any:
         if next(calls) == 5:
             os.kill(os.getpid(), signal.SIGKILL)
         return ours(*args)
 
-    judging.evaluate = evaluate
+    evaluating.evaluate = evaluate
 
 
 def log_of(run: Path) -> str:

@@ -26,7 +26,7 @@ def test_a_gpu_takes_more_the_more_is_free():
 
 
 def test_what_fits_is_counted():
-    each = 4 * (8 * 768 + 3 * 3072)  # bytes a token of bert-base
+    each = 4 * (8 * 768 + 3 * 3072)  # bytes per token of bert-base
     assert tokens_that_fit(2 * 65_536 * each, BertConfig()) == 65_536
     assert tokens_that_fit(2 * 65_536 * each - 8, BertConfig()) == 16_384
 

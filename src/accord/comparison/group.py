@@ -79,7 +79,7 @@ class Group:
         return _spread(self.dev_values(task))
 
     def gap(self, task: str) -> float:
-        """By how much judging on the rows that chose the epoch flatters, the mean over runs."""
+        """By how much evaluating on the rows that chose the epoch flatters, the mean over runs."""
         return statistics.fmean(run.results["heldout"][task]["gap"] for run in self.runs)
 
     def constant(self, task: str) -> float | None:

@@ -142,7 +142,7 @@ def _cores(cpus: Iterable[int], root: Path) -> int | None:
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Return the processor time that this process's control groups have, in seconds a second.
+    """Return the processor time that this process's control groups have, in seconds per second.
 
     Args:
         root: of the file system.

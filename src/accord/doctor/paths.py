@@ -7,7 +7,7 @@ from accord.doctor.rates import Rates
 from accord.doctor.report import Report
 
 _FASTER = 1.1  # a ratio of rates from which on the difference is worth a word
-_ROOM_BYTES = 5 * 10**9  # BERT-base: 3 checkpoints of 12 bytes a parameter, one in the making
+_ROOM_BYTES = 5 * 10**9  # BERT-base: 3 checkpoints of 12 bytes per parameter, one in the making
 _GIB = 1 << 30
 _NO_TIME = 'precision = "bfloat16" saves memory but no time here'
 _NO_CACHE = "the token cache's folder {} can't be written to: set ACCORD_CACHE to another"

@@ -145,7 +145,7 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
 
 
 def selection_note(results: Results) -> str:
-    """Say what judging on the rows that chose the epoch costs; empty without runs."""
+    """Say what evaluating on the rows that chose the epoch costs; empty without runs."""
     gaps = [group.gap(task) for group in results.groups.values() for task in group.tasks]
     if not gaps:
         return ""

@@ -169,7 +169,7 @@ def grouped_works(device: torch.device) -> bool:
     try:
         product = F.grouped_mm(left.t(), right, offs=ends)
     except (RuntimeError, NotImplementedError):
-        return False  # one product a task, then: slower and no different
+        return False  # one product per task, then: slower and no different
     expected = torch.stack([left[:32].t() @ right[:32], left[32:].t() @ right[32:]])
     return bool(torch.equal(product, expected))
 

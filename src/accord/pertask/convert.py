@@ -31,7 +31,7 @@ def convert(module: M) -> M:
 
     Examples are dimension 0 of every layer's input and output, and none's output may depend on
     another. `nn.Linear`, `nn.LayerNorm`, `nn.RMSNorm` and `nn.Embedding` cost what an ordinary
-    backward pass costs. Any other layer with parameters takes one vector-Jacobian product a task
+    backward pass costs. Any other layer with parameters takes one vector-Jacobian product per task
     through that layer alone; a warning names these. Parameters stay the same tensors under the same
     names. Outside of `Step.collecting` the module is what it was.
 
@@ -63,7 +63,7 @@ def convert(module: M) -> M:
     unknown = list(_convert("", module))
     if unknown:
         warnings.warn(
-            f"one vector-Jacobian product a task for each of: {', '.join(unknown)}", stacklevel=2
+            f"one vector-Jacobian product per task for each of: {', '.join(unknown)}", stacklevel=2
         )
     return module
 

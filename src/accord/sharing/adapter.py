@@ -42,7 +42,7 @@ class AdapterPart(Part):
     "adapter",
     paper="Houlsby et al. 2019, Parameter-Efficient Transfer Learning for NLP, section 2.1",
     use="For many tasks on one encoder, where LoRA's updates are too weak.",
-    cost="four thin products a layer",
+    cost="four thin products per layer",
 )
 def adapter(
     layers: Sequence[Block],
