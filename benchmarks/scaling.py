@@ -92,7 +92,7 @@ def tasks_part(report: Report, data: Path | None, rounds: int) -> None:
     }
     report.add(
         Row("scaling_plain_step_tasks", max(plain.values()) / min(plain.values()), TARGET, "lower",
-            rounds=rounds, note="most over least time a token, 2 to 32 tasks"),
+            rounds=rounds, note="most over least time per token, 2 to 32 tasks"),
         overhead(f"scaling_surgery_t{TASKS[-1]}", seconds[f"pcgrad {TASKS[-1]}"],
                  seconds[f"joint {TASKS[-1]}"], None, "PCGrad over our plain step"),
     )  # fmt: skip

@@ -55,7 +55,7 @@ def builders(
     every: dict[str, Build] = {
         "joint": partial(ours, joint=True),
         "pcgrad": partial(ours, joint=False),
-        "a padded batch a task": partial(peer, "step"),
+        "one padded batch per task": partial(peer, "step"),
         "one padded batch": partial(peer, "one_batch_step"),
         "lean pcgrad": partial(peer, "lean_pcgrad_step"),
     }
@@ -117,7 +117,7 @@ def beside_peers(
     """Time ours and the peers in one process, in turn."""
     work, name = drawn(settings, 3, examples), label(settings, size, 3, examples)
     seconds = timed(recorder, settings, name, work, builders(settings, work, size), rounds)
-    pairs = [("lean pcgrad", "pcgrad"), ("a padded batch a task", "joint"),
+    pairs = [("lean pcgrad", "pcgrad"), ("one padded batch per task", "joint"),
              ("one padded batch", "joint"), ("one padded batch compiled", "joint")]  # fmt: skip
     for peer, each in pairs:
         if {peer, each} <= seconds.keys():

@@ -195,5 +195,5 @@ def test_what_cannot_be_evaluated_is_refused(metric):
 def test_an_unknown_metric_is_named():
     with pytest.raises(UsageError, match="unknown metric 'spearmann'; did you mean 'spearman'"):
         influence("spearmann", np.arange(4.0), np.arange(4.0))
-    with pytest.raises(UsageError, match="halves should be one number a row"):
+    with pytest.raises(UsageError, match="halves should be one number per row"):
         influence("pearson", np.arange(4.0), np.arange(4.0), np.zeros(3))

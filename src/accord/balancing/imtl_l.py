@@ -39,7 +39,7 @@ def imtl_l(
         generator: not used.
         lr: of s.
         largest: e^s stays between 1/`largest` and this. The paper has no bound: near a loss of 0 s
-            would go on by `lr` a step, and the weight grow without end.
+            would go on by `lr` per step, and the weight grow without end.
 
     Example:
         >>> state = learned("log_scale", 0.0, 1)

@@ -46,7 +46,7 @@ def uncertainty(
         generator: not used.
         lr: of s.
         largest: e^(−s) stays between 1/`largest` and this. The paper has no bound: near a loss of 0
-            s would go on by `lr` a step, and the weight grow without end.
+            s would go on by `lr` per step, and the weight grow without end.
 
     Example:
         >>> signals = Signals.of(losses=[1.0, 1.0], regression=torch.tensor([False, True]))

@@ -29,7 +29,7 @@ _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
 
 
 def show_run(run: Run, as_json: bool) -> None:
-    """Print a finished run's metrics, on dev and held out: one row a task.
+    """Print a finished run's metrics, on dev and held out: one row per task.
 
     Raises:
         RunFolderError: if it was made before there were held-out figures.

@@ -74,7 +74,7 @@ def tune(
 ) -> None:
     """Search settings of CONFIG for the best dev score.
 
-    Without --search that is one loss weight a task, from 0.1 to 10, with balancing 'fixed'. The
+    Without --search that is one loss weight per task, from 0.1 to 10, with balancing 'fixed'. The
     first task's weight is 1 and the others are relative to it: AdamW's steps hardly depend on the
     scale of all of them. Trial 0 has the config's own weights, where its balancing is 'fixed' or
     'inverse-share', else equal ones. A KEY is a config key or a grid's short name, as in

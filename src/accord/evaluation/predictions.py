@@ -30,7 +30,7 @@ def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
 def predicted_records(
     logits: Tensor, task: Task, before: Columns, after: Columns | None = None
 ) -> list[Record]:
-    """Return one record a row: its prediction and, for classes, each label's probability.
+    """Return one record per row: its prediction and, for classes, each label's probability.
 
     Args:
         logits: [n, outputs].

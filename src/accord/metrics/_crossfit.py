@@ -99,7 +99,9 @@ def _parts(
         yield slice(None), 1.0
         return
     if halves.shape != labels.shape:
-        raise UsageError(f"halves should be one number a row, [{len(labels)}], got {halves.shape}")
+        raise UsageError(
+            f"halves should be one number per row, [{len(labels)}], got {halves.shape}"
+        )
     masks = [halves == half for half in np.unique(halves)]
     if len(masks) < 2:
         yield slice(None), 1.0

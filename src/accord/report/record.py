@@ -102,7 +102,7 @@ class RunRecord:
 
     @cached_property
     def steps(self) -> list[dict[str, Any]]:
-        """One record a step, as `metrics.jsonl` holds it."""
+        """One record per step, as `metrics.jsonl` holds it."""
         return [line for line in self._lines() if line["kind"] == "step"]
 
     @cached_property

@@ -125,6 +125,6 @@ def mixture(sizes: Sequence[int], budget: Budget, weights: Sequence[float]) -> E
 
 
 def equal_shares(steps: int, sizes: Sequence[int], budget: Budget) -> EpochShape:
-    """Return an epoch of `batch_size` examples of each task a step; a fixed length cuts it."""
+    """Return an epoch of `batch_size` examples of each task per step; a fixed length cuts it."""
     shares = (float(budget.batch_size),) * len(sizes)
     return EpochShape(min(steps, budget.steps or steps), shares, restarts=True)

@@ -1,4 +1,4 @@
-"""One task a step, in turn."""
+"""One task per step, in turn."""
 
 from __future__ import annotations
 

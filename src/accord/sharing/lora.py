@@ -65,7 +65,7 @@ class LoraPart(Part):
 @scheme(
     "lora",
     paper="Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models, section 4.1",
-    use="For many tasks on one encoder: small updates that can be merged into a plain BERT a task.",
+    use="For many tasks on one encoder: small updates that can be merged into plain BERTs.",
     cost="two thin products for each updated layer",
 )
 def lora(

@@ -37,7 +37,7 @@ class CopyPart(Part):
     "own-layers",
     paper="Caruana 1997; as branching Vandenhende et al. 2020, Branched Multi-Task Networks",
     use="Where tasks need unlike features at the top, and memory is no concern.",
-    cost="a copy of each own layer a task; no more products",
+    cost="a copy of each own layer per task; no more products",
     copies=True,
 )
 def own_layers(

@@ -61,7 +61,7 @@ def tune(
 
     Args:
         config: a config, or a TOML file's path.
-        search: texts such as `lr=1e-5:1e-4:log`; none searches one loss weight a task.
+        search: texts such as `lr=1e-5:1e-4:log`; none searches one loss weight per task.
         trials: how many are to be done or pruned in all; those in `out` count.
         out: the study's folder; where it holds this study, the search goes on.
         seeds: runs of each trial, whose scores' mean is its score.

@@ -138,7 +138,7 @@ def _makes_parts(key: str) -> bool:
 
 
 def _weights(config: Config, folder: Path) -> Space:
-    """Return the space of one loss weight a task, the first task's being 1.
+    """Return the space of one loss weight per task, the first task's being 1.
 
     AdamW's step hardly depends on the scale of all weights together, so that is not searched. The
     first trial has the weights of the config itself, if they are fixed or follow from the tasks'
