@@ -1,8 +1,8 @@
 """What a good user of other libraries would write: the peers of our training step.
 
 All are transformers' BertModel (SDPA, in training mode, without the pooler, which no task uses)
-with dropout and one linear layer per task; one padded batch per task, padded anew in every step from
-the same examples that ours packs; no clipping; torch.optim.AdamW.
+with dropout and one linear layer per task; one padded batch per task, padded anew in every step
+from the same examples that ours packs; no clipping; torch.optim.AdamW.
 
 transformers_step              the losses' sum, one backward pass
 transformers_one_batch_step    the same from one padded batch of all tasks (CLS pooling)
