@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    COUNT,
+    PATH,
     against_option,
     as_json_option,
     cells_options,
@@ -30,30 +32,24 @@ _FOR_CONFIGS = (
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the runs of a CONFIG, and the report."
-)
+@click.argument("sources", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, help="Folder of the runs of a CONFIG, and the report.")
 @click.option(
     "--seeds",
     default=5,
-    show_default=True,
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Runs of each model of a CONFIG; a verdict takes 2 or more.",
 )
 @click.option(
     "--equal",
     default="examples",
-    show_default=True,
     type=click.Choice(["examples", "steps", "tokens", "nothing"]),
     help="What each task alone has as much of as in the shared run: examples or tokens of it, steps"
     " of the optimizer; or nothing: it goes by the config, one pass per epoch.",
 )
 @margin_option
 @against_option
-@click.option(
-    "--report", type=click.Path(path_type=Path), help="Folder of a report on finished run folders."
-)
+@click.option("--report", type=PATH, help="Folder of a report on finished run folders.")
 @formats_option
 @cells_options
 @overrides_option

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option
-from accord.terminal import echo, shown
+from accord.cli.options import PATH, as_json_option
+from accord.terminal import echo, writing
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from accord.cli.results import ResultsTable
     from accord.doctor import Disk, Processor, Rates, Report
 
@@ -23,7 +20,7 @@ _PLAIN_COLUMNS = 80
 
 
 @click.command()
-@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.argument("path", default=".", type=PATH)
 @as_json_option
 def doctor(path: Path, as_json: bool) -> None:
     """Examine this machine: what it has, how fast it multiplies, which paths a run takes.
@@ -41,38 +38,28 @@ def doctor(path: Path, as_json: bool) -> None:
 
 def render(report: Report) -> None:
     """Print a report on stdout."""
-    from accord.cli.results import new_console, print_rich, print_table
+    from accord.cli.results import new_console
     from accord.doctor import advice, taken_paths
 
-    console = new_console()
-    if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
-        console = new_console(_PLAIN_COLUMNS)
-    print_rich(_pairs("this machine", _machine(report)), console)
-    print_table(_rates(report))
-    print_rich(_pairs("path taken", taken_paths(report)), console)
-    print_rich(_advice(advice(report)), console)
-
-
-def _pairs(title: str, rows: dict[str, str]) -> RichTable:
-    """Return a table of names and texts, which may take several lines."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(title, no_wrap=True)
-    table.add_column("", overflow="fold")
-    for name, text in rows.items():
-        table.add_row(name, shown(text, sys.stdout))
-    return table
-
-
-def _advice(lines: list[str]) -> RichTable:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 1))
-    table.add_row("", "What would help:" if lines else "Nothing here needs a change.")
+    console, lines = new_console(_PLAIN_COLUMNS), advice(report)
+    with writing():
+        console.print(_pairs("this machine", _machine(report)))
+        console.print(_rates(report))
+        console.print(_pairs("path taken", taken_paths(report)))
+    echo(" What would help:" if lines else " Nothing here needs a change.")
     for line in lines:
-        table.add_row("", f"- {shown(line, sys.stdout)}")
+        wrapped = textwrap.wrap(line, console.width, initial_indent=" - ", subsequent_indent="   ")
+        echo(*wrapped)
+
+
+def _pairs(title: str, rows: dict[str, str]) -> ResultsTable:
+    """Return a table of names and texts, which may take several lines."""
+    from accord.cli.results import new_table
+
+    table = new_table(title, "", left=2)
+    table.columns[0].no_wrap, table.columns[1].overflow = True, "fold"
+    for name, text in rows.items():
+        table.add_row(name, text)
     return table
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, quoting_option
+from accord.cli.options import PATH, as_json_option, quoting_option
 from accord.terminal import echo
 
 if TYPE_CHECKING:
@@ -19,14 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
 @click.option("--task", help="One task alone.")
-@click.option(
-    "--input", "source", type=click.Path(path_type=Path), help="A labelled file of that task."
-)
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="A config whose dev files are evaluated."
-)
+@click.option("--input", "source", type=PATH, help="A labelled file of that task.")
+@click.option("--config", type=PATH, help="A config whose dev files are evaluated.")
 @click.option(
     "--force", is_flag=True, help="Evaluate though the run's dev files were changed; it is said."
 )

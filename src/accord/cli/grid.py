@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    PATH,
     against_option,
     as_json_option,
     cells_options,
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("grid", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The grid's folder.")
+@click.argument("grid", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The grid's folder.")
 @cells_options
 @against_option
 @margin_option

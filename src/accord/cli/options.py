@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
+PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
 
-def _read_formats(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+
+def _read_formats(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[str, ...]:
     from accord.report.formats import parse_formats
 
-    return parse_formats(text)
+    return parse_formats(text or "")
 
 
 overrides_option = click.option(
@@ -40,7 +46,6 @@ against_option = click.option(
 )
 formats_option = click.option(
     "--formats",
-    default="",
     metavar="LIST",
     callback=_read_formats,
     help="Leave the report's figures also as pdf or png, its tables also as latex: pdf,png,latex.",
@@ -60,14 +65,13 @@ def worker_options(what: str) -> Callable[[Callable[..., None]], Callable[..., N
     def add(command: Callable[..., None]) -> Callable[..., None]:
         threads = click.option(
             "--threads",
-            type=click.IntRange(min=1),
+            type=COUNT,
             help="Threads of each worker; default: the processors over the workers.",
         )
         workers = click.option(
             "--workers",
-            type=click.IntRange(min=1),
+            type=COUNT,
             default=1,
-            show_default=True,
             help=f"{what} that run at once, each in a process of its own.",
         )
         return workers(threads(command))

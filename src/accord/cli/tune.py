@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    COUNT,
+    PATH,
     as_json_option,
     force_option,
     overrides_option,
@@ -27,13 +29,12 @@ _SHOWN = 10
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The study's folder.")
+@click.argument("config", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The study's folder.")
 @click.option(
     "--trials",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=20,
-    show_default=True,
     help="Trials to be done or pruned in all; those in --out count.",
 )
 @click.option(
@@ -45,9 +46,8 @@ _SHOWN = 10
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=1,
-    show_default=True,
     help="Runs of each trial; its score is their mean.",
 )
 @click.option("--no-prune", is_flag=True, help="Let every trial train to its end.")
