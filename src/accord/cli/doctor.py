@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,14 @@ def doctor(path: Path, as_json: bool) -> None:
 
     Takes a few seconds. PATH is the folder whose free disk is shown; default: this one.
     """
-    from accord.doctor import examine, to_json
+    from accord.doctor import advice, examine, taken_paths
 
     report = examine(path)
     if as_json:
-        echo(*json.dumps(to_json(report), indent=2, allow_nan=False).splitlines())
+        table = asdict(report)
+        table["processor"]["usable_cpus"] = report.processor.usable_cpus
+        table |= {"paths": taken_paths(report), "advice": advice(report)}
+        echo(*json.dumps(table, indent=2, allow_nan=False).splitlines())
     else:
         render(report)
 
@@ -112,11 +116,9 @@ def _rates(report: Report) -> ResultsTable:
     table = new_table("matrix products", "GFLOP/s", "relative error")
     exact = "exact" if report.matmul.onednn else "not exact"
     error = rates.onednn_relative_error
+    shown = "" if error is None else f"{error:.1e}, {exact}"
     table.add_row("float32, torch's default library", _rate(rates.float32_default_gflops), "")
-    table.add_row(
-        "float32, oneDNN", _rate(rates.float32_onednn_gflops),
-        "" if error is None else f"{error:.1e}, {exact}",
-    )  # fmt: skip
+    table.add_row("float32, oneDNN", _rate(rates.float32_onednn_gflops), shown)
     table.add_row("bfloat16, the processor's own", _rate(rates.bfloat16_native_gflops), "")
     table.add_row("bfloat16, as Accord does it", _rate(rates.bfloat16_accord_gflops), "")
     if report.gpus:

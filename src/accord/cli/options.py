@@ -59,36 +59,22 @@ margin_option = click.option(
 )
 
 
-def worker_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return what adds workers and threads to a command that runs several of something."""
-
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        threads = click.option(
-            "--threads",
-            type=COUNT,
-            help="Threads of each worker; default: the processors over the workers.",
-        )
-        workers = click.option(
-            "--workers",
-            type=COUNT,
-            default=1,
-            help=f"{what} that run at once, each in a process of its own.",
-        )
-        return workers(threads(command))
-
-    return add
+workers_option = click.option(
+    "--workers", type=COUNT, default=1, help="How many run at once, each in a process of its own."
+)
+threads_option = click.option(
+    "--threads",
+    type=COUNT,
+    help="Threads of each worker; default: the processors over the workers.",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
+)
 
 
 def cells_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add what every command that runs cells takes: workers, threads, force, dry_run and quiet."""
-    options = (
-        worker_options("Cells"),
-        force_option,
-        click.option(
-            "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
-        ),
-        quiet_option,
-    )
+    options = (workers_option, threads_option, force_option, dry_run_option, quiet_option)
     for option in reversed(options):
         command = option(command)
     return command
