@@ -99,7 +99,7 @@ def _dev_files(
     from accord.plan.recorded import recorded_plan
 
     if config is not None:
-        plan = plan_run(load_config(config), str(config), files=False)  # but for dev none is read
+        plan = plan_run(load_config(config), str(config), files=False)  # dev files alone are read
         last = plan.stages[-1]
         return evaluate_files(model, plan.data, last.training.precision, task), (), last.score
     run = run_of(model)
