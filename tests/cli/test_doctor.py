@@ -89,6 +89,7 @@ def test_its_tables_fit_80_columns(capsys, report):
     assert "a C library that is not glibc" in text
     assert ("Old GPU, 16.0 GiB, compute capability 7.0, no bfloat16" in text) == bool(report.gpus)
     assert ("600000" in text) == bool(report.gpus)
+    assert "free in " + "/a/folder" * 15 + ":" in out.replace("\n   ", "")
 
 
 def test_nothing_to_advise(capsys):

@@ -218,3 +218,19 @@ def test_any_table_is_read_as_an_equal_one_and_nothing_of_keys_that_are_none(tab
     unset -= table.keys()
     written = toml({**table, **dict.fromkeys(unset), "inner": [{**dict.fromkeys(unset), "a": 1}]})
     assert tomllib.loads(written) == {**table, "inner": [{"a": 1}]}
+
+
+def test_every_unknown_method_is_named_at_once():
+    wrong = {
+        "training": ("batching", "balancing", "gradients", "regularisers"),
+        "sharing": ("schemes",),
+    }
+    several = ("regularisers", "schemes")
+    given = {
+        section: {key: ["nothing"] if key in several else "nothing" for key in keys}
+        for section, keys in wrong.items()
+    }
+    lines = faults(table(**given))
+    assert [line.split(" unknown value 'nothing'; ")[0] for line in lines] == [
+        f"config: {section}.{key}:" for section, keys in wrong.items() for key in keys
+    ]

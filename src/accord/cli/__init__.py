@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -40,21 +41,15 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a command."""
-        if name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"accord.cli.{name}"), name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or say which is near."""
+        """Import a command, or say which is near."""
         from accord.errors import nearest
 
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"no command '{args[0]}'{nearest(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
+        if name not in COMMANDS:
+            if name.startswith("-") or ctx.resilient_parsing:
+                return None
+            ctx.fail(f"no command '{name}'{nearest(name, COMMANDS)}")
+        command: click.Command = getattr(import_module(f"accord.cli.{name}"), name)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -75,7 +70,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     ctx.exit()
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, context_settings={"show_default": True})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
     help="Show the version and exit.",
@@ -156,12 +151,6 @@ def _usage_line(error: click.ClickException) -> str:
     return message if context is None else f"{message}; see '{context.command_path} --help'"
 
 
-def _warning_line(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
+def _warning_line(message: Warning | str, *place: Any, **named: Any) -> str:
     """Return a warning as its user reads it, without the place in the code."""
     return f"accord: warning: {shown(str(message), sys.stderr)}\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, overrides_option, strict_option
+from accord.cli.options import PATH, as_json_option, overrides_option, strict_option
 from accord.cli.results import ResultsTable, new_table, print_table
 from accord.terminal import echo, tell
 
@@ -21,7 +21,7 @@ _SHOWN_LABELS = 12
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=PATH)
 @overrides_option
 @strict_option
 @as_json_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    COUNT,
+    PATH,
     against_option,
     as_json_option,
     cells_options,
@@ -30,30 +33,24 @@ _FOR_CONFIGS = (
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the runs of a CONFIG, and the report."
-)
+@click.argument("sources", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, help="Folder of the runs of a CONFIG, and the report.")
 @click.option(
     "--seeds",
     default=5,
-    show_default=True,
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Runs of each model of a CONFIG; a verdict takes 2 or more.",
 )
 @click.option(
     "--equal",
     default="examples",
-    show_default=True,
     type=click.Choice(["examples", "steps", "tokens", "nothing"]),
     help="What each task alone has as much of as in the shared run: examples or tokens of it, steps"
     " of the optimizer; or nothing: it goes by the config, one pass per epoch.",
 )
 @margin_option
 @against_option
-@click.option(
-    "--report", type=click.Path(path_type=Path), help="Folder of a report on finished run folders."
-)
+@click.option("--report", type=PATH, help="Folder of a report on finished run folders.")
 @formats_option
 @cells_options
 @overrides_option
@@ -108,19 +105,17 @@ def compare(
         show_plan(cells, out, workers, as_json)
         return
 
+    from accord.cli.comparisons import compared
     from accord.cli.grid import end_with
-    from accord.comparison.group import margin_of
-    from accord.comparison.whole import compare_groups
     from accord.grids.running import grid_groups, notes, run_grid
     from accord.runs.progress import Console
 
     results = run_grid(
         cells, out, workers=workers, threads=threads, console=Console(quiet), force=force
     )
-    groups = grid_groups(out)
     # The config's margin now, not the one that finished runs were begun with.
-    chosen = margin_of(groups, margin or loaded.comparison.margin)
-    _show(compare_groups(groups, chosen), out, formats, notes(out), as_json)
+    comparison = compared(grid_groups(out), margin or loaded.comparison.margin)
+    _show(comparison, out, formats, notes(out), as_json)
     end_with(results)
 
 
@@ -133,8 +128,6 @@ def _show(
 ) -> None:
     """Print a comparison and what has to be known beside it, and leave its report where there is a
     folder for one."""
-    import json
-
     from accord.cli.comparisons import comparison_json, leave_report, print_comparison
 
     if as_json:
@@ -153,8 +146,8 @@ def _compare_runs(
     margin: float | None,
     as_json: bool,
 ) -> None:
-    from accord.comparison.group import find_group, group_runs, margin_of
-    from accord.comparison.whole import compare_groups
+    from accord.cli.comparisons import compared
+    from accord.comparison.group import group_runs
     from accord.errors import UsageError
     from accord.report.record import read_run
 
@@ -165,9 +158,7 @@ def _compare_runs(
     if against is not None:
         against = names.get(Path(against), against)
     groups = group_runs([read_run(path, name) for path, name in names.items()])
-    chosen = margin_of(groups, margin)
-    baseline = None if against is None else find_group(groups, against)
-    _show(compare_groups(groups, chosen, baseline), report, formats, [], as_json)
+    _show(compared(groups, margin, against), report, formats, [], as_json)
 
 
 def _names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -13,22 +13,38 @@ from accord.comparison.group import (
     constant_cells,
     continual_cells,
     continual_columns,
+    find_group,
+    margin_of,
     metric_cells,
     metric_columns,
 )
 from accord.comparison.notes import correction_note, evaluation_note, group_notes, sharing_cautions
 from accord.comparison.sharing import SharingVerdict
-from accord.comparison.summary import shared_models
+from accord.comparison.summary import shared_models, sharing_result
+from accord.comparison.whole import Comparison, compare_groups
 from accord.comparison.words import MARKS, explanation, interval_words
 from accord.report.comparison.wording import in_points
 from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.comparison.against import Contrast
-    from accord.comparison.whole import Comparison
     from accord.report.comparison.result import Cost, SharedModel
     from accord.statistics.crossed import Difference
     from accord.statistics.verdict import Verdict
+
+
+def compared(
+    groups: Sequence[Group], points: float | None = None, against: str | None = None
+) -> Comparison:
+    """Compare groups.
+
+    Args:
+        groups: of finished runs.
+        points: the margin, as `--margin` has it; default: the runs' own.
+        against: the name of a group that all others are compared with.
+    """
+    baseline = find_group(groups, against) if against is not None and groups else None
+    return compare_groups(groups, margin_of(groups, points), baseline)
 
 
 def leave_report(
@@ -51,7 +67,6 @@ def leave_report(
     from dataclasses import replace
 
     from accord.comparison.contrast_page import contrast_sections
-    from accord.comparison.summary import sharing_result
     from accord.report.comparison.page import sharing_report
 
     result = sharing_result(comparison)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from accord.cli.options import PATH
 from accord.plural import count
 from accord.terminal import echo, tell
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
+@click.argument("out", type=PATH)
 def convert(source: Path, out: Path) -> None:
     """Write folder OUT with the weights of SOURCE, a pickled file or a folder with one.
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
+import textwrap
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option
-from accord.terminal import echo, shown
+from accord.cli.options import PATH, as_json_option
+from accord.terminal import echo, writing
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
     from accord.cli.results import ResultsTable
     from accord.doctor import Disk, Processor, Rates, Report
 
@@ -23,56 +21,49 @@ _PLAIN_COLUMNS = 80
 
 
 @click.command()
-@click.argument("path", default=".", type=click.Path(path_type=Path))
+@click.argument("path", default=".", type=PATH)
 @as_json_option
 def doctor(path: Path, as_json: bool) -> None:
     """Examine this machine: what it has, how fast it multiplies, which paths a run takes.
 
     Takes a few seconds. PATH is the folder whose free disk is shown; default: this one.
     """
-    from accord.doctor import examine, to_json
+    from accord.doctor import advice, examine, taken_paths
 
     report = examine(path)
     if as_json:
-        echo(*json.dumps(to_json(report), indent=2, allow_nan=False).splitlines())
+        table = asdict(report)
+        table["processor"]["usable_cpus"] = report.processor.usable_cpus
+        table |= {"paths": taken_paths(report), "advice": advice(report)}
+        echo(*json.dumps(table, indent=2, allow_nan=False).splitlines())
     else:
         render(report)
 
 
 def render(report: Report) -> None:
     """Print a report on stdout."""
-    from accord.cli.results import new_console, print_rich, print_table
+    from accord.cli.results import new_console
     from accord.doctor import advice, taken_paths
 
-    console = new_console()
-    if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
-        console = new_console(_PLAIN_COLUMNS)
-    print_rich(_pairs("this machine", _machine(report)), console)
-    print_table(_rates(report))
-    print_rich(_pairs("path taken", taken_paths(report)), console)
-    print_rich(_advice(advice(report)), console)
-
-
-def _pairs(title: str, rows: dict[str, str]) -> RichTable:
-    """Return a table of names and texts, which may take several lines."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(title, no_wrap=True)
-    table.add_column("", overflow="fold")
-    for name, text in rows.items():
-        table.add_row(name, shown(text, sys.stdout))
-    return table
-
-
-def _advice(lines: list[str]) -> RichTable:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 1))
-    table.add_row("", "What would help:" if lines else "Nothing here needs a change.")
+    console, lines = new_console(_PLAIN_COLUMNS), advice(report)
+    with writing():
+        console.print(_pairs("this machine", _machine(report)))
+        console.print(_rates(report))
+        console.print(_pairs("path taken", taken_paths(report)))
+    echo(" What would help:" if lines else " Nothing here needs a change.")
     for line in lines:
-        table.add_row("", f"- {shown(line, sys.stdout)}")
+        wrapped = textwrap.wrap(line, console.width, initial_indent=" - ", subsequent_indent="   ")
+        echo(*wrapped)
+
+
+def _pairs(title: str, rows: dict[str, str]) -> ResultsTable:
+    """Return a table of names and texts, which may take several lines."""
+    from accord.cli.results import new_table
+
+    table = new_table(title, "", left=2)
+    table.columns[0].no_wrap, table.columns[1].overflow = True, "fold"
+    for name, text in rows.items():
+        table.add_row(name, text)
     return table
 
 
@@ -125,11 +116,9 @@ def _rates(report: Report) -> ResultsTable:
     table = new_table("matrix products", "GFLOP/s", "relative error")
     exact = "exact" if report.matmul.onednn else "not exact"
     error = rates.onednn_relative_error
+    shown = "" if error is None else f"{error:.1e}, {exact}"
     table.add_row("float32, torch's default library", _rate(rates.float32_default_gflops), "")
-    table.add_row(
-        "float32, oneDNN", _rate(rates.float32_onednn_gflops),
-        "" if error is None else f"{error:.1e}, {exact}",
-    )  # fmt: skip
+    table.add_row("float32, oneDNN", _rate(rates.float32_onednn_gflops), shown)
     table.add_row("bfloat16, the processor's own", _rate(rates.bfloat16_native_gflops), "")
     table.add_row("bfloat16, as Accord does it", _rate(rates.bfloat16_accord_gflops), "")
     if report.gpus:

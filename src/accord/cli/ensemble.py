@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from accord.cli.options import PATH
 from accord.plural import count
 from accord.terminal import echo
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The model's folder.")
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--out", required=True, type=PATH, help="The model's folder.")
 def ensemble(runs: tuple[Path, ...], out: Path) -> None:
     """Write folder --out with the models of RUNS, whose answers are averaged.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, quoting_option
+from accord.cli.options import PATH, as_json_option, quoting_option
 from accord.terminal import echo
 
 if TYPE_CHECKING:
@@ -19,14 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
 @click.option("--task", help="One task alone.")
-@click.option(
-    "--input", "source", type=click.Path(path_type=Path), help="A labelled file of that task."
-)
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="A config whose dev files are evaluated."
-)
+@click.option("--input", "source", type=PATH, help="A labelled file of that task.")
+@click.option("--config", type=PATH, help="A config whose dev files are evaluated.")
 @click.option(
     "--force", is_flag=True, help="Evaluate though the run's dev files were changed; it is said."
 )
@@ -49,21 +45,37 @@ def evaluate(
     or on those of --config; or, with --task, on --input. Rows that can't be used are treated as the
     config says; with --input they stop.
     """
-    _check_options(task, source, config, force, quoting)
-    evaluated, changed, score = _evaluated(
-        model, task, source, config, force, skip_bad_rows, quoting
-    )
-    overall = {} if score is None else _overall(model, evaluated, score)
+    from accord.errors import UsageError
+    from accord.evaluation.evaluate import evaluate_input
+
+    if source is not None and task is None:
+        raise UsageError("--input needs --task: which task's file is it?")
+    if quoting is not None and source is None:
+        raise UsageError("--quoting goes with --input: a config says how its own files are read")
+    if force and (source or config):
+        raise UsageError("--force is for the run's dev files, not for those of --config or --input")
+    changed: Sequence[str] = ()
+    overall: dict[str, float] = {}
+    if source is not None and task is not None:
+        evaluated = {task: evaluate_input(model, task, source, skip_bad_rows, quoting)}
+    else:
+        evaluated, changed, score = _dev_files(model, task, config, force)
+        overall = {} if task is not None else _overall(model, evaluated, score)
     if as_json:
         figures = {name: evaluation.figures for name, evaluation in evaluated.items()}
         more = {"overall": overall, "forced": changed}
         echo(json.dumps({**figures, **{key: entry for key, entry in more.items() if entry}}))
-        return
-    for line in changed:
-        echo(f"FORCED: changed since the run was trained: {line}")
+    else:
+        _show(evaluated, overall, changed)
 
+
+def _show(
+    evaluated: dict[str, Evaluation], overall: dict[str, float], changed: Sequence[str]
+) -> None:
     from accord.cli.results import new_table, print_table
 
+    for line in changed:
+        echo(f"FORCED: changed since the run was trained: {line}")
     table = new_table("task", "metric", "value", left=2)
     for name, evaluation in evaluated.items():
         for metric, value in evaluation.figures.items():
@@ -76,49 +88,23 @@ def evaluate(
             echo(f"{name}: {evaluation.remark}")
 
 
-def _check_options(
-    task: str | None,
-    source: Path | None,
-    config: Path | None,
-    force: bool,
-    quoting: QuotingName | None,
-) -> None:
-    from accord.errors import UsageError
-
-    if source is not None and task is None:
-        raise UsageError("--input needs --task: which task's file is it?")
-    if quoting is not None and source is None:
-        raise UsageError("--quoting goes with --input: a config says how its own files are read")
-    if force and (source or config):
-        raise UsageError("--force is for the run's dev files, not for those of --config or --input")
-
-
-def _evaluated(
-    model: Path,
-    task: str | None,
-    source: Path | None,
-    config: Path | None,
-    force: bool,
-    skip_bad_rows: bool,
-    quoting: QuotingName | None,
-) -> tuple[dict[str, Evaluation], Sequence[str], Score | None]:
-    """Return how each task did, which files were changed, and the score of all together."""
+def _dev_files(
+    model: Path, task: str | None, config: Path | None, force: bool
+) -> tuple[dict[str, Evaluation], Sequence[str], Score]:
+    """Return how tasks did on a config's dev files or the run's, which of them were changed, and
+    the score of all together."""
     from accord.config.file import load_config
-    from accord.evaluation.evaluate import evaluate_files, evaluate_input, evaluate_run, run_of
+    from accord.evaluation.evaluate import evaluate_files, evaluate_run, run_of
     from accord.plan.making import plan_run
     from accord.plan.recorded import recorded_plan
 
-    if source is not None and task is not None:
-        return {task: evaluate_input(model, task, source, skip_bad_rows, quoting)}, (), None
     if config is not None:
-        # Only the dev files are read.
-        plan = plan_run(load_config(config), str(config), files=False)
-        precision = plan.stages[-1].training.precision
-        figures = evaluate_files(model, plan.data, precision, task)
-        return figures, (), None if task else plan.stages[-1].score
+        plan = plan_run(load_config(config), str(config), files=False)  # dev files alone are read
+        last = plan.stages[-1]
+        return evaluate_files(model, plan.data, last.training.precision, task), (), last.score
     run = run_of(model)
     evaluated = evaluate_run(model, run, task, force=force)
-    return evaluated.tasks, evaluated.changed, None if task else recorded_plan(run).stages[-1].score
+    return evaluated.tasks, evaluated.changed, recorded_plan(run).stages[-1].score
 
 
 def _overall(model: Path, evaluated: dict[str, Evaluation], score: Score) -> dict[str, float]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from accord.cli.options import PATH
 from accord.terminal import echo
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--task", required=True, help="Name of the task.")
 @click.option(
     "--encoder-only",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    PATH,
     against_option,
     as_json_option,
     cells_options,
@@ -21,16 +22,15 @@ from accord.cli.options import (
 from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from accord.comparison.group import Group
-    from accord.comparison.whole import Comparison
     from accord.experiments.spec import Experiment
     from accord.grids.cell_run import CellResult
     from accord.grids.cells import Cell
+    from accord.report.page import Section
 
 
 @click.command()
-@click.argument("grid", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The grid's folder.")
+@click.argument("grid", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The grid's folder.")
 @cells_options
 @against_option
 @margin_option
@@ -59,10 +59,12 @@ def grid(
     cell is a run folder below --out/cells; the same command goes on after a stop. A report of
     all groups of runs is left in --out.
     """
+    from accord.cli.comparisons import compared, comparison_json, print_comparison
     from accord.errors import UsageError
     from accord.experiments.spec import read_experiment
     from accord.grids.file import read_grid
-    from accord.grids.running import check_cells, run_grid, write_index
+    from accord.grids.report import grid_report
+    from accord.grids.running import check_cells, grid_groups, notes, run_grid, write_index
     from accord.runs.progress import Console
 
     if as_json and formats:
@@ -89,16 +91,17 @@ def grid(
         results = run_grid(
             cells, out, workers=workers, threads=threads, console=Console(quiet), force=force
         )
+    comparison, known = compared(grid_groups(out), margin, against), notes(out)
     if as_json:
-        from accord.cli.comparisons import comparison_json
-        from accord.grids.running import grid_groups, notes
-
-        groups = grid_groups(out)
         cells_json = [asdict(result) for result in results]
-        shown = comparison_json(_compared(groups, against, margin), notes(out))
-        echo(json.dumps({"cells": cells_json, **shown}))
+        echo(json.dumps({"cells": cells_json, **comparison_json(comparison, known)}))
+    elif comparison.groups:
+        print_comparison(comparison, known)
+        more = [] if experiment is None else _planned_sections(experiment, out)
+        grid_report(out, comparison, f"The grid {grid.name}", known, formats, more)
+        echo(f"report: {out / 'report.html'}")
     else:
-        show_grid(out, against, f"The grid {grid.name}", margin, formats, experiment)
+        echo("no run is done yet")
     end_with(results)
 
 
@@ -112,51 +115,15 @@ def _check_group(name: str, cells: Sequence[Cell]) -> None:
         raise UsageError(f"--against '{name}': {what}{nearest(name, names)}")
 
 
-def show_grid(
-    out: Path,
-    name: str | None,
-    title: str,
-    points: float | None = None,
-    formats: Sequence[str] = (),
-    experiment: Experiment | None = None,
-) -> None:
-    """Print a grid's groups, and what each has over one of them; leave a report.
-
-    Args:
-        out: the grid's folder.
-        name: of the group that the others are compared with; None compares none.
-        title: of the report.
-        points: the margin, as `--margin` has it.
-        formats: of the report's figures and tables besides SVG and CSV.
-        experiment: what the grid's file says of its report, if it does.
-    """
-    from accord.cli.comparisons import print_comparison
+def _planned_sections(experiment: Experiment, out: Path) -> list[Section]:
+    """Return what the grid's file asks of its report, and print its tables."""
     from accord.cli.results import print_report_tables
     from accord.experiments.report import experiment_sections
     from accord.experiments.rows import load_results
-    from accord.grids.report import grid_report
-    from accord.grids.running import grid_groups, notes
 
-    groups, known = grid_groups(out), notes(out)
-    if not groups:
-        echo("no run is done yet")
-        return
-    comparison = _compared(groups, name, points)
-    print_comparison(comparison, known)
-    more = []
-    if experiment is not None:
-        more = experiment_sections([experiment], load_results(out, experiment.cells), out)
-        print_report_tables(more)
-    grid_report(out, comparison, title, known, formats, more)
-    echo(f"report: {out / 'report.html'}")
-
-
-def _compared(groups: Sequence[Group], name: str | None, points: float | None) -> Comparison:
-    from accord.comparison.group import find_group, margin_of
-    from accord.comparison.whole import compare_groups
-
-    baseline = find_group(groups, name) if name is not None and groups else None
-    return compare_groups(groups, margin_of(groups, points), baseline)
+    sections = experiment_sections([experiment], load_results(out, experiment.cells), out)
+    print_report_tables(sections)
+    return sections
 
 
 def end_with(results: Sequence[CellResult]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from accord.cli.options import PATH
 from accord.errors import UsageError
 from accord.terminal import echo
 
@@ -19,14 +20,14 @@ _HUB_ENCODER = "bert-base-uncased"
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=PATH)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("accord.toml"),
-    show_default=True, help="The file to write; it must not exist.",
+    "-o", "--output", type=PATH, default=Path("accord.toml"),
+    help="The file to write; it must not exist.",
 )  # fmt: skip
 @click.option("--encoder", metavar="PATH", help=f"Folder or hub id; default: {_HUB_ENCODER}.")
 @click.option("--recipe", type=click.Choice(["cs224n"]), help="A ready-made configuration.")
-@click.option("--data", type=click.Path(path_type=Path), help="The recipe's folder of data files.")
+@click.option("--data", type=PATH, help="The recipe's folder of data files.")
 def init(
     files: tuple[Path, ...],
     output: Path,

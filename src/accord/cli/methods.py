@@ -11,7 +11,6 @@ from accord.cli.options import as_json_option
 from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from accord.cli.results import ResultsTable
     from accord.families import Family
     from accord.methods import Description
 
@@ -68,23 +67,20 @@ def _list(selected: list[tuple[Family, Description]]) -> None:
     from accord.cli.results import new_table, print_table
     from accord.families import options_of
 
-    tables: dict[str, ResultsTable] = {}
-    heads: dict[str, tuple[str, ...]] = {}
-    families = [owner.name for owner, _ in selected]
-    for owner, method in sorted(
-        selected, key=lambda one: (families.index(one[0].name), one[0].key_of(one[1]) != one[0].key)
+    families = [family for family, _ in selected]
+    for family, key in sorted(
+        dict.fromkeys((family, family.key_of(method)) for family, method in selected),
+        key=lambda one: (families.index(one[0]), one[1] != one[0].key),
     ):
-        key = owner.key_of(method)
-        if key not in tables:
-            tables[key] = new_table(owner.name, "needs", "options", "from", left=4)
-            value = '["NAME", ...]' if owner.several else '"NAME"'
-            without = owner.default if key == owner.key else "none, and tasks are trained together"
-            heads[key] = ("", owner.job, f"{key} = {value}; without it: {without}")
-        options = ", ".join(option["name"] for option in options_of(method)) or "–"
-        needs = ", ".join(method.needs).replace("_", " ") or "–"
-        tables[key].add_row(method.name, needs, options, method.paper.split(",")[0])
-    for key, table in tables.items():
-        echo(*heads[key])
+        table = new_table(family.name, "needs", "options", "from", left=4)
+        for owner, method in selected:
+            if (owner, owner.key_of(method)) == (family, key):
+                options = ", ".join(option["name"] for option in options_of(method)) or "–"
+                needs = ", ".join(method.needs).replace("_", " ") or "–"
+                table.add_row(method.name, needs, options, method.paper.split(",")[0])
+        value = '["NAME", ...]' if family.several else '"NAME"'
+        without = family.default if key == family.key else "none, and tasks are trained together"
+        echo("", family.job, f"{key} = {value}; without it: {without}")
         print_table(table)
     echo("", "'accord methods NAME' explains one; docs/methods has one page per family.")
 

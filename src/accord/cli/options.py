@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
+PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
 
-def _read_formats(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+
+def _read_formats(
+    context: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[str, ...]:
     from accord.report.formats import parse_formats
 
-    return parse_formats(text)
+    return parse_formats(text or "")
 
 
 overrides_option = click.option(
@@ -40,7 +46,6 @@ against_option = click.option(
 )
 formats_option = click.option(
     "--formats",
-    default="",
     metavar="LIST",
     callback=_read_formats,
     help="Leave the report's figures also as pdf or png, its tables also as latex: pdf,png,latex.",
@@ -54,37 +59,22 @@ margin_option = click.option(
 )
 
 
-def worker_options(what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return what adds workers and threads to a command that runs several of something."""
-
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        threads = click.option(
-            "--threads",
-            type=click.IntRange(min=1),
-            help="Threads of each worker; default: the processors over the workers.",
-        )
-        workers = click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            help=f"{what} that run at once, each in a process of its own.",
-        )
-        return workers(threads(command))
-
-    return add
+workers_option = click.option(
+    "--workers", type=COUNT, default=1, help="How many run at once, each in a process of its own."
+)
+threads_option = click.option(
+    "--threads",
+    type=COUNT,
+    help="Threads of each worker; default: the processors over the workers.",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
+)
 
 
 def cells_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add what every command that runs cells takes: workers, threads, force, dry_run and quiet."""
-    options = (
-        worker_options("Cells"),
-        force_option,
-        click.option(
-            "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."
-        ),
-        quiet_option,
-    )
+    options = (workers_option, threads_option, force_option, dry_run_option, quiet_option)
     for option in reversed(options):
         command = option(command)
     return command

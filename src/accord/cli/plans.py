@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from accord.plural import count
 from accord.terminal import echo
@@ -23,35 +23,35 @@ def show_plan(cells: Sequence[Cell], out: Path, workers: int, as_json: bool) -> 
     from accord.training.stages.run import expected_seconds
 
     seconds: dict[str, float] = {}
-    rows, settings, total = [], [], 0.0
+    entries: list[dict[str, Any]] = []
     for each in states(cells, out):
-        if each.cell.group not in seconds:
+        cell = each.cell
+        if cell.group not in seconds:
             try:
-                seconds[each.cell.group] = expected_seconds(plan_run(each.cell.config))
+                seconds[cell.group] = expected_seconds(plan_run(cell.config))
             except AccordError as error:
-                error.args = (f"cell {each.cell.name}: {error}",)
+                error.args = (f"cell {cell.name}: {error}",)
                 raise
-        expected = 0.0 if each.state == "done" else seconds[each.cell.group]
-        total += expected
-        rows.append((each.cell.name, each.state, expected))
-        settings.append(each.cell.settings)
+        entries.append({
+            "cell": cell.name, "state": each.state,
+            "seconds": 0.0 if each.state == "done" else seconds[cell.group],
+            "settings": cell.settings,
+        })  # fmt: skip
+    total = sum(entry["seconds"] for entry in entries) / workers
     if as_json:
-        entries = [
-            {"cell": name, "state": state, "seconds": expected, "settings": setting}
-            for (name, state, expected), setting in zip(rows, settings, strict=True)
-        ]
-        echo(json.dumps({"cells": entries, "seconds": total / workers}))
+        echo(json.dumps({"cells": entries, "seconds": total}))
         return
 
     from accord.cli.results import new_table, print_table
 
     table = new_table("cell", "state", "expected")
-    for name, state, expected in rows:
-        table.add_row(name, state, duration(expected) if expected else "–")
+    for entry in entries:
+        expected = entry["seconds"]
+        table.add_row(entry["cell"], entry["state"], duration(expected) if expected else "–")
     print_table(table)
-    left = sum(state != "done" for _, state, _ in rows)
+    left = sum(entry["state"] != "done" for entry in entries)
     with_workers = f" with {workers} workers" if workers > 1 else ""
     echo(
-        f"{count(len(rows), 'cell')}, {left} to run: about {duration(total / workers)}"
-        f"{with_workers}, set-up left out; a cell that was stopped has less to do"
+        f"{count(len(entries), 'cell')}, {left} to run: about {duration(total)}{with_workers},"
+        " set-up left out; a cell that was stopped has less to do"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import quiet_option, quoting_option
+from accord.cli.options import PATH, quiet_option, quoting_option
 from accord.plural import count
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
 @click.option("--task", help="Which of the model's tasks; needed where it has several.")
 @click.option(
-    "--input", "source", required=True, type=click.Path(path_type=Path),
+    "--input", "source", required=True, type=PATH,
     help="A file with the task's text columns; or a pattern or folder of such files.",
 )  # fmt: skip
 @click.option(
-    "--output", "target", required=True, type=click.Path(path_type=Path),
+    "--output", "target", required=True, type=PATH,
     help="A file, named by its format: .csv, .tsv, .json, .jsonl (also .gz of these) or .parquet;"
     " or a pipe or device; - is standard output.",
 )  # fmt: skip
@@ -42,14 +42,12 @@ if TYPE_CHECKING:
     " without one there are no ids.",
 )  # fmt: skip
 @click.option(
-    "--on-bad-row", type=click.Choice(["stop", "skip"]), default="stop", show_default=True,
+    "--on-bad-row", type=click.Choice(["stop", "skip"]), default="stop",
     help="skip: a row that can't be read keeps its place, with an empty answer and the reason"
     " in `error`.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an output that is there already.")
-@click.option(
-    "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True
-)
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
 @quoting_option
 @quiet_option
 def predict(

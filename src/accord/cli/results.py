@@ -6,17 +6,16 @@ import json
 import os
 import sys
 import textwrap
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from accord.errors import printable
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
 from accord.terminal import echo, shown, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from rich.console import Console as RichConsole
-    from rich.table import Table as RichTable
 
     from accord.report.page import Section
     from accord.training.run import Run
@@ -113,11 +112,11 @@ def _show_stages(results: dict[str, Any]) -> None:
 
 def print_report_tables(sections: Iterable[Section]) -> None:
     """Print a report's tables, but for the long ones, which stand in its files."""
-    from accord.report.page import Table
+    from accord.report.page import Table as ReportTable
 
     for section in sections:
         for item in section.items:
-            if isinstance(item, Table) and not item.name.startswith(_LONG):
+            if isinstance(item, ReportTable) and not item.name.startswith(_LONG):
                 shown = new_table(*item.columns, left=item.left)
                 for row in item.rows:
                     shown.add_row(*row)
@@ -125,30 +124,27 @@ def print_report_tables(sections: Iterable[Section]) -> None:
                 print_table(shown)
 
 
-@dataclass
-class ResultsTable:
-    """Rows of texts under columns' names.
+class ResultsTable(Table):
+    """A table of what stdout can show of texts."""
 
-    Attributes:
-        columns: their names.
-        left: how many of them, from the first, are texts; the others are numbers.
-        text_last: whether the last is a text, too.
-        rows: a text for each column.
-    """
-
-    columns: tuple[str, ...]
-    left: int = 1
-    text_last: bool = False
-    rows: list[tuple[str, ...]] = field(default_factory=list)
-
-    def add_row(self, *cells: str) -> None:
+    def add_row(self, *cells: str) -> None:  # type: ignore[override]
         """Add a row."""
-        self.rows.append(cells)
+        super().add_row(*(shown(cell, sys.stdout) for cell in cells))
 
 
 def new_table(*columns: str, left: int = 1, text_last: bool = False) -> ResultsTable:
-    """Return a table without rows; arguments as `ResultsTable`."""
-    return ResultsTable(columns, left, text_last)
+    """Return a table without rows.
+
+    Args:
+        columns: their names.
+        left: how many of them, from the first, are texts; the others are numbers.
+        text_last: whether the last is a text, too.
+    """
+    table, last = ResultsTable(box=box.SIMPLE_HEAD, pad_edge=False), len(columns) - 1
+    for i, column in enumerate(columns):
+        text = i < left or (text_last and i == last)
+        table.add_column(shown(column, sys.stdout), justify="left" if text else "right")
+    return table
 
 
 def print_table(table: ResultsTable) -> None:
@@ -156,46 +152,30 @@ def print_table(table: ResultsTable) -> None:
 
     Without a terminal there is room for everything, unless `COLUMNS` says how much there is.
     """
-    console, width = new_console(), table_width(table)
-    if console.is_terminal or os.environ.get("COLUMNS", "").isdigit():
-        if width > console.width:
-            echo(*stacked(table, console.width))
-            return
-    else:
-        console = new_console(width)
-    print_rich(_laid_out(table), console)
-
-
-def new_console(width: int | None = None) -> RichConsole:
-    """Return what lays tables out for stdout, and takes no text for more than what it says."""
-    from rich.console import Console
-
-    return Console(highlight=False, markup=False, emoji=False, width=width)
-
-
-def print_rich(table: RichTable, console: RichConsole) -> None:
-    """Print a table whose cells are `shown`, in as many columns as the console has."""
+    width = table_width(table)
+    console = new_console(width)
+    if width > console.width:
+        echo(*stacked(table, console.width))
+        return
     with writing():
         console.print(table)
 
 
+def new_console(plain_width: int) -> Console:
+    """Return what lays tables out for stdout, and takes no text for more than what it says.
+
+    Args:
+        plain_width: of a stdout that is no terminal, where `COLUMNS` doesn't say.
+    """
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not (console.is_terminal or os.environ.get("COLUMNS", "").isdigit()):
+        console.width = plain_width
+    return console
+
+
 def table_width(table: ResultsTable) -> int:
     """Return how many columns of a terminal a table takes."""
-    return new_console(10**6).measure(_laid_out(table)).maximum
-
-
-def _laid_out(table: ResultsTable) -> RichTable:
-    from rich import box
-    from rich.table import Table as RichTable
-
-    laid_out = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    last = len(table.columns) - 1
-    for i, column in enumerate(table.columns):
-        text = i < table.left or (table.text_last and i == last)
-        laid_out.add_column(shown(column, sys.stdout), justify="left" if text else "right")
-    for row in table.rows:
-        laid_out.add_row(*(shown(cell, sys.stdout) for cell in row))
-    return laid_out
+    return Console(markup=False, emoji=False, width=10**6).measure(table).maximum
 
 
 def stacked(table: ResultsTable, width: int) -> list[str]:
@@ -203,15 +183,15 @@ def stacked(table: ResultsTable, width: int) -> list[str]:
 
     What a line is too narrow for stands in it whole.
     """
-    first, *others = table.columns
-    lines = [first] if first else []
-    for name, *cells in table.rows:
+    first, *others = (str(column.header) for column in table.columns)
+    lines, nothing = [first] if first else [], ("", shown("–", sys.stdout))
+    for name, *cells in zip(*(map(str, column.cells) for column in table.columns), strict=True):
         cells_text = "; ".join(
             f"{column} {cell}".strip() for column, cell in zip(others, cells, strict=True)
-            if cell not in ("", "–")
+            if cell not in nothing
         )  # fmt: skip
         wrapped = textwrap.wrap(
-            printable(cells_text), max(1, width - 4), break_on_hyphens=False, break_long_words=False
+            cells_text, max(1, width - 4), break_on_hyphens=False, break_long_words=False
         )
         lines += [name, *(f"    {line}" for line in wrapped)]
     return lines

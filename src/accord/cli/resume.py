@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from accord.cli.options import as_json_option, quiet_option
+from accord.cli.options import PATH, as_json_option, quiet_option
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @click.option(
     "--force", is_flag=True, help="Go on though data, config or versions changed; it is recorded."
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, quiet_option
+from accord.cli.options import PATH, as_json_option, quiet_option
 from accord.terminal import echo
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ run was chosen by all of them."""
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The model's folder.")
+@click.argument("runs", nargs=-1, required=True, type=PATH)
+@click.option("--out", required=True, type=PATH, help="The model's folder.")
 @as_json_option
 @quiet_option
 def soup(runs: tuple[Path, ...], out: Path, as_json: bool, quiet: bool) -> None:

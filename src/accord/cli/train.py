@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from accord.cli.options import as_json_option, overrides_option, quiet_option, strict_option
+from accord.cli.options import PATH, as_json_option, overrides_option, quiet_option, strict_option
 from accord.errors import printable
 from accord.terminal import tell
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@click.argument("config", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The run's folder.")
 @click.option("--task", "tasks", multiple=True, help="Only this task of the config; repeatable.")
 @overrides_option
 @strict_option

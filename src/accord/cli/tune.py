@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import (
+    COUNT,
+    PATH,
     as_json_option,
     force_option,
     overrides_option,
     quiet_option,
-    worker_options,
+    threads_option,
+    workers_option,
 )
 from accord.plural import count
 from accord.terminal import echo
@@ -27,31 +30,20 @@ _SHOWN = 10
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The study's folder.")
+@click.argument("config", type=PATH)
+@click.option("--out", required=True, type=PATH, help="The study's folder.")
 @click.option(
-    "--trials",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
+    "--trials", type=COUNT, default=20,
     help="Trials to be done or pruned in all; those in --out count.",
-)
+)  # fmt: skip
 @click.option(
-    "--search",
-    "searches",
-    multiple=True,
-    metavar="KEY=SPEC",
+    "--search", "searches", multiple=True, metavar="KEY=SPEC",
     help="Search this key: LOW:HIGH, LOW:HIGH:log or A,B,C; repeatable.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Runs of each trial; its score is their mean.",
-)
+)  # fmt: skip
+@click.option("--seeds", type=COUNT, default=1, help="Runs of each trial; its score is their mean.")
 @click.option("--no-prune", is_flag=True, help="Let every trial train to its end.")
-@worker_options("Trials")
+@workers_option
+@threads_option
 @force_option
 @click.option("--dry-run", is_flag=True, help="Only say what is searched, and how long it takes.")
 @overrides_option

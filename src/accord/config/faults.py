@@ -114,7 +114,9 @@ def _line(keys: tuple[str, ...], items: list[ErrorDetails], root: type[BaseModel
         case "missing" | "union_tag_not_found":
             return f"'{key}{'.kind' * (item['type'] != 'missing')}' is missing"
         case "value_error":
-            return f"{key}.{item['ctx']['error']}"
+            # Of a whole table the fault names the key, of a value alone it doesn't.
+            of_table = isinstance(item["input"], dict)
+            return f"{key}{'.' if of_table else ': '}{item['ctx']['error']}"
         case "too_short":
             needed = "task" if keys[0] == "stages" else f"section [{key}.NAME]"
             return f"'{key}' is empty: at least one {needed} is needed"

@@ -175,29 +175,23 @@ def resolve_paths(config: Config, folder: Path) -> Config:
     def absolute(path: str) -> str:
         return str((folder / Path(path).expanduser()).absolute())
 
-    def moved_files(value: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(value, list):
-            return [absolute(path) for path in value]
-        return None if value is None else absolute(value)
+    def moved(task: AnyTaskConfig) -> AnyTaskConfig:
+        changes: dict[str, str | list[str]] = {}
+        for split in ("train", "dev", "test"):
+            value = getattr(task, split, None)
+            if value is not None:
+                changes[split] = (
+                    absolute(value) if isinstance(value, str) else [*map(absolute, value)]
+                )
+        return task.model_copy(update=changes)
 
     encoder = config.encoder
     as_folder = Path(absolute(encoder.path))
     # `org/name` may be a hub id; a path that exists, or is spelt as one, is a path.
     if as_folder.exists() or encoder.path.startswith((".", "/", "~")):
         encoder = encoder.model_copy(update={"path": str(as_folder)})
-
-    def moved(tasks: Mapping[str, AnyTaskConfig]) -> dict[str, AnyTaskConfig]:
-        splits = ("train", "dev", "test")
-        return {
-            name: task.model_copy(
-                update={
-                    own: moved_files(getattr(task, own)) for own in splits if hasattr(task, own)
-                }
-            )
-            for name, task in tasks.items()
-        }
-
-    changes = {"encoder": encoder, "tasks": moved(config.tasks)}
-    if config.texts:
-        changes["texts"] = moved(config.texts)
+    changes: dict[str, Any] = {"encoder": encoder}
+    for section in ("tasks", "texts"):
+        if tasks := getattr(config, section):
+            changes[section] = {name: moved(task) for name, task in tasks.items()}
     return config.model_copy(update=changes)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
 from accord.config.tasks import AuxiliaryConfig, TaskConfig
@@ -17,6 +16,21 @@ from accord.registered import registered
 Precision = Literal["float32", "bfloat16"]
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
 """Keys of `[training]` that have nothing to do with one task."""
+
+
+def _of(family: str) -> AfterValidator:
+    """Return what refuses a name, or one of a list, that no method of a family has."""
+
+    def checked(value: Any) -> Any:
+        names, known = [value] if isinstance(value, str) else value or [], registered(family)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown value '{name}'{nearest(name, known)}")
+        if len(set(names)) < len(names):
+            raise ValueError(f"names one twice: {', '.join(names)}")
+        return value
+
+    return AfterValidator(checked)
 
 
 class EncoderConfig(Section):
@@ -54,7 +68,7 @@ class TrainingConfig(Section):
         description="Examples of each task in a step; where a sampling rule mixes tasks, a step has"
         " this times the number of tasks in all, and a step of one task has this many.",
     )
-    batching: str = Field(
+    batching: Annotated[str, _of("sampling")] = Field(
         "finish-largest",
         description="How an epoch draws from unequal data: a rule of `accord.sampling`.",
     )
@@ -73,12 +87,12 @@ class TrainingConfig(Section):
         " stream of passes over its rows, in nearly equal batches; default: what the batching rule"
         " draws. With `[[stages]]` each sets its own.",
     )
-    balancing: str | None = Field(
+    balancing: Annotated[str | None, _of("balancing")] = Field(
         None,
         description="How much each task's loss counts: a rule of `accord.balancing`; default: the"
         " one that goes with the batching rule, 'inverse-share' with 'proportional', else 'equal'.",
     )
-    gradients: str = Field(
+    gradients: Annotated[str, _of("gradients")] = Field(
         "sum", description="How the tasks' gradients become one: a method of `accord.gradients`."
     )
     granularity: Literal["all", "layer"] = Field(
@@ -90,7 +104,7 @@ class TrainingConfig(Section):
         True, description="Keep the tasks' gradients apart and record their Gram matrix at every"
         " step; false, with gradients = 'sum', saves their memory, and a few per cent of the time."
     )  # fmt: skip
-    regularisers: list[str] = Field(
+    regularisers: Annotated[list[str], _of("regularisers")] = Field(
         [],
         description="What is added to each example's loss: regularisers of `accord.regularisers`,"
         " several at once if wanted.",
@@ -142,37 +156,11 @@ class TrainingConfig(Section):
     threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
 
-    @model_validator(mode="after")
-    def _knows_methods(self) -> Self:
-        names = {
-            "batching": registered("sampling"),
-            "balancing": registered("balancing"),
-            "gradients": registered("gradients"),
-        }
-        for key, known in names.items():
-            value = getattr(self, key)
-            if value is not None and value not in known:
-                raise ValueError(f"{key}: unknown value '{value}'{nearest(value, known)}")
-        return self
-
-    @model_validator(mode="after")
-    def _knows_regularisers(self) -> Self:
-        _check_names("regularisers", self.regularisers, registered("regularisers"))
-        return self
-
-
-def _check_names(key: str, names: list[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{key}: unknown value '{name}'{nearest(name, known)}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"{key}: names one twice: {', '.join(names)}")
-
 
 class SharingConfig(Section):
     """`[sharing]`: what each task has of its own beside its head."""
 
-    schemes: list[str] = Field(
+    schemes: Annotated[list[str], _of("sharing")] = Field(
         [], description="Parts that each task has of its own inside the encoder: schemes of"
         " `accord.sharing`, several at once where they make sense; none shares all of it."
     )  # fmt: skip
@@ -192,11 +180,6 @@ class SharingConfig(Section):
         None, description="Peak rate of new parts; default `training.head_lr`'s. Copies of layers"
         " have the encoder's."
     )  # fmt: skip
-
-    @model_validator(mode="after")
-    def _knows_schemes(self) -> Self:
-        _check_names("schemes", self.schemes, registered("sharing"))
-        return self
 
 
 class AveragingConfig(Section):

@@ -220,21 +220,6 @@ class AuxiliaryConfig(Section):
         """The text columns of its own file."""
         return (self.text,) if isinstance(self.text, str) else tuple(self.text or ())
 
-    @property
-    def label_columns(self) -> tuple[str, ...]:
-        """There are no such columns."""
-        return ()
-
-    @property
-    def id(self) -> str | None:
-        """There is no such column: rows are numbered."""
-        return None
-
-    @property
-    def range(self) -> None:
-        """There are no targets."""
-        return
-
 
 def _text_faults(task: AuxiliaryConfig) -> Iterator[str]:
     """Yield what is wrong with where the texts of a task come from."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from accord.derived.finished import check_new, finished_models
-from accord.errors import UsageError
+from accord.derived.finished import check_new, finished_models, write_new
 from accord.model.saved import load_model
 from accord.model.saved_ensemble import check_same_tasks, save_ensemble
 
@@ -35,8 +34,5 @@ def ensemble(sources: Sequence[Path], out: Path) -> int:
     check_same_tasks([folders[0], *folders])
     for folder in folders:
         load_model(folder)
-    try:
-        save_ensemble(folders, out)
-    except OSError as error:
-        raise UsageError(f"{out}: can't be written: {error.strerror}") from None
+    write_new(out, lambda folder: save_ensemble(folders, folder))
     return len(folders)

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from accord.durable import replace_folder, write_tensors
+from accord.derived.finished import check_new, write_new
+from accord.durable import write_tensors
 from accord.encoders.pretrained import WEIGHTS
 from accord.errors import ModelError, UsageError, nearest
 from accord.kinds import labelled_kind
@@ -42,8 +43,7 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
         ModelError: if the task has parts that no plain BERT has, or a head that transformers
             hasn't and which isn't left out.
     """
-    if out.exists():
-        raise UsageError(f"{out}: is there already")
+    check_new(out)
     folder = find_model_folder(source)
     model, inputs, max_length = load_model(folder)
     names = [known.name for known in model.tasks]
@@ -67,10 +67,7 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
             # So that truncation=True cuts a text where Accord does.
             _update_json(to / "tokenizer_config.json", {"model_max_length": max_length})
 
-    try:
-        replace_folder(out, write)
-    except OSError as error:
-        raise UsageError(f"{out}: can't be written: {error.strerror}") from None
+    write_new(out, write)
     return chosen
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from accord.durable import replace_folder
 from accord.errors import RunFolderError, UsageError
 from accord.model.saved import find_model_folder
 from accord.runs.folder import STATUS, RunFolder
@@ -44,6 +45,22 @@ def check_new(out: Path) -> None:
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir():
         raise UsageError(f"{out}: can't be made: {parent} is no folder")
+
+
+def write_new(out: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all.
+
+    Args:
+        out: the folder.
+        write: fills the folder that it is given.
+
+    Raises:
+        UsageError: if it can't be written.
+    """
+    try:
+        replace_folder(out, write)
+    except OSError as error:
+        raise UsageError(f"{out}: can't be written: {error.strerror}") from None
 
 
 def _check_done(source: Path) -> None:

@@ -11,8 +11,7 @@ from torch import Tensor
 from accord.data.datasets import TaskFiles
 from accord.data.loader import Assembler
 from accord.data.tokenizing import load_tokenizer, special_ids
-from accord.derived.finished import check_new, finished_models
-from accord.durable import replace_folder
+from accord.derived.finished import check_new, finished_models, write_new
 from accord.encoders.encoder import EncoderConfig, with_dropout
 from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
@@ -67,10 +66,7 @@ def soup_runs(
     alone = [kitchen.alone(i) for i in range(len(folders))]
     soup = greedy_soup(alone, kitchen.weights_of, kitchen.evaluate)
     crossfit = kitchen.crossfit(alone)
-    try:
-        replace_folder(out, lambda folder: kitchen.save(soup.weights, folder))
-    except OSError as error:
-        raise UsageError(f"{out}: can't be written: {error.strerror}") from None
+    write_new(out, lambda folder: kitchen.save(soup.weights, folder))
     return RunSoup(alone, soup, crossfit)
 
 

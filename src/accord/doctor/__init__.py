@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from accord.doctor.examining import examine, to_json
 from accord.doctor.machine import Disk, Gpu, Memory, Processor
 from accord.doctor.paths import advice, taken_paths
 from accord.doctor.rates import Rates
-from accord.doctor.report import Report
+from accord.doctor.report import Report, examine
 
 __all__ = [
     "Disk",
@@ -18,5 +17,4 @@ __all__ = [
     "advice",
     "examine",
     "taken_paths",
-    "to_json",
 ]

@@ -66,8 +66,7 @@ def _bfloat16(report: Report) -> str:
         return f"in float32 from rounded operands: {why}; {_NO_TIME}"
     if times is None:
         return "the processor's own instructions: on one core no slower than float32's"
-    what = f"the processor's own instructions: they run at {times:.2g} times float32's rate"
-    return what if times > _FASTER else f"{what}; {_NO_TIME}"
+    return _native("the processor's", times)
 
 
 def _gpu_float32(rates: Rates) -> str:
@@ -80,9 +79,11 @@ def _gpu_bfloat16(gpu: Gpu, rates: Rates) -> str:
     times = _ratio(rates.gpu_bfloat16_gflops, rates.gpu_float32_gflops)
     if not gpu.bfloat16:
         return f"in torch's own way: this GPU has no instructions for it; {_NO_TIME}"
-    if times is None:
-        return "the GPU's own instructions"
-    what = f"the GPU's own instructions: they run at {times:.2g} times float32's rate"
+    return "the GPU's own instructions" if times is None else _native("the GPU's", times)
+
+
+def _native(whose: str, times: float) -> str:
+    what = f"{whose} own instructions: they run at {times:.2g} times float32's rate"
     return what if times > _FASTER else f"{what}; {_NO_TIME}"
 
 

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from accord.doctor.machine import Disk, Gpu, Memory, Processor
-from accord.doctor.rates import Rates
-from accord.kernels.matmul import MatmulPolicy
+import torch
+
+from accord.doctor.machine import (
+    Disk,
+    Gpu,
+    Memory,
+    Processor,
+    examine_cache,
+    examine_disk,
+    examine_gpus,
+    examine_memory,
+    examine_processor,
+    has_nvidia_driver,
+    versions,
+)
+from accord.doctor.rates import Rates, measure_rates
+from accord.kernels.attention import flash
+from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
+from accord.runs.devices import choose_device
+from accord.runs.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -40,3 +58,31 @@ class Report:
     disk: Disk
     cache: Disk
     versions: dict[str, str]
+
+
+def examine(path: Path) -> Report:
+    """Find out what this machine has and measure how fast it multiplies, in a few seconds.
+
+    Args:
+        path: a folder, whose disk is looked at.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    disk, cache = examine_disk(path), examine_cache()
+    processor, device = examine_processor(), choose_device("auto")
+    matmul = choose_matmul_policy(torch.device("cpu"), True)
+    return Report(
+        processor=processor,
+        memory=examine_memory(),
+        gpus=examine_gpus(),
+        torch_cuda=torch.version.cuda,
+        nvidia_driver=has_nvidia_driver(),
+        rates=measure_rates(device, matmul),
+        matmul=matmul,
+        flash_fault=flash.fault(device),
+        keeps_memory=keep_freed_memory(),
+        disk=disk,
+        cache=cache,
+        versions=versions(),
+    )

@@ -108,8 +108,8 @@ def _contents(config: Config) -> dict[str, Any]:
     if not plan.staged:
         setup = prepare(plan.only)
         return {"data": setup.data.contents(), "encoder": encoder_contents(setup)}
-    stages = [preflight(stage) for stage in stages_of(plan, Path())]
-    return {"data": merged_data([stage.contents for stage in stages]), "encoder": stages[0].encoder}
+    stages = [preflight(stage).contents for stage in stages_of(plan, Path())]
+    return {"data": merged_data(stages), "encoder": stages[0]["encoder"]}
 
 
 def _files(config: Config) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from accord.durable import link, replace_folder
+from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
 from accord.errors import ModelError
 from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_description, read_tasks
@@ -27,29 +27,25 @@ _ALIKE = ("kind", "labels", "range", "loss", "metric")
 
 
 def save_ensemble(members: Sequence[Path], folder: Path) -> None:
-    """Write an ensemble's folder; files are linked where the file system can.
+    """Fill an ensemble's folder; files are linked where the file system can.
 
     Args:
         members: folders of models that are alike. The first one's columns are the ensemble's.
-        folder: a new one.
+        folder: an empty one.
 
     Raises:
         OSError: if it can't be written.
     """
     first = read_description(members[0])
     description = {name: first[name] for name in ("format", "max_length", "tasks")}
-
-    def write(aside: Path) -> None:
-        for number, source in enumerate(members):
-            target = aside / MEMBERS / str(number)
-            target.mkdir(parents=True)
-            for file in source.iterdir():
-                if any(fnmatch(file.name, pattern) for pattern in _FILES):
-                    link(file.resolve(), target / file.name)
-        text = json.dumps({**description, MEMBERS: len(members)}, indent=2)
-        (aside / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-
-    replace_folder(folder, write)
+    for number, source in enumerate(members):
+        target = folder / MEMBERS / str(number)
+        target.mkdir(parents=True)
+        for file in source.iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in _FILES):
+                link(file.resolve(), target / file.name)
+    text = json.dumps({**description, MEMBERS: len(members)}, indent=2)
+    (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
 def is_ensemble(folder: Path) -> bool:

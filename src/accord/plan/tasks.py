@@ -24,7 +24,7 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
     """
     values = {name: getattr(section, name) for name in type(section).model_fields}
     values |= {name: tuple(named(values[name])) for name in _FILES if values.get(name) is not None}
-    values |= {"text": section.text_columns, "label_columns": section.label_columns}
+    values["text"] = section.text_columns
     if isinstance(section, TaskConfig):
         values |= _of_labels(section)
     known = {field.name for field in fields(TaskPlan)}
@@ -35,6 +35,7 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
 def _of_labels(section: TaskConfig) -> dict[str, Any]:
     labels, span, positive = section.labels, section.range, section.positive
     return {
+        "label_columns": section.label_columns,
         "missing": section.missing_labels,
         "labels": None if labels is None else tuple(canonical_label(str(own)) for own in labels),
         "range": None if span is None else (float(span[0]), float(span[1])),

@@ -79,16 +79,6 @@ class RunFolder:
             raise RunFolderError(f"{path}: can't be written to")
 
     @staticmethod
-    def check_not_begun(path: Path) -> None:
-        """Check again, once the lock is held, that no run was begun meanwhile.
-
-        Raises:
-            RunFolderError: if one was.
-        """
-        if (path / STATUS).exists():
-            raise RunFolderError(f"{path}: holds a run already")
-
-    @staticmethod
     def create(path: Path) -> RunFolder:
         """Make the folder of a new run.
 
@@ -145,9 +135,9 @@ class RunFolder:
                 f" {status.get('host')} since {status.get('time')}"
             )
 
-    def write_json(self, name: str, value: Any) -> None:
-        """Write one of the folder's JSON files, whole or not at all."""
-        write_atomic(self.path / name, json.dumps(value, indent=2) + "\n")
+    def write_json(self, name: str, value: Any, *, sync: bool = True) -> None:
+        """Write one of the folder's JSON files, whole or not at all; `sync` as `write_atomic`."""
+        write_atomic(self.path / name, json.dumps(value, indent=2) + "\n", sync=sync)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read one of the folder's JSON files.
@@ -191,8 +181,7 @@ class RunFolder:
             return
         self._beaten = time.monotonic()
         self._status["step"] = step
-        text = json.dumps(self._status | {"heartbeat": now()}, indent=2) + "\n"
-        write_atomic(self.path / STATUS, text, sync=False)
+        self.write_json(STATUS, self._status | {"heartbeat": now()}, sync=False)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add a line to `metrics.jsonl`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import Any, Self
 
 from accord.runs.estimate import duration
@@ -60,12 +59,7 @@ class Bar:
             self.live = _live_bar(self.console.prefix + self.title, self.total, self.done)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.console.bar = None
         if self.live is not None:
             self.live.stop()

@@ -19,6 +19,7 @@ from accord.training.best import publish
 from accord.training.checkpoint import RunState
 from accord.training.epoch import dev_logits, metrics_line, write_evaluated
 from accord.training.kept_epochs import kept_weights
+from accord.training.lines import say
 from accord.training.setup import Setup
 
 J = TypeVar("J", bound=Evaluated)
@@ -93,8 +94,7 @@ def make_soup(
             replace_folder(folder, lambda to: write_evaluated(setup, to, soup.evaluated.logits))
         publish(run, folder)
     line = f"soup of epochs {', '.join(map(str, epochs))}  {metrics_line(setup, soup.evaluated)}"
-    console.say(line)
-    run.log(line)
+    say(run, console, line)
     return EpochSoup({"epochs": epochs, **soup.evaluated.record()}, soup.evaluated.logits)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,6 @@ from accord.errors import (
     TrainingError,
 )
 from accord.runs.folder import RunFolder
-from accord.training.checkpoint import RunState
 from accord.training.setup import Setup
 
 _NAMED = 8  # examples that a message names
@@ -57,15 +57,22 @@ def _example_ids(setup: Setup, name: str, rows: list[int]) -> str:
 
 
 def record_failure(
-    run: RunFolder, progress: RunState, known: BaseException, error: BaseException
+    run: RunFolder, known: BaseException, error: BaseException, **where: Any
 ) -> None:
-    """Leave the reason in the folder, and where in the code it came up."""
+    """Leave the reason in the folder, and where in the code it came up.
+
+    Args:
+        run: its folder.
+        known: the reason.
+        error: what came up.
+        where: the run stands, as its status says it.
+    """
     if isinstance(known, Stopped | Pruned | KeyboardInterrupt):
         state = "pruned" if isinstance(known, Pruned) else "stopped"
-        run.set_status(state, step=progress.step, resumable=True)
+        run.set_status(state, **where, resumable=True)
         run.log(f"{type(known).__name__}: {known}")
         return
     reason = str(known) if isinstance(known, AccordError) else repr(known)
-    run.set_status("failed", step=progress.step, reason=reason)
+    run.set_status("failed", **where, reason=reason)
     run.log("".join(traceback.format_exception(error)), "DEBUG")
     run.log(f"{type(known).__name__}: {known}", "ERROR")

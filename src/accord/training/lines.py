@@ -125,6 +125,13 @@ def _sharing_lines(setup: Setup) -> list[str]:
     ]
 
 
+def say(run: RunFolder, console: Console, *lines: str) -> None:
+    """Say what a run does, and keep it in the log."""
+    for line in lines:
+        console.say(line)
+        run.log(line)
+
+
 def warn(run: RunFolder, console: Console, text: str) -> None:
     """Say a warning, and keep it in the log."""
     console.say(f"warning: {text}")

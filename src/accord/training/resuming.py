@@ -17,6 +17,7 @@ from accord.runs.lock import now
 from accord.runs.progress import Console
 from accord.training.checkpoint import checkpoints, read_run_state
 from accord.training.edits import edits_of, part_of, plan_again, source_table
+from accord.training.lines import warn
 from accord.training.setup import Setup, prepare
 
 _VERSIONED = ("accord", "torch", "numpy", "tokenizers")
@@ -63,8 +64,7 @@ def prepare_again(run: RunFolder, console: Console, force: bool = False) -> Setu
     before, device = begun.get("device"), setup.learner.objective.device.type
     if before != device:
         line = f"this run began on {before} and goes on on {device}: its bits will differ"
-        console.say(f"warning: {line}")
-        run.log(line, "WARNING")
+        warn(run, console, line)
     edited += changes(begun, setup.data.contents(), encoder_contents(setup))
     if not edited and begun.get("fingerprint") != setup.fingerprint:
         edited = ["resolved.json"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,10 @@ import torch
 
 from accord.data.warnings import refuse_all
 from accord.durable import sweep, write_atomic
-from accord.errors import (
-    RunFolderError,
-)
+from accord.errors import RunFolderError
 from accord.plan.run import StagePlan
 from accord.plural import count
-from accord.runs.folder import RunFolder, environment
+from accord.runs.folder import STATUS, RunFolder, environment
 from accord.runs.memory import keep_freed_memory, restart_peak
 from accord.runs.progress import Console
 from accord.runs.results import read_results
@@ -33,7 +31,7 @@ from accord.training.checkpoint import (
 )
 from accord.training.failing import in_one_line, in_words, record_failure
 from accord.training.kept_epochs import check_weights, kept_fault
-from accord.training.lines import headline, warn
+from accord.training.lines import headline, say, warn
 from accord.training.loop import Watch, take_steps
 from accord.training.outcome import finish
 from accord.training.resuming import (
@@ -92,15 +90,39 @@ def start_run(
     if strict:
         refuse_all(warnings, console.say)
     expected = setup.estimate()
+    with new_run(out, source) as run:
+        record(run, resolved(setup, run), warnings, console)
+        return _train(setup, run, RunState(), console, f"expected: {expected}", watch)
+
+
+@contextlib.contextmanager
+def new_run(out: Path, source: str | None) -> Iterator[RunFolder]:
+    """Make the folder of a new run, and be the one process that writes there.
+
+    Args:
+        out: the folder.
+        source: the config file's text, kept as given.
+
+    Raises:
+        RunFolderError: if it holds a run, or can't be written.
+        BusyError: another process is writing there.
+    """
     run = RunFolder.create(out)
     with in_one_line(out), run.hold():
-        RunFolder.check_not_begun(out)
+        if (out / STATUS).exists():  # begun by another process meanwhile
+            raise RunFolderError(f"{out}: holds a run already")
         if source is not None:
             write_atomic(out / "config.toml", source)
-        run.write_json("resolved.json", {**resolved(setup, run), "warnings": warnings})
-        for line in warnings:
-            warn(run, console, line)
-        return _train(setup, run, RunState(), console, f"expected: {expected}", watch)
+        yield run
+
+
+def record(
+    run: RunFolder, made_of: dict[str, Any], warnings: Sequence[str], console: Console
+) -> None:
+    """Leave what a new run is made of, and what a person should know of it, which is said too."""
+    run.write_json("resolved.json", {**made_of, "warnings": [*warnings]})
+    for line in warnings:
+        warn(run, console, line)
 
 
 def resume_run(
@@ -193,9 +215,7 @@ def _train(
         if (lost := run.truncate_metrics(progress.step)) is not None:
             warn(run, console, f"{lost}; the run itself goes on as it was")
         run.set_status("running", step=progress.step, steps=setup.total_steps)
-        for line in (*headline(setup), note):
-            console.say(line)
-            run.log(line)
+        say(run, console, *headline(setup), note)
         with StopSignals(at_once=True):
             if setup.plan.encoder.frozen:
                 console.say("encoding the training and dev data once")
@@ -206,7 +226,7 @@ def _train(
     except BaseException as error:
         known = in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either
-            record_failure(run, progress, known, error)
+            record_failure(run, known, error, step=progress.step)
         if known is error:
             raise
         raise known from error

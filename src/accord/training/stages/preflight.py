@@ -23,29 +23,17 @@ class Preflight:
 
     Attributes:
         estimate: of its time and memory.
-        tasks: those with labels, resolved, as JSON.
-        data: what tells its data from other data.
-        encoder: likewise the encoder that the whole run begins with.
-        max_length: tokens a sequence may have.
+        contents: what tells its `data` from other data, and likewise the `encoder` that the whole
+            run begins with.
+        shown: what `resolved.json` holds of the last stage: its `tasks` with labels, resolved, as
+            JSON, and `max_length`, the tokens that a sequence may have.
         warnings: what a person should know of it, a line each.
     """
 
     estimate: Estimate
-    tasks: list[Table]
-    data: dict[str, str]
-    encoder: dict[str, str]
-    max_length: int
+    contents: dict[str, dict[str, str]]
+    shown: Table
     warnings: list[str]
-
-    @property
-    def contents(self) -> Table:
-        """What tells its data and encoder from others."""
-        return {"data": self.data, "encoder": self.encoder}
-
-    @property
-    def shown(self) -> Table:
-        """What `resolved.json` holds of the last stage."""
-        return {"tasks": self.tasks, "max_length": self.max_length}
 
 
 def check_run(plan: RunPlan) -> list[str]:
@@ -81,10 +69,11 @@ def preflight(stage: Stage) -> Preflight:
         encoder.pop("heads", None)
     return Preflight(
         estimate=setup.estimate(),
-        tasks=[task.to_json() for task in setup.learner.model.labelled],
-        data=setup.data.contents(),
-        encoder=encoder,
-        max_length=setup.data.assembler.max_length,
+        contents={"data": setup.data.contents(), "encoder": encoder},
+        shown={
+            "tasks": [task.to_json() for task in setup.learner.model.labelled],
+            "max_length": setup.data.assembler.max_length,
+        },
         warnings=[
             *(f"{stage.plan.label}: {line}" for line in setup.in_vain),
             *map(str, data_warnings(setup.data.facts)),

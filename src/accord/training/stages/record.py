@@ -115,7 +115,7 @@ def changes_ahead(run: RunFolder, begun: Table, ahead: Sequence[Preflight | None
     for index, now in enumerate(ahead):
         if now is not None:
             before = {"versions": begun.get("versions", {}), **_begun_stage(run, begun, index)}
-            yield from changes(before, now.data, now.encoder)
+            yield from changes(before, **now.contents)
 
 
 def _begun_stage(run: RunFolder, begun: Table, index: int) -> Table:

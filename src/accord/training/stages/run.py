@@ -6,14 +6,12 @@ A run whose config has no stages is passed on to `accord.training.run` as it is.
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from accord.data.warnings import refuse_all
 from accord.durable import link, reach, replace_folder, sweep, write_atomic
-from accord.errors import AccordError, Pruned, Stopped
 from accord.evaluation.scores import SCORES
 from accord.plan.recorded import recorded_plan
 from accord.plan.run import RunPlan
@@ -22,15 +20,11 @@ from accord.runs.progress import Console
 from accord.runs.results import read_results
 from accord.runs.signals import StopSignals, save_requests_ignored
 from accord.training.edits import plan_again
-from accord.training.failing import in_one_line
-from accord.training.lines import warn
+from accord.training.failing import in_one_line, record_failure
+from accord.training.lines import say
 from accord.training.loop import Watch
-from accord.training.resuming import (
-    change_error,
-    check_comparable,
-    record_forced,
-)
-from accord.training.run import Run, finished, resume_run, start_run
+from accord.training.resuming import change_error, check_comparable, record_forced
+from accord.training.run import Run, finished, new_run, record, resume_run, start_run
 from accord.training.setup import prepare
 from accord.training.stages.preflight import preflight, total
 from accord.training.stages.record import (
@@ -86,16 +80,9 @@ def start(
     if strict:
         refuse_all(warnings, console.say)
     console.say(f"expected for all {len(stages)} stages: {total(ahead)}")
-    run = RunFolder.create(out)
-    with in_one_line(out), run.hold():
-        RunFolder.check_not_begun(out)
-        if source is not None:
-            write_atomic(out / "config.toml", source)
+    with new_run(out, source) as run:
         contents = [stage.contents for stage in ahead]
-        begun = resolved(run, plan, contents, ahead[-1].shown)
-        run.write_json("resolved.json", {**begun, "warnings": warnings})
-        for line in warnings:
-            warn(run, console, line)
+        record(run, resolved(run, plan, contents, ahead[-1].shown), warnings, console)
         return _train(run, stages, quiet=quiet, watch=watch)
 
 
@@ -128,10 +115,10 @@ def resume(
         if changes and not force:
             raise change_error(run, changes)
         if changes:
-            for stage, contents in zip(stages, ahead, strict=True):
-                if contents is not None and (stage.folder / STATUS).exists():
+            for stage, known in zip(stages, ahead, strict=True):
+                if known is not None and (stage.folder / STATUS).exists():
                     with naming(stage):
-                        after = {"data": contents.data, "tasks": contents.tasks}
+                        after = {**known.contents, **known.shown}
                         check_comparable(RunFolder.open(stage.folder), after)
             after = resolved_again(run, plan, begun, ahead)
             record_forced(run, Console(quiet), begun, after, changes)
@@ -165,7 +152,7 @@ def _train(
         with StopSignals(at_once=True):
             for stage in stages:
                 run.set_status("running", stage=stage.plan.place)
-                _say(run, console, f"{stage.plan.place}: {', '.join(stage.plan.trained)}")
+                say(run, console, f"{stage.plan.place}: {', '.join(stage.plan.trained)}")
                 last = stage is stages[-1]
                 done.append(
                     _run_stage(run, stage, quiet=quiet, watch=watch if last else None, force=force)
@@ -176,11 +163,11 @@ def _train(
             )
             _publish(run, stages[-1].folder)
             run.write_json("results.json", results)
-        _say(run, console, f"done: all {len(stages)} stages; model in {run.model}")
+        say(run, console, f"done: all {len(stages)} stages; model in {run.model}")
         run.set_status("done", stage=stages[-1].plan.place)
     except BaseException as error:
         with contextlib.suppress(OSError):  # a full disk has no room for this either
-            _record_failure(run, error)
+            record_failure(run, error, error)
         raise
     return Run(run.path, results)
 
@@ -224,20 +211,3 @@ def _publish(run: RunFolder, folder: Path) -> None:
         link(file, aside)
         reach("rename", target)
         aside.replace(target)
-
-
-def _say(run: RunFolder, console: Console, line: str) -> None:
-    console.say(line)
-    run.log(line)
-
-
-def _record_failure(run: RunFolder, error: BaseException) -> None:
-    """Leave the reason in the folder, and where in the code it came up."""
-    if isinstance(error, Stopped | Pruned | KeyboardInterrupt):
-        run.set_status("pruned" if isinstance(error, Pruned) else "stopped", resumable=True)
-        run.log(f"{type(error).__name__}: {error}")
-        return
-    reason = str(error) if isinstance(error, AccordError) else repr(error)
-    run.set_status("failed", reason=reason)
-    run.log("".join(traceback.format_exception(error)), "DEBUG")
-    run.log(f"{type(error).__name__}: {error}", "ERROR")
