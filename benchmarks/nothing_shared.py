@@ -35,8 +35,8 @@ import torch
 from harness import progress
 from scipy.stats import binomtest
 
+from accord.comparison.family import compare_groups
 from accord.comparison.sharing import SharingVerdict
-from accord.comparison.whole import compare_groups
 from accord.config.file import parse_config
 from accord.data.tokenizing import load_tokenizer
 from accord.encoders.families.bert import BertConfig, BertEncoder

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from accord.cli.comparisons import leave_report, print_comparison
-from accord.comparison.whole import compare_groups
+from accord.comparison.family import compare_groups
 from accord.config.file import load_config
 from accord.errors import AccordError
 from accord.grids.comparison import comparison_cells

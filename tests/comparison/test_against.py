@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from accord.comparison.against import MEAN, contrast_notes
-from accord.comparison.whole import compare_groups
+from accord.comparison.family import compare_groups
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from accord.comparison.family import compare_groups
 from accord.comparison.notes import (
     correction_note,
     evaluation_note,
@@ -12,7 +13,6 @@ from accord.comparison.notes import (
     sharing_cautions,
     tuned_notes,
 )
-from accord.comparison.whole import compare_groups
 
 SELECTION = {"by": "accord tune", "candidates": 12}
 

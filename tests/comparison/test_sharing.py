@@ -2,8 +2,8 @@
 
 import pytest
 
+from accord.comparison.family import compare_groups
 from accord.comparison.summary import sharing_result
-from accord.comparison.whole import compare_groups
 from accord.report.comparison.answer import answer
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from accord.cli.comparisons import print_comparison
-from accord.comparison.whole import compare_groups
+from accord.comparison.family import compare_groups
 
 NAMES = ("sst", "cola", "sts")
 

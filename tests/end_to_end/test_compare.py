@@ -9,8 +9,8 @@ import pytest
 from edited_runs import SELECTION, heldout
 from scipy import stats
 
+from accord.comparison.family import compare_groups
 from accord.comparison.group import group_runs
-from accord.comparison.whole import compare_groups
 from accord.config.file import load_config
 from accord.errors import UsageError
 from accord.grids.comparison import comparison_cells

@@ -11,7 +11,7 @@ import held
 import pytest
 from projects import PATIENCE
 
-from accord.comparison.whole import compare_groups
+from accord.comparison.family import compare_groups
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.file import load_grid

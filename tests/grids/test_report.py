@@ -9,8 +9,8 @@ from accord.cli.comparisons import comparison_json, print_comparison, print_grou
 from accord.cli.results import new_table, stacked, table_width
 from accord.comparison.against import MEAN
 from accord.comparison.differences import TaskDifference
+from accord.comparison.family import compare_groups
 from accord.comparison.group import Group
-from accord.comparison.whole import compare_groups
 from accord.config.file import parse_config
 from accord.errors import ConfigError
 from accord.grids.report import grid_report

@@ -23,7 +23,7 @@ from accord.cli.options import (
 from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from accord.comparison.whole import Comparison
+    from accord.comparison.family import Comparison
     from accord.grids.equal_exposure import Equal
 
 

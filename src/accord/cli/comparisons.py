@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accord.cli.results import new_table, print_table
 from accord.comparison.against import contrast_notes
+from accord.comparison.family import Comparison, compare_groups
 from accord.comparison.group import (
     Group,
     constant_cells,
@@ -21,7 +22,6 @@ from accord.comparison.group import (
 from accord.comparison.notes import correction_note, evaluation_note, group_notes, sharing_cautions
 from accord.comparison.sharing import SharingVerdict
 from accord.comparison.summary import shared_models, sharing_result
-from accord.comparison.whole import Comparison, compare_groups
 from accord.comparison.words import MARKS, explanation, interval_words
 from accord.report.comparison.wording import in_points
 from accord.terminal import echo

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from accord.comparison.against import Contrast, contrast_notes
+from accord.comparison.family import Comparison
 from accord.comparison.group import Group
 from accord.comparison.notes import correction_note
-from accord.comparison.whole import Comparison
 from accord.comparison.words import interval_words, seeds_words
 from accord.report.figures import DifferenceRow, differences
 from accord.report.page import Figure, Section, Table, slugs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from accord.comparison.family import Comparison
 from accord.comparison.group import Group
 from accord.comparison.notes import evaluation_note, group_notes, sharing_cautions
 from accord.comparison.sharing import SharingVerdict, uncompared
-from accord.comparison.whole import Comparison
 from accord.comparison.words import seeds_words
 from accord.report.comparison.result import (
     Choice,

@@ -86,12 +86,12 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
     for options in table.get("methods", {}).values():
         for key, value in options.items():
             if isinstance(value, dict):  # a value for each task
-                options[key] = {name: own for name, own in value.items() if name not in gone}
+                options[key] = {name: kept for name, kept in value.items() if name not in gone}
     if len(tasks) > 1:
         return
-    for own in (table, *table.get("stages", ())):
+    for stage in (table, *table.get("stages", ())):
         for key in COMBINING:
-            name = own.get("training", {}).pop(key, None)
+            name = stage.get("training", {}).pop(key, None)
             if isinstance(name, str):
                 table.get("methods", {}).pop(name, None)
     if table.get("sharing", {}).pop("soft", None) is not None:
@@ -100,15 +100,17 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
 
 def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:
     """Keep the files of tasks that have gone, for those that learn from their texts."""
-    labelled = {name: own for name, own in before.items() if not is_unlabelled(own.get("kind"))}
+    labelled = {
+        name: section for name, section in before.items() if not is_unlabelled(section.get("kind"))
+    }
     known = {**labelled, **table.pop("texts", {})}
     needed = [
-        source for own in table["tasks"].values()
-        if is_unlabelled(own.get("kind")) and own.get("train") is None
-        for source in own.get("texts_of") or known
+        source for task in table["tasks"].values()
+        if is_unlabelled(task.get("kind")) and task.get("train") is None
+        for source in task.get("texts_of") or known
     ]  # fmt: skip
     texts = {
-        name: own for name, own in known.items() if name in needed and name not in table["tasks"]
+        name: text for name, text in known.items() if name in needed and name not in table["tasks"]
     }
     if texts:
         table["texts"] = texts

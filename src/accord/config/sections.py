@@ -314,16 +314,18 @@ class Config(Section):
     @property
     def labelled(self) -> dict[str, TaskConfig]:
         """The tasks that have labels."""
-        return {name: own for name, own in self.tasks.items() if isinstance(own, TaskConfig)}
+        return {name: task for name, task in self.tasks.items() if isinstance(task, TaskConfig)}
 
     @property
     def auxiliary(self) -> dict[str, AuxiliaryConfig]:
         """The tasks that have none."""
-        return {name: own for name, own in self.tasks.items() if isinstance(own, AuxiliaryConfig)}
+        return {
+            name: task for name, task in self.tasks.items() if isinstance(task, AuxiliaryConfig)
+        }
 
     def sources(self, name: str) -> dict[str, TaskConfig]:
         """Return the labelled tasks whose texts an auxiliary task learns from, by name."""
-        own, known = self.auxiliary[name], {**self.labelled, **self.texts}
-        if own.train is not None:
+        section, known = self.auxiliary[name], {**self.labelled, **self.texts}
+        if section.train is not None:
             return {}
-        return {source: known[source] for source in own.texts_of or known if source in known}
+        return {source: known[source] for source in section.texts_of or known if source in known}

@@ -64,7 +64,7 @@ _METRICS = all_metrics("classes", "probabilities", "values")
 if TYPE_CHECKING:
     MetricName = str
 else:
-    MetricName = Literal[tuple(own.name for own in _METRICS)]
+    MetricName = Literal[tuple(metric.name for metric in _METRICS)]
 LossKey = Annotated[
     Literal["cross_entropy", "binary_cross_entropy", "mse"] | None,
     Field(description="Default: cross_entropy for classification, mse for regression."),
@@ -72,7 +72,7 @@ LossKey = Annotated[
 MetricKey = Annotated[
     MetricName | None,
     Field(
-        description="; ".join(f"'{own.name}': {own.meaning}" for own in _METRICS)
+        description="; ".join(f"'{metric.name}': {metric.meaning}" for metric in _METRICS)
         + "; default: accuracy for classification, pearson for regression."
     ),
 ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.comparison.contrast_page import contrast_sections
+from accord.comparison.family import Comparison
 from accord.comparison.group import (
     Group,
     constant_cells,
@@ -17,7 +18,6 @@ from accord.comparison.group import (
 )
 from accord.comparison.notes import evaluation_note, group_notes
 from accord.comparison.summary import sharing_result
-from accord.comparison.whole import Comparison
 from accord.report.comparison.answer import answer
 from accord.report.comparison.page import sharing_sections
 from accord.report.page import Section, Table

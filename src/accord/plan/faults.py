@@ -126,10 +126,10 @@ def _scheme_faults(plan: StagePlan) -> Iterator[str]:
     copying = [name for name in planned.schemes if sharing.get_scheme(name).copies]
     if len(copying) > 1:
         yield f"sharing.schemes: '{copying[0]}' and '{copying[1]}' both take a layer's place"
-    whole = next((name for name in copying if sharing.get_scheme(name).embeddings), None)
-    for name in planned.schemes if whole else ():
+    complete = next((name for name in copying if sharing.get_scheme(name).embeddings), None)
+    for name in planned.schemes if complete else ():
         if not sharing.get_scheme(name).beside_copies:
-            yield f"sharing.schemes: '{name}' has no place beside '{whole}', whose copies hold it"
+            yield f"sharing.schemes: '{name}' has no place beside '{complete}', whose copies hold it"
     if plan.encoder.keeps_heads and plan.encoder.reinit_layers and copying:
         yield (
             f"encoder.reinit_layers: draws shared layers anew, but tasks whose heads are kept go on"

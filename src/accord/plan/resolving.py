@@ -43,7 +43,10 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
         keys, encoder, sharing_plan, data.memory,
         lr=lr, head_lr=head_lr, dev_share=data.dev_share,
     )  # fmt: skip
-    keys.use(TARGETS, {own.targets for own in config.labelled.values() if own.targets != "range"})
+    keys.use(
+        TARGETS,
+        {section.targets for section in config.labelled.values() if section.targets != "range"},
+    )
     averaging, checkpoint = _averaging(keys), _checkpoint(keys)
     plan = StagePlan(
         encoder=encoder,
@@ -106,7 +109,11 @@ def _sharing(keys: Keys, head_lr: float) -> SharingPlan:
 
 
 def _training(
-    keys: Keys, encoder: EncoderPlan, own: SharingPlan, memory: MemoryPlan, **settled: float
+    keys: Keys,
+    encoder: EncoderPlan,
+    sharing_plan: SharingPlan,
+    memory: MemoryPlan,
+    **settled: float,
 ) -> TrainingPlan:
     drawn = "" if keys("training.examples") is None else "training.examples is set"
     batching = keys("training.batching", drawn)
@@ -119,8 +126,10 @@ def _training(
     keys.use(GRADIENTS, (method,))
     keys.use(REGULARISERS, keys("training.regularisers"))
     mode = "encoder.mode is 'frozen'" if encoder.frozen else ""
-    shared = mode or ("" if own.train_shared else "sharing.train_shared is false")
-    copies = any(sharing.get_scheme(name).copies for name in own.schemes)  # go by layer_decay
+    shared = mode or ("" if sharing_plan.train_shared else "sharing.train_shared is false")
+    copies = any(
+        sharing.get_scheme(name).copies for name in sharing_plan.schemes
+    )  # go by layer_decay
     return _read(
         TrainingPlan,
         "training",
@@ -163,7 +172,7 @@ def data_plan(keys: Keys) -> DataPlan:
     """Return which files are read, and how."""
     config = keys.config
     sections = (*config.tasks.values(), *config.texts.values())
-    drawn = any(own.dev is None and own.train is not None for own in sections)
+    drawn = any(section.dev is None and section.train is not None for section in sections)
     return DataPlan(
         tasks={name: task_plan(section) for name, section in config.tasks.items()},
         texts={name: task_plan(section) for name, section in config.texts.items()},

@@ -100,8 +100,8 @@ def _late_note(config: Config) -> str:
     """Say whose heads of `encoder.path` are lost before the stage that would go on with them."""
     if config.encoder.heads != "keep" or not config.stages:
         return ""
-    held = {*config.stages[0].tasks, *finished_before(config, 0)}
-    late = [name for name in config.labelled if name not in held]
+    in_model = {*config.stages[0].tasks, *finished_before(config, 0)}
+    late = [name for name in config.labelled if name not in in_model]
     if not late:
         return ""
     names = ", ".join(repr(name) for name in late)
@@ -127,9 +127,9 @@ def _lost_note(config: Config) -> str:
     parts = [] if config.memory is not None else list(_dropped(config))
     if not parts:
         return ""
-    held = [name for name in config.labelled if name in config.stages[-1].tasks]
+    in_model = [name for name in config.labelled if name in config.stages[-1].tasks]
     return (
-        f"the model will hold {', '.join(held) or 'no head'}; {', '.join(parts)}"
+        f"the model will hold {', '.join(in_model) or 'no head'}; {', '.join(parts)}"
         f" ([memory] method = 'none' keeps {'it' if len(parts) == 1 else 'them'})"
     )
 

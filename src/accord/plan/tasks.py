@@ -37,7 +37,9 @@ def _of_labels(section: TaskConfig) -> dict[str, Any]:
     return {
         "label_columns": section.label_columns,
         "missing": section.missing_labels,
-        "labels": None if labels is None else tuple(canonical_label(str(own)) for own in labels),
+        "labels": None
+        if labels is None
+        else tuple(canonical_label(str(label)) for label in labels),
         "range": None if span is None else (float(span[0]), float(span[1])),
         "positive": None if positive is None else canonical_label(str(positive)),
     }

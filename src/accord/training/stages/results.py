@@ -20,7 +20,7 @@ _SUMMED = ("steps", "skipped_steps", "train_seconds")
 _SEEN = ("steps", "examples", "tokens", "padding_tokens")
 
 
-def whole_results(names: Sequence[str], trained: Trained, results: Sequence[Results]) -> Results:
+def combined_results(names: Sequence[str], trained: Trained, results: Sequence[Results]) -> Results:
     """Return a run's results.
 
     Args:

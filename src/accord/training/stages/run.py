@@ -34,7 +34,7 @@ from accord.training.stages.record import (
     resolved,
     resolved_again,
 )
-from accord.training.stages.results import whole_results
+from accord.training.stages.results import combined_results
 from accord.training.stages.stage import FOLDER, Stage, naming, stages_of
 from accord.training.tidying import tidy_up
 
@@ -158,7 +158,7 @@ def _train(
                     _run_stage(run, stage, quiet=quiet, watch=watch if last else None, force=force)
                 )
             plans = [stage.planned for stage in stages]
-            results = whole_results(
+            results = combined_results(
                 [plan.name for plan in plans], [plan.trained for plan in plans], done
             )
             _publish(run, stages[-1].folder)
