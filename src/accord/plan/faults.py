@@ -129,7 +129,9 @@ def _scheme_faults(plan: StagePlan) -> Iterator[str]:
     complete = next((name for name in copying if sharing.get_scheme(name).embeddings), None)
     for name in planned.schemes if complete else ():
         if not sharing.get_scheme(name).beside_copies:
-            yield f"sharing.schemes: '{name}' has no place beside '{complete}', whose copies hold it"
+            yield (
+                f"sharing.schemes: '{name}' has no place beside '{complete}', whose copies hold it"
+            )
     if plan.encoder.keeps_heads and plan.encoder.reinit_layers and copying:
         yield (
             f"encoder.reinit_layers: draws shared layers anew, but tasks whose heads are kept go on"
