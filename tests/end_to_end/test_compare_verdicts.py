@@ -10,10 +10,10 @@ from edited_runs import ALONE, SELECTION, heldout, reconfigured, relabelled
 from scipy import stats
 
 from accord.comparison.differences import task_difference
+from accord.comparison.exposure import exposure_notes
 from accord.comparison.group import group_runs
 from accord.comparison.whole import compare_groups
 from accord.errors import RunFolderError
-from accord.report.exposure import exposure_notes
 from accord.report.record import read_run
 
 

@@ -18,6 +18,7 @@ from accord.report.figures.axis import Scale, make_scale, set_scale, tick_label
 from accord.report.figures.drawing import COLOURS, GREY, WIDTH_INCHES, blank, draw, signed
 from accord.report.figures.measuring import LINE_POINTS, text_width, wrapped
 from accord.report.page import Figure
+from accord.statistics.verdict import Verdict
 
 MARKS: dict[str, dict[str, Any]] = {
     "better": {"color": COLOURS[0], "marker": "^"},
@@ -58,6 +59,17 @@ class DifferenceRow:
     verdict: str = ""
     margin: float | None = None
     baseline: str = ""
+
+    @classmethod
+    def of(
+        cls, label: str, value: float, verdict: Verdict, margin: float | None = None,
+        baseline: str = "",
+    ) -> DifferenceRow:  # fmt: skip
+        """Return the row of a difference on its metric's scale."""
+        return cls(
+            label, 100 * value, 100 * verdict.low, 100 * verdict.high, verdict.kind, verdict.word,
+            None if margin is None else 100 * margin, baseline,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
