@@ -30,7 +30,7 @@ def test_unequal_exposure_is_said_loudly_wherever_it_is_read(
     assert "(2.0 times as many); the difference may come from exposure" in line
     report = (tmp_path / "report" / "report.md").read_text()
     assert line in report
-    assert "beware, exposure was not equal: near saw 18 examples together and 9 alone" in report
+    assert "beware, exposure was not equal: near had 9 examples alone and 18 in " in report
     shown = json.loads(accord_cli("compare", once, both, "--json").out)
     assert line in shown["sharing_notes"]
     as_much = out / "cells" / "near,examples=18,seed=3"
