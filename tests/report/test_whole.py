@@ -23,7 +23,6 @@ from accord.report.figures import (
     learning_curves,
     predicted_against_true,
 )
-from accord.report.figures.axis import make_scale, ticks
 from accord.report.figures.differences import MARKS
 from accord.report.figures.measuring import text_width, wrapped
 from accord.report.page import Figure
@@ -173,15 +172,23 @@ def test_marks_differ_without_their_colours() -> None:
     assert len(set(looks)) == len(looks)
 
 
-@pytest.mark.parametrize("reaches", [[1.0, 1.0, 300.0], [1e-6, 1.0], [5.0], [0.2] * 9 + [3.0]])
-def test_ticks_have_room_and_rise(reaches: list[float]) -> None:
-    scale = make_scale(reaches, -max(reaches), max(reaches))
-    actual = ticks(scale, 200.0)
+@pytest.mark.parametrize(
+    "reaches",
+    [[1.0, 1.0, 300.0], [1e-6, 1.0], [5.0], [0.2] * 9 + [3.0], [1e-9], [123_456.0, 1.0], [0.0]],
+)
+def test_ticks_have_room_and_rise(reaches: list[float], canvases: list[Canvas]) -> None:
+    differences("d", "t", [row(WORD, 0.0, reach) for reach in reaches])
+    check(canvases[0])
+    axes = canvases[0].axes[0]
+    actual = [float(x) for x in axes.get_xticks()]
     assert 0.0 in actual
     assert actual == sorted(set(actual))
     assert len(actual) >= 3
-    places = scale.place(np.array(actual)) * 200
-    assert all(b - a > 12 for a, b in pairwise(places))
+    low, high = axis_of(canvases[0])
+    assert low <= -max(reaches) <= max(reaches) <= high
+    labels = sorted((box.x0, box.x1) for text, box in boxes(canvases[0])
+                    if text in axes.get_xticklabels())  # fmt: skip
+    assert all(b - a > 5 for (_, a), (b, _) in pairwise(labels))
 
 
 def test_other_figures_are_whole(
