@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
+from statsmodels.stats.proportion import proportion_confint
 
 from accord.report.figures import (
     DifferenceRow,
@@ -227,6 +228,29 @@ def test_a_confusion_is_whole(
     figure: Figure = confusion("c", "t", classes)
     check(canvases[0], *labels)
     assert "…" not in figure.sentence
+
+
+def test_calibration_draws_each_bin_s_share_with_its_interval(
+    make_classes: Make, canvases: list[Canvas]
+) -> None:
+    rng = np.random.default_rng(1)
+    sure = rng.uniform(0.5, 1, 300)
+    true = (rng.random(300) > sure).astype(int)
+    calibration("c", "t", make_classes(true, np.stack([sure, 1 - sure], axis=1)))
+    (line,) = [each for each in canvases[0].axes[0].get_lines() if each.get_marker() == "o"]
+    bins = [(sure >= i / 10) & (sure < (i + 1) / 10) for i in range(5, 10)]
+    shares = [float((true[each] == 0).mean()) for each in bins]
+    assert line.get_xdata() == pytest.approx([sure[each].mean() for each in bins])
+    assert line.get_ydata() == pytest.approx(shares)
+    wilson = [proportion_confint(round(share * each.sum()), each.sum(), method="wilson")
+              for share, each in zip(shares, bins, strict=True)]  # fmt: skip
+    (bars,) = canvases[0].axes[0].collections
+    assert [tuple(end[1] for end in bar) for bar in bars.get_segments()] == [  # type: ignore[attr-defined]
+        pytest.approx(interval) for interval in wilson
+    ]
+    assert [bar.get_height() for bar in canvases[0].axes[1].patches][5:] == [
+        each.sum() for each in bins
+    ]
 
 
 @pytest.mark.parametrize("text", [LONG, WORD, "a b", "", "情報" * 40, "a\tb\nc", "lr=2e-05," * 9])

@@ -139,13 +139,13 @@ def differences(
     return draw(name, title, _sentence(rows, width), height / 72, paint)
 
 
-def _text(axes: Axes, side: int, top: float, lines: list[str], **style: str) -> None:
+def _text(axes: Axes, side: int, top: float, lines: list[str], color: str = "black") -> None:
     """Write lines beside the axes, to the left (0) or to the right (1)."""
     for i, line in enumerate(lines):
         axes.annotate(
             line, (side, top + (i + 0.5) * LINE_POINTS), (16 * side - 8, 0),
             xycoords=axes.get_yaxis_transform(), textcoords="offset points", va="center",
-            ha="left" if side else "right", annotation_clip=False, **style,
+            ha="left" if side else "right", annotation_clip=False, color=color,
         )  # fmt: skip
 
 
@@ -185,9 +185,7 @@ def _linear_width(rows: Sequence[DifferenceRow]) -> float | None:
     return width if 0 < width * _DWARFS < farthest else None
 
 
-def _set_scale(
-    axes: Axes, rows: Sequence[DifferenceRow], width: float | None, room: float
-) -> None:
+def _set_scale(axes: Axes, rows: Sequence[DifferenceRow], width: float | None, room: float) -> None:
     """Give the axis all ends and margins, and as many ticks as have room for their labels."""
     if width is not None:
         axes.set_xscale("asinh", linear_width=width)
