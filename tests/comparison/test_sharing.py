@@ -2,9 +2,8 @@
 
 import pytest
 
+from accord.comparison.answer import answer
 from accord.comparison.family import compare_groups
-from accord.comparison.summary import sharing_result
-from accord.report.comparison.answer import answer
 
 
 @pytest.fixture
@@ -67,9 +66,9 @@ def test_a_margin_makes_models_as_good(family):
 
 def test_the_result_counts_what_was_corrected(family, make_group, answers):
     verdicts = compare_groups(family).sharing
-    result = sharing_result(compare_groups(family))
-    assert result.comparisons == 4
-    assert [(task.runs, task.rows) for task in result.tasks] == [((5, 5), 80)] * 4
+    result = compare_groups(family)
+    assert result.corrected == 4
+    assert [(each.runs, each.difference.rows) for each in result.sharing] == [((5, 5), 80)] * 4
     said = answer(result)
     assert said.startswith("Shared model good: Yes, sharing was worth it")
     assert "corrected for 4 comparisons" in said
@@ -80,7 +79,7 @@ def test_the_result_counts_what_was_corrected(family, make_group, answers):
     assert [each.verdict.p_adjusted for each in again[:4]] == pytest.approx(
         [verdict.verdict.p_adjusted for verdict in verdicts]
     )
-    assert sharing_result(compare_groups(single)).comparisons == 4
+    assert compare_groups(single).corrected == 4
 
 
 def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
@@ -90,7 +89,7 @@ def test_two_sides_that_learnt_nothing_have_no_verdict(make_group, answers):
     ]
     (actual,) = compare_groups(groups).sharing
     assert actual.verdict.kind == "learnt nothing"
-    assert answer(sharing_result(compare_groups(groups))).startswith("The runs do not say")
+    assert answer(compare_groups(groups)).startswith("The runs do not say")
 
 
 def test_predictions_that_are_the_same_are_identical(make_group, answers):
@@ -107,7 +106,7 @@ def test_the_same_constant_predictions_are_no_success(make_group, answers):
     groups = [make_group("sst", {"sst": one}), make_group("both", {"sst": one, "cola": one})]
     actual = compare_groups(groups).sharing
     assert actual[0].verdict.kind == "learnt nothing"
-    assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
+    assert not answer(compare_groups(groups)).startswith("Yes")
 
 
 def test_a_task_that_no_run_or_several_were_trained_on_alone_is_named(make_group, answers):
@@ -116,7 +115,7 @@ def test_a_task_that_no_run_or_several_were_trained_on_alone_is_named(make_group
     assert list(compare_groups(groups).refused) == [
         "cola: not compared in both: no run was trained on it alone."
     ]
-    assert not answer(sharing_result(compare_groups(groups))).startswith("Yes")
+    assert not answer(compare_groups(groups)).startswith("Yes")
     unlike = [
         make_group(name, {"cola": answers(3, 60, 0.8)}, training={"lr": lr})
         for name, lr in (("slow", 1e-4), ("fast", 1e-2))

@@ -10,10 +10,10 @@ from edited_runs import ALONE, SELECTION, heldout, reconfigured, relabelled
 from scipy import stats
 
 from accord.comparison.differences import task_difference
+from accord.comparison.exposure import exposure_notes
 from accord.comparison.family import compare_groups
 from accord.comparison.group import group_runs
 from accord.errors import RunFolderError
-from accord.report.exposure import exposure_notes
 from accord.report.record import read_run
 
 
@@ -30,7 +30,7 @@ def test_unequal_exposure_is_said_loudly_wherever_it_is_read(
     assert "(2.0 times as many); the difference may come from exposure" in line
     report = (tmp_path / "report" / "report.md").read_text()
     assert line in report
-    assert "beware, exposure was not equal: near saw 18 examples together and 9 alone" in report
+    assert "beware, exposure was not equal: near had 9 examples alone and 18 in " in report
     shown = json.loads(accord_cli("compare", once, both, "--json").out)
     assert line in shown["sharing_notes"]
     as_much = out / "cells" / "near,examples=18,seed=3"

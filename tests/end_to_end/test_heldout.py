@@ -94,7 +94,7 @@ def test_dev_is_cross_fitted(unbroken, extra):
     held = record.heldout("near")
     assert held.halves.tolist() == load_file(run / "scores.safetensors")["halves/near"].tolist()
     assert (held.on, held.ids) == ("dev, cross-fitted", record.predictions("near").ids)
-    assert record.heldout_content("near") == record.content("near", "dev") != ""
+    assert record.heldout_content("near") == record.contents.data("near", "dev") != ""
 
 
 def test_a_finished_task_is_cross_fitted_and_chooses_nothing(
@@ -152,7 +152,7 @@ def test_test_rows_with_labels_are_held_out(project, train, tmp_path, accord_cli
     assert results["heldout"]["near"]["on"] == "dev, cross-fitted"
     record = read_run(run)
     assert record.heldout("mood").on == "test"
-    assert record.heldout_content("mood") != record.content("mood", "dev")
+    assert record.heldout_content("mood") != record.contents.data("mood", "dev")
     before = json.loads((run / "resolved.json").read_text())["data"]["mood.test labels"]
     file = config.parent / "mood-test.csv"
     file.write_text(file.read_text().replace(",neg\n", ",mixed\n", 1))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
+from statsmodels.stats.proportion import proportion_confint
 
 from accord.report.figures import (
     DifferenceRow,
@@ -23,7 +24,6 @@ from accord.report.figures import (
     learning_curves,
     predicted_against_true,
 )
-from accord.report.figures.axis import make_scale, ticks
 from accord.report.figures.differences import MARKS
 from accord.report.figures.measuring import text_width, wrapped
 from accord.report.page import Figure
@@ -173,15 +173,23 @@ def test_marks_differ_without_their_colours() -> None:
     assert len(set(looks)) == len(looks)
 
 
-@pytest.mark.parametrize("reaches", [[1.0, 1.0, 300.0], [1e-6, 1.0], [5.0], [0.2] * 9 + [3.0]])
-def test_ticks_have_room_and_rise(reaches: list[float]) -> None:
-    scale = make_scale(reaches, -max(reaches), max(reaches))
-    actual = ticks(scale, 200.0)
+@pytest.mark.parametrize(
+    "reaches",
+    [[1.0, 1.0, 300.0], [1e-6, 1.0], [5.0], [0.2] * 9 + [3.0], [1e-9], [123_456.0, 1.0], [0.0]],
+)
+def test_ticks_have_room_and_rise(reaches: list[float], canvases: list[Canvas]) -> None:
+    differences("d", "t", [row(WORD, 0.0, reach) for reach in reaches])
+    check(canvases[0])
+    axes = canvases[0].axes[0]
+    actual = [float(x) for x in axes.get_xticks()]
     assert 0.0 in actual
     assert actual == sorted(set(actual))
     assert len(actual) >= 3
-    places = scale.place(np.array(actual)) * 200
-    assert all(b - a > 12 for a, b in pairwise(places))
+    low, high = axis_of(canvases[0])
+    assert low <= -max(reaches) <= max(reaches) <= high
+    labels = sorted((box.x0, box.x1) for text, box in boxes(canvases[0])
+                    if text in axes.get_xticklabels())  # fmt: skip
+    assert all(b - a > 5 for (_, a), (b, _) in pairwise(labels))
 
 
 def test_other_figures_are_whole(
@@ -220,6 +228,29 @@ def test_a_confusion_is_whole(
     figure: Figure = confusion("c", "t", classes)
     check(canvases[0], *labels)
     assert "…" not in figure.sentence
+
+
+def test_calibration_draws_each_bin_s_share_with_its_interval(
+    make_classes: Make, canvases: list[Canvas]
+) -> None:
+    rng = np.random.default_rng(1)
+    sure = rng.uniform(0.5, 1, 300)
+    true = (rng.random(300) > sure).astype(int)
+    calibration("c", "t", make_classes(true, np.stack([sure, 1 - sure], axis=1)))
+    (line,) = [each for each in canvases[0].axes[0].get_lines() if each.get_marker() == "o"]
+    bins = [(sure >= i / 10) & (sure < (i + 1) / 10) for i in range(5, 10)]
+    shares = [float((true[each] == 0).mean()) for each in bins]
+    assert line.get_xdata() == pytest.approx([sure[each].mean() for each in bins])
+    assert line.get_ydata() == pytest.approx(shares)
+    wilson = [proportion_confint(round(share * each.sum()), each.sum(), method="wilson")
+              for share, each in zip(shares, bins, strict=True)]  # fmt: skip
+    (bars,) = canvases[0].axes[0].collections
+    assert [tuple(end[1] for end in bar) for bar in bars.get_segments()] == [  # type: ignore[attr-defined]
+        pytest.approx(interval) for interval in wilson
+    ]
+    assert [bar.get_height() for bar in canvases[0].axes[1].patches][5:] == [
+        each.sum() for each in bins
+    ]
 
 
 @pytest.mark.parametrize("text", [LONG, WORD, "a b", "", "情報" * 40, "a\tb\nc", "lr=2e-05," * 9])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accord.cli.results import new_table, print_table
 from accord.comparison.against import contrast_notes
+from accord.comparison.cost import shared_models
 from accord.comparison.family import Comparison, compare_groups
 from accord.comparison.group import (
     Group,
@@ -21,14 +22,12 @@ from accord.comparison.group import (
 )
 from accord.comparison.notes import correction_note, evaluation_note, group_notes, sharing_cautions
 from accord.comparison.sharing import SharingVerdict
-from accord.comparison.summary import shared_models, sharing_result
-from accord.comparison.words import MARKS, explanation, interval_words
-from accord.report.comparison.wording import in_points
+from accord.comparison.words import MARKS, explanation, in_points, interval_words
 from accord.terminal import echo
 
 if TYPE_CHECKING:
     from accord.comparison.against import Contrast
-    from accord.report.comparison.result import Cost, SharedModel
+    from accord.comparison.cost import Cost, SharedModel
     from accord.statistics.crossed import Difference
     from accord.statistics.verdict import Verdict
 
@@ -64,15 +63,18 @@ def leave_report(
         known: which runs are missing, and which files were changed between them, a line each.
         quiet: don't say where.
     """
-    from dataclasses import replace
-
+    from accord.comparison.answer import answer
     from accord.comparison.contrast_page import contrast_sections
-    from accord.report.comparison.page import sharing_report
+    from accord.comparison.sharing_page import sharing_sections
+    from accord.report.writing import write_report
 
-    result = sharing_result(comparison)
-    result = replace(result, notes=(*result.notes, *known))
     curves = {group.name: group.runs for group in comparison.groups if len(group.trained) > 1}
-    sharing_report(out, result, curves, formats, contrast_sections(comparison))
+    against = contrast_sections(comparison)
+    asked = comparison.sharing or not against
+    title, lead = ("Was sharing worth it?", [answer(comparison)]) if asked else (
+        "Groups of runs", [])  # fmt: skip
+    sections = [*sharing_sections(comparison, curves, known), *against]
+    write_report(out, title, lead, sections, formats)
     if not quiet:
         echo(f"report: {out / 'report.html'}")
 
@@ -102,7 +104,7 @@ def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[s
     return {
         "groups": [_group_json(group) for group in groups],
         "margin": comparison.margin,
-        "comparisons": sum(each.seeds_known for each in comparison.differences),
+        "comparisons": comparison.corrected,
         "sharing": [_sharing_json(each) for each in verdicts],
         "sharing_notes": [*comparison.refused, *sharing_cautions(verdicts)],
         "notes": [*group_notes(groups), *known],
@@ -177,14 +179,14 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
             each.task, each.compared.metric, *[each.together.name] * several,
             f"{each.compared.constant:z.3f}", f"{each.alone.mean(each.task):z.3f}",
             f"{each.together.mean(each.task):z.3f}", _examples(each),
-            f"{each.compared.difference.value:+z.3f}", interval_words(each.verdict),
+            f"{each.difference.value:+z.3f}", interval_words(each.verdict),
             each.verdict.kind,
         )  # fmt: skip
     echo("", "Was sharing worth it?")
     print_table(table)
     said: dict[tuple[str, str], list[str]] = {}
     for each in verdicts:
-        if line := explanation(each.compared.difference, each.verdict):
+        if line := explanation(each.difference, each.verdict):
             model = f" in {each.together.name}" if several else ""
             said.setdefault((line, model), []).append(each.task)
     for (line, model), tasks in said.items():
@@ -262,7 +264,7 @@ def _sharing_json(each: SharingVerdict) -> dict[str, Any]:
         "examples_together": each.together.exposure(each.task),
         "shared_model": each.together.name,
         "also_differ_in": each.differing,
-        **_verdict_json(each.compared.difference, each.verdict),
+        **_verdict_json(each.difference, each.verdict),
     }
 
 

@@ -44,15 +44,15 @@ def content_table(run: RunRecord, config: Config | None = None) -> dict[str, Any
             _drop(section, ("test", *SPLITS, *READ_BY))
     # New layers are drawn by the seed, and are among the weights whose content is known.
     first = (stage_configs(run.config) or [run.config])[0]
-    if run.encoder_content and not first.encoder.reinit_layers:
+    if run.contents.encoder and not first.encoder.reinit_layers:
         _drop(table["encoder"], ("path", "revision"))
-        table["encoder"][f"path{_CONTENT}"] = run.encoder_content
+        table["encoder"][f"path{_CONTENT}"] = run.contents.encoder
     return table
 
 
 def _set_content(table: dict[str, Any], run: RunRecord, task: str) -> bool:
     """Put a task's contents where its files are named; return whether they are known."""
-    contents = {split: run.content(task, split) for split in SPLITS}
+    contents = {split: run.contents.data(task, split) for split in SPLITS}
     if not all(contents.values()):
         return False
     _drop(table, ("test", *SPLITS, *READ_BY))

@@ -32,7 +32,7 @@ def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figu
     for task, name in slugs(each.task for each in contrasts).items():
         rows = sorted(
             (
-                difference_row(each, each.group.name, margin)
+                DifferenceRow.of(each.group.name, each.difference.value, each.verdict, margin)
                 for each in contrasts
                 if each.task == task
             ),
@@ -49,8 +49,7 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
             f"{len(each.difference.ours)} and {len(each.difference.theirs)}",
             f"{each.difference.value:+z.4f}", interval_words(each.verdict, "+z.4f"),
             "–" if each.verdict.p_adjusted is None else f"{each.verdict.p_adjusted:.3g}",
-            seeds_words(each.difference, each.verdict.level)
-            if each.difference.seeds_known else "–",
+            seeds_words(each.difference, each.verdict.level),
         ]
         for each in contrasts
     ]  # fmt: skip
@@ -58,12 +57,3 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
                "to show 1 point"]  # fmt: skip
     note += " To show 1 point: what would show a true difference of 1 point 4 times in 5."
     return Table("differences", "Differences", columns, rows, 3, note)
-
-
-def difference_row(each: Contrast, label: str, margin: float | None = None) -> DifferenceRow:
-    """Return a contrast as a figure shows it, in metric points."""
-    return DifferenceRow(
-        label, 100 * each.difference.value, 100 * each.verdict.low,
-        100 * each.verdict.high, each.verdict.kind, each.verdict.word,
-        None if margin is None else 100 * margin,
-    )  # fmt: skip

@@ -36,9 +36,14 @@ class Comparison:
     def differences(self) -> list[Difference]:
         """All that are corrected together."""
         return [
-            *(each.compared.difference for each in self.sharing),
+            *(each.difference for each in self.sharing),
             *(each.difference for each in self.contrasts),
         ]
+
+    @property
+    def corrected(self) -> int:
+        """How many are: those whose variance over seeds is known."""
+        return sum(each.seeds_known for each in self.differences)
 
 
 def compare_groups(
@@ -54,7 +59,7 @@ def compare_groups(
     pairs, refused = sharing_pairs(groups)
     rows, others = ([], []) if baseline is None else contrast_rows(groups, baseline)
     evaluated = iter(verdicts(
-        [*(pair.compared.difference for pair in pairs), *(row[2] for row in rows)],
+        [*(pair.difference for pair in pairs), *(row[2] for row in rows)],
         margin=margin,
         learnt=[*(pair.compared.learnt for pair in pairs), *(row[3] for row in rows)],
     ))  # fmt: skip

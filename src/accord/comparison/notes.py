@@ -5,13 +5,28 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from accord.comparison.contents import content_notes
+from accord.comparison.exposure import exposure_notes
 from accord.comparison.group import Group, metric_columns
 from accord.comparison.sharing import SharingVerdict
 from accord.plural import count
-from accord.report.exposure import exposure_notes
 from accord.statistics.crossed import Difference
+
+if TYPE_CHECKING:
+    from accord.comparison.family import Comparison
+
+
+def comparison_notes(comparison: Comparison) -> list[str]:
+    """Return what has to be known of some groups and of what sharing did; nothing of no groups."""
+    groups = comparison.groups
+    if not groups:
+        return []
+    return [
+        evaluation_note(groups), *sharing_cautions(comparison.sharing), *comparison.refused,
+        *group_notes(groups),
+    ]  # fmt: skip
 
 
 def group_notes(groups: Sequence[Group]) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from accord.comparison.contents import content_table
+from accord.comparison.exposure import EXPOSURE_KEYS, exposure_distance
 from accord.comparison.group import Group
 from accord.config.file import reduced
-from accord.report.exposure import EXPOSURE_KEYS, exposure_distance
 
 _INDIFFERENT = (
     "training.seed", "training.halves_every", "training.gramian", "training.threads",
@@ -23,7 +23,7 @@ def nearest_single_task(
 
     One that was evaluated on the same rows and metric goes before any that was not. Training
     data and encoders are compared by content. Keys that only say how much of a task is shown
-    (`EXPOSURE_KEYS`) don't count: `accord.report.exposure` compares what was shown.
+    (`EXPOSURE_KEYS`) don't count: `accord.comparison.exposure` compares what was shown.
 
     Args:
         task: its name.

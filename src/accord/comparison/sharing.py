@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
 from accord.comparison.group import Group
 from accord.comparison.settings import nearest_single_task
+from accord.statistics.crossed import Difference
 from accord.statistics.verdict import Verdict
 
 
@@ -31,6 +32,21 @@ class SharingPair:
     def task(self) -> str:
         """Its name."""
         return self.compared.task
+
+    @property
+    def model(self) -> str:
+        """The shared model's name."""
+        return self.together.name
+
+    @property
+    def difference(self) -> Difference:
+        """Together minus alone."""
+        return self.compared.difference
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        """How many alone, and how many together."""
+        return len(self.alone.runs), len(self.together.runs)
 
 
 @dataclass(frozen=True)

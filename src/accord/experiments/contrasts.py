@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from accord.comparison.against import Contrast
-from accord.comparison.contrast_page import contrast_table, difference_row
+from accord.comparison.contrast_page import contrast_table
 from accord.comparison.differences import RowsDiffer, task_difference
 from accord.comparison.notes import correction_note
 from accord.experiments.rows import Row
 from accord.experiments.spec import ContrastSpec, Experiment, labels_of
-from accord.report.figures import differences
+from accord.report.figures import DifferenceRow, differences
 from accord.report.page import Figure, Table
 from accord.statistics.verdict import verdicts
 
@@ -95,7 +95,10 @@ def contrast_items(experiment: Experiment, contrasts: Sequence[Planned]) -> list
     table = contrast_table(
         contrasts, f"On held-out rows, not on those that chose the epochs. {note}"
     )
-    rows = [difference_row(each, f"{each.task}: {each.label}") for each in contrasts]
+    rows = [
+        DifferenceRow.of(f"{each.task}: {each.label}", each.difference.value, each.verdict)
+        for each in contrasts
+    ]
     return [
         _beside(replace(table, name=name), experiment, contrasts),
         differences(name, "Differences, in metric points", rows),

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from accord.comparison.answer import answer
 from accord.comparison.contrast_page import contrast_sections
 from accord.comparison.family import Comparison
 from accord.comparison.group import (
@@ -17,9 +18,7 @@ from accord.comparison.group import (
     metric_columns,
 )
 from accord.comparison.notes import evaluation_note, group_notes
-from accord.comparison.summary import sharing_result
-from accord.report.comparison.answer import answer
-from accord.report.comparison.page import sharing_sections
+from accord.comparison.sharing_page import sharing_sections
 from accord.report.page import Section, Table
 from accord.report.writing import write_report
 
@@ -48,9 +47,8 @@ def grid_report(
     sections += contrast_sections(comparison)
     lead = []
     if comparison.sharing:
-        result = sharing_result(comparison)
-        lead = [answer(result)]
-        sections += sharing_sections(result)
+        lead = [answer(comparison)]
+        sections += sharing_sections(comparison)
     write_report(out, title, lead, [*sections, *more], formats)
 
 

@@ -3,6 +3,9 @@ r"""A report's tables for LaTeX documents: `\input{tables/NAME.tex}`."""
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from accord.errors import printable
 from accord.report.page import Table
@@ -50,38 +53,17 @@ def latex_table(table: Table) -> str:
     Args:
         table: any.
     """
-    head = [
-        r"% \usepackage{booktabs,array,graphicx,longtable}",
-        r"% Letters beyond Latin ones need XeLaTeX or LuaLaTeX.",
-    ]
-    body = _long(table) if len(table.rows) > _LONG else _float(table)
-    return "\n".join([*head, *body]) + "\n"
-
-
-def _float(table: Table) -> list[str]:
-    return [
-        r"\begin{table}[htbp]", r"\centering", _caption(table),
-        r"\sbox{0}{%", rf"\begin{{tabular}}{{{_columns(table)}}}", r"\toprule",
-        _row(table.columns, len(table.columns)), r"\midrule", *_body(table), r"\bottomrule",
-        r"\end{tabular}}%",
-        r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox{0}}\else\usebox{0}\fi",
-        *_note(table), r"\end{table}",
-    ]  # fmt: skip
-
-
-def _long(table: Table) -> list[str]:
-    names = _row(table.columns, len(table.columns))
-    return [
-        r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{longtable}}{{{_columns(table)}}}",
-        rf"{_caption(table)}\\", r"\toprule", names, r"\midrule", r"\endfirsthead",
-        r"\toprule", names, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot",
-        *_body(table), r"\end{longtable}", *_note(table), r"\endgroup",
-    ]  # fmt: skip
-
-
-def _caption(table: Table) -> str:
-    return rf"\caption{{{escape_latex(table.title)}}}\label{{tab:{table.name}}}"
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
+        block_start_string="<%", block_end_string="%>", variable_start_string="<<",
+        variable_end_string=">>", comment_start_string="<#", comment_end_string="#>",
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    return environment.get_template("table.tex").render(
+        table=table, columns=_columns(table), names=_row(table.columns, len(table.columns)),
+        rows=[_row(row, table.left) for row in table.rows], long=len(table.rows) > _LONG,
+        title=escape_latex(table.title), note=escape_latex(table.note),
+    )  # fmt: skip
 
 
 def _columns(table: Table) -> str:
@@ -95,10 +77,6 @@ def _columns(table: Table) -> str:
     )
 
 
-def _body(table: Table) -> list[str]:
-    return [_row(row, table.left) for row in table.rows]
-
-
 def _row(cells: list[str], left: int) -> str:
     said = [escape_latex(cell if i < left else _minus(cell)) for i, cell in enumerate(cells)]
     return " & ".join(said) + r" \\"
@@ -107,10 +85,3 @@ def _row(cells: list[str], left: int) -> str:
 def _minus(cell: str) -> str:
     """Write a number's hyphen as the minus that it means."""
     return re.sub(r"(?<![\w.])-(?=[\d.])", "−", cell)
-
-
-def _note(table: Table) -> list[str]:
-    if not table.note:
-        return []
-    note = rf"\parbox{{\linewidth}}{{\footnotesize {escape_latex(table.note)}}}"
-    return [r"\par\smallskip\noindent", note]

@@ -150,19 +150,9 @@ class RunRecord:
     def heldout_content(self, task: str) -> str:
         """Return what tells a task's held-out rows from others; empty where that isn't known."""
         if self.results["heldout"][task]["on"] != ON_TEST:
-            return self.content(task, "dev")
-        return ":".join(
-            filter(None, (self.content(task, split) for split in ("test", "test labels")))
-        )
-
-    def content(self, task: str, split: str) -> str:
-        """Return what tells the rows of a task's split from others (`Contents.data`)."""
-        return self.contents.data(task, split)
-
-    @property
-    def encoder_content(self) -> str:
-        """What tells the encoder that the run began with from others (`Contents.encoder`)."""
-        return self.contents.encoder
+            return self.contents.data(task, "dev")
+        parts = (self.contents.data(task, split) for split in ("test", "test labels"))
+        return ":".join(filter(None, parts))
 
     @cached_property
     def contents(self) -> Contents:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from scipy.stats import binomtest
 
 from accord.report.figures.drawing import COLOURS, GREY, blank, draw
 from accord.report.page import Figure
@@ -42,8 +43,12 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
         return blank(name, title, "There are no dev rows.")
     rows = np.arange(len(predictions.ids))
     confidence = predictions.probabilities[rows, predictions.predicted.astype(int)]
-    right = predictions.predicted == predictions.labels
-    counts, mean, accuracy = _binned(confidence, right)
+    right = (predictions.predicted == predictions.labels).astype(float)
+    counts = _binned(confidence)
+    there = counts > 0
+    mean, accuracy = (
+        _binned(confidence, sums)[there] / counts[there] for sums in (confidence, right)
+    )
 
     def paint(canvas: Canvas) -> None:
         upper, lower = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -51,26 +56,19 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
         upper.annotate(
             "as it should be", (0.1, 0.1), (4, -4), textcoords="offset points", va="top", color=GREY
         )
-        there = counts > 0
-        low, high = _wilson(accuracy[there], counts[there])
-        # The interval holds the share itself but for rounding, which a bar may not have.
-        bars = np.maximum([accuracy[there] - low, high - accuracy[there]], 0)
+        # Wilson's interval is sound for few rows and near 0 and 1 too.
+        ends = [
+            binomtest(round(share * n), n).proportion_ci(method="wilson")
+            for share, n in zip(accuracy, counts[there].tolist(), strict=True)
+        ]
+        reach = np.abs(np.array(ends).T - accuracy)
         upper.errorbar(
-            mean[there],
-            accuracy[there],
-            bars,
-            color=COLOURS[0],
-            marker="o",
-            capsize=3,
-            linewidth=1.2,
+            mean, accuracy, reach, color=COLOURS[0], marker="o", capsize=3, linewidth=1.2
         )
         upper.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03), ylabel="share that is right")
         centres = (np.arange(BINS) + 0.5) / BINS
-        lower.bar(centres, counts, width=0.9 / BINS, color=COLOURS[0])
-        for x, count in zip(centres, counts, strict=True):
-            lower.annotate(
-                f"{int(count):,}", (x, count), (0, 2), textcoords="offset points", ha="center"
-            )
+        bars = lower.bar(centres, counts, width=0.9 / BINS, color=COLOURS[0])
+        lower.bar_label(bars, fmt="{:,.0f}", padding=2)
         lower.set(xlabel="probability of the predicted label", ylabel="rows")
         lower.set_ylim(0, 1.3 * counts.max())
         lower.set_xticks(np.linspace(0, 1, BINS + 1))
@@ -88,7 +86,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
         >>> round(calibration_error(np.array([0.6, 0.64, 1.0]), np.array([1, 0, 1])), 4)
         0.08
     """
-    excess = np.bincount(_bin_of(confidence), weights=right - confidence)
+    excess = _binned(confidence, right - confidence)
     return float(np.abs(excess).sum() / len(right))
 
 
@@ -109,31 +107,10 @@ def chance_errors(confidence: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.array([calibration_error(confidence, draw) for draw in draws])
 
 
-def _bin_of(confidence: np.ndarray) -> np.ndarray:
-    index: np.ndarray = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
-    return index
-
-
-def _binned(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each bin's rows, mean confidence and accuracy, float64 [bins]; NaN where empty."""
-    index = _bin_of(confidence)
-    counts = np.bincount(index, minlength=BINS).astype(float)
-    sums = (np.bincount(index, weights=weights, minlength=BINS) for weights in (confidence, right))
-    mean, accuracy = (
-        np.divide(binned, counts, out=np.full(BINS, np.nan), where=counts > 0) for binned in sums
-    )
-    return counts, mean, accuracy
-
-
-def _wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 95 % interval of a share, which is sound for few rows and near 0 and 1 too.
-
-    *Source:* Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-    """
-    scale = 1 + _Z**2 / count
-    centre = (share + _Z**2 / (2 * count)) / scale
-    half = _Z / scale * np.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    return centre - half, centre + half
+def _binned(confidence: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return each bin's rows, or the sum of their weights: [bins]."""
+    index = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+    return np.bincount(index, weights, BINS)
 
 
 def _sentence(confidence: np.ndarray, right: np.ndarray) -> str:

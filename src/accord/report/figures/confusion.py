@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patches import Rectangle
+from sklearn.metrics import confusion_matrix
 
+from accord.plural import count
 from accord.report.figures.drawing import blank, draw, line_count, shown
 from accord.report.figures.measuring import LINE_POINTS, text_width
 from accord.report.page import Figure
@@ -14,7 +16,7 @@ from accord.report.record import Predictions
 _MOST = 12  # labels whose cells have room for two numbers
 _MOST_LINES = 3  # of a label below its column
 _ROW_POINTS, _COLUMNS_POINTS, _UPRIGHT_POINTS = 150.0, 310.0, 110.0  # of labels, in all or a line
-_DARK, _LIGHT = np.array([0.0, 0.27, 0.45]), np.array([1.0, 1.0, 1.0])
+_COLOURS = LinearSegmentedColormap.from_list("shares", ["white", "#004573"])
 
 
 def confusion(name: str, title: str, predictions: Predictions) -> Figure:
@@ -35,7 +37,9 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
         raise ValueError(f"confusion: '{task.name}' is a regression")
     if not predictions.ids:
         return blank(name, title, "There are no dev rows.")
-    full = _counts(predictions)
+    full = confusion_matrix(
+        predictions.labels, predictions.predicted, labels=range(len(task.labels))
+    )
     counts, labels = _lumped(full, list(task.labels))
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals, 1)[:, None]
@@ -50,27 +54,19 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
     def paint(canvas: Canvas) -> None:
         axes = canvas.subplots()
         axes.grid(visible=False)
-        for i, j in np.ndindex(*counts.shape):
-            share = float(shares[i, j])
-            axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, color=_colour(share), linewidth=0))
+        size = range(len(labels))
+        axes.pcolormesh(size, size, shares, cmap=_COLOURS, vmin=0, vmax=1)
+        for (i, j), share in np.ndenumerate(shares):
             text = f"{share:.0%}\n{_short(int(counts[i, j]), len(labels))}" if totals[i] else "–"
             ink = "white" if share > 0.7 else "black"
             axes.text(j, i, text, ha="center", va="center", color=ink, linespacing=1.1)
-        size = range(len(labels))
         axes.set_xticks(size, columns, rotation=turn or 0.0)
         axes.set_yticks(size, rows)
-        axes.set(xlim=(-0.5, len(labels) - 0.5), ylim=(len(labels) - 0.5, -0.5))
+        axes.invert_yaxis()
         axes.set(xlabel="predicted label", ylabel="true label (rows)")
         axes.tick_params(length=0)
 
     return draw(name, title, _sentence(full, task.labels), _height(rows, columns, turn), paint)
-
-
-def _counts(predictions: Predictions) -> np.ndarray:
-    """Return how many rows of each label are predicted as each: int64 [labels, labels]."""
-    size = len(predictions.task.labels)
-    pairs = predictions.labels.astype(int) * size + predictions.predicted.astype(int)
-    return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
 def _lumped(counts: np.ndarray, labels: list[str]) -> tuple[np.ndarray, list[str]]:
@@ -84,11 +80,6 @@ def _lumped(counts: np.ndarray, labels: list[str]) -> tuple[np.ndarray, list[str
     small = np.zeros((_MOST, _MOST), dtype=counts.dtype)
     np.add.at(small, (place[:, None], place[None, :]), counts)
     return small, [*(labels[i] for i in kept), f"{len(labels) - len(kept)} others"]
-
-
-def _colour(share: float) -> tuple[float, float, float]:
-    red, green, blue = _LIGHT + (_DARK - _LIGHT) * share
-    return float(red), float(green), float(blue)
 
 
 def _column_labels(labels: list[str]) -> tuple[list[str], float | None]:
@@ -129,8 +120,7 @@ def _sentence(counts: np.ndarray, labels: tuple[str, ...]) -> str:
         return f"{start}; no label is taken for another."
     i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
     share = wrong[i, j] / counts[i].sum()
-    noun = "row" if wrong[i, j] == 1 else "rows"
     return (
         f"{start}; most often '{shown(labels[i])}' is taken for '{shown(labels[j])}':"
-        f" {wrong[i, j]:,} {noun}, {share:.0%} of '{shown(labels[i])}'."
+        f" {count(wrong[i, j], 'row')}, {share:.0%} of '{shown(labels[i])}'."
     )

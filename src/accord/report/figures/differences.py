@@ -6,18 +6,27 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.patches import Rectangle
-from matplotlib.transforms import blended_transform_factory
+from matplotlib.ticker import AsinhLocator, MaxNLocator
 
-from accord.report.figures.axis import Scale, make_scale, set_scale, tick_label
-from accord.report.figures.drawing import COLOURS, GREY, WIDTH_INCHES, blank, draw, signed
-from accord.report.figures.measuring import LINE_POINTS, text_width, wrapped
+from accord.plural import count
+from accord.report.figures.drawing import (
+    COLOURS,
+    GREY,
+    WIDTH_INCHES,
+    blank,
+    draw,
+    line_count,
+    shown,
+    signed,
+)
+from accord.report.figures.measuring import LINE_POINTS, SIZE_POINTS, text_width, wrapped
 from accord.report.page import Figure
+from accord.statistics.verdict import Verdict
 
 MARKS: dict[str, dict[str, Any]] = {
     "better": {"color": COLOURS[0], "marker": "^"},
@@ -31,8 +40,10 @@ MARKS: dict[str, dict[str, Any]] = {
 """By kind of verdict; no two of one shape and filling, so that colour is not needed."""
 
 _LABELS_POINTS, _WORDS_POINTS = 190.0, 150.0  # of a line at most; the axis has the rest
-_GAP_POINTS, _ROW_GAP_POINTS, _BELOW_POINTS, _ABOVE_POINTS = 10.0, 7.0, 20.0, 6.0
-_BAND = "#cfe8f7"
+_ROW_GAP_POINTS, _TICKS_POINTS, _SIDES_POINTS = 7.0, 36.0, 36.0
+_TICK_GAP_POINTS = 12.0
+_DWARFS = 8.0  # times as far as the nearer rows reach: from there on the axis is compressed
+_BAND, _STRIPE = "#cfe8f7", "#f3f5f7"
 
 
 @dataclass(frozen=True)
@@ -59,19 +70,16 @@ class DifferenceRow:
     margin: float | None = None
     baseline: str = ""
 
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where everything stands, in points from the canvas's left and top."""
-
-    labels: list[list[str]]
-    baselines: list[list[str]]
-    words: list[list[str]]
-    footer: list[str]
-    left: float
-    right: float
-    edges: list[float]
-    height: float
+    @classmethod
+    def of(
+        cls, label: str, value: float, verdict: Verdict, margin: float | None = None,
+        baseline: str = "",
+    ) -> DifferenceRow:  # fmt: skip
+        """Return the row of a difference on its metric's scale."""
+        return cls(
+            label, 100 * value, 100 * verdict.low, 100 * verdict.high, verdict.kind, verdict.word,
+            None if margin is None else 100 * margin, baseline,
+        )  # fmt: skip
 
 
 def differences(
@@ -96,110 +104,120 @@ def differences(
             raise ValueError(f"kind of verdict '{row.kind}': takes {', '.join(MARKS)}")
     if not rows:
         return blank(name, title, "There is no difference to draw.")
-    scale = _scale(rows)
-    layout = _layout(rows, f"{unit}{_margin_words(rows)}{_scale_words(scale)}")
-
-    def paint(canvas: Canvas) -> None:
-        canvas.set_layout_engine("none")
-        width, height = WIDTH_INCHES * 72, layout.height
-        plotted = layout.edges[-1] - layout.edges[0]
-        bottom = height - layout.edges[-1]
-        axes = canvas.add_axes(
-            (layout.left / width, bottom / height,
-             (layout.right - layout.left) / width, plotted / height)
-        )  # fmt: skip
-        axes.set_ylim(layout.edges[-1], layout.edges[0])
-        set_scale(axes, scale, layout.right - layout.left)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.axvline(0, color=GREY, linewidth=1, zorder=1.5)
-        for i, row in enumerate(rows):
-            _stripe(axes, i, layout.edges[i : i + 2])
-            _band(axes, row, layout.edges[i : i + 2])
-            _row(axes, sum(layout.edges[i : i + 2]) / 2, row, scale)
-        _texts(canvas, axes, layout)
-
-    return draw(name, title, _sentence(rows, scale), layout.height / 72, paint)
-
-
-def _layout(rows: Sequence[DifferenceRow], footer: str) -> _Layout:
-    width = WIDTH_INCHES * 72
+    width = _linear_width(rows)
     labels = [wrapped(row.label, _LABELS_POINTS) for row in rows]
     baselines = [wrapped(row.baseline, _LABELS_POINTS) if row.baseline else [] for row in rows]
     words = [[*_figures(row), *wrapped(row.verdict or row.kind, _WORDS_POINTS)] for row in rows]
-    left = 2 * _GAP_POINTS + max(map(text_width, chain(*labels, *baselines)))
-    right = width - 2 * _GAP_POINTS - max(map(text_width, chain(*words)))
-    edges = [_ABOVE_POINTS]
+    below = shown(
+        f"{unit}{_margin_words(rows)}{_width_words(width)}", WIDTH_INCHES * 72 - _SIDES_POINTS
+    )
+    edges = [0.0]
     for label, baseline, word in zip(labels, baselines, words, strict=True):
         lines = max(len(label) + len(baseline), len(word))
         edges.append(edges[-1] + lines * LINE_POINTS + _ROW_GAP_POINTS)
-    below = wrapped(footer, width - 2 * _GAP_POINTS)
-    height = edges[-1] + _BELOW_POINTS + len(below) * LINE_POINTS + _ABOVE_POINTS
-    return _Layout(labels, baselines, words, below, left, right, edges, height)
+    beside = sum(max(map(text_width, chain(*each))) for each in ([*labels, *baselines], words))
+
+    def paint(canvas: Canvas) -> None:
+        canvas.set_layout_engine("constrained", w_pad=8 / 72)
+        axes = canvas.subplots()
+        canvas.supxlabel(below, fontsize=SIZE_POINTS)
+        axes.set_ylim(edges[-1], 0)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.axvline(0, color=GREY, linewidth=1, zorder=1.5)
+        _set_scale(axes, rows, width, WIDTH_INCHES * 72 - beside - _SIDES_POINTS)
+        for i, (row, top, bottom) in enumerate(zip(rows, edges, edges[1:], strict=False)):
+            middle = (top + bottom) / 2
+            _shade(axes, row, top, bottom, striped=i % 2 == 0)
+            _mark(axes, middle, row)
+            first = middle - (len(labels[i]) + len(baselines[i])) * LINE_POINTS / 2
+            _text(axes, 0, first, labels[i])
+            _text(axes, 0, first + len(labels[i]) * LINE_POINTS, baselines[i], color=GREY)
+            _text(axes, 1, middle - len(words[i]) * LINE_POINTS / 2, words[i])
+
+    height = edges[-1] + _TICKS_POINTS + line_count([below]) * LINE_POINTS
+    return draw(name, title, _sentence(rows, width), height / 72, paint)
 
 
-def _stripe(axes: Axes, i: int, edges: Sequence[float]) -> None:
-    """Tint every other row, across the whole canvas."""
-    if i % 2 == 0:
-        figure = axes.figure
-        across = blended_transform_factory(figure.transFigure, axes.transData)
-        axes.add_patch(
-            Rectangle((0, edges[0]), 1, edges[1] - edges[0], transform=across, color="#f3f5f7",
-                      linewidth=0, zorder=0, clip_on=False)
+def _text(axes: Axes, side: int, top: float, lines: list[str], color: str = "black") -> None:
+    """Write lines beside the axes, to the left (0) or to the right (1)."""
+    for i, line in enumerate(lines):
+        axes.annotate(
+            line, (side, top + (i + 0.5) * LINE_POINTS), (16 * side - 8, 0),
+            xycoords=axes.get_yaxis_transform(), textcoords="offset points", va="center",
+            ha="left" if side else "right", annotation_clip=False, color=color,
         )  # fmt: skip
 
 
-def _band(axes: Axes, row: DifferenceRow, edges: Sequence[float]) -> None:
+def _shade(axes: Axes, row: DifferenceRow, top: float, bottom: float, *, striped: bool) -> None:
+    """Tint a row across the whole canvas, and its margin."""
+    if striped:
+        span = axes.axhspan(top, bottom, -9, 9, color=_STRIPE, linewidth=0, zorder=0, clip_on=False)
+        span.set_in_layout(False)
     if row.margin:
-        axes.add_patch(
-            Rectangle((-row.margin, edges[0]), 2 * row.margin, edges[1] - edges[0], color=_BAND,
-                      linewidth=0, zorder=0.5)
-        )  # fmt: skip
+        axes.barh((top + bottom) / 2, 2 * row.margin, bottom - top, -row.margin, color=_BAND,
+                  zorder=0.5)  # fmt: skip
 
 
-def _row(axes: Axes, y: float, row: DifferenceRow, scale: Scale) -> None:
+def _mark(axes: Axes, y: float, row: DifferenceRow) -> None:
     style = MARKS[row.kind]
-    if row.low is not None and row.high is not None:
+    if row.low is not None and row.high is not None and not math.isnan(row.value):
         # An end without bound has no place: its line goes to the axis's end, with an arrow there.
-        for end, edge, arrow in ((row.low, scale.low, "<"), (row.high, scale.high, ">")):
-            if math.isnan(end) or math.isnan(row.value):
-                continue
+        for end, edge, arrow in zip((row.low, row.high), axes.get_xlim(), "<>", strict=True):
             x, mark = (end, "|") if math.isfinite(end) else (edge, arrow)
-            axes.plot([row.value, x], [y, y], color=style["color"], linewidth=1.5)
-            axes.plot(x, y, color=style["color"], marker=mark, markersize=7, clip_on=False)
+            axes.plot([row.value, x], [y, y], color=style["color"], marker=mark, markevery=[1],
+                      markersize=7, clip_on=False)  # fmt: skip
     axes.plot(row.value, y, linestyle="none", markersize=6.5, clip_on=False, zorder=3, **style)
 
 
-def _texts(canvas: Canvas, axes: Axes, layout: _Layout) -> None:
-    width = WIDTH_INCHES * 72
-    across = blended_transform_factory(canvas.transFigure, axes.transData)
-    for i, (top, bottom) in enumerate(zip(layout.edges, layout.edges[1:], strict=False)):
-        left = [(label, "black") for label in layout.labels[i]]
-        left += [(label, GREY) for label in layout.baselines[i]]
-        right = [(label, "black") for label in layout.words[i]]
-        for x, lines in ((_GAP_POINTS, left), (layout.right + _GAP_POINTS, right)):
-            first = (top + bottom - (len(lines) - 1) * LINE_POINTS) / 2
-            for j, (line, colour) in enumerate(lines):
-                y = first + j * LINE_POINTS
-                axes.text(x / width, y, line, transform=across, va="center", color=colour)
-    for j, line in enumerate(layout.footer):
-        y = layout.edges[-1] + _BELOW_POINTS + (j + 0.5) * LINE_POINTS
-        middle = (layout.left + layout.right) / 2
-        half = text_width(line) / 2
-        x = min(max(middle, _GAP_POINTS + half), width - _GAP_POINTS - half)
-        axes.text(x / width, y, line, transform=across, ha="center", va="center")
+def _linear_width(rows: Sequence[DifferenceRow]) -> float | None:
+    """Return up to which |x| the axis is linear; None where it is that everywhere.
 
-
-def _scale(rows: Sequence[DifferenceRow]) -> Scale:
-    ends = [_finite(row.value, row.low, row.high) for row in rows]
-    margins = [row.margin for row in rows if row.margin]
-    all_ends = [end for interval in ends for end in interval] + [
-        end for margin in margins for end in (-margin, margin)
-    ]
+    Where the farthest row reaches more than eight times as far as the nearer quarter of the rows,
+    the axis is compressed beyond what that quarter needs.
+    """
+    reaches = [[abs(x) for x in _finite(row.value, row.low, row.high)] for row in rows]
     # A bare dot can be seen wherever it is: the intervals say how wide the axis is to be.
-    measured = [end for end in ends if len(end) > 1] or ends
-    reaches = [max(map(abs, interval), default=0.0) for interval in measured]
-    return make_scale(reaches, min(all_ends, default=0.0), max(all_ends, default=0.0))
+    measured = [reach for reach in reaches if len(reach) > 1] or reaches
+    near = sorted(most for reach in measured if (most := max(reach, default=0.0)) > 0)
+    width = near[(len(near) - 1) // 4] if near else 0.0
+    farthest = max((x for reach in reaches for x in reach), default=0.0)
+    return width if 0 < width * _DWARFS < farthest else None
+
+
+def _set_scale(axes: Axes, rows: Sequence[DifferenceRow], width: float | None, room: float) -> None:
+    """Give the axis all ends and margins, and as many ticks as have room for their labels."""
+    if width is not None:
+        axes.set_xscale("asinh", linear_width=width)
+    ends = [x for row in rows for x in _finite(row.value, row.low, row.high)]
+    ends += [x for row in rows if row.margin for x in (-row.margin, row.margin)]
+    axes.update_datalim([(x, 0) for x in ((0.0, *ends) if any(ends) else (-1.0, 1.0))])
+    axes.margins(x=0.06)
+    axes.autoscale_view(scaley=False)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high)
+    place = axes.transScale.transform
+    scale = room / (place((high, 0))[0] - place((low, 0))[0])
+    for most in range(11, 1, -1):
+        locator = MaxNLocator(most) if width is None else AsinhLocator(width, most)
+        ticks = [float(x) for x in locator.tick_values(low, high) if low <= x <= high]
+        middles = [scale * place((x, 0))[0] for x in ticks]
+        widths = [text_width(_tick(x)) for x in ticks]
+        if all(b - a >= (m + n) / 2 + _TICK_GAP_POINTS
+               for (a, m), (b, n) in pairwise(zip(middles, widths, strict=True))):  # fmt: skip
+            break
+    axes.set_xticks(ticks, map(_tick, ticks))
+    axes.set_xticks([], minor=True)
+
+
+def _tick(x: float) -> str:
+    """Return a tick's label, with a true minus.
+
+    Example:
+        >>> _tick(-0.5), _tick(0.30000000000000004)
+        ('−0.5', '0.3')
+    """
+    return f"{x:.6g}".replace("-", "−")
 
 
 def _finite(*values: float | None) -> list[float]:
@@ -232,24 +250,21 @@ def _number(value: float, places: int) -> str:
 
 def _margin_words(rows: Sequence[DifferenceRow]) -> str:
     margins = sorted({row.margin for row in rows if row.margin})
-    said = " or ".join(f"±{tick_label(margin)}" for margin in margins)
+    said = " or ".join(f"±{_tick(margin)}" for margin in margins)
     return f"; shaded: within {said}, the margin" if margins else ""
 
 
-def _scale_words(scale: Scale) -> str:
-    if scale.width is None:
-        return ""
-    return f"; beyond about ±{scale.width:.2g} the axis is compressed"
+def _width_words(width: float | None) -> str:
+    return "" if width is None else f"; beyond about ±{width:.2g} the axis is compressed"
 
 
-def _sentence(rows: Sequence[DifferenceRow], scale: Scale) -> str:
+def _sentence(rows: Sequence[DifferenceRow], width: float | None) -> str:
     counts = Counter(row.kind for row in rows)
     said = ", ".join(f"{counts[kind]} '{kind}'" for kind in MARKS if counts[kind])
-    noun = "difference" if len(rows) == 1 else "differences"
     compressed = (
         ""
-        if scale.width is None
-        else f"; the axis is linear near 0 and logarithmic beyond about ±{scale.width:.2g} points,"
+        if width is None
+        else f"; the axis is linear near 0 and logarithmic beyond about ±{width:.2g} points,"
         " so that the widest interval does not hide the others"
     )
-    return f"Of {len(rows)} {noun}: {said}{compressed}."
+    return f"Of {count(len(rows), 'difference')}: {said}{compressed}."

@@ -82,12 +82,8 @@ def duration_and_improvement(name: str, title: str, rows: Sequence[DurationRow])
 
 def _durations(axes: Axes, rows: Sequence[DurationRow], labels: Sequence[str]) -> None:
     seconds = [row.seconds_per_epoch for row in rows]
-    axes.barh(range(len(rows)), seconds, height=0.55, color=COLOURS[5])
-    for i, value in enumerate(seconds):
-        axes.annotate(
-            _number(value),
-            (value, i), (3, 0), textcoords="offset points", va="center",
-        )  # fmt: skip
+    bars = axes.barh(range(len(rows)), seconds, height=0.55, color=COLOURS[5])
+    axes.bar_label(bars, [_number(value) for value in seconds], padding=3)
     axes.set_yticks(range(len(rows)), labels)
     # The longest bar's number has room within the axes, however narrow the labels leave them.
     longest = max(text_width(_number(value)) for value in seconds) + 6

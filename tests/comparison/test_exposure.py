@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from accord.comparison.exposure import alike, exposure_distance, exposure_notes
 from accord.comparison.group import Group
 from accord.config.file import parse_config
-from accord.report.exposure import alike, exposure_distance, exposure_notes, exposure_of
 from accord.report.record import RunRecord
 
 TASKS = {
@@ -21,6 +21,10 @@ class Verdict:
     task: str
     alone: Group
     together: Group
+
+    @property
+    def model(self) -> str:
+        return self.together.name
 
 
 def group(tasks, seen, name="") -> Group:
@@ -39,8 +43,9 @@ def group(tasks, seen, name="") -> Group:
 
 
 def test_what_was_shown_is_the_mean_over_runs() -> None:
-    seen = exposure_of(group(["sts"], 100), "sts")
-    assert (seen.examples, seen.tokens, seen.steps) == (101, 1000, 7)
+    seen = group(["sts"], 100)
+    means = [seen.exposure("sts", what) for what in ("examples", "tokens", "steps")]
+    assert means == [101, 1000, 7]
 
 
 @pytest.mark.parametrize(

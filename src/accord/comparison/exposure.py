@@ -1,0 +1,69 @@
+"""How much of a task two groups of runs were shown, and whether that is alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from accord.comparison.group import Group
+
+if TYPE_CHECKING:
+    from accord.comparison.sharing import SharingPair
+
+TOLERANCE = 0.005
+"""By what share of the larger of two exposures the other may be smaller, and still be alike."""
+
+EXPOSURE_KEYS = ("training.batching", "training.examples", "training.steps_per_epoch")
+"""Keys of a config that matter to a task alone by how much of it they show, and no further."""
+
+
+def alike(n: float, m: float) -> bool:
+    """Return whether two numbers of examples are alike: |n - m| <= `TOLERANCE` max(n, m).
+
+    Example:
+        >>> alike(1000, 1005), alike(1000, 1006), alike(0, 1)
+        (True, False, False)
+    """
+    return abs(n - m) <= TOLERANCE * max(n, m)
+
+
+def exposure_distance(one: Group, other: Group, task: str) -> float:
+    """Return |log(n / m)| of the examples of a task that two groups were shown; 0 if alike."""
+    n, m = one.exposure(task), other.exposure(task)
+    if alike(n, m):
+        return 0.0
+    return abs(math.log(n / m)) if min(n, m) > 0 else math.inf
+
+
+def exposure_words(pair: SharingPair) -> str | None:
+    """Say how many examples a task had alone and in the shared model; None where that is alike."""
+    alone, together = (group.exposure(pair.task) for group in (pair.alone, pair.together))
+    if alike(alone, together):
+        return None
+    return (
+        f"{pair.task} had {alone:,.0f} examples alone and {together:,.0f} in {pair.model}"
+        f" ({_ratio(together, alone)})"
+    )
+
+
+def exposure_notes(pairs: Iterable[SharingPair]) -> list[str]:
+    """Return a line for each task whose exposure alone is not that in the shared model."""
+    unlike = dict.fromkeys(filter(None, map(exposure_words, pairs)))
+    return [
+        f"NOT LIKE FOR LIKE: {words}; the difference may come from exposure, not from sharing."
+        for words in unlike
+    ]
+
+
+def _ratio(together: float, alone: float) -> str:
+    """Say how many of one there are by the other.
+
+    Example:
+        >>> _ratio(7856, 2000), _ratio(2020, 2000), _ratio(500, 2000)
+        ('3.9 times as many', '1.0 % more', '75.0 % fewer')
+    """
+    if alone == 0 or together >= 1.5 * alone:
+        return f"{together / alone if alone else math.inf:.1f} times as many"
+    change = 100 * (together / alone - 1)
+    return f"{abs(change):.1f} % {'more' if change > 0 else 'fewer'}"
