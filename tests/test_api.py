@@ -36,6 +36,7 @@ for use in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_one_import_is_enough():
     """Each in a process of its own: here another test may have imported the module already."""
     command = [sys.executable, "-c", EACH_BY_ITSELF, *USES]

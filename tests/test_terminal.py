@@ -139,6 +139,7 @@ def accord(arguments, **streams):
     )
 
 
+@pytest.mark.slow
 def test_a_full_or_closed_standard_output_is_one_line():
     for arguments in (["--version"], ["--help"], ["methods"]):
         with Path("/dev/full").open("w") as full:
@@ -150,6 +151,7 @@ def test_a_full_or_closed_standard_output_is_one_line():
     assert done.stderr == "accord: standard output: can't be written: Bad file descriptor\n"
 
 
+@pytest.mark.slow
 def test_a_closed_or_full_standard_error_stream_stops_nothing(tmp_path):
     done = accord(["methods"], stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2))
     assert done.returncode == 0

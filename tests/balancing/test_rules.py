@@ -306,6 +306,7 @@ def test_geometric_is_the_gradient_of_the_geometric_mean() -> None:
     torch.testing.assert_close(actual, losses.grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "factor"), [("imtl-l", 1.0), ("uncertainty", 0.5)])
 def test_the_bound_of_a_learned_weight_is_an_option(name: str, factor: float) -> None:
     """Without it e^s L = 1, or e^(−s) L = ½: at 8 for these losses."""
@@ -314,6 +315,7 @@ def test_the_bound_of_a_learned_weight_is_an_option(name: str, factor: float) ->
     assert settle(name, [1000.0] * 2, 1500, largest=2.0)[0].item() == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_gradnorm_makes_equal_rates_equal_norms() -> None:
     weights = settle("gradnorm", [1.0, 3.0], lr=1e-3)
     sizes = weights * torch.tensor([1.0, 3.0])

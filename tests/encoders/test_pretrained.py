@@ -306,6 +306,7 @@ def load_in_a_process(repository: str, endpoint: str, home: Path) -> dict[str, o
     return result
 
 
+@pytest.mark.slow
 def test_hub_id_is_downloaded_once_and_works_offline_after(
     hub: Hub, folder: Path, tmp_path: Path
 ) -> None:

@@ -187,6 +187,7 @@ def test_no_trace_of_python_on_stderr(start_accord, project, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_cache_that_can_t_be_written_is_a_one_line_warning(project, tmp_path, monkeypatch):
     """By a Python that imports everything itself: what other libraries warn of stays unseen too."""
     (tmp_path / "file").touch()

@@ -70,6 +70,7 @@ def test_a_grid_runs_each_cell_once(grid, tmp_path, accord_cli, outcome):
     assert "4 cells, 0 to run" in plan.out
 
 
+@pytest.mark.slow
 def test_workers_leave_what_one_process_leaves(grid, tmp_path, outcome):
     cells = load_grid(grid())
     one, several = tmp_path / "one", tmp_path / "several"

@@ -83,6 +83,7 @@ def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     assert results["exposure"]["mood"]["rows"] == 22
 
 
+@pytest.mark.slow
 def test_a_task_without_labels_hides_nothing_that_was_forgotten(in_turn, tmp_path, accord_cli):
     """It has no metric: a stage that trains it evaluates no more tasks than it trains."""
     words = '[tasks.words]\nkind = "masked-lm"\n[[stages]]\ntasks = ["mood"]\n'
@@ -106,7 +107,8 @@ stages = []
 """
 
 
-def test_sequences_and_joint_training_stand_side_by_side(project, accord_cli, tmp_path):
+@pytest.mark.slow
+def test_sequences_and_multitask_training_stand_side_by_side(project, accord_cli, tmp_path):
     few = {"training.epochs": 1, "training.steps_per_epoch": 2}
     file, out = project(few), tmp_path / "grid"
     file.write_text(file.read_text() + ONE_BY_ONE + "[memory]\nsize = 6\n")

@@ -128,6 +128,7 @@ def test_nothing_is_written_for_a_bad_row_at_the_end(predicted, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
     """What Python holds at most, for five times as many rows: less than their texts take."""
     monkeypatch.setattr(predicting, "CHUNK_ROWS", 64)

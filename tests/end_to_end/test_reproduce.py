@@ -104,6 +104,7 @@ def read_csv(file):
     return list(csv.reader(file.read_text().splitlines()))
 
 
+@pytest.mark.slow
 def test_the_report_has_the_paper_s_tables_beside_ours(reproduced):
     _, out, _ = reproduced
     page = (out / "report.html").read_text()
@@ -136,6 +137,7 @@ def test_the_report_has_the_paper_s_tables_beside_ours(reproduced):
     assert not (out / "tables" / "unfinished.csv").exists()
 
 
+@pytest.mark.slow
 def test_contrasts_stand_beside_the_paper_s(reproduced):
     _, out, _ = reproduced
     head, *rows = read_csv(out / "tables" / "exp3-differences.csv")
@@ -154,6 +156,7 @@ def test_contrasts_stand_beside_the_paper_s(reproduced):
     assert {row[4] for row in read_csv(out / "tables" / "exp2-differences.csv")[1:]} == {"2 and 2"}
 
 
+@pytest.mark.slow
 def test_nothing_is_run_twice_and_shared_cells_are_one(reproduced, accord_cli, monkeypatch):
     arguments, out, given = reproduced
     folders = {path.name for path in (out / "cells").iterdir()}
@@ -177,6 +180,7 @@ def test_nothing_is_run_twice_and_shared_cells_are_one(reproduced, accord_cli, m
     assert [one.name == other.name for one, other in sides] == [True, False]
 
 
+@pytest.mark.slow
 def test_an_interrupted_part_is_reported_as_such(reproduced, accord_cli):
     arguments, out, _ = reproduced
     answer = accord_cli("reproduce", "exp2", *arguments, "--seeds", 3, "--report-only", "--quiet")
@@ -185,6 +189,7 @@ def test_an_interrupted_part_is_reported_as_such(reproduced, accord_cli):
     assert [row[1:] for row in rows] == [["not begun", "2"]] * 3  # one row per cell
 
 
+@pytest.mark.slow
 def test_runs_of_other_options_are_refused(reproduced, accord_cli):
     arguments, _, _ = reproduced
     answer = accord_cli("reproduce", "exp2", *arguments, "--lr", 1e-4, "--report-only")
@@ -193,6 +198,7 @@ def test_runs_of_other_options_are_refused(reproduced, accord_cli):
     assert answer.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_every_run_of_experiment_3_has_the_steps_of_the_smallest_task(reproduced):
     _, out, given = reproduced
     cap = math.ceil(SIZES["sts"] / 8)
@@ -203,6 +209,7 @@ def test_every_run_of_experiment_3_has_the_steps_of_the_smallest_task(reproduced
             assert all(own["examples"] == SIZES["sts"] for own in seen.values())
 
 
+@pytest.mark.slow
 def test_table_5_has_single_tasks_with_the_shared_model_s_exposure_too(reproduced):
     _, out, given = reproduced
     rows = read_csv(out / "tables" / "table-5.csv")

@@ -125,6 +125,7 @@ def stop_in(stop_after):
     return arrange
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_as_never_stopped(
     staged_project, run_stages, stop_in, tmp_path, whole_outcome, monkeypatch, accord_cli
 ):

@@ -143,6 +143,7 @@ def test_a_pruned_trial_fell_behind_and_can_be_gone_on_with(study, tmp_path):
     assert RunFolder(folder).state() == "done"
 
 
+@pytest.mark.slow
 def test_a_study_stopped_in_a_trial_goes_on_as_if_it_had_not(study, tmp_path, stop_after):
     config = study.out.parent / "project" / "accord.toml"
     out = tmp_path / "out"

@@ -81,6 +81,7 @@ def test_a_folder_in_its_place_is_not_replaced(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.slow
 def test_many_classes_take_little_memory(tmp_path):
     """All their probabilities as Python's numbers would take 80 times as much as a few rows'."""
     labels = tuple(f"label {i}" for i in range(1_000))

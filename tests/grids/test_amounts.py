@@ -62,6 +62,7 @@ def by_label(grid, label):
     return [cell for cell in grid.cells if label in cell.labels]
 
 
+@pytest.mark.slow
 def test_a_task_alone_shows_as_much_as_in_the_cell_that_it_names(grid):
     rng = random.Random(0)
     text = SHARED + '[[cells]]\nlabel = "alone"\nas_much_as = "all"\n[axes]\n'

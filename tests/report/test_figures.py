@@ -79,6 +79,7 @@ def test_text_stays_text(all_figures: list[Figure], texts_of: Make) -> None:
     assert " _b" in texts_of(all_figures[0])
 
 
+@pytest.mark.slow
 def test_a_second_process_draws_the_same_bytes(all_figures: list[Figure]) -> None:
     code = (
         "from accord.report.figures import *; import sys;"

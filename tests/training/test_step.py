@@ -108,6 +108,7 @@ def test_a_step_moves_everything(learner: Learner, data: list[TaskData]) -> None
     assert record.gramian.shape == (2, 2)
 
 
+@pytest.mark.slow
 def test_the_loss_falls(learner: Learner, data: list[TaskData]) -> None:
     learner.model.encoder.set_dropout(0.1)
     losses = [sum(learner.step(i, batch(data), 1.0).losses.values()) for i in range(150)]
