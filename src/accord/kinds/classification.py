@@ -188,9 +188,9 @@ class Classification(LabelledKind["Task"]):
         Example:
             >>> import torch
             >>> from accord.tasks import Task
-            >>> own = Task("t", "classification", "cross_entropy", "accuracy", labels=("a", "b"))
+            >>> task = Task("t", "classification", "cross_entropy", "accuracy", labels=("a", "b"))
             >>> members = [torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]]).log()]
-            >>> KIND.probabilities(own, KIND.mean_logits(own, members))
+            >>> KIND.probabilities(task, KIND.mean_logits(task, members))
             tensor([[0.7000, 0.3000]], dtype=torch.float64)
         """
         import torch

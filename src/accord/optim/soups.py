@@ -60,9 +60,9 @@ def greedy_soup(
 
     Example:
         >>> from types import SimpleNamespace
-        >>> models = [torch.tensor([own]) for own in (0.0, 4.0, 9.0)]
-        >>> evaluate = lambda own: SimpleNamespace(sum=-abs(float(own[0]) - 2.5))
-        >>> alone = [evaluate([own]) for own in models]
+        >>> models = [torch.tensor([weights]) for weights in (0.0, 4.0, 9.0)]
+        >>> evaluate = lambda weights: SimpleNamespace(sum=-abs(float(weights[0]) - 2.5))
+        >>> alone = [evaluate([weights]) for weights in models]
         >>> soup = greedy_soup(alone, lambda i: [models[i].clone()], evaluate)
         >>> soup.members, soup.weights
         ((1, 0), [tensor([2.])])

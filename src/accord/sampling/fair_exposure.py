@@ -50,7 +50,8 @@ def fair_exposure(
         passes: r, how many passes over its rows per task profits from.
 
     Example:
-        >>> [round(own, 1) for own in fair_exposure([1000, 10_000], Budget(32, epochs=10)).shares]
+        >>> shape = fair_exposure([1000, 10_000], Budget(32, epochs=10))
+        >>> [round(share, 1) for share in shape.shares]
         [10.5, 53.5]
     """
     wanted = float(budget.examples(sizes))

@@ -41,7 +41,7 @@ class Part(nn.Module):
     Every function here is the one that changes nothing.
 
     Args:
-        own: each task's modules, in the model's order of tasks.
+        parts: each task's modules, in the model's order of tasks.
     """
 
     replaces = False

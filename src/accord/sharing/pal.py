@@ -18,7 +18,7 @@ class PalPart(Part):
     """Each task's projected attention beside one layer.
 
     Args:
-        own: each task's modules.
+        parts: each task's modules.
         heads: of the attention.
     """
 
