@@ -13,6 +13,7 @@ from accord.config.sections import Config
 from accord.errors import ConfigError, nearest
 from accord.grids.amounts import Amounts, Budget, Sizes
 from accord.grids.cells import OF_TASKS, SHORT, Cell, CellMaker, Draft, Settings
+from accord.training.edits import flat
 from accord.untrusted import read_toml
 
 _TABLES = ("config", "set", "axes", "cells", "seeds", "equal", "report")
@@ -213,7 +214,7 @@ def _common(
     path: Path, table: Mapping[str, Any], overrides: Sequence[str], base: Mapping[str, Any]
 ) -> dict[str, tuple[str, Any]]:
     """Return where each key for all cells was given, and its value: `[set]`, then overrides."""
-    values = _by_key(path, _flat(table), base)
+    values = _by_key(path, flat(table), base)
     common = {key: (f"[set] {key}", value) for key, value in values.items()}
     for text in overrides:
         name, value = read_override(text)
@@ -224,7 +225,7 @@ def _common(
 def _axes(
     path: Path, table: Mapping[str, Any], seeds: Any, base: Mapping[str, Any]
 ) -> dict[str, list[Any]]:
-    named = list(_flat(table))
+    named = list(flat(table))
     for name, values in named:
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{path}: axes.{name}: takes a list of values, got {values!r}")
@@ -250,14 +251,6 @@ def _by_key(
             raise ConfigError(f"{where}: '{name}': is there twice, as '{names[key]}' before")
         by_key[key], names[key] = value, name
     return by_key
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def setting_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:

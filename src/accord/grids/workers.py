@@ -26,7 +26,7 @@ from accord.grids.cell_run import CellResult, run_cell
 if TYPE_CHECKING:
     from accord.training.loop import Watch
 
-_IMPORTED_BY_RUNS = ["accord.training.stages.run", "sklearn.metrics", "torch._dynamo"]
+_IMPORTED_BY_RUNS = ["accord.training.stages.run", "sklearn.metrics"]
 _SAVING_SECONDS = 10.0
 
 

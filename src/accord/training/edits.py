@@ -62,7 +62,7 @@ def edits_of(run: RunFolder, begun: Mapping[str, Any]) -> Iterator[Edit]:
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Edit]:
-    before, after = dict(_flat(one)), dict(_flat(other))
+    before, after = dict(flat(one)), dict(flat(other))
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
             yield Edit(key, before.get(key), after.get(key))
@@ -116,10 +116,11 @@ def source_table(run: RunFolder) -> dict[str, Any]:
         raise RunFolderError(f"{file}: can't be read: {error}") from None
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested mapping, each by its dotted key."""
     for name, value in table.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
