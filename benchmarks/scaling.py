@@ -99,7 +99,7 @@ def tasks_part(report: Report, data: Path | None, rounds: int) -> None:
     for count in TASKS:
         surgery = overhead("", seconds[f"pcgrad {count}"], seconds[f"joint {count}"], None)
         report.details[f"tasks {count}: ms per 1000 tokens"] = round(plain[count], 1)
-        report.details[f"tasks {count}: PCGrad over joint"] = round(surgery.value, 3)
+        report.details[f"tasks {count}: PCGrad over plain"] = round(surgery.value, 3)
 
 
 def write_rows(path: Path, rows: int) -> None:

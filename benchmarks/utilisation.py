@@ -149,7 +149,7 @@ def main() -> None:
     rates, steps = linear / np.array(seconds["products"]), np.array(seconds["step"])
     shares, best = total / rates / steps, best_rate(precision)
     size = options.size.replace("-", "_")
-    report = Report("Matrix work on real tokens: its share of a joint step, mean pooling, float32")
+    report = Report("Matrix work on real tokens: its share of a plain step, mean pooling, float32")
     report.add(Row(
         f"utilisation_{size}", float(np.median(shares)), TARGETS[options.size], "higher",
         median_interval(shares), float(np.median(steps)) * 1e3,

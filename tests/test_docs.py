@@ -71,7 +71,11 @@ def test_every_module_stands_in_the_architecture() -> None:
     package = ROOT / "src" / "accord"
     top = {path.stem for path in package.glob("*.py") if not path.name.startswith("__")}
     folders = {file.parent.name for file in package.rglob("*/__init__.py")}
-    spelt_out = ("bert", "config", "derived", "evaluation", "model", "runs", "training")
+    spelt_out = (
+        "comparison", "config", "data", "derived", "encoders", "evaluation", "model", "plan",
+        "runs", "training",
+    )  # fmt: skip
+    assert all((package / folder).is_dir() for folder in spelt_out)
     modules = {
         path.stem for folder in spelt_out for path in (package / folder).rglob("[!_]*.py")
     }  # fmt: skip

@@ -12,7 +12,7 @@ from accord.data.reading import FilesReader
 from accord.durable import load_tensors, write_tensors
 from accord.errors import ConfigError, DataError, RunFolderError
 from accord.evaluation.scores import SCORES, read_scores
-from accord.grids.file import load_grid
+from accord.grids.file import read_grid
 from accord.plan.making import plan_run
 from accord.report.record import RunRecord
 from accord.runs.folder import RunFolder
@@ -32,7 +32,7 @@ def test_pipes_and_devices_are_no_files(tmp_path):
     with pytest.raises(ConfigError, match="pipe: can't be read: is a pipe or device"):
         load_config(pipe)
     with pytest.raises(ConfigError, match="pipe: can't be read: is a pipe or device"):
-        load_grid(pipe)
+        read_grid(pipe)
     with pytest.raises(DataError, match="pipe: can't be read: is a pipe or device"):
         FilesReader(DataFiles((pipe,)))
     with pytest.raises(RunFolderError, match="is a pipe or device"):

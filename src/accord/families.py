@@ -61,7 +61,7 @@ BALANCING = Family(
 )  # fmt: skip
 BATCHING = Family(
     "sampling", "training.batching",
-    "How much of each task per step draws, and how long an epoch is.",
+    "How much of each task a step draws, and how long an epoch is.",
     sampling.rule_names, sampling.get_rule, "finish-largest",
 )  # fmt: skip
 SCHEMES = Family(

@@ -6,7 +6,7 @@ import pytest
 
 from accord.config.file import load_config, stage_configs
 from accord.errors import ConfigError
-from accord.grids.file import load_grid
+from accord.grids.file import read_grid
 from accord.plan.making import plan_run
 from accord.tuning.space import Space
 
@@ -121,7 +121,7 @@ def test_without_stages_there_is_none_to_set_a_key_of(file, stages):
 def cells(file, text, *overrides):
     grid = file.parent / "grid.toml"
     grid.write_text(f'config = "accord.toml"\n{text}')
-    return load_grid(grid, overrides)
+    return read_grid(grid, overrides).cells
 
 
 def test_a_grid_crosses_keys_of_the_whole_run_and_of_stages(file):

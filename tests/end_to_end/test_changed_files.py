@@ -7,7 +7,7 @@ import shutil
 import pytest
 from projects import STAGES
 
-from accord.grids.file import load_grid
+from accord.grids.file import read_grid
 from accord.grids.running import run_grid
 from accord.runs.lock import HOLDER, hold
 from accord.tuning import tune
@@ -44,7 +44,7 @@ def begun(project, write_encoder, tmp_path):
     config = project({**SHORT, "encoder.path": str(encoder)}, ("mood",))
     grid = config.parent / "grid.toml"
     grid.write_text(GRID)
-    run_grid(load_grid(grid)[:1], tmp_path / "grid")
+    run_grid(read_grid(grid).cells[:1], tmp_path / "grid")
     tune(config, SEARCH, 1, out=tmp_path / "study", quiet=True)
     return config, [
         ["grid", grid, "--out", tmp_path / "grid", "--quiet"],

@@ -14,7 +14,7 @@ from projects import PATIENCE
 from accord.comparison.family import compare_groups
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
-from accord.grids.file import load_grid
+from accord.grids.file import read_grid
 from accord.grids.running import grid_groups, run_grid, states, write_index
 from accord.runs.folder import RunFolder
 from accord.training.objective import Objective
@@ -72,7 +72,7 @@ def test_a_grid_runs_each_cell_once(grid, tmp_path, accord_cli, outcome):
 
 @pytest.mark.slow
 def test_workers_leave_what_one_process_leaves(grid, tmp_path, outcome):
-    cells = load_grid(grid())
+    cells = read_grid(grid()).cells
     one, several = tmp_path / "one", tmp_path / "several"
     run_grid(cells, one)
     results = run_grid(cells, several, workers=2, threads=1)
@@ -83,7 +83,7 @@ def test_workers_leave_what_one_process_leaves(grid, tmp_path, outcome):
 
 
 def test_a_stopped_grid_goes_on(grid, tmp_path, outcome, stop_after):
-    cells = load_grid(grid())
+    cells = read_grid(grid()).cells
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run_grid(cells, whole)
     stop_after(3)
@@ -183,7 +183,7 @@ def test_a_folder_of_another_grid_is_refused_before_anything_runs(grid, tmp_path
 
 
 def test_a_cell_is_a_function_of_a_plain_dict(grid, tmp_path):
-    cell = load_grid(grid())[0]
+    cell = read_grid(grid()).cells[0]
     plain = json.loads(json.dumps({
         "folder": str(tmp_path / "run"),
         "config": cell.config.model_dump(mode="json", exclude_none=True, exclude_unset=True),
@@ -306,7 +306,7 @@ def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
     )
     out = tmp_path / "out"
     file = grid(text + 'tasks = [["mood"], ["near"], ["mood", "near"]]\n')
-    run_grid(load_grid(file), out)
+    run_grid(read_grid(file).cells, out)
     found = compare_groups(grid_groups(out)).sharing
     assert len(found) == 4
     for own in found:
@@ -324,7 +324,7 @@ def test_data_that_were_edited_between_two_cells_are_refused(grid, tmp_path, acc
     """Before the other cell is run; and if it was run all the same, before they are compared."""
     file, out = grid('config = "accord.toml"\n[axes]\nlr = [1e-2, 1e-3]\ntasks = [["mood"]]\n'
                      '[set]\nepochs = 1\n'), tmp_path / "out"  # fmt: skip
-    cells = load_grid(file)
+    cells = read_grid(file).cells
     run_grid(cells[:1], out)
     rows = file.parent / "mood-train.csv"
     rows.write_text(rows.read_text().replace(",pos", ",neg", 1))

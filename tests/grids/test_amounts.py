@@ -94,6 +94,21 @@ def test_two_tasks_show_as_much_as_three_where_shorter_epochs_do_it(grid):
         grid(text.replace("finish-smallest", "finish-largest"), (20, 30, 90))
 
 
+def test_a_label_whose_cells_show_unlike_amounts_is_nothing_to_show_as_much_as(grid):
+    alone = '[[cells]]\nlabel = "alone"\ntasks = ["sst"]\nas_much_as = "all"\n[axes]\n'
+    text = SHARED.format(batching="finish-largest") + alone
+    read = grid(text + "lr = [1e-5, 1e-4]\n")  # which shows no more of anything
+    assert len({str(drawn(cell, (40, 60, 24))[0]["sst"]) for cell in read.cells}) == 1
+    with pytest.raises(ConfigError, match="labelled 'all' don't all show as much"):
+        grid(text + "epochs = [2, 4]\n")
+
+
+def test_an_equal_budget_that_no_cell_takes_part_in_is_refused(grid):
+    text = 'equal = "steps"\n[[cells]]\ntasks = "all"\nequal_budget = false\n'
+    with pytest.raises(ConfigError, match="all cells have equal_budget = false"):
+        grid(text)
+
+
 def test_with_an_equal_budget_all_cells_have_as_much_as_the_largest(grid):
     rng, tokens = random.Random(2), (10, 12, 14)
     text = SHARED + (

@@ -4,7 +4,7 @@ import pytest
 
 from accord.errors import ConfigError
 from accord.grids.cells import name_of
-from accord.grids.file import crossed, load_grid
+from accord.grids.file import crossed, read_grid
 
 BASE = """
 [encoder]
@@ -29,7 +29,7 @@ def cells(tmp_path):
             (tmp_path / name).write_text("text,a,b,label\n")
         (tmp_path / "accord.toml").write_text(BASE.format(folder=tmp_path))
         (tmp_path / "grid.toml").write_text('config = "accord.toml"\n' + text)
-        return load_grid(tmp_path / "grid.toml", overrides)
+        return read_grid(tmp_path / "grid.toml", overrides).cells
 
     return call
 
@@ -222,13 +222,13 @@ def test_a_list_where_one_is_wanted_gets_no_advice(cells):
 
 def test_files_that_are_missing(tmp_path):
     with pytest.raises(ConfigError, match="no such grid file"):
-        load_grid(tmp_path / "grid.toml")
+        read_grid(tmp_path / "grid.toml")
     (tmp_path / "grid.toml").write_text("[axes]\nseed = [1]")
     with pytest.raises(ConfigError, match="config: takes the base config's path"):
-        load_grid(tmp_path / "grid.toml")
+        read_grid(tmp_path / "grid.toml")
     (tmp_path / "grid.toml").write_text('config = "none.toml"')
     with pytest.raises(ConfigError, match="no such config file"):
-        load_grid(tmp_path / "grid.toml")
+        read_grid(tmp_path / "grid.toml")
 
 
 def test_crossing_keeps_what_a_cell_sets():

@@ -1,4 +1,4 @@
-"""MatmulPolicy against float64, in every way of multiplying, and how a way is chosen."""
+"""Products against float64, in every way of multiplying, and how a way is chosen."""
 
 import contextlib
 import math

@@ -36,7 +36,7 @@ def dwa(
     *Source:* Liu et al. 2019, equation 7. Until two windows are full r is 1, as there.
 
     Args:
-        signals: losses, and how many steps per epoch has.
+        signals: losses, and how many steps an epoch has.
         state: of the `window` that is filling its `total` and `count`; the means of the `last`
             one that the task was in and of the one `before` it, 0 where there is none yet.
         generator: not used.

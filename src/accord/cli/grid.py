@@ -70,10 +70,8 @@ def grid(
     if as_json and formats:
         raise UsageError("--formats is for the report, which is not written with --json")
     read = read_grid(grid, overrides)
-    cells, experiment = (
-        read.cells,
-        read_experiment(read, grid.parent) if read.report is not None else None,
-    )
+    cells = read.cells
+    experiment = None if read.report is None else read_experiment(read, grid.parent)
     margin = margin or cells[0].config.comparison.margin  # not the one that runs were begun with
     if dry_run:
         from accord.cli.plans import show_plan

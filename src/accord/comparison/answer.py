@@ -194,7 +194,7 @@ def _choice(verdicts: Verdicts) -> list[str]:
         else:
             said = (
                 f"{start}, and the figures{which} are cross-fitted: what one half of the dev rows"
-                " chose is evaluated on the other half, so that no row evaluates its own choice."
+                " chose is evaluated on the other half, so no row scores a choice that it made."
             )
         sentences.append(said)
     return sentences
@@ -226,7 +226,7 @@ def _correction(number: int) -> str:
     if number == 0:
         return "A verdict takes two runs of each side."
     if number == 1:
-        return "There is one task, so nothing had to be corrected for their number."
+        return "There is one comparison, so nothing had to be corrected."
     return f"Verdicts are corrected for {number} comparisons (Holm's method, 5 % over all)."
 
 

@@ -165,7 +165,7 @@ def tuned_notes(groups: Sequence[Group]) -> list[str]:
             notes.append(
                 f"CHOSEN ON THESE ROWS: the settings of {group.name} are the best of"
                 f" {chosen.candidates} that {chosen.by} tried on these dev rows, so its figures"
-                " are too good; a labelled test file would evaluate it fairly."
+                " are too good; a labelled test file would give fair ones."
             )
     return notes
 

@@ -187,8 +187,8 @@ class AveragingConfig(Section):
 
     method: Literal["none", "ema", "swa", "soup"] = Field(
         "none", description="'ema': an exponential moving average; 'swa': the plain mean over the"
-        " end of the run; 'soup': at the end, the mean of those epochs' weights that together are"
-        " evaluated best (each epoch's weights lie in the run folder until then). Training goes on"
+        " end of the run; 'soup': at the end, the mean of those epochs' weights that together"
+        " score best (each epoch's weights lie in the run folder until then). Training goes on"
         " with the weights themselves."
     )  # fmt: skip
     decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of 'ema'.")
@@ -266,7 +266,7 @@ class SelectionConfig(Section):
 
 
 class ComparisonConfig(Section):
-    """`[comparison]`: how `accord compare` evaluates runs of this config; no run depends on it."""
+    """`[comparison]`: how `accord compare` compares runs of this config; no run depends on it."""
 
     margin: PositiveFloat | None = Field(
         None, description="Points, hundredths of a metric: where the interval of the difference"

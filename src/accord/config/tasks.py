@@ -199,8 +199,8 @@ class AuxiliaryConfig(Section):
     )
     texts_of: list[str] | None = Field(
         None,
-        description="Labelled tasks whose training texts are learnt from, and whose dev texts are"
-        " evaluated by; default, without `train`: all in the config.",
+        description="Labelled tasks whose training texts are learnt from, and on whose dev texts it"
+        " is evaluated; default, without `train`: all in the config.",
     )
     group: Group = None
     delimiter: Delimiter = None

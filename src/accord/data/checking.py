@@ -45,7 +45,7 @@ class SplitReport:
 
     `labels` is None but for labelled classification, `targets` but for labelled regression;
     `share` is set where dev is a share of the training file. Of a test file they are of the rows
-    that are evaluated by; `unused` says why its labels are not used, where they aren't.
+    for evaluation; `unused` says why its labels are not used, where they aren't.
     """
 
     split: str

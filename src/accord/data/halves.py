@@ -1,4 +1,4 @@
-"""Two halves of a dev split, by its rows' contents: what one half chooses, the other evaluates."""
+"""Two halves of a dev split, by its rows' contents: what one chooses is evaluated on the other."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def content_halves(
     The half is the last bit of the content: of a hash, so as good as drawn by a fair coin. Copies
     of a text stand in one half, and so do rows of the same content in two tasks, whatever other
     tasks a run has and in whatever order rows stand: what one half chooses has seen no label, of
-    any task, of what the other half evaluates. Halves are then equal in size but for chance, and
+    any task, that stands in the other half. Halves are then equal in size but for chance, and
     `_balance` moves a few contents of a split where they would be too unequal to choose by. That
     is the price: those few may stand in another half than in another task. It befalls small splits;
     of those with 64 contents one in 40,000, and fewer of larger ones.

@@ -1,4 +1,4 @@
-"""Rows of a test file that a model may be evaluated by: with labels, and none that chose it."""
+"""Rows of a test file that a model may be evaluated on: with labels, and none that chose it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class HeldOutTest:
     """A task's labelled test rows.
 
     Attributes:
-        rows: which of the test split's rows are evaluated by, int64 [n]; empty where none can be.
+        rows: which of the test split's rows are for evaluation, int64 [n]; may be empty.
         labels: of these, as the task's kind has them, [n, ...].
         total: rows of the test split.
         in_dev: those whose texts stand in the task's dev rows, which choose the model: left out.

@@ -1,4 +1,4 @@
-"""Which rows of each task per step draws: a function of (seed, task, step), so nothing is state."""
+"""Which rows of each task a step draws: a function of (seed, task, step), so nothing is state."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,17 +95,17 @@ class TokenStore:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    @property
+    @cached_property
     def exact_hashes(self) -> npt.NDArray[np.uint64]:
         """A hash of each text, uint64 `[rows, texts]`."""
         return self._hashes("exact")
 
-    @property
+    @cached_property
     def normalised_hashes(self) -> npt.NDArray[np.uint64]:
         """A hash of each text that is blind to case and white space, uint64 `[rows, texts]`."""
         return self._hashes("normalised")
 
-    @property
+    @cached_property
     def groups(self) -> npt.NDArray[np.uint64]:
         """A hash of each value of the task's `group` column, uint64 `[rows]`; of none it is 0."""
         return self._column("group", np.uint64)

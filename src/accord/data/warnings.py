@@ -40,8 +40,8 @@ class DataWarning:
         cure: what to do about it.
 
     Example:
-        >>> str(DataWarning("dev.csv", "has 3 rows", "more rows evaluate a model better"))
-        'dev.csv: has 3 rows; more rows evaluate a model better'
+        >>> str(DataWarning("dev.csv", "has 3 rows", "more rows measure a model better"))
+        'dev.csv: has 3 rows; more rows measure a model better'
     """
 
     where: str
@@ -62,7 +62,7 @@ class Split:
         part: its rows; of a finished task's training split all, not only its memory's.
         framing: the special tokens around texts.
         share: set where dev is a share of the training file.
-        heldout: of a test file, which of its rows evaluate the model.
+        heldout: of a test file, which of its rows a model is evaluated on.
     """
 
     name: str
@@ -251,7 +251,7 @@ def _few_dev_rows(facts: Facts) -> Iterator[DataWarning]:
                 " from a bad one",
                 "a larger training.dev_share, or a dev file, gives more"
                 if split.share is not None
-                else "more rows evaluate better",
+                else "more rows measure better",
             )
 
 

@@ -71,7 +71,7 @@ def soup_runs(
 
 
 class _Kitchen:
-    """One model that takes on any of the runs' weights, and the dev rows that evaluate it."""
+    """One model that takes on any of the runs' weights, and the dev rows to evaluate it on."""
 
     def __init__(
         self, folders: Sequence[Path], plan: StagePlan, say: Callable[[str], None]

@@ -41,7 +41,7 @@ def measure_rates(device: torch.device, matmul: MatmulPolicy) -> Rates:
 
     Args:
         device: that 'auto' takes.
-        matmul: that were chosen for the processor.
+        matmul: the policy that was chosen for the processor.
     """
     cpu = torch.device("cpu")
     error = onednn_error()

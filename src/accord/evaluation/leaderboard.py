@@ -37,8 +37,8 @@ def cs224n_lines(
     known = leaderboard_kinds()
     if kind not in known:
         raise UsageError(f"format cs224n: takes tasks of kind {', '.join(known)}, got '{kind}'")
-    former = known[kind]
+    asked = known[kind]
     # NumPy's scalars print as their own type; a Python float prints as the course's files do.
-    texts = (str(value) if former.answer_is_text else str(float(value)) for value in values)
+    texts = (str(value) if asked.answer_is_text else str(float(value)) for value in values)
     rows = (f"{key} , {text} \n" for key, text in zip(ids, texts, strict=True))
-    return [f"id \t {former.leaderboard[texts_of(kind)]} \n", *rows]
+    return [f"id \t {asked.leaderboard[texts_of(kind)]} \n", *rows]

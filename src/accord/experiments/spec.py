@@ -132,7 +132,7 @@ def read_experiment(grid: Grid, folder: Path) -> Experiment:
 
 
 def _models(grid: Grid, label: str) -> dict[str, str]:
-    """Return which model per row has for each of its tasks."""
+    """Return which model a row has for each of its tasks."""
     models: dict[str, str] = {}
     for cell in grid.cells:
         for task in cell.config.labelled if label in cell.labels else ():

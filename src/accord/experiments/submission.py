@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from accord.comparison.group import Group
 from accord.durable import replace_folder
 from accord.errors import RunFolderError
 from accord.experiments.rows import Row
-from accord.experiments.spec import OVERALL, Experiment, ReportSpec
+from accord.experiments.spec import OVERALL, Experiment, SubmissionSpec
 from accord.metrics import overall_score
 from accord.report.page import Table
 from accord.report.record import RunRecord
@@ -30,11 +30,11 @@ def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> T
     Returns:
         None where no folder's runs are all done.
     """
-    spec, chosen = experiment.spec, _best_shared(experiment.spec, rows)
+    spec, chosen = experiment.spec, _best_shared(experiment.spec.submissions, rows, 0)
     tasks = [task for task in spec.columns if task != OVERALL]
     body, note = [], [spec.note]
     for each in spec.submissions:
-        row = rows[each.rows[chosen % len(each.rows)]]
+        row = rows[each.rows[_best_shared([each], rows, chosen) % len(each.rows)]]
         if row.groups.keys() >= set(tasks):
             best = {task: _best(row.groups[task], task) for task in tasks}
             _write(best, out / "leaderboard" / each.folder)
@@ -52,14 +52,22 @@ def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> T
     return Table(spec.table, spec.caption, columns, body, note=" ".join(filter(None, note)))
 
 
-def _best_shared(spec: ReportSpec, rows: Mapping[str, Row]) -> int:
-    """Return which of a submission's rows is that of the shared model with the best dev score."""
+def _best_shared(
+    submissions: Sequence[SubmissionSpec], rows: Mapping[str, Row], default: int
+) -> int:
+    """Return which of submissions' rows is that of the shared model with the best dev score.
+
+    Args:
+        submissions: whose rows are asked; a later one's stand for an earlier one's.
+        rows: by their labels.
+        default: where none of them is of a shared model.
+    """
     scores = {
         i: max(float(run.results["score"]) for run in group.runs)
-        for each in spec.submissions for i, label in enumerate(each.rows)
+        for each in submissions for i, label in enumerate(each.rows)
         if (group := rows[label].group) is not None and len(group.tasks) > 1
     }  # fmt: skip
-    return max(scores, key=lambda i: scores[i], default=0)
+    return max(scores, key=lambda i: scores[i], default=default)
 
 
 def _best(group: Group, task: str) -> RunRecord:

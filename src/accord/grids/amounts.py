@@ -92,10 +92,10 @@ class Amounts:
 
     def _as_much(self, draft: Draft, drafts: Sequence[Draft]) -> Draft:
         """Cut a cell's epochs, or count its examples, so that it shows what the named one does."""
-        named = [other for other in drafts if other.label == draft.as_much_as]
-        drawn = self._drawn(named[0].settings)
+        named = self._named(draft, drafts)
+        drawn = self._drawn(named)
         wanted = {task: drawn.get(task) for task in self._drawn(draft.settings)}
-        steps = self._sampler(named[0].settings)[0].steps
+        steps = self._sampler(named)[0].steps
         ways: list[Settings] = [{}, {STEPS: steps}]
         if len(wanted) == 1:
             ways.append({EXAMPLES: next(iter(wanted.values()))})
@@ -108,8 +108,27 @@ class Amounts:
             f" '{draft.as_much_as}' by epochs of other lengths; a task alone could"
         )
 
+    def _named(self, draft: Draft, drafts: Sequence[Draft]) -> Settings:
+        """Return the settings of the cell that a cell is to show as much as; seeds are alike.
+
+        Raises:
+            ConfigError: if axes make several of it that show unlike amounts.
+        """
+        first, *others = (other.settings for other in drafts if other.label == draft.as_much_as)
+        unlike = {json.dumps(without_seed(other), sort_keys=True): other for other in others}
+        if any(self._drawn(other) != self._drawn(first) for other in unlike.values()):
+            raise ConfigError(
+                f"{self.make.where}: as_much_as: cells labelled '{draft.as_much_as}' don't all show"
+                " as much; a label of its own for each tells which is meant"
+            )
+        return first
+
     def _equal(self, drafts: Sequence[Draft], equal: Budget) -> list[Draft]:
         kept = [draft for draft in drafts if draft.equal_budget]
+        if not kept:
+            raise ConfigError(
+                f"{self.make.where}: equal: all cells have equal_budget = false, so none is left"
+            )
         each = [self._epoch(draft.settings, equal) for draft in kept]
         budget = max(steps * amount * epochs for steps, amount, epochs in each)
         settled = []

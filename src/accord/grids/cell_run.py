@@ -21,7 +21,7 @@ from accord.training.edits import differences
 
 if TYPE_CHECKING:
     from accord.training.loop import Watch
-from accord.training.run import Run
+    from accord.training.run import Run
 
 State = Literal["found", "done", "stopped", "pruned", "busy", "failed"]
 

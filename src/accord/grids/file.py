@@ -38,11 +38,6 @@ class Grid:
     report: Mapping[str, Any] | None
 
 
-def load_grid(path: Path, overrides: Sequence[str] = ()) -> list[Cell]:
-    """Read a grid file and return its cells; arguments and errors as `read_grid`."""
-    return read_grid(path, overrides).cells
-
-
 def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     """Read a grid file, and make its cells.
 

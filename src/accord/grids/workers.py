@@ -94,6 +94,7 @@ def _run_apart(draw: Callable[[], Job | None], workers: int, threads: int) -> En
         finally:
             for process in running:
                 process.stop(1)
+                process.connection.close()  # a cell that waits for a verdict on its epochs stops
             for process in running:
                 process.end()
 
@@ -155,7 +156,6 @@ class _Process:
         """Wait a while for the process to save, and then no more."""
         self.process.join(_SAVING_SECONDS)
         self.process.kill()
-        self.connection.close()
 
 
 def _context() -> BaseContext:

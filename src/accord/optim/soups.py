@@ -18,11 +18,11 @@ class Evaluated(Protocol):
         """The sum of its metrics."""
 
 
-J = TypeVar("J", bound=Evaluated)
+E = TypeVar("E", bound=Evaluated)
 
 
 @dataclass(frozen=True)
-class Soup(Generic[J]):
+class Soup(Generic[E]):
     """An average of some of the models.
 
     Attributes:
@@ -33,14 +33,14 @@ class Soup(Generic[J]):
 
     members: tuple[int, ...]
     weights: list[Tensor]
-    evaluated: J
+    evaluated: E
 
 
 def greedy_soup(
-    alone: Sequence[J],
+    alone: Sequence[E],
     weights_of: Callable[[int], list[Tensor]],
-    evaluate: Callable[[list[Tensor]], J | None],
-) -> Soup[J]:
+    evaluate: Callable[[list[Tensor]], E | None],
+) -> Soup[E]:
     """Average the best model with each of the others that doesn't make the average worse.
 
     From the best model to the worst, model i joins the k that are in the soup if

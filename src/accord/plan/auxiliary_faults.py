@@ -67,19 +67,19 @@ def _step_faults(name: str, plan: StagePlan) -> Iterator[str]:
 
 def _sharing_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     """Yield why an auxiliary task could help no other."""
-    names, name = plan.sharing, next(iter(config.auxiliary))
-    complete = next((scheme for scheme in names.schemes if get_scheme(scheme).embeddings), None)
-    if names.schemes and not config.labelled:
+    shared, name = plan.sharing, next(iter(config.auxiliary))
+    complete = next((scheme for scheme in shared.schemes if get_scheme(scheme).embeddings), None)
+    if shared.schemes and not config.labelled:
         yield (
             f"sharing.schemes: parts of a task without labels are not saved, and tasks.{name} has"
             " no labelled one beside it"
         )
-    elif not names.train_shared:
+    elif not shared.train_shared:
         yield (
             f"sharing.train_shared: false leaves tasks.{name} nothing by which it could help"
             " another task"
         )
-    elif complete and names.soft is None:
+    elif complete and shared.soft is None:
         yield (
             f"sharing.schemes: '{complete}' without sharing.soft shares nothing by which"
             f" tasks.{name} could help another task"

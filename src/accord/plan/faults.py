@@ -104,17 +104,17 @@ def _examples_faults(plan: StagePlan) -> Iterator[str]:
 
 
 def _sharing_faults(plan: StagePlan) -> Iterator[str]:
-    frozen, sharing = plan.encoder.frozen, plan.sharing
-    if frozen and sharing.schemes:
+    frozen, planned = plan.encoder.frozen, plan.sharing
+    if frozen and planned.schemes:
         yield (
-            f"sharing.schemes: '{sharing.schemes[0]}' acts inside the encoder, which reads"
+            f"sharing.schemes: '{planned.schemes[0]}' acts inside the encoder, which reads"
             " each row once where encoder.mode = 'frozen'; use sharing.train_shared = false"
         )
     if frozen and plan.encoder.reinit_layers:
         yield "encoder.reinit_layers: encoder.mode = 'frozen' would never train the new layers"
-    if frozen and not sharing.train_shared:
+    if frozen and not planned.train_shared:
         yield "sharing.train_shared: encoder.mode = 'frozen' leaves nothing to it"
-    if not sharing.train_shared and not sharing.schemes and not frozen:
+    if not planned.train_shared and not planned.schemes and not frozen:
         yield (
             "sharing.train_shared: false without sharing.schemes trains heads alone; that is"
             " encoder.mode = 'frozen', which is quicker"

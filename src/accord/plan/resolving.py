@@ -25,7 +25,7 @@ from accord.plan.run import (
 from accord.plan.tasks import task_plan
 
 HEAD_LR = 1e-3
-LR = {False: 5e-5, True: 1e-3}  # of an encoder that is frozen, or isn't
+LR = {False: 5e-5, True: 1e-3}  # by whether the encoder is frozen
 EVERY_STEPS = 500
 
 Part = TypeVar("Part", bound=Section)

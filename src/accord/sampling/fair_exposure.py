@@ -47,7 +47,7 @@ def fair_exposure(
     Args:
         sizes: rows of each task.
         budget: of the run: all its epochs count.
-        passes: r, how many passes over its rows per task profits from.
+        passes: r, how many passes over its rows a task profits from.
 
     Example:
         >>> shape = fair_exposure([1000, 10_000], Budget(32, epochs=10))

@@ -14,7 +14,7 @@ from accord.errors import TrainingError
 from accord.evaluation.dev import DevResult, evaluate_all
 from accord.evaluation.inference import head_logits, logits_of
 from accord.evaluation.leaderboard import leaderboard_kinds
-from accord.evaluation.predictions import row_keys, write_split_predictions
+from accord.evaluation.predictions import has_ids, write_split_predictions
 from accord.kinds import kind_of
 from accord.model.saved import save_model
 from accord.optim.averaging import trained
@@ -104,8 +104,7 @@ def write_split(
     name = f"{data.task.name}-{split}"
     labels = data.labels if split == "dev" else None
     write_split_predictions(folder / f"{name}.csv", logits, data, labels)
-    has_ids = "id" in row_keys(data)  # which the course's format can't do without
-    if setup.plan.score == "cs224n" and data.task.kind in leaderboard_kinds() and has_ids:
+    if setup.plan.score == "cs224n" and data.task.kind in leaderboard_kinds() and has_ids(data):
         path = folder / f"{name}-leaderboard.csv"
         write_split_predictions(path, logits, data, form="cs224n")
 

@@ -22,7 +22,7 @@ from accord.training.kept_epochs import kept_weights
 from accord.training.lines import say
 from accord.training.setup import Setup
 
-J = TypeVar("J", bound=Evaluated)
+E = TypeVar("E", bound=Evaluated)
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def soup_of_epochs(
     setup: Setup,
     run: RunFolder,
     progress: RunState,
-    alone: Sequence[J],
-    evaluate: Callable[[Sequence[Tensor]], J],
-) -> Soup[J]:
-    """Average epochs greedily, as long as they are evaluated no worse.
+    alone: Sequence[E],
+    evaluate: Callable[[Sequence[Tensor]], E],
+) -> Soup[E]:
+    """Average epochs greedily, as long as they score no worse.
 
     Args:
         setup: of the run.
@@ -56,7 +56,7 @@ def soup_of_epochs(
     """
     named = trained(setup.learner.model.named_parameters())
 
-    def evaluate_weights(weights: list[Tensor]) -> J | None:
+    def evaluate_weights(weights: list[Tensor]) -> E | None:
         with Averages(named, values=weights).in_place():
             logits = dev_logits(setup, run, progress)
         return evaluate(logits) if are_finite(logits) else None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from accord.evaluation.dev import counted
 from accord.evaluation.inference import split_logits
-from accord.evaluation.predictions import row_keys
+from accord.evaluation.predictions import has_ids
 from accord.metrics import overall_score
 from accord.model.saved import load_model
 from accord.runs.estimate import duration
@@ -90,7 +90,7 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
             model, split, setup.data.assembler, matmul=setup.learner.objective.matmul
         )
         write_split(setup, run.predictions, split, logits, "test")
-        if setup.plan.score == "cs224n" and "id" not in row_keys(split):
+        if setup.plan.score == "cs224n" and not has_ids(split):
             console.say(
                 f"{split.task.name}: no leaderboard file: the test file's ids are not named"
             )

@@ -58,7 +58,7 @@ class Setup:
         data: every task's splits.
         encoder_folder: where the encoder and its tokenizer were found.
         learner: model, optimizer, and how gradients combine.
-        sampler: says which rows per step draws.
+        sampler: says which rows a step draws.
         device: of the model.
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.

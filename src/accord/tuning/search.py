@@ -137,8 +137,9 @@ class Search:
             config = self.space.config(settings, f"trial {trial.number}")
         except ConfigError as error:
             return self._fail(trial, str(error), refused=True)
-        trial.set_user_attr(_IDENTITY, identity_of(config))
-        return self._admit(_Begun(trial, identity_of(config), self._cells(trial, config)))
+        identity = identity_of(config)
+        trial.set_user_attr(_IDENTITY, identity)
+        return self._admit(_Begun(trial, identity, self._cells(trial, config)))
 
     def _cells(self, trial: optuna.Trial, config: Config) -> list[dict[str, Any]]:
         """Return a trial's runs, one a seed."""
