@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from accord.data.rows import Note, Row, choose_columns
-from accord.data.values import value_text
+from accord.data.values import row_cells
 from accord.errors import DataError
 
 _BATCH_ROWS = 2_000
@@ -60,12 +60,12 @@ def _row(
     number: int, scalars: dict[str, Any], class_names: Mapping[str, tuple[str, ...]]
 ) -> Row:  # fmt: skip
     try:
-        values = {name: _text(name, scalar) for name, scalar in scalars.items()}
+        values, lists = row_cells({name: _value(name, scalar) for name, scalar in scalars.items()})
         for name in values.keys() & class_names.keys():
             values[name] = _class_name(name, values[name], class_names[name])
     except ValueError as error:
         return Row(number, None, str(error))
-    return Row(number, values)
+    return Row(number, values, lists=lists)
 
 
 def _class_names(metadata: bytes) -> dict[str, tuple[str, ...]]:
@@ -97,15 +97,21 @@ def _class_name(column: str, code: str, names: Sequence[str]) -> str:
     return names[number]
 
 
-def _text(name: str, scalar: Any) -> str:
+def _value(name: str, scalar: Any) -> Any:
     try:
         value = scalar.as_py()
     except (OverflowError, ValueError) as error:  # a time that Python's own can't hold
         raise ValueError(f"'{name}' can't be read: {_first_line(error)}") from None
+    return _as_wide(value, scalar.type)
+
+
+def _as_wide(value: Any, kind: Any) -> Any:
+    """Return floats, in lists too, as wide as the file has them."""
     if isinstance(value, float):
-        width = getattr(scalar.type, "value_type", scalar.type).bit_width
-        value = _FLOATS[width](value)
-    return value_text(value, name)
+        return _FLOATS[getattr(kind, "value_type", kind).bit_width](value)
+    if isinstance(value, list) and hasattr(kind, "value_type"):
+        return [_as_wide(each, kind.value_type) for each in value]
+    return value
 
 
 def _first_line(error: BaseException) -> str:
