@@ -175,7 +175,7 @@ def _texts(
     read: Mapping[str, Sequence[Split]],
 ) -> Iterator[Split]:
     """Yield the training and dev texts of a task without labels, one row per text."""
-    names = plan.sources[task.name]
+    names = plan.texts_from[task.name]
     files = TaskFiles(task, plan.tasks[task.name], tokenizer, say, labelled=False)
     sources = {name: read[name] for name in names} or {"": list(files.splits(plan.dev_share))}
     for split in ("train", "dev"):

@@ -96,7 +96,7 @@ class DataPlan:
     Attributes:
         tasks: each task's, in order.
         texts: those of labelled tasks that are not trained: only their texts are read.
-        sources: whose texts each task without labels learns from; none where it has a file.
+        texts_from: whose texts each task without labels learns from; none where it has a file.
         dev_share: of a training file that serves as dev where no dev file is named.
         max_length: tokens a sequence may have; None: all that the encoder can hold.
         seed: of the rows that a memory keeps.
@@ -105,7 +105,7 @@ class DataPlan:
 
     tasks: Mapping[str, TaskPlan]
     texts: Mapping[str, TaskPlan] = field(default_factory=dict)
-    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dev_share: float = 0.1
     max_length: int | None = None
     seed: int = 0

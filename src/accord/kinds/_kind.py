@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import PackedWords, TokenSequence
+    from accord.encoders.units import Unit, Units
     from accord.kernels.dropout import DropoutKey
     from accord.model.heads import TaskHead
     from accord.tasks import Task
@@ -75,11 +76,13 @@ class HeadContext:
         key: names its dropout mask; None is evaluation.
         words: what the masked words were; None where none are.
         table: the word embeddings that the task's texts go through.
+        units: where each vector belongs, for a kind whose examples have several.
     """
 
     key: DropoutKey | None
     words: PackedWords | None
     table: Parameter
+    units: Units | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,9 @@ class Kind(ABC, Generic[T]):
         losses, poolings: what a task may have; the first is the default.
         predicts: the forms in which metrics can have its predictions.
         default_metric: by which a task is evaluated that names none.
+        units: what a head has a vector for: "rows", as many for every example; "words" of the text
+            or "sequences", of which examples have a varying number (`accord.encoders.units.Units`).
+        varying: whether rows may have more texts than others.
         compares_examples: whether it tells an example from the others of its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -180,6 +186,8 @@ class Kind(ABC, Generic[T]):
     predicts: ClassVar[tuple[Form, ...]]
     default_metric: ClassVar[str]
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
+    units: ClassVar[Unit] = "rows"
+    varying: ClassVar[bool] = False
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -221,10 +229,15 @@ class Kind(ABC, Generic[T]):
     def layout(self, task: T) -> Layout:
         """Return the sequences that the encoder reads for one example."""
 
+    def layout_of(self, task: T, texts: int) -> Layout:
+        """Return `layout` for an example of so many texts, where their number varies."""
+        return self.layout(task)
+
     def step_sequences(
         self, task: T, sequences: list[TokenSequence], hiding: Hiding
     ) -> list[TokenSequence]:
-        """Return a step's sequences as the encoder is to see them in training."""
+        """Return a step's sequences as the encoder is to see them in training; only asked of a kind
+        that hides words."""
         return sequences
 
     def masked_words(self, task: T, lengths: Array) -> float:
@@ -255,7 +268,8 @@ class Kind(ABC, Generic[T]):
         Args:
             task: of this kind.
             head: its head.
-            vectors: what its pooling gives, [n * sequences, H].
+            vectors: what its pooling gives, [n * sequences, H]; [V, H] where an example has a
+                varying number of units.
             targets: float32 [n, ...].
             context: what else the head may need.
         """

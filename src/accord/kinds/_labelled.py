@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from accord.data.labels import LabelParser
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
+    from accord.encoders.units import Units
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
@@ -153,7 +154,13 @@ class LabelledKind(Kind[T]):
     def head_losses(
         self, task: T, head: Any, vectors: Tensor, targets: Tensor, context: HeadContext
     ) -> Tensor:
-        return self.label_losses(task, head, head(vectors, context.key), targets)
+        logits = self.arranged(task, head(vectors, context.key), context.units)
+        return self.label_losses(task, head, logits, targets)
+
+    def arranged(self, task: T, logits: Tensor, units: Units | None) -> Tensor:
+        """Return a head's outputs by example: [n, outputs] as they are; of [V, outputs], where an
+        example has several units, [n, most, outputs], with -inf where an example has fewer."""
+        return logits if units is None else units.arranged(logits)
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""

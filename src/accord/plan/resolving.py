@@ -176,7 +176,7 @@ def data_plan(keys: Keys) -> DataPlan:
     return DataPlan(
         tasks={name: task_plan(section) for name, section in config.tasks.items()},
         texts={name: task_plan(section) for name, section in config.texts.items()},
-        sources={name: tuple(config.sources(name)) for name in config.auxiliary},
+        texts_from={name: tuple(config.sources(name)) for name in config.auxiliary},
         dev_share=keys("training.dev_share", "" if drawn else "every task names its dev files"),
         max_length=keys("encoder.max_length"),
         seed=keys("training.seed"),

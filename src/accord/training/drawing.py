@@ -18,11 +18,11 @@ def build_sampler(
 
     Args:
         plan: of the run.
-        names: of the tasks.
+        names: of the sources; a source of one task has the task's name.
         sizes: training rows of each.
 
     Raises:
-        ConfigError: if a task that is to be trained gets none.
+        ConfigError: if a source that is to be trained on gets none.
     """
     trained = [i for i, name in enumerate(names) if name not in plan.finished]
     current = _current_sampler(
@@ -68,7 +68,8 @@ def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
     Raises:
         ConfigError: naming the task.
     """
-    kinds = {name: plan.data.tasks[name].kind for name in sampler.names}
+    tasks = plan.data.tasks
+    kinds = {name: tasks[name].kind for name in sampler.names if name in tasks}
     compared = {name for name, kind in kinds.items() if get_kind(kind).compares_examples}
     if not compared or sampler.budget.one_task:
         return

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from accord import balancing
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.plan.run import StagePlan
 from accord.plural import count
 from accord.runs.folder import RunFolder
@@ -23,10 +23,10 @@ def step_line(
 ) -> dict[str, Any]:
     """Return a step's line of `metrics.jsonl`; only its last two fields are timings.
 
-    Of the Gram matrix it has the lower triangle, one row per task in the order of
+    Of the Gram matrix it has the lower triangle, one row per source in the order of
     `task_gradient_norms`, six digits a value: with dozens of tasks it is most of the file.
     """
-    names = [setup.data.tasks[i].name for i in batch.present]
+    names = [setup.sources[i].name for i in batch.sources]
     line: dict[str, Any] = {
         "kind": "step",
         "step": progress.step,
