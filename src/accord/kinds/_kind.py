@@ -7,12 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from accord.metrics import Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
     from torch.nn import Parameter
 
@@ -24,8 +22,9 @@ if TYPE_CHECKING:
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
+    Array = npt.NDArray[Any]
+
 T = TypeVar("T", bound="Task")
-Array = npt.NDArray[Any]
 Layout = tuple[tuple[int, ...], ...]
 """The sequences of an example, and the numbers of the texts that each of them joins."""
 
@@ -47,6 +46,8 @@ class TargetForm:
 
     def array(self, targets: Sequence[Any]) -> Array:
         """Return some rows' targets as one array, [rows, *shape]."""
+        import numpy as np
+
         return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)
 
 
