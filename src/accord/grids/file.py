@@ -13,7 +13,7 @@ from accord.config.sections import Config
 from accord.errors import ConfigError, nearest
 from accord.grids.amounts import Amounts, Budget, Sizes
 from accord.grids.cells import OF_TASKS, SHORT, Cell, CellMaker, Draft, Settings
-from accord.training.edits import flat
+from accord.plan.keys import flat
 from accord.untrusted import read_toml
 
 _TABLES = ("config", "set", "axes", "cells", "seeds", "equal", "report")
