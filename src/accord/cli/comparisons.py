@@ -110,7 +110,7 @@ def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[s
         "notes": [*group_notes(groups), *known],
         "against": [
             {"group": each.group.name, "task": each.task,
-             **_verdict_json(each.difference, each.verdict)} for each in comparison.contrasts
+             **verdict_json(each.difference, each.verdict)} for each in comparison.contrasts
         ],
         "against_notes": [] if baseline is None else contrast_notes(groups, baseline),
     }  # fmt: skip
@@ -264,11 +264,12 @@ def _sharing_json(each: SharingVerdict) -> dict[str, Any]:
         "examples_together": each.together.exposure(each.task),
         "shared_model": each.together.name,
         "also_differ_in": each.differing,
-        **_verdict_json(each.difference, each.verdict),
+        **verdict_json(each.difference, each.verdict),
     }
 
 
-def _verdict_json(difference: Difference, verdict: Verdict) -> dict[str, Any]:
+def verdict_json(difference: Difference, verdict: Verdict) -> dict[str, Any]:
+    """Return a difference with its interval and verdict."""
     return {
         "value": difference.value,
         "low": verdict.low,
