@@ -153,7 +153,11 @@ class TrainingConfig(Section):
         description="After so many steps measure how much the gradients of two halves of each"
         " task's batch agree; each time costs about a step.",
     )
-    threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
+    threads: PositiveInt | None = Field(
+        None,
+        description="CPU threads; default: torch's choice, or fewer where a"
+        " container's quota allows less.",
+    )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
 
 
