@@ -98,7 +98,7 @@ class DataPlan:
         texts: those of labelled tasks that are not trained: only their texts are read.
         sources: whose texts each task without labels learns from; none where it has a file.
         dev_share: of a training file that serves as dev where no dev file is named.
-        max_length: tokens a sequence may have; None: all that the encoder can hold.
+        max_length: tokens that a sequence may have; None: all that the encoder can hold.
         seed: of the rows that a memory keeps.
         memory: of finished tasks.
     """

@@ -37,7 +37,7 @@ class Processor:
         logical_cores: of the machine.
         affinity_cpus: logical cores that this process may run on.
         affinity_cores: the physical cores that they belong to; None if unknown.
-        quota_cpus: seconds of processor time a second that its control group has; None: no limit.
+        quota_cpus: seconds of processor time per second that its control group has; None: no limit.
         load_average: processes that ran or waited to, over the last minute; None if unknown.
         torch_threads: that torch computes with.
         omp_num_threads: the environment's OMP_NUM_THREADS; None: not set.

@@ -229,7 +229,7 @@ def grid_groups(out: Path) -> list[Group]:
 
 
 def notes(out: Path) -> list[str]:
-    """Say what has to be known beside a grid's figures: cells that are not done, and files that
+    """Return the notes on a grid's figures: cells that are not done, and files that
     were changed between its runs.
 
     Raises:

@@ -146,7 +146,7 @@ class _Process:
         )
 
     def stop(self, signals: int) -> None:
-        """See to it that so many stop signals have been sent: a second one quits at once."""
+        """Send stop signals up to this number in all: a second one quits at once."""
         while self.signals < signals:
             self.signals += 1
             self.process.terminate()

@@ -1,4 +1,4 @@
-"""What every kind of task says of itself, with labels or without."""
+"""What every kind of task declares, with labels or without."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Kind(ABC, Generic[T]):
         losses, poolings: what a task may have; the first is the default.
         predicts: the forms in which metrics can have its predictions.
         default_metric: by which a task is evaluated that names none.
-        compares_examples: whether it tells an example from the others of its step, which then is
+        compares_examples: whether it compares an example with the others in its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
         discrete: whether its `strata` are classes.
@@ -162,7 +162,7 @@ class Kind(ABC, Generic[T]):
         uses_word_table: whether its head multiplies by the word embeddings: each of these has a
             gradient then.
         head_for: what its head is for, where later stages would miss it: no model folder holds it.
-        summary_head: what a table calls what is said of a split's labels.
+        summary_head: a table's heading for the summary of a split's labels.
         metric_format: of its metric in a line of progress.
     """
 
@@ -222,7 +222,7 @@ class Kind(ABC, Generic[T]):
         return sequences
 
     def masked_words(self, task: T, lengths: Array) -> float:
-        """Return how many words of an example, of so many tokens, its head tells on average."""
+        """Return how many words per example its head predicts on average, by examples' lengths."""
         return 0.0
 
     def strata(self, targets: Array) -> Array | None:
@@ -271,7 +271,7 @@ class Kind(ABC, Generic[T]):
 
     @abstractmethod
     def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
-        """Compare what a model says of some rows with their labels.
+        """Compare a model's logits on some rows with their labels.
 
         Args:
             task: of this kind.

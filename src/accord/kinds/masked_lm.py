@@ -1,4 +1,4 @@
-"""Words that are hidden in a text, told from the rest of it: BERT's first pretraining task."""
+"""Hidden words of a text, predicted from the rest of it: BERT's first pretraining task."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class MaskedLMConfig(AuxiliaryConfig):
 
     kind: Literal["masked-lm"]
     mask_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.15, description="Share of a text's tokens to be told; of these 80 % are masked, 10 % are"
-        " another word, and 10 % stay as they are."
+        0.15, description="Share of a text's tokens that are predicted; 80 % of them are masked,"
+        " 10 % replaced by another word, and 10 % stay as they are."
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MaskedLMTask(Task):
-    """`mask_share` is the share of a text's tokens that have to be told."""
+    """`mask_share` is the share of a text's tokens that are predicted."""
 
     mask_share: float = 0.15
 

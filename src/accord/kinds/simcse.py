@@ -1,4 +1,4 @@
-"""A text told from others by what the encoder says of it under another dropout mask."""
+"""A text is to be recognised among others by its vector under another dropout mask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from accord.encoders.encoder import EncoderConfig
     from accord.model.auxiliary import ContrastiveHead
 
-GROUP_ROWS = 64  # dev texts that are told from each other
+GROUP_ROWS = 64  # dev texts that are compared with each other
 
 
 class SimCSEConfig(AuxiliaryConfig):

@@ -1,4 +1,4 @@
-"""Metrics, one a file: how good predictions are.
+"""Metrics, one per file: how good predictions are.
 
     metric(predictions, targets) -> a figure, the higher the better
 

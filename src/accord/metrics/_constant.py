@@ -33,11 +33,11 @@ class Constant:
     every: bool = field(default=True, repr=False)
 
     def name(self, labels: Sequence[str]) -> str:
-        """Return what a table calls it: which of the labels it always says."""
+        """Return its name in tables: the label that it always predicts."""
         return "a constant" if self.label is None else f"always '{labels[self.label]}'"
 
     def remark(self, metric: str, value: float, labels: Sequence[str]) -> str:
-        """Return what has to be said of a figure that is no better; nothing where it is.
+        """Return the warning for a figure that is no better than this; empty for a better one.
 
         Example:
             >>> Constant(0.75, 1).remark("accuracy", 0.75, ["fraud", "ok"])

@@ -1,4 +1,4 @@
-"""What a metric says of itself: one figure of predictions."""
+"""What a metric declares: one figure of predictions."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Metric:
         return Constant(value, label, predictions, every=self.scale_free)
 
     def called(self, positive: str | None = None) -> str:
-        """Return what results and tables call it: of a single class it is said of which.
+        """Return its name in results and tables, with the class where it is of one.
 
         Example:
             >>> from accord.metrics import get_metric

@@ -23,5 +23,8 @@ def accuracy(predictions: Array, targets: Array) -> float:
 
 
 METRIC = Metric(
-    accuracy, of="classes", meaning="the share of rows that are told right", influence=influence
+    accuracy,
+    of="classes",
+    meaning="the share of rows that are predicted correctly",
+    influence=influence,
 )

@@ -172,7 +172,7 @@ class Learner:
         return measured
 
     def decide(self, step: int, batch: StepBatch, measured: Measurement) -> Decision:
-        """Ask the balancing rule and the gradient method what each task counts."""
+        """Ask the balancing rule and the gradient method how much each task counts."""
         key = (self.objective.seed, step)
         return self.combination.decide(measured.losses, measured.gramians, batch.present, key)
 
