@@ -48,7 +48,7 @@ class Task:
         return self.name_of(self.metric)
 
     def name_of(self, metric: str) -> str:
-        """Return what a metric is called: of F1 it is said of which class.
+        """Return a metric's name, of F1 with its class.
 
         Example:
             >>> labels = {"labels": ("ok", "fraud"), "positive": "fraud"}

@@ -42,8 +42,8 @@ FileEncoding = Annotated[
 Limit = Annotated[
     PositiveInt | None,
     Field(
-        description="Use at most so many rows of each split's files, the first ones, for a quick"
-        " try; the files are read whole all the same, once."
+        description="Use at most this many rows of each split's files, from the top, for a quick"
+        " try; the files are still read in full, once."
     ),
 ]
 Group = Annotated[

@@ -64,7 +64,7 @@ class Data:
         return [data for data in split if data.task.labelled]
 
     def contents(self) -> dict[str, str]:
-        """Return what tells each split from others: a hash of its content and its rows.
+        """Return what distinguishes each split from others: a hash of its content and its rows.
 
         Rows that are left out count: that they are follows from the contents of other tasks.
         """
@@ -226,7 +226,7 @@ def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | No
     """Return what makes sequences, of at most `length` tokens or all that the encoder holds.
 
     Raises:
-        ConfigError: if the encoder can't hold so many.
+        ConfigError: if the encoder can't hold that many.
     """
     limit = read_config(encoder_folder).max_position_embeddings
     if length is not None and length > limit:

@@ -100,7 +100,7 @@ class DataPlan:
         shared: names of tasks that read the same rows, which are tokenised and packed once for all
             of them; two or more each.
         dev_share: of a training file that serves as dev where no dev file is named.
-        max_length: tokens a sequence may have; None: all that the encoder can hold.
+        max_length: tokens that a sequence may have; None: all that the encoder can hold.
         seed: of the rows that a memory keeps.
         memory: of finished tasks.
     """

@@ -1,4 +1,4 @@
-"""What a kind of task says of its labels, and what all such kinds have in common."""
+"""What a kind of task with labels declares, and what all such kinds have in common."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
+from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
 from accord.metrics import Constant, crossfit_value, get_metric
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.units import Units
+    from accord.kinds._kind import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
 Summary = dict[str, dict[str, Any]]
-"""What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
+"""A split's labels, summed up for a report: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
 
 
@@ -49,7 +50,7 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
 
 
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
-    """Return what the config says of a task, whatever its kind."""
+    """Return the fields of a task that don't depend on its kind."""
     return {
         "name": name, "kind": plan.kind, "encoding": plan.encoding, "head": plan.head,
         "pooling": plan.pooling, "dropout": plan.dropout, "targets": plan.targets,
@@ -60,7 +61,8 @@ _LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
 
 
 def share(task: Task, logits: Tensor) -> Tensor:
-    """Return what one output [n, 1] says in [0, 1], float64 [n]; under MSE it may be beyond."""
+    """Return one output per row, [n, 1], as a number in [0, 1], float64 [n]; under MSE it may lie
+    outside."""
     value = logits.squeeze(1).double()
     return value.sigmoid() if task.loss == "binary_cross_entropy" else value
 
@@ -111,11 +113,11 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def summary(self, task: T, targets: Array) -> Summary:
-        """Return what a report says of a split's labels."""
+        """Return the summary of a split's labels for a report."""
 
     @abstractmethod
     def described(self, task: T, most: int) -> str:
-        """Say which labels there are, of classes at most so many."""
+        """Say which labels there are; of classes at most `most`."""
 
     # Sequences and head
 

@@ -1,4 +1,4 @@
-"""One task's section of the config as the plain value that lies below it."""
+"""One task's section of the config as a plain value, for the rooms below the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES = ("train", "dev", "test")
 
 
 def task_plan(section: AnyTaskConfig) -> TaskPlan:
-    """Return what a `[tasks.NAME]` says; what its kind alone has are options.
+    """Return a `[tasks.NAME]` as a plan; keys that only its kind has become options.
 
     Example:
         >>> from accord.kinds import task_section
