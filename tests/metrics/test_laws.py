@@ -16,7 +16,7 @@ def data(metric, rows, seed, classes=3):
     """Predictions and targets with ties, right in six of ten rows or about right."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, rows)
-    if metric.of == "classes":
+    if metric.of in ("classes", "ranks"):
         return np.where(rng.random(rows) < 0.6, labels, rng.integers(0, classes, rows)), labels
     if metric.of == "probabilities":
         shares = rng.random((rows, classes)) + np.eye(classes)[labels]
@@ -131,7 +131,7 @@ def test_no_constant_is_better_than_the_best(metric):
     for predictions, targets, positive in cases(metric):
         best = metric.best_constant(targets, positive)
         assert best.value == metric(best.predictions, targets, positive)
-        if metric.of == "classes":
+        if metric.of in ("classes", "ranks"):
             answers = list(range(int(targets.max()) + 2))
         elif metric.of == "probabilities":
             answers = list(rng.dirichlet(np.ones(predictions.shape[1]), 20))

@@ -60,7 +60,7 @@ OnBadRow = Annotated[
 ]
 
 
-_METRICS = all_metrics("classes", "probabilities", "values")
+_METRICS = [metric for metric in all_metrics() if metric.of != "losses"]
 if TYPE_CHECKING:
     MetricName = str
 else:
@@ -73,7 +73,8 @@ MetricKey = Annotated[
     MetricName | None,
     Field(
         description="; ".join(f"'{metric.name}': {metric.meaning}" for metric in _METRICS)
-        + "; default: accuracy for classification, pearson for regression."
+        + "; default: accuracy for classification, pearson for regression, quadratic_kappa for"
+        " ordinal."
     ),
 ]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
 from accord.metrics import Constant, crossfit_value, get_metric
+from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,6 +46,22 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
     if section.metric and section.metric not in metrics:
         shown = ", ".join(metrics)
         yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
+
+
+def class_faults(section: TaskConfig, least: int) -> Iterator[str]:
+    """Yield what is wrong with the names of classes, and which keys are a regression's alone."""
+    if section.targets != "range":
+        yield f"targets: 'popart' is for regression, but kind is '{section.kind}'"
+    if section.range is not None:
+        yield f"range: is for regression, but kind is '{section.kind}'"
+    if section.labels is None:
+        return
+    names = [canonical_label(str(label)) for label in section.labels]
+    if len(names) < least or len(set(names)) < len(names) or "" in names:
+        wanted = "two or more" if least == 2 else "one or more"
+        yield f"labels: takes {wanted} different names, got {section.labels}"
+    for label in sorted(section.missing_labels.intersection(names)):
+        yield f"missing: '{label}' is one of 'labels' too; a label is either"
 
 
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:

@@ -56,4 +56,4 @@ def usual_constant(of: str, targets: Array) -> Array:
     if of in ("values", "losses"):
         return np.asarray(targets.mean())
     counts = np.bincount(targets.astype(np.int64), minlength=2)
-    return np.asarray(counts.argmax() if of == "classes" else counts / len(targets))
+    return np.asarray(counts.argmax() if of in ("classes", "ranks") else counts / len(targets))

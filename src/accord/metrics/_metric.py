@@ -14,9 +14,9 @@ from accord.metrics._constant import Constant, usual_constant
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Form = Literal["classes", "probabilities", "values", "losses"]
-"""What is compared with targets: class indices [n], every class's probability [n, classes], or
-numbers [n]; or losses [n], where there are no targets."""
+Form = Literal["classes", "ranks", "probabilities", "values", "losses"]
+"""What is compared with targets: class indices [n], those of classes in order, every class's
+probability [n, classes], or numbers [n]; or losses [n], where there are no targets."""
 
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
@@ -137,7 +137,7 @@ class Metric:
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
         predictions = np.broadcast_to(answer, (len(targets), *answer.shape))
-        label = int(answer) if self.of == "classes" else None
+        label = int(answer) if self.of in ("classes", "ranks") else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
 
