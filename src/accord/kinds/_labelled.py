@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
+Answers = list[str] | list[float] | list[list[str]]
 Summary = dict[str, dict[str, Any]]
 """What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
@@ -92,13 +93,15 @@ class LabelledKind(Kind[T]):
     """A kind of task whose rows have labels.
 
     Attributes:
-        answer_is_text: whether a prediction is a name; else a number.
+        answer_is_text: whether a prediction is a name, or names; else a number.
+        answer_is_list: whether it is a list of them.
         leaderboard: by the number of texts, how the course's prediction files head their column.
     """
 
     labelled = True
     section: ClassVar[type[TaskConfig]]
     answer_is_text: ClassVar[bool] = False
+    answer_is_list: ClassVar[bool] = False
     leaderboard: ClassVar[Mapping[int, str]] = {}
 
     # Labels
@@ -106,6 +109,10 @@ class LabelledKind(Kind[T]):
     @abstractmethod
     def found_in_data(self, plan: TaskPlan) -> list[str]:
         """Return the keys that the config leaves to the training file."""
+
+    def label_columns(self, task: T, label: str) -> tuple[str, ...]:
+        """Return the columns that a target is read from, given how files name the label's."""
+        return (label,)
 
     @abstractmethod
     def parser(self, plan: TaskPlan, task: T) -> LabelParser:
@@ -206,19 +213,27 @@ class LabelledKind(Kind[T]):
             float32 [n, outputs], from which `decode` and `probabilities` give that mean.
         """
 
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        """Return the probability of each row's label, [n], from those of all classes."""
+        raise NotImplementedError
+
     @abstractmethod
-    def answers(self, task: T, values: Array) -> list[str] | list[float]:
+    def answers(self, task: T, values: Array) -> Answers:
         """Return targets or decoded predictions [n, ...] as files of predictions have them."""
+
+    def cell(self, task: T, answer: Any) -> str:
+        """Return an answer as a table's text."""
+        return str(answer)
 
     @abstractmethod
     def read_answers(self, task: T, answers: Sequence[str]) -> Array:
-        """Return the targets or predictions, float64 [n, ...], that answers in a file stand for.
+        """Return the targets or predictions, float64 [n, ...], that a table's texts stand for.
 
         Raises:
             ValueError, KeyError: if one of them stands for none.
         """
 
-    def shown(self, task: T, value: float) -> str:
+    def shown(self, task: T, value: Any) -> str:
         """Return a target or prediction as a report's table shows it."""
         return f"{value:.3g}"
 

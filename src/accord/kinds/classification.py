@@ -174,6 +174,9 @@ class Classification(LabelledKind["Task"]):
         second = share(task, logits).clamp(0, 1)
         return torch.stack([1 - second, second], dim=1)
 
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        return np.asarray(shares[np.arange(len(shares)), labels.astype(int)])
+
     def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities.
 

@@ -15,8 +15,12 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return -t log σ(z) - (1 - t) log(1 - σ(z)); logits [n, 1], targets [n] in [0, 1]."""
-    return F.binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none")
+    """Return -t log σ(z) - (1 - t) log(1 - σ(z)), the mean over labels where there are several.
+
+    Logits are [n, 1], targets [n] in [0, 1]; or both are [n, labels].
+    """
+    wanted = targets.view_as(logits)
+    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1)
 
 
 def mse(logits: Tensor, targets: Tensor) -> Tensor:
@@ -56,14 +60,14 @@ def symmetric_kl(one: Tensor, other: Tensor) -> Tensor:
 
 
 def symmetric_binary_kl(one: Tensor, other: Tensor) -> Tensor:
-    """Return KL(p‖q) + KL(q‖p) = Σ (σ(a) − σ(b))(a − b) of choices of two; logits a, b [n, k]."""
-    return ((one.sigmoid() - other.sigmoid()) * (one - other)).sum(1)
+    """Return KL(p‖q) + KL(q‖p) = (σ(a) − σ(b))(a − b) of each choice of two; all are [n, k]."""
+    return (one.sigmoid() - other.sigmoid()) * (one - other)
 
 
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": symmetric_kl,
-    "binary_cross_entropy": symmetric_binary_kl,
+    "binary_cross_entropy": lambda one, other: symmetric_binary_kl(one, other).mean(1),
     "mse": lambda one, other: (one - other).square()[:, 0],
-    "coral": symmetric_binary_kl,
+    "coral": lambda one, other: symmetric_binary_kl(one, other).sum(1),
 }
 """How far apart two passes' logits are, by the loss; in its units."""
