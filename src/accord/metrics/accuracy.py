@@ -17,9 +17,16 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     return value, hits - value[..., None]
 
 
+def set_influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
+    """Return the share of rows whose labels are all told right, and rows' influence."""
+    import numpy as np
+
+    return influence((predictions == targets).all(-1), np.array(True))
+
+
 def accuracy(predictions: Array, targets: Array) -> float:
-    """Return the share of predictions that equal their target."""
-    return float((predictions == targets).mean())
+    """Return the share of rows whose prediction equals the target: all of it, of a label set."""
+    return float((predictions == targets).reshape(len(targets), -1).all(1).mean())
 
 
 METRIC = Metric(
@@ -27,4 +34,5 @@ METRIC = Metric(
     of="classes",
     meaning="the share of rows that are predicted correctly",
     influence=influence,
+    set_influence=set_influence,
 )
