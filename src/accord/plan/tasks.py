@@ -34,6 +34,7 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
 
 def _of_labels(section: TaskConfig) -> dict[str, Any]:
     labels, span, positive = section.labels, section.range, section.positive
+    weights = getattr(section, "class_weights", None)  # which not all kinds have
     return {
         "label_columns": section.label_columns,
         "missing": section.missing_labels,
@@ -42,4 +43,7 @@ def _of_labels(section: TaskConfig) -> dict[str, Any]:
         else tuple(canonical_label(str(label)) for label in labels),
         "range": None if span is None else (float(span[0]), float(span[1])),
         "positive": None if positive is None else canonical_label(str(positive)),
+        "class_weights": {canonical_label(label): weight for label, weight in weights.items()}
+        if isinstance(weights, dict)
+        else weights,
     }
