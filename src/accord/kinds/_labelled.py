@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from accord.kinds._classes import BALANCED, balanced_weights
 from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
-from accord.metrics import Constant, crossfit_value, get_metric
+from accord.metrics import ByClass, Constant, crossfit_value, get_metric
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -261,7 +261,15 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        return Evaluation(value, figures, logits, remark)
+        classes = self.by_class(task, labels, self.decode(task, logits).numpy())
+        return Evaluation(value, figures, logits, remark, classes)
+
+    def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
+        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
+        kind that doesn't predict one class of several."""
+        if "classes" not in self.predicts:
+            return None
+        return ByClass.of(task.labels, labels, predicted)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
         predictions = self.evaluated(task, task.metric, logits)
