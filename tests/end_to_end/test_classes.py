@@ -94,6 +94,6 @@ def test_many_classes_are_counted(capsys):
 def test_a_report_compares_groups_class_by_class(compared):
     (section,) = class_sections(comparison_of(grid_groups(compared[0]), None).groups)
     (table,) = section.items
-    assert table.name == "classes-mood"
+    assert table.name == "f1-by-class-mood"
     assert {row[0] for row in table.rows} == set(MOODS)
     assert len(table.columns) == 4  # together and alone

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accord.comparison.group import Group
-from accord.report.page import Section, Table, slugs
+from accord.report.page import Figure, Section, Table, slugs
 from accord.report.record import RunRecord
 
 _MOST = 8  # groups whose columns have room beside each other
@@ -21,7 +21,9 @@ def class_sections(groups: Sequence[Group]) -> list[Section]:
             if all(_classes(run, task) for run in group.runs):
                 by_task.setdefault(task, []).append(group)
     names = slugs(by_task)
-    tables = [_table(f"classes-{names[task]}", task, of) for task, of in by_task.items()]
+    tables: list[Table | Figure] = [
+        _table(f"f1-by-class-{names[task]}", task, of) for task, of in by_task.items()
+    ]
     text = "F1 of each class on held-out rows, the mean over seeds; the worst class stands first."
     return [Section("Classes", [text], tables)] if tables else []
 
@@ -51,5 +53,5 @@ def _means(group: Group, task: str) -> dict[str, float]:
 def _classes(run: RunRecord, task: str) -> dict[str, Any]:
     """Return each class's figures on a run's held-out rows."""
     tables = run.results["heldout"][task].get("by_class", {})
-    rows: dict[str, Any] = tables.get("test", tables.get("crossfit", {}))
-    return rows.get("classes", {})
+    classes: dict[str, Any] = tables.get("test", tables.get("crossfit", {})).get("classes", {})
+    return classes

@@ -58,7 +58,8 @@ class ByClass:
     @cached_property
     def f1(self) -> Array:
         """The harmonic mean of both, [K]."""
-        return 2 * self._right / np.maximum(self.support + self._rows(1), 1)
+        f1: Array = 2 * self._right / np.maximum(self.support + self._rows(1), 1)
+        return f1
 
     @property
     def worst(self) -> list[int]:
