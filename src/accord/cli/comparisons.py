@@ -64,6 +64,7 @@ def leave_report(
         quiet: don't say where.
     """
     from accord.comparison.answer import answer
+    from accord.comparison.class_tables import class_sections
     from accord.comparison.contrast_page import contrast_sections
     from accord.comparison.sharing_page import sharing_sections
     from accord.report.writing import write_report
@@ -73,7 +74,8 @@ def leave_report(
     asked = comparison.sharing or not against
     title, lead = ("Was sharing worth it?", [answer(comparison)]) if asked else (
         "Groups of runs", [])  # fmt: skip
-    sections = [*sharing_sections(comparison, curves, known), *against]
+    shared = sharing_sections(comparison, curves, known)
+    sections = [*shared, *against, *class_sections(comparison.groups)]
     write_report(out, title, lead, sections, formats)
     if not quiet:
         echo(f"report: {out / 'report.html'}")

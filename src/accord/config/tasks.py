@@ -80,6 +80,21 @@ MetricKey = Annotated[
         " ordinal, pearson for regression."
     ),
 ]
+ClassWeightsKey = Annotated[
+    Literal["balanced"] | dict[str, float] | None,
+    Field(
+        description="What each class's rows count in the training loss: 'balanced', n / (K n_c) of"
+        " K classes with n_c of the n training rows each; or a table of weights by class, as they"
+        " are, 1 for those that it doesn't name. Default: all alike."
+    ),
+]
+LabelSmoothingKey = Annotated[
+    Fraction,
+    Field(
+        description="ε of label smoothing (Szegedy et al. 2016): the training loss compares with"
+        " (1 - ε) of the label and ε spread over all K classes. With cross_entropy alone."
+    ),
+]
 
 
 class TaskConfig(Section):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from accord.metrics import Form, all_metrics, get_metric
+from accord.metrics import ByClass, Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -115,12 +115,14 @@ class Evaluation:
             the mean loss.
         logits: float32 [rows, outputs].
         remark: says so where a constant prediction is as good.
+        classes: of each class; None without classes.
     """
 
     metric: float
     figures: dict[str, float]
     logits: Tensor
     remark: str = ""
+    classes: ByClass | None = None
 
 
 class TrainingLabels(Protocol):

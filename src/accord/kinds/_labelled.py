@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from accord.kinds._classes import BALANCED, balanced_weights
 from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
-from accord.metrics import Constant, crossfit_value, get_metric
+from accord.metrics import ByClass, Constant, crossfit_value, get_metric
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
@@ -135,6 +137,18 @@ class LabelledKind(Kind[T]):
         """Return for each of the task's classes its rows, ascending; nothing without classes."""
         return []
 
+    def settled(self, task: T, plan: TaskPlan, targets: Array) -> T:
+        """Return the task with what its training rows settle, given their targets: weights of
+        classes that are to be balanced.
+
+        Raises:
+            ConfigError: if there are no such weights.
+        """
+        if plan.class_weights != BALANCED:
+            return task
+        rows = [len(each) for each in self.rows_of_classes(task, targets)]
+        return replace(task, class_weights=balanced_weights(task.name, task.labels, rows))
+
     @abstractmethod
     def summary(self, task: T, targets: Array) -> Summary:
         """Return the summary of a split's labels for a report."""
@@ -161,10 +175,29 @@ class LabelledKind(Kind[T]):
         """Return what the loss compares with, float32 [n, ...], from what the store keeps."""
 
     def loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example, [n], from logits [n, outputs]."""
+        """Return the loss of each example, [n], from logits [n, outputs]: plain, as figures have
+        it, whatever the task's training goes by."""
         from accord.model.losses import LOSSES
 
         return LOSSES[task.loss](logits, targets)
+
+    def training_loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return what training minimises of each example, [n]: w_c times the loss, smoothed where
+        the task says so, where c is the label's class.
+
+        A step takes the mean over its examples, Σ w_c ℓ / n: weights whose mean over the training
+        rows is 1, as balanced ones' is, leave the loss its scale beside other tasks' losses.
+        """
+        from accord.model.losses import cross_entropy, weights_of_rows
+
+        losses = (
+            cross_entropy(logits, targets, task.label_smoothing)
+            if task.label_smoothing
+            else self.loss(task, logits, targets)
+        )
+        return (
+            losses * weights_of_rows(task.class_weights, targets) if task.class_weights else losses
+        )
 
     def divergence(self, task: T, one: Tensor, other: Tensor) -> Tensor:
         """Return how far apart two models' or passes' logits are, [n], in units of the loss: never
@@ -190,7 +223,7 @@ class LabelledKind(Kind[T]):
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""
-        return head.scaled(self.loss(task, logits, targets))
+        return head.scaled(self.training_loss(task, logits, targets))
 
     def head_divergences(self, task: T, head: TaskHead, one: Tensor, other: Tensor) -> Tensor:
         """Return `divergence` in the units in which a head learns."""
@@ -271,7 +304,15 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        return Evaluation(value, figures, logits, remark)
+        classes = self.by_class(task, labels, self.decode(task, logits).numpy())
+        return Evaluation(value, figures, logits, remark, classes)
+
+    def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
+        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
+        kind that doesn't predict one class of several."""
+        if "classes" not in self.predicts:
+            return None
+        return ByClass.of(task.labels, labels, predicted)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
         predictions = self.evaluated(task, task.metric, logits)

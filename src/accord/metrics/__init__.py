@@ -13,6 +13,7 @@ imports what it needs.
 
 from __future__ import annotations
 
+from accord.metrics._by_class import ByClass
 from accord.metrics._constant import Constant
 from accord.metrics._crossfit import LEAST_ROWS, crossfit_value, influence
 from accord.metrics._metric import Form, Metric
@@ -20,6 +21,6 @@ from accord.metrics._overall import Score, cs224n_score, mean_score, overall_sco
 from accord.metrics._registry import all_metrics, get_metric, metric_names
 
 __all__ = [
-    "LEAST_ROWS", "Constant", "Form", "Metric", "Score", "all_metrics", "crossfit_value",
+    "LEAST_ROWS", "ByClass", "Constant", "Form", "Metric", "Score", "all_metrics", "crossfit_value",
     "cs224n_score", "get_metric", "influence", "mean_score", "metric_names", "overall_score",
 ]  # fmt: skip

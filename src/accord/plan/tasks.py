@@ -36,6 +36,7 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
 def _of_labels(section: TaskConfig) -> dict[str, Any]:
     labels, span, positive = section.labels, section.range, section.positive
     columns = section.label_columns
+    weights = getattr(section, "class_weights", None)  # which not all kinds have
     return {
         # As messages name it; what no single column is called says that there are several.
         "label": section.label if isinstance(section.label, str) else f"[{', '.join(columns)}]",
@@ -46,4 +47,7 @@ def _of_labels(section: TaskConfig) -> dict[str, Any]:
         else tuple(canonical_label(str(label)) for label in labels),
         "range": None if span is None else (float(span[0]), float(span[1])),
         "positive": None if positive is None else canonical_label(str(positive)),
+        "class_weights": {canonical_label(label): weight for label, weight in weights.items()}
+        if isinstance(weights, dict)
+        else weights,
     }
