@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
 from accord.config.tasks import AuxiliaryConfig, TaskConfig
@@ -306,6 +306,17 @@ class Config(Section):
     score: Score = Field(
         "mean", description="The overall score: the metrics' mean, or the course's formula."
     )
+
+    @model_validator(mode="after")
+    def _leaves_out_what_others_label(self) -> Self:
+        """Settle what a row without a label does, by all tasks: a stage, or a run that compares,
+        may have one of them alone."""
+        named = [task.train for task in self.labelled.values()]
+        for name, task in self.labelled.items():
+            several = task.train is not None and named.count(task.train) > 1
+            if task.unlabelled is None and several:
+                self.tasks[name] = task.model_copy(update={"unlabelled": "skip"})
+        return self
 
     @property
     def finished(self) -> tuple[str, ...]:

@@ -53,6 +53,12 @@ class TargetForm:
 
         return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
 
+    def none(self) -> Any:
+        """Return what stands in the place of a target where a row has none."""
+        import numpy as np
+
+        return [] if self.ragged else np.zeros(self.shape, dtype=self.dtype)
+
     def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
         """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
         import numpy as np

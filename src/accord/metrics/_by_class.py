@@ -24,6 +24,7 @@ class ByClass:
             those that any has, in order.
 
     Example:
+        >>> import numpy as np
         >>> each = ByClass.of(("ok", "fraud"), np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
         >>> each.precision.tolist(), each.recall.round(2).tolist(), each.support.tolist()
         ([1.0, 0.5], [0.67, 1.0], [3, 1])

@@ -21,26 +21,16 @@ _OF_ROWS = (
 def with_sources(data: DataPlan, config: Config, reason: str = "") -> DataPlan:
     """Return the plan of the data in which tasks that read the same rows share them.
 
-    A row without a label of one of several tasks that name the same file is left out of that task
-    alone, unless the config says otherwise.
-
     Args:
-        data: with each task as if it were alone.
+        data: with tasks that share no rows, or those that they could.
         config: that it was made from.
         reason: why no task can share its rows; empty where they can.
     """
-    files = _together(data.labelled, lambda task: (task.train, task.text))
-    tasks = dict(data.tasks)
-    for name in data.labelled:
-        given = config.labelled[name].unlabelled if name in config.labelled else None
-        alone = all(name not in names for names in files)
-        if given == "skip" or (given is None and not alone):
-            tasks[name] = replace(tasks[name], missing=tasks[name].missing | {""})
     sharing = {
-        name: task for name, task in tasks.items()
+        name: task for name, task in data.tasks.items()
         if task.labelled and name not in data.finished and not _apart(config, name, reason)
     }  # fmt: skip
-    return replace(data, tasks=tasks, shared=_together(sharing, _rows))
+    return replace(data, shared=_together(sharing, _rows))
 
 
 def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: TrainingPlan) -> str:
