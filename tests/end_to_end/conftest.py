@@ -57,13 +57,24 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_project(encoder_folder: Path) -> Project:
-    """Write a folder with data files and accord.toml: (folder, {"training.epochs": 1, …})."""
+def deep_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of two layers, where one is to differ from the other."""
+    return projects.write_encoder(tmp_path_factory.mktemp("encoder") / "deep", layers=2)
+
+
+@pytest.fixture(scope="session")
+def make_project(encoder_folder: Path, deep_encoder_folder: Path) -> Project:
+    """Write a folder with data files and accord.toml: (folder, {"training.epochs": 1, …}).
+
+    Its encoder has one layer, or two if the changes say `"layers": 2`.
+    """
 
     def make(
         folder: Path, changes: Mapping[str, Any] | None = None, tasks: tuple[str, ...] = ()
     ) -> Path:
-        return projects.write_project(folder, encoder_folder, changes, tasks)
+        keys = dict(changes or {})
+        encoder = encoder_folder if keys.pop("layers", 1) == 1 else deep_encoder_folder
+        return projects.write_project(folder, encoder, keys, tasks)
 
     return make
 
@@ -127,7 +138,7 @@ def unbroken(make_project: Project, tmp_path_factory: pytest.TempPathFactory) ->
 def finished(make_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that tests read and do not change; its project is the folder beside it."""
     folder = tmp_path_factory.mktemp("finished")
-    config = make_project(folder / "project", {"score": "cs224n"})
+    config = make_project(folder / "project", {"score": "cs224n", "training.epochs": 3})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")

@@ -48,6 +48,7 @@ def results_of(run):
         {
             **WORDS, **ALIKE, "training.batching": "round-robin", "averaging.method": "ema",
             "sharing.schemes": ["own-layers", "task-norm"], "methods.own-layers.shared": 1,
+            "layers": 2,
         },
         {**WORDS, "sharing.schemes": ["own-encoder"], "sharing.soft": "l2"},
         {**WORDS, **ALIKE, "averaging.method": "soup", "training.gradients": "graddrop"},

@@ -16,6 +16,7 @@ from accord.training.setup import prepare
 # Steps so small that every epoch predicts the same: equals join, so the soup is of all epochs.
 ALIKE = {
     "averaging.method": "soup", "training.lr": 1e-6, "training.head_lr": 1e-6,
+    "training.epochs": 3,
 }  # fmt: skip
 TASKS = ("mood", "same")
 LIVELY = {"averaging.method": "soup", "training.lr": 3e-3, "training.epochs": 4}

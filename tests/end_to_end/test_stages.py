@@ -87,7 +87,7 @@ def test_what_no_stage_uses_is_said_once(staged_project, accord_cli, tmp_path):
 def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_stages, tmp_path):
     stages = '[[stages]]\ntasks = ["mood", "same"]\n[[stages]]\ntasks = ["near", "same"]\n'
     changes = {"sharing.schemes": ["pal", "own-layers"], "methods.own-layers.shared": 1,
-               "methods.pal.size": 8, "methods.pal.heads": 2}  # fmt: skip
+               "methods.pal.size": 8, "methods.pal.heads": 2, "layers": 2}  # fmt: skip
     config = staged_project(stages, changes)
     run = run_stages(config, tmp_path / "run")
     model = run / "stages" / "1" / "model"

@@ -44,8 +44,9 @@ def test_one_backward_equals_separate_ones(
     close(made.written()[None], ((w @ J) * kept)[None])
     total = [made.written()]
     for i, (loss, weight) in enumerate(zip(losses, weights, strict=True)):
-        for parameter in made.model.own_parameters(i):
-            (ours,) = torch.autograd.grad(loss, [parameter], retain_graph=True, allow_unused=True)
+        parameters = made.model.own_parameters(i)
+        grads = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        for parameter, ours in zip(parameters, grads, strict=True):
             if ours is None:
                 assert parameter.grad is None
                 continue
