@@ -45,6 +45,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_power_cuts() -> Iterator[None]:
+    """What a process wrote outlives it without fsync, which is for what no test can do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda number: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def write_encoder() -> Callable[..., Path]:
     """Write an encoder of random weights: (folder, pooler=True, seed=0, ...)."""
@@ -280,18 +288,18 @@ def stopped_copy(
     tmp_path_factory: pytest.TempPathFactory,
     tmp_path: Path,
 ) -> Callable[..., Path]:
-    """Copy a run that was stopped after a step: (changes, last step) -> the test's own copy.
+    """Copy a run that was stopped after a step: (changes, last step, tasks) -> the test's copy.
 
     It is stopped once for all tests that ask for the same, so their project is not to be changed.
     """
 
-    def call(changes: Mapping[str, Any], last: int) -> Path:
-        key = json.dumps([changes, last], sort_keys=True)
+    def call(changes: Mapping[str, Any], last: int, tasks: tuple[str, ...] = ()) -> Path:
+        key = json.dumps([changes, last, tasks], sort_keys=True)
         if key not in stopped_runs:
             folder = tmp_path_factory.mktemp("stopped")
             stop_after(last)
             with pytest.raises(Stopped):
-                train(make_project(folder / "project", changes), folder / "run")
+                train(make_project(folder / "project", changes, tasks), folder / "run")
             stopped_runs[key] = folder / "run"
         return shutil.copytree(stopped_runs[key], tmp_path / "stopped")
 

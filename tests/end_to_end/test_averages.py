@@ -94,7 +94,11 @@ def test_swa_against_torch(project, train, tmp_path, followed):
         torch.testing.assert_close(found[name], value.detach(), rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize(("method", "last"), [("ema", 8), ("swa", 5), ("swa", 7), ("swa", 9)])
+@pytest.mark.parametrize(
+    ("method", "last"),
+    [("ema", 8), pytest.param("swa", 5, marks=pytest.mark.slow), ("swa", 7),
+     pytest.param("swa", 9, marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(
     project, train, unbroken, tmp_path, stop_after, outcome, method, last
 ):

@@ -356,6 +356,7 @@ def test_a_report_on_runs_of_another_config_is_refused(grid, tmp_path, accord_cl
     assert accord_cli(*call, "--report-only").code == 0
 
 
+@pytest.mark.slow
 def test_a_file_says_how_its_grid_is_reported(grid, tmp_path, accord_cli):
     """Rows, contrasts beside somebody's figures, and as many examples alone as together."""
     file, out = (

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
@@ -36,7 +37,7 @@ WAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("changes", slow_but({"both", "parts"}, WAYS))
 def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, outcome):
     run, whole = killed_and_whole(changes)
     assert outcome(run) == outcome(whole)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from projects import shapes_of
+from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
@@ -28,7 +29,9 @@ def changes(*names, **others):
     return {"sharing.schemes": list(names), **SMALL, **layers, **others}
 
 
-@every_scheme
+@pytest.mark.parametrize(
+    "name", slow_but(scheme_names()[::3], {name: name for name in scheme_names()})
+)
 def test_killed_and_resumed_it_goes_on_to_the_bit(name, killed_and_whole, outcome):
     gradients = "sum" if name == "own-encoder" else "pcgrad"  # nothing is shared there
     run, whole = killed_and_whole(changes(name, **{"training.gradients": gradients}))

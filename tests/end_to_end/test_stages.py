@@ -246,6 +246,7 @@ def test_heads_of_an_earlier_model_that_no_stage_takes_over_are_named_and_can_be
     assert all(torch.equal(first[name], before[name]) for name in own)
 
 
+@pytest.mark.slow
 def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli, tmp_path):
     call = ("compare", staged_project(), "--out", tmp_path / "runs", "--seeds", 1)
     answer = accord_cli(*call)

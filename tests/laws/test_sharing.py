@@ -26,8 +26,15 @@ MIXES = {"mean": [SST, SEPARATE, STS], "cls": [STS, QUORA]}
 
 
 @every_sharing
-@pytest.mark.parametrize("mix", MIXES)
-@pytest.mark.parametrize("limit", [None, 30])
+@pytest.mark.parametrize(
+    ("mix", "limit"),
+    [
+        ("mean", 30),
+        ("cls", None),
+        pytest.param("mean", None, marks=pytest.mark.slow),
+        pytest.param("cls", 30, marks=pytest.mark.slow),
+    ],
+)
 def test_one_backward_equals_separate_ones(
     name: str, mix: str, limit: int | None, tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
