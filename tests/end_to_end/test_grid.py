@@ -298,6 +298,7 @@ def test_a_grid_of_which_nothing_is_done_has_no_report(grid, tmp_path, accord_cl
     assert "no run is done yet" in answer.out
 
 
+@pytest.mark.slow
 def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
     text = (
         METHODS.replace('gradients = ["sum", "pcgrad", "mean"]', "lr = [1e-2, 1e-6]")

@@ -50,7 +50,7 @@ def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
     assert all(count > 100 for count in results["own_parameters"].values())
 
 
-@pytest.mark.parametrize("kind", ["l2", "trace-norm"])
+@pytest.mark.parametrize("kind", ["l2", pytest.param("trace-norm", marks=pytest.mark.slow)])
 def test_soft_sharing_holds_encoders_together(
     kind, killed_and_whole, project, train, tmp_path, outcome, metrics
 ):

@@ -53,7 +53,7 @@ def test_the_model_is_the_mean_of_the_epochs_in_it(project, train, tmp_path, mon
     torch.testing.assert_close(words, mean, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_it_is_no_worse_than_the_best_epoch_and_is_what_the_run_leaves(
     project, train, tmp_path, accord_cli, seed
 ):

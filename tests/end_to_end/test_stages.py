@@ -319,6 +319,7 @@ def test_some_tasks_alone(staged_project, accord_cli, tmp_path):
         assert ("continual" in results) == (stages == 2)
 
 
+@pytest.mark.slow
 def test_a_grid_s_cells_and_a_search_s_trials_may_have_stages(
     staged_project, accord_cli, tmp_path, metrics
 ):

@@ -200,6 +200,7 @@ def test_ticks_have_room_and_rise(reaches: list[float], canvases: list[Canvas]) 
     assert all(b - a > 5 for (_, a), (b, _) in pairwise(labels))
 
 
+@pytest.mark.slow
 def test_other_figures_are_whole(
     make_run: Make, make_steps: Make, make_classes: Make, make_values: Make, canvases: list[Canvas]
 ) -> None:
