@@ -262,10 +262,10 @@ def broken_encoders() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     yield "no such folder", shutil.rmtree
 
 
-def test_a_broken_encoder(project, compare, encoder_folder, tmp_path):
+def test_a_broken_encoder(project, compare, deep_encoder_folder, tmp_path):
     copy = tmp_path / "copy"
     for words, breaks in broken_encoders():
-        shutil.copytree(encoder_folder, copy)
+        shutil.copytree(deep_encoder_folder, copy)
         breaks(copy)
         line = compare(project({"encoder.path": str(copy)}))
         assert words in line, (words, line)

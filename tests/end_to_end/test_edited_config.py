@@ -80,7 +80,7 @@ def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
 def test_fewer_steps_than_were_taken_are_refused(stopped_copy, accord_cli):
     run = stopped_copy({}, 8)
     config = run / "config.toml"
-    config.write_text(config.read_text().replace("epochs = 3", "epochs = 1"))
+    config.write_text(config.read_text().replace("epochs = 2", "epochs = 1"))
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert answer.code == 2
     assert "is after step 8, but the run has 6 steps now" in answer.err
