@@ -25,9 +25,10 @@ LAYERS = [
     ["training.stages.preflight"],
     ["training.stages.stage", "training.stages.results"],
     [
-        "training.run", "training.loop", "training.failing", "training.outcome",
-        "training.heldout", "training.epoch", "training.epoch_soup", "training.resuming",
-        "training.edits", "training.lines", "evaluation.evaluate", "evaluation.predict_file",
+        "training.run", "training.loop", "training.stopping", "training.failing",
+        "training.outcome", "training.heldout", "training.epoch", "training.epoch_soup",
+        "training.resuming", "training.edits", "training.lines", "evaluation.evaluate",
+        "evaluation.predict_file",
     ],
     ["training.setup", "evaluation.predict", "evaluation.choosing"],
     [

@@ -52,7 +52,7 @@ def show_run(run: Run, as_json: bool) -> None:
     for row in _overall_rows(results):
         table.add_row("overall", *row)
     print_table(table)
-    echo(*_heldout_lines(heldout))
+    echo(*_heldout_lines(heldout), *_early_lines(results))
     if "stages" in results:
         _show_stages(results)
 
@@ -74,6 +74,17 @@ def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
         for key in ("remark", "note"):
             if key in entry:
                 yield f"{name}: {entry[key]}"
+
+
+def _early_lines(results: dict[str, Any]) -> Iterator[str]:
+    """Yield that the run, or stages of it, ended before the last epoch."""
+    from accord.training.stopping import EarlyStop
+
+    stages = results.get("stages") or [results]
+    for stage in stages:
+        if early := stage.get("stopped_early"):
+            where = f"stage {stage['name']} " if "stages" in results else ""
+            yield where + EarlyStop(**early).line
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from accord.data.sampler import Sampler
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import ConfigError
 from accord.grids.cells import CellMaker, Draft, Settings, name_of, without_seed
+from accord.grids.equal_exposure import AT_DEV_S_WORD
 from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
 from accord.training.drawing import build_sampler
@@ -172,6 +173,11 @@ class Amounts:
                 raise ConfigError(
                     f"{self.make.where}: cell {name_of(settings)}: has stages; as_much_as and equal"
                     " budgets are for cells that have none"
+                )
+            if plan.only.training.patience is not None:
+                raise ConfigError(
+                    f"{self.make.where}: cell {name_of(settings)}: training.patience:"
+                    f" {AT_DEV_S_WORD}; as_much_as and equal budgets are for cells without"
                 )
             sizes = self.sizes.of(plan.only)
             rows = tuple(size.rows for size in sizes.values())

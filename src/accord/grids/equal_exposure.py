@@ -15,6 +15,7 @@ from accord.training.exposure import exposures
 Equal = Literal["examples", "steps", "tokens", "nothing"]
 """What runs of a task alone have as much of as the shared run: examples of the task, steps of the
 optimizer, tokens of the task, or nothing in particular, where each goes by its own config."""
+AT_DEV_S_WORD = "a run that dev figures end shows an amount that isn't known before"
 
 
 def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Settings]:
@@ -33,11 +34,16 @@ def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Setting
         'nothing', and none of finished tasks, which have no run alone.
 
     Raises:
-        UsageError: if the shared run draws a task less than once an epoch; or whatever is wrong
-            with data, encoder or config.
+        UsageError: if the shared run draws a task less than once an epoch, or may stop early; or
+            whatever is wrong with data, encoder or config.
     """
     if equal == "nothing":
         return {name: {} for name in plan.data.labelled}
+    if any(stage.training.patience is not None for stage in plan.stages):
+        raise UsageError(
+            f"{where}: training.patience: {AT_DEV_S_WORD}; leave it out, or compare with"
+            " --equal nothing"
+        )
     drawn = [drawn_of(stage, equal) for stage in plan.stages]
     by_task: dict[str, Settings] = {}
     for task in plan.data.labelled:

@@ -28,6 +28,7 @@ from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.plan.run import RunPlan, StagePlan
+from accord.plural import count
 from accord.regularisers import get_regulariser
 from accord.tasks import Task
 from accord.training.combining import Combination
@@ -90,6 +91,11 @@ def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[s
         yield (
             f"training.steps_per_epoch: is {training.steps_per_epoch}, but an epoch of batching"
             f" '{training.batching}' ends after {steps}; more epochs make a longer run"
+        )
+    if training.patience is not None and training.patience + 1 >= training.epochs:
+        yield (
+            f"training.patience: is {training.patience}, but the run has"
+            f" {count(training.epochs, 'epoch')}: it never stops early"
         )
     rule, method = get_balancing(training.balancing), get_method(plan.training.gradients)
     options = plan.options[rule.name]
