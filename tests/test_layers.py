@@ -62,8 +62,8 @@ LAYERS = [
     ["statistics.crossed"],
     [
         "runs.lock", "runs.contents", "evaluation.continual",
-        "data.sampler", "data.rehearsal", "data.exact_sampler", "evaluation.scores", "optim",
-        "optim.adamw", "training.combining", "optim.state", "optim.schedules",
+        "data.sampler", "data.rehearsal", "data.exact_sampler", "data.class_stream",
+        "evaluation.scores", "optim", "optim.adamw", "training.combining", "optim.state", "optim.schedules",
     ],
     ["config.file"],
     ["config.stages", "config.overrides"],

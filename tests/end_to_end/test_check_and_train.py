@@ -99,6 +99,8 @@ def wrong_settings() -> Iterator[tuple[Changes, str]]:
     for weights in ({"neg": 0}, {"pos": -1.0}, {"neg": "x"}, {}, 2, [1, 2, 3], "even", {"negg": 2}):
         yield {"tasks.mood.class_weights": weights}, "tasks.mood.class_weights"
     yield {"tasks.near.class_weights": "balanced"}, "has no such key"
+    yield {"tasks.near.draw": "balanced"}, "has no such key"
+    yield {"tasks.mood.draw": "even"}, "tasks.mood.draw"
     labels = ["neg", "mixed", "pos", "new"]
     yield {"tasks.mood.class_weights": "balanced", "tasks.mood.labels": labels}, "'new' has none"
     yield {"tasks.mood.class_weights": {"new": 3}, "tasks.mood.labels": labels}, ""

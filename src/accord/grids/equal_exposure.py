@@ -9,7 +9,7 @@ from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.plan.run import RunPlan, StagePlan
-from accord.training.drawing import build_sampler
+from accord.training.drawing import balanced_classes, build_sampler
 from accord.training.exposure import exposures
 
 Equal = Literal["examples", "steps", "tokens", "nothing"]
@@ -85,7 +85,8 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
     data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
     names = [task.name for task in data.tasks]
-    sampler = build_sampler(plan, tuple(names), tuple(map(len, data.train)))
+    sizes, classes = tuple(map(len, data.train)), balanced_classes(plan, data.train)
+    sampler = build_sampler(plan, tuple(names), sizes, classes)
     steps = epochs * sampler.steps
     if equal == "steps":
         full = plan.training.batch_size * steps

@@ -40,7 +40,7 @@ from accord.training.building import (
     check_sizes,
     warnings,
 )
-from accord.training.drawing import build_sampler
+from accord.training.drawing import balanced_classes, build_sampler
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.step import Learner
@@ -185,7 +185,8 @@ def prepare(
     check_dropout(plan, encoder)
     matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
     names = tuple(task.name for task in data.tasks)
-    sampler = build_sampler(plan, names, tuple(len(split) for split in data.train))
+    sizes = tuple(len(split) for split in data.train)
+    sampler = build_sampler(plan, names, sizes, balanced_classes(plan, data.train))
     check_averages(plan, sampler.steps)
     in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
     combination = build_combination(plan, encoder, data.tasks, sampler)
