@@ -63,7 +63,8 @@ LAYERS = [
     [
         "runs.lock", "runs.contents", "evaluation.continual",
         "data.sampler", "data.rehearsal", "data.exact_sampler", "data.class_stream",
-        "evaluation.scores", "optim", "optim.adamw", "training.combining", "optim.state", "optim.schedules",
+        "evaluation.scores", "optim", "optim.adamw", "training.combining", "optim.state",
+        "optim.schedules",
     ],
     ["config.file"],
     ["config.stages", "config.overrides"],

@@ -78,13 +78,10 @@ def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def _early_lines(results: dict[str, Any]) -> Iterator[str]:
     """Yield that the run, or stages of it, ended before the last epoch."""
-    from accord.training.stopping import EarlyStop
-
-    stages = results.get("stages") or [results]
-    for stage in stages:
-        if early := stage.get("stopped_early"):
-            where = f"stage {stage['name']} " if "stages" in results else ""
-            yield where + EarlyStop(**early).line
+    for part in results.get("stages") or [results]:
+        if early := part.get("stopped_early"):
+            where = f"stage {part['name']} " if "stages" in results else ""
+            yield where + early["why"]
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.plan.run import RunPlan, StagePlan
-from accord.training.drawing import balanced_classes, build_sampler
+from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
 from accord.training.exposure import exposures
 
 Equal = Literal["examples", "steps", "tokens", "nothing"]
@@ -80,7 +80,7 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     """Return how many examples of each task make up what a run without stages has.
 
     Of 'examples' what it draws of each; of 'steps' as many full batches of one task as it has
-    steps; of 'tokens' what it draws, in tokens, over the mean length of the task's rows.
+    steps; of 'tokens' what it draws, in tokens, over the mean length of a row that is drawn.
     """
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
     data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
@@ -96,7 +96,8 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     seen = exposures(sampler, data.train, data.assembler, steps)
     return {
         split.task.name: round(
-            seen[split.task.name].tokens / float(data.assembler.lengths(split).mean())
+            seen[split.task.name].tokens
+            / mean_tokens(split, data.assembler.lengths(split), classes)
             if len(split) else 0
         )
         for split in data.train

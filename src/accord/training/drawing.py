@@ -59,6 +59,20 @@ def balanced_classes(plan: StagePlan, train: Sequence[TaskData]) -> Classes:
     return {name: [rows for rows in classes if len(rows)] for name, classes in drawn.items()}
 
 
+def mean_tokens(part: TaskData, lengths: np.ndarray, classes: Classes) -> float:
+    """Return how many tokens a row that is drawn has on average.
+
+    Args:
+        part: a task's training split.
+        lengths: of its rows, [rows]; not none.
+        classes: as `balanced_classes` returns them.
+    """
+    of_classes = classes.get(part.task.name)
+    if of_classes is None:
+        return float(lengths.mean())
+    return float(np.mean([lengths[rows].mean() for rows in of_classes]))
+
+
 def _current_sampler(
     plan: StagePlan, names: tuple[str, ...], sizes: tuple[int, ...], classes: Classes
 ) -> Sampler:

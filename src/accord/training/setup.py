@@ -40,7 +40,7 @@ from accord.training.building import (
     check_sizes,
     warnings,
 )
-from accord.training.drawing import balanced_classes, build_sampler
+from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.step import Learner
@@ -113,9 +113,10 @@ class Setup:
         dev = sum(int(self.data.assembler.lengths(split).sum()) for split in self.data.dev)
         frozen, limit = plan.encoder.frozen, plan.training.micro_batch_tokens
         shares = self.sampler.shares
+        classes = balanced_classes(plan, self.data.train)
         step_tokens = sum(
-            share * float(length.mean())
-            for share, length in zip(shares, lengths, strict=True)
+            share * mean_tokens(split, length, classes)
+            for share, split, length in zip(shares, self.data.train, lengths, strict=True)
             if share
         )
         once = sum(int(length.sum()) for length in lengths) if frozen else 0

@@ -45,7 +45,7 @@ class EarlyStop:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `results.json` says of it."""
-        return asdict(self)
+        return {**asdict(self), "why": self.line}
 
 
 def early_stop(plan: StagePlan, evaluations: Sequence[Mapping[str, Any]]) -> EarlyStop | None:
