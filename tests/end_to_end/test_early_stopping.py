@@ -107,6 +107,7 @@ def test_it_is_said(project, accord_cli, tmp_path):
     assert answer.code == 0, answer.err
     assert any(line.startswith(LINE) for line in answer.out.splitlines())
     assert LINE in answer.err
+    assert "\\n" not in answer.out  # a line each
     assert "stops after 2 epochs without a gain of score" in answer.err
     answer = accord_cli("check", project({**STOPS, "training.patience": 5}))
     assert "training.patience: is 5, but the run has 6 epochs: it never stops early" in answer.err

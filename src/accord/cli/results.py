@@ -69,7 +69,7 @@ def _heldout_cells(entry: dict[str, Any] | None) -> tuple[str, str, str, str]:
 def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield how the held-out columns are read, and what has to be known of single tasks."""
     if heldout:
-        yield _READING
+        yield from _READING.splitlines()
     for name, entry in heldout.items():
         for key in ("remark", "note"):
             if key in entry:
