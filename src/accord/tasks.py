@@ -57,7 +57,7 @@ class Task:
         return self.name_of(self.metric)
 
     def name_of(self, metric: str) -> str:
-        """Return what a metric is called: of F1 it is said of which class.
+        """Return a metric's name, of F1 with its class.
 
         Example:
             >>> labels = {"labels": ("ok", "fraud"), "positive": "fraud"}
@@ -111,8 +111,13 @@ class Task:
         kind = value.get("kind")
         if not is_kind(kind) or not get_kind(kind).labelled:
             raise ValueError(f"kind is {kind!r}")
-        made = {**value, "labels": tuple(value["labels"]), "range": tuple(value["range"]),
-                "class_weights": tuple(value.get("class_weights", ()))}  # fmt: skip
+        lists: dict[str, Any] = {
+            key: tuple(items) for key, items in value.items() if isinstance(items, list)
+        }
+        made = {
+            **value, **lists, "labels": tuple(value["labels"]), "range": tuple(value["range"]),
+            "class_weights": tuple(value.get("class_weights", ())),
+        }  # fmt: skip
         task: Task = get_kind(kind).task_type(**made)
         for fault in _faults(task):
             raise ValueError(fault)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.matmul import MatmulPolicy
 

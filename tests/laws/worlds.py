@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from accord.balancing import get_rule
-from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.data.batches import StepBatch, step_batch
+from accord.data.loader import Assembler, TaskData
+from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import PackedBatch
@@ -144,7 +146,7 @@ class World:
             for split, count in zip(self.data, counts, strict=True)
         ]
         return step_batch(
-            drawn, self.data,
+            drawn, each_alone(self.data),
             Assembler(SpecialIds(1, 2, 0), 24), CPU, micro_batch_tokens, multiple,
         )  # fmt: skip
 

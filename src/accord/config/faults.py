@@ -65,7 +65,7 @@ _SYNONYMS = {
     "tasks.NAME.class_weights": "class_weight label_weights weight",
     "tasks.NAME.label_smoothing": "label_smoothing_factor smoothing",
     "tasks.NAME.draw": "balanced_sampling oversample weighted_sampler",
-    "tasks.NAME.delimiter": "sep separator",
+    "tasks.NAME.delimiter": "sep",
 }
 """What other libraries call a key."""
 

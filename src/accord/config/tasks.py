@@ -42,8 +42,8 @@ FileEncoding = Annotated[
 Limit = Annotated[
     PositiveInt | None,
     Field(
-        description="Use at most so many rows of each split's files, the first ones, for a quick"
-        " try; the files are read whole all the same, once."
+        description="Use at most this many rows of each split's files, from the top, for a quick"
+        " try; the files are still read in full, once."
     ),
 ]
 Group = Annotated[
@@ -60,20 +60,24 @@ OnBadRow = Annotated[
 ]
 
 
-_METRICS = all_metrics("classes", "probabilities", "values")
+_METRICS = [metric for metric in all_metrics() if metric.of != "losses"]
 if TYPE_CHECKING:
     MetricName = str
 else:
     MetricName = Literal[tuple(metric.name for metric in _METRICS)]
 LossKey = Annotated[
     Literal["cross_entropy", "binary_cross_entropy", "mse"] | None,
-    Field(description="Default: cross_entropy for classification, mse for regression."),
+    Field(
+        description="Default: cross_entropy for classification, binary_cross_entropy for"
+        " multi-label, mse for regression."
+    ),
 ]
 MetricKey = Annotated[
     MetricName | None,
     Field(
         description="; ".join(f"'{metric.name}': {metric.meaning}" for metric in _METRICS)
-        + "; default: accuracy for classification, pearson for regression."
+        + "; default: accuracy for classification, micro_f1 for multi-label, quadratic_kappa for"
+        " ordinal, pearson for regression."
     ),
 ]
 ClassWeightsKey = Annotated[
@@ -120,7 +124,11 @@ class TaskConfig(Section):
     text: str | list[str] = Field(
         description="Column of the text; for a pair a list of two columns."
     )
-    label: str = Field("label", description="Column of the label.")
+    label: str = Field(
+        "label",
+        description="Column of the label; of a multi-label task's labels, or a list of columns that"
+        " hold 0 or 1, each named as its label.",
+    )
     id: str | None = Field(
         None,
         description="Column of the row's id; without one, predictions name each row by its line.",
@@ -146,6 +154,16 @@ class TaskConfig(Section):
     file_encoding: FileEncoding = None
     limit: Limit = None
     on_bad_row: OnBadRow = "stop"
+    unlabelled: Literal["stop", "skip"] | None = Field(
+        None,
+        description="What a row does whose label is empty: it is left out of this task and counted"
+        " ('skip'), or an error ('stop'); default: 'skip' where several tasks name the same file.",
+    )
+    apart: bool | None = Field(
+        None,
+        description="Whether the task's rows are packed for it alone, though other tasks read the"
+        " same ones; default: only where each task's gradient is needed.",
+    )
     loss: str | None = None
     metric: str | None = None
     positive: str | int | None = Field(

@@ -64,7 +64,7 @@ class Data:
         return [data for data in split if data.task.labelled]
 
     def contents(self) -> dict[str, str]:
-        """Return what tells each split from others: a hash of its content and its rows.
+        """Return what distinguishes each split from others: a hash of its content and its rows.
 
         Rows that are left out count: that they are follows from the contents of other tasks.
         """
@@ -185,7 +185,7 @@ def _texts(
     read: Mapping[str, Sequence[Split]],
 ) -> Iterator[Split]:
     """Yield the training and dev texts of a task without labels, one row per text."""
-    names = plan.sources[task.name]
+    names = plan.texts_from[task.name]
     files = TaskFiles(task, plan.tasks[task.name], tokenizer, say, labelled=False)
     sources = {name: read[name] for name in names} or {"": list(files.splits(plan.dev_share))}
     for split in ("train", "dev"):
@@ -236,7 +236,7 @@ def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | No
     """Return what makes sequences, of at most `length` tokens or all that the encoder holds.
 
     Raises:
-        ConfigError: if the encoder can't hold so many.
+        ConfigError: if the encoder can't hold that many.
     """
     limit = read_config(encoder_folder).max_position_embeddings
     if length is not None and length > limit:

@@ -30,7 +30,7 @@ from accord.evaluation.inference import (
 )
 from accord.evaluation.predictions import predicted_values
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
-from accord.kinds import Evaluation, labelled_kind
+from accord.kinds import Answers, Evaluation, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
@@ -49,7 +49,7 @@ class Predictor:
     Args:
         model: encoder and heads.
         inputs: how each task's files name their columns.
-        max_length: tokens a sequence may have.
+        max_length: tokens that a sequence may have.
         folder: where the tokenizer is.
         matmul: in what precision, and how this machine multiplies.
         others: an ensemble's other members, whose answers are averaged with this one's.
@@ -97,7 +97,7 @@ class Predictor:
         if quoting is not None:
             self.inputs[name] = replace(self.inputs[name], quoting=quoting)
 
-    def predict(self, task: str, texts: Texts) -> list[str] | list[float]:
+    def predict(self, task: str, texts: Texts) -> Answers:
         """Predict texts.
 
         Args:
@@ -105,7 +105,7 @@ class Predictor:
             texts: strings; for a pair task tuples of two.
 
         Returns:
-            Label names, or values in the task's own units, in the order given.
+            Label names or lists of them, or values in the task's own units, in the order given.
 
         Raises:
             UsageError: if there is no such task, or a text is no string or no pair.
@@ -151,17 +151,16 @@ class Predictor:
         index = self.tasks.index(task)
         segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
         width = task.texts
-        sequences: list[list[TokenSequence]] = [[] for _ in self.tasks]
-        sequences[index] = [
-            sequence
+        examples: list[list[list[TokenSequence]]] = [[] for _ in self.tasks]
+        examples[index] = [
+            self.assembler.laid_out(segments[i : i + width], task.layout)
             for i in range(0, len(segments), width)
-            for sequence in self.assembler.laid_out(segments[i : i + width], task.layout)
         ]
-        vectors = pooled_vectors(self.model, sequences, self.matmul)[index]
+        pooled = pooled_vectors(self.model, examples, self.matmul)[index]
         lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
         uncut = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
         cut = (uncut > self.assembler.max_length).any(axis=1).sum()
-        logits = head_logits(self.model, index, vectors)
+        logits = head_logits(self.model, index, pooled.vectors, pooled.units)
         check_finite(logits, task, self.folder)
         return logits, int(cut)
 
@@ -236,7 +235,7 @@ def file_plan(
         task.kind,
         text,
         label=form.label,
-        label_columns=(form.label,),
+        label_columns=labelled_kind(task).label_columns(task, form.label),
         id=form.id if id_column is None else id_column,
         delimiter=form.delimiter,
         quoting=form.quoting,

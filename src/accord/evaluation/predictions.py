@@ -1,4 +1,4 @@
-"""What a file of predictions says of each row."""
+"""The records of a file of predictions, one per row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accord.data.loader import TaskData
 from accord.data.store import TokenStore
 from accord.durable import atomic_file
 from accord.evaluation.prediction_formats import Format, Record, write_records
-from accord.kinds import labelled_kind
+from accord.kinds import Answers, labelled_kind
 from accord.tasks import Task
 
 Columns = Mapping[str, Sequence[object]]
@@ -21,8 +21,9 @@ Columns = Mapping[str, Sequence[object]]
 _PROBABILITIES = 2**14  # that are made into records at once
 
 
-def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
-    """Return names of classes, or values in the task's own units, from logits [n, outputs]."""
+def predicted_values(logits: Tensor, task: Task) -> Answers:
+    """Return what logits [n, outputs] say: names of classes or lists of them, or values in the
+    task's own units."""
     kind = labelled_kind(task)
     return kind.answers(task, kind.decode(task, logits).numpy())
 
@@ -48,7 +49,7 @@ def predicted_records(
 
 
 def row_keys(data: TaskData) -> Columns:
-    """Return what tells a split's rows in their file: its `id`s or, where it has none, its `line`s.
+    """Return what identifies a split's rows in their file: `id`s or, if it has none, `line`s.
 
     In a Parquet file a row's number stands for its line.
     """
@@ -79,7 +80,7 @@ def write_split_predictions(
         path: the file; its folder must exist.
         logits: [n, outputs].
         data: the rows.
-        labels: the rows' targets, [n]: written beside the predictions, to compare them with.
+        labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
         form: the file's format.
 

@@ -20,7 +20,7 @@ from accord.kinds._kind import (
     TextPasses,
     TrainingLabels,
 )
-from accord.kinds._labelled import LabelledKind, Summary
+from accord.kinds._labelled import Answers, LabelledKind, Summary
 from accord.kinds._names import spelt, texts_of
 from accord.kinds._registry import (
     all_kinds,
@@ -30,10 +30,12 @@ from accord.kinds._registry import (
     kind_names,
     kind_of,
     labelled_kind,
+    takers_of_lists,
     task_section,
 )
 
 __all__ = [
+    "Answers",
     "Evaluation",
     "HeadContext",
     "Hiding",
@@ -52,6 +54,7 @@ __all__ = [
     "kind_of",
     "labelled_kind",
     "spelt",
+    "takers_of_lists",
     "task_section",
     "texts_of",
 ]

@@ -1,4 +1,4 @@
-"""What a kind of task says of its labels, and what all such kinds have in common."""
+"""What a kind of task with labels declares, and what all such kinds have in common."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from accord.kinds._classes import BALANCED, balanced_weights
-from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
+from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
 from accord.metrics import ByClass, Constant, crossfit_value, get_metric
+from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from accord.data.labels import LabelParser
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
+    from accord.encoders.units import Units
+    from accord.kinds._kind import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
+Answers = list[str] | list[float] | list[list[str]]
 Summary = dict[str, dict[str, Any]]
-"""What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
+"""A split's labels, summed up for a report: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
 
 
@@ -49,8 +53,24 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
         yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
 
 
+def class_faults(section: TaskConfig, least: int) -> Iterator[str]:
+    """Yield what is wrong with the names of classes, and which keys are a regression's alone."""
+    if section.targets != "range":
+        yield f"targets: 'popart' is for regression, but kind is '{section.kind}'"
+    if section.range is not None:
+        yield f"range: is for regression, but kind is '{section.kind}'"
+    if section.labels is None:
+        return
+    names = [canonical_label(str(label)) for label in section.labels]
+    if len(names) < least or len(set(names)) < len(names) or "" in names:
+        wanted = "two or more" if least == 2 else "one or more"
+        yield f"labels: takes {wanted} different names, got {section.labels}"
+    for label in sorted(section.missing_labels.intersection(names)):
+        yield f"missing: '{label}' is one of 'labels' too; a label is either"
+
+
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
-    """Return what the config says of a task, whatever its kind."""
+    """Return the fields of a task that don't depend on its kind."""
     return {
         "name": name, "kind": plan.kind, "encoding": plan.encoding, "head": plan.head,
         "pooling": plan.pooling, "dropout": plan.dropout, "targets": plan.targets,
@@ -61,7 +81,8 @@ _LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
 
 
 def share(task: Task, logits: Tensor) -> Tensor:
-    """Return what one output [n, 1] says in [0, 1], float64 [n]; under MSE it may be beyond."""
+    """Return one output per row, [n, 1], as a number in [0, 1], float64 [n]; under MSE it may lie
+    outside."""
     value = logits.squeeze(1).double()
     return value.sigmoid() if task.loss == "binary_cross_entropy" else value
 
@@ -77,13 +98,17 @@ class LabelledKind(Kind[T]):
     """A kind of task whose rows have labels.
 
     Attributes:
-        answer_is_text: whether a prediction is a name; else a number.
+        takes_lists: whether a typed file may have a row's label as a list.
+        answer_is_text: whether a prediction is a name, or names; else a number.
+        answer_is_list: whether it is a list of them.
         leaderboard: by the number of texts, how the course's prediction files head their column.
     """
 
     labelled = True
     section: ClassVar[type[TaskConfig]]
+    takes_lists: ClassVar[bool] = False
     answer_is_text: ClassVar[bool] = False
+    answer_is_list: ClassVar[bool] = False
     leaderboard: ClassVar[Mapping[int, str]] = {}
 
     # Labels
@@ -91,6 +116,10 @@ class LabelledKind(Kind[T]):
     @abstractmethod
     def found_in_data(self, plan: TaskPlan) -> list[str]:
         """Return the keys that the config leaves to the training file."""
+
+    def label_columns(self, task: T, label: str) -> tuple[str, ...]:
+        """Return the columns that a target is read from, given how files name the label's."""
+        return (label,)
 
     @abstractmethod
     def parser(self, plan: TaskPlan, task: T) -> LabelParser:
@@ -123,11 +152,11 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def summary(self, task: T, targets: Array) -> Summary:
-        """Return what a report says of a split's labels."""
+        """Return the summary of a split's labels for a report."""
 
     @abstractmethod
     def described(self, task: T, most: int) -> str:
-        """Say which labels there are, of classes at most so many."""
+        """Say which labels there are; of classes at most `most`."""
 
     # Sequences and head
 
@@ -185,7 +214,13 @@ class LabelledKind(Kind[T]):
     def head_losses(
         self, task: T, head: Any, vectors: Tensor, targets: Tensor, context: HeadContext
     ) -> Tensor:
-        return self.label_losses(task, head, head(vectors, context.key), targets)
+        logits = self.arranged(task, head(vectors, context.key), context.units)
+        return self.label_losses(task, head, logits, targets)
+
+    def arranged(self, task: T, logits: Tensor, units: Units | None) -> Tensor:
+        """Return a head's outputs by example: [n, outputs] as they are; of [V, outputs], where an
+        example has several units, [n, most, outputs], with -inf where an example has fewer."""
+        return logits if units is None else units.arranged(logits)
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""
@@ -223,19 +258,27 @@ class LabelledKind(Kind[T]):
             float32 [n, outputs], from which `decode` and `probabilities` give that mean.
         """
 
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        """Return the probability of each row's label, [n], from those of all classes."""
+        raise NotImplementedError
+
     @abstractmethod
-    def answers(self, task: T, values: Array) -> list[str] | list[float]:
+    def answers(self, task: T, values: Array) -> Answers:
         """Return targets or decoded predictions [n, ...] as files of predictions have them."""
+
+    def cell(self, task: T, answer: Any) -> str:
+        """Return an answer as a table's text."""
+        return str(answer)
 
     @abstractmethod
     def read_answers(self, task: T, answers: Sequence[str]) -> Array:
-        """Return the targets or predictions, float64 [n, ...], that answers in a file stand for.
+        """Return the targets or predictions, float64 [n, ...], that a table's texts stand for.
 
         Raises:
             ValueError, KeyError: if one of them stands for none.
         """
 
-    def shown(self, task: T, value: float) -> str:
+    def shown(self, task: T, value: Any) -> str:
         """Return a target or prediction as a report's table shows it."""
         return f"{value:.3g}"
 

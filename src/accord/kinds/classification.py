@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from accord.config.tasks import (
     ClassWeightsKey,
     DrawKey,
@@ -28,23 +26,25 @@ from accord.data.labels import (
 )
 from accord.errors import ConfigError, nearest
 from accord.kinds._classes import weight_faults, weights_of
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
+    class_faults,
     metric_faults,
     shape_faults,
     share,
     share_logits,
     shared_fields,
 )
-from accord.metrics import get_metric
+from accord.metrics import Form, get_metric
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
     from accord.tasks import Task
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
@@ -63,20 +63,11 @@ class ClassificationConfig(TaskConfig):
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the shape, the metric, and the classes' names and weights."""
         yield from shape_faults(self)
-        if self.targets != "range":
-            yield f"targets: 'popart' is for regression, but kind is '{self.kind}'"
         yield from metric_faults(self, KIND.metrics)
-        if self.labels is not None:
-            names = [canonical_label(str(label)) for label in self.labels]
-            if len(names) < 2 or len(set(names)) < len(names) or "" in names:
-                yield f"labels: takes two or more different names, got {self.labels}"
-            for label in sorted(self.missing_labels.intersection(names)):
-                yield f"missing: '{label}' is one of 'labels' too; a label is either"
+        yield from class_faults(self, least=2)
         yield from weight_faults(self.class_weights)
         if self.label_smoothing and (loss := _loss(self.loss, self.head)) != "cross_entropy":
             yield f"label_smoothing: is for loss 'cross_entropy', but loss is '{loss}'"
-        if self.range is not None:
-            yield f"range: is for regression, but kind is '{self.kind}'"
 
 
 class ClassParser(LabelParser):
@@ -112,10 +103,10 @@ class Classification(LabelledKind["Task"]):
     """A class of several; two of them may have one logit, under another loss."""
 
     name = "classification"
-    section = ClassificationConfig
+    section: ClassVar[type[TaskConfig]] = ClassificationConfig
     pairs = True
-    losses = ("cross_entropy", "binary_cross_entropy", "mse")
-    predicts = ("classes", "probabilities")
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy", "mse")
+    predicts: ClassVar[tuple[Form, ...]] = ("classes", "probabilities")
     default_metric = "accuracy"
     discrete = True
     answer_is_text = True
@@ -125,7 +116,7 @@ class Classification(LabelledKind["Task"]):
     def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> Task:
         """Take labels that aren't configured from the training file: in numerical order if all are
         numbers, else sorted; the rows of dev count as well where it is a share of that file."""
-        labels = _labels(name, plan, training)
+        labels = class_labels(name, plan, training)
         loss = _loss(plan.loss, plan.head)
         if loss != "cross_entropy" and len(labels) != 2:
             raise ConfigError(
@@ -163,6 +154,8 @@ class Classification(LabelledKind["Task"]):
         return TargetForm("<i8")
 
     def rows_of_classes(self, task: Task, targets: Array) -> list[Array]:
+        import numpy as np
+
         order = np.argsort(targets, kind="stable")
         ends = np.cumsum(np.bincount(targets, minlength=len(task.labels)))
         return np.split(order, ends[:-1])
@@ -198,6 +191,11 @@ class Classification(LabelledKind["Task"]):
         second = share(task, logits).clamp(0, 1)
         return torch.stack([1 - second, second], dim=1)
 
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        import numpy as np
+
+        return np.asarray(shares[np.arange(len(shares)), labels.astype(int)])
+
     def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities.
 
@@ -225,6 +223,8 @@ class Classification(LabelledKind["Task"]):
 
     def read_answers(self, task: Task, answers: Sequence[str]) -> Array:
         index = {name: i for i, name in enumerate(task.labels)}
+        import numpy as np
+
         return np.array([index[answer] for answer in answers], dtype=np.float64)
 
     def shown(self, task: Task, value: float) -> str:
@@ -258,7 +258,12 @@ def _loss(given: str | None, head: str) -> str:
     return given or ("mse" if head == "cosine" else Classification.losses[0])
 
 
-def _labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, ...]:
+def class_labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, ...]:
+    """Return the config's classes, else the training file's, two or more.
+
+    Raises:
+        ConfigError: if there are none, or too many.
+    """
     if plan.labels is not None:
         return plan.labels
     training.require("labels")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from accord.metrics._metric import Array
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +35,8 @@ class ByClass:
     @classmethod
     def of(cls, labels: Sequence[str], targets: Array, predictions: Array) -> ByClass:
         """Count class indices [n] beside predicted ones [n]."""
+        import numpy as np
+
         pairs = targets.astype(np.int64) * len(labels) + predictions.astype(np.int64)
         cells, counts = np.unique(pairs, return_counts=True)
         return cls(tuple(labels), np.stack([*np.divmod(cells, len(labels)), counts], axis=1))
@@ -48,26 +49,36 @@ class ByClass:
     @cached_property
     def precision(self) -> Array:
         """Of the rows that are said to be of a class, the share that is, [K]."""
+        import numpy as np
+
         return self._right / np.maximum(self._rows(1), 1)
 
     @cached_property
     def recall(self) -> Array:
         """Of a class's rows, the share that is said to be of it, [K]."""
+        import numpy as np
+
         return self._right / np.maximum(self.support, 1)
 
     @cached_property
     def f1(self) -> Array:
         """The harmonic mean of both, [K]."""
+        import numpy as np
+
         f1: Array = 2 * self._right / np.maximum(self.support + self._rows(1), 1)
         return f1
 
     @property
     def worst(self) -> list[int]:
         """All classes, that with the lowest F1 first; of equal ones that with more rows."""
+        import numpy as np
+
         return [int(i) for i in np.lexsort((-self.support, self.f1))]
 
     def confused(self, most: int) -> list[tuple[str, str, int]]:
         """Return the most frequent errors: a true label, the one that it is taken for, rows."""
+        import numpy as np
+
         wrong = self.confusion[self.confusion[:, 0] != self.confusion[:, 1]]
         order = np.argsort(-wrong[:, 2], kind="stable")[:most]
         return [(self.labels[i], self.labels[j], int(rows)) for i, j, rows in wrong[order]]
@@ -94,6 +105,8 @@ class ByClass:
 
     def _rows(self, side: int, cells: Array | slice = slice(None)) -> Array:
         """Add up some cells by their true class, 0, or their predicted one, 1."""
+        import numpy as np
+
         of, counts = self.confusion[cells, side], self.confusion[cells, 2]
         sums = np.zeros(len(self.labels), dtype=np.int64)
         np.add.at(sums, of, counts)

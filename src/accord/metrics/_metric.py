@@ -1,27 +1,26 @@
-"""What a metric says of itself: one figure of predictions."""
+"""What a metric declares: one figure of predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from accord.errors import AccordError, UsageError
 from accord.metrics._constant import Constant, usual_constant
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Form = Literal["classes", "probabilities", "values", "losses"]
-"""What is compared with targets: class indices [n], every class's probability [n, classes], or
-numbers [n]; or losses [n], where there are no targets."""
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
+
+Form = Literal["classes", "ranks", "label_sets", "probabilities", "values", "losses"]
+"""What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
+label [n, labels], every class's probability [n, classes], or numbers [n]; or losses [n], where
+there are no targets."""
 
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
 
-Influence = Callable[..., tuple[Floats, Floats]]
+Influence = Callable[..., "tuple[Floats, Floats]"]
 """(predictions [..., n], targets likewise) -> the metric [...] and rows' influence [..., n]."""
 
 
@@ -43,8 +42,9 @@ class Metric:
             of cross-fitted rows then, as two epochs' scales may differ, and every constant
             prediction is as bad.
         influence: a closed form of rows' influence; None: every row is left out once.
+        set_influence: where it takes label sets too, a closed form of their rows' influence.
         constant: targets, and the class, to the best constant prediction; None: the most frequent
-            class, the classes' shares, or the mean.
+            class or set, the classes' shares, or the mean.
     """
 
     function: Value
@@ -57,6 +57,7 @@ class Metric:
     one_class: bool = False
     scale_free: bool = False
     influence: Influence | None = None
+    set_influence: Influence | None = None
     constant: Callable[..., Any] | None = None
 
     @property
@@ -64,12 +65,30 @@ class Metric:
         """As its file and the config spell it: the function's."""
         return self.function.__name__
 
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of predictions that it takes."""
+        return (self.of, "label_sets") if self.set_influence else (self.of,)
+
+    def form_of(self, targets: Array) -> Form:
+        """Return the form of predictions that are compared with targets of such a shape.
+
+        Raises:
+            UsageError: the metric takes none of that shape.
+        """
+        for form in self.forms:
+            if targets.ndim == (2 if form == "label_sets" else 1):
+                return form
+        raise UsageError(
+            f"{self.name}: targets should be {' or '.join(self.forms)}, got shape {targets.shape}"
+        )
+
     def __call__(self, predictions: Array, targets: Array, positive: int | None = None) -> float:
         """Return the metric.
 
         Args:
-            predictions: [n], or [n, classes] of probabilities.
-            targets: class indices or values, [n].
+            predictions: [n], [n, classes] of probabilities, or [n, labels].
+            targets: class indices or values, [n]; or label sets, [n, labels].
             positive: the class that is meant; default 1.
 
         Raises:
@@ -77,16 +96,20 @@ class Metric:
             AccordError: a value or probability that isn't finite.
 
         Example:
+            >>> import numpy as np
             >>> from accord.metrics import get_metric
             >>> get_metric("accuracy")(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 0]))
             0.75
         """
+        import numpy as np
+
         rows = predictions.shape[:1] if self.of == "probabilities" else predictions.shape
-        if rows != targets.shape or targets.ndim != 1:
+        if rows != targets.shape:
             raise UsageError(
                 f"{self.name}: predictions and targets should be two lists of like length, "
                 f"got shapes {predictions.shape} and {targets.shape}"
             )
+        self.form_of(targets)
         if not targets.size:
             raise UsageError(f"{self.name}: there are no examples to evaluate by")
         if self.of in ("values", "probabilities") and not (
@@ -105,13 +128,17 @@ class Metric:
 
         *Source:* Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11.
         """
+        import numpy as np
+
         n = len(targets)
-        if self.influence is not None:
-            return self.influence(predictions, targets, *self._class(positive))[1]
+        closed = (self.set_influence if targets.ndim > 1 else None) or self.influence
+        if closed is not None:
+            return closed(predictions, targets, *self._class(positive))[1]
         if n == 1:
             return np.zeros(1)
         without = np.array([
-            self(np.delete(predictions, i, 0), np.delete(targets, i), positive) for i in range(n)
+            self(np.delete(predictions, i, 0), np.delete(targets, i, 0), positive)
+            for i in range(n)
         ])  # fmt: skip
         return np.asarray((n - 1) * (without.mean() - without))
 
@@ -119,30 +146,34 @@ class Metric:
         """Return the best prediction that never looks at the text.
 
         Args:
-            targets: class indices or values, [n].
+            targets: class indices or values, [n]; or label sets, [n, labels].
             positive: the class that is meant; default 1.
 
         Raises:
             UsageError: no targets.
 
         Example:
+            >>> import numpy as np
             >>> from accord.metrics import get_metric
             >>> get_metric("accuracy").best_constant(np.array([0, 1, 1, 1]))
             Constant(value=0.75, label=1)
         """
+        import numpy as np
+
         if not targets.size:
             raise UsageError("there are no labels to take a constant prediction from")
+        form = self.form_of(targets)
         if self.constant is None:
-            answer = usual_constant(self.of, targets)
+            answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
         predictions = np.broadcast_to(answer, (len(targets), *answer.shape))
-        label = int(answer) if self.of == "classes" else None
+        label = int(answer) if form in ("classes", "ranks") else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
 
     def called(self, positive: str | None = None) -> str:
-        """Return what results and tables call it: of a single class it is said of which.
+        """Return its name in results and tables, with the class where it is of one.
 
         Example:
             >>> from accord.metrics import get_metric
@@ -154,9 +185,3 @@ class Metric:
 
     def _class(self, positive: int | None) -> tuple[int, ...]:
         return ((1 if positive is None else positive),) if self.one_class else ()
-
-
-def quotient(over: Floats, under: Floats) -> Floats:
-    """Return over / under, and 0 where under is 0."""
-    over, under = np.broadcast_arrays(over, under)
-    return np.divide(over, under, out=np.zeros(over.shape), where=under != 0)

@@ -44,7 +44,7 @@ def worst_errors(
         loss = np.abs(predictions.predicted - predictions.labels)
         shown, measure = loss, "absolute error"
     else:
-        probability = shares[np.arange(len(shares)), predictions.labels.astype(int)]
+        probability = kind.likelihoods(predictions.labels, shares)
         loss, shown, measure = -probability, probability, "probability of the true label"
     worst = np.argsort(-loss, kind="stable")[:count]
     heads = ["text"] if task.texts == 1 else ["first text", "second text"]
@@ -52,7 +52,7 @@ def worst_errors(
     rows = [
         [
             predictions.ids[i],
-            *(_cut(text) for text in texts.get(predictions.ids[i], (_MISSING,) * len(heads))),
+            *map(_cut, texts.get(predictions.ids[i], (_MISSING,) * len(heads))[: len(heads)]),
             kind.shown(task, predictions.labels[i]),
             kind.shown(task, predictions.predicted[i]),
             f"{shown[i]:z.3f}",

@@ -27,12 +27,12 @@ def build_sampler(
 
     Args:
         plan: of the run.
-        names: of the tasks.
+        names: of the sources; a source of one task has the task's name.
         sizes: training rows of each.
         classes: as `balanced_classes` returns them; how many rows are drawn doesn't depend on it.
 
     Raises:
-        ConfigError: if a task that is to be trained gets none.
+        ConfigError: if a source that is to be trained on gets none.
     """
     trained = [i for i, name in enumerate(names) if name not in plan.finished]
     current = _current_sampler(
@@ -59,15 +59,15 @@ def balanced_classes(plan: StagePlan, train: Sequence[TaskData]) -> Classes:
     return {name: [rows for rows in classes if len(rows)] for name, classes in drawn.items()}
 
 
-def mean_tokens(part: TaskData, lengths: np.ndarray, classes: Classes) -> float:
+def mean_tokens(name: str, lengths: np.ndarray, classes: Classes) -> float:
     """Return how many tokens a row that is drawn has on average.
 
     Args:
-        part: a task's training split.
+        name: of a source.
         lengths: of its rows, [rows]; not none.
         classes: as `balanced_classes` returns them.
     """
-    of_classes = classes.get(part.task.name)
+    of_classes = classes.get(name)
     if of_classes is None:
         return float(lengths.mean())
     return float(np.mean([lengths[rows].mean() for rows in of_classes]))
@@ -107,12 +107,13 @@ def _check_every_task_is_drawn(sampler: Sampler, plan: StagePlan) -> None:
 
 
 def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
-    """Check that a task that tells a text from the others of its step has others.
+    """Check that a task that compares a text with the others in its step has others.
 
     Raises:
         ConfigError: naming the task.
     """
-    kinds = {name: plan.data.tasks[name].kind for name in sampler.names}
+    tasks = plan.data.tasks
+    kinds = {name: tasks[name].kind for name in sampler.names if name in tasks}
     compared = {name for name, kind in kinds.items() if get_kind(kind).compares_examples}
     if not compared or sampler.budget.one_task:
         return
@@ -122,7 +123,7 @@ def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
         for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
             if name in compared and share < 2:
                 raise ConfigError(
-                    f"tasks.{name}.kind: '{kinds[name]}' tells a text from the others of its step,"
-                    f" but {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
-                    " another rule would draw more"
+                    f"tasks.{name}.kind: '{kinds[name]}' compares a text with the others in its"
+                    f" step, but {drawing} draws {share:.3g} of them in a step; a larger batch_size"
+                    " or another rule would draw more"
                 )

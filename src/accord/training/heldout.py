@@ -98,7 +98,7 @@ class HeldOutRows:
 def evaluate_heldout(
     setup: Setup, run: RunFolder, progress: RunState, console: Console, saved: Saved
 ) -> dict[str, Table]:
-    """Write `scores.safetensors` and the held-out predictions; return what results say of them.
+    """Write `scores.safetensors` and the held-out predictions; return their entries in the results.
 
     Nothing of it is in a checkpoint: a run that is killed meanwhile does the same again.
     """
