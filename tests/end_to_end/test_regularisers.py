@@ -21,6 +21,7 @@ WAYS = {
     "weighted": {
         **BOTH, "training.micro_batch_tokens": 70, "tasks.mood.class_weights": "balanced",
         "tasks.mood.label_smoothing": 0.1, "tasks.same.class_weights": {"1": 5},
+        "tasks.same.draw": "balanced", "tasks.mood.draw": "balanced",
     },
     "bfloat16": {
         **BOTH, "training.precision": "bfloat16", "encoder.gradient_checkpointing": True,

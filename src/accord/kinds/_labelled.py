@@ -134,7 +134,8 @@ class LabelledKind(Kind[T]):
         return targets
 
     def rows_of_classes(self, task: T, targets: Array) -> list[Array]:
-        """Return for each of the task's classes its rows, ascending; nothing without classes."""
+        """Return for each of the task's classes its rows, ascending; nothing without classes.
+        Classes are balanced by them, in the loss and as rows are drawn."""
         return []
 
     def settled(self, task: T, plan: TaskPlan, targets: Array) -> T:

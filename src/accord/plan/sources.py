@@ -28,7 +28,8 @@ def with_sources(data: DataPlan, config: Config, reason: str = "") -> DataPlan:
     """
     sharing = {
         name: task for name, task in data.tasks.items()
-        if task.labelled and name not in data.finished and not _apart(config, name, reason)
+        if task.labelled and name not in data.finished
+        and not _apart(config, name, reason or _by_class(task))
     }  # fmt: skip
     return replace(data, shared=_together(sharing, _rows))
 
@@ -61,10 +62,15 @@ def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: Tr
 def source_faults(data: DataPlan, sharing: SharingPlan) -> Iterator[str]:
     """Yield why tasks can't share their rows that the config wants to."""
     for names in data.shared:
+        by_class = next(filter(None, (_by_class(data.tasks[name]) for name in names)), "")
         if sharing.schemes:
+            by_class = (
+                f"sharing.schemes = ['{sharing.schemes[0]}'] gives each task parts of its own"
+            )
+        if by_class:
             yield (
                 f"tasks.{names[0]}.apart: false packs the rows of {' and '.join(names)} once, but"
-                f" sharing.schemes = ['{sharing.schemes[0]}'] gives each task parts of its own"
+                f" {by_class}"
             )
 
 
@@ -81,11 +87,10 @@ def sources_note(data: DataPlan, reason: str, config: Config) -> str:
     for names in _together(labelled, lambda task: (task.train, task.text)):
         first = labelled[names[0]]
         for name in names[1:]:
-            key = _unlike(first, labelled[name])
-            if key and not config.labelled[name].apart:
+            why = _unlike(first, labelled[name])
+            if why and not config.labelled[name].apart:
                 unlike.append(
-                    f"{names[0]} and {name}: read the same file and are packed once each, as"
-                    f" their '{key}' differs"
+                    f"{names[0]} and {name}: read the same file and are packed once each, as {why}"
                 )
     return "; ".join(unlike)
 
@@ -103,11 +108,16 @@ def _rows(task: TaskPlan) -> tuple[Hashable, ...]:
 
 
 def _unlike(one: TaskPlan, other: TaskPlan) -> str:
-    """Return the first key by which two tasks read other rows; empty where there is none."""
+    """Say why two tasks of one file read other rows, or draw others; empty where they don't."""
     for name in (*_OF_ROWS, "encoding"):
         if getattr(one, name) != getattr(other, name):
-            return name
-    return ""
+            return f"their '{name}' differs"
+    return _by_class(one) or _by_class(other)
+
+
+def _by_class(task: TaskPlan) -> str:
+    """Say that a task's rows are drawn by its classes; empty where they aren't."""
+    return "draw = 'balanced' goes by a task's own classes" if task.draw == "balanced" else ""
 
 
 def _together(

@@ -23,6 +23,7 @@ from accord.training.epoch_soup import make_soup
 from accord.training.exposure import exposures
 from accord.training.heldout import Saved, evaluate_heldout
 from accord.training.setup import Setup
+from accord.training.stopping import early_stop
 
 
 def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
     """Predict the test files with the best model, and write `results.json`."""
     assert progress.best is not None  # every epoch ends with an evaluation
     epoch = progress.evaluations[progress.best]
+    early = early_stop(setup.plan, progress.evaluations)
     soup = make_soup(setup, run, progress, console)
     best = soup.record if soup else epoch
     test = _predict_test(setup, run, console)
@@ -55,6 +57,7 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
         "heldout_score": _heldout_score(setup, heldout),
         "best_epoch": epoch["epoch"],
         **({"soup": soup.record} if soup else {}),
+        "stopped_early": early.to_json() if early else None,
         "epochs": progress.evaluations,
         "steps": progress.step,
         "skipped_steps": progress.skipped,
