@@ -16,7 +16,7 @@ from accord.data.checking import _split_report
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import DataFiles
 from accord.data.halves import row_contents
-from accord.data.heldout_test import heldout_test, read_test_labels
+from accord.data.heldout_test import FileLabels, heldout_test, read_test_labels
 from accord.data.labels import LabelParser
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import count_duplicates, example_hashes, find_overlap
@@ -318,5 +318,11 @@ def test_lists_of_a_test_file_s_targets(tiny_tokenizer, tmp_path):
     dev = TaskData(TASKS["tags"], part.store, np.array([2]))
     found = heldout_test(labels, part, dev, dev)
     assert (found.rows.tolist(), found.labels.tolist()) == ([0, 1], [[0, -1], [0, 1]])
-    files = write(tmp_path / "f.jsonl", rows[:1] * 3)
-    assert read_test_labels(files, PLANS["tags"], TASKS["tags"]).targets is None
+    alike = [{"tokens": ["a", "b"], "y": ["O", "O"]}, rows[0]]
+    files = write(tmp_path / "f.jsonl", alike)
+    reason = read_test_labels(files, PLANS["tags"], TASKS["tags"]).reason
+    assert reason == """all labels of every row are alike, as in '["O", "O"]'"""
+    split = TaskData(TASKS["tags"], opened(files, "tags", tiny_tokenizer), np.arange(2))
+    train = TaskData(TASKS["tags"], part.store, np.arange(0))
+    every = FileLabels(np.arange(2), np.array([[0, 0], [0, -1]]))
+    assert heldout_test(every, split, train, train).reason
