@@ -77,8 +77,9 @@ def test_files_registry_and_cases_agree() -> None:
         assert kind.metrics[0] == kind.default_metric
 
 
-def test_the_config_asks_kinds_without_torch() -> None:
-    code = "import sys, accord.kinds._sections; assert not {'torch', 'sklearn'} & set(sys.modules)"
+def test_the_config_asks_kinds_without_torch_or_numpy() -> None:
+    heavy = "{'torch', 'numpy', 'scipy', 'sklearn'}"
+    code = f"import sys, accord.kinds._sections; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

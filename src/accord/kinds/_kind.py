@@ -7,13 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from accord.data.ragged import padded
 from accord.metrics import Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
     from torch.nn import Parameter
 
@@ -26,8 +23,9 @@ if TYPE_CHECKING:
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
+    Array = npt.NDArray[Any]
+
 T = TypeVar("T", bound="Task")
-Array = npt.NDArray[Any]
 Layout = tuple[tuple[int, ...], ...]
 """The sequences of an example, and the numbers of the texts that each of them joins."""
 
@@ -51,22 +49,30 @@ class TargetForm:
     @property
     def fill(self) -> float:
         """What stands behind the shorter of ragged rows."""
-        return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
+        return -1 if "i" in self.dtype else float("nan")
 
     def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
         """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
+        import numpy as np
+
         every = [number for target in targets for number in target]
         return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
 
     def differ(self, targets: Array) -> bool:
         """Whether some rows' targets, as `array` has them, are not all alike; if ragged, the
         numbers of all rows."""
+        import numpy as np
+
         if self.ragged:
             targets = targets[~np.isnan(targets) & (targets != self.fill)]
         return len(np.unique(targets, axis=0)) > 1
 
     def array(self, targets: Sequence[Any]) -> Array:
         """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
+        import numpy as np
+
+        from accord.data.ragged import padded
+
         if self.ragged:
             return padded(*self.flat(targets), self.fill)
         return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
+from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
 from accord.metrics import Constant, crossfit_value, get_metric
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.units import Units
+    from accord.kinds._kind import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import (
     HIDDEN,
@@ -20,7 +18,7 @@ from accord.data.labels import (
     without_label,
 )
 from accord.errors import ConfigError, nearest
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
     from accord.tasks import Task
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
@@ -147,6 +146,8 @@ class Classification(LabelledKind["Task"]):
         return TargetForm("<i8")
 
     def rows_of_classes(self, task: Task, targets: Array) -> list[Array]:
+        import numpy as np
+
         order = np.argsort(targets, kind="stable")
         ends = np.cumsum(np.bincount(targets, minlength=len(task.labels)))
         return np.split(order, ends[:-1])
@@ -209,6 +210,8 @@ class Classification(LabelledKind["Task"]):
 
     def read_answers(self, task: Task, answers: Sequence[str]) -> Array:
         index = {name: i for i, name in enumerate(task.labels)}
+        import numpy as np
+
         return np.array([index[answer] for answer in answers], dtype=np.float64)
 
     def shown(self, task: Task, value: float) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import AuxiliaryConfig
-from accord.kinds._kind import Array, HeadContext, Hiding, TextPasses, TrainingLabels
+from accord.kinds._kind import HeadContext, Hiding, TextPasses, TrainingLabels
 from accord.kinds._unlabelled import UnlabelledKind
 from accord.tasks import Task
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import TokenSequence
+    from accord.kinds._kind import Array
     from accord.model.auxiliary import MaskedLMHead
 
 
@@ -80,7 +80,7 @@ class MaskedLM(UnlabelledKind[MaskedLMTask]):
         return list(weighted(self.hidden(task, sequences, hiding)))
 
     def masked_words(self, task: MaskedLMTask, lengths: Array) -> float:
-        return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
+        return float(((lengths - 2) * task.mask_share).clip(min=1).mean())
 
     def new_head(self, task: MaskedLMTask, encoder: EncoderConfig) -> MaskedLMHead:
         from accord.model.auxiliary import MaskedLMHead

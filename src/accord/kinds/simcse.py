@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.base import PositiveFloat
@@ -80,6 +79,7 @@ class SimCSE(UnlabelledKind[SimCSETask]):
     def text_losses(self, task: SimCSETask, passes: TextPasses) -> Tensor:
         """Return losses within groups of 64, in an order of their own: neighbours in a file may be
         alike."""
+        import numpy as np
         import torch
 
         order = np.random.default_rng(0).permutation(len(passes))

@@ -7,7 +7,8 @@ that it compares, its range, and, where there are better ways than the usual one
 influence on it and its best constant prediction. Config, kinds, results, intervals and tests find
 it from there.
 
-Scikit-learn and scipy take half a second to import, so each function imports its own.
+Scikit-learn, scipy and numpy take long to import, and a config asks for names alone: each function
+imports what it needs.
 """
 
 from __future__ import annotations

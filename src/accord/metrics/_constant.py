@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array
 
-Array = npt.NDArray[Any]
+
+def _no_rows() -> Array:
+    import numpy as np
+
+    return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Constant:
 
     value: float
     label: int | None
-    predictions: Array = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    predictions: Array = field(default_factory=_no_rows, repr=False, compare=False)
     every: bool = field(default=True, repr=False)
 
     def name(self, labels: Sequence[str]) -> str:
@@ -53,6 +57,8 @@ def usual_constant(of: str, targets: Array) -> Array:
     It is the class that occurs most, of several the first; of probabilities the classes' shares; of
     values their mean.
     """
+    import numpy as np
+
     if of in ("values", "losses"):
         return np.asarray(targets.mean())
     counts = np.bincount(targets.astype(np.int64), minlength=2)

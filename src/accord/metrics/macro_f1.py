@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from accord.metrics import f1
-from accord.metrics._metric import Array, Floats, Metric
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return the mean F1 of the classes that occur and rows' influence, with the classes that occur
     as they are in all rows."""
+    import numpy as np
+
     value, each = np.zeros(predictions.shape[:-1]), np.zeros(predictions.shape)
     occurring = np.zeros((*value.shape, 1))
     for c in np.union1d(targets, predictions):
@@ -24,6 +29,7 @@ def macro_f1(predictions: Array, targets: Array) -> float:
     """Return the mean of the classes' F1, over those that stand in either array.
 
     Example:
+        >>> import numpy as np
         >>> macro_f1(np.array([0, 0, 0, 0]), np.array([0, 0, 1, 2]))
         0.2222222222222222
     """
