@@ -49,9 +49,7 @@ class TargetForm:
     @property
     def fill(self) -> float:
         """What stands behind the shorter of ragged rows."""
-        import numpy as np
-
-        return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
+        return -1 if "i" in self.dtype else float("nan")
 
     def none(self) -> Any:
         """Return what stands in the place of a target where a row has none."""
@@ -65,6 +63,15 @@ class TargetForm:
 
         every = [number for target in targets for number in target]
         return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
+
+    def differ(self, targets: Array) -> bool:
+        """Whether some rows' targets, as `array` has them, are not all alike; if ragged, the
+        numbers of all rows."""
+        import numpy as np
+
+        if self.ragged:
+            targets = targets[~np.isnan(targets) & (targets != self.fill)]
+        return len(np.unique(targets, axis=0)) > 1
 
     def array(self, targets: Sequence[Any]) -> Array:
         """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
