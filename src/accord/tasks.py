@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from typing import Any, get_args
 
@@ -21,7 +21,9 @@ class Task:
 
     What a kind makes of these is said in its file in `accord.kinds`. `labels` are the class names
     in the order of their indices, `positive` is the one whose F1 is meant, None where none is;
-    `range` is (lowest, highest) in the task's own units.
+    `range` is (lowest, highest) in the task's own units. `thresholds` are the probabilities from
+    which on each label is predicted, where a model's dev rows have chosen them (`Kind.tuned`); none
+    are 0.5. A task is the same with others.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Task:
     dropout: float = 0.1
     targets: Targets = "range"
     positive: str | None = None
+    thresholds: tuple[float, ...] = field(default=(), compare=False)
 
     @property
     def positive_class(self) -> int | None:
@@ -128,6 +131,8 @@ def _faults(task: Task) -> Iterator[str]:
     numbers = [*task.range, task.dropout]
     if not all(isinstance(number, int | float) for number in numbers) or not _in_order(task):
         yield f"range is {task.range!r}, dropout {task.dropout!r}"
+    if task.thresholds and not kind.tunes(task):
+        yield f"thresholds are {task.thresholds!r:.80}"
     if task.encoding == "separate" and task.texts == 1:
         yield "encoding is 'separate' without pairs"
     if task.head == "cosine" and (task.sequences == 1 or task.outputs != 1):

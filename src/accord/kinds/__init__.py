@@ -32,6 +32,7 @@ from accord.kinds._registry import (
     labelled_kind,
     task_section,
 )
+from accord.kinds._thresholds import moved
 
 __all__ = [
     "Answers",
@@ -52,6 +53,7 @@ __all__ = [
     "kind_names",
     "kind_of",
     "labelled_kind",
+    "moved",
     "spelt",
     "task_section",
     "texts_of",

@@ -245,12 +245,15 @@ class LabelledKind(Kind[T]):
         shares = self.probabilities(task, logits) if by_shares else None
         return (self.decode(task, logits) if shares is None else shares).numpy()
 
-    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(
+        self, task: T, labels: Array, logits: Tensor, moved: Tensor | None = None
+    ) -> Evaluation:
         import torch
 
+        said = logits if moved is None else moved
         figures = {
             task.name_of(name): get_metric(name)(
-                self.evaluated(task, name, logits), labels, task.positive_class
+                self.evaluated(task, name, said), labels, task.positive_class
             )
             for name in self.metrics_of(task)
         }

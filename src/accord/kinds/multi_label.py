@@ -32,6 +32,7 @@ from accord.kinds._labelled import (
     shape_faults,
     shared_fields,
 )
+from accord.kinds._thresholds import best_f1_thresholds, moved
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -61,6 +62,12 @@ class MultiLabelConfig(TaskConfig):
         description="What a row without any label has in their column, such as '' or 'none'; by"
         " default an empty cell means that a row was not labelled, and an empty list, or a 0 in"
         " each of several columns, that it has none.",
+    )
+    thresholds: Literal["tuned", "fixed"] = Field(
+        "tuned",
+        description="From which probability on a label is predicted: 'fixed' is 0.5, 'tuned' where"
+        " each label's F1 on dev is highest. Figures on dev are cross-fitted then: by thresholds"
+        " that its other half chooses.",
     )
     loss: LossKey = None
     metric: MetricKey = None
@@ -118,11 +125,13 @@ class MultiLabelTask(Task):
         separator: what stands between labels in one text.
         empty: the text that stands for none of them; None where none does.
         columns: whether each label has a column of its own, which is named as it.
+        tuned: whether dev rows choose its thresholds.
     """
 
     separator: str = "|"
     empty: str | None = None
     columns: bool = False
+    tuned: bool = True
 
 
 def label_names(cell: str | Sequence[Any], separator: str) -> list[str]:
@@ -264,6 +273,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             separator=separator,
             empty=empty,
             columns=columns,
+            tuned=plan.options["thresholds"] == "tuned",
         )
 
     def found_in_data(self, plan: TaskPlan) -> list[str]:
@@ -279,6 +289,11 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             yield f"separator is {task.separator!r}"
         if not isinstance(task.empty, str | None) or task.empty in task.labels:
             yield f"empty is {task.empty!r}"
+        if task.thresholds and not (
+            len(task.thresholds) == len(task.labels)
+            and all(isinstance(each, float) and 0 < each < 1 for each in task.thresholds)
+        ):
+            yield f"thresholds are {task.thresholds!r:.80}"
         if task.head != "linear" or task.targets != "range" or task.positive is not None:
             yield f"head is {task.head!r}, targets {task.targets!r}, positive {task.positive!r}"
 
@@ -322,12 +337,19 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return labels.float()
 
     def decode(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
-        """Return 1 for each label whose probability is at least a half, float64 [n, labels]."""
-        return (logits >= 0).double()
+        """Return 1 for each label whose probability reaches its threshold, float64 [n, labels]."""
+        return (moved(logits, task.thresholds) >= 0).double()
 
     def probabilities(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
         """Return each label's probability; a row's have no sum."""
         return logits.double().sigmoid()
+
+    def tunes(self, task: MultiLabelTask) -> bool:
+        return task.tuned
+
+    def tuned(self, task: MultiLabelTask, labels: Array, logits: Tensor) -> tuple[float, ...]:
+        """Return for each label where its F1 is highest (`best_f1_thresholds`)."""
+        return best_f1_thresholds(labels, logits.numpy())
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
         return np.asarray(np.where(labels, shares, 1 - shares).prod(1))
@@ -373,6 +395,11 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             "label2id": {name: index for index, name in enumerate(task.labels)},
             "problem_type": "multi_label_classification",
         }
+
+    def transformers_note(self, task: MultiLabelTask) -> str:
+        if not task.thresholds:
+            return ""
+        return ", whose labels have thresholds of their own: those in accord.json"
 
 
 def _found_labels(

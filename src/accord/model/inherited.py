@@ -108,6 +108,7 @@ def _check_same(task: Task, earlier: Task, folder: Path) -> None:
         metric=task.metric,
         targets=task.targets,
         positive=task.positive,
+        thresholds=task.thresholds,
     ).to_json()
     for key, value in task.to_json().items():
         if same[key] != value:
