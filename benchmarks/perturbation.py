@@ -23,7 +23,7 @@ from torch import Tensor
 from workload import ROOT, minilm_folder
 
 from accord.config.file import load_config
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import computing

@@ -13,9 +13,10 @@ import torch
 from harness import Side
 from torch import Tensor
 
+from accord.data.batches import MicroBatch, StepBatch, View
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
-from accord.data.loader import Assembler, MicroBatch, StepBatch
+from accord.data.loader import Assembler
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.encoders.families.bert import BertConfig, BertEncoder
@@ -168,9 +169,12 @@ def step_batch(batch: Batch, multiple: int, device: torch.device) -> StepBatch:
     """Pack a super batch, as the loader does."""
     packed, count = pack(batch.sequences, multiple), len(batch.sequences)
     wanted = [target.to(device) for target in batch.targets]
+    tasks = tuple(range(count))
+    views = tuple(View(task, task) for task in tasks)
     return StepBatch(
-        tuple(range(count)), tuple(np.arange(len(target)) for target in batch.targets),
-        [MicroBatch(packed.to(device), wanted)], batch.tokens, packed.input_ids,
+        tasks, tuple(np.arange(len(target)) for target in batch.targets),
+        [MicroBatch(packed.to(device), wanted, views)], batch.tokens, packed.input_ids,
+        sources=tasks, group_of=tasks, weights=(1.0,) * count,
     )  # fmt: skip
 
 

@@ -92,8 +92,9 @@ def compare(
     actual, device = settings.size(size), settings.device
     model = MultitaskModel(encoder(actual), tasks).to(device).eval()
     matmul = choose_matmul_policy(device, True)
+    examples = [[[sequence] for sequence in task] for task in sequences]
     sides: dict[str, Side] = {
-        f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, sequences, matmul, limit)
+        f"predict {limit}": lambda _, limit=limit: pooled_vectors(model, examples, matmul, limit)
         for limit in PASSES
     }
     try:

@@ -120,7 +120,7 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
         ),
         (
             {"training": {"balancing": "inverse-share", "batching": "round-robin"}},
-            "training.balancing: 'inverse-share' goes by the tasks' shares of a step, but batching"
+            "training.balancing: 'inverse-share' uses the tasks' shares of a step, but batching"
             " 'round-robin' gives a step one task",
         ),
         (
@@ -277,7 +277,8 @@ def test_options_of_methods_that_are_not_chosen_make_no_other_run():
     ],
 )  # fmt: skip
 def test_options_of_no_use_are_named(training, methods, line):
-    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}}
+    tasks = {"a": TASK, "b": {**TASK, "train": "y.tsv"}}
+    table = {"encoder": {"path": "x"}, "tasks": tasks}
     config = parse_config(
         {**table, "training": training, "methods": {method: {} for method in methods}}
     )

@@ -9,7 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.data.batches import StepBatch, step_batch
+from accord.data.loader import Assembler, TaskData
+from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import PackedBatch
 from accord.tasks import Task
@@ -31,7 +33,9 @@ def batch_of(
     max_length: int = 64, multiple: int = 1,
 ) -> StepBatch:  # fmt: skip
     rows = [np.array(each, dtype=int) for each in drawn]
-    return step_batch(rows, data, assembler(max_length), torch.device("cpu"), limit, multiple)
+    return step_batch(
+        rows, each_alone(data), assembler(max_length), torch.device("cpu"), limit, multiple
+    )
 
 
 def examples(batch: StepBatch, data: Sequence[TaskData]) -> list[list[tuple[object, float]]]:

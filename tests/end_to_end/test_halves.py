@@ -29,7 +29,7 @@ def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, 
 
 def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
     from accord.config.file import load_config
-    from accord.data.loader import step_batch
+    from accord.data.batches import step_batch
     from accord.plan.making import plan_run
     from accord.training.halves import half_cosines
     from accord.training.setup import prepare
@@ -38,14 +38,14 @@ def test_the_cosine_is_that_of_two_backward_passes(project, monkeypatch):
     setup = prepare(plan_run(load_config(project(config, ("mood", "same")))).only)
     learner, drawn = setup.learner, setup.sampler.draw(0)
     learner.model.train()
-    actual = half_cosines(learner, drawn, setup.data.train, setup.data.assembler, 0)
+    actual = half_cosines(learner, drawn, setup.sources, setup.data.assembler, 0)
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in
                learner.model.parameters())  # fmt: skip
     for i, name in enumerate(("mood", "same")):
         gradients = []
         for half in (slice(0, 2), slice(2, 4)):
             rows = [each[half] if j == i else each[:0] for j, each in enumerate(drawn)]
-            batch = step_batch(rows, setup.data.train, setup.data.assembler, setup.device)
+            batch = step_batch(rows, setup.sources, setup.data.assembler, setup.device)
             learner.model.zero_grad()
             (loss,) = learner.objective.means(0, batch)
             loss.backward()

@@ -18,10 +18,12 @@ from worlds import CPU, World, assert_rows_close
 import accord.kinds
 from accord.config.file import dump_config, parse_config
 from accord.config.tasks import TaskConfig
+from accord.data.batches import step_batch
 from accord.data.files import files_of
 from accord.data.labels import NoLabelError
-from accord.data.loader import Assembler, TaskData, step_batch
+from accord.data.loader import Assembler, TaskData
 from accord.data.resolving import resolve_task
+from accord.data.sources import each_alone
 from accord.data.store import open_store
 from accord.data.tokenizing import SpecialIds, load_tokenizer
 from accord.kernels.dropout import DropoutKey
@@ -76,8 +78,9 @@ def test_files_registry_and_cases_agree() -> None:
         assert kind.metrics[0] == kind.default_metric
 
 
-def test_the_config_asks_kinds_without_torch() -> None:
-    code = "import sys, accord.kinds._sections; assert not {'torch', 'sklearn'} & set(sys.modules)"
+def test_the_config_asks_kinds_without_torch_or_numpy() -> None:
+    heavy = "{'torch', 'numpy', 'scipy', 'sklearn'}"
+    code = f"import sys, accord.kinds._sections; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -198,6 +201,9 @@ def test_what_is_surely_said_is_decoded(case: Case) -> None:
     assert evaluation.metric == case.kind.metric(case.task, targets, case.logits(targets))
     assert evaluation.figures["constant"] < evaluation.metric
     assert evaluation.remark == ""
+    assert (evaluation.classes is None) is ("classes" not in case.kind.predicts)
+    if evaluation.classes is not None:
+        assert evaluation.classes.f1.tolist() == [1.0] * len(case.task.labels)
 
 
 @each_labelled
@@ -291,6 +297,7 @@ class _Texts:
         ]
         self.labels = case.targets(rows) if case.task.labelled else np.zeros(rows, dtype=np.uint8)
         self.lengths = np.array([[len(own) for own in row] for row in self._texts])
+        self.text_counts = np.array([len(row) for row in self._texts])
 
     def segment(self, row: int, which: int) -> np.ndarray:
         return self._texts[row][which]
@@ -331,7 +338,9 @@ def test_one_backward_pass_is_one_for_each_task(dropout: float, tiny_encoder: Ca
     for case, data in zip(ALL, world.data, strict=True):
         if case.task.labelled:
             world.model.head(case.task.name).begin(data.targets(np.arange(len(data))))
-    batch = step_batch([np.arange(5)] * len(tasks), world.data, ASSEMBLER, CPU, key=(0, 0))
+    batch = step_batch(
+        [np.arange(5)] * len(tasks), each_alone(world.data), ASSEMBLER, CPU, key=(0, 0)
+    )
     losses = [torch.zeros(()) for _ in batch.present]
     for number, micro in enumerate(batch.passes):
         key = DropoutKey(0, 0, number)
@@ -341,7 +350,8 @@ def test_one_backward_pass_is_one_for_each_task(dropout: float, tiny_encoder: Ca
             micro.targets,
             batch.present,
             key,
-            micro.inputs.words,  # type: ignore[union-attr]
+            micro.words,
+            [view.units for view in micro.views],
         )
         losses = [loss + own.sum() / 5 for loss, own in zip(losses, parts, strict=True)]
     rows = []
@@ -360,10 +370,11 @@ def test_a_head_multiplies_by_the_word_embeddings_if_its_kind_says_so(
 ) -> None:
     for case in ALL:
         model = MultitaskModel(tiny_encoder(), [replace(case.task, dropout=0.0)])
-        (micro,) = step_batch([np.arange(5)], [split(case, 8)], ASSEMBLER, CPU, key=(0, 0)).passes
+        sources = each_alone([split(case, 8)])
+        (micro,) = step_batch([np.arange(5)], sources, ASSEMBLER, CPU, key=(0, 0)).passes
         pooled = [own.detach().requires_grad_() for own in model.pooled(micro.inputs, [0])]
-        words = micro.inputs.words  # type: ignore[union-attr]
-        (losses,) = model.losses(pooled, micro.targets, [0], words=words)
+        units = [view.units for view in micro.views]
+        (losses,) = model.losses(pooled, micro.targets, [0], words=micro.words, units=units)
         table = model.encoder.embeddings.word
         (found, _) = torch.autograd.grad(losses.sum(), [table, *pooled], allow_unused=True)
         assert (found is not None) is kind_of(case.task).uses_word_table

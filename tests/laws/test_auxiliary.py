@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from worlds import CPU, QUORA, SST, MakeEncoder, Split, World, assert_rows_close
 
-from accord.data.loader import Assembler, StepBatch, step_batch
+from accord.data.batches import StepBatch, step_batch
+from accord.data.loader import Assembler
+from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
@@ -34,7 +36,7 @@ each_mix = pytest.mark.parametrize("mix", MIXES)
 
 def drawn_batch(world: World, limit: int | None = None, step: int = 0, count: int = 5) -> StepBatch:
     rows = [np.arange(count) for _ in world.tasks]
-    return step_batch(rows, world.data, ASSEMBLER, CPU, limit, key=(0, step))
+    return step_batch(rows, each_alone(world.data), ASSEMBLER, CPU, limit, key=(0, step))
 
 
 def separate(world: World, batch: StepBatch, step: int = 0) -> tuple[list[Tensor], Tensor]:
@@ -123,7 +125,7 @@ def test_the_word_table_learns_from_both_sides(
     assert bool(told.any(1).all())
     assert word.grad is not None
     # A later step without such a task leaves nothing of this one behind.
-    plain = step_batch([np.arange(3), np.arange(0)], world.data, ASSEMBLER, CPU)
+    plain = step_batch([np.arange(3), np.arange(0)], each_alone(world.data), ASSEMBLER, CPU)
     world.step(plain, 1)
     assert len(world.jacobian.step._table.ids) == len(plain.token_ids.unique())
     seen = set(plain.token_ids.tolist())
@@ -151,6 +153,6 @@ def test_halves_have_words_of_their_own(
     world = World(MIXES[mix], tiny_encoder(), random_split)
     world.model.encoder.set_dropout(0.3)
     rows = [np.arange(6) for _ in world.tasks]
-    actual = half_cosines(world.learner, rows, world.data, ASSEMBLER, 0)
+    actual = half_cosines(world.learner, rows, each_alone(world.data), ASSEMBLER, 0)
     assert actual.keys() == {task.name for task in world.tasks}
     assert all(0 < abs(each) < 1 for each in actual.values())

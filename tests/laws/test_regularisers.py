@@ -23,8 +23,10 @@ from worlds import (
     assert_rows_close,
 )
 
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
+from accord.data.sources import each_alone
 from accord.encoders.packing import PackedBatch
+from accord.evaluation.inference import Pooled
 from accord.kernels.dropout import DropoutKey
 from accord.model.multitask import HARD
 from accord.model.parts import Sharing
@@ -130,8 +132,8 @@ def test_without_dropout_r_drop_adds_nothing(make: Any) -> None:
 
 def test_r_drop_on_a_frozen_encoder_s_vectors(make: Any) -> None:
     world = make(["r-drop"], [SST, STS])
-    features = [torch.randn(8, 8) for _ in world.tasks]
-    batch = feature_batch([np.arange(4)] * 2, world.data, features)
+    features = [Pooled(torch.randn(8, 8), np.ones(8, dtype=np.int64)) for _ in world.tasks]
+    batch = feature_batch([np.arange(4)] * 2, each_alone(world.data), features)
     for loss, plain in zip(world.losses(batch), world.losses(batch, plain=True), strict=True):
         assert not torch.allclose(loss, plain)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from accord.data.sampler import Sampler
+from accord.data.sources import each_alone
 from accord.sampling import Budget, get_rule, rule_names
 from accord.training.exposure import exposures
 
@@ -34,7 +35,11 @@ def data():
     rng = np.random.default_rng(0)
     sizes = {"one": (11, 1), "two": (5, 2)}
     return [
-        Data(task=SimpleNamespace(name=name), store=Store(rng.integers(3, 20, shape)))
+        Data(
+            task=SimpleNamespace(name=name),
+            store=Store(rng.integers(3, 20, shape)),
+            rows=np.arange(shape[0]),
+        )
         for name, shape in sizes.items()
     ]
 
@@ -44,7 +49,7 @@ def test_examples_tokens_and_padding_are_those_of_the_steps(data, batching):
     sizes = [len(split) for split in data]
     sampler = Sampler(("one", "two"), tuple(sizes), get_rule(batching), Budget(4), seed=1)
     steps = 2 * sampler.steps + 1
-    actual = exposures(sampler, data, Lengths(), steps)
+    actual = exposures(sampler, each_alone(data), Lengths(), steps)
     for i, split in enumerate(data):
         drawn = [sampler.draw(step)[i] for step in range(steps)]
         seen = actual[split.task.name]
@@ -63,7 +68,7 @@ def test_examples_tokens_and_padding_are_those_of_the_steps(data, batching):
 def test_a_frozen_encoder_reads_each_row_once(data):
     rule = get_rule("finish-largest")
     sampler = Sampler(("one", "two"), (11, 5), rule, Budget(4), seed=1)
-    actual = exposures(sampler, data, Lengths(), 9, frozen=True)
+    actual = exposures(sampler, each_alone(data), Lengths(), 9, frozen=True)
     for split in data:
         assert actual[split.task.name].tokens == split.store.lengths.sum()
         assert actual[split.task.name].padding_tokens == 0

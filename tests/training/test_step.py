@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.data.batches import StepBatch, step_batch
+from accord.data.loader import Assembler, TaskData
+from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.families.bert import BertEncoder
+from accord.evaluation.inference import Pooled
 from accord.gradients import Method
 from accord.kernels.dropout import DropoutKey
 from accord.methods import Signals
@@ -67,7 +70,12 @@ def learner(tiny_encoder: MakeEncoder) -> Learner:
 def batch(data: list[TaskData], counts: tuple[int, int] = (3, 2)) -> StepBatch:
     drawn = [np.arange(count) for count in counts]
     assembler = Assembler(SpecialIds(1, 2, 0), 32)
-    return step_batch(drawn, data, assembler, torch.device("cpu"))
+    return step_batch(drawn, each_alone(data), assembler, torch.device("cpu"))
+
+
+def alike(vectors: torch.Tensor, each: int = 1) -> Pooled:
+    """As many vectors for every example."""
+    return Pooled(vectors, np.full(len(vectors) // each, each))
 
 
 def everything(learner: Learner) -> list[object]:
@@ -253,11 +261,11 @@ def test_frozen_encoder_trains_heads_alone(learner: Learner, data: list[TaskData
     before = [p.clone() for p in encoder.parameters()]
     with torch.no_grad():
         every = batch(data, (8, 8)).passes[0].inputs
-        features = learner.model.pooled(every, (0, 1))
+        features = [alike(part) for part in learner.model.pooled(every, (0, 1))]
     drawn = [np.array([4, 1]), np.array([0, 7])]
-    frozen = feature_batch(drawn, data, features)
+    frozen = feature_batch(drawn, each_alone(data), features)
     assembler = Assembler(SpecialIds(1, 2, 0), 32)
-    packed = step_batch(drawn, data, assembler, torch.device("cpu"))
+    packed = step_batch(drawn, each_alone(data), assembler, torch.device("cpu"))
     twin = copy.deepcopy(learner)
     records = [learner.step(0, frozen, 1.0), twin.step(0, packed, 1.0)]
     assert records[0].gramian is None
@@ -278,8 +286,9 @@ def test_the_heads_of_a_frozen_encoder_are_clipped_as_torch_clips(
     learner.jacobian = Jacobian(())
     learner.model.encoder.requires_grad_(False)
     with torch.no_grad():
-        features = learner.model.pooled(batch(data, (8, 8)).passes[0].inputs, (0, 1))
-    rows = feature_batch([np.array([4, 1, 5]), np.array([0, 7])], data, features)
+        inputs = batch(data, (8, 8)).passes[0].inputs
+        features = [alike(part) for part in learner.model.pooled(inputs, (0, 1))]
+    rows = feature_batch([np.array([4, 1, 5]), np.array([0, 7])], each_alone(data), features)
     twin = copy.deepcopy(learner.model)
     micro = rows.passes[0]
     losses = twin.losses(
@@ -303,8 +312,8 @@ def test_the_heads_of_a_frozen_encoder_are_clipped_as_torch_clips(
 def test_a_frozen_encoders_separate_pairs_stay_together(random_split: Split) -> None:
     pair = dataclasses.replace(TASKS[1], name="apart", encoding="separate")
     data = [random_split(pair, 4), random_split(TASKS[0], 3)]
-    features = [torch.arange(8.0)[:, None], torch.arange(3.0)[:, None]]
-    actual = feature_batch([np.array([3, 0]), np.array([1])], data, features)
+    features = [alike(torch.arange(8.0)[:, None], 2), alike(torch.arange(3.0)[:, None])]
+    actual = feature_batch([np.array([3, 0]), np.array([1])], each_alone(data), features)
     (micro,) = actual.passes
     assert [vectors.flatten().tolist() for vectors in micro.inputs] == [[6, 7, 0, 1], [1]]
     assert micro.targets[0].tolist() == pytest.approx((data[0].labels[[3, 0]] / 5).tolist())
@@ -325,7 +334,9 @@ def test_every_micro_batch_draws_masks_of_its_own(
     learner.model.encoder.set_dropout(0.1)
     assembler = Assembler(SpecialIds(1, 2, 0), 32)
     drawn = [np.arange(3), np.arange(2)]
-    several = step_batch(drawn, data, assembler, torch.device("cpu"), micro_batch_tokens=20)
+    several = step_batch(
+        drawn, each_alone(data), assembler, torch.device("cpu"), micro_batch_tokens=20
+    )
     learner.step(6, several, 1.0)
     assert {(key.seed, key.step) for key in keys} == {(1, 6)}
     assert {key.micro_batch for key in keys} == set(range(len(several.passes)))

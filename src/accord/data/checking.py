@@ -127,13 +127,13 @@ def _split_report(split: Split, plan: DataPlan, max_length: int) -> SplitReport:
     summary = {} if labels is None else labelled_kind(split.task).summary(split.task, labels)
     return SplitReport(
         split=split.name,
-        path=split.path or f"texts of {', '.join(plan.sources[split.task.name])}",
+        path=split.path or f"texts of {', '.join(plan.texts_from[split.task.name])}",
         share=split.share if split.path else None,
         rows=len(lengths),
         skipped=[] if split.share is not None else split.part.store.skipped,
         labels=summary.get("labels"),
         targets=TargetSummary(**summary["targets"]) if "targets" in summary else None,
-        tokens=_quantiles(lengths),
+        tokens=_quantiles(lengths[lengths > 0]),
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(split.part),
         unused=split.heldout.reason if split.heldout is not None else "",

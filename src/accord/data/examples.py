@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accord.data.files import DataFiles
 from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.data.rows import Note, Row
+from accord.data.values import Literal, list_text
 from accord.errors import DataError
-from accord.kinds import labelled_kind
+from accord.kinds import Kind, get_kind, kind_of, labelled_kind
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -25,7 +26,8 @@ class Example:
     `file` is the number of its file, counted from 0, and `line` where it starts in it.
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
-    value of the task's `group` column; empty where it names none.
+    value of the task's `group` column; empty where it names none. `words` are those of each text,
+    where the task's kind labels words; else None.
     """
 
     texts: tuple[str, ...]
@@ -34,6 +36,7 @@ class Example:
     line: int
     file: int = 0
     group: str = ""
+    words: tuple[tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,16 @@ def read_examples(
         task: the resolved task, with labels or range.
         labelled: whether the label column is read. Without labels an empty text is an example
             too, since it needs a prediction, and an `id` column may be absent.
-        notes: gets, after the last row, what has to be known of a file as a whole.
+        notes: gets, after the last row, the notes on a file as a whole.
 
     Raises:
         DataError: the file or a column can't be used at all.
     """
     parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
-    reader = FilesReader(files)
+    reader, kind = FilesReader(files), kind_of(task)
     for row in reader.rows(_columns(reader, plan, labelled)):
         try:
-            yield _example(row, plan, parser)
+            yield _example(row, plan, kind, parser)
         except NoLabelError as error:
             yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
         except ValueError as error:
@@ -95,19 +98,30 @@ def read_examples(
         notes += reader.notes
 
 
-def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str]:
+def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:
     """Yield the label, canonically spelt, of every row that has its texts and a label.
+
+    What is a list in the file is one here, as `Row` has it.
 
     Raises:
         DataError: as `read_examples`.
     """
     reader = FilesReader(files)
     for row in reader.rows(_columns(reader, plan, labelled=True)):
-        values = row.values
-        if values and all(values[name].strip() for name in (*plan.text, plan.label)):
-            label = canonical_label(values[plan.label])
-            if label not in plan.missing:
-                yield label
+        if row.values is None or not row.values[plan.label].strip() or not _has_texts(row, plan):
+            continue
+        label = canonical_label(row.values[plan.label])
+        if plan.label in row.lists:
+            yield row.lists[plan.label]
+        elif label not in plan.missing:
+            yield label
+
+
+def _has_texts(row: Row, plan: TaskPlan) -> bool:
+    try:
+        return all(text.text for text in _texts(row, plan, get_kind(plan.kind)))
+    except ValueError:
+        return False
 
 
 def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
@@ -121,24 +135,63 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _example(row: Row, plan: TaskPlan, parser: LabelParser | None) -> Example | Unlabelled:
+def _example(
+    row: Row, plan: TaskPlan, kind: Kind[Any], parser: LabelParser | None
+) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
-    if parser is not None and parser.leaves_out(row.values):
+    if parser is not None and parser.leaves_out(row.values, row.lists):
         return Unlabelled(row.line)
     for name in row.absent:
         if name not in plan.label_columns:
             raise ValueError(f"key '{name}' is missing")
-    texts = tuple(row.values[name].strip() for name in plan.text)
+    for column in (plan.id, plan.group):
+        if column in row.lists:
+            raise ValueError(f"'{column}' holds a list, not a text or a number")
+    texts = list(_texts(row, plan, kind))
     label = None
     if parser is not None:
-        for name, text in zip(plan.text, texts, strict=True):
-            if not text:
-                raise ValueError(f"'{name}' is empty")
-        label = parser.of_row(row.values)
+        for text in texts:
+            if not text.text:
+                raise ValueError(f"'{text.name}' is empty")
+        label = parser.of_row(row.values, row.lists)
     group = row.values.get(plan.group or "", "").strip()
     row_id = None if plan.id is None else row.values.get(plan.id)
-    return Example(texts, label, row_id, row.line, row.file, group)
+    return Example(
+        tuple(text.text for text in texts), label, row_id, row.line, row.file, group,
+        tuple(text.words for text in texts) if kind.units == "words" else None,
+    )  # fmt: skip
+
+
+class _Text(NamedTuple):
+    """A row's text: how messages call it, and, where they are asked for, its words."""
+
+    name: str
+    text: str
+    words: tuple[str, ...]
+
+
+def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
+    """Yield a row's texts, stripped; of a list its words, joined by spaces.
+
+    Raises:
+        ValueError: there is something else in a text's place.
+    """
+    for name, cell in kind.text_cells(plan, row.values or {}, row.lists):
+        if isinstance(cell, list):
+            yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell))
+        elif isinstance(cell, str):
+            text = cell.strip()
+            yield _Text(name, text, tuple(kind.split(text)) if kind.units == "words" else ())
+        else:
+            raise ValueError(f"'{name}' holds {list_text(cell):.40}, not a text")
+
+
+def _words(name: str, cell: list[Any]) -> list[str]:
+    for word in cell:
+        if not isinstance(word, str) or isinstance(word, Literal):
+            raise ValueError(f"'{name}' holds a list of more than words: {list_text(word):.40}")
+    return cell
 
 
 def refuse(bad: BadRow) -> DataError:

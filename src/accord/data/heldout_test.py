@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from accord.data.labels import NoLabelError, missing_key
 from accord.data.loader import TaskData
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
+from accord.data.rows import Row
 from accord.data.store import TokenStore
 from accord.kinds import labelled_kind
 from accord.tasks import Task
@@ -23,7 +24,7 @@ from accord.tasks import Task
 
 @dataclass(frozen=True)
 class FileLabels:
-    """What a test file says of its rows' labels.
+    """The labels of a test file's rows, where it has any.
 
     Attributes:
         rows: those that have a label, int64 [n]: all but those that `missing` leaves out.
@@ -60,31 +61,33 @@ def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels
         if reader.columns.count(column) > 1:
             return FileLabels(reason=f"column '{column}' stands in the header more than once")
     # Side by side, as a row is told by its order alone: an array of JSON may stand in one line.
-    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(columns), strict=True)
-    values = [
-        (example, {name: row.values[name].strip() if row.values else "" for name in columns})
+    use = list(dict.fromkeys((*plan.text, *columns)))
+    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(use), strict=True)
+    rows = [
+        (example, row if row.values else replace(row, values=dict.fromkeys(use, "")))
         for example, row in both
         if isinstance(example, Example)
     ]
-    return _parsed(files, values[: plan.limit], plan, task)
+    return _parsed(files, rows[: plan.limit], plan, task)
 
 
 def _parsed(
-    files: DataFiles, values: Sequence[tuple[Example, dict[str, str]]], plan: TaskPlan, task: Task
+    files: DataFiles, read: Sequence[tuple[Example, Row]], plan: TaskPlan, task: Task
 ) -> FileLabels:
     kind = labelled_kind(task)
     parser = kind.parser(plan, task)
     rows, targets = [], []
     blank, fault = [], ""
-    for row, (example, label) in enumerate(values):
+    for number, (example, row) in enumerate(read):
+        assert row.values is not None
         where = f"line {example.line}"
         if len(files.paths) > 1:
             where = f"{files.paths[example.file]}:{example.line}"
-        if parser.leaves_out(label):
+        if parser.leaves_out(row.values, row.lists):
             continue
         try:
-            targets.append(parser.of_row(label))
-            rows.append(row)
+            targets.append(parser.of_row(row.values, row.lists))
+            rows.append(number)
         except NoLabelError as error:
             blank.append((where, error.label))
         except ValueError as error:
@@ -96,13 +99,15 @@ def _parsed(
     if blank:
         where, none = blank[0]
         return FileLabels(
-            reason=f"{len(blank)} of {len(values)} rows have no label, the first in {where}"
+            reason=f"{len(blank)} of {len(read)} rows have no label, the first in {where}"
             f" ({missing_key([none])} would leave such rows out)"
         )
-    if all(target == targets[0] for target in targets):
-        shown = ", ".join(values[rows[0]][1].values())
+    every = kind.target_form(task).array(targets)
+    if not _differ(every):
+        values = read[rows[0]][1].values or {}
+        shown = ", ".join(values[name].strip() for name in plan.label_columns)
         return FileLabels(reason=f"every row's label is '{shown}'")
-    return FileLabels(np.array(rows), kind.target_form(task).array(targets))
+    return FileLabels(np.array(rows), every)
 
 
 @dataclass(frozen=True)
@@ -153,16 +158,21 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
     targets = labels.targets[~in_dev[labels.rows]]
     counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
     reason = ""
-    if len(np.unique(targets, axis=0)) < 2:
+    if not _differ(targets):
         rest = ", and all others have one label" if len(rows) else ""
         reason = f"{counts[0]} of its {total} rows stand in the dev rows{rest}"
         rows, targets = none, targets[:0]
     return HeldOutTest(rows, targets, total, *counts, reason)
 
 
+def _differ(targets: npt.NDArray[Any]) -> bool:
+    """Whether two rows have unlike targets."""
+    return len({target.tobytes() for target in targets}) > 1
+
+
 def _contents(split: TaskData) -> list[bytes]:
     assert isinstance(split.store, TokenStore)  # labelled tasks have files
-    return row_contents(split.store, split.rows, split.store.lengths.shape[1])
+    return row_contents(split.store, split.rows)
 
 
 def _among(contents: list[bytes], others: set[bytes]) -> npt.NDArray[np.bool_]:

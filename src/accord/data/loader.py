@@ -1,8 +1,8 @@
-"""From rows of the token stores to packed batches."""
+"""From rows of the token stores to the sequences that the encoder reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from accord.data.store import TokenStore
+from accord.data.template import Template
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
-from accord.encoders.packing import PackedBatch, TokenSequence, pack
+from accord.encoders.packing import TokenSequence
 from accord.kinds import Hiding, Layout, kind_of, labelled_kind
 from accord.tasks import Task
 
@@ -40,6 +41,24 @@ class TaskData:
         labels: np.ndarray = self.store.labels[self.rows]
         return labels
 
+    def texts(self, row: int) -> int:
+        """Return how many texts a row of the store has."""
+        return int(self.store.text_counts[row])
+
+    def uncut_lengths(self, framing: Template) -> np.ndarray:
+        """Return the tokens of each of a row's sequences before they are cut, int64 [rows,
+        sequences]; 0 behind rows that have fewer."""
+        kind, lengths = kind_of(self.task), self.store.lengths[self.rows].astype(np.int64)
+        if not kind.varying:
+            return framing.sequence_lengths(lengths, self.task.layout)
+        counts = self.store.text_counts[self.rows]
+        layouts = {count: kind.layout_of(self.task, count) for count in set(counts.tolist())}
+        uncut = np.zeros((len(self), max(map(len, layouts.values()), default=0)), dtype=np.int64)
+        for count, layout in layouts.items():
+            rows = np.flatnonzero(counts == count)
+            uncut[rows, : len(layout)] = framing.sequence_lengths(lengths[rows], layout)
+        return uncut
+
     @property
     def strata(self) -> np.ndarray | None:
         """What splits and halves of the rows are balanced by (`Kind.strata`), [rows]."""
@@ -47,7 +66,7 @@ class TaskData:
 
     @property
     def content(self) -> str:
-        """What tells these rows from others: a hash of the file's content, and how many of it."""
+        """What identifies these rows: a hash of the file's content, and how many of its rows."""
         return f"{self.store.fingerprint}:{len(self)}"
 
     def targets(self, index: np.ndarray) -> Tensor:
@@ -64,7 +83,7 @@ class Assembler:
 
     Attributes:
         special: special tokens, and how they frame texts.
-        max_length: tokens a sequence may have, special tokens included.
+        max_length: tokens that a sequence may have, special tokens included.
         vocabulary: ids of words are below it; of no use without a masked language model.
     """
 
@@ -72,18 +91,42 @@ class Assembler:
     max_length: int
     vocabulary: int = 0
 
-    def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
-        """Return the sequences of some rows of a split, each row's next to each other."""
-        texts, layout = range(data.task.texts), data.task.layout
+    def examples(
+        self, data: TaskData, index: Sequence[int] | np.ndarray, words: bool | None = None
+    ) -> list[list[TokenSequence]]:
+        """Return the sequences of each of some rows of a split.
+
+        Args:
+            data: the split.
+            index: of its rows.
+            words: whether sequences know where their words are; default: as the task's kind asks.
+        """
+        kind = kind_of(data.task)
+        words = kind.units == "words" if words is None else words
         result = []
-        for i in index:
-            row = int(data.rows[i])
-            result += self.laid_out([data.store.segment(row, which) for which in texts], layout)
+        for row in data.rows[np.asarray(index, dtype=np.int64)].tolist():
+            texts = [data.store.segment(row, which) for which in range(data.texts(row))]
+            pieces = [data.store.word_pieces(row, 0)] if words else []  # type: ignore[union-attr]
+            result.append(self.laid_out(texts, kind.layout_of(data.task, len(texts)), pieces))
         return result
 
-    def laid_out(self, texts: Sequence[np.ndarray], layout: Layout) -> list[TokenSequence]:
-        """Return the sequences of one row, given the token ids of its texts."""
-        return [self.join([texts[which] for which in place]) for place in layout]
+    def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:
+        """Return the sequences of some rows of a split, each row's next to each other."""
+        return [sequence for example in self.examples(data, index) for sequence in example]
+
+    def laid_out(
+        self, texts: Sequence[np.ndarray], layout: Layout, pieces: Sequence[np.ndarray] = ()
+    ) -> list[TokenSequence]:
+        """Return the sequences of one row.
+
+        Args:
+            texts: the token ids of each of its texts.
+            layout: which texts each sequence joins.
+            pieces: of its first text, how many tokens each word has; nothing where words don't
+                matter.
+        """
+        framing, most = self.special.framing, self.max_length
+        return [framing.join([texts[which] for which in place], most, *pieces) for place in layout]
 
     def hiding(self, key: Sequence[int], first: int = 0) -> Hiding:
         """Return what a kind needs that hides words of its texts.
@@ -103,132 +146,7 @@ class Assembler:
         return np.asarray(self.sequence_lengths(data).sum(axis=1))
 
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
-        """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
-        lengths = data.store.lengths[data.rows].astype(np.int64)
-        uncut = self.special.framing.sequence_lengths(lengths, data.task.layout)
-        return np.minimum(uncut, self.max_length)
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """One pass of a step: a share of the examples of each present task.
-
-    Attributes:
-        inputs: the packed sequences; or, with a frozen encoder, each task's pooled vectors.
-        targets: float32 [n] for each present task.
-    """
-
-    inputs: PackedBatch | list[Tensor]
-    targets: list[Tensor]
-
-
-@dataclass(frozen=True)
-class StepBatch:
-    """All of a step's examples, in groups that have a row of J each.
-
-    Attributes:
-        present: index of each group's task, of those that have examples in this step.
-        rows: the rows drawn of each group, for messages.
-        passes: the examples, in one pass or several.
-        tokens: of all examples; 0 where the encoder is frozen.
-        token_ids: all of them, on the host, for the embedding's gradient.
-    """
-
-    present: tuple[int, ...]
-    rows: tuple[np.ndarray, ...]
-    passes: list[MicroBatch]
-    tokens: int
-    token_ids: Tensor
-
-    @property
-    def targets(self) -> list[Tensor]:
-        """What all examples of each present task are compared with, [n] each."""
-        parts = zip(*(micro.targets for micro in self.passes), strict=True)
-        return [torch.cat(part) for part in parts]
-
-
-def step_batch(
-    drawn: Sequence[np.ndarray],
-    data: Sequence[TaskData],
-    assembler: Assembler,
-    device: torch.device,
-    micro_batch_tokens: int | None = None,
-    multiple: int = 1,
-    key: tuple[int, int] = (0, 0),
-    tasks: Sequence[int] | None = None,
-) -> StepBatch:
-    """Pack a step's examples.
-
-    Args:
-        drawn: for every group the rows of its task's split in this step; may be empty.
-        data: of every group's task.
-        assembler: makes sequences.
-        device: where the tensors go.
-        micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
-            that is longer.
-        multiple: of which each task's tokens in a pass are to be (`packing.pack`).
-        key: (seed, step), which names the words that are hidden.
-        tasks: index of each group's task; None is a group for each task, in order.
-    """
-    groups = tuple(i for i, rows in enumerate(drawn) if len(rows))
-    rows = tuple(drawn[i] for i in groups)
-    parts = [data[i] for i in groups]
-    sequences = [_sequences(assembler, data[i], drawn[i], (*key, i)) for i in groups]
-    targets = [part.targets(index) for part, index in zip(parts, rows, strict=True)]
-    passes, ids = [], []
-    for shares in _passes(parts, sequences, micro_batch_tokens):
-        batch = pack(
-            [
-                sequence[start * part.task.sequences : stop * part.task.sequences]
-                for part, sequence, (start, stop) in zip(parts, sequences, shares, strict=True)
-            ],
-            multiple,
-            range(len(groups)),
-        )
-        wanted = [
-            target[start:stop].to(device)
-            for target, (start, stop) in zip(targets, shares, strict=True)
-        ]
-        ids.append(batch.input_ids)
-        passes.append(MicroBatch(batch.to(device), wanted))
-    return StepBatch(
-        present=groups if tasks is None else tuple(tasks[i] for i in groups),
-        rows=rows,
-        passes=passes,
-        tokens=sum(len(one.input_ids) for sequence in sequences for one in sequence),
-        token_ids=torch.cat(ids),
-    )
-
-
-def _sequences(
-    assembler: Assembler, data: TaskData, rows: np.ndarray, key: tuple[int, int, int]
-) -> list[TokenSequence]:
-    """Return the sequences of a task's rows in a step; words are hidden over all its passes."""
-    sequences = assembler.sequences(data, rows)
-    return kind_of(data.task).step_sequences(data.task, sequences, assembler.hiding(key))
-
-
-def _passes(
-    parts: Sequence[TaskData], sequences: Sequence[list[TokenSequence]], limit: int | None
-) -> Iterator[list[tuple[int, int]]]:
-    """Yield for each pass every task's (start, stop) among its examples."""
-    ends = [
-        len(sequence) // part.task.sequences
-        for part, sequence in zip(parts, sequences, strict=True)
-    ]
-    shares = [(0, 0) for _ in ends]
-    tokens = 0
-    for i, part in enumerate(parts):
-        width = part.task.sequences
-        for example in range(ends[i]):
-            passed = sequences[i][example * width : (example + 1) * width]
-            size = sum(len(sequence.input_ids) for sequence in passed)
-            if limit is not None and tokens and tokens + size > limit:
-                yield shares
-                shares = [(stop, stop) for _, stop in shares]
-                tokens = 0
-            tokens += size
-            shares = [
-                (start, example + 1 if t == i else stop) for t, (start, stop) in enumerate(shares)
-            ]
-    yield shares
+        """Return the tokens of each of a row's sequences, int64 [rows, sequences]; 0 behind rows
+        that have fewer."""
+        uncut = data.uncut_lengths(self.special.framing)
+        return np.asarray(np.minimum(uncut, self.max_length))

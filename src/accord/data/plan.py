@@ -30,6 +30,8 @@ class TaskPlan:
         range: of targets; None: that of the training file.
         loss, metric: None: the kind's first.
         positive: the class whose F1 is meant, canonically spelt; None: by the labels.
+        class_weights: 'balanced', or by class, canonically spelt; None: all alike.
+        label_smoothing: ε, of the training loss.
         encoding, head, pooling, dropout, targets: of the head, as `accord.tasks.Task` has them.
         options: what its kind alone is told.
     """
@@ -54,6 +56,8 @@ class TaskPlan:
     loss: str | None = None
     metric: str | None = None
     positive: str | None = None
+    class_weights: Literal["balanced"] | Mapping[str, float] | None = None
+    label_smoothing: float = 0.0
     encoding: str = "joint"
     head: str = "linear"
     pooling: str = "cls"
@@ -96,16 +100,19 @@ class DataPlan:
     Attributes:
         tasks: each task's, in order.
         texts: those of labelled tasks that are not trained: only their texts are read.
-        sources: whose texts each task without labels learns from; none where it has a file.
+        texts_from: whose texts each task without labels learns from; none where it has a file.
+        shared: names of tasks that read the same rows, which are tokenised and packed once for all
+            of them; two or more each.
         dev_share: of a training file that serves as dev where no dev file is named.
-        max_length: tokens a sequence may have; None: all that the encoder can hold.
+        max_length: tokens that a sequence may have; None: all that the encoder can hold.
         seed: of the rows that a memory keeps.
         memory: of finished tasks.
     """
 
     tasks: Mapping[str, TaskPlan]
     texts: Mapping[str, TaskPlan] = field(default_factory=dict)
-    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    texts_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shared: tuple[tuple[str, ...], ...] = ()
     dev_share: float = 0.1
     max_length: int | None = None
     seed: int = 0
@@ -115,6 +122,13 @@ class DataPlan:
     def finished(self) -> tuple[str, ...]:
         """The tasks that are remembered and not trained."""
         return self.memory.finished
+
+    @property
+    def sources(self) -> tuple[tuple[str, ...], ...]:
+        """The tasks' names, those that share their rows together, in order."""
+        first = {names[0]: names for names in self.shared}
+        rest = {name for names in self.shared for name in names[1:]}
+        return tuple(first.get(name, (name,)) for name in self.tasks if name not in rest)
 
     @property
     def labelled(self) -> dict[str, TaskPlan]:

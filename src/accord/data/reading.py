@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from accord.data.datafiles import format_suffix
+from accord.data.conll import ConllReader
+from accord.data.datafiles import CONLL_SUFFIXES, format_suffix
 from accord.data.delimited import DelimitedReader
 from accord.data.encodings import text_encoding, unmarked_utf16
 from accord.data.files import DataFiles
@@ -33,7 +34,9 @@ _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 
 class FilesReader:
-    """Reads a split's files one after the other, each by its format, told by its bytes and name.
+    """Reads a split's files one after the other, each with its format's reader.
+
+    The format is known by a file's first bytes and its name.
 
     Raises:
         DataError: a file is missing, empty, binary, or has no header.
@@ -41,7 +44,7 @@ class FilesReader:
     Attributes:
         paths: of the files.
         columns: those that all files have, in the order of the first one.
-        notes: what has to be known of a file as a whole; complete once the rows are exhausted.
+        notes: on a file as a whole; complete once the rows are exhausted.
     """
 
     def __init__(self, files: DataFiles) -> None:
@@ -82,10 +85,13 @@ class FilesReader:
 def _open(path: Path, files: DataFiles) -> RowReader:
     head, suffix = read_head(path), format_suffix(path)
     if not head.strip():
-        raise DataError(f"{path}: the file is empty; its first line names the columns")
+        first = "" if suffix in CONLL_SUFFIXES else "; its first line names the columns"
+        raise DataError(f"{path}: the file is empty{first}")
     if head.startswith(b"PAR1") or suffix == ".parquet":
         return ParquetReader(path, codes=files.codes)
     encoding = _text_encoding(path, head, files.encoding)
+    if suffix in CONLL_SUFFIXES:
+        return ConllReader(path, encoding)
     opening = head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     if suffix in _JSON_SUFFIXES and opening.startswith("["):
         return JsonArrayReader(path, encoding)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from accord.errors import DataError, nearest
 
@@ -17,7 +17,8 @@ class Row:
     `line` is where the row starts in a text file, counted from 1; in a Parquet file it is the
     row's number. Values are text as it stands in the file, never a guessed type; a null or NaN
     is the empty text, and so is what an object has no key for, which `absent` names. `file` is the
-    row's file among several, counted from 0.
+    row's file among several, counted from 0. What a typed file has as a list is in `lists` too, as
+    `values.list_cell` has it; its text is JSON.
     """
 
     line: int
@@ -25,10 +26,11 @@ class Row:
     fault: str | None = None
     absent: tuple[str, ...] = ()
     file: int = 0
+    lists: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 class Note(NamedTuple):
-    """What has to be known of a file as a whole, and what to do about it.
+    """A note on a file as a whole, and what to do about it.
 
     `file` is the file's number among several, counted from 0.
     """
@@ -41,7 +43,7 @@ class Note(NamedTuple):
 class RowReader(Protocol):
     """What the reader of each format offers.
 
-    `notes` is what has to be known of the file as a whole, complete once `rows` is exhausted.
+    `notes` are those on the file as a whole, complete once `rows` is exhausted.
     """
 
     notes: list[Note]

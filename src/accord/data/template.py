@@ -89,21 +89,31 @@ class Template:
         ]
         return np.stack(parts, axis=1)
 
-    def join(self, segments: Sequence[np.ndarray], max_length: int) -> TokenSequence:
+    def join(
+        self, segments: Sequence[np.ndarray], max_length: int, pieces: np.ndarray | None = None
+    ) -> TokenSequence:
         """Frame one text or two, cut to `max_length` tokens.
 
         Args:
             segments: the token ids of each text, without special tokens.
             max_length: most tokens of the result, special tokens included.
+            pieces: how many of the first text's tokens each of its words has; None where words
+                don't matter.
         """
         room = max_length - self.special_tokens(len(segments))
         lengths = truncated_lengths([len(segment) for segment in segments], max(0, room))
-        parts, first = [], 0
+        parts: list[np.ndarray] = []
+        first, spans = 0, None
         for text, ids, type_id in self.frame(len(segments)):
             part = np.array(ids) if text is None else segments[text][: lengths[text]]
+            if text == 0 and pieces is not None:
+                ends = np.concatenate([[0], np.cumsum(pieces, dtype=np.int64)]).clip(max=len(part))
+                spans = np.stack([ends[:-1], ends[1:]], axis=1) + sum(
+                    len(before) for before in parts
+                )
             parts.append(part)
             first += len(part) * (type_id == 0)
-        return TokenSequence(np.concatenate(parts), first)
+        return TokenSequence(np.concatenate(parts), first, spans=spans)
 
 
 def _frame(encoding: Encoding) -> Frame:

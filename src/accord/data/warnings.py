@@ -1,4 +1,4 @@
-"""What a person should know of a run's data before training: a line each, with its cure.
+"""Warnings about a run's data before training: one line each, with its cure.
 
 To add one, write a function from `Facts` to warnings and name it in `CHECKS`: `accord check` and
 `accord train` both say it, the run's folder keeps it, and `--strict` makes it an error.
@@ -20,6 +20,7 @@ from accord.data.loader import TaskData
 from accord.data.overlap import Overlap, find_overlap
 from accord.data.template import Template
 from accord.errors import UsageError
+from accord.kinds import kind_of
 from accord.tasks import Task
 
 LEAST_DEV_ROWS = 20
@@ -32,7 +33,7 @@ MOST_UNKNOWN = 0.05
 
 @dataclass(frozen=True)
 class DataWarning:
-    """One thing that a person should know.
+    """One warning.
 
     Attributes:
         where: a file, or a key of the config.
@@ -79,9 +80,9 @@ class Split:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]."""
-        lengths = self.part.store.lengths[self.part.rows]
-        return self.framing.sequence_lengths(lengths, self.task.layout)
+        """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]; 0
+        behind rows that have fewer."""
+        return self.part.uncut_lengths(self.framing)
 
     @property
     def labels(self) -> npt.NDArray[Any]:
@@ -135,7 +136,7 @@ def refuse_all(warnings: Sequence[str], say: Callable[[str], object]) -> None:
 
 
 def overlaps(facts: Facts) -> list[Overlap]:
-    """Return what of each task's dev rows stands in the training rows of each."""
+    """Return the overlap of each task's dev rows with the training rows of each."""
     return [
         find_overlap(train.part, dev.part)
         for dev in facts.labelled("dev")
@@ -144,7 +145,7 @@ def overlaps(facts: Facts) -> list[Overlap]:
 
 
 def _files(facts: Facts) -> Iterator[DataWarning]:
-    """Yield what is said of files as a whole: lines that are no rows, names that look like data."""
+    """Yield warnings about files as a whole: lines that are no rows, names that look like data."""
     notes = dict.fromkeys(note for split in facts.splits for note in split.part.store.notes)
     yield from (DataWarning(*note) for note in notes)  # once, whoever shares the file
 
@@ -154,7 +155,7 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     splits = {(split.name, split.task.name): split for split in facts.splits}
     for overlap in overlaps(facts):
         dev, train = splits["dev", overlap.dev_task], splits["train", overlap.train_task]
-        alike = train.task.texts == dev.task.texts
+        alike = _texts_of_a_row(train.task) == _texts_of_a_row(dev.task)
         rows = (overlap.examples if alike else overlap.texts).normalised
         if rows:
             within = dev.task.name == train.task.name
@@ -165,6 +166,10 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
                 " too, case and spaces aside: figures of them are too good",
                 "take them out of either",
             )
+
+
+def _texts_of_a_row(task: Task) -> int | None:
+    return None if kind_of(task).varying else task.texts
 
 
 def _test_rows(facts: Facts) -> Iterator[DataWarning]:

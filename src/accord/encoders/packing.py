@@ -50,7 +50,7 @@ class PackedWords:
 
     @property
     def bounds(self) -> TaskBounds:
-        """Whose the words are."""
+        """The words' task bounds: whose rows are whose."""
         return TaskBounds((self.jacobian_row,), (len(self.ids),))
 
     def to(self, device: torch.device) -> PackedWords:
@@ -73,6 +73,8 @@ class PackedBatch:
             stop and the next one's start there may be a filler, which nobody pools.
         jacobian_rows: the row of J that each task's gradients go to.
         words: by its place among the tasks, the masked words of a task that has any.
+        spans: by its place among the tasks, the words of one whose sequences know them: int64
+            [words, 2], each word's first token among all, and its last one's successor.
     """
 
     input_ids: Tensor
@@ -82,6 +84,7 @@ class PackedBatch:
     task_sequences: tuple[tuple[int, int], ...]
     jacobian_rows: tuple[int, ...]
     words: Mapping[int, PackedWords] = field(default_factory=dict)
+    spans: Mapping[int, Tensor] = field(default_factory=dict)
 
     @cached_property
     def cu_seqlens(self) -> tuple[int, ...]:
@@ -144,6 +147,7 @@ class PackedBatch:
             self,
             **{name: getattr(self, name).to(device, non_blocking=True) for name in names},
             words=words,
+            spans={place: spans.to(device) for place, spans in self.spans.items()},
         )
 
 
@@ -154,12 +158,15 @@ class TokenSequence:
     Attributes:
         input_ids: int [L], special tokens included.
         first: how many of them are of token type 0; the rest are of type 1.
-        words: those that are masked, where the task is to tell them.
+        words: the masked ones, where the task is to predict them.
+        spans: int64 [words, 2], where each word of the text begins and ends among the tokens, for a
+            task that labels words; of a word that is cut off, or has no token, both are the same.
     """
 
     input_ids: np.ndarray
     first: int
     words: MaskedWords | None = None
+    spans: np.ndarray | None = None
 
 
 def pack(
@@ -208,7 +215,22 @@ def pack(
             for place, (row, (start, stop)) in enumerate(zip(rows, bounds, strict=True))
             if start < stop and flat[start].words is not None
         },
+        spans={
+            place: _spans(flat[start:stop], sum(lengths[:start]))
+            for place, (start, stop) in enumerate(bounds)
+            if start < stop and flat[start].spans is not None
+        },
     )  # fmt: skip
+
+
+def _spans(sequences: Sequence[TokenSequence], offset: int) -> Tensor:
+    """Return where the words of some sequences are that follow each other from an offset on."""
+    spans = []
+    for sequence in sequences:
+        assert sequence.spans is not None  # all sequences of a task know their words, or none
+        spans.append(sequence.spans[sequence.spans[:, 0] < sequence.spans[:, 1]] + offset)
+        offset += len(sequence.input_ids)
+    return torch.from_numpy(np.concatenate(spans))
 
 
 def _words(

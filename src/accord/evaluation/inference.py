@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.data.batches import View
 from accord.data.loader import Assembler, TaskData
+from accord.data.sources import shared_rows, sources_of
 from accord.encoders.packing import TokenSequence, pack
+from accord.encoders.units import Unit, Units, joined, located, ranges, vector_counts
 from accord.errors import ModelError
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
@@ -25,42 +28,110 @@ FIXED_MASKS = 0  # seed of an evaluation's masks
 FIXED_WORDS = (FIXED_MASKS, 0, 0)  # key of the words that it hides
 
 
+@dataclass(frozen=True)
+class Pooled:
+    """What a task's head needs of some examples.
+
+    Attributes:
+        vectors: float32 [V, H], on the model's device.
+        counts: int64 [n], how many of them each example has.
+        units: where they belong, for a kind with a varying number of them.
+    """
+
+    vectors: Tensor
+    counts: np.ndarray
+    units: Units | None = None
+
+    def rows(self, index: np.ndarray) -> tuple[Tensor, Units | None]:
+        """Return some examples' vectors, in this order, and where they belong."""
+        chosen = torch.from_numpy(ranges(self.counts, index)).to(self.vectors.device)
+        units = None
+        if self.units is not None:
+            every = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(chosen.device)
+            number = torch.arange(len(every), device=chosen.device)
+            counts = torch.from_numpy(self.counts[index]).to(chosen.device)
+            units = Units(
+                torch.repeat_interleave(number, counts),
+                self.units.place[chosen],
+                self.units.sizes[every],
+            )
+        return self.vectors[chosen], units
+
+
 @torch.inference_mode()
 def pooled_vectors(
     model: MultitaskModel,
-    sequences: Sequence[Sequence[TokenSequence]],
+    groups: Sequence[Sequence[Sequence[TokenSequence]]],
     matmul: MatmulPolicy = DEFAULT,
     pass_tokens: int | None = None,
     key: DropoutKey | None = None,
-) -> list[Tensor]:
-    """Encode and pool sequences of any number of tasks.
+    tasks: Sequence[Sequence[int]] | None = None,
+) -> list[Pooled]:
+    """Encode and pool the examples of any number of tasks.
 
     Args:
         model: its encoder is used; its tasks say how each pools.
-        sequences: for each of the model's tasks its sequences; may be empty.
+        groups: of examples that some tasks read, each example's sequences; may be empty.
         matmul: in what precision, and how this machine multiplies.
         pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
             is longer; default: `tokens_of_a_pass`.
         key: names dropout masks, which differ by pass; None is no dropout.
+        tasks: the numbers of the tasks that read each group; default: the one of its place.
 
     Returns:
-        For each task a tensor [sequences, H], in the order given, on the model's device.
+        For each task its vectors, in the order of its group's examples.
     """
     model.eval()
     device = model.encoder.word_table.device
     hidden = model.encoder.config.hidden_size
-    vectors = [torch.empty(len(sequence), hidden, device=device) for sequence in sequences]
+    readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
+    sequences = [[one for example in group for one in example] for group in groups]
+    kept = {
+        task: _Kept.of(kind_of(model.tasks[task]).units, group, sequence, hidden, device)
+        for group, sequence, of in zip(groups, sequences, readers, strict=True)
+        for task in of
+    }
     pass_tokens = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for number, members in enumerate(_passes(sequences, pass_tokens)):
         present = [i for i, member in enumerate(members) if member]
         batch_sequences = [[sequences[i][j] for j in members[i]] for i in present]
         batch = pack(batch_sequences, matmul.row_multiple).to(device)
         masks = None if key is None else replace(key, micro_batch=number)
+        views = [View(task, place) for place, i in enumerate(present) for task in readers[i]]
         with computing(matmul), matmul.autocast(device):
-            pooled = model.pooled(batch, present, key=masks)
-        for i, part in zip(present, pooled, strict=True):
-            vectors[i][torch.tensor(members[i], device=device)] = part.float()
-    return vectors
+            pooled = model.pooled(batch, [view.task for view in views], key=masks, views=views)
+        for view, part in zip(views, pooled, strict=True):
+            kept[view.task].take(members[present[view.group]], part)
+    return [kept[task].pooled for task in range(len(model.tasks))]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A task's vectors while passes give them.
+
+    Attributes:
+        pooled: those there are so far.
+        counts: int64, how many each sequence has.
+    """
+
+    pooled: Pooled
+    counts: np.ndarray
+
+    @classmethod
+    def of(
+        cls, unit: Unit, examples: Sequence[Sequence[TokenSequence]],
+        sequences: Sequence[TokenSequence], hidden: int, device: torch.device,
+    ) -> _Kept:  # fmt: skip
+        _, units = located(unit, examples)
+        per_sequence = vector_counts(unit, [[sequence] for sequence in sequences])
+        counts = vector_counts(unit, examples)
+        vectors = torch.empty(int(counts.sum()), hidden, device=device)
+        return cls(Pooled(vectors, counts, units and units.to(device)), per_sequence)
+
+    def take(self, members: Sequence[int], vectors: Tensor) -> None:
+        """Put the vectors of some of the sequences in their place."""
+        place = torch.from_numpy(ranges(self.counts, members))
+        self.pooled.vectors[place.to(vectors.device)] = vectors.float()
 
 
 def _passes(sequences: Sequence[Sequence[TokenSequence]], limit: int) -> Iterator[list[list[int]]]:
@@ -83,10 +154,13 @@ def _passes(sequences: Sequence[Sequence[TokenSequence]], limit: int) -> Iterato
 
 
 @torch.inference_mode()
-def head_logits(model: MultitaskModel, task: int, vectors: Tensor) -> Tensor:
-    """Apply one task's head to pooled vectors: float32 [n, outputs] on the host."""
+def head_logits(
+    model: MultitaskModel, task: int, vectors: Tensor, units: Units | None = None
+) -> Tensor:
+    """Apply one task's head to pooled vectors: float32 [n, outputs], or [n, most, outputs] where
+    an example has several units, on the host."""
     model.eval()
-    return model.logits([vectors], [task])[0].cpu()
+    return model.logits([vectors], [task], units=[units])[0].cpu()
 
 
 def logits_of(
@@ -131,16 +205,20 @@ def _label_logits(
     advance: Callable[[int], None],
 ) -> list[Tensor]:  # fmt: skip
     parts: list[list[Tensor]] = [[] for _ in data]
-    for chunk in _chunks([len(split) for split in data]):
-        sequences = [
-            assembler.sequences(split, rows) for split, rows in zip(data, chunk, strict=True)
+    sources = sources_of(data, shared_rows(data))
+    for chunk in _chunks([len(source) for source in sources]):
+        groups = [
+            source.examples(assembler, np.arange(rows.start, rows.stop))
+            for source, rows in zip(sources, chunk, strict=True)
         ]
-        vectors = pooled_vectors(model, sequences, matmul)
-        for i, vector in enumerate(vectors):
-            if data[i].task.labelled:
-                parts[i].append(head_logits(model, i, vector))
-        advance(sum(map(len, chunk)))
-    return [torch.cat(part) if part else torch.empty(0, 1) for part in parts]
+        every = pooled_vectors(model, groups, matmul, tasks=[source.tasks for source in sources])
+        for source, rows in zip(sources, chunk, strict=True):
+            for i, places in zip(source.tasks, source.places, strict=True):
+                at = np.flatnonzero(places[rows.start : rows.stop] >= 0)
+                if data[i].task.labelled:
+                    parts[i].append(head_logits(model, i, *every[i].rows(at)))
+                advance(len(at))
+    return [joined(part) if part else torch.empty(0, 1) for part in parts]
 
 
 @torch.inference_mode()
@@ -207,12 +285,12 @@ class _TextPasses:
         return losses
 
     def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
-        every: list[Sequence[TokenSequence]] = [[] for _ in self.model.tasks]
-        every[self.task] = sequences
+        every: list[list[list[TokenSequence]]] = [[] for _ in self.model.tasks]
+        every[self.task] = [[sequence] for sequence in sequences]
         masks = DropoutKey(FIXED_MASKS, number)
-        vectors = pooled_vectors(self.model, every, self.matmul, key=masks)[self.task]
+        pooled = pooled_vectors(self.model, every, self.matmul, key=masks)[self.task]
         wanted = [torch.zeros(len(sequences) // self.data.task.sequences, device=self.device)]
-        (losses,) = self.model.losses([vectors], wanted, [self.task])
+        (losses,) = self.model.losses([pooled.vectors], wanted, [self.task])
         return losses
 
 

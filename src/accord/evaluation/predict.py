@@ -52,7 +52,7 @@ class Predictor:
     Args:
         model: encoder and heads.
         inputs: how each task's files name their columns.
-        max_length: tokens a sequence may have.
+        max_length: tokens that a sequence may have.
         folder: where the tokenizer is.
         matmul: in what precision, and how this machine multiplies.
         others: an ensemble's other members, whose answers are averaged with this one's.
@@ -155,17 +155,16 @@ class Predictor:
         index = self.tasks.index(task)
         segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
         width = task.texts
-        sequences: list[list[TokenSequence]] = [[] for _ in self.tasks]
-        sequences[index] = [
-            sequence
+        examples: list[list[list[TokenSequence]]] = [[] for _ in self.tasks]
+        examples[index] = [
+            self.assembler.laid_out(segments[i : i + width], task.layout)
             for i in range(0, len(segments), width)
-            for sequence in self.assembler.laid_out(segments[i : i + width], task.layout)
         ]
-        vectors = pooled_vectors(self.model, sequences, self.matmul)[index]
+        pooled = pooled_vectors(self.model, examples, self.matmul)[index]
         lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
         uncut = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
         cut = (uncut > self.assembler.max_length).any(axis=1).sum()
-        logits = head_logits(self.model, index, vectors)
+        logits = head_logits(self.model, index, pooled.vectors, pooled.units)
         check_finite(logits, task, self.folder)
         return logits, int(cut)
 

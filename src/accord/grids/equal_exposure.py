@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from accord.data.datasets import read_data
+from accord.data.sources import shared_rows, sources_of
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
@@ -79,14 +80,18 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
     data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
     names = [task.name for task in data.tasks]
-    sampler = build_sampler(plan, tuple(names), tuple(map(len, data.train)))
+    sources = sources_of(data.train, shared_rows(data.train))
+    drawn = tuple(source.name for source in sources)
+    sampler = build_sampler(plan, drawn, tuple(map(len, sources)))
     steps = epochs * sampler.steps
     if equal == "steps":
         full = plan.training.batch_size * steps
         return {name: 0 if name in plan.finished else full for name in names}
-    if equal == "examples":
+    if equal == "examples" and len(sources) == len(names):
         return dict(zip(names, sampler.examples(epochs), strict=True))
-    seen = exposures(sampler, data.train, data.assembler, steps)
+    seen = exposures(sampler, sources, data.assembler, steps)
+    if equal == "examples":
+        return {name: exposure.examples for name, exposure in seen.items()}
     return {
         split.task.name: round(
             seen[split.task.name].tokens / float(data.assembler.lengths(split).mean())

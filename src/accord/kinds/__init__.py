@@ -30,6 +30,7 @@ from accord.kinds._registry import (
     kind_names,
     kind_of,
     labelled_kind,
+    takers_of_lists,
     task_section,
 )
 from accord.kinds._thresholds import moved
@@ -55,6 +56,7 @@ __all__ = [
     "labelled_kind",
     "moved",
     "spelt",
+    "takers_of_lists",
     "task_section",
     "texts_of",
 ]

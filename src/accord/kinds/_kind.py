@@ -1,18 +1,16 @@
-"""What every kind of task says of itself, with labels or without."""
+"""What every kind of task declares, with labels or without."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from accord.metrics import Form, all_metrics, get_metric
+from accord.metrics import ByClass, Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
     from torch.nn import Parameter
 
@@ -20,12 +18,14 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import PackedWords, TokenSequence
+    from accord.encoders.units import Unit, Units
     from accord.kernels.dropout import DropoutKey
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
+    Array = npt.NDArray[Any]
+
 T = TypeVar("T", bound="Task")
-Array = npt.NDArray[Any]
 Layout = tuple[tuple[int, ...], ...]
 """The sequences of an example, and the numbers of the texts that each of them joins."""
 
@@ -34,19 +34,40 @@ Layout = tuple[tuple[int, ...], ...]
 class TargetForm:
     """What a store keeps of each row's target.
 
-    A kind with a target for every token would keep as many numbers as a row has tokens: a list, as
-    the store has lists of token ids.
-
     Attributes:
-        dtype: as numpy spells it, with its byte order.
+        dtype: as numpy spells it, with its byte order; where rows are ragged it has a sign.
         shape: of one row's target; () is a single number.
+        ragged: whether each row's target is a list of numbers, of which some have more than others:
+            a tag for each word, a grade for each candidate. Arrays of them are as wide as the
+            widest row, with -1 behind the integers of others and NaN behind their floats.
     """
 
     dtype: str
     shape: tuple[int, ...] = ()
+    ragged: bool = False
+
+    @property
+    def fill(self) -> float:
+        """What stands behind the shorter of ragged rows."""
+        import numpy as np
+
+        return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
+
+    def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
+        """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
+        import numpy as np
+
+        every = [number for target in targets for number in target]
+        return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
 
     def array(self, targets: Sequence[Any]) -> Array:
-        """Return some rows' targets as one array, [rows, *shape]."""
+        """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
+        import numpy as np
+
+        if self.ragged:
+            from accord.data.ragged import padded
+
+            return padded(*self.flat(targets), self.fill)
         return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)
 
 
@@ -75,11 +96,13 @@ class HeadContext:
         key: names its dropout mask; None is evaluation.
         words: what the masked words were; None where none are.
         table: the word embeddings that the task's texts go through.
+        units: where each vector belongs, for a kind whose examples have several.
     """
 
     key: DropoutKey | None
     words: PackedWords | None
     table: Parameter
+    units: Units | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +115,14 @@ class Evaluation:
             the mean loss.
         logits: float32 [rows, outputs].
         remark: says so where a constant prediction is as good.
+        classes: of each class; None without classes.
     """
 
     metric: float
     figures: dict[str, float]
     logits: Tensor
     remark: str = ""
+    classes: ByClass | None = None
 
 
 class TrainingLabels(Protocol):
@@ -108,7 +133,14 @@ class TrainingLabels(Protocol):
 
     def labels(self) -> Iterator[str]:
         """Yield the label, canonically spelt, of every row that has its texts and a label; nothing
-        where there is no file."""
+        where there is no file.
+
+        Raises:
+            ConfigError: at the end, if they are lists, all of them.
+        """
+
+    def cells(self) -> Iterator[str | list[Any]]:
+        """Yield these labels and, in their places, those that are lists, as `Row` has them."""
 
     def class_names(self) -> Sequence[str]:
         """Return the classes that the file itself names, canonically spelt; mostly none."""
@@ -151,7 +183,10 @@ class Kind(ABC, Generic[T]):
         losses, poolings: what a task may have; the first is the default.
         predicts: the forms in which metrics can have its predictions.
         default_metric: by which a task is evaluated that names none.
-        compares_examples: whether it tells an example from the others of its step, which then is
+        units: what a head has a vector for: "rows", as many for every example; "words" of the text
+            or "sequences", of which examples have a varying number (`accord.encoders.units.Units`).
+        varying: whether rows may have more texts than others.
+        compares_examples: whether it compares an example with the others in its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
         discrete: whether its `strata` are classes.
@@ -161,7 +196,7 @@ class Kind(ABC, Generic[T]):
         uses_word_table: whether its head multiplies by the word embeddings: each of these has a
             gradient then.
         head_for: what its head is for, where later stages would miss it: no model folder holds it.
-        summary_head: what a table calls what is said of a split's labels.
+        summary_head: a table's heading for the summary of a split's labels.
         metric_format: of its metric in a line of progress.
     """
 
@@ -173,6 +208,8 @@ class Kind(ABC, Generic[T]):
     predicts: ClassVar[tuple[Form, ...]]
     default_metric: ClassVar[str]
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
+    units: ClassVar[Unit] = "rows"
+    varying: ClassVar[bool] = False
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -210,18 +247,40 @@ class Kind(ABC, Generic[T]):
             ConfigError: if the config's values don't go together, or can't be found in the file.
         """
 
+    def text_cells(
+        self, plan: TaskPlan, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield each of a row's texts and how messages call it; a list is one of its words.
+
+        Args:
+            plan: of the task: which columns.
+            values: the texts of its cells, by column.
+            lists: those cells that the file has as lists, as `accord.data.rows.Row` has them.
+        """
+        for name in plan.text:
+            yield name, lists.get(name, values[name])
+
+    def split(self, text: str) -> Sequence[str]:
+        """Return the words of a text that a file has in one piece, for a kind that labels words."""
+        return text.split()
+
     @abstractmethod
     def layout(self, task: T) -> Layout:
         """Return the sequences that the encoder reads for one example."""
 
+    def layout_of(self, task: T, texts: int) -> Layout:
+        """Return `layout` for an example of so many texts, where their number varies."""
+        return self.layout(task)
+
     def step_sequences(
         self, task: T, sequences: list[TokenSequence], hiding: Hiding
     ) -> list[TokenSequence]:
-        """Return a step's sequences as the encoder is to see them in training."""
+        """Return a step's sequences as the encoder is to see them in training; only asked of a kind
+        that hides words."""
         return sequences
 
     def masked_words(self, task: T, lengths: Array) -> float:
-        """Return how many words of an example, of so many tokens, its head tells on average."""
+        """Return how many words per example its head predicts on average, by examples' lengths."""
         return 0.0
 
     def strata(self, targets: Array) -> Array | None:
@@ -248,7 +307,8 @@ class Kind(ABC, Generic[T]):
         Args:
             task: of this kind.
             head: its head.
-            vectors: what its pooling gives, [n * sequences, H].
+            vectors: what its pooling gives, [n * sequences, H]; [V, H] where an example has a
+                varying number of units.
             targets: float32 [n, ...].
             context: what else the head may need.
         """
@@ -286,7 +346,7 @@ class Kind(ABC, Generic[T]):
     def evaluate(
         self, task: T, labels: Array, logits: Tensor, moved: Tensor | None = None
     ) -> Evaluation:
-        """Compare what a model says of some rows with their labels.
+        """Compare a model's logits on some rows with their labels.
 
         Args:
             task: of this kind.

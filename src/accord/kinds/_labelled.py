@@ -1,14 +1,16 @@
-"""What a kind of task says of its labels, and what all such kinds have in common."""
+"""What a kind of task with labels declares, and what all such kinds have in common."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
+from accord.kinds._classes import BALANCED, balanced_weights
+from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
-from accord.metrics import Constant, crossfit_value, get_metric
+from accord.metrics import ByClass, Constant, crossfit_value, get_metric
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
@@ -18,13 +20,15 @@ if TYPE_CHECKING:
     from accord.data.labels import LabelParser
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
+    from accord.encoders.units import Units
+    from accord.kinds._kind import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
 Answers = list[str] | list[float] | list[list[str]]
 Summary = dict[str, dict[str, Any]]
-"""What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
+"""A split's labels, summed up for a report: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
 
 
@@ -66,7 +70,7 @@ def class_faults(section: TaskConfig, least: int) -> Iterator[str]:
 
 
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
-    """Return what the config says of a task, whatever its kind."""
+    """Return the fields of a task that don't depend on its kind."""
     return {
         "name": name, "kind": plan.kind, "encoding": plan.encoding, "head": plan.head,
         "pooling": plan.pooling, "dropout": plan.dropout, "targets": plan.targets,
@@ -77,7 +81,8 @@ _LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
 
 
 def share(task: Task, logits: Tensor) -> Tensor:
-    """Return what one output [n, 1] says in [0, 1], float64 [n]; under MSE it may be beyond."""
+    """Return one output per row, [n, 1], as a number in [0, 1], float64 [n]; under MSE it may lie
+    outside."""
     value = logits.squeeze(1).double()
     return value.sigmoid() if task.loss == "binary_cross_entropy" else value
 
@@ -93,6 +98,7 @@ class LabelledKind(Kind[T]):
     """A kind of task whose rows have labels.
 
     Attributes:
+        takes_lists: whether a typed file may have a row's label as a list.
         answer_is_text: whether a prediction is a name, or names; else a number.
         answer_is_list: whether it is a list of them.
         leaderboard: by the number of texts, how the course's prediction files head their column.
@@ -100,6 +106,7 @@ class LabelledKind(Kind[T]):
 
     labelled = True
     section: ClassVar[type[TaskConfig]]
+    takes_lists: ClassVar[bool] = False
     answer_is_text: ClassVar[bool] = False
     answer_is_list: ClassVar[bool] = False
     leaderboard: ClassVar[Mapping[int, str]] = {}
@@ -130,13 +137,25 @@ class LabelledKind(Kind[T]):
         """Return for each of the task's classes its rows, ascending; nothing without classes."""
         return []
 
+    def settled(self, task: T, plan: TaskPlan, targets: Array) -> T:
+        """Return the task with what its training rows settle, given their targets: weights of
+        classes that are to be balanced.
+
+        Raises:
+            ConfigError: if there are no such weights.
+        """
+        if plan.class_weights != BALANCED:
+            return task
+        rows = [len(each) for each in self.rows_of_classes(task, targets)]
+        return replace(task, class_weights=balanced_weights(task.name, task.labels, rows))
+
     @abstractmethod
     def summary(self, task: T, targets: Array) -> Summary:
-        """Return what a report says of a split's labels."""
+        """Return the summary of a split's labels for a report."""
 
     @abstractmethod
     def described(self, task: T, most: int) -> str:
-        """Say which labels there are, of classes at most so many."""
+        """Say which labels there are; of classes at most `most`."""
 
     # Sequences and head
 
@@ -156,10 +175,29 @@ class LabelledKind(Kind[T]):
         """Return what the loss compares with, float32 [n, ...], from what the store keeps."""
 
     def loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example, [n], from logits [n, outputs]."""
+        """Return the loss of each example, [n], from logits [n, outputs]: plain, as figures have
+        it, whatever the task's training goes by."""
         from accord.model.losses import LOSSES
 
         return LOSSES[task.loss](logits, targets)
+
+    def training_loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return what training minimises of each example, [n]: w_c times the loss, smoothed where
+        the task says so, where c is the label's class.
+
+        A step takes the mean over its examples, Σ w_c ℓ / n: weights whose mean over the training
+        rows is 1, as balanced ones' is, leave the loss its scale beside other tasks' losses.
+        """
+        from accord.model.losses import cross_entropy, weights_of_rows
+
+        losses = (
+            cross_entropy(logits, targets, task.label_smoothing)
+            if task.label_smoothing
+            else self.loss(task, logits, targets)
+        )
+        return (
+            losses * weights_of_rows(task.class_weights, targets) if task.class_weights else losses
+        )
 
     def divergence(self, task: T, one: Tensor, other: Tensor) -> Tensor:
         """Return how far apart two models' or passes' logits are, [n], in units of the loss: never
@@ -175,11 +213,17 @@ class LabelledKind(Kind[T]):
     def head_losses(
         self, task: T, head: Any, vectors: Tensor, targets: Tensor, context: HeadContext
     ) -> Tensor:
-        return self.label_losses(task, head, head(vectors, context.key), targets)
+        logits = self.arranged(task, head(vectors, context.key), context.units)
+        return self.label_losses(task, head, logits, targets)
+
+    def arranged(self, task: T, logits: Tensor, units: Units | None) -> Tensor:
+        """Return a head's outputs by example: [n, outputs] as they are; of [V, outputs], where an
+        example has several units, [n, most, outputs], with -inf where an example has fewer."""
+        return logits if units is None else units.arranged(logits)
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""
-        return head.scaled(self.loss(task, logits, targets))
+        return head.scaled(self.training_loss(task, logits, targets))
 
     def head_divergences(self, task: T, head: TaskHead, one: Tensor, other: Tensor) -> Tensor:
         """Return `divergence` in the units in which a head learns."""
@@ -263,7 +307,15 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        return Evaluation(value, figures, logits, remark)
+        classes = self.by_class(task, labels, self.decode(task, said).numpy())
+        return Evaluation(value, figures, logits, remark, classes)
+
+    def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
+        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
+        kind that doesn't predict one class of several."""
+        if "classes" not in self.predicts:
+            return None
+        return ByClass.of(task.labels, labels, predicted)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
         predictions = self.evaluated(task, task.metric, logits)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from accord.kinds._kind import Array
-
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from accord.kinds._kind import Array
 
 _FAR = 30.0  # logits further out are as good as sure
 
@@ -46,9 +44,12 @@ def best_f1_thresholds(targets: Array, logits: Array) -> tuple[float, ...]:
         logits: [n, labels].
 
     Example:
+        >>> import numpy as np
         >>> best_f1_thresholds(np.array([[1], [1], [0]]), np.array([[-1.0], [2.0], [-3.0]]))
         (0.11920292202211755,)
     """
+    import numpy as np
+
     n, labels = targets.shape
     if not n:
         return (0.5,) * int(labels)

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import (
     HIDDEN,
     MOST_LABELS,
+    NO_LISTS,
     LabelParser,
     are_values,
     is_blank,
@@ -23,7 +23,7 @@ from accord.data.labels import (
     without_label,
 )
 from accord.errors import ConfigError, nearest
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logit is still a number of some use
 _SEPARATORS = ("|", ";", ",")
@@ -176,15 +177,22 @@ class LabelSetParser(LabelParser):
         self._task, self._columns = task, plan.label_columns
         self._indices = {label: i for i, label in enumerate(task.labels)}
 
-    def of_row(self, values: Mapping[str, Any]) -> list[int]:
+    def of_row(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
+    ) -> list[int]:
         if self._task.columns:
             return self._of_columns([values[column] for column in self._columns])
-        cell = values[self.column]
-        return self(cell) if isinstance(cell, str) else self._set(cell)
+        if self.column in lists:
+            return self._set(lists[self.column])
+        labels: list[int] = self(values[self.column])
+        return labels
 
-    def leaves_out(self, values: Mapping[str, Any]) -> bool:
-        cells = [values[column] for column in self._columns]
-        return all(isinstance(cell, str) and self.is_missing(cell) for cell in cells)
+    def leaves_out(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
+    ) -> bool:
+        return all(
+            column not in lists and self.is_missing(values[column]) for column in self._columns
+        )
 
     def is_missing(self, text: str) -> bool:
         return not self._is_empty(canonical_label(text)) and super().is_missing(text)
@@ -250,6 +258,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
     losses = ("binary_cross_entropy",)
     predicts = ("label_sets",)
     default_metric = "micro_f1"
+    takes_lists = True
     discrete = True
     answer_is_text = True
     answer_is_list = True
@@ -312,14 +321,20 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         *Source:* Sechidis et al. 2011, On the Stratification of Multi-Label Data, whose splits deal
         out the rarest label's rows first.
         """
+        import numpy as np
+
         rows = np.where(targets, targets.sum(0, dtype=np.int64), len(targets) + 1)
         return np.asarray(np.where(targets.any(1), rows.argmin(1), targets.shape[1]))
 
     def rows_of_classes(self, task: MultiLabelTask, targets: Array) -> list[Array]:
+        import numpy as np
+
         return [np.flatnonzero(column) for column in targets.T]
 
     def summary(self, task: MultiLabelTask, targets: Array) -> Summary:
         """Count each label's rows, and before them those that have none, if there are any."""
+        import numpy as np
+
         none = int((~targets.any(1)).sum())
         counts = dict(zip(task.labels, targets.sum(0, dtype=np.int64).tolist(), strict=True))
         return {"labels": {**({"(none)": none} if none else {}), **counts}}
@@ -352,6 +367,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return best_f1_thresholds(labels, logits.numpy())
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
+        import numpy as np
+
         return np.asarray(np.where(labels, shares, 1 - shares).prod(1))
 
     def mean_logits(self, task: MultiLabelTask, members: Sequence[Tensor]) -> Tensor:
@@ -365,6 +382,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
 
     def answers(self, task: MultiLabelTask, values: Array) -> list[list[str]]:
         """Return lists of names."""
+        import numpy as np
+
         names = np.array(task.labels, dtype=object)
         return [names[row > 0].tolist() for row in np.asarray(values)]
 
@@ -372,6 +391,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return task.separator.join(answer) or task.empty or ""
 
     def read_answers(self, task: MultiLabelTask, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         index = {name: i for i, name in enumerate(task.labels)}
         values = np.zeros((len(answers), len(index)))
         for row, answer in enumerate(answers):

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from accord.data.batches import View
 from accord.encoders.encoder import NO_HOOKS, Encoder, EncoderHooks, Shifted
 from accord.encoders.packing import PackedBatch, PackedWords
+from accord.encoders.units import Units
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import HeadContext, kind_of, labelled_kind
 from accord.model.draws import drawn_for
@@ -71,45 +73,69 @@ class MultitaskModel(nn.Module):
         present: Sequence[int],
         key: DropoutKey | None = None,
         shift: Tensor | None = None,
+        views: Sequence[View] | None = None,
     ) -> list[Tensor]:
-        """Encode a batch and pool each sequence to a vector.
+        """Encode a batch and pool what each head sees to vectors.
 
         Args:
-            batch: holds the present tasks' sequences in order.
-            present: indices of those tasks.
+            batch: holds groups of sequences; without views those of the present tasks in order.
+            present: indices of the tasks.
             key: names the dropout masks; None is evaluation.
             shift: added to the first layer's input, [N, H]; None is nothing.
+            views: what of the batch each present task's head sees; None: a group each.
 
         Returns:
-            For each present task a tensor [sequences, H]; a masked language model's holds the
-            vectors of its masked words, [m, H].
+            For each present task a tensor [sequences, H], of its words [words, H] where its kind
+            labels words; a masked language model's holds the vectors of its masked words, [m, H].
         """
-        poolings = [self.tasks[i].pooling for i in present]
-        cls_only = "mean" not in poolings and "masked" not in poolings
-        hooks = self._hooks(batch, present)
+        if views is None:
+            views = [View(task, group) for group, task in enumerate(present)]
+        poolings = {(kind_of(self.tasks[i]).units, self.tasks[i].pooling) for i in present}
+        cls_only = all(
+            units != "words" and pooling in ("cls", "pooler") for units, pooling in poolings
+        )
+        owners = {view.group: view.task for view in reversed(views)}
+        hooks = self._hooks(batch, [owners[group] for group in sorted(owners)])
         hooks = hooks if shift is None else Shifted(hooks, shift)
         hidden = self.encoder(batch, key, cls_only, hooks)
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
-        means = _means(hidden, batch) if "mean" in poolings else None
-        vectors = []
-        for row, (pooling, (start, stop)) in enumerate(
-            zip(poolings, batch.task_sequences, strict=True)
-        ):
-            if pooling == "mean":
-                assert means is not None
-                vectors.append(means[start:stop])
-            elif pooling == "masked":
-                words = batch.words.get(row)
-                vectors.append(hidden[:0] if words is None else hidden.index_select(0, words.rows))
-            elif pooling == "pooler":
-                with batch.bounds_of(row, stop - start).applied():
-                    vectors.append(self.encoder.pool(cls[start:stop]))
-            else:
-                vectors.append(cls[start:stop])
+        means = None
+        if any(units != "words" and pooling == "mean" for units, pooling in poolings):
+            means = _means(hidden, batch)
+        return [self._viewed(view, batch, hidden, cls, means) for view in views]
+
+    def _viewed(
+        self, view: View, batch: PackedBatch, hidden: Tensor, cls: Tensor, means: Tensor | None
+    ) -> Tensor:
+        """Return the vectors that a head sees.
+
+        Args:
+            view: of the batch.
+            batch: as it was packed.
+            hidden: the encoder's output, [N, H], or of first tokens alone.
+            cls: of each sequence's first token, [B, H].
+            means: of each sequence's tokens, [B, H]; None where nobody asks.
+        """
+        task, group = self.tasks[view.task], view.group
+        if kind_of(task).units == "words":
+            spans = batch.spans[group] if group in batch.spans else batch.input_ids.new_empty(0, 2)
+            return _word_vectors(hidden, _chosen(spans, view.index), task.pooling)
+        if task.pooling == "masked":
+            words = batch.words.get(group)
+            return hidden[:0] if words is None else hidden.index_select(0, words.rows)
+        start, stop = batch.task_sequences[group]
+        if task.pooling == "mean":
+            assert means is not None
+            return _chosen(means[start:stop], view.index)
+        vectors = _chosen(cls[start:stop], view.index)
+        if task.pooling == "pooler":
+            with batch.bounds_of(group, len(vectors)).applied():
+                return self.encoder.pool(vectors)
         return vectors
 
-    def _hooks(self, batch: PackedBatch, present: Sequence[int]) -> EncoderHooks:
-        return NO_HOOKS if self.parts is None else self.parts.hooks(batch, present)
+    def _hooks(self, batch: PackedBatch, owners: Sequence[int]) -> EncoderHooks:
+        """Return what acts on the encoder's parts, given the task that each group is of."""
+        return NO_HOOKS if self.parts is None else self.parts.hooks(batch, owners)
 
     def named_parts(self) -> tuple[list[tuple[str, Parameter]], list[tuple[str, Parameter]]]:
         """Return the tasks' copies of shared layers, and their new parts, by name."""
@@ -128,13 +154,30 @@ class MultitaskModel(nn.Module):
         return [*self.heads[self.tasks[task].name].parameters(), *parts]
 
     def logits(
-        self, pooled: Sequence[Tensor], present: Sequence[int], key: DropoutKey | None = None
+        self,
+        pooled: Sequence[Tensor],
+        present: Sequence[int],
+        key: DropoutKey | None = None,
+        units: Sequence[Units | None] | None = None,
     ) -> list[Tensor]:
-        """Apply each present task's head to its pooled vectors: a list of [n, outputs]."""
-        return [
-            self.heads[self.tasks[i].name](vectors, key.at(_HEAD_SITE + i) if key else None)
-            for vectors, i in zip(pooled, present, strict=True)
-        ]
+        """Apply each present task's head to its pooled vectors.
+
+        Args:
+            pooled: as `pooled` gives it.
+            present: indices of the tasks.
+            key: names the dropout masks; None is evaluation.
+            units: where each task's vectors belong, for kinds with a varying number of them.
+
+        Returns:
+            For each task [n, outputs], or [n, most, outputs] where an example has several units.
+        """
+        logits = []
+        for place, (vectors, i) in enumerate(zip(pooled, present, strict=True)):
+            task = self.tasks[i]
+            outputs = self.heads[task.name](vectors, key.at(_HEAD_SITE + i) if key else None)
+            where = None if units is None else units[place]
+            logits.append(labelled_kind(task).arranged(task, outputs, where))
+        return logits
 
     def losses(
         self,
@@ -143,6 +186,7 @@ class MultitaskModel(nn.Module):
         present: Sequence[int],
         key: DropoutKey | None = None,
         words: Mapping[int, PackedWords] = NO_WORDS,
+        units: Sequence[Units | None] | None = None,
     ) -> list[Tensor]:
         """Return the loss of each example, [n] for each present task, as its head is trained.
 
@@ -152,6 +196,7 @@ class MultitaskModel(nn.Module):
             present: indices of those tasks.
             key: names the dropout masks; None is evaluation.
             words: by place among the present tasks, what the masked words were.
+            units: where each task's vectors belong, for kinds with a varying number of them.
         """
         losses = []
         for row, (vectors, target, i) in enumerate(zip(pooled, targets, present, strict=True)):
@@ -160,6 +205,7 @@ class MultitaskModel(nn.Module):
                 key=key.at(_HEAD_SITE + i) if key else None,
                 words=words.get(row),
                 table=self._word_table(i),
+                units=None if units is None else units[row],
             )
             losses.append(kind.head_losses(task, self.heads[task.name], vectors, target, context))
         return losses
@@ -216,6 +262,28 @@ class MultitaskModel(nn.Module):
         """
         for target, i in zip(targets, present, strict=True):
             self.head(self.tasks[i].name).observe(target, averages)
+
+
+def _chosen(rows: Tensor, index: Tensor | None) -> Tensor:
+    return rows if index is None else rows.index_select(0, index)
+
+
+def _word_vectors(hidden: Tensor, spans: Tensor, pooling: str) -> Tensor:
+    """Return words' vectors, [words, H]: their first tokens' or the mean of all their tokens'.
+
+    Args:
+        hidden: [N, H].
+        spans: int64 [words, 2], where each word begins and ends.
+        pooling: "first" or "mean".
+    """
+    if pooling == "first":
+        return hidden.index_select(0, spans[:, 0])
+    lengths = spans[:, 1] - spans[:, 0]
+    words = torch.repeat_interleave(torch.arange(len(spans), device=hidden.device), lengths)
+    before = lengths.cumsum(0) - lengths
+    tokens = torch.arange(len(words), device=hidden.device) - before[words] + spans[words, 0]
+    sums = hidden.new_zeros(len(spans), hidden.shape[1])
+    return sums.index_add_(0, words, hidden.index_select(0, tokens)) / lengths[:, None]
 
 
 def _means(hidden: Tensor, batch: PackedBatch) -> Tensor:

@@ -6,7 +6,7 @@ what one alone needs is its own `requires`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.config.sections import Config
@@ -15,10 +15,11 @@ from accord.families import FAMILIES
 from accord.methods import Circumstances
 from accord.plan.auxiliary_faults import auxiliary_faults
 from accord.plan.run import StagePlan
+from accord.plan.sources import source_faults
 
 
 def faults(plan: StagePlan, config: Config) -> Iterator[str]:
-    """Yield what is wrong, a line each; options of methods that aren't chosen are checked too.
+    """Yield what is wrong, one line each; options of methods that aren't chosen are checked too.
 
     Args:
         plan: of a stage.
@@ -37,6 +38,7 @@ def faults(plan: StagePlan, config: Config) -> Iterator[str]:
     yield from _regulariser_faults(plan, config)
     yield from _unfreezing_faults(plan)
     yield from auxiliary_faults(plan, config)
+    yield from source_faults(plan.data, plan.sharing)
 
 
 def unknown_memory(config: Config) -> Iterator[str]:
@@ -66,7 +68,7 @@ def _option_faults(config: Config) -> Iterator[str]:
 
 
 def _requirements(plan: StagePlan) -> Iterator[str]:
-    """Yield what the chosen methods themselves find wanting."""
+    """Yield the unmet requirements of the chosen methods."""
     method, labelled = gradients.get_method(plan.training.gradients), plan.data.labelled
     around = Circumstances(
         tasks=tuple(plan.data.tasks),
@@ -134,8 +136,8 @@ def _scheme_faults(plan: StagePlan) -> Iterator[str]:
             )
     if plan.encoder.keeps_heads and plan.encoder.reinit_layers and copying:
         yield (
-            f"encoder.reinit_layers: draws shared layers anew, but tasks whose heads are kept go on"
-            f" with their copies of them ('{copying[0]}')"
+            f"encoder.reinit_layers: reinitialises shared layers, but tasks whose heads are kept"
+            f" keep their copies of them ('{copying[0]}')"
         )
     if planned.soft and not copying:
         able = [scheme.name for scheme in sharing.SCHEMES.all() if scheme.copies]
@@ -163,8 +165,8 @@ def _gradient_faults(plan: StagePlan, given: str) -> Iterator[str]:
         yield f"training.granularity: '{method.name}' has no weights that could differ by layer"
     if method.remembers or not method.combines:
         return
-    if len(_drawn(plan)) == 1:
-        yield f"{key}: '{method.name}' combines several tasks' gradients; there is one task"
+    if len(_sources(plan, _drawn(plan))) == 1:
+        yield f"{key}: '{method.name}' combines several tasks' gradients; there is {_one(plan)}"
     elif why := nothing_shared(plan):
         yield f"{key}: '{method.name}' combines shared gradients; {why}"
     elif _alone(plan):
@@ -178,13 +180,13 @@ def _balancing_faults(plan: StagePlan) -> Iterator[str]:
     rule, key = balancing.get_rule(plan.training.balancing), "training.balancing"
     if "shares" in rule.needs and _alone(plan):
         yield (
-            f"{key}: '{rule.name}' goes by the tasks' shares of a step, but {_alone(plan)} gives"
+            f"{key}: '{rule.name}' uses the tasks' shares of a step, but {_alone(plan)} gives"
             " a step one task"
         )
     if "constant" in rule.laws:
         return
-    if len(_weighed(plan)) == 1:
-        yield f"{key}: '{rule.name}' weighs tasks against each other; there is one task"
+    if len(_sources(plan, _weighed(plan))) == 1:
+        yield f"{key}: '{rule.name}' weighs tasks against each other; there is {_one(plan)}"
     elif plan.encoder.frozen:
         yield f"{key}: '{rule.name}' weighs what tasks share; a frozen encoder learns nothing"
     elif "last_layer" in rule.needs and nothing_shared(plan):
@@ -221,7 +223,7 @@ def _regulariser_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     if plan.training.regularisers and config.auxiliary:
         name, task = next(iter(config.auxiliary.items()))
         yield (
-            f"{key}: compare what heads say of labelled examples; tasks.{name} is of kind"
+            f"{key}: compare the heads' outputs on labelled examples; tasks.{name} is of kind"
             f" '{task.kind}'"
         )
 
@@ -282,11 +284,23 @@ def _drawn(plan: StagePlan) -> list[str]:
 
 
 def _weighed(plan: StagePlan) -> list[str]:
-    """Return the tasks that a balancing rule weighs: memories that constrain others are none."""
+    """Return the tasks that a balancing rule weights: not memories, which constrain the others."""
     replayed = plan.data.memory.method is not None and not gradients.goes_by_memories(
         plan.data.memory.method
     )
     return [name for name in plan.data.tasks if replayed or name not in plan.finished]
+
+
+def _sources(plan: StagePlan, names: Collection[str]) -> list[tuple[str, ...]]:
+    """Return the sources that have any of some tasks: a method sees each as one task."""
+    return [source for source in plan.data.sources if set(source) & set(names)]
+
+
+def _one(plan: StagePlan) -> str:
+    """Say what there is one of."""
+    if not plan.data.shared:
+        return "one task"
+    return f"one source, of {' and '.join(plan.data.shared[0])} (apart = true packs each alone)"
 
 
 def _drops_out(plan: StagePlan) -> bool:

@@ -89,6 +89,7 @@ class StagePlan:
         place: which one of how many, as progress says it.
         folder: the name of its run's.
         trained: names of the tasks that it trains.
+        note: which tasks are packed apart though they read the same rows, and why; mostly empty.
     """
 
     encoder: EncoderPlan
@@ -106,6 +107,7 @@ class StagePlan:
     place: str = ""
     folder: str = ""
     trained: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def finished(self) -> tuple[str, ...]:
@@ -145,7 +147,7 @@ class RunPlan:
         stages: in their order; one where the config has none.
         data: the files of all their tasks.
         staged: whether it has.
-        notes: what of the config makes no difference, and what is lost on the way, a line each.
+        notes: what of the config makes no difference, and what is lost on the way, one line each.
         given: the config as JSON.
     """
 

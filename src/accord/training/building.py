@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from accord import balancing
 from accord.balancing import get_rule as get_balancing
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
+from accord.data.sources import Source
 from accord.encoders.encoder import Encoder, EncoderConfig
 from accord.encoders.pretrained import (
     load_encoder,
@@ -84,7 +85,7 @@ def build_encoder(plan: StagePlan, folder: Path) -> Encoder:
 
 
 def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[str]:
-    """Yield what a config asks for in vain, a line each."""
+    """Yield one line for each setting that has no effect."""
     training, steps = plan.training, sampler.steps
     if training.steps_per_epoch is not None and training.steps_per_epoch > steps:
         yield (
@@ -100,8 +101,8 @@ def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[s
         )
     if rule.name != balancing.DEFAULT and "scale_of_one" in method.laws:
         yield (
-            f"training.balancing: '{method.name}' goes the same way whatever a task's loss counts;"
-            f" the weights of '{rule.name}' reach the heads alone"
+            f"training.balancing: '{method.name}' gives the same direction whatever the losses'"
+            f" weights; those of '{rule.name}' reach only the heads"
         )
 
 
@@ -128,13 +129,13 @@ def check_averages(plan: StagePlan, steps: int) -> None:
 def build_combination(
     plan: StagePlan,
     encoder: Encoder,
-    tasks: tuple[Task, ...],
+    sources: Sequence[Source],
     sampler: Sampler | RehearsalSampler,
 ) -> Combination:
-    """Choose how the tasks' gradients become one."""
+    """Choose how the sources' gradients become one."""
     layers = len(encoder.layer_groups()) if plan.training.by_layer else None
     combination = Combination.of(
-        tasks,
+        [[part.task for part in source.parts] for source in sources],
         get_method(plan.training.gradients),
         get_balancing(plan.training.balancing),
         options=plan.options,

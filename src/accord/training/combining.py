@@ -56,8 +56,8 @@ class Decision:
     def combine(self, shared: Step, gramians: Tensor) -> Combined:
         """Make one gradient of the shared ones.
 
-        Where G tells its norm, it is written once the factor that clips it is known; else it is
-        written to be measured, and clipped in a pass of its own.
+        Where its norm follows from G, it is written once the factor that clips it is known; else it
+        is written to be measured, and clipped in a pass of its own.
 
         Args:
             shared: the step's gradients; only one combination of them can be made.
@@ -89,7 +89,7 @@ class Combination:
     Attributes:
         balancing: weighs the losses.
         method: combines the balanced gradients.
-        names: of all tasks.
+        names: of all sources: of the one task of each, mostly.
         regression: whether each is one.
         memories: whether each is finished, and its rows are a memory's.
         shares: examples of each in a usual step of the epoch that a step is in.
@@ -113,7 +113,7 @@ class Combination:
     @classmethod
     def of(
         cls,
-        tasks: Sequence[Task],
+        tasks: Sequence[Task | Sequence[Task]],
         method: Method,
         balancing: Rule | None = None,
         *,
@@ -126,7 +126,7 @@ class Combination:
         """Choose how the gradients of some tasks become one.
 
         Args:
-            tasks: in the order in which batches hold them.
+            tasks: those of each source, in the order in which batches hold them.
             method: combines gradients.
             balancing: weighs losses; default: all alike.
             options: of methods, by name.
@@ -141,13 +141,14 @@ class Combination:
         rule = balancing or get_rule("equal")
         given = {each.name: each.check_options((options or {}).get(each.name, {}))
                  for each in (rule, method)}  # fmt: skip
+        sources = [[each] if isinstance(each, Task) else list(each) for each in tasks]
         return cls(
-            balancing=Chosen.of(rule, len(tasks), given[rule.name]),
-            method=Chosen.of(method, len(tasks), given[method.name], layers or 1),
-            names=tuple(task.name for task in tasks),
-            regression=tuple(kind_of(task).squared for task in tasks),
-            memories=tuple(task.name in finished for task in tasks),
-            shares=shares or (lambda step: (1.0,) * len(tasks)),
+            balancing=Chosen.of(rule, len(sources), given[rule.name]),
+            method=Chosen.of(method, len(sources), given[method.name], layers or 1),
+            names=tuple("+".join(task.name for task in source) for source in sources),
+            regression=tuple(all(kind_of(task).squared for task in source) for source in sources),
+            memories=tuple(source[0].name in finished for source in sources),
+            shares=shares or (lambda step: (1.0,) * len(sources)),
             steps_per_epoch=steps_per_epoch,
             per_layer=layers is not None,
         )

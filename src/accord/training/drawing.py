@@ -18,11 +18,11 @@ def build_sampler(
 
     Args:
         plan: of the run.
-        names: of the tasks.
+        names: of the sources; a source of one task has the task's name.
         sizes: training rows of each.
 
     Raises:
-        ConfigError: if a task that is to be trained gets none.
+        ConfigError: if a source that is to be trained on gets none.
     """
     trained = [i for i, name in enumerate(names) if name not in plan.finished]
     current = _current_sampler(
@@ -63,12 +63,13 @@ def _check_every_task_is_drawn(sampler: Sampler, plan: StagePlan) -> None:
 
 
 def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
-    """Check that a task that tells a text from the others of its step has others.
+    """Check that a task that compares a text with the others in its step has others.
 
     Raises:
         ConfigError: naming the task.
     """
-    kinds = {name: plan.data.tasks[name].kind for name in sampler.names}
+    tasks = plan.data.tasks
+    kinds = {name: tasks[name].kind for name in sampler.names if name in tasks}
     compared = {name for name, kind in kinds.items() if get_kind(kind).compares_examples}
     if not compared or sampler.budget.one_task:
         return
@@ -78,7 +79,7 @@ def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
         for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
             if name in compared and share < 2:
                 raise ConfigError(
-                    f"tasks.{name}.kind: '{kinds[name]}' tells a text from the others of its step,"
-                    f" but {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
-                    " another rule would draw more"
+                    f"tasks.{name}.kind: '{kinds[name]}' compares a text with the others in its"
+                    f" step, but {drawing} draws {share:.3g} of them in a step; a larger batch_size"
+                    " or another rule would draw more"
                 )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accord.data.loader import Assembler, TaskData
+from accord.data.loader import Assembler
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
+from accord.data.sources import Source
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,11 @@ class Exposure:
 
     Attributes:
         rows: of the training split.
-        steps: in which the task had examples.
+        steps: in which the task had labelled examples.
         examples: seen, each as often as it came.
         epochs: examples over rows: how often an example was seen, on average.
-        tokens: that the encoder read for them; with a frozen encoder each row is read once.
+        tokens: that the encoder read for them, once for all tasks of a source; with a frozen
+            encoder each row is read once.
         padding_tokens: that it would have read besides, had each step's examples of the task been
             padded to the longest of them.
     """
@@ -36,7 +38,7 @@ class Exposure:
 
 def exposures(
     sampler: Sampler | RehearsalSampler,
-    data: Sequence[TaskData],
+    sources: Sequence[Source],
     assembler: Assembler,
     steps: int,
     *,
@@ -46,16 +48,23 @@ def exposures(
 
     Args:
         sampler: says which rows each step draws.
-        data: each task's training split.
+        sources: the training rows.
         assembler: says how long a row is.
         steps: of the run, from its first.
         frozen: whether the encoder reads each row once, and steps read its vectors.
     """
-    lengths = [assembler.sequence_lengths(split) for split in data]
-    seen, tokens, padding = np.zeros((3, len(data)), dtype=np.int64)
-    present = np.zeros(len(data), dtype=np.int64)
+    parts = sorted(
+        ((task, part, source, number) for number, source in enumerate(sources)
+         for task, part in zip(source.tasks, source.parts, strict=True)),
+        key=lambda each: each[0],
+    )  # fmt: skip
+    lengths = [assembler.sequence_lengths(part) for _, part, _, _ in parts]
+    seen, tokens, padding = np.zeros((3, len(parts)), dtype=np.int64)
+    present = np.zeros(len(parts), dtype=np.int64)
     for step in range(steps):
-        for i, rows in enumerate(sampler.draw(step)):
+        drawn = sampler.draw(step)
+        for i, (task, _, source, number) in enumerate(parts):
+            rows = source.labelled(task, drawn[number])
             if not len(rows):
                 continue
             drawn_lengths = lengths[i][rows]
@@ -66,13 +75,13 @@ def exposures(
     if frozen:
         tokens, padding = np.array([length.sum() for length in lengths]), np.zeros_like(padding)
     return {
-        split.task.name: Exposure(
-            rows=len(split),
+        part.task.name: Exposure(
+            rows=len(part),
             steps=int(present[i]),
             examples=int(seen[i]),
-            epochs=round(int(seen[i]) / max(1, len(split)), 4),
+            epochs=round(int(seen[i]) / max(1, len(part)), 4),
             tokens=int(tokens[i]),
             padding_tokens=int(padding[i]),
         )
-        for i, split in enumerate(data)
+        for i, (_, part, _, _) in enumerate(parts)
     }

@@ -6,34 +6,47 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from accord.data.loader import MicroBatch, StepBatch, TaskData
+from accord.data.batches import MicroBatch, StepBatch, View, labelled_of
+from accord.data.sources import Source
+from accord.evaluation.inference import Pooled
 
 
 def feature_batch(
     drawn: Sequence[np.ndarray],
-    data: Sequence[TaskData],
-    features: Sequence[Tensor],
+    sources: Sequence[Source],
+    features: Sequence[Pooled],
 ) -> StepBatch:
     """Gather a step's pooled vectors.
 
     Args:
-        drawn: for every task the rows of its split in this step; may be empty.
-        data: of every task.
-        features: for every task its pooled vectors [rows * sequences, H].
+        drawn: the rows of every source in this step; may be empty.
+        sources: those that may be drawn.
+        features: every task's pooled vectors.
     """
-    present = tuple(i for i, rows in enumerate(drawn) if len(rows))
-    vectors, targets = [], []
-    for i in present:
-        width = data[i].task.sequences
-        pooled = features[i].view(len(data[i]), width, -1)
-        vectors.append(pooled[torch.from_numpy(drawn[i]).to(pooled.device)].flatten(0, 1))
-        targets.append(data[i].targets(drawn[i]).to(pooled.device))
+    groups = tuple(i for i, rows in enumerate(drawn) if len(rows))
+    labelled = [
+        one for place, i in enumerate(groups) for one in labelled_of(sources[i], drawn[i], place)
+    ]
+    gathered = [features[one.task].rows(one.rows) for one in labelled]
+    micro = MicroBatch(
+        inputs=[vectors for vectors, _ in gathered],
+        targets=[
+            one.targets.to(vectors.device)
+            for one, (vectors, _) in zip(labelled, gathered, strict=True)
+        ],
+        views=tuple(
+            View(one.task, one.group, units=units)
+            for one, (_, units) in zip(labelled, gathered, strict=True)
+        ),
+    )
     return StepBatch(
-        present=present,
-        rows=tuple(drawn[i] for i in present),
-        passes=[MicroBatch(vectors, targets)],
+        present=tuple(one.task for one in labelled),
+        rows=tuple(one.rows for one in labelled),
+        passes=[micro],
         tokens=0,
         token_ids=torch.empty(0, dtype=torch.int64),
+        sources=groups,
+        group_of=tuple(one.group for one in labelled),
+        weights=tuple(one.weight for one in labelled),
     )

@@ -1,4 +1,4 @@
-"""How much two halves of one task's batch agree: what a cosine between tasks is to be held against.
+"""How much two halves of one task's batch agree: the noise to compare a cosine between tasks with.
 
 A gradient of a few examples is mostly noise, so the cosine between two tasks' gradients is near
 zero even where the tasks want the same. The cosine h between two halves of one task's own batch
@@ -12,32 +12,34 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accord.data.loader import Assembler, StepBatch, TaskData, step_batch
+from accord.data.batches import StepBatch, step_batch
+from accord.data.loader import Assembler
+from accord.data.sources import Source
 from accord.training.step import Learner
 
 
 def half_cosines(
-    learner: Learner, drawn: Sequence[np.ndarray], data: Sequence[TaskData],
+    learner: Learner, drawn: Sequence[np.ndarray], sources: Sequence[Source],
     assembler: Assembler, step: int, limit: int | None = None,
 ) -> dict[str, float]:  # fmt: skip
-    """Return for each task the cosine between the gradients of two halves of its examples.
+    """Return for each source the cosine between the gradients of two halves of its examples.
 
     Nothing is updated, and the next step is what it would have been.
 
     Args:
         learner: whose encoder's gradients are taken.
-        drawn: each task's rows; tasks with fewer than two are left out.
-        data: of every task.
+        drawn: each source's rows; sources with fewer than two are left out.
+        sources: those that may be drawn.
         assembler: makes sequences.
         step: keys dropout's masks, and which words are hidden.
         limit: most tokens of a pass.
     """
-    batch = _in_halves(learner, drawn, data, assembler, step, limit)
+    batch = _in_halves(learner, drawn, sources, assembler, step, limit)
     if not batch.present:
         return {}
     gramian = learner.gramian(step, batch)
     norms = gramian.diagonal().clamp(min=0).sqrt()
-    names = [learner.model.tasks[i].name for i in batch.present[::2]]
+    names = [sources[i // 2].name for i in batch.sources[::2]]
     return {
         name: float(gramian[2 * i, 2 * i + 1] / (norms[2 * i] * norms[2 * i + 1]).clamp(min=1e-300))
         for i, name in enumerate(names)
@@ -45,10 +47,10 @@ def half_cosines(
 
 
 def _in_halves(
-    learner: Learner, drawn: Sequence[np.ndarray], data: Sequence[TaskData],
+    learner: Learner, drawn: Sequence[np.ndarray], sources: Sequence[Source],
     assembler: Assembler, step: int, limit: int | None,
 ) -> StepBatch:  # fmt: skip
-    """Return a batch in which each task stands twice, with half of its examples each."""
+    """Return a batch in which each source stands twice, with half of its examples each."""
     objective = learner.objective
     halves = [
         part
@@ -57,7 +59,6 @@ def _in_halves(
         for part in (rows[:middle], rows[middle : 2 * middle])
     ]
     return step_batch(
-        halves, [split for split in data for _ in range(2)], assembler,
+        halves, [source for source in sources for _ in range(2)], assembler,
         objective.device, limit, objective.matmul.row_multiple, (objective.seed, step),
-        [i for i in range(len(data)) for _ in range(2)],
     )  # fmt: skip

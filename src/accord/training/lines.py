@@ -1,4 +1,4 @@
-"""What a run says of itself: first lines, warnings, and a line of `metrics.jsonl` for each step."""
+"""What a run prints: its first lines, warnings, and a line of `metrics.jsonl` for each step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from accord import balancing
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.plan.run import StagePlan
 from accord.plural import count
 from accord.runs.folder import RunFolder
@@ -23,10 +23,10 @@ def step_line(
 ) -> dict[str, Any]:
     """Return a step's line of `metrics.jsonl`; only its last two fields are timings.
 
-    Of the Gram matrix it has the lower triangle, one row per task in the order of
+    Of the Gram matrix it has the lower triangle, one row per source in the order of
     `task_gradient_norms`, six digits a value: with dozens of tasks it is most of the file.
     """
-    names = [setup.data.tasks[i].name for i in batch.present]
+    names = [setup.sources[i].name for i in batch.sources]
     line: dict[str, Any] = {
         "kind": "step",
         "step": progress.step,
@@ -97,10 +97,10 @@ def headline(setup: Setup) -> list[str]:
 
 
 def _beside(plan: StagePlan) -> str:
-    """Say what of the training isn't as it is by default, beside methods."""
+    """Say what of the training differs from the defaults, apart from methods."""
     encoder, training, sharing = plan.encoder, plan.training, plan.sharing
     said = {
-        f"the last {encoder.reinit_layers} layers drawn anew": encoder.reinit_layers > 0,
+        f"the last {encoder.reinit_layers} layers reinitialised": encoder.reinit_layers > 0,
         f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
         f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
         "shared weights kept as they are": not sharing.train_shared,

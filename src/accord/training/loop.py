@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.errors import Stopped
 from accord.optim.schedules import lr_factor
 from accord.runs.folder import RunFolder
@@ -118,7 +118,7 @@ def _halves_are_due(setup: Setup, step: int) -> bool:
 def _halves_record(setup: Setup, step: int) -> dict[str, Any]:
     """Measure, by the examples of the step after this one, and return the line of it."""
     cosines = half_cosines(
-        setup.learner, setup.sampler.draw(step), setup.data.train, setup.data.assembler, step,
+        setup.learner, setup.sampler.draw(step), setup.sources, setup.data.assembler, step,
         setup.plan.training.micro_batch_tokens,
     )  # fmt: skip
     return {"kind": "halves", "step": step, "cosines": cosines}

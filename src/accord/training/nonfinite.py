@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.errors import NonFiniteError
 from accord.kernels.matmul import computing
 from accord.training.step import Learner, NotFinite
@@ -35,19 +35,19 @@ def blame(learner: Learner, error: NotFinite, batch: StepBatch) -> NonFiniteErro
         finite = error.measured.losses.isfinite().tolist()
         what = "gradient" if all(finite) else "loss"
         if all(finite):
-            finite = _finite_gradients(learner, error, batch.present)
+            finite = _finite_gradients(learner, error, batch)
         blamed = [i for i, good in enumerate(finite) if not good] or range(len(names))
         rows = {names[i]: batch.rows[i].tolist() for i in blamed}
     what = f"the {what} of {', '.join(rows)}"
     return NonFiniteError(f"step {error.step + 1}: {what} is not finite; nothing was updated", rows)
 
 
-def _finite_gradients(learner: Learner, error: NotFinite, present: tuple[int, ...]) -> list[bool]:
+def _finite_gradients(learner: Learner, error: NotFinite, batch: StepBatch) -> list[bool]:
     """Return for each present task whether its gradients are finite, as far as can be told."""
-    gramian = error.measured.gramians.sum(0)
-    shared = gramian.diagonal().expand(len(present)).isfinite().tolist()
+    diagonal = error.measured.gramians.sum(0).diagonal().expand(len(batch.sources))
+    shared = diagonal[list(batch.group_of)].isfinite().tolist()
     heads = [
         all(bool(gradient.isfinite().all()) for gradient in learner.head_gradients(place))
-        for place in present
+        for place in batch.present
     ]
     return [one and other for one, other in zip(shared, heads, strict=True)]

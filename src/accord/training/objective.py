@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from accord.data.loader import MicroBatch, StepBatch
+from accord.data.batches import MicroBatch, StepBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
@@ -50,7 +50,7 @@ class Objective:
             yield
 
     def means(self, step: int, batch: StepBatch) -> Iterator[Tensor]:
-        """Yield, pass by pass, its share of each group's mean loss: [t], which add up to the means.
+        """Yield, pass by pass, its share of each task's mean loss: [h], which add up to the means.
 
         Args:
             step: keys the dropout masks.
@@ -71,27 +71,27 @@ class Objective:
     def example_losses(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey
     ) -> list[Tensor]:
-        """Return the loss of each example in a pass, [n] for each group of a present task."""
+        """Return the loss of each example in a pass, [n] for each view of a present task."""
         if self.regularisation is not None:
             ask = partial(self.logits, micro, present)
             return self.regularisation.losses(ask, micro, present, key)
-        words = micro.inputs.words if isinstance(micro.inputs, PackedBatch) else {}
-        pooled = self._pooled(micro, present, key)
-        return self.model.losses(pooled, micro.targets, present, key, words)
+        pooled, units = self._pooled(micro, present, key), [view.units for view in micro.views]
+        return self.model.losses(pooled, micro.targets, present, key, micro.words, units)
 
     def logits(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
         shift: Tensor | None = None,
     ) -> list[Tensor]:  # fmt: skip
-        """Pass over some examples: a list of [n, outputs], one for each group.
+        """Pass over some examples: a list of [n, outputs], one for each view.
 
         Args:
             micro: the examples.
-            present: the index of each group's task.
+            present: the index of each view's task.
             key: names the dropout masks.
             shift: added to the first layer's input, [N, H]; None is nothing.
         """
-        return self.model.logits(self._pooled(micro, present, key, shift), present, key)
+        pooled, units = self._pooled(micro, present, key, shift), [v.units for v in micro.views]
+        return self.model.logits(pooled, present, key, units)
 
     def _pooled(
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
@@ -102,4 +102,4 @@ class Objective:
         if not isinstance(inputs, PackedBatch):
             return inputs
         with self.matmul.autocast(self.device):
-            return self.model.pooled(inputs, present, key, shift)
+            return self.model.pooled(inputs, present, key, shift, micro.views)

@@ -1,4 +1,4 @@
-"""What follows a step that was taken: whoever wants to know of it is told, in this order."""
+"""What is called after each step that was taken, in this order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class LookBack:
             parts = [mean.double() for mean in self.objective.means(taken.step, taken.batch)]
         after = torch.stack(parts).sum(0).cpu()
         if bool(after.isfinite().all()):  # else nothing is learnt: the next step finds whose it is
-            self.combination.learn(taken.losses, after, taken.batch.present)
+            batch = taken.batch
+            before, after = batch.by_group(taken.losses), batch.by_group(after)
+            self.combination.learn(before, after, batch.sources)
 
 
 @dataclass(frozen=True)

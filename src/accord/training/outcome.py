@@ -27,7 +27,7 @@ from accord.training.setup import Setup
 
 def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
     seen = exposures(
-        setup.sampler, setup.data.train, setup.data.assembler, steps,
+        setup.sampler, setup.sources, setup.data.assembler, steps,
         frozen=setup.plan.encoder.frozen,
     )  # fmt: skip
     return {name: asdict(exposure) for name, exposure in seen.items()}

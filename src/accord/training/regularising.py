@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accord.data.loader import MicroBatch
+from accord.data.batches import MicroBatch
 from accord.encoders.packing import PackedBatch
 from accord.kernels.dropout import DropoutKey
 from accord.model.multitask import MultitaskModel

@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accord.data.batches import StepBatch, step_batch
 from accord.data.datasets import Data, Say, read_data
-from accord.data.loader import StepBatch, TaskData, step_batch
+from accord.data.loader import TaskData
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
+from accord.data.sources import Source, shared_rows, sources_of
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
-from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.inference import Pooled, pooled_vectors
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
@@ -57,28 +59,30 @@ class Setup:
         plan: of the run.
         data: every task's splits.
         encoder_folder: where the encoder and its tokenizer were found.
+        sources: the training rows, as steps draw them.
         learner: model, optimizer, and how gradients combine.
         sampler: says which rows a step draws.
         device: of the model.
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.
         dev_features: likewise of its dev rows.
-        in_vain: what of the config makes no difference, a line each.
+        in_vain: what of the config makes no difference, one line each.
     """
 
     plan: StagePlan
     data: Data
+    sources: list[Source]
     encoder_folder: Path
     learner: Learner
     sampler: Sampler | RehearsalSampler
     device: torch.device
     fingerprint: str
-    features: list[torch.Tensor] | None = None
-    dev_features: list[torch.Tensor] | None = None
+    features: list[Pooled] | None = None
+    dev_features: list[Pooled] | None = None
     in_vain: Sequence[str] = ()
 
     def warnings(self) -> list[str]:
-        """Return what a person should know before the run begins, a line each."""
+        """Return the warnings before the run begins, one line each."""
         return [*self.in_vain, *map(str, data_warnings(self.data.facts))]
 
     @property
@@ -90,9 +94,9 @@ class Setup:
         """Return the examples of a step, counted from 0."""
         drawn = self.sampler.draw(step)
         if self.features is not None:
-            return feature_batch(drawn, self.data.train, self.features)
+            return feature_batch(drawn, self.sources, self.features)
         return step_batch(
-            drawn, self.data.train, self.data.assembler, self.device,
+            drawn, self.sources, self.data.assembler, self.device,
             self.plan.training.micro_batch_tokens, self.learner.objective.matmul.row_multiple,
             (self.plan.training.seed, step),
         )  # fmt: skip
@@ -102,14 +106,14 @@ class Setup:
         self.features = self._encoded(self.data.train)
         self.dev_features = self._encoded(self.data.dev)
 
-    def _encoded(self, data: list[TaskData]) -> list[torch.Tensor]:
-        sequences = [self.data.assembler.sequences(split, range(len(split))) for split in data]
-        return pooled_vectors(self.learner.model, sequences, self.learner.objective.matmul)
+    def _encoded(self, data: list[TaskData]) -> list[Pooled]:
+        examples = [self.data.assembler.examples(split, range(len(split))) for split in data]
+        return pooled_vectors(self.learner.model, examples, self.learner.objective.matmul)
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""
         plan, model = self.plan, self.learner.model
-        lengths = [self.data.assembler.lengths(split) for split in self.data.train]
+        lengths = [source.lengths(self.data.assembler) for source in self.sources]
         dev = sum(int(self.data.assembler.lengths(split).sum()) for split in self.data.dev)
         frozen, limit = plan.encoder.frozen, plan.training.micro_batch_tokens
         shares = self.sampler.shares
@@ -127,7 +131,7 @@ class Setup:
         copies = COPIES[averaging] + (terms is not None and terms.averages is not None)
         work = Workload(
             parameters=sum(parameter.numel() for parameter in model.parameters()),
-            tasks=len(self.data.tasks) if plan.training.gramian else 1,
+            tasks=len(self.sources) if plan.training.gramian else 1,
             steps=self.total_steps,
             step_tokens=step_tokens,
             pass_tokens=(
@@ -143,8 +147,9 @@ class Setup:
             passes=1.0 if terms is None else terms.work,
             graphs=1 if terms is None else 1 + len(terms.chosen),
             masked_words=sum(
-                share * kind_of(split.task).masked_words(split.task, size)
-                for share, split, size in zip(shares, self.data.train, lengths, strict=True)
+                share * kind_of(part.task).masked_words(part.task, size)
+                for share, source, size in zip(shares, self.sources, lengths, strict=True)
+                for part in source.parts
             ),
         )
         rate, passes = _rates(self.device, self.learner.objective.matmul)
@@ -184,11 +189,13 @@ def prepare(
     encoder = build_encoder(plan, folder)
     check_dropout(plan, encoder)
     matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
-    names = tuple(task.name for task in data.tasks)
-    sampler = build_sampler(plan, names, tuple(len(split) for split in data.train))
+    sources = sources_of(data.train, shared_rows(data.train))
+    sampler = build_sampler(
+        plan, tuple(source.name for source in sources), tuple(map(len, sources))
+    )
     check_averages(plan, sampler.steps)
     in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
-    combination = build_combination(plan, encoder, data.tasks, sampler)
+    combination = build_combination(plan, encoder, sources, sampler)
     learner = build_learner(plan, encoder, data.tasks, combination, device, matmul, folder)
     for split in data.labelled(data.train):
         head, whole = learner.model.head(split.task.name), data.whole.get(split.task.name)
@@ -206,7 +213,9 @@ def prepare(
     learner.averages = _averages(plan, learner.model, sampler.steps)
     learner.observers = list(observers(objective, combination, learner.averages))
     fingerprint = _fingerprint(plan.settings, data)
-    return Setup(plan, data, folder, learner, sampler, device, fingerprint, in_vain=in_vain)
+    return Setup(
+        plan, data, sources, folder, learner, sampler, device, fingerprint, in_vain=in_vain
+    )  # fmt: skip
 
 
 def _dropped(plan: StagePlan, folder: Path) -> Iterator[str]:

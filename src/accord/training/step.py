@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from accord.data.loader import StepBatch
+from accord.data.batches import StepBatch
 from accord.model.multitask import MultitaskModel
 from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, clip_factor, scale_lr
@@ -25,11 +25,11 @@ class Measurement:
     """What a step's passes give; nothing has been changed yet.
 
     Attributes:
-        losses: each group's mean loss, unweighted, float64 [t].
-        gramians: of the shared gradients of those losses, for each group of parameters, float64
-            [groups, t, t]; [groups, 1, 1] of their sum where one gradient was collected for all
-            tasks, [0, t, t] where the encoder is frozen.
-        head_norms: of the gradient of what each task has of its own, float64 [t].
+        losses: each present task's mean loss, unweighted, float64 [h].
+        gramians: of the shared gradients of the sources' losses, for each group of parameters,
+            float64 [groups, t, t]; [groups, 1, 1] of their sum where one gradient was collected for
+            all, [0, t, t] where the encoder is frozen.
+        head_norms: of the gradient of what each task has of its own, float64 [h].
         shared: the shared gradients themselves; all else is on the host.
     """
 
@@ -65,10 +65,10 @@ class StepRecord:
 
     Attributes:
         losses: each present task's mean loss, unweighted.
-        gramian: of the shared gradients of those losses, before any method; None where the
-            encoder is frozen, or one gradient was collected for all tasks.
-        balance: the balancing rule's weights, one a present task.
-        weights: the gradient method's, one a present task, for each group of parameters that it
+        gramian: of the shared gradients of the present sources' losses, before any method; None
+            where the encoder is frozen, or one gradient was collected for all.
+        balance: the balancing rule's weights, one per present source.
+        weights: the gradient method's, one per present source, for each group of parameters that it
             weighs apart; none where it gives none.
         gradient_norm: of all parameters, before clipping.
         skipped: whether nothing was updated, as something was not finite.
@@ -91,7 +91,7 @@ class Taken:
     Attributes:
         step: its number, counted from 0.
         batch: its examples.
-        losses: before it, float64 [t].
+        losses: of each present task before it, float64 [h].
     """
 
     step: int
@@ -164,7 +164,7 @@ class Learner:
         Raises:
             NotFinite: if any isn't.
         """
-        rows = None if self.combination.summed else len(batch.present)
+        rows = None if self.combination.summed else len(batch.sources)
         losses, shared = self._collect(step, batch, rows)
         measured = self._to_host(losses, shared, batch)
         if not measured.is_finite:
@@ -172,9 +172,9 @@ class Learner:
         return measured
 
     def decide(self, step: int, batch: StepBatch, measured: Measurement) -> Decision:
-        """Ask the balancing rule and the gradient method what each task counts."""
-        key = (self.objective.seed, step)
-        return self.combination.decide(measured.losses, measured.gramians, batch.present, key)
+        """Ask the balancing rule and the gradient method how much each source counts."""
+        losses, key = batch.by_group(measured.losses), (self.objective.seed, step)
+        return self.combination.decide(losses, measured.gramians, batch.sources, key)
 
     def apply(
         self, step: int, batch: StepBatch, measured: Measurement, decision: Decision
@@ -188,12 +188,13 @@ class Learner:
             NotFinite: if it isn't.
         """
         combined = decision.combine(measured.shared, measured.gramians)
-        norm = math.hypot(combined.norm, float((measured.head_norms * decision.balance).norm()))
+        balance = decision.balance[list(batch.group_of)]
+        norm = math.hypot(combined.norm, float((measured.head_norms * balance).norm()))
         if not math.isfinite(norm):
             raise NotFinite(step, measured, norm)
         factor = clip_factor(norm, self.clip) if self.clip else 1.0
         combined.write(factor)
-        for task, weight in zip(batch.present, (decision.balance * factor).tolist(), strict=True):
+        for task, weight in zip(batch.present, (balance * factor).tolist(), strict=True):
             self._weigh_head(task, weight)
         return norm
 
@@ -207,7 +208,7 @@ class Learner:
 
     def gramian(self, step: int, batch: StepBatch) -> Tensor:
         """Return G of a batch, float64 [t, t], without a step: nothing is updated."""
-        _, shared = self._collect(step, batch, len(batch.present))
+        _, shared = self._collect(step, batch, len(batch.sources))
         gramian = shared.gramian().cpu()
         self.optimizer.zero_grad()
         return gramian
@@ -218,12 +219,12 @@ class Learner:
         return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def _collect(self, step: int, batch: StepBatch, rows: int | None) -> tuple[Tensor, Step]:
-        """Take all passes: each group's mean loss [t], and the shared gradients."""
+        """Take all passes: each task's mean loss [h], and the shared gradients."""
         self.optimizer.zero_grad()
         parts, shared = [], self.jacobian.begin(rows, self._word_ids(batch))
         with shared.collecting(), self.objective.trained_at(step):
             for means in self.objective.means(step, batch):
-                torch.autograd.backward(means.sum())
+                torch.autograd.backward(batch.by_group(means).sum())
                 parts.append(means.detach().double())
         return torch.stack(parts).sum(0), shared
 

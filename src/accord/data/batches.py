@@ -1,0 +1,243 @@
+"""From the rows that a step draws to packed batches, and what each task's head sees of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.data.loader import Assembler, TaskData
+from accord.data.sources import Source
+from accord.encoders.packing import PackedBatch, PackedWords, TokenSequence, pack
+from accord.encoders.units import Units, located
+from accord.kinds import kind_of
+
+
+@dataclass(frozen=True)
+class View:
+    """What the head of one task sees of a pass.
+
+    Attributes:
+        task: its number in the run.
+        group: the place of its examples among the pass's groups of sequences.
+        index: int64, which of the group's sequences, or words where its kind labels these, are the
+            task's; None: all.
+        units: where its vectors belong, for a kind with a varying number of them in an example.
+    """
+
+    task: int
+    group: int
+    index: Tensor | None = None
+    units: Units | None = None
+
+    def to(self, device: torch.device) -> View:
+        """Return the same on a device."""
+        index = None if self.index is None else self.index.to(device)
+        return replace(self, index=index, units=self.units and self.units.to(device))
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """One pass of a step: a share of the examples of each group.
+
+    Attributes:
+        inputs: the packed sequences, group by group; or, with a frozen encoder, each view's pooled
+            vectors.
+        targets: float32 [n, ...] for each view.
+        views: what each task's head sees of them.
+    """
+
+    inputs: PackedBatch | list[Tensor]
+    targets: list[Tensor]
+    views: tuple[View, ...]
+
+    @property
+    def words(self) -> dict[int, PackedWords]:
+        """The masked words of the views that have any, by place."""
+        packed = self.inputs.words if isinstance(self.inputs, PackedBatch) else {}
+        return {
+            place: packed[view.group] for place, view in enumerate(self.views)
+            if view.group in packed
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """All of a step's examples, in groups that have a row of J each: a source's, or a part of it.
+
+    Attributes:
+        present: the number of each view's task, of those that have labelled examples in this step.
+        rows: each view's rows of its task's split, for messages.
+        passes: the examples, in one pass or several.
+        tokens: of all examples; 0 where the encoder is frozen.
+        token_ids: all of them, on the host, for the embedding's gradient.
+        sources: the number of each group's source.
+        group_of: the place of each view's group.
+        weights: what each view's loss counts in its group's.
+    """
+
+    present: tuple[int, ...]
+    rows: tuple[np.ndarray, ...]
+    passes: list[MicroBatch]
+    tokens: int
+    token_ids: Tensor
+    sources: tuple[int, ...]
+    group_of: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def targets(self) -> list[Tensor]:
+        """What all examples of each view are compared with, [n, ...] each."""
+        parts = zip(*(micro.targets for micro in self.passes), strict=True)
+        return [torch.cat(part) for part in parts]
+
+    def by_group(self, losses: Tensor) -> Tensor:
+        """Return the groups' losses [t], the weighted sums of their views' [h]."""
+        if self.group_of == tuple(range(len(self.present))) and set(self.weights) == {1.0}:
+            return losses
+        group_of = torch.tensor(self.group_of, device=losses.device)
+        weighed = losses * torch.tensor(self.weights).to(losses)
+        return losses.new_zeros(len(self.sources)).index_add(0, group_of, weighed)
+
+
+def step_batch(
+    drawn: Sequence[np.ndarray],
+    sources: Sequence[Source],
+    assembler: Assembler,
+    device: torch.device,
+    micro_batch_tokens: int | None = None,
+    multiple: int = 1,
+    key: tuple[int, int] = (0, 0),
+) -> StepBatch:
+    """Pack a step's examples.
+
+    Args:
+        drawn: the rows of every source in this step; may be empty.
+        sources: those that may be drawn.
+        assembler: makes sequences.
+        device: where the tensors go.
+        micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
+            that is longer.
+        multiple: of which each group's tokens in a pass are to be (`packing.pack`).
+        key: (seed, step), which names the words that are hidden.
+    """
+    groups = tuple(i for i, rows in enumerate(drawn) if len(rows))
+    examples = [_examples(assembler, sources[i], drawn[i], (*key, i)) for i in groups]
+    labelled = [
+        one for place, i in enumerate(groups) for one in labelled_of(sources[i], drawn[i], place)
+    ]
+    passes, ids = [], []
+    for shares in _passes(examples, micro_batch_tokens):
+        parts = [
+            example[start:stop] for example, (start, stop) in zip(examples, shares, strict=True)
+        ]
+        batch = pack([_flat(part) for part in parts], multiple)
+        seen = [one.within(parts[one.group], *shares[one.group]) for one in labelled]
+        ids.append(batch.input_ids)
+        passes.append(
+            MicroBatch(
+                batch.to(device),
+                [targets.to(device) for _, targets in seen],
+                tuple(view.to(device) for view, _ in seen),
+            )
+        )
+    return StepBatch(
+        present=tuple(one.task for one in labelled),
+        rows=tuple(one.rows for one in labelled),
+        passes=passes,
+        tokens=sum(len(one.input_ids) for example in examples for one in _flat(example)),
+        token_ids=torch.cat(ids),
+        sources=groups,
+        group_of=tuple(one.group for one in labelled),
+        weights=tuple(one.weight for one in labelled),
+    )
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A task's examples among those that a step draws of its source.
+
+    Attributes:
+        part: the task's split.
+        task: its number.
+        weight: of its loss.
+        group: the place of the source's group in the step.
+        at: which of the source's examples have a label of the task, int64 [n]; None: all.
+        rows: of the task's split, int64 [n].
+        targets: what they are compared with, [n, ...].
+    """
+
+    part: TaskData
+    task: int
+    weight: float
+    group: int
+    at: np.ndarray | None
+    rows: np.ndarray
+    targets: Tensor
+
+    def within(
+        self, examples: Sequence[Sequence[TokenSequence]], start: int, stop: int
+    ) -> tuple[View, Tensor]:
+        """Return what of a pass is the task's, and its targets.
+
+        Args:
+            examples: the source's in the pass.
+            start: number of the first of them.
+            stop: of the last, and one.
+        """
+        at, begin, end = None, start, stop
+        if self.at is not None:
+            begin, end = np.searchsorted(self.at, (start, stop)).tolist()
+            at = self.at[begin:end] - start
+        index, units = located(kind_of(self.part.task).units, examples, at)
+        return View(self.task, self.group, index, units), self.targets[begin:end]
+
+
+def labelled_of(source: Source, drawn: np.ndarray, group: int) -> Iterator[Labelled]:
+    """Yield the tasks that have labels among some rows of a source."""
+    for task, part, weight, places in zip(
+        source.tasks, source.parts, source.weights, source.places, strict=True
+    ):
+        rows = places[drawn]
+        at = None if (rows >= 0).all() else np.flatnonzero(rows >= 0)
+        rows = rows if at is None else rows[at]
+        if len(rows):
+            yield Labelled(part, task, weight, group, at, rows, part.targets(rows))
+
+
+def _examples(
+    assembler: Assembler, source: Source, rows: np.ndarray, key: tuple[int, int, int]
+) -> list[list[TokenSequence]]:
+    """Return the sequences of each of a source's rows; words are hidden over all its passes."""
+    examples, task = source.examples(assembler, rows), source.parts[0].task
+    if not kind_of(task).hides_words:
+        return examples
+    hidden = kind_of(task).step_sequences(task, _flat(examples), assembler.hiding(key))
+    return [[sequence] for sequence in hidden]
+
+
+def _flat(examples: Sequence[Sequence[TokenSequence]]) -> list[TokenSequence]:
+    return [sequence for example in examples for sequence in example]
+
+
+def _passes(
+    groups: Sequence[Sequence[Sequence[TokenSequence]]], limit: int | None
+) -> Iterator[list[tuple[int, int]]]:
+    """Yield for each pass every group's (start, stop) among its examples."""
+    shares = [(0, 0) for _ in groups]
+    tokens = 0
+    for i, examples in enumerate(groups):
+        for number, example in enumerate(examples):
+            size = sum(len(sequence.input_ids) for sequence in example)
+            if limit is not None and tokens and tokens + size > limit:
+                yield shares
+                shares = [(stop, stop) for _, stop in shares]
+                tokens = 0
+            tokens += size
+            shares = [
+                (start, number + 1 if t == i else stop) for t, (start, stop) in enumerate(shares)
+            ]
+    yield shares

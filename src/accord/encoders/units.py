@@ -1,0 +1,128 @@
+"""Where a head's vectors belong, for kinds of task that label words or candidates of an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from accord.encoders.packing import TokenSequence
+
+Unit = Literal["rows", "words", "sequences"]
+"""What a head has a vector for: rows, as many for each of them; or words or sequences, of which an
+example has a varying number."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units that a head has a vector for: words of examples, or their candidates.
+
+    A word that was cut off, or of which the tokenizer makes nothing, counts among an example's
+    words and has no vector.
+
+    Attributes:
+        example: int64 [V], the example that each vector is of.
+        place: int64 [V], the unit's place in it.
+        sizes: int64 [n], how many units each example has.
+    """
+
+    example: Tensor
+    place: Tensor
+    sizes: Tensor
+
+    @property
+    def width(self) -> int:
+        """The most units of an example."""
+        return int(self.sizes.max()) if len(self.sizes) else 0
+
+    def arranged(self, values: Tensor) -> Tensor:
+        """Return values [V, C] by example and place, [n, width, C]; -inf where there is no
+        vector."""
+        shape = (len(self.sizes), self.width, values.shape[1])
+        empty = values.new_full(shape, float("-inf"))
+        return empty.index_put((self.example, self.place), values)
+
+    def absent(self) -> Tensor:
+        """Return which units have no vector, bool [n, width]."""
+        places = torch.arange(self.width, device=self.sizes.device)
+        there = places < self.sizes[:, None]
+        seen = torch.zeros_like(there).index_put(
+            (self.example, self.place), torch.ones_like(self.example, dtype=torch.bool)
+        )
+        return there & ~seen
+
+    def to(self, device: torch.device) -> Units:
+        """Return the same on a device."""
+        return Units(self.example.to(device), self.place.to(device), self.sizes.to(device))
+
+
+def located(
+    unit: Unit, examples: Sequence[Sequence[TokenSequence]], at: np.ndarray | None = None
+) -> tuple[Tensor | None, Units | None]:
+    """Return which vectors of some examples a task has, and where they belong.
+
+    Args:
+        unit: what the task has a vector for.
+        examples: the sequences of each.
+        at: those that are the task's, ascending; None: all.
+
+    Returns:
+        Numbers of sequences among all of the examples', or of words that have a vector; None for
+        all of them. And the units; None where a kind has one vector per sequence, and as many
+        sequences in every example.
+    """
+    counts = vector_counts(unit, examples)
+    every = list(range(len(examples))) if at is None else at.tolist()
+    index = None if at is None else torch.from_numpy(ranges(counts, every))
+    if unit == "rows":
+        return index, None
+    if unit == "words":
+        words = [_word_spans(examples[i]) for i in every]
+        places = [np.flatnonzero(spans[:, 0] < spans[:, 1]) for spans in words]
+        sizes = np.array([len(spans) for spans in words], dtype=np.int64)
+    else:
+        places, sizes = [np.arange(counts[i]) for i in every], counts[every]
+    units = Units(
+        torch.from_numpy(np.repeat(np.arange(len(every)), counts[every])),
+        torch.from_numpy(np.concatenate(places) if places else np.empty(0, np.int64)),
+        torch.from_numpy(sizes),
+    )
+    return index, units
+
+
+def vector_counts(unit: Unit, examples: Sequence[Sequence[TokenSequence]]) -> np.ndarray:
+    """Return how many vectors each of some examples has, int64 [n]: of its sequences, or of those
+    words that have a token where the kind labels words."""
+    if unit != "words":
+        return np.array([len(example) for example in examples], dtype=np.int64)
+    spans = [_word_spans(example) for example in examples]
+    return np.array([np.count_nonzero(each[:, 0] < each[:, 1]) for each in spans], dtype=np.int64)
+
+
+def _word_spans(example: Sequence[TokenSequence]) -> np.ndarray:
+    (sequence,) = example  # a kind that labels words has one sequence per example
+    assert sequence.spans is not None
+    return sequence.spans
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Put arrays of rows end to end; where rows have several units, as wide as the widest, with
+    -inf behind the others."""
+    most = max(part.shape[1] for part in parts)
+    padded = [
+        part if part.ndim < 3 else pad(part, (0, 0, 0, most - part.shape[1]), value=float("-inf"))
+        for part in parts
+    ]
+    return torch.cat(padded)
+
+
+def ranges(counts: np.ndarray, chosen: np.ndarray | Sequence[int]) -> np.ndarray:
+    """Return the numbers of chosen examples' members, where each example has so many."""
+    ends = counts.cumsum()
+    parts = [np.arange(ends[i] - counts[i], ends[i]) for i in chosen]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
