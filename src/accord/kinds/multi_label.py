@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,9 +14,11 @@ from accord.data.labels import (
     HIDDEN,
     MOST_LABELS,
     NO_LISTS,
+    SEPARATORS,
     LabelParser,
     are_values,
     is_blank,
+    joining,
     quoted,
     sort_labels,
     without_label,
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logit is still a number of some use
-_SEPARATORS = ("|", ";", ",")
-"""By which labels may be joined where the task's separator stands in no cell."""
 
 
 class MultiLabelConfig(TaskConfig):
@@ -221,7 +220,7 @@ class LabelSetParser(LabelParser):
 
     def _joined(self, name: str) -> str:
         """Return that a name is several labels, joined by something else; or ''."""
-        for separator in _SEPARATORS:
+        for separator in SEPARATORS:
             parts = [canonical_label(part) for part in name.split(separator)]
             if len(parts) > 1 and all(part in self._indices for part in parts):
                 return f"; it is labels joined by '{separator}', but separator is" + (
@@ -450,30 +449,17 @@ def _found_labels(
     labels = sort_labels(seen - without_label(seen))
     if not labels:
         raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no label")
-    if not joined and (other := _joined_by(labels, separator)):
+    others = [other for other in SEPARATORS if other != separator]
+    if not joined and (other := joining(labels, others, least=0)):
+        example = next(label for label in labels if other in label)
         raise ConfigError(
             f"tasks.{name}.separator: no cell of column '{plan.label}' of {training} holds"
-            f" '{separator}', but {quoted(other[1])} looks like labels joined by '{other[0]}': name"
+            f" '{separator}', but {quoted(example)} looks like labels joined by '{other}': name"
             f" that, or the labels in tasks.{name}.labels"
         )
     for fault in _name_faults("labels", labels, separator):
         raise ConfigError(f"tasks.{name}.{fault}")
     return tuple(labels)
-
-
-def _joined_by(labels: Sequence[str], separator: str) -> tuple[str, str] | None:
-    """Return what else seems to join labels, and a label of which a part stands elsewhere too."""
-    for other in _SEPARATORS:
-        parts = {
-            label: {canonical_label(part) for part in label.split(other)}
-            for label in labels
-            if other in label and other != separator
-        }
-        times = Counter(part for each in parts.values() for part in each)
-        for label, each in parts.items():
-            if "" not in each and any(times[part] > 1 or part in labels for part in each):
-                return other, label
-    return None
 
 
 KIND = MultiLabel()
