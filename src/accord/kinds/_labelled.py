@@ -311,9 +311,9 @@ class LabelledKind(Kind[T]):
         return Evaluation(value, figures, logits, remark, classes)
 
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
-        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
-        kind that doesn't predict one class of several."""
-        if "classes" not in self.predicts:
+        """Return the figures of each class from targets [n] and what is predicted, [n], or from
+        label sets; None of a kind that predicts no classes."""
+        if not {"classes", "label_sets"} & {*self.predicts}:
             return None
         return ByClass.of(task.labels, labels, predicted)
 
