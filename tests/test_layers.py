@@ -56,7 +56,7 @@ LAYERS = [
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
     ],
     [
-        "data", "evaluation.heldout",
+        "data", "evaluation.heldout", "evaluation.thresholds",
         "statistics.verdict", "statistics.planning",
     ],
     ["statistics.crossed"],

@@ -29,7 +29,11 @@ def predicted_values(logits: Tensor, task: Task) -> Answers:
 
 
 def predicted_records(
-    logits: Tensor, task: Task, before: Columns, after: Columns | None = None
+    logits: Tensor,
+    task: Task,
+    before: Columns,
+    after: Columns | None = None,
+    moved: Tensor | None = None,
 ) -> list[Record]:
     """Return one record per row: its prediction and, for classes, each label's probability.
 
@@ -38,8 +42,10 @@ def predicted_records(
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
         after: likewise, behind the probabilities.
+        moved: the logits that predict, by thresholds that are not the task's; default: the same.
     """
-    columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
+    said = predicted_values(logits if moved is None else moved, task)
+    columns: dict[str, Sequence[Any]] = {**before, "prediction": said}
     shares = labelled_kind(task).probabilities(task, logits)
     if shares is not None:
         named = (dict(zip(task.labels, row, strict=True)) for row in shares.tolist())
@@ -73,6 +79,7 @@ def write_split_predictions(
     labels: np.ndarray | None = None,
     after: Columns | None = None,
     form: Format = "csv",
+    moved: Tensor | None = None,
 ) -> None:
     """Write predictions of a split's rows, the whole file or none.
 
@@ -83,6 +90,7 @@ def write_split_predictions(
         labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
         form: the file's format.
+        moved: as `predicted_records` takes them.
 
     Raises:
         OSError: if the file can't be written.
@@ -94,7 +102,13 @@ def write_split_predictions(
     rows = max(1, _PROBABILITIES // logits.shape[1])
     parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
     records = (
-        predicted_records(logits[part], data.task, _part(before, part), _part(after, part))
+        predicted_records(
+            logits[part],
+            data.task,
+            _part(before, part),
+            _part(after, part),
+            None if moved is None else moved[part],
+        )
         for part in parts
     )
     with atomic_file(path) as file:

@@ -290,12 +290,15 @@ class LabelledKind(Kind[T]):
         shares = self.probabilities(task, logits) if by_shares else None
         return (self.decode(task, logits) if shares is None else shares).numpy()
 
-    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(
+        self, task: T, labels: Array, logits: Tensor, moved: Tensor | None = None
+    ) -> Evaluation:
         import torch
 
+        said = logits if moved is None else moved
         figures = {
             task.name_of(name): get_metric(name)(
-                self.evaluated(task, name, logits), labels, task.positive_class
+                self.evaluated(task, name, said), labels, task.positive_class
             )
             for name in self.metrics_of(task)
         }
@@ -305,13 +308,13 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        classes = self.by_class(task, labels, self.decode(task, logits).numpy())
+        classes = self.by_class(task, labels, self.decode(task, said).numpy())
         return Evaluation(value, figures, logits, remark, classes)
 
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
-        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
-        kind that doesn't predict one class of several."""
-        if "classes" not in self.predicts:
+        """Return the figures of each class from targets [n] and what is predicted, [n], or from
+        label sets; None of a kind that predicts no classes."""
+        if not {"classes", "label_sets"} & {*self.predicts}:
             return None
         return ByClass.of(task.labels, labels, predicted)
 

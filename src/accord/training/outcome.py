@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch import Tensor
@@ -87,12 +87,13 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     console.say("predicting the test files with the best model")
     model, _, _ = load_model(run.model)
     model.to(setup.device)
-    by_task = {}
+    tasks, by_task = {task.name: task for task in model.tasks}, {}
     for split in setup.data.test:
         logits = split_logits(
             model, split, setup.data.assembler, matmul=setup.learner.objective.matmul
         )
-        write_split(setup, run.predictions, split, logits, "test")
+        tuned = replace(split, task=tasks[split.task.name])
+        write_split(setup, run.predictions, tuned, logits, "test")
         if setup.plan.score == "cs224n" and not has_ids(split):
             console.say(
                 f"{split.task.name}: no leaderboard file: the test file's ids are not named"
