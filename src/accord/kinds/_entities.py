@@ -1,9 +1,9 @@
 """Entities of words: their codes, the tags of a scheme, and what of a text a word is.
 
-The code of a word says which entity it is in, whatever the tags: 0 in none, 2t + 1 where one of type
-t begins, 2t + 2 where it goes on, -1 behind a row's words. A scheme's tags are ordered by type: O
-and then, of each type, B and I ("bio"), or B, I, E and S ("iobes"). So the codes of sound tags in
-scheme "bio" are the tags' indices.
+The code of a word says which entity it is in, whatever the tags: 0 in none, 2t + 1 where one of
+type t begins, 2t + 2 where it goes on, -1 behind a row's words. A scheme's tags are ordered by
+type: O and then, of each type, B and I ("bio"), or B, I, E and S ("iobes"). So the codes of sound
+tags in scheme "bio" are the tags' indices.
 """
 
 from __future__ import annotations
@@ -166,7 +166,8 @@ def _pattern() -> re.Pattern[str]:
         character for character in map(chr, range(0x300, 0x20000))
         if unicodedata.category(character)[0] == "M"
     )  # fmt: skip
-    return re.compile(rf"(?:(?![{alone}])[^\W_][{marks}\u200c\u200d\U000e0100-\U000e01ef]*)+|\S[{marks}]*")
+    marks += "\u200c\u200d\U000e0100-\U000e01ef"
+    return re.compile(rf"(?:(?![{alone}])[^\W_][{marks}]*)+|\S[{marks}]*")
 
 
 class Span(NamedTuple):
