@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from accord.data.store import TokenStore
+from accord.data.template import Template
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import TokenSequence
@@ -42,9 +43,21 @@ class TaskData:
 
     def texts(self, row: int) -> int:
         """Return how many texts a row of the store has."""
-        if kind_of(self.task).varying:
-            return int(self.store.text_counts[row])  # type: ignore[union-attr]
-        return self.task.texts
+        return int(self.store.text_counts[row])
+
+    def uncut_lengths(self, framing: Template) -> np.ndarray:
+        """Return the tokens of each of a row's sequences before they are cut, int64 [rows,
+        sequences]; 0 behind rows that have fewer."""
+        kind, lengths = kind_of(self.task), self.store.lengths[self.rows].astype(np.int64)
+        if not kind.varying:
+            return framing.sequence_lengths(lengths, self.task.layout)
+        counts = self.store.text_counts[self.rows]
+        layouts = {count: kind.layout_of(self.task, count) for count in set(counts.tolist())}
+        uncut = np.zeros((len(self), max(map(len, layouts.values()), default=0)), dtype=np.int64)
+        for count, layout in layouts.items():
+            rows = np.flatnonzero(counts == count)
+            uncut[rows, : len(layout)] = framing.sequence_lengths(lengths[rows], layout)
+        return uncut
 
     @property
     def strata(self) -> np.ndarray | None:
@@ -133,7 +146,7 @@ class Assembler:
         return np.asarray(self.sequence_lengths(data).sum(axis=1))
 
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
-        """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
-        lengths = data.store.lengths[data.rows].astype(np.int64)
-        uncut = self.special.framing.sequence_lengths(lengths, data.task.layout)
-        return np.minimum(uncut, self.max_length)
+        """Return the tokens of each of a row's sequences, int64 [rows, sequences]; 0 behind rows
+        that have fewer."""
+        uncut = data.uncut_lengths(self.special.framing)
+        return np.asarray(np.minimum(uncut, self.max_length))

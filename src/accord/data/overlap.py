@@ -67,10 +67,8 @@ def find_overlap(train: TaskData, dev: TaskData) -> Overlap:
 
 def _shared(train: Hashes, dev: Hashes) -> tuple[int, int]:
     """Return how many dev rows share their whole example, and how many any text."""
-    examples = 0
-    if train.shape[1] == dev.shape[1]:
-        examples = int(among(example_hashes(dev), example_hashes(train)).sum())
-    return examples, int(among(dev, train.ravel()).any(axis=1).sum())
+    examples = int(among(example_hashes(dev), example_hashes(train)).sum())
+    return examples, int(among(dev, train[train > 0]).any(axis=1).sum())
 
 
 def among(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
@@ -86,7 +84,10 @@ def among(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def example_hashes(hashes: Hashes) -> Hashes:
-    """Return one hash for each row, blind to the order of its texts."""
+    """Return one hash for each row, blind to the order of its texts.
+
+    Zeros, which stand behind rows that have fewer texts, are sorted to the front and count nothing.
+    """
     ordered = np.sort(hashes, axis=1)
     total = ordered[:, 0].copy()
     for column in ordered.T[1:]:
