@@ -20,6 +20,7 @@ from accord.evaluation.output import Output
 from accord.evaluation.predict import Predictor, as_text, file_plan
 from accord.evaluation.prediction_formats import Record, write_records
 from accord.evaluation.predictions import predicted_records
+from accord.kinds import labelled_kind
 from accord.runs.progress import Bar, Console
 from accord.tasks import Task
 
@@ -170,7 +171,8 @@ def _answers(
     bar.advance(len(window))
     if not rows.source.skip_bad_rows:
         return answers
-    blank = dict.fromkeys([*before, "prediction", *["probabilities"] * bool(rows.task.labels)])
+    shares = bool(labelled_kind(rows.task).probability_names(rows.task))
+    blank = dict.fromkeys([*before, "prediction", *["probabilities"] * shares])
     following = iter(answers)
     return [
         {**next(following), "error": None}

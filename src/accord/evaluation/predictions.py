@@ -41,9 +41,11 @@ def predicted_records(
         after: likewise, behind the probabilities.
     """
     columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
-    shares = labelled_kind(task).probabilities(task, logits)
-    if shares is not None:
-        named = (dict(zip(task.labels, row, strict=True)) for row in shares.tolist())
+    kind = labelled_kind(task)
+    if names := kind.probability_names(task):
+        shares = kind.probabilities(task, logits)
+        assert shares is not None
+        named = (dict(zip(names, row, strict=True)) for row in shares.tolist())
         columns["probabilities"] = list(named)
     columns |= after or {}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

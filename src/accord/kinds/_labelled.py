@@ -133,6 +133,10 @@ class LabelledKind(Kind[T]):
         """Return what turns a row's label into a target, by its columns, `missing`, `range` and
         options, and the task's labels and range alone: a store of other ones is another one."""
 
+    def reading(self, task: T) -> dict[str, Any]:
+        """Return what of a config's options a model has to know to read other files."""
+        return {}
+
     @abstractmethod
     def target_form(self, task: T) -> TargetForm:
         """Return what a store keeps of a row's target."""
@@ -232,6 +236,10 @@ class LabelledKind(Kind[T]):
         Returns:
             float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
+
+    def probability_names(self, task: T) -> tuple[str, ...]:
+        """Return whose probabilities files of predictions have, one each a row."""
+        return task.labels
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
         """Return the probability of each row's label, [n], from those of all classes."""

@@ -14,10 +14,15 @@ from accord.metrics._constant import Constant, usual_constant
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Form = Literal["classes", "ranks", "label_sets", "probabilities", "values", "losses"]
+Bools = npt.NDArray[np.bool_]
+Form = Literal[
+    "classes", "ranks", "label_sets", "tags", "entities", "probabilities", "values", "losses"
+]  # fmt: skip
 """What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
-label [n, labels], every class's probability [n, classes], or numbers [n]; or losses [n], where
-there are no targets."""
+label [n, labels], indices of words' tags or codes of their entities [n, words], every class's
+probability [n, classes], or numbers [n]; or losses [n], where there are no targets."""
+
+_BY_WORD = ("tags", "entities")
 
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
@@ -79,7 +84,7 @@ class Metric:
             UsageError: the metric takes none of that shape.
         """
         for form in self.forms:
-            if targets.ndim == (2 if form == "label_sets" else 1):
+            if targets.ndim == (2 if form in ("label_sets", *_BY_WORD) else 1):
                 return form
         raise UsageError(
             f"{self.name}: targets should be {' or '.join(self.forms)}, got shape {targets.shape}"
@@ -89,8 +94,9 @@ class Metric:
         """Return the metric.
 
         Args:
-            predictions: [n], [n, classes] of probabilities, or [n, labels].
-            targets: class indices or values, [n]; or label sets, [n, labels].
+            predictions: [n], [n, classes] of probabilities, [n, labels] or [n, words].
+            targets: class indices or values, [n]; or label sets, [n, labels]; or tags or entities,
+                [n, words], with -1 behind a row's words.
             positive: the class that is meant; default 1.
 
         Raises:
@@ -161,8 +167,9 @@ class Metric:
             answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
-        predictions = np.broadcast_to(answer, (len(targets), *answer.shape))
-        label = int(answer) if form in ("classes", "ranks") else None
+        shape = targets.shape if form in _BY_WORD else (len(targets), *answer.shape)
+        predictions = np.broadcast_to(answer, shape)
+        label = int(answer) if form in ("classes", "ranks", *_BY_WORD) else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
 
