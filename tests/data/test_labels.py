@@ -198,7 +198,7 @@ def test_labels_of_a_test_file_are_those_of_its_rows_whatever_its_form(tmp_path)
             for _ in range(rng.randint(2, 9))
         ]
         for row in rng.sample(rows, 1) if trial % 2 else ():
-            row["text"] = ["no text"]
+            row["text"] = {"no": "text"}
         usable = [row["y"] for row in rows if row["text"] == "t"]
         limit = rng.choice([None, 2])
         wanted = usable[:limit]

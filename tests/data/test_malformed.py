@@ -150,7 +150,15 @@ CASES = {
     "JSON cut off": file(JSON + '{"id": "c", "te', "b", name="train.jsonl", line_2="JSON"),
     "JSON that is no object": file(JSON + "3\n", "b", name="train.jsonl", line_2="object"),
     "JSON with a nested text": file(
-        JSON + '{"id": "c", "text": ["x"], "label": 1}\n', "b", name="train.jsonl", line_2="text"
+        JSON + '{"id": "c", "text": {"x": "y"}, "label": 1}\n', "b", name="train.jsonl",
+        line_2="text",
+    ),
+    "JSON with a list of more than words": file(
+        JSON + '{"id": "c", "text": ["x", 1], "label": 1}\n', "b", name="train.jsonl",
+        line_2="words",
+    ),
+    "JSON with a list for a label": file(
+        JSON + '{"id": "c", "text": "x", "label": ["1"]}\n', "b", name="train.jsonl", line_2="list"
     ),
     "JSON with null for a text": file(
         JSON + '{"id": "c", "text": null, "label": 1}\n', "b", name="train.jsonl", line_2="text"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,6 +11,7 @@ from accord.data.files import DataFiles
 from accord.data.header import Doubt, doubt
 from accord.data.labels import is_blank, is_number
 from accord.data.reading import FilesReader
+from accord.data.rows import Row
 from accord.errors import DataError
 
 _PAIRS = (
@@ -34,6 +35,8 @@ _NO_LABEL_WORDS = {
     "confidence", "prob", "probability", "group", "session", "thread", "page", "line", "row",
     "version", "lat", "lon", "latitude", "longitude", "price", "unnamed",
 }  # fmt: skip
+_WORDS = ("tokens", "words")  # of lists
+_TAGS = ("tags", "ner_tags")
 _IDS = ("id", "guid", "uid", "uuid", "idx", "index")
 _WORDY = 2.5
 
@@ -44,6 +47,7 @@ class Column:
 
     `numeric` says whether every value is a number, `words` is the mean number of words in a
     value, `distinct` the share of different values, `doubt` why its name looks like a value.
+    `sizes` are those of its lists, row by row; None where a value is none.
     """
 
     name: str
@@ -51,11 +55,12 @@ class Column:
     words: float
     distinct: float
     doubt: Doubt | None = None
+    sizes: tuple[int, ...] | None = None
 
     @property
     def wordy(self) -> bool:
         """Whether the column looks like running text."""
-        return not self.numeric and self.words >= _WORDY
+        return not self.numeric and self.words >= _WORDY and self.sizes is None
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,10 @@ def read_columns(files: DataFiles, rows: int) -> list[Column]:
     """
     reader = FilesReader(files)
     names = [name for name in reader.columns if name and reader.columns.count(name) == 1]
-    sample = [row.values for row in islice(reader.rows(names), rows) if row.values is not None]
+    sample = [row for row in islice(reader.rows(names), rows) if row.values is not None]
     if not sample:
         raise DataError(f"{files}: no readable row below the header")
-    return [
-        _describe(name, [values[name].strip() for values in sample], reader.columns)
-        for name in names
-    ]
+    return [_describe(name, sample, reader.columns) for name in names]
 
 
 def check_header(files: DataFiles, columns: Sequence[Column], role: Role | None) -> list[str]:
@@ -119,7 +121,8 @@ def find_roles(files: DataFiles, columns: Sequence[Column]) -> Role:
     text, text_reason = _find_text(files, columns)
     rest = [column for column in columns if column.name not in text]
     number = _named(rest, _IDS, lambda column: column.distinct == 1)
-    label, label_reason = _find_label(files, [column for column in rest if column.name != number])
+    rest = [column for column in rest if column.name != number]
+    label, label_reason = _find_label(files, rest, tag_columns(columns))
     reasons = [text_reason, label_reason]
     if number is not None:
         reasons.append(f"id '{number}', because of its name, and no value stands twice")
@@ -139,9 +142,13 @@ def _find_text(files: DataFiles, columns: Sequence[Column]) -> tuple[tuple[str, 
     if len(wordy) == 2:
         names = (wordy[0].name, wordy[1].name)
         return names, f"texts '{names[0]}' and '{names[1]}', the columns with running text"
+    words = _named(columns, _WORDS, lambda column: column.sizes is not None)
+    if words is not None and not wordy:
+        return (words,), f"text '{words}', lists of words by its name"
     candidates = wordy or [
         column for column in columns
-        if not column.numeric and column.distinct > 0.5 and column.name.lower() not in _IDS
+        if not column.numeric and column.sizes is None and column.distinct > 0.5
+        and column.name.lower() not in _IDS
     ]  # fmt: skip
     if not candidates:
         raise DataError(f"{files}: no column looks like a text; columns: {_list(columns)}")
@@ -149,20 +156,34 @@ def _find_text(files: DataFiles, columns: Sequence[Column]) -> tuple[tuple[str, 
     return (best.name,), f"text '{best.name}', the column with the longest texts"
 
 
-def _find_label(files: DataFiles, columns: Sequence[Column]) -> tuple[str, str]:
+def tag_columns(columns: Sequence[Column]) -> dict[str, str]:
+    """Return the columns that have a tag for each word, and the column of these words."""
+    words = _named(columns, _WORDS, lambda column: column.sizes is not None)
+    sizes = {column.name: column.sizes for column in columns if column.sizes is not None}
+    return {
+        name: words for name in sizes if words and name != words and sizes[name] == sizes[words]
+    }
+
+
+def _find_label(
+    files: DataFiles, columns: Sequence[Column], tags: Mapping[str, str]
+) -> tuple[str, str]:
     known = _named(columns, _LABELS, lambda column: True)
     if known is not None:
         return known, f"label '{known}', because of its name"
-    repeated = [column for column in columns if 0 < column.distinct <= 0.5 and not column.wordy]
-    candidates = repeated or [
-        column for column in columns if column.numeric and column.distinct < 1
-    ]
+    tagged = [column for column in columns if column.name in tags]
+    if tagged:
+        best = _named(tagged, _TAGS, lambda column: True) or tagged[-1].name
+        return best, f"label '{best}', which has a tag for each word"
+    plain = [column for column in columns if column.sizes is None]
+    repeated = [column for column in plain if 0 < column.distinct <= 0.5 and not column.wordy]
+    candidates = repeated or [column for column in plain if column.numeric and column.distinct < 1]
     if not candidates:
         raise DataError(
             f"{files}: no column looks like a label; name one of {_list(columns)} 'label'"
         )
-    best = min(candidates, key=lambda column: column.distinct)
-    return best.name, f"label '{best.name}', the column with the fewest different values"
+    rarest = min(candidates, key=lambda column: column.distinct)
+    return rarest.name, f"label '{rarest.name}', the column with the fewest different values"
 
 
 def _named(
@@ -172,14 +193,17 @@ def _named(
     return next((lower[name].name for name in names if name in lower), None)
 
 
-def _describe(name: str, values: list[str], names: Sequence[str]) -> Column:
+def _describe(name: str, rows: Sequence[Row], names: Sequence[str]) -> Column:
+    values = [(row.values or {})[name].strip() for row in rows]
     present = [value for value in values if not is_blank(value, among_values=True)]
+    lists = [row.lists[name] for row in rows if name in row.lists]
     return Column(
         name=name,
         numeric=bool(present) and all(map(is_number, present)),
         words=sum(len(value.split()) for value in present) / max(1, len(present)),
         distinct=len(set(present)) / max(1, len(present)) if present else 0.0,
-        doubt=doubt(name, values, names),
+        doubt=None if lists else doubt(name, values, names),
+        sizes=tuple(map(len, lists)) if lists and len(lists) == len(present) else None,
     )
 
 
@@ -206,12 +230,15 @@ def find_labels(columns: Sequence[Column], role: Role) -> Candidates:
     """
     alone = role.label.lower() in _THE_LABEL
     candidates = Candidates([], set(), {})
+    tags = tag_columns(columns)
     for column in columns:
-        if column.name in (*role.text, role.id):
+        if column.name in (*role.text, role.id, *tags.values()):
             continue
         words = {word.lower() for word in re.findall(r"[A-Z]*[a-z]+|[A-Z]+", column.name)}
         if column.name.lower() in _LABELS or (words & _LABEL_WORDS and not words & _NO_LABEL_WORDS):
             candidates.named.add(column.name)
+            candidates.labels.append(column.name)
+        elif column.name in tags:
             candidates.labels.append(column.name)
         elif reason := _no_label(column, words, role.label if alone else ""):
             candidates.left[column.name] = reason
@@ -224,6 +251,8 @@ def _no_label(column: Column, words: set[str], the_label: str) -> str:
     """Return why a column whose name is not a label's is none; empty if it may be one."""
     if words & _NO_LABEL_WORDS:
         return "its name is that of something else"
+    if column.sizes is not None:
+        return "it holds lists"
     if the_label:
         return f"'{the_label}' is named as the label"
     if column.wordy:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from accord.errors import ConfigError
 
-SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+CONLL_SUFFIXES = (".conll", ".iob", ".iob2", ".bio")
+SUFFIXES = (
+    ".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", *CONLL_SUFFIXES
+)  # fmt: skip
 """What names of data files end in, before a `.gz`."""
 
 SPLIT_WORDS = {

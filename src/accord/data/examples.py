@@ -12,6 +12,7 @@ from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.data.rows import Note, Row
+from accord.data.values import Literal, list_text
 from accord.errors import DataError
 from accord.kinds import labelled_kind
 from accord.spelling import canonical_label
@@ -95,19 +96,30 @@ def read_examples(
         notes += reader.notes
 
 
-def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str]:
+def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:
     """Yield the label, canonically spelt, of every row that has its texts and a label.
+
+    What is a list in the file is one here, as `Row` has it.
 
     Raises:
         DataError: as `read_examples`.
     """
     reader = FilesReader(files)
     for row in reader.rows(_columns(reader, plan, labelled=True)):
-        values = row.values
-        if values and all(values[name].strip() for name in (*plan.text, plan.label)):
-            label = canonical_label(values[plan.label])
-            if label not in plan.missing:
-                yield label
+        if row.values is None or not row.values[plan.label].strip() or not _has_texts(row, plan):
+            continue
+        label = canonical_label(row.values[plan.label])
+        if plan.label in row.lists:
+            yield row.lists[plan.label]
+        elif label not in plan.missing:
+            yield label
+
+
+def _has_texts(row: Row, plan: TaskPlan) -> bool:
+    try:
+        return all(_text(row, name) for name in plan.text)
+    except ValueError:
+        return False
 
 
 def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
@@ -124,21 +136,40 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
 def _example(row: Row, plan: TaskPlan, parser: LabelParser | None) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
-    if parser is not None and parser.leaves_out(row.values):
+    if parser is not None and parser.leaves_out(row.values, row.lists):
         return Unlabelled(row.line)
     for name in row.absent:
         if name not in plan.label_columns:
             raise ValueError(f"key '{name}' is missing")
-    texts = tuple(row.values[name].strip() for name in plan.text)
+    for column in (plan.id, plan.group):
+        if column in row.lists:
+            raise ValueError(f"'{column}' holds a list, not a text or a number")
+    texts = tuple(_text(row, name) for name in plan.text)
     label = None
     if parser is not None:
         for name, text in zip(plan.text, texts, strict=True):
             if not text:
                 raise ValueError(f"'{name}' is empty")
-        label = parser.of_row(row.values)
+        label = parser.of_row(row.values, row.lists)
     group = row.values.get(plan.group or "", "").strip()
     row_id = None if plan.id is None else row.values.get(plan.id)
     return Example(texts, label, row_id, row.line, row.file, group)
+
+
+def _text(row: Row, name: str) -> str:
+    """Return a cell's text; of a list its words, joined by spaces.
+
+    Raises:
+        ValueError: it is a list of anything else.
+    """
+    assert row.values is not None
+    if name not in row.lists:
+        return row.values[name].strip()
+    for word in row.lists[name]:
+        if not isinstance(word, str) or isinstance(word, Literal):
+            shown = list_text(word)
+            raise ValueError(f"'{name}' holds a list of more than words: {shown:.40}")
+    return " ".join(row.lists[name]).strip()
 
 
 def refuse(bad: BadRow) -> DataError:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from accord.data.columns import Column, Role, check_header, find_labels, find_roles, read_columns
+from accord.data.columns import (
+    Column,
+    Role,
+    check_header,
+    find_labels,
+    find_roles,
+    read_columns,
+    tag_columns,
+)
 from accord.data.datafiles import (
     SPLIT_WORDS,
     folder_files,
@@ -21,7 +29,7 @@ from accord.data.files import DataFiles
 from accord.data.labels import MOST_LABELS
 from accord.data.surveying import MOST_CLASSES, LabelSurvey
 from accord.errors import DataError
-from accord.kinds import spelt
+from accord.kinds import is_kind, spelt
 
 _TEST_WORDS = {"student", "unlabelled", "unlabeled"}  # stand beside `test` in a name
 _UNNAMED = {"ascii", "utf-8", "utf-8-sig", "utf-16", "utf-32"}  # found without being named
@@ -43,7 +51,7 @@ class GuessedTask:
     id: str | None
     file_encoding: str | None = None
     labels: tuple[str, ...] = ()
-    range: tuple[float, float] = (0.0, 1.0)
+    range: tuple[float, float] | None = None
     missing: tuple[str, ...] = ()
     reasons: list[str] = field(default_factory=list)
 
@@ -169,10 +177,18 @@ def _guess_all(name: str, paths: dict[str, tuple[Path, ...]]) -> list[GuessedTas
     labels, left = dict[str, LabelSurvey](), candidates.left
     for label in candidates.labels:
         survey = main if label == table.role.label else LabelSurvey(table.files, label)
-        if reason := _no_label(survey, label in candidates.named):
+        if survey.lists:
+            reason = "" if is_kind(_list_kind(table, label)) else "it holds lists"
+        else:
+            reason = _no_label(survey, label in candidates.named)
+        if reason:
             left[label] = reason
         else:
             labels[label] = survey
+    if main.lists and not labels:
+        raise DataError(
+            f"{table.files['train']}: column '{table.role.label}' holds lists: no one label"
+        )
     if list(labels) in ([], [table.role.label]):
         first, *others = [_guess(name, table, table.role, main)]
     else:
@@ -208,6 +224,8 @@ def _commas(survey: LabelSurvey) -> str:
 
 def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> GuessedTask:
     """Guess the task of a label column, whose role and values are known."""
+    if survey.lists:
+        return _guess_lists(name, table, role)
     if survey.classes and len(survey.labels) > MOST_LABELS:
         raise DataError(
             f"{table.files['train']}: column '{role.label}' holds more than {MOST_LABELS} different"
@@ -226,6 +244,27 @@ def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> Guessed
         missing=tuple(survey.missing),
         reasons=[*role.reasons, _kind_reason(role.label, survey), *survey.reasons],
     )
+
+
+def _guess_lists(name: str, table: _Table, role: Role) -> GuessedTask:
+    """Guess the task of a column of lists: tags, or several labels of a text."""
+    kind, words = _list_kind(table, role.label), tag_columns(table.columns).get(role.label)
+    text = role.text if words is None else (words,)
+    why = "labels" if words is None else f"a tag for each word of '{words}'"
+    return GuessedTask(
+        name=name,
+        kind=spelt(kind, len(text)),
+        files={split: files.paths for split, files in table.files.items()},
+        text=text,
+        label=role.label,
+        id=role.id,
+        file_encoding=table.encoding,
+        reasons=[*role.reasons, f"{kind}, because '{role.label}' holds lists: {why}"],
+    )
+
+
+def _list_kind(table: _Table, label: str) -> str:
+    return "token-classification" if label in tag_columns(table.columns) else "multi-label"
 
 
 def _encoding(paths: Sequence[Path]) -> tuple[str | None, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from accord.data.labels import NoLabelError, missing_key
 from accord.data.loader import TaskData
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
+from accord.data.rows import Row
 from accord.data.store import TokenStore
 from accord.kinds import labelled_kind
 from accord.tasks import Task
@@ -60,31 +61,33 @@ def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels
         if reader.columns.count(column) > 1:
             return FileLabels(reason=f"column '{column}' stands in the header more than once")
     # Side by side, as a row is told by its order alone: an array of JSON may stand in one line.
-    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(columns), strict=True)
-    values = [
-        (example, {name: row.values[name].strip() if row.values else "" for name in columns})
+    use = list(dict.fromkeys((*plan.text, *columns)))
+    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(use), strict=True)
+    rows = [
+        (example, row if row.values else replace(row, values=dict.fromkeys(use, "")))
         for example, row in both
         if isinstance(example, Example)
     ]
-    return _parsed(files, values[: plan.limit], plan, task)
+    return _parsed(files, rows[: plan.limit], plan, task)
 
 
 def _parsed(
-    files: DataFiles, values: Sequence[tuple[Example, dict[str, str]]], plan: TaskPlan, task: Task
+    files: DataFiles, read: Sequence[tuple[Example, Row]], plan: TaskPlan, task: Task
 ) -> FileLabels:
     kind = labelled_kind(task)
     parser = kind.parser(plan, task)
     rows, targets = [], []
     blank, fault = [], ""
-    for row, (example, label) in enumerate(values):
+    for number, (example, row) in enumerate(read):
+        assert row.values is not None
         where = f"line {example.line}"
         if len(files.paths) > 1:
             where = f"{files.paths[example.file]}:{example.line}"
-        if parser.leaves_out(label):
+        if parser.leaves_out(row.values, row.lists):
             continue
         try:
-            targets.append(parser.of_row(label))
-            rows.append(row)
+            targets.append(parser.of_row(row.values, row.lists))
+            rows.append(number)
         except NoLabelError as error:
             blank.append((where, error.label))
         except ValueError as error:
@@ -96,11 +99,12 @@ def _parsed(
     if blank:
         where, none = blank[0]
         return FileLabels(
-            reason=f"{len(blank)} of {len(values)} rows have no label, the first in {where}"
+            reason=f"{len(blank)} of {len(read)} rows have no label, the first in {where}"
             f" ({missing_key([none])} would leave such rows out)"
         )
     if all(target == targets[0] for target in targets):
-        shown = ", ".join(values[rows[0]][1].values())
+        values = read[rows[0]][1].values or {}
+        shown = ", ".join(values[name].strip() for name in plan.label_columns)
         return FileLabels(reason=f"every row's label is '{shown}'")
     return FileLabels(np.array(rows), kind.target_form(task).array(targets))
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from accord.data.encodings import not_utf8
 from accord.data.lines import read_lines
 from accord.data.rows import Note, Row, choose_columns, encodable
-from accord.data.values import spelt_number, value_text
+from accord.data.values import Literal, row_cells, spelt_number
 from accord.errors import DataError
 
 _LOOK_AHEAD_ROWS = 100
@@ -49,8 +49,8 @@ class JsonLinesReader:
                 continue
             try:
                 absent = tuple(name for name in use if name not in value)
-                texts = {name: value_text(value.get(name), name) for name in use}
-                yield Row(line, texts, absent=absent)
+                texts, lists = row_cells({name: value.get(name) for name in use})
+                yield Row(line, texts, absent=absent, lists=lists)
             except ValueError as error:
                 yield Row(line, None, str(error))
 
@@ -90,4 +90,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # Numbers keep their digits: 1.10 is not 1.1, and 1e400 no infinity.
-DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=spelt_number, parse_int=str)
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_float=lambda spelling: Literal(spelt_number(spelling)),
+    parse_int=Literal,
+)

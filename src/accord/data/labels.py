@@ -15,7 +15,7 @@ import math
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from accord.data.plan import TaskPlan
@@ -26,6 +26,7 @@ MOST_LABELS = 1_000
 
 HIDDEN = ("-1", "-100", "-", "?")
 """Labels that stand for a hidden one in many published sets."""
+_NO_LISTS: Mapping[str, Sequence[Any]] = {}
 _WRITTEN_NULLS = ("", "nan", "NaN", "<NA>", "NaT", "#N/A")
 _NULLS_AMONG_VALUES = ("nan", "na", "n/a", "null", "none")  # in any case
 
@@ -134,17 +135,27 @@ class LabelParser(ABC):
         self.column = plan.label
         self._missing, self._among_values = plan.missing, among_values
 
-    def of_row(self, values: Mapping[str, str]) -> Any:
-        """Return the target of a row, given by column.
+    def of_row(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = _NO_LISTS
+    ) -> Any:
+        """Return the target of a row.
+
+        Args:
+            values: the texts of its cells, by column.
+            lists: those cells that the file has as lists, as `Row` has them.
 
         Raises:
             NoLabelError: the row has no label.
             ValueError: it has none that the task allows.
         """
+        if self.column in lists:
+            raise ValueError(f"'{self.column}' holds a list, not one label")
         return self(values[self.column])
 
-    def leaves_out(self, values: Mapping[str, str]) -> bool:
-        """Whether `missing` names what a row, given by column, has in place of a label."""
+    def leaves_out(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = _NO_LISTS
+    ) -> bool:
+        """Whether `missing` names what a row, as `of_row` takes it, has in place of a label."""
         return self.is_missing(values[self.column])
 
     def is_missing(self, text: str) -> bool:

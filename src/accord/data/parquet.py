@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from accord.data.rows import Note, Row, choose_columns
-from accord.data.values import value_text
+from accord.data.values import list_text, row_cells
 from accord.errors import DataError
 
 _BATCH_ROWS = 2_000
@@ -60,21 +60,26 @@ def _row(
     number: int, scalars: dict[str, Any], class_names: Mapping[str, tuple[str, ...]]
 ) -> Row:  # fmt: skip
     try:
-        values = {name: _text(name, scalar) for name, scalar in scalars.items()}
+        values, lists = row_cells({name: _value(name, scalar) for name, scalar in scalars.items()})
         for name in values.keys() & class_names.keys():
-            values[name] = _class_name(name, values[name], class_names[name])
+            if name in lists:
+                lists[name] = [_class_name(name, each, class_names[name]) for each in lists[name]]
+                values[name] = list_text(lists[name])
+            else:
+                values[name] = _class_name(name, values[name], class_names[name])
     except ValueError as error:
         return Row(number, None, str(error))
-    return Row(number, values)
+    return Row(number, values, lists=lists)
 
 
 def _class_names(metadata: bytes) -> dict[str, tuple[str, ...]]:
-    """Return the names of coded classes by column, as `datasets` writes them beside a schema."""
+    """Return the names of coded classes, or those of lists, by column, as `datasets` writes them
+    beside a schema."""
     try:
         features = json.loads(metadata)["info"]["features"]
         return {
             name: tuple(feature["names"])
-            for name, feature in features.items()
+            for name, feature in zip(features, map(_of_lists, features.values()), strict=True)
             if isinstance(feature, dict)
             and feature.get("_type") == "ClassLabel"
             and isinstance(feature.get("names"), list)
@@ -84,28 +89,41 @@ def _class_names(metadata: bytes) -> dict[str, tuple[str, ...]]:
         return {}  # metadata of others, or none
 
 
-def _class_name(column: str, code: str, names: Sequence[str]) -> str:
+def _of_lists(feature: Any) -> Any:
+    """Return what the lists of a feature hold; one of no lists as it is."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return feature[0]
+    return feature.get("feature", feature) if isinstance(feature, dict) else feature
+
+
+def _class_name(column: str, code: Any, names: Sequence[str]) -> Any:
     """Return a class's name; a null, and the -1 of a hidden label, stay as they are."""
-    if code in ("", "-1"):
+    if code in ("", "-1", None):
         return code
     try:
         number = int(code)
-    except ValueError:
+    except (ValueError, TypeError):
         return code  # not coded in this file, whatever its metadata say
     if not 0 <= number < len(names):
         raise ValueError(f"'{column}' holds {code}, but the file names {len(names)} classes")
     return names[number]
 
 
-def _text(name: str, scalar: Any) -> str:
+def _value(name: str, scalar: Any) -> Any:
     try:
         value = scalar.as_py()
     except (OverflowError, ValueError) as error:  # a time that Python's own can't hold
         raise ValueError(f"'{name}' can't be read: {_first_line(error)}") from None
+    return _as_wide(value, scalar.type)
+
+
+def _as_wide(value: Any, kind: Any) -> Any:
+    """Return floats, in lists too, as wide as the file has them."""
     if isinstance(value, float):
-        width = getattr(scalar.type, "value_type", scalar.type).bit_width
-        value = _FLOATS[width](value)
-    return value_text(value, name)
+        return _FLOATS[getattr(kind, "value_type", kind).bit_width](value)
+    if isinstance(value, list) and hasattr(kind, "value_type"):
+        return [_as_wide(each, kind.value_type) for each in value]
+    return value
 
 
 def _first_line(error: BaseException) -> str:

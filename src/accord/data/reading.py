@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from accord.data.datafiles import format_suffix
+from accord.data.conll import ConllReader
+from accord.data.datafiles import CONLL_SUFFIXES, format_suffix
 from accord.data.delimited import DelimitedReader
 from accord.data.encodings import text_encoding, unmarked_utf16
 from accord.data.files import DataFiles
@@ -82,10 +83,13 @@ class FilesReader:
 def _open(path: Path, files: DataFiles) -> RowReader:
     head, suffix = read_head(path), format_suffix(path)
     if not head.strip():
-        raise DataError(f"{path}: the file is empty; its first line names the columns")
+        first = "" if suffix in CONLL_SUFFIXES else "; its first line names the columns"
+        raise DataError(f"{path}: the file is empty{first}")
     if head.startswith(b"PAR1") or suffix == ".parquet":
         return ParquetReader(path, codes=files.codes)
     encoding = _text_encoding(path, head, files.encoding)
+    if suffix in CONLL_SUFFIXES:
+        return ConllReader(path, encoding)
     opening = head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     if suffix in _JSON_SUFFIXES and opening.startswith("["):
         return JsonArrayReader(path, encoding)

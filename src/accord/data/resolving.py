@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from accord.data.examples import read_labels
 from accord.data.files import DataFiles, files_of
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.errors import ConfigError
-from accord.kinds import get_kind
+from accord.kinds import get_kind, takers_of_lists
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -49,6 +50,19 @@ class _TrainingFile:
             )
 
     def labels(self) -> Iterator[str]:
+        plain, listed = False, False
+        for label in self.cells():
+            if isinstance(label, str):
+                plain = True
+                yield label
+            listed = listed or not isinstance(label, str)
+        if listed and not plain:
+            raise ConfigError(
+                f"tasks.{self.name}.label: column '{self.plan.label}' of {self.files} holds lists;"
+                f" {takers_of_lists(self.plan.kind)}"
+            )
+
+    def cells(self) -> Iterator[str | list[Any]]:
         return iter(()) if self.files is None else read_labels(self.files, self.plan)
 
     def class_names(self) -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from accord.errors import DataError, nearest
 
@@ -17,7 +17,8 @@ class Row:
     `line` is where the row starts in a text file, counted from 1; in a Parquet file it is the
     row's number. Values are text as it stands in the file, never a guessed type; a null or NaN
     is the empty text, and so is what an object has no key for, which `absent` names. `file` is the
-    row's file among several, counted from 0.
+    row's file among several, counted from 0. What a typed file has as a list is in `lists` too, as
+    `values.list_cell` has it; its text is JSON.
     """
 
     line: int
@@ -25,6 +26,7 @@ class Row:
     fault: str | None = None
     absent: tuple[str, ...] = ()
     file: int = 0
+    lists: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 class Note(NamedTuple):

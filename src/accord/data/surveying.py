@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import inf
+from typing import Any
 
 from accord.data.files import DataFiles
 from accord.data.labels import (
@@ -35,6 +36,7 @@ class LabelSurvey:
         whole: whether all are whole numbers.
         lowest: of the numbers; infinite if there are none.
         highest: of the numbers.
+        lists: whether they are those of lists.
         comma: a number with a decimal comma, if all that are no numbers are such; else empty.
     """
 
@@ -46,12 +48,17 @@ class LabelSurvey:
         self.reasons: list[str] = []
         self.lowest, self.highest = inf, -inf
         self.comma = ""
+        self.lists = False
         self._numeric = self.whole = True
         train, other = Counter[str](), Counter[str]()  # of what may stand for no label
         rows = 0
         for split, label in _labels(files, column):
             rows += split == "train"
-            if label in HIDDEN or is_blank(label, among_values=True):
+            if isinstance(label, list):
+                self.lists = True
+                for each in label:
+                    self._add(str(each))
+            elif label in HIDDEN or is_blank(label, among_values=True):
                 (train if split == "train" else other)[label] += 1
             else:
                 self._add(label)
@@ -123,11 +130,12 @@ def _why_missing(label: str, rows: int) -> str:
     return f"{have} {what}: left out (missing)"
 
 
-def _labels(files: Mapping[str, DataFiles], column: str) -> Iterator[tuple[str, str]]:
-    """Yield the split and the label, canonically spelt, of each row of train and dev."""
+def _labels(files: Mapping[str, DataFiles], column: str) -> Iterator[tuple[str, str | list[Any]]]:
+    """Yield the split and the label, canonically spelt or a list, of each row of train and dev."""
     for split in ("train", "dev"):
         reader = FilesReader(files[split]) if split in files else None
         if reader is not None and column in reader.columns:
             for row in reader.rows([column]):
                 if row.values is not None:
-                    yield split, canonical_label(row.values[column])
+                    label = row.lists.get(column) or canonical_label(row.values[column])
+                    yield split, label

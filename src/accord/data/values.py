@@ -1,8 +1,10 @@
-"""The text of a value of a typed file: JSON or Parquet."""
+"""What a typed file, JSON or Parquet, has in its cells: texts, and lists of them."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,7 +13,63 @@ import numpy as np
 
 from accord.data.rows import encodable
 
+
+class Literal(str):
+    """A number or boolean as it is spelt: in a list it is told from a word."""
+
+
 _EXPONENTS = 400  # a number is written out up to here: beyond float64, and still a short text
+
+
+def row_cells(values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Return the texts of a row's values, JSON's of lists, and those values that are lists.
+
+    Raises:
+        ValueError: a value is none that a row may have.
+
+    Example:
+        >>> row_cells({"text": "a b", "tags": ["O", "B-x"]})
+        ({'text': 'a b', 'tags': '["O", "B-x"]'}, {'tags': ['O', 'B-x']})
+    """
+    lists = {
+        name: list_cell(value, name)
+        for name, value in values.items()
+        if isinstance(value, list | tuple)
+    }
+    texts = {
+        name: list_text(lists[name]) if name in lists else value_text(value, name)
+        for name, value in values.items()
+    }
+    return texts, lists
+
+
+def list_cell(values: Sequence[Any], name: str) -> list[Any]:
+    """Return a list as every typed file has it: of texts, `Literal`s, lists, objects and None.
+
+    Raises:
+        ValueError: something in it is no text, number, boolean or date, or it is nested too deeply.
+    """
+    try:
+        return [_element(value, name) for value in values]
+    except RecursionError:
+        raise ValueError(f"'{name}' holds a list that is nested too deeply") from None
+
+
+def list_text(value: Any) -> str:
+    """Return the JSON of a list cell, or of what is in it.
+
+    Example:
+        >>> list_text(["a", None, Literal("1.50"), [Literal("true"), {"é": "x"}]])
+        '["a", null, 1.50, [true, {"é": "x"}]]'
+    """
+    if isinstance(value, list):
+        if all(type(each) is str for each in value):
+            return json.dumps(value, ensure_ascii=False)  # quicker by far
+        return f"[{', '.join(map(list_text, value))}]"
+    if isinstance(value, dict):
+        pairs = (f"{list_text(key)}: {list_text(of)}" for key, of in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    return str(value) if isinstance(value, Literal) else json.dumps(value, ensure_ascii=False)
 
 
 def value_text(value: Any, name: str) -> str:
@@ -84,6 +142,17 @@ def _float_text(value: float | np.floating[Any], name: str) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # all digits: those that tell floats apart are another integer's
     return np.format_float_positional(value, trim="-")
+
+
+def _element(value: Any, name: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_element(each, name) for each in value]
+    if isinstance(value, dict):
+        return {value_text(key, name): _element(each, name) for key, each in value.items()}
+    text = value_text(value, name)
+    if isinstance(value, bool | int | float | np.floating | Decimal | Literal):
+        return Literal(text) if text else None  # NaN is a missing one
+    return None if value is None else text
 
 
 def _kind(value: Any) -> str:

@@ -30,6 +30,7 @@ from accord.kinds._registry import (
     kind_names,
     kind_of,
     labelled_kind,
+    takers_of_lists,
     task_section,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "kind_of",
     "labelled_kind",
     "spelt",
+    "takers_of_lists",
     "task_section",
     "texts_of",
 ]

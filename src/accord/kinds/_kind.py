@@ -111,7 +111,14 @@ class TrainingLabels(Protocol):
 
     def labels(self) -> Iterator[str]:
         """Yield the label, canonically spelt, of every row that has its texts and a label; nothing
-        where there is no file."""
+        where there is no file.
+
+        Raises:
+            ConfigError: at the end, if they are lists, all of them.
+        """
+
+    def cells(self) -> Iterator[str | list[Any]]:
+        """Yield these labels and, in their places, those that are lists, as `Row` has them."""
 
     def class_names(self) -> Sequence[str]:
         """Return the classes that the file itself names, canonically spelt; mostly none."""

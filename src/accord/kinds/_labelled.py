@@ -76,12 +76,14 @@ class LabelledKind(Kind[T]):
     """A kind of task whose rows have labels.
 
     Attributes:
+        takes_lists: whether a typed file may have a row's label as a list.
         answer_is_text: whether a prediction is a name; else a number.
         leaderboard: by the number of texts, how the course's prediction files head their column.
     """
 
     labelled = True
     section: ClassVar[type[TaskConfig]]
+    takes_lists: ClassVar[bool] = False
     answer_is_text: ClassVar[bool] = False
     leaderboard: ClassVar[Mapping[int, str]] = {}
 

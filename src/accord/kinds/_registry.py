@@ -65,6 +65,12 @@ def _by_name() -> dict[str, Kind[Any]]:
     return {name: kinds[name.removeprefix(PAIR)] for name in kind_names()}
 
 
+def takers_of_lists(kind: str) -> str:
+    """Say which kinds take a label that is a list, or that this one doesn't where none do."""
+    names = [f"'{each.name}'" for each in all_kinds() if getattr(each, "takes_lists", False)]
+    return f"kind {' or '.join(names)} takes them" if names else f"kind '{kind}' takes one label"
+
+
 def task_section(**keys: Any) -> TaskConfig:
     """Return the keys of a `[tasks.NAME]` with labels as its kind has them.
 

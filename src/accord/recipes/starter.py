@@ -60,7 +60,7 @@ def _section(task: GuessedTask, folder: Path) -> str:
         lines.append(f"id = {quote(task.id)}")
     if task.labels:
         lines.append(f"labels = [{', '.join(quote(label) for label in task.labels)}]")
-    else:
+    elif task.range is not None:
         lines.append(f"range = [{task.range[0]!r}, {task.range[1]!r}]   # as found in the files")
     if task.missing:
         names = ", ".join(quote(label) for label in task.missing)
