@@ -10,10 +10,7 @@ from accord.metrics._ranked import all_alike, by_rank, mean_influence
 
 def each_mrr(predictions: Array, targets: Array) -> Floats:
     """Return each row's reciprocal rank, [..., n]."""
-    right = targets > 0
-    if targets.ndim < predictions.ndim:
-        right = np.arange(predictions.shape[-1]) == targets[..., None]
-    ranked, above, through = by_rank(predictions, right)
+    ranked, above, through = by_rank(predictions, targets > 0)
     before = np.cumsum(ranked, -1)
     first = ((before >= 1) & (ranked > 0)).argmax(-1)[..., None]
     start, stop = (np.take_along_axis(part, first, -1)[..., 0] for part in (above, through))
@@ -39,21 +36,13 @@ def mrr(predictions: Array, targets: Array) -> float:
 
     Args:
         predictions: scores [n, most]; NaN or -inf behind a row's candidates.
-        targets: grades [n, most], NaN behind them; or the index of the one that is right, [n].
+        targets: grades [n, most]; NaN behind them.
 
     Example:
-        >>> mrr(np.array([[0.9, 0.1, 0.5], [2.0, 1.0, np.nan]]), np.array([[0, 1, 2], [1, 0, 0]]))
+        >>> mrr(np.array([[0.9, 0.1, 0.5], [2.0, 1.0, np.nan]]), np.array([[0, 1, 2], [1, 0, np.nan]]))
         0.75
     """
     return float(each_mrr(predictions, targets).mean())
-
-
-def constant(targets: Array) -> Array:
-    """Return scores that never look at a candidate: of one size where rows have grades, and where
-    one candidate of each is right as many times as it is the one in their place."""
-    if targets.ndim > 1:
-        return all_alike(targets)
-    return np.bincount(targets.astype(np.int64), minlength=2).astype(np.float64)
 
 
 METRIC = Metric(
@@ -62,5 +51,5 @@ METRIC = Metric(
     meaning="the mean of 1 / rank of the first candidate whose grade is above 0",
     title="MRR",
     influence=mean_influence(each_mrr),
-    constant=constant,
+    constant=all_alike,
 )
