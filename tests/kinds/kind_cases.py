@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accord.config.tasks import TaskConfig
 from accord.data.plan import TaskPlan
-from accord.kinds import Kind, LabelledKind, all_kinds, labelled_kind, task_section
+from accord.kinds import Kind, LabelledKind, all_kinds, kind_of, labelled_kind, task_section
 from accord.plan.tasks import task_plan
 from accord.tasks import Task
 
@@ -28,6 +28,8 @@ class Case:
         good: label's texts, and the targets that they are.
         bad: label's texts, and what is said of them.
         sure: logits, from targets as a store keeps them, that say just these.
+        units: how many words or candidates each row has, from such targets, where it has a varying
+            number; default: as many as there are targets, without the -1 behind them.
     """
 
     task: Task
@@ -35,10 +37,15 @@ class Case:
     good: dict[str, Any] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     sure: Callable[[Tensor], Tensor] | None = None
+    units: Callable[[np.ndarray], np.ndarray] = lambda targets: (targets >= 0).sum(1)
 
     @property
     def kind(self) -> LabelledKind[Any]:
         return labelled_kind(self.task)
+
+    @property
+    def kind_of_any(self) -> Kind[Any]:
+        return kind_of(self.task)
 
     @property
     def columns(self) -> list[str]:
@@ -58,6 +65,24 @@ class Case:
         each = self.kind.target_form(self.task).array(list(self.good.values()))
         order = np.random.default_rng(seed).permutation(rows) % len(each)
         return each[order]
+
+    def sizes(self, rows: int) -> np.ndarray | None:
+        """How many units each of these rows has; None where a row is one."""
+        one = self.kind_of_any.units == "rows"
+        return None if one else self.units(self.targets(rows))
+
+    def padded(self, outputs: Tensor) -> Tensor:
+        """Logits of some rows, [n, outputs] times their units, with -inf behind each row's units.
+
+        Where a row is one they are these outputs; else each place has other rows' ones.
+        """
+        from torch import arange, from_numpy, stack
+
+        if (sizes := self.sizes(len(outputs))) is None:
+            return outputs
+        logits = stack([outputs.roll(place, 0) for place in range(sizes.max())], 1)
+        behind = arange(int(sizes.max())) >= from_numpy(sizes)[:, None]
+        return logits.masked_fill(behind[..., None], float("-inf"))
 
     def logits(self, targets: np.ndarray) -> Tensor:
         from torch import from_numpy

@@ -25,6 +25,7 @@ from accord.data.resolving import resolve_task
 from accord.data.sources import each_alone
 from accord.data.store import open_store
 from accord.data.tokenizing import SpecialIds, load_tokenizer
+from accord.encoders.units import joined
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     all_kinds,
@@ -49,16 +50,17 @@ HARD = [0.0, 1e-30, -1e-30, 30.0, -30.0, 1e4, -1e4, 1e15, -1e15]
 """Outputs that overflow a naive exponential, logarithm or square root."""
 
 
-def hard_logits(task: Task) -> Tensor:
-    """Every hard number beside every other one, [81, outputs]."""
+def hard_logits(case: Case, flip: bool = False) -> Tensor:
+    """Every hard number beside every other one, [81, outputs] times a row's units."""
     a, b = torch.meshgrid(torch.tensor(HARD), torch.tensor(HARD), indexing="ij")
     columns = [a.flatten(), b.flatten()]
-    return torch.stack([columns[i % 2] for i in range(task.outputs)], dim=1)
+    outputs = torch.stack([columns[i % 2] for i in range(case.task.outputs)], dim=1)
+    return case.padded(outputs.flip(0) if flip else outputs)
 
 
-def drawn_logits(task: Task, rows: int, seed: int = 0, scale: float = 3.0) -> Tensor:
+def drawn_logits(case: Case, rows: int, seed: int = 0, scale: float = 3.0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(rows, task.outputs, generator=generator)
+    return case.padded(scale * torch.randn(rows, case.task.outputs, generator=generator))
 
 
 def wanted(case: Case, rows: int = ROWS) -> Tensor:
@@ -201,14 +203,14 @@ def test_no_logits_lose_less_than_the_right_ones(case: Case) -> None:
     least = case.kind.loss(case.task, case.logits(case.targets(ROWS)), targets)
     assert least.shape == (ROWS,)
     for seed in range(20):
-        logits = drawn_logits(case.task, ROWS, seed)
+        logits = drawn_logits(case, ROWS, seed)
         assert bool((case.kind.loss(case.task, logits, targets) >= least - 1e-5).all())
 
 
 @each_labelled
 def test_losses_and_their_gradients_are_finite_on_hard_logits(case: Case) -> None:
-    logits = hard_logits(case.task).requires_grad_()
-    other = hard_logits(case.task).flip(0)
+    logits = hard_logits(case).requires_grad_()
+    other = hard_logits(case, flip=True)
     targets = wanted(case, len(logits))
     for values in (
         case.kind.loss(case.task, logits, targets),
@@ -223,7 +225,7 @@ def test_losses_and_their_gradients_are_finite_on_hard_logits(case: Case) -> Non
 @each_labelled
 def test_a_divergence_is_symmetric_and_0_of_the_same(case: Case) -> None:
     for scale in (1e-3, 1.0, 30.0):
-        one, other = (drawn_logits(case.task, 50, seed, scale) for seed in (1, 2))
+        one, other = (drawn_logits(case, 50, seed, scale) for seed in (1, 2))
         apart = case.kind.divergence(case.task, one, other)
         torch.testing.assert_close(apart, case.kind.divergence(case.task, other, one))
         assert bool((apart >= 0).all())
@@ -234,17 +236,31 @@ def test_a_divergence_is_symmetric_and_0_of_the_same(case: Case) -> None:
 
 @each_labelled
 def test_probabilities_are_such(case: Case) -> None:
-    logits = torch.cat([drawn_logits(case.task, 50), hard_logits(case.task)])
+    logits = joined([drawn_logits(case, 50), hard_logits(case)])
     shares = case.kind.probabilities(case.task, logits)
     assert (shares is None) is not case.task.labels
     if shares is not None:
-        assert shares.shape == (len(logits), len(case.task.labels))
+        assert shares.shape == (*logits.shape[:-1], len(case.task.labels))
         assert bool(((shares >= 0) & (shares <= 1)).all())
 
 
 @each_labelled
+def test_what_is_no_number_is_a_failure_of_its_row(case: Case) -> None:
+    """But -inf stands for units that there aren't."""
+    logits = drawn_logits(case, 10)
+    assert not case.kind.failed(logits).any()
+    for value in (float("nan"), float("inf")):
+        broken = logits.clone()
+        broken[[3, 7], ..., 0] = value
+        assert case.kind.failed(broken).nonzero()[:, 0].tolist() == [3, 7]
+    broken = logits.clone()
+    broken[5, ..., 0] = float("-inf")
+    assert case.kind.units != "rows" or case.kind.failed(broken).nonzero().tolist() == [[5]]
+
+
+@each_labelled
 def test_models_that_agree_say_together_what_each_says(case: Case) -> None:
-    logits = drawn_logits(case.task, 50)
+    logits = drawn_logits(case, 50)
     assert case.kind.mean_logits(case.task, [logits]) is logits
     together = case.kind.mean_logits(case.task, [logits, logits, logits])
     assert together.shape == logits.shape
@@ -260,7 +276,8 @@ def test_rows_are_counted_once_a_class_and_summed_up(case: Case) -> None:
     assert len(rows) == len(case.task.labels)
     for own in rows:
         assert own.tolist() == sorted(set(own.tolist()))
-    assert case.kind.strata(targets).shape == (40,)
+    strata = case.kind.strata(targets)
+    assert strata is None or strata.shape == (40,)
     summary = case.kind.summary(case.task, targets)
     assert len(summary) == 1
     assert summary.keys() <= {"labels", "targets"}
@@ -278,6 +295,13 @@ class _Texts:
         ]
         self.labels = case.targets(rows) if case.task.labelled else np.zeros(rows, dtype=np.uint8)
         self.lengths = np.array([[len(own) for own in row] for row in self._texts])
+        self._words = case.sizes(rows)
+
+    def word_pieces(self, row: int, which: int) -> np.ndarray:
+        """How many of a text's tokens each of its words has: of some none."""
+        assert self._words is not None
+        words, tokens = self._words[row], self.lengths[row, which]
+        return np.bincount(np.arange(tokens) * words // tokens, minlength=words)
 
     def segment(self, row: int, which: int) -> np.ndarray:
         return self._texts[row][which]

@@ -22,7 +22,7 @@ class HalfResult:
     """A model as one half of dev evaluates it.
 
     Attributes:
-        logits: of all dev rows of each task, float32 [rows, outputs].
+        logits: of all dev rows of each task, float32 [rows, ...].
         sum: of the metrics of the tasks that count, on the half's rows.
     """
 

@@ -184,7 +184,8 @@ def logits_of(
         advance: called with the number of rows done since the last call.
 
     Returns:
-        For each task float32 [rows, outputs] on the host.
+        For each task float32 [rows, outputs] on the host, or [rows, most, outputs] where rows have
+        several units.
     """
     texts = [i for i, split in enumerate(data) if not split.task.labelled]
     if texts:
@@ -310,14 +311,14 @@ def check_finite(logits: Tensor, task: Task, folder: Path) -> None:
     """Check that a saved model gives numbers: of others the first class would be the largest.
 
     Args:
-        logits: [rows, outputs].
+        logits: [rows, ...].
         task: whose.
         folder: the model's.
 
     Raises:
         ModelError: if not.
     """
-    bad = int((~logits.isfinite().all(dim=1)).sum())
+    bad = int(kind_of(task).failed(logits).sum())
     if bad:
         raise ModelError(
             f"{folder}: the model's outputs for task '{task.name}' aren't finite for {bad} of"
@@ -333,7 +334,7 @@ def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
 
 
 def evaluate(data: TaskData, logits: Tensor) -> Evaluation:
-    """Compare a split's logits [rows, outputs] with its labels."""
+    """Compare a split's logits [rows, ...] with its labels."""
     return kind_of(data.task).evaluate(data.task, data.labels, logits)
 
 

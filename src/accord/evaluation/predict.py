@@ -21,6 +21,7 @@ from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
 from accord.data.warnings import DataWarning
 from accord.encoders.packing import TokenSequence
+from accord.encoders.units import joined
 from accord.errors import DataError, UsageError, nearest
 from accord.evaluation.inference import (
     CHUNK_ROWS,
@@ -114,7 +115,7 @@ class Predictor:
         return predicted_values(self.logits(task, texts), self.task(task))
 
     def logits(self, task: str, texts: Texts) -> Tensor:
-        """Return the head's output for texts, float32 [n, outputs]; an ensemble's `mean_logits`.
+        """Return the head's output for texts, float32 [n, ...]; an ensemble's `mean_logits`.
 
         Warns of texts that are cut to the length that the model reads.
 
@@ -144,7 +145,7 @@ class Predictor:
             members = [logits for logits, _ in made]
             parts.append(labelled_kind(settled).mean_logits(settled, members))
             cut += max(rows_cut for _, rows_cut in made)
-        return (torch.cat(parts) if parts else torch.empty(0, settled.outputs)), cut
+        return (joined(parts) if parts else torch.empty(0, settled.outputs)), cut
 
     def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
         """Return the logits of some rows, and how many of these are cut."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _PROBABILITIES = 2**14  # that are made into records at once
 
 
 def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
-    """Return names of classes, or values in the task's own units, from logits [n, outputs]."""
+    """Return names of classes, or values in the task's own units, from logits [n, ...]."""
     kind = labelled_kind(task)
     return kind.answers(task, kind.decode(task, logits).numpy())
 
@@ -33,7 +34,7 @@ def predicted_records(
     """Return one record per row: its prediction and, for classes, each label's probability.
 
     Args:
-        logits: [n, outputs].
+        logits: [n, ...].
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
         after: likewise, behind the probabilities.
@@ -77,7 +78,7 @@ def write_split_predictions(
 
     Args:
         path: the file; its folder must exist.
-        logits: [n, outputs].
+        logits: [n, ...].
         data: the rows.
         labels: the rows' targets, [n]: written beside the predictions, to compare them with.
         after: further columns.
@@ -90,7 +91,7 @@ def write_split_predictions(
     if labels is not None:
         before["label"] = labelled_kind(data.task).answers(data.task, labels)
     # Of thousands of classes, records take far more memory than logits do: a few rows at a time.
-    rows = max(1, _PROBABILITIES // logits.shape[1])
+    rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
     parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
     records = (
         predicted_records(logits[part], data.task, _part(before, part), _part(after, part))

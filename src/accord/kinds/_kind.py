@@ -93,7 +93,7 @@ class Evaluation:
         metric: the task's own metric.
         figures: all metrics that fit the task, the task's own of the best constant prediction, and
             the mean loss.
-        logits: float32 [rows, outputs].
+        logits: float32 [rows, outputs], or [rows, most, outputs] of rows with several units.
         remark: says so where a constant prediction is as good.
     """
 
@@ -253,7 +253,7 @@ class Kind(ABC, Generic[T]):
 
     @abstractmethod
     def outputs(self, task: T) -> int:
-        """Return the width of the head's logits, and of what is kept of an evaluation."""
+        """Return the width of the head's logits: a row's, or those of each of its units."""
 
     @abstractmethod
     def new_head(self, task: T, encoder: EncoderConfig) -> TaskHead:
@@ -276,6 +276,16 @@ class Kind(ABC, Generic[T]):
 
     # Evaluation
 
+    def failed(self, logits: Tensor) -> Tensor:
+        """Return for which rows a model gives no numbers, bool [rows].
+
+        Args:
+            logits: [rows, outputs]; of rows with several units [rows, most, outputs], where -inf
+                stands for what there isn't.
+        """
+        bad = ~logits.isfinite() if self.units == "rows" else ~(logits < float("inf"))
+        return bad.flatten(1).any(1)
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that a task may name, its default first."""
@@ -296,7 +306,7 @@ class Kind(ABC, Generic[T]):
         Args:
             task: of this kind.
             labels: the rows' targets as the store keeps them; of no use without labels.
-            logits: [rows, outputs]; losses of texts without labels.
+            logits: [rows, outputs] or [rows, most, outputs]; losses of texts without labels.
         """
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:

@@ -102,7 +102,7 @@ class LabelledKind(Kind[T]):
     def target_form(self, task: T) -> TargetForm:
         """Return what a store keeps of a row's target."""
 
-    def strata(self, targets: Array) -> Array:
+    def strata(self, targets: Array) -> Array | None:
         return targets
 
     def rows_of_classes(self, task: T, targets: Array) -> list[Array]:
@@ -135,7 +135,7 @@ class LabelledKind(Kind[T]):
         """Return what the loss compares with, float32 [n, ...], from what the store keeps."""
 
     def loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example, [n], from logits [n, outputs]."""
+        """Return the loss of each example, [n], from logits [n, ...]."""
         from accord.model.losses import LOSSES
 
         return LOSSES[task.loss](logits, targets)
@@ -174,7 +174,7 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def decode(self, task: T, logits: Tensor) -> Tensor:
-        """Turn logits [n, outputs] into predictions, float64 [n, ...], as targets are kept: class
+        """Turn logits [n, ...] into predictions, float64 [n, ...], as targets are kept: class
         indices, or values in the task's own units."""
 
     def probabilities(self, task: T, logits: Tensor) -> Tensor | None:
@@ -192,10 +192,10 @@ class LabelledKind(Kind[T]):
 
         Args:
             task: the same for all models.
-            members: each model's logits, [n, outputs].
+            members: each model's logits, [n, ...].
 
         Returns:
-            float32 [n, outputs], from which `decode` and `probabilities` give that mean.
+            float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
 
     @abstractmethod
