@@ -70,7 +70,7 @@ LAYERS = [
     ["config.sections"],
     ["config.faults"],
     # a kind names its head, and is what a task asks
-    ["kinds", "tasks", "model.heads", "model.auxiliary"],
+    ["kinds", "tasks", "model.heads", "model.ordinal", "model.auxiliary"],
     ["data.labels"],
     ["data.plan"],
     ["config.tasks", "model.losses", "data.masking"],

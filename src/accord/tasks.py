@@ -102,7 +102,10 @@ class Task:
         kind = value.get("kind")
         if not is_kind(kind) or not get_kind(kind).labelled:
             raise ValueError(f"kind is {kind!r}")
-        made = {**value, "labels": tuple(value["labels"]), "range": tuple(value["range"])}
+        lists: dict[str, Any] = {
+            key: tuple(items) for key, items in value.items() if isinstance(items, list)
+        }
+        made = {**value, **lists, "labels": tuple(value["labels"]), "range": tuple(value["range"])}
         task: Task = get_kind(kind).task_type(**made)
         for fault in _faults(task):
             raise ValueError(fault)

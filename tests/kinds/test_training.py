@@ -77,7 +77,7 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
         answers = model.predict(name, [text if len(text) > 1 else text[0] for text in texts])
         task, kind = model.task(name), case.kind
         said = kind.read_answers(task, [row["prediction"] for row in rows])
-        again = kind.read_answers(task, list(map(str, answers)))
+        again = kind.read_answers(task, [kind.cell(task, answer) for answer in answers])
         np.testing.assert_allclose(again, said, atol=1e-4)
         labels = kind.target_form(task).array(
             [case.good[label] for label in (list(case.good) * 12)[:12]]

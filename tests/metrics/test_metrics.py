@@ -122,3 +122,26 @@ def test_no_task_and_unknown_kind_are_refused() -> None:
         overall_score("cs224n", {}, {})
     with pytest.raises(UsageError, match="unknown score 'means'; did you mean 'mean'"):
         overall_score("means", {"a": 1.0}, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("labels", [1, 2, 6, 28])
+def test_metrics_of_label_sets_equal_scikit_learn(labels: int) -> None:
+    """Also of rows without a label, and of labels that no row has or that none is given."""
+    for seed, rows in enumerate((1, 3, 50, 400)):
+        rng = np.random.default_rng(seed)
+        targets, predictions = rng.random((2, rows, labels)) < rng.random((2, 1, labels)) ** 2
+        for average in ("micro", "macro", "samples"):
+            name = "example_f1" if average == "samples" else f"{average}_f1"
+            if labels > 1:
+                theirs = sklearn.metrics.f1_score(
+                    targets, predictions, average=average, zero_division=0
+                )
+            elif average != "samples":  # a single column is a binary classification there
+                theirs = sklearn.metrics.f1_score(targets[:, 0], predictions[:, 0], zero_division=0)
+            else:
+                theirs = float((targets & predictions).mean())
+            for kind in (bool, np.uint8, np.float64):
+                value = get_metric(name)(predictions.astype(kind), targets)
+                assert value == pytest.approx(theirs, abs=1e-12)
+        exact = sklearn.metrics.accuracy_score(targets, predictions)
+        assert get_metric("accuracy")(predictions, targets) == pytest.approx(exact, abs=1e-12)

@@ -60,20 +60,24 @@ OnBadRow = Annotated[
 ]
 
 
-_METRICS = all_metrics("classes", "probabilities", "values")
+_METRICS = [metric for metric in all_metrics() if metric.of != "losses"]
 if TYPE_CHECKING:
     MetricName = str
 else:
     MetricName = Literal[tuple(metric.name for metric in _METRICS)]
 LossKey = Annotated[
     Literal["cross_entropy", "binary_cross_entropy", "mse"] | None,
-    Field(description="Default: cross_entropy for classification, mse for regression."),
+    Field(
+        description="Default: cross_entropy for classification, binary_cross_entropy for"
+        " multi-label, mse for regression."
+    ),
 ]
 MetricKey = Annotated[
     MetricName | None,
     Field(
         description="; ".join(f"'{metric.name}': {metric.meaning}" for metric in _METRICS)
-        + "; default: accuracy for classification, pearson for regression."
+        + "; default: accuracy for classification, micro_f1 for multi-label, quadratic_kappa for"
+        " ordinal, pearson for regression."
     ),
 ]
 
@@ -97,7 +101,11 @@ class TaskConfig(Section):
     text: str | list[str] = Field(
         description="Column of the text; for a pair a list of two columns."
     )
-    label: str = Field("label", description="Column of the label.")
+    label: str = Field(
+        "label",
+        description="Column of the label; of a multi-label task's labels, or a list of columns that"
+        " hold 0 or 1, each named as its label.",
+    )
     id: str | None = Field(
         None,
         description="Column of the row's id; without one, predictions name each row by its line.",

@@ -31,7 +31,7 @@ from accord.evaluation.inference import (
 )
 from accord.evaluation.predictions import predicted_values
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
-from accord.kinds import Evaluation, labelled_kind
+from accord.kinds import Answers, Evaluation, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
@@ -98,7 +98,7 @@ class Predictor:
         if quoting is not None:
             self.inputs[name] = replace(self.inputs[name], quoting=quoting)
 
-    def predict(self, task: str, texts: Texts) -> list[str] | list[float]:
+    def predict(self, task: str, texts: Texts) -> Answers:
         """Predict texts.
 
         Args:
@@ -106,7 +106,7 @@ class Predictor:
             texts: strings; for a pair task tuples of two.
 
         Returns:
-            Label names, or values in the task's own units, in the order given.
+            Label names or lists of them, or values in the task's own units, in the order given.
 
         Raises:
             UsageError: if there is no such task, or a text is no string or no pair.
@@ -236,7 +236,7 @@ def file_plan(
         task.kind,
         text,
         label=form.label,
-        label_columns=(form.label,),
+        label_columns=labelled_kind(task).label_columns(task, form.label),
         id=form.id if id_column is None else id_column,
         delimiter=form.delimiter,
         quoting=form.quoting,

@@ -29,11 +29,15 @@ ENDINGS: dict[str, Format] = {
 """Which format a file's name asks for; all but Parquet may be followed by `.gz`."""
 
 
+_ANSWERS = ("label", "prediction")
+"""Columns of what a task's kind says."""
+
+
 def write_records(file: IO[bytes], form: Format, batches: Batches, task: Task) -> None:
     """Write records of predictions.
 
     Tables (CSV, tab separated, Parquet) have a column `p(LABEL)` for each label; JSON has an
-    object of `probabilities`.
+    object of `probabilities`. Several labels of a row are a list, or one text in CSV.
 
     Args:
         file: open for writing bytes; needs not be seekable.
@@ -49,10 +53,17 @@ def write_records(file: IO[bytes], form: Format, batches: Batches, task: Task) -
 
 
 def _write_delimited(file: IO[bytes], batches: Batches, task: Task, delimiter: str) -> None:
+    kind = labelled_kind(task)
+
+    def text(name: str, value: Any) -> str:
+        if value is None:
+            return ""
+        return kind.cell(task, value) if name in _ANSWERS else str(value)
+
     for number, batch in enumerate(batches):
         rows = [_flat(record, task, "{:.6f}".format) for record in batch]
         head = [list(rows[0])] if number == 0 else []
-        texts = (["" if value is None else str(value) for value in row.values()] for row in rows)
+        texts = ([text(*item) for item in row.items()] for row in rows)
         file.write(_lines([*head, *texts], delimiter).encode())
 
 
@@ -85,10 +96,12 @@ def _write_parquet(file: IO[bytes], batches: Batches, task: Task) -> None:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    names = labelled_kind(task).answer_is_text
+    asked = labelled_kind(task)
 
     def kind(name: str) -> pyarrow.DataType:
-        number = name.startswith("p(") or (name == "prediction" and not names)
+        if name == "prediction" and asked.answer_is_list:
+            return pyarrow.list_(pyarrow.string())
+        number = name.startswith("p(") or (name == "prediction" and not asked.answer_is_text)
         return pyarrow.float64() if number else pyarrow.string()
 
     tables = ([_flat(record, task, float) for record in batch] for batch in batches)

@@ -14,7 +14,7 @@ from accord.data.loader import TaskData
 from accord.data.store import TokenStore
 from accord.durable import atomic_file
 from accord.evaluation.prediction_formats import Format, Record, write_records
-from accord.kinds import labelled_kind
+from accord.kinds import Answers, labelled_kind
 from accord.tasks import Task
 
 Columns = Mapping[str, Sequence[object]]
@@ -22,8 +22,9 @@ Columns = Mapping[str, Sequence[object]]
 _PROBABILITIES = 2**14  # that are made into records at once
 
 
-def predicted_values(logits: Tensor, task: Task) -> list[str] | list[float]:
-    """Return names of classes, or values in the task's own units, from logits [n, ...]."""
+def predicted_values(logits: Tensor, task: Task) -> Answers:
+    """Return what logits [n, ...] say: names of classes or lists of them, or values in the
+    task's own units."""
     kind = labelled_kind(task)
     return kind.answers(task, kind.decode(task, logits).numpy())
 
@@ -80,7 +81,7 @@ def write_split_predictions(
         path: the file; its folder must exist.
         logits: [n, ...].
         data: the rows.
-        labels: the rows' targets, [n]: written beside the predictions, to compare them with.
+        labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
         form: the file's format.
 

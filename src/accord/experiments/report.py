@@ -128,7 +128,9 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
     run, errors = group.runs[0], list[Item]()
     for task, name in slugs(run.tasks).items():
         predictions = run.predictions(task)
-        if predictions.probabilities is not None:
+        if predictions.labels.ndim > 1:
+            pass  # of sets none is taken for another
+        elif predictions.probabilities is not None:
             errors.append(confusion(f"confusion-{name}", f"{task}: confusion", predictions))
             errors.append(calibration(f"calibration-{name}", f"{task}: calibration", predictions))
         else:

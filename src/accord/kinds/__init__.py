@@ -20,7 +20,7 @@ from accord.kinds._kind import (
     TextPasses,
     TrainingLabels,
 )
-from accord.kinds._labelled import LabelledKind, Summary
+from accord.kinds._labelled import Answers, LabelledKind, Summary
 from accord.kinds._names import spelt, texts_of
 from accord.kinds._registry import (
     all_kinds,
@@ -35,6 +35,7 @@ from accord.kinds._registry import (
 )
 
 __all__ = [
+    "Answers",
     "Evaluation",
     "HeadContext",
     "Hiding",

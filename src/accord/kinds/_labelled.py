@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
 from accord.metrics import Constant, crossfit_value, get_metric
+from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
+Answers = list[str] | list[float] | list[list[str]]
 Summary = dict[str, dict[str, Any]]
 """What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
@@ -46,6 +48,22 @@ def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
     if section.metric and section.metric not in metrics:
         shown = ", ".join(metrics)
         yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
+
+
+def class_faults(section: TaskConfig, least: int) -> Iterator[str]:
+    """Yield what is wrong with the names of classes, and which keys are a regression's alone."""
+    if section.targets != "range":
+        yield f"targets: 'popart' is for regression, but kind is '{section.kind}'"
+    if section.range is not None:
+        yield f"range: is for regression, but kind is '{section.kind}'"
+    if section.labels is None:
+        return
+    names = [canonical_label(str(label)) for label in section.labels]
+    if len(names) < least or len(set(names)) < len(names) or "" in names:
+        wanted = "two or more" if least == 2 else "one or more"
+        yield f"labels: takes {wanted} different names, got {section.labels}"
+    for label in sorted(section.missing_labels.intersection(names)):
+        yield f"missing: '{label}' is one of 'labels' too; a label is either"
 
 
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
@@ -77,7 +95,8 @@ class LabelledKind(Kind[T]):
 
     Attributes:
         takes_lists: whether a typed file may have a row's label as a list.
-        answer_is_text: whether a prediction is a name; else a number.
+        answer_is_text: whether a prediction is a name, or names; else a number.
+        answer_is_list: whether it is a list of them.
         leaderboard: by the number of texts, how the course's prediction files head their column.
     """
 
@@ -85,6 +104,7 @@ class LabelledKind(Kind[T]):
     section: ClassVar[type[TaskConfig]]
     takes_lists: ClassVar[bool] = False
     answer_is_text: ClassVar[bool] = False
+    answer_is_list: ClassVar[bool] = False
     leaderboard: ClassVar[Mapping[int, str]] = {}
 
     # Labels
@@ -92,6 +112,10 @@ class LabelledKind(Kind[T]):
     @abstractmethod
     def found_in_data(self, plan: TaskPlan) -> list[str]:
         """Return the keys that the config leaves to the training file."""
+
+    def label_columns(self, task: T, label: str) -> tuple[str, ...]:
+        """Return the columns that a target is read from, given how files name the label's."""
+        return (label,)
 
     @abstractmethod
     def parser(self, plan: TaskPlan, task: T) -> LabelParser:
@@ -198,19 +222,27 @@ class LabelledKind(Kind[T]):
             float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
 
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        """Return the probability of each row's label, [n], from those of all classes."""
+        raise NotImplementedError
+
     @abstractmethod
-    def answers(self, task: T, values: Array) -> list[str] | list[float]:
+    def answers(self, task: T, values: Array) -> Answers:
         """Return targets or decoded predictions [n, ...] as files of predictions have them."""
+
+    def cell(self, task: T, answer: Any) -> str:
+        """Return an answer as a table's text."""
+        return str(answer)
 
     @abstractmethod
     def read_answers(self, task: T, answers: Sequence[str]) -> Array:
-        """Return the targets or predictions, float64 [n, ...], that answers in a file stand for.
+        """Return the targets or predictions, float64 [n, ...], that a table's texts stand for.
 
         Raises:
             ValueError, KeyError: if one of them stands for none.
         """
 
-    def shown(self, task: T, value: float) -> str:
+    def shown(self, task: T, value: Any) -> str:
         """Return a target or prediction as a report's table shows it."""
         return f"{value:.3g}"
 

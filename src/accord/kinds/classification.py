@@ -24,13 +24,14 @@ from accord.kinds._kind import Array, TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
+    class_faults,
     metric_faults,
     shape_faults,
     share,
     share_logits,
     shared_fields,
 )
-from accord.metrics import get_metric
+from accord.metrics import Form, get_metric
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
@@ -52,17 +53,8 @@ class ClassificationConfig(TaskConfig):
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the shape, the metric and the names of classes."""
         yield from shape_faults(self)
-        if self.targets != "range":
-            yield f"targets: 'popart' is for regression, but kind is '{self.kind}'"
         yield from metric_faults(self, KIND.metrics)
-        if self.labels is not None:
-            names = [canonical_label(str(label)) for label in self.labels]
-            if len(names) < 2 or len(set(names)) < len(names) or "" in names:
-                yield f"labels: takes two or more different names, got {self.labels}"
-            for label in sorted(self.missing_labels.intersection(names)):
-                yield f"missing: '{label}' is one of 'labels' too; a label is either"
-        if self.range is not None:
-            yield f"range: is for regression, but kind is '{self.kind}'"
+        yield from class_faults(self, least=2)
 
 
 class ClassParser(LabelParser):
@@ -98,10 +90,10 @@ class Classification(LabelledKind["Task"]):
     """A class of several; two of them may have one logit, under another loss."""
 
     name = "classification"
-    section = ClassificationConfig
+    section: ClassVar[type[TaskConfig]] = ClassificationConfig
     pairs = True
-    losses = ("cross_entropy", "binary_cross_entropy", "mse")
-    predicts = ("classes", "probabilities")
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "binary_cross_entropy", "mse")
+    predicts: ClassVar[tuple[Form, ...]] = ("classes", "probabilities")
     default_metric = "accuracy"
     discrete = True
     answer_is_text = True
@@ -111,7 +103,7 @@ class Classification(LabelledKind["Task"]):
     def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> Task:
         """Take labels that aren't configured from the training file: in numerical order if all are
         numbers, else sorted; the rows of dev count as well where it is a share of that file."""
-        labels = _labels(name, plan, training)
+        labels = class_labels(name, plan, training)
         loss = plan.loss or ("mse" if plan.head == "cosine" else self.losses[0])
         if loss != "cross_entropy" and len(labels) != 2:
             raise ConfigError(
@@ -182,6 +174,9 @@ class Classification(LabelledKind["Task"]):
         second = share(task, logits).clamp(0, 1)
         return torch.stack([1 - second, second], dim=1)
 
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        return np.asarray(shares[np.arange(len(shares)), labels.astype(int)])
+
     def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities.
 
@@ -238,7 +233,12 @@ class Classification(LabelledKind["Task"]):
         }
 
 
-def _labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, ...]:
+def class_labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, ...]:
+    """Return the config's classes, else the training file's, two or more.
+
+    Raises:
+        ConfigError: if there are none, or too many.
+    """
     if plan.labels is not None:
         return plan.labels
     training.require("labels")

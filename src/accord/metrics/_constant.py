@@ -19,7 +19,7 @@ class Constant:
     Attributes:
         value: its metric.
         label: the class index; None where it is no class.
-        predictions: of each row, [n], or [n, classes] of probabilities.
+        predictions: of each row, [n], [n, classes] of probabilities, or [n, labels].
         every: whether any other constant is as good.
     """
 
@@ -50,10 +50,13 @@ class Constant:
 def usual_constant(of: str, targets: Array) -> Array:
     """Return the constant that most metrics of a form like best.
 
-    It is the class that occurs most, of several the first; of probabilities the classes' shares; of
-    values their mean.
+    It is the class or label set that occurs most, of several the first; of probabilities the
+    classes' shares; of values their mean.
     """
+    if of == "label_sets":
+        sets, times = np.unique(targets, axis=0, return_counts=True)
+        return np.asarray(sets[times.argmax()])
     if of in ("values", "losses"):
         return np.asarray(targets.mean())
     counts = np.bincount(targets.astype(np.int64), minlength=2)
-    return np.asarray(counts.argmax() if of == "classes" else counts / len(targets))
+    return np.asarray(counts.argmax() if of in ("classes", "ranks") else counts / len(targets))

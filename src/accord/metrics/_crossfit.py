@@ -39,7 +39,7 @@ def crossfit_value(
 
     Args:
         metric: its name.
-        labels: class indices or values [n].
+        labels: class indices or values [n], or label sets [n, labels].
         predictions: as the metric takes them, [n] or [n, classes].
         halves: 0 or 1 for each row [n]; None where all predictions are of one epoch.
         positive: the class that is meant; default 1.
@@ -98,7 +98,7 @@ def _parts(
     if halves is None or not metric.scale_free:
         yield slice(None), 1.0
         return
-    if halves.shape != labels.shape:
+    if halves.shape != labels.shape[:1]:
         raise UsageError(
             f"halves should be one number per row, [{len(labels)}], got {halves.shape}"
         )

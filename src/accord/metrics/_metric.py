@@ -14,9 +14,10 @@ from accord.metrics._constant import Constant, usual_constant
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Form = Literal["classes", "probabilities", "values", "losses"]
-"""What is compared with targets: class indices [n], every class's probability [n, classes], or
-numbers [n]; or losses [n], where there are no targets."""
+Form = Literal["classes", "ranks", "label_sets", "probabilities", "values", "losses"]
+"""What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
+label [n, labels], every class's probability [n, classes], or numbers [n]; or losses [n], where
+there are no targets."""
 
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
@@ -43,8 +44,9 @@ class Metric:
             of cross-fitted rows then, as two epochs' scales may differ, and every constant
             prediction is as bad.
         influence: a closed form of rows' influence; None: every row is left out once.
+        set_influence: where it takes label sets too, a closed form of their rows' influence.
         constant: targets, and the class, to the best constant prediction; None: the most frequent
-            class, the classes' shares, or the mean.
+            class or set, the classes' shares, or the mean.
     """
 
     function: Value
@@ -57,6 +59,7 @@ class Metric:
     one_class: bool = False
     scale_free: bool = False
     influence: Influence | None = None
+    set_influence: Influence | None = None
     constant: Callable[..., Any] | None = None
 
     @property
@@ -64,12 +67,30 @@ class Metric:
         """As its file and the config spell it: the function's."""
         return self.function.__name__
 
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of predictions that it takes."""
+        return (self.of, "label_sets") if self.set_influence else (self.of,)
+
+    def form_of(self, targets: Array) -> Form:
+        """Return the form of predictions that are compared with targets of such a shape.
+
+        Raises:
+            UsageError: the metric takes none of that shape.
+        """
+        for form in self.forms:
+            if targets.ndim == (2 if form == "label_sets" else 1):
+                return form
+        raise UsageError(
+            f"{self.name}: targets should be {' or '.join(self.forms)}, got shape {targets.shape}"
+        )
+
     def __call__(self, predictions: Array, targets: Array, positive: int | None = None) -> float:
         """Return the metric.
 
         Args:
-            predictions: [n], or [n, classes] of probabilities.
-            targets: class indices or values, [n].
+            predictions: [n], [n, classes] of probabilities, or [n, labels].
+            targets: class indices or values, [n]; or label sets, [n, labels].
             positive: the class that is meant; default 1.
 
         Raises:
@@ -82,11 +103,12 @@ class Metric:
             0.75
         """
         rows = predictions.shape[:1] if self.of == "probabilities" else predictions.shape
-        if rows != targets.shape or targets.ndim != 1:
+        if rows != targets.shape:
             raise UsageError(
                 f"{self.name}: predictions and targets should be two lists of like length, "
                 f"got shapes {predictions.shape} and {targets.shape}"
             )
+        self.form_of(targets)
         if not targets.size:
             raise UsageError(f"{self.name}: there are no examples to evaluate by")
         if self.of in ("values", "probabilities") and not (
@@ -106,12 +128,14 @@ class Metric:
         *Source:* Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11.
         """
         n = len(targets)
-        if self.influence is not None:
-            return self.influence(predictions, targets, *self._class(positive))[1]
+        closed = (self.set_influence if targets.ndim > 1 else None) or self.influence
+        if closed is not None:
+            return closed(predictions, targets, *self._class(positive))[1]
         if n == 1:
             return np.zeros(1)
         without = np.array([
-            self(np.delete(predictions, i, 0), np.delete(targets, i), positive) for i in range(n)
+            self(np.delete(predictions, i, 0), np.delete(targets, i, 0), positive)
+            for i in range(n)
         ])  # fmt: skip
         return np.asarray((n - 1) * (without.mean() - without))
 
@@ -119,7 +143,7 @@ class Metric:
         """Return the best prediction that never looks at the text.
 
         Args:
-            targets: class indices or values, [n].
+            targets: class indices or values, [n]; or label sets, [n, labels].
             positive: the class that is meant; default 1.
 
         Raises:
@@ -132,12 +156,13 @@ class Metric:
         """
         if not targets.size:
             raise UsageError("there are no labels to take a constant prediction from")
+        form = self.form_of(targets)
         if self.constant is None:
-            answer = usual_constant(self.of, targets)
+            answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
         predictions = np.broadcast_to(answer, (len(targets), *answer.shape))
-        label = int(answer) if self.of == "classes" else None
+        label = int(answer) if form in ("classes", "ranks") else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
 

@@ -31,4 +31,4 @@ def get_metric(name: str) -> Metric:
 def all_metrics(*forms: Form) -> tuple[Metric, ...]:
     """Return the metrics of some forms of predictions, or all."""
     metrics = (get_metric(name) for name in metric_names())
-    return tuple(metric for metric in metrics if not forms or metric.of in forms)
+    return tuple(metric for metric in metrics if not forms or {*metric.forms} & {*forms})

@@ -8,15 +8,20 @@ from accord.metrics._metric import Array, Floats, Metric, quotient
 
 
 def influence(predictions: Array, targets: Array, positive: int) -> tuple[Floats, Floats]:
-    """Return a class's F1 and rows' influence.
-
-    With h hits and e predictions plus targets of the class, F1 = 2 Σh / Σe, and
-    ψ_i = (n − 1) 2 (h_i Σe − e_i Σh) / (Σe (Σe − e_i)).
-    """
-    n = predictions.shape[-1]
+    """Return a class's F1 and rows' influence."""
     is_target, is_prediction = targets == positive, predictions == positive
-    hit = (is_target & is_prediction).astype(np.float64)
-    either = is_target.astype(np.float64) + is_prediction
+    return of_counts(
+        (is_target & is_prediction).astype(np.float64),
+        is_target.astype(np.float64) + is_prediction,
+    )
+
+
+def of_counts(hit: Floats, either: Floats) -> tuple[Floats, Floats]:
+    """Return F1 and rows' influence from each row's hits h, and predictions plus targets e.
+
+    F1 = 2 Σh / Σe, and ψ_i = (n − 1) 2 (h_i Σe − e_i Σh) / (Σe (Σe − e_i)).
+    """
+    n = hit.shape[-1]
     hits, sums = hit.sum(-1, keepdims=True), either.sum(-1, keepdims=True)
     # Where one row is all that a class has, the numerator is 0 as well.
     each = 2 * (n - 1) * quotient(hit * sums - either * hits, sums * (sums - either))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accord.metrics import f1
+from accord.metrics._constant import usual_constant
 from accord.metrics._metric import Array, Floats, Metric
 
 
@@ -20,23 +21,42 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     return value / occurring[..., 0], each / occurring
 
 
+def set_influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
+    """Return the mean F1 of all labels and rows' influence."""
+    value, each = f1.influence(np.moveaxis(predictions, -1, 0), np.moveaxis(targets, -1, 0), 1)
+    return value.mean(0), each.mean(0)
+
+
 def macro_f1(predictions: Array, targets: Array) -> float:
     """Return the mean of the classes' F1, over those that stand in either array.
+
+    Of label sets it is over all labels: one that stands in neither array counts 0.
 
     Example:
         >>> macro_f1(np.array([0, 0, 0, 0]), np.array([0, 0, 1, 2]))
         0.2222222222222222
     """
+    if targets.ndim > 1:
+        return float(set_influence(predictions, targets)[0])
     from sklearn.metrics import f1_score
 
     return float(f1_score(targets, predictions, average="macro", zero_division=0))
 
 
-# Of n rows a class with m of them has F1 = 2m / (n + m): the most frequent class is the best.
+def constant(targets: Array) -> Array:
+    """Return the class that occurs most; of label sets, all labels that occur.
+
+    Of n rows a class with m of them has F1 = 2m / (n + m).
+    """
+    return np.any(targets, axis=0) if targets.ndim > 1 else usual_constant("classes", targets)
+
+
 METRIC = Metric(
     macro_f1,
     of="classes",
     meaning="the mean F1 over all classes",
     title="macro F1",
     influence=influence,
+    set_influence=set_influence,
+    constant=constant,
 )

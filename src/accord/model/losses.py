@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,8 +15,12 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return -t log σ(z) - (1 - t) log(1 - σ(z)); logits [n, 1], targets [n] in [0, 1]."""
-    return F.binary_cross_entropy_with_logits(logits[:, 0], targets, reduction="none")
+    """Return -t log σ(z) - (1 - t) log(1 - σ(z)), the mean over labels where there are several.
+
+    Logits are [n, 1], targets [n] in [0, 1]; or both are [n, labels].
+    """
+    wanted = targets.view_as(logits)
+    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1)
 
 
 def mse(logits: Tensor, targets: Tensor) -> Tensor:
@@ -23,10 +28,23 @@ def mse(logits: Tensor, targets: Tensor) -> Tensor:
     return (logits[:, 0] - targets).square()
 
 
+def coral(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return −Σ_k [t > k] log σ(z_k) + [t ≤ k] log(1 − σ(z_k)) of the steps k = 0 … K − 2 between
+    ordered classes; logits [n, K − 1], targets [n] class indices.
+
+    *Source:* Cao, Mirjalili & Raschka 2020, Rank consistent ordinal regression for neural networks
+    with application to age estimation, with all steps' weights 1.
+    """
+    steps = torch.arange(logits.shape[1], device=logits.device)
+    passed = (targets[:, None] > steps).to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, passed, reduction="none").sum(1)
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "mse": mse,
+    "coral": coral,
 }
 
 
@@ -42,13 +60,14 @@ def symmetric_kl(one: Tensor, other: Tensor) -> Tensor:
 
 
 def symmetric_binary_kl(one: Tensor, other: Tensor) -> Tensor:
-    """Return KL(p‖q) + KL(q‖p) = (σ(a) − σ(b))(a − b) of two classes; logits a, b [n, 1]."""
-    return ((one.sigmoid() - other.sigmoid()) * (one - other))[:, 0]
+    """Return KL(p‖q) + KL(q‖p) = (σ(a) − σ(b))(a − b) of each choice of two; all are [n, k]."""
+    return (one.sigmoid() - other.sigmoid()) * (one - other)
 
 
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": symmetric_kl,
-    "binary_cross_entropy": symmetric_binary_kl,
+    "binary_cross_entropy": lambda one, other: symmetric_binary_kl(one, other).mean(1),
     "mse": lambda one, other: (one - other).square()[:, 0],
+    "coral": lambda one, other: symmetric_binary_kl(one, other).sum(1),
 }
 """How far apart two passes' logits are, by the loss; in its units."""

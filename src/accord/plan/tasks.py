@@ -34,8 +34,11 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
 
 def _of_labels(section: TaskConfig) -> dict[str, Any]:
     labels, span, positive = section.labels, section.range, section.positive
+    columns = section.label_columns
     return {
-        "label_columns": section.label_columns,
+        # As messages name it; what no single column is called says that there are several.
+        "label": section.label if isinstance(section.label, str) else f"[{', '.join(columns)}]",
+        "label_columns": columns,
         "missing": section.missing_labels,
         "labels": None
         if labels is None

@@ -32,8 +32,8 @@ class Predictions:
         task: whose.
         key: what tells the rows: 'id', or 'line' where their file has no ids.
         ids: of the rows, or their lines.
-        labels: class indices, or values in the task's units: float64 [n].
-        predicted: likewise [n].
+        labels: class indices, or values in the task's units, [n]; or label sets, [n, labels].
+        predicted: likewise.
         probabilities: [n, classes]; None for a regression.
     """
 

@@ -44,7 +44,7 @@ def worst_errors(
         loss = np.abs(predictions.predicted - predictions.labels)
         shown, measure = loss, "absolute error"
     else:
-        probability = shares[np.arange(len(shares)), predictions.labels.astype(int)]
+        probability = kind.likelihoods(predictions.labels, shares)
         loss, shown, measure = -probability, probability, "probability of the true label"
     worst = np.argsort(-loss, kind="stable")[:count]
     heads = ["text"] if task.texts == 1 else ["first text", "second text"]

@@ -34,7 +34,7 @@ class Side:
 
     Attributes:
         seeds: of the runs, each once.
-        predictions: [S, n], or [S, n, classes] of probabilities.
+        predictions: [S, n], [S, n, classes] of probabilities, or [S, n, labels].
         halves: the cross-fitting half of each prediction, [S, n]; None where there are none.
     """
 
@@ -140,7 +140,7 @@ def difference(
 
     Args:
         metric: its name.
-        labels: class indices or values, [n].
+        labels: class indices or values, [n]; or label sets, [n, labels].
         ours: our runs.
         theirs: theirs.
         positive: the class whose F1 is meant; default 1.
@@ -175,7 +175,7 @@ def against_constant(
 
     Args:
         metric: its name.
-        labels: class indices or values, [n].
+        labels: class indices or values, [n]; or label sets, [n, labels].
         side: the runs.
         positive: the class whose F1 is meant; default 1.
 
@@ -230,7 +230,7 @@ def mean_difference(parts: Sequence[Difference]) -> Difference:
 
 
 def _check(labels: npt.NDArray[Any], side: Side) -> None:
-    if labels.ndim != 1 or side.predictions.shape[1:2] != labels.shape:
+    if not labels.ndim or side.predictions.shape[1:2] != labels.shape[:1]:
         raise UsageError(
             f"predictions should be [seeds, {len(labels)}] for as many labels, got"
             f" {side.predictions.shape}"

@@ -1,0 +1,431 @@
+"""Any number of classes for each row, none among them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.data.labels import (
+    HIDDEN,
+    MOST_LABELS,
+    LabelParser,
+    are_values,
+    is_blank,
+    quoted,
+    sort_labels,
+    without_label,
+)
+from accord.errors import ConfigError, nearest
+from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._labelled import (
+    LabelledKind,
+    Summary,
+    class_faults,
+    metric_faults,
+    shape_faults,
+    shared_fields,
+)
+from accord.spelling import canonical_label
+from accord.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from accord.data.plan import TaskPlan
+
+_LEAST = 1e-15  # a probability whose logit is still a number of some use
+_SEPARATORS = ("|", ";", ",")
+"""By which labels may be joined where the task's separator stands in no cell."""
+
+
+class MultiLabelConfig(TaskConfig):
+    """`[tasks.NAME]` with `kind = "multi-label"` or `"pair-multi-label"`."""
+
+    kind: Literal["multi-label", "pair-multi-label"]
+    label: str | list[str] = "label"  # type: ignore[assignment]
+    separator: str = Field(
+        "|",
+        min_length=1,
+        description="What stands between a row's labels in their column, but for JSON lists, and in"
+        " files of predictions.",
+    )
+    empty: str | None = Field(
+        None,
+        description="What a row without any label has in their column, such as '' or 'none'; by"
+        " default an empty cell means that a row was not labelled, and an empty list, or a 0 in"
+        " each of several columns, that it has none.",
+    )
+    loss: LossKey = None
+    metric: MetricKey = None
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        return (self.label,) if isinstance(self.label, str) else tuple(self.label)
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the shape, the metric, and the columns and names of labels."""
+        yield from shape_faults(self)
+        yield from metric_faults(self, KIND.metrics)
+        yield from class_faults(self, least=1)
+        for key in ("loss", "head"):
+            value, only = getattr(self, key), {"loss": KIND.losses[0], "head": "linear"}[key]
+            if value not in (None, only):
+                yield f"{key}: kind '{self.kind}' takes '{only}', got '{value}'"
+        if self.positive is not None:
+            yield f"positive: is for classification, but kind is '{self.kind}'"
+        if not isinstance(self.label, str):
+            yield from self._column_faults(self.label)
+        names = self.labels if self.labels is not None else ()
+        yield from _name_faults("labels", [str(name) for name in names], self.separator)
+        empty = canonical_label(self.empty or "")
+        if self.empty is not None and empty in map(canonical_label, map(str, names)):
+            yield f"empty: '{empty}' is one of 'labels' too; a cell is either"
+        if self.empty is not None and empty in self.missing_labels:
+            yield f"empty: '{empty}' is in 'missing' too; a row is either"
+
+    def _column_faults(self, columns: Sequence[str]) -> Iterator[str]:
+        if not columns or len(set(columns)) < len(columns) or "" in columns:
+            yield f"label: takes one or more different columns, got {list(columns)}"
+        if self.labels is not None:
+            yield "labels: the columns of 'label' name them; leave it out"
+        if self.empty is not None:
+            yield "empty: is for labels in one column; in several it is a 0 in each"
+        yield from _name_faults("label", columns, self.separator)
+
+
+def _name_faults(key: str, names: Sequence[str], separator: str) -> Iterator[str]:
+    """Yield which names can't be told apart where they are joined."""
+    for name in names:
+        if separator in name:
+            yield (
+                f"{key}: '{name}' holds the separator '{separator}'; set separator to what stands"
+                " in no name"
+            )
+
+
+@dataclass(frozen=True)
+class MultiLabelTask(Task):
+    """A task whose rows have any number of labels.
+
+    Attributes:
+        separator: what stands between labels in one text.
+        empty: the text that stands for none of them; None where none does.
+        columns: whether each label has a column of its own, which is named as it.
+    """
+
+    separator: str = "|"
+    empty: str | None = None
+    columns: bool = False
+
+
+def label_names(cell: str | Sequence[Any], separator: str) -> list[str]:
+    """Return the names in a cell, canonically spelt: a list, a JSON list, or joined by a separator.
+
+    Args:
+        cell: a text or, of a typed file, a list.
+        separator: what stands between names in a text.
+
+    Raises:
+        ValueError: it is no list of names, or a name is empty or stands there twice.
+
+    Example:
+        >>> label_names("joy| fear", "|"), label_names('["joy", "fear"]', "|"), label_names([], "|")
+        (['joy', 'fear'], ['joy', 'fear'], [])
+    """
+    items = cell
+    if isinstance(cell, str):
+        items = cell.split(separator)
+        if cell.lstrip().startswith("["):
+            try:
+                items = json.loads(cell, parse_float=str, parse_int=str)
+            except (ValueError, RecursionError):
+                raise ValueError(f"{quoted(cell)} is no JSON list of names") from None
+    for item in items:
+        if not isinstance(item, str | int | float):
+            raise ValueError(f"{quoted(str(cell))} is no list of names")
+    names = [canonical_label(str(item)) for item in items]
+    if "" in names:
+        raise ValueError(f"{quoted(str(cell))} holds an empty name")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"label {quoted(name)} stands there twice")
+    return names
+
+
+class LabelSetParser(LabelParser):
+    """Turns a row's labels into a 0 or 1 for each of the task's."""
+
+    def __init__(self, plan: TaskPlan, task: MultiLabelTask) -> None:
+        super().__init__(plan, among_values=are_values(task.labels))
+        self._task, self._columns = task, plan.label_columns
+        self._indices = {label: i for i, label in enumerate(task.labels)}
+
+    def of_row(self, values: Mapping[str, Any]) -> list[int]:
+        if self._task.columns:
+            return self._of_columns([values[column] for column in self._columns])
+        cell = values[self.column]
+        return self(cell) if isinstance(cell, str) else self._set(cell)
+
+    def leaves_out(self, values: Mapping[str, Any]) -> bool:
+        cells = [values[column] for column in self._columns]
+        return all(isinstance(cell, str) and self.is_missing(cell) for cell in cells)
+
+    def is_missing(self, text: str) -> bool:
+        return not self._is_empty(canonical_label(text)) and super().is_missing(text)
+
+    def names(self, label: str) -> bool:
+        return label in self._indices or self._is_empty(label)
+
+    def target(self, label: str) -> list[int]:
+        return [0] * len(self._indices) if self._is_empty(label) else self._set(label)
+
+    def _is_empty(self, label: str) -> bool:
+        return self._task.empty is not None and label == self._task.empty
+
+    def _set(self, cell: str | Sequence[Any]) -> list[int]:
+        try:
+            names = label_names(cell, self._task.separator)
+        except ValueError as error:
+            raise ValueError(f"{self.column}: {error}") from None
+        unknown = [name for name in names if name not in self._indices]
+        if unknown and unknown == names and len(names) == 1 and unknown[0] in HIDDEN:
+            raise self.refused(unknown[0], "'labels' has to name it if it is a class")
+        if unknown:
+            hint = self._joined(unknown[0]) or nearest(unknown[0], self._indices)
+            raise ValueError(f"{self.column}: unknown label {quoted(unknown[0])}{hint}")
+        return [int(label in names) for label in self._indices]
+
+    def _joined(self, name: str) -> str:
+        """Return that a name is several labels, joined by something else; or ''."""
+        for separator in _SEPARATORS:
+            parts = [canonical_label(part) for part in name.split(separator)]
+            if len(parts) > 1 and all(part in self._indices for part in parts):
+                return f"; it is labels joined by '{separator}', but separator is" + (
+                    f" '{self._task.separator}'"
+                )
+        return ""
+
+    def _of_columns(self, cells: Sequence[str]) -> list[int]:
+        labels = [canonical_label(cell) for cell in cells]
+        if all(is_blank(label, among_values=True) for label in labels):
+            raise self.blank(labels[0])
+        if labels[0] in HIDDEN and set(labels) == {labels[0]}:
+            raise self.refused(labels[0], "each cell has to be 0 or 1")
+        for column, label in zip(self._columns, labels, strict=True):
+            if label not in _ZERO_OR_ONE:
+                raise ValueError(f"'{column}' is {quoted(label)}, neither 0 nor 1")
+        return [_ZERO_OR_ONE[label] for label in labels]
+
+
+_ZERO_OR_ONE = {"0": 0, "1": 1, "false": 0, "true": 1}
+
+
+class MultiLabel(LabelledKind[MultiLabelTask]):
+    """Each label by itself, yes or no: a logit and a binary cross entropy for each.
+
+    A row's loss is the mean over labels, so that it doesn't grow with their number. Micro F1 is the
+    default metric: of labels that hardly a dev row has, the F1 is mostly chance, and a mean over
+    labels (`macro_f1`) has as much of these as of others.
+    """
+
+    name = "multi-label"
+    section = MultiLabelConfig
+    pairs = True
+    losses = ("binary_cross_entropy",)
+    predicts = ("label_sets",)
+    default_metric = "micro_f1"
+    discrete = True
+    answer_is_text = True
+    answer_is_list = True
+    summary_head = "labels"
+
+    @property
+    def task_type(self) -> type[MultiLabelTask]:
+        return MultiLabelTask
+
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> MultiLabelTask:
+        """Take labels that aren't configured, or named by columns, from the training file."""
+        separator, columns = plan.options["separator"], plan.label_columns != (plan.label,)
+        empty = plan.options["empty"]
+        empty = None if empty is None else canonical_label(empty)
+        labels = plan.label_columns if columns else plan.labels
+        return self.task_type(
+            **shared_fields(name, plan),
+            loss=self.losses[0],
+            metric=plan.metric or self.default_metric,
+            labels=labels or _found_labels(name, plan, training, separator, empty),
+            separator=separator,
+            empty=empty,
+            columns=columns,
+        )
+
+    def found_in_data(self, plan: TaskPlan) -> list[str]:
+        named = plan.labels is not None or plan.label_columns != (plan.label,)
+        return [] if named else ["labels"]
+
+    def task_faults(self, task: MultiLabelTask) -> Iterator[str]:
+        if not task.labels or len(set(task.labels)) < len(task.labels):
+            yield f"labels are {list(task.labels)[:5]}"
+        if not (isinstance(task.separator, str) and task.separator) or any(
+            task.separator in label for label in task.labels
+        ):
+            yield f"separator is {task.separator!r}"
+        if not isinstance(task.empty, str | None) or task.empty in task.labels:
+            yield f"empty is {task.empty!r}"
+        if task.head != "linear" or task.targets != "range" or task.positive is not None:
+            yield f"head is {task.head!r}, targets {task.targets!r}, positive {task.positive!r}"
+
+    def label_columns(self, task: MultiLabelTask, label: str) -> tuple[str, ...]:
+        return task.labels if task.columns else (label,)
+
+    def parser(self, plan: TaskPlan, task: MultiLabelTask) -> LabelSetParser:
+        return LabelSetParser(plan, task)
+
+    def target_form(self, task: MultiLabelTask) -> TargetForm:
+        return TargetForm("|u1", (len(task.labels),))
+
+    def strata(self, targets: Array) -> Array:
+        """Return the rarest label of each row, [rows]; of a row without one, their number.
+
+        *Source:* Sechidis et al. 2011, On the Stratification of Multi-Label Data, whose splits deal
+        out the rarest label's rows first.
+        """
+        rows = np.where(targets, targets.sum(0, dtype=np.int64), len(targets) + 1)
+        return np.asarray(np.where(targets.any(1), rows.argmin(1), targets.shape[1]))
+
+    def rows_of_classes(self, task: MultiLabelTask, targets: Array) -> list[Array]:
+        return [np.flatnonzero(column) for column in targets.T]
+
+    def summary(self, task: MultiLabelTask, targets: Array) -> Summary:
+        """Count each label's rows, and before them those that have none, if there are any."""
+        none = int((~targets.any(1)).sum())
+        counts = dict(zip(task.labels, targets.sum(0, dtype=np.int64).tolist(), strict=True))
+        return {"labels": {**({"(none)": none} if none else {}), **counts}}
+
+    def described(self, task: MultiLabelTask, most: int) -> str:
+        more = f" and {len(task.labels) - most} more" * (len(task.labels) > most)
+        return f"labels {', '.join(task.labels[:most])}{more}"
+
+    def outputs(self, task: MultiLabelTask) -> int:
+        """Return a logit for each label."""
+        return len(task.labels)
+
+    def targets(self, task: MultiLabelTask, labels: Tensor) -> Tensor:
+        """Return 0 or 1 for each label, float32 [n, labels]."""
+        return labels.float()
+
+    def decode(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
+        """Return 1 for each label whose probability is at least a half, float64 [n, labels]."""
+        return (logits >= 0).double()
+
+    def probabilities(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
+        """Return each label's probability; a row's have no sum."""
+        return logits.double().sigmoid()
+
+    def likelihoods(self, labels: Array, shares: Array) -> Array:
+        return np.asarray(np.where(labels, shares, 1 - shares).prod(1))
+
+    def mean_logits(self, task: MultiLabelTask, members: Sequence[Tensor]) -> Tensor:
+        """Return the logits of the members' mean probabilities."""
+        import torch
+
+        if len(members) == 1:
+            return members[0]
+        mean = torch.stack([self.probabilities(task, member) for member in members]).mean(0)
+        return mean.logit(eps=_LEAST).float()
+
+    def answers(self, task: MultiLabelTask, values: Array) -> list[list[str]]:
+        """Return lists of names."""
+        names = np.array(task.labels, dtype=object)
+        return [names[row > 0].tolist() for row in np.asarray(values)]
+
+    def cell(self, task: MultiLabelTask, answer: Sequence[str]) -> str:
+        return task.separator.join(answer) or task.empty or ""
+
+    def read_answers(self, task: MultiLabelTask, answers: Sequence[str]) -> Array:
+        index = {name: i for i, name in enumerate(task.labels)}
+        values = np.zeros((len(answers), len(index)))
+        for row, answer in enumerate(answers):
+            if answer not in ("", task.empty):
+                values[row, [index[name] for name in answer.split(task.separator)]] = 1
+        return values
+
+    def shown(self, task: MultiLabelTask, value: Array) -> str:
+        (names,) = self.answers(task, value[None])
+        return ", ".join(names) or "(none)"
+
+    def transformers_fault(self, task: MultiLabelTask) -> str:
+        return ""
+
+    def transformers_layer(self, task: MultiLabelTask, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        return linear.weight.double(), linear.bias.double()
+
+    def transformers_config(self, task: MultiLabelTask) -> dict[str, Any]:
+        return {
+            "id2label": dict(enumerate(task.labels)),
+            "label2id": {name: index for index, name in enumerate(task.labels)},
+            "problem_type": "multi_label_classification",
+        }
+
+
+def _found_labels(
+    name: str, plan: TaskPlan, training: TrainingLabels, separator: str, empty: str | None
+) -> tuple[str, ...]:
+    """Return the labels of the training file, in numerical order if all are numbers, else sorted.
+
+    Raises:
+        ConfigError: if there are none or too many, or they seem to be joined by another separator.
+    """
+    training.require("labels")
+    seen, joined = set[str](), False
+    for cell in training.labels():
+        if cell == empty:
+            continue
+        try:
+            names = label_names(cell, separator)
+        except ValueError:
+            continue  # the row is faulted, with its line, when the file is read in full
+        seen.update(names)
+        joined = joined or len(names) > 1
+        if len(seen) > MOST_LABELS:
+            raise ConfigError(
+                f"tasks.{name}.label: column '{plan.label}' of {training} holds more than "
+                f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
+            )
+    labels = sort_labels(seen - without_label(seen))
+    if not labels:
+        raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no label")
+    if not joined and (other := _joined_by(labels, separator)):
+        raise ConfigError(
+            f"tasks.{name}.separator: no cell of column '{plan.label}' of {training} holds"
+            f" '{separator}', but {quoted(other[1])} looks like labels joined by '{other[0]}': name"
+            f" that, or the labels in tasks.{name}.labels"
+        )
+    for fault in _name_faults("labels", labels, separator):
+        raise ConfigError(f"tasks.{name}.{fault}")
+    return tuple(labels)
+
+
+def _joined_by(labels: Sequence[str], separator: str) -> tuple[str, str] | None:
+    """Return what else seems to join labels, and a label of which a part stands elsewhere too."""
+    for other in _SEPARATORS:
+        parts = {
+            label: {canonical_label(part) for part in label.split(other)}
+            for label in labels
+            if other in label and other != separator
+        }
+        times = Counter(part for each in parts.values() for part in each)
+        for label, each in parts.items():
+            if "" not in each and any(times[part] > 1 or part in labels for part in each):
+                return other, label
+    return None
+
+
+KIND = MultiLabel()
