@@ -22,15 +22,18 @@ class Segments(Protocol):
         """Return the token ids of a row's first (0) or second (1) text."""
 
 
-def row_contents(store: Segments, rows: npt.NDArray[np.int64], texts: int) -> list[bytes]:
+def row_contents(
+    store: Segments, rows: npt.NDArray[np.int64], texts: int | Callable[[int], int]
+) -> list[bytes]:
     """Return what tells each row's texts from others': the SHA-256 of their token ids.
 
     Args:
         store: holds the rows.
         rows: which.
-        texts: of each row, 1 or 2.
+        texts: how many each row has; a function of the row where some have more than others.
     """
-    return [_content([store.segment(int(row), i) for i in range(texts)]) for row in rows]
+    of = texts if callable(texts) else lambda row: texts
+    return [_content([store.segment(row, i) for i in range(of(row))]) for row in rows.tolist()]
 
 
 def content_halves(

@@ -166,7 +166,7 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
 
 def _contents(split: TaskData) -> list[bytes]:
     assert isinstance(split.store, TokenStore)  # labelled tasks have files
-    return row_contents(split.store, split.rows, split.store.lengths.shape[1])
+    return row_contents(split.store, split.rows, split.texts)
 
 
 def _among(contents: list[bytes], others: set[bytes]) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from accord.data.store import TokenStore
+from accord.data.template import Template
 from accord.data.texts import TextStore
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.packing import TokenSequence
@@ -45,6 +46,16 @@ class TaskData:
         if kind_of(self.task).varying:
             return int(self.store.text_counts[row])  # type: ignore[union-attr]
         return self.task.texts
+
+    def uncut_lengths(self, framing: Template) -> np.ndarray:
+        """Return the tokens of each of a row's sequences before they are cut, int64 [rows,
+        sequences]; 0 behind those of a row that has fewer."""
+        lengths = self.store.lengths[self.rows].astype(np.int64)
+        if kind_of(self.task).varying:
+            counts = self.store.text_counts[self.rows]  # type: ignore[union-attr]
+        else:
+            counts = np.full(len(self.rows), self.task.texts)
+        return sequence_lengths(self.task, framing, lengths, counts)
 
     @property
     def strata(self) -> np.ndarray | None:
@@ -134,6 +145,20 @@ class Assembler:
 
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
         """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
-        lengths = data.store.lengths[data.rows].astype(np.int64)
-        uncut = self.special.framing.sequence_lengths(lengths, data.task.layout)
-        return np.minimum(uncut, self.max_length)
+        return np.minimum(data.uncut_lengths(self.special.framing), self.max_length)
+
+
+def sequence_lengths(
+    task: Task, framing: Template, lengths: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Return the tokens of each sequence of some rows before it is cut, int64 [rows, sequences].
+
+    Args:
+        task: whose rows.
+        framing: the special tokens around texts.
+        lengths: of each text without special tokens, [rows, texts].
+        counts: how many texts each row has, [rows].
+    """
+    layout = kind_of(task).layout_of(task, lengths.shape[1])
+    last = np.array([max(texts) for texts in layout])
+    return np.where(last < counts[:, None], framing.sequence_lengths(lengths, layout), 0)

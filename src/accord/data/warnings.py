@@ -17,7 +17,7 @@ from accord.data.drawn import few_of_class_note
 from accord.data.heldout_test import HeldOutTest
 from accord.data.label_warnings import class_rows, label_warnings
 from accord.data.loader import TaskData
-from accord.data.overlap import Overlap, find_overlap
+from accord.data.overlap import Overlap, find_overlap, texts_alike
 from accord.data.template import Template
 from accord.errors import UsageError
 from accord.tasks import Task
@@ -79,9 +79,9 @@ class Split:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]."""
-        lengths = self.part.store.lengths[self.part.rows]
-        return self.framing.sequence_lengths(lengths, self.task.layout)
+        """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]; 0
+        behind those of a row that has fewer."""
+        return self.part.uncut_lengths(self.framing)
 
     @property
     def labels(self) -> npt.NDArray[Any]:
@@ -154,7 +154,7 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     splits = {(split.name, split.task.name): split for split in facts.splits}
     for overlap in overlaps(facts):
         dev, train = splits["dev", overlap.dev_task], splits["train", overlap.train_task]
-        alike = train.task.texts == dev.task.texts
+        alike = texts_alike(train.task, dev.task)
         rows = (overlap.examples if alike else overlap.texts).normalised
         if rows:
             within = dev.task.name == train.task.name

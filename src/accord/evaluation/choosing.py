@@ -32,7 +32,7 @@ class HalfResult:
 
 def dev_halves(data: TaskData) -> Halves:
     """Return the half of each of a dev split's rows, int8 [rows]."""
-    contents = row_contents(data.store, data.rows, data.task.texts)
+    contents = row_contents(data.store, data.rows, data.texts)
     return content_halves(contents, data.strata)
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
-from accord.data.loader import Assembler
+from accord.data.loader import Assembler, sequence_lengths
 from accord.data.plan import TaskPlan
+from accord.data.ragged import padded
 from accord.data.rows import Note
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
@@ -31,7 +32,7 @@ from accord.evaluation.inference import (
 )
 from accord.evaluation.predictions import predicted_values
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
-from accord.kinds import Answers, Evaluation, labelled_kind
+from accord.kinds import Answers, Evaluation, kind_of, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import member_folders
@@ -41,7 +42,7 @@ from accord.runs.devices import choose_device
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
-Texts = Sequence[str | tuple[str, str]]
+Texts = Sequence[str | Sequence[str | Sequence[str]]]
 
 
 class Predictor:
@@ -103,7 +104,8 @@ class Predictor:
 
         Args:
             task: one of the model's tasks.
-            texts: strings; for a pair task tuples of two.
+            texts: strings; for a pair task tuples of two; where rows have candidates, tuples of the
+                text and a list of these.
 
         Returns:
             Label names or lists of them, or values in the task's own units, in the order given.
@@ -149,17 +151,17 @@ class Predictor:
 
     def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
         """Return the logits of some rows, and how many of these are cut."""
-        index = self.tasks.index(task)
+        index, kind = self.tasks.index(task), kind_of(task)
         segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
-        width = task.texts
+        counts = np.array([*map(len, rows)], dtype=np.int64)
         examples: list[list[list[TokenSequence]]] = [[] for _ in self.tasks]
         examples[index] = [
-            self.assembler.laid_out(segments[i : i + width], task.layout)
-            for i in range(0, len(segments), width)
+            self.assembler.laid_out(segments[stop - texts : stop], kind.layout_of(task, texts))
+            for texts, stop in zip(counts.tolist(), counts.cumsum().tolist(), strict=True)
         ]
         pooled = pooled_vectors(self.model, examples, self.matmul)[index]
-        lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
-        uncut = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
+        lengths = padded(np.array([*map(len, segments)], dtype=np.int64), counts, 0)
+        uncut = sequence_lengths(task, self.assembler.special.framing, lengths, counts)
         cut = (uncut > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, pooled.vectors, pooled.units)
         check_finite(logits, task, self.folder)
@@ -229,8 +231,11 @@ def file_plan(
         UsageError: if there are too many text columns, or too few.
     """
     text = tuple(text) or form.text
-    if len(text) != task.texts:
-        wanted = "one text column" if task.texts == 1 else "two text columns"
+    if kind_of(task).varying:
+        wanted = "" if len(text) > 1 else "two text columns or more"
+    else:
+        wanted = ["", "one text column", "two text columns"][task.texts * (len(text) != task.texts)]
+    if wanted:
         raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
     return TaskPlan(
         task.kind,
@@ -245,22 +250,39 @@ def file_plan(
     )
 
 
-def as_text(example: Example) -> str | tuple[str, str]:
-    """Return an example's text or pair of texts, as `Predictor.predict` takes it."""
-    return example.texts[0] if len(example.texts) == 1 else (example.texts[0], example.texts[1])
+def as_text(example: Example) -> str | tuple[str, ...]:
+    """Return an example's text or texts, as `Predictor.predict` takes them."""
+    return example.texts[0] if len(example.texts) == 1 else example.texts
 
 
 def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
     """Return a row's texts, or say which row is not what the task takes."""
-    parts = (text,) if task.texts == 1 else text
-    if not isinstance(parts, tuple | list) or len(parts) != task.texts:
-        raise UsageError(f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}")
+    parts: Any = _with_candidates(text, task, index) if kind_of(task).varying else text
+    if not kind_of(task).varying:
+        parts = (text,) if task.texts == 1 else text
+        if not isinstance(parts, tuple | list) or len(parts) != task.texts:
+            raise UsageError(
+                f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}"
+            )
     for part in parts:
         if not isinstance(part, str):
             raise UsageError(f"text {index}: should be a string, got {type(part).__name__}")
         if any("\ud800" <= character <= "\udfff" for character in part):
             raise UsageError(f"text {index}: holds a lone surrogate, which is no character")
     return tuple(part.strip() for part in parts)
+
+
+def _with_candidates(text: object, task: Task, index: int) -> tuple[object, ...]:
+    """Return a row's text, and its candidates, which may stand in a list."""
+    if isinstance(text, tuple | list) and len(text) == 2 and isinstance(text[1], tuple | list):
+        text = (text[0], *text[1])
+    fewest = kind_of(task).fewest
+    if not isinstance(text, tuple | list) or len(text) <= fewest:
+        raise UsageError(
+            f"text {index}: task '{task.name}' takes a text and {fewest} or more"
+            f" {kind_of(task).candidate}s, got {text!r:.80}"
+        )
+    return tuple(text)
 
 
 def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:

@@ -19,7 +19,7 @@ from accord.evaluation.inference import CHUNK_ROWS
 from accord.evaluation.output import Output
 from accord.evaluation.predict import Predictor, as_text, file_plan
 from accord.evaluation.prediction_formats import Record, write_records
-from accord.evaluation.predictions import predicted_records
+from accord.evaluation.predictions import predicted_columns, records_of
 from accord.runs.progress import Bar, Console
 from accord.tasks import Task
 
@@ -161,16 +161,15 @@ def _answers(
     `cut` counts the rows whose texts are cut.
     """
     examples = [row for row in window if isinstance(row, Example)]
-    logits, cut_rows = model.logits_and_cut(
-        rows.task.name, [as_text(example) for example in examples]
-    )
+    texts = [example.texts for example in examples]
+    logits, cut_rows = model.logits_and_cut(rows.task.name, [as_text(one) for one in examples])
     cut["rows"] += cut_rows
     before = {"id": [example.id for example in examples]} if rows.ids else {}
-    answers = predicted_records(logits, rows.task, before)
+    columns = predicted_columns(logits, rows.task, before, texts)
+    answers, blank = records_of(columns), dict.fromkeys(columns)
     bar.advance(len(window))
     if not rows.source.skip_bad_rows:
         return answers
-    blank = dict.fromkeys([*before, "prediction", *["probabilities"] * bool(rows.task.labels)])
     following = iter(answers)
     return [
         {**next(following), "error": None}

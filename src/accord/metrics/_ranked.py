@@ -38,7 +38,3 @@ def mean_influence(each: Callable[[Array, Array], Floats]) -> Influence:
 
     return influence
 
-
-def all_alike(targets: Array) -> Array:
-    """Return one score for all candidates: they can't be told apart without looking at them."""
-    return np.where(np.isnan(targets), np.nan, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accord.metrics._metric import Array, Floats, Metric
-from accord.metrics._ranked import all_alike, by_rank, mean_influence
+from accord.metrics._ranked import by_rank, mean_influence
 
 
 def each_mrr(predictions: Array, targets: Array) -> Floats:
@@ -51,5 +51,4 @@ METRIC = Metric(
     meaning="the mean of 1 / rank of the first candidate whose grade is above 0",
     title="MRR",
     influence=mean_influence(each_mrr),
-    constant=all_alike,
 )

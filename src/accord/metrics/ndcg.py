@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accord.metrics._metric import Array, Floats, Metric, quotient
-from accord.metrics._ranked import all_alike, by_rank, mean_influence
+from accord.metrics._ranked import by_rank, mean_influence
 
 
 def each_ndcg(predictions: Array, targets: Array) -> Floats:
@@ -48,5 +48,4 @@ METRIC = Metric(
     meaning="normalised discounted cumulative gain over all candidates, grades as gains",
     title="NDCG",
     influence=mean_influence(each_ndcg),
-    constant=all_alike,
 )
