@@ -96,6 +96,7 @@ class _Store:
         self._rows = rows
         self.labels = np.asarray(labels)
         self.lengths = np.array([[len(segment) for segment in row] for row in rows])
+        self.text_counts = np.array([len(row) for row in rows])
 
     def segment(self, row: int, which: int) -> np.ndarray:
         return self._rows[row][which]

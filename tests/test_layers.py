@@ -72,7 +72,7 @@ LAYERS = [
     # a kind names its head, and is what a task asks
     ["kinds", "tasks", "model.heads", "model.ordinal", "model.auxiliary"],
     ["data.labels"],
-    ["data.plan"],
+    ["data.plan", "data.ragged"],
     ["config.tasks", "model.losses", "data.masking"],
     ["families"],
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],

@@ -245,6 +245,6 @@ def test_the_halves_of_a_drawn_dev_split_are_of_one_size(encoder, tmp_path):
     path = write_table(tmp_path / "t.csv", 4_000, random.Random(6))
     data, _ = read(table_config(encoder, path, ["tone"], 0.3), encoder)
     dev = data.dev[0]
-    halves = content_halves(row_contents(dev.store, dev.rows, 1), dev.labels)
+    halves = content_halves(row_contents(dev.store, dev.rows), dev.labels)
     texts = dict(zip(values(path, dev), halves.tolist(), strict=True))
     assert abs(np.mean(list(texts.values())) - 0.5) < 4 * 0.5 / np.sqrt(len(texts))

@@ -310,6 +310,7 @@ class _Texts:
         ]
         self.labels = case.targets(rows) if case.task.labelled else np.zeros(rows, dtype=np.uint8)
         self.lengths = np.array([[len(own) for own in row] for row in self._texts])
+        self.text_counts = np.array([len(row) for row in self._texts])
         self._words = case.sizes(rows)
 
     def word_pieces(self, row: int, which: int) -> np.ndarray:

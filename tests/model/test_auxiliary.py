@@ -43,6 +43,7 @@ class Store:
 
     def __init__(self, lengths, name):
         self.lengths = np.array(lengths)
+        self.text_counts = np.array([len(row) for row in lengths])
         self.exact_hashes = self.normalised_hashes = np.arange(self.lengths.size).reshape(
             self.lengths.shape
         )

@@ -133,7 +133,7 @@ def _split_report(split: Split, plan: DataPlan, max_length: int) -> SplitReport:
         skipped=[] if split.share is not None else split.part.store.skipped,
         labels=summary.get("labels"),
         targets=TargetSummary(**summary["targets"]) if "targets" in summary else None,
-        tokens=_quantiles(lengths),
+        tokens=_quantiles(lengths[lengths > 0]),
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(split.part),
         unused=split.heldout.reason if split.heldout is not None else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accord.data.files import DataFiles
 from accord.data.labels import LabelParser, NoLabelError, missing_key
@@ -14,7 +14,7 @@ from accord.data.reading import FilesReader
 from accord.data.rows import Note, Row
 from accord.data.values import Literal, list_text
 from accord.errors import DataError
-from accord.kinds import labelled_kind
+from accord.kinds import Kind, get_kind, kind_of, labelled_kind
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -26,7 +26,8 @@ class Example:
     `file` is the number of its file, counted from 0, and `line` where it starts in it.
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
-    value of the task's `group` column; empty where it names none.
+    value of the task's `group` column; empty where it names none. `words` are those of each text,
+    where the task's kind labels words; else None.
     """
 
     texts: tuple[str, ...]
@@ -35,6 +36,7 @@ class Example:
     line: int
     file: int = 0
     group: str = ""
+    words: tuple[tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,10 @@ def read_examples(
         DataError: the file or a column can't be used at all.
     """
     parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
-    reader = FilesReader(files)
+    reader, kind = FilesReader(files), kind_of(task)
     for row in reader.rows(_columns(reader, plan, labelled)):
         try:
-            yield _example(row, plan, parser)
+            yield _example(row, plan, kind, parser)
         except NoLabelError as error:
             yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
         except ValueError as error:
@@ -117,7 +119,7 @@ def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:
 
 def _has_texts(row: Row, plan: TaskPlan) -> bool:
     try:
-        return all(_text(row, name) for name in plan.text)
+        return all(text.text for text in _texts(row, plan, get_kind(plan.kind)))
     except ValueError:
         return False
 
@@ -133,7 +135,9 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _example(row: Row, plan: TaskPlan, parser: LabelParser | None) -> Example | Unlabelled:
+def _example(
+    row: Row, plan: TaskPlan, kind: Kind[Any], parser: LabelParser | None
+) -> Example | Unlabelled:
     if row.values is None:
         raise ValueError(row.fault)
     if parser is not None and parser.leaves_out(row.values, row.lists):
@@ -144,32 +148,50 @@ def _example(row: Row, plan: TaskPlan, parser: LabelParser | None) -> Example | 
     for column in (plan.id, plan.group):
         if column in row.lists:
             raise ValueError(f"'{column}' holds a list, not a text or a number")
-    texts = tuple(_text(row, name) for name in plan.text)
+    texts = list(_texts(row, plan, kind))
     label = None
     if parser is not None:
-        for name, text in zip(plan.text, texts, strict=True):
-            if not text:
-                raise ValueError(f"'{name}' is empty")
+        for text in texts:
+            if not text.text:
+                raise ValueError(f"'{text.name}' is empty")
         label = parser.of_row(row.values, row.lists)
     group = row.values.get(plan.group or "", "").strip()
     row_id = None if plan.id is None else row.values.get(plan.id)
-    return Example(texts, label, row_id, row.line, row.file, group)
+    return Example(
+        tuple(text.text for text in texts), label, row_id, row.line, row.file, group,
+        tuple(text.words for text in texts) if kind.units == "words" else None,
+    )  # fmt: skip
 
 
-def _text(row: Row, name: str) -> str:
-    """Return a cell's text; of a list its words, joined by spaces.
+class _Text(NamedTuple):
+    """A row's text: how messages call it, and, where they are asked for, its words."""
+
+    name: str
+    text: str
+    words: tuple[str, ...]
+
+
+def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
+    """Yield a row's texts, stripped; of a list its words, joined by spaces.
 
     Raises:
-        ValueError: it is a list of anything else.
+        ValueError: there is something else in a text's place.
     """
-    assert row.values is not None
-    if name not in row.lists:
-        return row.values[name].strip()
-    for word in row.lists[name]:
+    for name, cell in kind.text_cells(plan, row.values or {}, row.lists):
+        if isinstance(cell, list):
+            yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell))
+        elif isinstance(cell, str):
+            text = cell.strip()
+            yield _Text(name, text, tuple(kind.split(text)) if kind.units == "words" else ())
+        else:
+            raise ValueError(f"'{name}' holds {list_text(cell):.40}, not a text")
+
+
+def _words(name: str, cell: list[Any]) -> list[str]:
+    for word in cell:
         if not isinstance(word, str) or isinstance(word, Literal):
-            shown = list_text(word)
-            raise ValueError(f"'{name}' holds a list of more than words: {shown:.40}")
-    return " ".join(row.lists[name]).strip()
+            raise ValueError(f"'{name}' holds a list of more than words: {list_text(word):.40}")
+    return cell
 
 
 def refuse(bad: BadRow) -> DataError:

@@ -18,22 +18,23 @@ SMALL = 64
 class Segments(Protocol):
     """What holds rows' token ids: a `TokenStore` or a `TextStore`."""
 
+    text_counts: npt.NDArray[np.int64]
+
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
-        """Return the token ids of a row's first (0) or second (1) text."""
+        """Return the token ids of a row's text, counted from 0."""
 
 
-def row_contents(
-    store: Segments, rows: npt.NDArray[np.int64], texts: int | Callable[[int], int]
-) -> list[bytes]:
+def row_contents(store: Segments, rows: npt.NDArray[np.int64]) -> list[bytes]:
     """Return what tells each row's texts from others': the SHA-256 of their token ids.
 
     Args:
         store: holds the rows.
         rows: which.
-        texts: how many each row has; a function of the row where some have more than others.
     """
-    of = texts if callable(texts) else lambda row: texts
-    return [_content([store.segment(row, i) for i in range(of(row))]) for row in rows.tolist()]
+    return [
+        _content([store.segment(row, i) for i in range(count)])
+        for row, count in zip(rows.tolist(), store.text_counts[rows].tolist(), strict=True)
+    ]
 
 
 def content_halves(

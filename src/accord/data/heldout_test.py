@@ -102,11 +102,12 @@ def _parsed(
             reason=f"{len(blank)} of {len(read)} rows have no label, the first in {where}"
             f" ({missing_key([none])} would leave such rows out)"
         )
-    if all(target == targets[0] for target in targets):
+    every = kind.target_form(task).array(targets)
+    if not _differ(every):
         values = read[rows[0]][1].values or {}
         shown = ", ".join(values[name].strip() for name in plan.label_columns)
         return FileLabels(reason=f"every row's label is '{shown}'")
-    return FileLabels(np.array(rows), kind.target_form(task).array(targets))
+    return FileLabels(np.array(rows), every)
 
 
 @dataclass(frozen=True)
@@ -157,16 +158,21 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
     targets = labels.targets[~in_dev[labels.rows]]
     counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
     reason = ""
-    if len(np.unique(targets, axis=0)) < 2:
+    if not _differ(targets):
         rest = ", and all others have one label" if len(rows) else ""
         reason = f"{counts[0]} of its {total} rows stand in the dev rows{rest}"
         rows, targets = none, targets[:0]
     return HeldOutTest(rows, targets, total, *counts, reason)
 
 
+def _differ(targets: npt.NDArray[Any]) -> bool:
+    """Whether two rows have unlike targets."""
+    return len({target.tobytes() for target in targets}) > 1
+
+
 def _contents(split: TaskData) -> list[bytes]:
     assert isinstance(split.store, TokenStore)  # labelled tasks have files
-    return row_contents(split.store, split.rows, split.texts)
+    return row_contents(split.store, split.rows)
 
 
 def _among(contents: list[bytes], others: set[bytes]) -> npt.NDArray[np.bool_]:

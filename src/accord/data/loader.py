@@ -43,19 +43,13 @@ class TaskData:
 
     def texts(self, row: int) -> int:
         """Return how many texts a row of the store has."""
-        if kind_of(self.task).varying:
-            return int(self.store.text_counts[row])  # type: ignore[union-attr]
-        return self.task.texts
+        return int(self.store.text_counts[row])
 
     def uncut_lengths(self, framing: Template) -> np.ndarray:
         """Return the tokens of each of a row's sequences before they are cut, int64 [rows,
-        sequences]; 0 behind those of a row that has fewer."""
+        sequences]; 0 behind rows that have fewer."""
         lengths = self.store.lengths[self.rows].astype(np.int64)
-        if kind_of(self.task).varying:
-            counts = self.store.text_counts[self.rows]  # type: ignore[union-attr]
-        else:
-            counts = np.full(len(self.rows), self.task.texts)
-        return sequence_lengths(self.task, framing, lengths, counts)
+        return uncut_lengths(self.task, framing, lengths, self.store.text_counts[self.rows])
 
     @property
     def strata(self) -> np.ndarray | None:
@@ -144,21 +138,30 @@ class Assembler:
         return np.asarray(self.sequence_lengths(data).sum(axis=1))
 
     def sequence_lengths(self, data: TaskData) -> np.ndarray:
-        """Return the tokens of each of a row's sequences, int64 [rows, sequences]."""
-        return np.minimum(data.uncut_lengths(self.special.framing), self.max_length)
+        """Return the tokens of each of a row's sequences, int64 [rows, sequences]; 0 behind rows
+        that have fewer."""
+        uncut = data.uncut_lengths(self.special.framing)
+        return np.asarray(np.minimum(uncut, self.max_length))
 
 
-def sequence_lengths(
+def uncut_lengths(
     task: Task, framing: Template, lengths: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
-    """Return the tokens of each sequence of some rows before it is cut, int64 [rows, sequences].
+    """Return the tokens of each of some rows' sequences before they are cut, int64 [rows,
+    sequences]; 0 behind rows that have fewer.
 
     Args:
         task: whose rows.
         framing: the special tokens around texts.
-        lengths: of each text without special tokens, [rows, texts].
+        lengths: of each text without these, [rows, texts].
         counts: how many texts each row has, [rows].
     """
-    layout = kind_of(task).layout_of(task, lengths.shape[1])
-    last = np.array([max(texts) for texts in layout])
-    return np.where(last < counts[:, None], framing.sequence_lengths(lengths, layout), 0)
+    kind = kind_of(task)
+    if not kind.varying:
+        return framing.sequence_lengths(lengths, task.layout)
+    layouts = {count: kind.layout_of(task, count) for count in set(counts.tolist())}
+    uncut = np.zeros((len(counts), max(map(len, layouts.values()), default=0)), dtype=np.int64)
+    for count, layout in layouts.items():
+        rows = np.flatnonzero(counts == count)
+        uncut[rows, : len(layout)] = framing.sequence_lengths(lengths[rows], layout)
+    return uncut

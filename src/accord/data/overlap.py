@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from accord.data.loader import TaskData
-from accord.kinds import kind_of
-from accord.tasks import Task
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -54,7 +52,6 @@ def count_duplicates(part: TaskData) -> Counts:
 
 def find_overlap(train: TaskData, dev: TaskData) -> Overlap:
     """Count the dev rows that stand in the training rows."""
-    alike = texts_alike(train.task, dev.task)
     exact = _shared(train.store.exact_hashes[train.rows], dev.store.exact_hashes[dev.rows])
     normalised = _shared(
         train.store.normalised_hashes[train.rows], dev.store.normalised_hashes[dev.rows]
@@ -63,21 +60,15 @@ def find_overlap(train: TaskData, dev: TaskData) -> Overlap:
         train_task=train.task.name,
         dev_task=dev.task.name,
         dev_rows=len(dev.rows),
-        examples=Counts(exact[0], normalised[0]) if alike else Counts(0, 0),
+        examples=Counts(exact[0], normalised[0]),
         texts=Counts(exact[1], normalised[1]),
     )
-
-
-def texts_alike(one: Task, other: Task) -> bool:
-    """Whether tasks' rows have like texts: one, two, or a varying number."""
-    return (one.texts, kind_of(one).varying) == (other.texts, kind_of(other).varying)
 
 
 def _shared(train: Hashes, dev: Hashes) -> tuple[int, int]:
     """Return how many dev rows share their whole example, and how many any text."""
     examples = int(among(example_hashes(dev), example_hashes(train)).sum())
-    texts = among(dev, train.ravel()) & (dev != 0)
-    return examples, int(texts.any(axis=1).sum())
+    return examples, int(among(dev, train[train > 0]).any(axis=1).sum())
 
 
 def among(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
@@ -93,7 +84,10 @@ def among(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def example_hashes(hashes: Hashes) -> Hashes:
-    """Return one hash for each row, blind to the order of its texts, and to zeros behind them."""
+    """Return one hash for each row, blind to the order of its texts.
+
+    Zeros, which stand behind rows that have fewer texts, are sorted to the front and count nothing.
+    """
     ordered = np.sort(hashes, axis=1)
     total = ordered[:, 0].copy()
     for column in ordered.T[1:]:

@@ -19,12 +19,13 @@ from accord.data.datafiles import format_suffix
 from accord.data.examples import BadRow, read_examples
 from accord.data.files import DataFiles
 from accord.data.plan import TaskPlan
+from accord.data.ragged import Ragged, padded
 from accord.data.rows import Note
 from accord.data.store_writer import FORMAT, META, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
 from accord.errors import DataError
-from accord.kinds import labelled_kind
+from accord.kinds import TargetForm, kind_of, labelled_kind
 from accord.tasks import Task
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class TokenStore:
 
     Attributes:
         labels: `[rows, ...]`, as the task's kind has targets; none in a file read without labels.
-        lengths: int64 `[rows, texts]`, in tokens.
+            Where rows have unlike numbers of targets, only some rows' can be asked for.
+        text_counts: int64 `[rows]`, how many texts each row has.
+        lengths: int64 `[rows, texts]`, in tokens; 0 behind rows that have fewer texts than others.
         lines: int64 `[rows]`, the line of its file where each row starts.
         files: int32 `[rows]`, the number of each row's file, counted from 0.
         ids: the rows' ids, as Arrow has them; None where the files have none.
@@ -71,15 +74,11 @@ class TokenStore:
         self._tokens = [_view(token.values, np.int32) for token in tokens]
         self._offsets = [_view(token, np.int32, 1) for token in tokens]
         self._sources = sources
-        self.lengths: npt.NDArray[np.int64] = np.concatenate(
-            [np.diff(offset).astype(np.int64) for offset in self._offsets]
-        ).reshape(len(self), -1)
-        self.labels: npt.NDArray[Any] = np.empty(0)
+        self.text_counts = _sizes([batch["texts"] for batch in self._batches])
+        self.lengths: npt.NDArray[np.int64] = padded(_sizes(tokens), self.text_counts, 0)
+        self.labels: npt.NDArray[Any] | Ragged = np.empty(0)
         if meta["target"] is not None:
-            dtype, shape = meta["target"]
-            label = [batch["label"] for batch in self._batches]
-            values = [column.values for column in label] if shape else label
-            self.labels = _joined(values, dtype).reshape(-1, *shape)
+            self.labels = self._labels(TargetForm(**meta["target"]))
         self.lines: npt.NDArray[np.int64] = self._column("line", np.int64)
         self.files: npt.NDArray[np.int32] = self._column("file", np.int32)
         ids = pa.chunked_array([batch["id"] for batch in self._batches])
@@ -97,12 +96,12 @@ class TokenStore:
 
     @cached_property
     def exact_hashes(self) -> npt.NDArray[np.uint64]:
-        """A hash of each text, uint64 `[rows, texts]`."""
+        """A hash of each text, uint64 `[rows, texts]`; 0 behind rows that have fewer."""
         return self._hashes("exact")
 
     @cached_property
     def normalised_hashes(self) -> npt.NDArray[np.uint64]:
-        """A hash of each text that is blind to case and white space, uint64 `[rows, texts]`."""
+        """The same of texts without their case and white space."""
         return self._hashes("normalised")
 
     @cached_property
@@ -112,7 +111,15 @@ class TokenStore:
 
     def _hashes(self, name: str) -> npt.NDArray[np.uint64]:
         hashes = _joined([text.field(name) for text in self._texts], np.uint64)
-        return hashes.reshape(self.lengths.shape)
+        return padded(hashes, self.text_counts, 0)
+
+    def _labels(self, form: TargetForm) -> npt.NDArray[Any] | Ragged:
+        label = [batch["label"] for batch in self._batches]
+        lists = form.ragged or form.shape
+        values = _joined([column.values for column in label] if lists else label, form.dtype)
+        if form.ragged:
+            return Ragged(values, _sizes(label), form.fill)
+        return values.reshape(-1, *form.shape)
 
     def _column(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         return _joined([batch[name] for batch in self._batches], dtype)
@@ -134,15 +141,31 @@ class TokenStore:
         return f"line {self.lines[row]}" if len(self._sources) == 1 else self.where(row)
 
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
-        """Return the token ids of a row's first (0) or second (1) text."""
-        batch = bisect_right(self._starts, row) - 1
-        text = self._first_texts[batch][row - self._starts[batch]] + which
+        """Return the token ids of a row's text, counted from 0."""
+        batch, text = self._place(row, which)
         offsets = self._offsets[batch]
         segment: npt.NDArray[np.int32] = self._tokens[batch][offsets[text] : offsets[text + 1]]
         return segment
 
+    def word_pieces(self, row: int, which: int) -> npt.NDArray[np.int32]:
+        """Return how many tokens each word of a text has, where the store keeps words."""
+        batch, text = self._place(row, which)
+        pieces, offsets = self._pieces[batch]
+        of_text: npt.NDArray[np.int32] = pieces[offsets[text] : offsets[text + 1]]
+        return of_text
+
+    @cached_property
+    def _pieces(self) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+        lists = [text.field("pieces") for text in self._texts]
+        return [(_view(pieces.values, np.int32), _view(pieces, np.int32, 1)) for pieces in lists]
+
+    def _place(self, row: int, which: int) -> tuple[int, int]:
+        """Return the batch that a text is in, and its number there."""
+        batch = bisect_right(self._starts, row) - 1
+        return batch, int(self._first_texts[batch][row - self._starts[batch]]) + which
+
     def count(self, token: int) -> npt.NDArray[np.int64]:
-        """Return how often a token stands in each text: [rows, texts]."""
+        """Return how often a token stands in each text: [rows, texts], 0 behind fewer."""
         counts = [
             np.bincount(
                 np.searchsorted(offsets, np.flatnonzero(tokens == token), side="right") - 1,
@@ -150,11 +173,16 @@ class TokenStore:
             )
             for tokens, offsets in zip(self._tokens, self._offsets, strict=True)
         ]
-        return np.concatenate(counts).reshape(self.lengths.shape)
+        return padded(np.concatenate(counts), self.text_counts, 0)
 
 
 def _joined(arrays: Sequence[pa.Array], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.concatenate([_view(array, dtype) for array in arrays])
+
+
+def _sizes(lists: Sequence[pa.Array]) -> npt.NDArray[np.int64]:
+    """Return how many values each list has, int64."""
+    return np.concatenate([np.diff(_view(each, np.int32, 1)) for each in lists]).astype(np.int64)
 
 
 def _view(array: pa.Array, dtype: npt.DTypeLike, more: int = 0) -> npt.NDArray[Any]:
@@ -194,10 +222,11 @@ def open_store(
     if (there := _find(cache_folder(cache, create=False), key)) is not None:
         return TokenStore(there, files.paths)
     folder = cache_folder(cache)
+    words = kind_of(task).units == "words"
     with file_aside(folder) as aside:
         write_store(
             aside, examples, tokenizer,
-            name=f"{files} (task '{task.name}')", stop=plan.on_bad_row == "stop",
+            name=f"{files} (task '{task.name}')", stop=plan.on_bad_row == "stop", words=words,
             target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
         )  # fmt: skip
         return TokenStore(aside.replace(folder / _NAME.format(key, _file_hash(aside))), files.paths)
@@ -220,6 +249,7 @@ def _key(
         contents = [[format_suffix(path), _file_hash(path)] for path in files.paths]
     except OSError as error:
         raise DataError(f"{error.filename}: can't be read: {error.strerror}") from None
+    kind = kind_of(task)
     spec: dict[str, Any] = {
         "format": FORMAT,
         "files": contents,
@@ -229,6 +259,7 @@ def _key(
             files.delimiter, files.quoting, files.encoding, files.codes, plan.on_bad_row,
             TEXT_CHARACTERS,
         ],
+        "texts": kind.name if kind.varying or kind.units == "words" else "",
         "labels": None,
     }  # fmt: skip
     if labelled and plan.labelled:  # all that a kind's parser may go by

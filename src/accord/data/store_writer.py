@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from accord.data.examples import BadRow, Example, Unlabelled, refuse
 from accord.data.rows import Note
-from accord.data.tokenizing import encode_flat
+from accord.data.tokenizing import encode_flat, encode_words
 from accord.errors import DataError
 from accord.kinds import TargetForm
 
@@ -23,16 +24,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 7
+FORMAT = 8
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"
 """Under which the last batch, which has no rows, says as JSON what is known of all of them."""
 
 _Arrays = dict[str, npt.NDArray[Any]]
-_Tokens = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]
-
-_NO_TOKENS: _Tokens = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
 _BATCH_ROWS = 2_000
 _BATCH_CHARACTERS = 2**23
 
@@ -44,6 +42,7 @@ def write_store(
     *,
     name: str,
     stop: bool,
+    words: bool,
     target: TargetForm | None,
     notes: list[Note],
 ) -> None:
@@ -55,6 +54,7 @@ def write_store(
         tokenizer: turns texts into ids.
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
+        words: whether it is kept how many tokens each word has.
         target: what is kept of each row's label; None where they are read without.
         notes: has, once the items are exhausted, what is to be known of files as a whole.
 
@@ -67,13 +67,15 @@ def write_store(
     skipped: list[BadRow] = []
     unlabelled: list[Unlabelled] = []
     digests: dict[str, Any] = defaultdict(hashlib.sha256)
-    rows, ids, no_rows = 0, False, _record_batch(_arrays([], *_NO_TOKENS, target))
+    none = _tokens(tokenizer, [], words=words)
+    rows, ids, no_rows = 0, False, _record_batch(_arrays([], none, target), target)
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
-        for batch, tokens in _tokenised(_batches(items, skipped, unlabelled, stop), tokenizer):
-            arrays = _arrays(batch, *tokens, target)
+        usable = _batches(items, skipped, unlabelled, stop)
+        for batch, tokens in _tokenised(usable, tokenizer, words):
+            arrays = _arrays(batch, tokens, target)
             for column, values in arrays.items():
                 digests[column].update(values.data)
-            writer.write_batch(_record_batch(arrays))
+            writer.write_batch(_record_batch(arrays, target))
             rows, ids = rows + len(batch), batch[0].id is not None
         if rows == 0:
             raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
@@ -81,7 +83,7 @@ def write_store(
         # Of the values in their order, not of batches: no path, no time, no version of Arrow.
         content = [ids, bad, *((digest, digests[digest].hexdigest()) for digest in sorted(digests))]
         meta = {
-            "target": None if target is None else [target.dtype, target.shape], "ids": ids,
+            "target": None if target is None else asdict(target), "ids": ids,
             "skipped": bad, "unlabelled": len(unlabelled), "notes": notes,
             "fingerprint": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         }  # fmt: skip
@@ -123,13 +125,13 @@ def _batches(
 
 
 def _tokenised(
-    batches: Iterator[list[Example]], tokenizer: Tokenizer
-) -> Iterator[tuple[list[Example], _Tokens]]:
+    batches: Iterator[list[Example]], tokenizer: Tokenizer, words: bool
+) -> Iterator[tuple[list[Example], _Arrays]]:
     """Yield batches with their tokens; while one is worked on, a thread tokenises the next."""
-    waiting: list[tuple[list[Example], Future[_Tokens]]] = []
+    waiting: list[tuple[list[Example], Future[_Arrays]]] = []
     with ThreadPoolExecutor(1) as pool:
         for batch in batches:
-            waiting.append((batch, pool.submit(encode_flat, tokenizer, _texts(batch))))
+            waiting.append((batch, pool.submit(_tokens, tokenizer, batch, words=words)))
             if len(waiting) > 1:
                 done, tokens = waiting.pop(0)
                 yield done, tokens.result()
@@ -137,22 +139,31 @@ def _tokenised(
             yield batch, tokens.result()
 
 
+def _tokens(tokenizer: Tokenizer, batch: list[Example], *, words: bool) -> _Arrays:
+    """Return the tokens of some rows' texts, and how many each has; of words likewise."""
+    if not words:
+        tokens, lengths = encode_flat(tokenizer, _texts(batch))
+        return {"tokens": tokens, "lengths": lengths}
+    texts = [text for example in batch for text in example.words or ()]
+    counts = np.array([*map(len, texts)], dtype=np.int64)
+    tokens, pieces = encode_words(tokenizer, texts)
+    ends = np.concatenate([[0], pieces.cumsum()])[np.concatenate([[0], counts.cumsum()])]
+    return {
+        "tokens": tokens, "lengths": np.diff(ends), "pieces": pieces.astype(np.int32),
+        "words": counts,
+    }  # fmt: skip
+
+
 def _texts(batch: list[Example]) -> list[str]:
     return [text for example in batch for text in example.texts]
 
 
-def _arrays(
-    batch: list[Example],
-    tokens: npt.NDArray[np.int32],
-    lengths: npt.NDArray[np.int64],
-    target: TargetForm | None,
-) -> _Arrays:
+def _arrays(batch: list[Example], tokens: _Arrays, target: TargetForm | None) -> _Arrays:
     """Return what a store holds of some rows: lists and strings end to end, and their sizes."""
     texts, ids = _texts(batch), [(example.id or "").encode() for example in batch]
     groups = _hashes([example.group for example in batch])
     arrays: _Arrays = {
-        "tokens": tokens,
-        "lengths": lengths,
+        **tokens,
         "exact": _hashes(texts),
         "normalised": _hashes([" ".join(text.casefold().split()) for text in texts]),
         "texts": np.array([len(example.texts) for example in batch], dtype=np.int64),
@@ -162,8 +173,11 @@ def _arrays(
         "id_bytes": np.array([len(id_bytes) for id_bytes in ids], dtype=np.int64),
         "group": groups * np.array([bool(example.group) for example in batch], dtype=np.uint64),
     }
-    if target is not None:
-        arrays["label"] = target.array([example.label for example in batch])
+    targets = [example.label for example in batch]
+    if target is not None and target.ragged:
+        arrays["label"], arrays["label_sizes"] = target.flat(targets)
+    elif target is not None:
+        arrays["label"] = target.array(targets)
     return arrays
 
 
@@ -173,7 +187,7 @@ def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
-def _record_batch(arrays: _Arrays) -> pa.RecordBatch:
+def _record_batch(arrays: _Arrays, target: TargetForm | None) -> pa.RecordBatch:
     """Return rows in Arrow's layout, in which a column of lists holds their texts, and another in
     it the tokens of each."""
     import pyarrow as pa
@@ -183,19 +197,30 @@ def _record_batch(arrays: _Arrays) -> pa.RecordBatch:
         "exact": _flat(arrays["exact"]),
         "normalised": _flat(arrays["normalised"]),
     }
+    if "pieces" in arrays:
+        text["pieces"] = _lists(arrays["words"], _flat(arrays["pieces"]))
     ids = [None, pa.py_buffer(_offsets(arrays["id_bytes"])), pa.py_buffer(arrays["ids"])]
     columns = {
         "texts": _lists(arrays["texts"], pa.StructArray.from_arrays([*text.values()], [*text])),
         "id": pa.Array.from_buffers(pa.string(), len(arrays["id_bytes"]), ids),
         **{name: _flat(arrays[name]) for name in ("line", "file", "group")},
     }
-    if (label := arrays.get("label")) is not None:
-        values = _flat(label.ravel())
-        if label.ndim > 1:
-            kind = pa.list_(values.type, int(np.prod(label.shape[1:])))
-            values = pa.Array.from_buffers(kind, len(label), [None], children=[values])
-        columns["label"] = values
+    if target is not None:
+        columns["label"] = _labels(arrays, target)
     return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
+
+
+def _labels(arrays: _Arrays, target: TargetForm) -> pa.Array:
+    import pyarrow as pa
+
+    label = arrays["label"]
+    values = _flat(label.ravel())
+    if target.ragged:
+        return _lists(arrays["label_sizes"], values)
+    if not target.shape:
+        return values
+    kind = pa.list_(values.type, int(np.prod(target.shape)))
+    return pa.Array.from_buffers(kind, len(label), [None], children=[values])
 
 
 # By buffers: Arrow's conversions would import pandas, where it is installed.

@@ -39,6 +39,7 @@ class TextStore:
 
     Attributes:
         labels: uint8 `[rows]`, zeros.
+        text_counts: int64 `[rows]`, ones.
         lengths: int64 `[rows, 1]`, in tokens.
         exact_hashes: uint64 `[rows, 1]`.
         normalised_hashes: uint64 `[rows, 1]`.
@@ -57,6 +58,7 @@ class TextStore:
         self._places = np.concatenate(parts)
         if not len(self._places):
             raise DataError(f"task '{name}': there is no text to learn from")
+        self.text_counts = np.ones(len(self._places), dtype=np.int64)
         self.lengths: npt.NDArray[np.int64] = self._gathered(lambda store: store.lengths)
         self.exact_hashes: npt.NDArray[np.uint64] = self._gathered(lambda store: store.exact_hashes)
         self.normalised_hashes: npt.NDArray[np.uint64] = self._gathered(
@@ -83,7 +85,7 @@ class TextStore:
         return len(self._places)
 
     def row_name(self, row: int) -> str:
-        """Return what a message calls a text: `TASK:ID`, or `TASK:ID:1` and `TASK:ID:2` of a pair.
+        """Return what a message calls a text: `TASK:ID`, or `TASK:ID:1`, `TASK:ID:2` of several.
 
         A row without an id is called by its line.
         """
@@ -91,7 +93,7 @@ class TextStore:
         source = self._sources[number]
         parts = [source.name] if source.name else []
         parts.append(source.store.row_name(place_in_store))
-        if source.store.lengths.shape[1] > 1:
+        if source.store.text_counts[place_in_store] > 1:
             parts.append(str(which + 1))
         return ":".join(parts)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from accord.data.ragged import places
 from accord.data.template import Template
 from accord.data.tokenizer_files import (
     ADDED,
@@ -190,6 +191,29 @@ def encode_flat(
         flat += encoding.ids
     lengths = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
     return np.array(flat, dtype=np.int32), lengths
+
+
+def encode_words(
+    tokenizer: Tokenizer, texts: Sequence[Sequence[str]], characters: int = TEXT_CHARACTERS
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Return the token ids of each text's words end to end, and how many are each word's.
+
+    A word may have none: what the tokenizer drops, and what stands behind the text's first
+    characters, words joined by spaces, that are read.
+    """
+    read = [word for text in texts for word in _first_words(text, characters)]
+    number = {word: i for i, word in enumerate(dict.fromkeys(read))}  # most stand many times
+    tokens, lengths = encode_flat(tokenizer, list(number), characters)
+    words = np.fromiter((number[word] for word in read), dtype=np.int64, count=len(read))
+    starts = lengths.cumsum() - lengths
+    return tokens[places(starts[words], lengths[words])], lengths[words]
+
+
+def _first_words(text: Sequence[str], characters: int) -> Iterator[str]:
+    """Yield a text's words, cut where it is longer than so many characters."""
+    for word in text:
+        yield word[: max(0, characters)]
+        characters -= len(word) + 1
 
 
 def fingerprint(tokenizer: Tokenizer) -> str:

@@ -17,9 +17,10 @@ from accord.data.drawn import few_of_class_note
 from accord.data.heldout_test import HeldOutTest
 from accord.data.label_warnings import class_rows, label_warnings
 from accord.data.loader import TaskData
-from accord.data.overlap import Overlap, find_overlap, texts_alike
+from accord.data.overlap import Overlap, find_overlap
 from accord.data.template import Template
 from accord.errors import UsageError
+from accord.kinds import kind_of
 from accord.tasks import Task
 
 LEAST_DEV_ROWS = 20
@@ -80,7 +81,7 @@ class Split:
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each sequence that the encoder reads, before it is cut: [rows, sequences]; 0
-        behind those of a row that has fewer."""
+        behind rows that have fewer."""
         return self.part.uncut_lengths(self.framing)
 
     @property
@@ -154,7 +155,7 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     splits = {(split.name, split.task.name): split for split in facts.splits}
     for overlap in overlaps(facts):
         dev, train = splits["dev", overlap.dev_task], splits["train", overlap.train_task]
-        alike = texts_alike(train.task, dev.task)
+        alike = _texts_of_a_row(train.task) == _texts_of_a_row(dev.task)
         rows = (overlap.examples if alike else overlap.texts).normalised
         if rows:
             within = dev.task.name == train.task.name
@@ -165,6 +166,10 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
                 " too, case and spaces aside: figures of them are too good",
                 "take them out of either",
             )
+
+
+def _texts_of_a_row(task: Task) -> int | None:
+    return None if kind_of(task).varying else task.texts
 
 
 def _test_rows(facts: Facts) -> Iterator[DataWarning]:

@@ -22,7 +22,7 @@ class HalfResult:
     """A model as one half of dev evaluates it.
 
     Attributes:
-        logits: of all dev rows of each task, float32 [rows, ...].
+        logits: of all dev rows of each task, float32 [rows, outputs].
         sum: of the metrics of the tasks that count, on the half's rows.
     """
 
@@ -32,7 +32,7 @@ class HalfResult:
 
 def dev_halves(data: TaskData) -> Halves:
     """Return the half of each of a dev split's rows, int8 [rows]."""
-    contents = row_contents(data.store, data.rows, data.texts)
+    contents = row_contents(data.store, data.rows)
     return content_halves(contents, data.strata)
 
 

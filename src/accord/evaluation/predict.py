@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
-from accord.data.loader import Assembler, sequence_lengths
+from accord.data.loader import Assembler, uncut_lengths
 from accord.data.plan import TaskPlan
 from accord.data.ragged import padded
 from accord.data.rows import Note
@@ -161,7 +161,7 @@ class Predictor:
         ]
         pooled = pooled_vectors(self.model, examples, self.matmul)[index]
         lengths = padded(np.array([*map(len, segments)], dtype=np.int64), counts, 0)
-        uncut = sequence_lengths(task, self.assembler.special.framing, lengths, counts)
+        uncut = uncut_lengths(task, self.assembler.special.framing, lengths, counts)
         cut = (uncut > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, pooled.vectors, pooled.units)
         check_finite(logits, task, self.folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from accord.data.ragged import padded
 from accord.metrics import Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
@@ -35,19 +36,32 @@ Layout = tuple[tuple[int, ...], ...]
 class TargetForm:
     """What a store keeps of each row's target.
 
-    A kind with a target for every token would keep as many numbers as a row has tokens: a list, as
-    the store has lists of token ids.
-
     Attributes:
-        dtype: as numpy spells it, with its byte order.
+        dtype: as numpy spells it, with its byte order; where rows are ragged it has a sign.
         shape: of one row's target; () is a single number.
+        ragged: whether each row's target is a list of numbers, of which some have more than others:
+            a tag for each word, a grade for each candidate. Arrays of them are as wide as the
+            widest row, with -1 behind the integers of others and NaN behind their floats.
     """
 
     dtype: str
     shape: tuple[int, ...] = ()
+    ragged: bool = False
+
+    @property
+    def fill(self) -> float:
+        """What stands behind the shorter of ragged rows."""
+        return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
+
+    def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
+        """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
+        every = [number for target in targets for number in target]
+        return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
 
     def array(self, targets: Sequence[Any]) -> Array:
-        """Return some rows' targets as one array, [rows, *shape]."""
+        """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
+        if self.ragged:
+            return padded(*self.flat(targets), self.fill)
         return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)
 
 
@@ -224,6 +238,23 @@ class Kind(ABC, Generic[T]):
         Raises:
             ConfigError: if the config's values don't go together, or can't be found in the file.
         """
+
+    def text_cells(
+        self, plan: TaskPlan, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield each of a row's texts and how messages call it; a list is one of its words.
+
+        Args:
+            plan: of the task: which columns.
+            values: the texts of its cells, by column.
+            lists: those cells that the file has as lists, as `accord.data.rows.Row` has them.
+        """
+        for name in plan.text:
+            yield name, lists.get(name, values[name])
+
+    def split(self, text: str) -> Sequence[str]:
+        """Return the words of a text that a file has in one piece, for a kind that labels words."""
+        return text.split()
 
     @abstractmethod
     def layout(self, task: T) -> Layout:

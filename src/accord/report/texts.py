@@ -52,7 +52,7 @@ def worst_errors(
     rows = [
         [
             predictions.ids[i],
-            *(_cut(text) for text in texts.get(predictions.ids[i], (_MISSING,) * len(heads))),
+            *map(_cut, texts.get(predictions.ids[i], (_MISSING,) * len(heads))[: len(heads)]),
             kind.shown(task, predictions.labels[i]),
             kind.shown(task, predictions.predicted[i]),
             f"{shown[i]:z.3f}",
