@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accord.data.files import DataFiles
+from accord.data.gathering import gathered
 from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
@@ -57,11 +58,16 @@ class BadRow:
         return f"{self.path}:{self.line}: {self.reason}"
 
 
+NO_LABEL = "no label (missing)"
+"""What a row has that is left out, as the task's `missing` names what it has for a label."""
+
+
 @dataclass(frozen=True)
 class Unlabelled:
-    """A row that is left out, as the task's `missing` names what it has for a label."""
+    """A row that is left out, and what it has for that."""
 
     line: int
+    why: str = NO_LABEL
 
 
 def read_examples(
@@ -87,7 +93,7 @@ def read_examples(
     """
     parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
     reader, kind = FilesReader(files), kind_of(task)
-    for row in reader.rows(_columns(reader, plan, labelled)):
+    for row in task_rows(reader, _columns(reader, plan, labelled), plan, task, labelled):
         try:
             yield _example(row, plan, kind, parser)
         except NoLabelError as error:
@@ -96,6 +102,24 @@ def read_examples(
             yield BadRow(reader.paths[row.file], row.line, str(error), row.file)
     if notes is not None:
         notes += reader.notes
+
+
+def task_rows(
+    reader: FilesReader, use: Sequence[str], plan: TaskPlan, task: Task, labelled: bool
+) -> Iterator[Row]:
+    """Yield the rows of a task, which a kind may gather from several of its files.
+
+    Args:
+        reader: of the files.
+        use: their columns that are read.
+        plan: the task's columns.
+        task: resolved.
+        labelled: whether labels are read.
+    """
+    if not kind_of(task).gathers(task):
+        return reader.rows(use)
+    rows = reader.rows(list(dict.fromkeys((*use, plan.id or ""))))
+    return gathered(rows, plan, labelled_kind(task).parser(plan, task).check if labelled else None)
 
 
 def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:
@@ -155,6 +179,8 @@ def _example(
             if not text.text:
                 raise ValueError(f"'{text.name}' is empty")
         label = parser.of_row(row.values, row.lists)
+        if why := parser.left_out(label):
+            return Unlabelled(row.line, why)
     group = row.values.get(plan.group or "", "").strip()
     row_id = None if plan.id is None else row.values.get(plan.id)
     return Example(
@@ -201,12 +227,12 @@ def refuse(bad: BadRow) -> DataError:
     return DataError(f"{bad} ({missing_key([bad.no_label])} would leave such rows out)")
 
 
-def unlabelled_note(path: str, rows: int) -> str:
-    """Say how many rows of a file were left out; nothing if none were.
+def unlabelled_note(path: str, rows: int, why: str = NO_LABEL) -> str:
+    """Say how many rows of a file were left out for what they have; nothing if none were.
 
     Example:
         >>> unlabelled_note("dev.csv", 3)
         '3 rows of dev.csv have no label (missing): left out'
     """
     has = "row {} has" if rows == 1 else "rows {} have"
-    return f"{rows:,} {has.format(f'of {path}')} no label (missing): left out" if rows else ""
+    return f"{rows:,} {has.format(f'of {path}')} {why}: left out" if rows else ""

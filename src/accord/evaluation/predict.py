@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from accord.evaluation.inference import (
     CHUNK_ROWS,
     check_finite,
     head_logits,
+    no_logits,
     pooled_vectors,
 )
 from accord.evaluation.predictions import predicted_values
@@ -147,7 +149,7 @@ class Predictor:
             members = [logits for logits, _ in made]
             parts.append(labelled_kind(settled).mean_logits(settled, members))
             cut += max(rows_cut for _, rows_cut in made)
-        return (joined(parts) if parts else torch.empty(0, settled.outputs)), cut
+        return (joined(parts) if parts else no_logits(settled)), cut
 
     def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
         """Return the logits of some rows, and how many of these are cut."""
@@ -193,13 +195,13 @@ class Predictor:
         """
         plan = file_plan(task, self.inputs[task.name])
         files = files_of(plan, str(source))
-        examples, skipped, unlabelled = [], [], 0
+        examples, skipped, left_out = [], [], Counter[str]()
         notes: list[Note] = []
         for row in read_examples(files, plan, task, labelled=True, notes=notes):
             if isinstance(row, Example):
                 examples.append(row)
             elif isinstance(row, Unlabelled):
-                unlabelled += 1
+                left_out[row.why] += 1
             elif skip_bad_rows:
                 skipped.append(row)
             else:
@@ -209,8 +211,8 @@ class Predictor:
         if skipped:
             rows = count(len(skipped), "row")
             warnings.warn(f"{rows} skipped; the first: {skipped[0]}", stacklevel=2)
-        if unlabelled:
-            warnings.warn(unlabelled_note(str(files), unlabelled), stacklevel=2)
+        for why, rows_left_out in left_out.items():
+            warnings.warn(unlabelled_note(str(files), rows_left_out, why), stacklevel=2)
         if not examples:
             raise DataError(f"{source}: has no rows to use")
         return examples

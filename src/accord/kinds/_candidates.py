@@ -29,14 +29,12 @@ class CandidateKind(LabelledKind[T]):
     the others one. Logits are [n, most, 1], -inf behind a row's candidates.
 
     Attributes:
-        candidate: what messages call a candidate.
-        fewest: candidates of a row that can be used.
+        columns: what `text` names, for messages.
     """
 
     units = "sequences"
     varying = True
-    candidate: ClassVar[str]
-    fewest: ClassVar[int]
+    columns: ClassVar[str]
 
     def section_faults(self, section: TaskConfig) -> Iterator[str]:
         """Yield what is wrong with a section's columns, head and metric."""
@@ -57,9 +55,6 @@ class CandidateKind(LabelledKind[T]):
             if getattr(section, key) is not None:
                 yield f"{key}: is for {of}, but kind is '{section.kind}'"
 
-    columns: ClassVar[str]
-    """What its `text` names, for messages."""
-
     def task_faults(self, task: T) -> Iterator[str]:
         if (task.encoding, task.head, task.targets) != ("joint", "linear", "range"):
             yield f"encoding is {task.encoding!r}, head {task.head!r}, targets {task.targets!r}"
@@ -74,6 +69,8 @@ class CandidateKind(LabelledKind[T]):
         for name in others:
             if name in lists and len(others) == 1:
                 cells = [(f"{name}[{i}]", cell) for i, cell in enumerate(lists[name])]
+            elif not values[name].strip():
+                raise ValueError(f"'{name}' is empty")
             elif name in lists or len(others) == 1:
                 raise ValueError(f"'{name}' holds {self._instead(name, lists)}")
             else:

@@ -178,6 +178,8 @@ class Kind(ABC, Generic[T]):
         units: what a head has a vector for: "rows", as many for every example; "words" of the text
             or "sequences", of which examples have a varying number (`accord.encoders.units.Units`).
         varying: whether rows may have more texts than others.
+        candidate: what messages call a candidate, of a kind whose rows have a varying number.
+        fewest: candidates that a row has at least.
         compares_examples: whether it tells an example from the others of its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -202,6 +204,8 @@ class Kind(ABC, Generic[T]):
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
     units: ClassVar[Unit] = "rows"
     varying: ClassVar[bool] = False
+    candidate: ClassVar[str] = ""
+    fewest: ClassVar[int] = 0
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -251,6 +255,11 @@ class Kind(ABC, Generic[T]):
         """
         for name in plan.text:
             yield name, lists.get(name, values[name])
+
+    def gathers(self, task: T) -> bool:
+        """Whether rows of its files that have one id are one row of the task
+        (`accord.data.gathering`)."""
+        return False
 
     def split(self, text: str) -> Sequence[str]:
         """Return the words of a text that a file has in one piece, for a kind that labels words."""

@@ -199,6 +199,22 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         """Return each choice's probability, float64 [n, most], 0 behind a row's choices."""
         return scores(logits).double().softmax(1)
 
+    def details(
+        self, task: MultipleChoiceTask, logits: Tensor, texts: Sequence[Sequence[str]] | None
+    ) -> dict[str, list[Any]]:
+        """Return the text of each row's choice, where texts are known, and all probabilities."""
+        chosen = self.decode(task, logits).int().tolist()
+        there = (scores(logits) != -float("inf")).tolist()
+        shares = self.shares(logits).tolist()
+        details: dict[str, list[Any]] = {}
+        if texts is not None:
+            details["choice"] = [row[1 + i] for row, i in zip(texts, chosen, strict=True)]
+        details["probabilities"] = [
+            [share for share, real in zip(row, of, strict=True) if real]
+            for row, of in zip(shares, there, strict=True)
+        ]
+        return details
+
     def mean_logits(self, task: MultipleChoiceTask, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities."""
         import torch

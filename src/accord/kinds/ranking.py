@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -80,16 +81,11 @@ class GradeParser(LabelParser):
             )
         return grades
 
-    def leaves_out(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}  # noqa: B006
-    ) -> str:
-        if left_out := super().leaves_out(values, lists):
-            return left_out
-        try:
-            grades = self.of_row(values, lists)
-        except ValueError:
-            return ""
-        return "one candidate or equal grades" if grades and len(set(grades)) == 1 else ""
+    def left_out(self, target: Sequence[float]) -> str:
+        return "" if len(set(target)) > 1 else "one candidate or equal grades: nothing to rank"
+
+    def check(self, label: str, column: str) -> None:
+        self.grade(label, column)
 
     def grade(self, cell: Any, column: str) -> float:
         """Return a candidate's grade.
@@ -159,6 +155,13 @@ class Ranking(CandidateKind[RankingTask]):
     def gathers(self, task: RankingTask) -> bool:
         return task.rows == "candidates"
 
+    def details(
+        self, task: RankingTask, logits: Tensor, texts: Sequence[Sequence[str]] | None
+    ) -> dict[str, list[Any]]:
+        """Return the numbers of each row's candidates, counted from 0, the best first."""
+        every = listed(self.decode(task, logits).numpy())
+        return {"order": [np.argsort(-np.array(row), kind="stable").tolist() for row in every]}
+
     def parser(self, plan: TaskPlan, task: RankingTask) -> GradeParser:
         return GradeParser(plan)
 
@@ -206,6 +209,9 @@ class Ranking(CandidateKind[RankingTask]):
     def answers(self, task: RankingTask, values: Array) -> list[list[float]]:
         """Return each row's scores, or grades."""
         return listed(values)
+
+    def cell(self, task: RankingTask, answer: Any) -> str:
+        return json.dumps(answer)
 
     def read_answers(self, task: RankingTask, answers: Sequence[str]) -> Array:
         return read_lists(answers)
