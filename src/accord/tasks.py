@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import inf
 from typing import Any, get_args
 
@@ -36,6 +36,12 @@ class Task:
     dropout: float = 0.1
     targets: Targets = "range"
     positive: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What tasks of its kind alone have."""
+        common = {field.name for field in fields(Task)}
+        return {name: value for name, value in asdict(self).items() if name not in common}
 
     @property
     def positive_class(self) -> int | None:

@@ -35,6 +35,10 @@ def data(form, rows, seed, classes=3):
             rng.random(targets.shape) < 0.6, targets, rng.integers(0, classes, targets.shape)
         )
         return predictions.clip(0), targets
+    if form == "scores":
+        grades = rng.integers(0, 3, (rows, classes)) / 2
+        grades[np.arange(rows), labels] += 1  # where none is above 0 a metric's best is below 1
+        return np.round(grades + rng.normal(size=grades.shape), 1), grades
     if form == "probabilities":
         shares = rng.random((rows, classes)) + np.eye(classes)[labels]
         return shares / shares.sum(1, keepdims=True), labels
@@ -208,7 +212,7 @@ def test_what_cannot_be_evaluated_is_refused(metric, form):
         metric(predictions, targets[:4])
     with pytest.raises(UsageError, match="no labels"):
         metric.best_constant(targets[:0])
-    if form in ("values", "probabilities"):
+    if form in ("values", "probabilities", "scores"):
         for bad in (np.nan, np.inf):
             broken = predictions.astype(float)
             broken[3] = bad

@@ -265,7 +265,9 @@ class TaskFiles:
             labels = read_test_labels(files_of(self.plan, self.plan.test), self.plan, self.task)
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
-                self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")
+                self.say(
+                    f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled, labels.left_out)}"
+                )
             yield replace(test, heldout=heldout)
 
     def dev(self, dev_share: float) -> TaskData:
@@ -302,6 +304,6 @@ class TaskFiles:
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")
-        if store.unlabelled:
-            self.say(f"{name}: {unlabelled_note(str(files), store.unlabelled)}")
+        for why, rows_left_out in store.left_out.items():
+            self.say(f"{name}: {unlabelled_note(str(files), rows_left_out, why)}")
         return store

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.examples import Example, read_examples
+from accord.data.examples import NO_LABEL, Example, read_examples, task_rows
 from accord.data.files import DataFiles
 from accord.data.halves import row_contents
 from accord.data.labels import NoLabelError, missing_key
@@ -18,7 +18,7 @@ from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.data.rows import Row
 from accord.data.store import TokenStore
-from accord.kinds import labelled_kind
+from accord.kinds import kind_of, labelled_kind
 from accord.tasks import Task
 
 
@@ -31,11 +31,13 @@ class FileLabels:
         targets: of these, as the task's kind has them, [n, ...]; None where the rows have no
             labels, or none that can be used.
         reason: why those that are there are not used; empty where there are none, or they are.
+        left_out: what the other rows have, for which they are left out.
     """
 
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64))
     targets: npt.NDArray[Any] | None = None
     reason: str = ""
+    left_out: str = NO_LABEL
 
 
 def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels:
@@ -62,7 +64,8 @@ def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels
             return FileLabels(reason=f"column '{column}' stands in the header more than once")
     # Side by side, as a row is told by its order alone: an array of JSON may stand in one line.
     use = list(dict.fromkeys((*plan.text, *columns)))
-    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(use), strict=True)
+    read = task_rows(reader, use, plan, task, labelled=False)
+    both = zip(read_examples(files, plan, task, labelled=False), read, strict=True)
     rows = [
         (example, row if row.values else replace(row, values=dict.fromkeys(use, "")))
         for example, row in both
@@ -77,7 +80,7 @@ def _parsed(
     kind = labelled_kind(task)
     parser = kind.parser(plan, task)
     rows, targets = [], []
-    blank, fault = [], ""
+    blank, fault, left_out = [], "", NO_LABEL
     for number, (example, row) in enumerate(read):
         assert row.values is not None
         where = f"line {example.line}"
@@ -86,7 +89,11 @@ def _parsed(
         if parser.leaves_out(row.values, row.lists):
             continue
         try:
-            targets.append(parser.of_row(row.values, row.lists))
+            target = parser.of_row(row.values, row.lists)
+            if why := parser.left_out(target):
+                left_out = why
+                continue
+            targets.append(target)
             rows.append(number)
         except NoLabelError as error:
             blank.append((where, error.label))
@@ -103,11 +110,11 @@ def _parsed(
             f" ({missing_key([none])} would leave such rows out)"
         )
     every = kind.target_form(task).array(targets)
-    if not _differ(every):
+    if not kind.varying and not _differ(every):
         values = read[rows[0]][1].values or {}
         shown = ", ".join(values[name].strip() for name in plan.label_columns)
         return FileLabels(reason=f"every row's label is '{shown}'")
-    return FileLabels(np.array(rows), every)
+    return FileLabels(np.array(rows), every, left_out=left_out)
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
     targets = labels.targets[~in_dev[labels.rows]]
     counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
     reason = ""
-    if not _differ(targets):
+    if not len(targets) or (not kind_of(test.task).varying and not _differ(targets)):
         rest = ", and all others have one label" if len(rows) else ""
         reason = f"{counts[0]} of its {total} rows stand in the dev rows{rest}"
         rows, targets = none, targets[:0]

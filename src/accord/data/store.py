@@ -55,7 +55,7 @@ class TokenStore:
         files: int32 `[rows]`, the number of each row's file, counted from 0.
         ids: the rows' ids, as Arrow has them; None where the files have none.
         skipped: the rows that could not be used.
-        unlabelled: how many rows were left out, as the task's `missing` names their labels.
+        left_out: how many rows were left out, by what they have for that, such as no label.
         notes: what has to be known of a file as a whole: its path, what it is and its cure.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
@@ -87,7 +87,7 @@ class TokenStore:
             BadRow(sources[file], int(line), str(reason), file)
             for file, line, reason in meta["skipped"]
         ]
-        self.unlabelled = int(meta["unlabelled"])
+        self.left_out: dict[str, int] = meta["left_out"]
         self.notes = [(str(sources[file]), what, cure) for what, cure, file in meta["notes"]]
         self.fingerprint: str = meta["fingerprint"]
 
@@ -249,7 +249,7 @@ def _key(
         contents = [[format_suffix(path), _file_hash(path)] for path in files.paths]
     except OSError as error:
         raise DataError(f"{error.filename}: can't be read: {error.strerror}") from None
-    kind = kind_of(task)
+    kind, gathers = kind_of(task), kind_of(task).gathers(task)
     spec: dict[str, Any] = {
         "format": FORMAT,
         "files": contents,
@@ -263,11 +263,11 @@ def _key(
         "labels": None,
     }  # fmt: skip
     if kind.varying or kind.units == "words":
-        spec["texts"] = [kind.name, plan.options.get("words")]
+        spec["texts"] = [kind.name, gathers, plan.options.get("words")]
     if labelled and plan.labelled:  # all that a kind's parser may go by
         spec["labels"] = [
             labelled_kind(task).name, plan.label_columns, sorted(plan.missing), task.labels,
-            task.range, plan.range, dict(plan.options),
+            task.range, plan.range, dict(plan.options), task.options,
         ]  # fmt: skip
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.examples import BadRow, Example, Unlabelled, refuse
+from accord.data.examples import NO_LABEL, BadRow, Example, Unlabelled, refuse
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat, encode_words
 from accord.errors import DataError
@@ -78,23 +78,28 @@ def write_store(
             writer.write_batch(_record_batch(arrays, target))
             rows, ids = rows + len(batch), batch[0].id is not None
         if rows == 0:
-            raise DataError(f"{name}: {_none_usable(skipped, len(unlabelled))}")
+            raise DataError(f"{name}: {_none_usable(skipped, unlabelled)}")
         bad = [[row.file, row.line, row.reason] for row in skipped]
         # Of the values in their order, not of batches: no path, no time, no version of Arrow.
         content = [ids, bad, *((digest, digests[digest].hexdigest()) for digest in sorted(digests))]
         meta = {
             "target": None if target is None else asdict(target), "ids": ids,
-            "skipped": bad, "unlabelled": len(unlabelled), "notes": notes,
+            "skipped": bad, "left_out": Counter(row.why for row in unlabelled), "notes": notes,
             "fingerprint": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         }  # fmt: skip
         writer.write_batch(no_rows, custom_metadata={META: json.dumps(meta)})
 
 
-def _none_usable(skipped: list[BadRow], unlabelled: int) -> str:
-    if not skipped:
-        return f"none of {unlabelled} rows has a label" if unlabelled else "no row below the header"
-    count = f"none of {unlabelled + len(skipped)} rows can be used"
-    return f"{count}{f', {unlabelled} without a label' * bool(unlabelled)}; the first: {skipped[0]}"
+def _none_usable(skipped: list[BadRow], unlabelled: list[Unlabelled]) -> str:
+    rows = len(skipped) + len(unlabelled)
+    if not rows:
+        return "no row below the header"
+    if not skipped and all(row.why == NO_LABEL for row in unlabelled):
+        return f"none of {rows} rows has a label"
+    left_out = Counter(row.why for row in unlabelled)
+    parts = [f", {number} have {why}" for why, number in left_out.items()]
+    first = f"; the first: {skipped[0]}" if skipped else ""
+    return f"none of {rows} rows can be used{''.join(parts)}{first}"
 
 
 def _batches(

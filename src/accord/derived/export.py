@@ -27,7 +27,8 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
 
     LoRA's updates are added to the weights, a task's own norms and layers take the shared ones'
     place. The folder opens with `accord.load`, and with transformers'
-    `AutoModelForSequenceClassification` or, if it is of the encoder alone, with its `AutoModel`.
+    `AutoModelForSequenceClassification`, for a multiple choice `AutoModelForMultipleChoice`, or, if
+    it is of the encoder alone, with its `AutoModel`.
 
     Args:
         source: a run folder, or its model/.
@@ -92,7 +93,7 @@ def _fault(task: Task) -> str:
 
 
 def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:
-    """Make a model folder's encoder a `BertForSequenceClassification`."""
+    """Make a model folder's encoder transformers' BERT of the task's kind, with its head."""
     assert linear is not None  # pairs encoded separately alone have other heads
     with torch.no_grad():
         weight, bias = (
@@ -117,7 +118,7 @@ def _update_json(file: Path, changes: dict[str, Any]) -> None:
 def _head_config(task: Task) -> dict[str, Any]:
     """Return what a `config.json` says of a head."""
     return {
-        "architectures": ["BertForSequenceClassification"],
+        "architectures": [labelled_kind(task).transformers_model],
         "classifier_dropout": task.dropout,
         **labelled_kind(task).transformers_config(task),
     }

@@ -22,7 +22,7 @@ class HalfResult:
     """A model as one half of dev evaluates it.
 
     Attributes:
-        logits: of all dev rows of each task, float32 [rows, ...].
+        logits: of all dev rows of each task, float32 [rows, outputs].
         sum: of the metrics of the tasks that count, on the half's rows.
     """
 

@@ -219,7 +219,16 @@ def _label_logits(
                 if data[i].task.labelled:
                     parts[i].append(head_logits(model, i, *every[i].rows(at)))
                 advance(len(at))
-    return [joined(part) if part else torch.empty(0, 1) for part in parts]
+    return [
+        joined(part) if part else no_logits(split.task)
+        for part, split in zip(parts, data, strict=True)
+    ]
+
+
+def no_logits(task: Task) -> Tensor:
+    """Return the logits of no rows, [0, outputs] or [0, 1, outputs]."""
+    shape = (0,) if kind_of(task).units == "rows" else (0, 1)
+    return torch.empty(*shape, task.outputs)
 
 
 @torch.inference_mode()

@@ -32,22 +32,35 @@ def predicted_values(logits: Tensor, task: Task) -> Answers:
 def predicted_records(
     logits: Tensor, task: Task, before: Columns, after: Columns | None = None
 ) -> list[Record]:
-    """Return one record per row: its prediction and, for classes, each label's probability.
+    """Return one record per row, of `predicted_columns`."""
+    return records_of({**predicted_columns(logits, task, before), **(after or {})})
+
+
+def predicted_columns(
+    logits: Tensor, task: Task, before: Columns, texts: Sequence[str | Sequence[str]] | None = None
+) -> dict[str, Sequence[Any]]:
+    """Return what is said of rows, by column: their predictions, what their kind says beside them
+    and, for classes, each label's probability.
 
     Args:
         logits: [n, ...].
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
-        after: likewise, behind the probabilities.
+        texts: of each row; None where only their tokens are known.
     """
     columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
     kind = labelled_kind(task)
+    columns |= kind.details(task, logits, texts)
     if names := kind.probability_names(task):
         shares = kind.probabilities(task, logits)
         assert shares is not None
         named = (dict(zip(names, row, strict=True)) for row in shares.tolist())
         columns["probabilities"] = list(named)
-    columns |= after or {}
+    return columns
+
+
+def records_of(columns: Columns) -> list[Record]:
+    """Return one record per row of some columns."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

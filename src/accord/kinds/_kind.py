@@ -179,6 +179,8 @@ class Kind(ABC, Generic[T]):
         units: what a head has a vector for: "rows", as many for every example; "words" of the text
             or "sequences", of which examples have a varying number (`accord.encoders.units.Units`).
         varying: whether rows may have more texts than others.
+        candidate: what messages call a candidate, of a kind whose rows have a varying number.
+        fewest: candidates that a row has at least.
         compares_examples: whether it tells an example from the others of its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -203,6 +205,8 @@ class Kind(ABC, Generic[T]):
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
     units: ClassVar[Unit] = "rows"
     varying: ClassVar[bool] = False
+    candidate: ClassVar[str] = ""
+    fewest: ClassVar[int] = 0
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -253,11 +257,16 @@ class Kind(ABC, Generic[T]):
         for name in plan.text:
             yield name, lists.get(name, values[name])
 
-    def word_places(self, plan: TaskPlan, text: str) -> list[tuple[int, int]]:
+    def gathers(self, task: T) -> bool:
+        """Whether rows of its files that have one id are one row of the task
+        (`accord.data.gathering`)."""
+        return False
+
+    def word_places(self, options: Mapping[str, Any], text: str) -> list[tuple[int, int]]:
         """Return where the words of a text begin and have ended, for a kind that labels words.
 
         Args:
-            plan: of the task, or what `LabelledKind.reading` says of it.
+            options: of the task, as `TaskPlan` or `LabelledKind.reading` has them.
             text: that a file has in one piece.
         """
         return [word.span() for word in re.finditer(r"\S+", text)]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
-Answers = list[str] | list[float] | list[list[str]]
+Answers = list[str] | list[float] | list[list[str]] | list[list[float]]
 Summary = dict[str, dict[str, Any]]
 """What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
@@ -220,6 +220,19 @@ class LabelledKind(Kind[T]):
         """Return each class's probability, float64 [n, labels]; None without classes."""
         return None
 
+    def details(
+        self, task: T, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
+    ) -> dict[str, list[Any]]:
+        """Return what files of predictions have of each row beside its prediction, by column.
+
+        Args:
+            task: of this kind.
+            logits: [n, ...].
+            texts: of each row; of a kind that labels words its text as it was given, or its words;
+                None where only their tokens are known.
+        """
+        return {}
+
     @abstractmethod
     def mean_logits(self, task: T, members: Sequence[Tensor]) -> Tensor:
         """Return the logits that say the mean of what several models say.
@@ -236,6 +249,10 @@ class LabelledKind(Kind[T]):
         Returns:
             float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
+
+    def unseen(self, task: T) -> str:
+        """Return the answer for a word that a model doesn't see, of a kind that labels words."""
+        raise NotImplementedError
 
     def probability_names(self, task: T) -> tuple[str, ...]:
         """Return whose probabilities files of predictions have, one each a row."""
@@ -300,6 +317,8 @@ class LabelledKind(Kind[T]):
         return get_metric(task.metric).best_constant(labels, task.positive_class)
 
     # As a model of transformers
+
+    transformers_model: ClassVar[str] = "BertForSequenceClassification"
 
     @abstractmethod
     def transformers_fault(self, task: T) -> str:

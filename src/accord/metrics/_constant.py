@@ -51,8 +51,11 @@ def usual_constant(of: str, targets: Array) -> Array:
     """Return the constant that most metrics of a form like best.
 
     It is the class, tag or label set that occurs most, of several the first; of probabilities the
-    classes' shares; of values their mean.
+    classes' shares; of values their mean; of scores the same for all candidates, whose order is
+    chance then.
     """
+    if of == "scores":
+        return np.where(np.isnan(targets), np.nan, 0.0)
     if of == "label_sets":
         sets, times = np.unique(targets, axis=0, return_counts=True)
         return np.asarray(sets[times.argmax()])

@@ -16,11 +16,13 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Form = Literal[
-    "classes", "ranks", "label_sets", "tags", "entities", "probabilities", "values", "losses"
+    "classes", "ranks", "label_sets", "tags", "entities", "scores", "probabilities", "values",
+    "losses",
 ]  # fmt: skip
 """What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
-label [n, labels], indices of words' tags or codes of their entities [n, words], every class's
-probability [n, classes], or numbers [n]; or losses [n], where there are no targets."""
+label [n, labels], indices of words' tags or codes of their entities [n, words], a score for each
+candidate that has a grade [n, most], every class's probability [n, classes], or numbers [n]; or
+losses [n], where there are no targets."""
 
 _BY_WORD = ("tags", "entities")
 
@@ -84,7 +86,7 @@ class Metric:
             UsageError: the metric takes none of that shape.
         """
         for form in self.forms:
-            if targets.ndim == (2 if form in ("label_sets", *_BY_WORD) else 1):
+            if targets.ndim == (2 if form in ("label_sets", "scores", *_BY_WORD) else 1):
                 return form
         raise UsageError(
             f"{self.name}: targets should be {' or '.join(self.forms)}, got shape {targets.shape}"
@@ -94,14 +96,16 @@ class Metric:
         """Return the metric.
 
         Args:
-            predictions: [n], [n, classes] of probabilities, [n, labels] or [n, words].
-            targets: class indices or values, [n]; or label sets, [n, labels]; or tags or entities,
-                [n, words], with -1 behind a row's words.
+            predictions: [n], [n, classes] of probabilities, [n, labels], [n, words], or scores,
+                [n, most].
+            targets: class indices or values, [n]; label sets, [n, labels]; tags or entities, [n,
+                words], with -1 behind a row's words; or grades, [n, most], with NaN behind a row's
+                candidates.
             positive: the class that is meant; default 1.
 
         Raises:
             UsageError: no examples, or arrays that do not fit.
-            AccordError: a value or probability that isn't finite.
+            AccordError: a value, score or probability that isn't finite.
 
         Example:
             >>> from accord.metrics import get_metric
@@ -117,8 +121,9 @@ class Metric:
         self.form_of(targets)
         if not targets.size:
             raise UsageError(f"{self.name}: there are no examples to evaluate by")
-        if self.of in ("values", "probabilities") and not (
-            np.isfinite(predictions).all() and np.isfinite(targets).all()
+        there = ~np.isnan(targets) if self.of == "scores" else slice(None)
+        if self.of in ("values", "probabilities", "scores") and not (
+            np.isfinite(predictions[there]).all() and np.isfinite(targets[there]).all()
         ):
             raise AccordError(f"{self.name}: a prediction or target is not a finite number")
         return float(self.function(predictions, targets, *self._class(positive)))
@@ -149,7 +154,7 @@ class Metric:
         """Return the best prediction that never looks at the text.
 
         Args:
-            targets: class indices or values, [n]; or label sets, [n, labels].
+            targets: as the metric takes them.
             positive: the class that is meant; default 1.
 
         Raises:
@@ -167,8 +172,10 @@ class Metric:
             answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
-        shape = targets.shape if form in _BY_WORD else (len(targets), *answer.shape)
-        predictions = np.broadcast_to(answer, shape)
+        shape = () if form == "scores" else (len(targets),)
+        predictions = np.broadcast_to(
+            answer, targets.shape if form in _BY_WORD else (*shape, *answer.shape)
+        )
         label = int(answer) if form in ("classes", "ranks", *_BY_WORD) else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)

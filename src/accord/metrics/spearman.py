@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from accord.metrics._correlation import correlation, either_constant, of_moments
 from accord.metrics._metric import Array, Floats, Metric
-
-Places = npt.NDArray[np.intp]
+from accord.metrics._ties import Places, tied_places
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
@@ -67,18 +65,9 @@ def _mid_distribution(x: Floats) -> tuple[Floats, tuple[Places, Places, Places]]
     Returns:
         [..., n]; the order, and how many rows are below, and not above, each one in sorted order.
     """
-    n = x.shape[-1]
-    order = np.argsort(x, axis=-1)
-    rising = np.take_along_axis(x, order, -1)
-    first = np.ones(x.shape, bool)
-    first[..., 1:] = rising[..., 1:] > rising[..., :-1]
-    last = np.ones(x.shape, bool)
-    last[..., :-1] = first[..., 1:]
-    places = np.arange(n)
-    below = np.maximum.accumulate(np.where(first, places, 0), -1)
-    through = np.minimum.accumulate(np.where(last, places + 1, n)[..., ::-1], -1)[..., ::-1]
+    order, below, through = tied_places(x)
     middle: Floats = np.empty(x.shape)
-    np.put_along_axis(middle, order, (below + through) / (2 * n) - 0.5, -1)
+    np.put_along_axis(middle, order, (below + through) / (2 * x.shape[-1]) - 0.5, -1)
     return middle, (order, below, through)
 
 
