@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from accord.cli.init import init
 from accord.config.file import load_config, parse_config
 from accord.errors import DataError, UsageError
-from accord.recipes.cs224n import cs224n_recipe
+from accord.recipes.ready import recipe
 from accord.recipes.starter import quote
 
 NAMES = [
@@ -49,7 +49,7 @@ def test_the_course_recipe_loads(course, tmp_path):
 
 def test_the_course_recipe_names_test_files_where_they_are(course):
     (course / "quora-test-student.csv").write_text("\tid\tsentence1\tsentence2\n")
-    config = parse_config(tomllib.loads(cs224n_recipe(course, "some/encoder")))
+    config = parse_config(tomllib.loads(recipe("cs224n", course, "some/encoder")))
     assert config.tasks["quora"].test == str(course / "quora-test-student.csv")
     assert config.tasks["sst"].test is None
     assert config.tasks["sst"].train == str(course / "ids-sst-train.csv")
@@ -62,15 +62,15 @@ def test_the_course_recipe_names_test_files_where_they_are(course):
 def test_the_course_recipe_gives_a_small_encoder_its_rate(course, tmp_path, config, lr):
     if config is not None:
         (tmp_path / "config.json").write_text(config)
-    recipe = parse_config(tomllib.loads(cs224n_recipe(course, str(tmp_path))))
-    assert recipe.training.lr == lr
+    filled = parse_config(tomllib.loads(recipe("cs224n", course, str(tmp_path))))
+    assert filled.training.lr == lr
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_course_recipe_needs_its_files(course, name):
     (course / name).unlink()
-    with pytest.raises(DataError, match=name):
-        cs224n_recipe(course, "encoder")
+    with pytest.raises(DataError, match=Path(name).stem):
+        recipe("cs224n", course, "encoder")
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "tab\t line\n", "ü 😀", "del\x7f", "C:\\data"])

@@ -277,7 +277,8 @@ def test_options_of_methods_that_are_not_chosen_make_no_other_run():
     ],
 )  # fmt: skip
 def test_options_of_no_use_are_named(training, methods, line):
-    table = {"encoder": {"path": "x"}, "tasks": {"a": TASK, "b": TASK}}
+    tasks = {"a": TASK, "b": {**TASK, "train": "y.tsv"}}
+    table = {"encoder": {"path": "x"}, "tasks": tasks}
     config = parse_config(
         {**table, "training": training, "methods": {method: {} for method in methods}}
     )

@@ -15,7 +15,7 @@ def unused_options(config):
 
 def config(stages=(), path="x", revision=None, mode="finetune", **sections):
     encoder = {"path": path, "mode": mode} | ({"revision": revision} if revision else {})
-    tasks = {"a": TASK, "b": TASK}
+    tasks = {"a": TASK, "b": {**TASK, "train": "y.tsv"}}
     return parse_config({"encoder": encoder, "tasks": tasks, "stages": list(stages), **sections})
 
 

@@ -9,7 +9,7 @@ from accord.data.resolving import resolve_task
 from accord.data.store import open_store
 from accord.data.tokenizing import load_tokenizer
 from accord.plan.tasks import task_plan
-from accord.recipes.cs224n import cs224n_recipe
+from accord.recipes.ready import recipe
 
 ROWS = {
     "sst": (8_544, 1_101, 2_210),
@@ -21,7 +21,7 @@ ROWS = {
 @pytest.mark.parametrize("name", ROWS)
 def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
     path = tmp_path / "accord.toml"
-    path.write_text(cs224n_recipe(course_data, str(minilm)))
+    path.write_text(recipe("cs224n", course_data, str(minilm)))
     plan = task_plan(load_config(path).tasks[name])
     task = resolve_task(name, plan)
     tokenizer = load_tokenizer(minilm)

@@ -28,6 +28,7 @@ class Case:
         good: label's texts, and the targets that they are.
         bad: label's texts, and what is said of them.
         sure: logits, from targets as a store keeps them, that say just these.
+        text: a text that a label's text fits.
         units: how many words or candidates each row has, from such targets, where it has a varying
             number; default: as many as there are targets, without the -1 behind them.
     """
@@ -37,6 +38,7 @@ class Case:
     good: dict[str, Any] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     sure: Callable[[Tensor], Tensor] | None = None
+    text: Callable[[str], str] = lambda label: "a"
     units: Callable[[np.ndarray], np.ndarray] = lambda targets: (targets >= 0).sum(1)
 
     @property
@@ -59,6 +61,10 @@ class Case:
     @property
     def plan(self) -> TaskPlan:
         return task_plan(self.section)
+
+    def row(self, label: str) -> dict[str, str]:
+        """A row with this text for a label, by its columns."""
+        return {**dict.fromkeys(self.columns, self.text(label)), self.plan.label: label}
 
     def targets(self, rows: int, seed: int = 0) -> np.ndarray:
         """Targets of some rows, as a store keeps them; all that are good among them."""

@@ -26,8 +26,12 @@ def written(folder: Path, case: Case, rows: int) -> str:
         writer = csv.writer(file)
         writer.writerow([*case.columns, case.section.label])
         for i in range(rows):
-            texts = [" ".join(rng.choices(WORDS, k=rng.randint(2, 8))) for _ in case.columns]
-            writer.writerow([*texts, labels[i % len(labels)]])
+            label = labels[i % len(labels)]
+            count = len(case.text(label).split()) if case.kind.units == "words" else 0
+            texts = [
+                " ".join(rng.choices(WORDS, k=count or rng.randint(2, 8))) for _ in case.columns
+            ]
+            writer.writerow([*texts, label])
     return str(path)
 
 

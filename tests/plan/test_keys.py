@@ -104,7 +104,8 @@ def test_a_config_without_what_is_unused_makes_the_same_run(chosen):
 def test_a_share_is_of_no_use_where_every_task_names_its_dev_files():
     for dev, unused in ((None, False), ("y.tsv", True)):
         task = {**TASK, **({"dev": dev} if dev else {})}
-        table = {"encoder": {"path": "/x"}, "tasks": {"a": task, "b": {**TASK, "dev": "z.tsv"}}}
+        other = {**TASK, "train": "b.tsv", "dev": "z.tsv"}
+        table = {"encoder": {"path": "/x"}, "tasks": {"a": task, "b": other}}
         config = parse_config({**table, "training": {"dev_share": 0.3}})
         line = "training.dev_share is not used: every task names its dev files"
         assert plan_run(config, files=False).notes == ((line,) if unused else ())

@@ -20,7 +20,7 @@ from accord.cli.options import (
     margin_option,
     overrides_option,
 )
-from accord.terminal import echo
+from accord.terminal import echo, tell
 
 if TYPE_CHECKING:
     from accord.comparison.family import Comparison
@@ -98,7 +98,9 @@ def compare(
     from accord.grids.comparison import comparison_cells
 
     loaded = load_config(config, overrides)
-    cells = comparison_cells(loaded, seeds, str(config), equal)
+    cells = comparison_cells(
+        loaded, seeds, str(config), equal, (lambda line: None) if quiet else tell
+    )
     if dry_run:
         from accord.cli.plans import show_plan
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from accord.cli.options import PATH
-from accord.errors import UsageError
+from accord.errors import UsageError, nearest
 from accord.terminal import echo
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _HUB_ENCODER = "bert-base-uncased"
     help="The file to write; it must not exist.",
 )  # fmt: skip
 @click.option("--encoder", metavar="PATH", help=f"Folder or hub id; default: {_HUB_ENCODER}.")
-@click.option("--recipe", type=click.Choice(["cs224n"]), help="A ready-made configuration.")
+@click.option("--recipe", metavar="NAME", help="A ready-made configuration: cs224n or assistant.")
 @click.option("--data", type=PATH, help="The recipe's folder of data files.")
 def init(
     files: tuple[Path, ...],
@@ -42,9 +42,9 @@ def init(
     """
     _check_usage(files, output, recipe, data)
     if recipe is not None and data is not None:
-        from accord.recipes.cs224n import cs224n_recipe
+        from accord.recipes.ready import recipe as ready
 
-        text = cs224n_recipe(data, _encoder_path(encoder))
+        text = ready(recipe, data, _encoder_path(encoder))
     else:
         text = _guess(files, output, _encoder_path(encoder))
     _write(output, text)
@@ -56,12 +56,19 @@ def init(
 def _check_usage(
     files: Sequence[Path], output: Path, recipe: str | None, data: Path | None
 ) -> None:
+    from accord.recipes.ready import recipe_names
+
+    if recipe is not None and recipe not in recipe_names():
+        hint = nearest(recipe, recipe_names())
+        raise UsageError(f"--recipe: no recipe '{recipe}'{hint}")
     if recipe is not None and (files or data is None):
         raise UsageError(f"--recipe {recipe} takes --data FOLDER, and no files")
     if recipe is None and data is not None:
         raise UsageError("--data goes with --recipe; name the data files themselves instead")
     if recipe is None and not files:
-        raise UsageError("name data files, or --recipe cs224n --data FOLDER")
+        raise UsageError(
+            "name data files, or --recipe NAME --data FOLDER: " + ", ".join(recipe_names())
+        )
     if output.exists():
         raise UsageError(f"{output}: exists already; choose another name with -o")
     if not output.absolute().parent.is_dir():

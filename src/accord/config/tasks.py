@@ -131,6 +131,16 @@ class TaskConfig(Section):
     file_encoding: FileEncoding = None
     limit: Limit = None
     on_bad_row: OnBadRow = "stop"
+    unlabelled: Literal["stop", "skip"] | None = Field(
+        None,
+        description="What a row does whose label is empty: it is left out of this task and counted"
+        " ('skip'), or an error ('stop'); default: 'skip' where several tasks name the same file.",
+    )
+    apart: bool | None = Field(
+        None,
+        description="Whether the task's rows are packed for it alone, though other tasks read the"
+        " same ones; default: only where each task's gradient is needed.",
+    )
     loss: str | None = None
     metric: str | None = None
     positive: str | int | None = Field(

@@ -207,10 +207,15 @@ def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
         if isinstance(cell, list):
             yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell))
         elif isinstance(cell, str):
-            text = cell.strip()
-            yield _Text(name, text, tuple(kind.split(text)) if kind.units == "words" else ())
+            yield _Text(name, cell.strip(), _words_of(cell, plan, kind))
         else:
             raise ValueError(f"'{name}' holds {list_text(cell):.40}, not a text")
+
+
+def _words_of(text: str, plan: TaskPlan, kind: Kind[Any]) -> tuple[str, ...]:
+    if kind.units != "words":
+        return ()
+    return tuple(text[start:stop] for start, stop in kind.word_places(plan, text))
 
 
 def _words(name: str, cell: list[Any]) -> list[str]:

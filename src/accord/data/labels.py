@@ -26,7 +26,7 @@ MOST_LABELS = 1_000
 
 HIDDEN = ("-1", "-100", "-", "?")
 """Labels that stand for a hidden one in many published sets."""
-_NO_LISTS: Mapping[str, Sequence[Any]] = {}
+NO_LISTS: Mapping[str, Sequence[Any]] = {}
 _WRITTEN_NULLS = ("", "nan", "NaN", "<NA>", "NaT", "#N/A")
 _NULLS_AMONG_VALUES = ("nan", "na", "n/a", "null", "none")  # in any case
 
@@ -136,7 +136,7 @@ class LabelParser(ABC):
         self._missing, self._among_values = plan.missing, among_values
 
     def of_row(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = _NO_LISTS
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
     ) -> Any:
         """Return the target of a row.
 
@@ -153,7 +153,7 @@ class LabelParser(ABC):
         return self(values[self.column])
 
     def leaves_out(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = _NO_LISTS
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
     ) -> bool:
         """Whether `missing` names what a row, as `of_row` takes it, has in place of a label."""
         return self.is_missing(values[self.column])

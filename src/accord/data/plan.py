@@ -97,6 +97,8 @@ class DataPlan:
         tasks: each task's, in order.
         texts: those of labelled tasks that are not trained: only their texts are read.
         texts_from: whose texts each task without labels learns from; none where it has a file.
+        shared: names of tasks that read the same rows, which are tokenised and packed once for all
+            of them; two or more each.
         dev_share: of a training file that serves as dev where no dev file is named.
         max_length: tokens a sequence may have; None: all that the encoder can hold.
         seed: of the rows that a memory keeps.
@@ -106,6 +108,7 @@ class DataPlan:
     tasks: Mapping[str, TaskPlan]
     texts: Mapping[str, TaskPlan] = field(default_factory=dict)
     texts_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shared: tuple[tuple[str, ...], ...] = ()
     dev_share: float = 0.1
     max_length: int | None = None
     seed: int = 0
@@ -115,6 +118,13 @@ class DataPlan:
     def finished(self) -> tuple[str, ...]:
         """The tasks that are remembered and not trained."""
         return self.memory.finished
+
+    @property
+    def sources(self) -> tuple[tuple[str, ...], ...]:
+        """The tasks' names, those that share their rows together, in order."""
+        first = {names[0]: names for names in self.shared}
+        rest = {name for names in self.shared for name in names[1:]}
+        return tuple(first.get(name, (name,)) for name in self.tasks if name not in rest)
 
     @property
     def labelled(self) -> dict[str, TaskPlan]:

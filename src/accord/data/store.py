@@ -259,9 +259,11 @@ def _key(
             files.delimiter, files.quoting, files.encoding, files.codes, plan.on_bad_row,
             TEXT_CHARACTERS,
         ],
-        "texts": [kind.name, gathers] if kind.varying or kind.units == "words" else "",
+        "texts": "",
         "labels": None,
     }  # fmt: skip
+    if kind.varying or kind.units == "words":
+        spec["texts"] = [kind.name, gathers, plan.options.get("words")]
     if labelled and plan.labelled:  # all that a kind's parser may go by
         spec["labels"] = [
             labelled_kind(task).name, plan.label_columns, sorted(plan.missing), task.labels,

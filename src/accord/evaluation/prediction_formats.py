@@ -133,7 +133,7 @@ def _flat(record: Record, task: Task, share: Callable[[float], object]) -> Recor
         if name == "probabilities" and task.labels:
             row |= {
                 f"p({label})": None if value is None else share(value[label])
-                for label in task.labels
+                for label in labelled_kind(task).probability_names(task)
             }
         else:
             row[name] = value

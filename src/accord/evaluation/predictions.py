@@ -49,10 +49,12 @@ def predicted_columns(
         texts: of each row; None where only their tokens are known.
     """
     columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
-    columns |= labelled_kind(task).details(task, logits, texts)
-    shares = labelled_kind(task).probabilities(task, logits)
-    if shares is not None:
-        named = (dict(zip(task.labels, row, strict=True)) for row in shares.tolist())
+    kind = labelled_kind(task)
+    columns |= kind.details(task, logits, texts)
+    if names := kind.probability_names(task):
+        shares = kind.probabilities(task, logits)
+        assert shares is not None
+        named = (dict(zip(names, row, strict=True)) for row in shares.tolist())
         columns["probabilities"] = list(named)
     return columns
 

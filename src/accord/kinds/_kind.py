@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -261,9 +262,14 @@ class Kind(ABC, Generic[T]):
         (`accord.data.gathering`)."""
         return False
 
-    def split(self, text: str) -> Sequence[str]:
-        """Return the words of a text that a file has in one piece, for a kind that labels words."""
-        return text.split()
+    def word_places(self, plan: TaskPlan, text: str) -> list[tuple[int, int]]:
+        """Return where the words of a text begin and have ended, for a kind that labels words.
+
+        Args:
+            plan: of the task, or what `LabelledKind.reading` says of it.
+            text: that a file has in one piece.
+        """
+        return [word.span() for word in re.finditer(r"\S+", text)]
 
     @abstractmethod
     def layout(self, task: T) -> Layout:

@@ -90,6 +90,17 @@ def share_logits(task: Task, shares: Tensor) -> Tensor:
     return shares.float()[:, None]
 
 
+def _as_wide(logits: Tensor, targets: Tensor | Array) -> Tensor:
+    """Return logits [n, places, C] with as many places as targets [n, most] have: some of a split's
+    rows have fewer units than others. Those of rows with one target are as they were."""
+    if logits.ndim < 3 or targets.ndim < 2:
+        return logits
+    from torch.nn.functional import pad
+
+    more = targets.shape[1] - logits.shape[1]
+    return pad(logits, (0, 0, 0, more), value=float("-inf"))
+
+
 class LabelledKind(Kind[T]):
     """A kind of task whose rows have labels.
 
@@ -121,6 +132,10 @@ class LabelledKind(Kind[T]):
     def parser(self, plan: TaskPlan, task: T) -> LabelParser:
         """Return what turns a row's label into a target, by its columns, `missing`, `range` and
         options, and the task's labels and range alone: a store of other ones is another one."""
+
+    def reading(self, task: T) -> dict[str, Any]:
+        """Return what of a config's options a model has to know to read other files."""
+        return {}
 
     @abstractmethod
     def target_form(self, task: T) -> TargetForm:
@@ -188,7 +203,7 @@ class LabelledKind(Kind[T]):
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""
-        return head.scaled(self.loss(task, logits, targets))
+        return head.scaled(self.loss(task, _as_wide(logits, targets), targets))
 
     def head_divergences(self, task: T, head: TaskHead, one: Tensor, other: Tensor) -> Tensor:
         """Return `divergence` in the units in which a head learns."""
@@ -234,6 +249,10 @@ class LabelledKind(Kind[T]):
             float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
 
+    def probability_names(self, task: T) -> tuple[str, ...]:
+        """Return whose probabilities files of predictions have, one each a row."""
+        return task.labels
+
     def likelihoods(self, labels: Array, shares: Array) -> Array:
         """Return the probability of each row's label, [n], from those of all classes."""
         raise NotImplementedError
@@ -269,22 +288,23 @@ class LabelledKind(Kind[T]):
     def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
         import torch
 
+        fitting = _as_wide(logits, labels)
         figures = {
             task.name_of(name): get_metric(name)(
-                self.evaluated(task, name, logits), labels, task.positive_class
+                self.evaluated(task, name, fitting), labels, task.positive_class
             )
             for name in self.metrics_of(task)
         }
         constant = self.constant(task, labels)
         figures["constant"] = constant.value
         wanted = self.targets(task, torch.from_numpy(labels))
-        figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
+        figures["loss"] = float(self.loss(task, fitting, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
         return Evaluation(value, figures, logits, remark)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
-        predictions = self.evaluated(task, task.metric, logits)
+        predictions = self.evaluated(task, task.metric, _as_wide(logits, labels))
         return crossfit_value(task.metric, labels, predictions, halves, task.positive_class)
 
     def constant(self, task: T, labels: Array) -> Constant:

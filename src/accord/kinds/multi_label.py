@@ -15,6 +15,7 @@ from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import (
     HIDDEN,
     MOST_LABELS,
+    NO_LISTS,
     LabelParser,
     are_values,
     is_blank,
@@ -167,15 +168,20 @@ class LabelSetParser(LabelParser):
         self._task, self._columns = task, plan.label_columns
         self._indices = {label: i for i, label in enumerate(task.labels)}
 
-    def of_row(self, values: Mapping[str, Any]) -> list[int]:
+    def of_row(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
+    ) -> list[int]:
         if self._task.columns:
             return self._of_columns([values[column] for column in self._columns])
-        cell = values[self.column]
-        return self(cell) if isinstance(cell, str) else self._set(cell)
+        cell = lists.get(self.column)
+        return self(values[self.column]) if cell is None else self._set(cell)
 
-    def leaves_out(self, values: Mapping[str, Any]) -> bool:
-        cells = [values[column] for column in self._columns]
-        return all(isinstance(cell, str) and self.is_missing(cell) for cell in cells)
+    def leaves_out(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
+    ) -> bool:
+        return all(
+            column not in lists and self.is_missing(values[column]) for column in self._columns
+        )
 
     def is_missing(self, text: str) -> bool:
         return not self._is_empty(canonical_label(text)) and super().is_missing(text)
@@ -242,6 +248,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
     predicts = ("label_sets",)
     default_metric = "micro_f1"
     discrete = True
+    takes_lists = True
     answer_is_text = True
     answer_is_list = True
     summary_head = "labels"
@@ -385,7 +392,7 @@ def _found_labels(
     """
     training.require("labels")
     seen, joined = set[str](), False
-    for cell in training.labels():
+    for cell in training.cells():
         if cell == empty:
             continue
         try:

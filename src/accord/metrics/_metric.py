@@ -14,10 +14,17 @@ from accord.metrics._constant import Constant, usual_constant
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
-Form = Literal["classes", "ranks", "label_sets", "scores", "probabilities", "values", "losses"]
+Bools = npt.NDArray[np.bool_]
+Form = Literal[
+    "classes", "ranks", "label_sets", "tags", "entities", "scores", "probabilities", "values",
+    "losses",
+]  # fmt: skip
 """What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
-label [n, labels], a score for each candidate that has a grade [n, most], every class's probability
-[n, classes], or numbers [n]; or losses [n], where there are no targets."""
+label [n, labels], indices of words' tags or codes of their entities [n, words], scores of
+candidates that have grades [n, most], every class's probability [n, classes], or numbers [n]; or
+losses [n], where there are no targets."""
+
+_BY_WORD = ("tags", "entities")
 
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
@@ -79,7 +86,7 @@ class Metric:
             UsageError: the metric takes none of that shape.
         """
         for form in self.forms:
-            if targets.ndim == (2 if form in ("label_sets", "scores") else 1):
+            if targets.ndim == (2 if form in ("label_sets", "scores", *_BY_WORD) else 1):
                 return form
         raise UsageError(
             f"{self.name}: targets should be {' or '.join(self.forms)}, got shape {targets.shape}"
@@ -89,9 +96,10 @@ class Metric:
         """Return the metric.
 
         Args:
-            predictions: [n], [n, classes] of probabilities, [n, labels], or [n, most] of scores.
-            targets: class indices or values, [n]; label sets, [n, labels]; or grades, [n, most],
-                NaN behind a row's candidates.
+            predictions: [n], [n, classes] of probabilities, [n, labels], [n, words], or [n, most]
+                of scores.
+            targets: class indices or values, [n]; label sets, [n, labels]; tags or entities, [n,
+                words], with -1 behind a row's words; or grades, [n, most], NaN behind a row's.
             positive: the class that is meant; default 1.
 
         Raises:
@@ -163,9 +171,11 @@ class Metric:
             answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
-        shape = () if form == "scores" else (len(targets),)
-        predictions = np.broadcast_to(answer, (*shape, *answer.shape))
-        label = int(answer) if form in ("classes", "ranks") else None
+        shape = (len(targets), *answer.shape)
+        if form in ("scores", *_BY_WORD):
+            shape = targets.shape
+        predictions = np.broadcast_to(answer, shape)
+        label = int(answer) if form in ("classes", "ranks", *_BY_WORD) else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
 

@@ -6,7 +6,7 @@ what one alone needs is its own `requires`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from accord import balancing, gradients, regularisers, sampling, sharing
 from accord.config.sections import Config
@@ -15,6 +15,7 @@ from accord.families import FAMILIES
 from accord.methods import Circumstances
 from accord.plan.auxiliary_faults import auxiliary_faults
 from accord.plan.run import StagePlan
+from accord.plan.sources import source_faults
 
 
 def faults(plan: StagePlan, config: Config) -> Iterator[str]:
@@ -37,6 +38,7 @@ def faults(plan: StagePlan, config: Config) -> Iterator[str]:
     yield from _regulariser_faults(plan, config)
     yield from _unfreezing_faults(plan)
     yield from auxiliary_faults(plan, config)
+    yield from source_faults(plan.data, plan.sharing)
 
 
 def unknown_memory(config: Config) -> Iterator[str]:
@@ -163,8 +165,8 @@ def _gradient_faults(plan: StagePlan, given: str) -> Iterator[str]:
         yield f"training.granularity: '{method.name}' has no weights that could differ by layer"
     if method.remembers or not method.combines:
         return
-    if len(_drawn(plan)) == 1:
-        yield f"{key}: '{method.name}' combines several tasks' gradients; there is one task"
+    if len(_sources(plan, _drawn(plan))) == 1:
+        yield f"{key}: '{method.name}' combines several tasks' gradients; there is {_one(plan)}"
     elif why := nothing_shared(plan):
         yield f"{key}: '{method.name}' combines shared gradients; {why}"
     elif _alone(plan):
@@ -183,8 +185,8 @@ def _balancing_faults(plan: StagePlan) -> Iterator[str]:
         )
     if "constant" in rule.laws:
         return
-    if len(_weighed(plan)) == 1:
-        yield f"{key}: '{rule.name}' weighs tasks against each other; there is one task"
+    if len(_sources(plan, _weighed(plan))) == 1:
+        yield f"{key}: '{rule.name}' weighs tasks against each other; there is {_one(plan)}"
     elif plan.encoder.frozen:
         yield f"{key}: '{rule.name}' weighs what tasks share; a frozen encoder learns nothing"
     elif "last_layer" in rule.needs and nothing_shared(plan):
@@ -287,6 +289,18 @@ def _weighed(plan: StagePlan) -> list[str]:
         plan.data.memory.method
     )
     return [name for name in plan.data.tasks if replayed or name not in plan.finished]
+
+
+def _sources(plan: StagePlan, names: Collection[str]) -> list[tuple[str, ...]]:
+    """Return the sources that have any of some tasks: a method sees each as one task."""
+    return [source for source in plan.data.sources if set(source) & set(names)]
+
+
+def _one(plan: StagePlan) -> str:
+    """Say what there is one of."""
+    if not plan.data.shared:
+        return "one task"
+    return f"one source, of {' and '.join(plan.data.shared[0])} (apart = true packs each alone)"
 
 
 def _drops_out(plan: StagePlan) -> bool:

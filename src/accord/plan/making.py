@@ -44,7 +44,10 @@ def plan_run(config: Config, where: str = "config", *, files: bool = True) -> Ru
             wrong.setdefault(fault, f"{stage.label}: {fault}" if stage.label else fault)
     missing = _file_faults(config) if files else ()
     _refuse([*wrong.values(), *chain_faults(stages), *missing], where)
-    notes = _notes(config, [keys for _, keys in resolved])
+    notes = (
+        *_notes(config, [keys for _, keys in resolved]),
+        *dict.fromkeys(stage.note for stage in stages if stage.note),
+    )
     data = data_plan(Keys(config))
     return RunPlan(tuple(stages), data, bool(config.stages), notes, config.model_dump(mode="json"))
 

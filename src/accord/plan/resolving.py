@@ -22,6 +22,7 @@ from accord.plan.run import (
     StagePlan,
     TrainingPlan,
 )
+from accord.plan.sources import sources_note, why_apart, with_sources
 from accord.plan.tasks import task_plan
 
 HEAD_LR = 1e-3
@@ -43,6 +44,8 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
         keys, encoder, sharing_plan, data.memory,
         lr=lr, head_lr=head_lr, dev_share=data.dev_share,
     )  # fmt: skip
+    reason = why_apart(data, config, sharing_plan, training)
+    data = with_sources(data, config, reason)
     keys.use(
         TARGETS,
         {section.targets for section in config.labelled.values() if section.targets != "range"},
@@ -60,6 +63,7 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
         settings=as_json(cleared(config, [keys])),
         given=config.model_dump(mode="json"),
         trained=tuple(name for name in config.tasks if name not in data.finished),
+        note=sources_note(data, reason, config),
     )
     return plan, keys
 
@@ -173,7 +177,7 @@ def data_plan(keys: Keys) -> DataPlan:
     config = keys.config
     sections = (*config.tasks.values(), *config.texts.values())
     drawn = any(section.dev is None and section.train is not None for section in sections)
-    return DataPlan(
+    plan = DataPlan(
         tasks={name: task_plan(section) for name, section in config.tasks.items()},
         texts={name: task_plan(section) for name, section in config.texts.items()},
         texts_from={name: tuple(config.sources(name)) for name in config.auxiliary},
@@ -182,6 +186,7 @@ def data_plan(keys: Keys) -> DataPlan:
         seed=keys("training.seed"),
         memory=_memory(keys),
     )
+    return with_sources(plan, config)
 
 
 def _memory(keys: Keys) -> MemoryPlan:

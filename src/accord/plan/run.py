@@ -89,6 +89,7 @@ class StagePlan:
         place: which one of how many, as progress says it.
         folder: the name of its run's.
         trained: names of the tasks that it trains.
+        note: which tasks are packed apart though they read the same rows, and why; mostly empty.
     """
 
     encoder: EncoderPlan
@@ -106,6 +107,7 @@ class StagePlan:
     place: str = ""
     folder: str = ""
     trained: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def finished(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from accord.data.datafiles import named
 from accord.data.plan import TaskPlan
 from accord.spelling import canonical_label
 
+_OF_SOURCES = {"texts_of", "apart", "unlabelled"}  # read where the plan says who shares rows
 _FILES = ("train", "dev", "test")
 
 
@@ -28,7 +29,7 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
     if isinstance(section, TaskConfig):
         values |= _of_labels(section)
     known = {field.name for field in fields(TaskPlan)}
-    options = {name: values[name] for name in values.keys() - known - {"texts_of"}}
+    options = {name: values[name] for name in values.keys() - known - _OF_SOURCES}
     return TaskPlan(**{name: values[name] for name in values.keys() & known}, options=options)
 
 
