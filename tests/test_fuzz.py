@@ -21,7 +21,9 @@ from planned import planned
 from accord.config.file import load_config, parse_config
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import DataFiles
+from accord.data.reading import FilesReader
 from accord.data.resolving import resolve_task
+from accord.data.rows import Row
 from accord.durable import MANIFEST, damage, replace_folder
 from accord.encoders.pretrained import read_config
 from accord.errors import ConfigError, UsageError
@@ -41,6 +43,7 @@ PIECES = st.sampled_from([
     "text", "label", "\t", ",", "\n", "\r\n", "\r", '"', '""', "0", "1", "nan", " ", "\0", "\ufeff",
     "a good film", "{", "}", "[", ":", '"text"', '"label"', "\u2028", "\udcff", "PAR1", "\x1a",
     "text\tlabel\n", "film\t1\n", '{"text": "a", "label": 1}\n', "\\u0000", "\\ud800",
+    '{"text": ["a"], "label": 1}\n', '["a", null, [1e9, {"b": true}]]', "-DOCSTART-", "# a = b\n",
 ])  # fmt: skip
 FILE = st.one_of(
     st.binary(max_size=200),
@@ -76,7 +79,10 @@ def is_line(text: str | None) -> bool:
 
 
 @fuzz
-@given(content=FILE, name=st.sampled_from(["f.tsv", "f.csv", "f.jsonl", "f.txt", "f.parquet"]))
+@given(
+    content=FILE,
+    name=st.sampled_from(["f.tsv", "f.csv", "f.jsonl", "f.json", "f.txt", "f.parquet"]),
+)
 def test_a_data_file_gives_rows_or_one_line(tmp_path: Path, content: bytes, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
@@ -92,13 +98,36 @@ def test_a_data_file_gives_rows_or_one_line(tmp_path: Path, content: bytes, name
             assert row.reason
             assert (
                 row.line > 1
-                or name.endswith(("jsonl", "parquet"))
+                or name.endswith(("jsonl", "json", "parquet"))
                 or content.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] == b"{"
             )
         else:
             assert all(text.strip() == text != "" for text in row.texts)
             assert row.label in (0.0, 1.0)
             "".join(row.texts).encode()
+
+
+@fuzz
+@given(content=FILE, name=st.sampled_from(["f.conll", "f.bio"]))
+def test_a_conll_file_gives_sentences_or_one_line(
+    tmp_path: Path, content: bytes, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    rows: list[Row] = []
+
+    def read() -> None:
+        reader = FilesReader(DataFiles((path,)))
+        rows.extend(reader.rows(reader.columns))
+
+    said = refusal(read)
+    assert is_line(said)
+    assert said is None or name in said
+    for row in rows:
+        assert (row.fault is None) is (row.values is not None)
+        assert is_line(row.fault)
+        assert len({len(of) for of in row.lists.values()}) == (row.fault is None)
+        assert all(word and word.encode() for of in row.lists.values() for word in of)
 
 
 @fuzz

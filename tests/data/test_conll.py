@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from accord.data import conll
+from accord.data import conll, guessing
 from accord.data.files import DataFiles
 from accord.data.guessing import guess_tasks
 from accord.data.reading import FilesReader, Row
 from accord.errors import DataError
-from accord.kinds import is_kind
+from accord.recipes.starter import starter_config
 
 ASSISTANT = Path(__file__).parents[3] / "shared" / "data" / "assistant"
 SHARED = sorted(ASSISTANT.glob("entities-*.conll")) if ASSISTANT.is_dir() else []
@@ -185,26 +185,41 @@ def listed(folder: Path, suffix: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_columns_of_lists_are_guessed(tmp_path, suffix):
+def test_columns_of_lists_are_guessed(tmp_path, suffix, monkeypatch):
     path = listed(tmp_path, suffix)
     assert rows_of(path)[1].lists["tags"] == ["O", "B-x", "O"]
+    monkeypatch.setattr(guessing, "is_kind", lambda name: True)
     tasks = {task.label: task for task in guess_tasks([path])}
-    assert tasks["intent"].kind == "classification"
-    assert tasks["intent"].text == ("tokens",)
-    assert any(
-        "'vector': it holds lists" in reason for task in tasks.values() for reason in task.reasons
-    )
-    if is_kind("token-classification"):
-        assert (tasks["tags"].kind, tasks["tags"].text) == ("token-classification", ("tokens",))
-    else:
-        assert "tags" not in tasks
-
-
-def test_conll_files_are_guessed(tmp_path):
-    path = write(tmp_path / "train.conll", "See NN O", "Oslo NP B-x", "", "Now NN O")
-    if not is_kind("token-classification"):
-        with pytest.raises(DataError, match="column 'tags' holds lists"):
-            guess_tasks([path])
-        return
-    tasks = {task.label: task for task in guess_tasks([tmp_path])}
+    assert (tasks["intent"].kind, tasks["intent"].text) == ("classification", ("tokens",))
     assert (tasks["tags"].kind, tasks["tags"].text) == ("token-classification", ("tokens",))
+    assert tasks.keys() == {"intent", "tags"}
+    reasons = [reason for task in tasks.values() for reason in task.reasons]
+    assert "left 'vector': it holds lists" in reasons
+    monkeypatch.setattr(guessing, "is_kind", lambda name: "-" not in name)
+    (task,) = guess_tasks([path])
+    assert (task.label, task.kind) == ("intent", "classification")
+    assert "left 'tags': it holds lists" in task.reasons
+
+
+def test_several_labels_of_a_text_are_guessed(tmp_path, monkeypatch):
+    rows = [{"text": f"text number {i}", "labels": ["a", "b"][: i % 3]} for i in range(9)]
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setattr(guessing, "is_kind", lambda name: True)
+    (task,) = guess_tasks([path])
+    assert (task.kind, task.text, task.label) == ("multi-label", ("text",), "labels")
+    assert (task.labels, task.range) == ((), None)
+    assert "range" not in starter_config([task], "encoder", tmp_path)
+
+
+def test_conll_files_are_guessed(tmp_path, monkeypatch):
+    path = write(tmp_path / "train.conll", "See NN O", "Oslo NP B-x", "", "Now NN O")
+    monkeypatch.setattr(guessing, "is_kind", lambda name: False)
+    with pytest.raises(DataError, match="column 'tags' holds lists"):
+        guess_tasks([path])
+    monkeypatch.setattr(guessing, "is_kind", lambda name: True)
+    tasks = {task.label: task for task in guess_tasks([tmp_path])}
+    assert {(task.kind, task.text) for task in tasks.values()} == {
+        ("token-classification", ("tokens",))
+    }
+    assert tasks.keys() == {"tags", "2"}

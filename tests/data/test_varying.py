@@ -12,18 +12,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accord.data import store_writer
+from accord.data.checking import _split_report
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import DataFiles
 from accord.data.halves import row_contents
-from accord.data.heldout_test import heldout_test, read_test_labels
+from accord.data.heldout_test import FileLabels, heldout_test, read_test_labels
 from accord.data.labels import LabelParser
 from accord.data.loader import Assembler, TaskData
 from accord.data.overlap import count_duplicates, example_hashes, find_overlap
-from accord.data.plan import TaskPlan
+from accord.data.plan import DataPlan, TaskPlan
 from accord.data.store import TokenStore, open_store
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import encode_texts, encode_words, special_ids
-from accord.data.warnings import Split
+from accord.data.warnings import Facts, Split, data_warnings
 from accord.kinds import LabelledKind, TargetForm, _registry
 from accord.tasks import Task
 
@@ -55,6 +56,9 @@ class Tags(LabelledKind[Task]):
 
     def target_form(self, task: Task) -> TargetForm:
         return self.form
+
+    def summary(self, task: Task, targets: Any) -> dict:
+        return {}
 
 
 class Grades(Tags):
@@ -261,6 +265,31 @@ def test_overlaps_count_whole_rows_whatever_their_sizes(tiny_tokenizer, tmp_path
     assert len(set(contents)) == len(set(tokens))
 
 
+def facts(splits: dict[str, TaskData], tokenizer: Any, most: int) -> Facts:
+    framing, unknown = special_ids(tokenizer).framing, tokenizer.token_to_id("[UNK]")
+    named = [Split(name, f"{name}.jsonl", part, framing) for name, part in splits.items()]
+    return Facts(named, most, 16, unknown)
+
+
+def test_what_check_says_of_such_rows(tiny_tokenizer, tmp_path):
+    train = [("a", ["b", "c d e f"]), ("b", ["a"]), ("a", ["b"]), ("c", ["d", "e", "7"])]
+    dev = [("B", ["A"]), ("e", ["f", "g"]), ("c", ["d"])]
+    splits = {
+        name: grades_data(tmp_path / f"{name}.jsonl", rows, tiny_tokenizer)
+        for name, rows in (("train", train), ("dev", dev))
+    }
+    seen = facts(splits, tiny_tokenizer, 7)
+    lines = [str(warning) for warning in data_warnings(seen)]
+    start = "dev.jsonl: 1 of 3 dev rows of 't' stand in its training rows too"
+    assert any(line.startswith(start) for line in lines)
+    assert any("[UNK]" in line and "7.1 % (train), 0.0 % (dev)" in line for line in lines)
+    assert any("25.0 % (train), 0.0 % (dev) of rows are cut to 7" in line for line in lines)
+    report = _split_report(seen.splits[0], DataPlan({}), 7)
+    assert (report.rows, report.truncated) == (4, 1)
+    assert (report.tokens.min, report.tokens.median, report.tokens.max) == (5, 5, 8)
+    assert report.duplicates.exact == 1  # the third row is the second, in another order
+
+
 def test_all_texts_of_rows_are_texts_to_learn_from(tiny_tokenizer, tmp_path):
     data = grades_data(tmp_path / "f.jsonl", [("a", ["b c"]), ("d", ["e", "f", "g h"])],
                        tiny_tokenizer)  # fmt: skip
@@ -289,5 +318,11 @@ def test_lists_of_a_test_file_s_targets(tiny_tokenizer, tmp_path):
     dev = TaskData(TASKS["tags"], part.store, np.array([2]))
     found = heldout_test(labels, part, dev, dev)
     assert (found.rows.tolist(), found.labels.tolist()) == ([0, 1], [[0, -1], [0, 1]])
-    files = write(tmp_path / "f.jsonl", rows[:1] * 3)
-    assert read_test_labels(files, PLANS["tags"], TASKS["tags"]).targets is None
+    alike = [{"tokens": ["a", "b"], "y": ["O", "O"]}, rows[0]]
+    files = write(tmp_path / "f.jsonl", alike)
+    reason = read_test_labels(files, PLANS["tags"], TASKS["tags"]).reason
+    assert reason == """all labels of every row are alike, as in '["O", "O"]'"""
+    split = TaskData(TASKS["tags"], opened(files, "tags", tiny_tokenizer), np.arange(2))
+    train = TaskData(TASKS["tags"], part.store, np.arange(0))
+    every = FileLabels(np.arange(2), np.array([[0, 0], [0, -1]]))
+    assert heldout_test(every, split, train, train).reason

@@ -65,6 +65,18 @@ def test_ids_are_the_file_s_or_absent(predicted):
         predicted(other, id="gid")
 
 
+def test_lists_of_words_and_sentences_are_predicted_as_their_texts(predicted, model):
+    texts = drawn(7, seed=4)
+    expected = model.predict("mood", texts)
+    listed = "\n".join(json.dumps({"text": text.split()}) for text in texts)
+    assert [own["prediction"] for own in records(predicted(listed, "in.jsonl"))] == expected
+    whole = json.dumps([{"text": text.split()} for text in texts], indent=1)
+    assert [own["prediction"] for own in records(predicted(whole, "in.json"))] == expected
+    sentences = "\n".join(text.replace(" ", "\n") + "\n" for text in texts)
+    answers = records(predicted(sentences, "in.conll", text=("tokens",)))
+    assert [own["prediction"] for own in answers] == expected
+
+
 def test_every_window_keeps_the_order(predicted, model, monkeypatch):
     """Windows of rows and of characters, however they fall."""
     texts = drawn(23, seed=1)

@@ -26,6 +26,10 @@ def data(form, rows, seed, classes=3):
         sets = rng.random((rows, classes)) < rng.random(classes)
         sets[np.arange(rows), labels] = True  # of a row without labels a metric's best is below 1
         return sets ^ (rng.random(sets.shape) < 0.2), sets
+    if form == "scores":
+        grades = rng.integers(0, 3, (rows, classes)) / 2
+        grades[np.arange(rows), labels] += 1  # where none is above 0 a metric's best is below 1
+        return np.round(grades + rng.normal(size=grades.shape), 1), grades
     if form in ("tags", "entities"):
         words = rng.integers(1, 9, rows)
         targets = rng.integers(0, classes, (rows, words.max()))
@@ -35,10 +39,6 @@ def data(form, rows, seed, classes=3):
             rng.random(targets.shape) < 0.6, targets, rng.integers(0, classes, targets.shape)
         )
         return predictions.clip(0), targets
-    if form == "scores":
-        grades = rng.integers(0, 3, (rows, classes)) / 2
-        grades[np.arange(rows), labels] += 1  # where none is above 0 a metric's best is below 1
-        return np.round(grades + rng.normal(size=grades.shape), 1), grades
     if form == "probabilities":
         shares = rng.random((rows, classes)) + np.eye(classes)[labels]
         return shares / shares.sum(1, keepdims=True), labels

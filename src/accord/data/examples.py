@@ -13,7 +13,7 @@ from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.data.rows import Note, Row
-from accord.data.values import Literal, list_text
+from accord.data.values import Scalar, list_text
 from accord.errors import DataError
 from accord.kinds import Kind, get_kind, kind_of, labelled_kind
 from accord.spelling import canonical_label
@@ -227,7 +227,7 @@ def _words_of(text: str, plan: TaskPlan, kind: Kind[Any]) -> tuple[str, ...]:
 
 def _words(name: str, cell: list[Any]) -> list[str]:
     for word in cell:
-        if not isinstance(word, str) or isinstance(word, Literal):
+        if not isinstance(word, str) or isinstance(word, Scalar):
             raise ValueError(f"'{name}' holds a list of more than words: {list_text(word):.40}")
     return cell
 

@@ -18,7 +18,7 @@ from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.data.rows import Row
 from accord.data.store import TokenStore
-from accord.kinds import kind_of, labelled_kind
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 
@@ -109,11 +109,15 @@ def _parsed(
             reason=f"{len(blank)} of {len(read)} rows have no label, the first in {where}"
             f" ({missing_key([none])} would leave such rows out)"
         )
-    every = kind.target_form(task).array(targets)
-    if not kind.varying and not _differ(every):
+    form = kind.target_form(task)
+    every = form.array(targets)
+    if not form.differ(every):
         values = read[rows[0]][1].values or {}
         shown = ", ".join(values[name].strip() for name in plan.label_columns)
-        return FileLabels(reason=f"every row's label is '{shown}'")
+        alike = (
+            "all labels of every row are alike, as in" if form.ragged else "every row's label is"
+        )
+        return FileLabels(reason=f"{alike} '{shown}'")
     return FileLabels(np.array(rows), every, left_out=left_out)
 
 
@@ -165,16 +169,11 @@ def heldout_test(labels: FileLabels, test: TaskData, dev: TaskData, train: TaskD
     targets = labels.targets[~in_dev[labels.rows]]
     counts = int(in_dev.sum()), int(in_train.sum()), int((~labelled).sum())
     reason = ""
-    if not len(targets) or (not kind_of(test.task).varying and not _differ(targets)):
+    if not labelled_kind(test.task).target_form(test.task).differ(targets):
         rest = ", and all others have one label" if len(rows) else ""
         reason = f"{counts[0]} of its {total} rows stand in the dev rows{rest}"
         rows, targets = none, targets[:0]
     return HeldOutTest(rows, targets, total, *counts, reason)
-
-
-def _differ(targets: npt.NDArray[Any]) -> bool:
-    """Whether two rows have unlike targets."""
-    return len({target.tobytes() for target in targets}) > 1
 
 
 def _contents(split: TaskData) -> list[bytes]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from accord.data.encodings import not_utf8
 from accord.data.lines import read_lines
 from accord.data.rows import Note, Row, choose_columns, encodable
-from accord.data.values import Literal, row_cells, spelt_number
+from accord.data.values import Scalar, row_cells, spelt_number
 from accord.errors import DataError
 
 _LOOK_AHEAD_ROWS = 100
@@ -92,6 +92,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # Numbers keep their digits: 1.10 is not 1.1, and 1e400 no infinity.
 DECODER = json.JSONDecoder(
     object_pairs_hook=_object,
-    parse_float=lambda spelling: Literal(spelt_number(spelling)),
-    parse_int=Literal,
+    parse_float=lambda spelling: Scalar(spelt_number(spelling)),
+    parse_int=Scalar,
 )

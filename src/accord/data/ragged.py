@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,12 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.counts)
 
+    @cached_property
+    def _starts(self) -> Counts:
+        return self.counts.cumsum() - self.counts
+
     def __getitem__(self, rows: Counts) -> Array:
-        starts = self.counts.cumsum() - self.counts
-        chosen = self.values[places(starts[rows], self.counts[rows])]
+        chosen = self.values[places(self._starts[rows], self.counts[rows])]
         return padded(chosen, self.counts[rows], self.fill)
 
 

@@ -57,7 +57,7 @@ class LabelSurvey:
             if isinstance(label, list):
                 self.lists = True
                 for each in label:
-                    self._add(str(each))
+                    self._add(canonical_label(str(each)))
             elif label in HIDDEN or is_blank(label, among_values=True):
                 (train if split == "train" else other)[label] += 1
             else:
@@ -137,5 +137,7 @@ def _labels(files: Mapping[str, DataFiles], column: str) -> Iterator[tuple[str, 
         if reader is not None and column in reader.columns:
             for row in reader.rows([column]):
                 if row.values is not None:
-                    label = row.lists.get(column) or canonical_label(row.values[column])
-                    yield split, label
+                    if column in row.lists:
+                        yield split, row.lists[column]
+                    else:
+                        yield split, canonical_label(row.values[column])

@@ -14,7 +14,7 @@ import numpy as np
 from accord.data.rows import encodable
 
 
-class Literal(str):
+class Scalar(str):
     """A number or boolean as it is spelt: in a list it is told from a word."""
 
 
@@ -44,7 +44,7 @@ def row_cells(values: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, list
 
 
 def list_cell(values: Sequence[Any], name: str) -> list[Any]:
-    """Return a list as every typed file has it: of texts, `Literal`s, lists, objects and None.
+    """Return a list as every typed file has it: of texts, `Scalar`s, lists, objects and None.
 
     Raises:
         ValueError: something in it is no text, number, boolean or date, or it is nested too deeply.
@@ -59,7 +59,7 @@ def list_text(value: Any) -> str:
     """Return the JSON of a list cell, or of what is in it.
 
     Example:
-        >>> list_text(["a", None, Literal("1.50"), [Literal("true"), {"é": "x"}]])
+        >>> list_text(["a", None, Scalar("1.50"), [Scalar("true"), {"é": "x"}]])
         '["a", null, 1.50, [true, {"é": "x"}]]'
     """
     if isinstance(value, list):
@@ -69,7 +69,7 @@ def list_text(value: Any) -> str:
     if isinstance(value, dict):
         pairs = (f"{list_text(key)}: {list_text(of)}" for key, of in value.items())
         return f"{{{', '.join(pairs)}}}"
-    return str(value) if isinstance(value, Literal) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Scalar) else json.dumps(value, ensure_ascii=False)
 
 
 def value_text(value: Any, name: str) -> str:
@@ -150,8 +150,8 @@ def _element(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return {value_text(key, name): _element(each, name) for key, each in value.items()}
     text = value_text(value, name)
-    if isinstance(value, bool | int | float | np.floating | Decimal | Literal):
-        return Literal(text) if text else None  # NaN is a missing one
+    if isinstance(value, bool | int | float | np.floating | Decimal | Scalar):
+        return Scalar(text) if text else None  # NaN is a missing one
     return None if value is None else text
 
 

@@ -59,6 +59,13 @@ class TargetForm:
         every = [number for target in targets for number in target]
         return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
 
+    def differ(self, targets: Array) -> bool:
+        """Whether some rows' targets, as `array` has them, are not all alike; if ragged, the
+        numbers of all rows."""
+        if self.ragged:
+            targets = targets[~np.isnan(targets) & (targets != self.fill)]
+        return len(np.unique(targets, axis=0)) > 1
+
     def array(self, targets: Sequence[Any]) -> Array:
         """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
         if self.ragged:

@@ -173,7 +173,7 @@ class Ranking(CandidateKind[RankingTask]):
         return {"targets": {name: float(of(targets)) for name, of in values.items()}}
 
     def described(self, task: RankingTask, most: int) -> str:
-        return f"grades of each {'query' if task.rows == 'queries' else 'row'}'s candidates"
+        return "lists of grades" if task.rows == "queries" else "a graded candidate a row"
 
     def targets(self, task: RankingTask, labels: Tensor) -> Tensor:
         """Return grades, float32 [n, most], NaN behind a row's candidates."""
@@ -182,14 +182,14 @@ class Ranking(CandidateKind[RankingTask]):
     def loss(self, task: RankingTask, logits: Tensor, targets: Tensor) -> Tensor:
         from accord.model import candidates
 
-        loss = getattr(candidates, task.loss)
-        return loss(scores(logits), targets[:, : logits.shape[1]])
+        loss: Tensor = getattr(candidates, task.loss)(scores(logits), targets)
+        return loss
 
     def divergence(self, task: RankingTask, one: Tensor, other: Tensor) -> Tensor:
         from accord.model import candidates
 
-        divergence = getattr(candidates, f"{task.loss}_divergence")
-        return divergence(scores(one), scores(other))
+        apart = getattr(candidates, f"{task.loss}_divergence")(scores(one), scores(other))
+        return apart  # type: ignore[no-any-return]
 
     def decode(self, task: RankingTask, logits: Tensor) -> Tensor:
         """Return scores, float64 [n, most], NaN behind a row's candidates."""

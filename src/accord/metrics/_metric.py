@@ -20,8 +20,8 @@ Form = Literal[
     "losses",
 ]  # fmt: skip
 """What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
-label [n, labels], indices of words' tags or codes of their entities [n, words], a score for each
-candidate that has a grade [n, most], every class's probability [n, classes], or numbers [n]; or
+label [n, labels], indices of words' tags or codes of their entities [n, words], scores of
+candidates that have grades [n, most], every class's probability [n, classes], or numbers [n]; or
 losses [n], where there are no targets."""
 
 _BY_WORD = ("tags", "entities")
@@ -96,11 +96,10 @@ class Metric:
         """Return the metric.
 
         Args:
-            predictions: [n], [n, classes] of probabilities, [n, labels], [n, words], or scores,
-                [n, most].
+            predictions: [n], [n, classes] of probabilities, [n, labels], [n, words], or [n, most]
+                of scores.
             targets: class indices or values, [n]; label sets, [n, labels]; tags or entities, [n,
-                words], with -1 behind a row's words; or grades, [n, most], with NaN behind a row's
-                candidates.
+                words], with -1 behind a row's words; or grades, [n, most], NaN behind a row's.
             positive: the class that is meant; default 1.
 
         Raises:
@@ -172,10 +171,10 @@ class Metric:
             answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
-        shape = () if form == "scores" else (len(targets),)
-        predictions = np.broadcast_to(
-            answer, targets.shape if form in _BY_WORD else (*shape, *answer.shape)
-        )
+        shape = (len(targets), *answer.shape)
+        if form in ("scores", *_BY_WORD):
+            shape = targets.shape
+        predictions = np.broadcast_to(answer, shape)
         label = int(answer) if form in ("classes", "ranks", *_BY_WORD) else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
