@@ -31,6 +31,8 @@ def written(folder: Path, case: Case, rows: int) -> str:
             texts = [
                 " ".join(rng.choices(WORDS, k=count or rng.randint(2, 8))) for _ in case.columns
             ]
+            if case.candidates is not None:
+                texts[1] = case.row(label)["two"]
             writer.writerow([*texts, label])
     return str(path)
 
@@ -40,9 +42,8 @@ def table(folder: Path, case: Case) -> dict:
     ours = {"kind": case.task.kind, **case.keys}
     if not case.task.labelled:
         return ours
-    text = case.columns[0] if case.task.texts == 1 else case.columns
     return {**ours, "train": written(folder, case, 24), "dev": written(folder, case, 12),
-            "text": text}  # fmt: skip
+            "text": case.text_key}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

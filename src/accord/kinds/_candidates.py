@@ -10,6 +10,7 @@ import numpy as np
 
 from accord.config.tasks import TaskConfig
 from accord.data.ragged import padded
+from accord.data.values import written_list
 from accord.kinds._kind import Array, Layout
 from accord.kinds._labelled import LabelledKind, metric_faults
 
@@ -66,30 +67,31 @@ class CandidateKind(LabelledKind[T]):
         if first in lists:
             raise ValueError(f"'{first}' holds a list, not a text")
         yield first, values[first]
-        for name in others:
-            if name in lists and len(others) == 1:
-                cells = [(f"{name}[{i}]", cell) for i, cell in enumerate(lists[name])]
-            elif not values[name].strip():
+        cells = [(name, values[name]) for name in others]
+        if len(others) == 1:
+            listed = self._listed(others[0], values, lists)
+            cells = [(f"{others[0]}[{i}]", cell) for i, cell in enumerate(listed)]
+        for name, cell in cells:
+            if name in lists:
+                raise ValueError(f"'{name}' holds a list, not the text of one {self.candidate}")
+            if cell is None or not str(cell).strip():
                 raise ValueError(f"'{name}' is empty")
-            elif name in lists or len(others) == 1:
-                raise ValueError(f"'{name}' holds {self._instead(name, lists)}")
-            else:
-                cells = [(name, values[name])]
-            yield from cells
-        if len(others) == 1 and len(lists[others[0]]) < self.fewest:
-            had = len(lists[others[0]])
-            raise ValueError(
-                f"'{others[0]}' holds {had or 'no'} {self.candidate}{'s' * (had != 1)}: at least"
-                f" {self.fewest} needed"
-            )
+            yield name, cell
 
-    def _instead(self, name: str, lists: Mapping[str, Sequence[Any]]) -> str:
-        if name in lists:
-            return f"a list, but is one of several columns of a {self.candidate} each"
-        return (
-            f"a text, not a list of {self.candidate}s, which JSON lines and Parquet can have;"
-            f" 'text' takes {self.columns}"
-        )
+    def _listed(
+        self, name: str, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
+    ) -> Sequence[Any]:
+        """Return a row's list of candidates, of which there are enough."""
+        listed = list_in(name, values, lists)
+        if listed is None:
+            if not values[name].strip():
+                raise ValueError(f"'{name}' is empty")
+            what = f"a text, not a list of {self.candidate}s; 'text' takes {self.columns}"
+            raise ValueError(f"'{name}' holds {what}")
+        if len(listed) < self.fewest:
+            had = f"{len(listed) or 'no'} {self.candidate}{'s' * (len(listed) != 1)}"
+            raise ValueError(f"'{name}' holds {had}: at least {self.fewest} needed")
+        return listed
 
     def layout(self, task: T) -> Layout:
         """Return the sequence of one candidate beside the text."""
@@ -103,6 +105,20 @@ class CandidateKind(LabelledKind[T]):
 
     def outputs(self, task: T) -> int:
         return 1
+
+
+def list_in(
+    name: str, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
+) -> Sequence[Any] | None:
+    """Return the list that a cell holds, by its file's type or as JSON; None where it holds none.
+
+    Raises:
+        ValueError: it begins as a JSON list, and is none.
+    """
+    if name in lists:
+        return lists[name]
+    text = values[name].strip()
+    return written_list(text, name) if text.startswith("[") else None
 
 
 def scores(logits: Tensor) -> Tensor:

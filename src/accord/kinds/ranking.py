@@ -12,7 +12,7 @@ from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import LabelParser, NoLabelError, parse_number
-from accord.kinds._candidates import CandidateKind, listed, read_lists, scores
+from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
 from accord.kinds._kind import Array, TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
 from accord.tasks import Task
@@ -68,12 +68,11 @@ class GradeParser(LabelParser):
     ) -> list[float]:
         if self._is_blank(values[self.column]):
             raise self.blank(values[self.column])
-        if self.column not in lists:
+        cells = list_in(self.column, values, lists)
+        if cells is None:
             raise ValueError(f"'{self.column}' holds one grade, not a list of them")
-        grades = [
-            self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(lists[self.column])
-        ]
-        wanted = len(lists.get(self._candidates, ()))
+        grades = [self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(cells)]
+        wanted = len(list_in(self._candidates, values, lists) or ())
         if len(grades) != wanted:
             raise ValueError(
                 f"'{self.column}' holds {len(grades)} grades, but '{self._candidates}' {wanted}"
