@@ -1,6 +1,7 @@
 """Tasks of every kind trained together: what the run says is what its model says afterwards."""
 
 import csv
+import json
 import random
 import warnings
 from pathlib import Path
@@ -79,6 +80,8 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
         name, dev = case.task.name, run.folder.parent / f"{case.task.name}-12.csv"
         rows = rows_of(run.folder / "predictions" / f"{name}-dev.csv")
         texts = [tuple(row[column] for column in case.columns) for row in rows_of(dev)]
+        if case.candidates is not None:
+            texts = [(text, json.loads(others)) for text, others in texts]
         answers = model.predict(name, [text if len(text) > 1 else text[0] for text in texts])
         task, kind = model.task(name), case.kind
         said = kind.read_answers(task, [row["prediction"] for row in rows])
