@@ -81,8 +81,9 @@ def test_files_registry_and_cases_agree() -> None:
         assert kind.metrics[0] == kind.default_metric
 
 
-def test_the_config_asks_kinds_without_torch() -> None:
-    code = "import sys, accord.kinds._sections; assert not {'torch', 'sklearn'} & set(sys.modules)"
+def test_the_config_asks_kinds_without_torch_or_numpy() -> None:
+    heavy = "{'torch', 'numpy', 'scipy', 'sklearn'}"
+    code = f"import sys, accord.kinds._sections; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -206,6 +207,9 @@ def test_what_is_surely_said_is_decoded(case: Case) -> None:
     assert evaluation.metric == case.kind.metric(case.task, targets, case.logits(targets))
     assert evaluation.figures["constant"] < evaluation.metric
     assert evaluation.remark == ""
+    assert (evaluation.classes is None) is ("classes" not in case.kind.predicts)
+    if evaluation.classes is not None:
+        assert evaluation.classes.f1.tolist() == [1.0] * len(case.task.labels)
 
 
 @each_labelled

@@ -6,11 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
-
 from accord.config.tasks import TaskConfig
-from accord.data.ragged import padded
-from accord.data.values import written_list
 from accord.kinds._kind import Array, Layout
 from accord.kinds._labelled import LabelledKind, metric_faults
 
@@ -117,6 +113,8 @@ def list_in(
     """
     if name in lists:
         return lists[name]
+    from accord.data.values import written_list
+
     text = values[name].strip()
     return written_list(text, name) if text.startswith("[") else None
 
@@ -128,6 +126,8 @@ def scores(logits: Tensor) -> Tensor:
 
 def listed(values: Array) -> list[list[float]]:
     """Return each row's values [n, most] without the NaNs behind them."""
+    import numpy as np
+
     return [row[~np.isnan(row)].tolist() for row in values]
 
 
@@ -137,6 +137,10 @@ def read_lists(answers: Sequence[str]) -> Array:
     Raises:
         ValueError: if one of them is no such list.
     """
+    import numpy as np
+
+    from accord.data.ragged import padded
+
     rows = [json.loads(answer) for answer in answers]
     if not all(isinstance(row, list) for row in rows):
         raise ValueError("holds no list of numbers")

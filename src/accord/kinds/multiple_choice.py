@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
@@ -171,6 +170,8 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return TargetForm("<i8")
 
     def summary(self, task: MultipleChoiceTask, targets: Array) -> Summary:
+        import numpy as np
+
         counts = enumerate(np.bincount(targets).tolist())
         return {"labels": {_NAMES[task.answer](i): count for i, count in counts}}
 
@@ -230,6 +231,8 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return [_NAMES[task.answer](int(value)) for value in values]
 
     def read_answers(self, task: MultipleChoiceTask, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         place = _PLACES.get(task.answer, _number)
         places = [place(answer) for answer in answers]
         if None in places:
@@ -241,6 +244,9 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
 
     def constant(self, task: MultipleChoiceTask, labels: Array) -> Constant:
         return replace(super().constant(task, labels), label=None, every=False)
+
+    def by_class(self, task: MultipleChoiceTask, labels: Array, predicted: Array) -> None:
+        """Return nothing: a row's choices are its own."""
 
     def transformers_fault(self, task: MultipleChoiceTask) -> str:
         return ""

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
@@ -158,6 +157,8 @@ class Ranking(CandidateKind[RankingTask]):
         self, task: RankingTask, logits: Tensor, texts: Sequence[Sequence[str]] | None
     ) -> dict[str, list[Any]]:
         """Return the numbers of each row's candidates, counted from 0, the best first."""
+        import numpy as np
+
         every = listed(self.decode(task, logits).numpy())
         return {"order": [np.argsort(-np.array(row), kind="stable").tolist() for row in every]}
 
@@ -168,6 +169,8 @@ class Ranking(CandidateKind[RankingTask]):
         return TargetForm("<f8", ragged=True)
 
     def summary(self, task: RankingTask, targets: Array) -> Summary:
+        import numpy as np
+
         values = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}
         return {"targets": {name: float(of(targets)) for name, of in values.items()}}
 
