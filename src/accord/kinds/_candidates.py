@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from accord.config.tasks import TaskConfig
-from accord.kinds._kind import Array, Layout
+from accord.kinds._kind import Layout
 from accord.kinds._labelled import LabelledKind, metric_faults
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor
 
     from accord.data.plan import TaskPlan

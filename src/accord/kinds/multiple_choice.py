@@ -13,13 +13,14 @@ from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, LabelParser, is_blank, quoted, without_label
 from accord.errors import ConfigError
 from accord.kinds._candidates import CandidateKind, scores
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
 from accord.metrics import Constant
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan

@@ -12,11 +12,12 @@ from pydantic import Field
 from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import LabelParser, NoLabelError, parse_number
 from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
 from accord.tasks import Task
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
