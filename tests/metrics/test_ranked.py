@@ -40,7 +40,7 @@ def test_mrr_is_the_mean_over_all_orders_of_ties() -> None:
         for s, g, size in zip(scores, grades, sizes, strict=True):
             ranks = []
             for tie in itertools.permutations(range(size)):
-                order = sorted(range(size), key=lambda i: (-s[i], tie[i]))  # noqa: B023
+                order = sorted(range(size), key=lambda i: (-s[i], tie[i]))
                 ranks.append(next((r for r, i in enumerate(order, 1) if g[i] > 0), np.inf))
             means.append(np.mean(1 / np.array(ranks)))
         assert get_metric("mrr")(scores, grades) == pytest.approx(np.mean(means), abs=1e-12)

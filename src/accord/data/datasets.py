@@ -275,7 +275,9 @@ class TaskFiles:
             labels = read_test_labels(files_of(self.plan, self.plan.test), self.plan, self.task)
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
-                self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled, labels.left_out)}")
+                self.say(
+                    f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled, labels.left_out)}"
+                )
             yield replace(test, heldout=heldout)
 
     def dev(self, dev_share: float) -> TaskData:

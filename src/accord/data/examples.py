@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ class Example:
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
     value of the task's `group` column; empty where it names none. `words` are those of each text,
-    where the task's kind labels words; else None.
+    where the task's kind labels words, and `given` these texts as the file has them, in one piece or
+    as lists of words; else None.
     """
 
     texts: tuple[str, ...]
@@ -38,6 +39,7 @@ class Example:
     file: int = 0
     group: str = ""
     words: tuple[tuple[str, ...], ...] | None = None
+    given: tuple[str | tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -183,18 +185,23 @@ def _example(
             return Unlabelled(row.line, why)
     group = row.values.get(plan.group or "", "").strip()
     row_id = None if plan.id is None else row.values.get(plan.id)
-    return Example(
-        tuple(text.text for text in texts), label, row_id, row.line, row.file, group,
-        tuple(text.words for text in texts) if kind.units == "words" else None,
+    example = Example(
+        tuple(text.text for text in texts), label, row_id, row.line, row.file, group
     )  # fmt: skip
+    if kind.units != "words":
+        return example
+    words, given = (tuple(text.words for text in texts), tuple(text.given for text in texts))
+    return replace(example, words=words, given=given)
 
 
 class _Text(NamedTuple):
-    """A row's text: how messages call it, and, where they are asked for, its words."""
+    """A row's text: how messages call it, and, where they are asked for, its words; `given` as the
+    file has it."""
 
     name: str
     text: str
     words: tuple[str, ...]
+    given: str | tuple[str, ...]
 
 
 def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
@@ -205,9 +212,9 @@ def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
     """
     for name, cell in kind.text_cells(plan, row.values or {}, row.lists):
         if isinstance(cell, list):
-            yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell))
+            yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell), tuple(cell))
         elif isinstance(cell, str):
-            yield _Text(name, cell.strip(), _words_of(cell, plan, kind))
+            yield _Text(name, cell.strip(), _words_of(cell, plan, kind), cell)
         else:
             raise ValueError(f"'{name}' holds {list_text(cell):.40}, not a text")
 
@@ -215,7 +222,7 @@ def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
 def _words_of(text: str, plan: TaskPlan, kind: Kind[Any]) -> tuple[str, ...]:
     if kind.units != "words":
         return ()
-    return tuple(text[start:stop] for start, stop in kind.word_places(plan, text))
+    return tuple(text[start:stop] for start, stop in kind.word_places(plan.options, text))
 
 
 def _words(name: str, cell: list[Any]) -> list[str]:

@@ -44,7 +44,9 @@ def gathered(
             continue
         query = queries.setdefault(row.values[plan.id or ""].strip(), _Query(row))
         if row.values[text].strip() != (query.first.values or {})[text].strip():
-            what = f"'{text}' is another text than in line {query.first.line}, of the same '{plan.id}'"
+            what = (
+                f"'{text}' is another text than in line {query.first.line}, of the same '{plan.id}'"
+            )
             yield replace(row, values=None, fault=what)
             continue
         for name in (*others, *plan.label_columns):
@@ -53,9 +55,7 @@ def gathered(
     yield from (query.row for query in queries.values())
 
 
-def _fault(
-    row: Row, plan: TaskPlan, check: Callable[[str, str], object] | None
-) -> str | None:
+def _fault(row: Row, plan: TaskPlan, check: Callable[[str, str], object] | None) -> str | None:
     values = row.values or {}
     for name in (plan.id or "", *plan.text):
         if name in row.absent:

@@ -61,7 +61,7 @@ def _write_delimited(file: IO[bytes], batches: Batches, task: Task, delimiter: s
             return ""
         if name in _ANSWERS:
             return kind.cell(task, value)
-        return json.dumps(value) if isinstance(value, list) else str(value)
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
 
     for number, batch in enumerate(batches):
         rows = [_flat(record, task, "{:.6f}".format) for record in batch]
@@ -104,7 +104,13 @@ def _write_parquet(file: IO[bytes], batches: Batches, task: Task) -> None:
     answer = pyarrow.list_(answer) if asked.answer_is_list else answer
 
     def kind(name: str) -> pyarrow.DataType:
-        lists = {"probabilities": pyarrow.float64(), "order": pyarrow.int64()}
+        lists = {
+            "probabilities": pyarrow.float64(), "order": pyarrow.int64(),
+            "entities": pyarrow.struct({
+                "start": pyarrow.int64(), "end": pyarrow.int64(), "text": pyarrow.string(),
+                "label": pyarrow.string(), "probability": pyarrow.float64(),
+            }),
+        }  # fmt: skip
         if name in lists:
             return pyarrow.list_(lists[name])
         if name == "prediction":

@@ -37,7 +37,7 @@ def predicted_records(
 
 
 def predicted_columns(
-    logits: Tensor, task: Task, before: Columns, texts: Sequence[Sequence[str]] | None = None
+    logits: Tensor, task: Task, before: Columns, texts: Sequence[str | Sequence[str]] | None = None
 ) -> dict[str, Sequence[Any]]:
     """Return what is said of rows, by column: their predictions, what their kind says beside them
     and, for classes, each label's probability.

@@ -279,11 +279,11 @@ class Kind(ABC, Generic[T]):
         (`accord.data.gathering`)."""
         return False
 
-    def word_places(self, plan: TaskPlan, text: str) -> list[tuple[int, int]]:
+    def word_places(self, options: Mapping[str, Any], text: str) -> list[tuple[int, int]]:
         """Return where the words of a text begin and have ended, for a kind that labels words.
 
         Args:
-            plan: of the task, or what `LabelledKind.reading` says of it.
+            options: of the task, as `TaskPlan` or `LabelledKind.reading` has them.
             text: that a file has in one piece.
         """
         return [word.span() for word in re.finditer(r"\S+", text)]

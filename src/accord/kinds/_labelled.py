@@ -256,14 +256,15 @@ class LabelledKind(Kind[T]):
         return None
 
     def details(
-        self, task: T, logits: Tensor, texts: Sequence[Sequence[str]] | None
+        self, task: T, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
     ) -> dict[str, list[Any]]:
         """Return what files of predictions have of each row beside its prediction, by column.
 
         Args:
             task: of this kind.
             logits: [n, ...].
-            texts: of each row; None where only their tokens are known.
+            texts: of each row; of a kind that labels words its text as it was given, or its words;
+                None where only their tokens are known.
         """
         return {}
 
@@ -283,6 +284,10 @@ class LabelledKind(Kind[T]):
         Returns:
             float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
+
+    def unseen(self, task: T) -> str:
+        """Return the answer for a word that a model doesn't see, of a kind that labels words."""
+        raise NotImplementedError
 
     def probability_names(self, task: T) -> tuple[str, ...]:
         """Return whose probabilities files of predictions have, one each a row."""
@@ -342,7 +347,7 @@ class LabelledKind(Kind[T]):
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
         """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
         kind that doesn't predict one class of several."""
-        if "classes" not in self.predicts:
+        if "classes" not in self.predicts or not task.labels:
             return None
         return ByClass.of(task.labels, labels, predicted)
 

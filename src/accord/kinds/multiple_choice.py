@@ -67,9 +67,7 @@ class ChoiceParser(LabelParser):
         self._plan, self._answer = plan, task.answer
         self._guessed = plan.options.get("answer", task.answer) is None
 
-    def of_row(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}  # noqa: B006
-    ) -> int:
+    def of_row(self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}) -> int:
         cells = KIND.text_cells(self._plan, values, lists)
         self._choices = [canonical_label(str(cell)) for _, cell in cells][1:]
         target: int = super().of_row(values, lists)
@@ -149,9 +147,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         if task.answer not in _NAMES:
             yield f"answer is {task.answer!r}"
 
-    def resolve(
-        self, name: str, plan: TaskPlan, training: TrainingLabels
-    ) -> MultipleChoiceTask:
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> MultipleChoiceTask:
         """Take what labels say of choices from those of the training file, where it isn't
         configured."""
         return MultipleChoiceTask(
@@ -202,7 +198,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return scores(logits).double().softmax(1)
 
     def details(
-        self, task: MultipleChoiceTask, logits: Tensor, texts: Sequence[Sequence[str]] | None
+        self, task: MultipleChoiceTask, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
     ) -> dict[str, list[Any]]:
         """Return the text of each row's choice, where texts are known, and all probabilities."""
         chosen = self.decode(task, logits).int().tolist()
@@ -245,9 +241,6 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
 
     def constant(self, task: MultipleChoiceTask, labels: Array) -> Constant:
         return replace(super().constant(task, labels), label=None, every=False)
-
-    def by_class(self, task: MultipleChoiceTask, labels: Array, predicted: Array) -> None:
-        """Return nothing: a row's choices are its own."""
 
     def transformers_fault(self, task: MultipleChoiceTask) -> str:
         return ""

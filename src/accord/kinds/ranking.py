@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
-from accord.data.labels import LabelParser, NoLabelError, parse_number
+from accord.data.labels import LabelParser, parse_number
 from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
 from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
@@ -64,7 +64,7 @@ class GradeParser(LabelParser):
         self._candidates = plan.text[1]
 
     def of_row(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}  # noqa: B006
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}
     ) -> list[float]:
         if self._is_blank(values[self.column]):
             raise self.blank(values[self.column])
@@ -155,7 +155,7 @@ class Ranking(CandidateKind[RankingTask]):
         return task.rows == "candidates"
 
     def details(
-        self, task: RankingTask, logits: Tensor, texts: Sequence[Sequence[str]] | None
+        self, task: RankingTask, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
     ) -> dict[str, list[Any]]:
         """Return the numbers of each row's candidates, counted from 0, the best first."""
         import numpy as np

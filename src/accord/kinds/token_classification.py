@@ -26,6 +26,7 @@ from accord.kinds._entities import (
     Words,
     codes_of,
     codes_of_spans,
+    entities_of,
     scheme_of,
     tags_of,
     tags_of_types,
@@ -336,8 +337,8 @@ class TokenClassification(LabelledKind[TokenTask]):
     def metrics_of(self, task: TokenTask) -> tuple[str, ...]:
         return _metrics(task.scheme)
 
-    def word_places(self, plan: TaskPlan, text: str) -> list[Place]:
-        return word_places(text, plan.options.get("words", "marks"))
+    def word_places(self, options: Mapping[str, Any], text: str) -> list[Place]:
+        return word_places(text, options.get("words", "marks"))
 
     def reading(self, task: TokenTask) -> dict[str, Any]:
         return {"words": task.words}
@@ -429,6 +430,21 @@ class TokenClassification(LabelledKind[TokenTask]):
         words."""
         return logits.double().softmax(2).nan_to_num(0.0)
 
+    def unseen(self, task: TokenTask) -> str:
+        return task.labels[task.outside]
+
+    def details(
+        self, task: TokenTask, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
+    ) -> dict[str, list[Any]]:
+        """Return each row's entities, where texts are known: `start` and `end` in characters of a
+        text or in words of a list, `text`, `label` and `probability`, that of all of its tags."""
+        if not task.marks_entities or texts is None:
+            return {}
+        codes = self.decode(task, logits).numpy().astype(np.int64)
+        likeliest = self.probabilities(task, logits).amax(2).numpy()
+        rows = zip(texts, codes, likeliest, strict=True)
+        return {"entities": [_described(task, *row) for row in rows]}
+
     def probability_names(self, task: TokenTask) -> tuple[str, ...]:
         return ()
 
@@ -476,6 +492,27 @@ class TokenClassification(LabelledKind[TokenTask]):
             "id2label": dict(enumerate(task.labels)),
             "label2id": {name: index for index, name in enumerate(task.labels)},
         }
+
+
+def _described(
+    task: TokenTask, text: str | Sequence[str], codes: Array, likeliest: Array
+) -> list[dict[str, Any]]:
+    """Return a row's entities as files of predictions have them."""
+    whole = isinstance(text, str)
+    places = word_places(text, task.words) if isinstance(text, str) else []
+    entities = []
+    for entity in entities_of(codes):
+        words = slice(entity.start, entity.stop)
+        start, stop = words.start, words.stop
+        if whole:
+            start, stop = places[start][0], places[stop - 1][1]
+        named = text[start:stop]
+        entities.append({
+            "start": start, "end": stop, "text": named if whole else " ".join(named),
+            "label": task.types[entity.type],
+            "probability": round(float(likeliest[words].prod()), 6),
+        })  # fmt: skip
+    return entities
 
 
 def _unseen(task: TokenTask, like: Tensor) -> Tensor:
