@@ -28,6 +28,7 @@ from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from accord.metrics import pearson, spearman
+from accord.metrics._ranks import rank_moments
 from accord.statistics.components import LEAST_SHARE, components
 from accord.statistics.quantile import half_width
 
@@ -144,7 +145,7 @@ def influence_errors(draws: int) -> list[dict[str, object]]:
                 kinds = {"jackknife": jackknife}
                 if kind == "spearman":
                     ranks = rankdata(labels, axis=-1), rankdata(x, axis=-1)
-                    kinds["influence function"] = _first_order(*spearman.rank_moments(x, labels))
+                    kinds["influence function"] = _first_order(*rank_moments(x, labels))
                     kinds["ranks fixed"] = pearson.influence(*ranks)[1]
                 else:
                     a, b = (one - one.mean(-1, keepdims=True) for one in (x, labels))

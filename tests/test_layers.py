@@ -81,7 +81,7 @@ LAYERS = [
     ["kernels"],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["metrics"],
-    ["config.base", "data.datafiles", "data.textfiles", "registered"],
+    ["config.base", "data.datafiles", "data.textfiles", "registered", "runs.processors"],
     ["spelling", "terminal", "durable"],
     ["untrusted"],
     ["errors", "plural"],

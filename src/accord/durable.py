@@ -284,7 +284,7 @@ def damage(folder: Path, names: Iterable[str]) -> str | None:
 
 
 def identity(folder: Path) -> str:
-    """Return what tells a folder with a manifest from any other: the manifest's SHA-256."""
+    """Return what distinguishes a folder with a manifest from any other: the manifest's SHA-256."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 
+@lru_cache(4096)  # the labels of a large file are few
 def canonical_label(text: str) -> str:
     """Return a label's canonical spelling, so that one value is one class in every file.
 

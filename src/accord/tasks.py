@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from typing import Any, get_args
 
 from accord.config.tasks import Encoding, HeadKind, Targets
 from accord.kinds import Layout, get_kind, is_kind, kind_of, texts_of
+from accord.kinds._classes import task_weight_faults
 from accord.metrics import get_metric
 
 _ALLOWED = {"encoding": Encoding, "head": HeadKind, "targets": Targets}
@@ -21,7 +22,8 @@ class Task:
 
     What a kind makes of these is said in its file in `accord.kinds`. `labels` are the class names
     in the order of their indices, `positive` is the one whose F1 is meant, None where none is;
-    `range` is (lowest, highest) in the task's own units.
+    `range` is (lowest, highest) in the task's own units. `class_weights` are one for each label,
+    or none, and act on the training loss alone, as `label_smoothing` does.
     """
 
     name: str
@@ -36,6 +38,13 @@ class Task:
     dropout: float = 0.1
     targets: Targets = "range"
     positive: str | None = None
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
+
+    @property
+    def as_used(self) -> Task:
+        """The task without what only its training goes by: a trained head doesn't show it."""
+        return replace(self, dropout=0.0, targets="range", class_weights=(), label_smoothing=0.0)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -54,7 +63,7 @@ class Task:
         return self.name_of(self.metric)
 
     def name_of(self, metric: str) -> str:
-        """Return what a metric is called: of F1 it is said of which class.
+        """Return a metric's name, of F1 with its class.
 
         Example:
             >>> labels = {"labels": ("ok", "fraud"), "positive": "fraud"}
@@ -111,7 +120,10 @@ class Task:
         lists: dict[str, Any] = {
             key: tuple(items) for key, items in value.items() if isinstance(items, list)
         }
-        made = {**value, **lists, "labels": tuple(value["labels"]), "range": tuple(value["range"])}
+        made = {
+            **value, **lists, "labels": tuple(value["labels"]), "range": tuple(value["range"]),
+            "class_weights": tuple(value.get("class_weights", ())),
+        }  # fmt: skip
         task: Task = get_kind(kind).task_type(**made)
         for fault in _faults(task):
             raise ValueError(fault)
@@ -131,9 +143,15 @@ def _faults(task: Task) -> Iterator[str]:
             yield f"{name} is {getattr(task, name)!r}"
     if not all(isinstance(label, str) for label in task.labels):
         yield "labels are not all texts"
-    numbers = [*task.range, task.dropout]
+    numbers = [*task.range, task.dropout, task.label_smoothing]
     if not all(isinstance(number, int | float) for number in numbers) or not _in_order(task):
-        yield f"range is {task.range!r}, dropout {task.dropout!r}"
+        yield (
+            f"range is {task.range!r}, dropout {task.dropout!r}, label_smoothing"
+            f" {task.label_smoothing!r}"
+        )
+    if task.label_smoothing and task.loss != "cross_entropy":
+        yield f"label_smoothing is {task.label_smoothing!r} under loss {task.loss!r}"
+    yield from task_weight_faults(task)
     if task.encoding == "separate" and task.texts == 1:
         yield "encoding is 'separate' without pairs"
     if task.head == "cosine" and (task.sequences == 1 or task.outputs != 1):
@@ -146,4 +164,5 @@ def _in_order(task: Task) -> bool:
         len(task.range) == 2
         and -inf < task.range[0] < task.range[1] < inf
         and 0 <= task.dropout < 1
+        and 0 <= task.label_smoothing < 1
     )

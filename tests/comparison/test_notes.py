@@ -32,7 +32,7 @@ def test_which_rows_are_evaluated(make_group, answers):
         "All figures are of held-out rows: dev, each half scored with the epoch that the other half"
         " chose (sst 40 rows); the labelled test files (cola 1,200 rows)."
     )
-    assert gap_note([dev]).endswith("the mean of its tasks: a +1.0.")
+    assert gap_note([dev]).endswith("averaged over its tasks: a +1.0.")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
         ),
         (
             {"training": {"balancing": "inverse-share", "batching": "round-robin"}},
-            "training.balancing: 'inverse-share' goes by the tasks' shares of a step, but batching"
+            "training.balancing: 'inverse-share' uses the tasks' shares of a step, but batching"
             " 'round-robin' gives a step one task",
         ),
         (

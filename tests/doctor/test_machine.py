@@ -1,11 +1,11 @@
-"""How the system's values are read: processor, quota and memory."""
+"""How the system's values are read: processor and memory."""
 
 import os
 
 import pytest
 
 from accord.doctor import Memory
-from accord.doctor.machine import cpu_quota, examine_memory, examine_processor
+from accord.doctor.machine import examine_memory, examine_processor
 
 GIB = 1 << 30
 
@@ -15,45 +15,6 @@ def write(root, **files):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({}, None),
-        ({"proc/self/cgroup": "0::/\n"}, None),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
-        (
-            {
-                "proc/self/cgroup": "0::/a/b\n",
-                "sys/fs/cgroup/a/b/cpu.max": "400000 100000\n",
-                "sys/fs/cgroup/a/cpu.max": "200000 100000\n",
-            },
-            2.0,
-        ),
-        (
-            {
-                "proc/self/cgroup": "9:name=systemd:/\n4:cpu,cpuacct:/x\n0::/\n",
-                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "50000\n",
-                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n",
-            },
-            0.5,
-        ),
-        (
-            {
-                "proc/self/cgroup": "1:cpu:/\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-            },
-            None,
-        ),
-        ({"proc/self/cgroup": "nonsense\n"}, None),
-    ],
-)
-def test_the_quota_of_processor_time(tmp_path, files, quota):
-    write(tmp_path, **files)
-    assert cpu_quota(tmp_path) == quota
 
 
 MEMINFO = "MemTotal:       8388608 kB\nMemFree:        1 kB\nMemAvailable:   4194304 kB\n"

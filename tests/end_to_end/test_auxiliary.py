@@ -225,8 +225,8 @@ def test_comparing_holds_a_task_beside_words_against_it_alone(project, accord_cl
         ),
         (
             {**ALIKE, "training.batch_size": 1},
-            "training.batch_size: 'simcse' (tasks.alike) tells a text from the others of its step;"
-            " 1 leaves none",
+            "training.batch_size: 'simcse' (tasks.alike) compares a text with the others in its"
+            " step; with 1 there are none",
         ),
         (
             {**ALIKE, "encoder.dropout": 0.0},
@@ -326,12 +326,14 @@ def test_a_pretrained_head_goes_on_at_the_encoder_s_rate(project, encoder_folder
     assert rate(came, loaded.dense.weight) == came.plan.training.lr
 
 
-def test_a_lonely_text_has_nothing_to_be_told_from(project):
+def test_a_lonely_text_has_nothing_to_be_compared_with(project):
     """Whatever the batch size says: a small file's share of a step counts."""
     changes = {"tasks.alike.kind": "simcse", "training.batching": "proportional"}
     file = project(changes)
     (file.parent / "few.csv").write_text("t\none text\nanother text\na third text\n")
     own = {"tasks.alike.train": "few.csv", "tasks.alike.dev": "few.csv", "tasks.alike.text": "t"}
     config = load_config(project({**changes, **own}))
-    with pytest.raises(ConfigError, match=r"tasks.alike.kind: 'simcse' tells .* draws \S+ of them"):
+    with pytest.raises(
+        ConfigError, match=r"tasks.alike.kind: 'simcse' compares .* draws \S+ of them"
+    ):
         prepare(plan_run(config).only)

@@ -140,7 +140,7 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
                 "training.balancing": "fixed", "methods.fixed.weights": {"mood": 3.0},
                 "training.gradients": "imtl-g",
             },
-            "training.balancing: 'imtl-g' goes the same way whatever a task's loss counts; the",
+            "training.balancing: 'imtl-g' gives the same direction whatever the losses' weights;",
         ),
     ],
 )  # fmt: skip

@@ -89,6 +89,15 @@ def wrong_settings() -> Iterator[tuple[Changes, str]]:
            "training.steps_per_epoch": 1}, "draws no example"  # fmt: skip
     yield {"tasks.add.kind": "masked-lm"}, ""
     yield {"tasks.keys.kind": "masked-lm"}, "keys"
+    for weights in ({"neg": 0}, {"pos": -1.0}, {"neg": "x"}, {}, 2, [1, 2, 3], "even", {"negg": 2}):
+        yield {"tasks.mood.class_weights": weights}, "tasks.mood.class_weights"
+    yield {"tasks.near.class_weights": "balanced"}, "has no such key"
+    labels = ["neg", "mixed", "pos", "new"]
+    yield {"tasks.mood.class_weights": "balanced", "tasks.mood.labels": labels}, "'new' has none"
+    yield {"tasks.mood.class_weights": {"new": 3}, "tasks.mood.labels": labels}, ""
+    for smoothing in (1, -0.1, True, "x"):
+        yield {"tasks.mood.label_smoothing": smoothing}, "tasks.mood.label_smoothing"
+    yield {"tasks.same.loss": "mse", "tasks.same.label_smoothing": 0.1}, "is for loss"
     for name in ("mood", "near"):
         yield {f"tasks.{name}.train": None}, "is missing"
         yield {f"tasks.{name}.dev": f"{name}-gone.csv"}, "no such file"
@@ -317,6 +326,8 @@ def broken_models() -> Iterator[tuple[str, Changes, Callable[[Path], Any]]]:
     yield "", {}, lambda to: None
     yield "the head in", {"tasks.mood.labels": ["neg", "pos", "mixed"]}, lambda to: None
     yield "the head in", {"tasks.near.range": [0, 9]}, lambda to: None
+    yield "", {"tasks.mood.class_weights": "balanced"}, lambda to: None
+    yield "", {"tasks.mood.label_smoothing": 0.1}, lambda to: None
     yield "the head in", {"tasks.same.pooling": "cls"}, lambda to: None
     yield f"{heads}: can't be read", {}, lambda to: (to / heads).unlink()
     yield f"{heads}: can't be read", {}, lambda to: (to / heads).write_bytes(b"x" * 50)

@@ -12,6 +12,7 @@ import pytest
 from projects import PATIENCE
 
 from accord.comparison.family import compare_groups
+from accord.comparison.group import plus_minus
 from accord.errors import Stopped
 from accord.grids.cell_run import run_cell
 from accord.grids.file import read_grid
@@ -386,7 +387,8 @@ def test_a_file_says_how_its_grid_is_reported(grid, tmp_path, accord_cli):
     assert (one[0], one[1], one[3], one[5]) == ("all", "2", "0.500", "–")
     assert (other[0], other[1], other[3], other[5]) == ("alone", "2", "0.750 / 0.700", "0.100")
     assert (one[-1] == "–", other[-1]) == (False, "–")  # two models have no epoch in common
-    _, mood, near = read_csv(out / "tables" / "grid-differences.csv")
+    head, mood, near = read_csv(out / "tables" / "grid-differences.csv")
+    assert (head[0], mood[0]) == ("contrast", "all − alone")
     assert (mood[1], mood[-1], near[1], near[-1]) == ("mood", "-0.250", "near", "–")
     assert near[3] == "the book has none"
     groups = {group.tasks: group for group in grid_groups(out)}
@@ -394,4 +396,22 @@ def test_a_file_says_how_its_grid_is_reported(grid, tmp_path, accord_cli):
         assert groups[task,].exposure(task) == groups["mood", "near"].exposure(task)
     shown = {file.stem for file in (out / "figures").glob("*.svg")}
     assert {"time", "cosines", "grid-curves", "grid-differences", "confusion-mood"} <= shown
+    as_data = accord_cli("grid", file, "--out", out, "--report-only", "--json")
+    report = json.loads(as_data.out)["report"]
+    assert report["reference"] == {"name": "book", "figures": {
+        "all": {"mood": [0.5]}, "alone": {"mood": [0.75, 0.7], "near": [0.1]},
+    }}  # fmt: skip
+    for table_row, row in zip((one, other), report["rows"], strict=True):
+        assert table_row[0] == row["label"]
+        assert table_row[-1] == ("–" if row["seconds_per_epoch"] is None
+                                 else f"{row['seconds_per_epoch']:.1f}")  # fmt: skip
+        for cell, part in zip(table_row[2:5:2], row["tasks"].values(), strict=True):
+            assert cell == plus_minus(part["mean"], part["sd"])
+            assert part["seeds"] == [0, 1]
+    for table_row, contrast in zip((mood, near), report["contrasts"], strict=True):
+        assert table_row[:3] == [contrast[key] for key in ("label", "task", "verdict")]
+        assert table_row[head.index("difference")] == f"{contrast['value']:+z.4f}"
+        assert contrast["agreement"] == (table_row[3] if contrast["reference"] else None)
+    assert report["contrasts"][0]["reference"] == -0.25
+    assert report["submissions"] == []
     assert "Was sharing worth it?" in answer.out

@@ -17,6 +17,10 @@ WAYS = {
         **BOTH, "training.micro_batch_tokens": 70, "tasks.near.targets": "popart",
         "training.gradients": "pcgrad", "methods.smart.beta": 0.9,
     },
+    "weighted": {
+        **BOTH, "training.micro_batch_tokens": 70, "tasks.mood.class_weights": "balanced",
+        "tasks.mood.label_smoothing": 0.1, "tasks.same.class_weights": {"1": 5},
+    },
     "bfloat16": {
         **BOTH, "training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
         "averaging.method": "ema",

@@ -13,10 +13,12 @@ from xml.etree import ElementTree
 import pytest
 from projects import BAD, GOOD, PLAIN
 
+from accord.cli.experiments import experiment_json
 from accord.cli.reproduce import EXPERIMENTS, SETTINGS
 from accord.data.sampler import Sampler
 from accord.experiments.reproduce import PAPER, cells_of, experiments, report
 from accord.experiments.rows import load_results
+from accord.experiments.submission import chosen_submissions
 from accord.grids.amounts import Size, Sizes
 from accord.grids.running import run_grid
 from accord.sampling import Budget, get_rule
@@ -233,6 +235,11 @@ def test_table_5_has_single_tasks_with_the_shared_model_s_exposure_too(reproduce
             seen = alone[task].runs[0].results["exposure"][task]["examples"]
             assert seen == shared[0].results["exposure"][task]["examples"]
     assert labels[2] == f"one shared model ({max(scores, key=scores.get)})"
+    experiment = next(each for each in given if each.name == "leaderboard")
+    chosen = list(chosen_submissions(experiment, known))
+    assert [each.row for each in chosen] == labels[:3]
+    assert [f"{each.values['overall']:.3f}" for each in chosen] == [row[-1] for row in rows[1:4]]
+    assert json.loads(json.dumps(experiment_json(experiment, out)))["submissions"]
     for folder in ("single-task", "single-task-equal", "multitask"):
         for file in ("sts-test", "para-dev", "sst-test"):
             assert len((out / "leaderboard" / folder / f"{file}-output.csv").read_text()) > 50

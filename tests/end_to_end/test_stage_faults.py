@@ -66,7 +66,7 @@ TWO = '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["same", "near"]\n'
         (
             '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["mood", "same", "near"]\n'
             'encoder = { reinit_layers = 1 }\n[sharing]\nschemes = ["own-layers"]\n',
-            "stage 2: encoder.reinit_layers: draws shared layers anew, but tasks whose heads are k",
+            "stage 2: encoder.reinit_layers: reinitialises shared layers, but tasks whose heads",
         ),
         (
             TWO + 'encoder = { mode = "frozen" }\n[memory]\nmethod = "gem"\n',

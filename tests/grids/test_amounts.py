@@ -99,7 +99,7 @@ def test_a_label_whose_cells_show_unlike_amounts_is_nothing_to_show_as_much_as(g
     text = SHARED.format(batching="finish-largest") + alone
     read = grid(text + "lr = [1e-5, 1e-4]\n")  # which shows no more of anything
     assert len({str(drawn(cell, (40, 60, 24))[0]["sst"]) for cell in read.cells}) == 1
-    with pytest.raises(ConfigError, match="labelled 'all' don't all show as much"):
+    with pytest.raises(ConfigError, match="labelled 'all' don't all show the same"):
         grid(text + "epochs = [2, 4]\n")
 
 
@@ -160,7 +160,7 @@ def test_what_a_file_can_t_say_is_one_line(grid, tmp_path):
         ("[[cells]]\nequal_budget = 1\n", "cells: equal_budget: takes true or false, got 1"),
         ('[[cells]]\nlabel = "a"\nas_much_as = "b"\n', "as_much_as: no cell 'b'"),
         ('[[cells]]\nlabel = "a"\nas_much_as = "a"\n', "'a' names another cell itself"),
-        ('equal = "steps"\n[[cells]]\ntasks = ["sst"]\nexamples = 50\n', "is no equal budget"),
+        ('equal = "steps"\n[[cells]]\ntasks = ["sst"]\nexamples = 50\n', "not an equal budget"),
         (REPORT + "titel = 1\n", "did you mean 'title'?"),
         (REPORT.replace('title = "t"', ""), "title"),
         (REPORT + 'table = "groups"\n', "'groups' is the name of another table or figure"),

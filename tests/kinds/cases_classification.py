@@ -27,6 +27,15 @@ CASES = [
         one_of(3),
     ),
     Case(
+        Task("rare", "classification", "cross_entropy", "macro_f1", labels=MOODS,
+             class_weights=(2.5, 1.0, 0.5), label_smoothing=0.25),
+        {"labels": list(MOODS), "metric": "macro_f1", "label_smoothing": 0.25,
+         "class_weights": {"good": 0.5, " bad": 2.5}},
+        {"bad": 0, "good": 2, "fair": 1},
+        {},
+        one_of(3),
+    ),
+    Case(
         Task("same", "pair-classification", "binary_cross_entropy", "f1", labels=("0", "1"),
              pooling="cls", positive="1"),
         {"labels": [0, 1], "loss": "binary_cross_entropy", "metric": "f1", "pooling": "cls"},

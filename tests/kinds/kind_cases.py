@@ -3,6 +3,7 @@
 `cases_NAME.py` has the cases of the kind in `accord/kinds/NAME.py`.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -29,6 +30,8 @@ class Case:
         bad: label's texts, and what is said of them.
         sure: logits, from targets as a store keeps them, that say just these.
         text: a text that a label's text fits.
+        candidates: of a row with this text for a label, where rows have a varying number of them.
+        labels_are_answers: whether a prediction is spelt as a label.
         units: how many words or candidates each row has, from such targets, where it has a varying
             number; default: as many as there are targets, without the -1 behind them.
     """
@@ -39,6 +42,8 @@ class Case:
     bad: dict[str, str] = field(default_factory=dict)
     sure: Callable[[Tensor], Tensor] | None = None
     text: Callable[[str], str] = lambda label: "a"
+    candidates: Callable[[str], list[str]] | None = None
+    labels_are_answers: bool = True
     units: Callable[[np.ndarray], np.ndarray] = lambda targets: (targets >= 0).sum(1)
 
     @property
@@ -51,12 +56,16 @@ class Case:
 
     @property
     def columns(self) -> list[str]:
-        return ["one", "two"][: self.task.texts]
+        return ["one", "two"][: 2 if self.candidates else self.task.texts]
+
+    @property
+    def text_key(self) -> str | list[str]:
+        """What `text` names in a config."""
+        return self.columns if len(self.columns) > 1 else self.columns[0]
 
     @property
     def section(self) -> TaskConfig:
-        text = self.columns[0] if self.task.texts == 1 else self.columns
-        return task_section(kind=self.task.kind, text=text, **self.keys)
+        return task_section(kind=self.task.kind, text=self.text_key, **self.keys)
 
     @property
     def plan(self) -> TaskPlan:
@@ -64,7 +73,10 @@ class Case:
 
     def row(self, label: str) -> dict[str, str]:
         """A row with this text for a label, by its columns."""
-        return {**dict.fromkeys(self.columns, self.text(label)), self.plan.label: label}
+        texts = dict.fromkeys(self.columns, self.text(label))
+        if self.candidates is not None:
+            texts["two"] = json.dumps(self.candidates(label))
+        return {**texts, self.plan.label: label}
 
     def targets(self, rows: int, seed: int = 0) -> np.ndarray:
         """Targets of some rows, as a store keeps them; all that are good among them."""

@@ -107,7 +107,7 @@ def test_a_filler_s_own_word_has_a_gradient_of_exactly_zero(
     limit=st.sampled_from([None, 1, 20, 45]),
     seed=st.integers(0, 1000),
 )
-@pytest.mark.parametrize("mix", ["all poolings", "cls and pooler", "separate"])
+@pytest.mark.parametrize("mix", ["all poolings", "cls and pooler", "separate", "weighted"])
 def test_any_counts_and_any_micro_batches(
     mix: str,
     tiny_encoder: MakeEncoder,

@@ -44,6 +44,8 @@ LOGISTIC = replace(QUORA, name="logistic", loss="binary_cross_entropy", pooling=
 SEPARATE = replace(STS, name="separate", encoding="separate", pooling="mean")
 APART = replace(SEPARATE, name="apart", pooling="pooler")
 COSINE = replace(SEPARATE, name="cosine", head="cosine")
+SMOOTHED = replace(SST, class_weights=(9.0, 0.25, 1.0, 1.0, 3.0), label_smoothing=0.2)
+WEIGHTED = replace(LOGISTIC, name="weighted", class_weights=(0.5, 4.0))
 COSINE_CLS = replace(COSINE, name="cosine_cls", pooling="cls")
 
 MIXES = {
@@ -52,6 +54,7 @@ MIXES = {
     "cls only": [STS, LOGISTIC],
     "cls and pooler": [STS, QUORA, LOGISTIC],
     "all poolings": [SST, QUORA, STS],
+    "weighted": [SMOOTHED, STS, WEIGHTED],
     "separate": [SEPARATE, APART, SST],
     "cosine": [COSINE, QUORA],
     "cosine alone": [COSINE_CLS],
@@ -87,6 +90,16 @@ class Recorded(Jacobian):
     @property
     def G(self) -> Tensor:  # noqa: N802
         return self.step.G  # type: ignore[union-attr]
+
+
+def losses_of(task: Task, logits: Tensor, targets: Tensor) -> Tensor:
+    """Each example's loss [n], smoothed by hand, and weighted by its class."""
+    losses = LOSSES[task.loss](logits, targets)
+    if task.label_smoothing:
+        even = -logits.log_softmax(1).mean(1)
+        losses = (1 - task.label_smoothing) * losses + task.label_smoothing * even
+    weights = torch.tensor(task.class_weights or [1.0] * max(2, len(task.labels)))
+    return losses * weights[targets.long()] if task.class_weights else losses
 
 
 class World:
@@ -155,7 +168,7 @@ class World:
             pooled = self.model.pooled(micro.inputs, batch.present)
             logits = self.model.logits(pooled, batch.present)
             for row, i in enumerate(batch.present):
-                parts = LOSSES[self.tasks[i].loss](logits[row], micro.targets[row])
+                parts = losses_of(self.tasks[i], logits[row], micro.targets[row])
                 losses[row] = losses[row] + parts.sum() / len(batch.rows[row])
         rows = []
         for loss in losses:

@@ -231,7 +231,7 @@ def test_a_task_that_was_not_compared_keeps_the_answer_from_being_yes() -> None:
     partly = result(Compared("a"), uncompared=("b", "c"))
     said = answer(partly)
     assert said.startswith("In part: the shared model is better on a.")
-    assert "Nothing is said of b and c, which could not be compared." in said
+    assert "There is no verdict on b and c, which could not be compared." in said
     cost = next(
         item for section in sharing_sections(partly) for item in section.items
         if isinstance(item, Table) and item.name == "cost"

@@ -1,4 +1,4 @@
-"""Balancing rules, one a file: how much each task's loss counts.
+"""Balancing rules, one per file: how much each task's loss counts.
 
     rule(signals, state, generator, **options) -> (weights [T], state)
 

@@ -69,14 +69,16 @@ def render(report: CheckReport) -> None:
 
 def _heading(report: TaskReport) -> str:
     from accord.kinds import labelled_kind
+    from accord.kinds._classes import loss_words
 
-    task = report.task
+    task, most = report.task, _SHOWN_LABELS
     if not task.labelled:
         return f"{task.name}: {task.kind}, {task.metric}"
-    target = labelled_kind(task).described(task, _SHOWN_LABELS)
+    target = labelled_kind(task).described(task, most)
     source = " (from the training file)" if report.taken_from_data else ""
     encoding = f", {task.encoding} encoding" if task.texts > 1 else ""
-    return f"{task.name}: {task.kind}{encoding}, {target}{source}, {task.loss}, {task.metric_name}"
+    learnt = f"{loss_words(task, most)}, {task.metric_name}"
+    return f"{task.name}: {task.kind}{encoding}, {target}{source}, {learnt}"
 
 
 def _splits(report: TaskReport) -> ResultsTable:

@@ -128,7 +128,7 @@ def _show(
     known: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Print a comparison and what has to be known beside it, and leave its report where there is a
+    """Print a comparison and the notes on it, and leave its report where there is a
     folder for one."""
     from accord.cli.comparisons import comparison_json, leave_report, print_comparison
 

@@ -1,4 +1,4 @@
-"""Groups of runs on stdout: their figures, and what sharing did to each task."""
+"""Groups of runs on stdout: their figures, and the effect of sharing on each task."""
 
 from __future__ import annotations
 
@@ -60,10 +60,11 @@ def leave_report(
         out: its folder.
         comparison: of finished runs.
         formats: of figures and tables besides SVG and CSV.
-        known: which runs are missing, and which files were changed between them, a line each.
+        known: which runs are missing, and which files were changed between them, one line each.
         quiet: don't say where.
     """
     from accord.comparison.answer import answer
+    from accord.comparison.class_tables import class_sections
     from accord.comparison.contrast_page import contrast_sections
     from accord.comparison.sharing_page import sharing_sections
     from accord.report.writing import write_report
@@ -73,7 +74,8 @@ def leave_report(
     asked = comparison.sharing or not against
     title, lead = ("Was sharing worth it?", [answer(comparison)]) if asked else (
         "Groups of runs", [])  # fmt: skip
-    sections = [*sharing_sections(comparison, curves, known), *against]
+    shared = sharing_sections(comparison, curves, known)
+    sections = [*shared, *against, *class_sections(comparison.groups)]
     write_report(out, title, lead, sections, formats)
     if not quiet:
         echo(f"report: {out / 'report.html'}")
@@ -82,7 +84,7 @@ def leave_report(
 def print_comparison(comparison: Comparison, known: Sequence[str] = ()) -> None:
     """Print groups side by side, where single tasks and a shared model are among them the
     difference that sharing made, and what each group has over a baseline, if there is one; and
-    what else has to be known, a line each."""
+    other notes, one line each."""
     groups, verdicts = comparison.groups, comparison.sharing
     print_groups(groups)
     if verdicts:
@@ -99,7 +101,7 @@ def print_comparison(comparison: Comparison, known: Sequence[str] = ()) -> None:
 
 def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[str, Any]:
     """Return groups, what sharing did, what each has over the baseline, if there is one, and among
-    the notes what else has to be known."""
+    the notes those that are given."""
     groups, verdicts, baseline = comparison.groups, comparison.sharing, comparison.baseline
     return {
         "groups": [_group_json(group) for group in groups],
@@ -110,7 +112,7 @@ def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[s
         "notes": [*group_notes(groups), *known],
         "against": [
             {"group": each.group.name, "task": each.task,
-             **_verdict_json(each.difference, each.verdict)} for each in comparison.contrasts
+             **verdict_json(each.difference, each.verdict)} for each in comparison.contrasts
         ],
         "against_notes": [] if baseline is None else contrast_notes(groups, baseline),
     }  # fmt: skip
@@ -264,11 +266,12 @@ def _sharing_json(each: SharingVerdict) -> dict[str, Any]:
         "examples_together": each.together.exposure(each.task),
         "shared_model": each.together.name,
         "also_differ_in": each.differing,
-        **_verdict_json(each.difference, each.verdict),
+        **verdict_json(each.difference, each.verdict),
     }
 
 
-def _verdict_json(difference: Difference, verdict: Verdict) -> dict[str, Any]:
+def verdict_json(difference: Difference, verdict: Verdict) -> dict[str, Any]:
+    """Return a difference with its interval and verdict."""
     return {
         "value": difference.value,
         "low": verdict.low,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--force", is_flag=True, help="Evaluate though the run's dev files were changed; it is said."
 )
+@click.option(
+    "--classes", is_flag=True, help="Precision, recall and F1 of each class too, the worst first."
+)
 @click.option("--skip-bad-rows", is_flag=True, help="With --input: leave such rows out, and say.")
 @quoting_option
 @as_json_option
@@ -35,6 +38,7 @@ def evaluate(
     source: Path | None,
     config: Path | None,
     force: bool,
+    classes: bool,
     skip_bad_rows: bool,
     quoting: QuotingName | None,
     as_json: bool,
@@ -45,6 +49,7 @@ def evaluate(
     or on those of --config; or, with --task, on --input. Rows that can't be used are treated as the
     config says; with --input they stop.
     """
+    from accord.cli.classes import show_classes
     from accord.errors import UsageError
     from accord.evaluation.evaluate import evaluate_input
 
@@ -61,12 +66,22 @@ def evaluate(
     else:
         evaluated, changed, score = _dev_files(model, task, config, force)
         overall = {} if task is not None else _overall(model, evaluated, score)
+    by_class = {
+        name: evaluation.classes for name, evaluation in evaluated.items()
+        if classes and evaluation.classes is not None
+    }  # fmt: skip
+    if classes and not by_class:
+        raise UsageError(f"--classes: {', '.join(evaluated)}: no such task has classes")
     if as_json:
-        figures = {name: evaluation.figures for name, evaluation in evaluated.items()}
+        figures: dict[str, Any] = {name: dict(each.figures) for name, each in evaluated.items()}
+        for name, table in by_class.items():
+            figures[name]["by_class"] = table.to_json()
         more = {"overall": overall, "forced": changed}
         echo(json.dumps({**figures, **{key: entry for key, entry in more.items() if entry}}))
     else:
         _show(evaluated, overall, changed)
+        for name, table in by_class.items():
+            show_classes(name, table)
 
 
 def _show(

@@ -22,10 +22,8 @@ from accord.cli.options import (
 from accord.terminal import echo
 
 if TYPE_CHECKING:
-    from accord.experiments.spec import Experiment
     from accord.grids.cell_run import CellResult
     from accord.grids.cells import Cell
-    from accord.report.page import Section
 
 
 @click.command()
@@ -60,6 +58,7 @@ def grid(
     all groups of runs is left in --out.
     """
     from accord.cli.comparisons import compared, comparison_json, print_comparison
+    from accord.cli.experiments import experiment_json, planned_sections
     from accord.errors import UsageError
     from accord.experiments.spec import read_experiment
     from accord.grids.file import read_grid
@@ -92,10 +91,12 @@ def grid(
     comparison, known = compared(grid_groups(out), margin, against), notes(out)
     if as_json:
         cells_json = [asdict(result) for result in results]
-        echo(json.dumps({"cells": cells_json, **comparison_json(comparison, known)}))
+        report = None if experiment is None else experiment_json(experiment, out)
+        shown = {"cells": cells_json, **comparison_json(comparison, known), "report": report}
+        echo(json.dumps(shown))
     elif comparison.groups:
         print_comparison(comparison, known)
-        more = [] if experiment is None else _planned_sections(experiment, out)
+        more = [] if experiment is None else planned_sections(experiment, out)
         grid_report(out, comparison, f"The grid {grid.name}", known, formats, more)
         echo(f"report: {out / 'report.html'}")
     else:
@@ -111,17 +112,6 @@ def _check_group(name: str, cells: Sequence[Cell]) -> None:
     if name not in names and sum(name in other for other in names) != 1:
         what = "several groups" if any(name in other for other in names) else "no group"
         raise UsageError(f"--against '{name}': {what}{nearest(name, names)}")
-
-
-def _planned_sections(experiment: Experiment, out: Path) -> list[Section]:
-    """Return what the grid's file asks of its report, and print its tables."""
-    from accord.cli.results import print_report_tables
-    from accord.experiments.report import experiment_sections
-    from accord.experiments.rows import load_results
-
-    sections = experiment_sections([experiment], load_results(out, experiment.cells), out)
-    print_report_tables(sections)
-    return sections
 
 
 def end_with(results: Sequence[CellResult]) -> None:

@@ -67,7 +67,7 @@ def _heldout_cells(entry: dict[str, Any] | None) -> tuple[str, str, str, str]:
 
 
 def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield how the held-out columns are read, and what has to be known of single tasks."""
+    """Yield how to read the held-out columns, and the notes on single tasks."""
     if heldout:
         yield _READING
     for name, entry in heldout.items():

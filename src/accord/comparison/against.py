@@ -75,7 +75,7 @@ def _mean(parts: Sequence[TaskDifference]) -> tuple[Difference, bool]:
 
 
 def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
-    """Return what has to be known beside `against`: who is left out, whose exposure differs, and
+    """Return the notes on `against`: which groups are left out, whose exposure differs, and
     that the best of many was chosen on these runs."""
     alike = [group for group in groups if group is not baseline and _same_tasks(group, baseline)]
     others = [group.name for group in groups if not _same_tasks(group, baseline)]

@@ -40,7 +40,7 @@ def answer(comparison: Comparison) -> str:
         ]
         if model.uncompared:
             said.append(
-                f"Nothing is said of {joined(model.uncompared)}, which could not be compared."
+                f"There is no verdict on {joined(model.uncompared)}, which could not be compared."
             )
         if several:
             said[0] = f"Shared model {model.name}: {said[0]}"
@@ -119,7 +119,7 @@ def _exceptions(verdicts: Verdicts) -> list[str]:
     if single := _tasks(verdicts, "one run each"):
         sentences.append(
             f"There is no verdict {_on(single, verdicts, 'any of the')}: with one run each, a"
-            " difference between models can't be told from the chance in every run."
+            " difference between models can't be distinguished from chance variation between runs."
         )
     return sentences
 
@@ -129,8 +129,9 @@ def _learnt_nothing(each: SharingVerdict) -> str:
     figures = f"{each.alone.mean(task):z.3f} alone and {each.together.mean(task):z.3f} together"
     name = f" ({compared.constant_name})" if compared.constant_name != "a constant" else ""
     return (
-        f"On {task} nothing can be said of sharing: neither side is shown to have learnt anything"
-        f" ({compared.metric}: {figures}, {compared.constant:z.3f} by a constant prediction{name})."
+        f"On {task} nothing can be concluded about sharing: neither side is shown to have"
+        f" learnt anything ({compared.metric}: {figures}, {compared.constant:z.3f} by a constant"
+        f" prediction{name})."
     )
 
 

@@ -30,7 +30,7 @@ def content_table(run: RunRecord, config: Config | None = None) -> dict[str, Any
     """Return a run's config as JSON, without what makes no difference, and with contents in place
     of the keys that say where its data and its encoder lie and how files are read.
 
-    Keys whose content the run's folder doesn't tell are left as they are.
+    Keys whose content the run's folder doesn't record are left as they are.
 
     Args:
         run: whose files are meant.
@@ -66,7 +66,7 @@ def _drop(table: dict[str, Any], keys: Iterable[str]) -> None:
 
 
 def content_notes(groups: Sequence[Group]) -> list[str]:
-    """Return which groups have the same config, but other data or another encoder, a line each."""
+    """Return one line for each set of groups that share a config, but not data or encoder."""
     alike: dict[str, list[Group]] = {}
     for group in groups:
         table = effective(group.runs[0].config)

@@ -41,8 +41,14 @@ def _contrasts(comparison: Comparison, baseline: Group) -> Iterator[Table | Figu
         yield differences(f"differences-{name}", f"{task}: against {baseline.name}", rows)
 
 
-def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
-    """Return each difference with its interval and verdict; `note` is on their correction."""
+def contrast_table(contrasts: Sequence[Contrast], note: str, first: str = "group") -> Table:
+    """Return each difference with its interval and verdict.
+
+    Args:
+        contrasts: a row each.
+        note: on their correction.
+        first: what the first column names.
+    """
     rows = [
         [
             each.label or each.group.name, each.task, each.verdict.word,
@@ -53,7 +59,7 @@ def contrast_table(contrasts: Sequence[Contrast], note: str) -> Table:
         ]
         for each in contrasts
     ]  # fmt: skip
-    columns = ["group", "task", "verdict", "runs", "difference", "interval", "adjusted p",
+    columns = [first, "task", "verdict", "runs", "difference", "interval", "adjusted p",
                "to show 1 point"]  # fmt: skip
     note += " To show 1 point: what would show a true difference of 1 point 4 times in 5."
     return Table("differences", "Differences", columns, rows, 3, note)

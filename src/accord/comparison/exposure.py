@@ -37,7 +37,7 @@ def exposure_distance(one: Group, other: Group, task: str) -> float:
 
 
 def exposure_words(pair: SharingPair) -> str | None:
-    """Say how many examples a task had alone and in the shared model; None where that is alike."""
+    """Say how many examples a task saw alone and in the shared model; None where both are equal."""
     alone, together = (group.exposure(pair.task) for group in (pair.alone, pair.together))
     if alike(alone, together):
         return None
@@ -48,7 +48,7 @@ def exposure_words(pair: SharingPair) -> str | None:
 
 
 def exposure_notes(pairs: Iterable[SharingPair]) -> list[str]:
-    """Return a line for each task whose exposure alone is not that in the shared model."""
+    """Return a line for each task that saw other amounts alone than in the shared model."""
     unlike = dict.fromkeys(filter(None, map(exposure_words, pairs)))
     return [
         f"NOT LIKE FOR LIKE: {words}; the difference may come from exposure, not from sharing."

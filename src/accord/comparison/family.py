@@ -14,15 +14,16 @@ from accord.statistics.verdict import verdicts
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs, and all that is said of their differences.
+    """Groups of runs, and the verdicts on their differences.
 
     Attributes:
         groups: of finished runs.
-        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
+        margin: a difference up to which models count as equally good; of a metric: 0.01 is one
+            point.
         sharing: each task alone against the same task in a shared model.
         baseline: the group that all others are compared with; None compares none.
         contrasts: each other group against it.
-        refused: what could not be compared, and why, a line each.
+        refused: what could not be compared, and why, one line each.
     """
 
     groups: Sequence[Group]
@@ -53,7 +54,8 @@ def compare_groups(
 
     Args:
         groups: of finished runs.
-        margin: a difference of which two models are as good; of a metric, so 0.01 is one point.
+        margin: a difference up to which models count as equally good; of a metric: 0.01 is one
+            point.
         baseline: one of them, or None.
     """
     pairs, refused = sharing_pairs(groups)

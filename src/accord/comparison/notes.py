@@ -1,4 +1,4 @@
-"""What has to be known beside a comparison: on which rows it evaluates, after how much training, by
+"""Notes and cautions on a comparison: on which rows it evaluates, after how much training, by
 what choice, and how many comparisons were corrected together."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def comparison_notes(comparison: Comparison) -> list[str]:
-    """Return what has to be known of some groups and of what sharing did; nothing of no groups."""
+    """Return the notes on some groups and on the effect of sharing; none without groups."""
     groups = comparison.groups
     if not groups:
         return []
@@ -30,7 +30,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
 
 
 def group_notes(groups: Sequence[Group]) -> list[str]:
-    """Return what has to be known of some groups' figures: how far choosing flatters them, whose
+    """Return the notes on some groups' figures: how far selection flatters them, whose
     settings or first stages the same rows chose, and who was evaluated on other rows."""
     gap = gap_note(groups)
     return [
@@ -40,7 +40,7 @@ def group_notes(groups: Sequence[Group]) -> list[str]:
 
 
 def few_rows_notes(groups: Sequence[Group]) -> list[str]:
-    """Return what runs said of tasks whose dev rows are too few to cross-fit, each once."""
+    """Return the runs' notes on tasks with too few dev rows to cross-fit, each once."""
     said = {
         f"{task}: {note}."
         for group in groups for run in group.runs
@@ -151,8 +151,8 @@ def gap_note(groups: Sequence[Group]) -> str | None:
         return None
     said = "; ".join(f"{group.name} {100 * gap:+z.1f}" for gap, group in gaps)
     return (
-        "Selection gap: by so many points a group would look better on the same dev rows that chose"
-        f" its epochs, the mean of its tasks: {said}."
+        "Selection gap: how many points better each group would look on the dev rows that chose its"
+        f" epochs, averaged over its tasks: {said}."
     )
 
 
@@ -171,7 +171,7 @@ def tuned_notes(groups: Sequence[Group]) -> list[str]:
 
 
 def rows_notes(groups: Sequence[Group]) -> list[str]:
-    """Return which groups were evaluated on other rows than others, one line per task."""
+    """Return one line for each task on which groups were evaluated on different rows."""
     notes = []
     for task, _ in metric_columns(groups):
         contents: dict[str, list[str]] = {}

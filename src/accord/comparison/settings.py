@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from accord.comparison.contents import content_table
 from accord.comparison.exposure import EXPOSURE_KEYS, exposure_distance
 from accord.comparison.group import Group
 from accord.config.file import reduced
+from accord.plan.keys import flat
 
 _INDIFFERENT = (
     "training.seed", "training.halves_every", "training.gramian", "training.threads",
@@ -80,12 +80,4 @@ def _settings(group: Group, task: str) -> Iterator[tuple[str, object]]:
     for training in (table["training"], *(stage["training"] for stage in table["stages"])):
         for key in EXPOSURE_KEYS:
             training.pop(key.removeprefix("training."), None)
-    yield from _flat(table, "")
-
-
-def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in _INDIFFERENT:
-            yield f"{prefix}{key}", value
+    yield from ((key, value) for key, value in flat(table) if key not in _INDIFFERENT)

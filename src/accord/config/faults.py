@@ -59,7 +59,7 @@ _SYNONYMS = {
     "tasks.NAME.label": "label_column target_column label_field target",
     "tasks.NAME.id": "id_column idx",
     "tasks.NAME.kind": "type task_type problem_type",
-    "tasks.NAME.delimiter": "sep separator",
+    "tasks.NAME.delimiter": "sep",
 }
 """What other libraries call a key."""
 

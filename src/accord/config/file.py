@@ -35,7 +35,7 @@ def load_config(
         only: names of tasks, to leave out all others; none leaves out none.
 
     Raises:
-        ConfigError: one line a fault: where, what was given, what is allowed.
+        ConfigError: one line per fault: where, what was given, what is allowed.
     """
     try:
         table = read_toml(path)
@@ -71,7 +71,7 @@ def reduced(config: Config, tasks: Mapping[str, AnyTaskConfig]) -> Config:
 
 
 def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
-    """Take out of a config's table what is of no use for the tasks that are left in it.
+    """Remove from a config's table what its remaining tasks have no use for.
 
     Args:
         table: as the file's.

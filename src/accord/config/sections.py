@@ -49,10 +49,12 @@ class EncoderConfig(Section):
     )
     heads: Literal["new", "keep"] = Field(
         "new", description="'keep': where `path` is a model folder of Accord's, take over the heads"
-        " and parts of its tasks of the same name; 'new': draw all anew."
+        " and parts of its tasks of the same name; 'new': initialise all of them."
     )  # fmt: skip
     reinit_layers: Annotated[int, Field(ge=0)] = Field(
-        0, description="Draw so many of the last layers anew, and the pooler (Zhang et al. 2021)."
+        0,
+        description="How many of the last layers, besides the pooler, are reinitialised (Zhang et"
+        " al. 2021).",
     )
     gradient_checkpointing: bool = Field(
         False, description="Recompute each layer in the backward pass: less memory, more time."
@@ -78,8 +80,8 @@ class TrainingConfig(Section):
     )  # fmt: skip
     steps_per_epoch: PositiveInt | None = Field(
         None,
-        description="Steps of an epoch; at most so many with the paper's three batching methods,"
-        " whose epochs have an end of their own.",
+        description="Steps per epoch; an upper limit with the paper's three batching methods,"
+        " whose epochs end by themselves.",
     )
     examples: PositiveInt | None = Field(
         None,
@@ -136,7 +138,7 @@ class TrainingConfig(Section):
         description="'bfloat16': linear layers and attention in bfloat16, weights in float32.",
     )
     micro_batch_tokens: PositiveInt | None = Field(
-        None, description="Split a step into passes of at most so many tokens; default: one pass."
+        None, description="Split a step into passes of at most this many tokens; default: one pass."
     )
     dev_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1,
@@ -150,10 +152,14 @@ class TrainingConfig(Section):
     )
     halves_every: PositiveInt | None = Field(
         None,
-        description="After so many steps measure how much the gradients of two halves of each"
-        " task's batch agree; each time costs about a step.",
+        description="Steps between measurements of how much the gradients of two halves of each"
+        " task's batch agree; each costs about a step.",
     )
-    threads: PositiveInt | None = Field(None, description="CPU threads; default: torch's choice.")
+    threads: PositiveInt | None = Field(
+        None,
+        description="CPU threads; default: torch's choice, or fewer where a"
+        " container's quota allows less.",
+    )
     device: str = Field("auto", description="'auto', 'cpu', 'cuda' or 'cuda:N'.")
 
 
@@ -207,11 +213,11 @@ class CheckpointConfig(Section):
 
     every_steps: PositiveInt | None = Field(
         None,
-        description="Save after so many steps, beside each epoch's end; default: 500, or none"
+        description="Save every so many steps as well as after each epoch; default: 500, or none"
         " where `every_minutes` is set.",
     )
     every_minutes: PositiveFloat | None = Field(
-        None, description="Save after so many minutes, beside each epoch's end."
+        None, description="Save every so many minutes as well as after each epoch."
     )
     keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
 
@@ -269,8 +275,8 @@ class ComparisonConfig(Section):
     """`[comparison]`: how `accord compare` compares runs of this config; no run depends on it."""
 
     margin: PositiveFloat | None = Field(
-        None, description="Points, hundredths of a metric: where the interval of the difference"
-        " lies within so many on either side of 0, the two models are as good."
+        None, description="Points (hundredths of a metric): where the interval of the difference"
+        " lies within this distance of 0, the two models count as equally good."
     )  # fmt: skip
 
 
@@ -281,8 +287,8 @@ class Config(Section):
     tasks: dict[Name, AnyTask] = Field(min_length=1)
     texts: dict[Name, LabelledTask] = Field(
         {},
-        description="`[texts.NAME]`: a labelled task as `[tasks.NAME]` has it that is not trained:"
-        " only its texts are read, for tasks without labels.",
+        description="`[texts.NAME]`: a labelled task, with the keys of `[tasks.NAME]`, that is not"
+        " trained: only its texts are read, for tasks without labels.",
     )
     stages: list[StageConfig] = Field([])
     memory: MemoryConfig | None = None

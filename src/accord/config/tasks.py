@@ -42,8 +42,8 @@ FileEncoding = Annotated[
 Limit = Annotated[
     PositiveInt | None,
     Field(
-        description="Use at most so many rows of each split's files, the first ones, for a quick"
-        " try; the files are read whole all the same, once."
+        description="Use at most this many rows of each split's files, from the top, for a quick"
+        " try; the files are still read in full, once."
     ),
 ]
 Group = Annotated[
@@ -78,6 +78,21 @@ MetricKey = Annotated[
         description="; ".join(f"'{metric.name}': {metric.meaning}" for metric in _METRICS)
         + "; default: accuracy for classification, micro_f1 for multi-label, quadratic_kappa for"
         " ordinal, pearson for regression."
+    ),
+]
+ClassWeightsKey = Annotated[
+    Literal["balanced"] | dict[str, float] | None,
+    Field(
+        description="What each class's rows count in the training loss: 'balanced', n / (K n_c) of"
+        " K classes with n_c of the n training rows each; or a table of weights by class, as they"
+        " are, 1 for those that it doesn't name. Default: all alike."
+    ),
+]
+LabelSmoothingKey = Annotated[
+    Fraction,
+    Field(
+        description="ε of label smoothing (Szegedy et al. 2016): the training loss compares with"
+        " (1 - ε) of the label and ε spread over all K classes. With cross_entropy alone."
     ),
 ]
 

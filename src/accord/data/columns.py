@@ -74,8 +74,8 @@ class Role:
 
 
 def read_columns(files: DataFiles, rows: int) -> list[Column]:
-    """Return what the first rows of some files say of their columns, but for those without an own
-    name.
+    """Return what the first rows of some files show of their columns, except columns without a name
+    of their own.
 
     Raises:
         DataError: a file can't be read, or there is no row.

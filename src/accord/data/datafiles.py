@@ -88,7 +88,7 @@ def _bare_name(path: Path) -> str:
 
 
 def split_of(path: Path) -> str | None:
-    """Return the split that the last such word of a file's name tells, if one does."""
+    """Return the split that a file's name holds a word for, by the last such word; or None."""
     words = re.split(r"[-_. ]+", stem(path).lower())
     return next((SPLIT_WORDS[word] for word in reversed(words) if word in SPLIT_WORDS), None)
 
@@ -106,7 +106,7 @@ def shard(path: Path) -> tuple[str, int, int] | None:
 
 
 def missing_shards(paths: Sequence[Path]) -> str:
-    """Say which shards are missing of those whose names tell how many there are; mostly nothing.
+    """Say which shards are missing, where their names give the total; mostly nothing.
 
     Example:
         >>> missing_shards([Path("train-00001-of-00002.parquet")])

@@ -64,7 +64,7 @@ class Data:
         return [data for data in split if data.task.labelled]
 
     def contents(self) -> dict[str, str]:
-        """Return what tells each split from others: a hash of its content and its rows.
+        """Return what distinguishes each split from others: a hash of its content and its rows.
 
         Rows that are left out count: that they are follows from the contents of other tasks.
         """
@@ -122,6 +122,8 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
             left_out[name] = kept.left_out
             if kept.tasks:
                 say(f"{name}: {kept.note}")
+    for name in plan.labelled:
+        splits[name] = _settled(splits[name], plan.tasks[name])
     facts = Facts(
         [split for name in plan.tasks for split in splits[name]],
         assembler.max_length, read_config(encoder_folder).max_position_embeddings,
@@ -137,6 +139,7 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
         split.task.name: split.heldout for split in facts.splits
         if split.heldout is not None and len(split.heldout.rows)
     }  # fmt: skip
+    tasks = tuple(split.task for split in train)
     return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout, left_out)
 
 
@@ -150,6 +153,13 @@ def _drawn_notes(splits: Mapping[str, Sequence[Split]], plan: DataPlan) -> Itera
                 f"{name}: no dev file; {rows} of {rows + len(train.part.rows)} rows of {dev.path}"
                 " serve as one and are not trained on"
             )
+
+
+def _settled(splits: Sequence[Split], plan: TaskPlan) -> list[Split]:
+    """Return a task's splits with what its training rows settle of it."""
+    train, *_ = splits
+    task = labelled_kind(train.task).settled(train.task, plan, train.labels)
+    return [replace(split, part=replace(split.part, task=task)) for split in splits]
 
 
 def _remembered(split: TaskData, plan: DataPlan) -> TaskData:
@@ -226,7 +236,7 @@ def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | No
     """Return what makes sequences, of at most `length` tokens or all that the encoder holds.
 
     Raises:
-        ConfigError: if the encoder can't hold so many.
+        ConfigError: if the encoder can't hold that many.
     """
     limit = read_config(encoder_folder).max_position_embeddings
     if length is not None and length > limit:

@@ -46,7 +46,7 @@ def draw_dev(undivided: TaskData, plan: TaskPlan, share: float) -> tuple[TaskDat
 
 
 def row_groups(part: TaskData) -> Groups:
-    """Return what tells each row's group from others: its `group` column, or else its texts."""
+    """Return a number for each row's group: by its `group` column, or else its texts."""
     groups = part.store.groups[part.rows]
     return np.where(groups > 0, groups, _texts(part))
 
@@ -83,7 +83,7 @@ class Kept:
 
     @property
     def note(self) -> str:
-        """What is said of it; empty where all rows stay."""
+        """The note on it; empty where all rows stay."""
         if not self.tasks:
             return ""
         return (

@@ -49,7 +49,7 @@ class ExactSampler(Sampler):
         return [self._stream(0, self._drawn(step), self._drawn(step + 1))]
 
     def examples(self, epochs: int) -> list[int]:
-        """Return how many examples so many epochs draw."""
+        """Return how many examples a number of epochs draws."""
         return [self._drawn(epochs * self.steps)]
 
     def _drawn(self, steps: int) -> int:

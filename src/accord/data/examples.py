@@ -88,7 +88,7 @@ def read_examples(
         task: the resolved task, with labels or range.
         labelled: whether the label column is read. Without labels an empty text is an example
             too, since it needs a prediction, and an `id` column may be absent.
-        notes: gets, after the last row, what has to be known of a file as a whole.
+        notes: gets, after the last row, the notes on a file as a whole.
 
     Raises:
         DataError: the file or a column can't be used at all.

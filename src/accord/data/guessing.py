@@ -38,7 +38,7 @@ _SAMPLE_ROWS = 5_000
 
 @dataclass(frozen=True)
 class GuessedTask:
-    """A task as the files suggest it; `reasons` says why, a line each.
+    """A task as the files suggest it; `reasons` says why, one line each.
 
     A split may be in several files; `file_encoding` is None for UTF-8.
     """

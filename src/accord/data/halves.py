@@ -25,7 +25,7 @@ class Segments(Protocol):
 
 
 def row_contents(store: Segments, rows: npt.NDArray[np.int64]) -> list[bytes]:
-    """Return what tells each row's texts from others': the SHA-256 of their token ids.
+    """Return what distinguishes each row's texts from others': the SHA-256 of their token ids.
 
     Args:
         store: holds the rows.

@@ -22,7 +22,7 @@ class Doubt:
 
     @property
     def what(self) -> str:
-        """What that says of the file."""
+        """What that means for the file."""
         return f"the first line looks like data, not like column names ({self.reason})"
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ from accord.tasks import Task
 
 @dataclass(frozen=True)
 class FileLabels:
-    """What a test file says of its rows' labels.
+    """The labels of a test file's rows, where it has any.
 
     Attributes:
         rows: those that have a label, int64 [n]: all but those that `missing` leaves out.

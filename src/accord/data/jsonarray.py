@@ -99,7 +99,7 @@ class _Text:
         self._at = at
 
     def _read(self, characters: int) -> bool:
-        """Read at least so many characters on; return whether there were any."""
+        """Read on by at least this many characters; return whether there were any."""
         blocks, size = [self._text[self._at :]], 0
         for block in self._blocks:
             blocks.append(block)

@@ -1,4 +1,4 @@
-"""What a person should know of a task's classes: spelt in two ways, or without training rows."""
+"""Warnings about a task's classes: spelt in two ways, or without training rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def class_rows(part: TaskData) -> dict[str, ClassRows]:
 def label_warnings(
     labels: Sequence[str], train: Mapping[str, ClassRows], dev: Mapping[str, ClassRows]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield where, what and what to do of each thing that a person should know.
+    """Yield each warning as its place, what it is and its cure.
 
     Args:
         labels: the task's classes.

@@ -200,12 +200,12 @@ class LabelParser(ABC):
         """
 
     def blank(self, label: str) -> NoLabelError:
-        """Return what is said of a label that is a missing value."""
+        """Return the fault of a label that is a missing value."""
         what = f"is '{label}': no label" if label else "is empty: no label"
         return NoLabelError(f"'{self.column}' {what}", "")
 
     def refused(self, label: str, otherwise: str) -> NoLabelError:
-        """Return what is said of a label that many data sets have for none, and of the cure."""
+        """Return the fault of a label that many data sets use for none, and its cure."""
         message = f"{self.column}: '{label}' stands for a hidden label in many data sets"
         return NoLabelError(f"{message}; {otherwise}", label)
 

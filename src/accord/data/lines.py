@@ -52,7 +52,7 @@ def read_lines(path: Path, encoding: str, newline: str = "") -> Iterator[str]:
 
 
 def read_blocks(path: Path, encoding: str, characters: int) -> Iterator[str]:
-    """Yield a file's text in blocks of so many characters, as `read_lines` otherwise."""
+    """Yield a file's text in blocks of characters; otherwise as `read_lines`."""
     return _parts(path, encoding, "", characters)
 
 

@@ -58,7 +58,7 @@ class TaskData:
 
     @property
     def content(self) -> str:
-        """What tells these rows from others: a hash of the file's content, and how many of it."""
+        """What identifies these rows: a hash of the file's content, and how many of its rows."""
         return f"{self.store.fingerprint}:{len(self)}"
 
     def targets(self, index: np.ndarray) -> Tensor:
@@ -75,7 +75,7 @@ class Assembler:
 
     Attributes:
         special: special tokens, and how they frame texts.
-        max_length: tokens a sequence may have, special tokens included.
+        max_length: tokens that a sequence may have, special tokens included.
         vocabulary: ids of words are below it; of no use without a masked language model.
     """
 

@@ -27,7 +27,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What of one task's dev rows stands in the training rows of a task.
+    """The overlap of one task's dev rows with the training rows of a task.
 
     `examples` counts dev rows whose whole example does, the texts of a pair in either order (0
     between tasks with one text and with two); `texts` counts those of which any text does.

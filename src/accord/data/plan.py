@@ -30,6 +30,8 @@ class TaskPlan:
         range: of targets; None: that of the training file.
         loss, metric: None: the kind's first.
         positive: the class whose F1 is meant, canonically spelt; None: by the labels.
+        class_weights: 'balanced', or by class, canonically spelt; None: all alike.
+        label_smoothing: ε, of the training loss.
         encoding, head, pooling, dropout, targets: of the head, as `accord.tasks.Task` has them.
         options: what its kind alone is told.
     """
@@ -54,6 +56,8 @@ class TaskPlan:
     loss: str | None = None
     metric: str | None = None
     positive: str | None = None
+    class_weights: Literal["balanced"] | Mapping[str, float] | None = None
+    label_smoothing: float = 0.0
     encoding: str = "joint"
     head: str = "linear"
     pooling: str = "cls"
@@ -100,7 +104,7 @@ class DataPlan:
         shared: names of tasks that read the same rows, which are tokenised and packed once for all
             of them; two or more each.
         dev_share: of a training file that serves as dev where no dev file is named.
-        max_length: tokens a sequence may have; None: all that the encoder can hold.
+        max_length: tokens that a sequence may have; None: all that the encoder can hold.
         seed: of the rows that a memory keeps.
         memory: of finished tasks.
     """

@@ -34,7 +34,9 @@ _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 
 class FilesReader:
-    """Reads a split's files one after the other, each by its format, told by its bytes and name.
+    """Reads a split's files one after the other, each with its format's reader.
+
+    The format is known by a file's first bytes and its name.
 
     Raises:
         DataError: a file is missing, empty, binary, or has no header.
@@ -42,7 +44,7 @@ class FilesReader:
     Attributes:
         paths: of the files.
         columns: those that all files have, in the order of the first one.
-        notes: what has to be known of a file as a whole; complete once the rows are exhausted.
+        notes: on a file as a whole; complete once the rows are exhausted.
     """
 
     def __init__(self, files: DataFiles) -> None:

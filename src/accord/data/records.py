@@ -42,7 +42,7 @@ def read_records(
         delimiter: what separates fields.
         quotes: whether quotes are read as csv writers make them.
         above: how many lines stand above these.
-        swallowed: tells whether several lines below the header that a quote joins are rows each.
+        swallowed: whether several lines that a quote joins below the header would each be a row.
     """
     numbered = _Lines(lines, above)
     reader = _parser(numbered, delimiter, quotes)

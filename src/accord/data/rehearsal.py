@@ -125,7 +125,7 @@ class RehearsalSampler:
         ]
 
     def examples(self, epochs: int) -> list[int]:
-        """Return how many examples of each task so many epochs draw, the memories' among them."""
+        """Return how many examples of each task a number of epochs draws, memories included."""
         drawn = dict(zip(self.current.names, self.current.examples(epochs), strict=True))
         return [
             drawn.get(name, self._batch(size) * self.steps * epochs)

@@ -34,7 +34,7 @@ def resolve_task(name: str, plan: TaskPlan) -> Task:
 
 @dataclass(frozen=True)
 class _TrainingFile:
-    """What a task's training file says of its labels; read as it is asked, and no sooner."""
+    """The labels of a task's training file; it is read only when they are asked for."""
 
     name: str
     plan: TaskPlan

@@ -30,7 +30,7 @@ class Row:
 
 
 class Note(NamedTuple):
-    """What has to be known of a file as a whole, and what to do about it.
+    """A note on a file as a whole, and what to do about it.
 
     `file` is the file's number among several, counted from 0.
     """
@@ -43,7 +43,7 @@ class Note(NamedTuple):
 class RowReader(Protocol):
     """What the reader of each format offers.
 
-    `notes` is what has to be known of the file as a whole, complete once `rows` is exhausted.
+    `notes` are those on the file as a whole, complete once `rows` is exhausted.
     """
 
     notes: list[Note]

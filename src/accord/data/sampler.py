@@ -96,7 +96,7 @@ class Sampler:
         return self._counts[epoch]
 
     def examples(self, epochs: int) -> list[int]:
-        """Return how many examples of each task so many epochs draw."""
+        """Return how many examples of each task a number of epochs draws."""
         if self.shape(0).restarts:
             # Epochs of one shape are multiplied, not counted one by one: there may be any number.
             shapes = range(epochs) if self.rule.varies else range(1)

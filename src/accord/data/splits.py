@@ -35,7 +35,7 @@ def dev_split(
     groups are so large that none fits, a class may have more or fewer.
 
     Args:
-        groups: what tells each row's group from others, uint64 [rows].
+        groups: what distinguishes each row's group from others, uint64 [rows].
         labels: class indices or values, [rows]. Classes of values are tenths of the rows,
             ranked, or larger parts that should have 3 dev rows each. None where there are none: all
             rows are of one class, of which one dev row is enough.

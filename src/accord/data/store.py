@@ -56,7 +56,7 @@ class TokenStore:
         ids: the rows' ids, as Arrow has them; None where the files have none.
         skipped: the rows that could not be used.
         left_out: how many rows were left out, by what they have for that, such as no label.
-        notes: what has to be known of a file as a whole: its path, what it is and its cure.
+        notes: on a file as a whole: its path, what it is and its cure.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
 
@@ -233,7 +233,7 @@ def open_store(
 
 
 def _find(folder: Path, key: str) -> Path | None:
-    """Return the file of a store whose name tells its content; a damaged one is removed."""
+    """Return a store's file, whose name holds a hash of its content; a damaged one is removed."""
     for path in folder.glob(_NAME.format(key, "*")):
         with suppress(OSError):  # another user's, or gone by now
             if path.name == _NAME.format(key, _file_hash(path)):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 8
+FORMAT = 9
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"

@@ -32,7 +32,7 @@ class LabelSurvey:
         labels: the classes, as many as there may be and one more.
         names: of the classes in their order, where the files themselves name them; mostly none.
         missing: what stands for no label.
-        reasons: why, a line each.
+        reasons: why, one line each.
         whole: whether all are whole numbers.
         lowest: of the numbers; infinite if there are none.
         highest: of the numbers.

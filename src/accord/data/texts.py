@@ -45,7 +45,7 @@ class TextStore:
         normalised_hashes: uint64 `[rows, 1]`.
         groups: uint64 `[rows]`, of the rows that texts are of.
         skipped: rows of a file of the task's own that could not be used.
-        notes: what has to be known of the files as a whole, as `TokenStore` has it.
+        notes: on the files as a whole, as in `TokenStore`.
         fingerprint: SHA-256 of what it is made of.
 
     Raises:

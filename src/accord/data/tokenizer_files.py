@@ -36,7 +36,7 @@ _LISTS = ("additional_special_tokens", "extra_special_tokens", "model_specific_s
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """What a folder says of its tokenizer.
+    """The files of a folder that describe its tokenizer.
 
     Attributes:
         folder: that holds the files.

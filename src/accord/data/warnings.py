@@ -1,4 +1,4 @@
-"""What a person should know of a run's data before training: a line each, with its cure.
+"""Warnings about a run's data before training: one line each, with its cure.
 
 To add one, write a function from `Facts` to warnings and name it in `CHECKS`: `accord check` and
 `accord train` both say it, the run's folder keeps it, and `--strict` makes it an error.
@@ -35,7 +35,7 @@ MOST_UNKNOWN = 0.05
 
 @dataclass(frozen=True)
 class DataWarning:
-    """One thing that a person should know.
+    """One warning.
 
     Attributes:
         where: a file, or a key of the config.
@@ -138,7 +138,7 @@ def refuse_all(warnings: Sequence[str], say: Callable[[str], object]) -> None:
 
 
 def overlaps(facts: Facts) -> list[Overlap]:
-    """Return what of each task's dev rows stands in the training rows of each."""
+    """Return the overlap of each task's dev rows with the training rows of each."""
     return [
         find_overlap(train.part, dev.part)
         for dev in facts.labelled("dev")
@@ -147,7 +147,7 @@ def overlaps(facts: Facts) -> list[Overlap]:
 
 
 def _files(facts: Facts) -> Iterator[DataWarning]:
-    """Yield what is said of files as a whole: lines that are no rows, names that look like data."""
+    """Yield warnings about files as a whole: lines that are no rows, names that look like data."""
     notes = dict.fromkeys(note for split in facts.splits for note in split.part.store.notes)
     yield from (DataWarning(*note) for note in notes)  # once, whoever shares the file
 

@@ -118,7 +118,7 @@ def _update_json(file: Path, changes: dict[str, Any]) -> None:
 
 
 def _head_config(task: Task) -> dict[str, Any]:
-    """Return what a `config.json` says of a head."""
+    """Return a head's entries in `config.json`."""
     return {
         "architectures": [labelled_kind(task).transformers_model],
         "classifier_dropout": task.dropout,

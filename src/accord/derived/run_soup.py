@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -27,7 +27,6 @@ from accord.plan.recorded import recorded_plan
 from accord.plan.run import StagePlan
 from accord.runs.devices import choose_device
 from accord.runs.folder import RunFolder
-from accord.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,8 @@ def _differences(
 ) -> Iterator[str]:
     """Yield why a run's weights can't be averaged with the first one's, or not evaluated alike."""
     (tasks, _, length), (wanted, _, wanted_length) = read_tasks(folder), read_tasks(first_folder)
-    if _as_used(tasks) != _as_used(wanted) or length != wanted_length:
+    used, expected = ([task.as_used for task in each] for each in (tasks, wanted))
+    if used != expected or length != wanted_length:
         yield "has other tasks, or the same with other settings or lengths,"
     if _shape(folder) != _shape(first_folder):
         yield "has an encoder of another shape"
@@ -175,11 +175,6 @@ def _differences(
             other, "data", f"{task.name}.dev"
         ):
             yield f"has other dev rows of {task.name}"
-
-
-def _as_used(tasks: Sequence[Task]) -> list[Task]:
-    """Return tasks without what only their training went by: a saved head doesn't show it."""
-    return [replace(task, dropout=0.0, targets="range") for task in tasks]
 
 
 def _shape(folder: Path) -> EncoderConfig:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,13 @@ import torch
 from accord.data.cache import cache_folder
 from accord.errors import UsageError
 from accord.runs.folder import environment
+from accord.runs.processors import (
+    allowed_cpus,
+    control_groups,
+    cpu_quota,
+    text_of,
+    usable_cpus,
+)
 
 _SHOWN_PACKAGES = ("accord", "torch", "tokenizers", "safetensors", "numpy")
 _NVIDIA_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
@@ -31,7 +37,7 @@ class Processor:
         logical_cores: of the machine.
         affinity_cpus: logical cores that this process may run on.
         affinity_cores: the physical cores that they belong to; None if unknown.
-        quota_cpus: seconds of processor time a second that its control group has; None: no limit.
+        quota_cpus: seconds of processor time per second that its control group has; None: no limit.
         load_average: processes that ran or waited to, over the last minute; None if unknown.
         torch_threads: that torch computes with.
         omp_num_threads: the environment's OMP_NUM_THREADS; None: not set.
@@ -51,8 +57,7 @@ class Processor:
     @property
     def usable_cpus(self) -> int:
         """Logical cores that this process can keep busy."""
-        quota = math.inf if self.quota_cpus is None else max(1, math.ceil(self.quota_cpus))
-        return int(min(self.affinity_cpus, quota))
+        return usable_cpus(self.affinity_cpus, self.quota_cpus)
 
     @property
     def useful_threads(self) -> int:
@@ -111,8 +116,7 @@ def examine_processor(root: Path = Path("/")) -> Processor:
     Args:
         root: of the file system.
     """
-    logical = os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(logical)
+    logical, allowed = os.cpu_count() or 1, allowed_cpus()
     return Processor(
         name=environment(0, "cpu")["processor"] or platform.machine(),
         instructions=torch.backends.cpu.get_cpu_capability(),
@@ -137,27 +141,8 @@ def _load_average() -> float | None:
 def _cores(cpus: Iterable[int], root: Path) -> int | None:
     """Return how many physical cores some logical ones belong to."""
     topology = "sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    cores = {_text(root / topology.format(cpu)) for cpu in cpus}
+    cores = {text_of(root / topology.format(cpu)) for cpu in cpus}
     return None if "" in cores else len(cores)
-
-
-def cpu_quota(root: Path = Path("/")) -> float | None:
-    """Return the processor time that this process's control groups have, in seconds per second.
-
-    Args:
-        root: of the file system.
-
-    Returns:
-        The least of its group and those around it; None: no limit.
-    """
-    quotas = []
-    for group in _groups("cpu", root):
-        words = _text(group / "cpu.max").split() or [
-            _text(group / name) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        ]
-        if len(words) == 2 and all(word.isdigit() and int(word) for word in words):
-            quotas.append(int(words[0]) / int(words[1]))
-    return min(quotas, default=None)
 
 
 def examine_memory(root: Path = Path("/")) -> Memory:
@@ -169,7 +154,7 @@ def examine_memory(root: Path = Path("/")) -> Memory:
     table = _numbers(root / "proc/meminfo")
     totals = [table[name] * 1024 for name in ("MemTotal",) if name in table]
     available = [table[name] * 1024 for name in ("MemAvailable",) if name in table]
-    for group in _groups("memory", root):
+    for group in control_groups("memory", root):
         limit = _number(group, "memory.max", "memory.limit_in_bytes")
         used = _number(group, "memory.current", "memory.usage_in_bytes")
         if limit is not None and used is not None:
@@ -180,36 +165,15 @@ def examine_memory(root: Path = Path("/")) -> Memory:
     return Memory(min(totals, default=None), min(available, default=None))
 
 
-def _groups(controller: str, root: Path) -> Iterator[Path]:
-    """Yield the folders of this process's control group and those around it.
-
-    Version 2 names no controllers and has one tree for all, version 1 a tree for each.
-    """
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, name = [*line.split(":", 2), "", ""][:3]
-        if controllers and controller not in controllers.split(","):
-            continue
-        mount = root / "sys/fs/cgroup" / (controller if controllers else "")
-        group = Path(name.lstrip("/"))
-        yield from (mount / folder for folder in (group, *group.parents))
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except (OSError, ValueError):
-        return ""
-
-
 def _number(folder: Path, *names: str) -> int | None:
     """Return the number that the first of some files holds."""
-    texts = (_text(folder / name) for name in names)
+    texts = (text_of(folder / name) for name in names)
     return next((int(text) for text in texts if text.isdigit()), None)
 
 
 def _numbers(file: Path) -> dict[str, int]:
     """Return the numbers of lines such as `MemTotal:  24683656 kB`."""
-    lines = [line.replace(":", " ").split() for line in _text(file).splitlines()]
+    lines = [line.replace(":", " ").split() for line in text_of(file).splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
 
 

@@ -24,7 +24,7 @@ def taken_paths(report: Report) -> dict[str, str]:
         "memory": (
             "glibc keeps freed blocks for the next step, which saves page faults"
             if report.keeps_memory
-            else "as the system has it: keeping freed blocks takes glibc, which is not here"
+            else "left to the system: keeping freed blocks needs glibc, which is not here"
         ),
     }
 
@@ -88,7 +88,7 @@ def _native(whose: str, times: float) -> str:
 
 
 def advice(report: Report) -> list[str]:
-    """Return what would help: a line each, none where nothing would."""
+    """Return what would help: one line each, none where nothing would."""
     lines = (
         _thread_advice(report.processor),
         _load_advice(report.processor),

@@ -15,7 +15,7 @@ from accord.runs.estimate import matrix_rate
 
 @dataclass(frozen=True)
 class Rates:
-    """Measured rates of matrix products, in GFLOP a second; None: not measured.
+    """Measured rates of matrix products, in GFLOP per second; None: not measured.
 
     Attributes:
         float32_default_gflops: float32 by torch's default library, on the processor.
@@ -61,7 +61,7 @@ def measure_rates(device: torch.device, matmul: MatmulPolicy) -> Rates:
 
 
 def native_rate(seconds: float = 0.3) -> float:
-    """Measure bfloat16 products by torch's own ways on the processor, in FLOP a second.
+    """Measure bfloat16 products by torch's own ways on the processor, in FLOP per second.
 
     Some processors run a hundred times as fast as others: the product is small at first
     and grows as long as the time allows, up to that of `matrix_rate`.
@@ -87,7 +87,7 @@ def _gpu_gflops(device: torch.device, matmul: MatmulPolicy) -> float | None:
 
 
 def _gflops(measure: Callable[[], float]) -> float | None:
-    """Return a rate in GFLOP a second to four digits; None if it can't be had."""
+    """Return a rate in GFLOP per second to four digits; None if it can't be had."""
     try:
         rate = measure() / 1e9
     except RuntimeError:  # a full or broken GPU is no reason to say nothing of the rest

@@ -70,7 +70,7 @@ def examine(path: Path) -> Report:
         UsageError: if it is none.
     """
     disk, cache = examine_disk(path), examine_cache()
-    processor, device = examine_processor(), choose_device("auto")
+    device, processor = choose_device("auto"), examine_processor()  # with the threads of a run
     matmul = choose_matmul_policy(torch.device("cpu"), True)
     return Report(
         processor=processor,

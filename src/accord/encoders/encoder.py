@@ -180,7 +180,7 @@ class Encoder(nn.Module):
         return trained[-1] if trained else 0
 
     def reinitialise(self, count: int, seed: int) -> None:
-        """Draw the last layers, and what follows them, anew, as they were before any training.
+        """Reinitialise the last layers and what follows them, as before any training.
 
         *Source:* Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning, section 4.2.
 

@@ -1,4 +1,4 @@
-"""What a family of encoders says of itself."""
+"""What a family of encoders declares."""
 
 from __future__ import annotations
 

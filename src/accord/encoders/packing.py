@@ -50,7 +50,7 @@ class PackedWords:
 
     @property
     def bounds(self) -> TaskBounds:
-        """Whose the words are."""
+        """The words' task bounds: whose rows are whose."""
         return TaskBounds((self.jacobian_row,), (len(self.ids),))
 
     def to(self, device: torch.device) -> PackedWords:
@@ -158,7 +158,7 @@ class TokenSequence:
     Attributes:
         input_ids: int [L], special tokens included.
         first: how many of them are of token type 0; the rest are of type 1.
-        words: those that are masked, where the task is to tell them.
+        words: the masked ones, where the task is to predict them.
         spans: int64 [words, 2], where each word of the text begins and ends among the tokens, for a
             task that labels words; of a word that is cut off, or has no token, both are the same.
     """

@@ -153,7 +153,7 @@ def load_encoder(path: str | Path, revision: str | None = None) -> Encoder:
 
 
 def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-    """Load the head by which an encoder was pretrained to tell masked words.
+    """Load the head with which an encoder was pretrained to predict masked words.
 
     Args:
         path: a folder in Hugging Face's format.

@@ -54,7 +54,7 @@ def backward_transfer(matrix: Matrix, trained: Trained) -> float | None:
     """Return the mean over finished tasks j of R[T][j] − R[j][j], R[j][j] as j was finished.
 
     *Source:* Lopez-Paz & Ranzato 2017, Gradient Episodic Memory, equation 3. There the sum is over
-    all tasks but the last, one a stage.
+    all tasks but the last, one per stage.
 
     Returns:
         None where no task is finished before the last stage.

@@ -36,7 +36,7 @@ class DevResult:
     sum: float
 
     def record(self) -> dict[str, Any]:
-        """Return what results say of it."""
+        """Return its entry in the results."""
         return {
             "metrics": self.metrics, "sum": self.sum, "score": self.score, "figures": self.figures,
         }  # fmt: skip

@@ -75,7 +75,7 @@ class Predictor:
     Args:
         model: encoder and heads.
         inputs: how each task's files name their columns.
-        max_length: tokens a sequence may have.
+        max_length: tokens that a sequence may have.
         folder: where the tokenizer is.
         matmul: in what precision, and how this machine multiplies.
         others: an ensemble's other members, whose answers are averaged with this one's.

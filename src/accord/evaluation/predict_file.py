@@ -107,7 +107,7 @@ class _Rows:
         return _Rows(source, task, plan, files, plan.id in columns)
 
     def read(self, notes: list[Note] | None = None) -> Iterator[Example | BadRow]:
-        """Yield the rows; `notes` gets what has to be known of a file as a whole."""
+        """Yield the rows; `notes` gets the notes on a file as a whole."""
         for row in read_examples(self.files, self.plan, self.task, labelled=False, notes=notes):
             assert not isinstance(row, Unlabelled)  # no labels are read
             yield row

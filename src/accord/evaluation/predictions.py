@@ -1,4 +1,4 @@
-"""What a file of predictions says of each row."""
+"""The records of a file of predictions, one per row."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def records_of(columns: Columns) -> list[Record]:
 
 
 def row_keys(data: TaskData) -> Columns:
-    """Return what tells a split's rows in their file: its `id`s or, where it has none, its `line`s.
+    """Return what identifies a split's rows in their file: `id`s or, if it has none, `line`s.
 
     In a Parquet file a row's number stands for its line.
     """

@@ -29,7 +29,7 @@ SCORES = "scores.safetensors"
 
 @dataclass(frozen=True)
 class TaskScores:
-    """What a run's epochs say of a task's dev rows.
+    """The logits of each of a run's epochs on a task's dev rows.
 
     Attributes:
         epochs: float32 [epochs, rows, ...].
@@ -45,7 +45,7 @@ class TaskScores:
 
 
 def crossfitted(chosen_on_0: Tensor, chosen_on_1: Tensor, halves: Tensor | np.ndarray) -> Tensor:
-    """Return each row's logits by what was chosen on the half that the row is not in.
+    """Return each row's logits at the epoch chosen on the half that the row is not in.
 
     Args:
         chosen_on_0: logits [rows, ...] by what was chosen on half 0.

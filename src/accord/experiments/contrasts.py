@@ -92,9 +92,8 @@ def contrast_items(experiment: Experiment, contrasts: Sequence[Planned]) -> list
     """Return the table and the figure of an experiment's contrasts."""
     name = f"{experiment.name}-differences"
     note = correction_note([each.difference for each in contrasts])
-    table = contrast_table(
-        contrasts, f"On held-out rows, not on those that chose the epochs. {note}"
-    )
+    note = f"On held-out rows, not on those that chose the epochs. {note}"
+    table = contrast_table(contrasts, note, first="contrast")
     rows = [
         DifferenceRow.of(f"{each.task}: {each.label}", each.difference.value, each.verdict)
         for each in contrasts

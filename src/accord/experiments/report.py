@@ -12,6 +12,7 @@ from accord.experiments.ledger import ledger
 from accord.experiments.rows import Results, Row
 from accord.experiments.spec import DurationSpec, Experiment
 from accord.experiments.submission import submissions
+from accord.report.classes import class_table
 from accord.report.figures import (
     DurationRow,
     calibration,
@@ -137,6 +138,8 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
             errors.append(
                 predicted_against_true(f"scatter-{name}", f"{task}: predicted", predictions)
             )
+        table = class_table(f"classes-{name}", f"{task}: by class", predictions)
+        errors += [table] if table else []
         texts = dev_texts(run, task)
         errors.append(worst_errors(f"errors-{name}", f"{task}: worst errors", predictions, texts))
     cosines = gradient_cosines("cosines", "Do the tasks' gradients agree?", group.runs)

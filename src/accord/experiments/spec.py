@@ -106,14 +106,14 @@ class Experiment:
 
 
 def read_experiment(grid: Grid, folder: Path) -> Experiment:
-    """Check what a grid's file says of its report.
+    """Check the `[report]` of a grid's file.
 
     Args:
         grid: with a `[report]`.
         folder: that its reference's file is in.
 
     Raises:
-        ConfigError: one line a fault, naming the file.
+        ConfigError: one line per fault, naming the file.
     """
     try:
         spec = ReportSpec.model_validate(dict(grid.report or {}))

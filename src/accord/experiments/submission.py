@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from accord.comparison.group import Group
@@ -19,6 +20,37 @@ _FILES = {"quora": "para"}
 """What the course calls a task's file, where it isn't the task's name."""
 
 
+@dataclass(frozen=True)
+class Submission:
+    """The best runs of a row, whose predictions a folder takes.
+
+    Attributes:
+        spec: its part of the grid's file.
+        row: the label of the row.
+        runs: by task.
+        values: their dev figures by task, and the score of all tasks.
+    """
+
+    spec: SubmissionSpec
+    row: str
+    runs: dict[str, RunRecord]
+    values: dict[str, float]
+
+
+def chosen_submissions(experiment: Experiment, rows: Mapping[str, Row]) -> Iterator[Submission]:
+    """Yield the submissions that an experiment's file asks for and whose runs are all done."""
+    spec, chosen = experiment.spec, _best_shared(experiment.spec.submissions, rows, 0)
+    tasks = [task for task in spec.columns if task != OVERALL]
+    for each in spec.submissions:
+        row = rows[each.rows[_best_shared([each], rows, chosen) % len(each.rows)]]
+        if row.groups.keys() >= set(tasks):
+            best = {task: _best(row.groups[task], task) for task in tasks}
+            values = {task: run.metrics[task] for task, run in best.items()}
+            metrics = {task: run.tasks[task].metric for task, run in best.items()}
+            values[OVERALL] = overall_score("cs224n", values, metrics)
+            yield Submission(each, row.label, best, values)
+
+
 def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> Table | None:
     """Write an experiment's folders of predictions; return their dev figures and the reference's.
 
@@ -30,19 +62,11 @@ def submissions(experiment: Experiment, rows: Mapping[str, Row], out: Path) -> T
     Returns:
         None where no folder's runs are all done.
     """
-    spec, chosen = experiment.spec, _best_shared(experiment.spec.submissions, rows, 0)
-    tasks = [task for task in spec.columns if task != OVERALL]
-    body, note = [], [spec.note]
-    for each in spec.submissions:
-        row = rows[each.rows[_best_shared([each], rows, chosen) % len(each.rows)]]
-        if row.groups.keys() >= set(tasks):
-            best = {task: _best(row.groups[task], task) for task in tasks}
-            _write(best, out / "leaderboard" / each.folder)
-            values = {task: run.metrics[task] for task, run in best.items()}
-            metrics = {task: run.tasks[task].metric for task, run in best.items()}
-            values[OVERALL] = overall_score("cs224n", values, metrics)
-            body.append([row.label, *(f"{values[task]:z.3f}" for task in spec.columns)])
-            note.append(each.note)
+    spec, body, note = experiment.spec, [], [experiment.spec.note]
+    for each in chosen_submissions(experiment, rows):
+        _write(each.runs, out / "leaderboard" / each.spec.folder)
+        body.append([each.row, *(f"{each.values[task]:z.3f}" for task in spec.columns)])
+        note.append(each.spec.note)
     if not body:
         return None
     for label, figures in experiment.reference.items():

@@ -1,4 +1,4 @@
-"""Gradient methods, one a file: how the tasks' gradients become one.
+"""Gradient methods, one per file: how the tasks' gradients become one.
 
     method(signals, state, generator, **options) -> (weights [T], state)
 

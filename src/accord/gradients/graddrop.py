@@ -38,7 +38,8 @@ def graddrop(
     *Source:* Chen et al. 2020, Algorithm 1, lines 10 to 15, with f the identity and one leak for
     all tasks. The paper masks the gradients of an activation, with signs summed over the batch;
     here it is those of the shared parameters, as in other comparisons of methods. What a task's
-    gradient becomes depends on all others' entries, so no weight a task says it: this needs J.
+    gradient becomes depends on all others' entries, so no single weight per task expresses it: this
+    needs J.
 
     Args:
         columns: of J, [T, n], any float dtype; all, or some at a time with the same generator.

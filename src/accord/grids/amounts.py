@@ -119,7 +119,7 @@ class Amounts:
         if any(self._drawn(other) != self._drawn(first) for other in unlike.values()):
             raise ConfigError(
                 f"{self.make.where}: as_much_as: cells labelled '{draft.as_much_as}' don't all show"
-                " as much; a label of its own for each tells which is meant"
+                " the same amount; give each a label of its own to say which is meant"
             )
         return first
 
@@ -145,8 +145,8 @@ class Amounts:
         sampler, plan = self._sampler(settings)
         if plan.training.examples is not None:
             raise ConfigError(
-                f"{self.make.where}: cell {name_of(settings)}: has so many examples, which is no"
-                " equal budget; equal_budget = false leaves it out where there is one"
+                f"{self.make.where}: cell {name_of(settings)}: sets its own number of examples,"
+                " not an equal budget; equal_budget = false leaves the cell out of it"
             )
         taken = 1.0
         if equal != "steps":

@@ -49,7 +49,7 @@ class CellResult:
 
     @property
     def line(self) -> str:
-        """What is said of it."""
+        """It in one line."""
         text = f"{self.name}: {self.state}"
         if self.metrics and self.state == "done":
             shown = " ".join(f"{task} {value:z.3f}" for task, value in self.metrics.items())

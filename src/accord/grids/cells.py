@@ -75,7 +75,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Draft:
-    """What is said of a cell before its config is made.
+    """A cell's settings before its config is made.
 
     Attributes:
         settings: what it varies, by key; `tasks` is a list of names or "all".

@@ -13,7 +13,7 @@ from accord.config.sections import Config
 from accord.errors import ConfigError, nearest
 from accord.grids.amounts import Amounts, Budget, Sizes
 from accord.grids.cells import OF_TASKS, SHORT, Cell, CellMaker, Draft, Settings
-from accord.training.edits import flat
+from accord.plan.keys import flat
 from accord.untrusted import read_toml
 
 _TABLES = ("config", "set", "axes", "cells", "seeds", "equal", "report")
@@ -49,7 +49,7 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
         overrides: texts of the form `training.epochs=2`, for all cells.
 
     Raises:
-        ConfigError: one line a fault, naming the file and the cell.
+        ConfigError: one line per fault, naming the file and the cell.
     """
     table = read_table(path, "grid file")
     if not isinstance(table.get("config"), str):
@@ -79,7 +79,7 @@ def make_grid(
         sizes: of training data that were read before.
 
     Raises:
-        ConfigError: one line a fault, naming the file and the cell.
+        ConfigError: one line per fault, naming the file and the cell.
         UsageError: where cells' amounts depend on the data: whatever is wrong with these.
     """
     _check_tables(path, table)

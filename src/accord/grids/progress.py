@@ -1,4 +1,4 @@
-"""What is said of many runs: how each ended, and how long the rest may take."""
+"""The progress of many runs: how each ended, and how long the rest may take."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Progress:
         self._ran, self._started = 0, time.monotonic()
 
     def begin(self, text: str, under_way: int = 0) -> None:
-        """Say what begins, beside so many others."""
+        """Say which run begins, and how many run besides."""
         self.console.say(f"== {self.counted + under_way + 1}/{self.total} {text}")
 
     def end(self, text: str, *, counts: bool = True, ran: bool = True) -> None:
         """Say what ended.
 
         Args:
-            text: what is said of it.
+            text: the line about it.
             counts: whether it is one of those that there are to be.
             ran: whether it took its time, as those will that are left.
         """

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.comparison.answer import answer
+from accord.comparison.class_tables import class_sections
 from accord.comparison.contrast_page import contrast_sections
 from accord.comparison.family import Comparison
 from accord.comparison.group import (
@@ -49,7 +50,7 @@ def grid_report(
     if comparison.sharing:
         lead = [answer(comparison)]
         sections += sharing_sections(comparison)
-    write_report(out, title, lead, [*sections, *more], formats)
+    write_report(out, title, lead, [*sections, *class_sections(groups), *more], formats)
 
 
 def groups_table(groups: Sequence[Group]) -> Table:

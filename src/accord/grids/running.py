@@ -68,7 +68,8 @@ def run_grid(
         cells: of the grid.
         out: the grid's folder; what is done in it is not run again, what was stopped goes on.
         workers: cells that run at once, each in a process of its own; with 1 they run in this one.
-        threads: of each process; default: this machine's processors over the workers.
+        threads: of each process; default: the processors that this one may use, over the
+            workers.
         console: told of progress.
         force: go on though data or encoders were changed between runs; `forced.json` records it.
 
@@ -228,7 +229,7 @@ def grid_groups(out: Path) -> list[Group]:
 
 
 def notes(out: Path) -> list[str]:
-    """Say what has to be known beside a grid's figures: cells that are not done, and files that
+    """Return the notes on a grid's figures: cells that are not done, and files that
     were changed between its runs.
 
     Raises:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from accord.errors import Pruned, Stopped
 from accord.grids.cell_run import CellResult, run_cell
+from accord.runs.processors import cap_threads, default_threads
 
 if TYPE_CHECKING:
     from accord.training.loop import Watch
@@ -55,19 +56,17 @@ def run_cells(
     Args:
         draw: returns the next cell; None if there is none before another one has ended.
         workers: how many run at once; with 1 they run in this process.
-        threads: of each; default: torch's choice, and with several workers this machine's
-            processors over them.
+        threads: of each; default: torch's choice, and with several workers the processors that this
+            process may use, over them.
     """
     if workers == 1:
         return _run_here(draw, threads)
-    return _run_apart(draw, workers, threads or max(1, _processors() // workers))
+    return _run_apart(draw, workers, threads or default_threads(workers))
 
 
 def _run_here(draw: Callable[[], Job | None], threads: int | None) -> Ended:
     if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+        _set_threads(threads)
     while (job := draw()) is not None:
         result = CellResult(**run_cell(job.cell, job.watch))
         yield job, result
@@ -147,7 +146,7 @@ class _Process:
         )
 
     def stop(self, signals: int) -> None:
-        """See to it that so many stop signals have been sent: a second one quits at once."""
+        """Send stop signals up to this number in all: a second one quits at once."""
         while self.signals < signals:
             self.signals += 1
             self.process.terminate()
@@ -169,10 +168,6 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED_BY_RUNS)
     return context
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -200,14 +195,19 @@ def _serve(connection: Connection, cell: dict[str, Any], watched: bool, threads:
     """Run a cell, in a process of its own."""
     os.setsid()  # a terminal's Ctrl-C reaches the parent alone, which passes it on once
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(threads)
+    _set_threads(threads)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = run_cell(cell, _shown_to(connection) if watched else None)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(OSError):  # whoever waited is gone; the run folder has it
         connection.send(result)
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    cap_threads()  # or a run would do so, and take some of these away
+    torch.set_num_threads(threads)
 
 
 def _stop_with_parent() -> None:

@@ -6,14 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import numpy as np
-
 from accord.config.tasks import TaskConfig
-from accord.data.ragged import padded
-from accord.kinds._kind import Array, Layout
+from accord.kinds._kind import Layout
 from accord.kinds._labelled import LabelledKind, metric_faults
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor
 
     from accord.data.plan import TaskPlan
@@ -66,30 +64,31 @@ class CandidateKind(LabelledKind[T]):
         if first in lists:
             raise ValueError(f"'{first}' holds a list, not a text")
         yield first, values[first]
-        for name in others:
-            if name in lists and len(others) == 1:
-                cells = [(f"{name}[{i}]", cell) for i, cell in enumerate(lists[name])]
-            elif not values[name].strip():
+        cells = [(name, values[name]) for name in others]
+        if len(others) == 1:
+            listed = self._listed(others[0], values, lists)
+            cells = [(f"{others[0]}[{i}]", cell) for i, cell in enumerate(listed)]
+        for name, cell in cells:
+            if name in lists:
+                raise ValueError(f"'{name}' holds a list, not the text of one {self.candidate}")
+            if cell is None or not str(cell).strip():
                 raise ValueError(f"'{name}' is empty")
-            elif name in lists or len(others) == 1:
-                raise ValueError(f"'{name}' holds {self._instead(name, lists)}")
-            else:
-                cells = [(name, values[name])]
-            yield from cells
-        if len(others) == 1 and len(lists[others[0]]) < self.fewest:
-            had = len(lists[others[0]])
-            raise ValueError(
-                f"'{others[0]}' holds {had or 'no'} {self.candidate}{'s' * (had != 1)}: at least"
-                f" {self.fewest} needed"
-            )
+            yield name, cell
 
-    def _instead(self, name: str, lists: Mapping[str, Sequence[Any]]) -> str:
-        if name in lists:
-            return f"a list, but is one of several columns of a {self.candidate} each"
-        return (
-            f"a text, not a list of {self.candidate}s, which JSON lines and Parquet can have;"
-            f" 'text' takes {self.columns}"
-        )
+    def _listed(
+        self, name: str, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
+    ) -> Sequence[Any]:
+        """Return a row's list of candidates, of which there are enough."""
+        listed = list_in(name, values, lists)
+        if listed is None:
+            if not values[name].strip():
+                raise ValueError(f"'{name}' is empty")
+            what = f"a text, not a list of {self.candidate}s; 'text' takes {self.columns}"
+            raise ValueError(f"'{name}' holds {what}")
+        if len(listed) < self.fewest:
+            had = f"{len(listed) or 'no'} {self.candidate}{'s' * (len(listed) != 1)}"
+            raise ValueError(f"'{name}' holds {had}: at least {self.fewest} needed")
+        return listed
 
     def layout(self, task: T) -> Layout:
         """Return the sequence of one candidate beside the text."""
@@ -105,6 +104,22 @@ class CandidateKind(LabelledKind[T]):
         return 1
 
 
+def list_in(
+    name: str, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
+) -> Sequence[Any] | None:
+    """Return the list that a cell holds, by its file's type or as JSON; None where it holds none.
+
+    Raises:
+        ValueError: it begins as a JSON list, and is none.
+    """
+    if name in lists:
+        return lists[name]
+    from accord.data.values import written_list
+
+    text = values[name].strip()
+    return written_list(text, name) if text.startswith("[") else None
+
+
 def scores(logits: Tensor) -> Tensor:
     """Return candidates' scores, [n, most], of logits [n, most, 1]."""
     return logits.squeeze(2)
@@ -112,6 +127,8 @@ def scores(logits: Tensor) -> Tensor:
 
 def listed(values: Array) -> list[list[float]]:
     """Return each row's values [n, most] without the NaNs behind them."""
+    import numpy as np
+
     return [row[~np.isnan(row)].tolist() for row in values]
 
 
@@ -121,6 +138,10 @@ def read_lists(answers: Sequence[str]) -> Array:
     Raises:
         ValueError: if one of them is no such list.
     """
+    import numpy as np
+
+    from accord.data.ragged import padded
+
     rows = [json.loads(answer) for answer in answers]
     if not all(isinstance(row, list) for row in rows):
         raise ValueError("holds no list of numbers")

@@ -8,6 +8,8 @@ tags in scheme "bio" are the tags' indices.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,7 +18,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from accord.kinds._kind import Array
+if TYPE_CHECKING:
+    from accord.kinds._kind import Array
+
 
 Scheme = Literal["bio", "iobes", "plain"]
 Words = Literal["marks", "spaces"]

@@ -1,4 +1,4 @@
-"""What every kind of task says of itself, with labels or without."""
+"""What every kind of task declares, with labels or without."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from accord.data.ragged import padded
-from accord.metrics import Form, all_metrics, get_metric
+from accord.metrics import ByClass, Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
     from torch.nn import Parameter
 
@@ -27,8 +24,9 @@ if TYPE_CHECKING:
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
+    Array = npt.NDArray[Any]
+
 T = TypeVar("T", bound="Task")
-Array = npt.NDArray[Any]
 Layout = tuple[tuple[int, ...], ...]
 """The sequences of an example, and the numbers of the texts that each of them joins."""
 
@@ -52,23 +50,33 @@ class TargetForm:
     @property
     def fill(self) -> float:
         """What stands behind the shorter of ragged rows."""
+        import numpy as np
+
         return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
 
     def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
         """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
+        import numpy as np
+
         every = [number for target in targets for number in target]
         return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
 
     def differ(self, targets: Array) -> bool:
         """Whether some rows' targets, as `array` has them, are not all alike; if ragged, the
         numbers of all rows."""
+        import numpy as np
+
         if self.ragged:
             targets = targets[~np.isnan(targets) & (targets != self.fill)]
         return len(np.unique(targets, axis=0)) > 1
 
     def array(self, targets: Sequence[Any]) -> Array:
         """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
+        import numpy as np
+
         if self.ragged:
+            from accord.data.ragged import padded
+
             return padded(*self.flat(targets), self.fill)
         return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)
 
@@ -117,12 +125,14 @@ class Evaluation:
             the mean loss.
         logits: float32 [rows, outputs], or [rows, most, outputs] of rows with several units.
         remark: says so where a constant prediction is as good.
+        classes: of each class; None without classes.
     """
 
     metric: float
     figures: dict[str, float]
     logits: Tensor
     remark: str = ""
+    classes: ByClass | None = None
 
 
 class TrainingLabels(Protocol):
@@ -188,7 +198,7 @@ class Kind(ABC, Generic[T]):
         varying: whether rows may have more texts than others.
         candidate: what messages call a candidate, of a kind whose rows have a varying number.
         fewest: candidates that a row has at least.
-        compares_examples: whether it tells an example from the others of its step, which then is
+        compares_examples: whether it compares an example with the others in its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
         discrete: whether its `strata` are classes.
@@ -198,7 +208,7 @@ class Kind(ABC, Generic[T]):
         uses_word_table: whether its head multiplies by the word embeddings: each of these has a
             gradient then.
         head_for: what its head is for, where later stages would miss it: no model folder holds it.
-        summary_head: what a table calls what is said of a split's labels.
+        summary_head: a table's heading for the summary of a split's labels.
         metric_format: of its metric in a line of progress.
     """
 
@@ -294,7 +304,7 @@ class Kind(ABC, Generic[T]):
         return sequences
 
     def masked_words(self, task: T, lengths: Array) -> float:
-        """Return how many words of an example, of so many tokens, its head tells on average."""
+        """Return how many words per example its head predicts on average, by examples' lengths."""
         return 0.0
 
     def strata(self, targets: Array) -> Array | None:
@@ -354,7 +364,7 @@ class Kind(ABC, Generic[T]):
 
     @abstractmethod
     def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
-        """Compare what a model says of some rows with their labels.
+        """Compare a model's logits on some rows with their labels.
 
         Args:
             task: of this kind.

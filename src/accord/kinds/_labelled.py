@@ -1,14 +1,16 @@
-"""What a kind of task says of its labels, and what all such kinds have in common."""
+"""What a kind of task with labels declares, and what all such kinds have in common."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from accord.kinds._kind import Array, Evaluation, HeadContext, Kind, Layout, TargetForm
+from accord.kinds._classes import BALANCED, balanced_weights
+from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
 from accord.kinds._names import texts_of
-from accord.metrics import Constant, crossfit_value, get_metric
+from accord.metrics import ByClass, Constant, crossfit_value, get_metric
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.units import Units
+    from accord.kinds._kind import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
 Answers = list[str] | list[float] | list[list[str]] | list[list[float]]
 Summary = dict[str, dict[str, Any]]
-"""What a report says of a split's labels: `labels`, a count for each class, or `targets`, the
+"""A split's labels, summed up for a report: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
 
 
@@ -67,7 +70,7 @@ def class_faults(section: TaskConfig, least: int) -> Iterator[str]:
 
 
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
-    """Return what the config says of a task, whatever its kind."""
+    """Return the fields of a task that don't depend on its kind."""
     return {
         "name": name, "kind": plan.kind, "encoding": plan.encoding, "head": plan.head,
         "pooling": plan.pooling, "dropout": plan.dropout, "targets": plan.targets,
@@ -78,7 +81,8 @@ _LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
 
 
 def share(task: Task, logits: Tensor) -> Tensor:
-    """Return what one output [n, 1] says in [0, 1], float64 [n]; under MSE it may be beyond."""
+    """Return one output per row, [n, 1], as a number in [0, 1], float64 [n]; under MSE it may lie
+    outside."""
     value = logits.squeeze(1).double()
     return value.sigmoid() if task.loss == "binary_cross_entropy" else value
 
@@ -148,13 +152,25 @@ class LabelledKind(Kind[T]):
         """Return for each of the task's classes its rows, ascending; nothing without classes."""
         return []
 
+    def settled(self, task: T, plan: TaskPlan, targets: Array) -> T:
+        """Return the task with what its training rows settle, given their targets: weights of
+        classes that are to be balanced.
+
+        Raises:
+            ConfigError: if there are no such weights.
+        """
+        if plan.class_weights != BALANCED:
+            return task
+        rows = [len(each) for each in self.rows_of_classes(task, targets)]
+        return replace(task, class_weights=balanced_weights(task.name, task.labels, rows))
+
     @abstractmethod
     def summary(self, task: T, targets: Array) -> Summary:
-        """Return what a report says of a split's labels."""
+        """Return the summary of a split's labels for a report."""
 
     @abstractmethod
     def described(self, task: T, most: int) -> str:
-        """Say which labels there are, of classes at most so many."""
+        """Say which labels there are; of classes at most `most`."""
 
     # Sequences and head
 
@@ -174,10 +190,29 @@ class LabelledKind(Kind[T]):
         """Return what the loss compares with, float32 [n, ...], from what the store keeps."""
 
     def loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example, [n], from logits [n, ...]."""
+        """Return the loss of each example, [n], from logits [n, ...]: plain, as figures have it,
+        whatever the task's training goes by."""
         from accord.model.losses import LOSSES
 
         return LOSSES[task.loss](logits, targets)
+
+    def training_loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return what training minimises of each example, [n]: w_c times the loss, smoothed where
+        the task says so, where c is the label's class.
+
+        A step takes the mean over its examples, Σ w_c ℓ / n: weights whose mean over the training
+        rows is 1, as balanced ones' is, leave the loss its scale beside other tasks' losses.
+        """
+        from accord.model.losses import cross_entropy, weights_of_rows
+
+        losses = (
+            cross_entropy(logits, targets, task.label_smoothing)
+            if task.label_smoothing
+            else self.loss(task, logits, targets)
+        )
+        return (
+            losses * weights_of_rows(task.class_weights, targets) if task.class_weights else losses
+        )
 
     def divergence(self, task: T, one: Tensor, other: Tensor) -> Tensor:
         """Return how far apart two models' or passes' logits are, [n], in units of the loss: never
@@ -203,7 +238,7 @@ class LabelledKind(Kind[T]):
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""
-        return head.scaled(self.loss(task, _as_wide(logits, targets), targets))
+        return head.scaled(self.training_loss(task, _as_wide(logits, targets), targets))
 
     def head_divergences(self, task: T, head: TaskHead, one: Tensor, other: Tensor) -> Tensor:
         """Return `divergence` in the units in which a head learns."""
@@ -306,7 +341,15 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, fitting, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        return Evaluation(value, figures, logits, remark)
+        classes = self.by_class(task, labels, self.decode(task, logits).numpy())
+        return Evaluation(value, figures, logits, remark, classes)
+
+    def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
+        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
+        kind that doesn't predict one class of several."""
+        if "classes" not in self.predicts or not task.labels:
+            return None
+        return ByClass.of(task.labels, labels, predicted)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
         predictions = self.evaluated(task, task.metric, _as_wide(logits, labels))

@@ -6,7 +6,7 @@ PAIR = "pair-"
 
 
 def spelt(name: str, texts: int) -> str:
-    """Return how the config spells a kind whose rows have so many texts.
+    """Return how the config spells a kind whose rows have this number of texts.
 
     Example:
         >>> spelt("regression", 1), spelt("regression", 2)

@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
-from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.config.tasks import (
+    ClassWeightsKey,
+    LabelSmoothingKey,
+    LossKey,
+    MetricKey,
+    TaskConfig,
+)
 from accord.data.labels import (
     HIDDEN,
     MOST_LABELS,
@@ -20,7 +24,8 @@ from accord.data.labels import (
     without_label,
 )
 from accord.errors import ConfigError, nearest
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._classes import weight_faults, weights_of
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
     from accord.tasks import Task
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
@@ -49,12 +55,17 @@ class ClassificationConfig(TaskConfig):
     kind: Literal["classification", "pair-classification"]
     loss: LossKey = None
     metric: MetricKey = None
+    class_weights: ClassWeightsKey = None
+    label_smoothing: LabelSmoothingKey = 0.0
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the shape, the metric and the names of classes."""
+        """Yield what is wrong with the shape, the metric, and the classes' names and weights."""
         yield from shape_faults(self)
         yield from metric_faults(self, KIND.metrics)
         yield from class_faults(self, least=2)
+        yield from weight_faults(self.class_weights)
+        if self.label_smoothing and (loss := _loss(self.loss, self.head)) != "cross_entropy":
+            yield f"label_smoothing: is for loss 'cross_entropy', but loss is '{loss}'"
 
 
 class ClassParser(LabelParser):
@@ -104,7 +115,7 @@ class Classification(LabelledKind["Task"]):
         """Take labels that aren't configured from the training file: in numerical order if all are
         numbers, else sorted; the rows of dev count as well where it is a share of that file."""
         labels = class_labels(name, plan, training)
-        loss = plan.loss or ("mse" if plan.head == "cosine" else self.losses[0])
+        loss = _loss(plan.loss, plan.head)
         if loss != "cross_entropy" and len(labels) != 2:
             raise ConfigError(
                 f"tasks.{name}.loss: '{loss}' takes exactly two labels, but there are"
@@ -116,6 +127,8 @@ class Classification(LabelledKind["Task"]):
             metric=plan.metric or self.default_metric,
             labels=labels,
             positive=_positive(name, plan, labels, training),
+            class_weights=weights_of(name, plan.class_weights, labels),
+            label_smoothing=plan.label_smoothing,
         )
 
     def found_in_data(self, plan: TaskPlan) -> list[str]:
@@ -139,6 +152,8 @@ class Classification(LabelledKind["Task"]):
         return TargetForm("<i8")
 
     def rows_of_classes(self, task: Task, targets: Array) -> list[Array]:
+        import numpy as np
+
         order = np.argsort(targets, kind="stable")
         ends = np.cumsum(np.bincount(targets, minlength=len(task.labels)))
         return np.split(order, ends[:-1])
@@ -175,6 +190,8 @@ class Classification(LabelledKind["Task"]):
         return torch.stack([1 - second, second], dim=1)
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
+        import numpy as np
+
         return np.asarray(shares[np.arange(len(shares)), labels.astype(int)])
 
     def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
@@ -204,6 +221,8 @@ class Classification(LabelledKind["Task"]):
 
     def read_answers(self, task: Task, answers: Sequence[str]) -> Array:
         index = {name: i for i, name in enumerate(task.labels)}
+        import numpy as np
+
         return np.array([index[answer] for answer in answers], dtype=np.float64)
 
     def shown(self, task: Task, value: float) -> str:
@@ -231,6 +250,10 @@ class Classification(LabelledKind["Task"]):
             "label2id": {name: index for index, name in enumerate(task.labels)},
             "problem_type": "single_label_classification",
         }
+
+
+def _loss(given: str | None, head: str) -> str:
+    return given or ("mse" if head == "cosine" else Classification.losses[0])
 
 
 def class_labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[str, ...]:

@@ -1,15 +1,14 @@
-"""Words that are hidden in a text, told from the rest of it: BERT's first pretraining task."""
+"""Hidden words of a text, predicted from the rest of it: BERT's first pretraining task."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import AuxiliaryConfig
-from accord.kinds._kind import Array, HeadContext, Hiding, TextPasses, TrainingLabels
+from accord.kinds._kind import HeadContext, Hiding, TextPasses, TrainingLabels
 from accord.kinds._unlabelled import UnlabelledKind
 from accord.tasks import Task
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import TokenSequence
+    from accord.kinds._kind import Array
     from accord.model.auxiliary import MaskedLMHead
 
 
@@ -27,14 +27,14 @@ class MaskedLMConfig(AuxiliaryConfig):
 
     kind: Literal["masked-lm"]
     mask_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.15, description="Share of a text's tokens to be told; of these 80 % are masked, 10 % are"
-        " another word, and 10 % stay as they are."
+        0.15, description="Share of a text's tokens that are predicted; 80 % of them are masked,"
+        " 10 % replaced by another word, and 10 % stay as they are."
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MaskedLMTask(Task):
-    """`mask_share` is the share of a text's tokens that have to be told."""
+    """`mask_share` is the share of a text's tokens that are predicted."""
 
     mask_share: float = 0.15
 
@@ -80,7 +80,7 @@ class MaskedLM(UnlabelledKind[MaskedLMTask]):
         return list(weighted(self.hidden(task, sequences, hiding)))
 
     def masked_words(self, task: MaskedLMTask, lengths: Array) -> float:
-        return float(np.maximum(1, (lengths - 2) * task.mask_share).mean())
+        return float(((lengths - 2) * task.mask_share).clip(min=1).mean())
 
     def new_head(self, task: MaskedLMTask, encoder: EncoderConfig) -> MaskedLMHead:
         from accord.model.auxiliary import MaskedLMHead

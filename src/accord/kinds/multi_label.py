@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
@@ -24,7 +23,7 @@ from accord.data.labels import (
     without_label,
 )
 from accord.errors import ConfigError, nearest
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logit is still a number of some use
 _SEPARATORS = ("|", ";", ",")
@@ -173,8 +173,10 @@ class LabelSetParser(LabelParser):
     ) -> list[int]:
         if self._task.columns:
             return self._of_columns([values[column] for column in self._columns])
-        cell = lists.get(self.column)
-        return self(values[self.column]) if cell is None else self._set(cell)
+        if self.column in lists:
+            return self._set(lists[self.column])
+        labels: list[int] = self(values[self.column])
+        return labels
 
     def leaves_out(
         self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
@@ -247,8 +249,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
     losses = ("binary_cross_entropy",)
     predicts = ("label_sets",)
     default_metric = "micro_f1"
-    discrete = True
     takes_lists = True
+    discrete = True
     answer_is_text = True
     answer_is_list = True
     summary_head = "labels"
@@ -304,14 +306,20 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         *Source:* Sechidis et al. 2011, On the Stratification of Multi-Label Data, whose splits deal
         out the rarest label's rows first.
         """
+        import numpy as np
+
         rows = np.where(targets, targets.sum(0, dtype=np.int64), len(targets) + 1)
         return np.asarray(np.where(targets.any(1), rows.argmin(1), targets.shape[1]))
 
     def rows_of_classes(self, task: MultiLabelTask, targets: Array) -> list[Array]:
+        import numpy as np
+
         return [np.flatnonzero(column) for column in targets.T]
 
     def summary(self, task: MultiLabelTask, targets: Array) -> Summary:
         """Count each label's rows, and before them those that have none, if there are any."""
+        import numpy as np
+
         none = int((~targets.any(1)).sum())
         counts = dict(zip(task.labels, targets.sum(0, dtype=np.int64).tolist(), strict=True))
         return {"labels": {**({"(none)": none} if none else {}), **counts}}
@@ -337,6 +345,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return logits.double().sigmoid()
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
+        import numpy as np
+
         return np.asarray(np.where(labels, shares, 1 - shares).prod(1))
 
     def mean_logits(self, task: MultiLabelTask, members: Sequence[Tensor]) -> Tensor:
@@ -350,6 +360,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
 
     def answers(self, task: MultiLabelTask, values: Array) -> list[list[str]]:
         """Return lists of names."""
+        import numpy as np
+
         names = np.array(task.labels, dtype=object)
         return [names[row > 0].tolist() for row in np.asarray(values)]
 
@@ -357,6 +369,8 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return task.separator.join(answer) or task.empty or ""
 
     def read_answers(self, task: MultiLabelTask, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         index = {name: i for i, name in enumerate(task.labels)}
         values = np.zeros((len(answers), len(index)))
         for row, answer in enumerate(answers):

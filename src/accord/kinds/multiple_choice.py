@@ -7,20 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, LabelParser, is_blank, quoted, without_label
 from accord.errors import ConfigError
 from accord.kinds._candidates import CandidateKind, scores
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
 from accord.metrics import Constant
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
@@ -167,6 +167,8 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return TargetForm("<i8")
 
     def summary(self, task: MultipleChoiceTask, targets: Array) -> Summary:
+        import numpy as np
+
         counts = enumerate(np.bincount(targets).tolist())
         return {"labels": {_NAMES[task.answer](i): count for i, count in counts}}
 
@@ -226,6 +228,8 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return [_NAMES[task.answer](int(value)) for value in values]
 
     def read_answers(self, task: MultipleChoiceTask, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         place = _PLACES.get(task.answer, _number)
         places = [place(answer) for answer in answers]
         if None in places:

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import LabelParser, parse_number
-from accord.kinds._candidates import CandidateKind, listed, read_lists, scores
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
 from accord.tasks import Task
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
@@ -68,12 +68,11 @@ class GradeParser(LabelParser):
     ) -> list[float]:
         if self._is_blank(values[self.column]):
             raise self.blank(values[self.column])
-        if self.column not in lists:
+        cells = list_in(self.column, values, lists)
+        if cells is None:
             raise ValueError(f"'{self.column}' holds one grade, not a list of them")
-        grades = [
-            self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(lists[self.column])
-        ]
-        wanted = len(lists.get(self._candidates, ()))
+        grades = [self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(cells)]
+        wanted = len(list_in(self._candidates, values, lists) or ())
         if len(grades) != wanted:
             raise ValueError(
                 f"'{self.column}' holds {len(grades)} grades, but '{self._candidates}' {wanted}"
@@ -159,6 +158,8 @@ class Ranking(CandidateKind[RankingTask]):
         self, task: RankingTask, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
     ) -> dict[str, list[Any]]:
         """Return the numbers of each row's candidates, counted from 0, the best first."""
+        import numpy as np
+
         every = listed(self.decode(task, logits).numpy())
         return {"order": [np.argsort(-np.array(row), kind="stable").tolist() for row in every]}
 
@@ -169,6 +170,8 @@ class Ranking(CandidateKind[RankingTask]):
         return TargetForm("<f8", ragged=True)
 
     def summary(self, task: RankingTask, targets: Array) -> Summary:
+        import numpy as np
+
         values = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}
         return {"targets": {name: float(of(targets)) for name, of in values.items()}}
 

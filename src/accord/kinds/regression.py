@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, LabelParser, NoLabelError, parse_number
 from accord.errors import ConfigError
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
     from accord.tasks import Task
 
 
@@ -152,6 +151,8 @@ class Regression(LabelledKind["Task"]):
         return [float(value) for value in values]
 
     def read_answers(self, task: Task, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         return np.array([float(answer) for answer in answers])
 
     def transformers_fault(self, task: Task) -> str:

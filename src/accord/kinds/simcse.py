@@ -1,11 +1,10 @@
-"""A text told from others by what the encoder says of it under another dropout mask."""
+"""A text is to be recognised among others by its vector under another dropout mask."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.base import PositiveFloat
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from accord.encoders.encoder import EncoderConfig
     from accord.model.auxiliary import ContrastiveHead
 
-GROUP_ROWS = 64  # dev texts that are told from each other
+GROUP_ROWS = 64  # dev texts that are compared with each other
 
 
 class SimCSEConfig(AuxiliaryConfig):
@@ -80,6 +79,7 @@ class SimCSE(UnlabelledKind[SimCSETask]):
     def text_losses(self, task: SimCSETask, passes: TextPasses) -> Tensor:
         """Return losses within groups of 64, in an order of their own: neighbours in a file may be
         alike."""
+        import numpy as np
         import torch
 
         order = np.random.default_rng(0).permutation(len(passes))

@@ -33,7 +33,7 @@ from accord.kinds._entities import (
     type_of,
     word_places,
 )
-from accord.kinds._kind import Array, TargetForm, TrainingLabels
+from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import (
     LabelledKind,
     Summary,
@@ -47,6 +47,7 @@ from accord.spelling import canonical_label
 from accord.tasks import Task
 
 if TYPE_CHECKING:
+    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan

@@ -1,4 +1,4 @@
-"""What all families of methods have in common: what a step tells them, their state, their options.
+"""What all families of methods have in common: their signals, their state, their options.
 
 A method is a pure function of what a step measured. Its file registers it with its paper, what it
 needs, and a worked example; config, command line, docs and tests find it from there. Its options

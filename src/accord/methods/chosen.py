@@ -20,7 +20,7 @@ class Chosen(Generic[Entry]):
     Attributes:
         method: of the registry.
         options: as the config gives them.
-        states: one a group of parameters that is weighed apart; mostly one.
+        states: one per group of parameters that is weighted separately; mostly one.
     """
 
     method: Entry

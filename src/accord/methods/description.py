@@ -1,4 +1,4 @@
-"""What a method says of itself, and what a run gives it to work with."""
+"""What a method declares, and what a run gives it to work with."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Circumstances:
 
     Attributes:
         tasks: names of all.
-        weighed: of those whose losses a balancing rule weighs: memories that only constrain what
-            others do are none.
+        weighed: the tasks whose losses a balancing rule weights; memories that only constrain
+            the others are not among them.
         combining: the gradient method, where it does anything with several tasks' gradients; else
             empty.
         averaging: how weights are averaged; "none": not at all.
@@ -53,7 +53,7 @@ class Circumstances:
 
 
 Requires = Callable[[Mapping[str, Any], Circumstances], Iterator[str]]
-"""(options, circumstances) -> why the method can't work, a line each, beginning with the key."""
+"""(options, circumstances) -> why the method can't work, one line each, beginning with the key."""
 
 
 def nothing(options: Mapping[str, Any], circumstances: Circumstances) -> Iterator[str]:
@@ -67,7 +67,7 @@ Weigh = Callable[..., tuple[Tensor, State]]
 
 @dataclass(frozen=True)
 class Description:
-    """What every method of every family says of itself.
+    """What every method of every family declares.
 
     Attributes:
         name: as the config spells it.

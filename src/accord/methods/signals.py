@@ -1,4 +1,4 @@
-"""What a step tells a method, and what a method carries on."""
+"""What a method is given at each step, and the state that it carries on."""
 
 from __future__ import annotations
 

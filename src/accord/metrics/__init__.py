@@ -1,4 +1,4 @@
-"""Metrics, one a file: how good predictions are.
+"""Metrics, one per file: how good predictions are.
 
     metric(predictions, targets) -> a figure, the higher the better
 
@@ -7,11 +7,13 @@ that it compares, its range, and, where there are better ways than the usual one
 influence on it and its best constant prediction. Config, kinds, results, intervals and tests find
 it from there.
 
-Scikit-learn and scipy take half a second to import, so each function imports its own.
+Scikit-learn, scipy and numpy take long to import, and a config asks for names alone: each function
+imports what it needs.
 """
 
 from __future__ import annotations
 
+from accord.metrics._by_class import ByClass
 from accord.metrics._constant import Constant
 from accord.metrics._crossfit import LEAST_ROWS, crossfit_value, influence
 from accord.metrics._metric import Form, Metric
@@ -19,6 +21,6 @@ from accord.metrics._overall import Score, cs224n_score, mean_score, overall_sco
 from accord.metrics._registry import all_metrics, get_metric, metric_names
 
 __all__ = [
-    "LEAST_ROWS", "Constant", "Form", "Metric", "Score", "all_metrics", "crossfit_value",
+    "LEAST_ROWS", "ByClass", "Constant", "Form", "Metric", "Score", "all_metrics", "crossfit_value",
     "cs224n_score", "get_metric", "influence", "mean_score", "metric_names", "overall_score",
 ]  # fmt: skip

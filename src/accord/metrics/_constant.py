@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array
 
-Array = npt.NDArray[Any]
+
+def _no_rows() -> Array:
+    import numpy as np
+
+    return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,15 @@ class Constant:
 
     value: float
     label: int | None
-    predictions: Array = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    predictions: Array = field(default_factory=_no_rows, repr=False, compare=False)
     every: bool = field(default=True, repr=False)
 
     def name(self, labels: Sequence[str]) -> str:
-        """Return what a table calls it: which of the labels it always says."""
+        """Return its name in tables: the label that it always predicts."""
         return "a constant" if self.label is None else f"always '{labels[self.label]}'"
 
     def remark(self, metric: str, value: float, labels: Sequence[str]) -> str:
-        """Return what has to be said of a figure that is no better; nothing where it is.
+        """Return the warning for a figure that is no better than this; empty for a better one.
 
         Example:
             >>> Constant(0.75, 1).remark("accuracy", 0.75, ["fraud", "ok"])
@@ -54,6 +58,8 @@ def usual_constant(of: str, targets: Array) -> Array:
     classes' shares; of values their mean; of scores the same for all candidates, whose order is
     chance then.
     """
+    import numpy as np
+
     if of == "scores":
         return np.where(np.isnan(targets), np.nan, 0.0)
     if of == "label_sets":

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from accord.metrics._metric import Array, Floats, quotient
-
-Bools = npt.NDArray[np.bool_]
+from accord.metrics._arrays import Array, Bools, Floats, quotient
 
 
 def correlation(

@@ -15,12 +15,14 @@ learning, for the two folds that change places, and their name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from accord.errors import UsageError
-from accord.metrics._metric import Array, Floats, Metric
+from accord.metrics._metric import Metric
 from accord.metrics._registry import get_metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 LEAST_ROWS = 2
 """A cross-fitting half with fewer rows has no correlation, and no part in the metric."""
@@ -49,6 +51,7 @@ def crossfit_value(
         AccordError: a number that isn't finite.
 
     Example:
+        >>> import numpy as np
         >>> labels, halves = np.array([1.0, 2.0, 1.0, 2.0]), np.array([0, 0, 1, 1], dtype=np.int8)
         >>> crossfit_value("pearson", labels, np.array([1.0, 2.0, 11.0, 12.0]), halves)
         1.0
@@ -79,10 +82,13 @@ def influence(
         correlation is (nearly) constant.
 
     Example:
+        >>> import numpy as np
         >>> value, each = influence("accuracy", np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]))
         >>> value, each.tolist()
         (0.75, [0.25, 0.25, 0.25, -0.75])
     """
+    import numpy as np
+
     wanted, each = get_metric(metric), np.zeros(len(labels))
     value = crossfit_value(metric, labels, predictions, halves, positive)
     for rows, weight in _parts(wanted, labels, halves):
@@ -95,6 +101,8 @@ def _parts(
     metric: Metric, labels: Array, halves: Array | None
 ) -> Iterator[tuple[Array | slice, float]]:
     """Yield the rows that a metric is taken within, and what it weighs; the weights sum to 1."""
+    import numpy as np
+
     if halves is None or not metric.scale_free:
         yield slice(None), 1.0
         return

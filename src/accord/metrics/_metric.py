@@ -1,20 +1,17 @@
-"""What a metric says of itself: one figure of predictions."""
+"""What a metric declares: one figure of predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from accord.errors import AccordError, UsageError
 from accord.metrics._constant import Constant, usual_constant
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
+
 Form = Literal[
     "classes", "ranks", "label_sets", "tags", "entities", "scores", "probabilities", "values",
     "losses",
@@ -29,7 +26,7 @@ _BY_WORD = ("tags", "entities")
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
 
-Influence = Callable[..., tuple[Floats, Floats]]
+Influence = Callable[..., "tuple[Floats, Floats]"]
 """(predictions [..., n], targets likewise) -> the metric [...] and rows' influence [..., n]."""
 
 
@@ -107,10 +104,13 @@ class Metric:
             AccordError: a value, score or probability that isn't finite.
 
         Example:
+            >>> import numpy as np
             >>> from accord.metrics import get_metric
             >>> get_metric("accuracy")(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 0]))
             0.75
         """
+        import numpy as np
+
         rows = predictions.shape[:1] if self.of == "probabilities" else predictions.shape
         if rows != targets.shape:
             raise UsageError(
@@ -137,6 +137,8 @@ class Metric:
 
         *Source:* Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 11.
         """
+        import numpy as np
+
         n = len(targets)
         closed = (self.set_influence if targets.ndim > 1 else None) or self.influence
         if closed is not None:
@@ -160,10 +162,13 @@ class Metric:
             UsageError: no targets.
 
         Example:
+            >>> import numpy as np
             >>> from accord.metrics import get_metric
             >>> get_metric("accuracy").best_constant(np.array([0, 1, 1, 1]))
             Constant(value=0.75, label=1)
         """
+        import numpy as np
+
         if not targets.size:
             raise UsageError("there are no labels to take a constant prediction from")
         form = self.form_of(targets)
@@ -180,7 +185,7 @@ class Metric:
         return Constant(value, label, predictions, every=self.scale_free)
 
     def called(self, positive: str | None = None) -> str:
-        """Return what results and tables call it: of a single class it is said of which.
+        """Return its name in results and tables, with the class where it is of one.
 
         Example:
             >>> from accord.metrics import get_metric
@@ -192,9 +197,3 @@ class Metric:
 
     def _class(self, positive: int | None) -> tuple[int, ...]:
         return ((1 if positive is None else positive),) if self.one_class else ()
-
-
-def quotient(over: Floats, under: Floats) -> Floats:
-    """Return over / under, and 0 where under is 0."""
-    over, under = np.broadcast_arrays(over, under)
-    return np.divide(over, under, out=np.zeros(over.shape), where=under != 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from accord.metrics import f1
-from accord.metrics._metric import Array, Bools, Floats, Metric
+from accord.metrics._arrays import Array, Bools, Floats
+from accord.metrics._metric import Metric
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Floats, Metric, quotient
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return means of rows' F1, and rows' influence; the jackknife's is that of the mean itself."""
+    import numpy as np
+
+    from accord.metrics._arrays import quotient
+
     hit = (predictions.astype(bool) & targets.astype(bool)).sum(-1, dtype=np.float64)
     each = quotient(2 * hit, predictions.sum(-1, dtype=np.float64) + targets.sum(-1))
     value = each.mean(-1)
@@ -33,6 +40,8 @@ def constant(targets: Array) -> Array:
 
     Of k labels it has those with the largest Σ_i T_il / (k + |T_i|), for the best of all k.
     """
+    import numpy as np
+
     labels, sizes = targets.shape[1], targets.sum(1, dtype=np.int64)
     of_size = np.stack([targets[sizes == size].sum(0) for size in range(labels + 1)])
     best, value = np.zeros(labels, bool), -1.0

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Floats, Metric, quotient
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array, positive: int) -> tuple[Floats, Floats]:
     """Return a class's F1 and rows' influence."""
     is_target, is_prediction = targets == positive, predictions == positive
     return of_counts(
-        (is_target & is_prediction).astype(np.float64),
-        is_target.astype(np.float64) + is_prediction,
+        (is_target & is_prediction).astype(float), is_target.astype(float) + is_prediction
     )
 
 
@@ -21,6 +23,8 @@ def of_counts(hit: Floats, either: Floats) -> tuple[Floats, Floats]:
 
     F1 = 2 Σh / Σe, and ψ_i = (n − 1) 2 (h_i Σe − e_i Σh) / (Σe (Σe − e_i)).
     """
+    from accord.metrics._arrays import quotient
+
     n = hit.shape[-1]
     hits, sums = hit.sum(-1, keepdims=True), either.sum(-1, keepdims=True)
     # Where one row is all that a class has, the numerator is 0 as well.
@@ -32,6 +36,7 @@ def f1(predictions: Array, targets: Array, positive: int) -> float:
     """Return F1 = 2PR / (P + R) of one class, P its precision, R its recall; 0 where both are.
 
     Example:
+        >>> import numpy as np
         >>> f1(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 0]), 1)
         0.5
     """

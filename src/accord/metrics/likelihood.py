@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Metric
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array
 
 
 def likelihood(losses: Array, targets: Array) -> float:

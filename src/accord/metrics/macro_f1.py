@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from accord.metrics import f1
 from accord.metrics._constant import usual_constant
-from accord.metrics._metric import Array, Floats, Metric
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return the mean F1 of the classes that occur and rows' influence, with the classes that occur
     as they are in all rows."""
+    import numpy as np
+
     value, each = np.zeros(predictions.shape[:-1]), np.zeros(predictions.shape)
     occurring = np.zeros((*value.shape, 1))
     for c in np.union1d(targets, predictions):
@@ -23,6 +28,8 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
 
 def set_influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return the mean F1 of all labels and rows' influence."""
+    import numpy as np
+
     value, each = f1.influence(np.moveaxis(predictions, -1, 0), np.moveaxis(targets, -1, 0), 1)
     return value.mean(0), each.mean(0)
 
@@ -33,6 +40,7 @@ def macro_f1(predictions: Array, targets: Array) -> float:
     Of label sets it is over all labels: one that stands in neither array counts 0.
 
     Example:
+        >>> import numpy as np
         >>> macro_f1(np.array([0, 0, 0, 0]), np.array([0, 0, 1, 2]))
         0.2222222222222222
     """
@@ -48,6 +56,8 @@ def constant(targets: Array) -> Array:
 
     Of n rows a class with m of them has F1 = 2m / (n + m).
     """
+    import numpy as np
+
     return np.any(targets, axis=0) if targets.ndim > 1 else usual_constant("classes", targets)
 
 

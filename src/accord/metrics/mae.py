@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import inf
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Floats, Metric
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return minus the mean distances and rows' influence; the jackknife's is that of a mean."""
+    import numpy as np
+
     each = -np.abs(predictions.astype(np.float64) - targets)
     value = each.mean(-1)
     return value, each - value[..., None]
@@ -24,13 +30,20 @@ def mae(predictions: Array, targets: Array) -> float:
     return float(influence(predictions, targets)[0])
 
 
+def constant(targets: Array) -> Array:
+    """Return the median rank, of two the lower."""
+    import numpy as np
+
+    return np.asarray(np.quantile(targets, 0.5, method="inverted_cdf"))
+
+
 METRIC = Metric(
     mae,
     of="ranks",
     meaning="minus the mean absolute error, in ranks",
     title="MAE (negative)",
-    lowest=-np.inf,
+    lowest=-inf,
     best=0.0,
     influence=influence,
-    constant=lambda targets: np.quantile(targets, 0.5, method="inverted_cdf"),
+    constant=constant,
 )

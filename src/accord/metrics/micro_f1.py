@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from accord.metrics import f1
-from accord.metrics._metric import Array, Floats, Metric
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return F1 over all pairs of row and label, and rows' influence."""
+    import numpy as np
+
     hit = (predictions.astype(bool) & targets.astype(bool)).sum(-1, dtype=np.float64)
     return f1.of_counts(hit, predictions.sum(-1, dtype=np.float64) + targets.sum(-1))
 
@@ -26,6 +31,8 @@ def micro_f1(predictions: Array, targets: Array) -> float:
 
 def constant(targets: Array) -> Array:
     """Return the k labels that occur most, with the k at which they are the best constant."""
+    import numpy as np
+
     counts = targets.sum(0, dtype=np.int64)
     order = np.argsort(-counts, kind="stable")
     k = np.arange(1, len(counts) + 1)

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Floats, Metric
-from accord.metrics._ranked import by_rank, mean_influence
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
-def each_mrr(predictions: Array, targets: Array) -> Floats:
-    """Return each row's reciprocal rank, [..., n]."""
-    ranked, above, through = by_rank(predictions, targets > 0)
-    before = np.cumsum(ranked, -1)
-    first = ((before >= 1) & (ranked > 0)).argmax(-1)[..., None]
-    start, stop = (np.take_along_axis(part, first, -1)[..., 0] for part in (above, through))
-    inside = np.take_along_axis(before, stop[..., None].astype(int) - 1, -1)[..., 0]
-    # In a random order of `size` tied candidates, `inside` of them right, the first that is right
-    # stands at j with the probability that the j - 1 before it are not, times that it is.
-    size, reciprocal, none_yet = stop - start, np.zeros(first.shape[:-1]), np.ones(start.shape)
-    for j in range(1, int(size.max()) + 1):
-        left = np.maximum(size - j + 1, 1)
-        share = np.minimum(inside / left, 1.0)
-        reciprocal += none_yet * share / (start + j)
-        none_yet = none_yet * (1 - share)
-    return np.where(inside > 0, reciprocal, 0.0)
+def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
+    """Return MRR and rows' influence; the jackknife's is that of the mean itself."""
+    from accord.metrics._ranked import each_reciprocal_rank, mean_influence
+
+    return mean_influence(each_reciprocal_rank(predictions, targets))
 
 
 def mrr(predictions: Array, targets: Array) -> float:
@@ -39,10 +30,11 @@ def mrr(predictions: Array, targets: Array) -> float:
         targets: grades [n, most]; NaN behind them.
 
     Example:
+        >>> import numpy as np
         >>> mrr(np.array([[0.9, 0.1, 0.5], [2.0, 1.0, np.nan]]), np.array([[0, 1, 2], [1, 0, np.nan]]))
         0.75
     """
-    return float(each_mrr(predictions, targets).mean())
+    return float(influence(predictions, targets)[0])
 
 
 METRIC = Metric(
@@ -50,5 +42,5 @@ METRIC = Metric(
     of="scores",
     meaning="the mean of 1 / rank of the first candidate whose grade is above 0",
     title="MRR",
-    influence=mean_influence(each_mrr),
+    influence=influence,
 )

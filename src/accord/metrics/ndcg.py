@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Floats, Metric, quotient
-from accord.metrics._ranked import by_rank, mean_influence
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
-def each_ndcg(predictions: Array, targets: Array) -> Floats:
-    """Return each row's NDCG, [..., n]."""
-    return quotient(_dcg(predictions, targets), _dcg(targets, targets))
+def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
+    """Return NDCG and rows' influence; the jackknife's is that of the mean itself."""
+    from accord.metrics._ranked import each_ndcg, mean_influence
+
+    return mean_influence(each_ndcg(predictions, targets))
 
 
 def ndcg(predictions: Array, targets: Array) -> float:
@@ -29,17 +33,11 @@ def ndcg(predictions: Array, targets: Array) -> float:
         targets: grades from 0, [n, most]; NaN behind them.
 
     Example:
+        >>> import numpy as np
         >>> round(ndcg(np.array([[0.9, 0.1, 0.5]]), np.array([[0.0, 1.0, 2.0]])), 4)
         0.6697
     """
-    return float(each_ndcg(predictions, targets).mean())
-
-
-def _dcg(scores: Array, grades: Array) -> Floats:
-    ranked, above, through = by_rank(scores, grades)
-    discounts = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(scores.shape[-1]) + 2))])
-    shared = discounts[through.astype(int)] - discounts[above.astype(int)]
-    return np.asarray((ranked * shared / (through - above)).sum(-1))
+    return float(influence(predictions, targets)[0])
 
 
 METRIC = Metric(
@@ -47,5 +45,5 @@ METRIC = Metric(
     of="scores",
     meaning="normalised discounted cumulative gain over all candidates, grades as gains",
     title="NDCG",
-    influence=mean_influence(each_ndcg),
+    influence=influence,
 )

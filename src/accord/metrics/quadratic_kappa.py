@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from accord.metrics._metric import Array, Floats, Metric, quotient
+from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return kappas and rows' influence, from each sum without one row."""
+    import numpy as np
+
     p, t = np.broadcast_arrays(predictions.astype(np.float64), targets.astype(np.float64))
     n = p.shape[-1]
     each = [(p - t) ** 2, p**2 + t**2, p, t]
@@ -37,6 +42,10 @@ def quadratic_kappa(predictions: Array, targets: Array) -> float:
 
 
 def _kappa(n: int, squares: Floats, both: Floats, p: Floats, t: Floats) -> Floats:
+    import numpy as np
+
+    from accord.metrics._arrays import quotient
+
     expected = n * both - 2 * p * t
     return np.where(expected != 0, 1 - quotient(n * squares, expected), 0.0)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from accord.metrics._metric import Array, Floats, Metric, quotient
+from accord.metrics._arrays import Array, Floats, quotient
+from accord.metrics._metric import Metric
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:

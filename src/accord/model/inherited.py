@@ -102,14 +102,8 @@ def inheritance_contents(folder: Path) -> str:
 
 def _check_same(task: Task, earlier: Task, folder: Path) -> None:
     """Check that a head means now what it meant; how it was trained and evaluated may differ."""
-    same = replace(
-        earlier,
-        dropout=task.dropout,
-        metric=task.metric,
-        targets=task.targets,
-        positive=task.positive,
-    ).to_json()
-    for key, value in task.to_json().items():
+    same = replace(earlier.as_used, metric=task.metric, positive=task.positive).to_json()
+    for key, value in task.as_used.to_json().items():
         if same[key] != value:
             raise ConfigError(
                 f"tasks.{task.name}: encoder.heads = 'keep', but the head in {folder} is for"

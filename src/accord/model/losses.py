@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return -log softmax(logits)[target]; logits [n, C], targets [n] class indices."""
-    return F.cross_entropy(logits, targets.long(), reduction="none")
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return -Σ_c q_c log softmax(logits)_c, where q = (1 - ε) one-hot(target) + ε / C.
+
+    *Source:* Szegedy et al. 2016, Rethinking the Inception architecture, section 7.
+
+    Args:
+        logits: [n, C].
+        targets: class indices, [n].
+        smoothing: ε, in [0, 1).
+    """
+    return F.cross_entropy(logits, targets.long(), reduction="none", label_smoothing=smoothing)
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -38,6 +47,22 @@ def coral(logits: Tensor, targets: Tensor) -> Tensor:
     steps = torch.arange(logits.shape[1], device=logits.device)
     passed = (targets[:, None] > steps).to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits, passed, reduction="none").sum(1)
+
+
+def weights_of_rows(weights: tuple[float, ...], targets: Tensor) -> Tensor:
+    """Return the weight of each row's class, float32 [n].
+
+    Args:
+        weights: of the classes.
+        targets: class indices, [n].
+    """
+    return _on_device(weights, targets.device)[targets.long()]
+
+
+@lru_cache(maxsize=64)
+def _on_device(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Keep a task's weights where its targets are: a copy at each step would wait for a GPU."""
+    return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -91,7 +91,7 @@ class Parts(nn.Module):
         return any(part.replaces for part in self.of_layer(number))
 
     def copies(self) -> list[list[Parameter]]:
-        """Return for each tensor that tasks have copies of their copies, one a task."""
+        """Return for each tensor that tasks have copies of their copies, one per task."""
         groups = []
         for module in self.modules():
             if isinstance(module, Part) and module.replaces and len(module.per_task):

@@ -64,7 +64,7 @@ def save_model(
         model: to save.
         folder: made where it is missing.
         inputs: each task's columns.
-        max_length: tokens a sequence may have.
+        max_length: tokens that a sequence may have.
         tokenizer_from: the folder whose tokenizer is the model's too.
     """
     save_encoder(model.encoder, folder)

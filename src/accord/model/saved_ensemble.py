@@ -77,7 +77,9 @@ def member_folders(folder: Path) -> list[Path]:
             raise ModelError(f"{member}: is no folder; the ensemble has {count} members")
     there = {entry.name for entry in (folder / MEMBERS).iterdir() if not entry.name.startswith(".")}
     if strangers := there - {member.name for member in members}:
-        raise ModelError(f"{folder / MEMBERS}: '{min(strangers)}' is none of the {count} members")
+        raise ModelError(
+            f"{folder / MEMBERS}: '{min(strangers)}' is not one of the {count} members"
+        )
     check_same_tasks([folder, *members])
     return members
 

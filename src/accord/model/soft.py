@@ -19,7 +19,7 @@ def l2(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     *Source:* Duong et al. 2015, section 3, for T tasks.
 
     Args:
-        copies: of one tensor, one a task.
+        copies: of one tensor, one per task.
     """
     moved = torch.stack([copy - copies[0] for copy in copies])  # so that equal copies are at 0
     total = moved.sum(0)
@@ -42,7 +42,7 @@ def trace_norm(copies: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     *Source:* Yang & Hospedales 2017, equation 4 with the last-axis flattening.
 
     Args:
-        copies: of one tensor, one a task.
+        copies: of one tensor, one per task.
     """
     gram = sum((block @ block.t() for block in _blocks(copies)), start=0.0)
     values, vectors = torch.linalg.eigh(gram)
@@ -79,7 +79,7 @@ class Coupling:
     Attributes:
         kind: a name in `PENALTIES`.
         weight: λ.
-        tensors: for each tensor its copies, one a task.
+        tensors: for each tensor its copies, one per task.
     """
 
     kind: str

@@ -223,9 +223,9 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return groups for `AdamW`: biases and layer norms without decay, each rate's apart.
 
-    Biases and layer norm weights are told by having fewer than two dimensions. Each group holds
-    (name, parameter) pairs and its peak rate as `initial_lr`, which `scale_lr` multiplies; empty
-    groups are left out.
+    Biases and layer norm weights are recognised by having fewer than two dimensions. Each group
+    holds (name, parameter) pairs and its peak rate as `initial_lr`, which `scale_lr` multiplies;
+    empty groups are left out.
 
     *Source:* Devlin et al., "BERT", appendix A.2, whose released code decays neither.
 

@@ -86,7 +86,7 @@ class Step:
 
         Raises:
             RuntimeError: if nothing was said, and J has more than one row.
-            ValueError: if it was said of another number of rows, or names a row that J hasn't.
+            ValueError: it is for another number of rows, or names a row that J doesn't have.
         """
         if self._summed:
             return TaskBounds((0,), (rows,))

@@ -12,7 +12,7 @@ from accord.sharing import get_scheme
 
 
 def auxiliary_faults(plan: StagePlan, config: Config) -> Iterator[str]:
-    """Yield what can't work, a line each."""
+    """Yield what can't work, one line each."""
     for name in config.texts:
         if name in config.tasks:
             yield f"texts.{name}: is a task too; its texts are read as it is"
@@ -56,7 +56,8 @@ def _step_faults(name: str, plan: StagePlan) -> Iterator[str]:
         )
     if kind.compares_examples and training.batch_size == 1:
         yield (
-            f"training.batch_size: {which} tells a text from the others of its step; 1 leaves none"
+            f"training.batch_size: {which} compares a text with the others in its step; with 1"
+            " there are none"
         )
     if kind.by_dropout and plan.encoder.dropout == 0:
         yield (

@@ -19,7 +19,7 @@ from accord.plan.sources import source_faults
 
 
 def faults(plan: StagePlan, config: Config) -> Iterator[str]:
-    """Yield what is wrong, a line each; options of methods that aren't chosen are checked too.
+    """Yield what is wrong, one line each; options of methods that aren't chosen are checked too.
 
     Args:
         plan: of a stage.
@@ -68,7 +68,7 @@ def _option_faults(config: Config) -> Iterator[str]:
 
 
 def _requirements(plan: StagePlan) -> Iterator[str]:
-    """Yield what the chosen methods themselves find wanting."""
+    """Yield the unmet requirements of the chosen methods."""
     method, labelled = gradients.get_method(plan.training.gradients), plan.data.labelled
     around = Circumstances(
         tasks=tuple(plan.data.tasks),
@@ -136,8 +136,8 @@ def _scheme_faults(plan: StagePlan) -> Iterator[str]:
             )
     if plan.encoder.keeps_heads and plan.encoder.reinit_layers and copying:
         yield (
-            f"encoder.reinit_layers: draws shared layers anew, but tasks whose heads are kept go on"
-            f" with their copies of them ('{copying[0]}')"
+            f"encoder.reinit_layers: reinitialises shared layers, but tasks whose heads are kept"
+            f" keep their copies of them ('{copying[0]}')"
         )
     if planned.soft and not copying:
         able = [scheme.name for scheme in sharing.SCHEMES.all() if scheme.copies]
@@ -180,7 +180,7 @@ def _balancing_faults(plan: StagePlan) -> Iterator[str]:
     rule, key = balancing.get_rule(plan.training.balancing), "training.balancing"
     if "shares" in rule.needs and _alone(plan):
         yield (
-            f"{key}: '{rule.name}' goes by the tasks' shares of a step, but {_alone(plan)} gives"
+            f"{key}: '{rule.name}' uses the tasks' shares of a step, but {_alone(plan)} gives"
             " a step one task"
         )
     if "constant" in rule.laws:
@@ -223,7 +223,7 @@ def _regulariser_faults(plan: StagePlan, config: Config) -> Iterator[str]:
     if plan.training.regularisers and config.auxiliary:
         name, task = next(iter(config.auxiliary.items()))
         yield (
-            f"{key}: compare what heads say of labelled examples; tasks.{name} is of kind"
+            f"{key}: compare the heads' outputs on labelled examples; tasks.{name} is of kind"
             f" '{task.kind}'"
         )
 
@@ -284,7 +284,7 @@ def _drawn(plan: StagePlan) -> list[str]:
 
 
 def _weighed(plan: StagePlan) -> list[str]:
-    """Return the tasks that a balancing rule weighs: memories that constrain others are none."""
+    """Return the tasks that a balancing rule weights: not memories, which constrain the others."""
     replayed = plan.data.memory.method is not None and not gradients.goes_by_memories(
         plan.data.memory.method
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -61,6 +61,20 @@ class Keys:
                 self.options[name] = method.check_options(given)
             except ValueError:
                 self.options[name] = method.check_options({})
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested table, each with its dotted key.
+
+    Example:
+        >>> list(flat({"training": {"lr": 1e-5, "clip": {"norm": 1}}, "seeds": [0, 1]}))
+        [('training.lr', 1e-05), ('training.clip.norm', 1), ('seeds', [0, 1])]
+    """
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def section_model(section: str) -> type[BaseModel]:

@@ -147,7 +147,7 @@ class RunPlan:
         stages: in their order; one where the config has none.
         data: the files of all their tasks.
         staged: whether it has.
-        notes: what of the config makes no difference, and what is lost on the way, a line each.
+        notes: what of the config makes no difference, and what is lost on the way, one line each.
         given: the config as JSON.
     """
 

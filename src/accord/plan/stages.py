@@ -14,7 +14,7 @@ from accord.plan.run import StagePlan
 
 
 def list_faults(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the list of stages, a line each, before any of them is looked at."""
+    """Yield one line for each fault of the list of stages, before any of them is looked at."""
     stages = config.stages
     names = [stage_name(stages, index) for index in range(len(stages))]
     for index, stage in enumerate(stages):

@@ -1,4 +1,4 @@
-"""One task's section of the config as the plain value that lies below it."""
+"""One task's section of the config as a plain value, for the rooms below the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILES = ("train", "dev", "test")
 
 
 def task_plan(section: AnyTaskConfig) -> TaskPlan:
-    """Return what a `[tasks.NAME]` says; what its kind alone has are options.
+    """Return a `[tasks.NAME]` as a plan; keys that only its kind has become options.
 
     Example:
         >>> from accord.kinds import task_section
@@ -36,6 +36,7 @@ def task_plan(section: AnyTaskConfig) -> TaskPlan:
 def _of_labels(section: TaskConfig) -> dict[str, Any]:
     labels, span, positive = section.labels, section.range, section.positive
     columns = section.label_columns
+    weights = getattr(section, "class_weights", None)  # which not all kinds have
     return {
         # As messages name it; what no single column is called says that there are several.
         "label": section.label if isinstance(section.label, str) else f"[{', '.join(columns)}]",
@@ -46,4 +47,7 @@ def _of_labels(section: TaskConfig) -> dict[str, Any]:
         else tuple(canonical_label(str(label)) for label in labels),
         "range": None if span is None else (float(span[0]), float(span[1])),
         "positive": None if positive is None else canonical_label(str(positive)),
+        "class_weights": {canonical_label(label): weight for label, weight in weights.items()}
+        if isinstance(weights, dict)
+        else weights,
     }

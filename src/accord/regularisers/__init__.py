@@ -1,4 +1,4 @@
-"""Regularisers of fine-tuning, one a file: what is added to each example's loss.
+"""Regularisers of fine-tuning, one per file: what is added to each example's loss.
 
     regulariser(passes, **options) -> the term of each example, [n] for each present task
 

@@ -33,7 +33,7 @@ class Ask(Protocol):
 
 @dataclass(frozen=True)
 class Passes:
-    """What the model says of some examples, and how to ask it again.
+    """The model's outputs on some examples, and further passes over them.
 
     Attributes:
         directions: for each present task 2 where a divergence is the sum of a KL and its converse,

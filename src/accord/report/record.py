@@ -30,7 +30,7 @@ class Predictions:
 
     Attributes:
         task: whose.
-        key: what tells the rows: 'id', or 'line' where their file has no ids.
+        key: what identifies the rows: 'id', or 'line' where their file has no ids.
         ids: of the rows, or their lines.
         labels: class indices, or values in the task's units, [n]; or label sets, [n, labels].
         predicted: likewise.
@@ -148,7 +148,7 @@ class RunRecord:
         return HeldOut(**vars(predictions), halves=halves, on=on)
 
     def heldout_content(self, task: str) -> str:
-        """Return what tells a task's held-out rows from others; empty where that isn't known."""
+        """Return what identifies a task's held-out rows; empty where that isn't known."""
         if self.results["heldout"][task]["on"] != ON_TEST:
             return self.contents.data(task, "dev")
         parts = (self.contents.data(task, split) for split in ("test", "test labels"))

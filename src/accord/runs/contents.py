@@ -1,4 +1,4 @@
-"""What a run was made from, by content, as its `resolved.json` has it."""
+"""What a run was made from, by content, as its `resolved.json` records it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Contents:
-    """What tells a run's data and its encoder from others.
+    """What distinguishes a run's data and its encoder from others.
 
     What was changed while the run was stopped, and was gone on with by force, is told from what was
     not.
@@ -21,23 +21,23 @@ class Contents:
     table: Mapping[str, Any]
 
     def data(self, task: str, split: str) -> str:
-        """Return what tells a task's split from others; empty where that isn't known."""
+        """Return what distinguishes a task's split from others; empty where that isn't known."""
         recorded = self.recorded(task, split)
         return ":".join([recorded, *self._forced(f"data {task}.{split}:")]) if recorded else ""
 
     def recorded(self, task: str, split: str) -> str:
-        """Return what tells a task's split, as the run read it last, from what lies there now."""
+        """Return what identifies a task's split as the run last read it, not as it is now."""
         return str(self.table.get("data", {}).get(f"{task}.{split}", ""))
 
     @property
     def encoder(self) -> str:
-        """What tells the weights that the run began with from others, and the heads that it took
-        over; empty where that isn't known."""
+        """What identifies the weights that the run began with, and the heads that it took over;
+        empty where that isn't known."""
         return self._encoder("weights", "heads")
 
     @property
     def encoder_settings(self) -> str:
-        """What tells the encoder's settings from others; empty where that isn't known."""
+        """What distinguishes the encoder's settings from others; empty where that isn't known."""
         return self._encoder("config.json")
 
     def _encoder(self, *keys: str) -> str:

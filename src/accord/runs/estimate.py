@@ -37,7 +37,7 @@ class Estimate:
 def matrix_rate(
     device: torch.device, matmul: MatmulPolicy = DEFAULT, seconds: float = 0.2
 ) -> float:
-    """Measure the rate of a matrix product, in FLOP a second.
+    """Measure the rate of a matrix product, in FLOP per second.
 
     On a CPU the product has a BERT's shape. A GPU does one of that shape in less time than its
     launch takes: there it is a square one, as large as memory and time allow (`product_side`), of
@@ -57,7 +57,7 @@ def product_side(free_bytes: int, rate: float, seconds: float, itemsize: int = 2
 
     Args:
         free_bytes: of the GPU's memory; a quarter may be taken, by three matrices.
-        rate: a first guess, in FLOP a second, and rather too low: launches count in it.
+        rate: a first guess, in FLOP per second, and rather too low: launches count in it.
         seconds: that all tries may take.
         itemsize: bytes of an entry.
 
@@ -124,7 +124,7 @@ def _quickest(compute: Callable[[], torch.Tensor], seconds: float) -> float:
 
 
 def token_flops(config: EncoderConfig, length: float) -> float:
-    """Return the FLOP of one token's forward pass in a sequence of so many tokens."""
+    """Return the FLOP of one token's forward pass in a sequence of this length."""
     hidden, inner = config.hidden_size, config.intermediate_size
     weights = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner)
     return 2.0 * weights + config.num_hidden_layers * 4 * hidden * length
@@ -171,7 +171,7 @@ def estimate(config: EncoderConfig, work: Workload, rate: float, passes: float) 
     Args:
         config: the encoder's sizes.
         work: how much there is to do.
-        rate: of matrix products, measured, in FLOP a second.
+        rate: of matrix products, measured, in FLOP per second.
         passes: `pass_rate`, measured: what a step does beside products goes over memory.
     """
     trained = 0.0 if work.frozen else work.step_tokens * work.steps * work.passes
@@ -205,7 +205,7 @@ def _activation_bytes(config: EncoderConfig, work: Workload) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Say a duration as people do.
+    """Return a duration as people say it.
 
     Example:
         >>> duration(7.4), duration(95), duration(7500)

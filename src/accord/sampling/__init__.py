@@ -1,4 +1,4 @@
-"""Sampling rules, one a file: how much of each task a step draws, and how long an epoch is.
+"""Sampling rules, one per file: how much of each task a step draws, and how long an epoch is.
 
     rule(sizes, budget, **options) -> EpochShape
 

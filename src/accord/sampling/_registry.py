@@ -117,7 +117,7 @@ def mixture(sizes: Sequence[int], budget: Budget, weights: Sequence[float]) -> E
     Args:
         sizes: rows of each task.
         budget: of the run.
-        weights: one a task, none below 0.
+        weights: one per task, none below 0.
     """
     examples = budget.batch_size * (1 if budget.one_task else len(sizes))
     shares = tuple(examples * weight / math.fsum(weights) for weight in weights)

@@ -1,4 +1,4 @@
-"""What each task has of its own inside the shared encoder: schemes, one a file.
+"""What each task has of its own inside the shared encoder: schemes, one per file.
 
 The encoder stays a plain BERT. A scheme adds a part beside each of its layers, or in a layer's
 place, that acts on each task's own rows of the packed batch. Its parameters belong to one task

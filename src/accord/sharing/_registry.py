@@ -22,7 +22,7 @@ Slices = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class Rows:
-    """Whose the rows of a batch's activations are.
+    """Which rows of a batch's activations belong to which task.
 
     Attributes:
         tokens: of activations of all tokens.
@@ -71,7 +71,7 @@ class Part(nn.Module):
         return x
 
     def merge(self, task: int, layer: Block) -> None:
-        """Change a copy of the layer so that by itself it does what it does with the task's part.
+        """Merge the task's part into a copy of the layer, which then does the same by itself.
 
         Raises:
             ValueError: if no plain layer does that.

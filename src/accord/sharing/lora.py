@@ -1,4 +1,4 @@
-"""Low-rank updates of the shared linear layers, one a task."""
+"""Low-rank updates of the shared linear layers, one per task."""
 
 from __future__ import annotations
 

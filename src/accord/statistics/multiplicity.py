@@ -12,7 +12,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class Step:
-    """What Holm's procedure says of one comparison.
+    """Holm's result for one comparison.
 
     Attributes:
         rejected: whether a difference is shown.

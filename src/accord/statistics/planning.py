@@ -114,7 +114,7 @@ def rows_needed(
 
 
 def with_seeds(difference: Difference, seeds: int) -> Difference:
-    """Return a difference with the variances it would have by so many seeds a side."""
+    """Return a difference with the variances it would have with this many seeds per side."""
     ours = len(difference.ours)
     theirs = len(difference.theirs) if difference.their_seeds else ours
     now = 2 / (1 / ours + 1 / theirs)
@@ -128,7 +128,7 @@ def with_seeds(difference: Difference, seeds: int) -> Difference:
 
 
 def with_rows(difference: Difference, rows: int) -> Difference:
-    """Return a difference with the variances it would have by so many rows."""
+    """Return a difference with the variances it would have with this number of rows."""
     share = difference.rows / rows
     interaction = min(difference.interaction_variance, difference.seed_variance)
     return replace(

@@ -1,4 +1,4 @@
-"""What is said of differences: a kind for each, with an interval that agrees with it."""
+"""Verdicts on differences: a kind for each, with an interval that agrees with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of one difference, ours minus theirs.
+    """The verdict on one difference, ours minus theirs.
 
     Attributes:
         kind: what a report picks its mark by.
@@ -51,7 +51,7 @@ def verdicts(
     - learnt nothing: neither side is shown to be better than the best constant prediction.
     - identical: every run predicts the same on both sides.
     - as good: the interval of Bonferroni's level 1 − α / m lies within ±margin, whether it holds 0
-      or not: a difference that is shown, but doesn't matter, is none to act on.
+      or not: a difference that is shown but doesn't matter is not one to act on.
     - better, worse: the shown interval leaves 0 out.
     - no difference shown: all else.
 

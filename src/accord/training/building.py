@@ -85,7 +85,7 @@ def build_encoder(plan: StagePlan, folder: Path) -> Encoder:
 
 
 def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[str]:
-    """Yield what a config asks for in vain, a line each."""
+    """Yield one line for each setting that has no effect."""
     training, steps = plan.training, sampler.steps
     if training.steps_per_epoch is not None and training.steps_per_epoch > steps:
         yield (
@@ -101,8 +101,8 @@ def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[s
         )
     if rule.name != balancing.DEFAULT and "scale_of_one" in method.laws:
         yield (
-            f"training.balancing: '{method.name}' goes the same way whatever a task's loss counts;"
-            f" the weights of '{rule.name}' reach the heads alone"
+            f"training.balancing: '{method.name}' gives the same direction whatever the losses'"
+            f" weights; those of '{rule.name}' reach only the heads"
         )
 
 

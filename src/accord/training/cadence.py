@@ -23,7 +23,7 @@ class Cadence:
         self._since = time.monotonic()  # no clock that is set back holds a checkpoint off
 
     def is_due(self, step: int) -> bool:
-        """Whether one is due after so many steps of the run."""
+        """Whether one is due at this step of the run."""
         minutes = (time.monotonic() - self._since) / 60
         by_steps = self.steps is not None and step % self.steps == 0
         return by_steps or (self.minutes is not None and minutes >= self.minutes)

@@ -56,8 +56,8 @@ class Decision:
     def combine(self, shared: Step, gramians: Tensor) -> Combined:
         """Make one gradient of the shared ones.
 
-        Where G tells its norm, it is written once the factor that clips it is known; else it is
-        written to be measured, and clipped in a pass of its own.
+        Where its norm follows from G, it is written once the factor that clips it is known; else it
+        is written to be measured, and clipped in a pass of its own.
 
         Args:
             shared: the step's gradients; only one combination of them can be made.

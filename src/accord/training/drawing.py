@@ -63,7 +63,7 @@ def _check_every_task_is_drawn(sampler: Sampler, plan: StagePlan) -> None:
 
 
 def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
-    """Check that a task that tells a text from the others of its step has others.
+    """Check that a task that compares a text with the others in its step has others.
 
     Raises:
         ConfigError: naming the task.
@@ -79,7 +79,7 @@ def _check_texts_have_others(sampler: Sampler, plan: StagePlan) -> None:
         for name, share in zip(sampler.names, sampler.shape(epoch).shares, strict=True):
             if name in compared and share < 2:
                 raise ConfigError(
-                    f"tasks.{name}.kind: '{kinds[name]}' tells a text from the others of its step,"
-                    f" but {drawing} draws {share:.3g} of them in a step; a larger batch_size or"
-                    " another rule would draw more"
+                    f"tasks.{name}.kind: '{kinds[name]}' compares a text with the others in its"
+                    f" step, but {drawing} draws {share:.3g} of them in a step; a larger batch_size"
+                    " or another rule would draw more"
                 )

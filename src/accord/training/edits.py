@@ -10,6 +10,7 @@ from typing import Any
 
 from accord.data.datafiles import named, shown
 from accord.errors import ConfigError, RunFolderError
+from accord.plan.keys import flat
 from accord.plan.making import plan_table
 from accord.plan.recorded import recorded_config
 from accord.plan.run import RunPlan, StagePlan
@@ -114,15 +115,6 @@ def source_table(run: RunFolder) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{file}: can't be read: {error}") from None
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of a nested mapping, each by its dotted key."""
-    for name, value in table.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def part_of(begun: Mapping[str, Any], name: str) -> dict[str, Any]:

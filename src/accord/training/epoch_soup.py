@@ -30,7 +30,7 @@ class EpochSoup:
     """The soup that a run leaves.
 
     Attributes:
-        record: what `results.json` says of it: epochs, and figures on dev.
+        record: its entry in `results.json`: epochs, and figures on dev.
         logits: of all dev rows of each task; none where it is one epoch.
     """
 

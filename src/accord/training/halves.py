@@ -1,4 +1,4 @@
-"""How much two halves of one task's batch agree: what a cosine between tasks is to be held against.
+"""How much two halves of one task's batch agree: the noise to compare a cosine between tasks with.
 
 A gradient of a few examples is mostly noise, so the cosine between two tasks' gradients is near
 zero even where the tasks want the same. The cosine h between two halves of one task's own batch

@@ -18,7 +18,7 @@ from accord.evaluation.inference import task_metric
 from accord.evaluation.predictions import write_split_predictions
 from accord.evaluation.scores import TaskScores, crossfitted, write_scores
 from accord.kinds import labelled_kind
-from accord.metrics import Constant
+from accord.metrics import ByClass, Constant
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
 from accord.training.checkpoint import RunState
@@ -84,6 +84,12 @@ class HeldOutRows:
         return task_metric(task, self.labels, self.logits, self.halves)
 
     @property
+    def by_class(self) -> ByClass | None:
+        """The figures of each class; None without classes."""
+        kind, task = labelled_kind(self.data.task), self.data.task
+        return kind.by_class(task, self.labels, kind.decode(task, self.logits).numpy())
+
+    @property
     def constant(self) -> Constant:
         """The best constant prediction on the same rows."""
         return labelled_kind(self.data.task).constant(self.data.task, self.labels)
@@ -92,7 +98,7 @@ class HeldOutRows:
 def evaluate_heldout(
     setup: Setup, run: RunFolder, progress: RunState, console: Console, saved: Saved
 ) -> dict[str, Table]:
-    """Write `scores.safetensors` and the held-out predictions; return what results say of them.
+    """Write `scores.safetensors` and the held-out predictions; return their entries in the results.
 
     Nothing of it is in a checkpoint: a run that is killed meanwhile does the same again.
     """
@@ -123,7 +129,8 @@ def evaluate_heldout(
         chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
         soup = setup.plan.averaging.method == "soup"
         # By the same rule as the cross-fitted figure: within halves, where it is a correlation.
-        crossfit, same_rows = dev.value, replace(dev, logits=whole[i]).value
+        same = replace(dev, logits=whole[i])
+        crossfit, same_rows = dev.value, same.value
         value, constant = test.value if test else crossfit, (test or dev).constant
         figures[split.task.name] = {
             "metric": split.task.metric_name,
@@ -140,7 +147,15 @@ def evaluate_heldout(
             figures[split.task.name]["remark"] = remark
         if not test and (note := few_rows_note(halves[i])):
             figures[split.task.name]["note"] = note
+        figures[split.task.name] |= _by_class({"dev": same, "crossfit": dev, "test": test})
     return figures
+
+
+def _by_class(rows: Mapping[str, HeldOutRows | None]) -> Table:
+    """Return the figures of each class on some rows, by name; nothing without classes."""
+    known = {name: part.by_class for name, part in rows.items() if part is not None}
+    tables = {name: each.to_json() for name, each in known.items() if each is not None}
+    return {"by_class": tables} if tables else {}
 
 
 def _choices(

@@ -1,4 +1,4 @@
-"""What a run says of itself: first lines, warnings, and a line of `metrics.jsonl` for each step."""
+"""What a run prints: its first lines, warnings, and a line of `metrics.jsonl` for each step."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def headline(setup: Setup) -> list[str]:
 
 
 def _beside(plan: StagePlan) -> str:
-    """Say what of the training isn't as it is by default, beside methods."""
+    """Say what of the training differs from the defaults, apart from methods."""
     encoder, training, sharing = plan.encoder, plan.training, plan.sharing
     said = {
-        f"the last {encoder.reinit_layers} layers drawn anew": encoder.reinit_layers > 0,
+        f"the last {encoder.reinit_layers} layers reinitialised": encoder.reinit_layers > 0,
         f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
         f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
         "shared weights kept as they are": not sharing.train_shared,

@@ -1,4 +1,4 @@
-"""What follows a step that was taken: whoever wants to know of it is told, in this order."""
+"""What is called after each step that was taken, in this order."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def start_run(
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
         watch: may give the run up between two epochs.
-        notes: what of its config makes no difference, a line each.
+        notes: what of its config makes no difference, one line each.
         strict: take warnings for errors.
 
     Raises:
@@ -119,7 +119,7 @@ def new_run(out: Path, source: str | None) -> Iterator[RunFolder]:
 def record(
     run: RunFolder, made_of: dict[str, Any], warnings: Sequence[str], console: Console
 ) -> None:
-    """Leave what a new run is made of, and what a person should know of it, which is said too."""
+    """Write what a new run is made from, and its warnings, which are also printed."""
     run.write_json("resolved.json", {**made_of, "warnings": [*warnings]})
     for line in warnings:
         warn(run, console, line)

@@ -66,7 +66,7 @@ class Setup:
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.
         dev_features: likewise of its dev rows.
-        in_vain: what of the config makes no difference, a line each.
+        in_vain: what of the config makes no difference, one line each.
     """
 
     plan: StagePlan
@@ -82,7 +82,7 @@ class Setup:
     in_vain: Sequence[str] = ()
 
     def warnings(self) -> list[str]:
-        """Return what a person should know before the run begins, a line each."""
+        """Return the warnings before the run begins, one line each."""
         return [*self.in_vain, *map(str, data_warnings(self.data.facts))]
 
     @property

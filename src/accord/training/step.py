@@ -172,7 +172,7 @@ class Learner:
         return measured
 
     def decide(self, step: int, batch: StepBatch, measured: Measurement) -> Decision:
-        """Ask the balancing rule and the gradient method what each source counts."""
+        """Ask the balancing rule and the gradient method how much each source counts."""
         losses, key = batch.by_group(measured.losses), (self.objective.seed, step)
         return self.combination.decide(losses, measured.gramians, batch.sources, key)
 

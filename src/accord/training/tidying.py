@@ -1,4 +1,4 @@
-"""What a finished run needs no more: it is removed once the run is done, or as it is found done."""
+"""Removes what a finished run no longer needs, once it is done or found to be done."""
 
 from __future__ import annotations
 

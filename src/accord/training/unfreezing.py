@@ -24,7 +24,7 @@ class Unfreezing:
 
     Attributes:
         groups: parameters, the first thawed first.
-        steps: after so many the last group is thawed, or just before; above 0.
+        steps: the step by which the last group is thawed; above 0.
 
     Example:
         >>> [Unfreezing([[], [], []], steps=6).thawed(step) for step in range(8)]

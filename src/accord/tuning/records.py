@@ -48,7 +48,7 @@ class TrialRecord:
     repeats: int | None = None
 
     def line(self, ranked: Sequence[TrialRecord]) -> str:
-        """Return what is said of it, beside the best of those that are done."""
+        """Return its line of progress, with the best trial so far."""
         if self.state == "failed":
             return f"trial {self.number} failed: {self.error}"
         how = "pruned at" if self.state == "pruned" else "score"

@@ -119,7 +119,7 @@ def run_study(
     console: Console,
     force: bool = False,
 ) -> Tuned:
-    """Run trials until so many are done or pruned; other arguments and errors are `tune`'s.
+    """Run trials until `trials` are done or pruned; other arguments and errors are `tune`'s.
 
     Args:
         workers: how many trials run at once, and threads of each.

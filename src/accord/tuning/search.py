@@ -45,7 +45,7 @@ class _Begun:
     Attributes:
         trial: of the study.
         identity: what trials that run the same have in common.
-        cells: its runs, one a seed.
+        cells: its runs, one per seed.
         ended: how many of them are done.
     """
 
@@ -87,7 +87,7 @@ class Search:
         self.stopped: list[_Begun] = []
 
     def go(self, workers: int, threads: int | None) -> None:
-        """Run trials until so many are done or pruned.
+        """Run trials until the number wanted is done or pruned.
 
         Raises:
             Stopped: a signal came; what was running has saved.
@@ -142,7 +142,7 @@ class Search:
         return self._admit(_Begun(trial, identity, self._cells(trial, config)))
 
     def _cells(self, trial: optuna.Trial, config: Config) -> list[dict[str, Any]]:
-        """Return a trial's runs, one a seed."""
+        """Return a trial's runs, one per seed."""
         first, cells = config.training.seed, []
         for seed in range(first, first + self.seeds):
             name = str(trial.number) if self.seeds == 1 else f"{trial.number}-seed={seed}"

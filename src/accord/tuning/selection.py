@@ -57,12 +57,12 @@ class Selection:
         return None if self.dev is None or self.crossfit is None else self.dev - self.crossfit
 
     def record(self) -> dict[str, Any]:
-        """Return what a study's record says of it."""
+        """Return it as a study's record holds it."""
         return {"by": BY, "on": ON, **asdict(self), "gap": self.gap}
 
     @property
     def line(self) -> str:
-        """What is said of it, in one line."""
+        """It in one line, for reports."""
         if self.crossfit is None:
             return f"chosen by dev among {self.candidates} trials; not cross-fitted: {self.note}"
         return (
@@ -174,5 +174,5 @@ def estimate_selection(trials: Sequence[FrozenTrial], best: int, folder: Path) -
 
 
 def _runs_of(folder: Path, trial: FrozenTrial) -> list[_Run]:
-    """Return a trial's runs, one a seed."""
+    """Return a trial's runs, one per seed."""
     return [_Run.read(folder / name) for name in trial.user_attrs[RUNS]]

@@ -1,4 +1,4 @@
-"""Families of encoders, one a file: each assembles its own from blocks, and names its tensors."""
+"""Families of encoders, one per file: each assembles its own from blocks, and names its tensors."""
 
 from __future__ import annotations
 

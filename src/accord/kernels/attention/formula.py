@@ -1,4 +1,4 @@
-"""Attention sequence by sequence, as the formula reads; what the quick ways are held against."""
+"""Attention sequence by sequence, as the formula reads; the reference for the quick ways."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def learning_curves(name: str, title: str, groups: Mapping[str, Sequence[RunReco
     """Draw for each task the dev metric by epoch, and the training loss, smoothed.
 
     A line is the mean over a group's runs; its band reaches from the lowest to the highest run.
-    The loss is a mean over bins of steps, so many that a line has at most 100 points.
+    The loss is a mean over bins of steps, wide enough that a line has at most 100 points.
 
     Args:
         name: a slug.

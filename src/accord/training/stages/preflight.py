@@ -23,11 +23,11 @@ class Preflight:
 
     Attributes:
         estimate: of its time and memory.
-        contents: what tells its `data` from other data, and likewise the `encoder` that the whole
+        contents: what identifies its `data`, and the `encoder` that the whole
             run begins with.
         shown: what `resolved.json` holds of the last stage: its `tasks` with labels, resolved, as
             JSON, and `max_length`, the tokens that a sequence may have.
-        warnings: what a person should know of it, a line each.
+        warnings: one line each.
     """
 
     estimate: Estimate
@@ -43,7 +43,7 @@ def check_run(plan: RunPlan) -> list[str]:
         plan: of the run.
 
     Returns:
-        What it asks for in vain, a line each, as the run would warn of it.
+        One line for each setting without effect, as the run would warn of it.
 
     Raises:
         UsageError: as the run would, in the same words.

@@ -44,7 +44,7 @@ def resolved(
 
 
 def merged_data(stages: Sequence[Table]) -> dict[str, str]:
-    """Return what tells a whole run's data from others, from `Preflight.contents` of each stage."""
+    """Return what identifies a whole run's data, from `Preflight.contents` of each stage."""
     data: dict[str, str] = {}
     for stage in reversed(stages):  # a task counts as it is when it is trained first
         data |= stage["data"]
