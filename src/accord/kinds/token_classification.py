@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 from pydantic import Field
 
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, MOST_LABELS, NO_LISTS, LabelParser, quoted, sort_labels
-from accord.data.ragged import padded
 from accord.errors import ConfigError, nearest
 from accord.kinds._entities import (
     LETTERS,
@@ -47,11 +45,11 @@ from accord.spelling import canonical_label
 from accord.tasks import Task
 
 if TYPE_CHECKING:
-    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
     from accord.encoders.units import Units
+    from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
 _METRICS = {True: "entity_f1", False: "word_accuracy"}
@@ -168,6 +166,8 @@ class TagParser(LabelParser):
         return self._of_tags(tags, ["?"] * len(tags), "")
 
     def _of_tags(self, items: Sequence[Any], words: Sequence[str], text: str) -> list[int]:
+        import numpy as np
+
         if len(items) != len(words):
             spaced = self._task.words != "spaces" and len(text.split()) == len(items)
             raise ValueError(
@@ -354,6 +354,8 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def rows_of_classes(self, task: TokenTask, targets: Array) -> list[Array]:
         """Return the rows with a word of each tag; of tags of entities, with one of its type."""
+        import numpy as np
+
         if not task.marks_entities:
             return [np.flatnonzero((targets == tag).any(1)) for tag in range(len(task.labels))]
         kinds = (targets + 1) // 2
@@ -366,6 +368,8 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def summary(self, task: TokenTask, targets: Array) -> Summary:
         """Count the entities of each type, or the words of each tag."""
+        import numpy as np
+
         if task.marks_entities:
             begins = targets[(targets > 0) & (targets % 2 == 1)]
             counts = np.bincount((begins - 1) // 2, minlength=len(task.types))
@@ -438,6 +442,8 @@ class TokenClassification(LabelledKind[TokenTask]):
     ) -> dict[str, list[Any]]:
         """Return each row's entities, where texts are known: `start` and `end` in characters of a
         text or in words of a list, `text`, `label` and `probability`, that of all of its tags."""
+        import numpy as np
+
         if not task.marks_entities or texts is None:
             return {}
         codes = self.decode(task, logits).numpy().astype(np.int64)
@@ -460,6 +466,8 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def answers(self, task: TokenTask, values: Array) -> list[list[str]]:
         """Return lists of tags."""
+        import numpy as np
+
         codes = np.asarray(values).astype(np.int64)
         tags = tags_of(codes, task.scheme) if task.marks_entities else codes
         return [[task.labels[tag] for tag in row if tag >= 0] for row in tags.tolist()]
@@ -470,10 +478,11 @@ class TokenClassification(LabelledKind[TokenTask]):
         return " ".join(answer)
 
     def read_answers(self, task: TokenTask, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         index = {tag: i for i, tag in enumerate(task.labels)}
         rows = [[index[tag] for tag in tag_list(answer, "prediction")] for answer in answers]
-        sizes = np.array([*map(len, rows)], dtype=np.int64)
-        tags = padded(np.array([tag for row in rows for tag in row], dtype=np.int64), sizes, -1)
+        tags = self.target_form(task).array(rows)
         codes = codes_of(tags, task.scheme) if task.marks_entities else tags
         return codes.astype(np.float64)
 
