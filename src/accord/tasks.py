@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from typing import Any, get_args
 
@@ -51,6 +51,12 @@ class Task:
         return replace(
             self, dropout=0.0, targets="range", class_weights=(), label_smoothing=0.0, thresholds=()
         )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What tasks of its kind alone have."""
+        common = {field.name for field in fields(Task)}
+        return {name: value for name, value in asdict(self).items() if name not in common}
 
     @property
     def positive_class(self) -> int | None:

@@ -72,3 +72,12 @@ def test_each_row_is_predicted_by_what_the_other_half_chose(tmp_path):
     assert again.labels.dtype == torch.float64
     assert again.halves.dtype == torch.int8
     assert [path.name for path in tmp_path.iterdir()] == ["scores.safetensors"]
+
+
+@pytest.mark.parametrize("shape", [(1,), (4,), (3, 2)])
+def test_rows_of_any_shape_are_cross_fitted_row_by_row(shape):
+    chosen = torch.randn(2, len(HALVES), *shape, generator=torch.Generator().manual_seed(1))
+    chosen[:, :, -1:] = float("-inf")
+    rows = crossfitted(chosen[0], chosen[1], HALVES)
+    for row, half in enumerate(HALVES.tolist()):
+        torch.testing.assert_close(rows[row], chosen[1 - half][row], rtol=0, atol=0)

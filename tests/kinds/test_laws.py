@@ -22,10 +22,12 @@ from accord.data.batches import step_batch
 from accord.data.files import files_of
 from accord.data.labels import NoLabelError
 from accord.data.loader import Assembler, TaskData
+from accord.data.ragged import padded
 from accord.data.resolving import resolve_task
 from accord.data.sources import each_alone
 from accord.data.store import open_store
 from accord.data.tokenizing import SpecialIds, load_tokenizer
+from accord.encoders.units import joined
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     all_kinds,
@@ -50,16 +52,17 @@ HARD = [0.0, 1e-30, -1e-30, 30.0, -30.0, 1e4, -1e4, 1e15, -1e15]
 """Outputs that overflow a naive exponential, logarithm or square root."""
 
 
-def hard_logits(task: Task) -> Tensor:
-    """Every hard number beside every other one, [81, outputs]."""
+def hard_logits(case: Case, flip: bool = False) -> Tensor:
+    """Every hard number beside every other one, [81, outputs] times a row's units."""
     a, b = torch.meshgrid(torch.tensor(HARD), torch.tensor(HARD), indexing="ij")
     columns = [a.flatten(), b.flatten()]
-    return torch.stack([columns[i % 2] for i in range(task.outputs)], dim=1)
+    outputs = torch.stack([columns[i % 2] for i in range(case.task.outputs)], dim=1)
+    return case.padded(outputs.flip(0) if flip else outputs)
 
 
-def drawn_logits(task: Task, rows: int, seed: int = 0, scale: float = 3.0) -> Tensor:
+def drawn_logits(case: Case, rows: int, seed: int = 0, scale: float = 3.0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return scale * torch.randn(rows, task.outputs, generator=generator)
+    return case.padded(scale * torch.randn(rows, case.task.outputs, generator=generator))
 
 
 def wanted(case: Case, rows: int = ROWS) -> Tensor:
@@ -86,8 +89,7 @@ def test_the_config_asks_kinds_without_torch_or_numpy() -> None:
 
 @each
 def test_a_section_survives_the_config(case: Case) -> None:
-    text = case.columns[0] if case.task.texts == 1 else case.columns
-    table = {"kind": case.task.kind, "train": "t.csv", "text": text, **case.keys}
+    table = {"kind": case.task.kind, "train": "t.csv", "text": case.text_key, **case.keys}
     config = parse_config({"encoder": {"path": "e"}, "tasks": {case.task.name: table}})
     assert parse_config(_read(dump_config(config))) == config
     section = config.tasks[case.task.name]
@@ -128,18 +130,17 @@ def test_a_task_survives_json_where_it_has_labels(case: Case) -> None:
 @each_labelled
 def test_labels_are_parsed_or_refused_in_words(case: Case) -> None:
     parser = case.kind.parser(case.plan, case.task)
-    column = case.plan.label
     for text, target in case.good.items():
-        assert not parser.leaves_out({column: text})
-        assert parser.of_row({column: text}) == pytest.approx(target, abs=0)
+        assert not parser.leaves_out(case.row(text))
+        assert parser.of_row(case.row(text)) == pytest.approx(target, abs=0)
     for text, words in case.bad.items():
-        with pytest.raises(ValueError, match=column) as caught:
-            parser.of_row({column: text})
+        with pytest.raises(ValueError, match=case.plan.label) as caught:
+            parser.of_row(case.row(text))
         assert words in str(caught.value)
         if isinstance(caught.value, NoLabelError):  # what `missing` would have to name
             keys = {**case.keys, "missing": [caught.value.label]}
             other = case.kind.parser(replace(case, keys=keys).plan, case.task)
-            assert other.leaves_out({column: text})
+            assert other.leaves_out(case.row(text))
 
 
 @each_labelled
@@ -150,7 +151,7 @@ def test_targets_come_back_from_the_store(case: Case, tmp_path: Path) -> None:
     with file.open("w", newline="") as stream:
         csv.writer(stream).writerows([
             [*case.columns, case.plan.label],
-            *([*"ab"[: len(case.columns)], text] for text in texts),
+            *(case.row(text).values() for text in texts),
         ])  # fmt: skip
     for labelled in (True, False):
         store = open_store(
@@ -162,24 +163,29 @@ def test_targets_come_back_from_the_store(case: Case, tmp_path: Path) -> None:
         if not labelled:
             assert len(store.labels) == 0
             continue
-        assert store.labels.dtype == np.dtype(form.dtype)
-        assert store.labels.shape == (len(texts), *form.shape)
+        labels = store.labels[np.arange(len(texts))]
+        assert labels.dtype == np.dtype(form.dtype)
+        assert form.ragged or labels.shape == (len(texts), *form.shape)
         expected = form.array([case.good[text] for text in texts])
-        np.testing.assert_array_equal(store.labels, expected)
+        np.testing.assert_array_equal(labels, expected)
 
 
 @each_labelled
 def test_answers_read_back_are_the_same(case: Case) -> None:
     targets = case.targets(ROWS)
     answers = case.kind.answers(case.task, targets)
-    wanted = list if case.kind.answer_is_list else str
-    assert all(isinstance(own, wanted) is case.kind.answer_is_text for own in answers)
+    if case.kind.answer_is_list:
+        assert all(isinstance(own, list) for own in answers)
+    else:
+        assert all(isinstance(own, str) is case.kind.answer_is_text for own in answers)
     cells = [case.kind.cell(case.task, own) for own in answers]
     read = case.kind.read_answers(case.task, cells)
     assert read.dtype == np.float64
     np.testing.assert_array_equal(read, targets)
+    if not case.labels_are_answers:
+        return
     parser = case.kind.parser(case.plan, case.task)
-    parsed = [parser.of_row({case.plan.label: cell}) for cell in cells]
+    parsed = [parser.of_row(case.row(cell)) for cell in cells]
     np.testing.assert_array_equal(case.kind.target_form(case.task).array(parsed), targets)
 
 
@@ -201,7 +207,8 @@ def test_what_is_surely_said_is_decoded(case: Case) -> None:
     assert evaluation.metric == case.kind.metric(case.task, targets, case.logits(targets))
     assert evaluation.figures["constant"] < evaluation.metric
     assert evaluation.remark == ""
-    assert (evaluation.classes is None) is (not {"classes", "label_sets"} & {*case.kind.predicts})
+    by_class = {"classes", "label_sets"} & {*case.kind.predicts} and case.task.labels
+    assert (evaluation.classes is not None) is bool(by_class)
     if evaluation.classes is not None:
         assert evaluation.classes.f1.tolist() == [1.0] * len(case.task.labels)
 
@@ -213,14 +220,14 @@ def test_no_logits_lose_less_than_the_right_ones(case: Case) -> None:
     least = case.kind.loss(case.task, case.logits(case.targets(ROWS)), targets)
     assert least.shape == (ROWS,)
     for seed in range(20):
-        logits = drawn_logits(case.task, ROWS, seed)
+        logits = drawn_logits(case, ROWS, seed)
         assert bool((case.kind.loss(case.task, logits, targets) >= least - 1e-5).all())
 
 
 @each_labelled
 def test_losses_and_their_gradients_are_finite_on_hard_logits(case: Case) -> None:
-    logits = hard_logits(case.task).requires_grad_()
-    other = hard_logits(case.task).flip(0)
+    logits = hard_logits(case).requires_grad_()
+    other = hard_logits(case, flip=True)
     targets = wanted(case, len(logits))
     for values in (
         case.kind.loss(case.task, logits, targets),
@@ -235,7 +242,7 @@ def test_losses_and_their_gradients_are_finite_on_hard_logits(case: Case) -> Non
 @each_labelled
 def test_a_divergence_is_symmetric_and_0_of_the_same(case: Case) -> None:
     for scale in (1e-3, 1.0, 30.0):
-        one, other = (drawn_logits(case.task, 50, seed, scale) for seed in (1, 2))
+        one, other = (drawn_logits(case, 50, seed, scale) for seed in (1, 2))
         apart = case.kind.divergence(case.task, one, other)
         torch.testing.assert_close(apart, case.kind.divergence(case.task, other, one))
         assert bool((apart >= 0).all())
@@ -246,12 +253,13 @@ def test_a_divergence_is_symmetric_and_0_of_the_same(case: Case) -> None:
 
 @each_labelled
 def test_probabilities_are_such(case: Case) -> None:
-    logits = torch.cat([drawn_logits(case.task, 50), hard_logits(case.task)])
+    logits = joined([drawn_logits(case, 50), hard_logits(case)])
     shares = case.kind.probabilities(case.task, logits)
     assert (shares is None) is not case.task.labels
     if shares is not None:
-        assert shares.shape == (len(logits), len(case.task.labels))
+        assert shares.shape == (*logits.shape[:-1], len(case.task.labels))
         assert bool(((shares >= 0) & (shares <= 1)).all())
+    if shares is not None and case.kind.probability_names(case.task):
         targets = case.targets(len(logits))
         likely = case.kind.likelihoods(targets, shares.numpy())
         assert likely.shape == (len(logits),)
@@ -262,14 +270,30 @@ def test_probabilities_are_such(case: Case) -> None:
 
 
 @each_labelled
+def test_what_is_no_number_is_a_failure_of_its_row(case: Case) -> None:
+    """But -inf stands for units that there aren't."""
+    logits = drawn_logits(case, 10)
+    assert not case.kind.failed(logits).any()
+    for value in (float("nan"), float("inf")):
+        broken = logits.clone()
+        broken[[3, 7], ..., 0] = value
+        assert case.kind.failed(broken).nonzero()[:, 0].tolist() == [3, 7]
+    broken = logits.clone()
+    broken[5, ..., 0] = float("-inf")
+    assert case.kind.units != "rows" or case.kind.failed(broken).nonzero().tolist() == [[5]]
+
+
+@each_labelled
 def test_models_that_agree_say_together_what_each_says(case: Case) -> None:
-    logits = drawn_logits(case.task, 50)
+    logits = drawn_logits(case, 50)
     assert case.kind.mean_logits(case.task, [logits]) is logits
     together = case.kind.mean_logits(case.task, [logits, logits, logits])
     assert together.shape == logits.shape
     assert together.dtype == torch.float32
     decoded = case.kind.decode(case.task, together)
-    torch.testing.assert_close(decoded, case.kind.decode(case.task, logits), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        decoded, case.kind.decode(case.task, logits), atol=1e-5, rtol=0, equal_nan=True
+    )
 
 
 @each_labelled
@@ -279,7 +303,8 @@ def test_rows_are_counted_once_a_class_and_summed_up(case: Case) -> None:
     assert len(rows) == len(case.task.labels)
     for own in rows:
         assert own.tolist() == sorted(set(own.tolist()))
-    assert case.kind.strata(targets).shape == (40,)
+    strata = case.kind.strata(targets)
+    assert strata is None or strata.shape == (40,)
     summary = case.kind.summary(case.task, targets)
     assert len(summary) == 1
     assert summary.keys() <= {"labels", "targets"}
@@ -291,13 +316,22 @@ class _Texts:
 
     def __init__(self, case: Case, rows: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
+        self._words = case.sizes(rows)
+        varying, counts = case.kind_of_any.varying, np.full(rows, case.task.texts)
+        self.text_counts = counts + self._words if varying else counts
         self._texts = [
-            [rng.integers(5, 37, rng.integers(1, 9)) for _ in range(case.task.texts)]
-            for _ in range(rows)
+            [rng.integers(5, 37, rng.integers(1, 9)) for _ in range(count)]
+            for count in self.text_counts
         ]
         self.labels = case.targets(rows) if case.task.labelled else np.zeros(rows, dtype=np.uint8)
-        self.lengths = np.array([[len(own) for own in row] for row in self._texts])
-        self.text_counts = np.array([len(row) for row in self._texts])
+        lengths = np.array([len(own) for row in self._texts for own in row])
+        self.lengths = padded(lengths, self.text_counts, 0)
+
+    def word_pieces(self, row: int, which: int) -> np.ndarray:
+        """How many of a text's tokens each of its words has: of some none."""
+        assert self._words is not None
+        words, tokens = self._words[row], self.lengths[row, which]
+        return np.bincount(np.arange(tokens) * words // tokens, minlength=words)
 
     def segment(self, row: int, which: int) -> np.ndarray:
         return self._texts[row][which]
@@ -312,13 +346,15 @@ ASSEMBLER = Assembler(SpecialIds(1, 2, 0, 4), 24, vocabulary=37)
 
 @each
 def test_a_row_s_sequences_are_its_layout(case: Case) -> None:
-    data, layout = split(case, 6), case.task.layout
-    sequences = ASSEMBLER.sequences(data, range(6))
+    data, kind = split(case, 6), case.kind_of_any
+    layouts = [kind.layout_of(case.task, data.texts(row)) for row in range(6)]
+    examples = ASSEMBLER.examples(data, range(6))
     lengths = ASSEMBLER.sequence_lengths(data)
-    assert lengths.shape == (6, len(layout))
-    assert [len(own.input_ids) for own in sequences] == lengths.flatten().tolist()
-    for row in range(6):
-        for own, texts in zip(sequences[row * len(layout) :], layout, strict=False):
+    assert lengths.shape == (6, max(map(len, layouts)))
+    for row, (sequences, layout) in enumerate(zip(examples, layouts, strict=True)):
+        behind = [0] * (lengths.shape[1] - len(layout))
+        assert [len(own.input_ids) for own in sequences] + behind == lengths[row].tolist()
+        for own, texts in zip(sequences, layout, strict=True):
             joined = np.concatenate([data.store.segment(row, which) for which in texts])
             inner = [token for token in own.input_ids.tolist() if token not in (1, 2)]
             assert inner == joined[: len(inner)].tolist()
@@ -397,12 +433,14 @@ def test_what_is_saved_says_the_same(tiny_encoder: Callable, tmp_path: Path) -> 
     for case in LABELLED:
         vectors = torch.randn(4 * case.task.sequences, 8)
         ours, theirs = (own.head(case.task.name)(vectors) for own in (model, loaded))
+        if case.kind.units != "rows":  # rows of one unit each
+            ours, theirs = ours[:, None], theirs[:, None]
         says = [case.kind.decode(case.task, logits) for logits in (ours, theirs)]
         torch.testing.assert_close(says[0], says[1], rtol=0, atol=1e-6)
 
 
 def test_sections_of_every_kind_refuse_columns_that_are_no_texts_of_theirs() -> None:
     for name in (own for own in kind_names() if not is_unlabelled(own)):
-        texts = 2 if name == spelt(get_kind(name).name, 2) else 1
+        texts = 2 if name == spelt(get_kind(name).name, 2) or get_kind(name).varying else 1
         with pytest.raises(ValueError, match=f"text: kind '{name}' takes"):
             task_section(kind=name, text=["a", "b", "c"][: 3 - texts])

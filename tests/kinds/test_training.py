@@ -1,6 +1,7 @@
 """Tasks of every kind trained together: what the run says is what its model says afterwards."""
 
 import csv
+import json
 import random
 import signal
 import warnings
@@ -32,8 +33,14 @@ def written(folder: Path, case: Case, rows: int) -> str:
         writer = csv.writer(file)
         writer.writerow([*case.columns, case.section.label])
         for i in range(rows):
-            texts = [" ".join(rng.choices(WORDS, k=rng.randint(2, 8))) for _ in case.columns]
-            writer.writerow([*texts, labels[i % len(labels)]])
+            label = labels[i % len(labels)]
+            count = len(case.text(label).split()) if case.kind.units == "words" else 0
+            texts = [
+                " ".join(rng.choices(WORDS, k=count or rng.randint(2, 8))) for _ in case.columns
+            ]
+            if case.candidates is not None:
+                texts[1] = case.row(label)["two"]
+            writer.writerow([*texts, label])
     return str(path)
 
 
@@ -42,9 +49,8 @@ def table(folder: Path, case: Case) -> dict:
     ours = {"kind": case.task.kind, **case.keys}
     if not case.task.labelled:
         return ours
-    text = case.columns[0] if case.task.texts == 1 else case.columns
     return {**ours, "train": written(folder, case, 24), "dev": written(folder, case, 12),
-            "text": text}  # fmt: skip
+            "text": case.text_key}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +86,8 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
         name, dev = case.task.name, run.folder.parent / f"{case.task.name}-12.csv"
         rows = rows_of(run.folder / "predictions" / f"{name}-dev.csv")
         texts = [tuple(row[column] for column in case.columns) for row in rows_of(dev)]
+        if case.candidates is not None:
+            texts = [(text, json.loads(others)) for text, others in texts]
         answers = model.predict(name, [text if len(text) > 1 else text[0] for text in texts])
         task, kind = model.task(name), case.kind
         said = kind.read_answers(task, [row["prediction"] for row in rows])

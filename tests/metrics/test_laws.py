@@ -26,6 +26,19 @@ def data(form, rows, seed, classes=3):
         sets = rng.random((rows, classes)) < rng.random(classes)
         sets[np.arange(rows), labels] = True  # of a row without labels a metric's best is below 1
         return sets ^ (rng.random(sets.shape) < 0.2), sets
+    if form == "scores":
+        grades = rng.integers(0, 3, (rows, classes)) / 2
+        grades[np.arange(rows), labels] += 1  # where none is above 0 a metric's best is below 1
+        return np.round(grades + rng.normal(size=grades.shape), 1), grades
+    if form in ("tags", "entities"):
+        words = rng.integers(1, 9, rows)
+        targets = rng.integers(0, classes, (rows, words.max()))
+        targets[:, 0] = 1  # of rows without entities a metric's best is below 1
+        targets[words[:, None] <= np.arange(words.max())] = -1
+        predictions = np.where(
+            rng.random(targets.shape) < 0.6, targets, rng.integers(0, classes, targets.shape)
+        )
+        return predictions.clip(0), targets
     if form == "probabilities":
         shares = rng.random((rows, classes)) + np.eye(classes)[labels]
         return shares / shares.sum(1, keepdims=True), labels
@@ -144,7 +157,7 @@ def test_no_constant_is_better_than_the_best(metric, form):
     for predictions, targets, positive in cases(metric, form):
         best = metric.best_constant(targets, positive)
         assert best.value == metric(best.predictions, targets, positive)
-        if form in ("classes", "ranks"):
+        if form in ("classes", "ranks", "tags", "entities"):
             answers = list(range(int(targets.max()) + 2))
         elif form == "label_sets":
             answers = list(itertools.product([False, True], repeat=targets.shape[1]))
@@ -199,7 +212,7 @@ def test_what_cannot_be_evaluated_is_refused(metric, form):
         metric(predictions, targets[:4])
     with pytest.raises(UsageError, match="no labels"):
         metric.best_constant(targets[:0])
-    if form in ("values", "probabilities"):
+    if form in ("values", "probabilities", "scores"):
         for bad in (np.nan, np.inf):
             broken = predictions.astype(float)
             broken[3] = bad

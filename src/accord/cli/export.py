@@ -22,8 +22,8 @@ from accord.terminal import echo
 def export(model: Path, out: Path, task: str, encoder_only: bool) -> None:
     """Write folder OUT with the model of one task of MODEL: a plain BERT with its head.
 
-    MODEL is a run folder or its model/. transformers opens OUT as BertForSequenceClassification
-    with the trained head and the labels' names; its logits are those that Accord gives, a
+    MODEL is a run folder or its model/. transformers opens OUT as BertForSequenceClassification,
+    for a multiple choice as BertForMultipleChoice, with the trained head and the labels' names; its logits are those that Accord gives, a
     regression's in the task's units. That takes pooling = "pooler", a single text or a joint pair,
     and loss = "mse" for a regression alone; any other head is refused without --encoder-only.
 
@@ -37,6 +37,7 @@ def export(model: Path, out: Path, task: str, encoder_only: bool) -> None:
     if encoder_only:
         served = "transformers.AutoModel opens its encoder; accord.load alone serves its head"
     else:
-        note = labelled_kind(written).transformers_note(written)
-        served = f"accord.load serves it, and BertForSequenceClassification{note}"
+        kind = labelled_kind(written)
+        note = kind.transformers_note(written)
+        served = f"accord.load serves it, and {kind.transformers_model}{note}"
     echo(f"model of '{task}' written to {out}: {served}")

@@ -141,5 +141,5 @@ def _split_report(split: Split, plan: DataPlan, max_length: int) -> SplitReport:
 
 
 def _quantiles(lengths: npt.NDArray[np.int64]) -> Quantiles:
-    values = np.quantile(lengths, [0, 0.5, 0.9, 0.99, 1], method="inverted_cdf")
+    values = np.quantile(lengths[lengths > 0], [0, 0.5, 0.9, 0.99, 1], method="inverted_cdf")
     return Quantiles(*(int(value) for value in values))

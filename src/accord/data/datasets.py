@@ -175,8 +175,10 @@ def _remembered(split: TaskData, plan: DataPlan) -> TaskData:
     if memory.method is None:
         return replace(split, rows=split.rows[:0])
     kind = labelled_kind(split.task)
+    strata = kind.strata(split.labels)
+    alike = np.zeros(len(split)) if strata is None else strata
     kept = memory_rows(
-        kind.strata(split.labels), memory.size, memory.choice, classes=kind.discrete,
+        alike, memory.size, memory.choice, classes=kind.discrete,
         key=(plan.seed, split.task.name),
     )  # fmt: skip
     return replace(split, rows=split.rows[kept])
@@ -311,7 +313,9 @@ class TaskFiles:
             labels = read_test_labels(files_of(self.plan, self.plan.test), self.plan, self.task)
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
-                self.say(f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled)}")
+                self.say(
+                    f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled, labels.left_out)}"
+                )
             yield replace(test, heldout=heldout)
 
     def dev(self, dev_share: float) -> TaskData:
@@ -351,6 +355,6 @@ class TaskFiles:
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")
-        if store.unlabelled:
-            self.say(f"{name}: {unlabelled_note(str(files), store.unlabelled)}")
+        for why, rows_left_out in store.left_out.items():
+            self.say(f"{name}: {unlabelled_note(str(files), rows_left_out, why)}")
         return store

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accord.data.files import DataFiles
+from accord.data.gathering import gathered
 from accord.data.labels import LabelParser, NoLabelError, missing_key
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
@@ -27,7 +28,8 @@ class Example:
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
     value of the task's `group` column; empty where it names none. `words` are those of each text,
-    where the task's kind labels words; else None.
+    where the task's kind labels words, and `given` these texts as the file has them, in one piece or
+    as lists of words; else None.
     """
 
     texts: tuple[str, ...]
@@ -37,6 +39,7 @@ class Example:
     file: int = 0
     group: str = ""
     words: tuple[tuple[str, ...], ...] | None = None
+    given: tuple[str | tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,16 @@ class BadRow:
         return f"{self.path}:{self.line}: {self.reason}"
 
 
+NO_LABEL = "no label (missing)"
+"""What a row has that is left out, as the task's `missing` names what it has for a label."""
+
+
 @dataclass(frozen=True)
 class Unlabelled:
-    """A row that is left out, as the task's `missing` names what it has for a label."""
+    """A row that is left out, and what it has for that."""
 
     line: int
+    why: str = NO_LABEL
 
 
 def read_examples(
@@ -114,12 +122,12 @@ def read_source(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    readers = [
-        _TaskReader.of(plan, task, labelled) for plan, task in zip(plans, tasks, strict=True)
-    ]
+    pairs = zip(plans, tasks, strict=True)
+    readers = [_TaskReader.of(plan, task, labelled) for plan, task in pairs]
     reader = FilesReader(files)
-    columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
-    for row in reader.rows(list(dict.fromkeys(columns))):
+    use = [name for plan in plans for name in _columns(reader, plan, labelled)]
+    rows = task_rows(reader, list(dict.fromkeys(use)), plans[0], tasks[0], labelled)
+    for row in rows:
         yield [each.item(row, reader.paths[row.file]) for each in readers]
     if notes is not None:
         notes += reader.notes
@@ -147,6 +155,24 @@ class _TaskReader:
             return BadRow(path, row.line, str(error), row.file, error.label)
         except ValueError as error:
             return BadRow(path, row.line, str(error), row.file)
+
+
+def task_rows(
+    reader: FilesReader, use: Sequence[str], plan: TaskPlan, task: Task, labelled: bool
+) -> Iterator[Row]:
+    """Yield the rows of a task, which a kind may gather from several of its files.
+
+    Args:
+        reader: of the files.
+        use: their columns that are read.
+        plan: the task's columns.
+        task: resolved.
+        labelled: whether labels are read.
+    """
+    if not kind_of(task).gathers(task):
+        return reader.rows(use)
+    rows = reader.rows(list(dict.fromkeys((*use, plan.id or ""))))
+    return gathered(rows, plan, labelled_kind(task).parser(plan, task).check if labelled else None)
 
 
 def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:
@@ -206,20 +232,27 @@ def _example(
             if not text.text:
                 raise ValueError(f"'{text.name}' is empty")
         label = parser.of_row(row.values, row.lists)
+        if why := parser.left_out(label):
+            return Unlabelled(row.line, why)
     group = row.values.get(plan.group or "", "").strip()
     row_id = None if plan.id is None else row.values.get(plan.id)
-    return Example(
-        tuple(text.text for text in texts), label, row_id, row.line, row.file, group,
-        tuple(text.words for text in texts) if kind.units == "words" else None,
+    example = Example(
+        tuple(text.text for text in texts), label, row_id, row.line, row.file, group
     )  # fmt: skip
+    if kind.units != "words":
+        return example
+    words, given = (tuple(text.words for text in texts), tuple(text.given for text in texts))
+    return replace(example, words=words, given=given)
 
 
 class _Text(NamedTuple):
-    """A row's text: how messages call it, and, where they are asked for, its words."""
+    """A row's text: how messages call it, and, where they are asked for, its words; `given` as the
+    file has it."""
 
     name: str
     text: str
     words: tuple[str, ...]
+    given: str | tuple[str, ...]
 
 
 def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
@@ -230,12 +263,17 @@ def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
     """
     for name, cell in kind.text_cells(plan, row.values or {}, row.lists):
         if isinstance(cell, list):
-            yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell))
+            yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell), tuple(cell))
         elif isinstance(cell, str):
-            text = cell.strip()
-            yield _Text(name, text, tuple(kind.split(text)) if kind.units == "words" else ())
+            yield _Text(name, cell.strip(), _words_of(cell, plan, kind), cell)
         else:
             raise ValueError(f"'{name}' holds {list_text(cell):.40}, not a text")
+
+
+def _words_of(text: str, plan: TaskPlan, kind: Kind[Any]) -> tuple[str, ...]:
+    if kind.units != "words":
+        return ()
+    return tuple(text[start:stop] for start, stop in kind.word_places(plan.options, text))
 
 
 def _words(name: str, cell: list[Any]) -> list[str]:
@@ -252,12 +290,12 @@ def refuse(bad: BadRow) -> DataError:
     return DataError(f"{bad} ({missing_key([bad.no_label])} would leave such rows out)")
 
 
-def unlabelled_note(path: str, rows: int) -> str:
-    """Say how many rows of a file were left out; nothing if none were.
+def unlabelled_note(path: str, rows: int, why: str = NO_LABEL) -> str:
+    """Say how many rows of a file were left out for what they have; nothing if none were.
 
     Example:
         >>> unlabelled_note("dev.csv", 3)
         '3 rows of dev.csv have no label (missing): left out'
     """
     has = "row {} has" if rows == 1 else "rows {} have"
-    return f"{rows:,} {has.format(f'of {path}')} no label (missing): left out" if rows else ""
+    return f"{rows:,} {has.format(f'of {path}')} {why}: left out" if rows else ""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.examples import Example, read_examples
+from accord.data.examples import NO_LABEL, Example, read_examples, task_rows
 from accord.data.files import DataFiles
 from accord.data.halves import row_contents
 from accord.data.labels import NoLabelError, missing_key
@@ -31,11 +31,13 @@ class FileLabels:
         targets: of these, as the task's kind has them, [n, ...]; None where the rows have no
             labels, or none that can be used.
         reason: why those that are there are not used; empty where there are none, or they are.
+        left_out: what the other rows have, for which they are left out.
     """
 
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.array([], dtype=np.int64))
     targets: npt.NDArray[Any] | None = None
     reason: str = ""
+    left_out: str = NO_LABEL
 
 
 def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels:
@@ -62,7 +64,8 @@ def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels
             return FileLabels(reason=f"column '{column}' stands in the header more than once")
     # Side by side, as a row is told by its order alone: an array of JSON may stand in one line.
     use = list(dict.fromkeys((*plan.text, *columns)))
-    both = zip(read_examples(files, plan, task, labelled=False), reader.rows(use), strict=True)
+    read = task_rows(reader, use, plan, task, labelled=False)
+    both = zip(read_examples(files, plan, task, labelled=False), read, strict=True)
     rows = [
         (example, row if row.values else replace(row, values=dict.fromkeys(use, "")))
         for example, row in both
@@ -77,7 +80,7 @@ def _parsed(
     kind = labelled_kind(task)
     parser = kind.parser(plan, task)
     rows, targets = [], []
-    blank, fault = [], ""
+    blank, fault, left_out = [], "", NO_LABEL
     for number, (example, row) in enumerate(read):
         assert row.values is not None
         where = f"line {example.line}"
@@ -86,7 +89,11 @@ def _parsed(
         if parser.leaves_out(row.values, row.lists):
             continue
         try:
-            targets.append(parser.of_row(row.values, row.lists))
+            target = parser.of_row(row.values, row.lists)
+            if why := parser.left_out(target):
+                left_out = why
+                continue
+            targets.append(target)
             rows.append(number)
         except NoLabelError as error:
             blank.append((where, error.label))
@@ -111,7 +118,7 @@ def _parsed(
             "all labels of every row are alike, as in" if form.ragged else "every row's label is"
         )
         return FileLabels(reason=f"{alike} '{shown}'")
-    return FileLabels(np.array(rows), every)
+    return FileLabels(np.array(rows), every, left_out=left_out)
 
 
 @dataclass(frozen=True)

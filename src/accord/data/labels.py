@@ -161,6 +161,17 @@ class LabelParser(ABC):
         """Whether `missing` names what a row, as `of_row` takes it, has in place of a label."""
         return self.is_missing(values[self.column])
 
+    def left_out(self, target: Any) -> str:
+        """Return what a row with such a target has, for which it is left out; mostly nothing."""
+        return ""
+
+    def check(self, label: str, column: str) -> None:
+        """Check the label of one of the rows that a kind gathers into one.
+
+        Raises:
+            ValueError: it is none that the task allows.
+        """
+
     def is_missing(self, text: str) -> bool:
         """Whether `missing` names what a row has in place of a label."""
         label = canonical_label(text)

@@ -48,16 +48,8 @@ class TaskData:
     def uncut_lengths(self, framing: Template) -> np.ndarray:
         """Return the tokens of each of a row's sequences before they are cut, int64 [rows,
         sequences]; 0 behind rows that have fewer."""
-        kind, lengths = kind_of(self.task), self.store.lengths[self.rows].astype(np.int64)
-        if not kind.varying:
-            return framing.sequence_lengths(lengths, self.task.layout)
-        counts = self.store.text_counts[self.rows]
-        layouts = {count: kind.layout_of(self.task, count) for count in set(counts.tolist())}
-        uncut = np.zeros((len(self), max(map(len, layouts.values()), default=0)), dtype=np.int64)
-        for count, layout in layouts.items():
-            rows = np.flatnonzero(counts == count)
-            uncut[rows, : len(layout)] = framing.sequence_lengths(lengths[rows], layout)
-        return uncut
+        lengths = self.store.lengths[self.rows].astype(np.int64)
+        return uncut_lengths(self.task, framing, lengths, self.store.text_counts[self.rows])
 
     @property
     def strata(self) -> np.ndarray | None:
@@ -150,3 +142,26 @@ class Assembler:
         that have fewer."""
         uncut = data.uncut_lengths(self.special.framing)
         return np.asarray(np.minimum(uncut, self.max_length))
+
+
+def uncut_lengths(
+    task: Task, framing: Template, lengths: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Return the tokens of each of some rows' sequences before they are cut, int64 [rows,
+    sequences]; 0 behind rows that have fewer.
+
+    Args:
+        task: whose rows.
+        framing: the special tokens around texts.
+        lengths: of each text without these, [rows, texts].
+        counts: how many texts each row has, [rows].
+    """
+    kind = kind_of(task)
+    if not kind.varying:
+        return framing.sequence_lengths(lengths, task.layout)
+    layouts = {count: kind.layout_of(task, count) for count in set(counts.tolist())}
+    uncut = np.zeros((len(counts), max(map(len, layouts.values()), default=0)), dtype=np.int64)
+    for count, layout in layouts.items():
+        rows = np.flatnonzero(counts == count)
+        uncut[rows, : len(layout)] = framing.sequence_lengths(lengths[rows], layout)
+    return uncut

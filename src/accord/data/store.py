@@ -59,7 +59,7 @@ class TokenStore:
         files: int32 `[rows]`, the number of each row's file, counted from 0.
         ids: the rows' ids, as Arrow has them; None where the files have none.
         skipped: the rows that could not be used.
-        unlabelled: how many rows were left out, as the task's `missing` names their labels.
+        left_out: how many rows were left out, by what they have for that, such as no label.
         notes: on a file as a whole: its path, what it is and its cure.
         fingerprint: SHA-256 of the content, the same on every machine.
     """
@@ -94,7 +94,7 @@ class TokenStore:
             BadRow(sources[file], int(line), str(reason), file)
             for file, line, reason in known["skipped"]
         ]
-        self.unlabelled = int(known["unlabelled"])
+        self.left_out: dict[str, int] = known["left_out"]
         self.notes = [(str(sources[file]), what, cure) for what, cure, file in meta["notes"]]
         self.fingerprint: str = known["fingerprint"]
 
@@ -309,12 +309,14 @@ def _key(
 def _task_key(plan: TaskPlan, task: Task, labelled: bool) -> list[Any]:
     """Return all that a task's kind may go by as it reads texts and labels."""
     kind = kind_of(task)
-    texts = kind.name if kind.varying or kind.units == "words" else ""
+    texts: list[Any] = []
+    if kind.varying or kind.units == "words":
+        texts = [kind.name, kind.gathers(task), plan.options.get("words")]
     if not labelled or not plan.labelled:
-        return [texts]
+        return texts
     return [
         texts, kind.name, plan.label_columns, sorted(plan.missing), task.labels, task.range,
-        plan.range, dict(plan.options),
+        plan.range, dict(plan.options), task.options,
     ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.examples import BadRow, Example, Item, Unlabelled, refuse
+from accord.data.examples import NO_LABEL, BadRow, Example, Item, Unlabelled, refuse
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat, encode_words
 from accord.errors import DataError
@@ -81,7 +81,7 @@ def write_store(
             writer.write_batch(_record_batch(arrays, tasks, batch))
         for task in tasks:
             if task.rows == 0:
-                raise DataError(f"{name}: {_none_usable(task.skipped, task.unlabelled)}")
+                raise DataError(f"{name}: {_none_usable(task.skipped, task.left_out)}")
         meta = {"tasks": [task.meta() for task in tasks], "notes": notes}
         writer.write_batch(no_rows, custom_metadata={META: json.dumps(meta)})
 
@@ -94,7 +94,7 @@ class _TaskPart:
         target: what is kept of its labels; None where they are read without.
         rows: that are examples of it.
         skipped: rows that can't be used.
-        unlabelled: rows that are left out.
+        left_out: how many rows are left out, by why.
         ids: whether its rows have ids.
         digests: of its rows' columns.
     """
@@ -102,7 +102,7 @@ class _TaskPart:
     target: TargetForm | None
     rows: int = 0
     skipped: list[BadRow] = field(default_factory=list)
-    unlabelled: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     ids: bool = False
     digests: dict[str, Any] = field(default_factory=lambda: defaultdict(hashlib.sha256))
 
@@ -129,7 +129,7 @@ class _TaskPart:
         content = json.dumps([self.ids, bad, *digests])
         return {
             "target": None if self.target is None else asdict(self.target), "ids": self.ids,
-            "skipped": bad, "unlabelled": self.unlabelled,
+            "skipped": bad, "left_out": self.left_out,
             "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
         }  # fmt: skip
 
@@ -155,11 +155,15 @@ def _chosen(arrays: _Arrays, there: npt.NDArray[np.bool_]) -> _Arrays:
     return chosen
 
 
-def _none_usable(skipped: Sequence[BadRow], unlabelled: int) -> str:
-    if not skipped:
-        return f"none of {unlabelled} rows has a label" if unlabelled else "no row below the header"
-    count = f"none of {unlabelled + len(skipped)} rows can be used"
-    return f"{count}{f', {unlabelled} without a label' * bool(unlabelled)}; the first: {skipped[0]}"
+def _none_usable(skipped: Sequence[BadRow], left_out: Counter[str]) -> str:
+    rows = len(skipped) + left_out.total()
+    if not rows:
+        return "no row below the header"
+    if not skipped and set(left_out) == {NO_LABEL}:
+        return f"none of {rows} rows has a label"
+    parts = [f", {number} have {why}" for why, number in left_out.items()]
+    first = f"; the first: {skipped[0]}" if skipped else ""
+    return f"none of {rows} rows can be used{''.join(parts)}{first}"
 
 
 def _batches(
@@ -174,7 +178,8 @@ def _batches(
                 if stop:
                     raise refuse(item)
                 task.skipped.append(item)
-            task.unlabelled += isinstance(item, Unlabelled)
+            if isinstance(item, Unlabelled):
+                task.left_out[item.why] += 1
         if not any(isinstance(item, Example) for item in row):
             continue
         batch.append(row)

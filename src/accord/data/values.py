@@ -72,6 +72,21 @@ def list_text(value: Any) -> str:
     return str(value) if isinstance(value, Scalar) else json.dumps(value, ensure_ascii=False)
 
 
+def written_list(text: str, name: str) -> list[Any]:
+    """Return what a JSON list in a text holds, as `list_cell` has it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        values = json.loads(text, parse_float=Scalar, parse_int=Scalar)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, list):
+        raise ValueError(f"'{name}' holds no JSON list: {text:.40}")
+    return list_cell(values, name)
+
+
 def value_text(value: Any, name: str) -> str:
     """Return a value as a text, spelt alike whatever file it stands in; a missing one is empty.
 

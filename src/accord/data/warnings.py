@@ -18,9 +18,11 @@ from accord.data.heldout_test import HeldOutTest
 from accord.data.label_warnings import class_rows, label_warnings
 from accord.data.loader import TaskData
 from accord.data.overlap import Overlap, find_overlap
+from accord.data.store import TokenStore
 from accord.data.template import Template
 from accord.errors import UsageError
-from accord.kinds import kind_of
+from accord.kinds import kind_of, labelled_kind
+from accord.plural import count
 from accord.tasks import Task
 
 LEAST_DEV_ROWS = 20
@@ -234,8 +236,49 @@ def _cut(facts: Facts) -> Iterator[DataWarning]:
             )
 
 
+def _unseen(facts: Facts) -> Iterator[DataWarning]:
+    """Yield how many words have no token that is read, where words are labelled."""
+    for name, splits in facts.files().items():
+        if kind_of(splits[0].task).units == "words":
+            counts = {split.name: _unseen_words(split, facts.max_length) for split in splits}
+            if any(counts.values()):
+                shown = ", ".join(f"{count:,} ({split})" for split, count in counts.items())
+                yield DataWarning(
+                    f"tasks.{name}",
+                    f"{shown} words are cut off, or the tokenizer makes nothing of them",
+                    f"they count as '{unseen_answer(splits[0].task)}'",
+                )
+
+
+def _unseen_words(split: Split, max_length: int) -> int:
+    """Return how many of a split's words have no token within so many."""
+    store, rows = split.part.store, split.part.rows
+    assert isinstance(store, TokenStore)  # words have labels, and these a file
+    room = max(0, max_length - split.framing.special_tokens(1))
+    unseen = 0
+    for row in rows.tolist():
+        pieces = store.word_pieces(row, 0)
+        unseen += int(((pieces == 0) | (pieces.cumsum() - pieces >= room)).sum())
+    return unseen
+
+
+def unseen_answer(task: Task) -> str:
+    """Return the answer for a word that a model doesn't see."""
+    return labelled_kind(task).unseen(task)
+
+
+def unseen_note(task: Task, words: int) -> str:
+    """Say how many words a model answers without having seen them."""
+    return (
+        f"{count(words, 'word')} cut off, or without a token of the tokenizer's, answered"
+        f" '{unseen_answer(task)}'"
+    )
+
+
 def _too_many_classes(facts: Facts) -> Iterator[DataWarning]:
     for split in facts.labelled("train"):
+        if not kind_of(split.task).discrete:
+            continue
         classes, rows = len(split.task.labels), len(split.part.rows)
         if 2 * classes > rows > 0:
             yield DataWarning(
@@ -291,4 +334,5 @@ CHECKS: tuple[Callable[[Facts], Iterator[DataWarning]], ...] = (
     _too_many_classes,
     _unknown_words,
     _cut,
+    _unseen,
 )

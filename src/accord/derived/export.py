@@ -27,7 +27,9 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
 
     LoRA's updates are added to the weights, a task's own norms and layers take the shared ones'
     place. The folder opens with `accord.load`, and with transformers'
-    `AutoModelForSequenceClassification` or, if it is of the encoder alone, with its `AutoModel`.
+    `AutoModelForSequenceClassification`, for a multiple choice `AutoModelForMultipleChoice`, for
+    tags of words `AutoModelForTokenClassification`, or, if it is of the encoder alone, with its
+    `AutoModel`.
 
     Args:
         source: a run folder, or its model/.
@@ -83,16 +85,17 @@ def _alone(model: MultitaskModel, task: int) -> MultitaskModel:
 
 
 def _fault(task: Task) -> str:
-    """Return why no linear layer over BERT's pooler says what a task's head says; or ''."""
+    """Return why no head of transformers says what a task's head says; or ''."""
     if task.sequences == 2:
         return 'it reads a pair as two sequences; encoding = "joint" makes them one'
-    if task.pooling != "pooler":
-        return f"it pools by '{task.pooling}'; pooling = \"pooler\" does what transformers does"
+    theirs = labelled_kind(task).transformers_pooling
+    if task.pooling != theirs:
+        return f"it pools by '{task.pooling}'; pooling = \"{theirs}\" does what transformers does"
     return labelled_kind(task).transformers_fault(task)
 
 
 def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:
-    """Make a model folder's encoder a `BertForSequenceClassification`."""
+    """Make a model folder's encoder transformers' BERT of the task's kind, with its head."""
     assert linear is not None  # pairs encoded separately alone have other heads
     with torch.no_grad():
         weight, bias = (
@@ -117,7 +120,7 @@ def _update_json(file: Path, changes: dict[str, Any]) -> None:
 def _head_config(task: Task) -> dict[str, Any]:
     """Return a head's entries in `config.json`."""
     return {
-        "architectures": ["BertForSequenceClassification"],
+        "architectures": [labelled_kind(task).transformers_model],
         "classifier_dropout": task.dropout,
         **labelled_kind(task).transformers_config(task),
     }

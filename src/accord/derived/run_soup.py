@@ -96,7 +96,8 @@ class _Kitchen:
 
     def evaluate(self, weights: list[Tensor]) -> DevResult | None:
         logits = self._logits(weights)
-        return evaluate_all(self.dev, logits, self.plan.score) if are_finite(logits) else None
+        finite = are_finite(self.dev, logits)
+        return evaluate_all(self.dev, logits, self.plan.score) if finite else None
 
     def crossfit(self, alone: Sequence[DevResult]) -> dict[str, float]:
         halves = [dev_halves(split) for split in self.dev]
@@ -115,7 +116,8 @@ class _Kitchen:
 
         def evaluate(weights: list[Tensor]) -> HalfResult | None:
             logits = self._logits(weights)
-            return half_result(self.dev, logits, halves, half) if are_finite(logits) else None
+            finite = are_finite(self.dev, logits)
+            return half_result(self.dev, logits, halves, half) if finite else None
 
         by_half = [half_result(self.dev, result.logits, halves, half) for result in alone]
         return greedy_soup(by_half, self.weights_of, evaluate).evaluated.logits

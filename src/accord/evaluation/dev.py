@@ -10,6 +10,7 @@ from torch import Tensor
 
 from accord.data.loader import TaskData
 from accord.evaluation.thresholds import evaluate_dev
+from accord.kinds import kind_of
 from accord.metrics import Score, overall_score
 from accord.tasks import Task
 
@@ -19,7 +20,7 @@ class DevResult:
     """A model on every task's dev split.
 
     Attributes:
-        logits: of each task, float32 [rows, outputs].
+        logits: of each task, float32 [rows, ...].
         metrics: each task's own, by name; those of tasks without labels only where there are no
             others, as they say nothing of these.
         figures: all that fit each task's kind, by name.
@@ -69,6 +70,9 @@ def counted(tasks: Sequence[Task]) -> list[Task]:
     return labelled or list(tasks)
 
 
-def are_finite(logits: Sequence[Tensor]) -> bool:
-    """Whether a model gives numbers."""
-    return all(bool(logit.isfinite().all()) for logit in logits)
+def are_finite(data: Sequence[TaskData], logits: Sequence[Tensor]) -> bool:
+    """Whether a model gives numbers for the rows of each task's split."""
+    return not any(
+        bool(kind_of(split.task).failed(part).any())
+        for split, part in zip(data, logits, strict=True)
+    )

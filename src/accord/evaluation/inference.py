@@ -184,7 +184,8 @@ def logits_of(
         advance: called with the number of rows done since the last call.
 
     Returns:
-        For each task float32 [rows, outputs] on the host.
+        For each task float32 [rows, outputs] on the host, or [rows, most, outputs] where rows have
+        several units.
     """
     texts = [i for i, split in enumerate(data) if not split.task.labelled]
     if texts:
@@ -218,7 +219,16 @@ def _label_logits(
                 if data[i].task.labelled:
                     parts[i].append(head_logits(model, i, *every[i].rows(at)))
                 advance(len(at))
-    return [joined(part) if part else torch.empty(0, 1) for part in parts]
+    return [
+        joined(part) if part else no_logits(split.task)
+        for part, split in zip(parts, data, strict=True)
+    ]
+
+
+def no_logits(task: Task) -> Tensor:
+    """Return the logits of no rows, [0, outputs] or [0, 1, outputs]."""
+    shape = (0,) if kind_of(task).units == "rows" else (0, 1)
+    return torch.empty(*shape, task.outputs)
 
 
 @torch.inference_mode()
@@ -310,14 +320,14 @@ def check_finite(logits: Tensor, task: Task, folder: Path) -> None:
     """Check that a saved model gives numbers: of others the first class would be the largest.
 
     Args:
-        logits: [rows, outputs].
+        logits: [rows, ...].
         task: whose.
         folder: the model's.
 
     Raises:
         ModelError: if not.
     """
-    bad = int((~logits.isfinite().all(dim=1)).sum())
+    bad = int(kind_of(task).failed(logits).sum())
     if bad:
         raise ModelError(
             f"{folder}: the model's outputs for task '{task.name}' aren't finite for {bad} of"
@@ -333,7 +343,7 @@ def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
 
 
 def evaluate(data: TaskData, logits: Tensor) -> Evaluation:
-    """Compare a split's logits [rows, outputs] with its labels."""
+    """Compare a split's logits [rows, ...] with its labels."""
     return kind_of(data.task).evaluate(data.task, data.labels, logits)
 
 

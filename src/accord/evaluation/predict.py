@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,23 +16,27 @@ from torch import Tensor
 
 from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
 from accord.data.files import files_of
-from accord.data.loader import Assembler
+from accord.data.loader import Assembler, uncut_lengths
 from accord.data.plan import TaskPlan
+from accord.data.ragged import padded
 from accord.data.rows import Note
 from accord.data.textfiles import QuotingName
-from accord.data.tokenizing import encode_texts, load_tokenizer, special_ids
-from accord.data.warnings import DataWarning
+from accord.data.tokenizing import encode_texts, encode_words, load_tokenizer, special_ids
+from accord.data.warnings import DataWarning, unseen_note
 from accord.encoders.packing import TokenSequence
+from accord.encoders.units import joined
 from accord.errors import DataError, UsageError, nearest
 from accord.evaluation.inference import (
     CHUNK_ROWS,
     check_finite,
     head_logits,
+    no_logits,
     pooled_vectors,
 )
-from accord.evaluation.predictions import predicted_values
+from accord.evaluation.prediction_formats import Record
+from accord.evaluation.predictions import predicted_columns, predicted_values, records_of
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
-from accord.kinds import Answers, Evaluation, labelled_kind
+from accord.kinds import Answers, Evaluation, kind_of, labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model, read_tasks
 from accord.model.saved_ensemble import member_folders
@@ -41,7 +46,28 @@ from accord.runs.devices import choose_device
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
-Texts = Sequence[str | tuple[str, str]]
+Texts = Sequence[str | Sequence[str | Sequence[str]]]
+
+
+Given = str | tuple[str, ...]
+"""A row's texts; or, for a kind that labels words, its text as it was given, or its words."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a model says of some rows.
+
+    Attributes:
+        logits: float32 [n, ...].
+        cut: how many rows are longer than the model reads.
+        unseen: how many words have no vector: they are cut off, or no token is left of them.
+        texts: the rows.
+    """
+
+    logits: Tensor
+    cut: int
+    unseen: int
+    texts: Sequence[Given] = ()
 
 
 class Predictor:
@@ -106,7 +132,8 @@ class Predictor:
 
         Args:
             task: one of the model's tasks.
-            texts: strings; for a pair task tuples of two.
+            texts: strings; for a pair task tuples of two; where rows have candidates, tuples of the
+                text and a list of these.
 
         Returns:
             Label names or lists of them, or values in the task's own units, in the order given.
@@ -118,7 +145,7 @@ class Predictor:
         return predicted_values(self.logits(task, texts), self.task(task))
 
     def logits(self, task: str, texts: Texts) -> Tensor:
-        """Return the head's output for texts, float32 [n, outputs]; an ensemble's `mean_logits`.
+        """Return the head's output for texts, float32 [n, ...]; an ensemble's `mean_logits`.
 
         Warns of texts that are cut to the length that the model reads.
 
@@ -126,47 +153,92 @@ class Predictor:
             task: one of the model's tasks.
             texts: as `predict` takes them.
         """
-        logits, cut = self.logits_and_cut(task, texts)
+        return self._answered(task, texts, stacklevel=3).logits
+
+    def details(self, task: str, texts: Texts) -> list[Record]:
+        """Return what files of predictions have of each text: its prediction, and with it
+        probabilities, entities or an order of candidates; arguments as `predict` takes them.
+
+        Example:
+            >>> model.details("entities", ["Ada lives in Paris."])  # doctest: +SKIP
+            [{'prediction': ['B-who', 'O', 'O', 'B-place', 'O'], 'entities': [...]}]
+        """
+        answered = self._answered(task, texts, stacklevel=3)
+        columns = predicted_columns(answered.logits, self.task(task), {}, answered.texts)
+        return records_of(columns)
+
+    def _answered(self, task: str, texts: Texts, stacklevel: int) -> Answered:
+        """Return `answered`; warns of what is cut."""
+        made = self.answered(task, texts)
+        for note in self.cut_notes(self.task(task), made.cut, made.unseen, len(made.logits)):
+            warnings.warn(note, stacklevel=stacklevel)
+        return made
+
+    def cut_notes(self, task: Task, cut: int, unseen: int, rows: int) -> Iterator[str]:
+        """Say how many of some rows are cut, and how many words the model doesn't see."""
         if cut:
-            warnings.warn(self.cut_note(cut, len(logits)), stacklevel=2)
-        return logits
+            yield f"{cut} of {rows} rows are cut to {self.assembler.max_length} tokens"
+        if unseen:
+            yield unseen_note(task, unseen)
 
-    def cut_note(self, cut: int, rows: int) -> str:
-        """Say how many of some rows are cut."""
-        return f"{cut} of {rows} rows are cut to {self.assembler.max_length} tokens"
-
-    def logits_and_cut(self, task: str, texts: Texts) -> tuple[Tensor, int]:
-        """Return `logits`, and how many of the rows are cut."""
+    def answered(self, task: str, texts: Texts) -> Answered:
+        """Return `logits`, and what was not seen of the texts."""
         settled = self.task(task)
         if isinstance(texts, str):
             raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
         rows = [_checked(text, settled, i) for i, text in enumerate(texts)]
-        parts, cut = [], 0
+        parts, cut, unseen = [], 0, 0
         for start in range(0, len(rows), CHUNK_ROWS):
             chunk = rows[start : start + CHUNK_ROWS]
             made = [m._chunk(m.task(task), chunk) for m in self.members]
-            members = [logits for logits, _ in made]
+            members = [answered.logits for answered in made]
             parts.append(labelled_kind(settled).mean_logits(settled, members))
-            cut += max(rows_cut for _, rows_cut in made)
-        return (torch.cat(parts) if parts else torch.empty(0, settled.outputs)), cut
+            cut += max(answered.cut for answered in made)
+            unseen += max(answered.unseen for answered in made)
+        logits = joined(parts) if parts else no_logits(settled)
+        return Answered(logits, cut, unseen, rows)
 
-    def _chunk(self, task: Task, rows: Sequence[tuple[str, ...]]) -> tuple[Tensor, int]:
-        """Return the logits of some rows, and how many of these are cut."""
-        index = self.tasks.index(task)
-        segments = encode_texts(self.tokenizer, [text for row in rows for text in row])
-        width = task.texts
+    def _chunk(self, task: Task, rows: Sequence[Given]) -> Answered:
+        """Return the logits of some rows."""
+        index, kind = self.tasks.index(task), kind_of(task)
+        segments, counts, pieces = self._encoded(task, rows)
         examples: list[list[list[TokenSequence]]] = [[] for _ in self.tasks]
         examples[index] = [
-            self.assembler.laid_out(segments[i : i + width], task.layout)
-            for i in range(0, len(segments), width)
+            self.assembler.laid_out(
+                segments[stop - texts : stop],
+                kind.layout_of(task, texts),
+                pieces[stop - texts : stop],
+            )
+            for texts, stop in zip(counts.tolist(), counts.cumsum().tolist(), strict=True)
         ]
         pooled = pooled_vectors(self.model, examples, self.matmul)[index]
-        lengths = np.array([len(segment) for segment in segments]).reshape(-1, task.texts)
-        uncut = self.assembler.special.framing.sequence_lengths(lengths, task.layout)
+        lengths = padded(np.array([*map(len, segments)], dtype=np.int64), counts, 0)
+        uncut = uncut_lengths(task, self.assembler.special.framing, lengths, counts)
         cut = (uncut > self.assembler.max_length).any(axis=1).sum()
         logits = head_logits(self.model, index, pooled.vectors, pooled.units)
         check_finite(logits, task, self.folder)
-        return logits, int(cut)
+        unseen = 0 if pooled.units is None else int(pooled.units.absent().sum())
+        return Answered(logits, int(cut), unseen)
+
+    def _encoded(
+        self, task: Task, rows: Sequence[Given]
+    ) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
+        """Return the tokens of all rows' texts, how many texts each row has, and, for a kind that
+        labels words, how many tokens each word has."""
+        if kind_of(task).units != "words":
+            counts = np.array([*map(len, rows)], dtype=np.int64)
+            return encode_texts(self.tokenizer, [text for row in rows for text in row]), counts, []
+        options = labelled_kind(task).reading(task)
+        words = [
+            [row[start:stop] for start, stop in kind_of(task).word_places(options, row)]
+            if isinstance(row, str)
+            else row
+            for row in rows
+        ]
+        tokens, lengths = encode_words(self.tokenizer, words)
+        pieces = np.split(lengths, np.cumsum([*map(len, words)])[:-1])
+        segments = np.split(tokens, np.cumsum([each.sum() for each in pieces])[:-1])
+        return segments, np.ones(len(rows), dtype=np.int64), pieces
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.
@@ -194,13 +266,13 @@ class Predictor:
         """
         plan = file_plan(task, self.inputs[task.name])
         files = files_of(plan, str(source))
-        examples, skipped, unlabelled = [], [], 0
+        examples, skipped, left_out = [], [], Counter[str]()
         notes: list[Note] = []
         for row in read_examples(files, plan, task, labelled=True, notes=notes):
             if isinstance(row, Example):
                 examples.append(row)
             elif isinstance(row, Unlabelled):
-                unlabelled += 1
+                left_out[row.why] += 1
             elif skip_bad_rows:
                 skipped.append(row)
             else:
@@ -210,8 +282,8 @@ class Predictor:
         if skipped:
             rows = count(len(skipped), "row")
             warnings.warn(f"{rows} skipped; the first: {skipped[0]}", stacklevel=2)
-        if unlabelled:
-            warnings.warn(unlabelled_note(str(files), unlabelled), stacklevel=2)
+        for why, rows_left_out in left_out.items():
+            warnings.warn(unlabelled_note(str(files), rows_left_out, why), stacklevel=2)
         if not examples:
             raise DataError(f"{source}: has no rows to use")
         return examples
@@ -232,8 +304,11 @@ def file_plan(
         UsageError: if there are too many text columns, or too few.
     """
     text = tuple(text) or form.text
-    if len(text) != task.texts:
-        wanted = "one text column" if task.texts == 1 else "two text columns"
+    if kind_of(task).varying:
+        wanted = "" if len(text) > 1 else "two text columns or more"
+    else:
+        wanted = ["", "one text column", "two text columns"][task.texts * (len(text) != task.texts)]
+    if wanted:
         raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
     return TaskPlan(
         task.kind,
@@ -245,25 +320,58 @@ def file_plan(
         quoting=form.quoting,
         missing=frozenset(map(canonical_label, form.missing)),
         file_encoding=form.file_encoding,
+        options=labelled_kind(task).reading(task),
     )
 
 
-def as_text(example: Example) -> str | tuple[str, str]:
-    """Return an example's text or pair of texts, as `Predictor.predict` takes it."""
-    return example.texts[0] if len(example.texts) == 1 else (example.texts[0], example.texts[1])
+def as_text(example: Example) -> str | tuple[str, ...]:
+    """Return an example's text or texts, as `Predictor.predict` takes them."""
+    if example.given is not None:
+        return example.given[0]
+    return example.texts[0] if len(example.texts) == 1 else example.texts
 
 
-def _checked(text: object, task: Task, index: int) -> tuple[str, ...]:
-    """Return a row's texts, or say which row is not what the task takes."""
-    parts = (text,) if task.texts == 1 else text
-    if not isinstance(parts, tuple | list) or len(parts) != task.texts:
-        raise UsageError(f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}")
+def _checked(text: object, task: Task, index: int) -> Given:
+    """Return a row's texts, or its text or words where these have labels; or say which row is not
+    what the task takes."""
+    if kind_of(task).units == "words":
+        words = (text,) if isinstance(text, str) else text
+        if not isinstance(words, tuple | list):
+            raise UsageError(
+                f"text {index}: task '{task.name}' takes texts or lists of words, got {text!r:.80}"
+            )
+        _check_strings(words, index)
+        return text if isinstance(text, str) else tuple(words)
+    parts: Any = _with_candidates(text, task, index) if kind_of(task).varying else text
+    if not kind_of(task).varying:
+        parts = (text,) if task.texts == 1 else text
+        if not isinstance(parts, tuple | list) or len(parts) != task.texts:
+            raise UsageError(
+                f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}"
+            )
+    _check_strings(parts, index)
+    return tuple(part.strip() for part in parts)
+
+
+def _check_strings(parts: Sequence[object], index: int) -> None:
     for part in parts:
         if not isinstance(part, str):
             raise UsageError(f"text {index}: should be a string, got {type(part).__name__}")
         if any("\ud800" <= character <= "\udfff" for character in part):
             raise UsageError(f"text {index}: holds a lone surrogate, which is no character")
-    return tuple(part.strip() for part in parts)
+
+
+def _with_candidates(text: object, task: Task, index: int) -> tuple[object, ...]:
+    """Return a row's text, and its candidates, which may stand in a list."""
+    if isinstance(text, tuple | list) and len(text) == 2 and isinstance(text[1], tuple | list):
+        text = (text[0], *text[1])
+    fewest = kind_of(task).fewest
+    if not isinstance(text, tuple | list) or len(text) <= fewest:
+        raise UsageError(
+            f"text {index}: task '{task.name}' takes a text and {fewest} or more"
+            f" {kind_of(task).candidate}s, got {text!r:.80}"
+        )
+    return tuple(text)
 
 
 def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:

@@ -19,7 +19,7 @@ from accord.evaluation.inference import CHUNK_ROWS
 from accord.evaluation.output import Output
 from accord.evaluation.predict import Predictor, as_text, file_plan
 from accord.evaluation.prediction_formats import Record, write_records
-from accord.evaluation.predictions import predicted_records
+from accord.evaluation.predictions import predicted_columns, records_of
 from accord.runs.progress import Bar, Console
 from accord.tasks import Task
 
@@ -81,8 +81,8 @@ def predict_file(
         cut = Counter[str]()
         batches = (_answers(model, rows, window, bar, cut) for window in _windows(rows))
         write_records(file, output.form, batches, rows.task)
-    if cut["rows"]:
-        warnings.warn(model.cut_note(cut["rows"], count), stacklevel=2)
+    for note in model.cut_notes(rows.task, cut["rows"], cut["words"], count):
+        warnings.warn(note, stacklevel=2)
     return Predicted(count, rows.ids)
 
 
@@ -158,19 +158,19 @@ def _answers(
 ) -> list[Record]:
     """Return a record for each row of a window; an unreadable row's says why it has no answer.
 
-    `cut` counts the rows whose texts are cut.
+    `cut` counts the rows whose texts are cut, and words that the model doesn't see.
     """
     examples = [row for row in window if isinstance(row, Example)]
-    logits, cut_rows = model.logits_and_cut(
-        rows.task.name, [as_text(example) for example in examples]
-    )
-    cut["rows"] += cut_rows
+    texts = [example.given[0] if example.given else example.texts for example in examples]
+    answered = model.answered(rows.task.name, [as_text(one) for one in examples])
+    logits = answered.logits
+    cut.update(rows=answered.cut, words=answered.unseen)
     before = {"id": [example.id for example in examples]} if rows.ids else {}
-    answers = predicted_records(logits, rows.task, before)
+    columns = predicted_columns(logits, rows.task, before, texts)
+    answers, blank = records_of(columns), dict.fromkeys(columns)
     bar.advance(len(window))
     if not rows.source.skip_bad_rows:
         return answers
-    blank = dict.fromkeys([*before, "prediction", *["probabilities"] * bool(rows.task.labels)])
     following = iter(answers)
     return [
         {**next(following), "error": None}

@@ -37,7 +37,8 @@ def write_records(file: IO[bytes], form: Format, batches: Batches, task: Task) -
     """Write records of predictions.
 
     Tables (CSV, tab separated, Parquet) have a column `p(LABEL)` for each label; JSON has an
-    object of `probabilities`. Several labels of a row are a list, or one text in CSV.
+    object of `probabilities`. Several labels of a row are a list, or one text in CSV, and so is what
+    is said of each of its candidates: JSON there.
 
     Args:
         file: open for writing bytes; needs not be seekable.
@@ -58,7 +59,9 @@ def _write_delimited(file: IO[bytes], batches: Batches, task: Task, delimiter: s
     def text(name: str, value: Any) -> str:
         if value is None:
             return ""
-        return kind.cell(task, value) if name in _ANSWERS else str(value)
+        if name in _ANSWERS:
+            return kind.cell(task, value)
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
 
     for number, batch in enumerate(batches):
         rows = [_flat(record, task, "{:.6f}".format) for record in batch]
@@ -97,12 +100,22 @@ def _write_parquet(file: IO[bytes], batches: Batches, task: Task) -> None:
     from pyarrow.parquet import ParquetWriter
 
     asked = labelled_kind(task)
+    answer = pyarrow.string() if asked.answer_is_text else pyarrow.float64()
+    answer = pyarrow.list_(answer) if asked.answer_is_list else answer
 
     def kind(name: str) -> pyarrow.DataType:
-        if name == "prediction" and asked.answer_is_list:
-            return pyarrow.list_(pyarrow.string())
-        number = name.startswith("p(") or (name == "prediction" and not asked.answer_is_text)
-        return pyarrow.float64() if number else pyarrow.string()
+        lists = {
+            "probabilities": pyarrow.float64(), "order": pyarrow.int64(),
+            "entities": pyarrow.struct({
+                "start": pyarrow.int64(), "end": pyarrow.int64(), "text": pyarrow.string(),
+                "label": pyarrow.string(), "probability": pyarrow.float64(),
+            }),
+        }  # fmt: skip
+        if name in lists:
+            return pyarrow.list_(lists[name])
+        if name == "prediction":
+            return answer
+        return pyarrow.float64() if name.startswith("p(") else pyarrow.string()
 
     tables = ([_flat(record, task, float) for record in batch] for batch in batches)
     first = next(tables)
@@ -123,10 +136,10 @@ def _flat(record: Record, task: Task, share: Callable[[float], object]) -> Recor
     """Return a record as a table's row, with a column for each label's probability."""
     row: Record = {}
     for name, value in record.items():
-        if name == "probabilities":
+        if name == "probabilities" and task.labels:
             row |= {
                 f"p({label})": None if value is None else share(value[label])
-                for label in task.labels
+                for label in labelled_kind(task).probability_names(task)
             }
         else:
             row[name] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _PROBABILITIES = 2**14  # that are made into records at once
 
 
 def predicted_values(logits: Tensor, task: Task) -> Answers:
-    """Return what logits [n, outputs] say: names of classes or lists of them, or values in the
+    """Return what logits [n, ...] say: names of classes or lists of them, or values in the
     task's own units."""
     kind = labelled_kind(task)
     return kind.answers(task, kind.decode(task, logits).numpy())
@@ -35,22 +36,43 @@ def predicted_records(
     after: Columns | None = None,
     moved: Tensor | None = None,
 ) -> list[Record]:
-    """Return one record per row: its prediction and, for classes, each label's probability.
+    """Return one record per row: `predicted_columns`, and what else stands behind them."""
+    return records_of({
+        **predicted_columns(logits, task, before, moved=moved), **(after or {})
+    })  # fmt: skip
+
+
+def predicted_columns(
+    logits: Tensor,
+    task: Task,
+    before: Columns,
+    texts: Sequence[str | Sequence[str]] | None = None,
+    moved: Tensor | None = None,
+) -> dict[str, Sequence[Any]]:
+    """Return what is said of rows, by column: their predictions, what their kind says beside them
+    and, for classes, each label's probability.
 
     Args:
-        logits: [n, outputs].
+        logits: [n, ...].
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
-        after: likewise, behind the probabilities.
+        texts: of each row; None where only their tokens are known.
         moved: the logits that predict, by thresholds that are not the task's; default: the same.
     """
-    said = predicted_values(logits if moved is None else moved, task)
-    columns: dict[str, Sequence[Any]] = {**before, "prediction": said}
-    shares = labelled_kind(task).probabilities(task, logits)
-    if shares is not None:
-        named = (dict(zip(task.labels, row, strict=True)) for row in shares.tolist())
+    said = logits if moved is None else moved
+    columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(said, task)}
+    kind = labelled_kind(task)
+    columns |= kind.details(task, said, texts)
+    if names := kind.probability_names(task):
+        shares = kind.probabilities(task, logits)
+        assert shares is not None
+        named = (dict(zip(names, row, strict=True)) for row in shares.tolist())
         columns["probabilities"] = list(named)
-    columns |= after or {}
+    return columns
+
+
+def records_of(columns: Columns) -> list[Record]:
+    """Return one record per row of some columns."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -85,7 +107,7 @@ def write_split_predictions(
 
     Args:
         path: the file; its folder must exist.
-        logits: [n, outputs].
+        logits: [n, ...].
         data: the rows.
         labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
@@ -99,7 +121,7 @@ def write_split_predictions(
     if labels is not None:
         before["label"] = labelled_kind(data.task).answers(data.task, labels)
     # Of thousands of classes, records take far more memory than logits do: a few rows at a time.
-    rows = max(1, _PROBABILITIES // logits.shape[1])
+    rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
     parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
     records = (
         predicted_records(

@@ -2,10 +2,11 @@
 
 For each task:
 
-- `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses there
-- `chosen/TASK`: float32 [3, rows, outputs], those of what was chosen on half 0, on half 1, and on
-  all of dev, which is the saved model; moved by thresholds, if the task tunes any, which the same
-  half chose, and for the saved model each row's other half
+- `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses
+   there, one whose rows have several units [epochs, rows, most, outputs], with -inf behind a row's
+- `chosen/TASK`: float32 [3, rows, ...], those of what was chosen on half 0, on half 1, and on all
+  of dev, which is the saved model; moved by thresholds, if the task tunes any, which the same half
+  chose, and for the saved model each row's other half
 - `labels/TASK`: [rows, ...], int64 class indices or float64 values; zeros of a task without labels
 - `halves/TASK`: int8 [rows], the half of dev that each row is in (`accord.data.halves`)
 """
@@ -32,8 +33,8 @@ class TaskScores:
     """The logits of each of a run's epochs on a task's dev rows.
 
     Attributes:
-        epochs: float32 [epochs, rows, outputs].
-        chosen: float32 [3, rows, outputs], of what was chosen on half 0, half 1 and all of dev.
+        epochs: float32 [epochs, rows, ...].
+        chosen: float32 [3, rows, ...], of what was chosen on half 0, half 1 and all of dev.
         labels: [rows, ...], as the task's kind has them.
         halves: int8 [rows].
     """
@@ -48,7 +49,7 @@ def crossfitted(chosen_on_0: Tensor, chosen_on_1: Tensor, halves: Tensor | np.nd
     """Return each row's logits at the epoch chosen on the half that the row is not in.
 
     Args:
-        chosen_on_0: logits [rows, outputs] by what was chosen on half 0.
+        chosen_on_0: logits [rows, ...] by what was chosen on half 0.
         chosen_on_1: likewise on half 1.
         halves: 0 or 1 [rows].
 
@@ -57,7 +58,8 @@ def crossfitted(chosen_on_0: Tensor, chosen_on_1: Tensor, halves: Tensor | np.nd
         >>> crossfitted(one, other, np.array([0, 1])).tolist()
         [[3.0], [2.0]]
     """
-    return torch.where(torch.as_tensor(halves)[:, None] == 0, chosen_on_1, chosen_on_0)
+    first = torch.as_tensor(halves) == 0
+    return torch.where(first.view(-1, *[1] * (chosen_on_0.ndim - 1)), chosen_on_1, chosen_on_0)
 
 
 def write_scores(folder: Path, scores: Mapping[str, TaskScores]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ class Evaluation:
         metric: the task's own metric.
         figures: all metrics that fit the task, the task's own of the best constant prediction, and
             the mean loss.
-        logits: float32 [rows, outputs].
+        logits: float32 [rows, outputs], or [rows, most, outputs] of rows with several units.
         remark: says so where a constant prediction is as good.
         classes: of each class; None without classes.
     """
@@ -199,6 +200,8 @@ class Kind(ABC, Generic[T]):
         units: what a head has a vector for: "rows", as many for every example; "words" of the text
             or "sequences", of which examples have a varying number (`accord.encoders.units.Units`).
         varying: whether rows may have more texts than others.
+        candidate: what messages call a candidate, of a kind whose rows have a varying number.
+        fewest: candidates that a row has at least.
         compares_examples: whether it compares an example with the others in its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -223,6 +226,8 @@ class Kind(ABC, Generic[T]):
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
     units: ClassVar[Unit] = "rows"
     varying: ClassVar[bool] = False
+    candidate: ClassVar[str] = ""
+    fewest: ClassVar[int] = 0
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
@@ -273,9 +278,19 @@ class Kind(ABC, Generic[T]):
         for name in plan.text:
             yield name, lists.get(name, values[name])
 
-    def split(self, text: str) -> Sequence[str]:
-        """Return the words of a text that a file has in one piece, for a kind that labels words."""
-        return text.split()
+    def gathers(self, task: T) -> bool:
+        """Whether rows of its files that have one id are one row of the task
+        (`accord.data.gathering`)."""
+        return False
+
+    def word_places(self, options: Mapping[str, Any], text: str) -> list[tuple[int, int]]:
+        """Return where the words of a text begin and have ended, for a kind that labels words.
+
+        Args:
+            options: of the task, as `TaskPlan` or `LabelledKind.reading` has them.
+            text: that a file has in one piece.
+        """
+        return [word.span() for word in re.finditer(r"\S+", text)]
 
     @abstractmethod
     def layout(self, task: T) -> Layout:
@@ -305,7 +320,7 @@ class Kind(ABC, Generic[T]):
 
     @abstractmethod
     def outputs(self, task: T) -> int:
-        """Return the width of the head's logits, and of what is kept of an evaluation."""
+        """Return the width of the head's logits: a row's, or those of each of its units."""
 
     @abstractmethod
     def new_head(self, task: T, encoder: EncoderConfig) -> TaskHead:
@@ -327,6 +342,16 @@ class Kind(ABC, Generic[T]):
         """
 
     # Evaluation
+
+    def failed(self, logits: Tensor) -> Tensor:
+        """Return for which rows a model gives no numbers, bool [rows].
+
+        Args:
+            logits: [rows, outputs]; of rows with several units [rows, most, outputs], where -inf
+                stands for what there isn't.
+        """
+        bad = ~logits.isfinite() if self.units == "rows" else ~(logits < float("inf"))
+        return bad.flatten(1).any(1)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -364,7 +389,7 @@ class Kind(ABC, Generic[T]):
         Args:
             task: of this kind.
             labels: the rows' targets as the store keeps them; of no use without labels.
-            logits: [rows, outputs]; losses of texts without labels.
+            logits: [rows, outputs] or [rows, most, outputs]; losses of texts without labels.
             moved: the same, by thresholds that other rows chose; None: as the task decodes them.
         """
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
-Answers = list[str] | list[float] | list[list[str]]
+Answers = list[str] | list[float] | list[list[str]] | list[list[float]]
 Summary = dict[str, dict[str, Any]]
 """A split's labels, summed up for a report: `labels`, a count for each class, or `targets`, the
 smallest, mean and largest."""
@@ -94,6 +94,17 @@ def share_logits(task: Task, shares: Tensor) -> Tensor:
     return shares.float()[:, None]
 
 
+def _as_wide(logits: Tensor, targets: Tensor | Array) -> Tensor:
+    """Return logits [n, places, C] with as many places as targets [n, most] have: some of a split's
+    rows have fewer units than others. Those of rows with one target are as they were."""
+    if logits.ndim < 3 or targets.ndim < 2:
+        return logits
+    from torch.nn.functional import pad
+
+    more = targets.shape[1] - logits.shape[1]
+    return pad(logits, (0, 0, 0, more), value=float("-inf"))
+
+
 class LabelledKind(Kind[T]):
     """A kind of task whose rows have labels.
 
@@ -126,11 +137,15 @@ class LabelledKind(Kind[T]):
         """Return what turns a row's label into a target, by its columns, `missing`, `range` and
         options, and the task's labels and range alone: a store of other ones is another one."""
 
+    def reading(self, task: T) -> dict[str, Any]:
+        """Return what of a config's options a model has to know to read other files."""
+        return {}
+
     @abstractmethod
     def target_form(self, task: T) -> TargetForm:
         """Return what a store keeps of a row's target."""
 
-    def strata(self, targets: Array) -> Array:
+    def strata(self, targets: Array) -> Array | None:
         return targets
 
     def rows_of_classes(self, task: T, targets: Array) -> list[Array]:
@@ -176,8 +191,8 @@ class LabelledKind(Kind[T]):
         """Return what the loss compares with, float32 [n, ...], from what the store keeps."""
 
     def loss(self, task: T, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of each example, [n], from logits [n, outputs]: plain, as figures have
-        it, whatever the task's training goes by."""
+        """Return the loss of each example, [n], from logits [n, ...]: plain, as figures have it,
+        whatever the task's training goes by."""
         from accord.model.losses import LOSSES
 
         return LOSSES[task.loss](logits, targets)
@@ -224,7 +239,7 @@ class LabelledKind(Kind[T]):
 
     def label_losses(self, task: T, head: TaskHead, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example, [n], in the units in which its head learns."""
-        return head.scaled(self.training_loss(task, logits, targets))
+        return head.scaled(self.training_loss(task, _as_wide(logits, targets), targets))
 
     def head_divergences(self, task: T, head: TaskHead, one: Tensor, other: Tensor) -> Tensor:
         """Return `divergence` in the units in which a head learns."""
@@ -234,12 +249,25 @@ class LabelledKind(Kind[T]):
 
     @abstractmethod
     def decode(self, task: T, logits: Tensor) -> Tensor:
-        """Turn logits [n, outputs] into predictions, float64 [n, ...], as targets are kept: class
+        """Turn logits [n, ...] into predictions, float64 [n, ...], as targets are kept: class
         indices, or values in the task's own units."""
 
     def probabilities(self, task: T, logits: Tensor) -> Tensor | None:
         """Return each class's probability, float64 [n, labels]; None without classes."""
         return None
+
+    def details(
+        self, task: T, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
+    ) -> dict[str, list[Any]]:
+        """Return what files of predictions have of each row beside its prediction, by column.
+
+        Args:
+            task: of this kind.
+            logits: [n, ...].
+            texts: of each row; of a kind that labels words its text as it was given, or its words;
+                None where only their tokens are known.
+        """
+        return {}
 
     @abstractmethod
     def mean_logits(self, task: T, members: Sequence[Tensor]) -> Tensor:
@@ -252,11 +280,19 @@ class LabelledKind(Kind[T]):
 
         Args:
             task: the same for all models.
-            members: each model's logits, [n, outputs].
+            members: each model's logits, [n, ...].
 
         Returns:
-            float32 [n, outputs], from which `decode` and `probabilities` give that mean.
+            float32 [n, ...], from which `decode` and `probabilities` give that mean.
         """
+
+    def unseen(self, task: T) -> str:
+        """Return the answer for a word that a model doesn't see, of a kind that labels words."""
+        raise NotImplementedError
+
+    def probability_names(self, task: T) -> tuple[str, ...]:
+        """Return whose probabilities files of predictions have, one each a row."""
+        return task.labels
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
         """Return the probability of each row's label, [n], from those of all classes."""
@@ -295,7 +331,8 @@ class LabelledKind(Kind[T]):
     ) -> Evaluation:
         import torch
 
-        said = logits if moved is None else moved
+        fitting = _as_wide(logits, labels)
+        said = fitting if moved is None else moved
         figures = {
             task.name_of(name): get_metric(name)(
                 self.evaluated(task, name, said), labels, task.positive_class
@@ -305,7 +342,7 @@ class LabelledKind(Kind[T]):
         constant = self.constant(task, labels)
         figures["constant"] = constant.value
         wanted = self.targets(task, torch.from_numpy(labels))
-        figures["loss"] = float(self.loss(task, logits, wanted).double().mean())
+        figures["loss"] = float(self.loss(task, fitting, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
         classes = self.by_class(task, labels, self.decode(task, said).numpy())
@@ -314,12 +351,12 @@ class LabelledKind(Kind[T]):
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
         """Return the figures of each class from targets [n] and what is predicted, [n], or from
         label sets; None of a kind that predicts no classes."""
-        if not {"classes", "label_sets"} & {*self.predicts}:
+        if not {"classes", "label_sets"} & {*self.predicts} or not task.labels:
             return None
         return ByClass.of(task.labels, labels, predicted)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
-        predictions = self.evaluated(task, task.metric, logits)
+        predictions = self.evaluated(task, task.metric, _as_wide(logits, labels))
         return crossfit_value(task.metric, labels, predictions, halves, task.positive_class)
 
     def constant(self, task: T, labels: Array) -> Constant:
@@ -327,6 +364,9 @@ class LabelledKind(Kind[T]):
         return get_metric(task.metric).best_constant(labels, task.positive_class)
 
     # As a model of transformers
+
+    transformers_model: ClassVar[str] = "BertForSequenceClassification"
+    transformers_pooling: ClassVar[str] = "pooler"
 
     @abstractmethod
     def transformers_fault(self, task: T) -> str:

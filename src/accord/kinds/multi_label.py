@@ -432,7 +432,7 @@ def _found_labels(
     """
     training.require("labels")
     seen, joined = set[str](), False
-    for cell in training.labels():
+    for cell in training.cells():
         if cell == empty:
             continue
         try:

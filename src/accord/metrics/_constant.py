@@ -54,15 +54,22 @@ class Constant:
 def usual_constant(of: str, targets: Array) -> Array:
     """Return the constant that most metrics of a form like best.
 
-    It is the class or label set that occurs most, of several the first; of probabilities the
-    classes' shares; of values their mean.
+    It is the class, tag or label set that occurs most, of several the first; of probabilities the
+    classes' shares; of values their mean; of scores the same for all candidates, whose order is
+    chance then.
     """
     import numpy as np
 
+    if of == "scores":
+        return np.where(np.isnan(targets), np.nan, 0.0)
     if of == "label_sets":
         sets, times = np.unique(targets, axis=0, return_counts=True)
         return np.asarray(sets[times.argmax()])
+    if of == "tags":
+        targets = targets[targets >= 0]
     if of in ("values", "losses"):
         return np.asarray(targets.mean())
     counts = np.bincount(targets.astype(np.int64), minlength=2)
-    return np.asarray(counts.argmax() if of in ("classes", "ranks") else counts / len(targets))
+    return np.asarray(
+        counts.argmax() if of in ("classes", "ranks", "tags") else counts / len(targets)
+    )

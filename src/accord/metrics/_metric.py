@@ -12,10 +12,16 @@ from accord.metrics._constant import Constant, usual_constant
 if TYPE_CHECKING:
     from accord.metrics._arrays import Array, Floats
 
-Form = Literal["classes", "ranks", "label_sets", "probabilities", "values", "losses"]
+Form = Literal[
+    "classes", "ranks", "label_sets", "tags", "entities", "scores", "probabilities", "values",
+    "losses",
+]  # fmt: skip
 """What is compared with targets: class indices [n], those of classes in order, 0 or 1 for each
-label [n, labels], every class's probability [n, classes], or numbers [n]; or losses [n], where
-there are no targets."""
+label [n, labels], indices of words' tags or codes of their entities [n, words], scores of
+candidates that have grades [n, most], every class's probability [n, classes], or numbers [n]; or
+losses [n], where there are no targets."""
+
+_BY_WORD = ("tags", "entities")
 
 Value = Callable[..., float]
 """(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
@@ -77,7 +83,7 @@ class Metric:
             UsageError: the metric takes none of that shape.
         """
         for form in self.forms:
-            if targets.ndim == (2 if form == "label_sets" else 1):
+            if targets.ndim == (2 if form in ("label_sets", "scores", *_BY_WORD) else 1):
                 return form
         raise UsageError(
             f"{self.name}: targets should be {' or '.join(self.forms)}, got shape {targets.shape}"
@@ -87,13 +93,15 @@ class Metric:
         """Return the metric.
 
         Args:
-            predictions: [n], [n, classes] of probabilities, or [n, labels].
-            targets: class indices or values, [n]; or label sets, [n, labels].
+            predictions: [n], [n, classes] of probabilities, [n, labels], [n, words], or [n, most]
+                of scores.
+            targets: class indices or values, [n]; label sets, [n, labels]; tags or entities, [n,
+                words], with -1 behind a row's words; or grades, [n, most], NaN behind a row's.
             positive: the class that is meant; default 1.
 
         Raises:
             UsageError: no examples, or arrays that do not fit.
-            AccordError: a value or probability that isn't finite.
+            AccordError: a value, score or probability that isn't finite.
 
         Example:
             >>> import numpy as np
@@ -112,8 +120,9 @@ class Metric:
         self.form_of(targets)
         if not targets.size:
             raise UsageError(f"{self.name}: there are no examples to evaluate by")
-        if self.of in ("values", "probabilities") and not (
-            np.isfinite(predictions).all() and np.isfinite(targets).all()
+        there = ~np.isnan(targets) if self.of == "scores" else slice(None)
+        if self.of in ("values", "probabilities", "scores") and not (
+            np.isfinite(predictions[there]).all() and np.isfinite(targets[there]).all()
         ):
             raise AccordError(f"{self.name}: a prediction or target is not a finite number")
         return float(self.function(predictions, targets, *self._class(positive)))
@@ -146,7 +155,7 @@ class Metric:
         """Return the best prediction that never looks at the text.
 
         Args:
-            targets: class indices or values, [n]; or label sets, [n, labels].
+            targets: as the metric takes them.
             positive: the class that is meant; default 1.
 
         Raises:
@@ -167,8 +176,11 @@ class Metric:
             answer = usual_constant(form, targets)
         else:
             answer = np.asarray(self.constant(targets, *self._class(positive)))
-        predictions = np.broadcast_to(answer, (len(targets), *answer.shape))
-        label = int(answer) if form in ("classes", "ranks") else None
+        shape = (len(targets), *answer.shape)
+        if form in ("scores", *_BY_WORD):
+            shape = targets.shape
+        predictions = np.broadcast_to(answer, shape)
+        label = int(answer) if form in ("classes", "ranks", *_BY_WORD) else None
         value = self(predictions, targets, positive)
         return Constant(value, label, predictions, every=self.scale_free)
 

@@ -224,7 +224,7 @@ def _predictions(file: Path, rows: list[dict[str, str]], task: Task) -> Predicti
         labels, predicted = (
             kind.read_answers(task, [row[name] for row in rows]) for name in ("label", "prediction")
         )
-        names = [f"p({label})" for label in task.labels]
+        names = [f"p({label})" for label in kind.probability_names(task)]
         shares = [[float(row[name]) for name in names] for row in rows]
         key = "line" if rows and "id" not in rows[0] else "id"
         ids = [row[key] for row in rows]

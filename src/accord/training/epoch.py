@@ -123,7 +123,7 @@ def write_split(
 
 def _check_finite(data: TaskData, logits: torch.Tensor, epoch: int) -> None:
     """Check that a model gives numbers: weights may have overflowed in an epoch's last step."""
-    bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0]
+    bad = kind_of(data.task).failed(logits).nonzero()[:, 0]
     if len(bad):
         ids = ", ".join(data.store.row_name(int(data.rows[row])) for row in bad[:8].tolist())
         raise TrainingError(

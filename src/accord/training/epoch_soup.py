@@ -59,7 +59,7 @@ def soup_of_epochs(
     def evaluate_weights(weights: list[Tensor]) -> E | None:
         with Averages(named, values=weights).in_place():
             logits = dev_logits(setup, run, progress)
-        return evaluate(logits) if are_finite(logits) else None
+        return evaluate(logits) if are_finite(setup.data.dev, logits) else None
 
     return greedy_soup(
         alone, lambda epoch: kept_weights(run, progress, epoch, named), evaluate_weights

@@ -74,7 +74,7 @@ class HeldOutRows:
     Attributes:
         data: the rows.
         labels: the rows' targets, [rows, ...].
-        logits: float32 [rows, outputs].
+        logits: float32 [rows, ...].
         moved: the same, by the thresholds that were chosen with the models.
         halves: int8 [rows].
         predicted_by: the epochs that predict the rows of half 0, and those of half 1.

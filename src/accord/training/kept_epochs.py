@@ -31,7 +31,7 @@ def keep_epoch(
     Args:
         run: its folder.
         progress: after the epoch's evaluation; learns of it.
-        scores: each task's logits of its dev rows, float32 [rows, outputs].
+        scores: each task's logits of its dev rows, float32 [rows, ...].
         named: the parameters that are trained, where a soup may be made of them.
     """
 
@@ -85,7 +85,7 @@ def kept_weights(
 
 
 def kept_scores(run: RunFolder, progress: RunState) -> dict[str, Tensor]:
-    """Load every epoch's scores: for each task float32 [epochs, rows, outputs]."""
+    """Load every epoch's scores: for each task float32 [epochs, rows, ...]."""
     scores: dict[str, Tensor] = {}
     for epoch in range(len(progress.kept)):  # one in memory beside what is returned
         for name, tensor in load_tensors(_folder(run, progress, epoch) / SCORES).items():

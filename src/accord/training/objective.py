@@ -82,7 +82,7 @@ class Objective:
         self, micro: MicroBatch, present: tuple[int, ...], key: DropoutKey,
         shift: Tensor | None = None,
     ) -> list[Tensor]:  # fmt: skip
-        """Pass over some examples: a list of [n, outputs], one for each view.
+        """Pass over some examples: a list of logits [n, ...], one for each view.
 
         Args:
             micro: the examples.

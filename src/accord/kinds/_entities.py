@@ -1,0 +1,232 @@
+"""Entities of words: their codes, the tags of a scheme, and what of a text a word is.
+
+The code of a word says which entity it is in, whatever the tags: 0 in none, 2t + 1 where one of
+type t begins, 2t + 2 where it goes on, -1 behind a row's words. A scheme's tags are ordered by
+type: O and then, of each type, B and I ("bio"), or B, I, E and S ("iobes"). So the codes of sound
+tags in scheme "bio" are the tags' indices.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from accord.kinds._kind import Array
+
+
+Scheme = Literal["bio", "iobes", "plain"]
+Words = Literal["marks", "spaces"]
+OUTSIDE = "O"
+LETTERS = {"bio": "BI", "iobes": "BIES"}
+"""What begins a tag of a word in an entity: it begins there, goes on, ends, or is that word."""
+
+
+def scheme_of(tags: Iterable[str]) -> Scheme | None:
+    """Return the scheme of most tags; None where they may be of another one than these.
+
+    Example:
+        >>> scheme_of(["O", "B-place", "I-place"]), scheme_of(["O", "S-place"]), scheme_of(["NN"])
+        ('bio', 'iobes', 'plain')
+        >>> scheme_of(["O", "B-place", "L-place", "U-place"]) is None
+        True
+    """
+    others = [tag for tag in tags if tag != OUTSIDE]
+    like = [tag for tag in others if re.fullmatch(r"[A-Z](-.+)?", tag)]
+    if 2 * len(like) <= len(others):
+        return "plain"
+    letters = {tag[0] for tag in like}
+    for scheme, known in LETTERS.items():
+        if letters <= set(known):
+            return scheme  # type: ignore[return-value]
+    return None if letters & set("BI") and any(tag[1:] for tag in like) else "plain"
+
+
+def type_of(tag: str, scheme: Scheme) -> str | None:
+    """Return the type that a tag names, '' of a bare letter; None where it is none of the scheme.
+
+    Example:
+        >>> type_of("B-place", "bio"), type_of("I", "bio"), type_of("S-place", "bio")
+        ('place', '', None)
+    """
+    found = re.fullmatch(rf"[{LETTERS[scheme]}](?:-(.+))?", tag)
+    return None if found is None else found[1] or ""
+
+
+def tags_of_types(types: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
+    """Return a scheme's tags in their order.
+
+    Example:
+        >>> tags_of_types(["place", "person"], "bio")
+        ('O', 'B-place', 'I-place', 'B-person', 'I-person')
+    """
+    letters = LETTERS[scheme]
+    named = (f"{each}-{of}" if of else each for of in types for each in letters)
+    return (OUTSIDE, *named)
+
+
+def codes_of(tags: Array, scheme: Scheme) -> Array:
+    """Return the entities that tags stand for, sound or not.
+
+    A word begins an entity where its tag does, where the word before is in none or in one of
+    another type, or ends one: as seqeval and the script of the CoNLL-2000 task read them.
+
+    Args:
+        tags: indices, [..., words]; -1 behind a row's words.
+        scheme: but "plain".
+
+    Example:
+        >>> import numpy as np
+        >>> codes_of(np.array([2, 2, 4, 0, 1, 1, -1]), "bio").tolist()
+        [1, 2, 3, 0, 1, 1, -1]
+    """
+    import numpy as np
+
+    each = len(LETTERS[scheme])
+    inside, type_, letter = tags > 0, (tags - 1) // each, (tags - 1) % each
+    begins = letter == 0
+    if each > 2:
+        begins = begins | (letter == 3) | _before(letter >= 2, False)
+    begins = begins | ~_before(inside, False) | (type_ != _before(type_, -1))
+    return np.where(inside, 2 * type_ + np.where(begins, 1, 2), tags)
+
+
+def tags_of(codes: Array, scheme: Scheme) -> Array:
+    """Return the sound tags of entities, [..., words].
+
+    Example:
+        >>> import numpy as np
+        >>> tags_of(np.array([1, 2, 0, 3, -1]), "iobes").tolist()
+        [1, 3, 0, 8, -1]
+    """
+    import numpy as np
+
+    if scheme == "bio":
+        return codes
+    inside, type_, goes_on = codes > 0, (codes - 1) // 2, (codes > 0) & (codes % 2 == 0)
+    followed = np.concatenate([goes_on[..., 1:], np.zeros_like(goes_on[..., :1])], -1)
+    letter = np.where(goes_on, np.where(followed, 1, 2), np.where(followed, 0, 3))
+    return np.where(inside, 4 * type_ + letter + 1, codes)
+
+
+def _before(values: Array, first: object) -> Array:
+    """Return for each word what the word before it has."""
+    import numpy as np
+
+    start = np.full_like(values[..., :1], first)
+    return np.concatenate([start, values[..., :-1]], -1)
+
+
+class Entity(NamedTuple):
+    """An entity of a row: its type's number, its first word, and the one behind its last."""
+
+    type: int
+    start: int
+    stop: int
+
+
+def entities_of(codes: Array) -> list[Entity]:
+    """Return a row's entities, from the codes of its words [words].
+
+    Example:
+        >>> import numpy as np
+        >>> entities_of(np.array([0, 1, 2, 3, -1]))
+        [Entity(type=0, start=1, stop=3), Entity(type=1, start=3, stop=4)]
+    """
+    import numpy as np
+
+    starts = np.flatnonzero((codes > 0) & (codes % 2 == 1))
+    goes_on = np.append((codes > 0) & (codes % 2 == 0), False)
+    stops = [start + 1 + int((~goes_on[start + 1 :]).argmax()) for start in starts.tolist()]
+    return [
+        Entity((int(codes[start]) - 1) // 2, start, stop)
+        for start, stop in zip(starts.tolist(), stops, strict=True)
+    ]
+
+
+Place = tuple[int, int]
+"""Where something begins in a text, and where it has ended, in characters."""
+
+
+def word_places(text: str, words: Words) -> list[Place]:
+    """Return where the words of a text are.
+
+    Args:
+        text: as it was given.
+        words: "spaces" divide them; or "marks": a run of letters, digits and what combines with
+            them is a word, and so is each other character, and each of Chinese and Japanese.
+
+    Example:
+        >>> text = "Don't go, Zoë!"
+        >>> [text[slice(*place)] for place in word_places(text, "marks")]
+        ['Don', "'", 't', 'go', ',', 'Zoë', '!']
+        >>> [text[slice(*place)] for place in word_places(text, "spaces")]
+        ["Don't", 'go,', 'Zoë!']
+    """
+    pattern = re.compile(r"\S+") if words == "spaces" else _pattern()
+    return [match.span() for match in pattern.finditer(text)]
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    alone = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    marks = "".join(
+        character for character in map(chr, range(0x300, 0x20000))
+        if unicodedata.category(character)[0] == "M"
+    )  # fmt: skip
+    marks += "\u200c\u200d\U000e0100-\U000e01ef"
+    return re.compile(rf"(?:(?![{alone}])[^\W_][{marks}]*)+|\S[{marks}]*")
+
+
+class Span(NamedTuple):
+    """An entity as a place in a text."""
+
+    start: int
+    stop: int
+    type: str
+
+    def named(self, text: str) -> str:
+        """Return how messages call it."""
+        return f"span {self.start}-{self.stop} '{text[self.start : self.stop]:.40}' ({self.type})"
+
+
+def codes_of_spans(
+    text: str, places: Sequence[Place], spans: Sequence[Span], types: Sequence[str]
+) -> list[int]:
+    """Return the words' codes from spans of a text.
+
+    Args:
+        text: that the spans are of.
+        places: of its words.
+        spans: in any order.
+        types: of entities.
+
+    Raises:
+        ValueError: naming a span that is empty, lies outside the text, holds no word, splits a
+            word or overlaps another.
+
+    Example:
+        >>> codes_of_spans("to New York", [(0, 2), (3, 6), (7, 11)], [Span(3, 11, "x")], ["x"])
+        [0, 1, 2]
+    """
+    codes = [0] * len(places)
+    before = Span(0, 0, "")
+    for span in sorted(spans):
+        if not 0 <= span.start <= span.stop <= len(text):
+            raise ValueError(f"{span.named(text)} lies outside the text of {len(text)} characters")
+        inside = [i for i, (start, stop) in enumerate(places)
+                  if start < span.stop and stop > span.start]  # fmt: skip
+        if span.start == span.stop or not inside:
+            raise ValueError(f"{span.named(text)} holds no word")
+        if span.start < before.stop:
+            raise ValueError(f"{span.named(text)} overlaps {before.named(text)}")
+        for start, stop in (places[inside[0]], places[inside[-1]]):
+            if start < span.start or stop > span.stop:
+                raise ValueError(f"{span.named(text)} splits the word '{text[start:stop]:.40}'")
+        code = 2 * types.index(span.type) + 1
+        codes[inside[0] : inside[-1] + 1] = [code] + [code + 1] * (len(inside) - 1)
+        before = span
+    return codes

@@ -1,0 +1,232 @@
+"""A grade for each of a row's candidates, which are to be ranked by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from accord.config.tasks import MetricKey, TaskConfig
+from accord.data.labels import LabelParser, parse_number
+from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
+from accord.kinds._kind import TargetForm, TrainingLabels
+from accord.kinds._labelled import Summary, shared_fields
+from accord.tasks import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
+
+
+class RankingConfig(TaskConfig):
+    """`[tasks.NAME]` with `kind = "ranking"`."""
+
+    kind: Literal["ranking"]
+    loss: Literal["listwise", "pairwise"] | None = Field(
+        None,
+        description="'listwise' compares the softmax of a query's scores with that of its grades,"
+        " 'pairwise' each candidate with those of lower grades; default: listwise.",
+    )
+    metric: MetricKey = None
+    rows: Literal["queries", "candidates"] = Field(
+        "queries",
+        description="What a row of the files is: a query with lists of candidates and of their"
+        " grades; or one candidate with its grade, rows of one `id` being a query's. Those are held"
+        " in memory while a file is read.",
+    )
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the columns, the head and the metric."""
+        yield from KIND.section_faults(self)
+        if len(self.text_columns) > 2:
+            yield f"text: kind 'ranking' takes {KIND.columns}, got {len(self.text_columns)}"
+        if self.rows == "candidates" and self.id is None:
+            yield "id: is missing: rows = 'candidates' takes the column of the query's id"
+
+
+@dataclass(frozen=True)
+class RankingTask(Task):
+    """`rows` is what a row of its files is (`RankingConfig`)."""
+
+    rows: str = "queries"
+
+
+class GradeParser(LabelParser):
+    """Turns a row's list of grades into numbers, one for each candidate."""
+
+    def __init__(self, plan: TaskPlan) -> None:
+        super().__init__(plan, among_values=True)
+        self._candidates = plan.text[1]
+
+    def of_row(
+        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}
+    ) -> list[float]:
+        if self._is_blank(values[self.column]):
+            raise self.blank(values[self.column])
+        cells = list_in(self.column, values, lists)
+        if cells is None:
+            raise ValueError(f"'{self.column}' holds one grade, not a list of them")
+        grades = [self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(cells)]
+        wanted = len(list_in(self._candidates, values, lists) or ())
+        if len(grades) != wanted:
+            raise ValueError(
+                f"'{self.column}' holds {len(grades)} grades, but '{self._candidates}' {wanted}"
+                " candidates"
+            )
+        return grades
+
+    def left_out(self, target: Sequence[float]) -> str:
+        return "" if len(set(target)) > 1 else "one candidate or equal grades: nothing to rank"
+
+    def check(self, label: str, column: str) -> None:
+        self.grade(label, column)
+
+    def grade(self, cell: Any, column: str) -> float:
+        """Return a candidate's grade.
+
+        Args:
+            cell: as a list has it.
+            column: as messages call it.
+
+        Raises:
+            ValueError: it is no number from 0.
+        """
+        if cell is None or cell == "":
+            raise ValueError(f"'{column}' is empty: no grade")
+        try:
+            grade = _TRUTH[cell] if cell in _TRUTH else parse_number(cell)
+        except (ValueError, TypeError):
+            raise ValueError(f"{column}: {cell!s:.40} is not a number") from None
+        if grade < 0:
+            raise ValueError(f"{column}: {grade:g} is below 0, which no grade may be")
+        return grade
+
+    def target(self, label: str) -> float:
+        return self.grade(label, self.column)
+
+
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+class Ranking(CandidateKind[RankingTask]):
+    """Candidates in the order of their scores; each is scored beside the query.
+
+    Several models say the mean of their scores.
+    """
+
+    name = "ranking"
+    section = RankingConfig
+    losses = ("listwise", "pairwise")
+    predicts = ("scores",)
+    default_metric = "ndcg"
+    answer_is_list = True
+    takes_lists = True
+    summary_head = "lowest, mean, highest grade"
+    candidate = "candidate"
+    columns = "a column of queries and one of candidates"
+    fewest = 1
+
+    @property
+    def task_type(self) -> type[RankingTask]:
+        return RankingTask
+
+    def task_faults(self, task: RankingTask) -> Iterator[str]:
+        yield from super().task_faults(task)
+        if task.rows not in ("queries", "candidates"):
+            yield f"rows are {task.rows!r}"
+
+    def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> RankingTask:
+        return RankingTask(
+            **shared_fields(name, plan),
+            loss=plan.loss or self.losses[0],
+            metric=plan.metric or self.default_metric,
+            rows=plan.options["rows"],
+        )
+
+    def found_in_data(self, plan: TaskPlan) -> list[str]:
+        return []
+
+    def gathers(self, task: RankingTask) -> bool:
+        return task.rows == "candidates"
+
+    def details(
+        self, task: RankingTask, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
+    ) -> dict[str, list[Any]]:
+        """Return the numbers of each row's candidates, counted from 0, the best first."""
+        import numpy as np
+
+        every = listed(self.decode(task, logits).numpy())
+        return {"order": [np.argsort(-np.array(row), kind="stable").tolist() for row in every]}
+
+    def parser(self, plan: TaskPlan, task: RankingTask) -> GradeParser:
+        return GradeParser(plan)
+
+    def target_form(self, task: RankingTask) -> TargetForm:
+        return TargetForm("<f8", ragged=True)
+
+    def summary(self, task: RankingTask, targets: Array) -> Summary:
+        import numpy as np
+
+        values = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}
+        return {"targets": {name: float(of(targets)) for name, of in values.items()}}
+
+    def described(self, task: RankingTask, most: int) -> str:
+        return "lists of grades" if task.rows == "queries" else "a graded candidate a row"
+
+    def targets(self, task: RankingTask, labels: Tensor) -> Tensor:
+        """Return grades, float32 [n, most], NaN behind a row's candidates."""
+        return labels.float()
+
+    def loss(self, task: RankingTask, logits: Tensor, targets: Tensor) -> Tensor:
+        from accord.model import candidates
+
+        loss: Tensor = getattr(candidates, task.loss)(scores(logits), targets)
+        return loss
+
+    def divergence(self, task: RankingTask, one: Tensor, other: Tensor) -> Tensor:
+        from accord.model import candidates
+
+        apart = getattr(candidates, f"{task.loss}_divergence")(scores(one), scores(other))
+        return apart  # type: ignore[no-any-return]
+
+    def decode(self, task: RankingTask, logits: Tensor) -> Tensor:
+        """Return scores, float64 [n, most], NaN behind a row's candidates."""
+        import torch
+
+        decoded = scores(logits).double()
+        return decoded.masked_fill(decoded == -torch.inf, torch.nan)
+
+    def mean_logits(self, task: RankingTask, members: Sequence[Tensor]) -> Tensor:
+        """Return the members' mean scores."""
+        import torch
+
+        if len(members) == 1:
+            return members[0]
+        return torch.stack([*members]).double().mean(0).float()
+
+    def answers(self, task: RankingTask, values: Array) -> list[list[float]]:
+        """Return each row's scores, or grades."""
+        return listed(values)
+
+    def cell(self, task: RankingTask, answer: Any) -> str:
+        return json.dumps(answer)
+
+    def read_answers(self, task: RankingTask, answers: Sequence[str]) -> Array:
+        return read_lists(answers)
+
+    def transformers_fault(self, task: RankingTask) -> str:
+        return "none of its models ranks candidates"
+
+    def transformers_layer(self, task: RankingTask, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def transformers_config(self, task: RankingTask) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+KIND = Ranking()
