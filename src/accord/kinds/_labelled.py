@@ -341,7 +341,7 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, fitting, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        classes = self.by_class(task, labels, self.decode(task, logits).numpy())
+        classes = self.by_class(task, labels, self.decode(task, fitting).numpy())
         return Evaluation(value, figures, logits, remark, classes)
 
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:

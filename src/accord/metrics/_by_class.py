@@ -22,6 +22,8 @@ class ByClass:
         labels: the K classes.
         confusion: int64 [m, 3]: a true class, a predicted one, and how many rows have these; for
             those that any has, in order.
+        none: what is said of what is of none of the classes, whose number is K then; '' where all
+            is of one.
 
     Example:
         >>> each = ByClass.of(("ok", "fraud"), np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
@@ -31,15 +33,19 @@ class ByClass:
 
     labels: tuple[str, ...]
     confusion: Array
+    none: str = ""
 
     @classmethod
-    def of(cls, labels: Sequence[str], targets: Array, predictions: Array) -> ByClass:
+    def of(
+        cls, labels: Sequence[str], targets: Array, predictions: Array, none: str = ""
+    ) -> ByClass:
         """Count class indices [n] beside predicted ones [n]."""
         import numpy as np
 
-        pairs = targets.astype(np.int64) * len(labels) + predictions.astype(np.int64)
+        base = len(labels) + 1
+        pairs = targets.astype(np.int64) * base + predictions.astype(np.int64)
         cells, counts = np.unique(pairs, return_counts=True)
-        return cls(tuple(labels), np.stack([*np.divmod(cells, len(labels)), counts], axis=1))
+        return cls(tuple(labels), np.stack([*np.divmod(cells, base), counts], axis=1), none)
 
     @cached_property
     def support(self) -> Array:
@@ -81,7 +87,7 @@ class ByClass:
 
         wrong = self.confusion[self.confusion[:, 0] != self.confusion[:, 1]]
         order = np.argsort(-wrong[:, 2], kind="stable")[:most]
-        return [(self.labels[i], self.labels[j], int(rows)) for i, j, rows in wrong[order]]
+        return [(self._names[i], self._names[j], int(rows)) for i, j, rows in wrong[order]]
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object: figures by class, and of the confusion matrix, by true and by
@@ -89,7 +95,7 @@ class ByClass:
         names = ("precision", "recall", "f1")
         confusion: dict[str, dict[str, int]] = {}
         for true, predicted, rows in self.confusion.tolist():
-            confusion.setdefault(self.labels[true], {})[self.labels[predicted]] = rows
+            confusion.setdefault(self._names[true], {})[self._names[predicted]] = rows
         classes = {
             label: {
                 **{name: float(getattr(self, name)[i]) for name in names},
@@ -108,6 +114,10 @@ class ByClass:
         import numpy as np
 
         of, counts = self.confusion[cells, side], self.confusion[cells, 2]
-        sums = np.zeros(len(self.labels), dtype=np.int64)
+        sums = np.zeros(len(self._names), dtype=np.int64)
         np.add.at(sums, of, counts)
-        return sums
+        return sums[: len(self.labels)]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.labels, self.none)
