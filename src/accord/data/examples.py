@@ -239,12 +239,14 @@ def refuse(bad: BadRow) -> DataError:
     return DataError(f"{bad} ({missing_key([bad.no_label])} would leave such rows out)")
 
 
-def unlabelled_note(path: str, rows: int, why: str = NO_LABEL) -> str:
+def unlabelled_note(
+    path: str, rows: int, why: str = NO_LABEL, called: tuple[str, str] = ("row", "rows")
+) -> str:
     """Say how many rows of a file were left out for what they have; nothing if none were.
 
     Example:
         >>> unlabelled_note("dev.csv", 3)
         '3 rows of dev.csv have no label (missing): left out'
     """
-    has = "row {} has" if rows == 1 else "rows {} have"
-    return f"{rows:,} {has.format(f'of {path}')} {why}: left out" if rows else ""
+    has = f"{called[0]} of {path} has" if rows == 1 else f"{called[1]} of {path} have"
+    return f"{rows:,} {has} {why}: left out" if rows else ""

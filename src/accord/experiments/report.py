@@ -23,6 +23,7 @@ from accord.report.figures import (
     predicted_against_true,
 )
 from accord.report.page import Figure, Section, Table, slugs
+from accord.kinds import labelled_kind
 from accord.report.texts import dev_texts, worst_errors
 
 Item = Table | Figure
@@ -134,7 +135,7 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
         elif predictions.probabilities is not None:
             errors.append(confusion(f"confusion-{name}", f"{task}: confusion", predictions))
             errors.append(calibration(f"calibration-{name}", f"{task}: calibration", predictions))
-        else:
+        elif not labelled_kind(predictions.task).answer_is_text:
             errors.append(
                 predicted_against_true(f"scatter-{name}", f"{task}: predicted", predictions)
             )

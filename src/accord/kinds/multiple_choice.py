@@ -136,6 +136,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
     candidate = "choice"
     columns = "a column of texts and one of lists of choices, or one for each choice"
     fewest = 2
+    error = "whether it is another choice"
     transformers_model: ClassVar = "BertForMultipleChoice"
 
     @property
@@ -238,6 +239,9 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
 
     def shown(self, task: MultipleChoiceTask, value: float) -> str:
         return _NAMES[task.answer](int(value))
+
+    def row_errors(self, task: MultipleChoiceTask, labels: Array, predicted: Array) -> Array:
+        return (predicted != labels).astype(float)
 
     def constant(self, task: MultipleChoiceTask, labels: Array) -> Constant:
         return replace(super().constant(task, labels), label=None, every=False)

@@ -126,10 +126,12 @@ class Ranking(CandidateKind[RankingTask]):
     default_metric = "ndcg"
     answer_is_list = True
     takes_lists = True
+    error = "1 − NDCG"
     summary_head = "lowest, mean, highest grade"
     candidate = "candidate"
     columns = "a column of queries and one of candidates"
     fewest = 1
+    row_called = ("query", "queries")
 
     @property
     def task_type(self) -> type[RankingTask]:
@@ -218,6 +220,14 @@ class Ranking(CandidateKind[RankingTask]):
 
     def read_answers(self, task: RankingTask, answers: Sequence[str]) -> Array:
         return read_lists(answers)
+
+    def shown(self, task: RankingTask, value: Array) -> str:
+        return ", ".join(f"{number:.3g}" for number in listed(value[None])[0])
+
+    def row_errors(self, task: RankingTask, labels: Array, predicted: Array) -> Array:
+        from accord.metrics._ranked import each_ndcg
+
+        return 1 - each_ndcg(predicted, labels)
 
     def transformers_fault(self, task: RankingTask) -> str:
         return "none of its models ranks candidates"
