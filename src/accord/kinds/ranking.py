@@ -14,6 +14,7 @@ from accord.data.labels import LabelParser, parse_number
 from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
 from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
+from accord.plural import count
 from accord.tasks import Task
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class GradeParser(LabelParser):
         wanted = len(list_in(self._candidates, values, lists) or ())
         if len(grades) != wanted:
             raise ValueError(
-                f"'{self.column}' holds {len(grades)} grades, but '{self._candidates}' {wanted}"
+                f"'{self.column}' holds {count(len(grades), 'grade')}, but '{self._candidates}' {wanted}"
                 " candidates"
             )
         return grades
