@@ -275,9 +275,7 @@ def test_several_runs_say_the_mean(folder, trained, accord_cli, tmp_path):
             assert both["probabilities"][row] == pytest.approx(np.mean(wanted, 0), abs=1e-5)
     souped = accord_cli("soup", *(run.folder for run in runs), "--out", tmp_path / "soup")
     assert souped.code == 0, souped.err
-    report = accord_cli(
-        "compare", *(run.folder for run in runs), "--report", tmp_path / "report"
-    )
+    report = accord_cli("compare", *(run.folder for run in runs), "--report", tmp_path / "report")
     assert report.code == 0, report.err
 
 
@@ -296,7 +294,11 @@ BAD = [
     ("pick", PICK | {"label": [0]}, "'label' holds a list, not one label"),
     ("pick", PICK | {"q": ""}, "'q' is empty"),
     ("pick", PICK | {"q": ["a"]}, "'q' holds a list, not a text"),
-    ("pick", PICK | {"options": ["1", "0"], "label": 0}, "label: '0' is one choice's place and another's"),
+    (
+        "pick",
+        PICK | {"options": ["1", "0"], "label": 0},
+        "label: '0' is one choice's place and another's",
+    ),
     ("rank", RANK | {"grades": [1]}, "'grades' holds 1 grade, but 'docs' 2 candidates"),
     ("rank", RANK | {"grades": [1, -1]}, r"grades\[1\]: -1 is below 0"),
     ("rank", RANK | {"grades": [1, None]}, r"'grades\[1\]' is empty: no grade"),
@@ -304,7 +306,11 @@ BAD = [
     ("rank", RANK | {"grades": 1}, "'grades' holds one grade, not a list of them"),
     ("rank", RANK | {"docs": []}, "'docs' holds no candidates: at least 1 needed"),
     ("rank", RANK | {"docs": ["fine", ""]}, r"'docs\[1\]' is empty"),
-    ("flat", {"qid": "q0", "q": "another text", "doc": "x", "grade": "1"}, "'q' is another text than in line"),
+    (
+        "flat",
+        {"qid": "q0", "q": "another text", "doc": "x", "grade": "1"},
+        "'q' is another text than in line",
+    ),
     ("flat", {"qid": "", "q": "the film", "doc": "x", "grade": "1"}, "'qid' is empty"),
     ("flat", {"qid": "q0", "q": "", "doc": "x", "grade": "1"}, "'q' is empty"),
     ("flat", {"qid": "z", "q": "the", "doc": "", "grade": "1"}, "'doc' is empty"),
@@ -355,7 +361,7 @@ def test_keys_of_other_kinds_are_refused(folder, keys, words):
         given["tasks"][name] |= keys
         with pytest.raises(ConfigError, match=words.format(given["tasks"][name]["kind"])):
             parse_config(given)
-    with pytest.raises(ConfigError, match="unknown value 'pair-ranking'|pair-ranking"):
+    with pytest.raises(ConfigError, match="pair-ranking"):
         parse_config({"encoder": {"path": "e"}, "tasks": {"t": {"kind": "pair-ranking"}}})
 
 
@@ -380,7 +386,7 @@ def test_what_labels_say_is_found_or_asked_for(folder, tmp_path, labels, answer)
     section = {"kind": "multiple-choice", "train": str(file), "text": ["q", "options"]}
     plan = task_plan(task_section(**section))
     if answer is None:
-        with pytest.raises(ConfigError, match="answer: is missing: .*'index'.*'number'.*'text'"):
+        with pytest.raises(ConfigError, match=r"answer: is missing: .*'index'.*'number'.*'text'"):
             resolve_task("t", plan)
     else:
         assert resolve_task("t", plan).answer == answer

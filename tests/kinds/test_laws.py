@@ -28,6 +28,7 @@ from accord.data.sources import each_alone
 from accord.data.store import open_store
 from accord.data.tokenizing import SpecialIds, load_tokenizer
 from accord.encoders.units import joined
+from accord.evaluation.inference import pooled_vectors
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     all_kinds,
@@ -39,7 +40,6 @@ from accord.kinds import (
     task_section,
 )
 from accord.metrics import get_metric
-from accord.evaluation.inference import pooled_vectors
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, load_model, save_model
 from accord.plan.tasks import task_plan

@@ -28,8 +28,8 @@ class Example:
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
     value of the task's `group` column; empty where it names none. `words` are those of each text,
-    where the task's kind labels words, and `given` these texts as the file has them, in one piece or
-    as lists of words; else None.
+    where the task's kind labels words, and `given` these texts as the file has them, in one piece
+    or as lists of words; else None.
     """
 
     texts: tuple[str, ...]
@@ -61,7 +61,7 @@ class BadRow:
 
 
 NO_LABEL = "no label (missing)"
-"""What a row has that is left out, as the task's `missing` names what it has for a label."""
+"""What a row has that is left out as the task's `missing` names what its label's column holds."""
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,7 @@ def _example(
         raise ValueError(row.fault)
     if parser is not None and parser.leaves_out(row.values, row.lists):
         return Unlabelled(row.line)
-    for name in row.absent:
-        if name not in plan.label_columns:
-            raise ValueError(f"key '{name}' is missing")
-    for column in (plan.id, plan.group):
-        if column in row.lists:
-            raise ValueError(f"'{column}' holds a list, not a text or a number")
+    _check_columns(row, plan)
     texts = list(_texts(row, plan, kind))
     label = None
     if parser is not None:
@@ -192,6 +187,15 @@ def _example(
         return example
     words, given = (tuple(text.words for text in texts), tuple(text.given for text in texts))
     return replace(example, words=words, given=given)
+
+
+def _check_columns(row: Row, plan: TaskPlan) -> None:
+    for name in row.absent:
+        if name not in plan.label_columns:
+            raise ValueError(f"key '{name}' is missing")
+    for column in (plan.id, plan.group):
+        if column in row.lists:
+            raise ValueError(f"'{column}' holds a list, not a text or a number")
 
 
 class _Text(NamedTuple):

@@ -12,6 +12,7 @@ from accord.experiments.ledger import ledger
 from accord.experiments.rows import Results, Row
 from accord.experiments.spec import DurationSpec, Experiment
 from accord.experiments.submission import submissions
+from accord.kinds import labelled_kind
 from accord.report.classes import class_table
 from accord.report.figures import (
     DurationRow,
@@ -23,7 +24,6 @@ from accord.report.figures import (
     predicted_against_true,
 )
 from accord.report.page import Figure, Section, Table, slugs
-from accord.kinds import labelled_kind
 from accord.report.texts import dev_texts, worst_errors
 
 Item = Table | Figure

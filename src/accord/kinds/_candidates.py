@@ -12,10 +12,10 @@ from accord.kinds._labelled import LabelledKind, metric_faults
 from accord.plural import count
 
 if TYPE_CHECKING:
-    from accord.kinds._kind import Array
     from torch import Tensor
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")

@@ -8,13 +8,11 @@ tags in scheme "bio" are the tags' indices.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 

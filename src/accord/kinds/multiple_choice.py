@@ -20,10 +20,10 @@ from accord.spelling import canonical_label
 from accord.tasks import Task
 
 if TYPE_CHECKING:
-    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
 
@@ -39,7 +39,7 @@ class MultipleChoiceConfig(TaskConfig):
     answer: Answer | None = Field(
         None,
         description="What the label says of the right choice: its place counted from 0 ('index') or"
-        " from 1 ('number'), its letter ('letter') or its text ('text'); default: what the labels of"
+        " 1 ('number'), its letter ('letter') or its text ('text'); default: what the labels of"
         " `train` are, where they can be but one of these.",
     )
 

@@ -47,11 +47,11 @@ from accord.spelling import canonical_label
 from accord.tasks import Task
 
 if TYPE_CHECKING:
-    from accord.kinds._kind import Array
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
     from accord.encoders.units import Units
+    from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logarithm is still a number of some use
 _METRICS = {True: "entity_f1", False: "word_accuracy"}
