@@ -74,8 +74,9 @@ LAYERS = [
     # a kind names its head, and is what a task asks
     ["kinds", "tasks", "model.heads", "model.ordinal", "model.label_sets", "model.auxiliary"],
     ["data.labels"],
-    ["data.plan", "data.ragged"],
-    ["config.tasks", "model.losses", "data.masking"],
+    ["data.plan", "data.ragged", "data.values"],
+    ["data.rows"],
+    ["config.tasks", "model.losses", "model.candidates", "data.masking"],
     ["families"],
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
     ["encoders", "encoders.packing"],

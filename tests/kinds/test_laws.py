@@ -18,7 +18,7 @@ from worlds import CPU, World, assert_rows_close
 import accord.kinds
 from accord.config.file import dump_config, parse_config
 from accord.config.tasks import TaskConfig
-from accord.data.batches import step_batch
+from accord.data.batches import StepBatch, step_batch
 from accord.data.files import files_of
 from accord.data.labels import NoLabelError
 from accord.data.loader import Assembler, TaskData
@@ -28,6 +28,7 @@ from accord.data.sources import each_alone
 from accord.data.store import open_store
 from accord.data.tokenizing import SpecialIds, load_tokenizer
 from accord.encoders.units import joined
+from accord.evaluation.inference import pooled_vectors
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     all_kinds,
@@ -42,7 +43,10 @@ from accord.metrics import get_metric
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, load_model, save_model
 from accord.plan.tasks import task_plan
+from accord.report.record import Predictions
+from accord.report.texts import worst_errors
 from accord.tasks import Task
+from accord.training.frozen import feature_batch
 
 LABELLED, ALL = all_cases(labelled=True), all_cases()
 each_labelled = pytest.mark.parametrize("case", LABELLED, ids=lambda case: case.task.name)
@@ -207,10 +211,10 @@ def test_what_is_surely_said_is_decoded(case: Case) -> None:
     assert evaluation.metric == case.kind.metric(case.task, targets, case.logits(targets))
     assert evaluation.figures["constant"] < evaluation.metric
     assert evaluation.remark == ""
-    by_class = {"classes", "label_sets"} & {*case.kind.predicts} and case.task.labels
+    by_class = {"classes", "label_sets", "tags"} & {*case.kind.predicts} and case.task.labels
     assert (evaluation.classes is not None) is bool(by_class)
     if evaluation.classes is not None:
-        assert evaluation.classes.f1.tolist() == [1.0] * len(case.task.labels)
+        assert evaluation.classes.f1.tolist() == [1.0] * len(evaluation.classes.labels)
 
 
 @each_labelled
@@ -294,6 +298,21 @@ def test_models_that_agree_say_together_what_each_says(case: Case) -> None:
     torch.testing.assert_close(
         decoded, case.kind.decode(case.task, logits), atol=1e-5, rtol=0, equal_nan=True
     )
+
+
+@each_labelled
+def test_a_report_has_each_kind_s_worst_errors(case: Case) -> None:
+    targets, logits = case.targets(ROWS), drawn_logits(case, ROWS)
+    shares = case.kind.probabilities(case.task, logits)
+    predictions = Predictions(
+        case.task, "id", [str(i) for i in range(ROWS)], targets,
+        case.kind.decode(case.task, logits).numpy(),
+        shares.numpy() if case.kind.probability_names(case.task) else None,
+    )  # fmt: skip
+    table = worst_errors("errors", "errors", predictions, {"0": ("x", "y")}, 5)
+    assert len({row[0] for row in table.rows}) == 5
+    worst = [float(row[-1]) for row in table.rows]
+    assert worst == sorted(worst, reverse=predictions.probabilities is None)
 
 
 @each_labelled
@@ -399,6 +418,48 @@ def test_one_backward_pass_is_one_for_each_task(dropout: float, tiny_encoder: Ca
         ]))  # fmt: skip
     world.step(batch)  # last, as heads that follow their targets move in it
     assert_rows_close(world.jacobian.J, torch.stack(rows))
+
+
+def test_passes_of_any_size_and_vectors_of_a_frozen_encoder_have_the_same_losses(
+    tiny_encoder: Callable,
+) -> None:
+    """All of an example's words or candidates are in one pass."""
+    cases = [case for case in ALL if not case.kind_of_any.compares_examples]
+    tasks = [replace(case.task, dropout=0.0) for case in cases]
+    data = [split(case, 8, seed) for seed, case in enumerate(cases)]
+    model = MultitaskModel(tiny_encoder(), tasks).eval()
+    for case, part in zip(cases, data, strict=True):
+        if case.task.labelled:
+            model.head(case.task.name).begin(part.targets(np.arange(len(part))))
+    drawn = [np.array([5, 0, 3, 6])] * len(cases)
+    sources = each_alone(data)
+
+    def losses(batch: StepBatch) -> dict[int, Tensor]:
+        parts: dict[int, list[Tensor]] = {}
+        for micro in batch.passes:
+            present = [view.task for view in micro.views]
+            units = [view.units for view in micro.views]
+            pooled = micro.inputs
+            if not isinstance(pooled, list):
+                pooled = model.pooled(pooled, present, views=micro.views)
+            each = model.losses(pooled, micro.targets, present, None, micro.words, units)
+            for task, values in zip(present, each, strict=True):
+                parts.setdefault(task, []).append(values.detach())
+        return {task: torch.cat(values) for task, values in parts.items()}
+
+    whole = losses(step_batch(drawn, sources, ASSEMBLER, CPU))
+    for limit in (1, 30, 100):
+        batch = step_batch(drawn, sources, ASSEMBLER, CPU, limit)
+        assert len(batch.passes) > 3
+        for task, values in losses(batch).items():
+            torch.testing.assert_close(values, whole[task], atol=1e-5, rtol=1e-5)
+    labelled = [i for i, case in enumerate(cases) if case.task.labelled]
+    read = [range(len(part) if part.task.labelled else 0) for part in data]
+    examples = [ASSEMBLER.examples(part, rows) for part, rows in zip(data, read, strict=True)]
+    features = pooled_vectors(model, examples)
+    some = [rows if i in labelled else rows[:0] for i, rows in enumerate(drawn)]
+    for task, values in losses(feature_batch(some, sources, features)).items():
+        torch.testing.assert_close(values, whole[task], atol=1e-5, rtol=1e-5)
 
 
 def test_a_head_multiplies_by_the_word_embeddings_if_its_kind_says_so(

@@ -19,7 +19,15 @@ from accord.data.resolving import resolve_task
 from accord.encoders.units import Units
 from accord.errors import ConfigError
 from accord.kinds import labelled_kind, task_section
-from accord.kinds._entities import codes_of_spans, scheme_of, tags_of, tags_of_types, word_places
+from accord.kinds._entities import (
+    Span,
+    codes_of_spans,
+    entities_of,
+    scheme_of,
+    tags_of,
+    tags_of_types,
+    word_places,
+)
 from accord.kinds.token_classification import TokenTask
 
 TYPES = ("place", "who")
@@ -237,7 +245,6 @@ def test_spans_of_random_texts_are_their_words(tmp_path: Path) -> None:
                     stop += 1
                 spans.append((places[i][0], places[stop - 1][1], TYPES[code // 2]))
         rng.shuffle(spans)
-        from accord.kinds._entities import Span
 
         assert codes_of_spans(text, places, [Span(*span) for span in spans], TYPES) == codes
 
@@ -386,8 +393,6 @@ def test_entities_have_their_place_in_the_text_as_it_was_given() -> None:
                 assert one["text"] == (shown if isinstance(given, str) else " ".join(shown))
                 assert 0.9 < one["probability"] <= 1
             if given is text:
-                from accord.kinds._entities import Span
-
                 spans = [Span(*place) for place in again]
                 assert codes_of_spans(text, places, spans, TYPES) == codes
     assert kind.details(task, sure, None) == {}
@@ -401,3 +406,42 @@ def test_tags_with_spaces_in_their_names_survive_a_table() -> None:
     values = kind.target_form(task).array(codes)
     cells = [kind.cell(task, answer) for answer in kind.answers(task, values)]
     np.testing.assert_array_equal(kind.read_answers(task, cells), values)
+
+
+def test_figures_of_types_are_those_of_the_sets_of_entities() -> None:
+    """An entity of the same words and another type is taken for that type; others for none."""
+    for seed in range(20):
+        rng, task = random.Random(seed), task_of(("bio", "iobes")[seed % 2])
+        kind, sizes = labelled_kind(task), [rng.randint(1, 9) for _ in range(12)]
+        form = kind.target_form(task)
+        true, said = ([drawn_codes(rng, size) for size in sizes] for _ in range(2))
+        said = [rng.choice(pair) for pair in zip(true, said, strict=True)]
+        each = kind.by_class(task, form.array(true), form.array(said).astype(float))
+        wanted, told = (
+            {(i, *entity) for i, row in enumerate(of) for entity in entities_of(np.array(row))}
+            for of in (true, said)
+        )
+        for number, name in enumerate(TYPES):
+            ours, theirs = ({e for e in of if e[1] == number} for of in (told, wanted))
+            right = len(ours & theirs)
+            row = each.to_json()["classes"][name]
+            assert row["support"] == len(theirs)
+            assert row["precision"] == pytest.approx(right / max(len(ours), 1))
+            assert row["recall"] == pytest.approx(right / max(len(theirs), 1))
+        table = each.to_json()["confusion"]
+        assert sum(row.get("(no entity)", 0) for row in table.values()) == len(
+            {(i, a, b) for i, _, a, b in wanted} - {(i, a, b) for i, _, a, b in told}
+        )
+
+
+def test_smoothing_is_of_each_word_and_of_training_alone() -> None:
+    task, plain = task_of(label_smoothing=0.3), task_of()
+    kind, codes = labelled_kind(task), torch.tensor([[1, 2, 0], [3, -1, -1]])
+    logits = torch.randn(2, 3, len(task.labels), generator=torch.Generator().manual_seed(0))
+    logits[1, 1:] = float("-inf")
+    wanted = kind.targets(task, codes)
+    assert torch.equal(kind.loss(task, logits, wanted), kind.loss(plain, logits, wanted))
+    smooth = torch.nn.functional.cross_entropy(
+        logits[0], codes[0], reduction="none", label_smoothing=0.3
+    )
+    torch.testing.assert_close(kind.training_loss(task, logits, wanted)[0], smooth.mean())

@@ -16,7 +16,7 @@ each_metric = pytest.mark.parametrize(
 APPROXIMATE = ("spearman",)  # its closed form is right to O(1/n)
 
 
-def data(form, rows, seed, classes=3):
+def data(form, rows, seed, classes=3):  # noqa: PLR0911
     """Predictions and targets with ties, right in six of ten rows or about right."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, rows)

@@ -48,7 +48,7 @@ def test_losses_are_their_formulas(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_divergences_are_their_formulas(seed: int) -> None:
-    one, grades, sizes = drawn(seed)
+    one, _, sizes = drawn(seed)
     other = torch.where(one == -INF, one, one.flip(0).nan_to_num(neginf=0.5) + 0.25)
     listwise = candidates.listwise_divergence(one, other)
     pairwise = candidates.pairwise_divergence(one, other)

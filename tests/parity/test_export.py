@@ -17,6 +17,8 @@ from accord.derived.export import export
 from accord.errors import EncoderError, ModelError
 from accord.kinds import labelled_kind
 from accord.kinds._entities import tags_of_types
+from accord.kinds.multiple_choice import MultipleChoiceTask
+from accord.kinds.ranking import RankingTask
 from accord.kinds.token_classification import TokenTask
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
@@ -59,7 +61,7 @@ def written(tiny_encoder, tmp_path):
         with torch.no_grad():
             for parameter in (p for child in model.children() for p in child.parameters()):
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-        columns = InputFormat(("x", "y")[: task.texts])
+        columns = InputFormat(("x", "y")[: max(map(len, task.layout))])
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
         save_model(model, folder, {"other": columns, "plain": columns}, 24, tmp_path)
         return folder
@@ -201,3 +203,30 @@ def test_a_damaged_tokenizer_config_is_one_line(written, tmp_path):
         with pytest.raises(EncoderError, match=r"tokenizer_config\.json: (can't be read|holds)"):
             export(folder, tmp_path / "out", "plain")
         assert not (tmp_path / "out").exists()
+
+
+def test_a_multiple_choice_has_transformers_logits_for_each_choice(written, tmp_path):
+    """Rows of unlike numbers of choices, and choices that are cut."""
+    task = MultipleChoiceTask("plain", "multiple-choice", "cross_entropy", "accuracy",
+                              pooling="pooler")  # fmt: skip
+    folder, out = written(task), tmp_path / "out"
+    export(folder, out, "plain")
+    opened = transformers.AutoModelForMultipleChoice.from_pretrained(out).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    rows = [("a b", ["c", "good d"]), (LONG, [LONG, "q", "as as", "z"]), ("x", ["y", "b c", LONG])]
+    logits = load(folder).logits("plain", rows)
+    for (text, choices), ours in zip(rows, logits, strict=True):
+        read = tokenizer(
+            [text] * len(choices), choices, return_tensors="pt", padding=True, truncation=True
+        )
+        with torch.no_grad():
+            theirs = opened(**{name: tensor[None] for name, tensor in read.items()}).logits[0]
+        assert torch.allclose(theirs, ours[: len(choices), 0], atol=1e-5)
+        assert (ours[len(choices) :] == -torch.inf).all()
+
+
+def test_a_ranking_is_refused_whatever_it_pools_by(written, tmp_path):
+    for pooling in ("cls", "pooler"):
+        task = RankingTask("plain", "ranking", "listwise", "ndcg", pooling=pooling)
+        with pytest.raises(ModelError, match="none of its models ranks candidates; --encoder-only"):
+            export(written(task), tmp_path / "out", "plain")

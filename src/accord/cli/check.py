@@ -15,6 +15,7 @@ from accord.terminal import echo, tell
 
 if TYPE_CHECKING:
     from accord.data.checking import CheckReport, SplitReport, TaskReport
+    from accord.tasks import Task
 
 _SHOWN_BAD_ROWS = 10
 _SHOWN_LABELS = 12
@@ -94,7 +95,8 @@ def _splits(report: TaskReport) -> ResultsTable:
             split.rows, len(split.skipped), tokens.median, tokens.p90, tokens.p99, tokens.max,
             split.truncated, split.duplicates.normalised,
         )  # fmt: skip
-        table.add_row(_name(split), *(f"{number:,}" for number in numbers), _targets(split))
+        said = "; ".join(filter(None, (_targets(split), _candidates(report.task, split))))
+        table.add_row(_name(split), *(f"{number:,}" for number in numbers), said)
     return table
 
 
@@ -111,6 +113,17 @@ def _targets(split: SplitReport) -> str:
     if split.split == "test":
         return "(not used)" if split.unused else "(none)"
     return ""
+
+
+def _candidates(task: Task, split: SplitReport) -> str:
+    """Say how many candidates the rows have; nothing where they have none."""
+    from accord.kinds import kind_of
+
+    if split.candidates is None:
+        return ""
+    fewest, most = split.candidates
+    numbers = f"{fewest} to {most}" if fewest < most else f"{most}"
+    return f"{numbers} {kind_of(task).candidate}s a {kind_of(task).row_called[0]}"
 
 
 def _print_skipped(report: TaskReport) -> None:

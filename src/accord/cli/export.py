@@ -23,9 +23,10 @@ def export(model: Path, out: Path, task: str, encoder_only: bool) -> None:
     """Write folder OUT with the model of one task of MODEL: a plain BERT with its head.
 
     MODEL is a run folder or its model/. transformers opens OUT as BertForSequenceClassification,
-    for a multiple choice as BertForMultipleChoice, with the trained head and the labels' names; its logits are those that Accord gives, a
-    regression's in the task's units. That takes pooling = "pooler", a single text or a joint pair,
-    and loss = "mse" for a regression alone; any other head is refused without --encoder-only.
+    for a multiple choice as BertForMultipleChoice, with the trained head and the labels' names; its
+    logits are those that Accord gives, a regression's in the task's units. That takes pooling =
+    "pooler", a single text or a joint pair, and loss = "mse" for a regression alone; any other head
+    is refused without --encoder-only.
 
     Low-rank updates are merged, and a task's own norms and layers take the shared ones' place;
     adapters and PALs have no plain form.

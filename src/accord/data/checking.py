@@ -15,7 +15,7 @@ from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
 from accord.data.plan import DataPlan
 from accord.data.warnings import Split, data_warnings, overlaps
-from accord.kinds import labelled_kind
+from accord.kinds import kind_of, labelled_kind
 from accord.tasks import Task
 
 
@@ -43,6 +43,7 @@ class TargetSummary:
 class SplitReport:
     """One split of one task; the path of texts of other tasks names these.
 
+    `candidates` are the fewest and the most of a row, None of a kind whose rows have none;
     `labels` is None but for labelled classification, `targets` but for labelled regression;
     `share` is set where dev is a share of the training file. Of a test file they are of the rows
     for evaluation; `unused` says why its labels are not used, where they aren't.
@@ -59,6 +60,7 @@ class SplitReport:
     truncated: int
     duplicates: Counts
     unused: str = ""
+    candidates: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,15 @@ def _split_report(split: Split, plan: DataPlan, max_length: int) -> SplitReport:
         truncated=int((lengths > max_length).any(axis=1).sum()),
         duplicates=count_duplicates(split.part),
         unused=split.heldout.reason if split.heldout is not None else "",
+        candidates=_candidates(split),
     )
+
+
+def _candidates(split: Split) -> tuple[int, int] | None:
+    if not kind_of(split.task).varying:
+        return None
+    counts = split.part.store.text_counts[split.part.rows] - 1
+    return int(counts.min()), int(counts.max())
 
 
 def _quantiles(lengths: npt.NDArray[np.int64]) -> Quantiles:

@@ -313,9 +313,9 @@ class TaskFiles:
             labels = read_test_labels(files_of(self.plan, self.plan.test), self.plan, self.task)
             heldout = heldout_test(labels, test.part, dev.part, train.part)
             if heldout.unlabelled:
-                self.say(
-                    f"{self.task.name}: {unlabelled_note(test.path, heldout.unlabelled, labels.left_out)}"
-                )
+                called = kind_of(self.task).row_called
+                left_out = (test.path, heldout.unlabelled, labels.left_out, called)
+                self.say(f"{self.task.name}: {unlabelled_note(*left_out)}")
             yield replace(test, heldout=heldout)
 
     def dev(self, dev_share: float) -> TaskData:
@@ -355,6 +355,7 @@ class TaskFiles:
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")
+        called = kind_of(self.task).row_called
         for why, rows_left_out in store.left_out.items():
-            self.say(f"{name}: {unlabelled_note(str(files), rows_left_out, why)}")
+            self.say(f"{name}: {unlabelled_note(str(files), rows_left_out, why, called)}")
         return store

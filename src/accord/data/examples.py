@@ -28,8 +28,8 @@ class Example:
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
     value of the task's `group` column; empty where it names none. `words` are those of each text,
-    where the task's kind labels words, and `given` these texts as the file has them, in one piece or
-    as lists of words; else None.
+    where the task's kind labels words, and `given` these texts as the file has them, in one piece
+    or as lists of words; else None.
     """
 
     texts: tuple[str, ...]
@@ -61,7 +61,7 @@ class BadRow:
 
 
 NO_LABEL = "no label (missing)"
-"""What a row has that is left out, as the task's `missing` names what it has for a label."""
+"""What a row has that is left out as the task's `missing` names what its label's column holds."""
 
 
 @dataclass(frozen=True)
@@ -219,12 +219,7 @@ def _example(
         raise ValueError(row.fault)
     if parser is not None and parser.leaves_out(row.values, row.lists):
         return Unlabelled(row.line)
-    for name in row.absent:
-        if name not in plan.label_columns:
-            raise ValueError(f"key '{name}' is missing")
-    for column in (plan.id, plan.group):
-        if column in row.lists:
-            raise ValueError(f"'{column}' holds a list, not a text or a number")
+    _check_columns(row, plan)
     texts = list(_texts(row, plan, kind))
     label = None
     if parser is not None:
@@ -243,6 +238,15 @@ def _example(
         return example
     words, given = (tuple(text.words for text in texts), tuple(text.given for text in texts))
     return replace(example, words=words, given=given)
+
+
+def _check_columns(row: Row, plan: TaskPlan) -> None:
+    for name in row.absent:
+        if name not in plan.label_columns:
+            raise ValueError(f"key '{name}' is missing")
+    for column in (plan.id, plan.group):
+        if column in row.lists:
+            raise ValueError(f"'{column}' holds a list, not a text or a number")
 
 
 class _Text(NamedTuple):
@@ -290,12 +294,14 @@ def refuse(bad: BadRow) -> DataError:
     return DataError(f"{bad} ({missing_key([bad.no_label])} would leave such rows out)")
 
 
-def unlabelled_note(path: str, rows: int, why: str = NO_LABEL) -> str:
+def unlabelled_note(
+    path: str, rows: int, why: str = NO_LABEL, called: tuple[str, str] = ("row", "rows")
+) -> str:
     """Say how many rows of a file were left out for what they have; nothing if none were.
 
     Example:
         >>> unlabelled_note("dev.csv", 3)
         '3 rows of dev.csv have no label (missing): left out'
     """
-    has = "row {} has" if rows == 1 else "rows {} have"
-    return f"{rows:,} {has.format(f'of {path}')} {why}: left out" if rows else ""
+    has = f"{called[0]} of {path} has" if rows == 1 else f"{called[1]} of {path} have"
+    return f"{rows:,} {has} {why}: left out" if rows else ""

@@ -80,27 +80,26 @@ def _parsed(
     kind = labelled_kind(task)
     parser = kind.parser(plan, task)
     rows, targets = [], []
-    blank, fault, left_out = [], "", NO_LABEL
+    blank, faults, left_out = [], list[str](), NO_LABEL
     for number, (example, row) in enumerate(read):
         assert row.values is not None
-        where = f"line {example.line}"
-        if len(files.paths) > 1:
-            where = f"{files.paths[example.file]}:{example.line}"
+        where = _where(files, example)
         if parser.leaves_out(row.values, row.lists):
             continue
         try:
             target = parser.of_row(row.values, row.lists)
-            if why := parser.left_out(target):
-                left_out = why
-                continue
-            targets.append(target)
-            rows.append(number)
         except NoLabelError as error:
             blank.append((where, error.label))
         except ValueError as error:
-            fault = fault or f"{where}: {error}"
-    if fault:
-        return FileLabels(reason=fault)
+            faults.append(f"{where}: {error}")
+        else:
+            if why := parser.left_out(target):
+                left_out = why
+            else:
+                targets.append(target)
+                rows.append(number)
+    if faults:
+        return FileLabels(reason=faults[0])
     if not rows:
         return FileLabels()
     if blank:
@@ -109,7 +108,21 @@ def _parsed(
             reason=f"{len(blank)} of {len(read)} rows have no label, the first in {where}"
             f" ({missing_key([none])} would leave such rows out)"
         )
-    form = kind.target_form(task)
+    return _differing(read, rows, targets, plan, task, left_out)
+
+
+def _where(files: DataFiles, example: Example) -> str:
+    if len(files.paths) > 1:
+        return f"{files.paths[example.file]}:{example.line}"
+    return f"line {example.line}"
+
+
+def _differing(
+    read: Sequence[tuple[Example, Row]], rows: list[int], targets: list[Any], plan: TaskPlan,
+    task: Task, left_out: str,
+) -> FileLabels:  # fmt: skip
+    """Return the labels of some rows, if they are not all alike."""
+    form = labelled_kind(task).target_form(task)
     every = form.array(targets)
     if not form.differ(every):
         values = read[rows[0]][1].values or {}

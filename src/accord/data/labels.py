@@ -165,12 +165,13 @@ class LabelParser(ABC):
         """Return what a row with such a target has, for which it is left out; mostly nothing."""
         return ""
 
-    def check(self, label: str, column: str) -> None:
+    def check(self, label: str, column: str) -> object:
         """Check the label of one of the rows that a kind gathers into one.
 
         Raises:
             ValueError: it is none that the task allows.
         """
+        raise NotImplementedError
 
     def is_missing(self, text: str) -> bool:
         """Whether `missing` names what a row has in place of a label."""

@@ -195,6 +195,25 @@ def _test_rows(facts: Facts) -> Iterator[DataWarning]:
             yield DataWarning(test.path, what, "take them out of either")
 
 
+def _repeated_candidates(facts: Facts) -> Iterator[DataWarning]:
+    """Yield where rows have a candidate twice: a model scores both alike."""
+    for split in facts.splits:
+        kind, store = kind_of(split.task), split.part.store
+        if not kind.varying:
+            continue
+        hashes = np.sort(store.normalised_hashes[split.part.rows][:, 1:], axis=1)
+        twice = ((hashes[:, 1:] == hashes[:, :-1]) & (hashes[:, 1:] > 0)).any(axis=1)
+        if twice.any():
+            assert isinstance(store, TokenStore)  # texts without labels are single ones
+            first = store.where(split.part.rows[twice.argmax()])
+            yield DataWarning(
+                split.path,
+                f"in {twice.sum():,} of {len(twice):,} {kind.row_called[1]} a {kind.candidate}"
+                f" stands twice, case and spaces aside, the first in {first}: both score alike",
+                "leave one of them out",
+            )
+
+
 def _unknown_words(facts: Facts) -> Iterator[DataWarning]:
     """Yield where many tokens stand for words that the vocabulary lacks."""
     if facts.unknown is None:
@@ -332,6 +351,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[DataWarning]], ...] = (
     _few_of_a_class,
     _classes,
     _too_many_classes,
+    _repeated_candidates,
     _unknown_words,
     _cut,
     _unseen,

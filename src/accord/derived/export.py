@@ -88,10 +88,12 @@ def _fault(task: Task) -> str:
     """Return why no head of transformers says what a task's head says; or ''."""
     if task.sequences == 2:
         return 'it reads a pair as two sequences; encoding = "joint" makes them one'
+    if fault := labelled_kind(task).transformers_fault(task):
+        return fault
     theirs = labelled_kind(task).transformers_pooling
     if task.pooling != theirs:
         return f"it pools by '{task.pooling}'; pooling = \"{theirs}\" does what transformers does"
-    return labelled_kind(task).transformers_fault(task)
+    return ""
 
 
 def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:

@@ -282,8 +282,9 @@ class Predictor:
         if skipped:
             rows = count(len(skipped), "row")
             warnings.warn(f"{rows} skipped; the first: {skipped[0]}", stacklevel=2)
+        called = kind_of(task).row_called
         for why, rows_left_out in left_out.items():
-            warnings.warn(unlabelled_note(str(files), rows_left_out, why), stacklevel=2)
+            warnings.warn(unlabelled_note(str(files), rows_left_out, why, called), stacklevel=2)
         if not examples:
             raise DataError(f"{source}: has no rows to use")
         return examples

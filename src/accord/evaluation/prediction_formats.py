@@ -37,8 +37,8 @@ def write_records(file: IO[bytes], form: Format, batches: Batches, task: Task) -
     """Write records of predictions.
 
     Tables (CSV, tab separated, Parquet) have a column `p(LABEL)` for each label; JSON has an
-    object of `probabilities`. Several labels of a row are a list, or one text in CSV, and so is what
-    is said of each of its candidates: JSON there.
+    object of `probabilities`. Several labels of a row are a list, or one text in CSV, and so is
+    what is said of each of its candidates: JSON there.
 
     Args:
         file: open for writing bytes; needs not be seekable.

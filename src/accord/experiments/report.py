@@ -12,6 +12,7 @@ from accord.experiments.ledger import ledger
 from accord.experiments.rows import Results, Row
 from accord.experiments.spec import DurationSpec, Experiment
 from accord.experiments.submission import submissions
+from accord.kinds import labelled_kind
 from accord.report.classes import class_table
 from accord.report.figures import (
     DurationRow,
@@ -134,7 +135,7 @@ def _closer(groups: Iterator[Group]) -> list[Section]:
         elif predictions.probabilities is not None:
             errors.append(confusion(f"confusion-{name}", f"{task}: confusion", predictions))
             errors.append(calibration(f"calibration-{name}", f"{task}: calibration", predictions))
-        else:
+        elif not labelled_kind(predictions.task).answer_is_text:
             errors.append(
                 predicted_against_true(f"scatter-{name}", f"{task}: predicted", predictions)
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from accord.config.tasks import TaskConfig
 from accord.kinds._kind import Layout
 from accord.kinds._labelled import LabelledKind, metric_faults
+from accord.plural import count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +87,7 @@ class CandidateKind(LabelledKind[T]):
             what = f"a text, not a list of {self.candidate}s; 'text' takes {self.columns}"
             raise ValueError(f"'{name}' holds {what}")
         if len(listed) < self.fewest:
-            had = f"{len(listed) or 'no'} {self.candidate}{'s' * (len(listed) != 1)}"
+            had = count(len(listed), self.candidate) if listed else f"no {self.candidate}s"
             raise ValueError(f"'{name}' holds {had}: at least {self.fewest} needed")
         return listed
 

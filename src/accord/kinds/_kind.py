@@ -202,6 +202,7 @@ class Kind(ABC, Generic[T]):
         varying: whether rows may have more texts than others.
         candidate: what messages call a candidate, of a kind whose rows have a varying number.
         fewest: candidates that a row has at least.
+        row_called: what messages call a row that its files may have in several.
         compares_examples: whether it compares an example with the others in its step, which then is
             one pass with at least two of them.
         by_dropout: whether it compares a text under two dropout masks.
@@ -228,6 +229,7 @@ class Kind(ABC, Generic[T]):
     varying: ClassVar[bool] = False
     candidate: ClassVar[str] = ""
     fewest: ClassVar[int] = 0
+    row_called: ClassVar[tuple[str, str]] = ("row", "rows")
     compares_examples: ClassVar[bool] = False
     by_dropout: ClassVar[bool] = False
     discrete: ClassVar[bool] = False

@@ -318,6 +318,15 @@ class LabelledKind(Kind[T]):
         """Return a target or prediction as a report's table shows it."""
         return f"{value:.3g}"
 
+    error: ClassVar[str] = "absolute error"
+    """What a report calls `row_errors`."""
+
+    def row_errors(self, task: T, labels: Array, predicted: Array) -> Array:
+        """Return how wrong each row's prediction is, [n], where there are no probabilities of
+        classes: the distance from its target, or from all of its targets."""
+        distances = abs(predicted - labels)
+        return distances if distances.ndim == 1 else distances.sum(1)
+
     # Evaluation
 
     def evaluated(self, task: T, metric: str, logits: Tensor) -> Array:

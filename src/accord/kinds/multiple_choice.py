@@ -39,7 +39,7 @@ class MultipleChoiceConfig(TaskConfig):
     answer: Answer | None = Field(
         None,
         description="What the label says of the right choice: its place counted from 0 ('index') or"
-        " from 1 ('number'), its letter ('letter') or its text ('text'); default: what the labels of"
+        " 1 ('number'), its letter ('letter') or its text ('text'); default: what the labels of"
         " `train` are, where they can be but one of these.",
     )
 
@@ -136,6 +136,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
     candidate = "choice"
     columns = "a column of texts and one of lists of choices, or one for each choice"
     fewest = 2
+    error = "whether it is another choice"
     transformers_model: ClassVar = "BertForMultipleChoice"
 
     @property
@@ -238,6 +239,9 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
 
     def shown(self, task: MultipleChoiceTask, value: float) -> str:
         return _NAMES[task.answer](int(value))
+
+    def row_errors(self, task: MultipleChoiceTask, labels: Array, predicted: Array) -> Array:
+        return (predicted != labels).astype(float)
 
     def constant(self, task: MultipleChoiceTask, labels: Array) -> Constant:
         return replace(super().constant(task, labels), label=None, every=False)

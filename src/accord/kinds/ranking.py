@@ -14,6 +14,7 @@ from accord.data.labels import LabelParser, parse_number
 from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
 from accord.kinds._kind import TargetForm, TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
+from accord.plural import count
 from accord.tasks import Task
 
 if TYPE_CHECKING:
@@ -72,19 +73,17 @@ class GradeParser(LabelParser):
         if cells is None:
             raise ValueError(f"'{self.column}' holds one grade, not a list of them")
         grades = [self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(cells)]
-        wanted = len(list_in(self._candidates, values, lists) or ())
+        wanted, of = len(list_in(self._candidates, values, lists) or ()), self._candidates
         if len(grades) != wanted:
-            raise ValueError(
-                f"'{self.column}' holds {len(grades)} grades, but '{self._candidates}' {wanted}"
-                " candidates"
-            )
+            had, needed = count(len(grades), "grade"), count(wanted, "candidate")
+            raise ValueError(f"'{self.column}' holds {had}, but '{of}' {needed}")
         return grades
 
     def left_out(self, target: Sequence[float]) -> str:
         return "" if len(set(target)) > 1 else "one candidate or equal grades: nothing to rank"
 
-    def check(self, label: str, column: str) -> None:
-        self.grade(label, column)
+    def check(self, label: str, column: str) -> float:
+        return self.grade(label, column)
 
     def grade(self, cell: Any, column: str) -> float:
         """Return a candidate's grade.
@@ -126,10 +125,12 @@ class Ranking(CandidateKind[RankingTask]):
     default_metric = "ndcg"
     answer_is_list = True
     takes_lists = True
+    error = "1 − NDCG"
     summary_head = "lowest, mean, highest grade"
     candidate = "candidate"
     columns = "a column of queries and one of candidates"
     fewest = 1
+    row_called = ("query", "queries")
 
     @property
     def task_type(self) -> type[RankingTask]:
@@ -185,14 +186,15 @@ class Ranking(CandidateKind[RankingTask]):
     def loss(self, task: RankingTask, logits: Tensor, targets: Tensor) -> Tensor:
         from accord.model import candidates
 
-        loss: Tensor = getattr(candidates, task.loss)(scores(logits), targets)
-        return loss
+        loss = candidates.listwise if task.loss == "listwise" else candidates.pairwise
+        return loss(scores(logits), targets)
 
     def divergence(self, task: RankingTask, one: Tensor, other: Tensor) -> Tensor:
         from accord.model import candidates
 
-        apart = getattr(candidates, f"{task.loss}_divergence")(scores(one), scores(other))
-        return apart  # type: ignore[no-any-return]
+        listwise = task.loss == "listwise"
+        apart = candidates.listwise_divergence if listwise else candidates.pairwise_divergence
+        return apart(scores(one), scores(other))
 
     def decode(self, task: RankingTask, logits: Tensor) -> Tensor:
         """Return scores, float64 [n, most], NaN behind a row's candidates."""
@@ -218,6 +220,14 @@ class Ranking(CandidateKind[RankingTask]):
 
     def read_answers(self, task: RankingTask, answers: Sequence[str]) -> Array:
         return read_lists(answers)
+
+    def shown(self, task: RankingTask, value: Array) -> str:
+        return ", ".join(f"{number:.3g}" for number in listed(value[None])[0])
+
+    def row_errors(self, task: RankingTask, labels: Array, predicted: Array) -> Array:
+        from accord.metrics._ranked import each_ndcg
+
+        return 1 - each_ndcg(predicted, labels)
 
     def transformers_fault(self, task: RankingTask) -> str:
         return "none of its models ranks candidates"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import Field
 
-from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.config.tasks import LabelSmoothingKey, LossKey, MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, MOST_LABELS, NO_LISTS, LabelParser, quoted, sort_labels
 from accord.errors import ConfigError, nearest
 from accord.kinds._entities import (
@@ -40,7 +40,7 @@ from accord.kinds._labelled import (
     shape_faults,
     shared_fields,
 )
-from accord.metrics import get_metric
+from accord.metrics import ByClass, get_metric
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -79,6 +79,7 @@ class TokenConfig(TaskConfig):
     )
     loss: LossKey = None
     metric: MetricKey = None
+    label_smoothing: LabelSmoothingKey = 0.0
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the shape, the metric and the tags."""
@@ -314,6 +315,7 @@ class TokenClassification(LabelledKind[TokenTask]):
             loss=self.losses[0],
             metric=metric,
             labels=labels,
+            label_smoothing=plan.label_smoothing,
             scheme=scheme,
             repair=plan.options.get("repair", False),
             words=plan.options.get("words", "marks"),
@@ -403,12 +405,10 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def loss(self, task: TokenTask, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross entropy over each row's words that the model sees, [n]."""
-        from torch.nn import functional as F
+        return _mean_cross_entropy(task, logits, targets)
 
-        seen = _seen(task, logits)
-        tags = targets.long().clamp(min=0).flatten()
-        losses = F.cross_entropy(_finite(logits, seen).flatten(0, 1), tags, reduction="none")
-        return _mean(losses.view(seen.shape), seen & (targets >= 0))
+    def training_loss(self, task: TokenTask, logits: Tensor, targets: Tensor) -> Tensor:
+        return _mean_cross_entropy(task, logits, targets, task.label_smoothing)
 
     def divergence(self, task: TokenTask, one: Tensor, other: Tensor) -> Tensor:
         """Return the mean over each row's words that the model sees, [n]."""
@@ -450,6 +450,25 @@ class TokenClassification(LabelledKind[TokenTask]):
         likeliest = self.probabilities(task, logits).amax(2).numpy()
         rows = zip(texts, codes, likeliest, strict=True)
         return {"entities": [_described(task, *row) for row in rows]}
+
+    def by_class(self, task: TokenTask, labels: Array, predicted: Array) -> ByClass:
+        """Return the figures of each type of entities, of which one of the same words is right if
+        it is of the same type; or of each plain tag, over all words."""
+        import numpy as np
+
+        predicted = predicted[:, : labels.shape[1]]
+        if not task.marks_entities:
+            words = labels >= 0
+            return ByClass.of(task.labels, labels[words], predicted[words])
+        pairs: list[tuple[int, int]] = []
+        for row in zip(labels, np.where(labels < 0, 0, predicted), strict=True):
+            true, said = (
+                {(one.start, one.stop): one.type for one in entities_of(of)} for of in row
+            )
+            none = len(task.types)
+            pairs += [(true.get(at, none), said.get(at, none)) for at in {**true, **said}]
+        each = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return ByClass.of(task.types, each[:, 0], each[:, 1], none="(no entity)")
 
     def probability_names(self, task: TokenTask) -> tuple[str, ...]:
         return ()
@@ -542,6 +561,17 @@ def _seen(task: TokenTask, logits: Tensor) -> Tensor:
 
 def _finite(logits: Tensor, seen: Tensor) -> Tensor:
     return logits.where(seen[..., None], logits.new_zeros(()))
+
+
+def _mean_cross_entropy(
+    task: TokenTask, logits: Tensor, targets: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    from accord.model.losses import cross_entropy
+
+    seen = _seen(task, logits)
+    tags = targets.clamp(min=0).flatten()
+    losses = cross_entropy(_finite(logits, seen).flatten(0, 1), tags, smoothing)
+    return _mean(losses.view(seen.shape), seen & (targets >= 0))
 
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:

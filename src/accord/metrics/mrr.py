@@ -31,7 +31,8 @@ def mrr(predictions: Array, targets: Array) -> float:
 
     Example:
         >>> import numpy as np
-        >>> mrr(np.array([[0.9, 0.1, 0.5], [2.0, 1.0, np.nan]]), np.array([[0, 1, 2], [1, 0, np.nan]]))
+        >>> scores = np.array([[0.9, 0.1, 0.5], [2.0, 1.0, np.nan]])
+        >>> mrr(scores, np.array([[0, 1, 2], [1, 0, np.nan]]))
         0.75
     """
     return float(influence(predictions, targets)[0])

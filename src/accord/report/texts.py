@@ -28,8 +28,8 @@ def worst_errors(
 ) -> Table:
     """Return the rows with the largest loss, the worst first; the earlier of two like ones first.
 
-    For classes those are the rows whose true label got the lowest probability, for values those
-    with the largest absolute error.
+    For classes those are the rows whose true label got the lowest probability, for other kinds
+    those with the largest error, such as the distance from a value.
 
     Args:
         name: a slug.
@@ -41,8 +41,8 @@ def worst_errors(
     task, shares = predictions.task, predictions.probabilities
     kind = labelled_kind(task)
     if shares is None:
-        loss = np.abs(predictions.predicted - predictions.labels)
-        shown, measure = loss, "absolute error"
+        loss = kind.row_errors(task, predictions.labels, predictions.predicted)
+        shown, measure = loss, kind.error
     else:
         probability = kind.likelihoods(predictions.labels, shares)
         loss, shown, measure = -probability, probability, "probability of the true label"
