@@ -103,8 +103,7 @@ def _apart(config: Config, name: str, reason: str) -> bool:
 
 def _rows(task: TaskPlan) -> tuple[Hashable, ...]:
     """Return what says which sequences a task reads."""
-    varying = get_kind(task.kind).varying
-    return (*(getattr(task, name) for name in _OF_ROWS), task.encoding, varying)
+    return (*(getattr(task, name) for name in _OF_ROWS), task.encoding)
 
 
 def _unlike(one: TaskPlan, other: TaskPlan) -> str:
@@ -126,6 +125,7 @@ def _together(
     """Return the names of tasks of which this is the same, where there are two or more."""
     groups: dict[Hashable, list[str]] = {}
     for name, task in tasks.items():
-        if task.train is not None:
+        # Of rows of candidates, each kind makes sequences of its own.
+        if task.train is not None and not get_kind(task.kind).varying:
             groups.setdefault(by(task), []).append(name)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
