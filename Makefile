@@ -91,6 +91,7 @@ bench: $(BENCH_STAMP)
 	@$(BENCH)/surgery.py --precision bfloat16 $(BENCH_ROUNDS)
 	@$(BENCH)/combining.py
 	@$(BENCH)/sharing.py $(BENCH_ROUNDS)
+	@$(BENCH)/sources.py $(BENCH_ROUNDS)
 	@$(BENCH)/utilisation.py $(BENCH_ROUNDS)
 	@$(BENCH)/utilisation.py --size bert-base $(or $(BENCH_ROUNDS),--rounds 12)
 	@$(BENCH)/prediction.py $(BENCH_ROUNDS)
