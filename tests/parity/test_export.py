@@ -17,9 +17,9 @@ from accord.derived.export import export
 from accord.errors import EncoderError, ModelError
 from accord.kinds import labelled_kind
 from accord.kinds._entities import tags_of_types
-from accord.kinds.token_classification import TokenTask
 from accord.kinds.multiple_choice import MultipleChoiceTask
 from accord.kinds.ranking import RankingTask
+from accord.kinds.token_classification import TokenTask
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.model.saved import InputFormat, save_model
