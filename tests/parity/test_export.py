@@ -119,7 +119,7 @@ def test_each_word_s_first_token_has_its_logits(written, tmp_path):
         for word in {number for number in words if number is not None}:
             assert torch.allclose(actual[i, words.index(word)], row[word], atol=1e-5)
     mean, other = replace(task, pooling="mean"), tmp_path / "mean"
-    with pytest.raises(ModelError, match='pools by \'mean\'; pooling = "first" does what'):
+    with pytest.raises(ModelError, match="pools by 'mean'; pooling = \"first\" does what"):
         export(written(mean), other, "plain")
 
 

@@ -93,17 +93,68 @@ def read_examples(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
-    reader, kind = FilesReader(files), kind_of(task)
-    for row in task_rows(reader, _columns(reader, plan, labelled), plan, task, labelled):
-        try:
-            yield _example(row, plan, kind, parser)
-        except NoLabelError as error:
-            yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
-        except ValueError as error:
-            yield BadRow(reader.paths[row.file], row.line, str(error), row.file)
+    for (item,) in read_source(files, [plan], [task], labelled=labelled, notes=notes):
+        yield item
+
+
+Item = Example | BadRow | Unlabelled
+"""What a row is to a task."""
+
+
+def read_source(
+    files: DataFiles,
+    plans: Sequence[TaskPlan],
+    tasks: Sequence[Task],
+    *,
+    labelled: bool,
+    notes: list[Note] | None = None,
+) -> Iterator[list[Item]]:
+    """Yield for every row of a split's files what it is to each of several tasks, as
+    `read_examples` has it of one; the files are read once.
+
+    Args:
+        files: the split's.
+        plans: each task's columns; they read the same texts, ids and groups.
+        tasks: the resolved tasks.
+        labelled: whether the label columns are read.
+        notes: gets, after the last row, the notes on a file as a whole.
+
+    Raises:
+        DataError: the file or a column can't be used at all.
+    """
+    pairs = zip(plans, tasks, strict=True)
+    readers = [_TaskReader.of(plan, task, labelled) for plan, task in pairs]
+    reader = FilesReader(files)
+    use = [name for plan in plans for name in _columns(reader, plan, labelled)]
+    rows = task_rows(reader, list(dict.fromkeys(use)), plans[0], tasks[0], labelled)
+    for row in rows:
+        yield [each.item(row, reader.paths[row.file]) for each in readers]
     if notes is not None:
         notes += reader.notes
+
+
+@dataclass(frozen=True)
+class _TaskReader:
+    """How a task reads a row; it has a parser where labels are read."""
+
+    plan: TaskPlan
+    kind: Kind[Any]
+    parser: LabelParser | None
+
+    @classmethod
+    def of(cls, plan: TaskPlan, task: Task, labelled: bool) -> _TaskReader:
+        parses = labelled and plan.labelled
+        parser = labelled_kind(task).parser(plan, task) if parses else None
+        return cls(plan, kind_of(task), parser)
+
+    def item(self, row: Row, path: Path) -> Item:
+        """Return what a row of a file is to the task."""
+        try:
+            return _example(row, self.plan, self.kind, self.parser)
+        except NoLabelError as error:
+            return BadRow(path, row.line, str(error), row.file, error.label)
+        except ValueError as error:
+            return BadRow(path, row.line, str(error), row.file)
 
 
 def task_rows(

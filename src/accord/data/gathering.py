@@ -65,8 +65,9 @@ def _fault(row: Row, plan: TaskPlan, check: Callable[[str, str], object] | None)
         if not values[name].strip() and (check is not None or name == plan.id):
             return f"'{name}' is empty"
     try:
-        for name in plan.label_columns if check is not None else ():
-            check(values[name].strip(), name)
+        if check is not None:
+            for name in plan.label_columns:
+                check(values[name].strip(), name)
     except ValueError as error:
         return str(error)
     return None

@@ -30,14 +30,24 @@ def predicted_values(logits: Tensor, task: Task) -> Answers:
 
 
 def predicted_records(
-    logits: Tensor, task: Task, before: Columns, after: Columns | None = None
+    logits: Tensor,
+    task: Task,
+    before: Columns,
+    after: Columns | None = None,
+    moved: Tensor | None = None,
 ) -> list[Record]:
-    """Return one record per row, of `predicted_columns`."""
-    return records_of({**predicted_columns(logits, task, before), **(after or {})})
+    """Return one record per row: `predicted_columns`, and what else stands behind them."""
+    return records_of({
+        **predicted_columns(logits, task, before, moved=moved), **(after or {})
+    })  # fmt: skip
 
 
 def predicted_columns(
-    logits: Tensor, task: Task, before: Columns, texts: Sequence[str | Sequence[str]] | None = None
+    logits: Tensor,
+    task: Task,
+    before: Columns,
+    texts: Sequence[str | Sequence[str]] | None = None,
+    moved: Tensor | None = None,
 ) -> dict[str, Sequence[Any]]:
     """Return what is said of rows, by column: their predictions, what their kind says beside them
     and, for classes, each label's probability.
@@ -47,10 +57,12 @@ def predicted_columns(
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
         texts: of each row; None where only their tokens are known.
+        moved: the logits that predict, by thresholds that are not the task's; default: the same.
     """
-    columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
+    said = logits if moved is None else moved
+    columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(said, task)}
     kind = labelled_kind(task)
-    columns |= kind.details(task, logits, texts)
+    columns |= kind.details(task, said, texts)
     if names := kind.probability_names(task):
         shares = kind.probabilities(task, logits)
         assert shares is not None
@@ -89,6 +101,7 @@ def write_split_predictions(
     labels: np.ndarray | None = None,
     after: Columns | None = None,
     form: Format = "csv",
+    moved: Tensor | None = None,
 ) -> None:
     """Write predictions of a split's rows, the whole file or none.
 
@@ -99,6 +112,7 @@ def write_split_predictions(
         labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
         form: the file's format.
+        moved: as `predicted_records` takes them.
 
     Raises:
         OSError: if the file can't be written.
@@ -110,7 +124,13 @@ def write_split_predictions(
     rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
     parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
     records = (
-        predicted_records(logits[part], data.task, _part(before, part), _part(after, part))
+        predicted_records(
+            logits[part],
+            data.task,
+            _part(before, part),
+            _part(after, part),
+            None if moved is None else moved[part],
+        )
         for part in parts
     )
     with atomic_file(path) as file:

@@ -173,8 +173,10 @@ class Ranking(CandidateKind[RankingTask]):
     def summary(self, task: RankingTask, targets: Array) -> Summary:
         import numpy as np
 
-        values = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}
-        return {"targets": {name: float(of(targets)) for name, of in values.items()}}
+        values = {
+            "min": np.nanmin(targets), "mean": np.nanmean(targets), "max": np.nanmax(targets)
+        }  # fmt: skip
+        return {"targets": {name: float(value) for name, value in values.items()}}
 
     def described(self, task: RankingTask, most: int) -> str:
         return "lists of grades" if task.rows == "queries" else "a graded candidate a row"
