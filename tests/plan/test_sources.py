@@ -52,6 +52,16 @@ def test_tasks_that_read_other_rows_do_not(plan: Callable[..., Any], key: str) -
     )
 
 
+def test_words_are_cut_in_one_way_in_one_source(plan: Callable[..., Any]) -> None:
+    """A task that has no labels of words reads those of another as well."""
+    tags = {"kind": "token-classification"}
+    run = plan({"topic": tags, "score": {**tags, "words": "spaces"}})
+    assert run.only.data.shared == (("mood", "topic"),)
+    (note,) = run.notes
+    assert "topic and score: read the same file and are packed once each, as their 'words'" in note
+    assert plan({"topic": tags, "score": tags}).only.data.shared == (("mood", "topic", "score"),)
+
+
 def test_apart_packs_a_task_alone(plan: Callable[..., Any]) -> None:
     assert plan({"topic": {"apart": True}}).only.data.shared == (("mood", "score"),)
     assert plan({name: {"apart": True} for name in ("mood", "topic")}).only.data.shared == ()

@@ -31,7 +31,7 @@ def with_sources(data: DataPlan, config: Config, reason: str = "") -> DataPlan:
         if task.labelled and name not in data.finished
         and not _apart(config, name, reason or _by_class(task))
     }  # fmt: skip
-    return replace(data, shared=_together(sharing, _rows))
+    return replace(data, shared=_alike(sharing))
 
 
 def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: TrainingPlan) -> str:
@@ -77,7 +77,7 @@ def source_faults(data: DataPlan, sharing: SharingPlan) -> Iterator[str]:
 def sources_note(data: DataPlan, reason: str, config: Config) -> str:
     """Say which tasks are packed apart though they read the same rows, and why; else nothing."""
     labelled = {name: task for name, task in data.labelled.items() if name not in data.finished}
-    groups = _together(labelled, _rows)
+    groups = _alike(labelled)
     if reason:
         apart = [" and ".join(names) for names in groups
                  if any(config.labelled[name].apart is None for name in names)]  # fmt: skip
@@ -85,12 +85,14 @@ def sources_note(data: DataPlan, reason: str, config: Config) -> str:
             return f"{'; '.join(apart)}: read the same rows and are packed once each, as {reason}"
     unlike = []
     for names in _together(labelled, lambda task: (task.train, task.text)):
-        first = labelled[names[0]]
+        tagger = next((name for name in names if _words(labelled[name])), names[0])
         for name in names[1:]:
-            why = _unlike(first, labelled[name])
-            if why and not config.labelled[name].apart:
+            beside = names[0]
+            if not (why := _unlike(labelled[beside], labelled[name])):
+                beside, why = tagger, _unlike(labelled[tagger], labelled[name])
+            if why and name != tagger and not config.labelled[name].apart:
                 unlike.append(
-                    f"{names[0]} and {name}: read the same file and are packed once each, as {why}"
+                    f"{beside} and {name}: read the same file and are packed once each, as {why}"
                 )
     return "; ".join(unlike)
 
@@ -111,6 +113,8 @@ def _unlike(one: TaskPlan, other: TaskPlan) -> str:
     for name in (*_OF_ROWS, "encoding"):
         if getattr(one, name) != getattr(other, name):
             return f"their '{name}' differs"
+    if None not in (_words(one), _words(other)) and _words(one) != _words(other):
+        return "their 'words' differs"
     return _by_class(one) or _by_class(other)
 
 
@@ -129,3 +133,19 @@ def _together(
         if task.train is not None and not get_kind(task.kind).varying:
             groups.setdefault(by(task), []).append(name)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
+
+
+def _alike(tasks: Mapping[str, TaskPlan]) -> tuple[tuple[str, ...], ...]:
+    """Return the names of tasks that read the same sequences, where there are two or more; a text
+    has its words once, as the first task has them."""
+    groups = []
+    for names in _together(tasks, _rows):
+        words = next(filter(None, (_words(tasks[name]) for name in names)), None)
+        groups.append(tuple(name for name in names if _words(tasks[name]) in (None, words)))
+    return tuple(names for names in groups if len(names) > 1)
+
+
+def _words(task: TaskPlan) -> str | None:
+    """Return what the words of a text are to a task; None where it has no labels of words."""
+    words: str | None = task.options.get("words")
+    return words
