@@ -1,5 +1,6 @@
 """What the tests share: tiny encoders with large random weights, sequences and splits."""
 
+import gc
 import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,15 @@ settings.load_profile("accord")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
+# What is imported and collected stays to the end: the garbage collector need not go through it.
+gc.disable()
+
 VOCAB, HIDDEN, POSITIONS = 37, 8, 48
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

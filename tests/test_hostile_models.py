@@ -255,21 +255,22 @@ def test_there_are_many():
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
-@pytest.mark.parametrize("name", HARMS)
-def test_a_hostile_folder_is_refused(name, sound, tmp_path, capfd):
-    folder = tmp_path / "model"
-    shutil.copytree(sound, folder)
-    HARMS[name](folder)
+def test_a_hostile_folder_is_refused(sound, tmp_path, capfd):
+    """All in one process: a new one for each takes most of the time. Its last line is the case."""
+    for i, harm in enumerate(HARMS.values()):
+        harm(shutil.copytree(sound, tmp_path / str(i)))
 
     def load():
-        with pytest.raises(UsageError) as error:
-            accord.load(folder).predict("mood", ["a b"])
-        assert "\n" not in str(error.value)
-        assert len(str(error.value)) < 1000
-        assert str(folder) in str(error.value)
+        for i, name in enumerate(HARMS):
+            print(name, file=sys.stderr, flush=True)
+            with pytest.raises(UsageError) as error:
+                accord.load(tmp_path / str(i)).predict("mood", ["a b"])
+            assert "\n" not in str(error.value)
+            assert len(str(error.value)) < 1000
+            assert str(tmp_path / str(i)) in str(error.value)
 
-    assert in_little_memory(load) == 0, capfd.readouterr().err
-    assert not (folder / "harmed").exists()
+    assert in_little_memory(load) == 0, capfd.readouterr().err[-2000:]
+    assert not list(tmp_path.glob("*/harmed"))
 
 
 def test_shards_are_read(sound, tmp_path):

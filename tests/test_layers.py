@@ -25,9 +25,10 @@ LAYERS = [
     ["training.stages.preflight"],
     ["training.stages.stage", "training.stages.results"],
     [
-        "training.run", "training.loop", "training.failing", "training.outcome",
-        "training.heldout", "training.epoch", "training.epoch_soup", "training.resuming",
-        "training.edits", "training.lines", "evaluation.evaluate", "evaluation.predict_file",
+        "training.run", "training.loop", "training.stopping", "training.failing",
+        "training.outcome", "training.heldout", "training.epoch", "training.epoch_soup",
+        "training.resuming", "training.edits", "training.lines", "evaluation.evaluate",
+        "evaluation.predict_file",
     ],
     ["training.setup", "evaluation.predict", "evaluation.choosing"],
     [
@@ -55,14 +56,15 @@ LAYERS = [
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
     ],
     [
-        "data", "evaluation.heldout",
+        "data", "evaluation.heldout", "evaluation.thresholds",
         "statistics.verdict", "statistics.planning",
     ],
     ["statistics.crossed"],
     [
         "runs.lock", "runs.contents", "evaluation.continual",
-        "data.sampler", "data.rehearsal", "data.exact_sampler", "evaluation.scores", "optim",
-        "optim.adamw", "training.combining", "optim.state", "optim.schedules",
+        "data.sampler", "data.rehearsal", "data.exact_sampler", "data.class_stream",
+        "evaluation.scores", "optim", "optim.adamw", "training.combining", "optim.state",
+        "optim.schedules",
     ],
     ["config.file"],
     ["config.stages", "config.overrides"],

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,13 @@ def test_f1_of_a_class_that_is_none_is_refused():
     for positive in (None, "2", "", 1, ["1"]):
         with pytest.raises(ValueError, match=r"^metric is 'f1', the positive class"):
             Task.from_json({**table, "positive": positive})
+
+
+def test_what_only_training_goes_by_is_not_of_a_task_as_used():
+    task = TASKS[0]
+    trained = replace(task, dropout=0.4, class_weights=(1.0, 2.0, 0.5), label_smoothing=0.1)
+    assert trained.as_used == task.as_used != trained
+    assert replace(task, loss="mse").as_used != task.as_used
 
 
 def test_what_a_task_derives():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from typing import Any, get_args
 
@@ -23,7 +23,9 @@ class Task:
     What a kind makes of these is said in its file in `accord.kinds`. `labels` are the class names
     in the order of their indices, `positive` is the one whose F1 is meant, None where none is;
     `range` is (lowest, highest) in the task's own units. `class_weights` are one for each label,
-    or none, and act on the training loss alone, as `label_smoothing` does.
+    or none, and act on the training loss alone, as `label_smoothing` does. `thresholds` are the
+    probabilities from which on each label is predicted, where a model's dev rows have chosen them
+    (`Kind.tuned`); none are 0.5. A task is the same with others.
     """
 
     name: str
@@ -40,16 +42,20 @@ class Task:
     positive: str | None = None
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0
+    thresholds: tuple[float, ...] = field(default=(), compare=False)
 
     @property
     def as_used(self) -> Task:
-        """The task without what only its training goes by: a trained head doesn't show it."""
-        return replace(self, dropout=0.0, targets="range", class_weights=(), label_smoothing=0.0)
+        """The task without what only its training goes by, which a trained head doesn't show, and
+        without what its model's dev rows chose."""
+        return replace(
+            self, dropout=0.0, targets="range", class_weights=(), label_smoothing=0.0, thresholds=()
+        )
 
     @property
     def options(self) -> dict[str, Any]:
         """What tasks of its kind alone have."""
-        common = {field.name for field in fields(Task)}
+        common = {each.name for each in fields(Task)}
         return {name: value for name, value in asdict(self).items() if name not in common}
 
     @property
@@ -152,6 +158,8 @@ def _faults(task: Task) -> Iterator[str]:
     if task.label_smoothing and task.loss != "cross_entropy":
         yield f"label_smoothing is {task.label_smoothing!r} under loss {task.loss!r}"
     yield from task_weight_faults(task)
+    if task.thresholds and not kind.tunes(task):
+        yield f"thresholds are {task.thresholds!r:.80}"
     if task.encoding == "separate" and task.texts == 1:
         yield "encoding is 'separate' without pairs"
     if task.head == "cosine" and (task.sequences == 1 or task.outputs != 1):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import accord.balancing
 from accord.balancing import RULES, get_rule, rule_names
-from accord.methods import Chosen, Signals, State
+from accord.methods import Chosen, Signals
 
 NAMES = rule_names()
 every_rule = pytest.mark.parametrize("name", NAMES)
@@ -263,13 +263,9 @@ def test_options_have_defaults_that_are_allowed_and_refuse_others(name: str) -> 
 
 
 def settle(name: str, losses: list[float], steps: int = 4000, **options: float) -> Tensor:
-    chosen = Chosen.of(get_rule(name), len(losses), options)
-    state: list[State]
+    chosen, given = Chosen.of(get_rule(name), len(losses), options), signals(losses, losses)
     for step in range(steps):
-        weights, state = chosen.weigh(
-            [signals(losses, losses)], tuple(range(len(losses))), (0, step)
-        )
-        chosen.states = state
+        weights, chosen.states = chosen.weigh([given], tuple(range(len(losses))), (0, step))
     return weights[0]
 
 

@@ -18,7 +18,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", ["sst", pytest.param("quora", marks=pytest.mark.slow), "sts"])
 def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
     path = tmp_path / "accord.toml"
     path.write_text(recipe("cs224n", course_data, str(minilm)))

@@ -181,3 +181,38 @@ def test_a_column_of_decimal_commas_is_left_with_that_reason_unless_it_is_the_la
     path.write_text("\n".join(["text;other;score", *rows]) + "\n")
     with pytest.raises(DataError, match="column 'score' holds numbers with a decimal comma"):
         guess_tasks([path])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_joined_names_are_sets_of_labels_and_commas_in_names_are_not(tmp_path, seed):
+    rng = random.Random(seed)
+    separator = rng.choice([";", "|"])
+    names = rng.sample(["joy", "fear", "deep rage", "7", "love", "envy"], rng.randint(2, 6))
+    cells = [separator.join(rng.sample(names, rng.randint(1, len(names)))) for _ in range(60)]
+    rows = [f"how text number {i} feels,{cell}" for i, cell in enumerate([*names, *cells])]
+    (task,) = guess_tasks([write(tmp_path, "d.csv", "text,emotions", *rows)])
+    assert (task.kind, task.separator, task.labels) == ("multi-label", separator, ())
+    assert f"multi-label, because 'emotions' holds names joined by '{separator}'" in task.reasons
+    places = ["Lyon, France", "Paris, France", "Rome, Italy"]
+    rows = [f'how text number {i} feels,"{places[i % 3]}"' for i in range(60)]
+    (task,) = guess_tasks([write(tmp_path, "d.csv", "text,place", *rows)])
+    assert (task.kind, task.labels) == ("classification", tuple(places))
+
+
+@pytest.mark.parametrize(("no", "yes"), [("0", "1"), ("False", "True")])
+def test_several_columns_of_0_and_1_are_one_task(tmp_path, no, yes):
+    rng = random.Random(0)
+    rows = [
+        [f"how text number {i} feels", rng.choice([no, yes]), rng.choice("ab"),
+         rng.choice([no, yes]), rng.choice([no, yes]), rng.choice([no, yes, ""])]
+        for i in range(60)
+    ]  # fmt: skip
+    head = "text,rude,tone,spam,long,partly"
+    tasks = guess_tasks([write(tmp_path, "d.csv", head, *map(",".join, rows))])
+    assert [(task.kind, task.name) for task in tasks] == [
+        ("multi-label", "labels"), ("classification", "tone"), ("classification", "partly"),
+    ]  # fmt: skip
+    assert tasks[0].columns == ("rude", "spam", "long")
+    alone = [",".join([row[0], row[1]]) for row in rows]
+    (task,) = guess_tasks([write(tmp_path, "e.csv", "text,rude", *alone)])
+    assert task.kind == "classification"

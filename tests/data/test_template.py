@@ -49,7 +49,7 @@ def segments(counts: Sequence[int]) -> list[np.ndarray]:
     return [np.arange(count) + FIRST for count in counts]
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(list(FRAMES)),
     counts=st.lists(st.integers(0, 60), min_size=1, max_size=2),

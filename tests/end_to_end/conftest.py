@@ -45,6 +45,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_power_cuts() -> Iterator[None]:
+    """What a process wrote outlives it without fsync, which is for what no test can do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda number: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def write_encoder() -> Callable[..., Path]:
     """Write an encoder of random weights: (folder, pooler=True, seed=0, ...)."""
@@ -57,13 +65,24 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_project(encoder_folder: Path) -> Project:
-    """Write a folder with data files and accord.toml: (folder, {"training.epochs": 1, …})."""
+def deep_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of two layers, where one is to differ from the other."""
+    return projects.write_encoder(tmp_path_factory.mktemp("encoder") / "deep", layers=2)
+
+
+@pytest.fixture(scope="session")
+def make_project(encoder_folder: Path, deep_encoder_folder: Path) -> Project:
+    """Write a folder with data files and accord.toml: (folder, {"training.epochs": 1, …}).
+
+    Its encoder has one layer, or two if the changes say `"layers": 2`.
+    """
 
     def make(
         folder: Path, changes: Mapping[str, Any] | None = None, tasks: tuple[str, ...] = ()
     ) -> Path:
-        return projects.write_project(folder, encoder_folder, changes, tasks)
+        keys = dict(changes or {})
+        encoder = encoder_folder if keys.pop("layers", 1) == 1 else deep_encoder_folder
+        return projects.write_project(folder, encoder, keys, tasks)
 
     return make
 
@@ -127,7 +146,7 @@ def unbroken(make_project: Project, tmp_path_factory: pytest.TempPathFactory) ->
 def finished(make_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that tests read and do not change; its project is the folder beside it."""
     folder = tmp_path_factory.mktemp("finished")
-    config = make_project(folder / "project", {"score": "cs224n"})
+    config = make_project(folder / "project", {"score": "cs224n", "training.epochs": 3})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")
@@ -269,18 +288,18 @@ def stopped_copy(
     tmp_path_factory: pytest.TempPathFactory,
     tmp_path: Path,
 ) -> Callable[..., Path]:
-    """Copy a run that was stopped after a step: (changes, last step) -> the test's own copy.
+    """Copy a run that was stopped after a step: (changes, last step, tasks) -> the test's copy.
 
     It is stopped once for all tests that ask for the same, so their project is not to be changed.
     """
 
-    def call(changes: Mapping[str, Any], last: int) -> Path:
-        key = json.dumps([changes, last], sort_keys=True)
+    def call(changes: Mapping[str, Any], last: int, tasks: tuple[str, ...] = ()) -> Path:
+        key = json.dumps([changes, last, tasks], sort_keys=True)
         if key not in stopped_runs:
             folder = tmp_path_factory.mktemp("stopped")
             stop_after(last)
             with pytest.raises(Stopped):
-                train(make_project(folder / "project", changes), folder / "run")
+                train(make_project(folder / "project", changes, tasks), folder / "run")
             stopped_runs[key] = folder / "run"
         return shutil.copytree(stopped_runs[key], tmp_path / "stopped")
 

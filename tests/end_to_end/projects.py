@@ -52,7 +52,12 @@ Table = dict[str, Any]
 
 
 def write_encoder(
-    folder: Path, *, pooler: bool = True, seed: int = 0, type_vocab_size: int = 2
+    folder: Path,
+    *,
+    pooler: bool = True,
+    seed: int = 0,
+    type_vocab_size: int = 2,
+    layers: int = 1,
 ) -> Path:
     """Write an encoder of random weights."""
     words = [*SPECIAL, *GOOD, *BAD, *PLAIN, *"abcdefghijklmnopqrstuvwxyz"]
@@ -60,7 +65,7 @@ def write_encoder(
         BertConfig(
             vocab_size=len(words),
             hidden_size=16,
-            num_hidden_layers=2,
+            num_hidden_layers=layers,
             num_attention_heads=2,
             intermediate_size=24,
             max_position_embeddings=32,
@@ -126,7 +131,7 @@ def _table(encoder: Path, tasks: Mapping[str, Table]) -> Table:
     return {
         "encoder": {"path": str(encoder)},
         "training": {
-            "epochs": 3, "batch_size": 4, "threads": 1, "device": "cpu", "lr": 1e-3, "seed": 3,
+            "epochs": 2, "batch_size": 4, "threads": 1, "device": "cpu", "lr": 1e-3, "seed": 3,
         },
         "checkpoint": {"keep": 9},
         "tasks": {name: dict(task) for name, task in tasks.items()},

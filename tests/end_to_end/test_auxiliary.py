@@ -6,6 +6,7 @@ import re
 
 import pytest
 from projects import shapes_of
+from representative import slow_but
 from safetensors.torch import load_file, save_file
 
 from accord import load
@@ -31,28 +32,29 @@ def results_of(run):
     return json.loads((run / "results.json").read_text())
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {**WORDS, **ALIKE, "training.gradients": "pcgrad", "tasks.alike.pooling": "mean"},
-        {**WORDS, "training.micro_batch_tokens": 70, "training.balancing": "famo"},
-        {
-            **WORDS, **ALIKE, "training.precision": "bfloat16", "training.batching": "temperature",
-            "training.balancing": "uncertainty", "encoder.gradient_checkpointing": True,
-        },
-        {
-            **WORDS, **ALIKE, "training.gradients": "gradvac", "training.granularity": "layer",
-            "training.batching": "annealed", "training.tasks_per_step": "all",
-            "training.halves_every": 2, "training.balancing": "gradnorm",
-        },
-        {
-            **WORDS, **ALIKE, "training.batching": "round-robin", "averaging.method": "ema",
-            "sharing.schemes": ["own-layers", "task-norm"], "methods.own-layers.shared": 1,
-        },
-        {**WORDS, "sharing.schemes": ["own-encoder"], "sharing.soft": "l2"},
-        {**WORDS, **ALIKE, "averaging.method": "soup", "training.gradients": "graddrop"},
-    ],
-)  # fmt: skip
+WAYS = {
+    "pcgrad": {**WORDS, **ALIKE, "training.gradients": "pcgrad", "tasks.alike.pooling": "mean"},
+    "famo": {**WORDS, "training.micro_batch_tokens": 70, "training.balancing": "famo"},
+    "bfloat16": {
+        **WORDS, **ALIKE, "training.precision": "bfloat16", "training.batching": "temperature",
+        "training.balancing": "uncertainty", "encoder.gradient_checkpointing": True,
+    },
+    "by-layer": {
+        **WORDS, **ALIKE, "training.gradients": "gradvac", "training.granularity": "layer",
+        "training.batching": "annealed", "training.tasks_per_step": "all",
+        "training.halves_every": 2, "training.balancing": "gradnorm",
+    },
+    "own-layers": {
+        **WORDS, **ALIKE, "training.batching": "round-robin", "averaging.method": "ema",
+        "sharing.schemes": ["own-layers", "task-norm"], "methods.own-layers.shared": 1,
+        "layers": 2,
+    },
+    "own-encoder": {**WORDS, "sharing.schemes": ["own-encoder"], "sharing.soft": "l2"},
+    "soup": {**WORDS, **ALIKE, "averaging.method": "soup", "training.gradients": "graddrop"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", slow_but({"pcgrad", "own-layers"}, WAYS))
 def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, outcome):
     run, whole = killed_and_whole(changes)
     assert outcome(run) == outcome(whole)

@@ -89,9 +89,18 @@ def wrong_settings() -> Iterator[tuple[Changes, str]]:
            "training.steps_per_epoch": 1}, "draws no example"  # fmt: skip
     yield {"tasks.add.kind": "masked-lm"}, ""
     yield {"tasks.keys.kind": "masked-lm"}, "keys"
+    for wrong in ({"patience": 0}, {"patience": 1.5}, {"min_delta": -1}, {"min_delta": "x"}):
+        ((name, value),) = wrong.items()
+        yield {f"training.{name}": value}, f"training.{name}"
+    stops = {"training.patience": 1}
+    yield {**stops, "training.stop_on": "neat"}, "did you mean 'near'?"
+    yield {**stops, "training.stop_on": "words", "tasks.words.kind": "masked-lm"}, "has no labels"
+    yield {**stops, "training.stop_on": "near"}, ""
     for weights in ({"neg": 0}, {"pos": -1.0}, {"neg": "x"}, {}, 2, [1, 2, 3], "even", {"negg": 2}):
         yield {"tasks.mood.class_weights": weights}, "tasks.mood.class_weights"
     yield {"tasks.near.class_weights": "balanced"}, "has no such key"
+    yield {"tasks.near.draw": "balanced"}, "has no such key"
+    yield {"tasks.mood.draw": "even"}, "tasks.mood.draw"
     labels = ["neg", "mixed", "pos", "new"]
     yield {"tasks.mood.class_weights": "balanced", "tasks.mood.labels": labels}, "'new' has none"
     yield {"tasks.mood.class_weights": {"new": 3}, "tasks.mood.labels": labels}, ""
@@ -262,10 +271,10 @@ def broken_encoders() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     yield "no such folder", shutil.rmtree
 
 
-def test_a_broken_encoder(project, compare, encoder_folder, tmp_path):
+def test_a_broken_encoder(project, compare, deep_encoder_folder, tmp_path):
     copy = tmp_path / "copy"
     for words, breaks in broken_encoders():
-        shutil.copytree(encoder_folder, copy)
+        shutil.copytree(deep_encoder_folder, copy)
         breaks(copy)
         line = compare(project({"encoder.path": str(copy)}))
         assert words in line, (words, line)

@@ -3,13 +3,18 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from accord.cli.comparisons import compared as comparison_of
 from accord.comparison.class_tables import class_sections
+from accord.config.file import load_config
 from accord.grids.running import grid_groups
+from accord.plan.making import plan_run
+from accord.training.setup import prepare
 
+BOTH_ACT = "tasks.mood.draw: 'balanced' shows every class as often, and class_weights ="
 MOODS = ["neg", "mixed", "pos"]
 
 
@@ -77,8 +82,6 @@ def test_stdout_shows_the_worst_first_and_how_many_are_left(finished, accord_cli
 
 
 def test_many_classes_are_counted(capsys):
-    import numpy as np
-
     from accord.cli.classes import show_classes
     from accord.metrics import ByClass
 
@@ -97,3 +100,58 @@ def test_a_report_compares_groups_class_by_class(compared):
     assert table.name == "f1-by-class-mood"
     assert {row[0] for row in table.rows} == set(MOODS)
     assert len(table.columns) == 4  # together and alone
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"training.batching": "temperature"}, {"training.batching": "proportional"},
+        {"tasks.mood.dev": None, "training.dev_share": 0.2}, {"encoder.mode": "frozen"},
+    ],
+)  # fmt: skip
+def test_rows_that_are_drawn_are_of_every_class_equally_often(project, changes):
+    """Of the training rows as they are, those without the rows that are dev."""
+    config = project({"tasks.mood.draw": "balanced", "training.epochs": 12, **changes})
+    with (config.parent / "mood-train.csv").open("a") as file:
+        file.writelines(f"x{i},{'a ' * (i % 9)}film,neg\n" for i in range(60))
+    setup = prepare(plan_run(load_config(config)).only)
+    steps = setup.total_steps
+    drawn = np.concatenate([setup.sampler.draw(step)[0] for step in range(steps)])
+    counts = np.bincount(setup.data.train[0].labels[drawn], minlength=3)
+    assert counts.sum() == setup.sampler.examples(12)[0]
+    assert counts.max() - counts.min() <= 1
+    plain = prepare(plan_run(load_config(config, ["tasks.mood.draw=shuffled"])).only)
+    assert plain.sampler.examples(12) == setup.sampler.examples(12)
+    assert plain.fingerprint != setup.fingerprint
+
+
+def test_a_run_in_stages_with_a_memory_draws_them_as_they_are(staged_project, accord_cli, tmp_path):
+    """A finished task's memory is drawn as the memory says, whatever its task says."""
+    memory = """
+[memory]
+method = "replay"
+size = 6
+
+[[stages]]
+tasks = ["mood"]
+
+[[stages]]
+tasks = ["same"]
+"""
+    changes = {"tasks.mood.draw": "balanced", "tasks.same.draw": "balanced",
+               "tasks.mood.class_weights": "balanced"}  # fmt: skip
+    config = staged_project(memory, changes, ("mood", "same"))
+    answer = accord_cli("train", config, "--out", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert answer.err.count(BOTH_ACT) == 1
+
+
+@pytest.mark.parametrize("draw", ["balanced", "shuffled"])
+@pytest.mark.parametrize("weights", ["balanced", {"neg": 3}, None])
+def test_who_balances_twice_is_warned(project, accord_cli, draw, weights):
+    answer = accord_cli(
+        "check", project({"tasks.mood.draw": draw, **(
+            {"tasks.mood.class_weights": weights} if weights else {})})
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert (BOTH_ACT in answer.err) is (draw == weights == "balanced")

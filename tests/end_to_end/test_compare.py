@@ -178,6 +178,7 @@ def test_wrong_use_is_one_line(compared, accord_cli, project, tmp_path):
         comparison_cells(load_config(project({}, ("mood",))), 2, "a.toml")
 
 
+@pytest.mark.slow
 def test_without_dev_files_all_seeds_are_evaluated_on_the_same_rows(project, accord_cli, tmp_path):
     config = project({"training.epochs": 1}, ("mood", "near"))
     lines = config.read_text().splitlines(keepends=True)

@@ -1,6 +1,7 @@
 """A run whose config or encoder was changed after it began: moved, edited, forced on."""
 
 import json
+from itertools import permutations
 
 import pytest
 
@@ -47,6 +48,39 @@ def test_a_key_that_was_taken_out_of_the_config_is_an_edit(stopped_copy, accord_
     assert {line["step"]: line["lr"][0] for line in metrics(run)}[9] == 5e-5
 
 
+TABLE = "[tasks.mood.class_weights]\n"
+WEIGHTS = {
+    "": [],
+    'class_weights = "balanced"\n': [22 / 24, 22 / 21, 22 / 21],
+    f"{TABLE}neg = 3\n": [3, 1, 1],
+    f"{TABLE}neg = 4\npos = 2.5\n": [4, 1, 2.5],
+}
+"""What a config says of a task's weights, and what they are then."""
+
+
+def test_a_table_may_come_go_or_take_the_place_of_a_word(project, accord_cli, tmp_path, stop_after):
+    """What a config says is edited into each other thing that it may say."""
+    plain = project({"training.epochs": 1}).read_text()
+
+    def saying(words):
+        if words.startswith(TABLE):
+            return plain + words
+        return plain.replace("[tasks.mood]\n", f"[tasks.mood]\n{words}", 1)
+
+    for number, (before, after) in enumerate(permutations(WEIGHTS, 2)):
+        run, file = tmp_path / str(number), tmp_path / "project" / "accord.toml"
+        file.write_text(saying(before))
+        stop_after(2)
+        assert accord_cli("train", file, "--out", run, "--quiet").code == 143
+        (run / "config.toml").write_text(saying(after))
+        answer = accord_cli("resume", run, "--quiet")
+        assert "changed since this run began: tasks.mood.class_weights" in answer.err
+        answer = accord_cli("resume", run, "--force", "--quiet")
+        assert answer.code == 0, (before, after, answer.err)
+        (task, *_) = json.loads((run / "model" / "accord.json").read_text())["tasks"]
+        assert task["class_weights"] == pytest.approx(WEIGHTS[after]), (before, after)
+
+
 @pytest.mark.parametrize("changed", ["hidden_dropout_prob", "weights"])
 def test_an_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, tmp_path, changed):
     folder = write_encoder(tmp_path / "encoder")
@@ -80,7 +114,7 @@ def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
 def test_fewer_steps_than_were_taken_are_refused(stopped_copy, accord_cli):
     run = stopped_copy({}, 8)
     config = run / "config.toml"
-    config.write_text(config.read_text().replace("epochs = 3", "epochs = 1"))
+    config.write_text(config.read_text().replace("epochs = 2", "epochs = 1"))
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert answer.code == 2
     assert "is after step 8, but the run has 6 steps now" in answer.err

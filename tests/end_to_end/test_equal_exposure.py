@@ -11,6 +11,7 @@ from accord.plan.making import plan_run
 from accord.training.run import resume_run
 from accord.training.setup import prepare
 
+THREE = {"training.epochs": 3}
 STAGES = """
 [[stages]]
 tasks = ["mood"]
@@ -55,7 +56,7 @@ def counted(config):
     ],
 )
 def test_alone_each_task_draws_what_the_shared_run_draws(project, changes):
-    config = load_config(project(changes, ("mood", "near")))
+    config = load_config(project({**THREE, **changes}, ("mood", "near")))
     *alone, together = comparison_cells(config, 1, "here")
     wanted = counted(together.config)
     assert [list(cell.config.tasks) for cell in alone] == [["mood"], ["near"]]
@@ -68,7 +69,7 @@ def test_alone_each_task_draws_what_the_shared_run_draws(project, changes):
 
 
 def test_steps_tokens_or_nothing_can_be_equal_instead(project):
-    config = load_config(project({}, ("mood", "near")))
+    config = load_config(project(THREE, ("mood", "near")))
     setup = prepare(plan_run(config).only)
     steps, together = setup.total_steps, counted(config)
     lengths = [setup.data.assembler.lengths(split) for split in setup.data.train]
@@ -110,7 +111,7 @@ def test_rows_of_a_memory_count_where_they_are_drawn(staged_project):
 def test_batches_of_one_are_as_many_too(project):
     """53 examples can't be three epochs of as many single rows: some steps have two."""
     changes = {"training.batch_size": 1, "training.batching": "temperature"}
-    config = load_config(project(changes, ("mood", "near")))
+    config = load_config(project({**THREE, **changes}, ("mood", "near")))
     *alone, together = comparison_cells(config, 1, "here")
     wanted = counted(together.config)
     assert any(each % 3 for each in wanted.values())
@@ -133,7 +134,7 @@ def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
 def test_a_dry_run_shows_the_examples(project, accord_cli, tmp_path):
     call = (
         "compare",
-        project({}, ("mood", "near")),
+        project(THREE, ("mood", "near")),
         "--out",
         tmp_path / "o",
         "--dry-run",
@@ -153,7 +154,7 @@ def test_a_run_of_so_many_examples_goes_on_to_the_bit(
 ):
     from accord.errors import Stopped
 
-    config = project({"training.examples": 50, "encoder.mode": mode}, ("mood",))
+    config = project({**THREE, "training.examples": 50, "encoder.mode": mode}, ("mood",))
     whole = train(config, tmp_path / "whole")
     results = json.loads((whole / "results.json").read_text())
     assert results["exposure"]["mood"]["examples"] == 50
@@ -174,7 +175,7 @@ def test_a_run_of_so_many_examples_goes_on_to_the_bit(
             ("mood",),
             "sets the steps, and so does training.steps_per_epoch; leave one of them out",
         ),
-        ({"training.examples": 2}, ("mood",), "2 are too few for 3 epochs of a step or more"),
+        ({"training.examples": 1}, ("mood",), "1 are too few for 2 epochs of a step or more"),
     ],
 )
 def test_what_train_refuses_check_refuses(project, accord_cli, tmp_path, changes, tasks, line):

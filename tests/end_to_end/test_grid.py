@@ -299,6 +299,7 @@ def test_a_grid_of_which_nothing_is_done_has_no_report(grid, tmp_path, accord_cl
     assert "no run is done yet" in answer.out
 
 
+@pytest.mark.slow
 def test_alone_and_together_of_like_settings_are_compared(grid, tmp_path):
     text = (
         METHODS.replace('gradients = ["sum", "pcgrad", "mean"]', "lr = [1e-2, 1e-6]")
@@ -357,6 +358,7 @@ def test_a_report_on_runs_of_another_config_is_refused(grid, tmp_path, accord_cl
     assert accord_cli(*call, "--report-only").code == 0
 
 
+@pytest.mark.slow
 def test_a_file_says_how_its_grid_is_reported(grid, tmp_path, accord_cli):
     """Rows, contrasts beside somebody's figures, and as many examples alone as together."""
     file, out = (

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config, stage_configs
@@ -41,7 +42,7 @@ def in_turn(project, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but({"replay", "gem"}, {name: name for name in METHODS}))
 def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     run = in_turn(method, {"tasks.near.targets": "popart", "training.epochs": 1})
     results = json.loads((run / "results.json").read_text())

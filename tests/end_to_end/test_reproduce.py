@@ -356,6 +356,7 @@ def test_wrong_use_is_one_line(course, encoder_folder, accord_cli, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_small_try_takes_few_rows(course, encoder_folder, accord_cli, tmp_path):
     out = tmp_path / "out"
     answer = accord_cli(

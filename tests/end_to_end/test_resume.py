@@ -8,6 +8,7 @@ import signal
 import held
 import pytest
 import torch
+from representative import slow_but
 
 from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
@@ -16,8 +17,8 @@ from accord.kernels.matmul import MatmulPolicy
 from accord.training.run import resume_run
 
 METHODS = [
-    ("proportional", "sum"), ("proportional", "pcgrad"), ("finish-largest", "sum"),
-    ("finish-smallest", "pcgrad"),
+    pytest.param("proportional", "sum", marks=pytest.mark.slow), ("proportional", "pcgrad"),
+    pytest.param("finish-largest", "sum", marks=pytest.mark.slow), ("finish-smallest", "pcgrad"),
 ]  # fmt: skip
 
 
@@ -37,57 +38,50 @@ def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
     assert len(metrics(run)) == (6 if batching == "finish-smallest" else 12)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"encoder.mode": "frozen"},
-        {"training.precision": "bfloat16", "training.gradients": "pcgrad"},
-        {"training.micro_batch_tokens": 60, "encoder.gradient_checkpointing": True},
-        {
-            "tasks.same.head": "cosine",
-            "tasks.same.loss": "mse",
-            "training.layer_decay": 0.8,
-            "encoder.reinit_layers": 1,
-        },
-        {
-            "tasks.mood.dev": None,
-            "tasks.near.dev": None,
-            "training.dev_share": 0.3,
-            "training.epochs": 3,
-        },
-        {
-            "training.gradients": "gradvac",
-            "training.granularity": "layer",
-            "training.balancing": "gradnorm",
-        },
-        {"training.gradients": "graddrop", "training.balancing": "famo"},
-        {"training.batching": "annealed", "training.balancing": "dwa", "training.epochs": 3},
-        {
-            "training.batching": "fair-exposure",
-            "training.tasks_per_step": "one",
-            "training.balancing": "uncertainty",
-        },
-        {
-            "training.batching": "temperature",
-            "tasks.near.targets": "popart",
-            "training.epochs": 3,
-        },
-        {"training.batching": "round-robin", "training.balancing": "imtl-l"},
-    ],
-    ids=[
-        "frozen",
-        "bfloat16",
-        "passes",
-        "cosine-new-layers",
-        "dev-share",
-        "layers",
-        "whole-j",
-        "annealed",
-        "one-task",
-        "popart",
-        "round-robin",
-    ],
-)
+WAYS = {
+    "frozen": {"encoder.mode": "frozen"},
+    "bfloat16": {"training.precision": "bfloat16", "training.gradients": "pcgrad"},
+    "passes": {"training.micro_batch_tokens": 60, "encoder.gradient_checkpointing": True},
+    "cosine-new-layers": {
+        "tasks.same.head": "cosine",
+        "tasks.same.loss": "mse",
+        "training.layer_decay": 0.8,
+        "encoder.reinit_layers": 1,
+        "layers": 2,
+    },
+    "dev-share": {
+        "tasks.mood.dev": None,
+        "tasks.near.dev": None,
+        "training.dev_share": 0.3,
+        "training.epochs": 3,
+    },
+    "layers": {
+        "training.gradients": "gradvac",
+        "training.granularity": "layer",
+        "training.balancing": "gradnorm",
+    },
+    "whole-j": {"training.gradients": "graddrop", "training.balancing": "famo"},
+    "annealed": {
+        "training.batching": "annealed",
+        "training.balancing": "dwa",
+        "training.epochs": 3,
+    },
+    "one-task": {
+        "training.batching": "fair-exposure",
+        "training.tasks_per_step": "one",
+        "training.balancing": "uncertainty",
+    },
+    "popart": {
+        "training.batching": "temperature",
+        "tasks.near.targets": "popart",
+        "training.epochs": 3,
+    },
+    "round-robin": {"training.batching": "round-robin", "training.balancing": "imtl-l"},
+}
+QUICK = {"frozen", "bfloat16", "layers", "dev-share", "popart"}
+
+
+@pytest.mark.parametrize("changes", slow_but(QUICK, WAYS))
 def test_killed_and_resumed_every_way_to_train_leaves_the_same_bytes(
     killed_and_whole, outcome, changes
 ):
@@ -128,10 +122,10 @@ def test_dropout_is_on_in_these_tests(unbroken, project, train, tmp_path, outcom
 
 def test_stopped_twice_and_stopped_in_the_last_step(stopped, stop_after, unbroken, outcome):
     run = stopped({}, 2)
-    stop_after(13)
+    stop_after(9)
     with pytest.raises(Stopped):
         resume_run(run, quiet=True)
-    stop_after(18)  # there is nothing left to stop
+    stop_after(12)  # there is nothing left to stop
     resume_run(run, quiet=True)
     assert outcome(run) == outcome(unbroken())
 
@@ -344,7 +338,7 @@ def test_a_run_of_exact_onednn_products_goes_on_without_inexact_ones(
 def test_only_the_newest_checkpoints_stay(project, train, tmp_path):
     changes = {"checkpoint.keep": 2, "checkpoint.every_steps": 4}
     run = train(project(changes), tmp_path / "run")
-    assert {path.name for path in (run / "checkpoints").iterdir()} == {"step-16", "step-18"}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"step-8", "step-12"}
 
 
 def test_another_device_than_the_one_it_began_on_is_said(stopped_copy, capsys):

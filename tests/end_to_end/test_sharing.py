@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from projects import shapes_of
+from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
@@ -24,10 +25,13 @@ every_scheme = pytest.mark.parametrize("name", scheme_names())
 
 
 def changes(*names, **others):
-    return {"sharing.schemes": list(names), **SMALL, **others}
+    layers = {"layers": 2} if "own-layers" in names else {}  # one to share, and one of its own
+    return {"sharing.schemes": list(names), **SMALL, **layers, **others}
 
 
-@every_scheme
+@pytest.mark.parametrize(
+    "name", slow_but(scheme_names()[::3], {name: name for name in scheme_names()})
+)
 def test_killed_and_resumed_it_goes_on_to_the_bit(name, killed_and_whole, outcome):
     gradients = "sum" if name == "own-encoder" else "pcgrad"  # nothing is shared there
     run, whole = killed_and_whole(changes(name, **{"training.gradients": gradients}))
@@ -46,7 +50,7 @@ def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
     assert all(count > 100 for count in results["own_parameters"].values())
 
 
-@pytest.mark.parametrize("kind", ["l2", "trace-norm"])
+@pytest.mark.parametrize("kind", ["l2", pytest.param("trace-norm", marks=pytest.mark.slow)])
 def test_soft_sharing_holds_encoders_together(
     kind, killed_and_whole, project, train, tmp_path, outcome, metrics
 ):
@@ -71,8 +75,14 @@ def distance(run):
     return float((one - other).norm())
 
 
+@pytest.fixture
+def start(name, encoder_folder, deep_encoder_folder):
+    """The encoder that a run of the scheme begins with."""
+    return deep_encoder_folder if name == "own-layers" else encoder_folder
+
+
 @every_scheme
-def test_a_saved_model_predicts_what_the_run_did(name, unbroken, accord_cli, encoder_folder):
+def test_a_saved_model_predicts_what_the_run_did(name, unbroken, accord_cli, start):
     run = unbroken(changes(name, **ONCE))
     answer = accord_cli("evaluate", run, "--json")
     assert answer.code == 0, answer.err
@@ -84,7 +94,7 @@ def test_a_saved_model_predicts_what_the_run_did(name, unbroken, accord_cli, enc
     kept = load_file(run / "model" / "parts.safetensors")
     assert model.parts is not None
     assert kept.keys() == dict(model.parts.named_parameters()).keys()
-    assert shapes_of(run / "model") == shapes_of(encoder_folder)
+    assert shapes_of(run / "model") == shapes_of(start)
 
 
 @pytest.mark.parametrize("name", ["lora", "adapter"])
@@ -171,7 +181,7 @@ def test_what_doesn_t_fit_the_encoder_is_one_line_before_data_are_read(
 
 
 def test_norms_of_its_own_stand_where_layers_are_shared(project, train, tmp_path):
-    given = {"sharing.schemes": ["task-norm", "own-layers"], "training.epochs": 1}
+    given = {"sharing.schemes": ["task-norm", "own-layers"], "training.epochs": 1, "layers": 2}
     run = train(project(given), tmp_path / "run")
     names = load_file(run / "model" / "parts.safetensors")
     layers = {scheme: {int(name.split(".")[2]) for name in names if name.split(".")[1] == scheme}
@@ -205,7 +215,7 @@ def test_a_stranger_s_description_of_sharing_is_refused(unbroken, tmp_path, shar
 
 @pytest.mark.parametrize("name", ["lora", "task-norm", "own-layers", "own-encoder"])
 def test_one_task_exported_is_a_plain_bert_that_says_the_same(
-    name, unbroken, tmp_path, accord_cli, encoder_folder
+    name, unbroken, tmp_path, accord_cli, start
 ):
     run = unbroken(changes(name, **ONCE))
     out = tmp_path / "alone"
@@ -220,7 +230,7 @@ def test_one_task_exported_is_a_plain_bert_that_says_the_same(
     ]
     assert evaluated[0] == pytest.approx(evaluated[1], abs=1e-6)
     assert not (out / "parts.safetensors").exists()
-    assert shapes_of(out) == shapes_of(encoder_folder)
+    assert shapes_of(out) == shapes_of(start)
     again = accord_cli("export", run, out, "--task", "same", "--encoder-only")
     assert (again.code, "is there already" in again.err) == (2, True)
     wrong = accord_cli("export", run, tmp_path / "x", "--task", "sane")

@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
-from accord.errors import Stopped
 from accord.plan.making import plan_run
 from accord.training.run import resume_run
 from accord.training.setup import prepare
@@ -16,6 +15,7 @@ from accord.training.setup import prepare
 # Steps so small that every epoch predicts the same: equals join, so the soup is of all epochs.
 ALIKE = {
     "averaging.method": "soup", "training.lr": 1e-6, "training.head_lr": 1e-6,
+    "training.epochs": 3,
 }  # fmt: skip
 TASKS = ("mood", "same")
 LIVELY = {"averaging.method": "soup", "training.lr": 3e-3, "training.epochs": 4}
@@ -26,16 +26,9 @@ def results_of(run):
 
 
 @pytest.fixture
-def stopped_soup(project, train, stop_after, tmp_path):
+def stopped_soup(stopped_copy):
     """A run of like epochs that was stopped: (last step)."""
-
-    def call(last, changes=ALIKE):
-        stop_after(last)
-        with pytest.raises(Stopped):
-            train(project(changes, TASKS), tmp_path / "stopped")
-        return tmp_path / "stopped"
-
-    return call
+    return lambda last, changes=ALIKE: stopped_copy(changes, last, TASKS)
 
 
 @pytest.fixture
@@ -60,7 +53,7 @@ def test_the_model_is_the_mean_of_the_epochs_in_it(project, train, tmp_path, mon
     torch.testing.assert_close(words, mean, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_it_is_no_worse_than_the_best_epoch_and_is_what_the_run_leaves(
     project, train, tmp_path, accord_cli, seed
 ):
@@ -98,7 +91,7 @@ def test_training_goes_on_as_without_one(project, train, tmp_path, metrics):
 
 
 @pytest.mark.parametrize("extra", [{}, {"encoder.mode": "frozen"}], ids=["finetune", "frozen"])
-@pytest.mark.parametrize("last", [4, 14])
+@pytest.mark.parametrize("last", [pytest.param(4, marks=pytest.mark.slow), 14])
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outcome, last, extra):
     changes = {**ALIKE, **extra}
     run = stopped_soup(last, changes)

@@ -87,7 +87,7 @@ def test_what_no_stage_uses_is_said_once(staged_project, accord_cli, tmp_path):
 def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_stages, tmp_path):
     stages = '[[stages]]\ntasks = ["mood", "same"]\n[[stages]]\ntasks = ["near", "same"]\n'
     changes = {"sharing.schemes": ["pal", "own-layers"], "methods.own-layers.shared": 1,
-               "methods.pal.size": 8, "methods.pal.heads": 2}  # fmt: skip
+               "methods.pal.size": 8, "methods.pal.heads": 2, "layers": 2}  # fmt: skip
     config = staged_project(stages, changes)
     run = run_stages(config, tmp_path / "run")
     model = run / "stages" / "1" / "model"
@@ -246,6 +246,7 @@ def test_heads_of_an_earlier_model_that_no_stage_takes_over_are_named_and_can_be
     assert all(torch.equal(first[name], before[name]) for name in own)
 
 
+@pytest.mark.slow
 def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli, tmp_path):
     call = ("compare", staged_project(), "--out", tmp_path / "runs", "--seeds", 1)
     answer = accord_cli(*call)
@@ -318,6 +319,7 @@ def test_some_tasks_alone(staged_project, accord_cli, tmp_path):
         assert ("continual" in results) == (stages == 2)
 
 
+@pytest.mark.slow
 def test_a_grid_s_cells_and_a_search_s_trials_may_have_stages(
     staged_project, accord_cli, tmp_path, metrics
 ):

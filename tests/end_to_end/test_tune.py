@@ -176,6 +176,7 @@ def test_a_study_that_was_killed_goes_on(study, tmp_path, start_accord, wait_for
     assert ended(tune(config, SEARCH, 3, out=out, quiet=True)) == ended(study)[:3]
 
 
+@pytest.mark.slow
 def test_the_tasks_weights_are_tuned_by_default(config, tmp_path, accord_cli):
     out = tmp_path / "out"
     plan = accord_cli("tune", config, "--out", out, "--trials", 3, "--dry-run")

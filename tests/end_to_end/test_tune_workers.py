@@ -118,6 +118,7 @@ def test_settings_that_are_drawn_again_wait_for_the_trial_that_runs_them(
     assert len(last_first) == 2
 
 
+@pytest.mark.slow
 def test_each_trial_goes_through_its_seeds_while_others_go_through_theirs(
     config, tmp_path, last_first
 ):

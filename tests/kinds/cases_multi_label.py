@@ -15,8 +15,9 @@ def said(targets: Tensor) -> Tensor:
 
 CASES = [
     Case(
-        MultiLabelTask("moods", "multi-label", LOSS, "micro_f1", labels=MOODS),
-        {"labels": list(MOODS), "label": "y"},
+        MultiLabelTask("moods", "multi-label", LOSS, "micro_f1", labels=MOODS,
+                       tuned=False),
+        {"labels": list(MOODS), "label": "y", "thresholds": "fixed"},
         {"anger": [1, 0, 0], " joy | anger ": [1, 0, 1], '["fear"]': [0, 1, 0],
          "fear|joy|anger": [1, 1, 1]},
         {"joyy": "unknown label 'joyy'; did you mean 'joy'", "": "is empty: no label",

@@ -1,5 +1,7 @@
 """J from one backward pass equals T separate backward passes by plain autograd (dropout off)."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -101,26 +103,39 @@ def test_a_filler_s_own_word_has_a_gradient_of_exactly_zero(
     assert bool(table[:, 1].any(1).all())  # [CLS]
 
 
-@settings(max_examples=25)
-@given(
+any_batch = given(
     counts=st.lists(st.integers(0, 6), min_size=3, max_size=3).filter(any),
     limit=st.sampled_from([None, 1, 20, 45]),
     seed=st.integers(0, 1000),
 )
-@pytest.mark.parametrize("mix", ["all poolings", "cls and pooler", "separate", "weighted"])
-def test_any_counts_and_any_micro_batches(
-    mix: str,
-    tiny_encoder: MakeEncoder,
-    random_split: Split,
-    counts: list[int],
-    limit: int | None,
-    seed: int,
-) -> None:
-    world = World(MIXES[mix], tiny_encoder(), random_split)
-    batch = world.batch(counts, limit, seed)
-    world.step(batch)
+mixes_of_three = pytest.mark.parametrize(
+    "mix", ["all poolings", "cls and pooler", "separate", "weighted"]
+)
+
+
+def compare(world: World, counts: list[int], limit: int | None, seed: int) -> None:
+    world.step(world.batch(counts, limit, seed))
     whole = world.batch(counts, None, seed)
     assert_rows_close(world.jacobian.J, world.separate(whole)[1])
+
+
+@mixes_of_three
+@settings(max_examples=8)
+@any_batch
+def test_any_counts_and_any_micro_batches(
+    mix: str, tiny_encoder: MakeEncoder, random_split: Split, **drawn: Any
+) -> None:
+    compare(World(MIXES[mix], tiny_encoder(), random_split), **drawn)
+
+
+@pytest.mark.slow
+@mixes_of_three
+@settings(max_examples=50)
+@any_batch
+def test_many_counts_and_many_micro_batches(
+    mix: str, tiny_encoder: MakeEncoder, random_split: Split, **drawn: Any
+) -> None:
+    compare(World(MIXES[mix], tiny_encoder(), random_split), **drawn)
 
 
 @pytest.mark.parametrize("limit", [None, 30])

@@ -42,6 +42,7 @@ CHOICES = {**{name: [name] for name in regulariser_names()}, "all": regulariser_
 # Far from where the ascent's sign is a matter of rounding.
 OPTIONS = {"smart": {"epsilon": 0.5, "sigma": 0.3, "eta": 0.2, "mu": 0.7}, "r-drop": {"alpha": 0.8}}
 KEY = DropoutKey(5, 3)
+LORA = Sharing(("lora",), {"lora": {"rank": 2}})
 every_choice = pytest.mark.parametrize("names", CHOICES.values(), ids=CHOICES)
 
 
@@ -235,9 +236,14 @@ def by_autograd(world: Regularised, batch: StepBatch) -> tuple[Tensor, list[list
 
 
 @every_choice
-@pytest.mark.parametrize("limit", [None, 40], ids=["one pass", "micro-batches"])
 @pytest.mark.parametrize(
-    "sharing", [HARD, Sharing(("lora",), {"lora": {"rank": 2}})], ids=["hard", "lora"]
+    ("sharing", "limit"),
+    [
+        pytest.param(HARD, None, id="hard, one pass"),
+        pytest.param(LORA, 40, id="lora, micro-batches"),
+        pytest.param(HARD, 40, id="hard, micro-batches", marks=pytest.mark.slow),
+        pytest.param(LORA, None, id="lora, one pass", marks=pytest.mark.slow),
+    ],
 )
 def test_one_backward_equals_separate_ones(
     make: Any, names: Sequence[str], limit: int | None, sharing: Sharing

@@ -45,7 +45,11 @@ def thawed_columns(world: World, step: int) -> Tensor:
 
 
 @pytest.mark.parametrize("sharing", [HARD, LORA], ids=["hard", "lora"])
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize(
+    "checkpointing",
+    [False, pytest.param(True, marks=pytest.mark.slow)],
+    ids=["kept", "recomputed"],
+)
 @pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
 def test_j_holds_what_is_thawed_and_nothing_else(
     make: Any, sharing: Sharing, checkpointing: bool, joint: bool

@@ -41,3 +41,21 @@ def test_they_are_scikit_learns(seed: int) -> None:
     assert all(matrix[labels.index(i), labels.index(j)] == n for i, j, n in errors)
     assert sorted(each.worst) == list(range(classes))
     assert (np.diff(each.f1[each.worst]) >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_those_of_label_sets_are_scikit_learns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, rows = int(rng.integers(2, 20)), int(rng.integers(1, 80))
+    targets, said = rng.random((2, rows, labels)) < rng.random((2, 1, labels)) ** 2
+    each = ByClass.of(
+        [f"c{i}" for i in range(labels)], targets.astype(np.uint8), said.astype(float)
+    )
+    expected = precision_recall_fscore_support(targets, said, zero_division=0)
+    ours = (each.precision, each.recall, each.f1, each.support)
+    for our, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(our, other, rtol=1e-14)
+    assert each.confused(3) == []
+    table = json.loads(json.dumps(each.to_json()))
+    assert table.keys() == {"classes"}
+    assert [row["support"] for row in table["classes"].values()] == targets.sum(0).tolist()

@@ -132,7 +132,9 @@ def test_graddrop(kind: str, tasks: int, leak: float, monkeypatch: pytest.Monkey
 
 
 @each_independent
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize(
+    "alpha", [0.5, 5.0, *(pytest.param(each, marks=pytest.mark.slow) for each in (1.0, 2.0))]
+)
 def test_fairgrad(kind: str, tasks: int, alpha: float) -> None:
     """Theirs stops at its least squares' tolerance."""
     for J in matrices(kind, tasks):
@@ -183,7 +185,9 @@ def conflict_averse(J: np.ndarray, c: float) -> np.ndarray:
 
 @looped("kind", ["random", "dependent", "unlike"])
 @looped("tasks", TASKS[1:])  # one task alone is trained as without the method
-@pytest.mark.parametrize("c", [0.1, 0.4, 0.9])
+@pytest.mark.parametrize(
+    "c", [0.4, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.1, 0.9))]
+)
 def test_cagrad_against_scipy(kind: str, tasks: int, c: float) -> None:
     """The least product is what is maximised; that is compared."""
     for J in matrices(kind, tasks):

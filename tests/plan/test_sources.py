@@ -78,6 +78,18 @@ def test_where_each_task_s_gradient_is_needed_they_are_apart_and_it_is_said(
     assert plan(apart, **sections).notes == ()
 
 
+def test_a_task_whose_rows_are_drawn_by_its_classes_is_apart(plan: Callable[..., Any]) -> None:
+    balanced = {"draw": "balanced"}
+    run = plan({"topic": balanced})
+    assert run.only.data.shared == (("mood", "score"),)
+    (note,) = run.notes
+    assert "mood and topic: read the same file and are packed once each, as draw = 'bal" in note
+    assert plan({"topic": balanced, "mood": balanced}).only.data.shared == ()
+    assert plan({"topic": {**balanced, "apart": True}}).notes == ()
+    with pytest.raises(ConfigError, match=r"apart: false .* draw = 'balanced' goes by a task's"):
+        plan({"topic": {**balanced, "apart": False}})
+
+
 def test_a_method_sees_one_task_where_the_config_keeps_them_together(
     plan: Callable[..., Any],
 ) -> None:

@@ -114,6 +114,7 @@ def test_series_differ_in_more_than_colour() -> None:
 # Size
 
 
+@pytest.mark.slow
 def test_long_runs_stay_small(make_run: Make, make_steps: Make) -> None:
     rng = np.random.default_rng(0)
     tasks = ("sst", "quora", "sts")

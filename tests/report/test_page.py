@@ -1,5 +1,6 @@
 import csv
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -60,10 +61,22 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Parsed:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_is_text_wherever_it_stands(tmp_path: Path, plain: Parsed, text: str) -> None:
     table = Table("t", text, [text, "n"], [[text, text]], note=text)
-    page = write(tmp_path, table, figure("f", text), title=text, text=text)
+    drawn = replace(figure("f"), title=text, sentence=text)
+    page = write(tmp_path, table, drawn, title=text, text=text)
     assert page.tags == plain.tags
     assert {name for name, _ in page.attributes} == {name for name, _ in plain.attributes}
     assert "49" not in page.text
+
+
+def test_text_is_text_in_a_figure(tmp_path: Path) -> None:
+    def page(texts: list[str]) -> Parsed:
+        rows = [DurationRow(text, 2.0, {"sst": 1.0}, {}) for text in texts]
+        return write(tmp_path, duration_and_improvement("f", "".join(texts), rows))
+
+    hostile, plain = page(HOSTILE), page(["one"] * len(HOSTILE))
+    assert set(hostile.tags) == set(plain.tags)
+    assert {name for name, _ in hostile.attributes} == {name for name, _ in plain.attributes}
+    assert "49" not in hostile.text
 
 
 def test_a_cell_says_what_it_was_given(tmp_path: Path) -> None:

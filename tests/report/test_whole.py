@@ -175,7 +175,15 @@ def test_marks_differ_without_their_colours() -> None:
 
 @pytest.mark.parametrize(
     "reaches",
-    [[1.0, 1.0, 300.0], [1e-6, 1.0], [5.0], [0.2] * 9 + [3.0], [1e-9], [123_456.0, 1.0], [0.0]],
+    [
+        [1.0, 1.0, 300.0],
+        [1e-6, 1.0],
+        [0.0],
+        *(
+            pytest.param(reaches, marks=pytest.mark.slow)
+            for reaches in ([5.0], [0.2] * 9 + [3.0], [1e-9], [123_456.0, 1.0])
+        ),
+    ],
 )
 def test_ticks_have_room_and_rise(reaches: list[float], canvases: list[Canvas]) -> None:
     differences("d", "t", [row(WORD, 0.0, reach) for reach in reaches])
@@ -192,6 +200,7 @@ def test_ticks_have_room_and_rise(reaches: list[float], canvases: list[Canvas]) 
     assert all(b - a > 5 for (_, a), (b, _) in pairwise(labels))
 
 
+@pytest.mark.slow
 def test_other_figures_are_whole(
     make_run: Make, make_steps: Make, make_classes: Make, make_values: Make, canvases: list[Canvas]
 ) -> None:

@@ -52,7 +52,7 @@ def show_run(run: Run, as_json: bool) -> None:
     for row in _overall_rows(results):
         table.add_row("overall", *row)
     print_table(table)
-    echo(*_heldout_lines(heldout))
+    echo(*_heldout_lines(heldout), *_early_lines(results))
     if "stages" in results:
         _show_stages(results)
 
@@ -69,11 +69,19 @@ def _heldout_cells(entry: dict[str, Any] | None) -> tuple[str, str, str, str]:
 def _heldout_lines(heldout: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield how to read the held-out columns, and the notes on single tasks."""
     if heldout:
-        yield _READING
+        yield from _READING.splitlines()
     for name, entry in heldout.items():
         for key in ("remark", "note"):
             if key in entry:
                 yield f"{name}: {entry[key]}"
+
+
+def _early_lines(results: dict[str, Any]) -> Iterator[str]:
+    """Yield that the run, or stages of it, ended before the last epoch."""
+    for part in results.get("stages") or [results]:
+        if early := part.get("stopped_early"):
+            where = f"stage {part['name']} " if "stages" in results else ""
+            yield where + early["why"]
 
 
 def _overall_rows(results: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accord.comparison.differences import RowsDiffer, TaskDifference, task_difference
+from accord.comparison.exposure import stopped_exposure_notes
 from accord.comparison.group import Group
 from accord.comparison.notes import exploratory_note, pairing_note
 from accord.statistics.crossed import Difference, mean_difference
@@ -80,6 +81,7 @@ def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
     alike = [group for group in groups if group is not baseline and _same_tasks(group, baseline)]
     others = [group.name for group in groups if not _same_tasks(group, baseline)]
     notes = [note for group in alike if (note := pairing_note(group, baseline))]
+    notes += stopped_exposure_notes(alike, baseline)
     if others:
         notes.append(f"Not compared, as they have other tasks: {'; '.join(others)}.")
     if best := exploratory_note([*alike, baseline]):

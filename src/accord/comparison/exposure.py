@@ -56,6 +56,24 @@ def exposure_notes(pairs: Iterable[SharingPair]) -> list[str]:
     ]
 
 
+def stopped_exposure_notes(groups: Iterable[Group], baseline: Group) -> list[str]:
+    """Return a line for each group that early stopping let see another amount than a baseline of
+    the same tasks."""
+    notes = []
+    for group in groups:
+        amounts = {task: (group.exposure(task), baseline.exposure(task)) for task in group.tasks}
+        unlike = {task: pair for task, pair in amounts.items() if not alike(*pair)}
+        if unlike and any(run.stopped_early for run in (*group.runs, *baseline.runs)):
+            said = ", ".join(
+                f"{task} {n:,.0f} and {m:,.0f} examples" for task, (n, m) in unlike.items()
+            )
+            notes.append(
+                f"NOT LIKE FOR LIKE: runs stopped early, {group.name} and {baseline.name} had"
+                f" {said}; the difference may come from exposure."
+            )
+    return notes
+
+
 def _ratio(together: float, alone: float) -> str:
     """Say how many of one there are by the other.
 

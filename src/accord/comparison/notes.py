@@ -34,7 +34,8 @@ def group_notes(groups: Sequence[Group]) -> list[str]:
     settings or first stages the same rows chose, and who was evaluated on other rows."""
     gap = gap_note(groups)
     return [
-        *([gap] if gap else []), *tuned_notes(groups), *stage_notes(groups), *rows_notes(groups),
+        *([gap] if gap else []), *tuned_notes(groups), *stage_notes(groups),
+        *stopped_notes(groups), *rows_notes(groups),
         *content_notes(groups), *few_rows_notes(groups),
     ]  # fmt: skip
 
@@ -57,6 +58,17 @@ def stage_notes(groups: Sequence[Group]) -> list[str]:
         " good by what that choice gained; a labelled test file has no such part."
         for group in groups
         if len(group.runs[0].config.stages) > 1 and _rows_of(group) - {"test"}
+    ]
+
+
+def stopped_notes(groups: Sequence[Group]) -> list[str]:
+    """Say which groups' runs were ended by the dev rows that they are evaluated by."""
+    return [
+        f"CHOSEN ON THESE ROWS in part: all dev rows ended runs of {group.name} early, and either"
+        " half of them chose among the epochs until then, so its figures are too good by what"
+        " stopping there gained; a labelled test file has no such part."
+        for group in groups
+        if any(run.stopped_early for run in group.runs) and _rows_of(group) - {"test"}
     ]
 
 

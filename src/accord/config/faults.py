@@ -38,6 +38,9 @@ _SYNONYMS = {
     "training.clip": "max_grad_norm grad_clip gradient_clip_val clip_grad_norm max_norm",
     "training.schedule": "lr_scheduler_type lr_scheduler scheduler lr_schedule",
     "training.warmup": "warmup_ratio warmup_steps num_warmup_steps warmup_proportion",
+    "training.patience": "early_stopping_patience early_stopping_rounds early_stopping",
+    "training.min_delta": "early_stopping_threshold",
+    "training.stop_on": "metric_for_best_model early_stopping_metric monitor",
     "training.precision": "fp16 bf16 mixed_precision amp dtype torch_dtype",
     "training.seed": "random_seed random_state manual_seed",
     "training.dev_share": "validation_split val_split dev_size val_size test_size",
@@ -59,6 +62,9 @@ _SYNONYMS = {
     "tasks.NAME.label": "label_column target_column label_field target",
     "tasks.NAME.id": "id_column idx",
     "tasks.NAME.kind": "type task_type problem_type",
+    "tasks.NAME.class_weights": "class_weight label_weights weight",
+    "tasks.NAME.label_smoothing": "label_smoothing_factor smoothing",
+    "tasks.NAME.draw": "balanced_sampling oversample weighted_sampler",
     "tasks.NAME.delimiter": "sep",
 }
 """What other libraries call a key."""

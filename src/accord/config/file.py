@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,7 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
         return
     _keep_texts(table, before)
     keep_stages(table)
-    gone = before.keys() - tasks.keys()
-    for options in table.get("methods", {}).values():
-        for key, value in options.items():
-            if isinstance(value, dict):  # a value for each task
-                options[key] = {name: kept for name, kept in value.items() if name not in gone}
+    _forget(table, before.keys() - tasks.keys())
     if len(tasks) > 1:
         return
     for stage in (table, *table.get("stages", ())):
@@ -96,6 +92,17 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
                 table.get("methods", {}).pop(name, None)
     if table.get("sharing", {}).pop("soft", None) is not None:
         table["sharing"].pop("soft_weight", None)
+
+
+def _forget(table: dict[str, Any], gone: Set[str]) -> None:
+    """Take out what settings say of tasks that have gone."""
+    for options in table.get("methods", {}).values():
+        for key, value in options.items():
+            if isinstance(value, dict):  # a value for each task
+                options[key] = {name: kept for name, kept in value.items() if name not in gone}
+    for stage in (table, *table.get("stages", ())):
+        if stage.get("training", {}).get("stop_on") in gone:
+            del stage["training"]["stop_on"]
 
 
 def _keep_texts(table: dict[str, Any], before: Mapping[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
 from accord.config.tasks import AuxiliaryConfig, TaskConfig
@@ -14,6 +14,8 @@ from accord.metrics import Score
 from accord.registered import registered
 
 Precision = Literal["float32", "bfloat16"]
+SCORE = "score"
+"""Where `stop_on` may name a task: all of them."""
 COMBINING = ("balancing", "gradients", "granularity", "tasks_per_step")
 """Keys of `[training]` that have nothing to do with one task."""
 
@@ -65,6 +67,22 @@ class TrainingConfig(Section):
     """`[training]`: how long, in which batches, by which optimizer and gradient method."""
 
     epochs: PositiveInt = 3
+    patience: PositiveInt | None = Field(
+        None,
+        description="Early stopping: end the run after so many epochs in a row without a gain on"
+        " dev; default: it has all its epochs. The learning rate goes as if it had them.",
+    )
+    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0,
+        description="What a gain has to exceed, in the metric's units: above the last epoch that"
+        " brought one.",
+    )
+    stop_on: str = Field(
+        SCORE,
+        description="What is to gain: 'score', the mean of the trained tasks' metrics, by which the"
+        " best epoch is chosen; or the metric of the task that it names (in a stage or a run"
+        " without that task: 'score').",
+    )
     batch_size: PositiveInt = Field(
         32,
         description="Examples of each task in a step; where a sampling rule mixes tasks, a step has"
@@ -306,6 +324,17 @@ class Config(Section):
     score: Score = Field(
         "mean", description="The overall score: the metrics' mean, or the course's formula."
     )
+
+    @model_validator(mode="after")
+    def _leaves_out_what_others_label(self) -> Self:
+        """Settle what a row without a label does, by all tasks: a stage, or a run that compares,
+        may have one of them alone."""
+        named = [task.train for task in self.labelled.values()]
+        for name, task in self.labelled.items():
+            several = task.train is not None and named.count(task.train) > 1
+            if task.unlabelled is None and several:
+                self.tasks[name] = task.model_copy(update={"unlabelled": "skip"})
+        return self
 
     @property
     def finished(self) -> tuple[str, ...]:

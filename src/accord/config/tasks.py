@@ -95,6 +95,14 @@ LabelSmoothingKey = Annotated[
         " (1 - ε) of the label and ε spread over all K classes. With cross_entropy alone."
     ),
 ]
+DrawKey = Annotated[
+    Literal["shuffled", "balanced"],
+    Field(
+        description="How a step's rows of the task are drawn: 'shuffled', every row once before any"
+        " again; 'balanced', every class equally often, each class's rows once before any of them"
+        " again. An epoch has as many examples either way.",
+    ),
+]
 
 
 class TaskConfig(Section):

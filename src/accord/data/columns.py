@@ -9,7 +9,7 @@ from itertools import islice
 
 from accord.data.files import DataFiles
 from accord.data.header import Doubt, doubt
-from accord.data.labels import is_blank, is_number
+from accord.data.labels import SEPARATORS, is_blank, is_number, joining
 from accord.data.reading import FilesReader
 from accord.data.rows import Row
 from accord.errors import DataError
@@ -46,7 +46,8 @@ class Column:
     """A column in a sample of rows.
 
     `numeric` says whether every value is a number, `words` is the mean number of words in a
-    value, `distinct` the share of different values, `doubt` why its name looks like a value.
+    value, `distinct` the share of different values, `doubt` why its name looks like a value. Where
+    values seem to be joined, these are the values.
     `sizes` are those of its lists, row by row; None where a value is none.
     """
 
@@ -197,13 +198,17 @@ def _describe(name: str, rows: Sequence[Row], names: Sequence[str]) -> Column:
     values = [(row.values or {})[name].strip() for row in rows]
     present = [value for value in values if not is_blank(value, among_values=True)]
     lists = [row.lists[name] for row in rows if name in row.lists]
+    sizes = tuple(map(len, lists)) if lists and len(lists) == len(present) else None
+    separator = joining(set(present), SEPARATORS, least=0.8)
+    if separator:
+        present = [part.strip() for value in present for part in value.split(separator)]
     return Column(
         name=name,
         numeric=bool(present) and all(map(is_number, present)),
         words=sum(len(value.split()) for value in present) / max(1, len(present)),
         distinct=len(set(present)) / max(1, len(present)) if present else 0.0,
         doubt=None if lists else doubt(name, values, names),
-        sizes=tuple(map(len, lists)) if lists and len(lists) == len(present) else None,
+        sizes=sizes,
     )
 
 

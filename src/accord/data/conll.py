@@ -39,8 +39,8 @@ class ConllReader:
         self.notes: list[Note] = []
         # A carriage return inside a line ends it in files alone that have no other line ends.
         self._newline = "\n" if next(read_lines(path, encoding), "").endswith("\n") else ""
-        sample = (line for _, line in islice(self._lines(), _SAMPLE_LINES))
-        lines = [line for line in sample if line and not _is_metadata(line)]
+        filled = (line for _, line in self._lines() if line and not _is_metadata(line))
+        lines = list(islice(filled, _SAMPLE_LINES))
         words = [line for line in lines if not line.startswith("# ")] or lines
         if not words:
             raise DataError(f"{path}: no word: a CoNLL file has a word a line, with its tag")

@@ -18,8 +18,7 @@ from accord.data.loader import Assembler, TaskData
 from accord.data.plan import DataPlan, TaskPlan
 from accord.data.rehearsal import memory_rows
 from accord.data.resolving import resolve_task
-from accord.data.splits import first_rows
-from accord.data.store import TokenStore, open_store
+from accord.data.store import TokenStore, open_store, open_stores
 from accord.data.texts import TextSource, TextStore
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import Facts, Split
@@ -103,9 +102,15 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
     _check_encoder(encoder_folder, tokenizer, tasks)
     resolved = {task.name: task for task in tasks}
     splits: dict[str, list[Split]] = {}
+    stores: dict[str, SharedStores] = {}
+    for names in plan.shared:
+        sections = [plan.tasks[name] for name in names]
+        shared = SharedStores(sections, [resolved[name] for name in names], tokenizer)
+        stores |= dict.fromkeys(names, shared)
     for name, section in (*plan.labelled.items(), *plan.texts.items()):
         task = resolved.get(name) or resolve_task(name, section)
-        splits[name] = list(TaskFiles(task, section, tokenizer, say).splits(plan.dev_share))
+        files = TaskFiles(task, section, tokenizer, say, stores=stores.get(name))
+        splits[name] = list(files.splits(plan.dev_share))
     for task in tasks:
         if not task.labelled:
             splits[task.name] = list(_texts(task, plan, tokenizer, say, splits))
@@ -245,6 +250,35 @@ def build_assembler(tokenizer: Tokenizer, encoder_folder: Path, length: int | No
 
 
 @dataclass
+class SharedStores:
+    """The stores of tasks that label the same rows, one file for all of them.
+
+    Attributes:
+        plans: of the tasks.
+        tasks: resolved.
+        tokenizer: of the encoder.
+    """
+
+    plans: Sequence[TaskPlan]
+    tasks: Sequence[Task]
+    tokenizer: Tokenizer
+    _opened: dict[tuple[object, bool], list[TokenStore]] = field(default_factory=dict)
+
+    def open(self, files: DataFiles, task: Task, *, labelled: bool) -> TokenStore:
+        """Return a split's store as one of the tasks has it.
+
+        Raises:
+            DataError: as `open_stores`.
+        """
+        key = (files.paths, labelled)
+        if key not in self._opened:
+            self._opened[key] = open_stores(
+                files, self.plans, self.tasks, self.tokenizer, labelled=labelled
+            )
+        return self._opened[key][self.tasks.index(task)]
+
+
+@dataclass
 class TaskFiles:
     """One task's files.
 
@@ -254,6 +288,7 @@ class TaskFiles:
         tokenizer: of the encoder.
         say: told what was skipped.
         labelled: whether the training and dev files are.
+        stores: of the tasks that label the same rows; None where there are no others.
     """
 
     task: Task
@@ -261,6 +296,7 @@ class TaskFiles:
     tokenizer: Tokenizer
     say: Say
     labelled: bool = True
+    stores: SharedStores | None = None
 
     def splits(self, dev_share: float) -> Iterator[Split]:
         """Yield the splits: train, dev, which may be a share of train, and test if there is any.
@@ -299,7 +335,7 @@ class TaskFiles:
     def _file(self, name: str, value: tuple[str, ...], *, labelled: bool) -> Split:
         files = files_of(self.plan, value)
         store = self._open(files, labelled=labelled)
-        rows = first_rows(len(store), self.plan.limit)
+        rows = store.labelled[: self.plan.limit]
         framing = special_ids(self.tokenizer).framing
         return Split(name, str(files), TaskData(self.task, store, rows), framing)
 
@@ -310,7 +346,10 @@ class TaskFiles:
 
     def _open(self, files: DataFiles, *, labelled: bool) -> TokenStore:
         name = self.task.name
-        store = open_store(files, self.plan, self.task, self.tokenizer, labelled=labelled)
+        if self.stores is None:
+            store = open_store(files, self.plan, self.task, self.tokenizer, labelled=labelled)
+        else:
+            store = self.stores.open(files, self.task, labelled=labelled)
         if store.skipped:
             rows, first = count(len(store.skipped), "row"), store.skipped[0]
             self.say(f"{name}: {rows} of {files} skipped; the first: {first}")

@@ -16,9 +16,10 @@ class ExactSampler(Sampler):
     """Draws n examples of one task in K = E min(⌈n / (E B)⌉, ⌊n / E⌋) steps, whatever the rule.
 
     E are the epochs and B is the batch size. Step k draws the rows from n k // K to n (k + 1) // K
-    of one stream of shuffled passes: the steps are as equal as can be, and no row comes again
-    before every other one has come as often. No step has more than B rows; only where B is 1 and E
-    doesn't divide n, so that single rows can't fill epochs of equally many steps, some have 2.
+    of one stream of shuffled passes, or of balanced classes: the steps are as equal as can be, and
+    of shuffled passes no row comes again before every other one has come as often. No step has more
+    than B rows; only where B is 1 and E doesn't divide n, so that single rows can't fill epochs of
+    equally many steps, some have 2.
 
     Attributes:
         total: n, examples of the whole run; at least E.

@@ -93,35 +93,98 @@ def read_examples(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    parser = labelled_kind(task).parser(plan, task) if labelled and plan.labelled else None
-    reader, kind = FilesReader(files), kind_of(task)
-    for row in task_rows(reader, _columns(reader, plan, labelled), plan, task, labelled):
-        try:
-            yield _example(row, plan, kind, parser)
-        except NoLabelError as error:
-            yield BadRow(reader.paths[row.file], row.line, str(error), row.file, error.label)
-        except ValueError as error:
-            yield BadRow(reader.paths[row.file], row.line, str(error), row.file)
+    for (item,) in read_source(files, [plan], [task], labelled=labelled, notes=notes):
+        yield item
+
+
+Item = Example | BadRow | Unlabelled
+"""What a row is to a task."""
+
+
+def read_source(
+    files: DataFiles,
+    plans: Sequence[TaskPlan],
+    tasks: Sequence[Task],
+    *,
+    labelled: bool,
+    notes: list[Note] | None = None,
+) -> Iterator[list[Item]]:
+    """Yield for every row of a split's files what it is to each of several tasks, as
+    `read_examples` has it of one; the files are read once.
+
+    Args:
+        files: the split's.
+        plans: each task's columns; they read the same texts, ids and groups.
+        tasks: the resolved tasks.
+        labelled: whether the label columns are read.
+        notes: gets, after the last row, the notes on a file as a whole.
+
+    Raises:
+        DataError: the file or a column can't be used at all.
+    """
+    readers = [
+        _TaskReader.of(plan, task, labelled) for plan, task in zip(plans, tasks, strict=True)
+    ]
+    reader = FilesReader(files)
+    columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
+    for row in task_rows(reader, list(dict.fromkeys(columns)), plans, tasks, labelled):
+        yield [each.item(row, reader.paths[row.file]) for each in readers]
     if notes is not None:
         notes += reader.notes
 
 
 def task_rows(
-    reader: FilesReader, use: Sequence[str], plan: TaskPlan, task: Task, labelled: bool
+    reader: FilesReader,
+    use: Sequence[str],
+    plans: Sequence[TaskPlan],
+    tasks: Sequence[Task],
+    labelled: bool,
 ) -> Iterator[Row]:
-    """Yield the rows of a task, which a kind may gather from several of its files.
+    """Yield the rows that some tasks read alike, which their kind may gather from several rows of
+    the files.
 
     Args:
         reader: of the files.
         use: their columns that are read.
-        plan: the task's columns.
-        task: resolved.
+        plans: each task's columns.
+        tasks: resolved.
         labelled: whether labels are read.
     """
-    if not kind_of(task).gathers(task):
+    plan = plans[0]
+    if not kind_of(tasks[0]).gathers(tasks[0]):
         return reader.rows(use)
     rows = reader.rows(list(dict.fromkeys((*use, plan.id or ""))))
-    return gathered(rows, plan, labelled_kind(task).parser(plan, task).check if labelled else None)
+    labels = {name for each in plans for name in each.label_columns}
+    checks = {
+        name: labelled_kind(task).parser(each, task).check
+        for each, task in zip(plans, tasks, strict=True)
+        for name in each.label_columns
+    }
+    return gathered(rows, plan, [name for name in use if name in labels], checks if labelled else {})
+
+
+@dataclass(frozen=True)
+class _TaskReader:
+    """How a task reads a row; it has a parser where labels are read."""
+
+    plan: TaskPlan
+    kind: Kind[Any]
+    parser: LabelParser | None
+
+    @classmethod
+    def of(cls, plan: TaskPlan, task: Task, labelled: bool) -> _TaskReader:
+        parses = labelled and plan.labelled
+        parser = labelled_kind(task).parser(plan, task) if parses else None
+        return cls(plan, kind_of(task), parser)
+
+    def item(self, row: Row, path: Path) -> Item:
+        """Return what a row of a file is to the task."""
+        try:
+            return _example(row, self.plan, self.kind, self.parser)
+        except NoLabelError as error:
+            return BadRow(path, row.line, str(error), row.file, error.label)
+        except ValueError as error:
+            return BadRow(path, row.line, str(error), row.file)
 
 
 def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:

@@ -40,7 +40,8 @@ _SAMPLE_ROWS = 5_000
 class GuessedTask:
     """A task as the files suggest it; `reasons` says why, one line each.
 
-    A split may be in several files; `file_encoding` is None for UTF-8.
+    A split may be in several files; `file_encoding` is None for UTF-8. `columns` are those of 0 and
+    1 for a label each, `separator` joins several labels in one.
     """
 
     name: str
@@ -53,6 +54,8 @@ class GuessedTask:
     labels: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
     missing: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    separator: str = ""
     reasons: list[str] = field(default_factory=list)
 
 
@@ -179,6 +182,8 @@ def _guess_all(name: str, paths: dict[str, tuple[Path, ...]]) -> list[GuessedTas
         survey = main if label == table.role.label else LabelSurvey(table.files, label)
         if survey.lists:
             reason = "" if is_kind(_list_kind(table, label)) else "it holds lists"
+        elif survey.separator:
+            reason = ""
         else:
             reason = _no_label(survey, label in candidates.named)
         if reason:
@@ -189,7 +194,15 @@ def _guess_all(name: str, paths: dict[str, tuple[Path, ...]]) -> list[GuessedTas
         raise DataError(
             f"{table.files['train']}: column '{table.role.label}' holds lists: no one label"
         )
-    if list(labels) in ([], [table.role.label]):
+    flags = [label for label, survey in labels.items() if survey.flags]
+    if len(flags) > 1:
+        first = _guess_flags(name, table, flags)
+        others = [
+            _guess(name, table, _role_of(table.role, label), survey)
+            for label, survey in labels.items()
+            if label not in flags
+        ]
+    elif list(labels) in ([], [table.role.label]):
         first, *others = [_guess(name, table, table.role, main)]
     else:
         first, *others = [
@@ -224,8 +237,8 @@ def _commas(survey: LabelSurvey) -> str:
 
 def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> GuessedTask:
     """Guess the task of a label column, whose role and values are known."""
-    if survey.lists:
-        return _guess_lists(name, table, role)
+    if survey.lists or survey.separator:
+        return _guess_sets(name, table, role, survey)
     if survey.classes and len(survey.labels) > MOST_LABELS:
         raise DataError(
             f"{table.files['train']}: column '{role.label}' holds more than {MOST_LABELS} different"
@@ -246,11 +259,32 @@ def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> Guessed
     )
 
 
-def _guess_lists(name: str, table: _Table, role: Role) -> GuessedTask:
-    """Guess the task of a column of lists: tags, or several labels of a text."""
+def _guess_flags(name: str, table: _Table, columns: Sequence[str]) -> GuessedTask:
+    """Guess the task of several columns that say of a label each whether a text has it."""
+    role = table.role
+    return GuessedTask(
+        name=name,
+        kind=spelt("multi-label", len(role.text)),
+        files={split: files.paths for split, files in table.files.items()},
+        text=role.text,
+        label="labels",
+        id=role.id,
+        file_encoding=table.encoding,
+        columns=tuple(columns),
+        reasons=[
+            role.reasons[0],
+            *role.reasons[2:],
+            f"multi-label, because {', '.join(map(repr, columns))} hold 0 or 1 each",
+        ],
+    )
+
+
+def _guess_sets(name: str, table: _Table, role: Role, survey: LabelSurvey) -> GuessedTask:
+    """Guess the task of a column of lists, tags or several labels of a text, or of joined ones."""
     kind, words = _list_kind(table, role.label), tag_columns(table.columns).get(role.label)
     text = role.text if words is None else (words,)
     why = "labels" if words is None else f"a tag for each word of '{words}'"
+    holds = f"names joined by '{survey.separator}'" if survey.separator else f"lists: {why}"
     return GuessedTask(
         name=name,
         kind=spelt(kind, len(text)),
@@ -259,7 +293,13 @@ def _guess_lists(name: str, table: _Table, role: Role) -> GuessedTask:
         label=role.label,
         id=role.id,
         file_encoding=table.encoding,
-        reasons=[*role.reasons, f"{kind}, because '{role.label}' holds lists: {why}"],
+        missing=tuple(survey.missing),
+        separator=survey.separator,
+        reasons=[
+            *role.reasons,
+            f"{kind}, because '{role.label}' holds {holds}",
+            *survey.reasons,
+        ],
     )
 
 

@@ -15,6 +15,7 @@ import math
 import re
 import unicodedata
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ MOST_LABELS = 1_000
 
 HIDDEN = ("-1", "-100", "-", "?")
 """Labels that stand for a hidden one in many published sets."""
+SEPARATORS = ("|", ";", ",")
+"""By which several labels may be joined."""
 NO_LISTS: Mapping[str, Sequence[Any]] = {}
 _WRITTEN_NULLS = ("", "nan", "NaN", "<NA>", "NaT", "#N/A")
 _NULLS_AMONG_VALUES = ("nan", "na", "n/a", "null", "none")  # in any case
@@ -226,6 +229,36 @@ def sort_labels(labels: Iterable[str]) -> list[str]:
         return sorted(names, key=lambda name: (parse_number(name), name))
     except ValueError:
         return sorted(names)
+
+
+def joining(labels: Collection[str], separators: Iterable[str], least: float) -> str:
+    """Return by what some labels seem to be several that are joined; '' if by nothing.
+
+    Args:
+        labels: of a column.
+        separators: that it may be.
+        least: share of the labels that hold it of which every part has to stand in others too, or
+            alone; for 0 one part of one label is enough.
+
+    Example:
+        >>> joining(["joy|fear", "joy", "fear"], "|;", least=1.0)
+        '|'
+        >>> joining(["Lyon, France", "Paris, France"], ",", least=0.5)
+        ''
+    """
+    for separator in separators:
+        held = [label for label in labels if separator in label]
+        if least and all(map(decimal_comma, held)):
+            continue
+        parts = [{canonical_label(part) for part in label.split(separator)} for label in held]
+        times = Counter(part for each in parts for part in each) + Counter(labels)
+        whole = [all(part and times[part] > 1 for part in each) for each in parts]
+        if least and sum(whole) >= least * len(parts):
+            return separator
+        some = any("" not in each and any(times[part] > 1 for part in each) for each in parts)
+        if some and not least:
+            return separator
+    return ""
 
 
 def missing_key(labels: Iterable[str]) -> str:

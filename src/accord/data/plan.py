@@ -32,6 +32,7 @@ class TaskPlan:
         positive: the class whose F1 is meant, canonically spelt; None: by the labels.
         class_weights: 'balanced', or by class, canonically spelt; None: all alike.
         label_smoothing: ε, of the training loss.
+        draw: whether classes come equally often.
         encoding, head, pooling, dropout, targets: of the head, as `accord.tasks.Task` has them.
         options: what its kind alone is told.
     """
@@ -58,6 +59,7 @@ class TaskPlan:
     positive: str | None = None
     class_weights: Literal["balanced"] | Mapping[str, float] | None = None
     label_smoothing: float = 0.0
+    draw: Literal["shuffled", "balanced"] = "shuffled"
     encoding: str = "joint"
     head: str = "linear"
     pooling: str = "cls"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from accord.data.class_stream import class_stream
 from accord.sampling import Budget, EpochShape, Rule
 
 
@@ -25,6 +26,8 @@ class Sampler:
         budget: of the run.
         seed: of the run.
         options: of the rule.
+        classes: by name, the rows of each class of the tasks whose classes come equally often; the
+            others' rows are shuffled.
     """
 
     names: tuple[str, ...]
@@ -33,6 +36,7 @@ class Sampler:
     budget: Budget
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     _shapes: dict[int, EpochShape] = field(init=False, default_factory=dict, repr=False)
     _counts: list[np.ndarray] = field(init=False, default_factory=list, repr=False)
     _owed: list[np.ndarray] = field(init=False, default_factory=list, repr=False)
@@ -68,17 +72,27 @@ class Sampler:
         ]
 
     def _draw_anew(self, epoch: int, index: int) -> list[np.ndarray]:
-        """Draw from an epoch's own order; after a task's last batch its batches come again."""
-        return [
-            _batch(_order(self.seed, name, epoch, size), round(share), index)
-            for name, size, share in zip(
-                self.names, self.sizes, self.shape(epoch).shares, strict=True
-            )
-        ]
+        """Draw from an epoch's own order; after a task's last batch its batches come again.
+
+        Balanced classes go on instead, with batches of the same sizes.
+        """
+        batches = []
+        for i, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
+            share = round(self.shape(epoch).shares[i])
+            if name in self.classes:
+                before = self.examples(epoch)[i] if epoch else 0
+                ends = [before + _drawn_anew(size, share, steps) for steps in (index, index + 1)]
+                batches.append(self._stream(i, *ends))
+            else:
+                batches.append(_batch(_order(self.seed, name, epoch, size), share, index))
+        return batches
 
     def _stream(self, task: int, start: int, stop: int) -> np.ndarray:
-        """Return a part of a task's rows, shuffled pass after pass."""
-        return stream(self.seed, self.names[task], self.sizes[task], start, stop)
+        """Return a part of a task's rows, shuffled pass after pass, or class by class."""
+        name = self.names[task]
+        if name in self.classes:
+            return class_stream(self.seed, name, self.classes[name], start, stop)
+        return stream(self.seed, name, self.sizes[task], start, stop)
 
     def _start(self, epoch: int) -> np.ndarray:
         """Return how many rows of each task the epochs before one have drawn."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from accord.data.loader import Assembler, TaskData
+from accord.data.store import TokenStore
 from accord.encoders.packing import TokenSequence
-from accord.kinds import Layout, kind_of
+from accord.kinds import kind_of
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ def each_alone(data: Sequence[TaskData]) -> list[Source]:
 
 
 def shared_rows(data: Sequence[TaskData]) -> list[list[int]]:
-    """Return the numbers of the tasks, grouped by those whose rows are read alike: of one store,
-    in the same sequences."""
-    groups: dict[tuple[int, Layout], list[int]] = {}
+    """Return the numbers of the tasks, those together that label the rows of one file."""
+    groups: dict[object, list[int]] = {}
     for number, part in enumerate(data):
-        groups.setdefault((id(part.store), part.task.layout), []).append(number)
+        key = part.store.key if isinstance(part.store, TokenStore) else number
+        groups.setdefault(key, []).append(number)
     return list(groups.values())
 
 

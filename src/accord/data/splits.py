@@ -63,16 +63,6 @@ def dev_split(
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def first_rows(count: int, limit: int | None) -> Rows:
-    """Return the rows of a file that are used: all, or the first `limit`.
-
-    Example:
-        >>> first_rows(5, 3)
-        array([0, 1, 2])
-    """
-    return np.arange(min(count, limit or count))
-
-
 def _mixed(groups: Groups) -> Groups:
     """Return hashes whose every bit depends on all bits of a group: splitmix64's finaliser."""
     mixed = groups + np.uint64(0x9E3779B97F4A7C15)

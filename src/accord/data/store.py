@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from accord.data.cache import cache_folder, file_aside
 from accord.data.datafiles import format_suffix
-from accord.data.examples import BadRow, read_examples
+from accord.data.examples import BadRow, read_source
 from accord.data.files import DataFiles
 from accord.data.plan import TaskPlan
 from accord.data.ragged import Ragged, padded
 from accord.data.rows import Note
-from accord.data.store_writer import FORMAT, META, write_store
+from accord.data.store_writer import FORMAT, LABEL, META, OF_TASK, write_store
 from accord.data.tokenizing import TEXT_CHARACTERS
 from accord.data.tokenizing import fingerprint as tokenizer_fingerprint
 from accord.errors import DataError
@@ -45,9 +45,13 @@ class TokenStore:
     Args:
         path: of an Arrow file that `write_store` wrote.
         sources: the split's files.
+        task: the number of the task whose labels are read, among those that label the rows.
 
     Attributes:
-        labels: `[rows, ...]`, as the task's kind has targets; none in a file read without labels.
+        key: the same of stores that hold the same rows for several tasks.
+        labelled: int64, the rows that are examples of the task: all but where there are others.
+        labels: `[rows, ...]`, as the task's kind has targets; none in a file read without labels;
+            of no use beside `labelled` rows.
             Where rows have unlike numbers of targets, only some rows' can be asked for.
         text_counts: int64 `[rows]`, how many texts each row has.
         lengths: int64 `[rows, texts]`, in tokens; 0 behind rows that have fewer texts than others.
@@ -60,12 +64,14 @@ class TokenStore:
         fingerprint: SHA-256 of the content, the same on every machine.
     """
 
-    def __init__(self, path: Path, sources: Sequence[Path]) -> None:
+    def __init__(self, path: Path, sources: Sequence[Path], task: int = 0) -> None:
         import pyarrow as pa
 
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         last = reader.num_record_batches - 1
         meta = json.loads(reader.get_batch_with_custom_metadata(last).custom_metadata[META])
+        known = meta["tasks"][task]
+        self.key: object = str(path) if len(meta["tasks"]) > 1 else object()
         self._batches = [reader.get_batch(number) for number in range(last)]
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)]).tolist()
         self._texts = [batch["texts"].values for batch in self._batches]
@@ -77,19 +83,20 @@ class TokenStore:
         self.text_counts = _sizes([batch["texts"] for batch in self._batches])
         self.lengths: npt.NDArray[np.int64] = padded(_sizes(tokens), self.text_counts, 0)
         self.labels: npt.NDArray[Any] | Ragged = np.empty(0)
-        if meta["target"] is not None:
-            self.labels = self._labels(TargetForm(**meta["target"]))
+        if known["target"] is not None:
+            self.labels = self._labels(LABEL.format(task), TargetForm(**known["target"]))
+        self.labelled = np.flatnonzero(self._column(OF_TASK.format(task), np.uint8))
         self.lines: npt.NDArray[np.int64] = self._column("line", np.int64)
         self.files: npt.NDArray[np.int32] = self._column("file", np.int32)
         ids = pa.chunked_array([batch["id"] for batch in self._batches])
-        self.ids = ids if meta["ids"] else None
+        self.ids = ids if known["ids"] else None
         self.skipped = [
             BadRow(sources[file], int(line), str(reason), file)
-            for file, line, reason in meta["skipped"]
+            for file, line, reason in known["skipped"]
         ]
-        self.left_out: dict[str, int] = meta["left_out"]
+        self.left_out: dict[str, int] = known["left_out"]
         self.notes = [(str(sources[file]), what, cure) for what, cure, file in meta["notes"]]
-        self.fingerprint: str = meta["fingerprint"]
+        self.fingerprint: str = known["fingerprint"]
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -113,8 +120,8 @@ class TokenStore:
         hashes = _joined([text.field(name) for text in self._texts], np.uint64)
         return padded(hashes, self.text_counts, 0)
 
-    def _labels(self, form: TargetForm) -> npt.NDArray[Any] | Ragged:
-        label = [batch["label"] for batch in self._batches]
+    def _labels(self, name: str, form: TargetForm) -> npt.NDArray[Any] | Ragged:
+        label = [batch[name] for batch in self._batches]
         lists = form.ragged or form.shape
         values = _joined([column.values for column in label] if lists else label, form.dtype)
         if form.ragged:
@@ -216,20 +223,51 @@ def open_store(
         DataError: the file can't be used, a row can't be and `on_bad_row` says stop, or no row
             is left.
     """
+    (store,) = open_stores(files, [plan], [task], tokenizer, labelled=labelled, cache=cache)
+    return store
+
+
+def open_stores(
+    files: DataFiles,
+    plans: Sequence[TaskPlan],
+    tasks: Sequence[Task],
+    tokenizer: Tokenizer,
+    *,
+    labelled: bool,
+    cache: Path | None = None,
+) -> list[TokenStore]:
+    """Return for each of several tasks the store of a split's rows, one file for all of them.
+
+    Args:
+        files: the split's.
+        plans: each task's columns; they read the same texts, ids and groups.
+        tasks: the resolved tasks.
+        tokenizer: as `load_tokenizer` returns it.
+        labelled: whether labels are read.
+        cache: as `open_store` takes it.
+
+    Raises:
+        DataError: as `open_store`.
+    """
     notes: list[Note] = []
-    examples = read_examples(files, plan, task, labelled=labelled, notes=notes)
-    key = _key(files, plan, task, tokenizer, labelled)
-    if (there := _find(cache_folder(cache, create=False), key)) is not None:
-        return TokenStore(there, files.paths)
-    folder = cache_folder(cache)
-    words = kind_of(task).units == "words"
-    with file_aside(folder) as aside:
-        write_store(
-            aside, examples, tokenizer,
-            name=f"{files} (task '{task.name}')", stop=plan.on_bad_row == "stop", words=words,
-            target=labelled_kind(task).target_form(task) if labelled else None, notes=notes,
-        )  # fmt: skip
-        return TokenStore(aside.replace(folder / _NAME.format(key, _file_hash(aside))), files.paths)
+    rows = read_source(files, plans, tasks, labelled=labelled, notes=notes)
+    key = _key(files, plans, tasks, tokenizer, labelled)
+    path = _find(cache_folder(cache, create=False), key)
+    if path is None:
+        folder, names = cache_folder(cache), ", ".join(f"'{task.name}'" for task in tasks)
+        with file_aside(folder) as aside:
+            write_store(
+                aside, rows, tokenizer,
+                name=f"{files} ({'task' if len(tasks) == 1 else 'tasks'} {names})",
+                stop=plans[0].on_bad_row == "stop",
+                words=any(kind_of(task).units == "words" for task in tasks),
+                targets=[
+                    labelled_kind(task).target_form(task) if labelled else None for task in tasks
+                ],
+                notes=notes,
+            )  # fmt: skip
+            path = aside.replace(folder / _NAME.format(key, _file_hash(aside)))
+    return [TokenStore(path, files.paths, number) for number in range(len(tasks))]
 
 
 def _find(folder: Path, key: str) -> Path | None:
@@ -243,33 +281,43 @@ def _find(folder: Path, key: str) -> Path | None:
 
 
 def _key(
-    files: DataFiles, plan: TaskPlan, task: Task, tokenizer: Tokenizer, labelled: bool
-) -> str:  # fmt: skip
+    files: DataFiles,
+    plans: Sequence[TaskPlan],
+    tasks: Sequence[Task],
+    tokenizer: Tokenizer,
+    labelled: bool,
+) -> str:
     try:
         contents = [[format_suffix(path), _file_hash(path)] for path in files.paths]
     except OSError as error:
         raise DataError(f"{error.filename}: can't be read: {error.strerror}") from None
-    kind, gathers = kind_of(task), kind_of(task).gathers(task)
+    first = plans[0]
     spec: dict[str, Any] = {
         "format": FORMAT,
         "files": contents,
         "tokenizer": tokenizer_fingerprint(tokenizer),
-        "columns": [plan.text, plan.id, plan.group],
+        "columns": [first.text, first.id, first.group],
         "reading": [
-            files.delimiter, files.quoting, files.encoding, files.codes, plan.on_bad_row,
+            files.delimiter, files.quoting, files.encoding, files.codes, first.on_bad_row,
             TEXT_CHARACTERS,
         ],
-        "texts": "",
-        "labels": None,
+        "tasks": [_task_key(plan, task, labelled) for plan, task in zip(plans, tasks, strict=True)],
     }  # fmt: skip
-    if kind.varying or kind.units == "words":
-        spec["texts"] = [kind.name, gathers, plan.options.get("words")]
-    if labelled and plan.labelled:  # all that a kind's parser may go by
-        spec["labels"] = [
-            labelled_kind(task).name, plan.label_columns, sorted(plan.missing), task.labels,
-            task.range, plan.range, dict(plan.options), task.options,
-        ]  # fmt: skip
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+
+
+def _task_key(plan: TaskPlan, task: Task, labelled: bool) -> list[Any]:
+    """Return all that a task's kind may go by as it reads texts and labels."""
+    kind = kind_of(task)
+    texts: Any = ""
+    if kind.varying or kind.units == "words":
+        texts = [kind.name, kind.gathers(task), plan.options.get("words")]
+    if not labelled or not plan.labelled:
+        return [texts]
+    return [
+        texts, kind.name, plan.label_columns, sorted(plan.missing), task.labels, task.range,
+        plan.range, dict(plan.options), task.options,
+    ]  # fmt: skip
 
 
 def _file_hash(path: Path) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.examples import NO_LABEL, BadRow, Example, Unlabelled, refuse
+from accord.data.examples import NO_LABEL, BadRow, Example, Item, Unlabelled, refuse
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat, encode_words
 from accord.errors import DataError
@@ -30,6 +30,9 @@ FORMAT = 9
 META = b"store"
 """Under which the last batch, which has no rows, says as JSON what is known of all of them."""
 
+OF_TASK, LABEL = "task{}", "label{}"
+"""Columns of a task by its number: whether a row is an example of it, and the label."""
+
 _Arrays = dict[str, npt.NDArray[Any]]
 _BATCH_ROWS = 2_000
 _BATCH_CHARACTERS = 2**23
@@ -37,26 +40,29 @@ _BATCH_CHARACTERS = 2**23
 
 def write_store(
     path: Path,
-    items: Iterator[Example | BadRow | Unlabelled],
+    rows: Iterator[Sequence[Item]],
     tokenizer: Tokenizer,
     *,
     name: str,
     stop: bool,
     words: bool,
-    target: TargetForm | None,
+    targets: Sequence[TargetForm | None],
     notes: list[Note],
 ) -> None:
     """Tokenise examples into an Arrow file.
 
+    Rows stand there that are an example of any of the tasks which label them. What is kept of each
+    task, its fingerprint with it, is what a store of the task alone would have.
+
     Args:
         path: of the file.
-        items: the rows of a split, validated.
+        rows: what each row of a split is to each task, validated.
         tokenizer: turns texts into ids.
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
         words: whether it is kept how many tokens each word has.
-        target: what is kept of each row's label; None where they are read without.
-        notes: has, once the items are exhausted, what is to be known of files as a whole.
+        targets: what is kept of each task's labels; None where they are read without.
+        notes: has, once the rows are exhausted, what is to be known of files as a whole.
 
     Raises:
         DataError: a bad row under `stop`, or no usable row at all.
@@ -64,64 +70,121 @@ def write_store(
     """
     import pyarrow as pa
 
-    skipped: list[BadRow] = []
-    unlabelled: list[Unlabelled] = []
-    digests: dict[str, Any] = defaultdict(hashlib.sha256)
-    none = _tokens(tokenizer, [], words=words)
-    rows, ids, no_rows = 0, False, _record_batch(_arrays([], none, target), target)
+    tasks = [_TaskPart(target) for target in targets]
+    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=words)), tasks, [])
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
-        usable = _batches(items, skipped, unlabelled, stop)
+        usable = _batches(rows, tasks, stop)
         for batch, tokens in _tokenised(usable, tokenizer, words):
-            arrays = _arrays(batch, tokens, target)
-            for column, values in arrays.items():
-                digests[column].update(values.data)
-            writer.write_batch(_record_batch(arrays, target))
-            rows, ids = rows + len(batch), batch[0].id is not None
-        if rows == 0:
-            raise DataError(f"{name}: {_none_usable(skipped, unlabelled)}")
-        bad = [[row.file, row.line, row.reason] for row in skipped]
-        # Of the values in their order, not of batches: no path, no time, no version of Arrow.
-        content = [ids, bad, *((digest, digests[digest].hexdigest()) for digest in sorted(digests))]
-        meta = {
-            "target": None if target is None else asdict(target), "ids": ids,
-            "skipped": bad, "left_out": Counter(row.why for row in unlabelled), "notes": notes,
-            "fingerprint": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
-        }  # fmt: skip
+            arrays = _arrays([_any_example(row) for row in batch], tokens)
+            for number, task in enumerate(tasks):
+                task.add(batch, number, arrays)
+            writer.write_batch(_record_batch(arrays, tasks, batch))
+        for task in tasks:
+            if task.rows == 0:
+                raise DataError(f"{name}: {_none_usable(task.skipped, task.left_out)}")
+        meta = {"tasks": [task.meta() for task in tasks], "notes": notes}
         writer.write_batch(no_rows, custom_metadata={META: json.dumps(meta)})
 
 
-def _none_usable(skipped: list[BadRow], unlabelled: list[Unlabelled]) -> str:
-    rows = len(skipped) + len(unlabelled)
+@dataclass
+class _TaskPart:
+    """What is known of one of the tasks that label a store's rows.
+
+    Attributes:
+        target: what is kept of its labels; None where they are read without.
+        rows: that are examples of it.
+        skipped: rows that can't be used.
+        left_out: rows that are left out, by what they have for that.
+        ids: whether its rows have ids.
+        digests: of its rows' columns.
+    """
+
+    target: TargetForm | None
+    rows: int = 0
+    skipped: list[BadRow] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    ids: bool = False
+    digests: dict[str, Any] = field(default_factory=lambda: defaultdict(hashlib.sha256))
+
+    def add(self, batch: Sequence[Sequence[Item]], number: int, arrays: _Arrays) -> None:
+        """Count rows in, of which the task has the items of its number."""
+        items = [row[number] for row in batch]
+        there = np.array([isinstance(item, Example) for item in items])
+        examples = [item for item in items if isinstance(item, Example)]
+        if not examples:
+            return
+        self.rows, self.ids = self.rows + len(examples), examples[0].id is not None
+        own = arrays if there.all() else _chosen(arrays, there)
+        columns = {**own, **_labels(examples, self.target)}
+        if examples[0].words is None:
+            columns = {name: columns[name] for name in columns.keys() - {"words", "pieces"}}
+        for column, values in columns.items():
+            self.digests[column].update(values.data)
+
+    def meta(self) -> dict[str, Any]:
+        """Return what the store says of the task, as JSON."""
+        bad = [[row.file, row.line, row.reason] for row in self.skipped]
+        # Of the values in their order, not of batches: no path, no time, no version of Arrow.
+        digests = [(column, self.digests[column].hexdigest()) for column in sorted(self.digests)]
+        content = json.dumps([self.ids, bad, *digests])
+        return {
+            "target": None if self.target is None else asdict(self.target), "ids": self.ids,
+            "skipped": bad, "left_out": self.left_out,
+            "fingerprint": hashlib.sha256(content.encode()).hexdigest(),
+        }  # fmt: skip
+
+
+def _any_example(row: Sequence[Item]) -> Example:
+    """Return a row as an example, with its words if any task has them."""
+    examples = [item for item in row if isinstance(item, Example)]
+    return next((example for example in examples if example.words is not None), examples[0])
+
+
+def _chosen(arrays: _Arrays, there: npt.NDArray[np.bool_]) -> _Arrays:
+    """Return the arrays of some rows."""
+    texts = np.repeat(there, arrays["texts"])
+    chosen = {
+        "tokens": arrays["tokens"][np.repeat(texts, arrays["lengths"])],
+        "ids": arrays["ids"][np.repeat(there, arrays["id_bytes"])],
+        **{name: arrays[name][texts] for name in ("lengths", "exact", "normalised")},
+        **{name: arrays[name][there] for name in _OF_ROWS},
+    }
+    if "pieces" in arrays:
+        chosen["pieces"] = arrays["pieces"][np.repeat(texts, arrays["words"])]
+        chosen["words"] = arrays["words"][texts]
+    return chosen
+
+
+def _none_usable(skipped: Sequence[BadRow], left_out: Counter[str]) -> str:
+    rows = len(skipped) + left_out.total()
     if not rows:
         return "no row below the header"
-    if not skipped and all(row.why == NO_LABEL for row in unlabelled):
+    if [*left_out] == [NO_LABEL] and not skipped:
         return f"none of {rows} rows has a label"
-    left_out = Counter(row.why for row in unlabelled)
     parts = [f", {number} have {why}" for why, number in left_out.items()]
     first = f"; the first: {skipped[0]}" if skipped else ""
     return f"none of {rows} rows can be used{''.join(parts)}{first}"
 
 
 def _batches(
-    items: Iterator[Example | BadRow | Unlabelled],
-    skipped: list[BadRow],
-    unlabelled: list[Unlabelled],
-    stop: bool,
-) -> Iterator[list[Example]]:
-    """Yield lists of usable examples, bounded in rows and in characters."""
-    batch: list[Example] = []
+    rows: Iterator[Sequence[Item]], tasks: Sequence[_TaskPart], stop: bool
+) -> Iterator[list[Sequence[Item]]]:
+    """Yield lists of rows that a task can use, bounded in rows and in characters."""
+    batch: list[Sequence[Item]] = []
     size = 0
-    for item in items:
-        if isinstance(item, BadRow):
-            if stop:
-                raise refuse(item)
-            skipped.append(item)
+    for row in rows:
+        for task, item in zip(tasks, row, strict=True):
+            if isinstance(item, BadRow):
+                if stop:
+                    raise refuse(item)
+                task.skipped.append(item)
+            if isinstance(item, Unlabelled):
+                task.left_out[item.why] += 1
+        if not any(isinstance(item, Example) for item in row):
             continue
-        if isinstance(item, Unlabelled):
-            unlabelled.append(item)
-            continue
-        batch.append(item)
-        size += sum(map(len, (*item.texts, item.id or "")))
+        batch.append(row)
+        example = _any_example(row)
+        size += sum(map(len, (*example.texts, example.id or "")))
         if len(batch) >= _BATCH_ROWS or size >= _BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
@@ -130,13 +193,14 @@ def _batches(
 
 
 def _tokenised(
-    batches: Iterator[list[Example]], tokenizer: Tokenizer, words: bool
-) -> Iterator[tuple[list[Example], _Arrays]]:
+    batches: Iterator[list[Sequence[Item]]], tokenizer: Tokenizer, words: bool
+) -> Iterator[tuple[list[Sequence[Item]], _Arrays]]:
     """Yield batches with their tokens; while one is worked on, a thread tokenises the next."""
-    waiting: list[tuple[list[Example], Future[_Arrays]]] = []
+    waiting: list[tuple[list[Sequence[Item]], Future[_Arrays]]] = []
     with ThreadPoolExecutor(1) as pool:
         for batch in batches:
-            waiting.append((batch, pool.submit(_tokens, tokenizer, batch, words=words)))
+            examples = [_any_example(row) for row in batch]
+            waiting.append((batch, pool.submit(_tokens, tokenizer, examples, words=words)))
             if len(waiting) > 1:
                 done, tokens = waiting.pop(0)
                 yield done, tokens.result()
@@ -163,11 +227,12 @@ def _texts(batch: list[Example]) -> list[str]:
     return [text for example in batch for text in example.texts]
 
 
-def _arrays(batch: list[Example], tokens: _Arrays, target: TargetForm | None) -> _Arrays:
-    """Return what a store holds of some rows: lists and strings end to end, and their sizes."""
+def _arrays(batch: list[Example], tokens: _Arrays) -> _Arrays:
+    """Return what a store holds of some rows but for labels: lists and strings end to end, and
+    their sizes."""
     texts, ids = _texts(batch), [(example.id or "").encode() for example in batch]
     groups = _hashes([example.group for example in batch])
-    arrays: _Arrays = {
+    return {
         **tokens,
         "exact": _hashes(texts),
         "normalised": _hashes([" ".join(text.casefold().split()) for text in texts]),
@@ -178,12 +243,20 @@ def _arrays(batch: list[Example], tokens: _Arrays, target: TargetForm | None) ->
         "id_bytes": np.array([len(id_bytes) for id_bytes in ids], dtype=np.int64),
         "group": groups * np.array([bool(example.group) for example in batch], dtype=np.uint64),
     }
+
+
+_OF_ROWS = ("texts", "line", "file", "id_bytes", "group")
+
+
+def _labels(batch: Sequence[Example], target: TargetForm | None) -> _Arrays:
+    """Return the targets of some rows; of lists their values end to end, and their sizes."""
+    if target is None:
+        return {}
     targets = [example.label for example in batch]
-    if target is not None and target.ragged:
-        arrays["label"], arrays["label_sizes"] = target.flat(targets)
-    elif target is not None:
-        arrays["label"] = target.array(targets)
-    return arrays
+    if not target.ragged:
+        return {"label": target.array(targets)}
+    values, sizes = target.flat(targets)
+    return {"label": values, "label_sizes": sizes}
 
 
 def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
@@ -192,9 +265,11 @@ def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
-def _record_batch(arrays: _Arrays, target: TargetForm | None) -> pa.RecordBatch:
+def _record_batch(
+    arrays: _Arrays, tasks: Sequence[_TaskPart], batch: Sequence[Sequence[Item]]
+) -> pa.RecordBatch:
     """Return rows in Arrow's layout, in which a column of lists holds their texts, and another in
-    it the tokens of each."""
+    it the tokens of each; and for each task which rows are its, and their labels."""
     import pyarrow as pa
 
     text = {
@@ -210,18 +285,25 @@ def _record_batch(arrays: _Arrays, target: TargetForm | None) -> pa.RecordBatch:
         "id": pa.Array.from_buffers(pa.string(), len(arrays["id_bytes"]), ids),
         **{name: _flat(arrays[name]) for name in ("line", "file", "group")},
     }
-    if target is not None:
-        columns["label"] = _labels(arrays, target)
+    for number, task in enumerate(tasks):
+        items = [row[number] for row in batch]
+        there = np.array([isinstance(item, Example) for item in items], dtype=bool)
+        columns[OF_TASK.format(number)] = _flat(there)
+        if task.target is not None:
+            none = task.target.none()
+            labels = [item.label if isinstance(item, Example) else none for item in items]
+            columns[LABEL.format(number)] = _label_column(labels, task.target)
     return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
 
 
-def _labels(arrays: _Arrays, target: TargetForm) -> pa.Array:
+def _label_column(labels: Sequence[Any], target: TargetForm) -> pa.Array:
     import pyarrow as pa
 
-    label = arrays["label"]
-    values = _flat(label.ravel())
     if target.ragged:
-        return _lists(arrays["label_sizes"], values)
+        values, sizes = target.flat(labels)
+        return _lists(sizes, _flat(values))
+    label = target.array(labels)
+    values = _flat(label.ravel())
     if not target.shape:
         return values
     kind = pa.list_(values.type, int(np.prod(target.shape)))

@@ -11,8 +11,10 @@ from accord.data.files import DataFiles
 from accord.data.labels import (
     HIDDEN,
     MOST_LABELS,
+    SEPARATORS,
     decimal_comma,
     is_blank,
+    joining,
     parse_number,
     sort_labels,
     without_label,
@@ -69,6 +71,16 @@ class LabelSurvey:
         """Whether the values look like classes: names, or few whole numbers."""
         few = self.whole and len(self.labels) <= MOST_CLASSES
         return bool(self.names) or not self._numeric or few
+
+    @property
+    def flags(self) -> bool:
+        """Whether every row has a 0 or a 1, false or true."""
+        return self.labels in ({"0", "1"}, {"false", "true"}) and not self.missing
+
+    @property
+    def separator(self) -> str:
+        """What seems to join several labels; '' where each is one."""
+        return "" if self.names else joining(self.labels, SEPARATORS, least=0.8)
 
     @property
     def kind(self) -> str:

@@ -15,10 +15,11 @@ from accord.derived.finished import check_new, finished_models, write_new
 from accord.encoders.encoder import EncoderConfig, with_dropout
 from accord.encoders.pretrained import read_config
 from accord.errors import ModelError, UsageError
-from accord.evaluation.choosing import HalfResult, Halves, dev_halves, half_result
+from accord.evaluation.choosing import HalfResult, half_result
 from accord.evaluation.dev import DevResult, are_finite, evaluate_all
 from accord.evaluation.inference import logits_of, task_metric
 from accord.evaluation.scores import crossfitted
+from accord.evaluation.thresholds import Halves, dev_halves, moved_by, tuned_task
 from accord.kernels.matmul import choose_matmul_policy
 from accord.model.saved import load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
@@ -65,7 +66,7 @@ def soup_runs(
     alone = [kitchen.alone(i) for i in range(len(folders))]
     soup = greedy_soup(alone, kitchen.weights_of, kitchen.evaluate)
     crossfit = kitchen.crossfit(alone)
-    write_new(out, lambda folder: kitchen.save(soup.weights, folder))
+    write_new(out, lambda folder: kitchen.save(soup, folder))
     return RunSoup(alone, soup, crossfit)
 
 
@@ -83,7 +84,9 @@ class _Kitchen:
         tokenizer = load_tokenizer(folders[0])
         self.assembler = Assembler(special_ids(tokenizer), self.max_length)
         self.dev = [
-            TaskFiles(task, plan.data.tasks[task.name], tokenizer, say).dev(plan.data.dev_share)
+            TaskFiles(task.as_used, plan.data.tasks[task.name], tokenizer, say).dev(
+                plan.data.dev_share
+            )
             for task in self.model.tasks
         ]
 
@@ -101,7 +104,8 @@ class _Kitchen:
         on_0, on_1 = (self._chosen_on(half, halves, alone) for half in (0, 1))
         values = {}
         for split, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
-            together = crossfitted(logits[0], logits[1], which)
+            said = [moved_by(split, part, which == half) for half, part in enumerate(logits)]
+            together = crossfitted(said[0], said[1], which)
             values[split.task.name] = task_metric(split.task, split.labels, together, which)
         return values
 
@@ -128,9 +132,11 @@ class _Kitchen:
             raise ModelError(f"{self.folders[run]}: predicts no numbers for the dev rows")
         return result
 
-    def save(self, weights: list[Tensor], folder: Path) -> None:
-        with self._holding(weights).in_place():
-            save_model(self.model, folder, self.inputs, self.max_length, self.folders[0])
+    def save(self, soup: Soup[DevResult], folder: Path) -> None:
+        parts = zip(self.dev, soup.evaluated.logits, strict=True)
+        tuned = {split.task.name: tuned_task(split, part).thresholds for split, part in parts}
+        with self._holding(soup.weights).in_place():
+            save_model(self.model, folder, self.inputs, self.max_length, self.folders[0], tuned)
 
     def _holding(self, weights: list[Tensor]) -> Averages:
         return Averages(list(self.model.named_parameters()), values=weights)

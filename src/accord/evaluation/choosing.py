@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from accord.data.halves import content_halves, row_contents
 from accord.data.loader import TaskData
 from accord.evaluation.dev import counted
 from accord.evaluation.inference import task_metric
-
-Halves = npt.NDArray[np.int8]
+from accord.evaluation.thresholds import Halves, moved_by
 
 
 @dataclass(frozen=True)
@@ -30,12 +26,6 @@ class HalfResult:
     sum: float
 
 
-def dev_halves(data: TaskData) -> Halves:
-    """Return the half of each of a dev split's rows, int8 [rows]."""
-    contents = row_contents(data.store, data.rows)
-    return content_halves(contents, data.strata)
-
-
 def half_result(
     data: Sequence[TaskData],
     logits: Sequence[Tensor],
@@ -45,7 +35,7 @@ def half_result(
 ) -> HalfResult:
     """Evaluate a model as `accord.evaluation.dev.evaluate_all` does, on one half of the rows.
 
-    A task without rows in that half doesn't count.
+    A task without rows in that half doesn't count. Thresholds are those that the half chooses.
 
     Args:
         data: the dev split of each task.
@@ -62,7 +52,8 @@ def half_result(
     for split, part, which in zip(data, logits, halves, strict=True):
         rows = which == half
         if split.task.name in names and rows.any():
-            total += task_metric(split.task, split.labels[rows], part[rows])
+            said = moved_by(split, part, rows)
+            total += task_metric(split.task, split.labels[rows], said[rows])
     return HalfResult(logits, total)
 
 

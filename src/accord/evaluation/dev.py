@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from accord.data.loader import TaskData
-from accord.evaluation.inference import evaluate
+from accord.evaluation.thresholds import evaluate_dev
 from accord.kinds import kind_of
 from accord.metrics import Score, overall_score
 from accord.tasks import Task
@@ -54,7 +54,7 @@ def evaluate_all(
         finished: tasks that no model is chosen by.
     """
     evaluated = {
-        split.task.name: evaluate(split, part) for split, part in zip(data, logits, strict=True)
+        split.task.name: evaluate_dev(split, part) for split, part in zip(data, logits, strict=True)
     }
     names = {task.name: task.metric for task in counted([split.task for split in data])}
     metrics = {name: evaluated[name].metric for name in names}

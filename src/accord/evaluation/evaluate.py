@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from accord.data.datafiles import shown
 from accord.data.datasets import TaskFiles
@@ -16,6 +18,7 @@ from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
 from accord.evaluation.inference import check_finite, evaluate, split_logits
 from accord.evaluation.predict import Predictor, load
+from accord.evaluation.thresholds import evaluate_dev
 from accord.kinds import Evaluation, labelled_kind
 from accord.model.saved import find_model_folder, read_tasks
 from accord.plan.recorded import recorded_plan
@@ -57,6 +60,8 @@ def evaluate_run(
 ) -> Evaluated:
     """Evaluate a run's model on the dev splits that it was evaluated by as it was trained.
 
+    Thresholds that these chose are cross-fitted, as they were then.
+
     Args:
         model: a run folder or model folder.
         run: that it lies in.
@@ -80,7 +85,7 @@ def evaluate_run(
             " would be of other rows: --force evaluates on them as they are now, --config or"
             " --input on other files"
         )
-    return Evaluated(_evaluate(predictor, splits), changed)
+    return Evaluated(_evaluate(predictor, splits, evaluate_dev), changed)
 
 
 def evaluate_files(
@@ -100,7 +105,7 @@ def evaluate_files(
     Raises:
         UsageError: if model and tasks don't fit, or a file can't be used.
     """
-    return _evaluate(*_splits(model, data, precision, only))
+    return _evaluate(*_splits(model, data, precision, only), evaluate)
 
 
 def _splits(
@@ -128,7 +133,9 @@ def _splits(
 
 
 def _evaluate(
-    predictor: Predictor, splits: Mapping[str, Sequence[TaskData]]
+    predictor: Predictor,
+    splits: Mapping[str, Sequence[TaskData]],
+    compare: Callable[[TaskData, Tensor], Evaluation],
 ) -> dict[str, Evaluation]:
     evaluated = {}
     for name, parts in splits.items():
@@ -137,7 +144,7 @@ def _evaluate(
             logits.append(split_logits(member.model, part, member.assembler, matmul=member.matmul))
             check_finite(logits[-1], part.task, member.folder)
         mean = labelled_kind(parts[0].task).mean_logits(parts[0].task, logits)
-        evaluated[name] = evaluate(parts[0], mean)
+        evaluated[name] = compare(parts[0], mean)
     return evaluated
 
 

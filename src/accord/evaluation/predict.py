@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import numpy as np
@@ -37,7 +38,7 @@ from accord.evaluation.predictions import predicted_columns, predicted_values, r
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, kind_of, labelled_kind
 from accord.model.multitask import MultitaskModel
-from accord.model.saved import InputFormat, find_model_folder, load_model
+from accord.model.saved import InputFormat, find_model_folder, load_model, read_tasks
 from accord.model.saved_ensemble import member_folders
 from accord.plan.run import Precision
 from accord.plural import count
@@ -72,6 +73,8 @@ class Answered:
 class Predictor:
     """A model folder's encoder and heads with their tokenizer; or the first of an ensemble's.
 
+    `tasks` are those that the model serves.
+
     Args:
         model: encoder and heads.
         inputs: how each task's files name their columns.
@@ -79,6 +82,7 @@ class Predictor:
         folder: where the tokenizer is.
         matmul: in what precision, and how this machine multiplies.
         others: an ensemble's other members, whose answers are averaged with this one's.
+        thresholds: of an ensemble's tasks; default: the model's own.
     """
 
     def __init__(
@@ -89,16 +93,16 @@ class Predictor:
         folder: Path,
         matmul: MatmulPolicy = DEFAULT,
         others: Sequence[Predictor] = (),
+        thresholds: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     ) -> None:
         self.members = (self, *others)
+        self.tasks = tuple(
+            replace(task, thresholds=thresholds.get(task.name, task.thresholds))
+            for task in model.tasks
+        )
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        """The tasks that the model serves."""
-        return self.model.tasks
 
     def task(self, name: str) -> Task:
         """Return a task by its name.
@@ -160,7 +164,7 @@ class Predictor:
             [{'prediction': ['B-who', 'O', 'O', 'B-place', 'O'], 'entities': [...]}]
         """
         answered = self._answered(task, texts, stacklevel=3)
-        columns = predicted_columns(answered.logits, self.task(task), {}, answered.texts)
+        columns = predicted_columns(answered.logits, self.task(task), {}, texts=answered.texts)
         return records_of(columns)
 
     def _answered(self, task: str, texts: Texts, stacklevel: int) -> Answered:
@@ -396,12 +400,17 @@ def load(folder: str | Path, device: str = "auto", precision: Precision = "float
     matmul = choose_matmul_policy(place, precision == "bfloat16")
     first, *others = member_folders(path)
     members = [_load_alone(other, place, matmul) for other in others]
-    return _load_alone(first, place, matmul, members)
+    thresholds = {task.name: task.thresholds for task in read_tasks(path)[0]}
+    return _load_alone(first, place, matmul, members, thresholds)
 
 
 def _load_alone(
-    folder: Path, place: torch.device, matmul: MatmulPolicy, others: Sequence[Predictor] = ()
+    folder: Path,
+    place: torch.device,
+    matmul: MatmulPolicy,
+    others: Sequence[Predictor] = (),
+    thresholds: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
 ) -> Predictor:
     model, inputs, max_length = load_model(folder)
     model.to(place).eval()
-    return Predictor(model, inputs, max_length, folder, matmul, others)
+    return Predictor(model, inputs, max_length, folder, matmul, others, thresholds)

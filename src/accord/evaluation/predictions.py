@@ -30,14 +30,22 @@ def predicted_values(logits: Tensor, task: Task) -> Answers:
 
 
 def predicted_records(
-    logits: Tensor, task: Task, before: Columns, after: Columns | None = None
+    logits: Tensor,
+    task: Task,
+    before: Columns,
+    after: Columns | None = None,
+    moved: Tensor | None = None,
 ) -> list[Record]:
     """Return one record per row, of `predicted_columns`."""
-    return records_of({**predicted_columns(logits, task, before), **(after or {})})
+    return records_of({**predicted_columns(logits, task, before, moved), **(after or {})})
 
 
 def predicted_columns(
-    logits: Tensor, task: Task, before: Columns, texts: Sequence[str | Sequence[str]] | None = None
+    logits: Tensor,
+    task: Task,
+    before: Columns,
+    moved: Tensor | None = None,
+    texts: Sequence[str | Sequence[str]] | None = None,
 ) -> dict[str, Sequence[Any]]:
     """Return what is said of rows, by column: their predictions, what their kind says beside them
     and, for classes, each label's probability.
@@ -46,9 +54,11 @@ def predicted_columns(
         logits: [n, ...].
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
+        moved: the logits that predict, by thresholds that are not the task's; default: the same.
         texts: of each row; None where only their tokens are known.
     """
-    columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(logits, task)}
+    said = predicted_values(logits if moved is None else moved, task)
+    columns: dict[str, Sequence[Any]] = {**before, "prediction": said}
     kind = labelled_kind(task)
     columns |= kind.details(task, logits, texts)
     if names := kind.probability_names(task):
@@ -89,6 +99,7 @@ def write_split_predictions(
     labels: np.ndarray | None = None,
     after: Columns | None = None,
     form: Format = "csv",
+    moved: Tensor | None = None,
 ) -> None:
     """Write predictions of a split's rows, the whole file or none.
 
@@ -99,6 +110,7 @@ def write_split_predictions(
         labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
         form: the file's format.
+        moved: as `predicted_records` takes them.
 
     Raises:
         OSError: if the file can't be written.
@@ -110,7 +122,13 @@ def write_split_predictions(
     rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
     parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
     records = (
-        predicted_records(logits[part], data.task, _part(before, part), _part(after, part))
+        predicted_records(
+            logits[part],
+            data.task,
+            _part(before, part),
+            _part(after, part),
+            None if moved is None else moved[part],
+        )
         for part in parts
     )
     with atomic_file(path) as file:

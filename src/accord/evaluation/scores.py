@@ -5,7 +5,8 @@ For each task:
 - `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses
   there, one whose rows have several units [epochs, rows, most, outputs], with -inf behind a row's
 - `chosen/TASK`: float32 [3, rows, ...], those of what was chosen on half 0, on half 1, and on all
-  of dev, which is the saved model
+  of dev, which is the saved model; moved by thresholds, if the task tunes any, which the same half
+  chose, and for the saved model each row's other half
 - `labels/TASK`: [rows, ...], int64 class indices or float64 values; zeros of a task without labels
 - `halves/TASK`: int8 [rows], the half of dev that each row is in (`accord.data.halves`)
 """

@@ -14,9 +14,10 @@ from accord.data.sampler import Sampler
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import ConfigError
 from accord.grids.cells import CellMaker, Draft, Settings, name_of, without_seed
+from accord.grids.equal_exposure import AT_DEV_S_WORD
 from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
-from accord.training.drawing import build_sampler
+from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
 
 Budget = Literal["tokens", "steps", "examples"]
 STEPS, EPOCHS, EXAMPLES = "training.steps_per_epoch", "training.epochs", "training.examples"
@@ -24,7 +25,7 @@ STEPS, EPOCHS, EXAMPLES = "training.steps_per_epoch", "training.epochs", "traini
 
 @dataclass(frozen=True)
 class Size:
-    """A task's training rows and their mean length in tokens."""
+    """A task's training rows, and the mean length in tokens of those that are drawn."""
 
     rows: int
     tokens: float
@@ -51,8 +52,12 @@ class Sizes:
         if key not in self._known:
             folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
             data = read_data(plan.data, folder, self.say if not self._known else lambda text: None)
+            classes = balanced_classes(plan, data.train)
             self._known[key] = {
-                part.task.name: Size(len(part), float(data.assembler.lengths(part).mean()))
+                part.task.name: Size(
+                    len(part),
+                    mean_tokens(part.task.name, data.assembler.lengths(part), classes),
+                )
                 for part in data.train
             }
         return self._known[key]
@@ -172,6 +177,11 @@ class Amounts:
                 raise ConfigError(
                     f"{self.make.where}: cell {name_of(settings)}: has stages; as_much_as and equal"
                     " budgets are for cells that have none"
+                )
+            if plan.only.training.patience is not None:
+                raise ConfigError(
+                    f"{self.make.where}: cell {name_of(settings)}: training.patience:"
+                    f" {AT_DEV_S_WORD}; as_much_as and equal budgets are for cells without"
                 )
             sizes = self.sizes.of(plan.only)
             rows = tuple(size.rows for size in sizes.values())

@@ -10,12 +10,13 @@ from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.plan.run import RunPlan, StagePlan
-from accord.training.drawing import build_sampler
+from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
 from accord.training.exposure import exposures
 
 Equal = Literal["examples", "steps", "tokens", "nothing"]
 """What runs of a task alone have as much of as the shared run: examples of the task, steps of the
 optimizer, tokens of the task, or nothing in particular, where each goes by its own config."""
+AT_DEV_S_WORD = "a run that dev figures end shows an amount that isn't known before"
 
 
 def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Settings]:
@@ -34,11 +35,16 @@ def equal_settings(plan: RunPlan, equal: Equal, where: str) -> dict[str, Setting
         'nothing', and none of finished tasks, which have no run alone.
 
     Raises:
-        UsageError: if the shared run draws a task less than once an epoch; or whatever is wrong
-            with data, encoder or config.
+        UsageError: if the shared run draws a task less than once an epoch, or may stop early; or
+            whatever is wrong with data, encoder or config.
     """
     if equal == "nothing":
         return {name: {} for name in plan.data.labelled}
+    if any(stage.training.patience is not None for stage in plan.stages):
+        raise UsageError(
+            f"{where}: training.patience: {AT_DEV_S_WORD}; leave it out, or compare with"
+            " --equal nothing"
+        )
     drawn = [drawn_of(stage, equal) for stage in plan.stages]
     by_task: dict[str, Settings] = {}
     for task in plan.data.labelled:
@@ -75,14 +81,15 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     """Return how many examples of each task make up what a run without stages has.
 
     Of 'examples' what it draws of each; of 'steps' as many full batches of one task as it has
-    steps; of 'tokens' what it draws, in tokens, over the mean length of the task's rows.
+    steps; of 'tokens' what it draws, in tokens, over the mean length of a row that is drawn.
     """
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
     data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
     names = [task.name for task in data.tasks]
     sources = sources_of(data.train, shared_rows(data.train))
-    drawn = tuple(source.name for source in sources)
-    sampler = build_sampler(plan, drawn, tuple(map(len, sources)))
+    drawn, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
+    classes = balanced_classes(plan, data.train)
+    sampler = build_sampler(plan, drawn, sizes, classes)
     steps = epochs * sampler.steps
     if equal == "steps":
         full = plan.training.batch_size * steps
@@ -94,7 +101,8 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
         return {name: exposure.examples for name, exposure in seen.items()}
     return {
         split.task.name: round(
-            seen[split.task.name].tokens / float(data.assembler.lengths(split).mean())
+            seen[split.task.name].tokens
+            / mean_tokens(split.task.name, data.assembler.lengths(split), classes)
             if len(split) else 0
         )
         for split in data.train

@@ -33,6 +33,7 @@ from accord.kinds._registry import (
     takers_of_lists,
     task_section,
 )
+from accord.kinds._thresholds import moved
 
 __all__ = [
     "Answers",
@@ -53,6 +54,7 @@ __all__ = [
     "kind_names",
     "kind_of",
     "labelled_kind",
+    "moved",
     "spelt",
     "takers_of_lists",
     "task_section",

@@ -50,9 +50,13 @@ class TargetForm:
     @property
     def fill(self) -> float:
         """What stands behind the shorter of ragged rows."""
+        return -1 if "i" in self.dtype else float("nan")
+
+    def none(self) -> Any:
+        """Return what stands in the place of a target where a row has none."""
         import numpy as np
 
-        return -1 if np.dtype(self.dtype).kind == "i" else float("nan")
+        return [] if self.ragged else np.zeros(self.shape, dtype=self.dtype)
 
     def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
         """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
@@ -364,14 +368,31 @@ class Kind(ABC, Generic[T]):
             if task.positive is not None or not get_metric(name).one_class
         )  # fmt: skip
 
+    def tunes(self, task: T) -> bool:
+        """Whether the rows that choose a task's model choose thresholds too (`tuned`)."""
+        return False
+
+    def tuned(self, task: T, labels: Array, logits: Tensor) -> tuple[float, ...]:
+        """Return the probability from which on each label is predicted, as some rows choose it.
+
+        Args:
+            task: that `tunes`.
+            labels: the rows' targets, [rows, labels]; there may be no row.
+            logits: [rows, labels].
+        """
+        raise NotImplementedError
+
     @abstractmethod
-    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(
+        self, task: T, labels: Array, logits: Tensor, moved: Tensor | None = None
+    ) -> Evaluation:
         """Compare a model's logits on some rows with their labels.
 
         Args:
             task: of this kind.
             labels: the rows' targets as the store keeps them; of no use without labels.
             logits: [rows, outputs] or [rows, most, outputs]; losses of texts without labels.
+            moved: the same, by thresholds that other rows chose; None: as the task decodes them.
         """
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:

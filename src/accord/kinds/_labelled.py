@@ -149,7 +149,8 @@ class LabelledKind(Kind[T]):
         return targets
 
     def rows_of_classes(self, task: T, targets: Array) -> list[Array]:
-        """Return for each of the task's classes its rows, ascending; nothing without classes."""
+        """Return for each of the task's classes its rows, ascending; nothing without classes.
+        Classes are balanced by them, in the loss and as rows are drawn."""
         return []
 
     def settled(self, task: T, plan: TaskPlan, targets: Array) -> T:
@@ -334,13 +335,16 @@ class LabelledKind(Kind[T]):
         shares = self.probabilities(task, logits) if by_shares else None
         return (self.decode(task, logits) if shares is None else shares).numpy()
 
-    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(
+        self, task: T, labels: Array, logits: Tensor, moved: Tensor | None = None
+    ) -> Evaluation:
         import torch
 
+        said = _as_wide(logits if moved is None else moved, labels)
         fitting = _as_wide(logits, labels)
         figures = {
             task.name_of(name): get_metric(name)(
-                self.evaluated(task, name, fitting), labels, task.positive_class
+                self.evaluated(task, name, said), labels, task.positive_class
             )
             for name in self.metrics_of(task)
         }
@@ -350,13 +354,13 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, fitting, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        classes = self.by_class(task, labels, self.decode(task, logits).numpy())
+        classes = self.by_class(task, labels, self.decode(task, said).numpy())
         return Evaluation(value, figures, logits, remark, classes)
 
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
-        """Return the figures of each class from targets [n] and what is predicted, [n]; None of a
-        kind that doesn't predict one class of several."""
-        if "classes" not in self.predicts or not task.labels:
+        """Return the figures of each class from targets [n] and what is predicted, [n], or from
+        label sets; None of a kind that predicts no classes of the task."""
+        if not {"classes", "label_sets"} & {*self.predicts} or not task.labels:
             return None
         return ByClass.of(task.labels, labels, predicted)
 

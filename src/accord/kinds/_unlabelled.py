@@ -31,7 +31,9 @@ class UnlabelledKind(Kind[T]):
     def outputs(self, task: T) -> int:
         return 1
 
-    def evaluate(self, task: T, labels: Array, logits: Tensor) -> Evaluation:
+    def evaluate(
+        self, task: T, labels: Array, logits: Tensor, moved: Tensor | None = None
+    ) -> Evaluation:
         losses = logits.double().squeeze(1).numpy()
         figures = {name: get_metric(name)(losses, losses) for name in self.metrics_of(task)}
         figures["loss"] = float(logits.double().mean())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accord.config.tasks import (
     ClassWeightsKey,
+    DrawKey,
     LabelSmoothingKey,
     LossKey,
     MetricKey,
@@ -57,6 +58,7 @@ class ClassificationConfig(TaskConfig):
     metric: MetricKey = None
     class_weights: ClassWeightsKey = None
     label_smoothing: LabelSmoothingKey = 0.0
+    draw: DrawKey = "shuffled"
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the shape, the metric, and the classes' names and weights."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,9 +14,11 @@ from accord.data.labels import (
     HIDDEN,
     MOST_LABELS,
     NO_LISTS,
+    SEPARATORS,
     LabelParser,
     are_values,
     is_blank,
+    joining,
     quoted,
     sort_labels,
     without_label,
@@ -32,6 +33,7 @@ from accord.kinds._labelled import (
     shape_faults,
     shared_fields,
 )
+from accord.kinds._thresholds import best_f1_thresholds, moved
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from accord.kinds._kind import Array
 
 _LEAST = 1e-15  # a probability whose logit is still a number of some use
-_SEPARATORS = ("|", ";", ",")
-"""By which labels may be joined where the task's separator stands in no cell."""
 
 
 class MultiLabelConfig(TaskConfig):
@@ -62,6 +62,12 @@ class MultiLabelConfig(TaskConfig):
         description="What a row without any label has in their column, such as '' or 'none'; by"
         " default an empty cell means that a row was not labelled, and an empty list, or a 0 in"
         " each of several columns, that it has none.",
+    )
+    thresholds: Literal["tuned", "fixed"] = Field(
+        "tuned",
+        description="From which probability on a label is predicted: 'fixed' is 0.5, 'tuned' where"
+        " each label's F1 on dev is highest. Figures on dev are cross-fitted then: by thresholds"
+        " that its other half chooses.",
     )
     loss: LossKey = None
     metric: MetricKey = None
@@ -119,11 +125,13 @@ class MultiLabelTask(Task):
         separator: what stands between labels in one text.
         empty: the text that stands for none of them; None where none does.
         columns: whether each label has a column of its own, which is named as it.
+        tuned: whether dev rows choose its thresholds.
     """
 
     separator: str = "|"
     empty: str | None = None
     columns: bool = False
+    tuned: bool = True
 
 
 def label_names(cell: str | Sequence[Any], separator: str) -> list[str]:
@@ -212,7 +220,7 @@ class LabelSetParser(LabelParser):
 
     def _joined(self, name: str) -> str:
         """Return that a name is several labels, joined by something else; or ''."""
-        for separator in _SEPARATORS:
+        for separator in SEPARATORS:
             parts = [canonical_label(part) for part in name.split(separator)]
             if len(parts) > 1 and all(part in self._indices for part in parts):
                 return f"; it is labels joined by '{separator}', but separator is" + (
@@ -273,6 +281,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             separator=separator,
             empty=empty,
             columns=columns,
+            tuned=plan.options["thresholds"] == "tuned",
         )
 
     def found_in_data(self, plan: TaskPlan) -> list[str]:
@@ -288,6 +297,11 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             yield f"separator is {task.separator!r}"
         if not isinstance(task.empty, str | None) or task.empty in task.labels:
             yield f"empty is {task.empty!r}"
+        if task.thresholds and not (
+            len(task.thresholds) == len(task.labels)
+            and all(isinstance(each, float) and 0 < each < 1 for each in task.thresholds)
+        ):
+            yield f"thresholds are {task.thresholds!r:.80}"
         if task.head != "linear" or task.targets != "range" or task.positive is not None:
             yield f"head is {task.head!r}, targets {task.targets!r}, positive {task.positive!r}"
 
@@ -337,12 +351,19 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return labels.float()
 
     def decode(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
-        """Return 1 for each label whose probability is at least a half, float64 [n, labels]."""
-        return (logits >= 0).double()
+        """Return 1 for each label whose probability reaches its threshold, float64 [n, labels]."""
+        return (moved(logits, task.thresholds) >= 0).double()
 
     def probabilities(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
         """Return each label's probability; a row's have no sum."""
         return logits.double().sigmoid()
+
+    def tunes(self, task: MultiLabelTask) -> bool:
+        return task.tuned
+
+    def tuned(self, task: MultiLabelTask, labels: Array, logits: Tensor) -> tuple[float, ...]:
+        """Return for each label where its F1 is highest (`best_f1_thresholds`)."""
+        return best_f1_thresholds(labels, logits.numpy())
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:
         import numpy as np
@@ -395,6 +416,11 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             "problem_type": "multi_label_classification",
         }
 
+    def transformers_note(self, task: MultiLabelTask) -> str:
+        if not task.thresholds:
+            return ""
+        return ", whose labels have thresholds of their own: those in accord.json"
+
 
 def _found_labels(
     name: str, plan: TaskPlan, training: TrainingLabels, separator: str, empty: str | None
@@ -423,30 +449,17 @@ def _found_labels(
     labels = sort_labels(seen - without_label(seen))
     if not labels:
         raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no label")
-    if not joined and (other := _joined_by(labels, separator)):
+    others = [other for other in SEPARATORS if other != separator]
+    if not joined and (other := joining(labels, others, least=0)):
+        example = next(label for label in labels if other in label)
         raise ConfigError(
             f"tasks.{name}.separator: no cell of column '{plan.label}' of {training} holds"
-            f" '{separator}', but {quoted(other[1])} looks like labels joined by '{other[0]}': name"
+            f" '{separator}', but {quoted(example)} looks like labels joined by '{other}': name"
             f" that, or the labels in tasks.{name}.labels"
         )
     for fault in _name_faults("labels", labels, separator):
         raise ConfigError(f"tasks.{name}.{fault}")
     return tuple(labels)
-
-
-def _joined_by(labels: Sequence[str], separator: str) -> tuple[str, str] | None:
-    """Return what else seems to join labels, and a label of which a part stands elsewhere too."""
-    for other in _SEPARATORS:
-        parts = {
-            label: {canonical_label(part) for part in label.split(other)}
-            for label in labels
-            if other in label and other != separator
-        }
-        times = Counter(part for each in parts.values() for part in each)
-        for label, each in parts.items():
-            if "" not in each and any(times[part] > 1 or part in labels for part in each):
-                return other, label
-    return None
 
 
 KIND = MultiLabel()

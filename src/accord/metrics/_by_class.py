@@ -20,52 +20,64 @@ class ByClass:
 
     Attributes:
         labels: the K classes.
+        support: rows of each class, int64 [K].
+        said: rows that are said to be of it, [K].
+        right: those of these that are, [K].
         confusion: int64 [m, 3]: a true class, a predicted one, and how many rows have these; for
-            those that any has, in order.
+            those that any has, in order. None where a row has any number of classes: none of them
+            is taken for another then.
 
     Example:
+        >>> import numpy as np
         >>> each = ByClass.of(("ok", "fraud"), np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))
         >>> each.precision.tolist(), each.recall.round(2).tolist(), each.support.tolist()
         ([1.0, 0.5], [0.67, 1.0], [3, 1])
     """
 
     labels: tuple[str, ...]
-    confusion: Array
+    support: Array
+    said: Array
+    right: Array
+    confusion: Array | None = None
 
     @classmethod
     def of(cls, labels: Sequence[str], targets: Array, predictions: Array) -> ByClass:
-        """Count class indices [n] beside predicted ones [n]."""
+        """Count class indices [n] beside predicted ones [n], or label sets [n, K] likewise."""
         import numpy as np
 
-        pairs = targets.astype(np.int64) * len(labels) + predictions.astype(np.int64)
+        targets, predictions = targets.astype(np.int64), predictions.astype(np.int64)
+        if targets.ndim > 1:
+            right = (targets & predictions).sum(0)
+            return cls(tuple(labels), targets.sum(0), predictions.sum(0), right)
+        support, said, right = (
+            np.bincount(side, minlength=len(labels))
+            for side in (targets, predictions, targets[targets == predictions])
+        )
+        pairs = targets * len(labels) + predictions
         cells, counts = np.unique(pairs, return_counts=True)
-        return cls(tuple(labels), np.stack([*np.divmod(cells, len(labels)), counts], axis=1))
-
-    @cached_property
-    def support(self) -> Array:
-        """Rows of each class, int64 [K]."""
-        return self._rows(0)
+        confusion = np.stack([*np.divmod(cells, len(labels)), counts], axis=1)
+        return cls(tuple(labels), support, said, right, confusion)
 
     @cached_property
     def precision(self) -> Array:
         """Of the rows that are said to be of a class, the share that is, [K]."""
         import numpy as np
 
-        return self._right / np.maximum(self._rows(1), 1)
+        return self.right / np.maximum(self.said, 1)
 
     @cached_property
     def recall(self) -> Array:
         """Of a class's rows, the share that is said to be of it, [K]."""
         import numpy as np
 
-        return self._right / np.maximum(self.support, 1)
+        return self.right / np.maximum(self.support, 1)
 
     @cached_property
     def f1(self) -> Array:
         """The harmonic mean of both, [K]."""
         import numpy as np
 
-        f1: Array = 2 * self._right / np.maximum(self.support + self._rows(1), 1)
+        f1: Array = 2 * self.right / np.maximum(self.support + self.said, 1)
         return f1
 
     @property
@@ -79,6 +91,8 @@ class ByClass:
         """Return the most frequent errors: a true label, the one that it is taken for, rows."""
         import numpy as np
 
+        if self.confusion is None:
+            return []
         wrong = self.confusion[self.confusion[:, 0] != self.confusion[:, 1]]
         order = np.argsort(-wrong[:, 2], kind="stable")[:most]
         return [(self.labels[i], self.labels[j], int(rows)) for i, j, rows in wrong[order]]
@@ -87,9 +101,6 @@ class ByClass:
         """Return a JSON object: figures by class, and of the confusion matrix, by true and by
         predicted class, what isn't 0."""
         names = ("precision", "recall", "f1")
-        confusion: dict[str, dict[str, int]] = {}
-        for true, predicted, rows in self.confusion.tolist():
-            confusion.setdefault(self.labels[true], {})[self.labels[predicted]] = rows
         classes = {
             label: {
                 **{name: float(getattr(self, name)[i]) for name in names},
@@ -97,17 +108,9 @@ class ByClass:
             }
             for i, label in enumerate(self.labels)
         }
+        if self.confusion is None:
+            return {"classes": classes}
+        confusion: dict[str, dict[str, int]] = {}
+        for true, predicted, rows in self.confusion.tolist():
+            confusion.setdefault(self.labels[true], {})[self.labels[predicted]] = rows
         return {"classes": classes, "confusion": confusion}
-
-    @cached_property
-    def _right(self) -> Array:
-        return self._rows(0, self.confusion[:, 0] == self.confusion[:, 1])
-
-    def _rows(self, side: int, cells: Array | slice = slice(None)) -> Array:
-        """Add up some cells by their true class, 0, or their predicted one, 1."""
-        import numpy as np
-
-        of, counts = self.confusion[cells, side], self.confusion[cells, 2]
-        sums = np.zeros(len(self.labels), dtype=np.int64)
-        np.add.at(sums, of, counts)
-        return sums

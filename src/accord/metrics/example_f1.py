@@ -29,6 +29,7 @@ def example_f1(predictions: Array, targets: Array) -> float:
     (`average="samples"`); so data with such rows have a best below 1.
 
     Example:
+        >>> import numpy as np
         >>> example_f1(np.array([[1, 1], [0, 0]]), np.array([[1, 0], [1, 0]]))
         0.3333333333333333
     """

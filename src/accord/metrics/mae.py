@@ -24,6 +24,7 @@ def mae(predictions: Array, targets: Array) -> float:
     """Return −Σ|p − t| / n, p and t ranks.
 
     Example:
+        >>> import numpy as np
         >>> mae(np.array([0, 2, 2]), np.array([0, 1, 2]))
         -0.3333333333333333
     """

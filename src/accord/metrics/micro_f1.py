@@ -23,6 +23,7 @@ def micro_f1(predictions: Array, targets: Array) -> float:
     """Return F1 = 2PR / (P + R), P and R over all pairs of row and label; 0 where there are none.
 
     Example:
+        >>> import numpy as np
         >>> micro_f1(np.array([[1, 1], [0, 0]]), np.array([[1, 0], [1, 0]]))
         0.5
     """

@@ -35,6 +35,7 @@ def quadratic_kappa(predictions: Array, targets: Array) -> float:
     `labels` name all of them.
 
     Example:
+        >>> import numpy as np
         >>> quadratic_kappa(np.array([0, 1, 2, 2]), np.array([0, 1, 2, 1]))
         0.8
     """

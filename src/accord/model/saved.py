@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import torch
@@ -57,6 +58,7 @@ def save_model(
     inputs: dict[str, InputFormat],
     max_length: int,
     tokenizer_from: Path,
+    thresholds: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
 ) -> None:
     """Write a model folder; it holds no time, path or host, and nothing of tasks without labels.
 
@@ -66,6 +68,7 @@ def save_model(
         inputs: each task's columns.
         max_length: tokens that a sequence may have.
         tokenizer_from: the folder whose tokenizer is the model's too.
+        thresholds: of the tasks that have others than the model's.
     """
     save_encoder(model.encoder, folder)
     save_tokenizer(tokenizer_from, folder)
@@ -85,8 +88,13 @@ def save_model(
         "format": FORMAT,
         "max_length": max_length,
         "sharing": None if model.parts is None else asdict(model.parts.sharing),
-        "tasks": [{**task.to_json(), "input": asdict(inputs[task.name])}
-                  for task in model.labelled],
+        "tasks": [
+            {
+                **replace(task, thresholds=thresholds.get(task.name, task.thresholds)).to_json(),
+                "input": asdict(inputs[task.name]),
+            }
+            for task in model.labelled
+        ],
     }  # fmt: skip
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 

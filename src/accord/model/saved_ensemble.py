@@ -10,6 +10,7 @@ A folder may come from a stranger. It names no path: members are numbered.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -29,6 +30,8 @@ _ALIKE = ("kind", "labels", "range", "loss", "metric")
 def save_ensemble(members: Sequence[Path], folder: Path) -> None:
     """Fill an ensemble's folder; files are linked where the file system can.
 
+    A label's threshold, where members have tuned any, is the mean of theirs.
+
     Args:
         members: folders of models that are alike. The first one's columns are the ensemble's.
         folder: an empty one.
@@ -37,7 +40,11 @@ def save_ensemble(members: Sequence[Path], folder: Path) -> None:
         OSError: if it can't be written.
     """
     first = read_description(members[0])
-    description = {name: first[name] for name in ("format", "max_length", "tasks")}
+    description = {name: first[name] for name in ("format", "max_length")}
+    description["tasks"] = [
+        {**entry, "thresholds": _mean_thresholds(entry["name"], members)}
+        for entry in first["tasks"]
+    ]
     for number, source in enumerate(members):
         target = folder / MEMBERS / str(number)
         target.mkdir(parents=True)
@@ -46,6 +53,14 @@ def save_ensemble(members: Sequence[Path], folder: Path) -> None:
                 link(file.resolve(), target / file.name)
     text = json.dumps({**description, MEMBERS: len(members)}, indent=2)
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+
+def _mean_thresholds(name: str, members: Sequence[Path]) -> list[float]:
+    tasks = [task for member in members for task in read_tasks(member)[0] if task.name == name]
+    if not any(task.thresholds for task in tasks):
+        return []
+    each = [task.thresholds or (0.5,) * len(task.labels) for task in tasks]
+    return [math.fsum(label) / len(each) for label in zip(*each, strict=True)]
 
 
 def is_ensemble(folder: Path) -> bool:

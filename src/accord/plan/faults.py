@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from accord import balancing, gradients, regularisers, sampling, sharing
-from accord.config.sections import Config
+from accord.config.sections import SCORE, Config
 from accord.errors import nearest
 from accord.families import FAMILIES
 from accord.methods import Circumstances
@@ -37,6 +37,7 @@ def faults(plan: StagePlan, config: Config) -> Iterator[str]:
     yield from _requirements(plan)
     yield from _regulariser_faults(plan, config)
     yield from _unfreezing_faults(plan)
+    yield from _stopping_faults(plan)
     yield from auxiliary_faults(plan, config)
     yield from source_faults(plan.data, plan.sharing)
 
@@ -234,6 +235,18 @@ def _unfreezing_faults(plan: StagePlan) -> Iterator[str]:
         yield f"{key}: encoder.mode = 'frozen' leaves no layer to thaw"
     elif plan.training.unfreeze_over and not plan.sharing.train_shared:
         yield f"{key}: sharing.train_shared = false leaves no layer to thaw"
+
+
+def _stopping_faults(plan: StagePlan) -> Iterator[str]:
+    stop_on, tasks, key = plan.training.watched_task, plan.data.tasks, "training.stop_on"
+    if stop_on is None:
+        return
+    if stop_on not in tasks:
+        yield f"{key}: no task '{stop_on}'{nearest(stop_on, (SCORE, *tasks))}"
+    elif stop_on in plan.finished:
+        yield f"{key}: '{stop_on}' is finished: no epoch is chosen by it"
+    elif not tasks[stop_on].labelled and plan.data.labelled:
+        yield f"{key}: '{stop_on}' has no labels: epochs are chosen by tasks that have some"
 
 
 def _alone(plan: StagePlan) -> str:

@@ -129,6 +129,8 @@ def _training(
         method = memory.method
     keys.use(GRADIENTS, (method,))
     keys.use(REGULARISERS, keys("training.regularisers"))
+    patience = keys("training.patience")
+    whole = "training.patience is not set" if patience is None else ""
     mode = "encoder.mode is 'frozen'" if encoder.frozen else ""
     shared = mode or ("" if sharing_plan.train_shared else "sharing.train_shared is false")
     copies = any(
@@ -139,6 +141,9 @@ def _training(
         "training",
         keys,
         **settled,
+        patience=patience,
+        min_delta=keys("training.min_delta", whole),
+        stop_on=keys("training.stop_on", whole),
         tasks_per_step=keys("training.tasks_per_step", drawn),
         batching=batching,
         balancing=rule,

@@ -50,6 +50,11 @@ class TrainingPlan(sections.TrainingConfig):
         return self.tasks_per_step == "one"
 
     @property
+    def watched_task(self) -> str | None:
+        """The task that early stopping looks at; None is all that are trained."""
+        return None if self.stop_on == sections.SCORE else self.stop_on
+
+    @property
     def by_layer(self) -> bool:
         """Whether each layer's gradients are weighed apart."""
         return self.granularity == "layer"

@@ -21,26 +21,17 @@ _OF_ROWS = (
 def with_sources(data: DataPlan, config: Config, reason: str = "") -> DataPlan:
     """Return the plan of the data in which tasks that read the same rows share them.
 
-    A row without a label of one of several tasks that name the same file is left out of that task
-    alone, unless the config says otherwise.
-
     Args:
-        data: with each task as if it were alone.
+        data: with tasks that share no rows, or those that they could.
         config: that it was made from.
         reason: why no task can share its rows; empty where they can.
     """
-    files = _together(data.labelled, lambda task: (task.train, task.text))
-    tasks = dict(data.tasks)
-    for name in data.labelled:
-        given = config.labelled[name].unlabelled if name in config.labelled else None
-        alone = all(name not in names for names in files)
-        if given == "skip" or (given is None and not alone):
-            tasks[name] = replace(tasks[name], missing=tasks[name].missing | {""})
     sharing = {
-        name: task for name, task in tasks.items()
-        if task.labelled and name not in data.finished and not _apart(config, name, reason)
+        name: task for name, task in data.tasks.items()
+        if task.labelled and name not in data.finished
+        and not _apart(config, name, reason or _by_class(task))
     }  # fmt: skip
-    return replace(data, tasks=tasks, shared=_together(sharing, _rows))
+    return replace(data, shared=_together(sharing, _rows))
 
 
 def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: TrainingPlan) -> str:
@@ -71,10 +62,15 @@ def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: Tr
 def source_faults(data: DataPlan, sharing: SharingPlan) -> Iterator[str]:
     """Yield why tasks can't share their rows that the config wants to."""
     for names in data.shared:
+        by_class = next(filter(None, (_by_class(data.tasks[name]) for name in names)), "")
         if sharing.schemes:
+            by_class = (
+                f"sharing.schemes = ['{sharing.schemes[0]}'] gives each task parts of its own"
+            )
+        if by_class:
             yield (
                 f"tasks.{names[0]}.apart: false packs the rows of {' and '.join(names)} once, but"
-                f" sharing.schemes = ['{sharing.schemes[0]}'] gives each task parts of its own"
+                f" {by_class}"
             )
 
 
@@ -91,11 +87,10 @@ def sources_note(data: DataPlan, reason: str, config: Config) -> str:
     for names in _together(labelled, lambda task: (task.train, task.text)):
         first = labelled[names[0]]
         for name in names[1:]:
-            key = _unlike(first, labelled[name])
-            if key and not config.labelled[name].apart:
+            why = _unlike(first, labelled[name])
+            if why and not config.labelled[name].apart:
                 unlike.append(
-                    f"{names[0]} and {name}: read the same file and are packed once each, as"
-                    f" their '{key}' differs"
+                    f"{names[0]} and {name}: read the same file and are packed once each, as {why}"
                 )
     return "; ".join(unlike)
 
@@ -113,11 +108,16 @@ def _rows(task: TaskPlan) -> tuple[Hashable, ...]:
 
 
 def _unlike(one: TaskPlan, other: TaskPlan) -> str:
-    """Return the first key by which two tasks read other rows; empty where there is none."""
+    """Say why two tasks of one file read other rows, or draw others; empty where they don't."""
     for name in (*_OF_ROWS, "encoding"):
         if getattr(one, name) != getattr(other, name):
-            return name
-    return ""
+            return f"their '{name}' differs"
+    return _by_class(one) or _by_class(other)
+
+
+def _by_class(task: TaskPlan) -> str:
+    """Say that a task's rows are drawn by its classes; empty where they aren't."""
+    return "draw = 'balanced' goes by a task's own classes" if task.draw == "balanced" else ""
 
 
 def _together(

@@ -41,7 +41,7 @@ def _of_labels(section: TaskConfig) -> dict[str, Any]:
         # As messages name it; what no single column is called says that there are several.
         "label": section.label if isinstance(section.label, str) else f"[{', '.join(columns)}]",
         "label_columns": columns,
-        "missing": section.missing_labels,
+        "missing": section.missing_labels | ({""} if section.unlabelled == "skip" else set()),
         "labels": None
         if labels is None
         else tuple(canonical_label(str(label)) for label in labels),

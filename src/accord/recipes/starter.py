@@ -55,7 +55,12 @@ def _section(task: GuessedTask, folder: Path) -> str:
         lines.append("# no dev file: a share of train serves as one (training.dev_share)")
     columns = [quote(name) for name in task.text]
     lines.append(f"text = {columns[0] if len(columns) == 1 else '[' + ', '.join(columns) + ']'}")
-    lines.append(f"label = {quote(task.label)}")
+    if task.columns:
+        lines.append(f"label = [{', '.join(map(quote, task.columns))}]   # each holds 0 or 1")
+    else:
+        lines.append(f"label = {quote(task.label)}")
+    if task.separator:
+        lines.append(f"separator = {quote(task.separator)}")
     if task.id is not None:
         lines.append(f"id = {quote(task.id)}")
     if task.labels:

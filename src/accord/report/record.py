@@ -111,10 +111,16 @@ class RunRecord:
         return [line for line in self._lines() if line["kind"] == "halves"]
 
     @property
+    def stopped_early(self) -> bool:
+        """Whether it, or a stage of it, ended before its last epoch."""
+        parts = [self.results, *(self.results.get("stages") or ())]
+        return any(part.get("stopped_early") for part in parts)
+
+    @property
     def seconds_per_epoch(self) -> float:
         """Training time over epochs, evaluations left out."""
         stages = self.results.get("stages")
-        epochs = sum(stage["epochs"] for stage in stages) if stages else self.config.training.epochs
+        epochs = sum(stage["epochs"] for stage in stages) if stages else len(self.evaluations)
         return float(self.results["train_seconds"]) / epochs
 
     def predictions(self, task: str) -> Predictions:

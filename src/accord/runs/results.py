@@ -13,14 +13,34 @@ from accord.runs.folder import RunFolder
 RESULTS = "results.json"
 
 
+class OfClass(BaseModel):
+    """Figures of one class."""
+
+    f1: float
+    support: int
+
+
+class ByClass(BaseModel):
+    """Figures of each class."""
+
+    classes: dict[str, OfClass]
+
+
 class HeldOut(BaseModel):
-    """A task's figures on rows that chose nothing."""
+    """A task's figures on rows that chose nothing; `by_class` of a task with classes, by rows."""
 
     value: float
     on: str
     rows: int
     gap: float
     constant: float
+    by_class: dict[str, ByClass] | None = None
+
+
+class Stopped(BaseModel):
+    """Why a run ended before its last epoch."""
+
+    why: str
 
 
 class Stage(BaseModel):
@@ -31,6 +51,7 @@ class Stage(BaseModel):
     metrics: dict[str, float]
     heldout: dict[str, float]
     epochs: int
+    stopped_early: Stopped | None = None
 
 
 class Results(BaseModel):
@@ -52,6 +73,7 @@ class Results(BaseModel):
     exposure: dict[str, dict[str, Any]]
     heldout: dict[str, HeldOut] | None = None
     stages: list[Stage] | None = None
+    stopped_early: Stopped | None = None
 
 
 def read_results(folder: Path) -> dict[str, Any]:

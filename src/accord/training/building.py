@@ -29,6 +29,7 @@ from accord.model.soft import Coupling
 from accord.optim.adamw import AdamW, parameter_groups
 from accord.pertask.jacobian import Jacobian
 from accord.plan.run import RunPlan, StagePlan
+from accord.plural import count
 from accord.regularisers import get_regulariser
 from accord.tasks import Task
 from accord.training.combining import Combination
@@ -91,6 +92,17 @@ def warnings(plan: StagePlan, sampler: Sampler | RehearsalSampler) -> Iterator[s
         yield (
             f"training.steps_per_epoch: is {training.steps_per_epoch}, but an epoch of batching"
             f" '{training.batching}' ends after {steps}; more epochs make a longer run"
+        )
+    for name, task in plan.data.labelled.items():
+        if task.draw == task.class_weights == "balanced" and name not in plan.finished:
+            yield (
+                f"tasks.{name}.draw: 'balanced' shows every class as often, and class_weights ="
+                " 'balanced' weighs them as if it didn't: both act, so rare classes outweigh others"
+            )
+    if training.patience is not None and training.patience + 1 >= training.epochs:
+        yield (
+            f"training.patience: is {training.patience}, but the run has"
+            f" {count(training.epochs, 'epoch')}: it never stops early"
         )
     rule, method = get_balancing(training.balancing), get_method(plan.training.gradients)
     options = plan.options[rule.name]

@@ -84,22 +84,28 @@ def edited_plan(run: RunFolder, begun: Mapping[str, Any], edits: Sequence[Edit])
     """Return the plan of the config as it began, with some edits."""
     file, table = run.path / "config.toml", copy.deepcopy(part_of(begun, "config"))
     for edit in edits:
-        *path, last = edit.key.split(".")
-        place = table
-        for part in path:
-            place = place.setdefault(part, {})
-        if edit.after is None:
-            place.pop(last, None)
-        elif edit.is_path and not all(Path(path).is_absolute() for path in named(edit.after)):
+        if edit.is_path and not all(Path(path).is_absolute() for path in named(edit.after)):
             raise RunFolderError(
                 f"{file}: {edit.key}: takes a full path here, got '{shown(edit.after)}'"
             )
-        else:
-            place[last] = edit.after
+        _put(table, edit.key.split("."), edit.after)
     try:
         return plan_table(table, str(file))
     except ConfigError as error:
         raise RunFolderError(*error.args) from None
+
+
+def _put(table: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Put a value in its place in nested tables, or take it out if it is None, and with it a table
+    that it leaves empty."""
+    name, *inside = path
+    if not inside:
+        table[name] = value
+    else:
+        table[name] = dict(table[name]) if isinstance(table.get(name), dict) else {}
+        _put(table[name], inside, value)
+    if table[name] is None or table[name] == {}:
+        del table[name]
 
 
 def source_table(run: RunFolder) -> dict[str, Any]:

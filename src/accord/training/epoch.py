@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from accord.evaluation.dev import DevResult, evaluate_all
 from accord.evaluation.inference import head_logits, logits_of
 from accord.evaluation.leaderboard import leaderboard_kinds
 from accord.evaluation.predictions import has_ids, write_split_predictions
+from accord.evaluation.thresholds import tuned_task
 from accord.kinds import kind_of
 from accord.model.saved import save_model
 from accord.optim.averaging import trained
@@ -82,8 +84,15 @@ def dev_logits(setup: Setup, run: RunFolder, progress: RunState) -> list[torch.T
 def write_evaluated(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) -> None:
     """Write the model as it is now and its dev predictions: one folder of a best model."""
     formats, assembler = input_formats(setup.plan), setup.data.assembler
-    save_model(setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder)
-    for split, part in zip(setup.data.dev, logits, strict=True):
+    parts = [
+        replace(split, task=tuned_task(split, part))
+        for split, part in zip(setup.data.dev, logits, strict=True)
+    ]
+    save_model(
+        setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder,
+        {part.task.name: part.task.thresholds for part in parts},
+    )  # fmt: skip
+    for split, part in zip(parts, logits, strict=True):
         if split.task.labelled:
             write_split(setup, folder, split, part, "dev")
 

@@ -12,15 +12,23 @@ from torch import Tensor
 
 from accord.data.halves import few_rows_note
 from accord.data.loader import TaskData
-from accord.evaluation.choosing import HalfResult, Halves, dev_halves, first_best, half_result
+from accord.evaluation.choosing import HalfResult, first_best, half_result
 from accord.evaluation.heldout import ON_DEV, ON_TEST
 from accord.evaluation.inference import task_metric
 from accord.evaluation.predictions import write_split_predictions
 from accord.evaluation.scores import TaskScores, crossfitted, write_scores
-from accord.kinds import labelled_kind
+from accord.evaluation.thresholds import (
+    Halves,
+    crossfit_moved,
+    dev_halves,
+    moved_by,
+    tuned_task,
+)
+from accord.kinds import labelled_kind, moved
 from accord.metrics import ByClass, Constant
 from accord.runs.folder import RunFolder
 from accord.runs.progress import Console
+from accord.tasks import Task
 from accord.training.checkpoint import RunState
 from accord.training.epoch_soup import soup_of_epochs
 from accord.training.kept_epochs import kept_scores
@@ -67,6 +75,7 @@ class HeldOutRows:
         data: the rows.
         labels: the rows' targets, [rows, ...].
         logits: float32 [rows, ...].
+        moved: the same, by the thresholds that were chosen with the models.
         halves: int8 [rows].
         predicted_by: the epochs that predict the rows of half 0, and those of half 1.
     """
@@ -74,6 +83,7 @@ class HeldOutRows:
     data: TaskData
     labels: np.ndarray
     logits: Tensor
+    moved: Tensor
     halves: Halves
     predicted_by: tuple[Epochs, Epochs]
 
@@ -81,13 +91,13 @@ class HeldOutRows:
     def value(self) -> float:
         """The task's metric (`accord.metrics.crossfit_value`)."""
         task = self.data.task
-        return task_metric(task, self.labels, self.logits, self.halves)
+        return task_metric(task, self.labels, self.moved, self.halves)
 
     @property
     def by_class(self) -> ByClass | None:
         """The figures of each class; None without classes."""
         kind, task = labelled_kind(self.data.task), self.data.task
-        return kind.by_class(task, self.labels, kind.decode(task, self.logits).numpy())
+        return kind.by_class(task, self.labels, kind.decode(task, self.moved).numpy())
 
     @property
     def constant(self) -> Constant:
@@ -107,11 +117,17 @@ def evaluate_heldout(
     choices = _choices(setup, run, progress, console, scores, halves)
     assert progress.best is not None
     whole = saved.dev or [scores[split.task.name][progress.best] for split in setup.data.dev]
-    chosen_by = (choices[0].logits, choices[1].logits, whole)
+    by_thresholds = [
+        (
+            *(moved_by(split, choices[half].logits[i], halves[i] == half) for half in (0, 1)),
+            crossfit_moved(split, whole[i]),
+        )
+        for i, split in enumerate(setup.data.dev)
+    ]
     write_scores(run.path, {
         split.task.name: TaskScores(
             epochs=scores[split.task.name],
-            chosen=torch.stack([logits[i] for logits in chosen_by]),
+            chosen=torch.stack(by_thresholds[i]),
             labels=torch.from_numpy(split.labels),
             halves=torch.from_numpy(halves[i]),
         )
@@ -123,13 +139,15 @@ def evaluate_heldout(
             continue
         on_0, on_1 = choices
         logits = crossfitted(on_0.logits[i], on_1.logits[i], halves[i])
-        dev = HeldOutRows(split, split.labels, logits, halves[i], (on_1.epochs, on_0.epochs))
-        test = _test_rows(setup, split.task.name, saved)
+        said = crossfitted(by_thresholds[i][0], by_thresholds[i][1], halves[i])
+        by = (on_1.epochs, on_0.epochs)
+        dev = HeldOutRows(split, split.labels, logits, said, halves[i], by)
+        test = _test_rows(setup, tuned_task(split, whole[i]), saved)
         _write(run, test or dev)
         chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
         soup = setup.plan.averaging.method == "soup"
         # By the same rule as the cross-fitted figure: within halves, where it is a correlation.
-        same = replace(dev, logits=whole[i])
+        same = replace(dev, moved=by_thresholds[i][2])
         crossfit, same_rows = dev.value, same.value
         value, constant = test.value if test else crossfit, (test or dev).constant
         figures[split.task.name] = {
@@ -190,8 +208,9 @@ def _choices(
     return choose(0), choose(1)
 
 
-def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:
+def _test_rows(setup: Setup, task: Task, saved: Saved) -> HeldOutRows | None:
     """Return the held-out test rows of a task as the saved model predicts them, if it has any."""
+    name = task.name
     if name not in saved.test:
         return None
     data = next(split for split in setup.data.test if split.task.name == name)
@@ -199,7 +218,8 @@ def _test_rows(setup: Setup, name: str, saved: Saved) -> HeldOutRows | None:
     whole = np.zeros(len(rows.rows), dtype=np.int8)
     logits = saved.test[name][torch.from_numpy(rows.rows)]
     part = replace(data, rows=data.rows[rows.rows])
-    return HeldOutRows(part, rows.labels, logits, whole, (saved.epochs, saved.epochs))
+    said, epochs = moved(logits, task.thresholds), (saved.epochs, saved.epochs)
+    return HeldOutRows(part, rows.labels, logits, said, whole, epochs)
 
 
 def _write(run: RunFolder, rows: HeldOutRows) -> None:
@@ -207,5 +227,5 @@ def _write(run: RunFolder, rows: HeldOutRows) -> None:
     epochs = ["+".join(map(str, rows.predicted_by[half])) for half in rows.halves]
     write_split_predictions(
         run.predictions / f"{data.task.name}-heldout.csv", rows.logits, data, rows.labels,
-        {"half": rows.halves.tolist(), "epoch": epochs},
+        {"half": rows.halves.tolist(), "epoch": epochs}, moved=rows.moved,
     )  # fmt: skip

@@ -103,6 +103,8 @@ def _beside(plan: StagePlan) -> str:
         f"the last {encoder.reinit_layers} layers reinitialised": encoder.reinit_layers > 0,
         f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
         f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
+        f"stops after {count(training.patience or 0, 'epoch')} without a gain of"
+        f" {training.stop_on}": training.patience is not None,
         "shared weights kept as they are": not sharing.train_shared,
         f"copies held together by {sharing.soft}, {sharing.soft_weight:g}": bool(sharing.soft),
         f"{plan.averaging.method} of the weights": plan.averaging.method != "none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from accord.data.batches import StepBatch
@@ -19,10 +19,11 @@ from accord.training.cadence import Cadence
 from accord.training.checkpoint import RunState, save_checkpoint
 from accord.training.epoch import evaluate_epoch
 from accord.training.halves import half_cosines
-from accord.training.lines import step_line, warn
+from accord.training.lines import say, step_line, warn
 from accord.training.nonfinite import blame
 from accord.training.setup import Setup
 from accord.training.step import NotFinite, StepRecord
+from accord.training.stopping import early_stop
 
 Watch = Callable[[Sequence[dict[str, Any]]], None]
 """Is shown the evaluations of all epochs so far before another one begins; may raise `Pruned`."""
@@ -39,9 +40,7 @@ def take_steps(
     cadence = Cadence(setup.plan.checkpoint)
     bar = Bar(console, "step", setup.total_steps, progress.step)
     with StopSignals() as signals, bar:
-        for step in range(progress.step, setup.total_steps):
-            if watch is not None and step % steps == 0 and progress.evaluations:
-                watch(progress.evaluations)
+        for step in _steps_left(setup, run, progress, console, watch):
             started = time.perf_counter()
             setup.learner.model.train()
             batch = setup.batch(step)
@@ -81,6 +80,21 @@ def take_steps(
                     f"'accord resume {run.path}' goes on",
                     128 + signals.received,
                 )
+
+
+def _steps_left(
+    setup: Setup, run: RunFolder, progress: RunState, console: Console, watch: Watch | None
+) -> Iterator[int]:
+    """Yield the steps that are left, counted from 0; before an epoch's first, look whether there is
+    to be another epoch."""
+    for step in range(progress.step, setup.total_steps):
+        if step % setup.sampler.steps == 0 and progress.evaluations:
+            if early := early_stop(setup.plan, progress.evaluations):
+                say(run, console, early.line)
+                return
+            if watch is not None:
+                watch(progress.evaluations)
+        yield step
 
 
 def _take(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch import Tensor
@@ -23,6 +23,7 @@ from accord.training.epoch_soup import make_soup
 from accord.training.exposure import exposures
 from accord.training.heldout import Saved, evaluate_heldout
 from accord.training.setup import Setup
+from accord.training.stopping import early_stop
 
 
 def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
     """Predict the test files with the best model, and write `results.json`."""
     assert progress.best is not None  # every epoch ends with an evaluation
     epoch = progress.evaluations[progress.best]
+    early = early_stop(setup.plan, progress.evaluations)
     soup = make_soup(setup, run, progress, console)
     best = soup.record if soup else epoch
     test = _predict_test(setup, run, console)
@@ -55,6 +57,7 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
         "heldout_score": _heldout_score(setup, heldout),
         "best_epoch": epoch["epoch"],
         **({"soup": soup.record} if soup else {}),
+        "stopped_early": early.to_json() if early else None,
         "epochs": progress.evaluations,
         "steps": progress.step,
         "skipped_steps": progress.skipped,
@@ -84,12 +87,13 @@ def _predict_test(setup: Setup, run: RunFolder, console: Console) -> dict[str, T
     console.say("predicting the test files with the best model")
     model, _, _ = load_model(run.model)
     model.to(setup.device)
-    by_task = {}
+    tasks, by_task = {task.name: task for task in model.tasks}, {}
     for split in setup.data.test:
         logits = split_logits(
             model, split, setup.data.assembler, matmul=setup.learner.objective.matmul
         )
-        write_split(setup, run.predictions, split, logits, "test")
+        tuned = replace(split, task=tasks[split.task.name])
+        write_split(setup, run.predictions, tuned, logits, "test")
         if setup.plan.score == "cs224n" and not has_ids(split):
             console.say(
                 f"{split.task.name}: no leaderboard file: the test file's ids are not named"

@@ -222,7 +222,7 @@ def _train(
                 setup.encode_data()
             take_steps(setup, run, progress, console, watch)
             results = finish(setup, run, progress, console)
-        run.set_status("done", step=progress.step, steps=setup.total_steps)
+        run.set_status("done", step=progress.step, steps=progress.step)
     except BaseException as error:
         known = in_words(setup, run, error)
         with contextlib.suppress(OSError):  # a full disk has no room for this either

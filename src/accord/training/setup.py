@@ -42,7 +42,7 @@ from accord.training.building import (
     check_sizes,
     warnings,
 )
-from accord.training.drawing import build_sampler
+from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.step import Learner
@@ -117,9 +117,10 @@ class Setup:
         dev = sum(int(self.data.assembler.lengths(split).sum()) for split in self.data.dev)
         frozen, limit = plan.encoder.frozen, plan.training.micro_batch_tokens
         shares = self.sampler.shares
+        classes = balanced_classes(plan, self.data.train)
         step_tokens = sum(
-            share * float(length.mean())
-            for share, length in zip(shares, lengths, strict=True)
+            share * mean_tokens(source.name, length, classes)
+            for share, source, length in zip(shares, self.sources, lengths, strict=True)
             if share
         )
         once = sum(int(length.sum()) for length in lengths) if frozen else 0
@@ -190,9 +191,8 @@ def prepare(
     check_dropout(plan, encoder)
     matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
     sources = sources_of(data.train, shared_rows(data.train))
-    sampler = build_sampler(
-        plan, tuple(source.name for source in sources), tuple(map(len, sources))
-    )
+    names, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
+    sampler = build_sampler(plan, names, sizes, balanced_classes(plan, data.train))
     check_averages(plan, sampler.steps)
     in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
     combination = build_combination(plan, encoder, sources, sampler)

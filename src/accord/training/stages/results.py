@@ -39,8 +39,8 @@ def combined_results(names: Sequence[str], trained: Trained, results: Sequence[R
             "name": name, "tasks": list(tasks), "metrics": result["metrics"],
             "score": result["score"],
             "heldout": _values(result), "best_epoch": result["best_epoch"],
-            "epochs": len(result["epochs"]), "steps": result["steps"],
-            "train_seconds": result["train_seconds"],
+            "stopped_early": result["stopped_early"], "epochs": len(result["epochs"]),
+            "steps": result["steps"], "train_seconds": result["train_seconds"],
         }
         for name, tasks, result in zip(names, trained, results, strict=True)
     ]  # fmt: skip
