@@ -211,10 +211,10 @@ def test_what_is_surely_said_is_decoded(case: Case) -> None:
     assert evaluation.metric == case.kind.metric(case.task, targets, case.logits(targets))
     assert evaluation.figures["constant"] < evaluation.metric
     assert evaluation.remark == ""
-    by_class = {"classes", "label_sets"} & {*case.kind.predicts} and case.task.labels
+    by_class = {"classes", "label_sets", "tags"} & {*case.kind.predicts} and case.task.labels
     assert (evaluation.classes is not None) is bool(by_class)
     if evaluation.classes is not None:
-        assert evaluation.classes.f1.tolist() == [1.0] * len(case.task.labels)
+        assert evaluation.classes.f1.tolist() == [1.0] * len(evaluation.classes.labels)
 
 
 @each_labelled

@@ -16,6 +16,8 @@ from accord.cli.export import export as command
 from accord.derived.export import export
 from accord.errors import EncoderError, ModelError
 from accord.kinds import labelled_kind
+from accord.kinds._entities import tags_of_types
+from accord.kinds.token_classification import TokenTask
 from accord.kinds.multiple_choice import MultipleChoiceTask
 from accord.kinds.ranking import RankingTask
 from accord.model.multitask import MultitaskModel
@@ -24,7 +26,7 @@ from accord.model.saved import InputFormat, save_model
 from accord.tasks import Task
 
 # Some texts are longer than the models read, so that cutting is compared too.
-pytestmark = pytest.mark.filterwarnings("ignore:.*rows are cut")
+pytestmark = pytest.mark.filterwarnings("ignore:.* (rows are cut|words cut off)")
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "##s", "good"]
 LONG = " ".join("abcdefghijklmnopqrstuvwxyz")  # longer than a sequence may be
@@ -95,6 +97,30 @@ def test_its_logits_say_what_the_model_says(written, tmp_path):
             assert torch.allclose(actual.softmax(1), wanted, atol=1e-6), task
             assert torch.allclose(actual[:, 1] - actual[:, 0], ours[:, 0], atol=1e-5), task
         assert torch.allclose(load(out).logits("plain", texts), ours, atol=1e-6), task
+
+
+def test_each_word_s_first_token_has_its_logits(written, tmp_path):
+    labels = tags_of_types(["a", "b"], "bio")
+    task = TokenTask("plain", "token-classification", "cross_entropy", "entity_f1", labels=labels,
+                     scheme="bio", pooling="first")  # fmt: skip
+    folder, out = written(task), tmp_path / "out"
+    rows = [text.split() for text in SINGLE] + [["as", "good", "ass", "s"]]
+    export(folder, out, "plain")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    model = transformers.AutoModelForTokenClassification.from_pretrained(out).eval()
+    batch = tokenizer(
+        rows, is_split_into_words=True, return_tensors="pt", padding=True, truncation=True
+    )
+    with torch.no_grad():
+        actual = model(**batch).logits
+    assert model.config.id2label == dict(enumerate(labels))
+    for i, row in enumerate(load(folder).logits("plain", rows)):
+        words = batch.word_ids(i)
+        for word in {number for number in words if number is not None}:
+            assert torch.allclose(actual[i, words.index(word)], row[word], atol=1e-5)
+    mean, other = replace(task, pooling="mean"), tmp_path / "mean"
+    with pytest.raises(ModelError, match='pools by \'mean\'; pooling = "first" does what'):
+        export(written(mean), other, "plain")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -175,8 +175,10 @@ def _remembered(split: TaskData, plan: DataPlan) -> TaskData:
     if memory.method is None:
         return replace(split, rows=split.rows[:0])
     kind = labelled_kind(split.task)
+    strata = kind.strata(split.labels)
+    alike = np.zeros(len(split)) if strata is None else strata
     kept = memory_rows(
-        kind.strata(split.labels), memory.size, memory.choice, classes=kind.discrete,
+        alike, memory.size, memory.choice, classes=kind.discrete,
         key=(plan.seed, split.task.name),
     )  # fmt: skip
     return replace(split, rows=split.rows[kept])

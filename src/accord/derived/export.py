@@ -27,8 +27,9 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
 
     LoRA's updates are added to the weights, a task's own norms and layers take the shared ones'
     place. The folder opens with `accord.load`, and with transformers'
-    `AutoModelForSequenceClassification`, for a multiple choice `AutoModelForMultipleChoice`, or, if
-    it is of the encoder alone, with its `AutoModel`.
+    `AutoModelForSequenceClassification`, for a multiple choice `AutoModelForMultipleChoice`, for
+    tags of words `AutoModelForTokenClassification`, or, if it is of the encoder alone, with its
+    `AutoModel`.
 
     Args:
         source: a run folder, or its model/.
@@ -84,13 +85,14 @@ def _alone(model: MultitaskModel, task: int) -> MultitaskModel:
 
 
 def _fault(task: Task) -> str:
-    """Return why no linear layer over BERT's pooler says what a task's head says; or ''."""
+    """Return why no head of transformers says what a task's head says; or ''."""
     if task.sequences == 2:
         return 'it reads a pair as two sequences; encoding = "joint" makes them one'
     if fault := labelled_kind(task).transformers_fault(task):
         return fault
-    if task.pooling != "pooler":
-        return f"it pools by '{task.pooling}'; pooling = \"pooler\" does what transformers does"
+    theirs = labelled_kind(task).transformers_pooling
+    if task.pooling != theirs:
+        return f"it pools by '{task.pooling}'; pooling = \"{theirs}\" does what transformers does"
     return ""
 
 

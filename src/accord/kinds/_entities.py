@@ -14,8 +14,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from accord.kinds._kind import Array
 
@@ -81,9 +79,12 @@ def codes_of(tags: Array, scheme: Scheme) -> Array:
         scheme: but "plain".
 
     Example:
+        >>> import numpy as np
         >>> codes_of(np.array([2, 2, 4, 0, 1, 1, -1]), "bio").tolist()
         [1, 2, 3, 0, 1, 1, -1]
     """
+    import numpy as np
+
     each = len(LETTERS[scheme])
     inside, type_, letter = tags > 0, (tags - 1) // each, (tags - 1) % each
     begins = letter == 0
@@ -97,9 +98,12 @@ def tags_of(codes: Array, scheme: Scheme) -> Array:
     """Return the sound tags of entities, [..., words].
 
     Example:
+        >>> import numpy as np
         >>> tags_of(np.array([1, 2, 0, 3, -1]), "iobes").tolist()
         [1, 3, 0, 8, -1]
     """
+    import numpy as np
+
     if scheme == "bio":
         return codes
     inside, type_, goes_on = codes > 0, (codes - 1) // 2, (codes > 0) & (codes % 2 == 0)
@@ -110,6 +114,8 @@ def tags_of(codes: Array, scheme: Scheme) -> Array:
 
 def _before(values: Array, first: object) -> Array:
     """Return for each word what the word before it has."""
+    import numpy as np
+
     start = np.full_like(values[..., :1], first)
     return np.concatenate([start, values[..., :-1]], -1)
 
@@ -126,9 +132,12 @@ def entities_of(codes: Array) -> list[Entity]:
     """Return a row's entities, from the codes of its words [words].
 
     Example:
+        >>> import numpy as np
         >>> entities_of(np.array([0, 1, 2, 3, -1]))
         [Entity(type=0, start=1, stop=3), Entity(type=1, start=3, stop=4)]
     """
+    import numpy as np
+
     starts = np.flatnonzero((codes > 0) & (codes % 2 == 1))
     goes_on = np.append((codes > 0) & (codes % 2 == 0), False)
     stops = [start + 1 + int((~goes_on[start + 1 :]).argmax()) for start in starts.tolist()]

@@ -375,6 +375,7 @@ class LabelledKind(Kind[T]):
     # As a model of transformers
 
     transformers_model: ClassVar[str] = "BertForSequenceClassification"
+    transformers_pooling: ClassVar[str] = "pooler"
 
     @abstractmethod
     def transformers_fault(self, task: T) -> str:

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
 from pydantic import Field
 
-from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.config.tasks import LabelSmoothingKey, LossKey, MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, MOST_LABELS, NO_LISTS, LabelParser, quoted, sort_labels
-from accord.data.ragged import padded
 from accord.errors import ConfigError, nearest
 from accord.kinds._entities import (
     LETTERS,
@@ -42,7 +40,7 @@ from accord.kinds._labelled import (
     shape_faults,
     shared_fields,
 )
-from accord.metrics import get_metric
+from accord.metrics import ByClass, get_metric
 from accord.spelling import canonical_label
 from accord.tasks import Task
 
@@ -81,6 +79,7 @@ class TokenConfig(TaskConfig):
     )
     loss: LossKey = None
     metric: MetricKey = None
+    label_smoothing: LabelSmoothingKey = 0.0
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the shape, the metric and the tags."""
@@ -168,6 +167,8 @@ class TagParser(LabelParser):
         return self._of_tags(tags, ["?"] * len(tags), "")
 
     def _of_tags(self, items: Sequence[Any], words: Sequence[str], text: str) -> list[int]:
+        import numpy as np
+
         if len(items) != len(words):
             spaced = self._task.words != "spaces" and len(text.split()) == len(items)
             raise ValueError(
@@ -314,6 +315,7 @@ class TokenClassification(LabelledKind[TokenTask]):
             loss=self.losses[0],
             metric=metric,
             labels=labels,
+            label_smoothing=plan.label_smoothing,
             scheme=scheme,
             repair=plan.options.get("repair", False),
             words=plan.options.get("words", "marks"),
@@ -354,6 +356,8 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def rows_of_classes(self, task: TokenTask, targets: Array) -> list[Array]:
         """Return the rows with a word of each tag; of tags of entities, with one of its type."""
+        import numpy as np
+
         if not task.marks_entities:
             return [np.flatnonzero((targets == tag).any(1)) for tag in range(len(task.labels))]
         kinds = (targets + 1) // 2
@@ -366,6 +370,8 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def summary(self, task: TokenTask, targets: Array) -> Summary:
         """Count the entities of each type, or the words of each tag."""
+        import numpy as np
+
         if task.marks_entities:
             begins = targets[(targets > 0) & (targets % 2 == 1)]
             counts = np.bincount((begins - 1) // 2, minlength=len(task.types))
@@ -399,12 +405,10 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def loss(self, task: TokenTask, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross entropy over each row's words that the model sees, [n]."""
-        from torch.nn import functional as F
+        return _mean_cross_entropy(task, logits, targets)
 
-        seen = _seen(task, logits)
-        tags = targets.long().clamp(min=0).flatten()
-        losses = F.cross_entropy(_finite(logits, seen).flatten(0, 1), tags, reduction="none")
-        return _mean(losses.view(seen.shape), seen & (targets >= 0))
+    def training_loss(self, task: TokenTask, logits: Tensor, targets: Tensor) -> Tensor:
+        return _mean_cross_entropy(task, logits, targets, task.label_smoothing)
 
     def divergence(self, task: TokenTask, one: Tensor, other: Tensor) -> Tensor:
         """Return the mean over each row's words that the model sees, [n]."""
@@ -438,12 +442,33 @@ class TokenClassification(LabelledKind[TokenTask]):
     ) -> dict[str, list[Any]]:
         """Return each row's entities, where texts are known: `start` and `end` in characters of a
         text or in words of a list, `text`, `label` and `probability`, that of all of its tags."""
+        import numpy as np
+
         if not task.marks_entities or texts is None:
             return {}
         codes = self.decode(task, logits).numpy().astype(np.int64)
         likeliest = self.probabilities(task, logits).amax(2).numpy()
         rows = zip(texts, codes, likeliest, strict=True)
         return {"entities": [_described(task, *row) for row in rows]}
+
+    def by_class(self, task: TokenTask, labels: Array, predicted: Array) -> ByClass:
+        """Return the figures of each type of entities, of which one of the same words is right if
+        it is of the same type; or of each plain tag, over all words."""
+        import numpy as np
+
+        predicted = predicted[:, : labels.shape[1]]
+        if not task.marks_entities:
+            words = labels >= 0
+            return ByClass.of(task.labels, labels[words], predicted[words])
+        pairs: list[tuple[int, int]] = []
+        for row in zip(labels, np.where(labels < 0, 0, predicted), strict=True):
+            true, said = (
+                {(one.start, one.stop): one.type for one in entities_of(of)} for of in row
+            )
+            none = len(task.types)
+            pairs += [(true.get(at, none), said.get(at, none)) for at in {**true, **said}]
+        each = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return ByClass.of(task.types, each[:, 0], each[:, 1], none="(no entity)")
 
     def probability_names(self, task: TokenTask) -> tuple[str, ...]:
         return ()
@@ -460,6 +485,8 @@ class TokenClassification(LabelledKind[TokenTask]):
 
     def answers(self, task: TokenTask, values: Array) -> list[list[str]]:
         """Return lists of tags."""
+        import numpy as np
+
         codes = np.asarray(values).astype(np.int64)
         tags = tags_of(codes, task.scheme) if task.marks_entities else codes
         return [[task.labels[tag] for tag in row if tag >= 0] for row in tags.tolist()]
@@ -470,10 +497,11 @@ class TokenClassification(LabelledKind[TokenTask]):
         return " ".join(answer)
 
     def read_answers(self, task: TokenTask, answers: Sequence[str]) -> Array:
+        import numpy as np
+
         index = {tag: i for i, tag in enumerate(task.labels)}
         rows = [[index[tag] for tag in tag_list(answer, "prediction")] for answer in answers]
-        sizes = np.array([*map(len, rows)], dtype=np.int64)
-        tags = padded(np.array([tag for row in rows for tag in row], dtype=np.int64), sizes, -1)
+        tags = self.target_form(task).array(rows)
         codes = codes_of(tags, task.scheme) if task.marks_entities else tags
         return codes.astype(np.float64)
 
@@ -481,8 +509,11 @@ class TokenClassification(LabelledKind[TokenTask]):
         (tags,) = self.answers(task, value[None])
         return " ".join(tags)
 
+    transformers_model = "BertForTokenClassification"
+    transformers_pooling = "first"
+
     def transformers_fault(self, task: TokenTask) -> str:
-        return "it has a tag for each word"
+        return ""
 
     def transformers_layer(self, task: TokenTask, linear: nn.Linear) -> tuple[Tensor, Tensor]:
         return linear.weight.double(), linear.bias.double()
@@ -530,6 +561,17 @@ def _seen(task: TokenTask, logits: Tensor) -> Tensor:
 
 def _finite(logits: Tensor, seen: Tensor) -> Tensor:
     return logits.where(seen[..., None], logits.new_zeros(()))
+
+
+def _mean_cross_entropy(
+    task: TokenTask, logits: Tensor, targets: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    from accord.model.losses import cross_entropy
+
+    seen = _seen(task, logits)
+    tags = targets.clamp(min=0).flatten()
+    losses = cross_entropy(_finite(logits, seen).flatten(0, 1), tags, smoothing)
+    return _mean(losses.view(seen.shape), seen & (targets >= 0))
 
 
 def _mean(values: Tensor, counted: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ class ByClass:
         confusion: int64 [m, 3]: a true class, a predicted one, and how many rows have these; for
             those that any has, in order. None where a row has any number of classes: none of them
             is taken for another then.
+        none: what is said of what is of none of the classes, whose number is K then; '' where all
+            is of one.
 
     Example:
         >>> import numpy as np
@@ -39,9 +41,12 @@ class ByClass:
     said: Array
     right: Array
     confusion: Array | None = None
+    none: str = ""
 
     @classmethod
-    def of(cls, labels: Sequence[str], targets: Array, predictions: Array) -> ByClass:
+    def of(
+        cls, labels: Sequence[str], targets: Array, predictions: Array, none: str = ""
+    ) -> ByClass:
         """Count class indices [n] beside predicted ones [n], or label sets [n, K] likewise."""
         import numpy as np
 
@@ -49,14 +54,14 @@ class ByClass:
         if targets.ndim > 1:
             right = (targets & predictions).sum(0)
             return cls(tuple(labels), targets.sum(0), predictions.sum(0), right)
+        base = len(labels) + 1
         support, said, right = (
-            np.bincount(side, minlength=len(labels))
+            np.bincount(side, minlength=base)[: len(labels)]
             for side in (targets, predictions, targets[targets == predictions])
         )
-        pairs = targets * len(labels) + predictions
-        cells, counts = np.unique(pairs, return_counts=True)
-        confusion = np.stack([*np.divmod(cells, len(labels)), counts], axis=1)
-        return cls(tuple(labels), support, said, right, confusion)
+        cells, counts = np.unique(targets * base + predictions, return_counts=True)
+        confusion = np.stack([*np.divmod(cells, base), counts], axis=1)
+        return cls(tuple(labels), support, said, right, confusion, none)
 
     @cached_property
     def precision(self) -> Array:
@@ -95,7 +100,7 @@ class ByClass:
             return []
         wrong = self.confusion[self.confusion[:, 0] != self.confusion[:, 1]]
         order = np.argsort(-wrong[:, 2], kind="stable")[:most]
-        return [(self.labels[i], self.labels[j], int(rows)) for i, j, rows in wrong[order]]
+        return [(self._names[i], self._names[j], int(rows)) for i, j, rows in wrong[order]]
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object: figures by class, and of the confusion matrix, by true and by
@@ -112,5 +117,9 @@ class ByClass:
             return {"classes": classes}
         confusion: dict[str, dict[str, int]] = {}
         for true, predicted, rows in self.confusion.tolist():
-            confusion.setdefault(self.labels[true], {})[self.labels[predicted]] = rows
+            confusion.setdefault(self._names[true], {})[self._names[predicted]] = rows
         return {"classes": classes, "confusion": confusion}
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.labels, self.none)

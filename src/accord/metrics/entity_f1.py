@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from accord.metrics import f1
-from accord.metrics._arrays import Array, Bools, Floats
 from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Bools, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return F1 over all entities, and rows' influence."""
+    import numpy as np
+
     hits, told, wanted = entity_counts(predictions, targets)
     return f1.of_counts(hits.sum(-1, dtype=np.float64), (told.sum(-1) + wanted.sum(-1)) * 1.0)
 
@@ -25,6 +29,8 @@ def entity_counts(predictions: Array, targets: Array) -> tuple[Bools, Bools, Boo
     Returns:
         bool [..., words] each.
     """
+    import numpy as np
+
     predictions = np.where(targets < 0, 0, predictions)
     (told, told_stop), (wanted, wanted_stop) = _entities(predictions), _entities(targets)
     alike = (predictions + 1) // 2 == (targets + 1) // 2
@@ -33,6 +39,8 @@ def entity_counts(predictions: Array, targets: Array) -> tuple[Bools, Bools, Boo
 
 def _entities(codes: Array) -> tuple[Bools, Array]:
     """Return where entities begin, and of each word of one the entity's last word."""
+    import numpy as np
+
     inside, kind, width = codes > 0, (codes + 1) // 2, codes.shape[-1]
     joins = np.zeros(codes.shape, bool)  # to the word before
     goes_on = inside & (codes % 2 == 0)
@@ -55,6 +63,7 @@ def entity_f1(predictions: Array, targets: Array) -> float:
         targets: likewise; -1 behind a row's words.
 
     Example:
+        >>> import numpy as np
         >>> entity_f1(np.array([[1, 2, 0], [3, 0, 0]]), np.array([[1, 2, -1], [1, 0, 3]]))
         0.4
     """
@@ -63,6 +72,8 @@ def entity_f1(predictions: Array, targets: Array) -> float:
 
 def constant(targets: Array) -> Array:
     """Return the best code for all words: mostly 0."""
+    import numpy as np
+
     values = [
         entity_f1(np.full_like(targets, code), targets) for code in range(int(targets.max()) + 2)
     ]

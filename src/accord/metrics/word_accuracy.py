@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
-from accord.metrics._arrays import Array, Floats, quotient
 from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
@@ -13,6 +15,10 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
 
     With h_i of a row's w_i words right, ψ_i = (n − 1) (h_i W − w_i H) / (W (W − w_i)), centred.
     """
+    import numpy as np
+
+    from accord.metrics._arrays import quotient
+
     there = targets >= 0
     hit = (there & (predictions == targets)).sum(-1, dtype=np.float64)
     words = there.sum(-1, dtype=np.float64)
@@ -29,6 +35,7 @@ def word_accuracy(predictions: Array, targets: Array) -> float:
         targets: likewise; -1 behind a row's words.
 
     Example:
+        >>> import numpy as np
         >>> word_accuracy(np.array([[1, 2, 0], [3, 0, 0]]), np.array([[1, 2, -1], [1, 0, 3]]))
         0.6
     """

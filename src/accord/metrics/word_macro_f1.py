@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from accord.metrics import f1
-from accord.metrics._arrays import Array, Floats
 from accord.metrics._metric import Metric
+
+if TYPE_CHECKING:
+    from accord.metrics._arrays import Array, Floats
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return the mean F1 of the tags that occur and rows' influence, with the tags that occur as
     they are in all rows."""
+    import numpy as np
+
     there = targets >= 0
     value, each = np.zeros(targets.shape[:-2]), np.zeros(targets.shape[:-1])
     occurring = np.zeros((*value.shape, 1))
@@ -34,6 +38,7 @@ def word_macro_f1(predictions: Array, targets: Array) -> float:
         targets: likewise; -1 behind a row's words.
 
     Example:
+        >>> import numpy as np
         >>> word_macro_f1(np.array([[1, 0, 0]]), np.array([[1, 1, -1]]))
         0.3333333333333333
     """
