@@ -17,9 +17,9 @@ from accord.derived.export import export
 from accord.errors import EncoderError, ModelError
 from accord.kinds import labelled_kind
 from accord.kinds._entities import tags_of_types
-from accord.kinds.token_classification import TokenTask
 from accord.kinds.multiple_choice import MultipleChoiceTask
 from accord.kinds.ranking import RankingTask
+from accord.kinds.token_classification import TokenTask
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.model.saved import InputFormat, save_model
@@ -119,7 +119,7 @@ def test_each_word_s_first_token_has_its_logits(written, tmp_path):
         for word in {number for number in words if number is not None}:
             assert torch.allclose(actual[i, words.index(word)], row[word], atol=1e-5)
     mean, other = replace(task, pooling="mean"), tmp_path / "mean"
-    with pytest.raises(ModelError, match='pools by \'mean\'; pooling = "first" does what'):
+    with pytest.raises(ModelError, match="pools by 'mean'; pooling = \"first\" does what"):
         export(written(mean), other, "plain")
 
 

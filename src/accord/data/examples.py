@@ -160,7 +160,9 @@ def task_rows(
         for each, task in zip(plans, tasks, strict=True)
         for name in each.label_columns
     }
-    return gathered(rows, plan, [name for name in use if name in labels], checks if labelled else {})
+    return gathered(
+        rows, plan, [name for name in use if name in labels], checks if labelled else {}
+    )
 
 
 @dataclass(frozen=True)

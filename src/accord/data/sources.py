@@ -96,10 +96,11 @@ def each_alone(data: Sequence[TaskData]) -> list[Source]:
 
 
 def shared_rows(data: Sequence[TaskData]) -> list[list[int]]:
-    """Return the numbers of the tasks, those together that label the rows of one file."""
+    """Return the numbers of the tasks, those together that label the rows of one file; a task
+    without rows is alone."""
     groups: dict[object, list[int]] = {}
     for number, part in enumerate(data):
-        key = part.store.key if isinstance(part.store, TokenStore) else number
+        key = part.store.key if isinstance(part.store, TokenStore) and len(part) else number
         groups.setdefault(key, []).append(number)
     return list(groups.values())
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 9
+FORMAT = 11
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"

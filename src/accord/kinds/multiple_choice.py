@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -114,8 +114,12 @@ def _letter(label: str) -> int | None:
     return ord(label.upper()) - ord("A") if _PLACE.fullmatch(label) and label.isalpha() else None
 
 
-_PLACES = {"index": _number, "number": _after_0, "letter": _letter}
-_NAMES = {
+_PLACES: dict[str, Callable[[str], int | None]] = {
+    "index": _number,
+    "number": _after_0,
+    "letter": _letter,
+}
+_NAMES: dict[str, Callable[[int], str]] = {
     "index": str, "text": str, "number": lambda i: str(i + 1), "letter": lambda i: chr(ord("A") + i)
 }  # fmt: skip
 """What a prediction is called: as labels are, but of texts the index."""
@@ -241,7 +245,8 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return _NAMES[task.answer](int(value))
 
     def row_errors(self, task: MultipleChoiceTask, labels: Array, predicted: Array) -> Array:
-        return (predicted != labels).astype(float)
+        other: Array = (predicted != labels).astype(float)
+        return other
 
     def constant(self, task: MultipleChoiceTask, labels: Array) -> Constant:
         return replace(super().constant(task, labels), label=None, every=False)

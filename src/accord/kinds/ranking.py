@@ -173,8 +173,9 @@ class Ranking(CandidateKind[RankingTask]):
     def summary(self, task: RankingTask, targets: Array) -> Summary:
         import numpy as np
 
-        values = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}
-        return {"targets": {name: float(of(targets)) for name, of in values.items()}}
+        grades = targets[~np.isnan(targets)]
+        values = {"min": grades.min(), "mean": grades.mean(), "max": grades.max()}
+        return {"targets": {name: float(value) for name, value in values.items()}}
 
     def described(self, task: RankingTask, most: int) -> str:
         return "lists of grades" if task.rows == "queries" else "a graded candidate a row"

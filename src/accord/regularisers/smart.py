@@ -69,7 +69,7 @@ def smart(
         mu: μ; 0 leaves the second term out.
         beta: the decay of θ̃, a moving average of the weights θ.
     """
-    terms = [torch.zeros_like(logit[:, 0]) for logit in passes.logits]
+    terms = [logit.new_zeros(len(logit)) for logit in passes.logits]
     if lambda_s:
         moved = passes.ask(passes.key, worst_shift(passes, epsilon, sigma, eta, steps))
         apart = passes.divergences(moved, passes.logits)
