@@ -72,7 +72,7 @@ LAYERS = [
     ["config.sections"],
     ["config.faults"],
     # a kind names its head, and is what a task asks
-    ["kinds", "tasks", "model.heads", "model.ordinal", "model.auxiliary"],
+    ["kinds", "tasks", "model.heads", "model.ordinal", "model.label_sets", "model.auxiliary"],
     ["data.labels"],
     ["data.plan", "data.ragged", "data.values"],
     ["data.rows"],

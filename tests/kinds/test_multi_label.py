@@ -310,3 +310,17 @@ def test_check_counts_each_label_and_the_rows_with_none(run) -> None:
         for name in ("good", "bad"):
             assert train.labels[name] == sum(row[name] == "1" for row in rows)
         assert train.labels["(none)"] == sum(row["all"] == "[]" for row in rows)
+
+
+def test_a_head_begins_with_the_shares_of_the_training_rows() -> None:
+    import torch
+
+    from accord.kinds.multi_label import MultiLabelTask
+    from accord.model.label_sets import LabelSetHead
+
+    labels = ("a", "b", "c")
+    task = MultiLabelTask("t", "multi-label", "binary_cross_entropy", "micro_f1", labels=labels)
+    head, counts = LabelSetHead(task, 6), torch.tensor([0, 30, 98])
+    head.begin((torch.arange(98)[:, None] < counts).float())
+    bias = head.linear.bias.detach()
+    torch.testing.assert_close(bias.sigmoid(), (counts + 1) / 100, atol=1e-6, rtol=0)

@@ -122,9 +122,8 @@ def read_source(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    readers = [
-        _TaskReader.of(plan, task, labelled) for plan, task in zip(plans, tasks, strict=True)
-    ]
+    pairs = zip(plans, tasks, strict=True)
+    readers = [_TaskReader.of(plan, task, labelled) for plan, task in pairs]
     reader = FilesReader(files)
     columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
     for row in task_rows(reader, list(dict.fromkeys(columns)), plans, tasks, labelled):

@@ -96,11 +96,13 @@ def each_alone(data: Sequence[TaskData]) -> list[Source]:
 
 
 def shared_rows(data: Sequence[TaskData]) -> list[list[int]]:
-    """Return the numbers of the tasks, those together that label the rows of one file; a task
-    without rows is alone."""
+    """Return the numbers of the tasks, those together that label the rows of one file; one that has
+    none of them here is alone."""
     groups: dict[object, list[int]] = {}
     for number, part in enumerate(data):
-        key = part.store.key if isinstance(part.store, TokenStore) and len(part) else number
+        key: object = number
+        if isinstance(part.store, TokenStore) and len(part):
+            key = (part.store.key, part.task.layout)
         groups.setdefault(key, []).append(number)
     return list(groups.values())
 

@@ -309,11 +309,11 @@ def _key(
 def _task_key(plan: TaskPlan, task: Task, labelled: bool) -> list[Any]:
     """Return all that a task's kind may go by as it reads texts and labels."""
     kind = kind_of(task)
-    texts: Any = ""
+    texts: list[Any] = []
     if kind.varying or kind.units == "words":
         texts = [kind.name, kind.gathers(task), plan.options.get("words")]
     if not labelled or not plan.labelled:
-        return [texts]
+        return texts
     return [
         texts, kind.name, plan.label_columns, sorted(plan.missing), task.labels, task.range,
         plan.range, dict(plan.options), task.options,

@@ -36,16 +36,18 @@ def predicted_records(
     after: Columns | None = None,
     moved: Tensor | None = None,
 ) -> list[Record]:
-    """Return one record per row, of `predicted_columns`."""
-    return records_of({**predicted_columns(logits, task, before, moved), **(after or {})})
+    """Return one record per row: `predicted_columns`, and what else stands behind them."""
+    return records_of({
+        **predicted_columns(logits, task, before, moved=moved), **(after or {})
+    })  # fmt: skip
 
 
 def predicted_columns(
     logits: Tensor,
     task: Task,
     before: Columns,
-    moved: Tensor | None = None,
     texts: Sequence[str | Sequence[str]] | None = None,
+    moved: Tensor | None = None,
 ) -> dict[str, Sequence[Any]]:
     """Return what is said of rows, by column: their predictions, what their kind says beside them
     and, for classes, each label's probability.
@@ -54,13 +56,13 @@ def predicted_columns(
         logits: [n, ...].
         task: whose.
         before: what else stands before the prediction, such as ids: n values under each name.
-        moved: the logits that predict, by thresholds that are not the task's; default: the same.
         texts: of each row; None where only their tokens are known.
+        moved: the logits that predict, by thresholds that are not the task's; default: the same.
     """
-    said = predicted_values(logits if moved is None else moved, task)
-    columns: dict[str, Sequence[Any]] = {**before, "prediction": said}
+    said = logits if moved is None else moved
+    columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(said, task)}
     kind = labelled_kind(task)
-    columns |= kind.details(task, logits, texts)
+    columns |= kind.details(task, said, texts)
     if names := kind.probability_names(task):
         shares = kind.probabilities(task, logits)
         assert shares is not None

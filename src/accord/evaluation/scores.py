@@ -3,7 +3,7 @@
 For each task:
 
 - `epochs/TASK`: float32 [epochs, rows, outputs], the logits; a task without labels has losses
-  there, one whose rows have several units [epochs, rows, most, outputs], with -inf behind a row's
+   there, one whose rows have several units [epochs, rows, most, outputs], with -inf behind a row's
 - `chosen/TASK`: float32 [3, rows, ...], those of what was chosen on half 0, on half 1, and on all
   of dev, which is the saved model; moved by thresholds, if the task tunes any, which the same half
   chose, and for the saved model each row's other half

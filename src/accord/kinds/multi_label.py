@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
+    from accord.encoders.encoder import EncoderConfig
     from accord.kinds._kind import Array
+    from accord.model.heads import TaskHead
 
 _LEAST = 1e-15  # a probability whose logit is still a number of some use
 
@@ -345,6 +347,11 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
     def outputs(self, task: MultiLabelTask) -> int:
         """Return a logit for each label."""
         return len(task.labels)
+
+    def new_head(self, task: MultiLabelTask, encoder: EncoderConfig) -> TaskHead:
+        from accord.model.label_sets import LabelSetHead
+
+        return LabelSetHead(task, encoder.hidden_size, encoder.initializer_range)
 
     def targets(self, task: MultiLabelTask, labels: Tensor) -> Tensor:
         """Return 0 or 1 for each label, float32 [n, labels]."""

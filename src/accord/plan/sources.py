@@ -127,6 +127,7 @@ def _together(
     """Return the names of tasks of which this is the same, where there are two or more."""
     groups: dict[Hashable, list[str]] = {}
     for name, task in tasks.items():
-        if task.train is not None:
+        # Of rows of candidates, each kind makes sequences of its own.
+        if task.train is not None and not get_kind(task.kind).varying:
             groups.setdefault(by(task), []).append(name)
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
