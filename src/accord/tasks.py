@@ -55,7 +55,7 @@ class Task:
     @property
     def options(self) -> dict[str, Any]:
         """What tasks of its kind alone have."""
-        common = {field.name for field in fields(Task)}
+        common = {each.name for each in fields(Task)}
         return {name: value for name, value in asdict(self).items() if name not in common}
 
     @property

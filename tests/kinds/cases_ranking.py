@@ -26,7 +26,7 @@ def candidates(label: str) -> list[str]:
     except ValueError:
         grades = 2
     count = len(grades) if isinstance(grades, list) and grades else 2
-    return ["a b"[: 1 + i % 3] or "b" for i in range(count)]
+    return ["a", "b", "a b", "b a"][:count]  # of like texts rounding decides
 
 
 def surely(targets: Tensor) -> Tensor:

@@ -125,12 +125,43 @@ def read_source(
     pairs = zip(plans, tasks, strict=True)
     readers = [_TaskReader.of(plan, task, labelled) for plan, task in pairs]
     reader = FilesReader(files)
-    use = [name for plan in plans for name in _columns(reader, plan, labelled)]
-    rows = task_rows(reader, list(dict.fromkeys(use)), plans[0], tasks[0], labelled)
-    for row in rows:
+    columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
+    for row in task_rows(reader, list(dict.fromkeys(columns)), plans, tasks, labelled):
         yield [each.item(row, reader.paths[row.file]) for each in readers]
     if notes is not None:
         notes += reader.notes
+
+
+def task_rows(
+    reader: FilesReader,
+    use: Sequence[str],
+    plans: Sequence[TaskPlan],
+    tasks: Sequence[Task],
+    labelled: bool,
+) -> Iterator[Row]:
+    """Yield the rows that some tasks read alike, which their kind may gather from several rows of
+    the files.
+
+    Args:
+        reader: of the files.
+        use: their columns that are read.
+        plans: each task's columns.
+        tasks: resolved.
+        labelled: whether labels are read.
+    """
+    plan = plans[0]
+    if not kind_of(tasks[0]).gathers(tasks[0]):
+        return reader.rows(use)
+    rows = reader.rows(list(dict.fromkeys((*use, plan.id or ""))))
+    labels = {name for each in plans for name in each.label_columns}
+    checks = {
+        name: labelled_kind(task).parser(each, task).check
+        for each, task in zip(plans, tasks, strict=True)
+        for name in each.label_columns
+    }
+    return gathered(
+        rows, plan, [name for name in use if name in labels], checks if labelled else {}
+    )
 
 
 @dataclass(frozen=True)
@@ -155,24 +186,6 @@ class _TaskReader:
             return BadRow(path, row.line, str(error), row.file, error.label)
         except ValueError as error:
             return BadRow(path, row.line, str(error), row.file)
-
-
-def task_rows(
-    reader: FilesReader, use: Sequence[str], plan: TaskPlan, task: Task, labelled: bool
-) -> Iterator[Row]:
-    """Yield the rows of a task, which a kind may gather from several of its files.
-
-    Args:
-        reader: of the files.
-        use: their columns that are read.
-        plan: the task's columns.
-        task: resolved.
-        labelled: whether labels are read.
-    """
-    if not kind_of(task).gathers(task):
-        return reader.rows(use)
-    rows = reader.rows(list(dict.fromkeys((*use, plan.id or ""))))
-    return gathered(rows, plan, labelled_kind(task).parser(plan, task).check if labelled else None)
 
 
 def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:

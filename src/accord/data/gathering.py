@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from accord.data.plan import TaskPlan
@@ -23,51 +23,54 @@ class _Query:
 
 
 def gathered(
-    rows: Iterator[Row], plan: TaskPlan, check: Callable[[str, str], object] | None
+    rows: Iterator[Row],
+    plan: TaskPlan,
+    labels: Sequence[str],
+    checks: Mapping[str, Callable[[str, str], object]],
 ) -> Iterator[Row]:
     """Yield a row for each query, in the order of their first rows, which need not be neighbours.
 
     All of them are held in memory. A row that can't be used is yielded where it stands.
 
     Args:
-        rows: of a query's text, a candidate and, where labels are read, its grade.
+        rows: of a query's text, a candidate and, where labels are read, its grades.
         plan: `id` is the column of what tells queries.
-        check: of a grade and its column, raises a ValueError where it is none; None where no labels
-            are read, and an empty text is one too.
+        labels: columns of grades.
+        checks: of these, raise a ValueError where a grade is none; none where no labels are read,
+            and an empty text is one too.
     """
     queries: dict[str, _Query] = {}
     text, *others = plan.text
     for row in rows:
-        fault = row.fault or _fault(row, plan, check)
+        fault = row.fault or _fault(row, plan, checks)
         if row.values is None or fault:
             yield replace(row, values=None, fault=fault)
             continue
         query = queries.setdefault(row.values[plan.id or ""].strip(), _Query(row))
+        line = query.first.line
         if row.values[text].strip() != (query.first.values or {})[text].strip():
-            what = (
-                f"'{text}' is another text than in line {query.first.line}, of the same '{plan.id}'"
-            )
+            what = f"'{text}' is another text than in line {line}, of the same '{plan.id}'"
             yield replace(row, values=None, fault=what)
             continue
-        for name in (*others, *plan.label_columns):
-            if name in row.values:
-                query.cells.setdefault(name, []).append(row.values[name].strip())
+        for name in (*others, *labels):
+            query.cells.setdefault(name, []).append(row.values[name].strip())
     yield from (query.row for query in queries.values())
 
 
-def _fault(row: Row, plan: TaskPlan, check: Callable[[str, str], object] | None) -> str | None:
+def _fault(
+    row: Row, plan: TaskPlan, checks: Mapping[str, Callable[[str, str], object]]
+) -> str | None:
     values = row.values or {}
     for name in (plan.id or "", *plan.text):
         if name in row.absent:
             return f"key '{name}' is missing"
         if name in row.lists:
             return f"'{name}' holds a list; rows = \"candidates\" takes a candidate a row"
-        if not values[name].strip() and (check is not None or name == plan.id):
+        if not values[name].strip() and (checks or name == plan.id):
             return f"'{name}' is empty"
     try:
-        if check is not None:
-            for name in plan.label_columns:
-                check(values[name].strip(), name)
+        for name, check in checks.items():
+            check(values[name].strip(), name)
     except ValueError as error:
         return str(error)
     return None

@@ -64,7 +64,7 @@ def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels
             return FileLabels(reason=f"column '{column}' stands in the header more than once")
     # Side by side, as a row is told by its order alone: an array of JSON may stand in one line.
     use = list(dict.fromkeys((*plan.text, *columns)))
-    read = task_rows(reader, use, plan, task, labelled=False)
+    read = task_rows(reader, use, [plan], [task], labelled=False)
     both = zip(read_examples(files, plan, task, labelled=False), read, strict=True)
     rows = [
         (example, row if row.values else replace(row, values=dict.fromkeys(use, "")))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 9
+FORMAT = 11
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"
@@ -94,7 +94,7 @@ class _TaskPart:
         target: what is kept of its labels; None where they are read without.
         rows: that are examples of it.
         skipped: rows that can't be used.
-        left_out: how many rows are left out, by why.
+        left_out: rows that are left out, by what they have for that.
         ids: whether its rows have ids.
         digests: of its rows' columns.
     """
@@ -159,7 +159,7 @@ def _none_usable(skipped: Sequence[BadRow], left_out: Counter[str]) -> str:
     rows = len(skipped) + left_out.total()
     if not rows:
         return "no row below the header"
-    if not skipped and set(left_out) == {NO_LABEL}:
+    if [*left_out] == [NO_LABEL] and not skipped:
         return f"none of {rows} rows has a label"
     parts = [f", {number} have {why}" for why, number in left_out.items()]
     first = f"; the first: {skipped[0]}" if skipped else ""

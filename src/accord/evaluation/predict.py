@@ -164,7 +164,7 @@ class Predictor:
             [{'prediction': ['B-who', 'O', 'O', 'B-place', 'O'], 'entities': [...]}]
         """
         answered = self._answered(task, texts, stacklevel=3)
-        columns = predicted_columns(answered.logits, self.task(task), {}, answered.texts)
+        columns = predicted_columns(answered.logits, self.task(task), {}, texts=answered.texts)
         return records_of(columns)
 
     def _answered(self, task: str, texts: Texts, stacklevel: int) -> Answered:

@@ -166,7 +166,7 @@ def _answers(
     logits = answered.logits
     cut.update(rows=answered.cut, words=answered.unseen)
     before = {"id": [example.id for example in examples]} if rows.ids else {}
-    columns = predicted_columns(logits, rows.task, before, texts)
+    columns = predicted_columns(logits, rows.task, before, texts=texts)
     answers, blank = records_of(columns), dict.fromkeys(columns)
     bar.advance(len(window))
     if not rows.source.skip_bad_rows:

@@ -340,8 +340,8 @@ class LabelledKind(Kind[T]):
     ) -> Evaluation:
         import torch
 
+        said = _as_wide(logits if moved is None else moved, labels)
         fitting = _as_wide(logits, labels)
-        said = fitting if moved is None else moved
         figures = {
             task.name_of(name): get_metric(name)(
                 self.evaluated(task, name, said), labels, task.positive_class
@@ -359,7 +359,7 @@ class LabelledKind(Kind[T]):
 
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:
         """Return the figures of each class from targets [n] and what is predicted, [n], or from
-        label sets; None of a kind that predicts no classes."""
+        label sets; None of a kind that predicts no classes of the task."""
         if not {"classes", "label_sets"} & {*self.predicts} or not task.labels:
             return None
         return ByClass.of(task.labels, labels, predicted)

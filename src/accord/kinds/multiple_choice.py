@@ -114,7 +114,11 @@ def _letter(label: str) -> int | None:
     return ord(label.upper()) - ord("A") if _PLACE.fullmatch(label) and label.isalpha() else None
 
 
-_PLACES = {"index": _number, "number": _after_0, "letter": _letter}
+_PLACES: dict[str, Callable[[str], int | None]] = {
+    "index": _number,
+    "number": _after_0,
+    "letter": _letter,
+}
 _NAMES: dict[str, Callable[[int], str]] = {
     "index": str, "text": str, "number": lambda i: str(i + 1), "letter": lambda i: chr(ord("A") + i)
 }  # fmt: skip
@@ -241,8 +245,8 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return _NAMES[task.answer](int(value))
 
     def row_errors(self, task: MultipleChoiceTask, labels: Array, predicted: Array) -> Array:
-        errors: Array = (predicted != labels).astype(float)
-        return errors
+        other: Array = (predicted != labels).astype(float)
+        return other
 
     def constant(self, task: MultipleChoiceTask, labels: Array) -> Constant:
         return replace(super().constant(task, labels), label=None, every=False)

@@ -173,9 +173,8 @@ class Ranking(CandidateKind[RankingTask]):
     def summary(self, task: RankingTask, targets: Array) -> Summary:
         import numpy as np
 
-        values = {
-            "min": np.nanmin(targets), "mean": np.nanmean(targets), "max": np.nanmax(targets)
-        }  # fmt: skip
+        grades = targets[~np.isnan(targets)]
+        values = {"min": grades.min(), "mean": grades.mean(), "max": grades.max()}
         return {"targets": {name: float(value) for name, value in values.items()}}
 
     def described(self, task: RankingTask, most: int) -> str:

@@ -105,7 +105,9 @@ def _apart(config: Config, name: str, reason: str) -> bool:
 
 def _rows(task: TaskPlan) -> tuple[Hashable, ...]:
     """Return what says which sequences a task reads."""
-    return (*(getattr(task, name) for name in _OF_ROWS), task.encoding)
+    varying = get_kind(task.kind).varying
+    candidates = (task.kind, task.options.get("rows")) if varying else ()
+    return (*(getattr(task, name) for name in _OF_ROWS), task.encoding, candidates)
 
 
 def _unlike(one: TaskPlan, other: TaskPlan) -> str:
