@@ -39,7 +39,7 @@ def metrics_of_epochs(monkeypatch):
         def evaluate(data, logits):
             return Evaluation(next(values), {"loss": 0.0}, logits)
 
-        monkeypatch.setattr("accord.evaluation.dev.evaluate", evaluate)
+        monkeypatch.setattr("accord.evaluation.dev.evaluate_dev", evaluate)
 
     return arrange
 

@@ -15,6 +15,8 @@ _INDIFFERENT = (
     "training.device", "training.micro_batch_tokens", "encoder.gradient_checkpointing", "score",
 )  # fmt: skip
 
+_OF_ROWS = ("unlabelled", "apart")
+
 
 def nearest_single_task(
     task: str, together: Group, alone: Sequence[Group]
@@ -76,7 +78,8 @@ def _settings(group: Group, task: str) -> Iterator[tuple[str, object]]:
     chosen = {*config.sharing.schemes, *config.training.regularisers}
     table["methods"] = {name: method for name, method in table["methods"].items() if name in chosen}
     for section in table["tasks"].values():
-        section.pop("test", None)
+        for key in ("test", *_OF_ROWS):  # which rows are read is compared by their contents
+            section.pop(key, None)
     for training in (table["training"], *(stage["training"] for stage in table["stages"])):
         for key in EXPOSURE_KEYS:
             training.pop(key.removeprefix("training."), None)
