@@ -38,7 +38,7 @@ def planned(tiny_tokenizer, tiny_encoder, tmp_path: Path, monkeypatch):
         tasks = {
             name: {
                 "kind": kind, "label": name, "text": "text", "train": str(tmp_path / files[name]),
-                "dev": str(tmp_path / files[name]), "unlabelled": "skip",
+                "dev": str(tmp_path / files[name]), "unlabelled": "skip", "dropout": 0.0,
             }
             for name, kind in KINDS.items()
         }  # fmt: skip
