@@ -143,3 +143,32 @@ def test_a_method_sees_a_source_as_one_task(random_split: Split, tiny_encoder: C
     for weight, gradients, head in zip((0.25, 0.25, 0.25, 2.0, 1.0), plain, heads, strict=True):
         for gradient, parameter in zip(gradients, head, strict=True):
             torch.testing.assert_close(parameter.grad, weight * gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_a_weight_of_0_leaves_a_task_out_of_its_source(
+    random_split: Split, tiny_encoder: Callable
+) -> None:
+    """Its head has no gradient, so nothing of it decays; rows that it alone labels aren't drawn."""
+    for rows in ROWS.values():
+        world = shared_world(random_split, tiny_encoder, rows)
+        weights = (1.0, 0.0, 2.0)
+        sources = sources_of_world(world, weights)
+        every = np.unique(np.concatenate([rows[0], rows[2]]))
+        np.testing.assert_array_equal(sources[0].rows, every)
+        drawn = [np.arange(len(every)), np.array([2, 5, 1]), np.array([7, 0])]
+        batch = step_batch(drawn, sources, ASSEMBLER, CPU)
+        assert set(batch.present) == {0, 2, 3, 4}
+        _, gradients = separate(world, batch)
+        of_task = dict(zip(batch.present, gradients, strict=True))
+        world.step(batch)
+        shared = weights[0] * of_task[0] + weights[2] * of_task[2]
+        assert_rows_close(world.jacobian.J, torch.stack([shared, of_task[3], of_task[4]]))
+        assert all(p.grad is None for p in world.model.heads["mood"].parameters())
+
+
+def test_a_source_whose_weights_are_all_0_is_still_packed(random_split: Split) -> None:
+    store = random_split(SST, 4).store
+    data = [TaskData(task, store, np.arange(4)) for task in SHARED]
+    source = Source.of((0, 1, 2), data, (0.0, 0.0, 0.0))
+    assert len(source) == 4
+    assert all((places >= 0).all() for places in source.places)

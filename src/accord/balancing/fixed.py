@@ -15,13 +15,14 @@ from accord.methods import Circumstances
 
 def leaves_enough(options: Mapping[str, Any], run: Circumstances) -> Iterator[str]:
     """Say why the weights leave nothing to train, or nothing to combine."""
-    counted = [name for name in run.weighed if (options["weights"] or {}).get(name) != 0]
+    weights = options["weights"] or {}
+    counted = [names for names in run.weighed if any(weights.get(name) != 0 for name in names)]
     if not counted:
         yield "methods.fixed.weights: all are 0, and so nothing would be trained"
     elif len(counted) == 1 and len(run.weighed) > 1 and run.combining:
         yield (
             f"training.gradients: '{run.combining}' combines several tasks' gradients;"
-            f" methods.fixed.weights leaves '{counted[0]}' alone"
+            f" methods.fixed.weights leaves '{'+'.join(counted[0])}' alone"
         )
 
 
@@ -45,6 +46,9 @@ def fixed(
 
     A task of weight 0 is evaluated, but not trained on: neither its head nor what is shared learns
     from it, and a gradient method combines the others as if it weren't there.
+
+    Of tasks that read the same rows (a source) each weight multiplies the task's loss within the
+    source's, and the source itself counts 1.
 
     Args:
         signals: of a step; names the tasks.

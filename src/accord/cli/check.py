@@ -37,6 +37,7 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     from accord.data.warnings import refuse_all
     from accord.encoders.pretrained import resolve_encoder_folder
     from accord.plan.making import plan_run
+    from accord.plan.sources import same_rows
     from accord.training.stages.preflight import check_run
 
     plan = plan_run(load_config(config, overrides), str(config))
@@ -44,7 +45,9 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
         tell("reading the data and the encoder")
     in_vain = check_run(plan)
     encoder = plan.stages[0].encoder
-    report = check_data(plan.data, resolve_encoder_folder(encoder.path, encoder.revision))
+    folder = resolve_encoder_folder(encoder.path, encoder.revision)
+    data = plan.data if plan.staged else plan.only.data  # of stages each may pack apart
+    report = check_data(data, folder, same_rows(data))
     warnings = [*plan.notes, *in_vain, *report.warnings]
     if as_json:
         echo(*json.dumps({**report.to_json(), "warnings": warnings}, indent=2).splitlines())
@@ -64,6 +67,8 @@ def render(report: CheckReport) -> None:
         print_table(_splits(task))
         _print_skipped(task)
     echo(*report.notes)
+    if report.sources:
+        echo("", *map(str, report.sources))
     echo("")
     _print_overlaps(report)
 
@@ -136,7 +141,7 @@ def _print_skipped(report: TaskReport) -> None:
 
 
 def _print_overlaps(report: CheckReport) -> None:
-    overlaps = [one for one in report.overlaps if one.texts.normalised or one.examples.normalised]
+    overlaps = [one for one in report.source_overlaps if one.texts.normalised or one.examples.normalised]
     if not overlaps:
         echo("No dev text stands in a training file.")
         return

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from accord.data.datasets import read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
 from accord.data.plan import DataPlan
-from accord.data.warnings import Split, data_warnings, overlaps
+from accord.data.sources import Source
+from accord.data.warnings import Split, data_warnings, overlaps, source_overlaps
 from accord.kinds import kind_of, labelled_kind
 from accord.tasks import Task
 
@@ -76,8 +78,35 @@ class TaskReport:
 
 
 @dataclass(frozen=True)
+class SourceReport:
+    """Tasks that label the same rows, and what packing these takes.
+
+    `tasks` are together where they are packed once. `rows` and `tokens` are of the training rows
+    that any of them labels, `tokens_apart` those of the tasks' rows one task after the other;
+    `tokens_packed` is what they take as the run packs them, each row once.
+    """
+
+    tasks: list[list[str]]
+    rows: int
+    tokens: int
+    tokens_apart: int
+    tokens_packed: int
+
+    def __str__(self) -> str:
+        names = [name for together in self.tasks for name in together]
+        said = f"{', '.join(names)}: one file, its {self.rows:,} training rows are packed"
+        if len(self.tasks) == 1:
+            times, all_of = self.tokens_apart / self.tokens, "both" if len(names) == 2 else "all"
+            return f"{said} once for {all_of} (apart = true: {times:.2f} times the tokens)"
+        units = " and ".join("+".join(together) for together in self.tasks)
+        times = self.tokens_packed / self.tokens
+        return f"{said} apart for {units} ({times:.2f} times the tokens of packing them once)"
+
+
+@dataclass(frozen=True)
 class CheckReport:
-    """What `accord check` found."""
+    """What `accord check` found; `overlaps` are of each two tasks, `source_overlaps` of sources,
+    in which tasks that share their rows are one."""
 
     encoder: str
     max_length: int
@@ -85,6 +114,8 @@ class CheckReport:
     overlaps: list[Overlap] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    source_overlaps: list[Overlap] = field(default_factory=list)
+    sources: list[SourceReport] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -93,12 +124,15 @@ class CheckReport:
         return report
 
 
-def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
+def check_data(
+    plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]] = ()
+) -> CheckReport:
     """Read every file of a run's tasks, and report on it.
 
     Args:
         plan: names the files.
         encoder: the folder whose tokenizer is used.
+        alike: names of tasks that read the same rows, whether or not the plan shares them.
 
     Raises:
         ConfigError: labels, range, loss or lengths don't go together.
@@ -116,8 +150,37 @@ def check_data(plan: DataPlan, encoder: Path) -> CheckReport:
         tasks.append(TaskReport(task, open_keys, splits))
     return CheckReport(
         str(encoder), data.facts.max_length, tasks, overlaps(data.facts), notes,
-        [str(warning) for warning in data_warnings(data.facts)],
+        [str(warning) for warning in data_warnings(data.facts)], source_overlaps(data.facts),
+        _source_reports(plan, encoder, alike),
     )  # fmt: skip
+
+
+def _source_reports(
+    plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]]
+) -> list[SourceReport]:
+    """Count what packing the same rows takes: once, for each task, and as the plan has it."""
+    if not alike:
+        return []
+    data = read_data(replace(plan, shared=tuple(alike)), encoder, lambda text: None)
+    parts = {part.task.name: part for part in data.train}
+
+    def source(names: Sequence[str]) -> Source:
+        return Source.of(range(len(names)), [parts[name] for name in names])
+
+    def tokens(names: Sequence[str]) -> int:
+        return int(source(names).lengths(data.assembler).sum())
+
+    reports = []
+    for names in alike:
+        together = [names_of for names_of in plan.sources if set(names_of) <= set(names)]
+        reports.append(SourceReport(
+            [list(names_of) for names_of in together],
+            rows=len(source(names)),
+            tokens=tokens(names),
+            tokens_apart=sum(tokens([name]) for name in names),
+            tokens_packed=sum(map(tokens, together)),
+        ))  # fmt: skip
+    return reports
 
 
 def _split_report(split: Split, plan: DataPlan, max_length: int) -> SplitReport:

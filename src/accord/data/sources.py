@@ -27,9 +27,10 @@ class Source:
         parts: each task's rows, all of the same store.
         weights: what each task's loss counts in the source's.
         rows: of the store, int64 [n], ascending where there are several tasks; each has a label of
-            at least one of them.
+            at least one of them whose weight isn't 0.
         places: for each task int64 [n]: each row's place in the task's part; -1 where it has no
-            label of the task.
+            label of the task, or the task's weight is 0. Where all weights are 0 none counts as 0:
+            what the whole source counts is a balancing rule's to say.
     """
 
     tasks: tuple[int, ...]
@@ -52,9 +53,11 @@ class Source:
         if len(parts) == 1:
             every = np.arange(len(parts[0]))
             return cls(tuple(tasks), tuple(parts), (1.0,), parts[0].rows, (every,))
-        rows = np.unique(np.concatenate([part.rows for part in parts]))
-        places = tuple(_places(rows, part.rows) for part in parts)
         weights = tuple(weights or [1.0] * len(parts))
+        counted = [part.rows if weight or not any(weights) else part.rows[:0]
+                   for part, weight in zip(parts, weights, strict=True)]  # fmt: skip
+        rows = np.unique(np.concatenate(counted))
+        places = tuple(_places(rows, labelled) for labelled in counted)
         return cls(tuple(tasks), tuple(parts), weights, rows, places)
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ To add one, write a function from `Facts` to warnings and name it in `CHECKS`: `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from accord.data.heldout_test import HeldOutTest
 from accord.data.label_warnings import class_rows, label_warnings
 from accord.data.loader import TaskData
 from accord.data.overlap import Overlap, find_overlap
+from accord.data.sources import shared_rows
 from accord.data.store import TokenStore
 from accord.data.template import Template
 from accord.errors import UsageError
@@ -118,6 +119,25 @@ class Facts:
         named = [split for split in self.splits if split.name == name]
         return [split for split in named if split.task.labelled]
 
+    def by_source(self, name: str) -> list[Split]:
+        """Return the train or dev splits of the tasks with labels, those that share their rows as
+        one, named `a+b`, of all rows that any of them has."""
+        splits = self.labelled(name)
+        return [
+            _joined([splits[i] for i in group])
+            for group in shared_rows([split.part for split in splits])
+        ]
+
+
+def _joined(splits: Sequence[Split]) -> Split:
+    """Return splits of one store as one."""
+    first, *others = splits
+    if not others:
+        return first
+    task = replace(first.task, name="+".join(split.task.name for split in splits))
+    rows = np.unique(np.concatenate([split.part.rows for split in splits]))
+    return replace(first, part=replace(first.part, task=task, rows=rows))
+
 
 def data_warnings(facts: Facts) -> list[DataWarning]:
     """Return all warnings about a run's data."""
@@ -146,6 +166,16 @@ def overlaps(facts: Facts) -> list[Overlap]:
     ]
 
 
+def source_overlaps(facts: Facts) -> list[Overlap]:
+    """Return the overlap of each source's dev rows with the training rows of each: what tasks that
+    share their rows have in common is there once."""
+    return [
+        find_overlap(train.part, dev.part)
+        for dev in facts.by_source("dev")
+        for train in facts.by_source("train")
+    ]
+
+
 def _files(facts: Facts) -> Iterator[DataWarning]:
     """Yield warnings about files as a whole: lines that are no rows, names that look like data."""
     notes = dict.fromkeys(note for split in facts.splits for note in split.part.store.notes)
@@ -154,8 +184,9 @@ def _files(facts: Facts) -> Iterator[DataWarning]:
 
 def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     """Yield where dev rows stand in training rows, of the same task or another."""
-    splits = {(split.name, split.task.name): split for split in facts.splits}
-    for overlap in overlaps(facts):
+    named = (*facts.by_source("train"), *facts.by_source("dev"))
+    splits = {(split.name, split.task.name): split for split in named}
+    for overlap in source_overlaps(facts):
         dev, train = splits["dev", overlap.dev_task], splits["train", overlap.train_task]
         alike = _texts_of_a_row(train.task) == _texts_of_a_row(dev.task)
         rows = (overlap.examples if alike else overlap.texts).normalised

@@ -14,10 +14,16 @@ from accord.data.sampler import Sampler
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import ConfigError
 from accord.grids.cells import CellMaker, Draft, Settings, name_of, without_seed
-from accord.grids.equal_exposure import AT_DEV_S_WORD
+from accord.grids.equal_exposure import AT_DEV_S_WORD, drawn_of
 from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
-from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
+from accord.training.drawing import (
+    balanced_classes,
+    build_sampler,
+    fixed_weights,
+    mean_tokens,
+    training_sources,
+)
 
 Budget = Literal["tokens", "steps", "examples"]
 STEPS, EPOCHS, EXAMPLES = "training.steps_per_epoch", "training.epochs", "training.examples"
@@ -25,7 +31,7 @@ STEPS, EPOCHS, EXAMPLES = "training.steps_per_epoch", "training.epochs", "traini
 
 @dataclass(frozen=True)
 class Size:
-    """A task's training rows, and the mean length in tokens of those that are drawn."""
+    """A source's training rows, and the mean length in tokens of those that are drawn."""
 
     rows: int
     tokens: float
@@ -43,22 +49,23 @@ class Sizes:
     _known: dict[str, dict[str, Size]] = field(default_factory=dict, repr=False)
 
     def of(self, plan: StagePlan) -> dict[str, Size]:
-        """Return the size of each task of a run.
+        """Return the size of each source of a run, by its name: that of its one task, mostly.
 
         Raises:
             UsageError: whatever is wrong with its data or encoder.
         """
-        key = repr((plan.data, plan.encoder.path, plan.encoder.revision))
+        weights = fixed_weights(plan)
+        key = repr((plan.data, plan.encoder.path, plan.encoder.revision, weights))
         if key not in self._known:
             folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
             data = read_data(plan.data, folder, self.say if not self._known else lambda text: None)
             classes = balanced_classes(plan, data.train)
             self._known[key] = {
-                part.task.name: Size(
-                    len(part),
-                    mean_tokens(part.task.name, data.assembler.lengths(part), classes),
+                source.name: Size(
+                    len(source),
+                    mean_tokens(source.name, source.lengths(data.assembler), classes),
                 )
-                for part in data.train
+                for source in training_sources(plan, data.train)
             }
         return self._known[key]
 
@@ -166,6 +173,8 @@ class Amounts:
         """Return how many examples of each task a cell draws."""
         sampler, plan = self._sampler(settings)
         names = self.sizes.of(plan)
+        if len(names) < len(plan.data.tasks):  # rows of a source may lack a task's label
+            return drawn_of(plan)
         return dict(zip(names, sampler.examples(plan.training.epochs), strict=True))
 
     def _sampler(self, settings: Settings) -> tuple[Sampler | RehearsalSampler, StagePlan]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from accord.data.datasets import read_data
-from accord.data.sources import shared_rows, sources_of
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
 from accord.plan.run import RunPlan, StagePlan
-from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
+from accord.training.drawing import (
+    balanced_classes,
+    build_sampler,
+    mean_tokens,
+    training_sources,
+)
 from accord.training.exposure import exposures
 
 Equal = Literal["examples", "steps", "tokens", "nothing"]
@@ -86,7 +90,7 @@ def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
     data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
     names = [task.name for task in data.tasks]
-    sources = sources_of(data.train, shared_rows(data.train))
+    sources = training_sources(plan, data.train)
     drawn, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
     classes = balanced_classes(plan, data.train)
     sampler = build_sampler(plan, drawn, sizes, classes)

@@ -37,8 +37,8 @@ class Circumstances:
 
     Attributes:
         tasks: names of all.
-        weighed: the tasks whose losses a balancing rule weights; memories that only constrain
-            the others are not among them.
+        weighed: the tasks whose losses a balancing rule weights, those that share their rows
+            together; memories that only constrain the others are not among them.
         combining: the gradient method, where it does anything with several tasks' gradients; else
             empty.
         averaging: how weights are averaged; "none": not at all.
@@ -46,7 +46,7 @@ class Circumstances:
     """
 
     tasks: tuple[str, ...]
-    weighed: tuple[str, ...]
+    weighed: tuple[tuple[str, ...], ...]
     combining: str = ""
     averaging: str = "none"
     targets: Mapping[str, str] = field(default_factory=dict)

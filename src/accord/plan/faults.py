@@ -73,7 +73,7 @@ def _requirements(plan: StagePlan) -> Iterator[str]:
     method, labelled = gradients.get_method(plan.training.gradients), plan.data.labelled
     around = Circumstances(
         tasks=tuple(plan.data.tasks),
-        weighed=tuple(_weighed(plan)),
+        weighed=tuple(_sources(plan, _weighed(plan))),
         combining=method.name if method.combines and not method.remembers else "",
         averaging=plan.averaging.method,
         targets={name: section.targets for name, section in labelled.items()},

@@ -34,6 +34,12 @@ def with_sources(data: DataPlan, config: Config, reason: str = "") -> DataPlan:
     return replace(data, shared=_alike(sharing))
 
 
+def same_rows(data: DataPlan) -> tuple[tuple[str, ...], ...]:
+    """Return the names of tasks that read the same rows, whether or not they share them."""
+    labelled = {name: task for name, task in data.labelled.items() if name not in data.finished}
+    return _alike(labelled)
+
+
 def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: TrainingPlan) -> str:
     """Say why each task's gradient has to be told from the others', so that no rows are shared;
     empty where it need not be.
@@ -77,9 +83,8 @@ def source_faults(data: DataPlan, sharing: SharingPlan) -> Iterator[str]:
 def sources_note(data: DataPlan, reason: str, config: Config) -> str:
     """Say which tasks are packed apart though they read the same rows, and why; else nothing."""
     labelled = {name: task for name, task in data.labelled.items() if name not in data.finished}
-    groups = _alike(labelled)
     if reason:
-        apart = [" and ".join(names) for names in groups
+        apart = [" and ".join(names) for names in same_rows(data)
                  if any(config.labelled[name].apart is None for name in names)]  # fmt: skip
         if apart:
             return f"{'; '.join(apart)}: read the same rows and are packed once each, as {reason}"

@@ -33,6 +33,7 @@ from accord.plural import count
 from accord.regularisers import get_regulariser
 from accord.tasks import Task
 from accord.training.combining import Combination
+from accord.training.drawing import fixed_weights
 from accord.training.objective import Objective
 from accord.training.rates import rated_parameters
 from accord.training.regularising import Regularisation
@@ -146,11 +147,15 @@ def build_combination(
 ) -> Combination:
     """Choose how the sources' gradients become one."""
     layers = len(encoder.layer_groups()) if plan.training.by_layer else None
+    options = dict(plan.options)
+    silent = {source.name: 0.0 for source in sources if not any(source.weights)}
+    if silent:  # all of a source's weights are 0, and so is its own
+        options["fixed"] = {"weights": {**fixed_weights(plan), **silent}}
     combination = Combination.of(
         [[part.task for part in source.parts] for source in sources],
         get_method(plan.training.gradients),
         get_balancing(plan.training.balancing),
-        options=plan.options,
+        options=options,
         shares=lambda step: sampler.shape(step // sampler.steps).shares,
         steps_per_epoch=sampler.steps,
         layers=layers,

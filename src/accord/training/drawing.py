@@ -11,6 +11,7 @@ from accord.data.exact_sampler import ExactSampler
 from accord.data.loader import TaskData
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
+from accord.data.sources import Source, shared_rows, sources_of
 from accord.errors import ConfigError
 from accord.kinds import get_kind, labelled_kind
 from accord.plan.run import StagePlan
@@ -18,6 +19,23 @@ from accord.sampling import Budget, get_rule
 
 Classes = Mapping[str, Sequence[np.ndarray]]
 NO_CLASSES: Classes = MappingProxyType({})
+
+
+def training_sources(plan: StagePlan, train: Sequence[TaskData]) -> list[Source]:
+    """Return the training rows as steps draw them; within a source fixed weights act.
+
+    Args:
+        plan: of the run.
+        train: the training split of each task.
+    """
+    weights = fixed_weights(plan)
+    named = [weights.get(part.task.name, 1.0) for part in train]
+    return sources_of(train, shared_rows(train), named)
+
+
+def fixed_weights(plan: StagePlan) -> Mapping[str, float]:
+    """Return the weights that the config gives tasks' losses; empty where another rule does."""
+    return plan.options.get("fixed", {}).get("weights") or {}
 
 
 def build_sampler(

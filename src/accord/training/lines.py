@@ -93,7 +93,16 @@ def headline(setup: Setup) -> list[str]:
         f" {', '.join(methods)}, {setup.plan.encoder.mode}, {settings.precision} on"
         f" {setup.device}, {count(torch.get_num_threads(), 'thread')}{_beside(setup.plan)}"
     )
-    return [rows, steps, *_sharing_lines(setup)]
+    return [rows, *_source_lines(setup), steps, *_sharing_lines(setup)]
+
+
+def _source_lines(setup: Setup) -> list[str]:
+    """Say which tasks label the same rows, and how many these are."""
+    return [
+        f"{', '.join(part.task.name for part in source.parts)}: one source of {len(source):,} rows,"
+        " packed once"
+        for source in setup.sources if len(source.parts) > 1
+    ]  # fmt: skip
 
 
 def _beside(plan: StagePlan) -> str:

@@ -18,7 +18,7 @@ from accord.data.datasets import Data, Say, read_data
 from accord.data.loader import TaskData
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
-from accord.data.sources import Source, shared_rows, sources_of
+from accord.data.sources import Source
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.evaluation.inference import Pooled, pooled_vectors
@@ -42,7 +42,12 @@ from accord.training.building import (
     check_sizes,
     warnings,
 )
-from accord.training.drawing import balanced_classes, build_sampler, mean_tokens
+from accord.training.drawing import (
+    balanced_classes,
+    build_sampler,
+    mean_tokens,
+    training_sources,
+)
 from accord.training.frozen import feature_batch
 from accord.training.observers import observers
 from accord.training.step import Learner
@@ -190,7 +195,7 @@ def prepare(
     encoder = build_encoder(plan, folder)
     check_dropout(plan, encoder)
     matmul = matmul or choose_matmul_policy(device, plan.training.precision == "bfloat16")
-    sources = sources_of(data.train, shared_rows(data.train))
+    sources = training_sources(plan, data.train)
     names, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
     sampler = build_sampler(plan, names, sizes, balanced_classes(plan, data.train))
     check_averages(plan, sampler.steps)

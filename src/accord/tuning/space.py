@@ -25,7 +25,7 @@ from accord.plan.run import StagePlan
 from accord.plan.unused import unused_keys, without_unused
 from accord.sharing import scheme_names
 from accord.training.building import check_all_sizes
-from accord.training.drawing import build_sampler
+from accord.training.drawing import build_sampler, training_sources
 from accord.tuning.dimensions import Dimension, Range, Value, parse_search
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -199,8 +199,13 @@ def _own_weights(plan: StagePlan) -> tuple[dict[str, float], str]:
 def _by_shares(plan: StagePlan) -> dict[str, float]:
     """Return the weights of 'inverse-share', for which the data have to be read."""
     folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
-    sizes = tuple(len(split) for split in read_data(plan.data, folder, lambda text: None).train)
-    shares = torch.tensor(build_sampler(plan, tuple(plan.data.tasks), sizes).shares)
+    sources = training_sources(plan, read_data(plan.data, folder, lambda text: None).train)
+    names, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
+    shares = torch.tensor(build_sampler(plan, names, sizes).shares)
     signals = Signals.of(losses=torch.ones(len(sizes)), shares=shares, others=shares.sum() - shares)
     weights, _ = get_rule("inverse-share").function(signals, {}, torch.Generator())
-    return dict(zip(plan.data.tasks, weights.tolist(), strict=True))
+    return {
+        part.task.name: weight
+        for source, weight in zip(sources, weights.tolist(), strict=True)
+        for part in source.parts
+    }
