@@ -141,7 +141,9 @@ def _print_skipped(report: TaskReport) -> None:
 
 
 def _print_overlaps(report: CheckReport) -> None:
-    overlaps = [one for one in report.source_overlaps if one.texts.normalised or one.examples.normalised]
+    overlaps = [
+        one for one in report.source_overlaps if one.texts.normalised or one.examples.normalised
+    ]
     if not overlaps:
         echo("No dev text stands in a training file.")
         return

@@ -124,9 +124,7 @@ class CheckReport:
         return report
 
 
-def check_data(
-    plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]] = ()
-) -> CheckReport:
+def check_data(plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]] = ()) -> CheckReport:
     """Read every file of a run's tasks, and report on it.
 
     Args:
