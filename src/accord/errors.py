@@ -120,6 +120,9 @@ def escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
+_SHOWN_NAMES = 30  # of allowed ones: a task may have a thousand labels
+
+
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean 'x'?`, or the allowed names where nothing is near.
 
@@ -133,4 +136,5 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(value, names, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; allowed: {', '.join(names)}"
+    more = f" and {len(names) - _SHOWN_NAMES} more" * (len(names) > _SHOWN_NAMES)
+    return f"; allowed: {', '.join(names[:_SHOWN_NAMES])}{more}"

@@ -26,6 +26,7 @@ _WANTED = {
     "greater_than": "more than {gt:g}",
     "greater_than_equal": "at least {ge:g}",
     "less_than": "less than {lt:g}",
+    "string_too_short": "a text that is not empty",
 }
 
 
