@@ -51,8 +51,8 @@ def made(tiny_tokenizer, tiny_encoder, tmp_path: Path, monkeypatch):
         return plan.only, train, dev
 
     def checked(seed: int, **keys):
-        plan, train, dev = made_plan = make(seed, **keys)
-        return check_data(plan.data, tmp_path / "tiny", same_rows(plan.data)), *made_plan
+        plan, *rows = make(seed, **keys)
+        return check_data(plan.data, tmp_path / "tiny", same_rows(plan.data)), plan, *rows
 
     return checked
 

@@ -73,9 +73,11 @@ def test_weights_act_within_a_source_and_on_single_tasks(planned):
     setup.learner.clip = 0
     setup.learner.apply(0, batch, measured, decision)
     for parameter, gradient in zip([*columns, *heads], expected, strict=True):
-        ours = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        gradient = torch.zeros_like(parameter) if gradient is None else gradient
-        torch.testing.assert_close(ours, gradient, rtol=1e-4, atol=1e-6)
+        ours, theirs = (
+            torch.zeros_like(parameter) if each is None else each
+            for each in (parameter.grad, gradient)
+        )
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("silent", [{"mood"}, {"mood", "topic"}, {"score"}])
