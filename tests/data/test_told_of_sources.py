@@ -30,8 +30,11 @@ def made(tiny_tokenizer, tiny_encoder, tmp_path: Path, monkeypatch):
             text = text or " ".join(rng.choices("abcdefgh", k=rng.randint(2, 9)))
             return [text, *(rng.choice(["x", "y", ""]) for _ in NAMES)]
 
-        train = [*([t, "x", "y", "x"] for t in ("a b", "c d")),
-                 *([t, "y", "x", "y"] for t in ("b c", "d e")), *(row() for _ in range(30))]  # fmt: skip
+        train = [
+            *([text, "x", "y", "x"] for text in ("a b", "c d")),
+            *([text, "y", "x", "y"] for text in ("b c", "d e")),
+            *(row() for _ in range(30)),
+        ]
         dev = [["h g h g h g h g h g h", "x", "x", "y"], ["e d", "y", "y", "x"]]
         dev += [row(), row(rng.choice(train)[0]), row(rng.choice(train)[0]), row()]
         files = {}
