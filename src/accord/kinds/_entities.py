@@ -136,14 +136,12 @@ def entities_of(codes: Array) -> list[Entity]:
         >>> entities_of(np.array([0, 1, 2, 3, -1]))
         [Entity(type=0, start=1, stop=3), Entity(type=1, start=3, stop=4)]
     """
-    import numpy as np
+    from accord.metrics.entity_f1 import entity_places
 
-    starts = np.flatnonzero((codes > 0) & (codes % 2 == 1))
-    goes_on = np.append((codes > 0) & (codes % 2 == 0), False)
-    stops = [start + 1 + int((~goes_on[start + 1 :]).argmax()) for start in starts.tolist()]
+    begins, last = entity_places(codes)
     return [
-        Entity((int(codes[start]) - 1) // 2, start, stop)
-        for start, stop in zip(starts.tolist(), stops, strict=True)
+        Entity((int(codes[start]) - 1) // 2, start, int(last[start]) + 1)
+        for start in begins.nonzero()[0].tolist()
     ]
 
 

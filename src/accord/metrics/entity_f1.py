@@ -32,13 +32,20 @@ def entity_counts(predictions: Array, targets: Array) -> tuple[Bools, Bools, Boo
     import numpy as np
 
     predictions = np.where(targets < 0, 0, predictions)
-    (told, told_stop), (wanted, wanted_stop) = _entities(predictions), _entities(targets)
+    (told, told_last), (wanted, wanted_last) = map(entity_places, (predictions, targets))
     alike = (predictions + 1) // 2 == (targets + 1) // 2
-    return told & wanted & alike & (told_stop == wanted_stop), told, wanted
+    return told & wanted & alike & (told_last == wanted_last), told, wanted
 
 
-def _entities(codes: Array) -> tuple[Bools, Array]:
-    """Return where entities begin, and of each word of one the entity's last word."""
+def entity_places(codes: Array) -> tuple[Bools, Array]:
+    """Return where entities begin, and of each word of one the place of the entity's last word.
+
+    Args:
+        codes: of words, as `entity_f1` takes them, [..., words].
+
+    Returns:
+        bool and int64, [..., words] each.
+    """
     import numpy as np
 
     inside, kind, width = codes > 0, (codes + 1) // 2, codes.shape[-1]
