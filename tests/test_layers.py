@@ -76,6 +76,7 @@ LAYERS = [
     ["data.labels"],
     ["data.plan", "data.ragged", "data.values"],
     ["data.rows"],
+    ["model.words"],
     ["config.tasks", "model.losses", "model.candidates", "data.masking"],
     ["families"],
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],

@@ -23,7 +23,7 @@ CASES = [
         {"joyy": "unknown label 'joyy'; did you mean 'joy'", "": "is empty: no label",
          "joy|fear|joy": "label 'joy' stands there twice", "joy||fear": "holds an empty name",
          "joy|": "holds an empty name", "-1": "stands for a hidden label", "nan": "no label",
-         "joy,fear": "labels joined by ','", "['joy']": "is no JSON list of names",
+         "joy,fear": "labels joined by ','", "['joy']": "'y' holds no JSON list: ['joy']",
          '["joy", null]': "is no list of names", '["joy", ["fear"]]': "is no list of names",
          '["joy", "joy"]': "twice", "joy|nan": "unknown label 'nan'"},
         said,

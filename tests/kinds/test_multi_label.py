@@ -15,9 +15,10 @@ import accord
 from accord.data.examples import BadRow, Example, read_examples
 from accord.data.files import files_of
 from accord.data.resolving import resolve_task
+from accord.data.values import list_cell
 from accord.errors import ConfigError
 from accord.kinds import get_kind, labelled_kind, task_section
-from accord.kinds.multi_label import label_names
+from accord.kinds._label_sets import label_names
 from accord.statistics.crossed import Side, against_constant, difference
 
 
@@ -76,8 +77,10 @@ def test_generated_sets_are_read_back_from_every_way_to_write_them(tmp_path) -> 
 
 
 def test_a_list_of_a_typed_file_is_taken_as_it_is() -> None:
-    assert label_names(["b", 1, 2.0, True], "|") == ["b", "1", "2", "true"]
-    assert label_names([], "|") == []
+    listed = list_cell(["b", 1, 2.0, True], "y")
+    assert label_names(listed, "|", "y") == ["b", "1", "2", "true"]
+    assert label_names(json.dumps(["b", 1, 2.0, True]), "|", "y") == ["b", "1", "2", "true"]
+    assert label_names([], "|", "y") == []
     task = resolve_task("t", planned(kind="multi-label", text="t", train="x", labels=["b", "1"]))
     parser = labelled_kind(task).parser(planned(kind="multi-label", text="t", train="x"), task)
     values = {"label": "of no use"}

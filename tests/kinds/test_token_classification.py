@@ -20,15 +20,8 @@ from accord.data.resolving import resolve_task
 from accord.encoders.units import Units
 from accord.errors import ConfigError
 from accord.kinds import labelled_kind, task_section
-from accord.kinds._entities import (
-    Span,
-    codes_of_spans,
-    entities_of,
-    scheme_of,
-    tags_of,
-    tags_of_types,
-    word_places,
-)
+from accord.kinds._entities import entities_of, scheme_of, tags_of, tags_of_types
+from accord.kinds._spans import Span, codes_of_spans, word_places
 from accord.kinds.token_classification import TokenTask
 
 TYPES = ("place", "who")
@@ -165,7 +158,7 @@ BAD = {
     "an unknown tag": (
         {"tokens": ["Ada"], "tags": ["B-whom"]}, "unknown tag 'B-whom' of word 1 'Ada'; did you",
     ),
-    "no tag": ({"tokens": ["Ada"], "tags": [None]}, "'tags' holds None, which is no tag"),
+    "no tag": ({"tokens": ["Ada"], "tags": [None]}, "'tags' holds null, which is no tag"),
     "spans of a list": (
         {"tokens": ["a"], "tags": [{"start": 0, "end": 1, "label": "who"}]},
         "'tags' holds spans of a text, but 'tokens' a list",

@@ -72,18 +72,29 @@ def list_text(value: Any) -> str:
     return str(value) if isinstance(value, Scalar) else json.dumps(value, ensure_ascii=False)
 
 
-def written_list(text: str, name: str) -> list[Any]:
-    """Return what a JSON list in a text holds, as `list_cell` has it.
+def list_of(cell: str | Sequence[Any], name: str) -> Sequence[Any] | None:
+    """Return the list that a cell is, or holds as JSON, as `list_cell` has it; None of a text that
+    doesn't begin as one.
+
+    Args:
+        cell: a text or, of a typed file, a list.
+        name: of the column, for messages.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it begins as a list, and is none.
+
+    Example:
+        >>> list_of('["joy", 1.0]', "y"), list_of("joy", "y"), list_of(["joy"], "y")
+        (['joy', '1.0'], None, ['joy'])
     """
+    if not isinstance(cell, str):
+        return cell
+    if not cell.lstrip().startswith("["):
+        return None
     try:
-        values = json.loads(text, parse_float=Scalar, parse_int=Scalar)
+        values = json.loads(cell, parse_float=Scalar, parse_int=Scalar)
     except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, list):
-        raise ValueError(f"'{name}' holds no JSON list: {text:.40}")
+        raise ValueError(f"'{name}' holds no JSON list: {cell.strip():.40}") from None
     return list_cell(values, name)
 
 

@@ -10,16 +10,14 @@ kind a task is. A kind whose rows may hold pairs is also spelt with `pair-` befo
 Nothing here imports torch before a tensor is there: the config asks kinds for its keys.
 """
 
-from accord.kinds._kind import (
+from accord.kinds._context import (
     Evaluation,
     HeadContext,
     Hiding,
-    Kind,
-    Layout,
-    TargetForm,
     TextPasses,
     TrainingLabels,
 )
+from accord.kinds._kind import Kind, Layout
 from accord.kinds._labelled import Answers, LabelledKind, Summary
 from accord.kinds._names import spelt, texts_of
 from accord.kinds._registry import (
@@ -33,6 +31,7 @@ from accord.kinds._registry import (
     takers_of_lists,
     task_section,
 )
+from accord.kinds._targets import TargetForm
 from accord.kinds._thresholds import moved
 
 __all__ = [

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from accord.config.tasks import TaskConfig
 from accord.kinds._kind import Layout
-from accord.kinds._labelled import LabelledKind, metric_faults
+from accord.kinds._labelled import LabelledKind
+from accord.kinds._section_faults import foreign_faults, metric_faults, only_faults
 from accord.plural import count
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from accord.data.plan import TaskPlan
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")
@@ -44,15 +45,9 @@ class CandidateKind(LabelledKind[T]):
             yield f"text: names a column twice: {', '.join(columns)}"
         if section.encoding == "separate":
             yield f"encoding: {kind} reads each {self.candidate} beside its text: takes 'joint'"
-        if section.head != "linear":
-            yield f"head: {kind} takes 'linear', got '{section.head}'"
-        if section.targets != "range":
-            yield f"targets: 'popart' is for regression, but kind is '{section.kind}'"
+        yield from only_faults(section, head="linear")
         yield from metric_faults(section, self.metrics)
-        for key, of in (("labels", "classification"), ("positive", "classification"),
-                        ("range", "regression")):  # fmt: skip
-            if getattr(section, key) is not None:
-                yield f"{key}: is for {of}, but kind is '{section.kind}'"
+        yield from foreign_faults(section, "targets", "labels", "positive", "range")
 
     def task_faults(self, task: T) -> Iterator[str]:
         if (task.encoding, task.head, task.targets) != ("joint", "linear", "range"):
@@ -80,7 +75,9 @@ class CandidateKind(LabelledKind[T]):
         self, name: str, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
     ) -> Sequence[Any]:
         """Return a row's list of candidates, of which there are enough."""
-        listed = list_in(name, values, lists)
+        from accord.data.values import list_of
+
+        listed = list_of(lists.get(name, values[name]), name)
         if listed is None:
             if not values[name].strip():
                 raise ValueError(f"'{name}' is empty")
@@ -103,22 +100,6 @@ class CandidateKind(LabelledKind[T]):
 
     def outputs(self, task: T) -> int:
         return 1
-
-
-def list_in(
-    name: str, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]]
-) -> Sequence[Any] | None:
-    """Return the list that a cell holds, by its file's type or as JSON; None where it holds none.
-
-    Raises:
-        ValueError: it begins as a JSON list, and is none.
-    """
-    if name in lists:
-        return lists[name]
-    from accord.data.values import written_list
-
-    text = values[name].strip()
-    return written_list(text, name) if text.startswith("[") else None
 
 
 def scores(logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Entities of words: their codes, the tags of a scheme, and what of a text a word is.
+"""Entities of words: their codes, and the tags of a scheme.
 
 The code of a word says which entity it is in, whatever the tags: 0 in none, 2t + 1 where one of
 type t begins, 2t + 2 where it goes on, -1 behind a row's words. A scheme's tags are ordered by
@@ -9,17 +9,14 @@ tags in scheme "bio" are the tags' indices.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
 
 
 Scheme = Literal["bio", "iobes", "plain"]
-Words = Literal["marks", "spaces"]
 OUTSIDE = "O"
 LETTERS = {"bio": "BI", "iobes": "BIES"}
 """What begins a tag of a word in an entity: it begins there, goes on, ends, or is that word."""
@@ -143,88 +140,3 @@ def entities_of(codes: Array) -> list[Entity]:
         Entity((int(codes[start]) - 1) // 2, start, int(last[start]) + 1)
         for start in begins.nonzero()[0].tolist()
     ]
-
-
-Place = tuple[int, int]
-"""Where something begins in a text, and where it has ended, in characters."""
-
-
-def word_places(text: str, words: Words) -> list[Place]:
-    """Return where the words of a text are.
-
-    Args:
-        text: as it was given.
-        words: "spaces" divide them; or "marks": a run of letters, digits and what combines with
-            them is a word, and so is each other character, and each of Chinese and Japanese.
-
-    Example:
-        >>> text = "Don't go, Zoë!"
-        >>> [text[slice(*place)] for place in word_places(text, "marks")]
-        ['Don', "'", 't', 'go', ',', 'Zoë', '!']
-        >>> [text[slice(*place)] for place in word_places(text, "spaces")]
-        ["Don't", 'go,', 'Zoë!']
-    """
-    pattern = re.compile(r"\S+") if words == "spaces" else _pattern()
-    return [match.span() for match in pattern.finditer(text)]
-
-
-@cache
-def _pattern() -> re.Pattern[str]:
-    alone = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-    marks = "".join(
-        character for character in map(chr, range(0x300, 0x20000))
-        if unicodedata.category(character)[0] == "M"
-    )  # fmt: skip
-    marks += "\u200c\u200d\U000e0100-\U000e01ef"
-    return re.compile(rf"(?:(?![{alone}])[^\W_][{marks}]*)+|\S[{marks}]*")
-
-
-class Span(NamedTuple):
-    """An entity as a place in a text."""
-
-    start: int
-    stop: int
-    type: str
-
-    def named(self, text: str) -> str:
-        """Return how messages call it."""
-        return f"span {self.start}-{self.stop} '{text[self.start : self.stop]:.40}' ({self.type})"
-
-
-def codes_of_spans(
-    text: str, places: Sequence[Place], spans: Sequence[Span], types: Sequence[str]
-) -> list[int]:
-    """Return the words' codes from spans of a text.
-
-    Args:
-        text: that the spans are of.
-        places: of its words.
-        spans: in any order.
-        types: of entities.
-
-    Raises:
-        ValueError: naming a span that is empty, lies outside the text, holds no word, splits a
-            word or overlaps another.
-
-    Example:
-        >>> codes_of_spans("to New York", [(0, 2), (3, 6), (7, 11)], [Span(3, 11, "x")], ["x"])
-        [0, 1, 2]
-    """
-    codes = [0] * len(places)
-    before = Span(0, 0, "")
-    for span in sorted(spans):
-        if not 0 <= span.start <= span.stop <= len(text):
-            raise ValueError(f"{span.named(text)} lies outside the text of {len(text)} characters")
-        inside = [i for i, (start, stop) in enumerate(places)
-                  if start < span.stop and stop > span.start]  # fmt: skip
-        if span.start == span.stop or not inside:
-            raise ValueError(f"{span.named(text)} holds no word")
-        if span.start < before.stop:
-            raise ValueError(f"{span.named(text)} overlaps {before.named(text)}")
-        for start, stop in (places[inside[0]], places[inside[-1]]):
-            if start < span.start or stop > span.stop:
-                raise ValueError(f"{span.named(text)} splits the word '{text[start:stop]:.40}'")
-        code = 2 * types.index(span.type) + 1
-        codes[inside[0] : inside[-1] + 1] = [code] + [code + 1] * (len(inside) - 1)
-        before = span
-    return codes

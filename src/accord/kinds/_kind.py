@@ -5,185 +5,26 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from accord.metrics import ByClass, Form, all_metrics, get_metric
+from accord.kinds._context import Evaluation, HeadContext, Hiding, TextPasses, TrainingLabels
+from accord.metrics import Form, all_metrics, get_metric
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from torch import Tensor
-    from torch.nn import Parameter
 
     from accord.config.tasks import AnyTaskConfig
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
-    from accord.encoders.packing import PackedWords, TokenSequence
-    from accord.encoders.units import Unit, Units
-    from accord.kernels.dropout import DropoutKey
+    from accord.encoders.packing import TokenSequence
+    from accord.encoders.units import Unit
+    from accord.kinds._targets import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
-
-    Array = npt.NDArray[Any]
 
 T = TypeVar("T", bound="Task")
 Layout = tuple[tuple[int, ...], ...]
 """The sequences of an example, and the numbers of the texts that each of them joins."""
-
-
-@dataclass(frozen=True)
-class TargetForm:
-    """What a store keeps of each row's target.
-
-    Attributes:
-        dtype: as numpy spells it, with its byte order; where rows are ragged it has a sign.
-        shape: of one row's target; () is a single number.
-        ragged: whether each row's target is a list of numbers, of which some have more than others:
-            a tag for each word, a grade for each candidate. Arrays of them are as wide as the
-            widest row, with -1 behind the integers of others and NaN behind their floats.
-    """
-
-    dtype: str
-    shape: tuple[int, ...] = ()
-    ragged: bool = False
-
-    @property
-    def fill(self) -> float:
-        """What stands behind the shorter of ragged rows."""
-        return -1 if "i" in self.dtype else float("nan")
-
-    def none(self) -> Any:
-        """Return what stands in the place of a target where a row has none."""
-        import numpy as np
-
-        return [] if self.ragged else np.zeros(self.shape, dtype=self.dtype)
-
-    def flat(self, targets: Sequence[Any]) -> tuple[Array, Array]:
-        """Return ragged targets end to end, [total], and how many are each row's, int64 [rows]."""
-        import numpy as np
-
-        every = [number for target in targets for number in target]
-        return np.array(every, dtype=self.dtype), np.array([*map(len, targets)], dtype=np.int64)
-
-    def differ(self, targets: Array) -> bool:
-        """Whether some rows' targets, as `array` has them, are not all alike; if ragged, the
-        numbers of all rows."""
-        import numpy as np
-
-        if self.ragged:
-            targets = targets[~np.isnan(targets) & (targets != self.fill)]
-        return len(np.unique(targets, axis=0)) > 1
-
-    def array(self, targets: Sequence[Any]) -> Array:
-        """Return some rows' targets as one array, [rows, *shape], or [rows, most] if ragged."""
-        import numpy as np
-
-        if self.ragged:
-            from accord.data.ragged import padded
-
-            return padded(*self.flat(targets), self.fill)
-        return np.array(targets, dtype=self.dtype).reshape(len(targets), *self.shape)
-
-
-@dataclass(frozen=True)
-class Hiding:
-    """What a kind needs that hides words of its texts.
-
-    Attributes:
-        mask: id of [MASK]; None where the vocabulary has none.
-        vocabulary: words are drawn from the ids below it.
-        key: names the draws.
-        first: place of the first text among those that the key is for.
-    """
-
-    mask: int | None
-    vocabulary: int
-    key: Sequence[int]
-    first: int = 0
-
-
-@dataclass(frozen=True)
-class HeadContext:
-    """What a head may need beside the encoder's vectors.
-
-    Attributes:
-        key: names its dropout mask; None is evaluation.
-        words: what the masked words were; None where none are.
-        table: the word embeddings that the task's texts go through.
-        units: where each vector belongs, for a kind whose examples have several.
-    """
-
-    key: DropoutKey | None
-    words: PackedWords | None
-    table: Parameter
-    units: Units | None = None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a model did on one task's split.
-
-    Attributes:
-        metric: the task's own metric.
-        figures: all metrics that fit the task, the task's own of the best constant prediction, and
-            the mean loss.
-        logits: float32 [rows, outputs], or [rows, most, outputs] of rows with several units.
-        remark: says so where a constant prediction is as good.
-        classes: of each class; None without classes.
-    """
-
-    metric: float
-    figures: dict[str, float]
-    logits: Tensor
-    remark: str = ""
-    classes: ByClass | None = None
-
-
-class TrainingLabels(Protocol):
-    """The labels of a task's training file, for what the config leaves open."""
-
-    def require(self, key: str) -> None:
-        """Raise a ConfigError where there is no file to take a key's value from."""
-
-    def labels(self) -> Iterator[str]:
-        """Yield the label, canonically spelt, of every row that has its texts and a label; nothing
-        where there is no file.
-
-        Raises:
-            ConfigError: at the end, if they are lists, all of them.
-        """
-
-    def cells(self) -> Iterator[str | list[Any]]:
-        """Yield these labels and, in their places, those that are lists, as `Row` has them."""
-
-    def class_names(self) -> Sequence[str]:
-        """Return the classes that the file itself names, canonically spelt; mostly none."""
-
-    def __str__(self) -> str:
-        """Return how messages name the file."""
-
-
-class TextPasses(Protocol):
-    """Passes over a split's texts without gradients, for kinds that are evaluated by their loss."""
-
-    def __len__(self) -> int:
-        """Return how many texts there are."""
-
-    def chunks(self) -> Iterator[range]:
-        """Yield all rows, neighbours together, as many at once as fit memory."""
-
-    def sequences(self, rows: Sequence[int] | Array) -> list[TokenSequence]:
-        """Return the sequences of some rows."""
-
-    def hiding(self, first: int) -> Hiding:
-        """Return what hides the same words of each text in every evaluation."""
-
-    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
-        """Return each text's loss, [n], no text looking at another; `masked_share` of their tokens
-        have a logit for every word."""
-
-    def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
-        """Return each text's loss among the others, [n], under the numbered dropout masks."""
 
 
 class Kind(ABC, Generic[T]):

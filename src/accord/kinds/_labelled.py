@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from accord.kinds._classes import BALANCED, balanced_weights
-from accord.kinds._kind import Evaluation, HeadContext, Kind, Layout, TargetForm
-from accord.kinds._names import texts_of
+from accord.kinds._context import Evaluation, HeadContext
+from accord.kinds._kind import Kind, Layout
+from accord.kinds._targets import TargetForm
 from accord.metrics import ByClass, Constant, crossfit_value, get_metric
-from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.units import Units
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.model.heads import TaskHead
     from accord.tasks import Task
 
@@ -32,43 +32,6 @@ Summary = dict[str, dict[str, Any]]
 smallest, mean and largest."""
 
 
-def shape_faults(section: TaskConfig) -> Iterator[str]:
-    """Yield what is wrong with a section's texts, their encoding and the head."""
-    texts, columns = texts_of(section.kind), section.text_columns
-    if len(columns) != texts:
-        wanted = "two columns" if texts == 2 else "one column"
-        yield f"text: kind '{section.kind}' takes {wanted}, got {len(columns)}"
-    if texts == 1 and section.encoding == "separate":
-        yield f"encoding: 'separate' is for pairs, but kind is '{section.kind}'"
-    if section.head == "cosine" and section.encoding != "separate":
-        yield "head: 'cosine' needs encoding = 'separate'"
-    if section.head == "cosine" and section.loss not in (None, "mse"):
-        yield f"loss: head 'cosine' takes 'mse' alone, got '{section.loss}'"
-
-
-def metric_faults(section: TaskConfig, metrics: Sequence[str]) -> Iterator[str]:
-    """Yield why a section's metric is none of the kind's."""
-    if section.metric and section.metric not in metrics:
-        shown = ", ".join(metrics)
-        yield f"metric: kind '{section.kind}' is evaluated by {shown}, got '{section.metric}'"
-
-
-def class_faults(section: TaskConfig, least: int) -> Iterator[str]:
-    """Yield what is wrong with the names of classes, and which keys are a regression's alone."""
-    if section.targets != "range":
-        yield f"targets: 'popart' is for regression, but kind is '{section.kind}'"
-    if section.range is not None:
-        yield f"range: is for regression, but kind is '{section.kind}'"
-    if section.labels is None:
-        return
-    names = [canonical_label(str(label)) for label in section.labels]
-    if len(names) < least or len(set(names)) < len(names) or "" in names:
-        wanted = "two or more" if least == 2 else "one or more"
-        yield f"labels: takes {wanted} different names, got {section.labels}"
-    for label in sorted(section.missing_labels.intersection(names)):
-        yield f"missing: '{label}' is one of 'labels' too; a label is either"
-
-
 def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
     """Return the fields of a task that don't depend on its kind."""
     return {
@@ -77,21 +40,10 @@ def shared_fields(name: str, plan: TaskPlan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_LEAST = 1e-15  # a share whose logarithm or logit is still a number of some use
-
-
-def share(task: Task, logits: Tensor) -> Tensor:
-    """Return one output per row, [n, 1], as a number in [0, 1], float64 [n]; under MSE it may lie
-    outside."""
-    value = logits.squeeze(1).double()
-    return value.sigmoid() if task.loss == "binary_cross_entropy" else value
-
-
-def share_logits(task: Task, shares: Tensor) -> Tensor:
-    """Return the outputs, float32 [n, 1], that say shares [n]."""
-    if task.loss == "binary_cross_entropy":
-        shares = shares.logit(eps=_LEAST)
-    return shares.float()[:, None]
+def spread(values: Array) -> Summary:
+    """Return the summary of numbers."""
+    figures = {"min": values.min(), "mean": values.mean(), "max": values.max()}
+    return {"targets": {name: float(value) for name, value in figures.items()}}
 
 
 def _as_wide(logits: Tensor, targets: Tensor | Array) -> Tensor:
@@ -269,7 +221,6 @@ class LabelledKind(Kind[T]):
         """
         return {}
 
-    @abstractmethod
     def mean_logits(self, task: T, members: Sequence[Tensor]) -> Tensor:
         """Return the logits that say the mean of what several models say.
 
@@ -283,8 +234,14 @@ class LabelledKind(Kind[T]):
             members: each model's logits, [n, ...].
 
         Returns:
-            float32 [n, ...], from which `decode` and `probabilities` give that mean.
+            float32 [n, ...], from which `decode` and `probabilities` give that mean; those of one
+            model as they are.
         """
+        return members[0] if len(members) == 1 else self.logits_of_mean(task, members)
+
+    @abstractmethod
+    def logits_of_mean(self, task: T, members: Sequence[Tensor]) -> Tensor:
+        """Return `mean_logits` of two models or more."""
 
     def unseen(self, task: T) -> str:
         """Return the answer for a word that a model doesn't see, of a kind that labels words."""

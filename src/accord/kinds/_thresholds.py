@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
 
 _FAR = 30.0  # logits further out are as good as sure
 

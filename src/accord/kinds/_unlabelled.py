@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from accord.kinds._kind import Evaluation, Kind, Layout
+from accord.kinds._context import Evaluation
+from accord.kinds._kind import Kind, Layout
 from accord.metrics import get_metric
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.tasks import Task
 
 T = TypeVar("T", bound="Task")

@@ -16,7 +16,6 @@ from accord.config.tasks import (
 )
 from accord.data.labels import (
     HIDDEN,
-    MOST_LABELS,
     LabelParser,
     NoLabelError,
     are_values,
@@ -25,18 +24,13 @@ from accord.data.labels import (
     without_label,
 )
 from accord.errors import ConfigError, nearest
+from accord.kinds._class_names import numbered, refuse_too_many, some_of
 from accord.kinds._classes import weight_faults, weights_of
-from accord.kinds._kind import TargetForm, TrainingLabels
-from accord.kinds._labelled import (
-    LabelledKind,
-    Summary,
-    class_faults,
-    metric_faults,
-    shape_faults,
-    share,
-    share_logits,
-    shared_fields,
-)
+from accord.kinds._context import TrainingLabels
+from accord.kinds._labelled import LabelledKind, Summary, shared_fields
+from accord.kinds._section_faults import class_faults, metric_faults, shape_faults
+from accord.kinds._shares import mean_log, share, share_logits
+from accord.kinds._targets import TargetForm
 from accord.metrics import Form, get_metric
 from accord.spelling import canonical_label
 
@@ -44,10 +38,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.tasks import Task
-
-_LEAST = 1e-15  # a probability whose logarithm is still a number of some use
 
 
 class ClassificationConfig(TaskConfig):
@@ -165,8 +157,7 @@ class Classification(LabelledKind["Task"]):
         return {"labels": {label: len(of) for label, of in zip(task.labels, rows, strict=True)}}
 
     def described(self, task: Task, most: int) -> str:
-        more = f" and {len(task.labels) - most} more" * (len(task.labels) > most)
-        return f"labels {', '.join(task.labels[:most])}{more}"
+        return f"labels {some_of(task.labels, most)}"
 
     def outputs(self, task: Task) -> int:
         """Return a logit for each class under cross entropy, else one."""
@@ -196,7 +187,7 @@ class Classification(LabelledKind["Task"]):
 
         return np.asarray(shares[np.arange(len(shares)), labels.astype(int)])
 
-    def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
+    def logits_of_mean(self, task: Task, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities.
 
         Example:
@@ -209,11 +200,8 @@ class Classification(LabelledKind["Task"]):
         """
         import torch
 
-        if len(members) == 1:
-            return members[0]
         if task.loss == "cross_entropy":
-            mean = torch.stack([self.probabilities(task, member) for member in members]).mean(0)
-            return mean.clamp(min=_LEAST).log().float()
+            return mean_log([self.probabilities(task, member) for member in members])
         shares = torch.stack([share(task, member) for member in members])
         return share_logits(task, shares.clamp(0, 1).mean(0))
 
@@ -248,8 +236,7 @@ class Classification(LabelledKind["Task"]):
 
     def transformers_config(self, task: Task) -> dict[str, Any]:
         return {
-            "id2label": dict(enumerate(task.labels)),
-            "label2id": {name: index for index, name in enumerate(task.labels)},
+            **numbered(task.labels),
             "problem_type": "single_label_classification",
         }
 
@@ -273,11 +260,7 @@ def class_labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[s
     seen: set[str] = set()
     for label in training.labels():
         seen.add(label)
-        if len(seen) > MOST_LABELS:
-            raise ConfigError(
-                f"tasks.{name}.label: column '{plan.label}' of {training} holds more than "
-                f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
-            )
+        refuse_too_many(name, plan, training, seen)
     hidden = without_label(seen)
     labels = sort_labels(seen - hidden)
     if len(labels) < 2:

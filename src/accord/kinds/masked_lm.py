@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from accord.config.tasks import AuxiliaryConfig
-from accord.kinds._kind import HeadContext, Hiding, TextPasses, TrainingLabels
+from accord.kinds._context import HeadContext, Hiding, TextPasses, TrainingLabels
 from accord.kinds._unlabelled import UnlabelledKind
 from accord.tasks import Task
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
     from accord.encoders.packing import TokenSequence
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.model.auxiliary import MaskedLMHead
 
 

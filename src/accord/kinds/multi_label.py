@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
-from accord.data.labels import (
-    HIDDEN,
-    MOST_LABELS,
-    NO_LISTS,
-    SEPARATORS,
-    LabelParser,
-    are_values,
-    is_blank,
-    joining,
-    quoted,
-    sort_labels,
-    without_label,
-)
-from accord.errors import ConfigError, nearest
-from accord.kinds._kind import TargetForm, TrainingLabels
-from accord.kinds._labelled import (
-    LabelledKind,
-    Summary,
+from accord.kinds._class_names import numbered, some_of
+from accord.kinds._context import TrainingLabels
+from accord.kinds._label_sets import LabelSetParser, found_labels, name_faults
+from accord.kinds._labelled import LabelledKind, Summary, shared_fields
+from accord.kinds._section_faults import (
     class_faults,
+    foreign_faults,
     metric_faults,
+    only_faults,
     shape_faults,
-    shared_fields,
 )
+from accord.kinds._shares import mean_logit
+from accord.kinds._targets import TargetForm
 from accord.kinds._thresholds import best_f1_thresholds, moved
 from accord.spelling import canonical_label
 from accord.tasks import Task
@@ -42,10 +31,8 @@ if TYPE_CHECKING:
 
     from accord.data.plan import TaskPlan
     from accord.encoders.encoder import EncoderConfig
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.model.heads import TaskHead
-
-_LEAST = 1e-15  # a probability whose logit is still a number of some use
 
 
 class MultiLabelConfig(TaskConfig):
@@ -83,16 +70,12 @@ class MultiLabelConfig(TaskConfig):
         yield from shape_faults(self)
         yield from metric_faults(self, KIND.metrics)
         yield from class_faults(self, least=1)
-        for key in ("loss", "head"):
-            value, only = getattr(self, key), {"loss": KIND.losses[0], "head": "linear"}[key]
-            if value not in (None, only):
-                yield f"{key}: kind '{self.kind}' takes '{only}', got '{value}'"
-        if self.positive is not None:
-            yield f"positive: is for classification, but kind is '{self.kind}'"
+        yield from only_faults(self, loss=KIND.losses[0], head="linear")
+        yield from foreign_faults(self, "positive")
         if not isinstance(self.label, str):
             yield from self._column_faults(self.label)
         names = self.labels if self.labels is not None else ()
-        yield from _name_faults("labels", [str(name) for name in names], self.separator)
+        yield from name_faults("labels", [str(name) for name in names], self.separator)
         empty = canonical_label(self.empty or "")
         if self.empty is not None and empty in map(canonical_label, map(str, names)):
             yield f"empty: '{empty}' is one of 'labels' too; a cell is either"
@@ -106,17 +89,7 @@ class MultiLabelConfig(TaskConfig):
             yield "labels: the columns of 'label' name them; leave it out"
         if self.empty is not None:
             yield "empty: is for labels in one column; in several it is a 0 in each"
-        yield from _name_faults("label", columns, self.separator)
-
-
-def _name_faults(key: str, names: Sequence[str], separator: str) -> Iterator[str]:
-    """Yield which names can't be told apart where they are joined."""
-    for name in names:
-        if separator in name:
-            yield (
-                f"{key}: '{name}' holds the separator '{separator}'; set separator to what stands"
-                " in no name"
-            )
+        yield from name_faults("label", columns, self.separator)
 
 
 @dataclass(frozen=True)
@@ -134,115 +107,6 @@ class MultiLabelTask(Task):
     empty: str | None = None
     columns: bool = False
     tuned: bool = True
-
-
-def label_names(cell: str | Sequence[Any], separator: str) -> list[str]:
-    """Return the names in a cell, canonically spelt: a list, a JSON list, or joined by a separator.
-
-    Args:
-        cell: a text or, of a typed file, a list.
-        separator: what stands between names in a text.
-
-    Raises:
-        ValueError: it is no list of names, or a name is empty or stands there twice.
-
-    Example:
-        >>> label_names("joy| fear", "|"), label_names('["joy", "fear"]', "|"), label_names([], "|")
-        (['joy', 'fear'], ['joy', 'fear'], [])
-    """
-    items = cell
-    if isinstance(cell, str):
-        items = cell.split(separator)
-        if cell.lstrip().startswith("["):
-            try:
-                items = json.loads(cell, parse_float=str, parse_int=str)
-            except (ValueError, RecursionError):
-                raise ValueError(f"{quoted(cell)} is no JSON list of names") from None
-    for item in items:
-        if not isinstance(item, str | int | float):
-            raise ValueError(f"{quoted(str(cell))} is no list of names")
-    names = [canonical_label(str(item)) for item in items]
-    if "" in names:
-        raise ValueError(f"{quoted(str(cell))} holds an empty name")
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"label {quoted(name)} stands there twice")
-    return names
-
-
-class LabelSetParser(LabelParser):
-    """Turns a row's labels into a 0 or 1 for each of the task's."""
-
-    def __init__(self, plan: TaskPlan, task: MultiLabelTask) -> None:
-        super().__init__(plan, among_values=are_values(task.labels))
-        self._task, self._columns = task, plan.label_columns
-        self._indices = {label: i for i, label in enumerate(task.labels)}
-
-    def of_row(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
-    ) -> list[int]:
-        if self._task.columns:
-            return self._of_columns([values[column] for column in self._columns])
-        if self.column in lists:
-            return self._set(lists[self.column])
-        labels: list[int] = self(values[self.column])
-        return labels
-
-    def leaves_out(
-        self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = NO_LISTS
-    ) -> bool:
-        return all(
-            column not in lists and self.is_missing(values[column]) for column in self._columns
-        )
-
-    def is_missing(self, text: str) -> bool:
-        return not self._is_empty(canonical_label(text)) and super().is_missing(text)
-
-    def names(self, label: str) -> bool:
-        return label in self._indices or self._is_empty(label)
-
-    def target(self, label: str) -> list[int]:
-        return [0] * len(self._indices) if self._is_empty(label) else self._set(label)
-
-    def _is_empty(self, label: str) -> bool:
-        return self._task.empty is not None and label == self._task.empty
-
-    def _set(self, cell: str | Sequence[Any]) -> list[int]:
-        try:
-            names = label_names(cell, self._task.separator)
-        except ValueError as error:
-            raise ValueError(f"{self.column}: {error}") from None
-        unknown = [name for name in names if name not in self._indices]
-        if unknown and unknown == names and len(names) == 1 and unknown[0] in HIDDEN:
-            raise self.refused(unknown[0], "'labels' has to name it if it is a class")
-        if unknown:
-            hint = self._joined(unknown[0]) or nearest(unknown[0], self._indices)
-            raise ValueError(f"{self.column}: unknown label {quoted(unknown[0])}{hint}")
-        return [int(label in names) for label in self._indices]
-
-    def _joined(self, name: str) -> str:
-        """Return that a name is several labels, joined by something else; or ''."""
-        for separator in SEPARATORS:
-            parts = [canonical_label(part) for part in name.split(separator)]
-            if len(parts) > 1 and all(part in self._indices for part in parts):
-                return f"; it is labels joined by '{separator}', but separator is" + (
-                    f" '{self._task.separator}'"
-                )
-        return ""
-
-    def _of_columns(self, cells: Sequence[str]) -> list[int]:
-        labels = [canonical_label(cell) for cell in cells]
-        if all(is_blank(label, among_values=True) for label in labels):
-            raise self.blank(labels[0])
-        if labels[0] in HIDDEN and set(labels) == {labels[0]}:
-            raise self.refused(labels[0], "each cell has to be 0 or 1")
-        for column, label in zip(self._columns, labels, strict=True):
-            if label not in _ZERO_OR_ONE:
-                raise ValueError(f"'{column}' is {quoted(label)}, neither 0 nor 1")
-        return [_ZERO_OR_ONE[label] for label in labels]
-
-
-_ZERO_OR_ONE = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 class MultiLabel(LabelledKind[MultiLabelTask]):
@@ -279,7 +143,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             **shared_fields(name, plan),
             loss=self.losses[0],
             metric=plan.metric or self.default_metric,
-            labels=labels or _found_labels(name, plan, training, separator, empty),
+            labels=labels or found_labels(name, plan, training, separator, empty),
             separator=separator,
             empty=empty,
             columns=columns,
@@ -341,8 +205,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         return {"labels": {**({"(none)": none} if none else {}), **counts}}
 
     def described(self, task: MultiLabelTask, most: int) -> str:
-        more = f" and {len(task.labels) - most} more" * (len(task.labels) > most)
-        return f"labels {', '.join(task.labels[:most])}{more}"
+        return f"labels {some_of(task.labels, most)}"
 
     def outputs(self, task: MultiLabelTask) -> int:
         """Return a logit for each label."""
@@ -377,14 +240,9 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
 
         return np.asarray(np.where(labels, shares, 1 - shares).prod(1))
 
-    def mean_logits(self, task: MultiLabelTask, members: Sequence[Tensor]) -> Tensor:
+    def logits_of_mean(self, task: MultiLabelTask, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities."""
-        import torch
-
-        if len(members) == 1:
-            return members[0]
-        mean = torch.stack([self.probabilities(task, member) for member in members]).mean(0)
-        return mean.logit(eps=_LEAST).float()
+        return mean_logit([self.probabilities(task, member) for member in members])
 
     def answers(self, task: MultiLabelTask, values: Array) -> list[list[str]]:
         """Return lists of names."""
@@ -418,8 +276,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
 
     def transformers_config(self, task: MultiLabelTask) -> dict[str, Any]:
         return {
-            "id2label": dict(enumerate(task.labels)),
-            "label2id": {name: index for index, name in enumerate(task.labels)},
+            **numbered(task.labels),
             "problem_type": "multi_label_classification",
         }
 
@@ -427,46 +284,6 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         if not task.thresholds:
             return ""
         return ", whose labels have thresholds of their own: those in accord.json"
-
-
-def _found_labels(
-    name: str, plan: TaskPlan, training: TrainingLabels, separator: str, empty: str | None
-) -> tuple[str, ...]:
-    """Return the labels of the training file, in numerical order if all are numbers, else sorted.
-
-    Raises:
-        ConfigError: if there are none or too many, or they seem to be joined by another separator.
-    """
-    training.require("labels")
-    seen, joined = set[str](), False
-    for cell in training.cells():
-        if cell == empty:
-            continue
-        try:
-            names = label_names(cell, separator)
-        except ValueError:
-            continue  # the row is faulted, with its line, when the file is read in full
-        seen.update(names)
-        joined = joined or len(names) > 1
-        if len(seen) > MOST_LABELS:
-            raise ConfigError(
-                f"tasks.{name}.label: column '{plan.label}' of {training} holds more than "
-                f"{MOST_LABELS} different labels; name them in tasks.{name}.labels if they are"
-            )
-    labels = sort_labels(seen - without_label(seen))
-    if not labels:
-        raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no label")
-    others = [other for other in SEPARATORS if other != separator]
-    if not joined and (other := joining(labels, others, least=0)):
-        example = next(label for label in labels if other in label)
-        raise ConfigError(
-            f"tasks.{name}.separator: no cell of column '{plan.label}' of {training} holds"
-            f" '{separator}', but {quoted(example)} looks like labels joined by '{other}': name"
-            f" that, or the labels in tasks.{name}.labels"
-        )
-    for fault in _name_faults("labels", labels, separator):
-        raise ConfigError(f"tasks.{name}.{fault}")
-    return tuple(labels)
 
 
 KIND = MultiLabel()

@@ -13,8 +13,10 @@ from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, LabelParser, is_blank, quoted, without_label
 from accord.errors import ConfigError
 from accord.kinds._candidates import CandidateKind, scores
-from accord.kinds._kind import TargetForm, TrainingLabels
+from accord.kinds._context import TrainingLabels
 from accord.kinds._labelled import Summary, shared_fields
+from accord.kinds._shares import mean_log
+from accord.kinds._targets import TargetForm
 from accord.metrics import Constant
 from accord.spelling import canonical_label
 from accord.tasks import Task
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
-    from accord.kinds._kind import Array
-
-_LEAST = 1e-15  # a probability whose logarithm is still a number of some use
+    from accord.kinds._targets import Array
 
 Answer = Literal["index", "number", "letter", "text"]
 
@@ -218,14 +218,11 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         ]
         return details
 
-    def mean_logits(self, task: MultipleChoiceTask, members: Sequence[Tensor]) -> Tensor:
+    def logits_of_mean(self, task: MultipleChoiceTask, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities."""
         import torch
 
-        if len(members) == 1:
-            return members[0]
-        mean = torch.stack([self.shares(member) for member in members]).mean(0)
-        logits = mean.clamp(min=_LEAST).log().float()[:, :, None]
+        logits = mean_log([self.shares(member) for member in members])[:, :, None]
         return logits.where(members[0] != -torch.inf, members[0])
 
     def answers(self, task: MultipleChoiceTask, values: Array) -> list[str]:

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import are_values
 from accord.errors import ConfigError
-from accord.kinds._kind import TrainingLabels
-from accord.kinds._labelled import class_faults, metric_faults, shape_faults, shared_fields
+from accord.kinds._context import TrainingLabels
+from accord.kinds._labelled import shared_fields
+from accord.kinds._section_faults import (
+    class_faults,
+    foreign_faults,
+    metric_faults,
+    only_faults,
+    shape_faults,
+)
+from accord.kinds._shares import mean_logit
 from accord.kinds.classification import Classification, class_labels
 from accord.metrics import get_metric
 
@@ -20,8 +28,6 @@ if TYPE_CHECKING:
     from accord.encoders.encoder import EncoderConfig
     from accord.model.heads import TaskHead
     from accord.tasks import Task
-
-_LEAST = 1e-15  # a probability whose logit is still a number of some use
 
 
 class OrdinalConfig(TaskConfig):
@@ -36,10 +42,8 @@ class OrdinalConfig(TaskConfig):
         yield from shape_faults(self)
         yield from metric_faults(self, KIND.metrics)
         yield from class_faults(self, least=2)
-        if self.head != "linear":
-            yield f"head: kind '{self.kind}' takes 'linear', got '{self.head}'"
-        if self.positive is not None:
-            yield f"positive: is for classification, but kind is '{self.kind}'"
+        yield from only_faults(self, head="linear")
+        yield from foreign_faults(self, "positive")
 
 
 class Ordinal(Classification):
@@ -111,14 +115,9 @@ class Ordinal(Classification):
 
         return -functional.pad(functional.pad(_above(logits), (1, 0), value=1.0), (0, 1)).diff()
 
-    def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
+    def logits_of_mean(self, task: Task, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean probabilities."""
-        import torch
-
-        if len(members) == 1:
-            return members[0]
-        mean = torch.stack([_above(member) for member in members]).mean(0)
-        return mean.logit(eps=_LEAST).float()
+        return mean_logit([_above(member) for member in members])
 
     def transformers_fault(self, task: Task) -> str:
         return "it counts the steps that are passed between ordered classes"

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
 from accord.data.labels import LabelParser, parse_number
-from accord.kinds._candidates import CandidateKind, list_in, listed, read_lists, scores
-from accord.kinds._kind import TargetForm, TrainingLabels
-from accord.kinds._labelled import Summary, shared_fields
+from accord.kinds._candidates import CandidateKind, listed, read_lists, scores
+from accord.kinds._context import TrainingLabels
+from accord.kinds._labelled import Summary, shared_fields, spread
+from accord.kinds._targets import TargetForm
 from accord.plural import count
 from accord.tasks import Task
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
 
 
 class RankingConfig(TaskConfig):
@@ -67,13 +68,17 @@ class GradeParser(LabelParser):
     def of_row(
         self, values: Mapping[str, str], lists: Mapping[str, Sequence[Any]] = {}
     ) -> list[float]:
+        from accord.data.values import list_of
+
         if self._is_blank(values[self.column]):
             raise self.blank(values[self.column])
-        cells = list_in(self.column, values, lists)
+        cells, candidates = (
+            list_of(lists.get(name, values[name]), name) for name in (self.column, self._candidates)
+        )
         if cells is None:
             raise ValueError(f"'{self.column}' holds one grade, not a list of them")
         grades = [self.grade(cell, f"{self.column}[{i}]") for i, cell in enumerate(cells)]
-        wanted, of = len(list_in(self._candidates, values, lists) or ()), self._candidates
+        wanted, of = len(candidates or ()), self._candidates
         if len(grades) != wanted:
             had, needed = count(len(grades), "grade"), count(wanted, "candidate")
             raise ValueError(f"'{self.column}' holds {had}, but '{of}' {needed}")
@@ -173,9 +178,7 @@ class Ranking(CandidateKind[RankingTask]):
     def summary(self, task: RankingTask, targets: Array) -> Summary:
         import numpy as np
 
-        grades = targets[~np.isnan(targets)]
-        values = {"min": grades.min(), "mean": grades.mean(), "max": grades.max()}
-        return {"targets": {name: float(value) for name, value in values.items()}}
+        return spread(targets[~np.isnan(targets)])
 
     def described(self, task: RankingTask, most: int) -> str:
         return "lists of grades" if task.rows == "queries" else "a graded candidate a row"
@@ -204,12 +207,10 @@ class Ranking(CandidateKind[RankingTask]):
         decoded = scores(logits).double()
         return decoded.masked_fill(decoded == -torch.inf, torch.nan)
 
-    def mean_logits(self, task: RankingTask, members: Sequence[Tensor]) -> Tensor:
+    def logits_of_mean(self, task: RankingTask, members: Sequence[Tensor]) -> Tensor:
         """Return the members' mean scores."""
         import torch
 
-        if len(members) == 1:
-            return members[0]
         return torch.stack([*members]).double().mean(0).float()
 
     def answers(self, task: RankingTask, values: Array) -> list[list[float]]:

@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from accord.config.tasks import LossKey, MetricKey, TaskConfig
 from accord.data.labels import HIDDEN, LabelParser, NoLabelError, parse_number
 from accord.errors import ConfigError
-from accord.kinds._kind import TargetForm, TrainingLabels
-from accord.kinds._labelled import (
-    LabelledKind,
-    Summary,
-    metric_faults,
-    shape_faults,
-    share,
-    share_logits,
-    shared_fields,
-)
+from accord.kinds._context import TrainingLabels
+from accord.kinds._labelled import LabelledKind, Summary, shared_fields, spread
+from accord.kinds._section_faults import foreign_faults, metric_faults, shape_faults
+from accord.kinds._shares import share, share_logits
+from accord.kinds._targets import TargetForm
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from accord.data.plan import TaskPlan
-    from accord.kinds._kind import Array
+    from accord.kinds._targets import Array
     from accord.tasks import Task
 
 
@@ -43,9 +38,7 @@ class RegressionConfig(TaskConfig):
         if self.loss == "cross_entropy":
             yield f"loss: 'cross_entropy' is for classification, but kind is '{self.kind}'"
         yield from metric_faults(self, KIND.metrics)
-        for key in ("positive", "labels"):
-            if getattr(self, key) is not None:
-                yield f"{key}: is for classification, but kind is '{self.kind}'"
+        yield from foreign_faults(self, "positive", "labels")
         # NaN is not below anything, so it fails here too.
         span = self.range
         if span is not None and (len(span) != 2 or not -inf < span[0] < span[1] < inf):
@@ -118,8 +111,7 @@ class Regression(LabelledKind["Task"]):
         return TargetForm("<f8")
 
     def summary(self, task: Task, targets: Array) -> Summary:
-        values = {"min": targets.min(), "mean": targets.mean(), "max": targets.max()}
-        return {"targets": {name: float(value) for name, value in values.items()}}
+        return spread(targets)
 
     def described(self, task: Task, most: int) -> str:
         return f"range {task.range[0]:g} to {task.range[1]:g}"
@@ -138,12 +130,10 @@ class Regression(LabelledKind["Task"]):
         low, high = task.range
         return low + (high - low) * share(task, logits)
 
-    def mean_logits(self, task: Task, members: Sequence[Tensor]) -> Tensor:
+    def logits_of_mean(self, task: Task, members: Sequence[Tensor]) -> Tensor:
         """Return the logits of the members' mean values."""
         import torch
 
-        if len(members) == 1:
-            return members[0]
         return share_logits(task, torch.stack([share(task, member) for member in members]).mean(0))
 
     def answers(self, task: Task, values: Array) -> list[float]:

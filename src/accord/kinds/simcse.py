@@ -9,7 +9,8 @@ from pydantic import Field
 
 from accord.config.base import PositiveFloat
 from accord.config.tasks import AuxiliaryConfig, Pooling
-from accord.kinds._kind import HeadContext, Layout, TextPasses, TrainingLabels
+from accord.kinds._context import HeadContext, TextPasses, TrainingLabels
+from accord.kinds._kind import Layout
 from accord.kinds._unlabelled import UnlabelledKind
 from accord.tasks import Task
 
