@@ -307,17 +307,16 @@ def stopped_copy(
 
 
 @pytest.fixture
-def killed_and_whole(
-    project: Project, train: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def killed_and_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Path, Path]]:
-    """Train a project, and resume its folder as it was after a step: (changes, step) -> both.
+    """Train, and resume the run as it was after a step: (what trains to a folder, step) -> both.
 
     A copy of the folder from between two steps is what `kill -9` would have left, so that one
-    training is enough. Whether it goes on to the same bits takes few steps: two epochs of three.
+    training is enough.
     """
 
-    def call(changes: Mapping[str, Any], last: int = 4) -> tuple[Path, Path]:
-        short = {"training.epochs": 2, "training.steps_per_epoch": 3, "checkpoint.every_steps": 2}
+    def call(train_to: Callable[[Path], object], last: int) -> tuple[Path, Path]:
         killed, whole = tmp_path / "killed", tmp_path / "whole"
         take_step = Learner.step
 
@@ -328,10 +327,28 @@ def killed_and_whole(
 
         with monkeypatch.context() as patch:
             patch.setattr(Learner, "step", step)
-            train(project({**short, **changes}), whole)
-        assert (killed / "checkpoints" / f"step-{last}").is_dir()
+            train_to(whole)
+        assert [*(killed / "checkpoints").glob("step-*")]
         assert not (killed / "results.json").exists()
         assert resume_run(killed, quiet=True).folder == killed
+        return killed, whole
+
+    return call
+
+
+@pytest.fixture
+def killed_and_whole(
+    project: Project, train: Callable[..., Path], killed_and_resumed: Callable[..., Any]
+) -> Callable[..., tuple[Path, Path]]:
+    """Train a project, and resume its folder as it was after a step: (changes, step) -> both.
+
+    Whether it goes on to the same bits takes few steps: two epochs of three.
+    """
+
+    def call(changes: Mapping[str, Any], last: int = 4) -> tuple[Path, Path]:
+        short = {"training.epochs": 2, "training.steps_per_epoch": 3, "checkpoint.every_steps": 2}
+        made = project({**short, **changes})
+        killed, whole = killed_and_resumed(lambda folder: train(made, folder), last)
         return killed, whole
 
     return call

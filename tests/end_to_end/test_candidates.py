@@ -4,7 +4,6 @@ import csv
 import json
 import random
 import re
-import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +24,8 @@ from accord.errors import ConfigError, DataError
 from accord.kinds import labelled_kind, task_section
 from accord.plan.making import plan_run
 from accord.plan.tasks import task_plan
-from accord.training.run import Run, resume_run
+from accord.training.run import Run
 from accord.training.setup import prepare
-from accord.training.step import Learner
 
 TABLES = {
     "pick": {"kind": "multiple-choice", "text": ["q", "options"]},
@@ -235,24 +233,12 @@ def read_table(file: Path) -> list[dict]:
     return rows_of(file)
 
 
-def test_a_run_goes_on_to_the_same_bits(folder, tmp_path, monkeypatch):
+def test_a_run_goes_on_to_the_same_bits(folder, monkeypatch, killed_and_resumed):
     monkeypatch.setenv("ACCORD_CACHE", str(folder / "cache"))
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    given = config(folder)
-    given["checkpoint"] = {"every_steps": 2}
-    take_step = Learner.step
-
-    def step(self, number, *rest):
-        if number == 5:
-            shutil.copytree(whole, killed)
-        return take_step(self, number, *rest)
-
-    with monkeypatch.context() as patch, warnings.catch_warnings():
+    given = {**config(folder), "checkpoint": {"every_steps": 2}}
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        patch.setattr(Learner, "step", step)
-        accord.train(given, out=whole, quiet=True)
-        patch.undo()
-        resume_run(killed, quiet=True)
+        killed, whole = killed_and_resumed(lambda out: accord.train(given, out=out, quiet=True), 5)
     assert projects.outcome_of(killed) == projects.outcome_of(whole)
 
 

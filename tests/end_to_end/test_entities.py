@@ -3,8 +3,8 @@
 import csv
 import json
 import random
-import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import projects
@@ -14,22 +14,23 @@ import accord
 from accord.config.file import parse_config
 from accord.data.checking import check_data
 from accord.plan.making import plan_run
-from accord.training.run import Run, resume_run
-from accord.training.step import Learner
+from accord.training.run import Run
 
 TYPES = {"good": projects.GOOD, "bad": projects.BAD}
 Entities = list[tuple[str, int, int]]
 
 
 def sentence(rng: random.Random) -> tuple[list[str], Entities]:
-    """Words of which runs of good and of bad ones are entities."""
+    """Words of which runs of good and of bad ones are entities: two of each begin one, and the
+    others go on, so that a word alone decides its tag."""
     words: list[str] = []
     entities: Entities = []
     for _ in range(rng.randint(1, 3)):
         words += rng.sample(projects.PLAIN, rng.randint(1, 2))
         kind, length = rng.choice([*TYPES]), rng.randint(1, 2)
         entities.append((kind, len(words), len(words) + length))
-        words += rng.choices(TYPES[kind], k=length)
+        begin, go_on = TYPES[kind][:2], TYPES[kind][2:]
+        words += [rng.choice(begin), *rng.choices(go_on, k=length - 1)]
     return words, entities
 
 
@@ -88,7 +89,7 @@ def trained(folder: Path, out: Path, **changes: dict) -> Run:
 
 @pytest.fixture(scope="module")
 def run(folder: Path) -> Run:
-    return trained(folder, folder / "run", training={"epochs": 15, "lr": 1e-2})
+    return trained(folder, folder / "run", training={"epochs": 10, "lr": 1e-2, "head_lr": 0.1})
 
 
 def read(file: Path) -> list[dict]:
@@ -98,8 +99,8 @@ def read(file: Path) -> list[dict]:
 
 def test_entities_are_learnt_from_either_form_of_file(run: Run) -> None:
     best = max(run.results["epochs"], key=lambda record: record["sum"])
-    assert best["metrics"]["words"] > 0.3
-    assert best["metrics"]["spans"] > 0.3
+    assert best["metrics"]["words"] > 0.9
+    assert best["metrics"]["spans"] > 0.9
     figures = run.results["heldout"]["words"]["by_class"]["crossfit"]["classes"]
     assert set(figures) == set(TYPES)
     assert run.results["heldout"]["words"]["constant"] < 0.2
@@ -131,25 +132,15 @@ def test_they_are_trained_in_every_way(folder: Path, tmp_path: Path, changes: di
 
 
 def test_a_run_goes_on_to_the_same_bits(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, killed_and_resumed: Callable
 ) -> None:
     monkeypatch.setenv("ACCORD_CACHE", str(folder / "cache"))
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    given = config(folder, training={"epochs": 2, "steps_per_epoch": 4})
-    given["checkpoint"] = {"every_steps": 2}
-    take_step = Learner.step
-
-    def step(self, number, *rest):
-        if number == 5:
-            shutil.copytree(whole, killed)
-        return take_step(self, number, *rest)
-
-    with monkeypatch.context() as patch, warnings.catch_warnings():
+    changes = {
+        "training": {"epochs": 2, "steps_per_epoch": 4}, "checkpoint": {"every_steps": 2},
+    }  # fmt: skip
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        patch.setattr(Learner, "step", step)
-        accord.train(given, out=whole, quiet=True)
-        patch.undo()
-        resume_run(killed, quiet=True)
+        killed, whole = killed_and_resumed(lambda out: trained(folder, out, **changes), 5)
     assert projects.outcome_of(killed) == projects.outcome_of(whole)
 
 
@@ -191,7 +182,7 @@ def test_predicted_entities_are_those_of_the_predicted_tags(
         for one in row["entities"]:
             assert source["text"][one["start"] : one["end"]] == one["text"]
         right += spans == source["tags"]
-    assert right > 2
+    assert right > 0.8 * len(rows)
 
 
 def test_words_that_are_cut_off_are_counted_and_answered_o(

@@ -284,6 +284,32 @@ def test_what_the_training_file_cannot_say_is_refused_in_words(tmp_path: Path) -
     assert first.label == [0, 1, 2]
 
 
+def test_what_names_no_tag_and_no_type_is_a_bad_row_and_no_class(tmp_path: Path) -> None:
+    path, good = tmp_path / "t.jsonl", {"start": 0, "end": 3, "label": "who"}
+    for bad in (good | {"label": ""}, good | {"label": None}, {"start": 0, "end": 3}):
+        rows = [{"tokens": "Ada", "tags": [span]} for span in (good, bad)]
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        task, (first, second) = read(path)
+        assert task.labels == ("O", "B-who", "I-who")
+        assert first.label == [1]
+        assert isinstance(second, BadRow)
+    for empty in ("", " ", None):
+        task, (*_, last) = read(rows_of_tags(path, ["O", "B-x", "I-x"], [empty]))
+        assert task.labels == ("O", "B-x", "I-x")
+        assert isinstance(last, BadRow)
+        with pytest.raises(ConfigError, match="tags like 'L-x' mark entities by no scheme"):
+            read(rows_of_tags(path, ["O", "U-x", "B-x", "L-x"], [empty]))
+
+
+def test_an_empty_list_beside_a_text_has_no_entity_but_lacks_plain_tags(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [{"tokens": "Ada saw", "tags": []}]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert read(path, labels=["O", "B-who"])[1][0].label == [0, 0]
+    (row,) = read(path, labels=["NN", "VB"])[1]
+    assert "'tags' holds 0 tags for 2 words" in row.reason
+
+
 def test_a_type_has_all_tags_of_its_scheme_whoever_names_them(tmp_path: Path) -> None:
     path = rows_of_tags(tmp_path / "t.jsonl", ["B-y", "O"], ["B-x", "I-x"])
     assert read(path)[0].labels == ("O", "B-x", "I-x", "B-y", "I-y")
@@ -393,13 +419,14 @@ def test_entities_have_their_place_in_the_text_as_it_was_given() -> None:
 
 
 def test_tags_with_spaces_in_their_names_survive_a_table() -> None:
-    labels = tags_of_types(["movie name", "who"], "bio")
-    task = TokenTask("t", KIND, "cross_entropy", "entity_f1", labels=labels, scheme="bio",
-                     pooling="first")  # fmt: skip
-    kind, codes = labelled_kind(task), [[1, 2, 0], [3], [0, 0, 0, 0]]
-    values = kind.target_form(task).array(codes)
-    cells = [kind.cell(task, answer) for answer in kind.answers(task, values)]
-    np.testing.assert_array_equal(kind.read_answers(task, cells), values)
+    for name in ("movie name", "movie\u00a0name", "movie\u2003name", "a\tb"):
+        labels = tags_of_types([name, "who"], "bio")
+        task = TokenTask("t", KIND, "cross_entropy", "entity_f1", labels=labels, scheme="bio",
+                         pooling="first")  # fmt: skip
+        kind, codes = labelled_kind(task), [[1, 2, 0], [3], [0, 0, 0, 0]]
+        values = kind.target_form(task).array(codes)
+        cells = [kind.cell(task, answer) for answer in kind.answers(task, values)]
+        np.testing.assert_array_equal(kind.read_answers(task, cells), values)
 
 
 def test_figures_of_types_are_those_of_the_sets_of_entities() -> None:

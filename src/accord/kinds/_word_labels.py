@@ -198,10 +198,9 @@ def _found(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[bool, l
         except ValueError:
             continue  # the row is faulted, with its line, when the file is read in full
         for item in items:
-            if isinstance(item, dict):
-                types[canonical_label(str(item.get("label", "")))] += 1
-            elif isinstance(item, str):
-                tags[canonical_label(item)] += 1
+            seen, label = (types, item.get("label")) if isinstance(item, dict) else (tags, item)
+            if isinstance(label, str) and (named := canonical_label(label)):
+                seen[named] += 1
         refuse_too_many(name, plan, training, [*tags, *types], "tags")
     spans = len(types) > len(tags)
     if not types and not tags:
