@@ -349,6 +349,7 @@ def killed_and_whole(
         short = {"training.epochs": 2, "training.steps_per_epoch": 3, "checkpoint.every_steps": 2}
         made = project({**short, **changes})
         killed, whole = killed_and_resumed(lambda folder: train(made, folder), last)
+        assert (killed / "checkpoints" / f"step-{last}").is_dir()
         return killed, whole
 
     return call
