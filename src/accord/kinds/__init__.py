@@ -5,8 +5,8 @@ Each kind is one file in this folder, named as the config spells it with `_` for
 whose every answer that differs between kinds is a method. To add one, write that file and its cases
 in `tests/kinds/`: config, data, training, evaluation, predictions and reports take it from there,
 and `tests/kinds/test_laws.py` and `test_step_laws.py` hold it to what every kind must satisfy. No
-other file asks of which
-kind a task is. A kind whose rows may hold pairs is also spelt with `pair-` before its name.
+other file asks of which kind a task is. A kind whose rows may hold pairs is also spelt with `pair-`
+before its name.
 
 Nothing here imports torch before a tensor is there: the config asks kinds for its keys.
 """
