@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 11
+FORMAT = 12
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"
@@ -45,7 +45,7 @@ def write_store(
     *,
     name: str,
     stop: bool,
-    words: bool,
+    words: Sequence[bool],
     targets: Sequence[TargetForm | None],
     notes: list[Note],
 ) -> None:
@@ -60,7 +60,7 @@ def write_store(
         tokenizer: turns texts into ids.
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
-        words: whether it is kept how many tokens each word has.
+        words: whether each task labels words: then it is kept how many tokens each has.
         targets: what is kept of each task's labels; None where they are read without.
         notes: has, once the rows are exhausted, what is to be known of files as a whole.
 
@@ -70,12 +70,12 @@ def write_store(
     """
     import pyarrow as pa
 
-    tasks = [_TaskPart(target) for target in targets]
+    tasks = [_TaskPart(*each) for each in zip(targets, words, strict=True)]
     nothing = [task.columns([]) for task in tasks]
-    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=words)), tasks, nothing)
+    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=any(words))), tasks, nothing)
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
         usable = _batches(rows, tasks, stop)
-        for batch, tokens in _tokenised(usable, tokenizer, words):
+        for batch, tokens in _tokenised(usable, tokenizer, any(words)):
             arrays = _arrays(batch.examples, tokens)
             columns = [
                 task.add(items, arrays) for task, items in zip(tasks, batch.items, strict=True)
@@ -92,7 +92,8 @@ class _Batch(NamedTuple):
     """Rows that a task can use.
 
     Attributes:
-        examples: each row as an example, with its words if any task has them.
+        examples: each row as an example of the first task that it is one of; to others it has the
+            same texts.
         items: what the rows are to each of the tasks.
     """
 
@@ -106,6 +107,7 @@ class _TaskPart:
 
     Attributes:
         target: what is kept of its labels; None where they are read without.
+        words: whether it labels words.
         rows: that are examples of it.
         skipped: rows that can't be used.
         left_out: rows that are left out, by what they have for that.
@@ -114,6 +116,7 @@ class _TaskPart:
     """
 
     target: TargetForm | None
+    words: bool
     rows: int = 0
     skipped: list[BadRow] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -149,7 +152,7 @@ class _TaskPart:
         ours = {**arrays, **columns}
         if not there.all():
             ours = _chosen(ours, there)
-        left = {"there"} if first.words is not None else {"there", "words", "pieces"}
+        left = {"there"} if self.words else {"there", "words", "pieces"}
         for column in ours.keys() - left:
             self.digests[column].update(ours[column].data)
         return columns
@@ -215,8 +218,7 @@ def _batches(
         example: Example | None = None
         for task, item in zip(tasks, row, strict=True):
             if isinstance(item, Example):
-                if example is None or (example.words is None and item.words is not None):
-                    example = item
+                example = example or item
             else:
                 task.leave_out(item, stop)
         if example is None:
