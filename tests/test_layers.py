@@ -74,7 +74,7 @@ LAYERS = [
     # a kind names its head, and is what a task asks
     ["kinds", "tasks", "model.heads", "model.ordinal", "model.label_sets", "model.auxiliary"],
     ["data.labels"],
-    ["data.plan", "data.ragged", "data.values"],
+    ["data.plan", "data.values"],
     ["data.rows"],
     ["model.words"],
     ["config.tasks", "model.losses", "model.candidates", "data.masking"],
@@ -82,7 +82,7 @@ LAYERS = [
     ["gradients", "balancing", "sampling", "sharing", "regularisers", "model.popart"],
     ["encoders", "encoders.packing"],
     ["pertask", "model.draws", "model.soft", "optim.averaging", "optim.soups"],
-    ["kernels"],
+    ["kernels", "data.ragged"],
     ["methods", "statistics.components", "statistics.quantile", "statistics.multiplicity"],
     ["metrics"],
     ["config.base", "data.datafiles", "data.textfiles", "registered", "runs.processors"],

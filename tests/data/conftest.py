@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,10 @@ from tokenizers import Tokenizer
 from accord.data.tokenizing import load_tokenizer
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", "good", "##s"]
+SIZES = {
+    "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
+    "max_position_embeddings": 32, "type_vocab_size": 2,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -14,6 +19,16 @@ def tiny_tokenizer(tmp_path: Path) -> Tokenizer:
     folder.mkdir()
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     return load_tokenizer(folder)
+
+
+@pytest.fixture
+def encoder(tiny_tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of which only the sizes and the tokenizer are read."""
+    monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "tiny"
+    sizes = {**SIZES, "vocab_size": tiny_tokenizer.get_vocab_size(), "model_type": "bert"}
+    (folder / "config.json").write_text(json.dumps(sizes))
+    return folder
 
 
 @pytest.fixture(scope="session")

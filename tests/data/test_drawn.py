@@ -1,7 +1,6 @@
 """Tasks that read the same texts: no dev text of one is trained on by any, alone or together."""
 
 import csv
-import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -26,21 +25,7 @@ def check_config(config):
     return check_data(plan.data, resolve_encoder_folder(encoder.path, encoder.revision))
 
 
-SIZES = {
-    "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
-    "max_position_embeddings": 32, "type_vocab_size": 2,
-}  # fmt: skip
 COLUMNS = {"tone": "classification", "topic": "classification", "urgency": "regression"}
-
-
-@pytest.fixture
-def encoder(tiny_tokenizer, tmp_path, monkeypatch) -> Path:
-    """A folder of which only the sizes and the tokenizer are read."""
-    monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "tiny"
-    sizes = {**SIZES, "vocab_size": tiny_tokenizer.get_vocab_size(), "model_type": "bert"}
-    (folder / "config.json").write_text(json.dumps(sizes))
-    return folder
 
 
 def word(number: int) -> str:

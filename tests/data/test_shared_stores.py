@@ -9,26 +9,13 @@ import numpy as np
 import pytest
 
 from accord.config.file import parse_config
-from accord.data import store
+from accord.data import store, store_writer
 from accord.data.batches import step_batch
 from accord.data.datasets import read_data
 from accord.data.sources import shared_rows, sources_of
 from accord.plan.making import plan_run
 
 KINDS = {"mood": "classification", "score": "regression", "topics": "multi-label"}
-SIZES = {
-    "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
-    "max_position_embeddings": 32, "type_vocab_size": 2,
-}  # fmt: skip
-
-
-@pytest.fixture
-def encoder(tiny_tokenizer, tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "tiny"
-    sizes = {**SIZES, "vocab_size": tiny_tokenizer.get_vocab_size(), "model_type": "bert"}
-    (folder / "config.json").write_text(json.dumps(sizes))
-    return folder
 
 
 def write(path: Path, rows: int, seed: int, bad: float = 0.0) -> Path:
@@ -46,11 +33,11 @@ def write(path: Path, rows: int, seed: int, bad: float = 0.0) -> Path:
     return path
 
 
-def read(encoder, path, names=KINDS, **keys):
+def read(encoder, path, names=KINDS, kinds=KINDS, own=None, **keys):
     tasks = {
         name: {
-            "kind": KINDS[name], "train": str(path), "text": "text", "label": name, "id": "id",
-            "dev": str(path), "unlabelled": "skip", **keys,
+            "kind": kinds[name], "train": str(path), "text": "text", "label": name, "id": "id",
+            "dev": str(path), "unlabelled": "skip", **keys, **(own or {}).get(name, {}),
         }
         for name in names
     }  # fmt: skip
@@ -67,19 +54,57 @@ def test_each_task_has_what_a_store_of_its_own_has(encoder, tmp_path, keys):
     for i, name in enumerate(KINDS):
         alone, alone_said = read(encoder, path, [name], **keys)
         assert set(alone_said) <= set(said)
-        for split in ("train", "dev"):
-            ours, theirs = getattr(together, split)[i], getattr(alone, split)[0]
-            assert ours.content == theirs.content
-            np.testing.assert_array_equal(ours.labels, theirs.labels)
-            names = [
-                [part.store.row_name(row) for row in part.rows.tolist()] for part in (ours, theirs)
-            ]
-            assert names[0] == names[1]
-            segments = [
-                [part.store.segment(row, 0).tolist() for row in part.rows.tolist()]
-                for part in (ours, theirs)
-            ]
-            assert segments[0] == segments[1]
+        assert [*parts_of(together, i)] == [*parts_of(alone, 0)]
+
+
+def parts_of(data, number):
+    """All that a store has of a task's rows, split by split."""
+    for split in (data.train, data.dev):
+        part = split[number]
+        segments = [part.store.segment(row, 0).tolist() for row in part.rows.tolist()]
+        names = [part.store.row_name(row) for row in part.rows.tolist()]
+        yield part.content, part.labels.tolist(), segments, names
+
+
+@pytest.mark.parametrize("order", [("tags", "intent"), ("intent", "tags")])
+def test_words_are_there_where_they_have_no_tags(encoder, tmp_path, monkeypatch, order):
+    """Rows without tags, or with bad ones, stay another task's, whole batches of them too."""
+    kinds = {"tags": "token-classification", "intent": "classification"}
+    for seed in range(6):
+        monkeypatch.setattr(store_writer, "_BATCH_ROWS", 1 + seed)
+        rng = random.Random(seed)
+        rows = []
+        for i in range(40):
+            words = rng.choices(["a", "goods", "x-y", "b"], k=rng.randint(1, 5))
+            tags = [rng.choice(["O", "B-x"]) for _ in words]
+            tags = rng.choice([None, tags[1:], tags]) if 4 < i < 30 else tags
+            text = " ".join(words) if seed % 2 else words
+            rows.append({"id": i, "text": text, "tags": tags, "intent": rng.choice(["p", "q", ""])})
+        path = tmp_path / f"{seed}.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows)))
+        options = {"on_bad_row": "skip", "kinds": kinds}
+        if seed % 2:
+            options["own"] = {"tags": {"words": "spaces"}}
+        together, said = read(encoder, path, order, **options)
+        assert len({part.store.key for part in together.train}) == 1
+        for number, name in enumerate(order):
+            alone, alone_said = read(encoder, path, [name], **options)
+            assert [*parts_of(together, number)] == [*parts_of(alone, 0)]
+            assert set(alone_said) <= set(said)
+        (source,) = sources_of(together.train, shared_rows(together.train))
+        examples = source.examples(together.assembler, np.arange(len(source)))
+        counts = [len(words_of(row)) for row in rows if row["intent"] or is_tagged(row)]
+        assert [len(sequence.spans) for (sequence,) in examples] == counts
+
+
+def words_of(row):
+    return row["text"].split() if isinstance(row["text"], str) else row["text"]
+
+
+def is_tagged(row):
+    if row["tags"] == [] and isinstance(row["text"], str):
+        return True  # no spans
+    return row["tags"] is not None and len(row["tags"]) == len(words_of(row))
 
 
 def test_a_file_of_several_tasks_is_read_and_tokenised_once(encoder, tmp_path, monkeypatch):

@@ -2,12 +2,15 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from accord.config.file import parse_config
+from accord.data import checking
 from accord.data.checking import check_data
+from accord.data.datasets import read_data
 from accord.encoders.pretrained import save_encoder
 from accord.plan.making import plan_run
 from accord.plan.sources import same_rows
@@ -57,6 +60,7 @@ def made(tiny_tokenizer, tiny_encoder, tmp_path: Path, monkeypatch):
         plan, *rows = make(seed, **keys)
         return check_data(plan.data, tmp_path / "tiny", same_rows(plan.data)), plan, *rows
 
+    checked.plan, checked.encoder = make, tmp_path / "tiny"
     return checked
 
 
@@ -120,3 +124,26 @@ def test_an_overlap_with_another_file_is_not_lost(made):
         (a, b) for a in ("mood+topic", "tone") for b in ("mood+topic", "tone")
     )
     assert json.dumps(report.to_json())
+
+
+def test_each_stage_says_what_its_packing_costs(made, monkeypatch):
+    """A stage may pack apart what another packs once, and train some of the tasks alone."""
+    read = []
+    monkeypatch.setattr(checking, "read_data", lambda *a: read.append(a) or read_data(*a))
+    plan, train, _ = made.plan(5)
+    data = plan.data
+    stages = {
+        "stage 1": data,
+        "stage 2": replace(data, shared=()),
+        "stage 3": replace(data, tasks={name: data.tasks[name] for name in NAMES[:2]}, shared=()),
+        "stage 4": replace(data, tasks={"mood": data.tasks["mood"]}, shared=()),
+    }
+    report = check_data(data, made.encoder, same_rows(data), stages)
+    assert len(read) == 1  # where rows are shared they are not read once more
+    each = [sum(tokens(row) for row in train if row[1 + i]) for i in range(3)]
+    once, both = (sum(tokens(row) for row in train if any(row[1 : 1 + tasks])) for tasks in (3, 2))
+    assert [(one.stage, one.tokens, one.tokens_packed) for one in report.sources] == [
+        ("stage 1", once, once), ("stage 2", once, sum(each)), ("stage 3", both, sum(each[:2])),
+    ]  # fmt: skip
+    assert str(report.sources[2]).startswith("stage 3: mood, topic: one file, its ")
+    assert f"apart for mood and topic ({sum(each[:2]) / both:.2f} times" in str(report.sources[2])

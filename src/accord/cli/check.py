@@ -46,8 +46,9 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     in_vain = check_run(plan)
     encoder = plan.stages[0].encoder
     folder = resolve_encoder_folder(encoder.path, encoder.revision)
-    data = plan.data if plan.staged else plan.only.data  # of stages each may pack apart
-    report = check_data(data, folder, same_rows(data))
+    data = plan.data if plan.staged else plan.only.data
+    packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
+    report = check_data(data, folder, same_rows(data), packed)
     warnings = [*plan.notes, *in_vain, *report.warnings]
     if as_json:
         echo(*json.dumps({**report.to_json(), "warnings": warnings}, indent=2).splitlines())

@@ -237,7 +237,5 @@ def _passes(
                 shares = [(stop, stop) for _, stop in shares]
                 tokens = 0
             tokens += size
-            shares = [
-                (start, number + 1 if t == i else stop) for t, (start, stop) in enumerate(shares)
-            ]
+            shares[i] = (shares[i][0], number + 1)
     yield shares

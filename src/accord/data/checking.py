@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.datasets import read_data
+from accord.data.datasets import Data, read_data
 from accord.data.examples import BadRow
 from accord.data.overlap import Counts, Overlap, count_duplicates
 from accord.data.plan import DataPlan
@@ -83,7 +84,8 @@ class SourceReport:
 
     `tasks` are together where they are packed once. `rows` and `tokens` are of the training rows
     that any of them labels, `tokens_apart` those of the tasks' rows one task after the other;
-    `tokens_packed` is what they take as the run packs them, each row once.
+    `tokens_packed` is what they take as the run packs them, each row once. `stage` is the label of
+    the stage that does; empty without stages.
     """
 
     tasks: list[list[str]]
@@ -91,10 +93,12 @@ class SourceReport:
     tokens: int
     tokens_apart: int
     tokens_packed: int
+    stage: str = ""
 
     def __str__(self) -> str:
         names = [name for together in self.tasks for name in together]
-        said = f"{', '.join(names)}: one file, its {self.rows:,} training rows are packed"
+        stage = f"{self.stage}: " if self.stage else ""
+        said = f"{stage}{', '.join(names)}: one file, its {self.rows:,} training rows are packed"
         if len(self.tasks) == 1:
             times, all_of = self.tokens_apart / self.tokens, "both" if len(names) == 2 else "all"
             return f"{said} once for {all_of} (apart = true: {times:.2f} times the tokens)"
@@ -124,13 +128,19 @@ class CheckReport:
         return report
 
 
-def check_data(plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]] = ()) -> CheckReport:
+def check_data(
+    plan: DataPlan,
+    encoder: Path,
+    alike: Sequence[tuple[str, ...]] = (),
+    stages: Mapping[str, DataPlan] | None = None,
+) -> CheckReport:
     """Read every file of a run's tasks, and report on it.
 
     Args:
         plan: names the files.
         encoder: the folder whose tokenizer is used.
         alike: names of tasks that read the same rows, whether or not the plan shares them.
+        stages: each stage's plan, by its label; None without stages.
 
     Raises:
         ConfigError: labels, range, loss or lengths don't go together.
@@ -149,17 +159,20 @@ def check_data(plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]] =
     return CheckReport(
         str(encoder), data.facts.max_length, tasks, overlaps(data.facts), notes,
         [str(warning) for warning in data_warnings(data.facts)], source_overlaps(data.facts),
-        _source_reports(plan, encoder, alike),
+        _source_reports(data, plan, encoder, alike, stages or {"": plan}),
     )  # fmt: skip
 
 
 def _source_reports(
-    plan: DataPlan, encoder: Path, alike: Sequence[tuple[str, ...]]
+    data: Data,
+    plan: DataPlan,
+    encoder: Path,
+    alike: Sequence[tuple[str, ...]],
+    stages: Mapping[str, DataPlan],
 ) -> list[SourceReport]:
-    """Count what packing the same rows takes: once, for each task, and as the plan has it."""
-    if not alike:
-        return []
-    data = read_data(replace(plan, shared=tuple(alike)), encoder, lambda text: None)
+    """Count what packing the same rows takes: once, for each task, and as each stage has it."""
+    if tuple(alike) != plan.shared:  # which rows of two stores are the same isn't known
+        data = read_data(replace(plan, shared=tuple(alike)), encoder, lambda text: None)
     parts = {part.task.name: part for part in data.train}
 
     def source(names: Sequence[str]) -> Source:
@@ -169,14 +182,18 @@ def _source_reports(
         return int(source(names).lengths(data.assembler).sum())
 
     reports = []
-    for names in alike:
-        together = [names_of for names_of in plan.sources if set(names_of) <= set(names)]
+    for (stage, packed), every in product(stages.items(), alike):
+        names = [name for name in every if name in packed.tasks and name not in packed.finished]
+        if len(names) < 2:
+            continue
+        together = [names_of for names_of in packed.sources if set(names_of) <= set(names)]
         reports.append(SourceReport(
             [list(names_of) for names_of in together],
             rows=len(source(names)),
             tokens=tokens(names),
             tokens_apart=sum(tokens([name]) for name in names),
             tokens_packed=sum(map(tokens, together)),
+            stage=stage,
         ))  # fmt: skip
     return reports
 

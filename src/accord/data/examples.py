@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,8 +28,8 @@ class Example:
     `label` is the target as the task's kind has it; None in a file that is read without labels.
     `id` is the file's own, or None: rows are never numbered instead. `group` is the
     value of the task's `group` column; empty where it names none. `words` are those of each text,
-    where the task's kind labels words, and `given` these texts as the file has them, in one piece
-    or as lists of words; else None.
+    where a task that reads the row labels words, and `given` these texts as the file has them, in
+    one piece or as lists of words; else None.
     """
 
     texts: tuple[str, ...]
@@ -99,6 +99,7 @@ def read_examples(
 
 Item = Example | BadRow | Unlabelled
 """What a row is to a task."""
+_Divider = Callable[[str], tuple[str, ...]]
 
 
 def read_source(
@@ -122,8 +123,9 @@ def read_source(
     Raises:
         DataError: the file or a column can't be used at all.
     """
-    pairs = zip(plans, tasks, strict=True)
-    readers = [_TaskReader.of(plan, task, labelled) for plan, task in pairs]
+    pairs = [*zip(plans, tasks, strict=True)]
+    divides = next(filter(None, (_divider(plan, kind_of(task)) for plan, task in pairs)), None)
+    readers = [_TaskReader.of(plan, task, labelled, divides) for plan, task in pairs]
     reader = FilesReader(files)
     columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
     for row in task_rows(reader, list(dict.fromkeys(columns)), plans, tasks, labelled):
@@ -166,26 +168,68 @@ def task_rows(
 
 @dataclass(frozen=True)
 class _TaskReader:
-    """How a task reads a row; it has a parser where labels are read."""
+    """How a task reads a row.
+
+    Attributes:
+        plan: its columns.
+        kind: of the task.
+        parser: where labels are read.
+        divides: a text into words, where one of the tasks that read the row labels these.
+    """
 
     plan: TaskPlan
     kind: Kind[Any]
     parser: LabelParser | None
+    divides: _Divider | None
 
     @classmethod
-    def of(cls, plan: TaskPlan, task: Task, labelled: bool) -> _TaskReader:
+    def of(
+        cls, plan: TaskPlan, task: Task, labelled: bool, divides: _Divider | None
+    ) -> _TaskReader:
         parses = labelled and plan.labelled
         parser = labelled_kind(task).parser(plan, task) if parses else None
-        return cls(plan, kind_of(task), parser)
+        return cls(plan, kind_of(task), parser, divides)
 
     def item(self, row: Row, path: Path) -> Item:
         """Return what a row of a file is to the task."""
         try:
-            return _example(row, self.plan, self.kind, self.parser)
+            return self._example(row)
         except NoLabelError as error:
             return BadRow(path, row.line, str(error), row.file, error.label)
         except ValueError as error:
             return BadRow(path, row.line, str(error), row.file)
+
+    def _example(self, row: Row) -> Example | Unlabelled:
+        plan, parser = self.plan, self.parser
+        if row.values is None:
+            raise ValueError(row.fault)
+        if parser is not None and parser.leaves_out(row.values, row.lists):
+            return Unlabelled(row.line)
+        _check_columns(row, plan)
+        texts = list(_texts(row, plan, self.kind, self.divides))
+        label = words = given = None
+        if parser is not None:
+            for text in texts:
+                if not text.text:
+                    raise ValueError(f"'{text.name}' is empty")
+            label = parser.of_row(row.values, row.lists)
+            if why := parser.left_out(label):
+                return Unlabelled(row.line, why)
+        if self.divides is not None:
+            words, given = tuple(text.words for text in texts), tuple(text.given for text in texts)
+        group = row.values.get(plan.group or "", "").strip()
+        row_id = None if plan.id is None else row.values.get(plan.id)
+        of_texts = tuple(text.text for text in texts)
+        return Example(of_texts, label, row_id, row.line, row.file, group, words, given)
+
+
+def _divider(plan: TaskPlan, kind: Kind[Any]) -> _Divider | None:
+    """Return what divides a text into words as a task does that labels these; None for others."""
+    if kind.units != "words":
+        return None
+    return lambda text: tuple(
+        text[start:stop] for start, stop in kind.word_places(plan.options, text)
+    )
 
 
 def read_labels(files: DataFiles, plan: TaskPlan) -> Iterator[str | list[Any]]:
@@ -225,34 +269,6 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _example(
-    row: Row, plan: TaskPlan, kind: Kind[Any], parser: LabelParser | None
-) -> Example | Unlabelled:
-    if row.values is None:
-        raise ValueError(row.fault)
-    if parser is not None and parser.leaves_out(row.values, row.lists):
-        return Unlabelled(row.line)
-    _check_columns(row, plan)
-    texts = list(_texts(row, plan, kind))
-    label = None
-    if parser is not None:
-        for text in texts:
-            if not text.text:
-                raise ValueError(f"'{text.name}' is empty")
-        label = parser.of_row(row.values, row.lists)
-        if why := parser.left_out(label):
-            return Unlabelled(row.line, why)
-    group = row.values.get(plan.group or "", "").strip()
-    row_id = None if plan.id is None else row.values.get(plan.id)
-    example = Example(
-        tuple(text.text for text in texts), label, row_id, row.line, row.file, group
-    )  # fmt: skip
-    if kind.units != "words":
-        return example
-    words, given = (tuple(text.words for text in texts), tuple(text.given for text in texts))
-    return replace(example, words=words, given=given)
-
-
 def _check_columns(row: Row, plan: TaskPlan) -> None:
     for name in row.absent:
         if name not in plan.label_columns:
@@ -272,7 +288,9 @@ class _Text(NamedTuple):
     given: str | tuple[str, ...]
 
 
-def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
+def _texts(
+    row: Row, plan: TaskPlan, kind: Kind[Any], divides: _Divider | None = None
+) -> Iterator[_Text]:
     """Yield a row's texts, stripped; of a list its words, joined by spaces.
 
     Raises:
@@ -282,15 +300,9 @@ def _texts(row: Row, plan: TaskPlan, kind: Kind[Any]) -> Iterator[_Text]:
         if isinstance(cell, list):
             yield _Text(name, " ".join(_words(name, cell)).strip(), tuple(cell), tuple(cell))
         elif isinstance(cell, str):
-            yield _Text(name, cell.strip(), _words_of(cell, plan, kind), cell)
+            yield _Text(name, cell.strip(), divides(cell) if divides else (), cell)
         else:
             raise ValueError(f"'{name}' holds {list_text(cell):.40}, not a text")
-
-
-def _words_of(text: str, plan: TaskPlan, kind: Kind[Any]) -> tuple[str, ...]:
-    if kind.units != "words":
-        return ()
-    return tuple(text[start:stop] for start, stop in kind.word_places(plan.options, text))
 
 
 def _words(name: str, cell: list[Any]) -> list[str]:

@@ -95,11 +95,14 @@ class Assembler:
         """
         kind = kind_of(data.task)
         words = kind.units == "words" if words is None else words
+        rows = data.rows[np.asarray(index, dtype=np.int64)]
+        counts = data.store.text_counts[rows].tolist()
+        layouts = {count: kind.layout_of(data.task, count) for count in set(counts)}
         result = []
-        for row in data.rows[np.asarray(index, dtype=np.int64)].tolist():
-            texts = [data.store.segment(row, which) for which in range(data.texts(row))]
+        for row, count in zip(rows.tolist(), counts, strict=True):
+            texts = [data.store.segment(row, which) for which in range(count)]
             pieces = [data.store.word_pieces(row, 0)] if words else []  # type: ignore[union-attr]
-            result.append(self.laid_out(texts, kind.layout_of(data.task, len(texts)), pieces))
+            result.append(self.laid_out(texts, layouts[count], pieces))
         return result
 
     def sequences(self, data: TaskData, index: Sequence[int] | np.ndarray) -> list[TokenSequence]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,3 +70,18 @@ def places(starts: Counts, counts: Counts) -> Counts:
     """
     before = counts.cumsum() - counts
     return np.repeat(starts - before, counts) + np.arange(counts.sum())
+
+
+def ranges(counts: Counts, chosen: Counts | Sequence[int]) -> Counts:
+    """Return the numbers of chosen rows' values among those of all rows, which stand end to end.
+
+    Args:
+        counts: how many values each row has, [rows].
+        chosen: the rows, in any order.
+
+    Example:
+        >>> ranges(np.array([2, 0, 3]), [2, 0]).tolist()
+        [2, 3, 4, 0, 1]
+    """
+    chosen = np.asarray(chosen, dtype=np.int64)
+    return places((counts.cumsum() - counts)[chosen], counts[chosen])

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 11
+FORMAT = 12
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"
@@ -45,7 +45,7 @@ def write_store(
     *,
     name: str,
     stop: bool,
-    words: bool,
+    words: Sequence[bool],
     targets: Sequence[TargetForm | None],
     notes: list[Note],
 ) -> None:
@@ -60,7 +60,7 @@ def write_store(
         tokenizer: turns texts into ids.
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
-        words: whether it is kept how many tokens each word has.
+        words: whether each task labels words: then it is kept how many tokens each has.
         targets: what is kept of each task's labels; None where they are read without.
         notes: has, once the rows are exhausted, what is to be known of files as a whole.
 
@@ -70,20 +70,35 @@ def write_store(
     """
     import pyarrow as pa
 
-    tasks = [_TaskPart(target) for target in targets]
-    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=words)), tasks, [])
+    tasks = [_TaskPart(*each) for each in zip(targets, words, strict=True)]
+    nothing = [task.columns([]) for task in tasks]
+    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=any(words))), tasks, nothing)
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
         usable = _batches(rows, tasks, stop)
-        for batch, tokens in _tokenised(usable, tokenizer, words):
-            arrays = _arrays([_any_example(row) for row in batch], tokens)
-            for number, task in enumerate(tasks):
-                task.add(batch, number, arrays)
-            writer.write_batch(_record_batch(arrays, tasks, batch))
+        for batch, tokens in _tokenised(usable, tokenizer, any(words)):
+            arrays = _arrays(batch.examples, tokens)
+            columns = [
+                task.add(items, arrays) for task, items in zip(tasks, batch.items, strict=True)
+            ]
+            writer.write_batch(_record_batch(arrays, tasks, columns))
         for task in tasks:
             if task.rows == 0:
                 raise DataError(f"{name}: {_none_usable(task.skipped, task.left_out)}")
         meta = {"tasks": [task.meta() for task in tasks], "notes": notes}
         writer.write_batch(no_rows, custom_metadata={META: json.dumps(meta)})
+
+
+class _Batch(NamedTuple):
+    """Rows that a task can use.
+
+    Attributes:
+        examples: each row as an example of the first task that it is one of; to others it has the
+            same texts.
+        items: what the rows are to each of the tasks.
+    """
+
+    examples: list[Example]
+    items: list[list[Item]]
 
 
 @dataclass
@@ -92,6 +107,7 @@ class _TaskPart:
 
     Attributes:
         target: what is kept of its labels; None where they are read without.
+        words: whether it labels words.
         rows: that are examples of it.
         skipped: rows that can't be used.
         left_out: rows that are left out, by what they have for that.
@@ -100,26 +116,59 @@ class _TaskPart:
     """
 
     target: TargetForm | None
+    words: bool
     rows: int = 0
     skipped: list[BadRow] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     ids: bool = False
     digests: dict[str, Any] = field(default_factory=lambda: defaultdict(hashlib.sha256))
 
-    def add(self, batch: Sequence[Sequence[Item]], number: int, arrays: _Arrays) -> None:
-        """Count rows in, of which the task has the items of its number."""
-        items = [row[number] for row in batch]
-        there = np.array([isinstance(item, Example) for item in items])
-        examples = [item for item in items if isinstance(item, Example)]
-        if not examples:
-            return
-        self.rows, self.ids = self.rows + len(examples), examples[0].id is not None
-        own = arrays if there.all() else _chosen(arrays, there)
-        columns = {**own, **_labels(examples, self.target)}
-        if examples[0].words is None:
-            columns = {name: columns[name] for name in columns.keys() - {"words", "pieces"}}
-        for column, values in columns.items():
-            self.digests[column].update(values.data)
+    def leave_out(self, item: BadRow | Unlabelled, stop: bool) -> None:
+        """Note a row that is no example of the task.
+
+        Raises:
+            DataError: a bad row under `stop`.
+        """
+        if isinstance(item, Unlabelled):
+            self.left_out[item.why] += 1
+        elif stop:
+            raise refuse(item)
+        else:
+            self.skipped.append(item)
+
+    def add(self, items: Sequence[Item], arrays: _Arrays) -> _Arrays:
+        """Count rows in, and return what the store has of the task beside them.
+
+        Args:
+            items: what each row is to the task.
+            arrays: of all rows.
+        """
+        columns = self.columns(items)
+        first = next((item for item in items if isinstance(item, Example)), None)
+        if first is None:
+            return columns
+        there = columns["there"]
+        self.rows, self.ids = self.rows + int(there.sum()), first.id is not None
+        ours = {**arrays, **columns}
+        if not there.all():
+            ours = _chosen(ours, there)
+        left = {"there"} if self.words else {"there", "words", "pieces"}
+        for column in ours.keys() - left:
+            self.digests[column].update(ours[column].data)
+        return columns
+
+    def columns(self, items: Sequence[Item]) -> _Arrays:
+        """Return which rows are examples of the task, and their targets; of lists the values end
+        to end, and their sizes."""
+        there = np.array([isinstance(item, Example) for item in items], dtype=bool)
+        if self.target is None:
+            return {"there": there}
+        none = self.target.none()
+        targets = [item.label if isinstance(item, Example) else none for item in items]
+        if not self.target.ragged:
+            return {"there": there, "label": self.target.array(targets)}
+        values, sizes = self.target.flat(targets)
+        return {"there": there, "label": values, "label_sizes": sizes}
 
     def meta(self) -> dict[str, Any]:
         """Return what the store says of the task, as JSON."""
@@ -134,25 +183,18 @@ class _TaskPart:
         }  # fmt: skip
 
 
-def _any_example(row: Sequence[Item]) -> Example:
-    """Return a row as an example, with its words if any task has them."""
-    examples = [item for item in row if isinstance(item, Example)]
-    return next((example for example in examples if example.words is not None), examples[0])
-
-
 def _chosen(arrays: _Arrays, there: npt.NDArray[np.bool_]) -> _Arrays:
     """Return the arrays of some rows."""
     texts = np.repeat(there, arrays["texts"])
-    chosen = {
-        "tokens": arrays["tokens"][np.repeat(texts, arrays["lengths"])],
-        "ids": arrays["ids"][np.repeat(there, arrays["id_bytes"])],
-        **{name: arrays[name][texts] for name in ("lengths", "exact", "normalised")},
-        **{name: arrays[name][there] for name in _OF_ROWS},
-    }
+    of_lists = {
+        "tokens": np.repeat(texts, arrays["lengths"]), "ids": np.repeat(there, arrays["id_bytes"]),
+        **dict.fromkeys(("lengths", "exact", "normalised", "words"), texts),
+    }  # fmt: skip
     if "pieces" in arrays:
-        chosen["pieces"] = arrays["pieces"][np.repeat(texts, arrays["words"])]
-        chosen["words"] = arrays["words"][texts]
-    return chosen
+        of_lists["pieces"] = np.repeat(texts, arrays["words"])
+    if "label_sizes" in arrays:
+        of_lists["label"] = np.repeat(there, arrays["label_sizes"])
+    return {name: array[of_lists.get(name, there)] for name, array in arrays.items()}
 
 
 def _none_usable(skipped: Sequence[BadRow], left_out: Counter[str]) -> str:
@@ -168,39 +210,39 @@ def _none_usable(skipped: Sequence[BadRow], left_out: Counter[str]) -> str:
 
 def _batches(
     rows: Iterator[Sequence[Item]], tasks: Sequence[_TaskPart], stop: bool
-) -> Iterator[list[Sequence[Item]]]:
-    """Yield lists of rows that a task can use, bounded in rows and in characters."""
-    batch: list[Sequence[Item]] = []
+) -> Iterator[_Batch]:
+    """Yield rows that a task can use, bounded in rows and in characters."""
+    batch = _Batch([], [[] for _ in tasks])
     size = 0
     for row in rows:
+        example: Example | None = None
         for task, item in zip(tasks, row, strict=True):
-            if isinstance(item, BadRow):
-                if stop:
-                    raise refuse(item)
-                task.skipped.append(item)
-            if isinstance(item, Unlabelled):
-                task.left_out[item.why] += 1
-        if not any(isinstance(item, Example) for item in row):
+            if isinstance(item, Example):
+                example = example or item
+            else:
+                task.leave_out(item, stop)
+        if example is None:
             continue
-        batch.append(row)
-        example = _any_example(row)
+        batch.examples.append(example)
+        for items, item in zip(batch.items, row, strict=True):
+            items.append(item)
         size += sum(map(len, (*example.texts, example.id or "")))
-        if len(batch) >= _BATCH_ROWS or size >= _BATCH_CHARACTERS:
+        if len(batch.examples) >= _BATCH_ROWS or size >= _BATCH_CHARACTERS:
             yield batch
-            batch, size = [], 0
-    if batch:
+            batch, size = _Batch([], [[] for _ in tasks]), 0
+    if batch.examples:
         yield batch
 
 
 def _tokenised(
-    batches: Iterator[list[Sequence[Item]]], tokenizer: Tokenizer, words: bool
-) -> Iterator[tuple[list[Sequence[Item]], _Arrays]]:
+    batches: Iterator[_Batch], tokenizer: Tokenizer, words: bool
+) -> Iterator[tuple[_Batch, _Arrays]]:
     """Yield batches with their tokens; while one is worked on, a thread tokenises the next."""
-    waiting: list[tuple[list[Sequence[Item]], Future[_Arrays]]] = []
+    waiting: list[tuple[_Batch, Future[_Arrays]]] = []
     with ThreadPoolExecutor(1) as pool:
         for batch in batches:
-            examples = [_any_example(row) for row in batch]
-            waiting.append((batch, pool.submit(_tokens, tokenizer, examples, words=words)))
+            tokens = pool.submit(_tokens, tokenizer, batch.examples, words=words)
+            waiting.append((batch, tokens))
             if len(waiting) > 1:
                 done, tokens = waiting.pop(0)
                 yield done, tokens.result()
@@ -245,20 +287,6 @@ def _arrays(batch: list[Example], tokens: _Arrays) -> _Arrays:
     }
 
 
-_OF_ROWS = ("texts", "line", "file", "id_bytes", "group")
-
-
-def _labels(batch: Sequence[Example], target: TargetForm | None) -> _Arrays:
-    """Return the targets of some rows; of lists their values end to end, and their sizes."""
-    if target is None:
-        return {}
-    targets = [example.label for example in batch]
-    if not target.ragged:
-        return {"label": target.array(targets)}
-    values, sizes = target.flat(targets)
-    return {"label": values, "label_sizes": sizes}
-
-
 def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
     blake2b = hashlib.blake2b
     digests = [blake2b(text.encode(), digest_size=8).digest() for text in texts]
@@ -266,7 +294,7 @@ def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
 
 
 def _record_batch(
-    arrays: _Arrays, tasks: Sequence[_TaskPart], batch: Sequence[Sequence[Item]]
+    arrays: _Arrays, tasks: Sequence[_TaskPart], of_tasks: Sequence[_Arrays]
 ) -> pa.RecordBatch:
     """Return rows in Arrow's layout, in which a column of lists holds their texts, and another in
     it the tokens of each; and for each task which rows are its, and their labels."""
@@ -285,29 +313,23 @@ def _record_batch(
         "id": pa.Array.from_buffers(pa.string(), len(arrays["id_bytes"]), ids),
         **{name: _flat(arrays[name]) for name in ("line", "file", "group")},
     }
-    for number, task in enumerate(tasks):
-        items = [row[number] for row in batch]
-        there = np.array([isinstance(item, Example) for item in items], dtype=bool)
-        columns[OF_TASK.format(number)] = _flat(there)
+    for number, (task, ours) in enumerate(zip(tasks, of_tasks, strict=True)):
+        columns[OF_TASK.format(number)] = _flat(ours["there"])
         if task.target is not None:
-            none = task.target.none()
-            labels = [item.label if isinstance(item, Example) else none for item in items]
-            columns[LABEL.format(number)] = _label_column(labels, task.target)
+            columns[LABEL.format(number)] = _label_column(ours, task.target)
     return pa.RecordBatch.from_arrays([*columns.values()], [*columns])
 
 
-def _label_column(labels: Sequence[Any], target: TargetForm) -> pa.Array:
+def _label_column(ours: _Arrays, target: TargetForm) -> pa.Array:
     import pyarrow as pa
 
     if target.ragged:
-        values, sizes = target.flat(labels)
-        return _lists(sizes, _flat(values))
-    label = target.array(labels)
-    values = _flat(label.ravel())
+        return _lists(ours["label_sizes"], _flat(ours["label"]))
+    values = _flat(ours["label"].ravel())
     if not target.shape:
         return values
     kind = pa.list_(values.type, int(np.prod(target.shape)))
-    return pa.Array.from_buffers(kind, len(label), [None], children=[values])
+    return pa.Array.from_buffers(kind, len(ours["label"]), [None], children=[values])
 
 
 # By buffers: Arrow's conversions would import pandas, where it is installed.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from accord.data.ragged import places
+from accord.data.ragged import ranges
 from accord.data.template import Template
 from accord.data.tokenizer_files import (
     ADDED,
@@ -205,8 +205,7 @@ def encode_words(
     number = {word: i for i, word in enumerate(dict.fromkeys(read))}  # most stand many times
     tokens, lengths = encode_flat(tokenizer, list(number), characters)
     words = np.fromiter((number[word] for word in read), dtype=np.int64, count=len(read))
-    starts = lengths.cumsum() - lengths
-    return tokens[places(starts[words], lengths[words])], lengths[words]
+    return tokens[ranges(lengths, words)], lengths[words]
 
 
 def _first_words(text: Sequence[str], characters: int) -> Iterator[str]:

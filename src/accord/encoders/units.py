@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from accord.data.ragged import ranges
 from accord.encoders.packing import TokenSequence
 
 Unit = Literal["rows", "words", "sequences"]
@@ -76,38 +77,38 @@ def located(
         all of them. And the units; None where a kind has one vector per sequence, and as many
         sequences in every example.
     """
-    counts = vector_counts(unit, examples)
-    every = list(range(len(examples))) if at is None else at.tolist()
-    index = None if at is None else torch.from_numpy(ranges(counts, every))
+    index = None
+    if at is not None:
+        index = torch.from_numpy(ranges(vector_counts(unit, examples), at))
+        examples = [examples[i] for i in at]
     if unit == "rows":
         return index, None
-    if unit == "words":
-        words = [_word_spans(examples[i]) for i in every]
-        places = [np.flatnonzero(spans[:, 0] < spans[:, 1]) for spans in words]
-        sizes = np.array([len(spans) for spans in words], dtype=np.int64)
-    else:
-        places, sizes = [np.arange(counts[i]) for i in every], counts[every]
-    units = Units(
-        torch.from_numpy(np.repeat(np.arange(len(every)), counts[every])),
-        torch.from_numpy(np.concatenate(places) if places else np.empty(0, np.int64)),
-        torch.from_numpy(sizes),
-    )
-    return index, units
+    seen = [_seen(unit, example) for example in examples]
+    sizes = np.array([*map(len, seen)], dtype=np.int64)
+    there = np.concatenate([*seen, np.empty(0, dtype=bool)])
+    which = np.repeat(np.arange(len(sizes)), sizes)
+    place = np.arange(len(there)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    units = (which[there], place[there], sizes)
+    return index, Units(*map(torch.from_numpy, units))
 
 
 def vector_counts(unit: Unit, examples: Sequence[Sequence[TokenSequence]]) -> np.ndarray:
     """Return how many vectors each of some examples has, int64 [n]: of its sequences, or of those
     words that have a token where the kind labels words."""
     if unit != "words":
-        return np.array([len(example) for example in examples], dtype=np.int64)
-    spans = [_word_spans(example) for example in examples]
-    return np.array([np.count_nonzero(each[:, 0] < each[:, 1]) for each in spans], dtype=np.int64)
+        return np.array([*map(len, examples)], dtype=np.int64)
+    counts = [np.count_nonzero(_seen(unit, example)) for example in examples]
+    return np.array(counts, dtype=np.int64)
 
 
-def _word_spans(example: Sequence[TokenSequence]) -> np.ndarray:
+def _seen(unit: Unit, example: Sequence[TokenSequence]) -> np.ndarray:
+    """Return which of an example's units have a vector, bool: all of its sequences, and the words
+    that have a token."""
+    if unit != "words":
+        return np.ones(len(example), dtype=bool)
     (sequence,) = example  # a kind that labels words has one sequence per example
     assert sequence.spans is not None
-    return sequence.spans
+    return np.asarray(sequence.spans[:, 0] < sequence.spans[:, 1])
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
@@ -119,10 +120,3 @@ def joined(parts: Sequence[Tensor]) -> Tensor:
         for part in parts
     ]
     return torch.cat(padded)
-
-
-def ranges(counts: np.ndarray, chosen: np.ndarray | Sequence[int]) -> np.ndarray:
-    """Return the numbers of chosen examples' members, where each example has so many."""
-    ends = counts.cumsum()
-    parts = [np.arange(ends[i] - counts[i], ends[i]) for i in chosen]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)

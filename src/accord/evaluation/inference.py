@@ -12,9 +12,10 @@ from torch import Tensor
 
 from accord.data.batches import View
 from accord.data.loader import Assembler, TaskData
+from accord.data.ragged import ranges
 from accord.data.sources import shared_rows, sources_of
 from accord.encoders.packing import TokenSequence, pack
-from accord.encoders.units import Unit, Units, joined, located, ranges, vector_counts
+from accord.encoders.units import Unit, Units, joined, located, vector_counts
 from accord.errors import ModelError
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
