@@ -11,6 +11,8 @@ from scipy import stats
 
 from accord.comparison.group import Group
 from accord.config.file import parse_config
+from accord.kinds import labelled_kind
+from accord.kinds.ranking import RankingTask
 from accord.report.record import RunRecord
 from accord.tasks import Task
 
@@ -18,6 +20,7 @@ TASKS = {
     "sst": Task("sst", "classification", "cross_entropy", "accuracy", ("neg", "pos")),
     "cola": Task("cola", "classification", "cross_entropy", "accuracy", ("0", "1")),
     "sts": Task("sts", "pair-regression", "mse", "pearson", range=(0.0, 5.0)),
+    "docs": RankingTask("docs", "ranking", "listwise", "ndcg"),
 }
 DEV, TEST = "dev, cross-fitted", "test"
 
@@ -28,16 +31,19 @@ def _write(file: Path, task: Task, labels: np.ndarray, predicted: np.ndarray, on
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        classes = [f"p({label})" for label in task.labels]
+        kind, classes = labelled_kind(task), [f"p({label})" for label in task.labels]
         writer.writerow(["id", "label", "prediction", *classes, "half"])
-        for i, (label, answer) in enumerate(zip(labels, predicted, strict=True)):
-            pair = [task.labels[int(v)] if classes else float(v) for v in (label, answer)]
+        sides = (kind.answers(task, side) for side in (labels, predicted))
+        for i, answers in enumerate(zip(*sides, strict=True)):
+            pair = [kind.cell(task, answer) for answer in answers]
             writer.writerow([f"r{i}", *pair, *["0.5"] * len(classes), i % 2 if on == DEV else 0])
 
 
 def _value(task: Task, labels: np.ndarray, predicted: np.ndarray, on: str) -> float:
     if task.labels:
         return float((labels == predicted).mean())
+    if labels.ndim > 1:
+        return 0.0  # nobody asks
     halves = (slice(None, None, 2), slice(1, None, 2)) if on == DEV else (slice(None),)
     parts = [(len(labels[h]), stats.pearsonr(labels[h], predicted[h])[0]) for h in halves]
     return float(sum(n * r for n, r in parts) / len(labels))
@@ -65,7 +71,11 @@ def make_group(tmp_path: Path) -> Callable[..., Group]:
     def _run(name, answers, place, seed, on, examples, sections):  # type: ignore[no-untyped-def]
         tasks = {answer: TASKS[answer] for answer in answers}
         kinds = {
-            each: {"kind": task.kind, "train": "t", "text": ["a", "b"] if task.texts == 2 else "a"}
+            each: {
+                "kind": task.kind,
+                "train": "t",
+                "text": "a" if task.kind == "classification" else ["a", "b"],
+            }
             for each, task in tasks.items()
         }
         training = {**sections.get("training", {}), "seed": seed}

@@ -1,11 +1,13 @@
 """A task's difference on held-out rows, computed again from the files that the runs left."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import ndcg_score
 
 from accord.comparison.differences import RowsDiffer, task_difference
 from accord.errors import RunFolderError
@@ -83,6 +85,40 @@ def test_a_correlation_is_that_within_each_half(make_group):
     wanted = expected(correlations(one, "sts"), correlations(other, "sts"), 0.95)
     assert (actual.difference.value, *actual.difference.interval(0.95)) == pytest.approx(wanted)
     assert (actual.constant, actual.constant_name) == (0.0, "a constant")
+
+
+def ndcgs(group, task):
+    """Each run's NDCG of each query, [S, n], by scikit-learn."""
+    return np.array([
+        [ndcg_score([json.loads(row["label"])], [json.loads(row["prediction"])]) for row in rows]
+        for rows in rows_of(group, task)
+    ])  # fmt: skip
+
+
+def test_queries_of_unlike_numbers_of_candidates_are_the_same_rows(make_group):
+    """Their arrays have NaN behind the shorter ones, which equals nothing, not even itself."""
+    rng = np.random.default_rng(4)
+    grades = rng.integers(0, 3, (40, 5)).astype(float)
+    grades[:, 0] = 3  # else some queries would have nothing to rank
+    behind = np.arange(5) >= rng.integers(2, 6, 40)[:, None]
+    good, poor = (
+        np.where(behind, np.nan, grades + rng.normal(0, sd, (3, 40, 5))) for sd in (0.5, 3)
+    )
+    grades[behind] = np.nan
+    one, other = (
+        make_group(name, {"docs": (grades, scores)})
+        for name, scores in (("one", good), ("o", poor))
+    )
+    actual = task_difference("docs", one, other)
+    wanted = expected(ndcgs(one, "docs"), ndcgs(other, "docs"), 0.95)
+    assert (actual.difference.value, *actual.difference.interval(0.95)) == pytest.approx(wanted)
+    for i, (seeds, scores) in enumerate([((0, 1, 2), good), ((3, 4, 5), good[[0, 0, 0]])]):
+        sides = [
+            make_group(f"{side}{i}", {"docs": (grades, scores)}, each)
+            for side, each in (("ours", (0, 1, 2)), ("theirs", seeds))
+        ]
+        (verdict,) = verdicts([task_difference("docs", *sides).difference])
+        assert verdict.kind == "identical"
 
 
 @pytest.mark.parametrize("seeds", [(4, 5, 6, 7, 8), (0, 1, 2, 3, 4, 5, 6), (10, 11)])

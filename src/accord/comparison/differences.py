@@ -84,7 +84,11 @@ def _check_rows(runs: list[RunRecord], evaluated: list[HeldOut], task: str) -> N
         if others[0].labels != others[1].labels:
             classes = " / ".join(", ".join(other.labels) for other in others)
             raise RowsDiffer(f"{names}have different classes of '{task}' ({classes})")
-        same = each.ids == first.ids and np.array_equal(each.labels, first.labels)
+        same = each.ids == first.ids and np.array_equal(
+            each.labels,
+            first.labels,
+            equal_nan=True,  # NaN stands behind ragged rows
+        )
         if not same or each.on != first.on:
             raise RowsDiffer(
                 f"{names}evaluated on different rows of '{task}'"

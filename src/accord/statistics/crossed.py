@@ -193,7 +193,7 @@ def against_constant(
     predictions = get_metric(metric).best_constant(labels, positive).predictions
     b = _values(metric, labels, Side((0,), predictions[None]), positive)
     difference = _estimated(a, b, side.seeds, ())
-    return _marked(difference, bool((side.predictions == predictions).all()))
+    return _marked(difference, _same(side.predictions, predictions))
 
 
 def mean_difference(parts: Sequence[Difference]) -> Difference:
@@ -307,9 +307,14 @@ def _identical(ours: Side, theirs: Side) -> bool:
     """Whether all runs of both sides predict the same, or each run what that of its seed does."""
     if set(ours.seeds) != set(theirs.seeds):
         every = np.concatenate([ours.predictions, theirs.predictions])
-        return bool((every == every[:1]).all())
+        return _same(every, every[:1])
     order = [j for _, j in _shared(ours.seeds, theirs.seeds)]
-    return bool(np.array_equal(ours.predictions, theirs.predictions[order]))
+    return _same(ours.predictions, theirs.predictions[order])
+
+
+def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Whether predictions are equal; NaN, behind rows with fewer of them, is itself."""
+    return np.array_equal(*np.broadcast_arrays(one, other), equal_nan=True)
 
 
 def _shared(ours: tuple[int, ...], theirs: tuple[int, ...]) -> list[tuple[int, int]]:
