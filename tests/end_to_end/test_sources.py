@@ -9,11 +9,17 @@ from typing import Any
 
 import projects
 import pytest
+import torch
 
 import accord
-from accord.config.file import parse_config
+from accord.config.file import parse_config, toml
+from accord.data.plan import DataPlan
 from accord.evaluation.evaluate import evaluate_run
+from accord.evaluation.inference import pooled_vectors
+from accord.grids import amounts
 from accord.grids.comparison import comparison_cells
+from accord.grids.equal_exposure import drawn_of
+from accord.grids.file import read_grid
 from accord.plan.making import plan_run
 from accord.runs.folder import RunFolder
 from accord.training.run import Run, resume_run
@@ -145,3 +151,52 @@ def test_a_comparison_packs_the_tasks_apart_and_says_so(folder) -> None:
     together = cells[-1].config
     assert {task.apart for task in together.labelled.values()} == {True}
     assert {task.unlabelled for cell in cells for task in cell.config.labelled.values()} == {"skip"}
+
+
+def test_a_grid_s_cells_of_one_task_show_as_much_as_the_source(folder, run, monkeypatch) -> None:
+    """Counted as the run counts them, and the files of each set of tasks are read once."""
+    read: list[DataPlan] = []
+    known = amounts.read_data
+    monkeypatch.setattr(
+        amounts, "read_data", lambda plan, *rest: read.append(plan) or known(plan, *rest)
+    )
+    (folder / "base.toml").write_text(toml(config(folder)))
+    (folder / "grid.toml").write_text(
+        'config = "base.toml"\nseeds = 2\n[[cells]]\nlabel = "all"\ntasks = "all"\n'
+        + "".join(
+            f'[[cells]]\nlabel = "alone"\nas_much_as = "all"\ntasks = ["{name}"]\n'
+            for name in KINDS
+        )
+    )
+    grid = read_grid(folder / "grid.toml")
+    for cell in grid.cells:
+        if "alone" in cell.labels:
+            (name,) = cell.config.tasks
+            examples = run.results["exposure"][name]["examples"]
+            assert drawn_of(plan_run(cell.config).only) == {name: examples}
+    assert len(read) == len({repr(plan) for plan in read}) == 1 + len(KINDS)
+
+
+def test_a_frozen_encoder_reads_the_rows_of_a_source_once(folder) -> None:
+    """And each task's vectors are those that it has where it is packed alone."""
+    given = config(folder, encoder={"path": str(folder / "encoder"), "mode": "frozen"})
+    sizes: list[list[int]] = []
+    vectors = {}
+    for apart in (False, True):
+        for task in given["tasks"].values():
+            task["apart"] = apart
+        setup = prepare(plan_run(parse_config(given)).only)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "accord.training.setup.pooled_vectors",
+                lambda model, groups, *rest, **keys: (
+                    sizes.append([len(group) for group in groups])
+                    or pooled_vectors(model, groups, *rest, **keys)
+                ),
+            )
+            setup.encode_data()
+        vectors[apart] = [*(setup.features or ()), *(setup.dev_features or ())]
+    assert sizes == [[40], [20], *[[len(p) for p in d] for d in (setup.data.train, setup.data.dev)]]
+    for together, alone in zip(vectors[False], vectors[True], strict=True):
+        torch.testing.assert_close(together.vectors, alone.vectors, rtol=1e-4, atol=1e-5)
+        assert together.counts.tolist() == alone.counts.tolist()

@@ -260,3 +260,25 @@ def test_options_of_a_method_that_is_not_chosen_make_no_other_cell(cells):
 def test_a_cell_may_differ_from_what_is_set_for_all(cells):
     actual = cells('[set]\ntasks = ["mood"]\n[[cells]]\n[[cells]]\ntasks = "all"')
     assert [list(cell.config.tasks) for cell in actual] == [["mood"], ["mood", "same"]]
+
+
+def test_a_cell_leaves_out_the_rows_that_the_whole_config_does(tmp_path):
+    """Rows that another task of the file alone labels are left out where that task is, too."""
+    table = '[tasks.{name}]\nkind = "classification"\ntrain = "{file}"\ntext = "t"\n{more}\n'
+    tasks = [
+        ("mood", "a.csv", ""), ("topic", "./a.csv", ""), ("other", "b.csv", ""),
+        ("strict", "a.csv", 'unlabelled = "stop"'),
+    ]  # fmt: skip
+    text = f'[encoder]\npath = "{tmp_path}"\n'
+    for name, file, more in tasks:
+        (tmp_path / file).write_text("t,label\n")
+        text += table.format(name=name, file=file, more=more)
+    (tmp_path / "accord.toml").write_text(text)
+    grid = tmp_path / "grid.toml"
+    alone = ", ".join(f'["{name}"]' for name, *_ in tasks)
+    grid.write_text(f'config = "accord.toml"\n[axes]\ntasks = [{alone}, "all"]')
+    cells = read_grid(grid).cells
+    expected = {"mood": "skip", "topic": "skip", "other": None, "strict": "stop"}
+    for cell in cells:
+        for name, task in cell.config.labelled.items():
+            assert task.unlabelled == expected[name], (cell.name, name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from accord.config.file import parse_config
+from accord.config.file import load_config, parse_config, toml
 from accord.errors import ConfigError
 from accord.plan.making import plan_run
 
@@ -130,3 +130,33 @@ def test_empty_labels_are_left_out_where_tasks_share_a_file(
     other = str(tmp_path / "other.tsv")
     tasks = plan({"mood": {"train": other}, "score": {"unlabelled": "skip"}}).only.data.tasks
     assert (tasks["mood"].missing, tasks["score"].missing) == (frozenset(), {""})
+
+
+def test_files_are_the_same_however_they_are_spelt(tmp_path: Path) -> None:
+    """Tasks share rows, and leave out what only others label, by the files that are named."""
+    (tmp_path / "shards").mkdir()
+    for name in ("a.tsv", "shards/0.tsv", "shards/1.tsv"):
+        (tmp_path / name).write_text(TABLE)
+    task = {"kind": "classification", "text": "text"}
+    shards = ["shards/0.tsv", "./shards/1.tsv"]
+    alike: list[tuple[Any, Any]] = [
+        ("a.tsv", "./a.tsv"), ("a.tsv", ["a.tsv"]), ("a.tsv", "shards/../a.tsv"),
+        ("a.tsv", "a.ts*"), ("a.tsv", str(tmp_path / "a.tsv")), (shards, "shards"), (shards, "shards/*.tsv"),
+    ]  # fmt: skip
+    unlike: list[tuple[Any, Any]] = [("a.tsv", "shards"), (shards, "shards/0.tsv")]
+    for one, other in alike + unlike:
+        same = (one, other) in alike
+        table = {
+            "encoder": {"path": str(tmp_path)},
+            "tasks": {
+                "mood": {**task, "label": "mood", "train": one},
+                "topic": {**task, "label": "topic", "train": other},
+            },
+        }
+        (tmp_path / "a.toml").write_text(toml(table))
+        run = plan_run(load_config(tmp_path / "a.toml"))
+        assert run.only.data.shared == ((("mood", "topic"),) if same else ()), (one, other)
+        for only in ([], ["mood"]):
+            config = load_config(tmp_path / "a.toml", only=only)
+            missing = plan_run(config).only.data.tasks["mood"].missing
+            assert missing == (frozenset({""}) if same else frozenset()), (one, other, only)

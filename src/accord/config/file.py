@@ -14,6 +14,7 @@ from accord.config.overrides import of_a_stage, read_override, set_key
 from accord.config.sections import COMBINING, Config
 from accord.config.stages import keep_stages, stage_label, stage_table
 from accord.config.tasks import AnyTaskConfig
+from accord.data.datafiles import of_the_same_files
 from accord.errors import ConfigError, nearest
 from accord.kinds import is_unlabelled
 from accord.untrusted import read_toml
@@ -80,6 +81,7 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
     tasks = table["tasks"]
     if len(tasks) == len(before):
         return
+    _leave_out_what_others_label(tasks, before)
     _keep_texts(table, before)
     keep_stages(table)
     _forget(table, before.keys() - tasks.keys())
@@ -92,6 +94,17 @@ def drop_combining(table: dict[str, Any], before: Mapping[str, Any]) -> None:
                 table.get("methods", {}).pop(name, None)
     if table.get("sharing", {}).pop("soft", None) is not None:
         table["sharing"].pop("soft_weight", None)
+
+
+def _leave_out_what_others_label(tasks: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Settle what a row without a label does while it is known that other tasks name its file."""
+    files = {
+        name: task.get("train") for name, task in before.items()
+        if not is_unlabelled(task.get("kind"))
+    }  # fmt: skip
+    for name in of_the_same_files(files):
+        if name in tasks and tasks[name].get("unlabelled") is None:
+            tasks[name]["unlabelled"] = "skip"
 
 
 def _forget(table: dict[str, Any], gone: Set[str]) -> None:
@@ -203,4 +216,4 @@ def resolve_paths(config: Config, folder: Path) -> Config:
     for section in ("tasks", "texts"):
         if tasks := getattr(config, section):
             changes[section] = {name: moved(task) for name, task in tasks.items()}
-    return config.model_copy(update=changes)
+    return config.model_copy(update=changes).leaves_out_what_others_label()

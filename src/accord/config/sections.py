@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from accord.config.base import Fraction, Name, PositiveFloat, PositiveInt, Section
 from accord.config.tasks import AuxiliaryConfig, TaskConfig
+from accord.data.datafiles import of_the_same_files
 from accord.errors import nearest
 from accord.kinds._sections import AnyTask, LabelledTask
 from accord.metrics import Score
@@ -326,13 +327,12 @@ class Config(Section):
     )
 
     @model_validator(mode="after")
-    def _leaves_out_what_others_label(self) -> Self:
+    def leaves_out_what_others_label(self) -> Self:
         """Settle what a row without a label does, by all tasks: a stage, or a run that compares,
         may have one of them alone."""
-        named = [task.train for task in self.labelled.values()]
-        for name, task in self.labelled.items():
-            several = task.train is not None and named.count(task.train) > 1
-            if task.unlabelled is None and several:
+        for name in of_the_same_files({name: t.train for name, t in self.labelled.items()}):
+            task = self.labelled[name]
+            if task.unlabelled is None:
                 self.tasks[name] = task.model_copy(update={"unlabelled": "skip"})
         return self
 

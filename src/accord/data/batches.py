@@ -94,13 +94,19 @@ class StepBatch:
         parts = zip(*(micro.targets for micro in self.passes), strict=True)
         return [torch.cat(part) for part in parts]
 
+    def total(self, losses: Tensor) -> Tensor:
+        """Return the weighted sum of the views' losses [h]; nothing goes to their device for it."""
+        if set(self.weights) == {1.0}:
+            return losses.sum()
+        weighed = [loss * weight for loss, weight in zip(losses, self.weights, strict=True)]
+        return torch.stack(weighed).sum()
+
     def by_group(self, losses: Tensor) -> Tensor:
-        """Return the groups' losses [t], the weighted sums of their views' [h]."""
-        if self.group_of == tuple(range(len(self.present))) and set(self.weights) == {1.0}:
-            return losses
-        group_of = torch.tensor(self.group_of, device=losses.device)
-        weighed = losses * torch.tensor(self.weights).to(losses)
-        return losses.new_zeros(len(self.sources)).index_add(0, group_of, weighed)
+        """Return the groups' losses [t], the weighted sums of their views' [h]; on the host."""
+        weighed = losses * losses.new_tensor(self.weights)
+        return losses.new_zeros(len(self.sources)).index_add(
+            0, torch.tensor(self.group_of), weighed
+        )
 
 
 def step_batch(

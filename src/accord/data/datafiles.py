@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from accord.errors import ConfigError
@@ -57,6 +58,34 @@ def find_files(value: str | Sequence[str]) -> tuple[Path, ...]:
         if paths.count(path) > 1:
             raise ConfigError(f"names {path} twice")
     return tuple(paths)
+
+
+def canonical_files(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the files that a split's value names, alike however they are spelt: one, a list of
+    them, a pattern or a folder. Relative paths, and files that aren't there, are as they are named.
+
+    Example:
+        >>> canonical_files("./a.csv") == canonical_files(["b/../a.csv"]) == ("a.csv",)
+        True
+    """
+    paths = named(value)
+    try:
+        if all(map(os.path.isabs, paths)):
+            paths = [str(path) for path in find_files(value)]
+    except ConfigError:
+        pass
+    return tuple(map(os.path.normpath, paths))
+
+
+def of_the_same_files(values: Mapping[str, str | Sequence[str] | None]) -> list[str]:
+    """Return the names of splits whose files another one has too.
+
+    Args:
+        values: of splits, by name; None has no files.
+    """
+    files = {name: canonical_files(value) for name, value in values.items() if value is not None}
+    every = list(files.values())
+    return [name for name, paths in files.items() if every.count(paths) > 1]
 
 
 def folder_files(folder: Path) -> list[Path]:

@@ -58,6 +58,11 @@ class Pooled:
             )
         return self.vectors[chosen], units
 
+    def part(self, index: np.ndarray) -> Pooled:
+        """Return what the head needs of some examples, in this order."""
+        vectors, units = self.rows(index)
+        return Pooled(vectors, self.counts[index], units)
+
 
 @torch.inference_mode()
 def pooled_vectors(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from accord.data.datasets import read_data
+from accord.data.datasets import Data, read_data
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
 from accord.encoders.pretrained import resolve_encoder_folder
@@ -46,7 +46,21 @@ class Sizes:
     """
 
     say: Callable[[str], None]
+    _data: dict[str, Data] = field(default_factory=dict, repr=False)
     _known: dict[str, dict[str, Size]] = field(default_factory=dict, repr=False)
+
+    def data(self, plan: StagePlan) -> Data:
+        """Return the data of a run.
+
+        Raises:
+            UsageError: whatever is wrong with its data or encoder.
+        """
+        key = repr((plan.data, plan.encoder.path, plan.encoder.revision))
+        if key not in self._data:
+            folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
+            say = (lambda text: None) if self._data else self.say
+            self._data[key] = read_data(plan.data, folder, say)
+        return self._data[key]
 
     def of(self, plan: StagePlan) -> dict[str, Size]:
         """Return the size of each source of a run, by its name: that of its one task, mostly.
@@ -57,8 +71,7 @@ class Sizes:
         weights = fixed_weights(plan)
         key = repr((plan.data, plan.encoder.path, plan.encoder.revision, weights))
         if key not in self._known:
-            folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
-            data = read_data(plan.data, folder, self.say if not self._known else lambda text: None)
+            data = self.data(plan)
             classes = balanced_classes(plan, data.train)
             self._known[key] = {
                 source.name: Size(
@@ -84,6 +97,7 @@ class Amounts:
     _samplers: dict[str, tuple[Sampler | RehearsalSampler, StagePlan]] = field(
         default_factory=dict, repr=False
     )
+    _counts: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def settled(self, drafts: Sequence[Draft], equal: Budget | None) -> list[Draft]:
         """Return cells that show as much as each other cell that they name, and with an equal
@@ -127,8 +141,7 @@ class Amounts:
             ConfigError: if axes make several of it that show unlike amounts.
         """
         first, *others = (other.settings for other in drafts if other.label == draft.as_much_as)
-        unlike = {json.dumps(without_seed(other), sort_keys=True): other for other in others}
-        if any(self._drawn(other) != self._drawn(first) for other in unlike.values()):
+        if any(self._drawn(other) != self._drawn(first) for other in others):
             raise ConfigError(
                 f"{self.make.where}: as_much_as: cells labelled '{draft.as_much_as}' don't all show"
                 " the same amount; give each a label of its own to say which is meant"
@@ -171,15 +184,20 @@ class Amounts:
 
     def _drawn(self, settings: Settings) -> dict[str, int]:
         """Return how many examples of each task a cell draws."""
-        sampler, plan = self._sampler(settings)
-        names = self.sizes.of(plan)
-        if len(names) < len(plan.data.tasks):  # rows of a source may lack a task's label
-            return drawn_of(plan)
-        return dict(zip(names, sampler.examples(plan.training.epochs), strict=True))
+        key = _without_seed(settings)
+        if key not in self._counts:
+            sampler, plan = self._sampler(settings)
+            names = self.sizes.of(plan)
+            if len(names) < len(plan.data.tasks):  # rows of a source may lack a task's label
+                self._counts[key] = drawn_of(plan, data=self.sizes.data(plan))
+            else:
+                counts = sampler.examples(plan.training.epochs)
+                self._counts[key] = dict(zip(names, counts, strict=True))
+        return self._counts[key]
 
     def _sampler(self, settings: Settings) -> tuple[Sampler | RehearsalSampler, StagePlan]:
         """Return how a cell draws, and its plan; cells that differ in their seed alone are one."""
-        key = json.dumps(without_seed(settings), sort_keys=True)
+        key = _without_seed(settings)
         if key not in self._samplers:
             plan = plan_run(self.make.config(settings), self.make.where)
             if plan.staged:
@@ -196,3 +214,8 @@ class Amounts:
             rows = tuple(size.rows for size in sizes.values())
             self._samplers[key] = build_sampler(plan.only, tuple(sizes), rows), plan.only
         return self._samplers[key]
+
+
+def _without_seed(settings: Settings) -> str:
+    """Return what tells a cell's settings from others, but for the seed."""
+    return json.dumps(without_seed(settings), sort_keys=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from accord.data.datasets import read_data
+from accord.data.datasets import Data, read_data
 from accord.encoders.pretrained import resolve_encoder_folder
 from accord.errors import UsageError
 from accord.grids.cells import Settings
@@ -81,14 +81,23 @@ def _check_an_epoch(task: str, examples: int, epochs: int, where: str) -> None:
         )
 
 
-def drawn_of(plan: StagePlan, equal: Equal = "examples") -> dict[str, int]:
+def drawn_of(
+    plan: StagePlan, equal: Equal = "examples", data: Data | None = None
+) -> dict[str, int]:
     """Return how many examples of each task make up what a run without stages has.
 
     Of 'examples' what it draws of each; of 'steps' as many full batches of one task as it has
     steps; of 'tokens' what it draws, in tokens, over the mean length of a row that is drawn.
+
+    Args:
+        plan: of the run.
+        equal: what is counted.
+        data: of the run; None reads them.
     """
-    folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
-    data, epochs = read_data(plan.data, folder, lambda text: None), plan.training.epochs
+    if data is None:
+        folder = resolve_encoder_folder(plan.encoder.path, plan.encoder.revision)
+        data = read_data(plan.data, folder, lambda text: None)
+    epochs = plan.training.epochs
     names = [task.name for task in data.tasks]
     sources = training_sources(plan, data.train)
     drawn, sizes = tuple(source.name for source in sources), tuple(map(len, sources))

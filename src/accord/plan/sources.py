@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from accord import balancing, gradients
 from accord.config.sections import Config
+from accord.data.datafiles import canonical_files
 from accord.data.plan import DataPlan, TaskPlan
 from accord.kinds import get_kind
 from accord.plan.run import SharingPlan, TrainingPlan
 
+_FILES = ("train", "dev", "test")
 _OF_ROWS = (
-    "train", "dev", "test", "text", "id", "group", "delimiter", "quoting", "file_encoding", "limit",
-    "on_bad_row",
+    *_FILES, "text", "id", "group", "delimiter", "quoting", "file_encoding", "limit", "on_bad_row",
+    "encoding",
 )  # fmt: skip
 """What of a task says which rows are read, and how."""
 
@@ -89,7 +92,7 @@ def sources_note(data: DataPlan, reason: str, config: Config) -> str:
         if apart:
             return f"{'; '.join(apart)}: read the same rows and are packed once each, as {reason}"
     unlike = []
-    for names in _together(labelled, lambda task: (task.train, task.text)):
+    for names in _together(labelled, lambda task: (_read(task, "train"), task.text)):
         tagger = next((name for name in names if _words(labelled[name])), names[0])
         for name in names[1:]:
             beside = names[0]
@@ -112,13 +115,19 @@ def _rows(task: TaskPlan) -> tuple[Hashable, ...]:
     """Return what says which sequences a task reads."""
     varying = get_kind(task.kind).varying
     candidates = (task.kind, task.options.get("rows")) if varying else ()
-    return (*(getattr(task, name) for name in _OF_ROWS), task.encoding, candidates)
+    return (*(_read(task, name) for name in _OF_ROWS), candidates)
+
+
+def _read(task: TaskPlan, name: str) -> Hashable:
+    """Return what a key of a task says; files alike however they are spelt."""
+    value: Any = getattr(task, name)
+    return canonical_files(value) if name in _FILES and value is not None else value
 
 
 def _unlike(one: TaskPlan, other: TaskPlan) -> str:
     """Say why two tasks of one file read other rows, or draw others; empty where they don't."""
-    for name in (*_OF_ROWS, "encoding"):
-        if getattr(one, name) != getattr(other, name):
+    for name in _OF_ROWS:
+        if _read(one, name) != _read(other, name):
             return f"their '{name}' differs"
     if None not in (_words(one), _words(other)) and _words(one) != _words(other):
         return "their 'words' differs"

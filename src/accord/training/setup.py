@@ -18,7 +18,7 @@ from accord.data.datasets import Data, Say, read_data
 from accord.data.loader import TaskData
 from accord.data.rehearsal import RehearsalSampler
 from accord.data.sampler import Sampler
-from accord.data.sources import Source
+from accord.data.sources import Source, shared_rows, sources_of
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
 from accord.evaluation.inference import Pooled, pooled_vectors
@@ -112,8 +112,19 @@ class Setup:
         self.dev_features = self._encoded(self.data.dev)
 
     def _encoded(self, data: list[TaskData]) -> list[Pooled]:
-        examples = [self.data.assembler.examples(split, range(len(split))) for split in data]
-        return pooled_vectors(self.learner.model, examples, self.learner.objective.matmul)
+        """Encode rows that several tasks label once, and give each task those that it labels."""
+        sources = sources_of(data, shared_rows(data))
+        pooled = pooled_vectors(
+            self.learner.model,
+            [source.examples(self.data.assembler, range(len(source))) for source in sources],
+            self.learner.objective.matmul,
+            tasks=[source.tasks for source in sources],
+        )
+        for source in sources:
+            for task, places in zip(source.tasks, source.places, strict=True):
+                if (places < 0).any():
+                    pooled[task] = pooled[task].part(np.argsort(places)[(places < 0).sum() :])
+        return pooled
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""

@@ -224,7 +224,7 @@ class Learner:
         parts, shared = [], self.jacobian.begin(rows, self._word_ids(batch))
         with shared.collecting(), self.objective.trained_at(step):
             for means in self.objective.means(step, batch):
-                torch.autograd.backward(batch.by_group(means).sum())
+                torch.autograd.backward(batch.total(means))
                 parts.append(means.detach().double())
         return torch.stack(parts).sum(0), shared
 
