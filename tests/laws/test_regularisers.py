@@ -26,7 +26,7 @@ from worlds import (
 from accord.data.batches import StepBatch
 from accord.data.sources import each_alone
 from accord.encoders.packing import PackedBatch
-from accord.evaluation.inference import Pooled
+from accord.evaluation.inputs import Pooled
 from accord.kernels.dropout import DropoutKey
 from accord.model.multitask import HARD
 from accord.model.parts import Sharing
