@@ -42,7 +42,7 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys", "plan.tasks"],
     [
-        "evaluation.inference", "training.frozen", "training.checkpoint", "evaluation.predictions",
+        "evaluation.inference", "evaluation.texts", "evaluation.labelled_file", "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs", "training.tidying",
     ],
@@ -50,7 +50,7 @@ LAYERS = [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
         "runs.memory", "runs.results", "training.step", "training.nonfinite",
         "training.objective", "training.observers",
-        "model.multitask",
+        "model.multitask", "model.branching", "model.head_blocks", "evaluation.inputs",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
         "encoders.pretrained", "model.saved", "model.inherited", "evaluation.leaderboard",
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",

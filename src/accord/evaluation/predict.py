@@ -328,7 +328,7 @@ class Predictor:
 
 def _refuse_string(texts: object) -> None:
     if isinstance(texts, str):
-        raise UsageError(f"a list of texts is wanted, got one string: {texts!r:.60}")
+        raise UsageError(f"a model takes a list of texts, got one string: {texts!r:.60}")
 
 
 def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:
