@@ -52,7 +52,8 @@ LAYERS = [
         "training.objective", "training.observers",
         "model.multitask",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
-        "encoders.pretrained", "model.saved", "model.inherited", "evaluation.leaderboard",
+        "encoders.pretrained", "model.saved", "model.layers_computed",
+        "model.inherited", "evaluation.leaderboard",
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
     ],
     [
