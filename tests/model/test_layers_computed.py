@@ -144,6 +144,9 @@ def test_an_ensemble_costs_its_members() -> None:
     twice = summed([hard, hard])
     assert (twice.layers, twice.alone, twice.encoder) == (2 * hard.layers, 2 * hard.alone, 12)
     assert summed([hard]) == hard
+    other = planned_layers(sizes(2), Sharing(), [replace(PAIR, name="q"), TEXTS[0], PAIR])
+    assert summed([hard, other]).layers == hard.layers + 4
+    assert [each.tasks for each in summed([hard, other]).inputs] == [("a",), ("p", "q")]
 
 
 def test_the_line_says_what_of_which_input() -> None:

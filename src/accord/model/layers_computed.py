@@ -7,7 +7,7 @@ and from there on once for all tasks that are alike. A layer counts 1, whatever 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +148,23 @@ def layers_of_folder(folder: Path) -> LayersComputed:
 
 
 def summed(members: Sequence[LayersComputed]) -> LayersComputed:
-    """Return what an ensemble takes: the sum over its members, which have the same tasks."""
+    """Return what an ensemble takes: the sum over its members, which have the same tasks.
+
+    Args:
+        members: the first one's order of inputs and tasks is the sum's.
+    """
+    by_name = [{each.input: each for each in member.inputs} for member in members]
     return LayersComputed(
         sum(member.encoder for member in members),
         tuple(
-            InputLayers(
-                each[0].input, each[0].tasks,
-                sum(one.layers for one in each), sum(one.alone for one in each),
+            replace(
+                first,
+                layers=sum(inputs[first.input].layers for inputs in by_name),
+                alone=sum(inputs[first.input].alone for inputs in by_name),
             )
-            for each in zip(*(member.inputs for member in members), strict=True)
+            for first in members[0].inputs
         ),
-    )  # fmt: skip
+    )
 
 
 def _input(task: Task) -> str:
