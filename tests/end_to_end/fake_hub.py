@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.uploads[self.path.rpartition("/")[2]] = content
         self._answer(200, {})
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *said: Any) -> None:
         """Nothing on stderr."""
 
     def _refused(self) -> bool:

@@ -133,8 +133,8 @@ class Parts(nn.Module):
     def path(self, task: int) -> list[tuple[int, ...]]:
         """Return what identifies a task's parts in the embeddings, and then in each layer: tasks
         for which this begins alike are computed together as far as it does."""
-        embeddings = [] if self.embeddings is None else [self.embeddings]
-        depths = [embeddings, *map(self.of_layer, range(len(next(iter(self.schemes.values())))))]
+        layers = zip(*self.schemes.values(), strict=True)
+        depths = [[] if self.embeddings is None else [self.embeddings], *layers]
         return [
             tuple(id(part.per_task[task]) for part in parts if len(part.per_task))
             for parts in depths

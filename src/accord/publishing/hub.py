@@ -47,7 +47,7 @@ def check_repository(name: str) -> None:
         UsageError: with the nearest name that is allowed.
     """
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(name)
@@ -119,11 +119,11 @@ def push(folder: Path, card: str | None, repository: str, *, private: bool, toke
         AccordError: if the hub can't be reached or refuses; without the token.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.utils import disable_progress_bars, logging
+    from huggingface_hub.utils import disable_progress_bars, logging  # type: ignore[attr-defined]
 
     check_repository(repository)
     files, left_out = _files(folder)
-    logging.set_verbosity_error()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     disable_progress_bars()
     try:
         api = HfApi(token=token, library_name="accord")
@@ -197,7 +197,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE keeps the hub from being asked"
     if isinstance(error, HfHubHTTPError):
-        status = getattr(error.response, "status_code", "no answer")
+        status = int(error.response.status_code)
         said = error.server_message or (lines[0] if lines else "")
         return f"{_STATUS.get(status, 'the hub refused')} ({status}{f': {said}' if said else ''})"
     if isinstance(error, ValueError) and "metadata" in str(error):
