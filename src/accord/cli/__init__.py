@@ -21,6 +21,8 @@ COMMANDS = {
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
     "export": "Take one task's model out of a shared one.",
+    "card": "Write a model's card: what it is, its data, figures and limits.",
+    "push": "Upload a model, with its card, to the hub.",
     "ensemble": "Make one model of several runs, whose answers are averaged.",
     "soup": "Make one model of several runs, whose weights are averaged.",
     "convert": "Turn a pickled checkpoint into safetensors.",
