@@ -14,6 +14,7 @@ from hypothesis import settings
 from accord.data.loader import TaskData
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 # The same examples in every run: a failure seen once is seen by everybody.
@@ -118,7 +119,8 @@ def _split(task: Task, rows: int, seed: int = 0, longest: int = 9) -> TaskData:
         for _ in range(rows)
     ]
     if task.labels:
-        labels = rng.integers(0, len(task.labels), rows)
+        shape = labelled_kind(task).target_form(task).shape
+        labels = rng.integers(0, 2 if shape else len(task.labels), (rows, *shape))
     else:
         labels = rng.uniform(*task.range, rows)
     return TaskData(task, _Store(texts, labels), np.arange(rows))  # type: ignore[arg-type]

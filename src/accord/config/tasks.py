@@ -85,7 +85,9 @@ ClassWeightsKey = Annotated[
     Field(
         description="What each class's rows count in the training loss: 'balanced', n / (K n_c) of"
         " K classes with n_c of the n training rows each; or a table of weights by class, as they"
-        " are, 1 for those that it doesn't name. Default: all alike."
+        " are, 1 for those that it doesn't name. Of a multi-label task, what the rows that have a"
+        " label count in its part of the loss beside those that haven't: 'balanced', the number of"
+        " these over that of those. Default: all alike."
     ),
 ]
 LabelSmoothingKey = Annotated[

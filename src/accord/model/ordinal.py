@@ -50,9 +50,11 @@ class OrdinalHead(Head):
         return super().finish(outputs) + self.biases
 
     def begin(self, targets: Tensor) -> None:
-        """Begin with the shares of all training targets [n], each class counted once more."""
+        """Begin with the shares of all training targets [n], each class counted once more, and as
+        much as its weight says."""
         counts = torch.bincount(targets.long().cpu(), minlength=self.task.outputs + 1)
-        self._settle(counts.double() + 1)
+        weights = torch.tensor(self.task.class_weights or 1.0, dtype=torch.float64)
+        self._settle((counts + 1) * weights)
 
     @torch.no_grad()
     def _settle(self, counts: Tensor) -> None:
