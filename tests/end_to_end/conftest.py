@@ -13,6 +13,7 @@ from typing import Any
 import projects
 import pytest
 from forked import Command, Forker
+from grid_files import GRID
 from killed import kill_and_resume
 from projects import Table
 
@@ -111,6 +112,19 @@ def staged_project(project: Project) -> Project:
         return file
 
     return make
+
+
+@pytest.fixture
+def grid(project: Project) -> Project:
+    """Write a grid file beside a project's config: (text, changes to the config)."""
+
+    def call(text: str = GRID, changes: Mapping[str, Any] | None = None) -> Path:
+        config = project(changes)
+        file = config.parent / "grid.toml"
+        file.write_text(text)
+        return file
+
+    return call
 
 
 @pytest.fixture
