@@ -93,7 +93,7 @@ class PaddedModel(nn.Module):
             logits = self.heads[place](self._pooled(task, hidden, batch))
             if kind_of(task).units == "words":
                 logits = logits.unflatten(0, batch.mask.shape)
-            outputs += [logits, _answers(task, logits)]
+            outputs += [logits, answers(task, logits)]
         return tuple(outputs)
 
     def _encode(self, batch: _Padded) -> list[Tensor]:
@@ -222,7 +222,7 @@ class _Float32(TorchFunctionMode):
         return args[0] if func is Tensor.double else func(*args, **(kwargs or {}))
 
 
-def _answers(task: Task, logits: Tensor) -> Tensor:
+def answers(task: Task, logits: Tensor) -> Tensor:
     """Return what a task's logits say, as `PaddedModel` gives it."""
     kind = labelled_kind(task)
     if kind.units == "sequences":  # a score of each candidate
