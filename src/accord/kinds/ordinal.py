@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accord.config.tasks import ClassWeightsKey, MetricKey, TaskConfig
@@ -138,7 +139,10 @@ def _above(logits: Tensor) -> Tensor:
 
     Our head's fall with the classes; those of any others are made to.
     """
-    return logits.double().sigmoid().cummin(1).values
+    import torch
+
+    steps = logits.double().sigmoid().unbind(1)
+    return torch.stack([*accumulate(steps, torch.minimum)], 1)  # ONNX has no cumulative minimum
 
 
 KIND = Ordinal()
