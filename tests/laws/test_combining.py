@@ -30,9 +30,9 @@ from accord.training.step import NotFinite
 
 TASKS = [SST, QUORA, STS, COSINE]
 BALANCE = [1.0, 2.0, 0.5, 1.5]
-WEIGHING = [name for name in method_names() if not get_method(name).is_whole]
+WEIGHING = [name for name in method_names() if not get_method(name).uses_jacobian]
 LAYERED = [name for name in method_names() if "layer" in get_method(name).granularities]
-WHOLE = [name for name in method_names() if get_method(name).is_whole]
+WHOLE = [name for name in method_names() if get_method(name).uses_jacobian]
 
 
 class KeptStep(Step):

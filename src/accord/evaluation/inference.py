@@ -79,7 +79,7 @@ def pooled_vectors(
         model: its encoder is used; its tasks say how each pools.
         groups: of examples that some tasks read, each example's sequences; may be empty.
         matmul: in what precision, and how this machine multiplies.
-        pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
+        pass_tokens: most tokens of one pass, fillers not counted, except for a single sequence that
             is longer; default: `tokens_of_a_pass`.
         key: names dropout masks, which differ by pass; None is no dropout.
         tasks: the numbers of the tasks that read each group; default: the one of its place.
@@ -141,7 +141,7 @@ class _Kept:
 
 
 def _passes(sequences: Sequence[Sequence[TokenSequence]], limit: int) -> Iterator[list[list[int]]]:
-    """Yield for each pass every task's members, sequences of like length together."""
+    """Yield for each pass every task's members, sequences of similar length together."""
     order = sorted(
         ((len(sequence.input_ids), task, i) for task, members in enumerate(sequences)
          for i, sequence in enumerate(members)),
