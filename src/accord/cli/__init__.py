@@ -76,7 +76,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     help="Show the version and exit.",
 )  # fmt: skip
 def accord() -> None:
-    """Fine-tune one BERT encoder for many text tasks, and find out whether sharing it was worth it."""
+    """Fine-tune one BERT encoder for many text tasks; find out whether sharing it was worth it."""
 
 
 def main() -> None:
