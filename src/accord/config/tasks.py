@@ -86,9 +86,9 @@ MetricKey = Annotated[
 ClassWeightsKey = Annotated[
     Literal["balanced"] | dict[str, float] | None,
     Field(
-        description="Weight of each class's rows in the training loss: 'balanced', n / (K n_c)"
-        " for K classes with n_c of the n training rows each; or a table of weights by class,"
-        " used as they are, with 1 for classes that it doesn't name. Default: all equal."
+        description="What each class's rows count in the training loss: 'balanced', n / (K n_c)"
+        " of K classes with n_c of the n training rows each; or a table of weights by class, as"
+        " they are, 1 for those that it doesn't name. Default: all alike."
     ),
 ]
 LabelSmoothingKey = Annotated[
