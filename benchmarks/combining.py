@@ -31,7 +31,7 @@ def milliseconds(method: Method, tasks: int, rounds: int) -> list[float]:
     for number in range(-WARMUP, rounds):
         drawn = torch.Generator().manual_seed(number % 2**31)
         J = torch.randn(tasks, COLUMNS, generator=drawn, dtype=torch.float64)
-        given = J if method.is_whole else Signals.of(J @ J.t())
+        given = J if method.uses_jacobian else Signals.of(J @ J.t())
         generator = keyed_generator(0, number)
         started = time.perf_counter()
         _, state = method.function(given, state, generator)

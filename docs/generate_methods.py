@@ -101,7 +101,7 @@ def entry(method: Description) -> str:
 def worked(method: Description) -> list[str]:
     """Return a method's worked example."""
     match method:
-        case Method() if method.is_whole:
+        case Method() if method.uses_jacobian:
             return [f"- Example: J = {method.example[0]} becomes {method.example[1]}."]
         case Method():
             last = ", the last row a memory's," if method.remembers else ""

@@ -43,7 +43,8 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys", "plan.tasks"],
     [
-        "evaluation.inference", "evaluation.texts", "evaluation.labelled_file", "training.frozen", "training.checkpoint", "evaluation.predictions",
+        "evaluation.inference", "evaluation.texts", "evaluation.labelled_file",
+        "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs", "training.tidying",
     ],

@@ -27,7 +27,7 @@ def train(
     Args:
         config: a TOML file's path, or what stands in one as a nested mapping.
         out: the run's folder; default `runs/` and the time.
-        strict: take warnings for errors.
+        strict: treat warnings as errors.
         quiet: no progress on stderr.
 
     Returns:
@@ -57,7 +57,7 @@ def train(
 
 
 def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:
-    """Go on with a run that was stopped, as `accord resume` does.
+    """Resume a run that was stopped, as `accord resume` does.
 
     Args:
         run: its folder.
@@ -66,6 +66,6 @@ def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:
 
     Raises:
         RunFolderError: if there is no run, or it is no longer what it was.
-        BusyError: if a process is still at it.
+        BusyError: if a process is still using it.
     """
     return resume_run(Path(run), force=force, quiet=quiet)

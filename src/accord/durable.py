@@ -124,7 +124,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        OSError: if it can't be read, or is no file.
+        OSError: if it can't be read, or is not a file.
         SafetensorError: if it holds no tensors.
     """
     from safetensors.torch import load_file

@@ -28,8 +28,8 @@ def canonical_label(text: str) -> str:
         number = float(text)
         if repr(number) == text:  # as a float is written, and no code such as 1e-01
             text = str(int(number)) if number.is_integer() else format(Decimal(text), "f")
-    whole = re.fullmatch(r"(-?)(0|[1-9][0-9]*)(?:\.0*)?", text)
-    if whole is None:
+    match = re.fullmatch(r"(-?)(0|[1-9][0-9]*)(?:\.0*)?", text)
+    if match is None:
         return text
-    sign, digits = whole.groups()
+    sign, digits = match.groups()
     return digits if digits == "0" else sign + digits

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class UnusableError(OSError):
-    """A path that the system would take, and that is of no use all the same."""
+    """A path that the system would take, and but that can't be used."""
 
     def __init__(self, number: int, reason: str, path: Path) -> None:
         super().__init__(number, reason, str(path))
@@ -48,7 +48,7 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        OSError: if it can't be read, or is no file.
+        OSError: if it can't be read, or is not a file.
         ValueError: if it is not UTF-8.
     """
     check_regular(path)
@@ -80,7 +80,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        OSError: if it can't be read, or is no file.
+        OSError: if it can't be read, or is not a file.
         ValueError: if it is no TOML in UTF-8; says what is done about a path with backslashes.
     """
     try:

@@ -102,7 +102,7 @@ def test_nothing_to_advise(capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"), [("none", "no such folder"), ("file", "is no folder")]
+    ("name", "problem"), [("none", "no such folder"), ("file", "is not a folder")]
 )
 def test_a_path_that_is_no_folder(tmp_path, name, problem):
     (tmp_path / "file").touch()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.comparison.exposure import alike, exposure_distance, exposure_notes
+from accord.comparison.exposure import exposure_distance, exposure_notes, within_tolerance
 from accord.comparison.group import Group
 from accord.config.file import parse_config
 from accord.report.record import RunRecord
@@ -69,7 +69,7 @@ def test_unequal_exposure_is_said_loudly(alone, together, words):
     [(1000, 995, True), (1000, 994, False), (0, 0, True), (0, 1, False), (200, 199, True)],
 )
 def test_two_numbers_are_alike_within_half_a_per_cent_of_the_larger(n, m, same):
-    assert alike(n, m) == alike(m, n) == same
+    assert within_tolerance(n, m) == within_tolerance(m, n) == same
 
 
 def test_half_a_per_cent_is_alike() -> None:

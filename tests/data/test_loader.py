@@ -153,7 +153,7 @@ def test_passes_hold_every_example_once_in_order(
 @settings(max_examples=40)
 @given(limit=st.integers(1, 80))
 def test_a_pass_is_as_full_as_the_limit_allows(random_split: Split, limit: int) -> None:
-    """Within the limit but for a single longer example; the next one would not have fitted."""
+    """Within the limit except for a single longer example; the next one would not have fitted."""
     data = [random_split(task, 8, seed) for seed, task in enumerate(TASKS)]
     batch = batch_of(data, [range(8)] * 3, limit)
     sizes = iter([size for split in data for size in assembler().lengths(split).tolist()])

@@ -1,4 +1,4 @@
-"""Drawn dev splits: by a group's content alone but for a few, whole, classes in proportion."""
+"""Drawn dev splits: by a group's content alone except for a few, whole, classes in proportion."""
 
 import hashlib
 from collections import Counter

@@ -187,7 +187,7 @@ def test_where_there_is_nothing_or_already_something(tmp_path):
         convert(tmp_path / "none", tmp_path / "new")
     with pytest.raises(EncoderError, match=r"holds none of pytorch_model\.bin"):
         convert(tmp_path, tmp_path / "new")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         convert(tmp_path, tmp_path)
 
 

@@ -147,8 +147,8 @@ def test_a_place_that_is_taken(refused, project, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
     (out / "notes.txt").write_text("mine")
-    refused(["train", config, "--out", out], f"{out}: is there already and not an empty folder")
-    refused(["train", config, "--out", out / "notes.txt"], "notes.txt: is there already")
+    refused(["train", config, "--out", out], f"{out}: already exists and is not an empty folder")
+    refused(["train", config, "--out", out / "notes.txt"], "notes.txt: already exists")
     refused(["train", config, "--out", out / "notes.txt" / "run"], "notes.txt")
     (out / "status.json").write_text("{}")
     refused(["train", config, "--out", out], f"{out}: holds a run already", "accord resume")

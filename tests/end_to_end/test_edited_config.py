@@ -112,7 +112,7 @@ def test_a_disk_that_fails_as_a_run_is_forced_on_is_one_line(
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert answer.code in (1, 2)
     assert answer.err.count("\n") == 1
-    assert "fault of Accord's own" not in answer.err
+    assert "bug in Accord" not in answer.err
 
 
 def test_fewer_steps_than_were_taken_are_refused(stopped_copy, accord_cli):

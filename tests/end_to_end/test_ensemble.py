@@ -173,7 +173,7 @@ def test_a_run_that_is_not_done_or_an_out_that_is_there(
     assert "the run is stopped, not done; 'accord resume" in refused(finished, run)
     answer = accord_cli("ensemble", finished, run, "--out", both)
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "both: is there already" in answer.err
+    assert "both: already exists" in answer.err
 
 
 def test_a_full_disk_leaves_nothing(finished, second, accord_cli, tmp_path, monkeypatch):

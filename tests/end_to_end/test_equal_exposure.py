@@ -210,7 +210,7 @@ def test_a_task_that_the_shared_run_hardly_shows_is_refused(project, accord_cli,
     assert answer.code == 2
     assert answer.err.startswith(
         f"accord: {config}: task 'near': the shared run shows as much of it as {drawn} examples in"
-        " 20 epochs, and a run of it alone can't have less than one an epoch; let"
+        " 20 epochs, and a run of it alone can't have less than one per epoch; let"
     )
     assert answer.err.endswith("or compare with --equal nothing\n")
     assert "training.examples" not in answer.err

@@ -115,10 +115,10 @@ def test_a_report_on_runs_of_another_config_is_refused(whole, accord_cli):
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("own/report.md", "own: is there already and not an empty folder"),
-        ("own/grid.json", "own: is there already and not an empty folder"),  # not Accord's
+        ("own/report.md", "own: already exists and is not an empty folder"),
+        ("own/grid.json", "own: already exists and is not an empty folder"),  # not Accord's
         ("own/status.json", "own: holds a run already"),
-        ("own", "own: is there already and not an empty folder"),
+        ("own", "own: already exists and is not an empty folder"),
     ],
 )
 def test_a_folder_of_something_else_is_left_as_it_is(

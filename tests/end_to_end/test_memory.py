@@ -235,7 +235,7 @@ def test_a_regression_with_a_moving_scale_goes_on_as_it_was(project, train, tmp_
     held = setup.learner.model.head("near")
     assert torch.equal(held(vectors), plain)
     losses = torch.ones(3)
-    whole = setup.data.whole["near"]  # a memory's one row has no spread
+    whole = setup.data.full_train["near"]  # a memory's one row has no spread
     spread = whole.targets(np.arange(len(whole))).double().std(correction=0)
     assert len(setup.data.train[0]) == 1
     torch.testing.assert_close(held.scale.losses(losses), losses / spread.square().float())

@@ -184,10 +184,10 @@ def test_the_command_line(finished, accord_cli, tmp_path):
     )
     before = (tmp_path / "out.tsv").read_bytes()
     for target, why in (
-        (tmp_path / "out.tsv", "out.tsv: is there already; --force"),
+        (tmp_path / "out.tsv", "out.tsv: already exists; --force"),
         (tmp_path / "out.xlsx", "ending is no format; allowed: .csv"),
         (finished / "out.csv", "whose files are the model's own"),
-        (tmp_path / "in.csv", "in.csv: is there already"),
+        (tmp_path / "in.csv", "in.csv: already exists"),
     ):
         answer = accord_cli(*predict, target)
         assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)

@@ -197,7 +197,7 @@ def test_an_output_below_a_file_is_refused_at_once(project, tmp_path, accord_cli
     monkeypatch.setattr("accord.training.building.load_encoder", pytest.fail)
     answer = accord_cli("train", project(), "--out", tmp_path / "file" / "run")
     assert answer.code == 2
-    assert "file is no folder" in answer.err
+    assert "file is not a folder" in answer.err
 
 
 def test_an_encoder_folder_that_vanished_leaves_no_model_without_a_tokenizer(

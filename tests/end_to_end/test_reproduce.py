@@ -60,7 +60,7 @@ def course(tmp_path_factory):
 
 
 def options_of(data, encoder, **changes):
-    """The command's options, as they are without arguments but for some."""
+    """The command's options, as they are without arguments except for some."""
     options = {name[2:].replace("-", "_"): default for name, default, _, _ in SETTINGS}
     assert not changes.keys() - options
     return {**options, "data": data, "encoder": str(encoder), **changes}

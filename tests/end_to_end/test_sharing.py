@@ -232,7 +232,7 @@ def test_one_task_exported_is_a_plain_bert_that_says_the_same(
     assert not (out / "parts.safetensors").exists()
     assert shapes_of(out) == shapes_of(start)
     again = accord_cli("export", run, out, "--task", "same", "--encoder-only")
-    assert (again.code, "is there already" in again.err) == (2, True)
+    assert (again.code, "already exists" in again.err) == (2, True)
     wrong = accord_cli("export", run, tmp_path / "x", "--task", "sane")
     assert "no task 'sane'; did you mean 'same'?" in wrong.err
 

@@ -6,8 +6,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import projects
 import numpy as np
+import projects
 import pytest
 import torch
 

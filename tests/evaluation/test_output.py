@@ -46,7 +46,7 @@ def test_names_without_a_format_need_one(tmp_path):
 def test_a_file_that_is_there_is_replaced_only_by_force(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"old")
-    with pytest.raises(UsageError, match=r"a\.csv: is there already; --force replaces it"):
+    with pytest.raises(UsageError, match=r"a\.csv: already exists; --force replaces it"):
         put(path)
     put(path, force=True)
     assert path.read_bytes() == b"new"
@@ -83,7 +83,7 @@ def test_a_link_stays_and_its_target_is_written(tmp_path):
     (tmp_path / "zero.csv").symlink_to("one.csv")
     put(tmp_path / "zero.csv")
     assert (folder / "two.csv").read_bytes() == b"new"
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         put(tmp_path / "zero.csv")
     put(tmp_path / "zero.csv", b"newer", force=True)
     assert [file.read_bytes() for file in folder.iterdir()] == [b"newer"]

@@ -12,7 +12,7 @@ from accord.gradients._registry import Law, Method
 from accord.methods import Chosen, Signals, keyed_generator
 
 METHOD_NAMES = method_names()
-WEIGHING = [name for name in METHOD_NAMES if not get_method(name).is_whole]
+WEIGHING = [name for name in METHOD_NAMES if not get_method(name).uses_jacobian]
 OPTIONS = [(name, each) for name in METHOD_NAMES for each in get_method(name).options.model_fields]
 every_method = pytest.mark.parametrize("name", METHOD_NAMES)
 every_weighing_method = pytest.mark.parametrize("name", WEIGHING)
@@ -48,7 +48,7 @@ def weights_of(ours: Method, G: Tensor, seed: int = 0, kept: int = 1, **options:
 def combine(name: str, J: Tensor, seed: int = 0, **options: Any) -> Tensor:
     """The combined gradient that any method gives to fresh state."""
     method = get_method(name)
-    if method.is_whole:
+    if method.uses_jacobian:
         return method.function(J, method.initial_state(len(J)), generator(seed), **options)[0]
     return weights_of(method, J @ J.t(), seed, **options) @ J
 
@@ -56,7 +56,7 @@ def combine(name: str, J: Tensor, seed: int = 0, **options: Any) -> Tensor:
 def step(ours: Method, J: Tensor, chosen: Chosen[Method], key: tuple[int, int]) -> Tensor:
     """As a run does it: the combined gradient with all tasks present; `chosen` goes on."""
     present = tuple(range(len(J)))
-    if ours.is_whole:
+    if ours.uses_jacobian:
         return ours.function(J, {}, keyed_generator(*key), **chosen.options)[0]
     weights, chosen.states = chosen.weigh([signals_of(ours, J @ J.t())], present, key)
     return weights[0] @ J

@@ -74,7 +74,7 @@ def test_an_unknown_name_is_a_key_error(name: str) -> None:
 def test_worked_example(name: str) -> None:
     method = get_method(name)
     given, expected = float64(method.example[0]), float64(method.example[1])
-    if method.is_whole:
+    if method.uses_jacobian:
         actual = combine(name, given)
     else:
         assert bool((torch.linalg.eigvalsh(given) >= -1e-12).all()), "no Gram matrix"
@@ -89,7 +89,7 @@ def test_finite_on_hard_input(name: str, case: str) -> None:
     combined = combine(name, J)
     assert combined.shape == J[0].shape
     assert bool(combined.isfinite().all())
-    if not get_method(name).is_whole:
+    if not get_method(name).uses_jacobian:
         weights = weights_of(get_method(name), J @ J.t())
         assert weights.shape == (len(J),)
         assert weights.dtype == torch.float64
@@ -120,10 +120,10 @@ def test_same_generator_same_answer_and_input_left_alone(name: str) -> None:
     for J in matrices(5):
         state = method.initial_state(5)
         before = {key: value.clone() for key, value in state.items()}
-        given = J if method.is_whole else signals_of(method, J @ J.t())
-        kept = J.clone() if method.is_whole else given.gramian.clone()
+        given = J if method.uses_jacobian else signals_of(method, J @ J.t())
+        kept = J.clone() if method.uses_jacobian else given.gramian.clone()
         first, _ = method.function(given, state, generator(3))
-        assert torch.equal(J if method.is_whole else given.gramian, kept)
+        assert torch.equal(J if method.uses_jacobian else given.gramian, kept)
         assert all(torch.equal(state[key], value) for key, value in before.items())
         assert torch.equal(method.function(given, state, generator(3))[0], first)
 

@@ -44,7 +44,7 @@ def test_one_task_alone_is_trained_as_without_a_method(
             step(method, J, chosen, (0, number))
         for number, base in enumerate(matrices(1, 3), start=3):
             J = base * norm
-            if method.is_whole:
+            if method.uses_jacobian:
                 combined = method.function(J, {}, generator(number), **options)[0]
             else:
                 given = signals_of(method, J @ J.t())

@@ -47,7 +47,7 @@ def way(request):
 
 @pytest.fixture
 def fresh():
-    """What is measured once a process is measured within this test alone."""
+    """What is measured once per process is measured within this test alone."""
     caches = (choose_matmul_policy, onednn_error)
     for cache in caches:
         cache.cache_clear()

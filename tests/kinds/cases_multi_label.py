@@ -24,7 +24,7 @@ CASES = [
          "joy|fear|joy": "label 'joy' stands there twice", "joy||fear": "holds an empty name",
          "joy|": "holds an empty name", "-1": "stands for a hidden label", "nan": "no label",
          "joy,fear": "labels joined by ','", "['joy']": "'y' holds no JSON list: ['joy']",
-         '["joy", null]': "is no list of names", '["joy", ["fear"]]': "is no list of names",
+         '["joy", null]': "is not a list of names", '["joy", ["fear"]]': "is not a list of names",
          '["joy", "joy"]': "twice", "joy|nan": "unknown label 'nan'"},
         said,
     ),

@@ -51,6 +51,6 @@ CASES = [
         {"labels": list(IOBES), "label": "y", "words": "spaces", "repair": True},
         {"S-place O B-place I-place E-place": [1, 0, 1, 2, 2], "B-place I-place": [1, 2],
          "O I-place": [0, 1]},
-        {"[null]": "which is no tag", "[": "holds no JSON list"},
+        {"[null]": "which is not a tag", "[": "holds no JSON list"},
     ),
 ]  # fmt: skip

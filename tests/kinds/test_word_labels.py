@@ -135,7 +135,7 @@ BAD = {
     "an unknown tag": (
         {"tokens": ["Ada"], "tags": ["B-whom"]}, "unknown tag 'B-whom' of word 1 'Ada'; did you",
     ),
-    "no tag": ({"tokens": ["Ada"], "tags": [None]}, "'tags' holds null, which is no tag"),
+    "no tag": ({"tokens": ["Ada"], "tags": [None]}, "'tags' holds null, which is not a tag"),
     "spans of a list": (
         {"tokens": ["a"], "tags": [{"start": 0, "end": 1, "label": "who"}]},
         "'tags' holds spans of a text, but 'tokens' a list",

@@ -30,9 +30,9 @@ from accord.training.step import NotFinite
 
 TASKS = [SST, QUORA, STS, COSINE]
 BALANCE = [1.0, 2.0, 0.5, 1.5]
-WEIGHING = [name for name in method_names() if not get_method(name).is_whole]
+WEIGHING = [name for name in method_names() if not get_method(name).uses_jacobian]
 LAYERED = [name for name in method_names() if "layer" in get_method(name).granularities]
-WHOLE = [name for name in method_names() if get_method(name).is_whole]
+WHOLE = [name for name in method_names() if get_method(name).uses_jacobian]
 
 
 class KeptStep(Step):
@@ -282,8 +282,8 @@ def test_nor_for_one_that_needs_j(method: str) -> None:
     gramians = (J @ J.t()).double()[None]
     whole = made.decide(ones, gramians, (0, 1, 2, 3), (0, 3))
     without = made.decide(ones[kept], gramians[:, kept][:, :, kept], (0, 2, 3), (0, 3))
-    combined = whole.whole(J)
-    torch.testing.assert_close(combined, without.whole(J[kept]), rtol=1e-6, atol=1e-6)
+    combined = whole.combine_columns(J)
+    torch.testing.assert_close(combined, without.combine_columns(J[kept]), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["sum", "nash-mtl", "upgrad", "fairgrad"])

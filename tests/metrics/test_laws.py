@@ -208,7 +208,7 @@ def test_what_cannot_be_evaluated_is_refused(metric, form):
     predictions, targets = data(form, 5, 0)
     with pytest.raises(UsageError, match=f"{metric.name}: there are no examples"):
         metric(predictions[:0], targets[:0])
-    with pytest.raises(UsageError, match="two lists of like length"):
+    with pytest.raises(UsageError, match="two arrays of the same length"):
         metric(predictions, targets[:4])
     with pytest.raises(UsageError, match="no labels"):
         metric.best_constant(targets[:0])

@@ -67,7 +67,7 @@ def config_of(chosen: dict[str, Any]) -> Config:
 
 
 def planned(config: Config) -> Any:
-    """What a config's plan holds, but for the config itself."""
+    """What a config's plan holds, except for the config itself."""
     return replace(resolve(config)[0], settings={}, given={})
 
 

@@ -17,7 +17,7 @@ COMMANDS = {
     "init": "Write a starter accord.toml from your files.",
     "check": "Check a config and its data before training.",
     "train": "Train one encoder for all tasks of a config.",
-    "resume": "Go on with a run that was stopped.",
+    "resume": "Resume a run that was stopped.",
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
     "export": "Take one task's model out of a shared one.",
@@ -78,7 +78,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     help="Show the version and exit.",
 )  # fmt: skip
 def accord() -> None:
-    """Fine-tune one BERT encoder for many text tasks, and learn whether sharing was worth it."""
+    """Fine-tune one BERT encoder for many text tasks; find out whether sharing it was worth it."""
 
 
 def main() -> None:
@@ -137,7 +137,7 @@ def _unforeseen(error: Exception) -> int:
         tell(f"accord: {place}{error.strerror}")
         return 2 if error.errno in _NAMED_WRONG else 1
     tell(
-        f"accord: a fault of Accord's own: {type(error).__name__}: {error};"
+        f"accord: a bug in Accord: {type(error).__name__}: {error};"
         " ACCORD_DEBUG=1 shows where, and so does a run's log.txt"
     )
     return 1

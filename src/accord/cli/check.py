@@ -80,7 +80,7 @@ def _layers(plan: StagePlan, report: CheckReport, encoder: Path) -> LayersComput
 
 def render(report: CheckReport) -> None:
     """Print a report as tables on stdout."""
-    echo(f"encoder {report.encoder}, at most {report.max_length} tokens a sequence")
+    echo(f"encoder {report.encoder}, at most {report.max_length} tokens per sequence")
     for task in report.tasks:
         echo("", _heading(task))
         print_table(_splits(task))
@@ -119,8 +119,8 @@ def _splits(report: TaskReport) -> ResultsTable:
             split.rows, len(split.skipped), tokens.median, tokens.p90, tokens.p99, tokens.max,
             split.truncated, split.duplicates.normalised,
         )  # fmt: skip
-        said = "; ".join(filter(None, (_targets(split), _candidates(report.task, split))))
-        table.add_row(_name(split), *(f"{number:,}" for number in numbers), said)
+        summary = "; ".join(filter(None, (_targets(split), _candidates(report.task, split))))
+        table.add_row(_name(split), *(f"{number:,}" for number in numbers), summary)
     return table
 
 

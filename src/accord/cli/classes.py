@@ -27,5 +27,7 @@ def show_classes(task: str, each: ByClass) -> None:
         which = "with a better F1" + " or without rows" * (not each.support[rest].all())
         echo(f"{len(rest):,} classes {which} are not shown; --json has all.")
     if errors := each.confused(_SHOWN_ERRORS):
-        taken = ", ".join(f"'{true}' for '{said}' {rows:,}" for true, said, rows in errors)
+        taken = ", ".join(
+            f"'{true}' for '{predicted}' {rows:,}" for true, predicted, rows in errors
+        )
         echo(f"{task}: taken for another most often: {taken}")

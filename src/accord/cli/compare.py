@@ -45,8 +45,9 @@ _FOR_CONFIGS = (
     "--equal",
     default="examples",
     type=click.Choice(["examples", "steps", "tokens", "nothing"]),
-    help="What each task alone has as much of as in the shared run: examples or tokens of it, steps"
-    " of the optimizer; or nothing: it goes by the config, one pass per epoch.",
+    help="What is made equal between a task's run alone and the shared run: examples or tokens of"
+    " the task, or steps of the optimizer; with 'nothing' it follows its config, one pass per"
+    " epoch.",
 )
 @margin_option
 @against_option
@@ -74,10 +75,10 @@ def compare(
 ) -> None:
     """Say whether one shared model is as good as one model per task.
 
-    SOURCES is a config, whose missing runs are trained in --out (each task alone on as many
-    examples as the shared run draws of it, all together), or finished run folders. Runs that differ
-    in their seed alone are one line. All figures are of rows that no choice has seen, all verdicts
-    are corrected together, and --out holds a report.
+    SOURCES is a config, whose missing runs are trained in --out (all tasks together, and each task
+    alone on as many examples as the shared run draws of it), or finished run folders. Runs that
+    differ only in their seed share a line. All figures are of rows that no choice has seen, all
+    verdicts are corrected together, and --out holds a report.
     """
     from accord.errors import UsageError
 

@@ -186,12 +186,12 @@ def _print_sharing(verdicts: Sequence[SharingVerdict]) -> None:
         )  # fmt: skip
     echo("", "Was sharing worth it?")
     print_table(table)
-    said: dict[tuple[str, str], list[str]] = {}
+    tasks_of: dict[tuple[str, str], list[str]] = {}
     for each in verdicts:
         if line := explanation(each.difference, each.verdict):
             model = f" in {each.together.name}" if several else ""
-            said.setdefault((line, model), []).append(each.task)
-    for (line, model), tasks in said.items():
+            tasks_of.setdefault((line, model), []).append(each.task)
+    for (line, model), tasks in tasks_of.items():
         echo(f"{', '.join(tasks)}{model}: {line}")
 
 
@@ -219,10 +219,10 @@ def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
 def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:
     """Yield names and costs: one model, or several, whose tasks alone are named where they are
     not the same."""
-    several, alike = len(models) > 1, len({model.alone for model in models}) == 1
+    several, same_cost = len(models) > 1, len({model.alone for model in models}) == 1
     for i, model in enumerate(models):
-        if i == 0 or not alike:
-            yield ("each task alone" if alike else f"tasks of {model.name} alone"), model.alone
+        if i == 0 or not same_cost:
+            yield ("each task alone" if same_cost else f"tasks of {model.name} alone"), model.alone
         yield (model.name if several else "together"), model.together
 
 

@@ -18,7 +18,7 @@ def convert(source: Path, out: Path) -> None:
     """Write folder OUT with the weights of SOURCE, a pickled file or a folder with one.
 
     Nothing else in Accord reads a pickle. torch's loader for weights alone runs no code from it;
-    whatever a file holds beside tensors is left out.
+    whatever a file holds besides tensors is left out.
     """
     from accord.encoders.convert import WEIGHTS
     from accord.encoders.convert import convert as run

@@ -20,16 +20,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--task", help="One task alone.")
+@click.option("--task", help="Evaluate only this task.")
 @click.option("--input", "source", type=PATH, help="A labelled file of that task.")
 @click.option("--config", type=PATH, help="A config whose dev files are evaluated.")
 @click.option(
-    "--force", is_flag=True, help="Evaluate though the run's dev files were changed; it is said."
+    "--force",
+    is_flag=True,
+    help="Evaluate even if the run's dev files have changed; the output says so.",
 )
 @click.option(
-    "--classes", is_flag=True, help="Precision, recall and F1 of each class too, the worst first."
+    "--classes",
+    is_flag=True,
+    help="Also show precision, recall and F1 of each class, the worst first.",
 )
-@click.option("--skip-bad-rows", is_flag=True, help="With --input: leave such rows out, and say.")
+@click.option(
+    "--skip-bad-rows",
+    is_flag=True,
+    help="With --input: leave out rows that can't be used, and count them.",
+)
 @quoting_option
 @as_json_option
 def evaluate(
@@ -45,9 +53,9 @@ def evaluate(
 ) -> None:
     """Evaluate MODEL, a run folder or a model folder.
 
-    On the dev files of the run that it belongs to, if they are what they were as it was trained;
-    or on those of --config; or, with --task, on --input. Rows that can't be used are treated as the
-    config says; with --input they stop.
+    On the dev files of the run that it belongs to, if they have not changed since; on those of
+    --config; or, with --task, on --input. Rows that can't be used are treated as the config says;
+    with --input they stop.
     """
     from accord.cli.classes import show_classes
     from accord.errors import UsageError

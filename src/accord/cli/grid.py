@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @cells_options
 @against_option
 @margin_option
-@click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
+@click.option("--report-only", is_flag=True, help="Run nothing; only report on what is done.")
 @formats_option
 @overrides_option
 @as_json_option

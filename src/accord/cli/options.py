@@ -29,17 +29,17 @@ overrides_option = click.option(
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON object."
 )
-strict_option = click.option("--strict", is_flag=True, help="Take warnings for errors.")
+strict_option = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 quoting_option = click.option(
     "--quoting",
     type=click.Choice(["csv", "none"]),
-    help="How --input's quotes are read, as the config key says; default: as in training.",
+    help="How quotes in --input are read, as by the config key; default: as in training.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 force_option = click.option(
     "--force",
     is_flag=True,
-    help="Go on though data or an encoder was changed between runs; it is recorded, and said.",
+    help="Go on even if data or an encoder changed between runs; this is recorded and reported.",
 )
 against_option = click.option(
     "--against", metavar="GROUP", help="Compare every other group with this one, task by task."
@@ -48,14 +48,14 @@ formats_option = click.option(
     "--formats",
     metavar="LIST",
     callback=_read_formats,
-    help="Leave the report's figures also as pdf or png, its tables also as latex: pdf,png,latex.",
+    help="Also write the report's figures as pdf or png and its tables as latex: pdf,png,latex.",
 )
 margin_option = click.option(
     "--margin",
     type=click.FloatRange(min=0, min_open=True),
     metavar="POINTS",
-    help="Points (hundredths of a metric) within which two models are as good; default: the"
-    " config's comparison.margin.",
+    help="Points (hundredths of a metric) within which two models count as equally good; default:"
+    " the config's comparison.margin.",
 )
 
 
@@ -65,7 +65,7 @@ workers_option = click.option(
 threads_option = click.option(
     "--threads",
     type=COUNT,
-    help="Threads of each worker; default: the processors over the workers.",
+    help="Threads of each worker; default: the processors divided by the workers.",
 )
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Only list the cells, with an estimate of their time."

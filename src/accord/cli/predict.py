@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--text", "text", multiple=True, metavar="COLUMN",
-    help="The text column, where it is named otherwise than in training; twice for a pair.",
+    help="The text column, if it has another name than in training; twice for a pair.",
 )  # fmt: skip
 @click.option(
     "--id", "id_column", metavar="COLUMN",
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     help="skip: a row that can't be read keeps its place, with an empty answer and the reason"
     " in `error`.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace an output that is there already.")
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
 @quoting_option
 @quiet_option

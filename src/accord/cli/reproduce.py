@@ -1,4 +1,4 @@
-"""`accord reproduce`: the paper's experiments, on one's own machine."""
+"""`accord reproduce`: the paper's experiments, on your own machine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
     help="Folder of all runs and the report.",
 )
 @_settings
-@click.option("--report-only", is_flag=True, help="Run nothing; report on what is done.")
+@click.option("--report-only", is_flag=True, help="Run nothing; only report on what is done.")
 @formats_option
 @cells_options
 def reproduce(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from accord.training.run import Run
 
 _READING = """\
-dev: the rows by which the epoch was chosen. held out: rows that chose nothing, to be compared by.
+dev: the rows that chose the epoch. held out: rows that chose nothing, for comparisons.
 gap: by how much a figure is too good when the same dev rows choose the epoch and evaluate it.
 constant: the best constant prediction on the held-out rows, such as the majority class."""
 _LONG = ("errors-", "ledger")  # names of tables that a terminal has no room for
@@ -104,8 +104,8 @@ def _show_stages(results: dict[str, Any]) -> None:
     values_of = [row["heldout"] or row["metrics"] for row in rows]
     names = list(dict.fromkeys(name for stage_values in values_of for name in stage_values))
     table = new_table("after stage", "trained", *names, left=2)
-    for row, own_values in zip(rows, values_of, strict=True):
-        shown = (own_values.get(name) for name in names)
+    for row, row_values in zip(rows, values_of, strict=True):
+        shown = (row_values.get(name) for name in names)
         values = ("–" if figure is None else f"{figure:z.4f}" for figure in shown)
         table.add_row(row["name"], ", ".join(row["tasks"]), *values)
     print_table(table)
@@ -119,7 +119,7 @@ def _show_stages(results: dict[str, Any]) -> None:
 
 
 def print_report_tables(sections: Iterable[Section]) -> None:
-    """Print a report's tables, but for the long ones, which stand in its files."""
+    """Print a report's tables, except the long ones, which stand in its files."""
     from accord.report.page import Table as ReportTable
 
     for section in sections:

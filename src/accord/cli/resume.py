@@ -1,4 +1,4 @@
-"""`accord resume`: goes on with a run that was stopped."""
+"""`accord resume`: resumes a run that was stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from accord.cli.options import PATH, as_json_option, quiet_option
 @click.command()
 @click.argument("run", type=PATH)
 @click.option(
-    "--force", is_flag=True, help="Go on though data, config or versions changed; it is recorded."
+    "--force",
+    is_flag=True,
+    help="Go on even if data, config or versions changed; this is recorded.",
 )
 @as_json_option
 @quiet_option

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _READING = """\
-The soup's figures are of the dev rows that chose its members, and so too good.
+The soup's figures are on the dev rows that chose its members, and so are too good.
 cross-fitted: members chosen by one half of these rows, evaluated on the other; the epoch of each
 run was chosen by all of them."""
 

@@ -56,11 +56,11 @@ def train(
     show_run(run, as_json)
 
 
-def _say_what_is_left_out(whole: Config, alone: Config) -> None:
-    """Say which keys of `[training]` one task has no use for."""
+def _say_what_is_left_out(full: Config, alone: Config) -> None:
+    """Say which keys of `[training]` have no effect with one task."""
     from accord.config.sections import COMBINING
 
-    lost = whole.training.model_fields_set - alone.training.model_fields_set
+    lost = full.training.model_fields_set - alone.training.model_fields_set
     keys = [f"training.{key}" for key in COMBINING if key in lost]
     if keys:
         verb = "is" if len(keys) == 1 else "are"

@@ -34,18 +34,20 @@ _SHOWN = 10
 @click.option("--out", required=True, type=PATH, help="The study's folder.")
 @click.option(
     "--trials", type=COUNT, default=20,
-    help="Trials to be done or pruned in all; those in --out count.",
+    help="Number of trials to finish or prune in all; those already in --out count.",
 )  # fmt: skip
 @click.option(
     "--search", "searches", multiple=True, metavar="KEY=SPEC",
     help="Search this key: LOW:HIGH, LOW:HIGH:log or A,B,C; repeatable.",
 )  # fmt: skip
 @click.option("--seeds", type=COUNT, default=1, help="Runs of each trial; its score is their mean.")
-@click.option("--no-prune", is_flag=True, help="Let every trial train to its end.")
+@click.option("--no-prune", is_flag=True, help="Train every trial to its end.")
 @workers_option
 @threads_option
 @force_option
-@click.option("--dry-run", is_flag=True, help="Only say what is searched, and how long it takes.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only show what would be searched, and how long it would take."
+)
 @overrides_option
 @as_json_option
 @quiet_option

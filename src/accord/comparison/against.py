@@ -78,13 +78,15 @@ def _mean(parts: Sequence[TaskDifference]) -> tuple[Difference, bool]:
 def contrast_notes(groups: Sequence[Group], baseline: Group) -> list[str]:
     """Return the notes on `against`: which groups are left out, whose exposure differs, and
     that the best of many was chosen on these runs."""
-    alike = [group for group in groups if group is not baseline and _same_tasks(group, baseline)]
+    comparable = [
+        group for group in groups if group is not baseline and _same_tasks(group, baseline)
+    ]
     others = [group.name for group in groups if not _same_tasks(group, baseline)]
-    notes = [note for group in alike if (note := pairing_note(group, baseline))]
-    notes += stopped_exposure_notes(alike, baseline)
+    notes = [note for group in comparable if (note := pairing_note(group, baseline))]
+    notes += stopped_exposure_notes(comparable, baseline)
     if others:
         notes.append(f"Not compared, as they have other tasks: {'; '.join(others)}.")
-    if best := exploratory_note([*alike, baseline]):
+    if best := exploratory_note([*comparable, baseline]):
         notes.append(best)
     return notes
 

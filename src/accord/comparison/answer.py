@@ -34,19 +34,19 @@ def answer(comparison: Comparison) -> str:
     sentences = []
     for model in models:
         of_model = [each for each in verdicts if each.model == model.name]
-        said = [
+        of_shared = [
             _verdict(of_model, comparison.margin, len(model.uncompared)),
             *_exceptions(of_model),
         ]
         if model.uncompared:
-            said.append(
+            of_shared.append(
                 f"There is no verdict on {joined(model.uncompared)}, which could not be compared."
             )
         if several:
-            said[0] = f"Shared model {model.name}: {said[0]}"
+            of_shared[0] = f"Shared model {model.name}: {of_shared[0]}"
         # What puts the answer in doubt stands right after it.
-        said[1:1] = _unequal_exposure(of_model)
-        sentences += [*said, _differences(of_model)]
+        of_shared[1:1] = _unequal_exposure(of_model)
+        sentences += [*of_shared, _differences(of_model)]
     sentences += [
         *_like_exposure(verdicts), *_choice(verdicts), _intervals(verdicts),
         _correction(comparison.corrected), _margin(comparison.margin),
@@ -186,18 +186,18 @@ def _choice(verdicts: Verdicts) -> list[str]:
         which = f" of {joined(list(dict.fromkeys(names)))}" if len(by_rows) > 1 else ""
         if start is None:
             rows = "test" if evaluated_on == ON_TEST else "dev"
-            said = (
+            sentence = (
                 f"Each run has one epoch, so that nothing was chosen; the figures{which} are of"
                 f" {rows} rows."
             )
         elif evaluated_on == ON_TEST:
-            said = f"{start}, and the figures{which} are of test rows, which chose nothing."
+            sentence = f"{start}, and the figures{which} are of test rows, which chose nothing."
         else:
-            said = (
+            sentence = (
                 f"{start}, and the figures{which} are cross-fitted: what one half of the dev rows"
                 " chose is evaluated on the other half, so no row scores a choice that it made."
             )
-        sentences.append(said)
+        sentences.append(sentence)
     return sentences
 
 

@@ -67,13 +67,13 @@ def _drop(table: dict[str, Any], keys: Iterable[str]) -> None:
 
 def content_notes(groups: Sequence[Group]) -> list[str]:
     """Return one line for each set of groups that share a config, but not data or encoder."""
-    alike: dict[str, list[Group]] = {}
+    same_config: dict[str, list[Group]] = {}
     for group in groups:
         table = effective(group.runs[0].config)
         table["training"].pop("seed")
-        alike.setdefault(json.dumps(table, sort_keys=True), []).append(group)
+        same_config.setdefault(json.dumps(table, sort_keys=True), []).append(group)
     notes = []
-    for first, *others in alike.values():
+    for first, *others in same_config.values():
         for other in others:
             if keys := _differing(first.runs[0], other.runs[0]):
                 notes.append(

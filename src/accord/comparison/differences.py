@@ -87,7 +87,7 @@ def _check_rows(runs: list[RunRecord], evaluated: list[HeldOut], task: str) -> N
         same = each.ids == first.ids and np.array_equal(
             each.labels,
             first.labels,
-            equal_nan=True,  # NaN stands behind ragged rows
+            equal_nan=True,  # ragged rows are padded with NaN
         )
         if not same or each.on != first.on:
             raise RowsDiffer(

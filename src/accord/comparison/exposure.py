@@ -18,11 +18,11 @@ EXPOSURE_KEYS = ("training.batching", "training.examples", "training.steps_per_e
 """Keys of a config that matter to a task alone by how much of it they show, and no further."""
 
 
-def alike(n: float, m: float) -> bool:
+def within_tolerance(n: float, m: float) -> bool:
     """Return whether two numbers of examples are alike: |n - m| <= `TOLERANCE` max(n, m).
 
     Example:
-        >>> alike(1000, 1005), alike(1000, 1006), alike(0, 1)
+        >>> within_tolerance(1000, 1005), within_tolerance(1000, 1006), within_tolerance(0, 1)
         (True, False, False)
     """
     return abs(n - m) <= TOLERANCE * max(n, m)
@@ -31,7 +31,7 @@ def alike(n: float, m: float) -> bool:
 def exposure_distance(one: Group, other: Group, task: str) -> float:
     """Return |log(n / m)| of the examples of a task that two groups were shown; 0 if alike."""
     n, m = one.exposure(task), other.exposure(task)
-    if alike(n, m):
+    if within_tolerance(n, m):
         return 0.0
     return abs(math.log(n / m)) if min(n, m) > 0 else math.inf
 
@@ -39,7 +39,7 @@ def exposure_distance(one: Group, other: Group, task: str) -> float:
 def exposure_words(pair: SharingPair) -> str | None:
     """Say how many examples a task saw alone and in the shared model; None where both are equal."""
     alone, together = (group.exposure(pair.task) for group in (pair.alone, pair.together))
-    if alike(alone, together):
+    if within_tolerance(alone, together):
         return None
     return (
         f"{pair.task} had {alone:,.0f} examples alone and {together:,.0f} in {pair.model}"
@@ -62,14 +62,14 @@ def stopped_exposure_notes(groups: Iterable[Group], baseline: Group) -> list[str
     notes = []
     for group in groups:
         amounts = {task: (group.exposure(task), baseline.exposure(task)) for task in group.tasks}
-        unlike = {task: pair for task, pair in amounts.items() if not alike(*pair)}
+        unlike = {task: pair for task, pair in amounts.items() if not within_tolerance(*pair)}
         if unlike and any(run.stopped_early for run in (*group.runs, *baseline.runs)):
-            said = ", ".join(
+            amounts_text = ", ".join(
                 f"{task} {n:,.0f} and {m:,.0f} examples" for task, (n, m) in unlike.items()
             )
             notes.append(
                 f"NOT LIKE FOR LIKE: runs stopped early, {group.name} and {baseline.name} had"
-                f" {said}; the difference may come from exposure."
+                f" {amounts_text}; the difference may come from exposure."
             )
     return notes
 

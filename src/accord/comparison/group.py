@@ -157,21 +157,21 @@ def group_runs(runs: Sequence[RunRecord]) -> list[Group]:
     """
     groups: dict[str, list[RunRecord]] = {}
     for run in runs:
-        alike = groups.setdefault(_identity(run), [])
-        for other in alike:
+        same_config = groups.setdefault(_identity(run), [])
+        for other in same_config:
             if other.seed == run.seed:
                 raise UsageError(
                     f"{other.path}, {run.path}: are runs of one config and of one seed, {run.seed};"
                     " leave one out"
                 )
-        alike.append(run)
-    names = [_common_name(alike) for alike in groups.values()]
+        same_config.append(run)
+    names = [_common_name(same_config) for same_config in groups.values()]
     return [
         Group(
-            name if name and names.count(name) == 1 else _first_name(alike),
-            sorted(alike, key=lambda run: run.seed),
+            name if name and names.count(name) == 1 else _first_name(same_config),
+            sorted(same_config, key=lambda run: run.seed),
         )
-        for alike, name in zip(groups.values(), names, strict=True)
+        for same_config, name in zip(groups.values(), names, strict=True)
     ]
 
 
@@ -246,7 +246,7 @@ def metric_columns(groups: Sequence[Group]) -> Iterator[tuple[str, str]]:
 
 
 def plus_minus(mean: float, spread: float | None) -> str:
-    """Say a mean with the standard deviation over seeds behind it.
+    """Say a mean with the standard deviation over seeds after it.
 
     Example:
         >>> plus_minus(0.5, 0.0123), plus_minus(0.5, None)

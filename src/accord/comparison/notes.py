@@ -42,12 +42,12 @@ def group_notes(groups: Sequence[Group]) -> list[str]:
 
 def few_rows_notes(groups: Sequence[Group]) -> list[str]:
     """Return the runs' notes on tasks with too few dev rows to cross-fit, each once."""
-    said = {
+    wording = {
         f"{task}: {note}."
         for group in groups for run in group.runs
         for task, entry in run.results["heldout"].items() if (note := entry.get("note"))
     }  # fmt: skip
-    return sorted(said)
+    return sorted(wording)
 
 
 def stage_notes(groups: Sequence[Group]) -> list[str]:
@@ -146,8 +146,8 @@ def evaluation_note(groups: Sequence[Group]) -> str:
         for on in dict.fromkeys(each["on"] for each in seen):
             most = max(each["rows"] for each in seen if each["on"] == on)
             rows.setdefault(on, []).append(f"{task} {most:,}")
-    said = "; ".join(f"{_ROWS[on]} ({', '.join(tasks)} rows)" for on, tasks in rows.items())
-    return f"All figures are of held-out rows: {said}."
+    wording = "; ".join(f"{_ROWS[on]} ({', '.join(tasks)} rows)" for on, tasks in rows.items())
+    return f"All figures are of held-out rows: {wording}."
 
 
 _ROWS = {
@@ -161,10 +161,10 @@ def gap_note(groups: Sequence[Group]) -> str | None:
     gaps = [(statistics.fmean(group.gap(task) for task in group.tasks), group) for group in groups]
     if all(round(100 * gap, 1) == 0 for gap, _ in gaps):
         return None
-    said = "; ".join(f"{group.name} {100 * gap:+z.1f}" for gap, group in gaps)
+    wording = "; ".join(f"{group.name} {100 * gap:+z.1f}" for gap, group in gaps)
     return (
         "Selection gap: how many points better each group would look on the dev rows that chose its"
-        f" epochs, averaged over its tasks: {said}."
+        f" epochs, averaged over its tasks: {wording}."
     )
 
 
@@ -208,10 +208,10 @@ def correction_note(differences: Sequence[Difference]) -> str:
     number = "one comparison"
     if len(known) > 1:
         number = f"{len(known)} comparisons, corrected together by Holm's method"
-    said = (
+    wording = (
         f"Intervals are over seeds and rows, for {number}, at 5 %: a difference is shown where its"
         " interval leaves out 0."
     )
     if min(min(len(each.ours), len(each.theirs)) for each in known) == 2:
-        said += " Two runs of a side make them very wide; a third narrows them most."
-    return said if len(known) == len(differences) else f"{said} {alone}"
+        wording += " Two runs of a side make them very wide; a third narrows them most."
+    return wording if len(known) == len(differences) else f"{wording} {alone}"

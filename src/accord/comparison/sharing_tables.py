@@ -136,10 +136,10 @@ def _table(
         column for column, values in cells.items()
         if set(values) != {_NONE} and (column != "shared model" or len(set(values)) > 1)
     ]  # fmt: skip
-    said = [note, *(text for column, text in (notes or {}).items() if column in columns)]
+    all_notes = [note, *(text for column, text in (notes or {}).items() if column in columns)]
     return Table(
         name, title, columns, [[row[column] for column in columns] for row in rows],
-        sum(column in columns for column in list(cells)[:left]), " ".join(filter(None, said)),
+        sum(column in columns for column in list(cells)[:left]), " ".join(filter(None, all_notes)),
     )  # fmt: skip
 
 

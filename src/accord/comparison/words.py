@@ -9,10 +9,10 @@ from accord.statistics.planning import detectable, rows_needed, seeds_needed
 from accord.statistics.verdict import Verdict
 
 MARKS = {"better": " ▲", "worse": " ▼", "as good": " ≈", "learnt nothing": " ·"}
-"""A sign behind a figure for each kind of verdict that says something."""
+"""A sign after a figure for each kind of verdict that says something."""
 
 _POINT = 0.01
-_MOST_POINTS = 50  # a difference that no two models of use have
+_MOST_POINTS = 50  # a difference larger than any two useful models have
 
 
 def interval_words(verdict: Verdict, form: str = "+z.3f") -> str:
@@ -26,7 +26,7 @@ def interval_in_points(verdict: Verdict) -> str:
 
 
 def seeds_words(difference: Difference, level: float) -> str:
-    """Say how many seeds a side would show a true difference of one point, 4 times in 5; where no
+    """Say how many seeds per side would show a true difference of one point, 4 times in 5; where no
     number of them does, how many rows.
 
     Args:

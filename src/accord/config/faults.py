@@ -101,7 +101,7 @@ def _keys(location: Sequence[int | str]) -> tuple[str, ...]:
 
 
 def _place(location: Sequence[int | str]) -> tuple[int | str, ...]:
-    """Return a place without the kind of task that pydantic names behind the task's name."""
+    """Return a place without the kind of task that pydantic names after the task's name."""
     kind = _kind(location)
     return tuple(location) if kind is None else (*location[:2], *location[3:])
 

@@ -107,14 +107,14 @@ def _leave_out_what_others_label(tasks: dict[str, Any], before: Mapping[str, Any
             tasks[name]["unlabelled"] = "skip"
 
 
-def _forget(table: dict[str, Any], gone: Set[str]) -> None:
+def _forget(table: dict[str, Any], removed: Set[str]) -> None:
     """Take out what settings say of tasks that have gone."""
     for options in table.get("methods", {}).values():
         for key, value in options.items():
             if isinstance(value, dict):  # a value for each task
-                options[key] = {name: kept for name, kept in value.items() if name not in gone}
+                options[key] = {name: kept for name, kept in value.items() if name not in removed}
     for stage in (table, *table.get("stages", ())):
-        if stage.get("training", {}).get("stop_on") in gone:
+        if stage.get("training", {}).get("stop_on") in removed:
             del stage["training"]["stop_on"]
 
 

@@ -45,7 +45,7 @@ class EncoderConfig(Section):
         "finetune", description="'frozen' trains the heads alone; the encoder reads the data once."
     )
     max_length: Annotated[int, Field(ge=4)] | None = Field(
-        None, description="Tokens a sequence may have; default: all that the encoder can hold."
+        None, description="Most tokens of a sequence; default: as many as the encoder can hold."
     )
     dropout: Fraction | None = Field(
         None, description="Dropout inside the encoder; default: the checkpoint's own."
@@ -70,19 +70,19 @@ class TrainingConfig(Section):
     epochs: PositiveInt = 3
     patience: PositiveInt | None = Field(
         None,
-        description="Early stopping: end the run after so many epochs in a row without a gain on"
-        " dev; default: it has all its epochs. The learning rate goes as if it had them.",
+        description="Early stopping: end the run after this many epochs in a row without a gain"
+        " on dev; default: run all epochs. The learning rate follows the schedule of all epochs.",
     )
     min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         0.0,
-        description="What a gain has to exceed, in the metric's units: above the last epoch that"
-        " brought one.",
+        description="How far an epoch has to exceed the last epoch that brought a gain to count"
+        " as one, in the metric's units.",
     )
     stop_on: str = Field(
         SCORE,
-        description="What is to gain: 'score', the mean of the trained tasks' metrics, by which the"
-        " best epoch is chosen; or the metric of the task that it names (in a stage or a run"
-        " without that task: 'score').",
+        description="What has to gain: 'score', the mean of the trained tasks' metrics, by which"
+        " the best epoch is chosen; or a task, by its name, for that task's metric ('score' in a"
+        " stage or a run without it).",
     )
     batch_size: PositiveInt = Field(
         32,
@@ -94,8 +94,8 @@ class TrainingConfig(Section):
         description="How an epoch draws from unequal data: a rule of `accord.sampling`.",
     )
     tasks_per_step: Literal["all", "one"] = Field(
-        "all", description="Whether a step draws from all tasks, or from one, drawn as often as"
-        " its share says."
+        "all", description="Whether a step draws from all tasks, or from one, drawn in proportion"
+        " to its share."
     )  # fmt: skip
     steps_per_epoch: PositiveInt | None = Field(
         None,
@@ -104,9 +104,9 @@ class TrainingConfig(Section):
     )
     examples: PositiveInt | None = Field(
         None,
-        description="Examples that the whole run draws of its one task, exactly, as one shuffled"
-        " stream of passes over its rows, in nearly equal batches; default: what the batching rule"
-        " draws. With `[[stages]]` each sets its own.",
+        description="Exact number of examples that a run of one task draws, as one shuffled"
+        " stream of passes over its rows, in nearly equal batches; default: what the batching"
+        " rule draws. With `[[stages]]` each sets its own.",
     )
     balancing: Annotated[str | None, _of("balancing")] = Field(
         None,
@@ -118,8 +118,8 @@ class TrainingConfig(Section):
     )
     granularity: Literal["all", "layer"] = Field(
         "all",
-        description="Whether a gradient method weighs all shared parameters at once, or each layer"
-        " apart.",
+        description="Whether a gradient method finds one set of weights for all shared"
+        " parameters, or one for each layer.",
     )
     gramian: bool = Field(
         True, description="Keep the tasks' gradients apart and record their Gram matrix at every"
@@ -135,19 +135,21 @@ class TrainingConfig(Section):
     )
     head_lr: PositiveFloat | None = Field(
         None,
-        description="The heads' own; default 1e-3, with a frozen encoder `lr`.",
+        description="Peak learning rate of the heads; default 1e-3, or `lr` with a frozen encoder.",
     )
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="Each layer below the last learns at this times the rate of the one above"
-        " it, the embeddings at the lowest (Howard & Ruder 2018)."
+        1.0, description="What a layer's learning rate is multiplied by to give that of the layer"
+        " below it, down to the embeddings (Howard & Ruder 2018)."
     )  # fmt: skip
     unfreeze_over: Fraction = Field(
-        0.0, description="Share of the run over which layers are thawed one by one from the last"
-        " down, the embeddings last (Howard & Ruder 2018); 0 trains all from the first step."
+        0.0, description="Share of the run over which layers are unfrozen one by one from the"
+        " last down, the embeddings last (Howard & Ruder 2018); 0 trains all from the first step."
     )  # fmt: skip
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup: Fraction = Field(0.1, description="Share of the steps in which the rate rises.")
+    warmup: Fraction = Field(
+        0.1, description="Share of the steps over which the learning rate rises."
+    )
     clip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         1.0, description="Largest gradient norm; 0 switches clipping off."
     )
@@ -166,7 +168,7 @@ class TrainingConfig(Section):
     )
     max_skipped_steps: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="How many steps with a loss or gradient that is not finite are left out and"
+        description="How many steps with a loss or gradient that is not finite are skipped and"
         " counted before one stops the run.",
     )
     halves_every: PositiveInt | None = Field(
@@ -187,23 +189,24 @@ class SharingConfig(Section):
 
     schemes: Annotated[list[str], _of("sharing")] = Field(
         [], description="Parts that each task has of its own inside the encoder: schemes of"
-        " `accord.sharing`, several at once where they make sense; none shares all of it."
+        " `accord.sharing`, several at once where they make sense; an empty list shares the whole"
+        " encoder."
     )  # fmt: skip
     train_shared: bool = Field(
-        True, description="false: the shared weights stay as they are, and only parts and heads"
-        " are trained."
+        True, description="false: the shared weights stay as they are; only parts and heads are"
+        " trained."
     )  # fmt: skip
     soft: Literal["l2", "trace-norm"] | None = Field(
-        None, description="A penalty on how far the tasks' own copies of layers are apart: soft"
-        " sharing, with schemes = ['own-encoder'] or ['own-layers']. Its gradient is added after"
-        " clipping to the copies of a step's tasks; logged losses and norms are without it."
+        None, description="A penalty on the distance between the tasks' copies of layers: soft"
+        " sharing, with schemes = ['own-encoder'] or ['own-layers']. Its gradient is added to the"
+        " copies of a step's tasks after clipping; logged losses and norms don't include it."
     )  # fmt: skip
     soft_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         1e-4, description="Weight of that penalty."
     )
     lr: PositiveFloat | None = Field(
-        None, description="Peak rate of new parts; default `training.head_lr`'s. Copies of layers"
-        " have the encoder's."
+        None, description="Peak learning rate of new parts; default: `training.head_lr`. Copies"
+        " of layers have the encoder's."
     )  # fmt: skip
 
 
@@ -216,7 +219,7 @@ class AveragingConfig(Section):
         " score best (each epoch's weights lie in the run folder until then). Training goes on"
         " with the weights themselves."
     )  # fmt: skip
-    decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Of 'ema'.")
+    decay: Annotated[float, Field(gt=0, lt=1)] = Field(0.999, description="Decay of 'ema'.")
     start: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5, description="Share of the run after which 'swa' begins; before it the weights are"
         " evaluated as they are."
@@ -238,20 +241,22 @@ class CheckpointConfig(Section):
     every_minutes: PositiveFloat | None = Field(
         None, description="Save every so many minutes as well as after each epoch."
     )
-    keep: PositiveInt = Field(2, description="How many of the newest checkpoints stay.")
+    keep: PositiveInt = Field(2, description="How many of the newest checkpoints are kept.")
 
 
 class StageConfig(Section):
     """`[[stages]]`: one stage of several, each from the model that the one before left."""
 
-    name: Name | None = Field(None, description="Of the stage; default: its number, from 1.")
-    tasks: list[str] = Field(description="Names of `[tasks.NAME]` that it trains.", min_length=1)
+    name: Name | None = Field(None, description="Name of the stage; default: its number, from 1.")
+    tasks: list[str] = Field(
+        description="The tasks that it trains, by their names in `[tasks.NAME]`.", min_length=1
+    )
     training: dict[str, Any] = Field(
-        {}, description="Keys of `[training]` that differ in this stage; all but `seed`,"
+        {}, description="Keys of `[training]` that differ in this stage: any but `seed`,"
         " `dev_share`, `threads` and `device`."
     )  # fmt: skip
     encoder: dict[str, Any] = Field(
-        {}, description="Likewise of `[encoder]`; all but `path`, `revision` and `heads`."
+        {}, description="Likewise of `[encoder]`: any but `path`, `revision` and `heads`."
     )
     sharing: dict[str, Any] = Field({}, description="Likewise of `[sharing]`.")
     averaging: dict[str, Any] = Field({}, description="Likewise of `[averaging]`.")
@@ -265,27 +270,28 @@ class MemoryConfig(Section):
 
     method: str = Field(
         "none", description="What a step does with the memory's rows: 'replay' adds their loss; a"
-        " method of `accord.gradients` that goes by memories, such as 'gem', keeps the step from"
-        " making it worse; 'none' keeps no rows: finished tasks are evaluated alone."
+        " method of `accord.gradients` that uses memories, such as 'gem', keeps the step from"
+        " raising it; 'none' keeps no rows: finished tasks are only evaluated."
     )  # fmt: skip
-    size: PositiveInt = Field(256, description="Rows that are kept of each finished task.")
+    size: PositiveInt = Field(256, description="Rows kept of each finished task.")
     choice: Literal["random", "balanced"] = Field(
-        "random", description="Which rows: any, or as many of each class, and of each quantile of a"
-        " regression's values. Both go by `training.seed`."
+        "random", description="Which rows are kept: random ones, or equally many of each class,"
+        " or of each quantile of a regression's values. Both depend on `training.seed`."
     )  # fmt: skip
     finished: list[str] = Field(
-        [], description="Tasks that are remembered and not trained: their heads, from encoder.path"
-        " with encoder.heads = 'keep', stay as they are. Stages add those of earlier stages."
+        [], description="Tasks that are remembered but not trained: their heads, taken from"
+        " encoder.path with encoder.heads = 'keep', stay as they are. Stages add the tasks of"
+        " earlier stages."
     )  # fmt: skip
 
 
 class SelectionConfig(Section):
     """`[selection]`: that this config was chosen among others; it changes nothing in a run."""
 
-    by: str = Field(description="What chose it, as 'accord tune'.")
-    candidates: PositiveInt = Field(description="Among how many.")
+    by: str = Field(description="What chose it, such as 'accord tune'.")
+    candidates: PositiveInt = Field(description="How many candidates it was chosen among.")
     on: Literal["dev"] = Field(
-        "dev", description="The rows that it was chosen by: figures of these rows are too good, and"
+        "dev", description="The rows that chose it: figures on these rows are too good, and"
         " comparisons on them say so."
     )  # fmt: skip
 

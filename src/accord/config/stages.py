@@ -32,7 +32,7 @@ def stage_label(stages: Sequence[StageConfig], index: int) -> str:
 
 
 def finished_before(config: Config, index: int) -> list[str]:
-    """Return the tasks that a stage remembers: earlier stages', but for those it trains itself."""
+    """Return the tasks that a stage remembers: earlier stages', except those it trains itself."""
     if config.memory is None:
         return []
     seen = {name for stage in config.stages[:index] for name in stage.tasks}
@@ -49,7 +49,7 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
     Args:
         config: of the whole run.
         index: of the stage, from 0.
-        drop: takes out of a table what is of no use for the tasks left in it (`drop_combining`).
+        drop: takes out of a table what has no effect for the tasks left in it (`drop_combining`).
     """
     stage, finished = config.stages[index], finished_before(config, index)
     table = config.model_dump(exclude_unset=True, exclude={"stages", "memory"})
@@ -61,7 +61,7 @@ def stage_table(config: Config, index: int, drop: Callable[[Table, Table], None]
     drop(table, before)
     if not idle and config.memory is not None and config.memory.method != "replay":
         _drop_balancing(table, trained)
-    # Finished tasks stand behind the others: these draw what they would draw without them.
+    # Finished tasks come after the others: these draw what they would draw without them.
     table["tasks"] = {name: before[name] for name in (*trained, *finished)}
     texts = table.pop("texts", {})
     texts = {name: text for name, text in texts.items() if name not in table["tasks"]}

@@ -22,41 +22,44 @@ Targets = Literal["range", "popart"]
 Files = str | list[str] | None
 Delimiter = Annotated[
     DelimiterName | None,
-    Field(description="Default: what the header line and the first rows use."),
+    Field(
+        description="What separates the columns; default: what the header line and the first"
+        " rows use."
+    ),
 ]
 Quoting = Annotated[
     QuotingName | None,
     Field(
-        description="'csv': doubled quotes as csv writers make them, which may hold line ends;"
-        " 'none': quotes are text; default: as 'csv', but lines that a quote makes one row and that"
-        " read as rows each are refused."
+        description="'csv': quotes as csv writers use them, doubled inside a field, which may"
+        " hold line ends; 'none': quotes are ordinary characters; default: as 'csv', but a quoted"
+        " field that spans lines which look like rows of their own is refused."
     ),
 ]
 FileEncoding = Annotated[
     str | None,
     Field(
-        description="Of text files, as Python names it, such as 'cp1252', 'latin-1' or"
-        " 'utf-16-le'; default: UTF-8, or what a byte order mark says."
+        description="Encoding of text files, by Python's name for it, such as 'cp1252', 'latin-1'"
+        " or 'utf-16-le'; default: UTF-8, or what a byte order mark says."
     ),
 ]
 Limit = Annotated[
     PositiveInt | None,
     Field(
         description="Use at most this many rows of each split's files, from the top, for a quick"
-        " try; the files are still read in full, once."
+        " try; the files are still read in full once."
     ),
 ]
 Group = Annotated[
     str | None,
     Field(
-        description="Column, as of users, whose rows of one value are all dev or all not, where dev"
-        " is a share of `train`; default, and of a row without a value: its text or pair, blind to"
-        " case and white space."
+        description="Column, such as a user's id, whose rows with the same value are all dev or"
+        " all not, where dev is a share of `train`; default, and for rows without a value: the"
+        " row's text or pair, ignoring case and white space."
     ),
 ]
 OnBadRow = Annotated[
     Literal["stop", "skip"],
-    Field(description="What a row that can't be used does; skipped rows are counted."),
+    Field(description="What to do with a row that can't be used; skipped rows are counted."),
 ]
 
 
@@ -83,18 +86,18 @@ MetricKey = Annotated[
 ClassWeightsKey = Annotated[
     Literal["balanced"] | dict[str, float] | None,
     Field(
-        description="What each class's rows count in the training loss: 'balanced', n / (K n_c) of"
-        " K classes with n_c of the n training rows each; or a table of weights by class, as they"
-        " are, 1 for those that it doesn't name. Of a multi-label task, what the rows that have a"
-        " label count in its part of the loss beside those that haven't: 'balanced', the number of"
-        " these over that of those. Default: all alike."
+        description="Weight of each class's rows in the training loss: 'balanced', n / (K n_c)"
+        " for K classes with n_c of the n training rows each; or a table of weights by class, used"
+        " as they are, 1 for those that it doesn't name. For a multi-label task, the weight of the"
+        " rows that have a label in that label's part of the loss: 'balanced', the number of rows"
+        " without it over the number with it. Default: all 1."
     ),
 ]
 LabelSmoothingKey = Annotated[
     Fraction,
     Field(
         description="ε of label smoothing (Szegedy et al. 2016): the training loss compares with"
-        " (1 - ε) of the label and ε spread over all K classes. With cross_entropy alone."
+        " (1 - ε) of the label and ε spread over all K classes. With cross_entropy only."
     ),
 ]
 DrawKey = Annotated[
@@ -128,8 +131,8 @@ class TaskConfig(Section):
     )
     label: str = Field(
         "label",
-        description="Column of the label; of a multi-label task's labels, or a list of columns that"
-        " hold 0 or 1, each named as its label.",
+        description="Column of the label; for a multi-label task the column of its labels, or a"
+        " list of columns that hold 0 or 1, each named after its label.",
     )
     id: str | None = Field(
         None,
@@ -158,26 +161,27 @@ class TaskConfig(Section):
     on_bad_row: OnBadRow = "stop"
     unlabelled: Literal["stop", "skip"] | None = Field(
         None,
-        description="What a row does whose label is empty: it is left out of this task and counted"
-        " ('skip'), or an error ('stop'); default: 'skip' where several tasks name the same file.",
+        description="What to do with a row whose label is empty: leave it out of this task and"
+        " count it ('skip'), or raise an error ('stop'); default: 'skip' where several tasks name"
+        " the same file.",
     )
     apart: bool | None = Field(
         None,
-        description="Whether the task's rows are packed for it alone, though other tasks read the"
+        description="Whether the task's rows are packed separately even if other tasks read the"
         " same ones; default: only where each task's gradient is needed.",
     )
     loss: str | None = None
     metric: str | None = None
     positive: str | int | None = Field(
         None,
-        description="The class whose F1 is meant; default: of two labels 1, yes, true or positive,"
-        " or under metric 'f1' the rarer one in `train`.",
+        description="The class that F1 is computed for; default: of two labels 1, yes, true or"
+        " positive, or with metric 'f1' the rarer one in `train`.",
     )
     encoding: Encoding = Field(
         "joint", description="A pair as one sequence ('joint') or each text alone ('separate')."
     )
     head: HeadKind = Field("linear", description="'cosine' compares separately encoded texts.")
-    pooling: Pooling = Field("cls", description="What of the encoder's output the head sees.")
+    pooling: Pooling = Field("cls", description="Which part of the encoder's output the head sees.")
     dropout: Fraction = Field(0.1, description="Dropout before the head's linear layer.")
     targets: Targets = Field(
         "range",
@@ -242,8 +246,8 @@ class AuxiliaryConfig(Section):
     )
     texts_of: list[str] | None = Field(
         None,
-        description="Labelled tasks whose training texts are learnt from, and on whose dev texts it"
-        " is evaluated; default, without `train`: all in the config.",
+        description="Labelled tasks whose training texts are learnt from, and on whose dev texts"
+        " the task is evaluated; default, without `train`: all in the config.",
     )
     group: Group = None
     delimiter: Delimiter = None

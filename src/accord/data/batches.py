@@ -125,8 +125,8 @@ def step_batch(
         sources: those that may be drawn.
         assembler: makes sequences.
         device: where the tensors go.
-        micro_batch_tokens: most tokens of one pass, fillers not counted, but for a single example
-            that is longer.
+        micro_batch_tokens: most tokens of one pass, fillers not counted, except for a single
+            example that is longer.
         multiple: of which each group's tokens in a pass are to be (`packing.pack`).
         key: (seed, step), which names the words that are hidden.
     """

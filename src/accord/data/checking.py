@@ -47,7 +47,7 @@ class SplitReport:
     """One split of one task; the path of texts of other tasks names these.
 
     `candidates` are the fewest and the most of a row, None of a kind whose rows have none;
-    `labels` is None but for labelled classification, `targets` but for labelled regression;
+    `labels` is None except for labelled classification, `targets` except for labelled regression;
     `share` is set where dev is a share of the training file. Of a test file they are of the rows
     for evaluation; `unused` says why its labels are not used, where they aren't.
     """
@@ -98,13 +98,13 @@ class SourceReport:
     def __str__(self) -> str:
         names = [name for together in self.tasks for name in together]
         stage = f"{self.stage}: " if self.stage else ""
-        said = f"{stage}{', '.join(names)}: one file, its {self.rows:,} training rows are packed"
+        packing = f"{stage}{', '.join(names)}: one file, its {self.rows:,} training rows are packed"
         if len(self.tasks) == 1:
             times, all_of = self.tokens_apart / self.tokens, "both" if len(names) == 2 else "all"
-            return f"{said} once for {all_of} (apart = true: {times:.2f} times the tokens)"
+            return f"{packing} once for {all_of} (apart = true: {times:.2f} times the tokens)"
         units = " and ".join("+".join(together) for together in self.tasks)
         times = self.tokens_packed / self.tokens
-        return f"{said} apart for {units} ({times:.2f} times the tokens of packing them once)"
+        return f"{packing} apart for {units} ({times:.2f} times the tokens of packing them once)"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class CheckReport:
 def check_data(
     plan: DataPlan,
     encoder: Path,
-    alike: Sequence[tuple[str, ...]] = (),
+    same_rows: Sequence[tuple[str, ...]] = (),
     stages: Mapping[str, DataPlan] | None = None,
 ) -> CheckReport:
     """Read every file of a run's tasks, and report on it.
@@ -153,13 +153,13 @@ def check_data(
         splits = [_split_report(split, plan, data.facts.max_length)
                   for split in data.facts.splits if split.task is task]  # fmt: skip
         open_keys = (
-            labelled_kind(task).found_in_data(plan.tasks[task.name]) if task.labelled else []
+            labelled_kind(task).inferred_keys(plan.tasks[task.name]) if task.labelled else []
         )
         tasks.append(TaskReport(task, open_keys, splits))
     return CheckReport(
         str(encoder), data.facts.max_length, tasks, overlaps(data.facts), notes,
         [str(warning) for warning in data_warnings(data.facts)], source_overlaps(data.facts),
-        _source_reports(data, plan, encoder, alike, stages or {"": plan}),
+        _source_reports(data, plan, encoder, same_rows, stages or {"": plan}),
     )  # fmt: skip
 
 
@@ -167,12 +167,12 @@ def _source_reports(
     data: Data,
     plan: DataPlan,
     encoder: Path,
-    alike: Sequence[tuple[str, ...]],
+    same_rows: Sequence[tuple[str, ...]],
     stages: Mapping[str, DataPlan],
 ) -> list[SourceReport]:
     """Count what packing the same rows takes: once, for each task, and as each stage has it."""
-    if tuple(alike) != plan.shared:  # which rows of two stores are the same isn't known
-        data = read_data(replace(plan, shared=tuple(alike)), encoder, lambda text: None)
+    if tuple(same_rows) != plan.shared:  # which rows of two stores are the same isn't known
+        data = read_data(replace(plan, shared=tuple(same_rows)), encoder, lambda text: None)
     parts = {part.task.name: part for part in data.train}
 
     def source(names: Sequence[str]) -> Source:
@@ -182,7 +182,7 @@ def _source_reports(
         return int(source(names).lengths(data.assembler).sum())
 
     reports = []
-    for (stage, packed), every in product(stages.items(), alike):
+    for (stage, packed), every in product(stages.items(), same_rows):
         names = [name for name in every if name in packed.tasks and name not in packed.finished]
         if len(names) < 2:
             continue

@@ -1,4 +1,4 @@
-"""CoNLL files: a word a line with its tags, an empty line between sentences."""
+"""CoNLL files: one word per line with its tags, an empty line between sentences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accord.data.values import list_text
 from accord.errors import DataError
 
 SENTENCE_CHARACTERS = 2**24
-"""A sentence longer than this is taken for one without an empty line behind it."""
+"""A sentence longer than this is taken for one without an empty line after it."""
 
 _SAMPLE_LINES = 1_000
 _BLANK = " \t\r\n"
@@ -43,7 +43,7 @@ class ConllReader:
         lines = list(islice(filled, _SAMPLE_LINES))
         words = [line for line in lines if not line.startswith("# ")] or lines
         if not words:
-            raise DataError(f"{path}: no word: a CoNLL file has a word a line, with its tag")
+            raise DataError(f"{path}: no word: a CoNLL file has one word per line, with its tag")
         self._tabs = 2 * sum("\t" in line for line in words) > len(words)
         ((self._width, _),) = Counter(len(self._split(line)) for line in words).most_common(1)
         between = (str(number) for number in range(2, self._width))

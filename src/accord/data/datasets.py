@@ -43,7 +43,7 @@ class Data:
         test: of those that have one.
         assembler: makes sequences of their tokens.
         facts: on all splits, for reports and warnings.
-        whole: each finished task's whole training split, by name.
+        full_train: each finished task's whole training split, by name.
         heldout_test: the labelled test rows of those tasks whose test files have any.
         left_out: how many rows of each are not in `train` for that text.
     """
@@ -54,7 +54,7 @@ class Data:
     test: list[TaskData]
     assembler: Assembler
     facts: Facts
-    whole: Mapping[str, TaskData] = field(default_factory=dict)
+    full_train: Mapping[str, TaskData] = field(default_factory=dict)
     heldout_test: Mapping[str, HeldOutTest] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
@@ -138,14 +138,14 @@ def read_data(plan: DataPlan, encoder_folder: Path, say: Say) -> Data:
         [split.part for split in facts.splits if split.name == name]
         for name in ("train", "dev", "test")
     )
-    whole = {split.task.name: split for split in train if split.task.name in plan.finished}
+    full_train = {split.task.name: split for split in train if split.task.name in plan.finished}
     remembered = [_remembered(split, plan) for split in train]
     heldout = {
         split.task.name: split.heldout for split in facts.splits
         if split.heldout is not None and len(split.heldout.rows)
     }  # fmt: skip
     tasks = tuple(split.task for split in train)
-    return Data(tasks, remembered, dev, test, assembler, facts, whole, heldout, left_out)
+    return Data(tasks, remembered, dev, test, assembler, facts, full_train, heldout, left_out)
 
 
 def _drawn_notes(splits: Mapping[str, Sequence[Split]], plan: DataPlan) -> Iterator[str]:

@@ -149,7 +149,7 @@ class DelimitedReader:
                 yield record.fields
 
     def _sample_values(self, use: Sequence[str]) -> dict[str, Sequence[str]]:
-        """Return what columns hold in the first rows, but for those that repeat the header."""
+        """Return what columns hold in the first rows, except those that repeat the header."""
         rows = (row for row in self._sample() if [*map(str.strip, row)] != [*self.columns])
         columns = zip(*rows, strict=True)
         named = dict(zip(self.columns, columns, strict=False))

@@ -98,9 +98,9 @@ Splits = Mapping[str, tuple[TaskData, TaskData]]
 def without_dev_texts(splits: Splits, plans: Mapping[str, TaskPlan]) -> dict[str, Kept]:
     """Return which training rows of each task hold no text that another task's dev drew.
 
-    Tasks draw the same texts but for a few (`dev_split`). Those few are dev rows of the task that
-    drew them alone, and no other is trained on them: a task is evaluated on the same rows whatever
-    others it is trained with. Tasks that name the same group column are compared by it.
+    Tasks draw the same texts except for a few (`dev_split`). Those few are dev rows of the task
+    that drew them alone, and no other is trained on them: a task is evaluated on the same rows
+    whatever others it is trained with. Tasks that name the same group column are compared by it.
 
     Args:
         splits: each task's training and dev rows.
@@ -119,8 +119,8 @@ def _kept(name: str, splits: Splits, plans: Mapping[str, TaskPlan]) -> Kept:
         if other == name or not plans[other].draws_dev:
             continue
         column = plans[name].group
-        told_by = row_groups if column and column == plans[other].group else _texts
-        shared = among(told_by(train), told_by(dev))
+        groups_of = row_groups if column and column == plans[other].group else _texts
+        shared = among(groups_of(train), groups_of(dev))
         if shared.any():
             kept &= ~shared
             tasks.append(other)

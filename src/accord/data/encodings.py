@@ -16,7 +16,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_MOST_ACCENTED = 0.25  # of the letters; Western languages have fewer, but for a short text
+_MOST_ACCENTED = 0.25  # of the letters; Western languages have fewer, except for a short text
 _BLOCK = 2**16  # characters: a file may be a single line
 _ODD_LINES = 1_000  # by which an encoding is guessed, at most
 _UNLIKELY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")

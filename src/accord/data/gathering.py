@@ -65,7 +65,7 @@ def _fault(
         if name in row.absent:
             return f"key '{name}' is missing"
         if name in row.lists:
-            return f"'{name}' holds a list; rows = \"candidates\" takes a candidate a row"
+            return f"'{name}' holds a list; rows = \"candidates\" takes one candidate per row"
         if not values[name].strip() and (checks or name == plan.id):
             return f"'{name}' is empty"
     try:

@@ -254,7 +254,7 @@ def _no_label(survey: LabelSurvey, named: bool) -> str:
     most = MOST_LABELS if named else MOST_CLASSES
     if survey.classes and len(survey.labels) > most:
         return f"it holds more than {most} different names"
-    many = survey.whole and not survey.classes and not named
+    many = survey.integral and not survey.classes and not named
     return "it holds many different whole numbers" if many else ""
 
 

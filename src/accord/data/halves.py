@@ -45,7 +45,7 @@ def content_halves(
     The half is the last bit of the content: of a hash, so as good as drawn by a fair coin. Copies
     of a text stand in one half, and so do rows of the same content in two tasks, whatever other
     tasks a run has and in whatever order rows stand: what one half chooses has seen no label, of
-    any task, that stands in the other half. Halves are then equal in size but for chance, and
+    any task, that stands in the other half. Halves are then equal in size except by chance, and
     `_balance` moves a few contents of a split where they would be too unequal to choose by. That
     is the price: those few may stand in another half than in another task. It befalls small splits;
     of those with 64 contents one in 40,000, and fewer of larger ones.
@@ -89,18 +89,18 @@ def few_rows_note(halves: npt.NDArray[np.int8]) -> str:
 
 def _balance(half: dict[bytes, int], label_of: Mapping[bytes, float]) -> None:
     """Move as few contents, in their order, as give each half its least; see `content_halves`."""
-    alike: dict[float, list[bytes]] = {}
+    contents_of: dict[float, list[bytes]] = {}
     for content in half:
-        alike.setdefault(label_of[content], []).append(content)
+        contents_of.setdefault(label_of[content], []).append(content)
     small = len(half) < SMALL
     least = {label: max(len(contents) // 4, min(1, len(contents) // 2)) if small else 0
-             for label, contents in alike.items()}  # fmt: skip
-    for label, contents in alike.items():
+             for label, contents in contents_of.items()}  # fmt: skip
+    for label, contents in contents_of.items():
         _move(half, contents, least[label])
 
     def spare(content: bytes) -> bool:
         label = label_of[content]
-        return sum(half[other] == half[content] for other in alike[label]) > least[label]
+        return sum(half[other] == half[content] for other in contents_of[label]) > least[label]
 
     _move(half, list(half), max(len(half) // 4, min(2, len(half) // 2)), spare)
 

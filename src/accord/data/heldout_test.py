@@ -43,7 +43,7 @@ class FileLabels:
 def read_test_labels(files: DataFiles, plan: TaskPlan, task: Task) -> FileLabels:
     """Read the labels of a test split's rows.
 
-    They are used where every row has one that the task allows, but for those that `missing`
+    They are used where every row has one that the task allows, except those that `missing`
     leaves out, and at least two differ. A file without labels may have a column all the same that
     is empty, or holds what stands for a hidden label, such as -1.
 
@@ -127,10 +127,10 @@ def _differing(
     if not form.differ(every):
         values = read[rows[0]][1].values or {}
         shown = ", ".join(values[name].strip() for name in plan.label_columns)
-        alike = (
+        why_equal = (
             "all labels of every row are alike, as in" if form.ragged else "every row's label is"
         )
-        return FileLabels(reason=f"{alike} '{shown}'")
+        return FileLabels(reason=f"{why_equal} '{shown}'")
     return FileLabels(np.array(rows), every, left_out=left_out)
 
 

@@ -23,7 +23,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 class JsonArrayReader(JsonLinesReader):
     """Reads the objects of an array; a row's line is the one in which its object begins."""
 
-    _form = "the array should hold one object a row"
+    _form = "the array should hold one object per row"
 
     def _values(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
         text = _Text(read_blocks(self._path, self._encoding, _BLOCK))
@@ -60,10 +60,10 @@ class _Text:
     def take(self, character: str) -> bool:
         """Pass over white space and, if it is the next, a character; return whether it was."""
         self._skip()
-        is_there = self._text.startswith(character, self._at)
-        if is_there:
+        found = self._text.startswith(character, self._at)
+        if found:
             self._move(self._at + 1)
-        return is_there
+        return found
 
     def value(self) -> dict[str, Any] | str:
         """Read the next value, an object or what is wrong with it.

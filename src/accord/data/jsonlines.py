@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, read line by line."""
+"""JSON lines: one object per line, read line by line."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class JsonLinesReader:
                 where, fault = line, value
         if not names:
             raise DataError(
-                f"{path}:{where}: no JSON object ({fault or 'an empty one'}): {self._form}"
+                f"{path}:{where}: not a JSON object ({fault or 'an empty one'}): {self._form}"
             )
         self.columns = tuple(names)
 
-    _form = "JSON lines hold one object a line; a .json file may hold an array of objects"
+    _form = "JSON lines hold one object per line; a .json file may hold an array of objects"
 
     def rows(self, use: Sequence[str]) -> Iterator[Row]:
         """Yield every line that is not blank; a key that it lacks is absent."""

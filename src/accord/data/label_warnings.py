@@ -45,8 +45,8 @@ def label_warnings(
     for label in labels:
         if label not in train:
             yield _untrained(label, dev.get(label))
-    for alike in _alike(labels):
-        yield _spelt_twice(alike, [train, dev])
+    for variants in _variants(labels):
+        yield _spelt_twice(variants, [train, dev])
 
 
 def _untrained(label: str, dev: ClassRows | None) -> tuple[str, str, str]:
@@ -63,7 +63,7 @@ def _untrained(label: str, dev: ClassRows | None) -> tuple[str, str, str]:
     )
 
 
-def _alike(labels: Sequence[str]) -> list[list[str]]:
+def _variants(labels: Sequence[str]) -> list[list[str]]:
     groups: dict[str | float, list[str]] = {}
     for label in labels:
         groups.setdefault(_plain(label), []).append(label)
@@ -81,18 +81,18 @@ def _plain(label: str) -> str | float:
 
 
 def _spelt_twice(
-    alike: Sequence[str], splits: Sequence[Mapping[str, ClassRows]]
+    variants: Sequence[str], splits: Sequence[Mapping[str, ClassRows]]
 ) -> tuple[str, str, str]:
-    rows = {label: _rows(label, splits) for label in alike}
-    order = sorted(alike, key=lambda label: -rows[label][1])
+    rows = {label: _rows(label, splits) for label in variants}
+    order = sorted(variants, key=lambda label: -rows[label][1])
     shown = " and ".join(f"{quoted(label)} ({rows[label][1]:,} rows)" for label in order)
     where = rows[order[-1]][0]
-    by = "how the number is spelt" if isinstance(_plain(alike[0]), float) else "case or spaces"
-    if len({unicodedata.normalize("NFC", label) for label in alike}) == 1:
+    by = "how the number is spelt" if isinstance(_plain(variants[0]), float) else "case or spaces"
+    if len({unicodedata.normalize("NFC", label) for label in variants}) == 1:
         by = "Unicode composition (NFC, NFD)"
     return (
         where,
-        f"labels {shown} differ in {by} alone, and are {len(alike)} classes",
+        f"labels {shown} differ in {by} alone, and are {len(variants)} classes",
         "if they are one, spell them alike in the files and in 'labels'",
     )
 

@@ -51,7 +51,7 @@ def parse_number(text: str) -> float:
     """Return a finite number.
 
     Raises:
-        ValueError: the text is no number, or no finite one.
+        ValueError: the text is not a finite number.
     """
     try:
         # Python reads 1_0 as ten; in a data file it is a slip.
@@ -70,7 +70,7 @@ def is_number(text: str) -> bool:
 
 
 def decimal_comma(text: str) -> bool:
-    """Return whether a text is a number but for its decimal comma.
+    """Return whether a text is a number except for its decimal comma.
 
     Example:
         >>> decimal_comma(" 3,5"), decimal_comma("1,2,3"), decimal_comma("3.5")
@@ -247,13 +247,13 @@ def joining(labels: Collection[str], separators: Iterable[str], least: float) ->
         ''
     """
     for separator in separators:
-        held = [label for label in labels if separator in label]
-        if least and all(map(decimal_comma, held)):
+        joined = [label for label in labels if separator in label]
+        if least and all(map(decimal_comma, joined)):
             continue
-        parts = [{canonical_label(part) for part in label.split(separator)} for label in held]
+        parts = [{canonical_label(part) for part in label.split(separator)} for label in joined]
         times = Counter(part for each in parts for part in each) + Counter(labels)
-        whole = [all(part and times[part] > 1 for part in each) for each in parts]
-        if least and sum(whole) >= least * len(parts):
+        all_stand_elsewhere = [all(part and times[part] > 1 for part in each) for each in parts]
+        if least and sum(all_stand_elsewhere) >= least * len(parts):
             return separator
         some = any("" not in each and any(times[part] > 1 for part in each) for each in parts)
         if some and not least:

@@ -47,7 +47,7 @@ class TaskData:
 
     def uncut_lengths(self, framing: Template) -> np.ndarray:
         """Return the tokens of each of a row's sequences before they are cut, int64 [rows,
-        sequences]; 0 behind rows that have fewer."""
+        sequences]; 0 where a row has fewer."""
         lengths = self.store.lengths[self.rows].astype(np.int64)
         return uncut_lengths(self.task, framing, lengths, self.store.text_counts[self.rows])
 
@@ -76,7 +76,7 @@ class Assembler:
     Attributes:
         special: special tokens, and how they frame texts.
         max_length: tokens that a sequence may have, special tokens included.
-        vocabulary: ids of words are below it; of no use without a masked language model.
+        vocabulary: ids of words are below it; unused without a masked language model.
     """
 
     special: SpecialIds
@@ -151,7 +151,7 @@ def uncut_lengths(
     task: Task, framing: Template, lengths: np.ndarray, counts: np.ndarray
 ) -> np.ndarray:
     """Return the tokens of each of some rows' sequences before they are cut, int64 [rows,
-    sequences]; 0 behind rows that have fewer.
+    sequences]; 0 where a row has fewer.
 
     Args:
         task: whose rows.

@@ -53,11 +53,11 @@ def _masked(
     count = max(1, int(tokens * share + 0.5))
     positions = np.sort(rng.choice(tokens, count, replace=False)) + 1
     fate, words = rng.random(count), rng.integers(vocabulary, size=count)
-    there = sequence.input_ids[positions].astype(np.int64)
-    seen = np.where(fate < MASKED, mask, np.where(fate < MASKED + REPLACED, words, there))
+    original = sequence.input_ids[positions].astype(np.int64)
+    seen = np.where(fate < MASKED, mask, np.where(fate < MASKED + REPLACED, words, original))
     ids = sequence.input_ids.copy()
     ids[positions] = seen
-    return replace(sequence, input_ids=ids, words=MaskedWords(positions, there))
+    return replace(sequence, input_ids=ids, words=MaskedWords(positions, original))
 
 
 def weighted(sequences: Sequence[TokenSequence]) -> Iterator[TokenSequence]:

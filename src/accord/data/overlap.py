@@ -86,7 +86,7 @@ def among(hashes: Hashes, others: Hashes) -> npt.NDArray[np.bool_]:
 def example_hashes(hashes: Hashes) -> Hashes:
     """Return one hash for each row, blind to the order of its texts.
 
-    Zeros, which stand behind rows that have fewer texts, are sorted to the front and count nothing.
+    Zeros, which pad rows that have fewer texts, are sorted to the front and count nothing.
     """
     ordered = np.sort(hashes, axis=1)
     total = ordered[:, 0].copy()

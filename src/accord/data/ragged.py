@@ -46,7 +46,7 @@ class Ragged:
 
 
 def padded(values: Array, counts: Counts, fill: float) -> Array:
-    """Return values that stand end to end as rows, [rows, most], with a filler behind the shorter.
+    """Return values that stand end to end as rows, [rows, most], the shorter ones padded.
 
     Args:
         values: [total].

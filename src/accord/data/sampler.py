@@ -153,7 +153,7 @@ def _counts(
 
 def _spread(shares: np.ndarray, steps: int, total: int, owed: np.ndarray) -> np.ndarray:
     """Round shares to whole numbers so that every step has `total`, and no task is ever a whole
-    example behind what its share has come to by then, or ahead of it, but for ties.
+    example behind what its share has come to by then, or ahead of it, except for ties.
 
     Each step gives its examples one by one to the task that is furthest behind; what each is
     behind, `owed`, is carried on in place.

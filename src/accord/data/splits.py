@@ -25,8 +25,8 @@ def dev_split(
     """Split rows into training and dev rows; those of one group stay together.
 
     A group is dev where its hash, as a number from 0 to 1, is below `share`. So whether a row is
-    dev depends on its group alone, whatever the seed, the task, the order of rows and the others
-    there are; but for the groups next to that threshold, as few as bring each class's dev rows to
+    dev depends on its group alone, not on the seed, the task, the order of rows or the other rows.
+    Only groups next to that threshold are moved, as few as bring each class's dev rows to
 
         n share ± max(1/2, n share / 10), and at least min(3, n // 4),  n the class's rows.
 

@@ -51,10 +51,10 @@ class TokenStore:
         key: the same of stores that hold the same rows for several tasks.
         labelled: int64, the rows that are examples of the task: all but where there are others.
         labels: `[rows, ...]`, as the task's kind has targets; none in a file read without labels;
-            of no use beside `labelled` rows.
+            undefined outside the `labelled` rows.
             Where rows have unlike numbers of targets, only some rows' can be asked for.
         text_counts: int64 `[rows]`, how many texts each row has.
-        lengths: int64 `[rows, texts]`, in tokens; 0 behind rows that have fewer texts than others.
+        lengths: int64 `[rows, texts]`, in tokens; 0 where a row has fewer texts than others.
         lines: int64 `[rows]`, the line of its file where each row starts.
         files: int32 `[rows]`, the number of each row's file, counted from 0.
         ids: the rows' ids, as Arrow has them; None where the files have none.
@@ -103,7 +103,7 @@ class TokenStore:
 
     @cached_property
     def exact_hashes(self) -> npt.NDArray[np.uint64]:
-        """A hash of each text, uint64 `[rows, texts]`; 0 behind rows that have fewer."""
+        """A hash of each text, uint64 `[rows, texts]`; 0 where a row has fewer."""
         return self._hashes("exact")
 
     @cached_property
@@ -136,7 +136,7 @@ class TokenStore:
         return f"{self._sources[self.files[row]]}:{self.lines[row]}"
 
     def line_names(self, rows: npt.NDArray[np.int64]) -> list[str]:
-        """Return the rows' lines, behind the names of their files where there are several."""
+        """Return the rows' lines, after the names of their files where there are several."""
         if len(self._sources) == 1:
             return [str(line) for line in self.lines[rows].tolist()]
         return [self.where(row) for row in rows.tolist()]
@@ -172,7 +172,7 @@ class TokenStore:
         return batch, int(self._first_texts[batch][row - self._starts[batch]]) + which
 
     def count(self, token: int) -> npt.NDArray[np.int64]:
-        """Return how often a token stands in each text: [rows, texts], 0 behind fewer."""
+        """Return how often a token stands in each text: [rows, texts], 0 where there are fewer."""
         counts = [
             np.bincount(
                 np.searchsorted(offsets, np.flatnonzero(tokens == token), side="right") - 1,

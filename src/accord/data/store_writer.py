@@ -147,11 +147,11 @@ class _TaskPart:
         first = next((item for item in items if isinstance(item, Example)), None)
         if first is None:
             return columns
-        there = columns["there"]
-        self.rows, self.ids = self.rows + int(there.sum()), first.id is not None
+        present = columns["there"]
+        self.rows, self.ids = self.rows + int(present.sum()), first.id is not None
         ours = {**arrays, **columns}
-        if not there.all():
-            ours = _chosen(ours, there)
+        if not present.all():
+            ours = _chosen(ours, present)
         left = {"there"} if self.words else {"there", "words", "pieces"}
         for column in ours.keys() - left:
             self.digests[column].update(ours[column].data)
@@ -160,15 +160,15 @@ class _TaskPart:
     def columns(self, items: Sequence[Item]) -> _Arrays:
         """Return which rows are examples of the task, and their targets; of lists the values end
         to end, and their sizes."""
-        there = np.array([isinstance(item, Example) for item in items], dtype=bool)
+        present = np.array([isinstance(item, Example) for item in items], dtype=bool)
         if self.target is None:
-            return {"there": there}
+            return {"there": present}
         none = self.target.none()
         targets = [item.label if isinstance(item, Example) else none for item in items]
         if not self.target.ragged:
-            return {"there": there, "label": self.target.array(targets)}
+            return {"there": present, "label": self.target.array(targets)}
         values, sizes = self.target.flat(targets)
-        return {"there": there, "label": values, "label_sizes": sizes}
+        return {"there": present, "label": values, "label_sizes": sizes}
 
     def meta(self) -> dict[str, Any]:
         """Return what the store says of the task, as JSON."""
@@ -183,18 +183,19 @@ class _TaskPart:
         }  # fmt: skip
 
 
-def _chosen(arrays: _Arrays, there: npt.NDArray[np.bool_]) -> _Arrays:
+def _chosen(arrays: _Arrays, present: npt.NDArray[np.bool_]) -> _Arrays:
     """Return the arrays of some rows."""
-    texts = np.repeat(there, arrays["texts"])
+    texts = np.repeat(present, arrays["texts"])
     of_lists = {
-        "tokens": np.repeat(texts, arrays["lengths"]), "ids": np.repeat(there, arrays["id_bytes"]),
+        "tokens": np.repeat(texts, arrays["lengths"]),
+        "ids": np.repeat(present, arrays["id_bytes"]),
         **dict.fromkeys(("lengths", "exact", "normalised", "words"), texts),
     }  # fmt: skip
     if "pieces" in arrays:
         of_lists["pieces"] = np.repeat(texts, arrays["words"])
     if "label_sizes" in arrays:
-        of_lists["label"] = np.repeat(there, arrays["label_sizes"])
-    return {name: array[of_lists.get(name, there)] for name, array in arrays.items()}
+        of_lists["label"] = np.repeat(present, arrays["label_sizes"])
+    return {name: array[of_lists.get(name, present)] for name, array in arrays.items()}
 
 
 def _none_usable(skipped: Sequence[BadRow], left_out: Counter[str]) -> str:
@@ -270,7 +271,7 @@ def _texts(batch: list[Example]) -> list[str]:
 
 
 def _arrays(batch: list[Example], tokens: _Arrays) -> _Arrays:
-    """Return what a store holds of some rows but for labels: lists and strings end to end, and
+    """Return what a store holds of some rows except for labels: lists and strings end to end, and
     their sizes."""
     texts, ids = _texts(batch), [(example.id or "").encode() for example in batch]
     groups = _hashes([example.group for example in batch])

@@ -51,7 +51,7 @@ class LabelSurvey:
         self.lowest, self.highest = inf, -inf
         self.comma = ""
         self.lists = False
-        self._numeric = self.whole = True
+        self._numeric = self.integral = True
         train, other = Counter[str](), Counter[str]()  # of what may stand for no label
         rows = 0
         for split, label in _labels(files, column):
@@ -69,7 +69,7 @@ class LabelSurvey:
     @property
     def classes(self) -> bool:
         """Whether the values look like classes: names, or few whole numbers."""
-        few = self.whole and len(self.labels) <= MOST_CLASSES
+        few = self.integral and len(self.labels) <= MOST_CLASSES
         return bool(self.names) or not self._numeric or few
 
     @property
@@ -96,7 +96,7 @@ class LabelSurvey:
     def kind_reason(self) -> str:
         """Why they are classes or numbers."""
         if not self.classes:
-            what = "many different values" if self.whole else "decimals"
+            what = "many different values" if self.integral else "decimals"
             return f"holds numbers with {what}"
         values = "whole numbers" if self._numeric else "names"
         return f"holds {len(self.labels)} different {values}"
@@ -111,7 +111,7 @@ class LabelSurvey:
             self.comma = (self.comma or label) if commas_alone else ""
             self._numeric = False
             return
-        self.whole = self.whole and number.is_integer()
+        self.integral = self.integral and number.is_integer()
         self.lowest, self.highest = min(self.lowest, number), max(self.highest, number)
 
     def _evaluate(self, train: Counter[str], other: Counter[str], rows: int) -> None:

@@ -199,7 +199,7 @@ def _token(entry: Any, special: bool | None = None) -> AddedToken:
         return AddedToken(entry, special=bool(special))
     given = {key: value for key, value in entry.items() if key != "__type"}
     if odd := sorted(given.keys() - _TOKEN_KEYS):
-        raise ValueError(f"{odd[0]!r:.80} is no property of a token")
+        raise ValueError(f"{odd[0]!r:.80} is not a property of a token")
     token = AddedToken(**given)
     token.special = token.special or bool(special)
     return token

@@ -36,7 +36,7 @@ def stated(files: TokenizerFiles) -> dict[str, Any]:
 
 
 def serialised_tokenizer(files: TokenizerFiles) -> Tokenizer:
-    """Return the tokenizer that `tokenizer.json` holds, but for how it frames and cuts texts.
+    """Return the tokenizer that `tokenizer.json` holds, except for how it frames and cuts texts.
 
     Raises:
         EncoderError: it holds a part that isn't allowed.
@@ -104,23 +104,23 @@ def _check_agreement(files: TokenizerFiles) -> None:
 def _check_switches(files: TokenizerFiles, normalizer: dict[str, Any]) -> None:
     switches = stated(files)
     for key, (default, name) in SWITCHES.items():
-        there, here = normalizer.get(name, default), switches[key]
+        in_file, in_config = normalizer.get(name, default), switches[key]
         if key == "strip_accents":  # as accents go with capitals where nothing is said
-            there = normalizer.get("lowercase", True) if there is None else there
-            here = switches["do_lower_case"] if here is None else here
-        if there == here or normalizer.get(name, default) == switches[key]:
+            in_file = normalizer.get("lowercase", True) if in_file is None else in_file
+            in_config = switches["do_lower_case"] if in_config is None else in_config
+        if in_file == in_config or normalizer.get(name, default) == switches[key]:
             continue
-        said = f"{files.folder / JSON}: {name} is {json.dumps(there)}"
+        file_setting = f"{files.folder / JSON}: {name} is {json.dumps(in_file)}"
         if key in files.config or ("do_lower_case" in files.config and key == "strip_accents"):
             warnings.warn(
-                f"{said}, but {CONFIG} says {json.dumps(here)} by {key}, which counts here as in"
-                " transformers",
+                f"{file_setting}, but {CONFIG} says {json.dumps(in_config)} by {key}, which counts"
+                " here as in transformers",
                 stacklevel=2,
             )
             continue
         raise EncoderError(
-            f"{said}, and {CONFIG}, by which transformers goes, does not say {key}, where"
-            f" the default is {json.dumps(here)}: write the right one into it"
+            f"{file_setting}, and {CONFIG}, by which transformers goes, does not say {key}, where"
+            f" the default is {json.dumps(in_config)}: write the right one into it"
         )
 
 

@@ -188,8 +188,8 @@ def _texts_in_both(facts: Facts) -> Iterator[DataWarning]:
     splits = {(split.name, split.task.name): split for split in named}
     for overlap in source_overlaps(facts):
         dev, train = splits["dev", overlap.dev_task], splits["train", overlap.train_task]
-        alike = _texts_of_a_row(train.task) == _texts_of_a_row(dev.task)
-        rows = (overlap.examples if alike else overlap.texts).normalised
+        same_shape = _texts_of_a_row(train.task) == _texts_of_a_row(dev.task)
+        rows = (overlap.examples if same_shape else overlap.texts).normalised
         if rows:
             within = dev.task.name == train.task.name
             whose = "its training rows" if within else f"the training rows of '{train.task.name}'"

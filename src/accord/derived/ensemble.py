@@ -21,7 +21,7 @@ def ensemble(sources: Sequence[Path], out: Path) -> int:
 
     Args:
         sources: run folders or model folders, of the same tasks; seeds and settings may differ.
-        out: the folder to write; must not be there yet.
+        out: the folder to write; must not exist yet.
 
     Returns:
         The number of members.

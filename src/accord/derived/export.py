@@ -33,7 +33,7 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
 
     Args:
         source: a run folder, or its model/.
-        out: the folder to write; must not be there yet.
+        out: the folder to write; must not exist yet.
         task: by name.
         encoder_only: leave the head to `accord.load`, which serves heads of every kind.
 

@@ -41,10 +41,10 @@ def check_new(out: Path) -> None:
         UsageError: if not.
     """
     if out.exists() or out.is_symlink():
-        raise UsageError(f"{out}: is there already")
+        raise UsageError(f"{out}: already exists")
     parent = next(folder for folder in out.absolute().parents if folder.exists())
     if not parent.is_dir():
-        raise UsageError(f"{out}: can't be made: {parent} is no folder")
+        raise UsageError(f"{out}: can't be made: {parent} is not a folder")
 
 
 def write_new(out: Path, write: Callable[[Path], None]) -> None:

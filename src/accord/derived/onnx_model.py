@@ -112,9 +112,7 @@ class OnnxModel:
         examples = [sequences[i : i + count] for i in range(0, len(sequences), count)]
         with torch.no_grad():
             pooled = model.pooled(pack([sequences]), [number])
-            (wanted,) = (
-                answers(task, model.heads[task.name](vectors)) for vectors in pooled
-            )
+            (wanted,) = (answers(task, model.heads[task.name](vectors)) for vectors in pooled)
         if kind_of(task).units == "words" and task.pooling == "mean":
             wanted = answers(task, model.heads[task.name](pooled[0]))
         actual = self.outputs(task, examples, answers=True)

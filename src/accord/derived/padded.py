@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from accord.encoders.blocks import Block, BlockHooks
-from accord.encoders.encoder import Embeddings
 from accord.kernels.attention import AttentionPlan
 from accord.kernels.attention.padded import PaddedPlan
 from accord.kinds import kind_of, labelled_kind

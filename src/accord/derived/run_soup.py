@@ -54,7 +54,7 @@ def soup_runs(
     Args:
         sources: folders of runs that began from one encoder, with the same tasks and dev files;
             their models are evaluated anew, by the first one's plan.
-        out: the folder to write; must not be there yet.
+        out: the folder to write; must not exist yet.
         say: told what was skipped or decided.
 
     Raises:

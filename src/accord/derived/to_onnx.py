@@ -1,10 +1,10 @@
 """A model as ONNX graphs: one for each kind of input, with the heads of all tasks that read it.
 
-    text.onnx       a text                                [batch, tokens]
-    pair.onnx       two texts joined to one sequence       [batch, tokens]
-    separate.onnx   two texts, each a sequence of its own  [batch, 2, tokens]
-    onnx.json       what the graphs' inputs and outputs are, and how to read texts
-    tokenizer.json  and what else describes the tokenizer
+text.onnx       a text                                [batch, tokens]
+pair.onnx       two texts joined to one sequence       [batch, tokens]
+separate.onnx   two texts, each a sequence of its own  [batch, 2, tokens]
+onnx.json       what the graphs' inputs and outputs are, and how to read texts
+tokenizer.json  and what else describes the tokenizer
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _write_graph(single: Single, tasks: Sequence[int], file: Path) -> int:
     inputs = INPUTS[: 2 + (single.model.encoder.config.type_vocab_size > 1)]
     shape = (3, 2, 5) if file.name == "separate.onnx" else (3, 5)  # none is 1, and no two alike
     example = tuple(torch.ones(shape, dtype=torch.int64) for _ in inputs)
-    dynamic = {place: torch.export.Dim.DYNAMIC for place in (0, len(shape) - 1)}
+    dynamic = dict.fromkeys((0, len(shape) - 1), torch.export.Dim.DYNAMIC)
     sizes = sum(parameter.nbytes for parameter in padded.parameters())
     with _quiet(), torch.no_grad():
         torch.onnx.export(

@@ -217,16 +217,16 @@ def examine_disk(path: Path) -> Disk:
     except OSError as error:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from None
     if not is_folder:
-        raise UsageError(f"{path}: is no folder")
+        raise UsageError(f"{path}: is not a folder")
     return Disk(str(path.absolute()), free, os.access(path, os.W_OK))
 
 
 def examine_cache() -> Disk:
     """Find out about the disk that the token stores are on."""
     folder = cache_folder(create=False).absolute()
-    there = next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    return Disk(str(folder), shutil.disk_usage(there).free, writable)
+    existing = next(one for one in (folder, *folder.parents) if os.access(one, os.F_OK))
+    writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    return Disk(str(folder), shutil.disk_usage(existing).free, writable)
 
 
 def versions() -> dict[str, str]:

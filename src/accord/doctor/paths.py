@@ -30,7 +30,7 @@ def taken_paths(report: Report) -> dict[str, str]:
 
 
 def _attention(report: Report) -> str:
-    buckets = "batched products over buckets of sequences of like length"
+    buckets = "batched products over buckets of sequences of similar length"
     if not report.gpus:
         return buckets
     if report.flash_fault is None:

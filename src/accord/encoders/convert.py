@@ -65,7 +65,7 @@ def convert(source: Path, out: Path) -> int:
     Args:
         source: a pickled file, or a folder that holds one named as is usual; what stands beside
             it for config and tokenizer is copied.
-        out: the folder to write; must not be there yet.
+        out: the folder to write; must not exist yet.
 
     Returns:
         The number of tensors.
@@ -75,7 +75,7 @@ def convert(source: Path, out: Path) -> int:
         UsageError: if `out` is there or can't be written.
     """
     if out.exists():
-        raise UsageError(f"{out}: is there already")
+        raise UsageError(f"{out}: already exists")
     file = _find(source)
     tensors = _tensors(file)
 

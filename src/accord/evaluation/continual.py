@@ -71,7 +71,7 @@ def backward_transfer(matrix: Matrix, trained: Trained) -> float | None:
 
 
 def _last_stages(trained: Trained, matrix: Matrix) -> dict[str, int]:
-    """Return the last stage that trains each task, but for those that the very last one trains."""
+    """Return the last stage that trains each task, except those that the very last one trains."""
     last = {name: stage for stage, names in enumerate(trained) for name in names}
     return {
         name: stage for name, stage in last.items()

@@ -48,7 +48,7 @@ def pooled_vectors(
         model: its encoder is used; its tasks say how each pools.
         groups: of examples that some tasks read, each example's sequences; may be empty.
         matmul: in what precision, and how this machine multiplies.
-        pass_tokens: most tokens of one pass, fillers not counted, but for a single sequence that
+        pass_tokens: most tokens of one pass, fillers not counted, except for a single sequence that
             is longer; default: `tokens_of_a_pass`.
         key: names dropout masks, which differ by pass and by sequence, equal ones too; None is no
             dropout.

@@ -50,7 +50,7 @@ class Output:
             force: whether a file that is there may be replaced.
 
         Raises:
-            UsageError: if it can't be written, is there already, or names no format or another.
+            UsageError: if it can't be written, already exists, or names no format or another.
         """
         try:
             descriptor = _descriptor(path)
@@ -130,7 +130,7 @@ def _check_file(path: Path, force: bool) -> None:
     if target.is_dir():
         raise UsageError(f"{path}: is a folder; predictions are a file")
     if target.exists() and not force:
-        raise UsageError(f"{path}: is there already; --force replaces it")
+        raise UsageError(f"{path}: already exists; --force replaces it")
 
 
 def _named_format(path: Path) -> tuple[Format | None, bool]:

@@ -99,12 +99,12 @@ def contrast_items(experiment: Experiment, contrasts: Sequence[Planned]) -> list
         for each in contrasts
     ]
     return [
-        _beside(replace(table, name=name), experiment, contrasts),
+        _with_reference(replace(table, name=name), experiment, contrasts),
         differences(name, "Differences, in metric points", rows),
     ]
 
 
-def _beside(table: Table, experiment: Experiment, contrasts: Sequence[Planned]) -> Table:
+def _with_reference(table: Table, experiment: Experiment, contrasts: Sequence[Planned]) -> Table:
     """Put the reference's differences and whether they agree into a table of contrasts."""
     reference = experiment.spec.reference
     if reference is None:
@@ -124,7 +124,7 @@ def agreement_note(experiment: Experiment, contrasts: Sequence[Planned]) -> list
     if experiment.spec.reference is None:
         return []
     name, known = experiment.spec.reference.name, [each.agreement for each in contrasts]
-    counts = [f"{known.count(word)} {said.format(name)}" for word, said in AGREEMENTS.items()]
+    counts = [f"{known.count(word)} {phrase.format(name)}" for word, phrase in AGREEMENTS.items()]
     number = len(known) - known.count(None)
     if not number:
         return [f"The {name} has no figures for these."]

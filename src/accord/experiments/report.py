@@ -176,12 +176,12 @@ def runs_section(results: Results, text: Sequence[str]) -> Section:
         f" {each['packages']['torch']}"
         for each in (run.environment for run in runs)
     }
-    said = [*text, f"{len(runs)} finished runs, on: {'; '.join(sorted(machines))}."]
+    paragraphs = [*text, f"{len(runs)} finished runs, on: {'; '.join(sorted(machines))}."]
     if results.forced:
-        said.append(f"FORCED: changed between runs: {'; '.join(results.forced)}.")
+        paragraphs.append(f"FORCED: changed between runs: {'; '.join(results.forced)}.")
     seeds: dict[tuple[str, str], list[str]] = {}
     for name, state, seed in results.unfinished:
         seeds.setdefault((name, state), []).append(str(seed))
     rows = [[*cell, ", ".join(seed)] for cell, seed in seeds.items()]
     table = Table("unfinished", "Unfinished runs", ["cell", "state", "seeds"], rows, left=3)
-    return Section("What was run", said, [table] if rows else [])
+    return Section("What was run", paragraphs, [table] if rows else [])

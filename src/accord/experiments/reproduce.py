@@ -106,9 +106,13 @@ def report(
         f" standard deviation over seeds.{selection_note(results)}"
     )
     # An encoder is named without the place where this machine keeps it.
-    said = {**options, "data": None, "encoder": "/".join(Path(options["encoder"]).parts[-2:])}
+    shown_options = {
+        **options,
+        "data": None,
+        "encoder": "/".join(Path(options["encoder"]).parts[-2:]),
+    }
     text = [
-        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in said.items()
+        ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in shown_options.items()
                   if value is not None) + ".",
         f"Experiments: {'; '.join(f'{part.name}, {part.spec.title}' for part in given)}.",
     ]  # fmt: skip

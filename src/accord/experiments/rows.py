@@ -81,8 +81,8 @@ def load_results(out: Path, cells: Sequence[Cell], *, other_seeds: bool = False)
     for cell in cells:
         names.setdefault(cell.model, cell.group)
         done = runs.setdefault(cell.model, {})
-        alike = re.sub(r"seed=\d+$", "seed=*", cell.name) if other_seeds else cell.name
-        for folder in (out / CELLS).glob(alike):
+        pattern = re.sub(r"seed=\d+$", "seed=*", cell.name) if other_seeds else cell.name
+        for folder in (out / CELLS).glob(pattern):
             if folder not in done and _state(folder) == "done":
                 run = read_run(folder, folder.name)
                 if model_of(run.config) == cell.model:

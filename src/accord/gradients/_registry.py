@@ -52,7 +52,7 @@ class Method(Description):
     @property
     def combines(self) -> bool:
         """Whether it does anything with one task, or with all layers' gradients weighed alike."""
-        return "layer" in self.granularities or self.is_whole
+        return "layer" in self.granularities or self.uses_jacobian
 
     @property
     def remembers(self) -> bool:
@@ -60,7 +60,7 @@ class Method(Description):
         return "memories" in self.needs
 
     @property
-    def is_whole(self) -> bool:
+    def uses_jacobian(self) -> bool:
         """Whether it maps J's columns [t, n] to the combined gradient [n], and gives no weights."""
         return "jacobian" in self.needs
 

@@ -217,5 +217,5 @@ class Amounts:
 
 
 def _without_seed(settings: Settings) -> str:
-    """Return what tells a cell's settings from others, but for the seed."""
+    """Return what tells a cell's settings from others, except for the seed."""
     return json.dumps(without_seed(settings), sort_keys=True)

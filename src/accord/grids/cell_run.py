@@ -86,7 +86,7 @@ def run_cell(cell: Mapping[str, Any], watch: Watch | None = None) -> dict[str, A
     except AccordError as raised:
         error, refused = str(raised), isinstance(raised, ConfigError)
     except Exception as raised:  # one cell's fault is no reason to lose the others
-        error = f"a fault of Accord's own: {type(raised).__name__}: {raised}; see its log.txt"
+        error = f"a bug in Accord: {type(raised).__name__}: {raised}; see its log.txt"
     seconds = round(time.perf_counter() - started, 3)
     line = None if error is None else " ".join(error.split())
     return asdict(CellResult(folder.name, state, seconds, metrics, line, refused))

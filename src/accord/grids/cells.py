@@ -104,8 +104,8 @@ def identity_of(config: Config) -> str:
 
 def _hash(table: Mapping[str, Any]) -> str:
     # 5 and 5.0 are one value, however a file spells it.
-    numbers_alike = json.loads(json.dumps(table), parse_int=float)
-    return hashlib.sha256(json.dumps(numbers_alike, sort_keys=True).encode()).hexdigest()
+    with_floats = json.loads(json.dumps(table), parse_int=float)
+    return hashlib.sha256(json.dumps(with_floats, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _group(settings: Settings, config: Config, groups: dict[str, str]) -> str:
 
 
 def without_seed(settings: Settings) -> Settings:
-    """Return a cell's settings but for its seed."""
+    """Return a cell's settings except for its seed."""
     return {key: value for key, value in settings.items() if key not in _SEEDS}
 
 

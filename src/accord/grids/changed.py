@@ -43,7 +43,7 @@ class Sameness:
     Args:
         out: the folder of the grid or the search, where changes that were forced are recorded.
         force: go on with every change from now on.
-        say: told of changes that are gone on with.
+        say: told of changes that are accepted.
 
     Attributes:
         agreed: identities of the changes that were forced, now or before.

@@ -75,7 +75,7 @@ def _check_an_epoch(task: str, examples: int, epochs: int, where: str) -> None:
         drawn = "one example" if examples == 1 else f"{examples} examples"
         raise UsageError(
             f"{where}: task {task}: the shared run shows as much of it as {drawn} in {epochs}"
-            " epochs, and a run of it alone can't have less than one an epoch; let the shared run"
+            " epochs, and a run of it alone can't have less than one per epoch; let the shared run"
             " draw more of it (a larger training.batch_size or training.steps_per_epoch, or another"
             " training.batching), or compare with --equal nothing"
         )

@@ -17,7 +17,7 @@ from accord.plan.keys import flat
 from accord.untrusted import read_toml
 
 _TABLES = ("config", "set", "axes", "cells", "seeds", "equal", "report")
-_WHOLE = ("score", "stages")  # keys of a config that are no sections
+_NOT_SECTIONS = ("score", "stages")  # keys of a config that are no sections
 _OF_CELLS = tuple(field.name for field in fields(Draft) if field.name != "settings")
 
 
@@ -280,12 +280,12 @@ def dotted_key(where: str | Path, name: str, base: Mapping[str, Any]) -> str:
     """
     key = SHORT.get(name, name)
     section = key.split(".")[0]
-    if section not in Config.model_fields or (key == section and section not in _WHOLE):
+    if section not in Config.model_fields or (key == section and section not in _NOT_SECTIONS):
         sections = [
             f"{field}.NAME.KEY" if field in ("tasks", "texts", "stages") else f"{field}.KEY"
-            for field in Config.model_fields if field not in _WHOLE or field == "stages"
+            for field in Config.model_fields if field not in _NOT_SECTIONS or field == "stages"
         ]  # fmt: skip
-        known = ["tasks", *_WHOLE, *SHORT, *OF_TASKS, *sections]
+        known = ["tasks", *_NOT_SECTIONS, *SHORT, *OF_TASKS, *sections]
         raise ConfigError(f"{where}: '{name}': no key of a config{nearest(name, known)}")
     if section == "tasks" and key.split(".")[1] not in base.get("tasks", {}):
         raise ConfigError(

@@ -79,7 +79,7 @@ def run_grid(
     Raises:
         RunFolderError: if `out` can't be written, or holds something else or runs of another
             config or other data; none was begun.
-        BusyError: another process is at this grid.
+        BusyError: another process is using this grid.
         Stopped: a signal came: what was running has saved, and the same call goes on.
     """
     console = console or Console(quiet=True)
@@ -103,7 +103,7 @@ def working_in(out: Path) -> Iterator[None]:
 
     Raises:
         RunFolderError: if nothing can be written there.
-        BusyError: if another process is at it.
+        BusyError: if another process is using it.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

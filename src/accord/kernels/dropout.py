@@ -106,7 +106,7 @@ def dropout_add(x: Tensor, residual: Tensor, p: float, key: DropoutKey | None) -
 
 
 class _Dropout(torch.autograd.Function):
-    """Keeps the mask alone, a byte an element: neither x nor a mask of floats."""
+    """Keeps the mask alone, one byte per element: neither x nor a mask of floats."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, residual: Tensor | None, keep: Tensor, scale: float) -> Tensor:

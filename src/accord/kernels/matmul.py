@@ -99,7 +99,7 @@ def current_matmul_policy() -> MatmulPolicy:
 def computing(matmul: MatmulPolicy) -> Iterator[None]:
     """Multiply in a certain way within a block.
 
-    Other threads don't see the block, but for torch's setting of oneDNN, which is the process's:
+    Other threads don't see the block, except for torch's setting of oneDNN, which is the process's:
     the backward passes of what ran within have to run within too.
     """
     token = _CURRENT.set(matmul)
@@ -162,7 +162,7 @@ def grouped_matmul(left: Tensor, right: Tensor, ends: Tensor, hot: Tensor) -> Te
 
 @lru_cache
 def grouped_works(device: torch.device) -> bool:
-    """Whether grouped products on a device give what single ones give; tried once a process."""
+    """Whether grouped products on a device give what single ones give; tried once per process."""
     left, right = (torch.ones(96, 64, dtype=torch.bfloat16, device=device) for _ in range(2))
     left[32:] = 2
     ends = torch.tensor([32, 96], dtype=torch.int32, device=device)
@@ -176,7 +176,7 @@ def grouped_works(device: torch.device) -> bool:
 
 @lru_cache
 def choose_matmul_policy(device: torch.device, bfloat16: bool) -> MatmulPolicy:
-    """Find out how this machine multiplies best; measured once a process.
+    """Find out how this machine multiplies best; measured once per process.
 
     Args:
         device: where the products run.
@@ -196,7 +196,7 @@ def onednn_is_exact() -> bool:
 
 @lru_cache
 def onednn_error() -> float | None:
-    """Measure the relative error of float32 products by torch's way to oneDNN; once a process.
+    """Measure the relative error of float32 products by torch's way to oneDNN; once per process.
 
     Returns:
         The worst over a few shapes, not finite if a result isn't; None: this torch has no oneDNN.

@@ -108,7 +108,7 @@ def scores(logits: Tensor) -> Tensor:
 
 
 def listed(values: Array) -> list[list[float]]:
-    """Return each row's values [n, most] without the NaNs behind them."""
+    """Return each row's values [n, most] without the NaNs after them."""
     import numpy as np
 
     return [row[~np.isnan(row)].tolist() for row in values]

@@ -49,8 +49,8 @@ def type_of(tag: str, scheme: Scheme) -> str | None:
         >>> type_of("B-place", "bio"), type_of("I", "bio"), type_of("S-place", "bio")
         ('place', '', None)
     """
-    found = re.fullmatch(rf"[{LETTERS[scheme]}](?:-(.+))?", tag)
-    return None if found is None else found[1] or ""
+    match = re.fullmatch(rf"[{LETTERS[scheme]}](?:-(.+))?", tag)
+    return None if match is None else match[1] or ""
 
 
 def tags_of_types(types: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def _before(values: Array, first: object) -> Array:
 
 
 class Entity(NamedTuple):
-    """An entity of a row: its type's number, its first word, and the one behind its last."""
+    """An entity of a row: its type's number, its first word, and the one after its last."""
 
     type: int
     start: int

@@ -233,7 +233,7 @@ class Kind(ABC, Generic[T]):
 
         Args:
             task: of this kind.
-            labels: the rows' targets as the store keeps them; of no use without labels.
+            labels: the rows' targets as the store keeps them; unused without labels.
             logits: [rows, outputs] or [rows, most, outputs]; losses of texts without labels.
             moved: the same, by thresholds that other rows chose; None: as the task decodes them.
         """

@@ -46,7 +46,7 @@ def label_names(cell: str | Sequence[Any], separator: str, column: str) -> list[
         column: as messages call it.
 
     Raises:
-        ValueError: it is no list of names, or a name is empty or stands there twice.
+        ValueError: it is not a list of names, or a name is empty or stands there twice.
 
     Example:
         >>> [label_names(cell, "|", "y") for cell in ("joy| fear", '["joy", "fear"]', [])]
@@ -59,7 +59,7 @@ def label_names(cell: str | Sequence[Any], separator: str, column: str) -> list[
         items = cell.split(separator)  # type: ignore[union-attr]
     shown = quoted(cell if isinstance(cell, str) else list_text(cell))
     if not all(isinstance(item, str) for item in items):
-        raise ValueError(f"{column}: {shown} is no list of names")
+        raise ValueError(f"{column}: {shown} is not a list of names")
     names = [canonical_label(item) for item in items]
     if "" in names:
         raise ValueError(f"{column}: {shown} holds an empty name")

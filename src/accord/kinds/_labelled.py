@@ -77,7 +77,7 @@ class LabelledKind(Kind[T]):
     # Labels
 
     @abstractmethod
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         """Return the keys that the config leaves to the training file."""
 
     def label_columns(self, task: T, label: str) -> tuple[str, ...]:
@@ -261,7 +261,7 @@ class LabelledKind(Kind[T]):
         raise NotImplementedError
 
     def probability_names(self, task: T) -> tuple[str, ...]:
-        """Return whose probabilities files of predictions have, one each a row."""
+        """Return whose probabilities files of predictions have, one per row each."""
         return task.labels
 
     def likelihoods(self, labels: Array, shares: Array) -> Array:

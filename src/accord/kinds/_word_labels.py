@@ -93,7 +93,7 @@ class TagParser(LabelParser):
         if not isinstance(item, str):
             from accord.data.values import list_text
 
-            raise ValueError(f"'{self.column}' holds {list_text(item):.40}, which is no tag")
+            raise ValueError(f"'{self.column}' holds {list_text(item):.40}, which is not a tag")
         tag = canonical_label(item)
         if tag not in self._indices:
             hint = nearest(tag, self._indices)
@@ -107,7 +107,7 @@ class TagParser(LabelParser):
         for i, sound in enumerate(tags_of(codes, self._task.scheme).tolist()):
             if sound != tags[i]:
                 tag, wanted = self._task.labels[tags[i]], self._task.labels[sound]
-                before = f" behind '{self._task.labels[tags[i - 1]]}'" if i else ""
+                before = f" after '{self._task.labels[tags[i - 1]]}'" if i else ""
                 raise ValueError(
                     f"{self.column}: word {i + 1} '{words[i]:.40}' has tag '{tag}'{before}, where"
                     f" scheme '{self._task.scheme}' has '{wanted}' (repair = true would read that)"
@@ -179,7 +179,9 @@ def scheme_and_labels(
     """
     if plan.labels is None:
         training.require("labels")
-    spans, names = (False, plan.labels) if plan.labels else _found(name, plan, training)
+    spans, names = (
+        (False, plan.labels) if plan.labels else _labels_of_training(name, plan, training)
+    )
     scheme = plan.options.get("scheme") or ("bio" if spans else scheme_of(names))
     if scheme is None:
         raise ConfigError(
@@ -189,7 +191,9 @@ def scheme_and_labels(
     return scheme, _ordered(name, names, scheme, spans)
 
 
-def _found(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[bool, list[str]]:
+def _labels_of_training(
+    name: str, plan: TaskPlan, training: TrainingLabels
+) -> tuple[bool, list[str]]:
     """Return whether the training file has spans, and the types or tags that it has."""
     tags, types = Counter[str](), Counter[str]()
     for cell in training.cells():

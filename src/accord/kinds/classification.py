@@ -125,7 +125,7 @@ class Classification(LabelledKind["Task"]):
             label_smoothing=plan.label_smoothing,
         )
 
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         return ["labels"] if plan.labels is None else []
 
     def task_faults(self, task: Task) -> Iterator[str]:
@@ -264,11 +264,11 @@ def class_labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[s
     hidden = without_label(seen)
     labels = sort_labels(seen - hidden)
     if len(labels) < 2:
-        held = f"the one label '{labels[0]}'" if labels else "no label"
-        beside = ", ".join(f"'{label}'" for label in sort_labels(hidden))
+        existing = f"the one label '{labels[0]}'" if labels else "no label"
+        placeholders = ", ".join(f"'{label}'" for label in sort_labels(hidden))
         raise ConfigError(
-            f"tasks.{name}.label: column '{plan.label}' of {training} holds {held}"
-            + f" beside {beside}, which in many data sets means none" * bool(hidden)
+            f"tasks.{name}.label: column '{plan.label}' of {training} holds {existing}"
+            + f" beside {placeholders}, which in many data sets means none" * bool(hidden)
             + f"; a classification needs two or more (tasks.{name}.labels)"
         )
     return tuple(labels)

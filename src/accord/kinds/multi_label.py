@@ -44,8 +44,8 @@ class MultiLabelConfig(TaskConfig):
     separator: str = Field(
         "|",
         min_length=1,
-        description="What stands between a row's labels in their column, but for JSON lists, and in"
-        " files of predictions.",
+        description="What separates a row's labels in their column (unless it holds JSON lists)"
+        " and in files of predictions.",
     )
     empty: str | None = Field(
         None,
@@ -55,9 +55,9 @@ class MultiLabelConfig(TaskConfig):
     )
     thresholds: Literal["tuned", "fixed"] = Field(
         "tuned",
-        description="From which probability on a label is predicted: 'fixed' is 0.5, 'tuned' where"
-        " each label's F1 on dev is highest. Figures on dev are cross-fitted then: by thresholds"
-        " that its other half chooses.",
+        description="Probability from which on a label is predicted: 'fixed' is 0.5; 'tuned' is,"
+        " for each label, the one with the highest F1 on dev. Figures on dev are then"
+        " cross-fitted: each half uses the thresholds that the other half chooses.",
     )
     loss: LossKey = None
     metric: MetricKey = None
@@ -155,7 +155,7 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
             tuned=plan.options["thresholds"] == "tuned",
         )
 
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         named = plan.labels is not None or plan.label_columns != (plan.label,)
         return [] if named else ["labels"]
 

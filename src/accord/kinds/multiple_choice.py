@@ -38,9 +38,9 @@ class MultipleChoiceConfig(TaskConfig):
     metric: MetricKey = None
     answer: Answer | None = Field(
         None,
-        description="What the label says of the right choice: its place counted from 0 ('index') or"
-        " 1 ('number'), its letter ('letter') or its text ('text'); default: what the labels of"
-        " `train` are, where they can be but one of these.",
+        description="How the label names the right choice: by its place counted from 0 ('index')"
+        " or 1 ('number'), its letter ('letter') or its text ('text'); default: inferred from the"
+        " labels of `train`, where only one of these is possible.",
     )
 
     def faults(self) -> Iterator[str]:
@@ -163,7 +163,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
             answer=plan.options.get("answer") or _answer(name, plan, training),
         )
 
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         return ["answer"] if plan.options.get("answer") is None else []
 
     def parser(self, plan: TaskPlan, task: MultipleChoiceTask) -> ChoiceParser:
@@ -200,7 +200,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
         return scores(logits).argmax(1).double()
 
     def shares(self, logits: Tensor) -> Tensor:
-        """Return each choice's probability, float64 [n, most], 0 behind a row's choices."""
+        """Return each choice's probability, float64 [n, most], 0 after a row's choices."""
         return scores(logits).double().softmax(1)
 
     def details(
@@ -208,14 +208,14 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
     ) -> dict[str, list[Any]]:
         """Return the text of each row's choice, where texts are known, and all probabilities."""
         chosen = self.decode(task, logits).int().tolist()
-        there = (scores(logits) != -float("inf")).tolist()
+        is_choice = (scores(logits) != -float("inf")).tolist()
         shares = self.shares(logits).tolist()
         details: dict[str, list[Any]] = {}
         if texts is not None:
             details["choice"] = [row[1 + i] for row, i in zip(texts, chosen, strict=True)]
         details["probabilities"] = [
             [share for share, real in zip(row, of, strict=True) if real]
-            for row, of in zip(shares, there, strict=True)
+            for row, of in zip(shares, is_choice, strict=True)
         ]
         return details
 

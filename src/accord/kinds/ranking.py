@@ -37,9 +37,9 @@ class RankingConfig(TaskConfig):
     metric: MetricKey = None
     rows: Literal["queries", "candidates"] = Field(
         "queries",
-        description="What a row of the files is: a query with lists of candidates and of their"
-        " grades; or one candidate with its grade, rows of one `id` being a query's. Those are held"
-        " in memory while a file is read.",
+        description="What a row of the files holds: a query with lists of candidates and of their"
+        " grades ('queries'), or one candidate with its grade ('candidates'), where rows of one"
+        " `id` make a query; such files are held in memory while they are read.",
     )
 
     def faults(self) -> Iterator[str]:
@@ -98,7 +98,7 @@ class GradeParser(LabelParser):
             column: as messages call it.
 
         Raises:
-            ValueError: it is no number from 0.
+            ValueError: it is not a number of at least 0.
         """
         if cell is None or cell == "":
             raise ValueError(f"'{column}' is empty: no grade")
@@ -155,7 +155,7 @@ class Ranking(CandidateKind[RankingTask]):
             rows=plan.options["rows"],
         )
 
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         return []
 
     def gathers(self, task: RankingTask) -> bool:
@@ -182,10 +182,10 @@ class Ranking(CandidateKind[RankingTask]):
         return spread(targets[~np.isnan(targets)])
 
     def described(self, task: RankingTask, most: int) -> str:
-        return "lists of grades" if task.rows == "queries" else "a graded candidate a row"
+        return "lists of grades" if task.rows == "queries" else "one graded candidate per row"
 
     def targets(self, task: RankingTask, labels: Tensor) -> Tensor:
-        """Return grades, float32 [n, most], NaN behind a row's candidates."""
+        """Return grades, float32 [n, most], NaN after a row's candidates."""
         return labels.float()
 
     def loss(self, task: RankingTask, logits: Tensor, targets: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ class Ranking(CandidateKind[RankingTask]):
         return apart(scores(one), scores(other))
 
     def decode(self, task: RankingTask, logits: Tensor) -> Tensor:
-        """Return scores, float64 [n, most], NaN behind a row's candidates."""
+        """Return scores, float64 [n, most], NaN after a row's candidates."""
         import torch
 
         decoded = scores(logits).double()

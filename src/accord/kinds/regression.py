@@ -95,7 +95,7 @@ class Regression(LabelledKind["Task"]):
             range=_range(name, plan, training),
         )
 
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         return ["range"] if plan.range is None else []
 
     def task_faults(self, task: Task) -> Iterator[str]:

@@ -31,8 +31,8 @@ class SimCSEConfig(AuxiliaryConfig):
     temperature: PositiveFloat = Field(0.05, description="What cosines are divided by.")
     pooling: Pooling = Field(
         "cls",
-        description="What of the encoder's output is compared; 'cls' goes through a dense layer"
-        " with tanh that only training has.",
+        description="Which part of the encoder's output is compared; 'cls' goes through a dense"
+        " layer with tanh that only training has.",
     )
 
 

@@ -50,18 +50,19 @@ class TokenConfig(TaskConfig):
     )
     scheme: Scheme | None = Field(
         None,
-        description="How tags mark entities: 'bio' (B-x begins one, I-x goes on), 'iobes' (E-x ends"
-        " one, S-x is a word alone), or 'plain', any tags; default: that of most tags.",
+        description="How tags mark entities: 'bio' (B-x begins one, I-x goes on), 'iobes' (E-x"
+        " ends one, S-x is a word alone), or 'plain', any tags; default: the scheme that most"
+        " tags follow.",
     )
     repair: bool = Field(
         default=False,
         description="Whether tags that break the scheme are read as the entities that they most"
-        " likely mean, as an I-x behind O begins one; else such a row is a bad one.",
+        " likely mean (an I-x after O begins one); otherwise such a row can't be used.",
     )
     words: Words = Field(
         "marks",
-        description="What the words are of a text that is no list: 'marks': runs of letters and"
-        " digits, and each other character; 'spaces': what spaces divide.",
+        description="How a text that is not a list is split into words: 'marks': runs of letters"
+        " and digits, and each other character; 'spaces': at spaces.",
     )
     loss: LossKey = None
     metric: MetricKey = None
@@ -158,7 +159,7 @@ class TokenClassification(LabelledKind[TokenTask]):
             words=plan.options.get("words", "marks"),
         )
 
-    def found_in_data(self, plan: TaskPlan) -> list[str]:
+    def inferred_keys(self, plan: TaskPlan) -> list[str]:
         return ["labels"] if plan.labels is None else []
 
     def task_faults(self, task: TokenTask) -> Iterator[str]:
@@ -258,7 +259,7 @@ class TokenClassification(LabelledKind[TokenTask]):
         return words.divergence(one, other, task.outside)
 
     def decode(self, task: TokenTask, logits: Tensor) -> Tensor:
-        """Return codes of entities or indices of plain tags, float64 [n, words], -1 behind a row's
+        """Return codes of entities or indices of plain tags, float64 [n, words], -1 after a row's
         words."""
         import torch
 
@@ -270,7 +271,7 @@ class TokenClassification(LabelledKind[TokenTask]):
         return tags.double()
 
     def probabilities(self, task: TokenTask, logits: Tensor) -> Tensor:
-        """Return each tag's probability of each word, float64 [n, words, labels]; 0 behind a row's
+        """Return each tag's probability of each word, float64 [n, words, labels]; 0 after a row's
         words."""
         return logits.double().softmax(2).nan_to_num(0.0)
 
@@ -303,13 +304,18 @@ class TokenClassification(LabelledKind[TokenTask]):
             words = labels >= 0
             return ByClass.of(task.labels, labels[words], predicted[words])
         predicted = np.where(labels < 0, 0, predicted)
-        (wanted, wanted_last), (told, told_last) = map(entity_places, (labels, predicted))
-        alike, none = wanted & told & (wanted_last == told_last), len(task.types)
-        alone = told & ~alike  # where no entity is of the same words
-        true = np.append((labels[wanted] - 1) // 2, np.full(alone.sum(), none))
-        said = np.where(alike, (predicted - 1) // 2, none)[wanted]
-        said = np.append(said, (predicted[alone] - 1) // 2)
-        return ByClass.of(task.types, true, said, none="(no entity)")
+        (wanted, wanted_last), (predicted_places, predicted_last) = map(
+            entity_places, (labels, predicted)
+        )
+        same_words, none = (
+            wanted & predicted_places & (wanted_last == predicted_last),
+            len(task.types),
+        )
+        unmatched = predicted_places & ~same_words  # where no entity is of the same words
+        true = np.append((labels[wanted] - 1) // 2, np.full(unmatched.sum(), none))
+        predicted_types = np.where(same_words, (predicted - 1) // 2, none)[wanted]
+        predicted_types = np.append(predicted_types, (predicted[unmatched] - 1) // 2)
+        return ByClass.of(task.types, true, predicted_types, none="(no entity)")
 
     def probability_names(self, task: TokenTask) -> tuple[str, ...]:
         return ()

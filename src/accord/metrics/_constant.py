@@ -45,10 +45,10 @@ class Constant:
         """
         if value > self.value:
             return ""
-        said = "any constant" if self.every else "the best constant"
+        constant = "any constant" if self.every else "the best constant"
         if self.label is not None:
-            said = f"always saying '{labels[self.label]}'"
-        return f"{metric} {value:.4f} is no better than {said}"
+            constant = f"always saying '{labels[self.label]}'"
+        return f"{metric} {value:.4f} is no better than {constant}"
 
 
 def usual_constant(of: str, targets: Array) -> Array:

@@ -24,7 +24,7 @@ losses [n], where there are no targets."""
 _BY_WORD = ("tags", "entities")
 
 Value = Callable[..., float]
-"""(predictions, targets) -> the metric; behind them the class that is meant, where one is."""
+"""(predictions, targets) -> the metric; after them comes the class that is meant, where one is."""
 
 Influence = Callable[..., "tuple[Floats, Floats]"]
 """(predictions [..., n], targets likewise) -> the metric [...] and rows' influence [..., n]."""
@@ -96,7 +96,7 @@ class Metric:
             predictions: [n], [n, classes] of probabilities, [n, labels], [n, words], or [n, most]
                 of scores.
             targets: class indices or values, [n]; label sets, [n, labels]; tags or entities, [n,
-                words], with -1 behind a row's words; or grades, [n, most], NaN behind a row's.
+                words], with -1 behind a row's words; or grades, [n, most], NaN after a row's.
             positive: the class that is meant; default 1.
 
         Raises:
@@ -114,15 +114,15 @@ class Metric:
         rows = predictions.shape[:1] if self.of == "probabilities" else predictions.shape
         if rows != targets.shape:
             raise UsageError(
-                f"{self.name}: predictions and targets should be two lists of like length, "
+                f"{self.name}: predictions and targets should be two arrays of the same length, "
                 f"got shapes {predictions.shape} and {targets.shape}"
             )
         self.form_of(targets)
         if not targets.size:
             raise UsageError(f"{self.name}: there are no examples to evaluate by")
-        there = ~np.isnan(targets) if self.of == "scores" else slice(None)
+        valid = ~np.isnan(targets) if self.of == "scores" else slice(None)
         if self.of in ("values", "probabilities", "scores") and not (
-            np.isfinite(predictions[there]).all() and np.isfinite(targets[there]).all()
+            np.isfinite(predictions[valid]).all() and np.isfinite(targets[valid]).all()
         ):
             raise AccordError(f"{self.name}: a prediction or target is not a finite number")
         return float(self.function(predictions, targets, *self._class(positive)))

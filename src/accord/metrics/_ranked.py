@@ -1,4 +1,4 @@
-"""Figures of rows whose candidates are ranked by scores, NaN or -inf behind a row's candidates."""
+"""Figures of rows whose candidates are ranked by scores, NaN or -inf after a row's candidates."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _by_rank(scores: Array, values: Array) -> tuple[Floats, Array, Array]:
     """Return candidates' values in falling order of their scores, and where their ties stand.
 
     Returns:
-        Values, 0 behind the candidates; and of each of them how many candidates have a higher
+        Values, 0 after the candidates; and of each of them how many candidates have a higher
         score, and how many no lower one; [..., n, most] each.
     """
     falling = np.where(np.isnan(scores), np.inf, -scores.astype(np.float64))

@@ -18,7 +18,7 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
 
 
 def set_influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
-    """Return the share of rows whose labels are all told right, and rows' influence."""
+    """Return the share of rows whose labels are all predicted correctly, and rows' influence."""
     import numpy as np
 
     return influence((predictions == targets).all(-1), np.array(True))

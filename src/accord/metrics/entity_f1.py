@@ -1,4 +1,4 @@
-"""F1 of entities: of all that are told, and of all that there are."""
+"""F1 of predicted entities against true ones."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     """Return F1 over all entities, and rows' influence."""
     import numpy as np
 
-    hits, told, wanted = entity_counts(predictions, targets)
-    return f1.of_counts(hits.sum(-1, dtype=np.float64), (told.sum(-1) + wanted.sum(-1)) * 1.0)
+    hits, predicted, wanted = entity_counts(predictions, targets)
+    return f1.of_counts(hits.sum(-1, dtype=np.float64), (predicted.sum(-1) + wanted.sum(-1)) * 1.0)
 
 
 def entity_counts(predictions: Array, targets: Array) -> tuple[Bools, Bools, Bools]:
-    """Return where entities begin that are told right, that are told, and that there are.
+    """Return where correctly predicted, predicted and true entities begin.
 
     Args:
-        predictions: codes of words, [..., words]; those behind a row's words don't matter.
+        predictions: codes of words, [..., words]; those after a row's words don't matter.
         targets: likewise, with -1 behind a row's words.
 
     Returns:
@@ -32,9 +32,9 @@ def entity_counts(predictions: Array, targets: Array) -> tuple[Bools, Bools, Boo
     import numpy as np
 
     predictions = np.where(targets < 0, 0, predictions)
-    (told, told_last), (wanted, wanted_last) = map(entity_places, (predictions, targets))
-    alike = (predictions + 1) // 2 == (targets + 1) // 2
-    return told & wanted & alike & (told_last == wanted_last), told, wanted
+    (predicted, predicted_last), (wanted, wanted_last) = map(entity_places, (predictions, targets))
+    same_type = (predictions + 1) // 2 == (targets + 1) // 2
+    return predicted & wanted & same_type & (predicted_last == wanted_last), predicted, wanted
 
 
 def entity_places(codes: Array) -> tuple[Bools, Array]:

@@ -26,8 +26,8 @@ def mrr(predictions: Array, targets: Array) -> float:
     *Source:* Voorhees 1999, The TREC-8 question answering track report.
 
     Args:
-        predictions: scores [n, most]; NaN or -inf behind a row's candidates.
-        targets: grades [n, most]; NaN behind them.
+        predictions: scores [n, most]; NaN or -inf after a row's candidates.
+        targets: grades [n, most]; NaN after them.
 
     Example:
         >>> import numpy as np

@@ -29,8 +29,8 @@ def ndcg(predictions: Array, targets: Array) -> float:
     efficiently in the presence of tied scores.
 
     Args:
-        predictions: scores [n, most]; NaN or -inf behind a row's candidates.
-        targets: grades from 0, [n, most]; NaN behind them.
+        predictions: scores [n, most]; NaN or -inf after a row's candidates.
+        targets: grades from 0, [n, most]; NaN after them.
 
     Example:
         >>> import numpy as np

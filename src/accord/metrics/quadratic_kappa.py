@@ -19,7 +19,7 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     each = [(p - t) ** 2, p**2 + t**2, p, t]
     sums = [part.sum(-1, keepdims=True) for part in each]
     value = _kappa(n, *sums)
-    without = _kappa(n - 1, *(whole - part for whole, part in zip(sums, each, strict=True)))
+    without = _kappa(n - 1, *(total - part for total, part in zip(sums, each, strict=True)))
     influences = (n - 1) * (value - without)
     return value[..., 0], influences - influences.mean(-1, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""How many words are told right."""
+"""How many words are tagged correctly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
-    """Return the share of words that are told right, and rows' influence.
+    """Return the share of words that are predicted correctly, and rows' influence.
 
     With h_i of a row's w_i words right, ψ_i = (n − 1) (h_i W − w_i H) / (W (W − w_i)), centred.
     """
@@ -19,16 +19,16 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
 
     from accord.metrics._arrays import quotient
 
-    there = targets >= 0
-    hit = (there & (predictions == targets)).sum(-1, dtype=np.float64)
-    words = there.sum(-1, dtype=np.float64)
+    is_word = targets >= 0
+    hit = (is_word & (predictions == targets)).sum(-1, dtype=np.float64)
+    words = is_word.sum(-1, dtype=np.float64)
     hits, every = hit.sum(-1, keepdims=True), words.sum(-1, keepdims=True)
     each = (hit.shape[-1] - 1) * quotient(hit * every - words * hits, every * (every - words))
     return quotient(hits, every)[..., 0], each - each.mean(-1, keepdims=True)
 
 
 def word_accuracy(predictions: Array, targets: Array) -> float:
-    """Return the share of words whose tag is told right.
+    """Return the share of words whose tag is predicted correctly.
 
     Args:
         predictions: indices of tags, [n, words].
@@ -45,7 +45,7 @@ def word_accuracy(predictions: Array, targets: Array) -> float:
 METRIC = Metric(
     word_accuracy,
     of="tags",
-    meaning="the share of words that are told right",
+    meaning="the share of words that are predicted correctly",
     title="word accuracy",
     influence=influence,
 )

@@ -16,13 +16,13 @@ def influence(predictions: Array, targets: Array) -> tuple[Floats, Floats]:
     they are in all rows."""
     import numpy as np
 
-    there = targets >= 0
+    is_word = targets >= 0
     value, each = np.zeros(targets.shape[:-2]), np.zeros(targets.shape[:-1])
     occurring = np.zeros((*value.shape, 1))
-    for tag in np.union1d(targets[there], predictions[there]):
-        told, wanted = there & (predictions == tag), targets == tag
-        hit = (told & wanted).sum(-1, dtype=np.float64)
-        either = told.sum(-1, dtype=np.float64) + wanted.sum(-1)
+    for tag in np.union1d(targets[is_word], predictions[is_word]):
+        predicted, wanted = is_word & (predictions == tag), targets == tag
+        hit = (predicted & wanted).sum(-1, dtype=np.float64)
+        either = predicted.sum(-1, dtype=np.float64) + wanted.sum(-1)
         of_tag, influences = f1.of_counts(hit, either)
         value, each = value + of_tag, each + influences
         occurring = occurring + (either > 0).any(-1, keepdims=True)

@@ -72,7 +72,7 @@ class Parts(nn.Module):
             except ValueError as error:
                 raise ValueError(f"methods.{name}: {error}") from None
             self.schemes[name] = nn.ModuleList(
-                part if scheme.beside_copies or not self._is_replaced(number) else Part([])
+                part if scheme.allowed_with_copies or not self._is_replaced(number) else Part([])
                 for number, part in enumerate(made)
             )
             if scheme.embeddings is not None:

@@ -89,7 +89,7 @@ def member_folders(folder: Path) -> list[Path]:
     members = [folder / MEMBERS / str(number) for number in range(count)]
     for member in (folder / MEMBERS, *members):
         if member.is_symlink() or not member.is_dir():
-            raise ModelError(f"{member}: is no folder; the ensemble has {count} members")
+            raise ModelError(f"{member}: is not a folder; the ensemble has {count} members")
     there = {entry.name for entry in (folder / MEMBERS).iterdir() if not entry.name.startswith(".")}
     if strangers := there - {member.name for member in members}:
         raise ModelError(

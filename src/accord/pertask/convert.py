@@ -207,14 +207,14 @@ class _Products(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         layer, (step, bounds) = ctx.layer, ctx.rows
-        there = {place: grad for place, grad in enumerate(grads) if grad is not None}
-        outputs, vectors = [ctx.outputs[place] for place in there], list(there.values())
+        present = {place: grad for place, grad in enumerate(grads) if grad is not None}
+        outputs, vectors = [ctx.outputs[place] for place in present], list(present.values())
         owned = [parameter for parameter in layer.parameters if step.owns(parameter)]
         for group, (row, count) in enumerate(zip(bounds.rows, bounds.counts, strict=True)):
             if count or step.static:
                 masks = [
                     _of_group(bounds, group, vector, layer.examples(place))
-                    for place, vector in there.items()
+                    for place, vector in present.items()
                 ]
                 _add(step, row, owned, _products(outputs, owned, masks))
         others = [*ctx.inputs, *layer.parameters]
@@ -242,7 +242,7 @@ def _products(
 
 
 def _of_group(bounds: TaskBounds, group: int, grad: Tensor, dimension: int) -> Tensor:
-    """Return a gradient that is zero but for one group's examples."""
+    """Return a gradient that is zero except for one group's examples."""
     mask = bounds.restored(bounds.hot_on(grad.device)[group])
     shape = [-1 if at == dimension else 1 for at in range(grad.ndim)]
     return grad * mask.view(shape).to(grad.dtype)

@@ -62,7 +62,7 @@ class Jacobian:
 
     @property
     def parameters(self) -> list[Parameter]:
-        """The parameters that J has columns for, but for the embedding."""
+        """The parameters that J has columns for, except for the embedding."""
         return [slot.parameter for slot in self.slots.values()]
 
     @property
@@ -112,7 +112,7 @@ class Jacobian:
         return self._combined
 
     def table_gradient(self, ids: Tensor, values: Tensor) -> Tensor:
-        """Return the embedding's gradient [V, H], which is zero but for some rows' values."""
+        """Return the embedding's gradient [V, H], which is zero except for some rows' values."""
         assert self.embedding is not None
         if self._table is None:
             self._table = torch.zeros_like(self.embedding)

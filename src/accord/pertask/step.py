@@ -168,7 +168,7 @@ class Step:
         """Return where a row's gradient stands, and whether nothing was written there yet."""
         table = self.table_of(parameter)
         if table is not None:
-            table.check_whole()
+            table.check_complete()
             table.touched = True
             return table.values[row], False
         slot = self._jacobian.slots[id(parameter)]
@@ -215,8 +215,10 @@ class Step:
 
     def _matrix_of(self, slot: Slot) -> Tensor:
         rows = [self._part(slot, row).flatten() for row in range(self.rows)]
-        there = [(slot.offset, row) in self.touched for row in range(self.rows)]
-        return torch.stack([part * present for part, present in zip(rows, there, strict=True)])
+        present_rows = [(slot.offset, row) in self.touched for row in range(self.rows)]
+        return torch.stack(
+            [part * present for part, present in zip(rows, present_rows, strict=True)]
+        )
 
     def write(self, weights: Tensor) -> Written:
         """Set every touched parameter's `.grad` to Σ_i w_i g_i; others get None.

@@ -21,7 +21,7 @@ class EmbeddingRows:
         """Return where ids stand among the step's."""
         return torch.searchsorted(self.ids, ids)
 
-    def check_whole(self) -> None:
+    def check_complete(self) -> None:
         """Check that the step has every id.
 
         Raises:

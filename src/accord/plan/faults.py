@@ -131,7 +131,7 @@ def _scheme_faults(plan: StagePlan) -> Iterator[str]:
         yield f"sharing.schemes: '{copying[0]}' and '{copying[1]}' both take a layer's place"
     complete = next((name for name in copying if sharing.get_scheme(name).embeddings), None)
     for name in planned.schemes if complete else ():
-        if not sharing.get_scheme(name).beside_copies:
+        if not sharing.get_scheme(name).allowed_with_copies:
             yield (
                 f"sharing.schemes: '{name}' has no place beside '{complete}', whose copies hold it"
             )

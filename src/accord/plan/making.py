@@ -20,7 +20,7 @@ from accord.plan.unused import unused_line
 
 
 def plan_run(config: Config, where: str = "config", *, files: bool = True) -> RunPlan:
-    """Settle all that a config leaves open but for what its files hold.
+    """Settle all that a config leaves open except for what its files hold.
 
     Args:
         config: of a run, with stages or without.

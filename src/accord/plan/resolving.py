@@ -69,7 +69,7 @@ def resolve(config: Config) -> tuple[StagePlan, Keys]:
 
 
 def _read(part: type[Part], section: str, keys: Keys, **settled: Any) -> Part:
-    """Return a part of the plan: the section's keys as they stand, but for those that are settled.
+    """Return a part of the plan: the section's keys as they stand, except those that are settled.
 
     Args:
         part: of the plan.
@@ -130,7 +130,7 @@ def _training(
     keys.use(GRADIENTS, (method,))
     keys.use(REGULARISERS, keys("training.regularisers"))
     patience = keys("training.patience")
-    whole = "training.patience is not set" if patience is None else ""
+    no_patience = "training.patience is not set" if patience is None else ""
     mode = "encoder.mode is 'frozen'" if encoder.frozen else ""
     shared = mode or ("" if sharing_plan.train_shared else "sharing.train_shared is false")
     copies = any(
@@ -142,8 +142,8 @@ def _training(
         keys,
         **settled,
         patience=patience,
-        min_delta=keys("training.min_delta", whole),
-        stop_on=keys("training.stop_on", whole),
+        min_delta=keys("training.min_delta", no_patience),
+        stop_on=keys("training.stop_on", no_patience),
         tasks_per_step=keys("training.tasks_per_step", drawn),
         batching=batching,
         balancing=rule,

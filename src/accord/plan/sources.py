@@ -34,13 +34,13 @@ def with_sources(data: DataPlan, config: Config, reason: str = "") -> DataPlan:
         if task.labelled and name not in data.finished
         and not _apart(config, name, reason or _by_class(task))
     }  # fmt: skip
-    return replace(data, shared=_alike(sharing))
+    return replace(data, shared=_same_rows(sharing))
 
 
 def same_rows(data: DataPlan) -> tuple[tuple[str, ...], ...]:
     """Return the names of tasks that read the same rows, whether or not they share them."""
     labelled = {name: task for name, task in data.labelled.items() if name not in data.finished}
-    return _alike(labelled)
+    return _same_rows(labelled)
 
 
 def why_apart(data: DataPlan, config: Config, sharing: SharingPlan, training: TrainingPlan) -> str:
@@ -95,12 +95,12 @@ def sources_note(data: DataPlan, reason: str, config: Config) -> str:
     for names in _together(labelled, lambda task: (_read(task, "train"), task.text)):
         tagger = next((name for name in names if _words(labelled[name])), names[0])
         for name in names[1:]:
-            beside = names[0]
-            if not (why := _unlike(labelled[beside], labelled[name])):
-                beside, why = tagger, _unlike(labelled[tagger], labelled[name])
+            partner = names[0]
+            if not (why := _unlike(labelled[partner], labelled[name])):
+                partner, why = tagger, _unlike(labelled[tagger], labelled[name])
             if why and name != tagger and not config.labelled[name].apart:
                 unlike.append(
-                    f"{beside} and {name}: read the same file and are packed once each, as {why}"
+                    f"{partner} and {name}: read the same file and are packed once each, as {why}"
                 )
     return "; ".join(unlike)
 
@@ -151,7 +151,7 @@ def _together(
     return tuple(tuple(names) for names in groups.values() if len(names) > 1)
 
 
-def _alike(tasks: Mapping[str, TaskPlan]) -> tuple[tuple[str, ...], ...]:
+def _same_rows(tasks: Mapping[str, TaskPlan]) -> tuple[tuple[str, ...], ...]:
     """Return the names of tasks that read the same sequences, where there are two or more; a text
     has its words once, as the first task has them."""
     groups = []

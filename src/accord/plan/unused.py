@@ -50,14 +50,14 @@ def unused_line(config: Config, parts: Sequence[Keys]) -> str:
     keys = idle_keys(config, parts)
     lines = [*_method_lines(config.methods, parts), *_key_lines(keys)]
     for index, (stage, part) in enumerate(zip(config.stages, parts, strict=False)):
-        own_keys = {
+        section_keys = {
             key: why for key, why in idle_keys(part.config, [part]).items()
             if key not in keys and key.split(".")[1] in getattr(stage, key.split(".")[0], {})
         }  # fmt: skip
         label = stage_label(config.stages, index)
         lines += [
             f"{label}: {line}"
-            for line in (*_method_lines(stage.methods, [part]), *_key_lines(own_keys))
+            for line in (*_method_lines(stage.methods, [part]), *_key_lines(section_keys))
         ]
     return "; ".join(lines)
 

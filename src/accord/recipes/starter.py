@@ -43,7 +43,7 @@ def quote(text: str) -> str:
         >>> quote("text")
         '"text"'
     """
-    # A JSON string is a TOML string too, but for DEL, which TOML wants escaped.
+    # A JSON string is a TOML string too, except for DEL, which TOML wants escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

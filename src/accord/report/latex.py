@@ -78,8 +78,8 @@ def _columns(table: Table) -> str:
 
 
 def _row(cells: list[str], left: int) -> str:
-    said = [escape_latex(cell if i < left else _minus(cell)) for i, cell in enumerate(cells)]
-    return " & ".join(said) + r" \\"
+    escaped = [escape_latex(cell if i < left else _minus(cell)) for i, cell in enumerate(cells)]
+    return " & ".join(escaped) + r" \\"
 
 
 def _minus(cell: str) -> str:

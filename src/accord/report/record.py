@@ -97,7 +97,7 @@ class RunRecord:
 
     @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
-        """One record an epoch: epoch, step, metrics, sum, score, figures."""
+        """One record per epoch: epoch, step, metrics, sum, score, figures."""
         return list(self.results["epochs"])
 
     @cached_property
@@ -164,8 +164,8 @@ class RunRecord:
     def contents(self) -> Contents:
         """What the run was made from; {} of a folder that doesn't say."""
         file = RunFolder(self.path)
-        there = (self.path / "resolved.json").is_file()
-        return Contents(file.read_json("resolved.json") if there else {})
+        exists = (self.path / "resolved.json").is_file()
+        return Contents(file.read_json("resolved.json") if exists else {})
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         file = self.path / "metrics.jsonl"
@@ -175,7 +175,7 @@ class RunRecord:
                 for number, line in enumerate(lines, 1):
                     record = parse_json(line)
                     if not isinstance(record, dict) or "kind" not in record:
-                        raise ValueError(f"line {number} is no record")
+                        raise ValueError(f"line {number} is not a record")
                     yield record
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{file}: can't be read: {error}") from None

@@ -90,7 +90,7 @@ def _gpu_matrix_rate(
 
 
 def pass_rate(device: torch.device, seconds: float = 0.1) -> float:
-    """Measure the rate of additions over an activation's memory, in elements a second."""
+    """Measure the rate of additions over an activation's memory, in elements per second."""
     if device.type == "cuda":
         x = torch.ones(_GPU_ROWS, 768, device=device)
         with torch.cuda.device(device):
@@ -192,15 +192,17 @@ def _state_bytes(config: EncoderConfig, work: Workload) -> int:
     if work.frozen:
         return 4 * (work.parameters + work.averaged)
     dense = work.parameters - config.vocab_size * config.hidden_size
-    told = work.tasks * (work.parameters - dense) if work.masked_words else 0  # J holds all words
-    return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + told)
+    word_table = (
+        work.tasks * (work.parameters - dense) if work.masked_words else 0
+    )  # J holds all words
+    return 4 * (4 * work.parameters + work.averaged + (work.tasks + 1) * dense + word_table)
 
 
 def _activation_bytes(config: EncoderConfig, work: Workload) -> int:
     layers = 1 if work.frozen else 2 if work.checkpointing else config.num_hidden_layers
     floats = _ACTIVATION_FLOATS * config.hidden_size * work.pass_tokens * layers * work.graphs
-    told = work.masked_words * work.pass_tokens / max(1.0, work.step_tokens)
-    floats += _LOGIT_FLOATS * config.vocab_size * told
+    predicted_words = work.masked_words * work.pass_tokens / max(1.0, work.step_tokens)
+    floats += _LOGIT_FLOATS * config.vocab_size * predicted_words
     return int(4 * floats)
 
 
@@ -211,9 +213,9 @@ def duration(seconds: float) -> str:
         >>> duration(7.4), duration(95), duration(7500)
         ('7 s', '1 min 35 s', '2 h 5 min')
     """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60} min"

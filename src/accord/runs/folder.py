@@ -56,7 +56,7 @@ class RunFolder:
         """Check that a new run can be written to a path.
 
         Raises:
-            RunFolderError: if something is there already, or it can't be made.
+            RunFolderError: if something already exists, or it can't be made.
             BusyError: if another process is writing there.
         """
         try:
@@ -71,10 +71,10 @@ class RunFolder:
                 " another --out starts anew"
             )
         if path.exists() and not (path.is_dir() and _holds_nothing(path)):
-            raise RunFolderError(f"{path}: is there already and not an empty folder")
+            raise RunFolderError(f"{path}: already exists and is not an empty folder")
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         if not parent.is_dir():
-            raise RunFolderError(f"{path}: can't be made: {parent} is no folder")
+            raise RunFolderError(f"{path}: can't be made: {parent} is not a folder")
         if not os.access(path if path.exists() else parent, os.W_OK):
             raise RunFolderError(f"{path}: can't be written to")
 
@@ -117,7 +117,7 @@ class RunFolder:
             yield
 
     def check_no_other_host(self) -> None:
-        """Check that no process of another machine is at it: a lock may not reach across hosts.
+        """Check that no process of another machine is using it: a lock may not reach across hosts.
 
         Raises:
             BusyError: if one has given a sign of life lately.
@@ -150,7 +150,7 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise RunFolderError(f"{self.path / name}: can't be read: {error}") from None
         if not isinstance(table, dict):
-            raise RunFolderError(f"{self.path / name}: is no JSON object")
+            raise RunFolderError(f"{self.path / name}: is not a JSON object")
         return table
 
     def state(self) -> str:

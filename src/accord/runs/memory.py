@@ -35,7 +35,7 @@ def keep_freed_memory() -> bool:
 def release_freed_memory() -> None:
     """Give what is free now back to the system, wherever it lies.
 
-    Steps of ever other sizes leave gaps in a heap that only grows. Called once in a while,
+    Steps of ever-changing sizes leave gaps in a heap that only grows. Called once in a while,
     this keeps the gaps from adding up, and the next step's page faults are few among many.
     """
     if sys.platform == "linux":

@@ -53,7 +53,7 @@ class Bar:
         self.live: Any = None
 
     def __enter__(self) -> Self:
-        self.start = self.said = time.monotonic()
+        self.start = self.printed = time.monotonic()
         self.console.bar = self
         if not self.console.quiet and sys.stderr.isatty():
             self.live = _live_bar(self.console.prefix + self.title, self.total, self.done)
@@ -74,9 +74,9 @@ class Bar:
         self.done += count
         if self.live is not None:
             self.live.update(self.live.task_ids[0], completed=self.done, note=note)
-        elif time.monotonic() - self.said >= _PLAIN_SECONDS:
-            self.said = time.monotonic()
-            rate = (self.done - self.first) / (self.said - self.start)
+        elif time.monotonic() - self.printed >= _PLAIN_SECONDS:
+            self.printed = time.monotonic()
+            rate = (self.done - self.first) / (self.printed - self.start)
             left = duration((self.total - self.done) / rate)
             self.console.say(f"{self.title} {self.done}/{self.total}, {left} left  {note}".rstrip())
 

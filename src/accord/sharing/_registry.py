@@ -120,7 +120,7 @@ class Scheme(Description):
 
     copies: bool = False
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None
-    beside_copies: bool = True
+    allowed_with_copies: bool = True
 
     def parts(
         self, layers: Sequence[Block], config: EncoderConfig, tasks: int, options: dict[str, object]
@@ -145,7 +145,7 @@ def scheme(
     cost: str,
     copies: bool = False,
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None,
-    beside_copies: bool = True,
+    allowed_with_copies: bool = True,
     requires: Requires = nothing,
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
@@ -161,7 +161,7 @@ def scheme(
             lambda tasks: {},
             copies,
             embeddings,
-            beside_copies,
+            allowed_with_copies,
             requires=requires,
         )
         return function

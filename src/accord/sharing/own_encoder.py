@@ -29,7 +29,7 @@ def own_encoder(layers: Sequence[Block], config: EncoderConfig, tasks: int) -> l
     """Give each task a copy of the whole encoder, embeddings included.
 
     All start from the same weights. With `sharing.soft` a penalty on their distance is added to
-    the loss; without it these are single-task models trained side by side, but for the pooler,
+    the loss; without it these are single-task models trained side by side, except for the pooler,
     which stays shared.
 
     *Source:* Ruder 2017, section 3.2, soft parameter sharing.

@@ -31,7 +31,7 @@ class NormPart(Part):
     " et al. 2021, Conditionally Adaptive Multi-Task Learning",
     use="The smallest part that a task can have: a scale and a shift for each feature.",
     cost="none that shows",
-    beside_copies=False,  # which hold norms themselves
+    allowed_with_copies=False,  # which hold norms themselves
 )
 def task_norm(layers: Sequence[Block], config: EncoderConfig, tasks: int) -> list[Part]:
     """Give each task's rows scales and shifts of its own, γ_t and β_t, in every layer norm.

@@ -92,7 +92,7 @@ def seed_variance(ours: Array, theirs: Array, pairs: Pairs) -> Array:
     which is never negative.
 
     *Source:* Derrick, Russ, Toher & White 2017, J. Mod. Appl. Stat. Meth. 16, 137–157, for samples
-    that overlap in part, but for the shrinking.
+    that overlap in part, except for the shrinking.
 
     Args:
         ours: [n1, ...], n1 ≥ 2.

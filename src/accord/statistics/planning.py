@@ -55,7 +55,7 @@ def seeds_needed(
     difference: Difference, level: float, effect: float = 0.01, power: float = POWER,
     most: int = 100,
 ) -> int | None:  # fmt: skip
-    """Return how many seeds a side would show a true difference, on the same rows.
+    """Return how many seeds per side would show a true difference, on the same rows.
 
     V_S falls as 1 / seeds, V_R stays. Seeds are taken as paired as they are: with S − 1 degrees
     of freedom where any is shared, 2S − 2 otherwise.
@@ -65,7 +65,7 @@ def seeds_needed(
         level: of the interval.
         effect: the true difference, above 0, on the metric's scale.
         power: in (0, 1).
-        most: seeds a side that are thought of.
+        most: seeds per side that are thought of.
 
     Returns:
         None where even `most` seeds do not show it, as then the rows are too few

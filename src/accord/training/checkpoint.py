@@ -44,7 +44,7 @@ class RunState:
 
     Attributes:
         step: steps taken; with the run's seed it stands for every random draw.
-        evaluations: one record an epoch that was evaluated: epoch, step, metrics, score.
+        evaluations: one record per epoch that was evaluated: epoch, step, metrics, score.
         best: index of the best of them; None before the first.
         best_step: at whose end the best model was written; None before the first.
         best_sha256: of the manifest of its folder (`accord.training.best`).

@@ -51,7 +51,7 @@ class Decision:
     weights: Tensor | None
     shared: Tensor
     states: tuple[list[State], list[State]]
-    whole: Callable[[Tensor], Tensor] | None = None
+    combine_columns: Callable[[Tensor], Tensor] | None = None
 
     def combine(self, shared: Step, gramians: Tensor) -> Combined:
         """Make one gradient of the shared ones.
@@ -63,10 +63,14 @@ class Decision:
             shared: the step's gradients; only one combination of them can be made.
             gramians: theirs, of each group of parameters, on the host.
         """
-        if self.whole is None and not self.cancels(gramians):
+        if self.combine_columns is None and not self.cancels(gramians):
             weights = self.shared
             return Combined(self.norm(gramians), lambda factor: _write(shared, weights * factor))
-        written = shared.write(self.shared) if self.whole is None else shared.write_by(self.whole)
+        written = (
+            shared.write(self.shared)
+            if self.combine_columns is None
+            else shared.write_by(self.combine_columns)
+        )
         return Combined(written.norm(), lambda factor: _scale(written, factor))
 
     def norm(self, gramians: Tensor) -> float:
@@ -185,8 +189,10 @@ class Combination:
         states = (rule_states, self.method.states)
         if not len(gramians):
             return Decision(balance, None, balance[None], states)
-        if self.method.method.is_whole:
-            return Decision(balance, None, balance[None], states, self._whole(balance, key))
+        if self.method.method.uses_jacobian:
+            return Decision(
+                balance, None, balance[None], states, self._column_combiner(balance, key)
+            )
         scaled = gramians * torch.outer(balance, balance)
         parts = scaled if self.per_layer else scaled.sum(0, keepdim=True)
         counted = balance != 0
@@ -220,7 +226,7 @@ class Combination:
         states = (self.balancing.states, self.method.states)
         return Decision(ones, ones[:1, None], ones[:1, None], states)
 
-    def _whole(self, balance: Tensor, key: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+    def _column_combiner(self, balance: Tensor, key: tuple[int, int]) -> Callable[[Tensor], Tensor]:
         """Return a method that needs J, as a function of some of its columns [t, n]: to [n]."""
         method, generator = self.method, keyed_generator(*key)
 

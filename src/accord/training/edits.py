@@ -70,7 +70,7 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Edi
 
 
 def other_settings(before: StagePlan, after: StagePlan) -> list[str]:
-    """Return in which keys two plans differ, but for where things lie."""
+    """Return in which keys two plans differ, other than where things lie."""
     edits = _differing(before.settings, after.settings)
     return [edit.shown for edit in edits if not edit.is_path]
 

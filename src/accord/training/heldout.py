@@ -116,11 +116,11 @@ def evaluate_heldout(
     scores = kept_scores(run, progress)
     choices = _choices(setup, run, progress, console, scores, halves)
     assert progress.best is not None
-    whole = saved.dev or [scores[split.task.name][progress.best] for split in setup.data.dev]
+    all_dev = saved.dev or [scores[split.task.name][progress.best] for split in setup.data.dev]
     by_thresholds = [
         (
             *(moved_by(split, choices[half].logits[i], halves[i] == half) for half in (0, 1)),
-            crossfit_moved(split, whole[i]),
+            crossfit_moved(split, all_dev[i]),
         )
         for i, split in enumerate(setup.data.dev)
     ]
@@ -139,10 +139,10 @@ def evaluate_heldout(
             continue
         on_0, on_1 = choices
         logits = crossfitted(on_0.logits[i], on_1.logits[i], halves[i])
-        said = crossfitted(by_thresholds[i][0], by_thresholds[i][1], halves[i])
+        thresholded = crossfitted(by_thresholds[i][0], by_thresholds[i][1], halves[i])
         by = (on_1.epochs, on_0.epochs)
-        dev = HeldOutRows(split, split.labels, logits, said, halves[i], by)
-        test = _test_rows(setup, tuned_task(split, whole[i]), saved)
+        dev = HeldOutRows(split, split.labels, logits, thresholded, halves[i], by)
+        test = _test_rows(setup, tuned_task(split, all_dev[i]), saved)
         _write(run, test or dev)
         chosen = [saved.epochs] if test else [on_0.epochs, on_1.epochs]
         soup = setup.plan.averaging.method == "soup"
@@ -215,11 +215,11 @@ def _test_rows(setup: Setup, task: Task, saved: Saved) -> HeldOutRows | None:
         return None
     data = next(split for split in setup.data.test if split.task.name == name)
     rows = setup.data.heldout_test[name]
-    whole = np.zeros(len(rows.rows), dtype=np.int8)
+    all_dev = np.zeros(len(rows.rows), dtype=np.int8)
     logits = saved.test[name][torch.from_numpy(rows.rows)]
     part = replace(data, rows=data.rows[rows.rows])
-    said, epochs = moved(logits, task.thresholds), (saved.epochs, saved.epochs)
-    return HeldOutRows(part, rows.labels, logits, said, whole, epochs)
+    thresholded, epochs = moved(logits, task.thresholds), (saved.epochs, saved.epochs)
+    return HeldOutRows(part, rows.labels, logits, thresholded, all_dev, epochs)
 
 
 def _write(run: RunFolder, rows: HeldOutRows) -> None:

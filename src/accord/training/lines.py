@@ -24,7 +24,7 @@ def step_line(
     """Return a step's line of `metrics.jsonl`; only its last two fields are timings.
 
     Of the Gram matrix it has the lower triangle, one row per source in the order of
-    `task_gradient_norms`, six digits a value: with dozens of tasks it is most of the file.
+    `task_gradient_norms`, six digits per value: with dozens of tasks it is most of the file.
     """
     names = [setup.sources[i].name for i in batch.sources]
     line: dict[str, Any] = {
@@ -91,7 +91,7 @@ def headline(setup: Setup) -> list[str]:
     steps = (
         f"{count(settings.epochs, 'epoch')} of {count(setup.sampler.steps, 'step')},"
         f" {', '.join(methods)}, {setup.plan.encoder.mode}, {settings.precision} on"
-        f" {setup.device}, {count(torch.get_num_threads(), 'thread')}{_beside(setup.plan)}"
+        f" {setup.device}, {count(torch.get_num_threads(), 'thread')}{_non_defaults(setup.plan)}"
     )
     return [rows, *_source_lines(setup), steps, *_sharing_lines(setup)]
 
@@ -105,10 +105,10 @@ def _source_lines(setup: Setup) -> list[str]:
     ]  # fmt: skip
 
 
-def _beside(plan: StagePlan) -> str:
+def _non_defaults(plan: StagePlan) -> str:
     """Say what of the training differs from the defaults, apart from methods."""
     encoder, training, sharing = plan.encoder, plan.training, plan.sharing
-    said = {
+    settings_text = {
         f"the last {encoder.reinit_layers} layers reinitialised": encoder.reinit_layers > 0,
         f"layer decay {training.layer_decay:g}": training.layer_decay < 1,
         f"layers thawed over {training.unfreeze_over:.0%} of the run": training.unfreeze_over > 0,
@@ -119,7 +119,7 @@ def _beside(plan: StagePlan) -> str:
         f"{plan.averaging.method} of the weights": plan.averaging.method != "none",
         "one gradient for all": not training.gramian,
     }
-    return "".join(f"; {text}" for text, holds in said.items() if holds)
+    return "".join(f"; {text}" for text, holds in settings_text.items() if holds)
 
 
 def _sharing_lines(setup: Setup) -> list[str]:

@@ -78,10 +78,10 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
         "peak_memory_bytes": peak_memory_bytes(),
     }
     run.write_json("results.json", results)
-    beside = f", {results['heldout_score']:z.4f} held out" if heldout else ""
+    heldout_text = f", {results['heldout_score']:z.4f} held out" if heldout else ""
     console.say(
         f"done: best epoch {epoch['epoch']}, {setup.plan.score} score {best['score']:z.4f} on dev"
-        f"{beside}, {duration(progress.train_seconds)} of training; model in"
+        f"{heldout_text}, {duration(progress.train_seconds)} of training; model in"
         f" {run.model}"
     )
     return results

@@ -132,7 +132,7 @@ def record_forced(
         run: its folder.
         console: is told too.
         begun: what `resolved.json` held.
-        after: what it is to hold, but for the record of this and earlier times.
+        after: what it is to hold, except for the record of this and earlier times.
         edited: what changed.
     """
     console.say(f"warning: going on though changed: {'; '.join(edited)}")

@@ -73,7 +73,7 @@ def start_run(
         quiet: no progress on stderr.
         watch: may give the run up between two epochs.
         notes: what of its config makes no difference, one line each.
-        strict: take warnings for errors.
+        strict: treat warnings as errors.
 
     Raises:
         UsageError: something is wrong with plan, data, encoder or `out`; nothing was written.
@@ -133,7 +133,7 @@ def resume_run(
     watch: Watch | None = None,
     stage: str = "",
 ) -> Run:
-    """Go on with a run from its newest sound checkpoint, or from the start if there is none.
+    """Resume a run from its newest sound checkpoint, or from the start if there is none.
 
     Args:
         folder: of the run.
@@ -145,7 +145,7 @@ def resume_run(
     Raises:
         RunFolderError: if there is no run, or it is no longer what it was; of a run that is done,
             if its config.toml was edited, whatever `force` is.
-        BusyError: if a process is still at it.
+        BusyError: if a process is still using it.
     """
     console = Console(quiet, stage)
     run = RunFolder.open(folder)
@@ -155,12 +155,12 @@ def resume_run(
         if not force:
             run.check_no_other_host()
         setup = prepare_again(run, console, force)
-        there = checkpoints(run.checkpoints)
+        existing = checkpoints(run.checkpoints)
         checkpoint = newest_sound(
             run.checkpoints, console.say, lambda path: _kept_fault(run, read_run_state(path))
         )
         if checkpoint is None:
-            kind = "sound checkpoint" if there else "checkpoint yet"
+            kind = "sound checkpoint" if existing else "checkpoint yet"
             return _train(setup, run, RunState(), console, f"no {kind}: starting over", watch)
         progress = read_run_state(checkpoint)
         if progress.fingerprint not in known_fingerprints(run):

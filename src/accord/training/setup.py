@@ -215,7 +215,7 @@ def prepare(
     combination = build_combination(plan, encoder, sources, sampler)
     learner = build_learner(plan, encoder, data.tasks, combination, device, matmul, folder)
     for split in data.labelled(data.train):
-        head, whole = learner.model.head(split.task.name), data.whole.get(split.task.name)
+        head, whole = learner.model.head(split.task.name), data.full_train.get(split.task.name)
         if whole is None:
             head.begin(split.targets(np.arange(len(split))))
         else:  # its memory may be too small to have a spread

@@ -26,7 +26,7 @@ def tidy_up(run: RunFolder) -> None:
     """Do so with a run that another process left, if there is anything to be done.
 
     Raises:
-        BusyError: if a process is at it.
+        BusyError: if a process is using it.
     """
     if run.best.exists() or run.kept.exists() or any(map(leftovers, _written(run))):
         with run.hold():

@@ -165,14 +165,14 @@ def _range(key: str, spec: str, base: Mapping[str, Any]) -> Range:
     if not colon or (log and scale.strip() != "log"):
         raise ValueError(_FORMS)
     least, most = _number(low), _number(high)
-    whole = isinstance(least, int) and isinstance(most, int)
-    if not whole:
+    integral = isinstance(least, int) and isinstance(most, int)
+    if not integral:
         least, most = float(least), float(most)
     if least >= most:
         raise ValueError(f"{least} is not below {most}")
     if log and least <= 0:
         raise ValueError(f"a logarithmic range begins above 0, not at {least}")
-    if whole and takes_fractions(key, int(least), int(most), base):
+    if integral and takes_fractions(key, int(least), int(most), base):
         least, most = float(least), float(most)
     return Range(key, least, most, log=bool(log))
 

@@ -74,7 +74,7 @@ def tune(
         UsageError: optuna is missing, something is wrong with config or search, `out` holds
             another study, or data or encoder were changed since its first trial, which
             `accord tune --force` goes on with; nothing was written.
-        BusyError: another process is at this study.
+        BusyError: another process is using this study.
         TrainingError: too many trials failed.
         Stopped: a signal came; the same call goes on.
 

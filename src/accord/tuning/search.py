@@ -92,7 +92,7 @@ class Search:
         Raises:
             Stopped: a signal came; what was running has saved.
             TrainingError: too many in a row failed.
-            BusyError: if another process is at a trial's run.
+            BusyError: if another process is using a trial's run.
             RunFolderError: if a file was changed since an earlier run.
         """
         if self.progress.counted < self.progress.total:
@@ -126,7 +126,7 @@ class Search:
         begun = self.ready.pop(0)
         cell = begun.cells[begun.ended]
         self.running[cell["folder"]] = begun
-        # Later seeds have no earlier trial's first epochs to be held against.
+        # Later seeds have no earlier trial's first epochs to be compared with.
         return Job(cell, None if begun.ended else partial(_watch, begun.trial))
 
     def _begin(self) -> None:

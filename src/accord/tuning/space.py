@@ -76,9 +76,9 @@ class Space:
         Raises:
             ConfigError: if these settings don't go together.
         """
-        return without_unused(self._whole(settings, where))
+        return without_unused(self._full_config(settings, where))
 
-    def _whole(self, settings: Settings, where: str) -> Config:
+    def _full_config(self, settings: Settings, where: str) -> Config:
         drawn = {dimension.key: dimension for dimension in self.dimensions}
         values = {key: drawn[key].value(value) for key, value in settings.items()}
         table = applied(as_table(self.base), values, where)
@@ -93,11 +93,11 @@ class Space:
             ConfigError: what is wrong with it, one line.
         """
         others = [other for other in self.dimensions if other is not dimension]
-        beside = [{}, *({other.key: value} for other in others for value in other.ends)]
+        contexts = [{}, *({other.key: value} for other in others for value in other.ends)]
         for value in dimension.ends:
             faults = [
-                self._fault({**beside_settings, dimension.key: value}, dimension.key, where)
-                for beside_settings in beside
+                self._fault({**context, dimension.key: value}, dimension.key, where)
+                for context in contexts
             ]
             if all(faults):
                 raise ConfigError(faults[0])
@@ -105,7 +105,7 @@ class Space:
     def _fault(self, settings: Settings, key: str, where: str) -> str:
         """Return the first thing that is wrong with a point, as far as a key goes; or nothing."""
         try:
-            config = self._whole(settings, where)
+            config = self._full_config(settings, where)
             if key in ("encoder.path", "encoder.revision"):
                 read_config(resolve_encoder_folder(config.encoder.path, config.encoder.revision))
             if _makes_parts(key):
@@ -173,7 +173,7 @@ def _weights(config: Config, folder: Path) -> Space:
     plan_run(base, files=False)
     keys = {f"methods.fixed.weights.{name}": name for name in others}
     ranges = tuple(Range(key, LOWEST, HIGHEST, log=True) for key in keys)
-    weights, note = _own_weights(plan)
+    weights, note = _config_weights(plan)
     wanted = {
         key: weights[name] / weights[first] if weights[first] else inf for key, name in keys.items()
     }
@@ -185,7 +185,7 @@ def _weights(config: Config, folder: Path) -> Space:
     return Space(base, ranges, folder, start, note)
 
 
-def _own_weights(plan: StagePlan) -> tuple[dict[str, float], str]:
+def _config_weights(plan: StagePlan) -> tuple[dict[str, float], str]:
     """Return each task's weight by the plan's own rule, or 1 and that it is another's turn."""
     equal, rule = dict.fromkeys(plan.data.tasks, 1.0), plan.training.balancing
     if rule == "fixed":

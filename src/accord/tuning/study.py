@@ -54,9 +54,9 @@ def open_study(out: Path, space: Space, seeds: int, prune: bool) -> Iterator[opt
 
     Raises:
         RunFolderError: if the folder can't be used, or holds another study.
-        BusyError: if another process is at it.
+        BusyError: if another process is using it.
     """
-    if not _is_there(out):
+    if not _has_study(out):
         RunFolder.check_free(out)
     with working_in(out):
         _mend(out / JOURNAL)
@@ -68,7 +68,7 @@ def open_study(out: Path, space: Space, seeds: int, prune: bool) -> Iterator[opt
         yield study
 
 
-def _is_there(out: Path) -> bool:
+def _has_study(out: Path) -> bool:
     try:
         return (out / JOURNAL).exists()
     except OSError:  # whatever is wrong with the name
@@ -115,7 +115,7 @@ def count_trials(out: Path, space: Space, seeds: int) -> int:
     Raises:
         RunFolderError: as `open_study`.
     """
-    if not _is_there(out):
+    if not _has_study(out):
         RunFolder.check_free(out)
         return 0
     study, _ = load_study(out)

@@ -3,7 +3,7 @@
     attend(query [Q, H], key_value [N, 2H], plan, heads, p, key) -> [Q, H]
 
 Each sequence attends to itself alone: softmax(q kᵀ / √d) v (Vaswani et al. 2017, equation 1).
-`formula` goes sequence by sequence, as that reads. `bucketed` groups sequences of like
+`formula` goes sequence by sequence, as that reads. `bucketed` groups sequences of similar
 length into batched products, with a backward pass of its own; `flash` is a GPU's kernel, and
 `padded` is for graphs that other runtimes execute.
 """
@@ -29,12 +29,12 @@ def attend(
     p: float = 0.0,
     key: DropoutKey | None = None,
 ) -> Tensor:
-    """Attend within each sequence: by batched products over buckets of like length.
+    """Attend within each sequence: by batched products over buckets of similar length.
 
     In bfloat16 on a GPU, by one kernel without padding where `flash` works.
 
     Args:
-        query: [Q, H], a row for every token, or one a sequence under a CLS plan.
+        query: [Q, H], a row for every token, or one per sequence under a CLS plan.
         key_value: [N, 2H], keys then values.
         plan: the batch's.
         heads: number of heads; divides H.

@@ -1,4 +1,4 @@
-"""Attention by batched products over buckets of like length, on a CPU and a GPU."""
+"""Attention by batched products over buckets of similar length, on a CPU and a GPU."""
 
 from __future__ import annotations
 

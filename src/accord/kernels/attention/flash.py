@@ -101,7 +101,7 @@ def works(device: torch.device) -> bool:
 
 @lru_cache
 def fault(device: torch.device) -> str | None:
-    """Try the kernel on a few sequences, once a process.
+    """Try the kernel on a few sequences, once per process.
 
     Returns:
         What is wrong with it on this device; None where it gives what the reference gives.

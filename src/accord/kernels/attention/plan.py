@@ -1,4 +1,4 @@
-"""How attention runs over a batch: its sequences in buckets of like length, and where rows go."""
+"""How attention runs over a batch: its sequences in buckets of similar length, and their rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _WASTE = 1.12  # longest over shortest length within a bucket; measured best fro
 
 @dataclass(frozen=True)
 class Bucket:
-    """b sequences of like length, padded to the longest, L.
+    """b sequences of similar length, padded to the longest, L.
 
     Attributes:
         count: b.
         length: L.
-        width: queries a sequence: L, or 1 if CLS tokens alone are queries.
+        width: queries per sequence: L, or 1 if CLS tokens alone are queries.
         queries: (start, stop) of its b * width query places.
         keys: (start, stop) of its b * L key places.
         padding: float32 [b, 1, 1, L], -inf at padding and else 0; None where there is none.
@@ -44,7 +44,7 @@ class AttentionPlan:
     Attributes:
         lengths: tokens of each sequence.
         cls_queries: whether only each sequence's first token is a query.
-        buckets: groups of like length.
+        buckets: groups of similar length.
         queries: for each bucket, int64 [b, width].
         keys: for each bucket, int64 [b, L].
         inside: for each bucket, bool [b, L], false at padding.
@@ -143,7 +143,7 @@ class Layout:
 def plan_attention(
     lengths: Sequence[int], device: torch.device, cls_queries: bool = False
 ) -> AttentionPlan:
-    """Group sequences into buckets of like length.
+    """Group sequences into buckets of similar length.
 
     Args:
         lengths: tokens of each sequence.
@@ -154,7 +154,7 @@ def plan_attention(
     starts = F.pad(sizes.cumsum(0), (1, 0))[:-1]
     buckets, queries, keys, valid = [], [], [], []
     key_stop = query_stop = 0
-    for members in _alike(lengths):
+    for members in _similar_lengths(lengths):
         count, longest = len(members), lengths[members[0]]
         width = 1 if cls_queries else longest
         offsets = torch.arange(longest)[None]
@@ -177,7 +177,7 @@ def plan_attention(
     )  # fmt: skip
 
 
-def _alike(lengths: Sequence[int]) -> list[list[int]]:
+def _similar_lengths(lengths: Sequence[int]) -> list[list[int]]:
     """Group the indices of sequences whose lengths differ by little, each longest first."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     groups: list[list[int]] = []

@@ -45,9 +45,9 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
     confidence = predictions.probabilities[rows, predictions.predicted.astype(int)]
     right = (predictions.predicted == predictions.labels).astype(float)
     counts = _binned(confidence)
-    there = counts > 0
+    filled = counts > 0
     mean, accuracy = (
-        _binned(confidence, sums)[there] / counts[there] for sums in (confidence, right)
+        _binned(confidence, sums)[filled] / counts[filled] for sums in (confidence, right)
     )
 
     def paint(canvas: Canvas) -> None:
@@ -59,7 +59,7 @@ def calibration(name: str, title: str, predictions: Predictions) -> Figure:
         # Wilson's interval is sound for few rows and near 0 and 1 too.
         ends = [
             binomtest(round(share * n), n).proportion_ci(method="wilson")
-            for share, n in zip(accuracy, counts[there].tolist(), strict=True)
+            for share, n in zip(accuracy, counts[filled].tolist(), strict=True)
         ]
         reach = np.abs(np.array(ends).T - accuracy)
         upper.errorbar(

@@ -88,8 +88,8 @@ def _column_labels(labels: list[str]) -> tuple[list[str], float | None]:
     """
     room = _COLUMNS_POINTS / len(labels)
     flat = [shown(label, room - 6) for label in labels]
-    whole = all(text_width(word) <= room - 6 for label in labels for word in label.split())
-    if whole and line_count(flat) <= _MOST_LINES:
+    words_fit = all(text_width(word) <= room - 6 for label in labels for word in label.split())
+    if words_fit and line_count(flat) <= _MOST_LINES:
         return flat, 0.0
     upright = [shown(label, _UPRIGHT_POINTS) for label in labels]
     if line_count(upright) * LINE_POINTS <= room:

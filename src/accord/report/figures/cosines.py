@@ -139,7 +139,7 @@ def _panel(axes: Axes, pair: Pair, series: Series, halves: Mapping[str, Series],
 def _note(axes: Axes, corrected: Corrected | None) -> None:
     """Write the cosine without noise into a panel."""
     if corrected is not None:
-        text = f"without noise:\n{_said(corrected, 2)}"
+        text = f"without noise:\n{_corrected_text(corrected, 2)}"
         axes.annotate(text, (0.03, 0.97), xycoords="axes fraction", va="top", zorder=5)
 
 
@@ -172,20 +172,22 @@ def _sentence(
     corrected: Mapping[Pair, Corrected], runs: int,
 ) -> str:  # fmt: skip
     values = {pair: _values(series) for pair, series in pairs.items()}
-    said = "; ".join(
+    pairs_text = "; ".join(
         f"{a}–{b} {signed(float(value.mean()), 3)}, {(value < 0).mean():.0%} of {len(value):,}"
         for (a, b), value in values.items()
     )
     several = f" over {runs} runs" if runs > 1 else ""
-    start = f"Mean cosine{several} and share of steps below zero: {said}"
+    start = f"Mean cosine{several} and share of steps below zero: {pairs_text}"
     if not halves:
         return f"{start}; no run measured halves of one task's batch, so noise has no reference."
     means = {task: float(_values(series).mean()) for task, series in halves.items()}
     measured = ", ".join(f"{task} {signed(h, 3)}" for task, h in means.items())
-    whole = ", ".join(f"{task} {_or_undefined(reliability(h))}" for task, h in means.items())
+    reliabilities = ", ".join(
+        f"{task} {_or_undefined(reliability(h))}" for task, h in means.items()
+    )
     return (
         f"{start}; between halves of one task's batch: {measured}; between two whole batches of it,"
-        f" 2h/(1 + h), hence: {whole}; {_compared(corrected)}."
+        f" 2h/(1 + h), hence: {reliabilities}; {_compared(corrected)}."
     )
 
 
@@ -193,7 +195,9 @@ def _compared(corrected: Mapping[Pair, Corrected]) -> str:
     """Say each pair's cosine without noise, and what its interval shows."""
     if not corrected:
         return "no pair has both its tasks among them"
-    said = ", ".join(f"{a}–{b} {_said(result, 3)}" for (a, b), result in corrected.items())
+    pairs_text = ", ".join(
+        f"{a}–{b} {_corrected_text(result, 3)}" for (a, b), result in corrected.items()
+    )
     meanings = {
         "more agreement than conflict": [p for p, r in corrected.items() if (r.low or 0) > 0],
         "more conflict than agreement": [p for p, r in corrected.items() if (r.high or 0) < 0],
@@ -212,10 +216,10 @@ def _compared(corrected: Mapping[Pair, Corrected]) -> str:
     ending = f"; {shown_by}" if shown_by else ""
     if any(result.low is None for result in corrected.values()):
         ending += "; no interval where halves may not agree at all, or one step was measured"
-    return f"without noise, c/√(r r'){interval}: {said}{ending}"
+    return f"without noise, c/√(r r'){interval}: {pairs_text}{ending}"
 
 
-def _said(result: Corrected, digits: int) -> str:
+def _corrected_text(result: Corrected, digits: int) -> str:
     if result.value is None:
         return "undefined"
     value = signed(result.value, digits)

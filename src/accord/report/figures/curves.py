@@ -113,8 +113,8 @@ def _loss(runs: Sequence[RunRecord], task: str, points: int) -> _Curve | None:
     rows = [bin_means(run, end, bins) for run in by_run]
     centres = (np.arange(bins) + 0.5) * end / bins
     mean, low, high = spread(rows)
-    there = np.isfinite(mean)
-    return _Curve(centres[there], mean[there], low[there], high[there])
+    known = np.isfinite(mean)
+    return _Curve(centres[known], mean[known], low[known], high[known])
 
 
 def _losses(run: RunRecord, task: str) -> list[Point]:

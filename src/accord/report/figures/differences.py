@@ -115,7 +115,7 @@ def differences(
     for label, baseline, word in zip(labels, baselines, words, strict=True):
         lines = max(len(label) + len(baseline), len(word))
         edges.append(edges[-1] + lines * LINE_POINTS + _ROW_GAP_POINTS)
-    beside = sum(max(map(text_width, chain(*each))) for each in ([*labels, *baselines], words))
+    text_points = sum(max(map(text_width, chain(*each))) for each in ([*labels, *baselines], words))
 
     def paint(canvas: Canvas) -> None:
         canvas.set_layout_engine("constrained", w_pad=8 / 72)
@@ -125,7 +125,7 @@ def differences(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.axvline(0, color=GREY, linewidth=1, zorder=1.5)
-        _set_scale(axes, rows, width, WIDTH_INCHES * 72 - beside - _SIDES_POINTS)
+        _set_scale(axes, rows, width, WIDTH_INCHES * 72 - text_points - _SIDES_POINTS)
         for i, (row, top, bottom) in enumerate(zip(rows, edges, edges[1:], strict=False)):
             middle = (top + bottom) / 2
             _shade(axes, row, top, bottom, striped=i % 2 == 0)
@@ -237,9 +237,9 @@ def _figures(row: DifferenceRow) -> list[str]:
     value, *interval = (_number(figure, places) for figure in (row.value, *ends))
     if not interval:
         return [value]
-    said = f"({' to '.join(interval)})"
-    line = f"{value} {said}"
-    return [line] if text_width(line) <= _WORDS_POINTS else [value, said]
+    interval_text = f"({' to '.join(interval)})"
+    line = f"{value} {interval_text}"
+    return [line] if text_width(line) <= _WORDS_POINTS else [value, interval_text]
 
 
 def _number(value: float, places: int) -> str:
@@ -250,8 +250,8 @@ def _number(value: float, places: int) -> str:
 
 def _margin_words(rows: Sequence[DifferenceRow]) -> str:
     margins = sorted({row.margin for row in rows if row.margin})
-    said = " or ".join(f"±{_tick(margin)}" for margin in margins)
-    return f"; shaded: within {said}, the margin" if margins else ""
+    margins_text = " or ".join(f"±{_tick(margin)}" for margin in margins)
+    return f"; shaded: within {margins_text}, the margin" if margins else ""
 
 
 def _width_words(width: float | None) -> str:
@@ -260,11 +260,11 @@ def _width_words(width: float | None) -> str:
 
 def _sentence(rows: Sequence[DifferenceRow], width: float | None) -> str:
     counts = Counter(row.kind for row in rows)
-    said = ", ".join(f"{counts[kind]} '{kind}'" for kind in MARKS if counts[kind])
+    kinds_text = ", ".join(f"{counts[kind]} '{kind}'" for kind in MARKS if counts[kind])
     compressed = (
         ""
         if width is None
         else f"; the axis is linear near 0 and logarithmic beyond about ±{width:.2g} points,"
         " so that the widest interval does not hide the others"
     )
-    return f"Of {count(len(rows), 'difference')}: {said}{compressed}."
+    return f"Of {count(len(rows), 'difference')}: {kinds_text}{compressed}."

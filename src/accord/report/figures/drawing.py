@@ -167,10 +167,10 @@ def _element(svg: str, name: str) -> str:
     svg = svg[svg.index("<svg") :]
     bare = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     # A point keeps pages' own ids and figures' apart: no slug and no id of matplotlib's has one.
-    return re.sub(r"<[a-z][^>]*>", lambda tag: _own_tag(tag[0], name), bare)
+    return re.sub(r"<[a-z][^>]*>", lambda tag: _rewritten_tag(tag[0], name), bare)
 
 
-def _own_tag(tag: str, name: str) -> str:
+def _rewritten_tag(tag: str, name: str) -> str:
     tag = re.sub(r'( id="|url\(#|xlink:href="#)', rf"\g<1>{name}.", tag)
     if tag.startswith("<svg"):
         return tag.replace("<svg", '<svg role="img"', 1)

@@ -126,9 +126,9 @@ def _sentence(rows: Sequence[DurationRow]) -> str:
     if not gains:
         return f"{cost}; no improvement over a baseline is known."
     best, worst = max(gains, key=lambda pair: pair[0]), min(gains, key=lambda pair: pair[0])
-    best_said, worst_said = (
+    best_text, worst_text = (
         f"{task} {signed(value)} points ({label})" for value, task, label in (best, worst)
     )
-    ends = best_said if best is worst else f"at best {best_said} and at worst {worst_said}"
+    ends = best_text if best is worst else f"at best {best_text} and at worst {worst_text}"
     bars = any(value is not None for row in rows for value in row.spread.values())
     return f"{cost}; against the baseline {ends}{'' if bars else '; no spread is known'}."

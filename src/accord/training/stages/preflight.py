@@ -37,7 +37,7 @@ class Preflight:
 
 
 def check_run(plan: RunPlan) -> list[str]:
-    """Check everything that a run refuses before it writes anything, but for its folder.
+    """Check everything that a run refuses before it writes anything, except for its folder.
 
     Args:
         plan: of the run.

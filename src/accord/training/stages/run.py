@@ -59,7 +59,7 @@ def start(
         source: the config file's text, kept as given.
         quiet: no progress on stderr.
         watch: may give the run up between two epochs of its last stage.
-        strict: take warnings for errors.
+        strict: treat warnings as errors.
 
     Raises:
         AccordError: as `training.start_run`, naming the stage; all stages' data are read before the
@@ -90,7 +90,7 @@ def start(
 def resume(
     folder: Path, *, force: bool = False, quiet: bool = False, watch: Watch | None = None
 ) -> Run:
-    """Go on with a run, in the stage that it was stopped in; arguments and errors as `start`.
+    """Resume a run, in the stage that it was stopped in; arguments and errors as `start`.
 
     Args:
         folder: of the run.
