@@ -20,7 +20,7 @@ COMMANDS = {
     "resume": "Go on with a run that was stopped.",
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
-    "export": "Take one task's model out of a shared one.",
+    "export": "Write a model for transformers, ONNX or sentence-transformers.",
     "ensemble": "Make one model of several runs, whose answers are averaged.",
     "soup": "Make one model of several runs, whose weights are averaged.",
     "convert": "Turn a pickled checkpoint into safetensors.",
