@@ -20,7 +20,7 @@ COMMANDS = {
     "resume": "Resume a run that was stopped.",
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
-    "export": "Take one task's model out of a shared one.",
+    "export": "Write a model for transformers, ONNX or sentence-transformers.",
     "card": "Write a model's card: what it is, its data, figures and limits.",
     "push": "Upload a model, with its card, to the hub.",
     "ensemble": "Make one model of several runs, whose answers are averaged.",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.derived.padded import answers
 from accord.encoders.packing import TokenSequence, pack
 from accord.encoders.units import located
 from accord.kinds import kind_of, labelled_kind
@@ -32,10 +33,6 @@ class OnnxModel:
     def __init__(self, folder: Path, description: dict[str, Any]) -> None:
         self.folder, self.description = folder, description
         self._sessions: dict[str, Any] = {}
-
-    def opened_again(self) -> OnnxModel:
-        """Return the same for graphs that have been changed since."""
-        return OnnxModel(self.folder, self.description)
 
     def _session(self, graph: str) -> Any:
         if graph not in self._sessions:
@@ -97,27 +94,22 @@ class OnnxModel:
             number: of the task.
             max_length: tokens that a sequence may have.
         """
-        from accord.derived.padded import answers
-
         task, config = model.tasks[number], model.encoder.config
         generator = np.random.default_rng(0)
-        lengths = [1, 2, 3, 7, 24, max_length] if max_length > 24 else [1, 2, max_length]
-        types = 2 if config.type_vocab_size > 1 else 1
+        types = min(config.type_vocab_size, 2)
+        each = task.sequences if kind_of(task).units == "rows" else 1
         sequences = [
             _random(generator, min(length, max_length), config.vocab_size, types)
-            for length in lengths
-            for _ in range(task.sequences if kind_of(task).units == "rows" else 1)
+            for length in (1, 2, 3, 7, 24, max_length)
+            for _ in range(each)
         ]
-        count = task.sequences if kind_of(task).units == "rows" else 1
-        examples = [sequences[i : i + count] for i in range(0, len(sequences), count)]
         with torch.no_grad():
-            pooled = model.pooled(pack([sequences]), [number])
-            (wanted,) = (answers(task, model.heads[task.name](vectors)) for vectors in pooled)
-        if kind_of(task).units == "words" and task.pooling == "mean":
-            wanted = answers(task, model.heads[task.name](pooled[0]))
-        actual = self.outputs(task, examples, answers=True)
-        low, high = task.range if not task.labels else (0.0, 1.0)
-        return float((actual - wanted).abs().max()) / (high - low)
+            (pooled,) = model.pooled(pack([sequences]), [number])
+            wanted = answers(task, model.heads[task.name](pooled))
+        examples = [sequences[i : i + each] for i in range(0, len(sequences), each)]
+        low, high = (0.0, 1.0) if task.labels else task.range
+        distances = (self.outputs(task, examples, answers=True) - wanted).abs()
+        return float(distances.max()) / (high - low)
 
 
 def _random(

@@ -8,8 +8,9 @@ up to the first in which they differ.
 from __future__ import annotations
 
 import copy
+import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -32,42 +33,41 @@ _TORCHS_OWN = {
 _FROM_CLS = ("cls", "pooler")
 
 
+def _copies(modules: Iterable[nn.Module]) -> nn.ModuleList:
+    return nn.ModuleList(map(copy.deepcopy, modules))
+
+
 class PaddedModel(nn.Module):
     """Some of a model's tasks, which read the same kind of input.
 
     Args:
         model: is left as it is.
         tasks: their numbers in the model; as many sequences each.
-
-    Attributes:
-        layers_computed: how many blocks one pass applies for all of the tasks.
     """
 
     def __init__(self, model: MultitaskModel, tasks: Sequence[int]) -> None:
         super().__init__()
         self.tasks = [model.tasks[task] for task in tasks]
-        self.sequences = self.tasks[0].sequences if kind_of(self.tasks[0]).units == "rows" else 1
-        encoder = copy.deepcopy(model.encoder)
-        self.norm, self.pooler = encoder.norm, encoder.pooler
-        parts = model.parts
-        own = None if parts is None else parts.embeddings
-        self.embeddings = nn.ModuleList(
-            [encoder.embeddings] if own is None else [own.per_task[task] for task in tasks]
+        encoder, parts = model.encoder, model.parts
+        differing = None if parts is None else parts.embeddings
+        self.embeddings = _copies(
+            [encoder.embeddings] if differing is None else [differing.per_task[i] for i in tasks]
         )
         self.layers = nn.ModuleList(
             _Layer(block, [] if parts is None else parts.of_layer(number), tasks)
             for number, block in enumerate(encoder.layers)
         )
-        self.heads = nn.ModuleList(model.heads[task.name] for task in self.tasks)
-        self._in_torch_s_own_layers()
-        widths = [len(self.embeddings), *(len(layer.blocks) for layer in self.layers)]  # type: ignore[arg-type]
-        self.layers_computed = sum(max(widths[: i + 1]) for i in range(1, len(widths)))
-
-    def _in_torch_s_own_layers(self) -> None:
-        self.embeddings, self.heads = copy.deepcopy(self.embeddings), copy.deepcopy(self.heads)
+        self.norm, self.pooler = copy.deepcopy((encoder.norm, encoder.pooler))
+        self.heads = _copies(model.heads[task.name] for task in self.tasks)
         for module in self.modules():
             module.__class__ = _TORCHS_OWN.get(type(module), type(module))
         self.requires_grad_(False).eval()
+
+    @property
+    def layers_computed(self) -> int:
+        """How many blocks one pass applies for all of the tasks."""
+        widths = [len(self.embeddings), *(len(layer.tasks) for layer in self.layers)]  # type: ignore[arg-type]
+        return sum(itertools.accumulate(widths, max)) - len(self.embeddings)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -97,28 +97,23 @@ class PaddedModel(nn.Module):
 
     def _encode(self, batch: _Padded) -> list[Tensor]:
         """Return the last hidden states for each task, [B * L, H], or [B, H] of first tokens where
-        all that share its states need no others."""
+        all that share them need no others."""
+        *before, last = self.layers
         states = [embeddings(batch.ids, None) for embeddings in self.embeddings]
-        for number, layer in enumerate(self.layers, start=1):
-            states = layer(states, batch, self._first_alone(number == len(self.layers), states))  # type: ignore[assignment]
+        for layer in before:
+            states = layer(states, batch, [False] * len(self.tasks))
+        from_cls = [
+            kind_of(task).units != "words" and task.pooling in _FROM_CLS for task in self.tasks
+        ]
+        shared = len(states) == len(last.tasks) == 1  # type: ignore[arg-type]
+        states = last(states, batch, [all(from_cls)] if shared else from_cls)
         states = states if self.norm is None else [self.norm(x) for x in states]
         return states * (len(self.tasks) // len(states))
-
-    def _first_alone(self, last: bool, states: Sequence[Tensor]) -> list[bool]:
-        """Return for each task whether a layer need only compute first tokens for it."""
-        from_cls = [
-            last and kind_of(task).units != "words" and task.pooling in _FROM_CLS
-            for task in self.tasks
-        ]
-        blocks = self.layers[-1].blocks
-        alone = len(states) > 1 or len(blocks) > 1  # type: ignore[arg-type]
-        return from_cls if alone else [all(from_cls)] * len(from_cls)
 
     def _pooled(self, task: Task, hidden: Tensor, batch: _Padded) -> Tensor:
         if kind_of(task).units == "words":
             return hidden
-        count, length = batch.mask.shape
-        whole = hidden.reshape(count, -1, hidden.shape[1])
+        whole = hidden.reshape(batch.mask.shape[0], -1, hidden.shape[1])
         if task.pooling == "mean":
             mask = batch.mask[:, :, None].to(hidden.dtype)
             return (whole * mask).sum(1) / mask.sum(1)
@@ -151,48 +146,63 @@ class _Layer(nn.Module):
 
     def __init__(self, block: Block, parts: Sequence[Part], tasks: Sequence[int]) -> None:
         super().__init__()
-        self.blocks, self.hooks = nn.ModuleList(), []
-        self.parts = nn.ModuleList(part for part in parts if len(part.per_task))
-        for task in tasks if len(self.parts) else (None,):
-            merged, beside = copy.deepcopy(block), list[Part]()
-            for part in self.parts if task is not None else ():
-                try:
-                    part.merge(task, merged)  # type: ignore[operator]
-                except ValueError:  # no plain layer says the same
-                    beside.append(part)  # type: ignore[arg-type]
+        differing = [part for part in parts if len(part.per_task)]
+        self.tasks = list(tasks) if differing else [0]
+        self.blocks, beside = nn.ModuleList(), list[Part]()
+        for task in self.tasks:
+            merged = copy.deepcopy(block)
+            beside = [part for part in differing if not _merged(part, task, merged)]
             self.blocks.append(merged)
-            self.hooks.append(_Beside(beside, task or 0))
+        self.beside = nn.ModuleList(map(copy.deepcopy, beside))
 
     def forward(self, states: list[Tensor], batch: _Padded, first: list[bool]) -> list[Tensor]:
-        """Apply the layer to each of the states, or to one state for each task that differs."""
-        count = max(len(states), len(self.blocks))
-        result = []
-        for place in range(count):
-            block: Any = self.blocks[place % len(self.blocks)]
-            hooks = self.hooks[place % len(self.hooks)]
+        """Apply the layer to the states that all tasks share or that each has.
+
+        Args:
+            states: one for all tasks, or one for each.
+            batch: as it is padded.
+            first: for each of the results, whether it is to be of first tokens alone.
+        """
+        results = []
+        for place in range(max(len(states), len(self.blocks))):
+            own = place % len(self.blocks)
             rows = (batch.cls_rows, TaskBounds((), ())) if first[place] else None
             plan = PaddedPlan.of(batch.mask, cls_queries=first[place])
-            hooks = hooks.with_first(batch.cls_rows)
-            result.append(block(states[place % len(states)], plan, None, rows, hooks))
-        return result
+            hooks = _Beside(self.beside, self.tasks[own], batch.cls_rows)
+            x = states[place % len(states)]
+            results.append(self.blocks[own](x, plan, None, rows, hooks))
+        return results
+
+
+def _merged(part: Part, task: int, block: Block) -> bool:
+    """Merge a task's part into its copy of a block, if a block alone can say the same."""
+    try:
+        part.merge(task, block)
+    except ValueError:
+        return False
+    return True
 
 
 class _Beside(BlockHooks):
-    """A task's parts that no plain layer holds, which act on all rows."""
+    """A task's parts that no block holds, which act on all rows.
 
-    def __init__(self, parts: Sequence[Part], task: int, rows: Rows | None = None) -> None:
+    Args:
+        parts: beside one layer.
+        task: its number among theirs.
+        cls_rows: the row of each sequence's first token.
+        first: whether activations at hand are those rows alone.
+    """
+
+    def __init__(
+        self, parts: Iterable[nn.Module], task: int, cls_rows: Tensor, first: bool = False
+    ) -> None:
+        self.parts: list[Part] = list(parts)  # type: ignore[arg-type]
+        self.task, self.cls_rows = task, cls_rows
         every = ((task, 0, sys.maxsize),)
-        self.parts, self.task, self.rows = parts, task, rows or Rows(every, every)
-        self.cls_rows: Tensor | None = None
+        self.rows = Rows(every, every, cls_rows if first else None)
 
-    def with_first(self, cls_rows: Tensor) -> _Beside:
-        """Return the same for a batch with these first tokens."""
-        hooks = _Beside(self.parts, self.task)
-        hooks.cls_rows = cls_rows
-        return hooks
-
-    def of_first(self) -> _Beside:
-        return _Beside(self.parts, self.task, Rows(self.rows.tokens, self.rows.here, self.cls_rows))
+    def of_first(self) -> BlockHooks:
+        return _Beside(self.parts, self.task, self.cls_rows, first=True)
 
     def dense(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
         y = super().dense(name, layer, x)
@@ -200,16 +210,19 @@ class _Beside(BlockHooks):
             y = part.dense(name, x, y, self.rows)
         return y
 
+    def norm(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
+        normed = (part.norm(name, x, self.rows) for part in reversed(self.parts))
+        theirs = next((y for y in normed if y is not None), None)
+        return super().norm(name, layer, x) if theirs is None else theirs
+
     def after(self, half: str, x: Tensor) -> Tensor:
         for part in self.parts:
             x = part.after(half, x, self.rows)
         return x
 
     def parallel(self, x: Tensor, added: Tensor, plan: AttentionPlan) -> Tensor:
-        for part in self.parts:
-            more = part.parallel(x, plan, self.rows)
-            added = added if more is None else added + more
-        return added
+        more = (part.parallel(x, plan, self.rows) for part in self.parts)
+        return added + sum(y for y in more if y is not None)
 
 
 class _Float32(TorchFunctionMode):

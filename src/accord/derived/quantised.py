@@ -5,70 +5,102 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from accord.data.datafiles import find_files
 from accord.data.datasets import TaskFiles
 from accord.data.loader import Assembler, TaskData
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.derived.onnx_model import OnnxModel
 from accord.derived.single import Single
 from accord.errors import DataError, UsageError
-from accord.evaluation.predict import file_plan
+from accord.evaluation.labelled_file import file_plan
 from accord.kinds import labelled_kind
 
 
-def quantise(
-    single: Single, chosen: Sequence[int], graphs: OnnxModel, file: Path
-) -> tuple[dict[str, tuple[str, float, float]], dict[str, str]]:
-    """Make graphs' weights int8, a scale for each column, and compare figures on a labelled file.
+@dataclass(frozen=True)
+class LabelledRows:
+    """A labelled file's rows, as those of each task that it has rows of.
+
+    Attributes:
+        splits: by task.
+        unfit: why it has none of each other task.
+        assembler: makes sequences of them.
+    """
+
+    splits: dict[str, TaskData]
+    unfit: dict[str, str]
+    assembler: Assembler
+
+    @classmethod
+    def of(cls, single: Single, chosen: Sequence[int], file: Path) -> LabelledRows:
+        """Read a file.
+
+        Args:
+            single: the model.
+            chosen: numbers of its tasks.
+            file: with the columns of some of them.
+
+        Raises:
+            UsageError: if it has rows of none, or can't be read.
+        """
+        find_files(str(file))
+        tokenizer = load_tokenizer(single.folder)
+        splits, unfit = {}, {}
+        for task in (single.model.tasks[number] for number in chosen):
+            plan = replace(file_plan(task, single.inputs[task.name]), dev=(str(file),))
+            try:
+                splits[task.name] = TaskFiles(task, plan, tokenizer, warnings.warn).dev(0.0)
+            except DataError as error:
+                unfit[task.name] = str(error)
+        if not splits:
+            why = "; ".join(f"{name}: {reason}" for name, reason in unfit.items())
+            raise UsageError(f"{file}: has rows of none of the tasks: {why}")
+        return cls(splits, unfit, Assembler(special_ids(tokenizer), single.max_length))
+
+    def metrics(self, graphs: OnnxModel) -> dict[str, float]:
+        """Return each task's metric, by the logits that graphs give."""
+        return {name: _metric(graphs, self.assembler, split) for name, split in self.splits.items()}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A task's metric as graphs compute in float32, and with weights of int8.
+
+    Attributes:
+        metric: its name.
+        float32: its value before.
+        int8: and after.
+    """
+
+    metric: str
+    float32: float
+    int8: float
+
+
+def quantise(graphs: OnnxModel, rows: LabelledRows) -> dict[str, Cost]:
+    """Make graphs' weights int8, with a scale for each column, and say what it costs.
 
     Activations are rounded as they come, by onnxruntime's dynamic quantisation.
 
     Args:
-        single: the model.
-        chosen: numbers of its tasks in the graphs.
         graphs: are changed on disk.
-        file: a labelled one, with the columns of some tasks.
+        rows: on which figures are compared.
 
     Returns:
-        For each task that the file has rows of, its metric's name and value before and after; and
-        for each other one why not.
-
-    Raises:
-        UsageError: if the file has rows of none.
+        The cost for each task that there are rows of.
     """
-    assembler = Assembler(special_ids(load_tokenizer(single.folder)), single.max_length)
-    splits, unmeasured = _splits(single, chosen, file)
-    before = {name: _metric(graphs, assembler, split) for name, split in splits.items()}
+    before = rows.metrics(graphs)
     for graph in graphs.description["graphs"]:
         _quantise_graph(graphs.folder / graph)
-    after = graphs.opened_again()
-    costs = {
-        name: (split.task.metric_name, before[name], _metric(after, assembler, split))
-        for name, split in splits.items()
+    after = rows.metrics(OnnxModel(graphs.folder, graphs.description))
+    return {
+        name: Cost(split.task.metric_name, before[name], after[name])
+        for name, split in rows.splits.items()
     }
-    return costs, unmeasured
-
-
-def _splits(
-    single: Single, chosen: Sequence[int], file: Path
-) -> tuple[dict[str, TaskData], dict[str, str]]:
-    """Return the file's rows as those of each task that it has rows of, or why it hasn't."""
-    tokenizer = load_tokenizer(single.folder)
-    splits, reasons = {}, {}
-    for task in (single.model.tasks[number] for number in chosen):
-        plan = replace(file_plan(task, single.inputs[task.name]), dev=str(file))
-        try:
-            splits[task.name] = TaskFiles(task, plan, tokenizer, warnings.warn).dev(0.0)
-        except DataError as error:
-            reasons[task.name] = str(error)
-    if not splits:
-        why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise UsageError(f"{file}: has rows of none of the tasks: {why}")
-    return splits, reasons
 
 
 def _metric(graphs: OnnxModel, assembler: Assembler, split: TaskData) -> float:

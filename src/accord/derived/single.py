@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from accord.errors import ModelError, UsageError, nearest
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import is_ensemble
+from accord.untrusted import read_json
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,36 @@ def open_single(source: Path) -> Single:
     model, inputs, max_length = load_model(folder)
     model.eval().requires_grad_(False)
     return Single(folder, model, inputs, max_length)
+
+
+def single_task(single: Single, number: int) -> MultitaskModel:
+    """Return the model of one task, in which the encoder is a plain one: the task's parts are
+    merged.
+
+    Raises:
+        ModelError: if no plain encoder says the same.
+    """
+    model, task = single.model, single.model.tasks[number]
+    encoder = copy.deepcopy(model.encoder)
+    if model.parts is not None:
+        try:
+            model.parts.merge(number, encoder)
+        except ValueError as error:
+            cure = "--to onnx writes them too"
+            raise ModelError(f"{single.folder}: {task.name}: {error}; {cure}") from None
+    alone = MultitaskModel(encoder, [task])
+    alone.head(task.name).load_state_dict(model.head(task.name).state_dict())
+    return alone
+
+
+def update_json(file: Path, changes: dict[str, Any]) -> None:
+    """Change some entries of a JSON file; there need be none.
+
+    Raises:
+        ModelError: if it holds no JSON object.
+    """
+    try:
+        table = {**(read_json(file) if file.exists() else {}), **changes}
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{file.name} of the model: can't be read: {error}") from None
+    file.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from accord.data.tokenizing import save_tokenizer
 from accord.derived.finished import check_new, write_new
 from accord.derived.onnx_model import INPUTS, OnnxModel
 from accord.derived.padded import PaddedModel
+from accord.derived.quantised import Cost, LabelledRows, quantise
 from accord.derived.single import Single, open_single
 from accord.errors import ModelError, UsageError
 from accord.kinds import kind_of, labelled_kind
@@ -48,14 +48,14 @@ class Exported:
         layers: for each file how many of the encoder's layers one pass applies.
         difference: the largest of the graphs' answers from the model's, of the same sequences; of
             values as shares of their range.
-        costs: of int8, for each task its metric before and after, on the file's rows.
+        costs: of int8, for each task that the file has rows of.
         unmeasured: why other tasks have none.
     """
 
     graphs: dict[str, list[str]] = field(default_factory=dict)
     layers: dict[str, int] = field(default_factory=dict)
     difference: float = 0.0
-    costs: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
     unmeasured: dict[str, str] = field(default_factory=dict)
 
 
@@ -80,7 +80,8 @@ def export_onnx(
     check_new(out)
     single = open_single(source)
     chosen = single.numbers(tasks)
-    exported = Exported()
+    rows = None if int8_data is None else LabelledRows.of(single, chosen, int8_data)
+    exported = Exported(unmeasured={} if rows is None else rows.unfit)
 
     def write(folder: Path) -> None:
         save_tokenizer(single.folder, folder)
@@ -88,14 +89,11 @@ def export_onnx(
             exported.layers[name] = _write_graph(single, members, folder / name)
             exported.graphs[name] = [single.model.tasks[number].name for number in members]
         description = _description(single, chosen, exported)
-        _write_json(folder / DESCRIPTION, description)
         graphs = OnnxModel(folder, description)
         exported.difference = _checked_difference(single, chosen, graphs)
         description["largest_difference"] = exported.difference
-        if int8_data is not None:
-            from accord.derived.quantised import quantise
-
-            exported.costs, exported.unmeasured = quantise(single, chosen, graphs, int8_data)
+        if rows is not None:
+            exported.costs = quantise(graphs, rows)
             description["weights"] = "int8"
         _write_json(folder / DESCRIPTION, description)
 
@@ -231,5 +229,3 @@ def _checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel
             )
     return worst
 
-
-__all__ = ["Exported", "Tensor", "export_onnx", "graph_of", "need_onnx"]
