@@ -17,9 +17,10 @@ from accord.encoders.packing import TokenSequence
 from accord.kinds import labelled_kind
 from accord.tasks import Task
 
-# The same examples in every run: a failure seen once is seen by everybody.
-settings.register_profile("accord", deadline=None, derandomize=True, database=None)
-settings.load_profile("accord")
+# The same examples in every run: a failure seen once is seen by everybody. The slow tests try many.
+settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=40)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=250)
+settings.load_profile("quick")
 
 # The shapes are tiny: a second thread would only spin, on the cores of other tests. A process
 # that a test starts inherits the first line; torch may be loaded here already.

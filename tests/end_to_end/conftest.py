@@ -107,7 +107,8 @@ def staged_project(project: Project) -> Project:
         changes: Mapping[str, Any] | None = None,
         tasks: tuple[str, ...] = (),
     ) -> Path:
-        file = project({"training.epochs": 1, **(changes or {})}, tasks)
+        short = {"training.epochs": 1, "training.steps_per_epoch": 3}
+        file = project({**short, **(changes or {})}, tasks)
         file.write_text(file.read_text() + stages)
         return file
 
