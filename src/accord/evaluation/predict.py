@@ -190,7 +190,7 @@ class Predictor:
             UsageError: if there is no such task, or a text is no string or no pair.
             ModelError where the model's outputs aren't finite.
         """
-        return predicted_values(self.logits(task, texts), self.task(task))
+        return predicted_values(self._noted([task], texts)[task].logits, self.task(task))
 
     def predict_proba(self, task: str, texts: Texts) -> list[dict[str, float]]:
         """Return each class's probability for texts; arguments and errors as `predict`.
@@ -201,7 +201,7 @@ class Predictor:
         settled = self.task(task)
         if not labelled_kind(settled).probability_names(settled):
             raise UsageError(f"task '{task}' is of kind '{settled.kind}': it has no probabilities")
-        return predicted_probabilities(self.logits(task, texts), settled)
+        return predicted_probabilities(self._noted([task], texts)[task].logits, settled)
 
     def logits(self, task: str, texts: Texts) -> Tensor:
         """Return the head's output for texts, float32 [n, ...]; an ensemble's `mean_logits`.
@@ -237,7 +237,7 @@ class Predictor:
             for note in self.cut_notes(self.task(name), one.cut, one.unseen, len(one.logits))
         )
         for note in notes:  # each once, whatever the number of tasks that say the same
-            warnings.warn(note, stacklevel=4)
+            warnings.warn(note, stacklevel=3)
         return made
 
     def cut_notes(self, task: Task, cut: int, unseen: int, rows: int) -> Iterator[str]:
