@@ -15,6 +15,7 @@ from accord.data.loader import Assembler, TaskData
 from accord.data.ragged import ranges
 from accord.data.sources import shared_rows, sources_of
 from accord.encoders.packing import TokenSequence, pack
+from accord.encoders.prepared import Prepared
 from accord.encoders.units import Unit, Units, joined, located, vector_counts
 from accord.errors import ModelError
 from accord.evaluation.passes import tokens_of_a_pass
@@ -72,6 +73,7 @@ def pooled_vectors(
     pass_tokens: int | None = None,
     key: DropoutKey | None = None,
     tasks: Sequence[Sequence[int]] | None = None,
+    prepared: Prepared | None = None,
 ) -> list[Pooled]:
     """Encode and pool the examples of any number of tasks.
 
@@ -83,11 +85,12 @@ def pooled_vectors(
             is longer; default: `tokens_of_a_pass`.
         key: names dropout masks, which differ by pass; None is no dropout.
         tasks: the numbers of the tasks that read each group; default: the one of its place.
+        prepared: the model's encoder, by the same `matmul`.
 
     Returns:
         For each task its vectors, in the order of its group's examples.
     """
-    model.eval()
+    _evaluating(model)
     device = model.encoder.word_table.device
     hidden = model.encoder.config.hidden_size
     readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
@@ -101,14 +104,23 @@ def pooled_vectors(
     for number, members in enumerate(_passes(sequences, pass_tokens)):
         present = [i for i, member in enumerate(members) if member]
         batch_sequences = [[sequences[i][j] for j in members[i]] for i in present]
-        batch = pack(batch_sequences, matmul.row_multiple).to(device)
+        tokens = sum(len(one.input_ids) for group in batch_sequences for one in group)
+        multiple = matmul.row_multiple if prepared is None else prepared.row_multiple(tokens)
+        batch = pack(batch_sequences, multiple).to(device)
         masks = None if key is None else replace(key, micro_batch=number)
         views = [View(task, place) for place, i in enumerate(present) for task in readers[i]]
         with computing(matmul), matmul.autocast(device):
-            pooled = model.pooled(batch, [view.task for view in views], key=masks, views=views)
+            readers_here = [view.task for view in views]
+            pooled = model.pooled(batch, readers_here, masks, views=views, prepared=prepared)
         for view, part in zip(views, pooled, strict=True):
             kept[view.task].take(members[present[view.group]], part)
     return [kept[task].pooled for task in range(len(model.tasks))]
+
+
+def _evaluating(model: MultitaskModel) -> None:
+    """Put a model into evaluation mode; to do so again takes milliseconds."""
+    if model.training:
+        model.eval()
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,7 @@ def head_logits(
 ) -> Tensor:
     """Apply one task's head to pooled vectors: float32 [n, outputs], or [n, most, outputs] where
     an example has several units, on the host."""
-    model.eval()
+    _evaluating(model)
     return model.logits([vectors], [task], units=[units])[0].cpu()
 
 

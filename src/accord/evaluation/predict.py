@@ -24,6 +24,7 @@ from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import encode_texts, encode_words, load_tokenizer, special_ids
 from accord.data.warnings import DataWarning, unseen_note
 from accord.encoders.packing import TokenSequence
+from accord.encoders.prepared import prepare
 from accord.encoders.units import joined
 from accord.errors import DataError, UsageError, nearest
 from accord.evaluation.inference import (
@@ -101,6 +102,7 @@ class Predictor:
             for task in model.tasks
         )
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
+        self.prepared = prepare(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
 
@@ -211,7 +213,7 @@ class Predictor:
             )
             for texts, stop in zip(counts.tolist(), counts.cumsum().tolist(), strict=True)
         ]
-        pooled = pooled_vectors(self.model, examples, self.matmul)[index]
+        pooled = pooled_vectors(self.model, examples, self.matmul, prepared=self.prepared)[index]
         lengths = padded(np.array([*map(len, segments)], dtype=np.int64), counts, 0)
         uncut = uncut_lengths(task, self.assembler.special.framing, lengths, counts)
         cut = (uncut > self.assembler.max_length).any(axis=1).sum()

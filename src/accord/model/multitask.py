@@ -12,6 +12,7 @@ from torch.nn import Parameter
 from accord.data.batches import View
 from accord.encoders.encoder import NO_HOOKS, Encoder, EncoderHooks, Shifted
 from accord.encoders.packing import PackedBatch, PackedWords
+from accord.encoders.prepared import Prepared
 from accord.encoders.units import Units
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import HeadContext, kind_of, labelled_kind
@@ -74,6 +75,7 @@ class MultitaskModel(nn.Module):
         key: DropoutKey | None = None,
         shift: Tensor | None = None,
         views: Sequence[View] | None = None,
+        prepared: Prepared | None = None,
     ) -> list[Tensor]:
         """Encode a batch and pool what each head sees to vectors.
 
@@ -83,6 +85,7 @@ class MultitaskModel(nn.Module):
             key: names the dropout masks; None is evaluation.
             shift: added to the first layer's input, [N, H]; None is nothing.
             views: what of the batch each present task's head sees; None: a group each.
+            prepared: the encoder, for a pass without gradients; used where nothing acts on it.
 
         Returns:
             For each present task a tensor [sequences, H], of its words [words, H] where its kind
@@ -97,7 +100,10 @@ class MultitaskModel(nn.Module):
         owners = {view.group: view.task for view in reversed(views)}
         hooks = self._hooks(batch, [owners[group] for group in sorted(owners)])
         hooks = hooks if shift is None else Shifted(hooks, shift)
-        hidden = self.encoder(batch, key, cls_only, hooks)
+        if prepared is not None and key is None and hooks is NO_HOOKS:
+            hidden = prepared(batch, cls_only)
+        else:
+            hidden = self.encoder(batch, key, cls_only, hooks)
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
         means = None
         if any(units != "words" and pooling == "mean" for units, pooling in poolings):
