@@ -9,10 +9,11 @@ that a caller may stop after any of them and go on with a batch of other sequenc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn import functional as F
 
 from accord.encoders.blocks import Attention, Block, FeedForward
@@ -40,7 +41,9 @@ class PreparedBlock:
         self.block, self.matmul = block, matmul
         fused = _side_by_side(block.attention.query, block.attention.key_value)
         layers = block.dense_layers().items()
-        self.weights = {name: (layer.weight.detach(), layer.bias) for name, layer in layers}
+        self.weights: dict[str, tuple[Tensor, Tensor | None]] = {
+            name: (layer.weight.detach(), layer.bias) for name, layer in layers
+        }
         self.weights["all"] = fused
         self.layers: dict[str, Dense] = {}
 
@@ -55,7 +58,7 @@ class PreparedBlock:
         normed = self.block.attention_norm(x) if self.block.pre_norm else x
         projected, heads = self.dense("all", normed), self.block.attention.heads
         if _alike(batch):
-            attended = _attend_alike(*projected.chunk(3, 1), len(batch.lengths), heads)
+            attended = _attend_alike(projected.chunk(3, 1), len(batch.lengths), heads)
         else:
             query, key_value = projected.tensor_split((x.shape[1],), 1)
             attended = attend(query, key_value, batch.plan, heads)
@@ -67,7 +70,8 @@ class PreparedBlock:
         key_value, heads = self.dense("key_value", normed), self.block.attention.heads
         query = self.dense("query", normed.index_select(0, batch.cls_rows))
         if _alike(batch):
-            attended = _attend_alike(query, *key_value.chunk(2, 1), len(batch.lengths), heads)
+            parts = (query, *key_value.chunk(2, 1))
+            attended = _attend_alike(parts, len(batch.lengths), heads)
         else:
             attended = attend(query, key_value, batch.cls_plan, heads)
         return self._after_attention(x.index_select(0, batch.cls_rows), attended)
@@ -95,8 +99,9 @@ class Prepared:
     def __init__(self, encoder: Encoder, matmul: MatmulPolicy) -> None:
         self.encoder, self.matmul = encoder, matmul
         self.device = encoder.word_table.device
+        self.layers = list(encoder.layers)
         self.blocks = [
-            PreparedBlock(block, matmul) if _known(block) else None for block in encoder.layers
+            PreparedBlock(block, matmul) if _known(block) else None for block in self.layers
         ]
 
     def row_multiple(self, tokens: int) -> int:
@@ -122,7 +127,7 @@ class Prepared:
         """Run a block, counted from 0, for all tokens: [N, H] -> [N, H]."""
         prepared = self.blocks[number]
         if prepared is None:
-            return self._as_it_is(self.encoder.layers[number], x, batch.plan)
+            return self._as_it_is(self.layers[number], x, batch.plan)
         with _no_autocast():
             return prepared(x, batch)
 
@@ -131,7 +136,7 @@ class Prepared:
         prepared = self.blocks[-1]
         if prepared is None:
             first = (batch.cls_rows, batch.sequence_bounds)
-            return self._as_it_is(self.encoder.layers[-1], x, batch.cls_plan, first)
+            return self._as_it_is(self.layers[-1], x, batch.cls_plan, first)
         with _no_autocast():
             return prepared.first(x, batch)
 
@@ -180,16 +185,16 @@ def _side_by_side(query: Linear, key_value: Linear) -> tuple[Tensor, Tensor | No
     Returns:
         [3H, H] and [3H], or None without biases.
     """
-    layers, moved = (query, key_value), []
-    for name in ("weight", "bias"):
-        parts = [getattr(layer, name) for layer in layers]
-        if parts[0] is None:
-            return moved[0], None
-        whole = torch.cat([part.detach() for part in parts])
-        for part, view in zip(parts, whole.split([len(part) for part in parts]), strict=True):
-            part.data = view
-        moved.append(whole)
-    return moved[0], moved[1]
+    weight = _joined([query.weight, key_value.weight])
+    return weight, None if query.bias is None else _joined([query.bias, key_value.bias])
+
+
+def _joined(parts: Sequence[Parameter]) -> Tensor:
+    whole, start = torch.cat([part.detach() for part in parts]), 0
+    for part in parts:
+        stop = start + len(part)
+        part.data, start = whole[start:stop], stop
+    return whole
 
 
 def _alike(batch: PackedBatch) -> bool:
@@ -197,11 +202,22 @@ def _alike(batch: PackedBatch) -> bool:
     return lengths.count(lengths[0]) == len(lengths)
 
 
-def _attend_alike(query: Tensor, key: Tensor, value: Tensor, count: int, heads: int) -> Tensor:
-    """Attend within sequences of one length, [B·Q, H] and twice [B·L, H] -> [B·Q, H]."""
-    parts = (x.view(count, -1, heads, x.shape[1] // heads).transpose(1, 2)
-             for x in (query, key, value))  # fmt: skip
-    return F.scaled_dot_product_attention(*parts).transpose(1, 2).reshape(query.shape)
+def _attend_alike(parts: Sequence[Tensor], count: int, heads: int) -> Tensor:
+    """Attend within sequences of one length.
+
+    Args:
+        parts: queries [B·Q, H], keys and values [B·L, H].
+        count: B.
+        heads: of the attention.
+
+    Returns:
+        [B·Q, H].
+    """
+    query, key, value = (
+        x.view(count, -1, heads, x.shape[1] // heads).transpose(1, 2) for x in parts
+    )
+    attended = F.scaled_dot_product_attention(query, key, value)
+    return attended.transpose(1, 2).reshape(parts[0].shape)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def lay_out(weight: Tensor, bias: Tensor | None, matmul: MatmulPolicy) -> Dense:
     if packs_half() and _fits_half(weight):
         packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
         product = torch.ops.quantized.linear_dynamic_fp16.default
-        return lambda x: product(x, packed)  # type: ignore[no-any-return]
+        return lambda x: product(x, packed)
     rounded = _float32(weight.bfloat16().float(), bias, matmul)
     return lambda x: rounded(x.bfloat16().float())
 
