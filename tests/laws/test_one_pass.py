@@ -13,6 +13,7 @@ from kind_cases import all_cases
 
 import accord
 from accord.encoders.families.bert import BertEncoder
+from accord.encoders.prepared import Prepared
 from accord.errors import UsageError
 from accord.evaluation.inputs import Inputs
 from accord.evaluation.predict import Predictor
@@ -133,15 +134,22 @@ def test_a_task_more_leaves_the_others_as_they_are_to_the_bit(
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collect the sequences of every call of a layer."""
+    """Collect the sequences of every call of a layer, as it is or prepared."""
     calls: list[int] = []
-    layer = BertEncoder.layer
 
-    def counted(self: BertEncoder, number: int, x: torch.Tensor, batch: Any, *rest: Any) -> Any:
-        calls.append(sum(stop - start for start, stop in batch.task_sequences))
-        return layer(self, number, x, batch, *rest)
+    def count(owner: type, name: str, batch_at: int) -> None:
+        method = getattr(owner, name)
 
-    monkeypatch.setattr(BertEncoder, "layer", counted)
+        def counted(self: object, *arguments: Any) -> Any:
+            bounds = arguments[batch_at].task_sequences
+            calls.append(sum(stop - start for start, stop in bounds))
+            return method(self, *arguments)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(BertEncoder, "layer", 2)
+    count(Prepared, "block", 2)
+    count(Prepared, "last", 1)
     return calls
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from accord.data.loader import Assembler, TaskData
 from accord.data.sources import shared_rows, sources_of
 from accord.encoders.packing import TokenSequence, pack
+from accord.encoders.prepared import Prepared
 from accord.encoders.units import joined
 from accord.errors import ModelError
 from accord.evaluation.inputs import Examples, Inputs, Pooled, Stream
@@ -38,6 +39,7 @@ def pooled_vectors(
     pass_tokens: int | None = None,
     key: DropoutKey | None = None,
     tasks: Sequence[Sequence[int]] | None = None,
+    prepared: Prepared | None = None,
 ) -> dict[int, Pooled]:
     """Encode and pool the examples of any number of tasks, each distinct sequence once.
 
@@ -53,11 +55,12 @@ def pooled_vectors(
         key: names dropout masks, which differ by pass and by sequence, equal ones too; None is no
             dropout.
         tasks: the numbers of the tasks that read each group; default: the one of its place.
+        prepared: the model's encoder, by the same `matmul`.
 
     Returns:
         For each task, by its number, its vectors, in the order of its group's examples.
     """
-    model.eval()
+    _evaluating(model)
     device, hidden = model.encoder.word_table.device, model.encoder.config.hidden_size
     readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
     inputs = Inputs.of(groups, readers, apart=key is not None)
@@ -69,12 +72,16 @@ def pooled_vectors(
     limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for number, (group, members) in enumerate(_passes(inputs.sequences, limit)):
         sequences = [inputs.sequences[group][i] for i in members]
-        batch = pack([sequences], matmul.row_multiple).to(device)
+        tokens = sum(len(sequence.input_ids) for sequence in sequences)
+        multiple = matmul.row_multiple if prepared is None else prepared.row_multiple(tokens)
+        batch = pack([sequences], multiple).to(device)
         reading = {task: stream for stream in streams
                    if (task := stream.reader(group)) is not None}  # fmt: skip
         with computing(matmul), matmul.autocast(device):
             if key is None:
-                pooled = pooled_by_task(model, batch, {task: ways[task] for task in reading})
+                pooled = pooled_by_task(
+                    model, batch, {task: ways[task] for task in reading}, prepared
+                )
             else:
                 masks, (task,) = replace(key, micro_batch=number), reading
                 pooled = {task: model.pooled(batch, [task], masks)[0]}
@@ -85,6 +92,12 @@ def pooled_vectors(
         task: by_task[task].pooled(task, examples)
         for examples, of_group in zip(groups, readers, strict=True) for task in of_group
     }  # fmt: skip
+
+
+def _evaluating(model: MultitaskModel) -> None:
+    """Put a model into evaluation mode; to do so again takes milliseconds."""
+    if model.training:
+        model.eval()
 
 
 def _alike(model: MultitaskModel, ways: Mapping[int, Way]) -> list[list[int]]:
@@ -129,7 +142,7 @@ def head_logits(
         For each task float32 [n, outputs], or [n, most, outputs] where an example has several
         units, on the host.
     """
-    model.eval()
+    _evaluating(model)
     blocks = blocks or HeadBlocks(model)
     together: dict[int, list[int]] = {}
     for number, part in pooled.items():

@@ -16,6 +16,7 @@ from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
+from accord.encoders.prepared import prepare
 from accord.encoders.units import joined
 from accord.errors import UsageError, nearest
 from accord.evaluation.inference import (
@@ -95,6 +96,7 @@ class Predictor:
             for task in model.tasks
         )
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
+        self._prepared = prepare(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
         self._reader = TextReader(self.tokenizer, self.assembler)
@@ -296,6 +298,7 @@ class Predictor:
             [each.examples for each in read],
             self.matmul,
             tasks=[[places[name] for name in names] for names in alike.values()],
+            prepared=self._prepared,
         )
         logits = head_logits(self.model, pooled, self._blocks)
         answered = {}

@@ -13,10 +13,11 @@ On a CPU two things differ by processor and are found out at run time (`choose_m
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -100,7 +101,8 @@ def computing(matmul: MatmulPolicy) -> Iterator[None]:
     """Multiply in a certain way within a block.
 
     Other threads don't see the block, except for torch's setting of oneDNN, which is the process's:
-    the backward passes of what ran within have to run within too.
+    it stays as long as any thread is within such a block, and the backward passes of what ran
+    within have to run within too.
     """
     token = _CURRENT.set(matmul)
     try:
@@ -110,15 +112,33 @@ def computing(matmul: MatmulPolicy) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
+@dataclass
+class _Within:
+    """The blocks that multiply by oneDNN now, in all threads, and the setting before them."""
+
+    blocks: int = 0
+    before: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+_WITHIN = _Within()
+
+
 @contextlib.contextmanager
 def _onednn() -> Iterator[None]:
+    """Set torch's setting of oneDNN with the first that enters, and back with the last to leave."""
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = setting.fp32_precision
-    setting.fp32_precision = "bf16"
+    with _WITHIN.lock:
+        if not _WITHIN.blocks:
+            _WITHIN.before, setting.fp32_precision = setting.fp32_precision, "bf16"
+        _WITHIN.blocks += 1
     try:
         yield
     finally:
-        setting.fp32_precision = before
+        with _WITHIN.lock:
+            _WITHIN.blocks -= 1
+            if not _WITHIN.blocks:
+                setting.fp32_precision = _WITHIN.before
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from accord.data.batches import View
 from accord.encoders.packing import PackedBatch
+from accord.encoders.prepared import Prepared
 from accord.model.multitask import MultitaskModel
 
-Way = Sequence[Hashable]
+Way = Sequence[tuple[Any, ...]]
 """What identifies a task's way through the embeddings, and then through each layer."""
 
 
@@ -26,24 +28,28 @@ def way_of(model: MultitaskModel, task: int) -> Way:
 
 
 def pooled_by_task(
-    model: MultitaskModel, batch: PackedBatch, ways: Mapping[int, Way]
+    model: MultitaskModel,
+    batch: PackedBatch,
+    ways: Mapping[int, Way],
+    prepared: Prepared | None = None,
 ) -> dict[int, Tensor]:
     """Encode a batch of one group of sequences, and pool it for each of some tasks that read it.
 
     Every layer is computed once for all tasks whose ways are the same up to it. From there on
-    each path goes on in products of its own, so that what tasks say is the same to the bit whatever
+    each way goes on in products of its own, so that what tasks say is the same to the bit whatever
     other tasks there are.
 
     Args:
         model: in evaluation, without dropout.
         batch: of one group.
         ways: of these tasks, by their numbers.
+        prepared: the model's encoder, for layers in which these tasks have no parts.
 
     Returns:
         For each task its pooled vectors (`MultitaskModel.pooled`).
     """
     pooled: dict[int, Tensor] = {}
-    for tasks, hidden in _encoded(model, batch, ways):
+    for tasks, hidden in _encoded(model, batch, ways, prepared):
         views = [View(task, 0) for task in tasks]
         cls_only = model.sees_cls_only(tasks)
         pooled |= zip(tasks, model.viewed(hidden, batch, views, cls_only), strict=True)
@@ -51,25 +57,37 @@ def pooled_by_task(
 
 
 def _encoded(
-    model: MultitaskModel, batch: PackedBatch, ways: Mapping[int, Way]
+    model: MultitaskModel, batch: PackedBatch, ways: Mapping[int, Way], prepared: Prepared | None
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Yield tasks whose ways are the same, and the encoder's output for them."""
     encoder = model.encoder
+    layers = len(encoder.layers)
+
+    def place(depth: int, task: int, x: Tensor | None, cls_only: bool) -> Tensor:
+        """Apply the embeddings, or a layer."""
+        parts = ways[task][depth]
+        plain = not (parts[0] if depth == layers else parts)
+        if prepared is None or not plain:
+            hooks = model.hooks(batch, [task])
+            if x is None:
+                return encoder.embed(batch, None, hooks)
+            return encoder.layer(depth - 1, x, batch, None, cls_only, hooks)
+        if x is None:
+            return prepared.embed(batch)
+        if cls_only and depth == layers:
+            return prepared.last(x, batch)
+        return prepared.block(depth - 1, x, batch)
 
     def go_on(
         tasks: Sequence[int], depth: int, x: Tensor | None
     ) -> Iterator[tuple[list[int], Tensor]]:
-        together: dict[Hashable, list[int]] = {}
+        together: dict[object, list[int]] = {}
         for task in tasks:
             together.setdefault(ways[task][depth], []).append(task)
         for group in together.values():
-            hooks, cls_only = model.hooks(batch, group[:1]), model.sees_cls_only(group)
-            y = (
-                encoder.embed(batch, None, hooks)
-                if x is None
-                else encoder.layer(depth - 1, x, batch, None, cls_only, hooks)
-            )
-            if depth < len(encoder.layers):
+            cls_only = model.sees_cls_only(group)
+            y = place(depth, group[0], x, cls_only)
+            if depth < layers:
                 yield from go_on(group, depth + 1, y)
             else:
                 yield group, encoder.finish(y, batch, cls_only)

@@ -1,0 +1,102 @@
+"""Weights of dense layers laid out once, for products without gradients.
+
+A product casts and rearranges its weights in every call, which for a few dozen rows takes longer
+than the product itself. Here a weight is laid out when its layer is prepared, as it pays on a CPU:
+
+- float32: as it is; beside it as oneDNN wants it, made when few rows first come, of layers that
+  have more outputs than inputs (of others that is no quicker).
+- bfloat16, where a processor has instructions for it: cast, and rearranged by oneDNN.
+- bfloat16, where it hasn't: in half precision, packed by FBGEMM, which multiplies in float32. That
+  has three bits more than bfloat16 and half of float32's bytes to read, which is what products of
+  few rows wait for. A weight that half precision can't hold as well as bfloat16 is rounded to that
+  and kept in float32.
+
+None of these needs a setting of the process, but for float32 products of many rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from accord.kernels.matmul import MatmulPolicy, computing
+
+Dense = Callable[[Tensor], Tensor]
+"""Returns x Wᵀ + b, float32 [n, m] of float32 [n, k]."""
+
+FEW_ROWS = 64  # up to which oneDNN's layout was measured to be quicker, by a tenth to a quarter
+_BFLOAT16_ERROR = 2.0**-9  # of rounding to it, relative
+
+
+def lay_out(weight: Tensor, bias: Tensor | None, matmul: MatmulPolicy) -> Dense:
+    """Lay a dense layer's weight out.
+
+    Args:
+        weight: float32 [m, k], on a CPU; in float32 the product reads it where it is.
+        bias: float32 [m]; None adds nothing.
+        matmul: in what precision, and how this machine multiplies.
+    """
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
+    if not matmul.bfloat16:
+        return _float32(weight, bias, matmul)
+    if not matmul.rounded:
+        return _bfloat16(weight, bias)
+    if packs_half() and _fits_half(weight):
+        packed = torch.ops.quantized.linear_prepack_fp16(weight, bias)
+        product = torch.ops.quantized.linear_dynamic_fp16.default
+        return lambda x: product(x, packed)
+    rounded = _float32(weight.bfloat16().float(), bias, matmul)
+    return lambda x: rounded(x.bfloat16().float())
+
+
+def _float32(weight: Tensor, bias: Tensor | None, matmul: MatmulPolicy) -> Dense:
+    packs = matmul.onednn and len(weight) > weight.shape[1]
+    packed: list[Tensor] = []
+
+    def product(x: Tensor) -> Tensor:
+        rows = x.shape[0]
+        if packs and 1 < rows <= FEW_ROWS:
+            if not packed:  # two threads may both make it: they make the same
+                packed.append(torch.ops.mkldnn._reorder_linear_weight(weight, FEW_ROWS))
+            return _rearranged(x, packed[0], bias)
+        if rows <= FEW_ROWS:
+            return F.linear(x, weight, bias)
+        with computing(matmul):
+            return F.linear(x, weight, bias)
+
+    return product
+
+
+def _bfloat16(weight: Tensor, bias: Tensor | None) -> Dense:
+    cast, shift = weight.bfloat16(), None if bias is None else bias.bfloat16()
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        packed = torch.ops.mkldnn._reorder_linear_weight(cast, FEW_ROWS)
+        return lambda x: _rearranged(x.bfloat16(), packed, shift).float()
+    return lambda x: F.linear(x.bfloat16(), cast, shift).float()
+
+
+def _rearranged(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, "none", [], "")
+    return product
+
+
+def _fits_half(weight: Tensor) -> bool:
+    """Whether half precision holds a weight at least as well as bfloat16 does."""
+    error = (weight.half().float() - weight).norm()
+    return bool(error <= _BFLOAT16_ERROR * weight.norm())  # false for what isn't finite
+
+
+@lru_cache
+def packs_half() -> bool:
+    """Whether this torch multiplies by weights in half precision; tried once a process."""
+    weight, x = torch.arange(-3.0, 3.0).view(2, 3), torch.ones(2, 3)
+    try:
+        packed = torch.ops.quantized.linear_prepack_fp16(weight, None)
+        product = torch.ops.quantized.linear_dynamic_fp16(x, packed)
+    except (RuntimeError, NotImplementedError, AttributeError):
+        return False
+    return bool(torch.equal(product, x @ weight.t()))
