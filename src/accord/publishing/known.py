@@ -105,9 +105,8 @@ def know(source: Path) -> Known:
     run = _run_of(source)
     folder = find_model_folder(source)
     tasks, inputs, max_length = read_tasks(folder)
-    for task in tasks if run is not None else ():
-        if task.name not in run.results["heldout"] or task.name not in run.results["metrics"]:
-            raise RunFolderError(f"{run.path / RESULTS}: has no figures of '{task.name}'")
+    if run is not None:
+        _check_figures(run, tasks)
     members = member_folders(folder)
     models = [load_model(member)[0] for member in members]
     return Known(
@@ -125,6 +124,12 @@ def _run_of(source: Path) -> RunRecord | None:
         if folder is not None and (folder / STATUS).is_file():
             return read_run(folder)
     return None
+
+
+def _check_figures(run: RunRecord, tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        if task.name not in run.results["heldout"] or task.name not in run.results["metrics"]:
+            raise RunFolderError(f"{run.path / RESULTS}: has no figures of '{task.name}'")
 
 
 def _names(given: Any) -> str:
