@@ -120,7 +120,7 @@ class Task:
             ValueError: if it can be no task: it may come from a stranger.
             TypeError: if a key is missing or unknown.
         """
-        kind = value.get("kind")
+        kind = value.get("kind") if isinstance(value, dict) else None
         if not is_kind(kind) or not get_kind(kind).labelled:
             raise ValueError(f"kind is {kind!r}")
         lists: dict[str, Any] = {

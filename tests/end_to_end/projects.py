@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from accord.data.tokenizing import load_tokenizer
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.pretrained import save_encoder
+from accord.model.saved import DESCRIPTION, FORMAT
+from accord.tasks import Task
 
 GOOD, BAD = ["bright", "fine", "lovely", "warm"], ["dull", "grim", "poor", "stale"]
 PLAIN = ["the", "a", "film", "meal", "road", "song", "with", "under", "old", "new", "very"]
@@ -49,6 +51,18 @@ training = { epochs = 2, gradients = "pcgrad" }
 """
 
 Table = dict[str, Any]
+
+
+def describe_model(folder: Path, tasks: Sequence[Task], layers: int = 6) -> None:
+    """Write what says of a model which tasks it has and how many layers, and no weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {**task.to_json(), "input": {"text": ["a", "b"][: task.texts], "label": "c"}}
+        for task in tasks
+    ]
+    table = {"format": FORMAT, "max_length": 16, "tasks": entries}
+    (folder / DESCRIPTION).write_text(json.dumps(table))
+    (folder / "config.json").write_text(json.dumps({"num_hidden_layers": layers}))
 
 
 def write_encoder(

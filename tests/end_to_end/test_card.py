@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import random
 import re
 import shutil
 from dataclasses import replace
@@ -15,6 +16,7 @@ from projects import TASKS
 from scipy import stats
 
 import accord
+from accord.errors import UsageError
 from accord.publishing.card import card
 from accord.publishing.front_matter import LICENCES, front_matter, reads
 from accord.publishing.known import know
@@ -260,6 +262,36 @@ def test_what_is_no_finished_model_is_refused_in_one_line(copied, tmp_path, acco
     assert "the run is stopped, not done" in refused(copied)
     assert "the run is stopped, not done" in refused(copied / "model")
     assert not (copied / "model" / README).exists()
+
+
+ODD = (None, 0, -1.5, "1", [], {"x": "x"}, True)
+
+
+def damaged(table, most=2):
+    """A JSON object with each of its values, and of those within, missing or replaced."""
+    for key in table:
+        yield {name: value for name, value in table.items() if name != key}
+        yield from ({**table, key: odd} for odd in ODD)
+        if isinstance(table[key], dict) and most:
+            yield from ({**table, key: within} for within in damaged(table[key], most - 1))
+
+
+@pytest.mark.parametrize("name", ["results.json", "environment.json", "resolved.json"])
+def test_a_run_s_damaged_records_are_refused_in_one_line_or_of_no_matter(copied, name):
+    """What a stranger's run folder may hold ends in no traceback."""
+    file = copied / name
+    whole = json.loads(file.read_text())
+    parts = whole if name != "resolved.json" else {"data": whole["data"], "tasks": whole["tasks"]}
+    refused = made = 0
+    for part in random.Random(name).sample([*damaged(parts)], 40):
+        file.write_text(json.dumps({**whole, **part} if name == "resolved.json" else part))
+        try:
+            ModelCard(card(know(copied)))
+            made += 1
+        except UsageError:
+            refused += 1
+    assert made
+    assert refused or name == "environment.json"
 
 
 def test_every_kind_says_what_it_reads():

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import projects
 import pytest
 
 from accord.cli.comparisons import comparison_json, print_comparison, print_groups
@@ -29,7 +30,7 @@ def group(name, folder, **metrics):
     }
     sections = {metric: {"kind": "classification", "train": "t", "text": "a"} for metric in metrics}
     config = parse_config({"encoder": {"path": "e"}, "tasks": sections})
-    (folder / "model").mkdir(exist_ok=True)
+    projects.describe_model(folder / "model", list(tasks.values()))
     exposure = {
         metric: {"examples": 64, "rows": 32, "tokens": 640, "steps": 10} for metric in metrics
     }

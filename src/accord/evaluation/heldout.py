@@ -21,7 +21,7 @@ def require_heldout(folder: Path, results: Mapping[str, Any]) -> None:
     Raises:
         RunFolderError: if it was made before there were any.
     """
-    if "heldout" not in results:
+    if results.get("heldout") is None:
         raise RunFolderError(
             f"{folder}: has no held-out figures: it was made by an earlier version; run it again"
         )

@@ -128,8 +128,7 @@ def _of_run(known: Known) -> Iterator[str]:
         )
         return
     yield "## Data"
-    rows = [[task, split, files, f"{rows:,}"] for task, split, files, rows in known.splits()]
-    yield markdown_table(["task", "split", "files", "rows"], rows, 3)
+    yield markdown_table(["task", "split", "files", "rows"], [*map(list, known.splits())], 3)
     yield "## Figures"
     yield from _figures(known)
     yield "## Training"
@@ -227,8 +226,8 @@ def _cost(known: Known) -> Iterator[str]:
     if known.run is None:
         return
     results, machine = known.run.results, known.run.environment
-    place = machine.get("device", "")
-    threads = f" with {count(machine['threads'], 'thread')}" if machine.get("threads") else ""
+    place, number = machine.get("device"), machine.get("threads")
+    threads = f" with {count(number, 'thread')}" if isinstance(number, int) else ""
     on = f" on {_plain(str(place))}{threads}" if place else ""
     yield (
         f"Training took {duration(results['train_seconds'])}{on}, and at most"

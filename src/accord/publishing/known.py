@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from accord.encoders.encoder import EncoderConfig
+from accord.errors import RunFolderError
 from accord.model.layers_computed import LayersComputed, layers_of_folder, summed
 from accord.model.parts import Sharing
 from accord.model.saved import (
@@ -23,6 +24,7 @@ from accord.model.saved import (
 from accord.model.saved_ensemble import member_folders
 from accord.report.record import RunRecord, read_run
 from accord.runs.folder import STATUS
+from accord.runs.results import RESULTS
 from accord.statistics.interval import rows_interval
 from accord.tasks import Task
 
@@ -70,7 +72,7 @@ class Known:
             task.metric, rows.labels, np.asarray(rows.evaluated), rows.halves, task.positive_class
         )
 
-    def splits(self) -> Iterator[tuple[str, str, str, int]]:
+    def splits(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield each task's splits: task, split, names of its files, rows. No folder is named."""
         assert self.run is not None
         for (task, section), split in product(self.run.config.tasks.items(), SPLITS):
@@ -80,7 +82,8 @@ class Known:
                     names = "a share of train" if split == "dev" else "texts of other tasks"
                 else:
                     names = _names(given)
-                yield task, split, names, int(recorded.rpartition(":")[2])
+                rows = recorded.rpartition(":")[2]
+                yield task, split, names, f"{int(rows):,}" if rows.isdecimal() else rows
 
     @property
     def base_model(self) -> str | None:
@@ -102,6 +105,8 @@ def know(source: Path) -> Known:
     run = _run_of(source)
     folder = find_model_folder(source)
     tasks, inputs, max_length = read_tasks(folder)
+    if run is not None:
+        _check_figures(run, tasks)
     members = member_folders(folder)
     models = [load_model(member)[0] for member in members]
     return Known(
@@ -119,6 +124,12 @@ def _run_of(source: Path) -> RunRecord | None:
         if folder is not None and (folder / STATUS).is_file():
             return read_run(folder)
     return None
+
+
+def _check_figures(run: RunRecord, tasks: Sequence[Task]) -> None:
+    for task in tasks:
+        if task.name not in run.results["heldout"] or task.name not in run.results["metrics"]:
+            raise RunFolderError(f"{run.path / RESULTS}: has no figures of '{task.name}'")
 
 
 def _names(given: Any) -> str:

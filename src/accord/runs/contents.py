@@ -27,7 +27,8 @@ class Contents:
 
     def recorded(self, task: str, split: str) -> str:
         """Return what identifies a task's split as the run last read it, not as it is now."""
-        return str(self.table.get("data", {}).get(f"{task}.{split}", ""))
+        data = self.table.get("data")
+        return str(data.get(f"{task}.{split}", "")) if isinstance(data, dict) else ""
 
     @property
     def encoder(self) -> str:

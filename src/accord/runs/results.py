@@ -34,6 +34,8 @@ class HeldOut(BaseModel):
     rows: int
     gap: float
     constant: float
+    remark: str = ""
+    note: str = ""
     by_class: dict[str, ByClass] | None = None
 
 
@@ -67,8 +69,11 @@ class Results(BaseModel):
     score: float
     mean: float
     heldout_score: float | None = None
+    best_epoch: int
     epochs: list[dict[str, Any]]
+    steps: int
     train_seconds: float
+    peak_memory_bytes: int
     parameters: int
     exposure: dict[str, dict[str, Any]]
     heldout: dict[str, HeldOut] | None = None
@@ -84,7 +89,7 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
     table = RunFolder(folder).read_json(RESULTS)
     try:
-        Results.model_validate(table)
+        Results.model_validate(table, strict=True)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         key = ".".join(map(str, fault["loc"]))
