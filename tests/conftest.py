@@ -14,11 +14,13 @@ from hypothesis import settings
 from accord.data.loader import TaskData
 from accord.encoders.families.bert import BertConfig, BertEncoder
 from accord.encoders.packing import TokenSequence
+from accord.kinds import labelled_kind
 from accord.tasks import Task
 
-# The same examples in every run: a failure seen once is seen by everybody.
-settings.register_profile("accord", deadline=None, derandomize=True, database=None)
-settings.load_profile("accord")
+# The same examples in every run: a failure seen once is seen by everybody. The slow tests try many.
+settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=40)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=250)
+settings.load_profile("quick")
 
 # The shapes are tiny: a second thread would only spin, on the cores of other tests. A process
 # that a test starts inherits the first line; torch may be loaded here already.
@@ -118,7 +120,8 @@ def _split(task: Task, rows: int, seed: int = 0, longest: int = 9) -> TaskData:
         for _ in range(rows)
     ]
     if task.labels:
-        labels = rng.integers(0, len(task.labels), rows)
+        shape = labelled_kind(task).target_form(task).shape
+        labels = rng.integers(0, 2 if shape else len(task.labels), (rows, *shape))
     else:
         labels = rng.uniform(*task.range, rows)
     return TaskData(task, _Store(texts, labels), np.arange(rows))  # type: ignore[arg-type]

@@ -16,9 +16,10 @@ LAYERS = [
     ["grids.changed"],
     [
         "recipes", "comparison", "encoders.convert", "doctor", "derived.export", "derived.ensemble",
-        "derived.run_soup",
+        "publishing.card", "publishing.hub", "derived.run_soup",
     ],
-    ["derived.finished"],
+    ["derived.finished", "publishing.front_matter", "publishing.readme"],
+    ["publishing.known"],
     ["grids", "report"],
     ["training.stages.run"],
     ["training.stages.record"],
@@ -42,7 +43,8 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys", "plan.tasks"],
     [
-        "evaluation.inference", "training.frozen", "training.checkpoint", "evaluation.predictions",
+        "evaluation.inference", "evaluation.texts", "evaluation.labelled_file",
+        "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs", "training.tidying",
     ],
@@ -50,16 +52,17 @@ LAYERS = [
         "runs.devices", "runs.folder", "runs.estimate", "runs.progress", "runs.signals",
         "runs.memory", "runs.results", "training.step", "training.nonfinite",
         "training.objective", "training.observers",
-        "model.multitask",
+        "model.multitask", "model.branching", "model.head_blocks", "evaluation.inputs",
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
-        "encoders.pretrained", "model.saved", "model.inherited", "evaluation.leaderboard",
+        "encoders.pretrained", "model.saved", "model.layers_computed",
+        "model.inherited", "evaluation.leaderboard",
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
     ],
     [
         "data", "evaluation.heldout", "evaluation.thresholds",
         "statistics.verdict", "statistics.planning",
     ],
-    ["statistics.crossed"],
+    ["statistics.crossed", "statistics.interval"],
     [
         "runs.lock", "runs.contents", "evaluation.continual",
         "data.sampler", "data.rehearsal", "data.exact_sampler", "data.class_stream",
@@ -91,7 +94,7 @@ LAYERS = [
     ["errors", "plural"],
     # empty: each of their modules has a name of its own
     [
-        "derived", "evaluation", "model", "runs", "statistics", "training",
+        "derived", "evaluation", "model", "publishing", "runs", "statistics", "training",
         "training.stages",
     ],
 ]  # fmt: skip

@@ -122,7 +122,7 @@ def test_a_loss_near_zero_gets_a_bounded_weight(name: str, least: float) -> None
     """Of three tasks, however long it stays there and however fast a rule learns."""
     options = {"lr": 0.5} if "lr" in get_rule(name).options.model_fields else {}
     chosen = Chosen.of(get_rule(name), 3, options)
-    for step in range(200):
+    for step in range(100):
         given = replace(signals([least, 1.0, 2.0], [least**0.5, 1.0, 1.0]), step=step)
         weights, chosen.states = chosen.weigh([given], (0, 1, 2), (0, step))
         chosen.learn(given.losses, given.losses, (0, 1, 2))
@@ -269,6 +269,7 @@ def settle(name: str, losses: list[float], steps: int = 4000, **options: float) 
     return weights[0]
 
 
+@pytest.mark.slow
 def test_uncertainty_settles_where_its_loss_is_least() -> None:
     """Classification e^(−s) L + ½ s: e^(−s) = 1/(2L); regression ½ e^(−s) = 1/(2L) as well."""
     torch.testing.assert_close(
@@ -277,6 +278,7 @@ def test_uncertainty_settles_where_its_loss_is_least() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_imtl_l_makes_all_losses_one() -> None:
     weights = settle("imtl-l", [0.5, 4.0])
     torch.testing.assert_close(weights, torch.tensor([2.0, 0.25]).double(), rtol=1e-3, atol=0)

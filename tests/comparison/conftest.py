@@ -1,6 +1,7 @@
 """Groups of runs made by hand: what they predict is on disk as a run leaves it."""
 
 import csv
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from accord.comparison.group import Group
 from accord.config.file import parse_config
 from accord.kinds import labelled_kind
 from accord.kinds.ranking import RankingTask
+from accord.model.saved import DESCRIPTION, FORMAT
 from accord.report.record import RunRecord
 from accord.tasks import Task
 
@@ -37,6 +39,15 @@ def _write(file: Path, task: Task, labels: np.ndarray, predicted: np.ndarray, on
         for i, answers in enumerate(zip(*sides, strict=True)):
             pair = [kind.cell(task, answer) for answer in answers]
             writer.writerow([f"r{i}", *pair, *["0.5"] * len(classes), i % 2 if on == DEV else 0])
+
+
+def _describe(folder: Path, tasks: Sequence[Task]) -> None:
+    """Leave what says of a model which tasks it has, and how many layers."""
+    texts = [{"text": ["a", "b"][: task.texts], "label": "c"} for task in tasks]
+    entries = [{**task.to_json(), "input": text} for task, text in zip(tasks, texts, strict=True)]
+    table = {"format": FORMAT, "max_length": 16, "tasks": entries}
+    (folder / DESCRIPTION).write_text(json.dumps(table))
+    (folder / "config.json").write_text(json.dumps({"num_hidden_layers": 6}))
 
 
 def _value(task: Task, labels: np.ndarray, predicted: np.ndarray, on: str) -> float:
@@ -82,6 +93,7 @@ def make_group(tmp_path: Path) -> Callable[..., Group]:
         table = {"encoder": {"path": "e"}, "tasks": kinds, **sections, "training": training}
         folder = tmp_path / name
         (folder / "model").mkdir(parents=True, exist_ok=True)
+        _describe(folder / "model", list(tasks.values()))
         heldout, metrics = {}, {}
         for each, (labels, predicted) in answers.items():
             file = folder / "predictions" / f"{each}-heldout.csv"

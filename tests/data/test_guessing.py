@@ -191,7 +191,9 @@ def test_joined_names_are_sets_of_labels_and_commas_in_names_are_not(tmp_path, s
     cells = [separator.join(rng.sample(names, rng.randint(1, len(names)))) for _ in range(60)]
     rows = [f"how text number {i} feels,{cell}" for i, cell in enumerate([*names, *cells])]
     (task,) = guess_tasks([write(tmp_path, "d.csv", "text,emotions", *rows)])
-    assert (task.kind, task.separator, task.labels) == ("multi-label", separator, ())
+    assert (task.kind, task.options, task.labels) == (
+        "multi-label", {"separator": separator}, (),
+    )  # fmt: skip
     assert f"multi-label, because 'emotions' holds names joined by '{separator}'" in task.reasons
     places = ["Lyon, France", "Paris, France", "Rome, Italy"]
     rows = [f'how text number {i} feels,"{places[i % 3]}"' for i in range(60)]

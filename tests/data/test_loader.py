@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.data.batches import StepBatch, step_batch
@@ -122,7 +122,6 @@ def test_an_absent_task_is_left_out(random_split: Split) -> None:
     assert [len(targets) for targets in micro.targets] == [1, 2]
 
 
-@settings(max_examples=60)
 @given(
     counts=st.lists(st.integers(0, 7), min_size=3, max_size=3).filter(any),
     limit=st.one_of(st.none(), st.integers(1, 80)),
@@ -150,7 +149,6 @@ def test_passes_hold_every_example_once_in_order(
     assert batch.tokens == len(every)
 
 
-@settings(max_examples=40)
 @given(limit=st.integers(1, 80))
 def test_a_pass_is_as_full_as_the_limit_allows(random_split: Split, limit: int) -> None:
     """Within the limit except for a single longer example; the next one would not have fitted."""

@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.encoders.families.bert import BertEncoder
@@ -92,7 +92,6 @@ def test_a_filler_may_be_longer_than_the_encoder_has_positions(
     torch.testing.assert_close(encoder(batch)[:7], encoder(pack([sequences])))
 
 
-@settings(max_examples=50)
 @given(
     counts=st.lists(st.integers(0, 3), min_size=1, max_size=4).filter(sum), seed=st.integers(0, 99)
 )

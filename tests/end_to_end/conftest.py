@@ -13,6 +13,8 @@ from typing import Any
 import projects
 import pytest
 from forked import Command, Forker
+from grid_files import GRID
+from killed import kill_and_resume
 from projects import Table
 
 from accord.cli import main
@@ -24,7 +26,6 @@ from accord.plan.making import plan_run
 from accord.runs.signals import StopSignals
 from accord.training import loop
 from accord.training import run as training
-from accord.training.run import resume_run
 from accord.training.step import Learner
 
 Project = Callable[..., Path]
@@ -106,11 +107,25 @@ def staged_project(project: Project) -> Project:
         changes: Mapping[str, Any] | None = None,
         tasks: tuple[str, ...] = (),
     ) -> Path:
-        file = project({"training.epochs": 1, **(changes or {})}, tasks)
+        short = {"training.epochs": 1, "training.steps_per_epoch": 3}
+        file = project({**short, **(changes or {})}, tasks)
         file.write_text(file.read_text() + stages)
         return file
 
     return make
+
+
+@pytest.fixture
+def grid(project: Project) -> Project:
+    """Write a grid file beside a project's config: (text, changes to the config)."""
+
+    def call(text: str = GRID, changes: Mapping[str, Any] | None = None) -> Path:
+        config = project(changes)
+        file = config.parent / "grid.toml"
+        file.write_text(text)
+        return file
+
+    return call
 
 
 @pytest.fixture
@@ -307,33 +322,9 @@ def stopped_copy(
 
 
 @pytest.fixture
-def killed_and_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[Path, Path]]:
-    """Train, and resume the run as it was after a step: (what trains to a folder, step) -> both.
-
-    A copy of the folder from between two steps is what `kill -9` would have left, so that one
-    training is enough.
-    """
-
-    def call(train_to: Callable[[Path], object], last: int) -> tuple[Path, Path]:
-        killed, whole = tmp_path / "killed", tmp_path / "whole"
-        take_step = Learner.step
-
-        def step(self: Learner, step: int, *rest: Any) -> Any:
-            if step == last:
-                shutil.copytree(whole, killed)
-            return take_step(self, step, *rest)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Learner, "step", step)
-            train_to(whole)
-        assert [*(killed / "checkpoints").glob("step-*")]
-        assert not (killed / "results.json").exists()
-        assert resume_run(killed, quiet=True).folder == killed
-        return killed, whole
-
-    return call
+def killed_and_resumed(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Train, and resume the run as it was after a step: (what trains to a folder, step) -> both."""
+    return lambda train_to, last: kill_and_resume(train_to, tmp_path, last)
 
 
 @pytest.fixture

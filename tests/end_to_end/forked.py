@@ -146,7 +146,7 @@ def _become(request: dict[str, Any], streams: Sequence[int]) -> str:
 if __name__ == "__main__":
     from accord.cli import main
 
-    for name in ("accord.training.run", "sklearn.metrics"):
+    for name in ("accord.training.run", "scipy.stats"):
         importlib.import_module(name)
 
     gc.freeze()  # else a fork that ends takes all that was imported apart, for two seconds

@@ -42,6 +42,37 @@ def test_it_counts_what_training_will_use(project, accord_cli, train, tmp_path, 
     assert report["max_length"] == resolved["max_length"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "4.0: 1.0 for a text (mood) and 3.0 for a pair (near, same)"),  # same: two sequences
+        ({"tasks.same.encoding": "joint"}, "2.0: 1.0 for a text (mood) and 1.0 for a pair"),
+        (
+            {"tasks.same.encoding": "joint", "sharing.schemes": ["task-norm"]},
+            "3.0: 1.0 for a text (mood) and 2.0 for a pair",
+        ),
+    ],
+)
+def test_it_says_how_many_layers_an_answer_takes(
+    project, accord_cli, train, tmp_path, changes, said
+):
+    config = project({**changes, "training.epochs": 1}, ("near", "mood", "same"))
+    report = json.loads(accord_cli("check", config, "--json").out)["layers_computed"]
+    results = json.loads((train(config, tmp_path / "run") / "results.json").read_text())
+    assert results["layers_computed"] == report
+    (line,) = [
+        line for line in accord_cli("check", config).out.splitlines() if "layers computed" in line
+    ]
+    by_input = said.partition(": ")[2].split(" and ")
+    assert f"tasks: {said[:3]}: " in line
+    assert all(part in line for part in by_input)
+
+
+def test_of_stages_the_last_one_s_model_answers(staged_project, accord_cli):
+    report = json.loads(accord_cli("check", staged_project(), "--json").out)
+    assert list(report["layers_computed"]["inputs"]) == ["pair"]
+
+
 def test_check_shows_kinds_and_counts_of_labels(project, accord_cli):
     answer = accord_cli("check", project())
     assert (answer.code, warnings(answer)) == (0, [])

@@ -104,6 +104,13 @@ def wrong_settings() -> Iterator[tuple[Changes, str]]:
     labels = ["neg", "mixed", "pos", "new"]
     yield {"tasks.mood.class_weights": "balanced", "tasks.mood.labels": labels}, "'new' has none"
     yield {"tasks.mood.class_weights": {"new": 3}, "tasks.mood.labels": labels}, ""
+    for kind in ("ordinal", "multi-label"):
+        kinds = {"tasks.mood.kind": kind, "tasks.mood.class_weights": "balanced"}
+        yield kinds, ""
+        yield {**kinds, "tasks.mood.labels": labels}, "'new' has none"
+        yield {**kinds, "tasks.mood.class_weights": {"negg": 2}}, "did you mean 'neg'?"
+        yield {**kinds, "tasks.mood.class_weights": {"neg": 0}}, "takes weights above 0"
+    yield {"tasks.words.kind": "simcse", "tasks.words.class_weights": "balanced"}, "no such key"
     for smoothing in (1, -0.1, True, "x"):
         yield {"tasks.mood.label_smoothing": smoothing}, "tasks.mood.label_smoothing"
     yield {"tasks.same.loss": "mse", "tasks.same.label_smoothing": 0.1}, "is for loss"

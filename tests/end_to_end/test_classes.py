@@ -92,6 +92,9 @@ def test_many_classes_are_counted(capsys):
     assert "130 classes with a better F1 are not shown; --json has all." in out
     assert "intent: taken for another most often: 'c0' for 'c149' 2, 'c1' for" in out
     assert all(f"\n c{i} " in out or f"\nc{i} " in out for i in range(9))
+    show_classes("intent", ByClass.of(labels, targets[:40], targets[:40] * 0))
+    out = capsys.readouterr().out
+    assert "130 classes with a better F1 or without rows are not shown; --json has all." in out
 
 
 def test_a_report_compares_groups_class_by_class(compared):

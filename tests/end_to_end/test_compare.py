@@ -39,8 +39,16 @@ def test_a_config_s_missing_runs_are_trained_and_compared(compared, accord_cli):
     assert mood["examples_alone"] == mood["examples_together"] == 22
     assert near["examples_alone"] == near["examples_together"] == 18  # two passes over 9 rows
     assert shown["sharing_notes"] == []
+    computed = [own["layers_computed"]["computed"] for own in shown["groups"]]
+    assert computed == [1.0, 1.0, 2.0]  # of one layer: a text, a pair, and both
+    assert shown["groups"][2]["layers_computed"]["inputs"]["pair"]["tasks"] == ["near"]
     answer = accord_cli("compare", config, "--out", out, "--seeds", 2, "--quiet")
     assert "Was sharing worth it?" in answer.out
+    assert "encoder layers computed" in answer.out
+    assert (
+        "encoder layers computed for an answer to all tasks: 2.0: 1.0 for a text (mood) and 1.0 for"
+        " a pair (near); the encoder has 1, and a model for each task computes 2.0" in answer.out
+    )
     assert "for 2 comparisons, corrected together by Holm's method, at 5 %" in answer.out
     plan = accord_cli("compare", config, "--out", out, "--seeds", 3, "--dry-run")
     assert "9 cells, 3 to run" in plan.out

@@ -6,6 +6,7 @@ A gain that has to exceed 1 never comes, so these runs end as soon as their pati
 import json
 
 import pytest
+from representative import slow_but
 
 from accord.comparison.against import contrast_notes
 from accord.comparison.group import group_runs
@@ -41,9 +42,10 @@ def waited(values, patience, min_delta):
 
 
 @pytest.mark.parametrize("stop_on", ["score", "near"])
-def test_it_is_the_whole_run_until_it_ends(project, train, tmp_path, stop_on):
+def test_it_is_the_whole_run_until_it_ends(project, train, unbroken, tmp_path, stop_on):
     """The same steps at the same rates, ended after its last gain and its patience."""
-    whole = results_of(train(project({**SHORT, "training.epochs": 8}), tmp_path / "whole"))
+    long = {"training.epochs": 8, "training.steps_per_epoch": 2}
+    whole = results_of(unbroken(long))
     values = {
         "score": [sum(record["metrics"].values()) / 3 for record in whole["epochs"]],
         "near": [record["metrics"]["near"] for record in whole["epochs"]],
@@ -53,12 +55,12 @@ def test_it_is_the_whole_run_until_it_ends(project, train, tmp_path, stop_on):
         end = waited(values, patience, min_delta)
         ends.add(end)
         changes = {"training.patience": patience, "training.min_delta": min_delta}
-        changes |= {**SHORT, "training.epochs": 8, "training.stop_on": stop_on}
+        changes |= {**long, "training.stop_on": stop_on}
         run = train(project(changes), tmp_path / f"{patience}-{min_delta}")
         results = results_of(run)
         assert results["epochs"] == whole["epochs"][:end]
-        assert results["steps"] == 3 * end
-        assert results["exposure"]["mood"]["steps"] == 3 * end
+        assert results["steps"] == 2 * end
+        assert results["exposure"]["mood"]["steps"] == 2 * end
         early = results["stopped_early"]
         assert (early is not None) is (end < 8)
         if early is not None:
@@ -67,35 +69,33 @@ def test_it_is_the_whole_run_until_it_ends(project, train, tmp_path, stop_on):
             assert early["value"] == pytest.approx(values[early["gained"] - 1])
             if stop_on == "score" and not min_delta:
                 assert results["best_epoch"] == end - patience
-        assert json.loads((run / "status.json").read_text())["steps"] == 3 * end
+        assert json.loads((run / "status.json").read_text())["steps"] == 2 * end
     assert len(ends) > 1
 
 
-@pytest.mark.parametrize(
-    ("changes", "last"),
-    [
-        ({}, 6),
-        ({}, 8),
-        ({"averaging.method": "swa", "averaging.start": 0.2, "averaging.every_steps": 2}, 8),
-        ({"averaging.method": "soup", "training.gradients": "pcgrad"}, 8),
-        ({"averaging.method": "ema", "training.stop_on": "near"}, 8),
-    ],
-    ids=["an epoch before", "a step before", "swa", "soup", "ema"],
-)
-def test_killed_before_the_decision_it_goes_on_to_the_same_bits(
-    killed_and_whole, outcome, changes, last
-):
+WAYS = {
+    "an epoch before": ({}, 6),
+    "a step before": ({}, 8),
+    "swa": ({"averaging.method": "swa", "averaging.start": 0.2, "averaging.every_steps": 2}, 8),
+    "soup": ({"averaging.method": "soup", "training.gradients": "pcgrad"}, 8),
+    "ema": ({"averaging.method": "ema", "training.stop_on": "near"}, 8),
+}
+
+
+@pytest.mark.parametrize(("way"), slow_but({"a step before", "soup"}, WAYS))
+def test_killed_before_the_decision_it_goes_on_to_the_same_bits(killed_and_whole, outcome, way):
+    changes, last = way
     run, whole = killed_and_whole({**STOPS, **changes}, last=last)
     assert outcome(run) == outcome(whole)
     assert results_of(run)["stopped_early"]["epoch"] == 3
 
 
 def test_stopped_by_a_signal_after_the_decision_it_takes_no_further_step(
-    stopped, project, train, tmp_path, outcome
+    stopped, unbroken, outcome
 ):
     run = stopped(STOPS, 9)
     resume_run(run, quiet=True)
-    assert outcome(run) == outcome(train(project(STOPS), tmp_path / "whole"))
+    assert outcome(run) == outcome(unbroken(STOPS))
     assert results_of(run)["steps"] == 9
 
 
@@ -159,10 +159,8 @@ def test_a_task_alone_doesn_t_stop_on_another(project):
         plan_run(load_config(project({**STOPS, "training.stop_on": "nead"})))
 
 
-def test_a_comparison_says_what_stopping_did(project, train, tmp_path):
-    stops = train(project(STOPS), tmp_path / "stops")
-    whole = train(project(SHORT), tmp_path / "whole")
-    groups = group_runs([read_run(stops, "stops"), read_run(whole, "whole")])
+def test_a_comparison_says_what_stopping_did(unbroken):
+    groups = group_runs([read_run(unbroken(STOPS), "stops"), read_run(unbroken(SHORT), "whole")])
     notes = [note for note in group_notes(groups) if "in part: all dev rows ended" in note]
     assert len(notes) == 1
     assert "runs of stops early" in notes[0]

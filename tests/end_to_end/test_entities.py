@@ -109,7 +109,7 @@ def test_entities_are_learnt_from_either_form_of_file(run: Run) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"training": {"regularisers": ["r-drop", "smart"], "micro_batch_tokens": 40}},
+        {"training": {"regularisers": ["r-drop", "smart"], "micro_batch_tokens": 80}},
         {
             "encoder": {"mode": "frozen"},
             "training": {"regularisers": ["r-drop"], "gradients": "sum"},
@@ -120,7 +120,7 @@ def test_entities_are_learnt_from_either_form_of_file(run: Run) -> None:
     ids=["regularisers", "frozen", "sharing", "soup"],
 )
 def test_they_are_trained_in_every_way(folder: Path, tmp_path: Path, changes: dict) -> None:
-    few = {"epochs": 2, "steps_per_epoch": 3}
+    few = {"epochs": 2, "steps_per_epoch": 2}
     given = {**changes, "training": {**few, **changes.get("training", {})}}
     run = trained(folder, tmp_path / "run", **given)
     model = accord.load(run.folder)

@@ -37,7 +37,9 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
     subprocess.run(["umount", folder], capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("kib", [8, 100, pytest.param(350, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kib", [100, *(pytest.param(each, marks=pytest.mark.slow) for each in (8, 350))]
+)
 def test_a_run_that_outgrows_its_disk_goes_on_when_there_is_room(
     project, train, unbroken, outcome, mount, kib
 ):

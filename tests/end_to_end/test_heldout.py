@@ -9,7 +9,7 @@ from representative import slow_but
 from safetensors.numpy import load_file
 from scipy.stats import pearsonr
 
-from accord.errors import RunFolderError, Stopped
+from accord.errors import RunFolderError
 from accord.report.record import read_run
 from accord.training.run import resume_run
 
@@ -100,23 +100,19 @@ def test_dev_is_cross_fitted(unbroken, extra):
 
 
 def test_a_finished_task_is_cross_fitted_and_chooses_nothing(
-    project, train, tmp_path, stop_after, outcome
+    project, train, unbroken, killed_and_resumed, outcome
 ):
-    before = train(project({"training.epochs": 1}, ("mood",)), tmp_path / "before")
+    before = unbroken({"training.epochs": 1}, ("mood",))
     memory = {"memory.finished": ["mood"], "memory.method": "replay", "memory.size": 6,
               "encoder.path": str(before / "model"), "encoder.heads": "keep"}  # fmt: skip
     config = project({**LIVELY, **memory}, ("mood", "near"))
-    run = train(config, tmp_path / "run")
+    killed, run = killed_and_resumed(lambda folder: train(config, folder), 7)
     results, (chosen, values) = results_of(run), by_hand(run, ("mood", "near"), ("near",))
     for task, own in results["heldout"].items():
         assert own["epochs"] == chosen
         assert own["value"] == pytest.approx(values[task])
         assert all(int(row["epoch"]) == chosen[1 - int(row["half"])] for row in rows_of(run, task))
-    stop_after(results["steps"] // 2)
-    with pytest.raises(Stopped):
-        train(config, tmp_path / "stopped")
-    resume_run(tmp_path / "stopped", quiet=True)
-    assert outcome(tmp_path / "stopped") == outcome(run)
+    assert outcome(killed) == outcome(run)
 
 
 def test_the_epochs_of_these_cases_differ(project, train, tmp_path):
@@ -178,7 +174,7 @@ def test_test_rows_with_labels_are_held_out(project, train, tmp_path, accord_cli
     ],
 )
 def test_test_rows_without_labels_that_can_be_used(project, accord_cli, tmp_path, labels, reason):
-    config = project({"training.epochs": 1})
+    config = project({"training.epochs": 1, "training.steps_per_epoch": 1}, ("mood",))
     label_test_rows(config, labels)
     answer = accord_cli("train", config, "--out", tmp_path / "run")
     assert answer.code == 0, answer.err
@@ -342,15 +338,15 @@ def test_killed_between_scores_and_checkpoint(
 
 @pytest.mark.parametrize("harm", ["cut", "lost"])
 def test_damaged_scores_of_an_epoch_are_made_again(stopped_copy, unbroken, outcome, harm):
-    changes = {"training.epochs": 3}
-    run = stopped_copy(changes, 14)
-    file = run / "kept" / "step-12" / "scores.safetensors"
+    changes = {"training.epochs": 3, "training.steps_per_epoch": 3}
+    run = stopped_copy(changes, 7)
+    file = run / "kept" / "step-6" / "scores.safetensors"
     if harm == "cut":
         file.write_bytes(file.read_bytes()[:-1])
     else:
         file.unlink()
     resume_run(run, quiet=True)
-    assert "resuming after step 6 of 18" in (run / "log.txt").read_text()
+    assert "resuming after step 3 of 9" in (run / "log.txt").read_text()
     assert outcome(run) == outcome(unbroken(changes))
 
 

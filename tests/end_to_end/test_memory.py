@@ -42,7 +42,7 @@ def in_turn(project, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("method", slow_but({"replay", "gem"}, {name: name for name in METHODS}))
+@pytest.mark.parametrize("method", slow_but({"gem"}, {name: name for name in METHODS}))
 def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     run = in_turn(method, {"tasks.near.targets": "popart", "training.epochs": 1})
     results = json.loads((run / "results.json").read_text())
@@ -152,7 +152,10 @@ def test_sequences_and_multitask_training_stand_side_by_side(project, accord_cli
 
 
 def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_path):
-    file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
+    short = {
+        "training.epochs": 1, "training.steps_per_epoch": 2, "training.gradients": "pcgrad",
+    }  # fmt: skip
+    file = project(short)
     file.write_text(file.read_text() + ONE_BY_ONE + '[memory]\nmethod = "gem"\n')
     line = "warning: memory.method is not used: no stage finishes a task, nor does memory.finished"
     answer = accord_cli("train", file, "--out", tmp_path / "joint", "--set", "stages=[]")
@@ -162,7 +165,7 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
     again = load_config(file, ["stages=[]"])
     assert plan_run(again).only.training.gradients == "pcgrad"
     assert effective(again)["memory"] is None
-    file = project({"training.epochs": 1, "training.gradients": "pcgrad"})
+    file = project(short)
     answer = accord_cli("train", file, "--out", tmp_path / "plain")
     assert "[memory]" not in answer.err
     one, other = (
@@ -173,8 +176,9 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
 
 def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
     """Tasks that are only evaluated change no bit of how the others are trained."""
-    run = in_turn("none")
-    file = project({"training.epochs": 2})
+    short = {"training.epochs": 1, "training.steps_per_epoch": 3}
+    run = in_turn("none", short)
+    file = project(short)
     file.write_text(file.read_text() + ONE_BY_ONE)
     plain = tmp_path / "plain"
     staged.start(plan_run(load_config(file)), plain, quiet=True)
@@ -307,9 +311,9 @@ def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_pat
     stages = (
         '[tasks.words]\nkind = "masked-lm"\n'
         '[[stages]]\ntasks = ["mood"]\n[[stages]]\ntasks = ["words"]\n'
-        '[[stages]]\ntasks = ["near"]\n[memory]\nsize = 6\n'
+        'training = { epochs = 4 }\n[[stages]]\ntasks = ["near"]\n[memory]\nsize = 6\n'
     )
-    file = project({"training.epochs": 4, "training.steps_per_epoch": 2}, ("mood", "near"))
+    file = project({"training.epochs": 1, "training.steps_per_epoch": 2}, ("mood", "near"))
     file.write_text(file.read_text() + stages)
     run = staged.start(plan_run(load_config(file)), tmp_path / "run", quiet=True).folder
     results = json.loads((run / "stages" / "2" / "results.json").read_text())

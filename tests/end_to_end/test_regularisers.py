@@ -42,7 +42,7 @@ WAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", slow_but({"both", "parts"}, WAYS))
+@pytest.mark.parametrize("changes", slow_but({"both"}, WAYS))
 def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, outcome):
     run, whole = killed_and_whole(changes)
     assert outcome(run) == outcome(whole)

@@ -26,16 +26,16 @@ METHODS = [
 def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
     stopped, project, train, tmp_path, outcome, metrics, batching, gradients
 ):
-    last = 5 if batching == "finish-smallest" else 8
+    last = 5
     changes = {"training.batching": batching, "training.gradients": gradients}
-    changes["training.epochs"] = 2
+    changes |= {"training.epochs": 2, "training.steps_per_epoch": 3}
     run = stopped(changes, last)
     assert len(metrics(run, "dev")) == 1
     assert metrics(run)[-1]["step"] == last
     resume_run(run, quiet=True)
     whole = train(project(changes), tmp_path / "whole")
     assert outcome(run) == outcome(whole)
-    assert len(metrics(run)) == (6 if batching == "finish-smallest" else 12)
+    assert len(metrics(run)) == 6
 
 
 WAYS = {
@@ -78,7 +78,7 @@ WAYS = {
     },
     "round-robin": {"training.batching": "round-robin", "training.balancing": "imtl-l"},
 }
-QUICK = {"frozen", "bfloat16", "layers", "dev-share", "popart"}
+QUICK = {"frozen", "bfloat16", "layers", "dev-share"}
 
 
 @pytest.mark.parametrize("changes", slow_but(QUICK, WAYS))
@@ -97,7 +97,7 @@ def _steadied(signals, state, generator):
     return 1 + noise / (1 + mean.diagonal()), {"mean": mean}
 
 
-def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, monkeypatch):
+def test_a_method_s_state_and_draws(killed_and_whole, outcome, monkeypatch):
     def initial_state(tasks):
         return {"mean": torch.zeros(tasks, tasks, dtype=torch.float64)}
 
@@ -106,14 +106,13 @@ def test_a_method_s_state_and_draws(stopped, project, train, tmp_path, outcome, 
         "sum", ([], []),
     )  # fmt: skip
     monkeypatch.setattr("accord.training.building.get_method", lambda name: method)
-    run = stopped({}, 8)
-    resume_run(run, quiet=True)
-    assert outcome(run) == outcome(train(project(), tmp_path / "whole"))
+    run, whole = killed_and_whole({})
+    assert outcome(run) == outcome(whole)
 
 
-def test_dropout_is_on_in_these_tests(unbroken, project, train, tmp_path, outcome):
-    with_dropout = unbroken()
-    without = train(project({"encoder.dropout": 0.0}), tmp_path / "without")
+def test_dropout_is_on_in_these_tests(unbroken, outcome):
+    short = {"training.epochs": 1}
+    with_dropout, without = unbroken(short), unbroken({**short, "encoder.dropout": 0.0})
     assert (
         outcome(with_dropout)["model/model.safetensors"]
         != (outcome(without)["model/model.safetensors"])
@@ -238,7 +237,8 @@ def test_a_damaged_run_is_refused_in_one_line(stopped_copy, accord_cli):
 def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
     stopped_copy, unbroken, outcome, accord_cli, name
 ):
-    run = stopped_copy({}, 2)
+    changes = {"training.epochs": 1}
+    run = stopped_copy(changes, 2)
     file = run / "checkpoints" / "step-2" / f"{name}.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -246,7 +246,7 @@ def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
     assert answer.code == 0, answer.err
     assert f"step-2 is damaged and left out: {name}.safetensors has" in answer.err
     assert "no sound checkpoint: starting over" in answer.err
-    assert outcome(run) == outcome(unbroken())
+    assert outcome(run) == outcome(unbroken(changes))
 
 
 def test_another_thread_count_is_said(stopped_copy, accord_cli):
@@ -284,7 +284,9 @@ def choosing(monkeypatch):
 NATIVE, ROUNDED = MatmulPolicy(bfloat16=True), MatmulPolicy(bfloat16=True, rounded=True)
 
 
-SHORT = {"training.precision": "bfloat16", "training.epochs": 1}
+SHORT = {
+    "training.precision": "bfloat16", "training.epochs": 1, "training.steps_per_epoch": 3,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])

@@ -15,10 +15,11 @@ from accord.training.setup import prepare
 # Steps so small that every epoch predicts the same: equals join, so the soup is of all epochs.
 ALIKE = {
     "averaging.method": "soup", "training.lr": 1e-6, "training.head_lr": 1e-6,
-    "training.epochs": 3,
+    "training.epochs": 3, "training.steps_per_epoch": 3,
 }  # fmt: skip
 TASKS = ("mood", "same")
-LIVELY = {"averaging.method": "soup", "training.lr": 3e-3, "training.epochs": 4}
+LIVELY = {"averaging.method": "soup", "training.lr": 3e-3, "training.epochs": 4,
+          "training.steps_per_epoch": 3}  # fmt: skip
 
 
 def results_of(run):
@@ -54,10 +55,8 @@ def test_the_model_is_the_mean_of_the_epochs_in_it(project, train, tmp_path, mon
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_it_is_no_worse_than_the_best_epoch_and_is_what_the_run_leaves(
-    project, train, tmp_path, accord_cli, seed
-):
-    run = train(project({**LIVELY, "training.seed": seed}), tmp_path / "run")
+def test_it_is_no_worse_than_the_best_epoch_and_is_what_the_run_leaves(unbroken, accord_cli, seed):
+    run = unbroken({**LIVELY, "training.seed": seed})
     results = results_of(run)
     soup = results["soup"]
     assert soup["sum"] >= max(epoch["sum"] for epoch in results["epochs"])
@@ -72,26 +71,24 @@ def test_it_is_no_worse_than_the_best_epoch_and_is_what_the_run_leaves(
     assert right / len(rows) == pytest.approx(results["metrics"]["mood"])
 
 
-def test_training_goes_on_as_without_one(project, train, tmp_path, metrics):
-    plain = {key: value for key, value in LIVELY.items() if key != "averaging.method"}
-    one, other = (
-        train(project(changes), tmp_path / name)
-        for name, changes in (("soup", LIVELY), ("plain", plain))
-    )
+def test_training_goes_on_as_without_one(unbroken, metrics):
+    soup = {**LIVELY, "training.seed": 0}
+    plain = {key: value for key, value in soup.items() if key != "averaging.method"}
+    one, other = unbroken(soup), unbroken(plain)
     for kind in ("step", "dev"):
         for line, own in zip(metrics(one, kind), metrics(other, kind), strict=True):
             assert {k: v for k, v in line.items() if "second" not in k} == {
                 k: v for k, v in own.items() if "second" not in k
             }
     last = [
-        load_file(run / "checkpoints" / "step-24" / "parameters.safetensors")
+        load_file(run / "checkpoints" / "step-12" / "parameters.safetensors")
         for run in (one, other)
     ]
     assert all(torch.equal(value, last[1][name]) for name, value in last[0].items())
 
 
 @pytest.mark.parametrize("extra", [{}, {"encoder.mode": "frozen"}], ids=["finetune", "frozen"])
-@pytest.mark.parametrize("last", [pytest.param(4, marks=pytest.mark.slow), 14])
+@pytest.mark.parametrize("last", [pytest.param(4, marks=pytest.mark.slow), 7])
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outcome, last, extra):
     changes = {**ALIKE, **extra}
     run = stopped_soup(last, changes)
@@ -110,7 +107,7 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outc
     ids=["kept-but-not-named", "made-but-not-shown", "chosen-by-halves", "shown-but-not-done"],
 )
 def test_killed_around_a_soup(stopped_soup, whole, outcome, monkeypatch, place):
-    run = stopped_soup(14)
+    run = stopped_soup(7)
 
     def die(*rest, **options):
         raise MemoryError
@@ -119,15 +116,15 @@ def test_killed_around_a_soup(stopped_soup, whole, outcome, monkeypatch, place):
         patch.setattr(place, die)
         with pytest.raises(MemoryError):
             resume_run(run, quiet=True)
-    assert (run / "kept" / "step-18").is_dir()
+    assert (run / "kept" / "step-9").is_dir()
     resume_run(run, quiet=True)
     assert outcome(run) == whole()
 
 
 @pytest.mark.parametrize("harm", ["flipped", "lost"])
 def test_damaged_weights_of_an_epoch_are_made_again(stopped_soup, whole, outcome, harm):
-    run = stopped_soup(14)
-    file = run / "kept" / "step-12" / "weights.safetensors"
+    run = stopped_soup(7)
+    file = run / "kept" / "step-6" / "weights.safetensors"
     if harm == "flipped":
         content = bytearray(file.read_bytes())
         content[-3] ^= 1
@@ -136,7 +133,7 @@ def test_damaged_weights_of_an_epoch_are_made_again(stopped_soup, whole, outcome
         file.unlink()
     resume_run(run, quiet=True)
     log = (run / "log.txt").read_text()
-    assert "resuming after step 6 of 18" in log
+    assert "resuming after step 3 of 9" in log
     assert outcome(run) == whole()
 
 

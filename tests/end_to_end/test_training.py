@@ -19,7 +19,9 @@ from accord.training.setup import prepare
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others(project, train, tmp_path, outcome):
-    changes = {"training.gradients": "pcgrad", "training.epochs": 1}
+    changes = {
+        "training.gradients": "pcgrad", "training.epochs": 1, "training.steps_per_epoch": 3,
+    }  # fmt: skip
     first = outcome(train(project(changes), tmp_path / "first"))
     second = outcome(train(project(changes), tmp_path / "second"))
     other = outcome(train(project(changes | {"training.seed": 4}), tmp_path / "other"))
@@ -116,9 +118,9 @@ def test_an_override_wins_and_is_noted(project, accord_cli, tmp_path, metrics):
 @pytest.mark.parametrize(
     ("batching", "steps", "shares", "cap"),
     [
-        ("proportional", 6, (4, 3, 2), None),
+        pytest.param("proportional", 6, (4, 3, 2), None, marks=pytest.mark.slow),
         ("proportional", 6, (4, 3, 2), 2),
-        ("finish-largest", 6, (4, 4, 4), None),
+        pytest.param("finish-largest", 6, (4, 4, 4), None, marks=pytest.mark.slow),
         ("finish-largest", 6, (4, 4, 4), 99),
         ("finish-smallest", 3, (4, 4, 4), None),
         ("finish-smallest", 3, (4, 4, 4), 2),
@@ -140,6 +142,7 @@ def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, s
 def test_passes_form_the_same_step(project, train, tmp_path, metrics, encoder_folder, gradients):
     changes = {
         "encoder.dropout": 0.0, "training.gradients": gradients, "training.epochs": 1,
+        "training.steps_per_epoch": 3,
         **{f"tasks.{name}.dropout": 0.0 for name in ("mood", "same", "near")},
     }  # fmt: skip
     whole = train(project(changes), tmp_path / "whole")
@@ -243,7 +246,7 @@ def test_bad_rows_are_skipped_and_counted(project, accord_cli, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run(
     project, accord_cli, unbroken, tmp_path, outcome, monkeypatch
 ):
-    changes = {"checkpoint.every_steps": 2}
+    changes = {"checkpoint.every_steps": 2, "training.epochs": 1}
     config, run = project(changes), tmp_path / "run"
     calls, loss = [], LOSSES["mse"]
 
@@ -290,8 +293,9 @@ def test_popart_trains_a_head_whose_scale_is_that_of_its_targets(project, tmp_pa
     targets = own.targets(np.arange(len(own))).double()
     assert float(head.scale.mean) == pytest.approx(float(targets.mean()))
     assert float(head.scale.std) == pytest.approx(float(targets.std(correction=0)))
+    short = {"training.epochs": 1, "training.steps_per_epoch": 2}
     runs = [
-        train(project({"tasks.near.targets": kind, "training.epochs": 1}), tmp_path / kind)
+        train(project({**short, "tasks.near.targets": kind}), tmp_path / kind)
         for kind in ("range", "popart")
     ]
     one, other = (load_file(run / "model" / "heads.safetensors") for run in runs)
@@ -312,8 +316,9 @@ def test_a_task_that_would_never_be_drawn_is_named(project, accord_cli, tmp_path
 
 def test_without_the_gramian_it_trains_alike_and_records_none(project, train, tmp_path, metrics):
     """One gradient, the sum as it comes, is the sum of the tasks' gradients but for rounding."""
+    short = {"training.epochs": 1, "training.steps_per_epoch": 3}
     one, other = (
-        train(project({"training.epochs": 1, "training.gramian": own}), tmp_path / str(own))
+        train(project({**short, "training.gramian": own}), tmp_path / str(own))
         for own in (True, False)
     )
     assert all("gramian" in line for line in metrics(one))

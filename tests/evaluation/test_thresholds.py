@@ -28,7 +28,8 @@ LABELS = ("bad", "good", "new", "old")
 
 
 def f1(targets: np.ndarray, predicted: np.ndarray) -> float:
-    return float(sklearn.metrics.f1_score(targets, predicted, zero_division=0))
+    right = (targets & predicted).sum()
+    return float(2 * right / max(1, targets.sum() + predicted.sum()))
 
 
 def test_no_cut_between_rows_has_a_higher_f1() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -99,7 +99,6 @@ def test_gpu_dropout_is_a_function_of_the_key() -> None:
     assert not torch.equal(first, plain)
 
 
-@settings(max_examples=60)
 @given(lengths=st.lists(st.integers(1, 24), min_size=1, max_size=12), cls=st.booleans())
 def test_any_lengths(lengths: list[int], cls: bool) -> None:
     tensors = inputs(lengths, cls)

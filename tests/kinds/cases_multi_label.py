@@ -39,6 +39,15 @@ CASES = [
         said,
     ),
     Case(
+        MultiLabelTask("rare-moods", "multi-label", LOSS, "macro_f1", labels=MOODS, tuned=False,
+                       class_weights=(1.0, 7.5, 0.5)),
+        {"labels": list(MOODS), "metric": "macro_f1", "thresholds": "fixed",
+         "class_weights": {"joy": 0.5, "fear ": 7.5}},
+        {"anger": [1, 0, 0], "joy|fear": [0, 1, 1], "fear": [0, 1, 0]},
+        {},
+        said,
+    ),
+    Case(
         MultiLabelTask("topics", "pair-multi-label", LOSS, "example_f1", labels=("a b", "c"),
                        encoding="separate", separator=" / ", empty="none"),
         {"labels": ["a b", "c"], "separator": " / ", "metric": "example_f1", "empty": "none",

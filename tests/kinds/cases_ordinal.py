@@ -32,6 +32,15 @@ CASES = [
         passing(2),
     ),
     Case(
+        Task("rare-grade", "ordinal", "coral", "macro_f1", labels=GRADES,
+             class_weights=(1.0, 0.25, 1.0, 6.0)),
+        {"labels": list(GRADES), "metric": "macro_f1",
+         "class_weights": {" fair": 0.25, "excellent": 6}},
+        {"poor": 0, "excellent": 3, "good": 2, "fair": 1},
+        {},
+        passing(3),
+    ),
+    Case(
         Task("apart", "pair-ordinal", "coral", "accuracy", labels=("0", "1"), encoding="separate"),
         {"labels": [0, 1], "metric": "accuracy", "encoding": "separate", "loss": "coral"},
         {"0": 0, "1": 1},

@@ -3,23 +3,21 @@
 import csv
 import json
 import random
-import signal
 import warnings
 from pathlib import Path
 
 import numpy as np
 import projects
 import pytest
+from killed import kill_and_resume
 from kind_cases import Case, all_cases
+from representative import slow_but
 
 import accord
-from accord.errors import Stopped
 from accord.evaluation.evaluate import evaluate_run
 from accord.evaluation.predict import Predictor
 from accord.runs.folder import RunFolder
-from accord.training import loop
-from accord.training.run import Run, resume_run
-from accord.training.step import Learner
+from accord.training.run import Run
 
 LABELLED, ALL = all_cases(labelled=True), all_cases()
 WORDS = [*projects.GOOD, *projects.BAD, *projects.PLAIN]
@@ -82,6 +80,7 @@ def test_every_task_is_evaluated_by_its_metrics(run: Run) -> None:
 def test_the_model_says_what_the_run_said(run: Run) -> None:
     model: Predictor = accord.load(run.folder)
     best = max(run.results["epochs"], key=lambda record: record["sum"])
+    evaluated = evaluate_run(run.folder, RunFolder(run.folder)).tasks
     for case in LABELLED:
         name, dev = case.task.name, run.folder.parent / f"{case.task.name}-12.csv"
         rows = rows_of(run.folder / "predictions" / f"{name}-dev.csv")
@@ -100,8 +99,7 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
             kind.read_answers(task, [row["label"] for row in rows]), labels
         )
         expected = best["figures"][name]
-        again = evaluate_run(run.folder, RunFolder(run.folder), name).tasks[name].figures
-        assert again == pytest.approx(expected, abs=1e-4)
+        assert evaluated[name].figures == pytest.approx(expected, abs=1e-4)
         if not kind.tunes(task):  # thresholds are cross-fitted on the rows that chose them alone
             figures = model.evaluate_file(name, dev).figures
             assert figures == pytest.approx(expected, abs=1e-4)
@@ -116,8 +114,8 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_a_run_of_all_kinds_that_was_stopped_and_resumed_leaves_the_same(
+@pytest.mark.parametrize("name", slow_but({"souped", "frozen"}, {name: name for name in SETTINGS}))
+def test_a_run_of_all_kinds_that_was_killed_and_resumed_leaves_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path / "cache"))
@@ -129,28 +127,13 @@ def test_a_run_of_all_kinds_that_was_stopped_and_resumed_leaves_the_same(
             for case in LABELLED
             if case.task.targets == "range" or name != "souped"  # moving scales have no average
         },
+        "checkpoint": {"every_steps": 1},
     }
     for section, keys in SETTINGS[name].items():
         config[section] = {**config.get(section, {}), **keys}
-    entered, take_step = [], Learner.step
-
-    class Recorded(loop.StopSignals):
-        def __enter__(self) -> "Recorded":
-            entered.append(self)
-            return super().__enter__()
-
-    def step(self: Learner, number: int, *rest: object) -> object:
-        if number == 2:
-            entered[-1]._remember(signal.SIGTERM, None)
-        return take_step(self, number, *rest)
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        whole = accord.train(config, out=tmp_path / "whole", quiet=True)
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "StopSignals", Recorded)
-            patch.setattr(Learner, "step", step)
-            with pytest.raises(Stopped):
-                accord.train(config, out=tmp_path / "stopped", quiet=True)
-        resume_run(tmp_path / "stopped", quiet=True)
-    assert projects.outcome_of(tmp_path / "stopped") == projects.outcome_of(whole.folder)
+        killed, whole = kill_and_resume(
+            lambda out: accord.train(config, out=out, quiet=True), tmp_path, 3
+        )
+    assert projects.outcome_of(killed) == projects.outcome_of(whole)

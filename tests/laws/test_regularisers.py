@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from representative import slow_but
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 from worlds import (
@@ -26,7 +27,7 @@ from worlds import (
 from accord.data.batches import StepBatch
 from accord.data.sources import each_alone
 from accord.encoders.packing import PackedBatch
-from accord.evaluation.inference import Pooled
+from accord.evaluation.inputs import Pooled
 from accord.kernels.dropout import DropoutKey
 from accord.model.multitask import HARD
 from accord.model.parts import Sharing
@@ -235,19 +236,20 @@ def by_autograd(world: Regularised, batch: StepBatch) -> tuple[Tensor, list[list
     return torch.stack(rows), parts
 
 
-@every_choice
-@pytest.mark.parametrize(
-    ("sharing", "limit"),
-    [
-        pytest.param(HARD, None, id="hard, one pass"),
-        pytest.param(LORA, 40, id="lora, micro-batches"),
-        pytest.param(HARD, 40, id="hard, micro-batches", marks=pytest.mark.slow),
-        pytest.param(LORA, None, id="lora, one pass", marks=pytest.mark.slow),
-    ],
-)
+WAYS = {
+    f"{choice}, {kind}, {passes}": (names, sharing, limit)
+    for choice, names in CHOICES.items()
+    for kind, sharing in (("hard", HARD), ("lora", LORA))
+    for passes, limit in (("one pass", None), ("micro-batches", 40))
+}
+QUICK = {*(f"{choice}, hard, one pass" for choice in CHOICES), "all, lora, micro-batches"}
+
+
+@pytest.mark.parametrize("way", slow_but(QUICK, WAYS))
 def test_one_backward_equals_separate_ones(
-    make: Any, names: Sequence[str], limit: int | None, sharing: Sharing
+    make: Any, way: tuple[Sequence[str], Sharing, int | None]
 ) -> None:
+    names, sharing, limit = way
     world = make(names, sharing=sharing)
     if world.own.averages is not None:
         world.move_averages()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from worlds import CPU, QUORA, SST, STS, Split, World, assert_rows_close
+from worlds import CPU, ORDERED, QUORA, SETS, SST, STS, Split, World, assert_rows_close, losses_of
 
 from accord.data.batches import StepBatch, step_batch
 from accord.data.loader import Assembler, TaskData
@@ -16,8 +16,8 @@ from accord.tasks import Task
 
 ASSEMBLER = Assembler(SpecialIds(1, 2, 0), 24)
 INTENT = replace(SST, name="intent", pooling="cls")
-MOOD = replace(SST, name="mood", pooling="mean", labels=("low", "high"))
-POOLED = replace(SST, name="pooled", pooling="pooler")
+MOOD = replace(ORDERED, name="mood", pooling="mean", labels=("low", "mid", "high", "top"))
+POOLED = replace(SETS, name="pooled")
 SHARED = [INTENT, MOOD, POOLED]
 ROWS = {
     "all": [np.arange(8)] * 3,
@@ -57,13 +57,14 @@ def drawn_batch(sources: list[Source], limit: int | None = None) -> StepBatch:
 
 
 def separate(world: World, batch: StepBatch) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Each task's mean loss, and the gradients of these, by one autograd pass each."""
+    """Each task's mean loss, by hand, and the gradients of these, by one autograd pass each."""
     losses = [torch.zeros(()) for _ in batch.present]
     for micro in batch.passes:
         pooled = world.model.pooled(micro.inputs, batch.present, views=micro.views)
-        parts = world.model.losses(pooled, micro.targets, batch.present)
-        for i, (part, rows) in enumerate(zip(parts, batch.rows, strict=True)):
-            losses[i] = losses[i] + part.sum() / len(rows)
+        logits = world.model.logits(pooled, batch.present)
+        each = zip(batch.present, logits, micro.targets, batch.rows, strict=True)
+        for i, (task, said, targets, rows) in enumerate(each):
+            losses[i] = losses[i] + losses_of(world.tasks[task], said, targets).sum() / len(rows)
     rows = []
     for loss in losses:
         every = torch.autograd.grad(loss, world.columns(), retain_graph=True, allow_unused=True)

@@ -16,6 +16,7 @@ from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import PackedBatch
 from accord.gradients import Method
 from accord.kernels.matmul import DEFAULT, MatmulPolicy
+from accord.kinds.multi_label import MultiLabelTask
 from accord.methods import Signals
 from accord.model.losses import LOSSES
 from accord.model.multitask import HARD, MultitaskModel
@@ -46,6 +47,14 @@ APART = replace(SEPARATE, name="apart", pooling="pooler")
 COSINE = replace(SEPARATE, name="cosine", head="cosine")
 SMOOTHED = replace(SST, class_weights=(9.0, 0.25, 1.0, 1.0, 3.0), label_smoothing=0.2)
 WEIGHTED = replace(LOGISTIC, name="weighted", class_weights=(0.5, 4.0))
+ORDERED = Task(
+    "ordered", "ordinal", "coral", "mae", labels=tuple("abcd"), dropout=0,
+    class_weights=(2.0, 0.5, 1.0, 7.0),
+)  # fmt: skip
+SETS = MultiLabelTask(
+    "sets", "multi-label", "binary_cross_entropy", "micro_f1", labels=tuple("abc"), dropout=0,
+    class_weights=(8.0, 0.5, 1.0), pooling="pooler",
+)  # fmt: skip
 COSINE_CLS = replace(COSINE, name="cosine_cls", pooling="cls")
 
 MIXES = {
@@ -55,6 +64,7 @@ MIXES = {
     "cls and pooler": [STS, QUORA, LOGISTIC],
     "all poolings": [SST, QUORA, STS],
     "weighted": [SMOOTHED, STS, WEIGHTED],
+    "weighted steps and sets": [ORDERED, SETS],
     "separate": [SEPARATE, APART, SST],
     "cosine": [COSINE, QUORA],
     "cosine alone": [COSINE_CLS],
@@ -93,7 +103,10 @@ class Recorded(Jacobian):
 
 
 def losses_of(task: Task, logits: Tensor, targets: Tensor) -> Tensor:
-    """Each example's loss [n], smoothed by hand, and weighted by its class."""
+    """Each example's loss [n], smoothed by hand, and weighted by its class or its labels."""
+    if targets.ndim > 1:
+        yes, no = (logits.sigmoid().log(), (-logits).sigmoid().log())
+        return -(torch.tensor(task.class_weights) * targets * yes + (1 - targets) * no).mean(1)
     losses = LOSSES[task.loss](logits, targets)
     if task.label_smoothing:
         even = -logits.log_softmax(1).mean(1)

@@ -9,6 +9,14 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from accord.metrics import ByClass
 
 
+def assert_worst_first(each: ByClass) -> None:
+    """All classes with rows by their F1, and behind them those without."""
+    assert sorted(each.worst) == list(range(len(each.labels)))
+    with_rows = [i for i in each.worst if each.support[i]]
+    assert (np.diff(each.f1[with_rows]) >= 0).all()
+    assert not each.support[each.worst[len(with_rows) :]].any()
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_they_are_scikit_learns(seed: int) -> None:
     """Classes without rows, never predicted or never right among them."""
@@ -39,8 +47,7 @@ def test_they_are_scikit_learns(seed: int) -> None:
     errors = each.confused(3)
     assert [n for _, _, n in errors] == sorted(matrix[matrix > 0].tolist(), reverse=True)[:3]
     assert all(matrix[labels.index(i), labels.index(j)] == n for i, j, n in errors)
-    assert sorted(each.worst) == list(range(classes))
-    assert (np.diff(each.f1[each.worst]) >= 0).all()
+    assert_worst_first(each)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -55,6 +62,7 @@ def test_those_of_label_sets_are_scikit_learns(seed: int) -> None:
     ours = (each.precision, each.recall, each.f1, each.support)
     for our, other in zip(ours, expected, strict=True):
         np.testing.assert_allclose(our, other, rtol=1e-14)
+    assert_worst_first(each)
     assert each.confused(3) == []
     table = json.loads(json.dumps(each.to_json()))
     assert table.keys() == {"classes"}

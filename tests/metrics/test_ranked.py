@@ -20,17 +20,19 @@ def drawn(seed: int, rows: int, most: int) -> tuple[np.ndarray, np.ndarray, np.n
     return scores, grades, sizes
 
 
-@pytest.mark.parametrize("most", [2, 5, 40])
-def test_ndcg_equals_scikit_learn_with_ties(most: int) -> None:
+@pytest.mark.parametrize("most", [2, 5, 11, 40])
+@pytest.mark.parametrize(("name", "k"), [("ndcg", None), ("ndcg_at_10", 10)])
+def test_ndcg_equals_scikit_learn_with_ties(name: str, k: int | None, most: int) -> None:
+    metric = get_metric(name)
     for seed in range(20):
         scores, grades, sizes = drawn(seed, 15, most)
         each = [
-            ndcg_score(grades[i : i + 1, :size], scores[i : i + 1, :size])
+            ndcg_score(grades[i : i + 1, :size], scores[i : i + 1, :size], k=k)
             for i, size in enumerate(sizes)
         ]
-        assert get_metric("ndcg")(scores, grades) == pytest.approx(np.mean(each), abs=1e-12)
+        assert metric(scores, grades) == pytest.approx(np.mean(each), abs=1e-12)
         behind = np.where(np.isnan(scores), -np.inf, scores)
-        assert get_metric("ndcg")(behind, grades) == pytest.approx(np.mean(each), abs=1e-12)
+        assert metric(behind, grades) == pytest.approx(np.mean(each), abs=1e-12)
 
 
 def test_mrr_is_the_mean_over_all_orders_of_ties() -> None:

@@ -68,6 +68,7 @@ def test_scalarisation(name: str, theirs: str, kind: str, tasks: int) -> None:
         assert_close(ours(name, J), peer(theirs)()(J), J)
 
 
+@pytest.mark.slow
 @each_matrix
 def test_gradvac_over_steps(kind: str, tasks: int) -> None:
     """The same draws give the same orders; their `eps` in denominators is set to 0."""
@@ -83,6 +84,7 @@ def test_gradvac_over_steps(kind: str, tasks: int) -> None:
         assert_close(weights @ J, expected, J, 1e-8)
 
 
+@pytest.mark.slow
 @each_matrix
 def test_mgda(kind: str, tasks: int) -> None:
     """Theirs takes Frank-Wolfe steps, so compared are the norms, which both minimise."""
@@ -133,7 +135,7 @@ def test_graddrop(kind: str, tasks: int, leak: float, monkeypatch: pytest.Monkey
 
 @each_independent
 @pytest.mark.parametrize(
-    "alpha", [0.5, 5.0, *(pytest.param(each, marks=pytest.mark.slow) for each in (1.0, 2.0))]
+    "alpha", [0.5, *(pytest.param(each, marks=pytest.mark.slow) for each in (1.0, 2.0, 5.0))]
 )
 def test_fairgrad(kind: str, tasks: int, alpha: float) -> None:
     """Theirs stops at its least squares' tolerance."""
@@ -199,7 +201,9 @@ def test_cagrad_against_scipy(kind: str, tasks: int, c: float) -> None:
 
 
 @each_of_several
-@pytest.mark.parametrize("c", [0.1, 0.4, 0.99])
+@pytest.mark.parametrize(
+    "c", [0.4, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.1, 0.99))]
+)
 def test_cagrad_leaves_no_duality_gap(kind: str, tasks: int, c: float) -> None:
     """Of max min_i g_i·d its dual, min over w of g_w·g0 + c ‖g0‖ ‖g_w‖, is the upper bound."""
     for J in matrices(kind, tasks):

@@ -15,7 +15,7 @@ from accord.data.loader import Assembler, TaskData
 from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
 from accord.encoders.families.bert import BertEncoder
-from accord.evaluation.inference import Pooled
+from accord.evaluation.inputs import Pooled
 from accord.gradients import Method
 from accord.kernels.dropout import DropoutKey
 from accord.methods import Signals

@@ -15,6 +15,8 @@ from accord.terminal import echo, tell
 
 if TYPE_CHECKING:
     from accord.data.checking import CheckReport, SplitReport, TaskReport
+    from accord.model.layers_computed import LayersComputed
+    from accord.plan.run import StagePlan
     from accord.tasks import Task
 
 _SHOWN_BAD_ROWS = 10
@@ -49,15 +51,31 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     data = plan.data if plan.staged else plan.only.data
     packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
     report = check_data(data, folder, same_rows(data), packed)
+    layers = _layers(plan.stages[-1], report, folder)
     warnings = [*plan.notes, *in_vain, *report.warnings]
     if as_json:
-        echo(*json.dumps({**report.to_json(), "warnings": warnings}, indent=2).splitlines())
+        table = {
+            **report.to_json(), "layers_computed": layers.to_json(), "warnings": warnings
+        }  # fmt: skip
+        echo(*json.dumps(table, indent=2).splitlines())
     else:
         render(report)
+        echo(*map(str, [layers] if layers.inputs else []))
     if strict:
         refuse_all(warnings, tell)
     for line in warnings:
         tell(f"warning: {line}")
+
+
+def _layers(plan: StagePlan, report: CheckReport, encoder: Path) -> LayersComputed:
+    """Return the encoder layers that an answer to all tasks of the trained model will take."""
+    from accord.encoders.pretrained import read_config
+    from accord.model.layers_computed import planned_layers
+    from accord.model.parts import Sharing
+
+    tasks = [each.task for each in report.tasks if each.task.name in plan.data.labelled]
+    sharing = Sharing(tuple(plan.sharing.schemes), plan.options)
+    return planned_layers(read_config(encoder), sharing, tasks)
 
 
 def render(report: CheckReport) -> None:

@@ -202,15 +202,18 @@ def _examples(each: SharingVerdict) -> str:
 
 
 def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
-    table = new_table("what it costs", "models", "parameters", "on disk", "passes for all answers",
+    table = new_table("what it costs", "models", "parameters", "on disk", "encoder layers computed",
                       "seconds of training")  # fmt: skip
-    for name, cost in _costs(shared_models(verdicts)):
+    models = shared_models(verdicts)
+    for name, cost in _costs(models):
         table.add_row(
             name, str(cost.models), f"{cost.parameters / 1e6:.1f} M",
-            f"{cost.model_bytes / 1e6:.0f} MB", str(cost.encoder_passes),
+            f"{cost.model_bytes / 1e6:.0f} MB", f"{cost.encoder_layers:.1f}",
             f"{cost.train_seconds:.0f}",
         )  # fmt: skip
     print_table(table)
+    for model in models:
+        echo(f"{f'{model.name}: ' * (len(models) > 1)}{model.layers}")
 
 
 def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:
@@ -250,6 +253,7 @@ def _group_json(group: Group) -> dict[str, Any]:
         },
         "train_seconds": group.train_seconds,
         "parameters": group.parameters,
+        "layers_computed": group.layers_computed.to_json(),
         "model_bytes": group.model_bytes,
     }  # fmt: skip
 

@@ -252,10 +252,6 @@ def _cost(model: SharedModel, several: bool) -> str:
         f"{name} has {one.parameters / 1e6:,.1f} million parameters where {many.models} models have"
         f" {many.parameters / 1e6:,.1f} million; it takes {one.model_bytes / 1e6:,.0f} MB on disk"
         f" instead of {many.model_bytes / 1e6:,.0f} MB,"
-        f" {_passes(one.encoder_passes)} for all answers instead of {many.encoder_passes:,}, and"
-        f" {seconds}."
+        f" {one.encoder_layers:.1f} encoder layers computed for an answer to all tasks instead of"
+        f" {many.encoder_layers:.1f}, and {seconds}."
     )
-
-
-def _passes(number: int) -> str:
-    return "1 pass of the encoder" if number == 1 else f"{number:,} passes of the encoder"

@@ -24,7 +24,10 @@ def class_sections(groups: Sequence[Group]) -> list[Section]:
     tables: list[Table | Figure] = [
         _table(f"f1-by-class-{names[task]}", task, of) for task, of in by_task.items()
     ]
-    text = "F1 of each class on held-out rows, the mean over seeds; the worst class stands first."
+    text = (
+        "F1 of each class on held-out rows, the mean over seeds; the worst class stands first,"
+        " classes without rows last."
+    )
     return [Section("Classes", [text], tables)] if tables else []
 
 
@@ -35,7 +38,10 @@ def _table(name: str, task: str, groups: Sequence[Group]) -> Table:
         label: each["support"]
         for group in reversed(shown) for label, each in _classes(group.runs[0], task).items()
     }  # fmt: skip
-    order = sorted(rows, key=lambda label: min(each.get(label, 1.0) for each in values.values()))
+    order = sorted(
+        rows,
+        key=lambda label: (not rows[label], min(each.get(label, 1.0) for each in values.values())),
+    )
     body = [
         [label, f"{rows[label]:,}",
          *(f"{each[label]:z.3f}" if label in each else "–" for each in values.values())]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from accord.comparison.group import Group
 from accord.comparison.sharing import SharingVerdict, uncompared
+from accord.model.layers_computed import LayersComputed
 
 
 @dataclass(frozen=True)
@@ -17,15 +18,15 @@ class Cost:
         models: how many.
         parameters: of all of them.
         model_bytes: on disk.
-        encoder_passes: over a text that all tasks answer: tasks that have parts of their own
-            inside the encoder take one each.
+        encoder_layers: that are computed for an answer to all tasks
+            (`accord.model.layers_computed`).
         train_seconds: of all of them.
     """
 
     models: int
     parameters: int
     model_bytes: int
-    encoder_passes: int
+    encoder_layers: int
     train_seconds: float
 
 
@@ -37,12 +38,14 @@ class SharedModel:
         name: of its group.
         alone: of a model for each task.
         together: of the shared model.
+        layers: of the encoder that the shared model computes, by kind of input.
         uncompared: its tasks that no verdict is of; `alone` is without them.
     """
 
     name: str
     alone: Cost
     together: Cost
+    layers: LayersComputed
     uncompared: tuple[str, ...] = ()
 
 
@@ -54,6 +57,7 @@ def shared_models(verdicts: Sequence[SharingVerdict]) -> list[SharedModel]:
             name,
             _cost([each.alone for each in verdicts if each.together is group]),
             _cost([group]),
+            group.layers_computed,
             tuple(uncompared(group, verdicts)),
         )
         for name, group in shared.items()
@@ -65,8 +69,6 @@ def _cost(groups: Sequence[Group]) -> Cost:
         models=len(groups),
         parameters=sum(group.parameters for group in groups),
         model_bytes=sum(group.model_bytes for group in groups),
-        encoder_passes=sum(
-            len(group.tasks) if group.runs[0].config.sharing.schemes else 1 for group in groups
-        ),
+        encoder_layers=sum(group.layers_computed.layers for group in groups),
         train_seconds=sum(group.train_seconds for group in groups),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from accord.comparison.contents import content_table
 from accord.config.sections import SelectionConfig
 from accord.errors import UsageError, nearest
+from accord.model.layers_computed import LayersComputed, layers_of_folder
 from accord.report.record import RunRecord
 
 CONTINUAL = ("average_accuracy", "forgetting", "backward_transfer")
@@ -128,6 +129,11 @@ class Group:
     def peak_memory(self) -> int:
         """The most bytes that a run's process held."""
         return max(int(run.results["peak_memory_bytes"]) for run in self.runs)
+
+    @property
+    def layers_computed(self) -> LayersComputed:
+        """The encoder layers that an answer to all tasks takes."""
+        return layers_of_folder(self.runs[0].path / "model")
 
     @property
     def model_bytes(self) -> int:

@@ -89,9 +89,15 @@ def cost_table(models: Sequence[SharedModel]) -> Table:
         name = f" ({model.name})" if len(models) > 1 else ""
         rows.append({"models": f"each task alone{name}", **_cost(model.alone)})
         rows.append({"models": f"together{name}", **_cost(model.together)})
+    layers = [
+        f"together{f' ({model.name})' * (len(models) > 1)} {model.layers.by_input()}"
+        for model in models
+    ]
     note = (
-        "Seconds are of all models of a row, one run of each: the mean over runs. Tasks with parts"
-        " of their own inside the encoder take a pass each."
+        "Encoder layers are those computed for an answer to all tasks: each text or pair is encoded"
+        " once up to the first layer from which tasks differ, and from there once for each way that"
+        f" they go; {'; '.join(layers)}. Seconds are of all models of a row, one run of each: the"
+        " mean over runs."
     )
     if left_out := {task for model in models for task in model.uncompared}:
         note += f" 'Each task alone' is without {joined(sorted(left_out))}, which no run had alone."
@@ -149,7 +155,7 @@ def _cost(cost: Cost) -> dict[str, str]:
         "number": f"{cost.models:,}",
         "million parameters": f"{cost.parameters / 1e6:,.1f}",
         "MB on disk": f"{cost.model_bytes / 1e6:,.0f}",
-        "encoder passes for all answers": f"{cost.encoder_passes:,}",
+        "encoder layers computed": f"{cost.encoder_layers:.1f}",
         "seconds of training": f"{cost.train_seconds:,.0f}",
     }
 

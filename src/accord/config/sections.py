@@ -333,6 +333,9 @@ class Config(Section):
     )
 
     @model_validator(mode="after")
+    def _settles_rows_without_labels(self) -> Self:
+        return self.leaves_out_what_others_label()
+
     def leaves_out_what_others_label(self) -> Self:
         """Settle what a row without a label does, by all tasks: a stage, or a run that compares,
         may have one of them alone."""

@@ -86,9 +86,11 @@ MetricKey = Annotated[
 ClassWeightsKey = Annotated[
     Literal["balanced"] | dict[str, float] | None,
     Field(
-        description="What each class's rows count in the training loss: 'balanced', n / (K n_c)"
-        " of K classes with n_c of the n training rows each; or a table of weights by class, as"
-        " they are, 1 for those that it doesn't name. Default: all alike."
+        description="Weight of each class's rows in the training loss: 'balanced', n / (K n_c)"
+        " for K classes with n_c of the n training rows each; or a table of weights by class, used"
+        " as they are, 1 for those that it doesn't name. For a multi-label task, the weight of the"
+        " rows that have a label in that label's part of the loss: 'balanced', the number of rows"
+        " without it over the number with it. Default: all 1."
     ),
 ]
 LabelSmoothingKey = Annotated[

@@ -74,9 +74,9 @@ class Role:
     reasons: list[str]
 
 
-def read_columns(files: DataFiles, rows: int) -> list[Column]:
+def read_columns(files: DataFiles, rows: int) -> tuple[list[Column], list[Row]]:
     """Return what the first rows of some files show of their columns, except columns without a name
-    of their own.
+    of their own; and those rows that can be read.
 
     Raises:
         DataError: a file can't be read, or there is no row.
@@ -86,7 +86,7 @@ def read_columns(files: DataFiles, rows: int) -> list[Column]:
     sample = [row for row in islice(reader.rows(names), rows) if row.values is not None]
     if not sample:
         raise DataError(f"{files}: no readable row below the header")
-    return [_describe(name, sample, reader.columns) for name in names]
+    return [_describe(name, sample, reader.columns) for name in names], sample
 
 
 def check_header(files: DataFiles, columns: Sequence[Column], role: Role | None) -> list[str]:
@@ -121,7 +121,7 @@ def find_roles(files: DataFiles, columns: Sequence[Column]) -> Role:
     """
     text, text_reason = _find_text(files, columns)
     rest = [column for column in columns if column.name not in text]
-    number = _named(rest, _IDS, lambda column: column.distinct == 1)
+    number = id_column(rest)
     rest = [column for column in rest if column.name != number]
     label, label_reason = _find_label(files, rest, tag_columns(columns))
     reasons = [text_reason, label_reason]
@@ -136,14 +136,14 @@ def _find_text(files: DataFiles, columns: Sequence[Column]) -> tuple[tuple[str, 
         if first in lower and second in lower:
             names = (lower[first].name, lower[second].name)
             return names, f"texts '{names[0]}' and '{names[1]}', because of their names"
-    known = _named(columns, _TEXTS, lambda column: not column.numeric)
+    known = named_column(columns, _TEXTS, lambda column: not column.numeric)
     wordy = [column for column in columns if column.wordy]
     if known is not None and len(wordy) != 2:
         return (known,), f"text '{known}', because of its name"
     if len(wordy) == 2:
         names = (wordy[0].name, wordy[1].name)
         return names, f"texts '{names[0]}' and '{names[1]}', the columns with running text"
-    words = _named(columns, _WORDS, lambda column: column.sizes is not None)
+    words = named_column(columns, _WORDS, lambda column: column.sizes is not None)
     if words is not None and not wordy:
         return (words,), f"text '{words}', lists of words by its name"
     candidates = wordy or [
@@ -157,9 +157,14 @@ def _find_text(files: DataFiles, columns: Sequence[Column]) -> tuple[tuple[str, 
     return (best.name,), f"text '{best.name}', the column with the longest texts"
 
 
+def id_column(columns: Sequence[Column]) -> str | None:
+    """Return the column of rows' ids, by its name and as no value stands twice."""
+    return named_column(columns, _IDS, lambda column: column.distinct == 1)
+
+
 def tag_columns(columns: Sequence[Column]) -> dict[str, str]:
     """Return the columns that have a tag for each word, and the column of these words."""
-    words = _named(columns, _WORDS, lambda column: column.sizes is not None)
+    words = named_column(columns, _WORDS, lambda column: column.sizes is not None)
     sizes = {column.name: column.sizes for column in columns if column.sizes is not None}
     return {
         name: words for name in sizes if words and name != words and sizes[name] == sizes[words]
@@ -169,12 +174,12 @@ def tag_columns(columns: Sequence[Column]) -> dict[str, str]:
 def _find_label(
     files: DataFiles, columns: Sequence[Column], tags: Mapping[str, str]
 ) -> tuple[str, str]:
-    known = _named(columns, _LABELS, lambda column: True)
+    known = named_column(columns, _LABELS)
     if known is not None:
         return known, f"label '{known}', because of its name"
     tagged = [column for column in columns if column.name in tags]
     if tagged:
-        best = _named(tagged, _TAGS, lambda column: True) or tagged[-1].name
+        best = named_column(tagged, _TAGS) or tagged[-1].name
         return best, f"label '{best}', which has a tag for each word"
     plain = [column for column in columns if column.sizes is None]
     repeated = [column for column in plain if 0 < column.distinct <= 0.5 and not column.wordy]
@@ -187,9 +192,12 @@ def _find_label(
     return rarest.name, f"label '{rarest.name}', the column with the fewest different values"
 
 
-def _named(
-    columns: Iterable[Column], names: Sequence[str], fits: Callable[[Column], bool]
+def named_column(
+    columns: Iterable[Column],
+    names: Sequence[str],
+    fits: Callable[[Column], bool] = lambda column: True,
 ) -> str | None:
+    """Return the first of some names, in any case, that a fitting column has; None if none has."""
     lower = {column.name.lower(): column for column in columns if fits(column)}
     return next((lower[name].name for name in names if name in lower), None)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from accord.data.candidate_columns import CandidateTask, find_candidates
 from accord.data.columns import (
     Column,
     Role,
@@ -41,7 +43,7 @@ class GuessedTask:
     """A task as the files suggest it; `reasons` says why, one line each.
 
     A split may be in several files; `file_encoding` is None for UTF-8. `columns` are those of 0 and
-    1 for a label each, `separator` joins several labels in one.
+    1 for a label each, `options` keys of the kind alone.
     """
 
     name: str
@@ -55,7 +57,7 @@ class GuessedTask:
     range: tuple[float, float] | None = None
     missing: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    separator: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
 
@@ -146,6 +148,19 @@ class _Table:
     columns: Sequence[Column]
     role: Role
     reasons: list[str]
+    candidates: CandidateTask | None
+
+    def task(self, name: str, kind: str, role: Role, **more: Any) -> GuessedTask:
+        """Return a task of these files and of columns that have a role."""
+        return GuessedTask(
+            name=name,
+            kind=kind,
+            files={split: files.paths for split, files in self.files.items()},
+            text=role.text,
+            id=role.id,
+            file_encoding=self.encoding,
+            **{"label": role.label, **more},
+        )
 
 
 def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
@@ -157,9 +172,11 @@ def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
     encoding, reasons = _encoding([path for of_file in paths.values() for path in of_file])
     order = sorted(paths, key=["train", "dev", "test"].index)
     files = {split: DataFiles(paths[split], encoding=encoding) for split in order}
-    columns = read_columns(files["train"], _SAMPLE_ROWS)
+    columns, rows = read_columns(files["train"], _SAMPLE_ROWS)
+    candidates = find_candidates(columns, rows)
     try:
-        role = find_roles(files["train"], columns)
+        sure = candidates is not None and candidates.sure
+        role = candidates.role if candidates and sure else find_roles(files["train"], columns)
     except DataError:
         check_header(files["train"], columns, None)
         raise
@@ -167,12 +184,22 @@ def _read_table(paths: dict[str, tuple[Path, ...]]) -> _Table:
     reasons += [
         f"{split}: {lacking}" for split, path in paths.items() if (lacking := missing_shards(path))
     ]
-    return _Table(files, encoding, columns, role, reasons)
+    return _Table(files, encoding, columns, role, reasons, candidates)
 
 
 def _guess_all(name: str, paths: dict[str, tuple[Path, ...]]) -> list[GuessedTask]:
-    """Return a task of each label column, with the reasons why other columns are none."""
+    """Return the one task of a text with candidates, or one of each label column."""
     table = _read_table(paths)
+    found = table.candidates
+    if found is not None and found.sure:
+        return [_guess_candidates(name, table, found)]
+    first, *others = _guess_labels(name, table)
+    hint = [] if found is None else [f"perhaps {found.hint}"]
+    return [replace(first, reasons=[*first.reasons, *hint]), *others]
+
+
+def _guess_labels(name: str, table: _Table) -> list[GuessedTask]:
+    """Return a task of each label column, with the reasons why other columns are none."""
     candidates = find_labels(table.columns, table.role)
     main = LabelSurvey(table.files, table.role.label)
     if main.comma:
@@ -244,14 +271,10 @@ def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> Guessed
             f"{table.files['train']}: column '{role.label}' holds more than {MOST_LABELS} different"
             " values, so it is no label; name the label's column 'label'"
         )
-    return GuessedTask(
-        name=name,
-        kind=spelt(survey.kind, len(role.text)),
-        files={split: files.paths for split, files in table.files.items()},
-        text=role.text,
-        label=role.label,
-        id=role.id,
-        file_encoding=table.encoding,
+    return table.task(
+        name,
+        spelt(survey.kind, len(role.text)),
+        role,
         labels=survey.in_order if survey.classes else (),
         range=(0.0, 1.0) if survey.classes else (survey.lowest, survey.highest),
         missing=tuple(survey.missing),
@@ -262,14 +285,11 @@ def _guess(name: str, table: _Table, role: Role, survey: LabelSurvey) -> Guessed
 def _guess_flags(name: str, table: _Table, columns: Sequence[str]) -> GuessedTask:
     """Guess the task of several columns that say of a label each whether a text has it."""
     role = table.role
-    return GuessedTask(
-        name=name,
-        kind=spelt("multi-label", len(role.text)),
-        files={split: files.paths for split, files in table.files.items()},
-        text=role.text,
+    return table.task(
+        name,
+        spelt("multi-label", len(role.text)),
+        role,
         label="labels",
-        id=role.id,
-        file_encoding=table.encoding,
         columns=tuple(columns),
         reasons=[
             role.reasons[0],
@@ -282,25 +302,30 @@ def _guess_flags(name: str, table: _Table, columns: Sequence[str]) -> GuessedTas
 def _guess_sets(name: str, table: _Table, role: Role, survey: LabelSurvey) -> GuessedTask:
     """Guess the task of a column of lists, tags or several labels of a text, or of joined ones."""
     kind, words = _list_kind(table, role.label), tag_columns(table.columns).get(role.label)
-    text = role.text if words is None else (words,)
+    role = role if words is None else replace(role, text=(words,))
     why = "labels" if words is None else f"a tag for each word of '{words}'"
     holds = f"names joined by '{survey.separator}'" if survey.separator else f"lists: {why}"
-    return GuessedTask(
-        name=name,
-        kind=spelt(kind, len(text)),
-        files={split: files.paths for split, files in table.files.items()},
-        text=text,
-        label=role.label,
-        id=role.id,
-        file_encoding=table.encoding,
+    return table.task(
+        name,
+        spelt(kind, len(role.text)),
+        role,
         missing=tuple(survey.missing),
-        separator=survey.separator,
+        options={"separator": survey.separator} if survey.separator else {},
         reasons=[
             *role.reasons,
             f"{kind}, because '{role.label}' holds {holds}",
             *survey.reasons,
         ],
     )
+
+
+def _guess_candidates(name: str, table: _Table, found: CandidateTask) -> GuessedTask:
+    """Guess the task of rows with choices, or with candidates and their grades."""
+    role = found.role
+    used = {*role.text, role.label, role.id}
+    left = ", ".join(f"'{column.name}'" for column in table.columns if column.name not in used)
+    reasons = [*role.reasons, *table.reasons, *[f"left {left}"] * bool(left)]
+    return table.task(name, found.kind, role, options=found.options, reasons=reasons)
 
 
 def _list_kind(table: _Table, label: str) -> str:

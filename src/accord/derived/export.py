@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from accord.derived.finished import check_new, write_new
+from accord.derived.single import open_single, single_task, update_json
 from accord.durable import write_tensors
 from accord.encoders.pretrained import WEIGHTS
-from accord.errors import ModelError, UsageError, nearest
+from accord.errors import ModelError
 from accord.kinds import labelled_kind
-from accord.model.multitask import MultitaskModel
-from accord.model.saved import find_model_folder, load_model, save_model
+from accord.model.saved import save_model
 from accord.tasks import Task
-from accord.untrusted import read_json
 
 
 def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) -> Task:
@@ -46,42 +43,26 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
             hasn't and which isn't left out.
     """
     check_new(out)
-    folder = find_model_folder(source)
-    model, inputs, max_length = load_model(folder)
-    names = [known.name for known in model.tasks]
-    if task not in names:
-        raise UsageError(f"{folder}: no task '{task}'{nearest(task, names)}")
-    chosen = model.tasks[names.index(task)]
+    single = open_single(source)
+    folder, (number,) = single.folder, single.numbers([task])
+    chosen = single.model.tasks[number]
     if not encoder_only and (fault := _fault(chosen)):
         raise ModelError(
             f"{folder}: {task}: transformers has no head that says the same: {fault};"
-            " --encoder-only writes the encoder for AutoModel, and the head for accord.load alone"
+            " --to onnx writes it all the same; --encoder-only writes the encoder for AutoModel,"
+            " and the head for accord.load alone"
         )
-    try:
-        alone = _alone(model, names.index(task))
-    except ValueError as error:
-        raise ModelError(f"{folder}: {task}: {error}") from None
+    alone = single_task(single, number)
 
     def write(to: Path) -> None:
-        save_model(alone, to, {task: inputs[task]}, max_length, folder)
+        save_model(alone, to, {task: single.inputs[task]}, single.max_length, folder)
         if not encoder_only:
             _add_classifier(to, chosen, alone.head(task).linear)
             # So that truncation=True cuts a text where Accord does.
-            _update_json(to / "tokenizer_config.json", {"model_max_length": max_length})
+            update_json(to / "tokenizer_config.json", {"model_max_length": single.max_length})
 
     write_new(out, write)
     return chosen
-
-
-def _alone(model: MultitaskModel, task: int) -> MultitaskModel:
-    encoder = copy.deepcopy(model.encoder)
-    if model.parts is not None:
-        model.parts.merge(task, encoder)
-    single = MultitaskModel(encoder, [model.tasks[task]])
-    single.head(model.tasks[task].name).load_state_dict(
-        model.head(model.tasks[task].name).state_dict()
-    )
-    return single
 
 
 def _fault(task: Task) -> str:
@@ -108,15 +89,7 @@ def _add_classifier(folder: Path, task: Task, linear: nn.Linear | None) -> None:
     write_tensors(
         folder / WEIGHTS, {**tensors, "classifier.weight": weight, "classifier.bias": bias}
     )
-    _update_json(folder / "config.json", _head_config(task))
-
-
-def _update_json(file: Path, changes: dict[str, Any]) -> None:
-    try:
-        table = {**(read_json(file) if file.exists() else {}), **changes}
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{file.name} of the model: can't be read: {error}") from None
-    file.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    update_json(folder / "config.json", _head_config(task))
 
 
 def _head_config(task: Task) -> dict[str, Any]:

@@ -143,27 +143,51 @@ class Encoder(nn.Module):
         Returns:
             The last hidden states [N, H], or [B, H] of the first tokens.
         """
-        with batch.token_bounds.applied():
-            return self._encode(batch, key, cls_only, hooks)
+        x = self.embed(batch, key, hooks)
+        for number in range(len(self.layers)):
+            x = self.layer(number, x, batch, key, cls_only, hooks)
+        return self.finish(x, batch, cls_only)
 
-    def _encode(
-        self, batch: PackedBatch, key: DropoutKey | None, cls_only: bool, hooks: EncoderHooks
+    def embed(
+        self, batch: PackedBatch, key: DropoutKey | None = None, hooks: EncoderHooks = NO_HOOKS
     ) -> Tensor:
-        x = hooks.embed(self.embeddings, batch, key.at(0) if key else None)
-        for i, block in enumerate(self.layers, start=1):
-            plan, first = batch.plan, None
-            if cls_only and i == len(self.layers):
-                plan, first = batch.cls_plan, (batch.cls_rows, batch.sequence_bounds)
-            place = key.at(i * SITES) if key else None
-            arguments = (x, plan, place, first, hooks.block(i - 1))
+        """Return the first layer's input, [N, H]; arguments as `forward`."""
+        with batch.token_bounds.applied():
+            return hooks.embed(self.embeddings, batch, key.at(0) if key else None)
+
+    def layer(
+        self, number: int, x: Tensor, batch: PackedBatch, key: DropoutKey | None = None,
+        cls_only: bool = False, hooks: EncoderHooks = NO_HOOKS,
+    ) -> Tensor:  # fmt: skip
+        """Apply a layer.
+
+        Args:
+            number: counted from 0.
+            x: its input, [N, H].
+            batch: that x is of.
+            key, cls_only, hooks: as `forward`.
+
+        Returns:
+            [N, H]; of the last layer [B, H] where only first tokens are wanted.
+        """
+        block, plan, first = self.layers[number], batch.plan, None
+        if cls_only and number + 1 == len(self.layers):
+            plan, first = batch.cls_plan, (batch.cls_rows, batch.sequence_bounds)
+        place = key.at((number + 1) * SITES) if key else None
+        arguments = (x, plan, place, first, hooks.block(number))
+        with batch.token_bounds.applied():
             if self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, *arguments)
-            else:
-                x = block(*arguments)
-        if self.norm is not None:
-            with (batch.sequence_bounds if cls_only else batch.token_bounds).applied():
-                x = self.norm(x)
-        return x
+                return checkpoint(block, *arguments)
+            encoded: Tensor = block(*arguments)
+            return encoded
+
+    def finish(self, x: Tensor, batch: PackedBatch, cls_only: bool = False) -> Tensor:
+        """Return the last hidden states of what the last layer gives, [N, H] or [B, H]."""
+        if self.norm is None:
+            return x
+        with (batch.sequence_bounds if cls_only else batch.token_bounds).applied():
+            normed: Tensor = self.norm(x)
+            return normed
 
     def layer_groups(self) -> list[list[Parameter]]:
         """Return all parameters, in order: the embeddings', then each layer's, with the last those

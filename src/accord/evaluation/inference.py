@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.data.batches import View
 from accord.data.loader import Assembler, TaskData
-from accord.data.ragged import ranges
 from accord.data.sources import shared_rows, sources_of
 from accord.encoders.packing import TokenSequence, pack
-from accord.encoders.units import Unit, Units, joined, located, vector_counts
+from accord.encoders.units import joined
 from accord.errors import ModelError
+from accord.evaluation.inputs import Examples, Inputs, Pooled, Stream
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
-from accord.kinds import Evaluation, Hiding, kind_of
+from accord.kinds import Evaluation, Hiding, kind_of, labelled_kind
+from accord.model.branching import Way, pooled_by_task, way_of
+from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
 
@@ -29,51 +30,19 @@ FIXED_MASKS = 0  # seed of an evaluation's masks
 FIXED_WORDS = (FIXED_MASKS, 0, 0)  # key of the words that it hides
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """What a task's head needs of some examples.
-
-    Attributes:
-        vectors: float32 [V, H], on the model's device.
-        counts: int64 [n], how many of them each example has.
-        units: where they belong, for a kind with a varying number of them.
-    """
-
-    vectors: Tensor
-    counts: np.ndarray
-    units: Units | None = None
-
-    def rows(self, index: np.ndarray) -> tuple[Tensor, Units | None]:
-        """Return some examples' vectors, in this order, and where they belong."""
-        chosen = torch.from_numpy(ranges(self.counts, index)).to(self.vectors.device)
-        units = None
-        if self.units is not None:
-            every = torch.from_numpy(np.asarray(index, dtype=np.int64)).to(chosen.device)
-            number = torch.arange(len(every), device=chosen.device)
-            counts = torch.from_numpy(self.counts[index]).to(chosen.device)
-            units = Units(
-                torch.repeat_interleave(number, counts),
-                self.units.place[chosen],
-                self.units.sizes[every],
-            )
-        return self.vectors[chosen], units
-
-    def part(self, index: np.ndarray) -> Pooled:
-        """Return what the head needs of some examples, in this order."""
-        vectors, units = self.rows(index)
-        return Pooled(vectors, self.counts[index], units)
-
-
 @torch.inference_mode()
 def pooled_vectors(
     model: MultitaskModel,
-    groups: Sequence[Sequence[Sequence[TokenSequence]]],
+    groups: Sequence[Examples],
     matmul: MatmulPolicy = DEFAULT,
     pass_tokens: int | None = None,
     key: DropoutKey | None = None,
     tasks: Sequence[Sequence[int]] | None = None,
-) -> list[Pooled]:
-    """Encode and pool the examples of any number of tasks.
+) -> dict[int, Pooled]:
+    """Encode and pool the examples of any number of tasks, each distinct sequence once.
+
+    Where tasks have parts of the encoder of their own, layers from the first of these on are
+    computed once for each of them (`accord.model.branching`).
 
     Args:
         model: its encoder is used; its tasks say how each pools.
@@ -81,92 +50,103 @@ def pooled_vectors(
         matmul: in what precision, and how this machine multiplies.
         pass_tokens: most tokens of one pass, fillers not counted, except for a single sequence that
             is longer; default: `tokens_of_a_pass`.
-        key: names dropout masks, which differ by pass; None is no dropout.
+        key: names dropout masks, which differ by pass and by sequence, equal ones too; None is no
+            dropout.
         tasks: the numbers of the tasks that read each group; default: the one of its place.
 
     Returns:
-        For each task its vectors, in the order of its group's examples.
+        For each task, by its number, its vectors, in the order of its group's examples.
     """
     model.eval()
-    device = model.encoder.word_table.device
-    hidden = model.encoder.config.hidden_size
+    device, hidden = model.encoder.word_table.device, model.encoder.config.hidden_size
     readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
-    sequences = [[one for example in group for one in example] for group in groups]
-    kept = {
-        task: _Kept.of(kind_of(model.tasks[task]).units, group, sequence, hidden, device)
-        for group, sequence, of in zip(groups, sequences, readers, strict=True)
-        for task in of
-    }
-    pass_tokens = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
-    for number, members in enumerate(_passes(sequences, pass_tokens)):
-        present = [i for i, member in enumerate(members) if member]
-        batch_sequences = [[sequences[i][j] for j in members[i]] for i in present]
-        batch = pack(batch_sequences, matmul.row_multiple).to(device)
-        masks = None if key is None else replace(key, micro_batch=number)
-        views = [View(task, place) for place, i in enumerate(present) for task in readers[i]]
+    inputs = Inputs.of(groups, readers, apart=key is not None)
+    ways = {task: way_of(model, task) for group in readers for task in group}
+    streams = [
+        Stream(tuple(alike), kind_of(model.tasks[alike[0]]).units, inputs, hidden, device)
+        for alike in _alike(model, ways)
+    ]
+    limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
+    for number, (group, members) in enumerate(_passes(inputs.sequences, limit)):
+        sequences = [inputs.sequences[group][i] for i in members]
+        batch = pack([sequences], matmul.row_multiple).to(device)
+        reading = {task: stream for stream in streams
+                   if (task := stream.reader(group)) is not None}  # fmt: skip
         with computing(matmul), matmul.autocast(device):
-            pooled = model.pooled(batch, [view.task for view in views], key=masks, views=views)
-        for view, part in zip(views, pooled, strict=True):
-            kept[view.task].take(members[present[view.group]], part)
-    return [kept[task].pooled for task in range(len(model.tasks))]
+            if key is None:
+                pooled = pooled_by_task(model, batch, {task: ways[task] for task in reading})
+            else:
+                masks, (task,) = replace(key, micro_batch=number), reading
+                pooled = {task: model.pooled(batch, [task], masks)[0]}
+        for task, vectors in pooled.items():
+            reading[task].take(group, members, vectors)
+    by_task = {task: stream for stream in streams for task in stream.tasks}
+    return {
+        task: by_task[task].pooled(task, examples)
+        for examples, of_group in zip(groups, readers, strict=True) for task in of_group
+    }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A task's vectors while passes give them.
-
-    Attributes:
-        pooled: those there are so far.
-        counts: int64, how many each sequence has.
-    """
-
-    pooled: Pooled
-    counts: np.ndarray
-
-    @classmethod
-    def of(
-        cls, unit: Unit, examples: Sequence[Sequence[TokenSequence]],
-        sequences: Sequence[TokenSequence], hidden: int, device: torch.device,
-    ) -> _Kept:  # fmt: skip
-        _, units = located(unit, examples)
-        per_sequence = vector_counts(unit, [[sequence] for sequence in sequences])
-        counts = vector_counts(unit, examples)
-        vectors = torch.empty(int(counts.sum()), hidden, device=device)
-        return cls(Pooled(vectors, counts, units and units.to(device)), per_sequence)
-
-    def take(self, members: Sequence[int], vectors: Tensor) -> None:
-        """Put the vectors of some of the sequences in their place."""
-        place = torch.from_numpy(ranges(self.counts, members))
-        self.pooled.vectors[place.to(vectors.device)] = vectors.float()
+def _alike(model: MultitaskModel, ways: Mapping[int, Way]) -> list[list[int]]:
+    """Return the tasks, those together that see the same vectors of what they both read."""
+    together: dict[object, list[int]] = {}
+    for task, way in ways.items():
+        how = kind_of(model.tasks[task]).units, model.tasks[task].pooling
+        together.setdefault((way, how), []).append(task)
+    return list(together.values())
 
 
-def _passes(sequences: Sequence[Sequence[TokenSequence]], limit: int) -> Iterator[list[list[int]]]:
-    """Yield for each pass every task's members, sequences of similar length together."""
-    order = sorted(
-        ((len(sequence.input_ids), task, i) for task, members in enumerate(sequences)
-         for i, sequence in enumerate(members)),
-        reverse=True,
-    )  # fmt: skip
-    members: list[list[int]] = [[] for _ in sequences]
-    tokens = 0
-    for length, task, i in order:
-        if tokens and tokens + length > limit:
-            yield members
-            members, tokens = [[] for _ in sequences], 0
-        members[task].append(i)
-        tokens += length
-    if tokens:
-        yield members
+def _passes(
+    sequences: Sequence[Sequence[TokenSequence]], limit: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield for each pass a group and members of it, those of like length together."""
+    for group, every in enumerate(sequences):
+        members: list[int] = []
+        tokens = 0
+        for length, i in sorted(((len(one.input_ids), i) for i, one in enumerate(every)),
+                                reverse=True):  # fmt: skip
+            if tokens and tokens + length > limit:
+                yield group, members
+                members, tokens = [], 0
+            members.append(i)
+            tokens += length
+        if tokens:
+            yield group, members
 
 
 @torch.inference_mode()
 def head_logits(
-    model: MultitaskModel, task: int, vectors: Tensor, units: Units | None = None
-) -> Tensor:
-    """Apply one task's head to pooled vectors: float32 [n, outputs], or [n, most, outputs] where
-    an example has several units, on the host."""
+    model: MultitaskModel, pooled: Mapping[int, Pooled], blocks: HeadBlocks | None = None
+) -> dict[int, Tensor]:
+    """Apply some tasks' heads to what was pooled for them.
+
+    Args:
+        model: has the heads.
+        pooled: of each task, by its number.
+        blocks: of the model as it is now; made here if there are none.
+
+    Returns:
+        For each task float32 [n, outputs], or [n, most, outputs] where an example has several
+        units, on the host.
+    """
     model.eval()
-    return model.logits([vectors], [task], units=[units])[0].cpu()
+    blocks = blocks or HeadBlocks(model)
+    together: dict[int, list[int]] = {}
+    for number, part in pooled.items():
+        if number in blocks:
+            together.setdefault(id(part.vectors), []).append(number)
+    outputs: dict[int, Tensor] = {}
+    for tasks in together.values():
+        outputs |= blocks.outputs(pooled[tasks[0]].vectors, tasks)
+    logits = {}
+    for number, part in pooled.items():
+        task, head = model.tasks[number], model.head(model.tasks[number].name)
+        if number in outputs:
+            values = head.finish(part.of_examples(outputs[number]))
+        else:
+            values = head(part.of_examples(part.vectors))
+        logits[number] = labelled_kind(task).arranged(task, values, part.units).cpu()
+    return logits
 
 
 def logits_of(
@@ -219,12 +199,15 @@ def _label_logits(
             for source, rows in zip(sources, chunk, strict=True)
         ]
         every = pooled_vectors(model, groups, matmul, tasks=[source.tasks for source in sources])
+        chosen = {}
         for source, rows in zip(sources, chunk, strict=True):
             for i, places in zip(source.tasks, source.places, strict=True):
                 at = np.flatnonzero(places[rows.start : rows.stop] >= 0)
                 if data[i].task.labelled:
-                    parts[i].append(head_logits(model, i, *every[i].rows(at)))
+                    chosen[i] = every[i].chosen(at)
                 advance(len(at))
+        for i, logits in head_logits(model, chosen).items():
+            parts[i].append(logits)
     return [
         joined(part) if part else no_logits(split.task)
         for part, split in zip(parts, data, strict=True)
@@ -289,7 +272,7 @@ class _TextPasses:
         self.model.eval()
         limit = tokens_of_a_pass(self.device, self.model.encoder.config, masked_share)
         losses = torch.empty(len(sequences), device=self.device)
-        for (members,) in _passes([sequences], limit):
+        for _, members in _passes([sequences], limit):
             batch = pack([[sequences[i] for i in members]], self.matmul.row_multiple)
             batch = batch.to(self.device)
             with computing(self.matmul), self.matmul.autocast(self.device):
@@ -301,12 +284,14 @@ class _TextPasses:
         return losses
 
     def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
-        every: list[list[list[TokenSequence]]] = [[] for _ in self.model.tasks]
-        every[self.task] = [[sequence] for sequence in sequences]
+        examples = [[sequence] for sequence in sequences]
         masks = DropoutKey(FIXED_MASKS, number)
-        pooled = pooled_vectors(self.model, every, self.matmul, key=masks)[self.task]
+        pooled = pooled_vectors(
+            self.model, [examples], self.matmul, key=masks, tasks=[[self.task]]
+        )[self.task]
         wanted = [torch.zeros(len(sequences) // self.data.task.sequences, device=self.device)]
-        (losses,) = self.model.losses([pooled.vectors], wanted, [self.task])
+        vectors = pooled.of_examples(pooled.vectors)
+        (losses,) = self.model.losses([vectors], wanted, [self.task])
         return losses
 
 

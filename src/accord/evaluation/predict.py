@@ -1,31 +1,23 @@
-"""A trained model, ready to predict texts and files."""
+"""A trained model, ready to answer: texts in, answers of all its tasks out."""
 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from accord.data.examples import Example, Unlabelled, read_examples, unlabelled_note
-from accord.data.files import files_of
-from accord.data.loader import Assembler, uncut_lengths
-from accord.data.plan import TaskPlan
-from accord.data.ragged import padded
-from accord.data.rows import Note
+from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
-from accord.data.tokenizing import encode_texts, encode_words, load_tokenizer, special_ids
-from accord.data.warnings import DataWarning, unseen_note
-from accord.encoders.packing import TokenSequence
+from accord.data.tokenizing import load_tokenizer, special_ids
+from accord.data.warnings import unseen_note
 from accord.encoders.units import joined
-from accord.errors import DataError, UsageError, nearest
+from accord.errors import UsageError, nearest
 from accord.evaluation.inference import (
     CHUNK_ROWS,
     check_finite,
@@ -33,24 +25,26 @@ from accord.evaluation.inference import (
     no_logits,
     pooled_vectors,
 )
+from accord.evaluation.labelled_file import as_text, read_labelled
 from accord.evaluation.prediction_formats import Record
-from accord.evaluation.predictions import predicted_columns, predicted_values, records_of
+from accord.evaluation.predictions import (
+    predicted_columns,
+    predicted_probabilities,
+    predicted_values,
+    records_of,
+)
+from accord.evaluation.texts import Form, Given, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
-from accord.kinds import Answers, Evaluation, kind_of, labelled_kind
+from accord.kinds import Answers, Evaluation, labelled_kind
+from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model, read_tasks
 from accord.model.saved_ensemble import member_folders
 from accord.plan.run import Precision
-from accord.plural import count
 from accord.runs.devices import choose_device
-from accord.spelling import canonical_label
 from accord.tasks import Task
 
-Texts = Sequence[str | Sequence[str | Sequence[str]]]
-
-
-Given = str | tuple[str, ...]
-"""A row's texts; or, for a kind that labels words, its text as it was given, or its words."""
+Texts = Sequence[Text]
 
 
 @dataclass(frozen=True)
@@ -103,6 +97,8 @@ class Predictor:
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
+        self._reader = TextReader(self.tokenizer, self.assembler)
+        self._blocks = HeadBlocks(model)
 
     def task(self, name: str) -> Task:
         """Return a task by its name.
@@ -127,6 +123,58 @@ class Predictor:
         if quoting is not None:
             self.inputs[name] = replace(self.inputs[name], quoting=quoting)
 
+    def answer(
+        self, texts: Texts, tasks: Sequence[str] | None = None, probabilities: bool = False
+    ) -> list[dict[str, Any]]:
+        """Answer all tasks in one pass of the encoder.
+
+        Each distinct text or pair is encoded once for all tasks that read it, up to the first layer
+        from which on some have parts of their own.
+
+        Args:
+            texts: strings, pairs, lists of words or texts with candidates, as `predict` takes them.
+            tasks: names of those to answer; default: all.
+            probabilities: for tasks with classes, say each one's probability.
+
+        Returns:
+            For each text, by the name of each task that takes texts of its form, what `predict`
+            says of it, or `predict_proba` where probabilities are asked for and there are classes.
+
+        Raises:
+            UsageError: if there is no such task, or none that takes a text, or no text that a task
+                named takes.
+            ModelError where the model's outputs aren't finite.
+
+        Example:
+            >>> model.answer(["A lovely film."])  # doctest: +SKIP
+            [{'sst': '4', 'topic': 'film', 'emotions': ['joy']}]
+        """
+        _refuse_string(texts)
+        wanted = self.tasks if tasks is None else tuple(self.task(name) for name in tasks)
+        taken = {form for task in wanted for form in forms(task)}
+        rows: dict[Form, list[int]] = {}
+        for index, text in enumerate(texts):
+            rows.setdefault(form_of(text, index, taken), []).append(index)
+        answers: list[dict[str, Any]] = [{} for _ in texts]
+        for form, places in rows.items():
+            names = [task.name for task in wanted if form in forms(task)]
+            answered = self._noted(names, [texts[i] for i in places], places)
+            for name, made in answered.items():
+                for i, value in zip(places, self._said(name, made, probabilities), strict=True):
+                    answers[i][name] = value
+        for task in [] if tasks is None or not texts else wanted:
+            if not rows.keys() & {*forms(task)}:
+                raise UsageError(
+                    f"task '{task.name}' takes {' or '.join(forms(task))}, and none is given"
+                )
+        return answers
+
+    def _said(self, name: str, answered: Answered, probabilities: bool) -> Sequence[Any]:
+        task = self.task(name)
+        if probabilities and labelled_kind(task).probability_names(task):
+            return predicted_probabilities(answered.logits, task)
+        return predicted_values(answered.logits, task)
+
     def predict(self, task: str, texts: Texts) -> Answers:
         """Predict texts.
 
@@ -144,6 +192,17 @@ class Predictor:
         """
         return predicted_values(self.logits(task, texts), self.task(task))
 
+    def predict_proba(self, task: str, texts: Texts) -> list[dict[str, float]]:
+        """Return each class's probability for texts; arguments and errors as `predict`.
+
+        Raises:
+            UsageError: if the task has no classes with probabilities.
+        """
+        settled = self.task(task)
+        if not labelled_kind(settled).probability_names(settled):
+            raise UsageError(f"task '{task}' is of kind '{settled.kind}': it has no probabilities")
+        return predicted_probabilities(self.logits(task, texts), settled)
+
     def logits(self, task: str, texts: Texts) -> Tensor:
         """Return the head's output for texts, float32 [n, ...]; an ensemble's `mean_logits`.
 
@@ -153,7 +212,7 @@ class Predictor:
             task: one of the model's tasks.
             texts: as `predict` takes them.
         """
-        return self._answered(task, texts, stacklevel=3).logits
+        return self._noted([task], texts)[task].logits
 
     def details(self, task: str, texts: Texts) -> list[Record]:
         """Return what files of predictions have of each text: its prediction, and with it
@@ -163,15 +222,22 @@ class Predictor:
             >>> model.details("entities", ["Ada lives in Paris."])  # doctest: +SKIP
             [{'prediction': ['B-who', 'O', 'O', 'B-place', 'O'], 'entities': [...]}]
         """
-        answered = self._answered(task, texts, stacklevel=3)
+        answered = self._noted([task], texts)[task]
         columns = predicted_columns(answered.logits, self.task(task), {}, texts=answered.texts)
         return records_of(columns)
 
-    def _answered(self, task: str, texts: Texts, stacklevel: int) -> Answered:
+    def _noted(
+        self, tasks: Sequence[str], texts: Texts, index: Sequence[int] | None = None
+    ) -> dict[str, Answered]:
         """Return `answered`; warns of what is cut."""
-        made = self.answered(task, texts)
-        for note in self.cut_notes(self.task(task), made.cut, made.unseen, len(made.logits)):
-            warnings.warn(note, stacklevel=stacklevel)
+        made = self.answered(tasks, texts, index)
+        notes = dict.fromkeys(
+            note
+            for name, one in made.items()
+            for note in self.cut_notes(self.task(name), one.cut, one.unseen, len(one.logits))
+        )
+        for note in notes:  # each once, whatever the number of tasks that say the same
+            warnings.warn(note, stacklevel=4)
         return made
 
     def cut_notes(self, task: Task, cut: int, unseen: int, rows: int) -> Iterator[str]:
@@ -181,64 +247,65 @@ class Predictor:
         if unseen:
             yield unseen_note(task, unseen)
 
-    def answered(self, task: str, texts: Texts) -> Answered:
-        """Return `logits`, and what was not seen of the texts."""
-        settled = self.task(task)
-        if isinstance(texts, str):
-            raise UsageError(f"predict takes a list of texts, got one string: {texts!r:.60}")
-        rows = [_checked(text, settled, i) for i, text in enumerate(texts)]
-        parts, cut, unseen = [], 0, 0
-        for start in range(0, len(rows), CHUNK_ROWS):
-            chunk = rows[start : start + CHUNK_ROWS]
-            made = [m._chunk(m.task(task), chunk) for m in self.members]
-            members = [answered.logits for answered in made]
-            parts.append(labelled_kind(settled).mean_logits(settled, members))
-            cut += max(answered.cut for answered in made)
-            unseen += max(answered.unseen for answered in made)
-        logits = joined(parts) if parts else no_logits(settled)
-        return Answered(logits, cut, unseen, rows)
+    def answered(
+        self, tasks: Sequence[str], texts: Texts, index: Sequence[int] | None = None
+    ) -> dict[str, Answered]:
+        """Return the logits of some tasks for the same texts, and what was not seen of these.
 
-    def _chunk(self, task: Task, rows: Sequence[Given]) -> Answered:
-        """Return the logits of some rows."""
-        index, kind = self.tasks.index(task), kind_of(task)
-        segments, counts, pieces = self._encoded(task, rows)
-        examples: list[list[list[TokenSequence]]] = [[] for _ in self.tasks]
-        examples[index] = [
-            self.assembler.laid_out(
-                segments[stop - texts : stop],
-                kind.layout_of(task, texts),
-                pieces[stop - texts : stop],
+        Args:
+            tasks: of the model's tasks, each of which takes these texts.
+            texts: as `predict` takes them.
+            index: the number of each in messages; default: its place.
+        """
+        settled = [self.task(name) for name in dict.fromkeys(tasks)]
+        _refuse_string(texts)
+        numbers = range(len(texts)) if index is None else index
+        rows = {
+            task.name: [checked(text, task, i) for i, text in zip(numbers, texts, strict=True)]
+            for task in settled
+        }
+        parts: dict[str, list[Answered]] = {task.name: [] for task in settled}
+        for start in range(0, len(texts), CHUNK_ROWS):
+            chunk = {name: every[start : start + CHUNK_ROWS] for name, every in rows.items()}
+            made = [member._pass(chunk) for member in self.members]
+            for task in settled:
+                each = [answered[task.name] for answered in made]
+                logits = labelled_kind(task).mean_logits(task, [one.logits for one in each])
+                cut, unseen = max(one.cut for one in each), max(one.unseen for one in each)
+                parts[task.name].append(Answered(logits, cut, unseen))
+        return {
+            task.name: Answered(
+                joined([one.logits for one in parts[task.name]]) if texts else no_logits(task),
+                sum(one.cut for one in parts[task.name]),
+                sum(one.unseen for one in parts[task.name]),
+                rows[task.name],
             )
-            for texts, stop in zip(counts.tolist(), counts.cumsum().tolist(), strict=True)
-        ]
-        pooled = pooled_vectors(self.model, examples, self.matmul)[index]
-        lengths = padded(np.array([*map(len, segments)], dtype=np.int64), counts, 0)
-        uncut = uncut_lengths(task, self.assembler.special.framing, lengths, counts)
-        cut = (uncut > self.assembler.max_length).any(axis=1).sum()
-        logits = head_logits(self.model, index, pooled.vectors, pooled.units)
-        check_finite(logits, task, self.folder)
-        unseen = 0 if pooled.units is None else int(pooled.units.absent().sum())
-        return Answered(logits, int(cut), unseen)
+            for task in settled
+        }
 
-    def _encoded(
-        self, task: Task, rows: Sequence[Given]
-    ) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
-        """Return the tokens of all rows' texts, how many texts each row has, and, for a kind that
-        labels words, how many tokens each word has."""
-        if kind_of(task).units != "words":
-            counts = np.array([*map(len, rows)], dtype=np.int64)
-            return encode_texts(self.tokenizer, [text for row in rows for text in row]), counts, []
-        options = labelled_kind(task).reading(task)
-        words = [
-            [row[start:stop] for start, stop in kind_of(task).word_places(options, row)]
-            if isinstance(row, str)
-            else row
-            for row in rows
-        ]
-        tokens, lengths = encode_words(self.tokenizer, words)
-        pieces = np.split(lengths, np.cumsum([*map(len, words)])[:-1])
-        segments = np.split(tokens, np.cumsum([each.sum() for each in pieces])[:-1])
-        return segments, np.ones(len(rows), dtype=np.int64), pieces
+    def _pass(self, rows: Mapping[str, Sequence[Given]]) -> dict[str, Answered]:
+        """Return the logits of some tasks for the same rows, as each takes them, in one pass of
+        the encoder over all that they read."""
+        alike: dict[object, list[str]] = {}
+        for name in rows:
+            alike.setdefault(self._reader.reading(self.task(name)), []).append(name)
+        read = [self._reader.read(self.task(first), rows[first]) for first, *_ in alike.values()]
+        places = {task.name: place for place, task in enumerate(self.tasks)}
+        pooled = pooled_vectors(
+            self.model,
+            [each.examples for each in read],
+            self.matmul,
+            tasks=[[places[name] for name in names] for names in alike.values()],
+        )
+        logits = head_logits(self.model, pooled, self._blocks)
+        answered = {}
+        for each, names in zip(read, alike.values(), strict=True):
+            for name in names:
+                made, units = logits[places[name]], pooled[places[name]].units
+                check_finite(made, self.task(name), self.folder)
+                unseen = 0 if units is None else int(units.absent().sum())
+                answered[name] = Answered(made, each.cut, unseen)
+        return answered
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.
@@ -252,127 +319,16 @@ class Predictor:
             UsageError: if there is no such task, or a row can't be read.
         """
         settled = self.task(task)
-        examples = self._read(settled, source, skip_bad_rows)
+        examples = read_labelled(settled, self.inputs[task], source, skip_bad_rows)
         logits = self.logits(task, [as_text(example) for example in examples])
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])
         return kind.evaluate(settled, labels, logits)
 
-    def _read(self, task: Task, source: Path, skip_bad_rows: bool) -> list[Example]:
-        """Read a labelled file's rows; warns of rows left out, and of what its reader notes.
 
-        Raises:
-            DataError: for a bad row, or a file without rows.
-        """
-        plan = file_plan(task, self.inputs[task.name])
-        files = files_of(plan, str(source))
-        examples, skipped, left_out = [], [], Counter[str]()
-        notes: list[Note] = []
-        for row in read_examples(files, plan, task, labelled=True, notes=notes):
-            if isinstance(row, Example):
-                examples.append(row)
-            elif isinstance(row, Unlabelled):
-                left_out[row.why] += 1
-            elif skip_bad_rows:
-                skipped.append(row)
-            else:
-                raise DataError(f"{row} (--skip-bad-rows would leave it out)")
-        for what, cure, number in notes:
-            warnings.warn(str(DataWarning(str(files.paths[number]), what, cure)), stacklevel=2)
-        if skipped:
-            rows = count(len(skipped), "row")
-            warnings.warn(f"{rows} skipped; the first: {skipped[0]}", stacklevel=2)
-        called = kind_of(task).row_called
-        for why, rows_left_out in left_out.items():
-            warnings.warn(unlabelled_note(str(files), rows_left_out, why, called), stacklevel=2)
-        if not examples:
-            raise DataError(f"{source}: has no rows to use")
-        return examples
-
-
-def file_plan(
-    task: Task, form: InputFormat, text: Sequence[str] = (), id_column: str | None = None
-) -> TaskPlan:
-    """Return how a file of a task is read.
-
-    Args:
-        task: whose.
-        form: how the task's files named their columns in training.
-        text: the text columns, where they are named otherwise.
-        id_column: likewise.
-
-    Raises:
-        UsageError: if there are too many text columns, or too few.
-    """
-    text = tuple(text) or form.text
-    if kind_of(task).varying:
-        wanted = "" if len(text) > 1 else "two text columns or more"
-    else:
-        wanted = ["", "one text column", "two text columns"][task.texts * (len(text) != task.texts)]
-    if wanted:
-        raise UsageError(f"task '{task.name}' takes {wanted}, got {len(text)}")
-    return TaskPlan(
-        task.kind,
-        text,
-        label=form.label,
-        label_columns=labelled_kind(task).label_columns(task, form.label),
-        id=form.id if id_column is None else id_column,
-        delimiter=form.delimiter,
-        quoting=form.quoting,
-        missing=frozenset(map(canonical_label, form.missing)),
-        file_encoding=form.file_encoding,
-        options=labelled_kind(task).reading(task),
-    )
-
-
-def as_text(example: Example) -> str | tuple[str, ...]:
-    """Return an example's text or texts, as `Predictor.predict` takes them."""
-    if example.given is not None:
-        return example.given[0]
-    return example.texts[0] if len(example.texts) == 1 else example.texts
-
-
-def _checked(text: object, task: Task, index: int) -> Given:
-    """Return a row's texts, or its text or words where these have labels; or say which row is not
-    what the task takes."""
-    if kind_of(task).units == "words":
-        words = (text,) if isinstance(text, str) else text
-        if not isinstance(words, tuple | list):
-            raise UsageError(
-                f"text {index}: task '{task.name}' takes texts or lists of words, got {text!r:.80}"
-            )
-        _check_strings(words, index)
-        return text if isinstance(text, str) else tuple(words)
-    parts: Any = _with_candidates(text, task, index) if kind_of(task).varying else text
-    if not kind_of(task).varying:
-        parts = (text,) if task.texts == 1 else text
-        if not isinstance(parts, tuple | list) or len(parts) != task.texts:
-            raise UsageError(
-                f"text {index}: task '{task.name}' takes pairs of texts, got {text!r:.80}"
-            )
-    _check_strings(parts, index)
-    return tuple(part.strip() for part in parts)
-
-
-def _check_strings(parts: Sequence[object], index: int) -> None:
-    for part in parts:
-        if not isinstance(part, str):
-            raise UsageError(f"text {index}: should be a string, got {type(part).__name__}")
-        if any("\ud800" <= character <= "\udfff" for character in part):
-            raise UsageError(f"text {index}: holds a lone surrogate, which is no character")
-
-
-def _with_candidates(text: object, task: Task, index: int) -> tuple[object, ...]:
-    """Return a row's text, and its candidates, which may stand in a list."""
-    if isinstance(text, tuple | list) and len(text) == 2 and isinstance(text[1], tuple | list):
-        text = (text[0], *text[1])
-    fewest = kind_of(task).fewest
-    if not isinstance(text, tuple | list) or len(text) <= fewest:
-        raise UsageError(
-            f"text {index}: task '{task.name}' takes a text and {fewest} or more"
-            f" {kind_of(task).candidate}s, got {text!r:.80}"
-        )
-    return tuple(text)
+def _refuse_string(texts: object) -> None:
+    if isinstance(texts, str):
+        raise UsageError(f"a model takes a list of texts, got one string: {texts!r:.60}")
 
 
 def load(folder: str | Path, device: str = "auto", precision: Precision = "float32") -> Predictor:

@@ -16,8 +16,9 @@ from accord.data.rows import Note, choose_columns
 from accord.data.warnings import DataWarning
 from accord.errors import DataError, UsageError
 from accord.evaluation.inference import CHUNK_ROWS
+from accord.evaluation.labelled_file import as_text, file_plan
 from accord.evaluation.output import Output
-from accord.evaluation.predict import Predictor, as_text, file_plan
+from accord.evaluation.predict import Predictor
 from accord.evaluation.prediction_formats import Record, write_records
 from accord.evaluation.predictions import predicted_columns, records_of
 from accord.runs.progress import Bar, Console
@@ -162,7 +163,7 @@ def _answers(
     """
     examples = [row for row in window if isinstance(row, Example)]
     texts = [example.given[0] if example.given else example.texts for example in examples]
-    answered = model.answered(rows.task.name, [as_text(one) for one in examples])
+    answered = model.answered([rows.task.name], [as_text(one) for one in examples])[rows.task.name]
     logits = answered.logits
     cut.update(rows=answered.cut, words=answered.unseen)
     before = {"id": [example.id for example in examples]} if rows.ids else {}

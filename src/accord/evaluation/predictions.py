@@ -63,12 +63,17 @@ def predicted_columns(
     columns: dict[str, Sequence[Any]] = {**before, "prediction": predicted_values(said, task)}
     kind = labelled_kind(task)
     columns |= kind.details(task, said, texts)
-    if names := kind.probability_names(task):
-        shares = kind.probabilities(task, logits)
-        assert shares is not None
-        named = (dict(zip(names, row, strict=True)) for row in shares.tolist())
-        columns["probabilities"] = list(named)
+    if kind.probability_names(task):
+        columns["probabilities"] = predicted_probabilities(logits, task)
     return columns
+
+
+def predicted_probabilities(logits: Tensor, task: Task) -> list[dict[str, float]]:
+    """Return each class's probability for rows of a task with classes, by its name."""
+    kind = labelled_kind(task)
+    names, shares = kind.probability_names(task), kind.probabilities(task, logits)
+    assert shares is not None
+    return [dict(zip(names, row, strict=True)) for row in shares.tolist()]
 
 
 def records_of(columns: Columns) -> list[Record]:

@@ -27,7 +27,7 @@ from accord.runs.processors import cap_threads, default_threads
 if TYPE_CHECKING:
     from accord.training.loop import Watch
 
-_IMPORTED_BY_RUNS = ["accord.training.stages.run", "sklearn.metrics"]
+_IMPORTED_BY_RUNS = ["accord.training.stages.run", "scipy.stats"]
 _SAVING_SECONDS = 10.0
 
 

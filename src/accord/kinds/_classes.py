@@ -41,11 +41,12 @@ def weights_of(name: str, given: ClassWeights, labels: Sequence[str]) -> tuple[f
     """
     if not isinstance(given, Mapping):
         return ()
+    spelt = [canonical_label(label) for label in labels]  # names of columns stand as they are
     for label in given:
-        if label not in labels:
+        if label not in spelt:
             hint = nearest(label, labels)
             raise ConfigError(f"tasks.{name}.class_weights: no label is '{label}'{hint}")
-    return tuple(float(given.get(label, 1.0)) for label in labels)
+    return tuple(float(given.get(label, 1.0)) for label in spelt)
 
 
 def balanced_weights(name: str, labels: Sequence[str], rows: Sequence[int]) -> tuple[float, ...]:
@@ -66,14 +67,49 @@ def balanced_weights(name: str, labels: Sequence[str], rows: Sequence[int]) -> t
         >>> balanced_weights("t", ["ok", "fraud"], [6, 2])
         (0.6666666666666666, 2.0)
     """
+    _require(name, labels, rows, "has none", "take it out of 'labels', give train such rows")
+    return tuple(sum(rows) / (len(rows) * count) for count in rows)
+
+
+def balanced_positives(
+    name: str, labels: Sequence[str], rows: Sequence[int], total: int
+) -> tuple[float, ...]:
+    """Return (n - n_l) / n_l for each label of which a row has any number: the rows that haven't
+    got it count as much as those that have.
+
+    *Source:* torch's `BCEWithLogitsLoss`, whose `pos_weight` it is.
+
+    Args:
+        name: the task's, for messages.
+        labels: the labels.
+        rows: n_l, the training rows that have each.
+        total: n, all training rows.
+
+    Raises:
+        ConfigError: naming a label that no training row has, or that all have.
+
+    Example:
+        >>> balanced_positives("t", ["rare", "frequent"], [2, 6], 8)
+        (3.0, 0.3333333333333333)
+    """
+    _require(name, labels, rows, "has none", "take it out of 'labels', give train such rows")
+    without = [total - count for count in rows]
+    _require(name, labels, without, "stands in all of them", "give train rows without it")
+    return tuple(no / yes for no, yes in zip(without, rows, strict=True))
+
+
+def _require(name: str, labels: Sequence[str], rows: Sequence[int], what: str, cure: str) -> None:
+    """Refuse to balance where a class lacks rows.
+
+    Raises:
+        ConfigError: naming the first such class.
+    """
     if missing := [label for label, count in zip(labels, rows, strict=True) if not count]:
         more = f" and {len(missing) - 1} more" * (len(missing) > 1)
         raise ConfigError(
             f"tasks.{name}.class_weights: 'balanced' goes by each class's training rows, but"
-            f" '{missing[0]}'{more} has none; take it out of 'labels', give train such rows, or set"
-            " a table of weights"
+            f" '{missing[0]}'{more} {what}; {cure}, or set a table of weights"
         )
-    return tuple(sum(rows) / (len(rows) * count) for count in rows)
 
 
 def loss_words(task: Task, most: int) -> str:

@@ -56,6 +56,7 @@ class Kind(ABC, Generic[T]):
         head_for: what its head is for, where later stages would miss it: no model folder holds it.
         summary_head: a table's heading for the summary of a split's labels.
         metric_format: of its metric in a line of progress.
+        hub_task: what Hugging Face's hub calls it.
     """
 
     name: ClassVar[str]
@@ -81,6 +82,7 @@ class Kind(ABC, Generic[T]):
     head_for: ClassVar[str] = ""
     summary_head: ClassVar[str] = ""
     metric_format: ClassVar[str] = "z.3f"
+    hub_task: ClassVar[str] = "text-classification"
 
     @property
     def task_type(self) -> type[Task]:

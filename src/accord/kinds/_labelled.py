@@ -115,7 +115,20 @@ class LabelledKind(Kind[T]):
         if plan.class_weights != BALANCED:
             return task
         rows = [len(each) for each in self.rows_of_classes(task, targets)]
-        return replace(task, class_weights=balanced_weights(task.name, task.labels, rows))
+        return replace(task, class_weights=self.balanced(task, rows, len(targets)))
+
+    def balanced(self, task: T, rows: Sequence[int], total: int) -> tuple[float, ...]:
+        """Return the weights that balance a task's classes.
+
+        Args:
+            task: of this kind.
+            rows: of each class in training.
+            total: all training rows.
+
+        Raises:
+            ConfigError: if there are none.
+        """
+        return balanced_weights(task.name, task.labels, rows)
 
     @abstractmethod
     def summary(self, task: T, targets: Array) -> Summary:

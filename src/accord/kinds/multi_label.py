@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from accord.config.tasks import LossKey, MetricKey, TaskConfig
+from accord.config.tasks import ClassWeightsKey, LossKey, MetricKey, TaskConfig
 from accord.kinds._class_names import numbered, some_of
+from accord.kinds._classes import balanced_positives, weight_faults, weights_of
 from accord.kinds._context import TrainingLabels
 from accord.kinds._label_sets import LabelSetParser, found_labels, name_faults
 from accord.kinds._labelled import LabelledKind, Summary, shared_fields
@@ -60,16 +61,18 @@ class MultiLabelConfig(TaskConfig):
     )
     loss: LossKey = None
     metric: MetricKey = None
+    class_weights: ClassWeightsKey = None
 
     @property
     def label_columns(self) -> tuple[str, ...]:
         return (self.label,) if isinstance(self.label, str) else tuple(self.label)
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the shape, the metric, and the columns and names of labels."""
+        """Yield what is wrong with the shape, the metric, and the labels."""
         yield from shape_faults(self)
         yield from metric_faults(self, KIND.metrics)
         yield from class_faults(self, least=1)
+        yield from weight_faults(self.class_weights)
         yield from only_faults(self, loss=KIND.losses[0], head="linear")
         yield from foreign_faults(self, "positive")
         if not isinstance(self.label, str):
@@ -139,11 +142,13 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
         empty = plan.options["empty"]
         empty = None if empty is None else canonical_label(empty)
         labels = plan.label_columns if columns else plan.labels
+        labels = labels or found_labels(name, plan, training, separator, empty)
         return self.task_type(
             **shared_fields(name, plan),
             loss=self.losses[0],
             metric=plan.metric or self.default_metric,
-            labels=labels or found_labels(name, plan, training, separator, empty),
+            labels=labels,
+            class_weights=weights_of(name, plan.class_weights, labels),
             separator=separator,
             empty=empty,
             columns=columns,
@@ -196,6 +201,9 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
 
         return [np.flatnonzero(column) for column in targets.T]
 
+    def balanced(self, task: MultiLabelTask, rows: Sequence[int], total: int) -> tuple[float, ...]:
+        return balanced_positives(task.name, task.labels, rows, total)
+
     def summary(self, task: MultiLabelTask, targets: Array) -> Summary:
         """Count each label's rows, and before them those that have none, if there are any."""
         import numpy as np
@@ -219,6 +227,13 @@ class MultiLabel(LabelledKind[MultiLabelTask]):
     def targets(self, task: MultiLabelTask, labels: Tensor) -> Tensor:
         """Return 0 or 1 for each label, float32 [n, labels]."""
         return labels.float()
+
+    def training_loss(self, task: MultiLabelTask, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over labels of −w_l t log p − (1 − t) log(1 − p), [n]: a label's weight
+        is that of the rows that have it."""
+        from accord.model.losses import binary_cross_entropy
+
+        return binary_cross_entropy(logits, targets, task.class_weights)
 
     def decode(self, task: MultiLabelTask, logits: Tensor) -> Tensor:
         """Return 1 for each label whose probability reaches its threshold, float64 [n, labels]."""

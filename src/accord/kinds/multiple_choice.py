@@ -130,6 +130,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
     the row's choices makes probabilities of that."""
 
     name = "multiple-choice"
+    hub_task: ClassVar = "multiple-choice"
     section = MultipleChoiceConfig
     losses = ("cross_entropy",)
     predicts = ("classes",)

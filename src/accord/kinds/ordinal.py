@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from accord.config.tasks import MetricKey, TaskConfig
+from accord.config.tasks import ClassWeightsKey, MetricKey, TaskConfig
 from accord.data.labels import are_values
 from accord.errors import ConfigError
+from accord.kinds._classes import weight_faults, weights_of
 from accord.kinds._context import TrainingLabels
 from accord.kinds._labelled import shared_fields
 from accord.kinds._section_faults import (
@@ -36,12 +38,14 @@ class OrdinalConfig(TaskConfig):
     kind: Literal["ordinal", "pair-ordinal"]
     loss: Literal["coral"] | None = None
     metric: MetricKey = None
+    class_weights: ClassWeightsKey = None
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the shape, the metric and the names of classes."""
+        """Yield what is wrong with the shape, the metric, and the classes' names and weights."""
         yield from shape_faults(self)
         yield from metric_faults(self, KIND.metrics)
         yield from class_faults(self, least=2)
+        yield from weight_faults(self.class_weights)
         yield from only_faults(self, head="linear")
         yield from foreign_faults(self, "positive")
 
@@ -86,6 +90,7 @@ class Ordinal(Classification):
             loss=self.losses[0],
             metric=plan.metric or self.default_metric,
             labels=labels,
+            class_weights=weights_of(name, plan.class_weights, labels),
         )
 
     def task_faults(self, task: Task) -> Iterator[str]:
@@ -134,7 +139,10 @@ def _above(logits: Tensor) -> Tensor:
 
     Our head's fall with the classes; those of any others are made to.
     """
-    return logits.double().sigmoid().cummin(1).values
+    import torch
+
+    steps = logits.double().sigmoid().unbind(1)
+    return torch.stack([*accumulate(steps, torch.minimum)], 1)  # ONNX has no cumulative minimum
 
 
 KIND = Ordinal()

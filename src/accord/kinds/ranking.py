@@ -124,6 +124,7 @@ class Ranking(CandidateKind[RankingTask]):
     """
 
     name = "ranking"
+    hub_task = "text-ranking"
     section = RankingConfig
     losses = ("listwise", "pairwise")
     predicts = ("scores",)

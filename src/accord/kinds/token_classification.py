@@ -122,6 +122,7 @@ class TokenClassification(LabelledKind[TokenTask]):
     """
 
     name = "token-classification"
+    hub_task = "token-classification"
     section = TokenConfig
     losses = ("cross_entropy",)
     poolings = ("first", "mean")

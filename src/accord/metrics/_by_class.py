@@ -87,10 +87,11 @@ class ByClass:
 
     @property
     def worst(self) -> list[int]:
-        """All classes, that with the lowest F1 first; of equal ones that with more rows."""
+        """All classes, that with the lowest F1 first, of equal ones that with more rows; and last
+        those without rows, whose F1 can only be 0."""
         import numpy as np
 
-        return [int(i) for i in np.lexsort((-self.support, self.f1))]
+        return [int(i) for i in np.lexsort((-self.support, self.f1, self.support == 0))]
 
     def confused(self, most: int) -> list[tuple[str, str, int]]:
         """Return the most frequent errors: a true label, the one that it is taken for, rows."""

@@ -8,14 +8,16 @@ from accord.metrics._arrays import Array, Floats, quotient
 from accord.metrics._ranks import tied_places
 
 
-def each_ndcg(scores: Array, grades: Array) -> Floats:
-    """Return each row's NDCG, [..., n], as `accord.metrics.ndcg` has it."""
-    return quotient(_dcg(scores, grades), _dcg(grades, grades))
+def each_ndcg(scores: Array, grades: Array, cut: float = np.inf) -> Floats:
+    """Return each row's NDCG, [..., n], as `accord.metrics.ndcg` has it, over the first `cut`
+    ranks."""
+    return quotient(_dcg(scores, grades, cut), _dcg(grades, grades, cut))
 
 
-def _dcg(scores: Array, grades: Array) -> Floats:
+def _dcg(scores: Array, grades: Array, cut: float) -> Floats:
     ranked, above, through = _by_rank(scores, grades)
-    discounts = np.concatenate([[0], np.cumsum(1 / np.log2(np.arange(scores.shape[-1]) + 2))])
+    places = np.arange(scores.shape[-1])
+    discounts = np.concatenate([[0], np.cumsum((places < cut) / np.log2(places + 2))])
     shared = (discounts[through] - discounts[above]) / (through - above)
     return np.asarray((ranked * shared).sum(-1))
 

@@ -46,9 +46,12 @@ def macro_f1(predictions: Array, targets: Array) -> float:
     """
     if targets.ndim > 1:
         return float(set_influence(predictions, targets)[0])
-    from sklearn.metrics import f1_score
+    import numpy as np
 
-    return float(f1_score(targets, predictions, average="macro", zero_division=0))
+    both, places = np.unique(np.stack([predictions, targets]), return_inverse=True)
+    said, right = places.reshape(2, -1)
+    hits = np.bincount(said[said == right], minlength=len(both))
+    return float((2 * hits / np.bincount(places.ravel())).mean())
 
 
 def constant(targets: Array) -> Array:

@@ -98,8 +98,17 @@ class Head(TaskHead):
             x = torch.cat([u, v, (u - v).abs()], dim=1)
         assert self.linear is not None  # a cosine head has pairs encoded separately
         with torch.autocast(x.device.type, enabled=False):
-            logits: Tensor = self.linear(dropout(x, self.task.dropout, key))
-        return logits if self.scale is None else self.scale.outputs(logits)
+            return self.finish(self.linear(dropout(x, self.task.dropout, key)))
+
+    @property
+    def layer(self) -> nn.Linear | None:
+        """The linear layer that the head begins with, on vectors [V, H] as they are pooled; None
+        where it does something else before."""
+        return self.linear if self.task.sequences != 2 else None
+
+    def finish(self, outputs: Tensor) -> Tensor:
+        """Make logits of the linear layer's outputs [n, m]."""
+        return outputs if self.scale is None else self.scale.outputs(outputs)
 
     def begin(self, targets: Tensor) -> None:
         """Begin with the scale of all training targets [n], where there is one."""

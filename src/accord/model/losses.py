@@ -23,13 +23,22 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
     return F.cross_entropy(logits, targets.long(), reduction="none", label_smoothing=smoothing)
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return -t log σ(z) - (1 - t) log(1 - σ(z)), the mean over labels where there are several.
+def binary_cross_entropy(
+    logits: Tensor, targets: Tensor, weights: tuple[float, ...] = ()
+) -> Tensor:
+    """Return -w t log σ(z) - (1 - t) log(1 - σ(z)), the mean over labels where there are several.
 
-    Logits are [n, 1], targets [n] in [0, 1]; or both are [n, labels].
+    Args:
+        logits: [n, 1] or [n, labels].
+        targets: in [0, 1], [n] or [n, labels].
+        weights: w of each label; none are 1.
     """
     wanted = targets.view_as(logits)
-    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1)
+    positive = _on_device(weights, logits.device) if weights else None
+    losses = F.binary_cross_entropy_with_logits(
+        logits, wanted, reduction="none", pos_weight=positive
+    )
+    return losses.mean(1)
 
 
 def mse(logits: Tensor, targets: Tensor) -> Tensor:

@@ -90,17 +90,32 @@ class MultitaskModel(nn.Module):
         """
         if views is None:
             views = [View(task, group) for group, task in enumerate(present)]
-        poolings = {(kind_of(self.tasks[i]).units, self.tasks[i].pooling) for i in present}
-        cls_only = all(
-            units != "words" and pooling in ("cls", "pooler") for units, pooling in poolings
-        )
+        cls_only = self.sees_cls_only(present)
         owners = {view.group: view.task for view in reversed(views)}
-        hooks = self._hooks(batch, [owners[group] for group in sorted(owners)])
+        hooks = self.hooks(batch, [owners[group] for group in sorted(owners)])
         hooks = hooks if shift is None else Shifted(hooks, shift)
-        hidden = self.encoder(batch, key, cls_only, hooks)
+        return self.viewed(self.encoder(batch, key, cls_only, hooks), batch, views, cls_only)
+
+    def sees_cls_only(self, tasks: Sequence[int]) -> bool:
+        """Whether some tasks' heads see each sequence's first token alone."""
+        pooled = ((kind_of(self.tasks[i]).units, self.tasks[i].pooling) for i in tasks)
+        return all(units != "words" and how in ("cls", "pooler") for units, how in pooled)
+
+    def viewed(
+        self, hidden: Tensor, batch: PackedBatch, views: Sequence[View], cls_only: bool
+    ) -> list[Tensor]:
+        """Pool what each view's head sees; arguments and result as `pooled`.
+
+        Args:
+            hidden: the encoder's output, [N, H], or [B, H] of first tokens alone.
+            batch: that it is of.
+            views: of the batch.
+            cls_only: whether it is of first tokens alone.
+        """
         cls = hidden if cls_only else hidden.index_select(0, batch.cls_rows)
+        tasks = [self.tasks[view.task] for view in views]
         means = None
-        if any(units != "words" and pooling == "mean" for units, pooling in poolings):
+        if any(kind_of(task).units != "words" and task.pooling == "mean" for task in tasks):
             means = _means(hidden, batch)
         return [self._viewed(view, batch, hidden, cls, means) for view in views]
 
@@ -133,7 +148,7 @@ class MultitaskModel(nn.Module):
                 return self.encoder.pool(vectors)
         return vectors
 
-    def _hooks(self, batch: PackedBatch, owners: Sequence[int]) -> EncoderHooks:
+    def hooks(self, batch: PackedBatch, owners: Sequence[int]) -> EncoderHooks:
         """Return what acts on the encoder's parts, given the task that each group is of."""
         return NO_HOOKS if self.parts is None else self.parts.hooks(batch, owners)
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from accord.kernels.dropout import DropoutKey
 from accord.model.heads import Head
 from accord.tasks import Task
 
@@ -46,14 +45,16 @@ class OrdinalHead(Head):
         """b, float32 [K − 1], falling."""
         return self.bias - F.pad(F.softplus(self.steps).cumsum(0), (1, 0))
 
-    def forward(self, pooled: Tensor, key: DropoutKey | None = None) -> Tensor:
-        """Compute logits, float32 [n, K − 1]; arguments as `Head.forward`."""
-        return super().forward(pooled, key) + self.biases
+    def finish(self, outputs: Tensor) -> Tensor:
+        """Make logits [n, K − 1] of the products w·x, [n, 1]."""
+        return super().finish(outputs) + self.biases
 
     def begin(self, targets: Tensor) -> None:
-        """Begin with the shares of all training targets [n], each class counted once more."""
+        """Begin with the shares of all training targets [n], each class counted once more, and as
+        much as its weight says."""
         counts = torch.bincount(targets.long().cpu(), minlength=self.task.outputs + 1)
-        self._settle(counts.double() + 1)
+        weights = torch.tensor(self.task.class_weights or 1.0, dtype=torch.float64)
+        self._settle((counts + 1) * weights)
 
     @torch.no_grad()
     def _settle(self, counts: Tensor) -> None:

@@ -130,6 +130,16 @@ class Parts(nn.Module):
         if self.embeddings is not None:
             encoder.embeddings.load_state_dict(self.embeddings.per_task[task].state_dict())
 
+    def path(self, task: int) -> list[tuple[int, ...]]:
+        """Return what identifies a task's parts in the embeddings, and then in each layer: tasks
+        for which this begins alike are computed together as far as it does."""
+        layers = zip(*self.schemes.values(), strict=True)
+        depths = [[] if self.embeddings is None else [self.embeddings], *layers]
+        return [
+            tuple(id(part.per_task[task]) for part in parts if len(part.per_task))
+            for parts in depths
+        ]
+
     def hooks(self, batch: PackedBatch, present: Sequence[int]) -> EncoderHooks:
         """Return what acts on the encoder's parts on a batch of some tasks."""
         return _PartHooks(self, batch, present)

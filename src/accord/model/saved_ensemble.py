@@ -22,7 +22,7 @@ from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_descript
 from accord.tasks import Task
 
 MOST = 1000
-_FILES = (*HUB_FILES, DESCRIPTION, HEADS, PARTS)
+MODEL_FILES = (*HUB_FILES, DESCRIPTION, HEADS, PARTS)
 _ALIKE = ("kind", "labels", "range", "loss", "metric")
 """What members have to agree in about a task; how each reads and pools its texts is its own."""
 
@@ -49,7 +49,7 @@ def save_ensemble(members: Sequence[Path], folder: Path) -> None:
         target = folder / MEMBERS / str(number)
         target.mkdir(parents=True)
         for file in source.iterdir():
-            if any(fnmatch(file.name, pattern) for pattern in _FILES):
+            if any(fnmatch(file.name, pattern) for pattern in MODEL_FILES):
                 link(file.resolve(), target / file.name)
     text = json.dumps({**description, MEMBERS: len(members)}, indent=2)
     (folder / DESCRIPTION).write_text(text + "\n", encoding="utf-8")

@@ -45,7 +45,7 @@ def linear(x: Tensor, weight: Parameter, bias: Parameter | None = None) -> Tenso
     """
     if x.ndim == 1:
         return linear(x[None], weight, bias)[0]
-    rows = task_rows(len(x), weight, bias, partly=True)
+    rows = task_rows(x.shape[0], weight, bias, partly=True)
     trained = weight.requires_grad or (bias is not None and bias.requires_grad)
     if rows is None and trained and torch.is_grad_enabled():
         return F.linear(x, weight, bias)
@@ -108,7 +108,7 @@ def layer_norm(
     Returns:
         As x, float32 under autocast too.
     """
-    rows = task_rows(len(x), weight, bias)
+    rows = task_rows(x.shape[0], weight, bias)
     if rows is None:
         return F.layer_norm(_widened(x, weight), weight.shape, weight, bias, eps)
     wide = x.ndim != 2 or weight.ndim != 1
@@ -156,7 +156,7 @@ def rms_norm(x: Tensor, weight: Parameter, eps: float | None = None) -> Tensor:
         As x, float32 under autocast too.
     """
     y = _widened(x, weight)
-    if task_rows(len(x), weight) is None:
+    if task_rows(x.shape[0], weight) is None:
         return F.rms_norm(y, weight.shape, weight, eps)
     over, added = list(range(-weight.ndim, 0)), torch.finfo(y.dtype).eps if eps is None else eps
     return scale(y * (y.square().mean(over, keepdim=True) + added).rsqrt(), weight)
@@ -170,7 +170,7 @@ def scale(x: Tensor, weight: Parameter, bias: Parameter | None = None) -> Tensor
         weight: of the shape of x's last dimensions.
         bias: of the same; None adds nothing.
     """
-    rows = task_rows(len(x), weight, bias)
+    rows = task_rows(x.shape[0], weight, bias)
     if rows is None:
         return x * weight if bias is None else x * weight + bias
     result: Tensor = _Scale.apply(x, weight, bias, _of_matrix(rows, x, weight.ndim))  # type: ignore[no-untyped-call]
@@ -208,7 +208,7 @@ def embedding(ids: Tensor, weight: Parameter, padding: int | None = None) -> Ten
     Returns:
         [n, ..., H].
     """
-    rows = task_rows(len(ids), weight)
+    rows = task_rows(ids.shape[0], weight)
     if rows is None:
         return F.embedding(ids, weight, padding)
     result: Tensor = _Embedding.apply(ids, weight, padding, _of_matrix(rows, ids, 0))  # type: ignore[no-untyped-call]

@@ -59,8 +59,7 @@ def _section(task: GuessedTask, folder: Path) -> str:
         lines.append(f"label = [{', '.join(map(quote, task.columns))}]   # each holds 0 or 1")
     else:
         lines.append(f"label = {quote(task.label)}")
-    if task.separator:
-        lines.append(f"separator = {quote(task.separator)}")
+    lines += [f"{key} = {quote(value)}" for key, value in task.options.items()]
     if task.id is not None:
         lines.append(f"id = {quote(task.id)}")
     if task.labels:

@@ -52,13 +52,25 @@ def csv_text(table: Table) -> str:
     return text.getvalue()
 
 
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Return rows of plain text as a table of Markdown, of which the first `left` columns are text.
+
+    Example:
+        >>> print(markdown_table(["a", "b"], [["x|y", "1"]], 1))
+        | a | b |
+        | :-- | --: |
+        | x\\|y | 1 |
+    """
+    rules = [":--" if i < left else "--:" for i in range(len(columns))]
+    escaped = [[escape_markdown(cell) for cell in row] for row in (columns, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (escaped[0], rules, *escaped[1:]))
+
+
 def _table(table: Table, formats: Sequence[str]) -> Iterator[str]:
     links = f"[CSV](tables/{table.name}.csv)"
     links += f", [LaTeX](tables/{table.name}.tex)" if "latex" in formats else ""
     yield f"**{escape_markdown(table.title)}** ({links})"
-    rules = [":--" if i < table.left else "--:" for i in range(len(table.columns))]
-    rows = [[escape_markdown(cell) for cell in row] for row in (table.columns, *table.rows)]
-    yield "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rules, *rows[1:]))
+    yield markdown_table(table.columns, table.rows, table.left)
     if table.note:
         yield _paragraph(table.note)
 

@@ -314,7 +314,8 @@ def _identical(ours: Side, theirs: Side) -> bool:
 
 def _same(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
     """Whether predictions are equal; NaN, behind rows with fewer of them, is itself."""
-    return np.array_equal(*np.broadcast_arrays(one, other), equal_nan=True)
+    one, other = np.broadcast_arrays(one, other)
+    return np.array_equal(one, other, equal_nan=True)
 
 
 def _shared(ours: tuple[int, ...], theirs: tuple[int, ...]) -> list[tuple[int, int]]:

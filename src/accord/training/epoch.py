@@ -71,10 +71,8 @@ def dev_logits(setup: Setup, run: RunFolder, progress: RunState) -> list[torch.T
     """Compute the logits of every dev row with the weights that the model has now."""
     model = setup.learner.model
     if setup.dev_features is not None:
-        return [
-            head_logits(model, i, feature.vectors, feature.units)
-            for i, feature in enumerate(setup.dev_features)
-        ]
+        logits = head_logits(model, dict(enumerate(setup.dev_features)))
+        return [logits[task] for task in range(len(logits))]
     return logits_of(
         model, setup.data.dev, setup.data.assembler, matmul=setup.learner.objective.matmul,
         advance=lambda rows: run.beat(progress.step),

@@ -9,7 +9,7 @@ import torch
 
 from accord.data.batches import MicroBatch, StepBatch, View, labelled_of
 from accord.data.sources import Source
-from accord.evaluation.inference import Pooled
+from accord.evaluation.inputs import Pooled
 
 
 def feature_batch(

@@ -12,6 +12,8 @@ from accord.evaluation.dev import counted
 from accord.evaluation.inference import split_logits
 from accord.evaluation.predictions import has_ids
 from accord.metrics import overall_score
+from accord.model.layers_computed import LayersComputed, layers_computed
+from accord.model.multitask import MultitaskModel
 from accord.model.saved import load_model
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
@@ -32,6 +34,10 @@ def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
         frozen=setup.plan.encoder.frozen,
     )  # fmt: skip
     return {name: asdict(exposure) for name, exposure in seen.items()}
+
+
+def _layers(model: MultitaskModel) -> LayersComputed:
+    return layers_computed(model.parts, model.tasks, len(model.encoder.layers))
 
 
 def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -> dict[str, Any]:
@@ -68,6 +74,7 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
             for i, task in enumerate(setup.data.tasks)
         },
         "parameters": sum(p.numel() for p in setup.learner.model.parameters()),
+        "layers_computed": _layers(setup.learner.model).to_json(),
         "peak_memory_bytes": peak_memory_bytes(),
     }
     run.write_json("results.json", results)

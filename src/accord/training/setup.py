@@ -21,7 +21,8 @@ from accord.data.sampler import Sampler
 from accord.data.sources import Source, shared_rows, sources_of
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
-from accord.evaluation.inference import Pooled, pooled_vectors
+from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.inputs import Pooled
 from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
@@ -116,7 +117,7 @@ class Setup:
         sources = sources_of(data, shared_rows(data))
         pooled = pooled_vectors(
             self.learner.model,
-            [source.examples(self.data.assembler, range(len(source))) for source in sources],
+            [source.examples(self.data.assembler, np.arange(len(source))) for source in sources],
             self.learner.objective.matmul,
             tasks=[source.tasks for source in sources],
         )
@@ -124,7 +125,7 @@ class Setup:
             for task, places in zip(source.tasks, source.places, strict=True):
                 if (places < 0).any():
                     pooled[task] = pooled[task].part(np.argsort(places)[(places < 0).sum() :])
-        return pooled
+        return [pooled[task] for task in range(len(data))]
 
     def estimate(self) -> Estimate:
         """Estimate the run's time and memory."""

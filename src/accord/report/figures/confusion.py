@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as Canvas
-from sklearn.metrics import confusion_matrix
 
 from accord.plural import count
 from accord.report.figures.drawing import blank, draw, line_count, shown
@@ -37,9 +36,8 @@ def confusion(name: str, title: str, predictions: Predictions) -> Figure:
         raise ValueError(f"confusion: '{task.name}' is a regression")
     if not predictions.ids:
         return blank(name, title, "There are no dev rows.")
-    full = confusion_matrix(
-        predictions.labels, predictions.predicted, labels=range(len(task.labels))
-    )
+    full = np.zeros((len(task.labels), len(task.labels)), int)
+    np.add.at(full, (predictions.labels.astype(int), predictions.predicted.astype(int)), 1)
     counts, labels = _lumped(full, list(task.labels))
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals, 1)[:, None]

@@ -1,0 +1,1 @@
+"""A model shown to others: its card, and its upload to the hub."""
