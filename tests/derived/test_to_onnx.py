@@ -10,14 +10,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from transformers import AutoTokenizer
 
 import accord
 from accord.derived.to_onnx import export_onnx
 from accord.kinds import kind_of, labelled_kind
-from accord.model.saved import load_model
-from accord.sharing import scheme_names
 from accord.tasks import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* (rows are cut|words cut off)")
@@ -99,7 +96,9 @@ def same_words(consumer: Consumer, model: Any, task: Task) -> None:
 @pytest.fixture
 def exported(saved, tasks, tmp_path):
     """One graph, of tasks that share a layer and then differ: (model folder, graphs)."""
-    some = {task.kind: task for task in tasks if task.texts == 1 and kind_of(task).units != "sequences"}
+    some = {
+        task.kind: task for task in tasks if task.texts == 1 and kind_of(task).units != "sequences"
+    }
     folder = saved([replace(task, name=task.kind) for task in some.values()], "own-layers")
     return folder, tmp_path / "graphs"
 

@@ -48,7 +48,8 @@ def test_a_pass_computes_the_layers_that_are_counted(
     for schemes in SCHEMES:
         for tasks in MIXES:
             encoder = tiny_encoder(num_hidden_layers=LAYERS)
-            model = MultitaskModel(encoder, tasks, Sharing(schemes, OPTIONS))
+            sharing = Sharing(schemes, OPTIONS)
+            model = MultitaskModel(encoder, tasks, sharing)
             for layer in model.encoder.layers:
                 layer.register_forward_hook(count)
             examples = {1: [text], 2: [pair]}
@@ -58,5 +59,5 @@ def test_a_pass_computes_the_layers_that_are_counted(
             ]
             tokens.clear()
             pooled_vectors(model, groups)
-            expected = layers_computed(model.parts, model.tasks, LAYERS).layers
+            expected = layers_computed(sharing, tasks, LAYERS).layers
             assert sum(tokens) == expected * length, (schemes, [task.name for task in tasks])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import projects
 import pytest
+from huggingface_hub import ModelCard
 from killed import kill_and_resume
 from kind_cases import Case, all_cases
 from representative import slow_but
@@ -16,6 +17,8 @@ from representative import slow_but
 import accord
 from accord.evaluation.evaluate import evaluate_run
 from accord.evaluation.predict import Predictor
+from accord.publishing.card import card
+from accord.publishing.known import know
 from accord.runs.folder import RunFolder
 from accord.training.run import Run
 
@@ -137,3 +140,18 @@ def test_a_run_of_all_kinds_that_was_killed_and_resumed_leaves_the_same(
             lambda out: accord.train(config, out=out, quiet=True), tmp_path, 3
         )
     assert projects.outcome_of(killed) == projects.outcome_of(whole)
+    check_card(whole)
+
+
+def check_card(run: Path) -> None:
+    """Every task's figure is on the run's card, with an interval around it, if it has any."""
+    known = know(run)
+    read = ModelCard(card(known))
+    results = {each.dataset_config: each.metric_value for each in read.data.eval_results}
+    assert list(results) == [task.name for task in known.tasks]
+    for task in known.tasks:
+        interval = known.interval(task)
+        if interval is not None:
+            low, high = interval
+            assert low - 1e-4 <= results[task.name] <= high + 1e-4, task.name
+        assert f"| {task.name} | {task.kind} | " in read.text

@@ -1,25 +1,29 @@
 """Encoder layers computed for an answer to all tasks, counted anew by the definition."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.encoders.families.bert import BertConfig, BertEncoder
+from accord.encoders.families.bert import BertEncoder
+from accord.errors import ModelError
 from accord.kinds.multiple_choice import MultipleChoiceTask
 from accord.kinds.ranking import RankingTask
 from accord.kinds.token_classification import TokenTask
 from accord.model.layers_computed import (
     LayersComputed,
     layers_computed,
-    planned_layers,
+    layers_of_folder,
     summed,
 )
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
+from accord.model.saved import FORMAT
 from accord.sharing import Part, scheme_names
 from accord.tasks import Task
 
@@ -34,21 +38,13 @@ OPTIONS = {
     "pal": [{"size": 4, "heads": 2}],
     "own-layers": [{"shared": 0}, {"shared": 2}, {"shared": 4}, {}],
 }
-REPLACING = ("own-layers", "own-encoder")
-
-
-def sizes(layers: int) -> BertConfig:
-    return BertConfig(
-        vocab_size=37, hidden_size=8, num_hidden_layers=layers, num_attention_heads=2,
-        intermediate_size=12, max_position_embeddings=48,
-    )  # fmt: skip
 
 
 def of(
     tasks: Sequence[Task], *schemes: str, layers: int = 6, **options: dict[str, object]
 ) -> float:
     named = {name.replace("_", "-"): value for name, value in options.items()}
-    return planned_layers(sizes(layers), Sharing(schemes, named), tasks).layers
+    return layers_computed(Sharing(schemes, named), tasks, layers).layers
 
 
 def test_the_worked_examples() -> None:
@@ -72,8 +68,7 @@ def test_every_scheme_is_counted_as_its_parts_act(tiny_encoder: Callable[..., Be
                 continue
             sharing = Sharing((name,), {name: options})
             model = MultitaskModel(tiny_encoder(num_hidden_layers=layers), TEXTS[:tasks], sharing)
-            counted = layers_computed(model.parts, model.tasks, layers)
-            assert counted == planned_layers(sizes(layers), sharing, TEXTS[:tasks])
+            counted = layers_computed(sharing, TEXTS[:tasks], layers)
             assert counted.layers == by_definition(model, tasks), (name, options, layers, tasks)
             assert counted.alone == tasks * layers
 
@@ -109,10 +104,10 @@ def test_inputs_add_up(
     apart = [replace(APART, name=f"s{i}") for i in range(separate)]
     tasks = data.draw(st.permutations([*TEXTS[:texts], *pairs, *apart]))
     shared = data.draw(st.integers(0, layers - 1))
-    hard = planned_layers(sizes(layers), Sharing(), tasks)
+    hard = layers_computed(Sharing(), tasks, layers)
     assert hard.layers == layers * (bool(texts) + bool(joint) + 2 * bool(separate))
-    parted = planned_layers(
-        sizes(layers), Sharing(("own-layers",), {"own-layers": {"shared": shared}}), tasks
+    parted = layers_computed(
+        Sharing(("own-layers",), {"own-layers": {"shared": shared}}), tasks, layers
     )
     above = layers - shared
     assert parted.layers == sum(
@@ -140,26 +135,38 @@ def test_candidates_are_counted_one_at_a_time() -> None:
 
 
 def test_an_ensemble_costs_its_members() -> None:
-    hard = planned_layers(sizes(6), Sharing(), [TEXTS[0], PAIR, APART])
+    hard = layers_computed(Sharing(), [TEXTS[0], PAIR, APART], 6)
     twice = summed([hard, hard])
     assert (twice.layers, twice.alone, twice.encoder) == (2 * hard.layers, 2 * hard.alone, 12)
     assert summed([hard]) == hard
-    other = planned_layers(sizes(2), Sharing(), [replace(PAIR, name="q"), TEXTS[0], PAIR])
+    other = layers_computed(Sharing(), [replace(PAIR, name="q"), TEXTS[0], PAIR], 2)
     assert summed([hard, other]).layers == hard.layers + 4
     assert [each.tasks for each in summed([hard, other]).inputs] == [("a",), ("p", "q")]
 
 
 def test_the_line_says_what_of_which_input() -> None:
-    assert str(planned_layers(sizes(6), Sharing(), TEXTS[:3])) == (
+    assert str(layers_computed(Sharing(), TEXTS[:3], 6)) == (
         "encoder layers computed for an answer to all tasks: 6.0 for a text (a, b, c); the encoder"
         " has 6, and a model for each task computes 18.0"
     )
-    two = planned_layers(sizes(6), Sharing(), [TEXTS[0], PAIR, replace(PAIR, name="r")])
+    two = layers_computed(Sharing(), [TEXTS[0], PAIR, replace(PAIR, name="r")], 6)
     assert "tasks: 12.0: 6.0 for a text (a) and 6.0 for a pair (p, r); the encoder" in str(two)
     assert two.to_json()["computed"] == 12.0
     assert LayersComputed(6, ()).layers == 0
 
 
-def test_an_option_that_does_not_fit_is_named() -> None:
-    with pytest.raises(ValueError, match=r"methods\.adapter: size 9 is wider"):
-        of(TEXTS[:2], "adapter", adapter={"size": 9})
+@pytest.mark.parametrize("options", [{"shared": "two"}, {"shared": -1}, {"share": 1}])
+def test_an_option_that_can_t_be_is_refused(tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="share"):
+        of(TEXTS[:2], "own-layers", own_layers=options)
+    entries = [{**task.to_json(), "input": {"text": ["a"]}} for task in TEXTS[:2]]
+    sharing = {"schemes": ["own-layers"], "options": {"own-layers": options}}
+    table = {"format": FORMAT, "max_length": 16, "tasks": entries, "sharing": sharing}
+    (tmp_path / "accord.json").write_text(json.dumps(table))
+    (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": 6}))
+    with pytest.raises(ModelError, match=r"accord\.json: sharing: "):
+        layers_of_folder(tmp_path)
+    options.clear()
+    options["shared"] = 4
+    (tmp_path / "accord.json").write_text(json.dumps(table))
+    assert layers_of_folder(tmp_path).layers == 4 + 2 * 2

@@ -15,6 +15,7 @@ from accord.comparison.sharing import SharingVerdict
 from accord.comparison.sharing_page import forest_plot, sharing_sections
 from accord.config.file import parse_config
 from accord.model.layers_computed import LayersComputed, layers_computed
+from accord.model.parts import Sharing
 from accord.report.page import Table
 from accord.report.record import RunRecord
 from accord.report.writing import write_report
@@ -35,7 +36,7 @@ class Made(Group):
 
     @property
     def layers_computed(self) -> LayersComputed:
-        return layers_computed(None, list(self.runs[0].tasks.values()), 12)
+        return layers_computed(Sharing(), list(self.runs[0].tasks.values()), 12)
 
 
 @dataclass(frozen=True)

@@ -70,12 +70,12 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
 def _layers(plan: StagePlan, report: CheckReport, encoder: Path) -> LayersComputed:
     """Return the encoder layers that an answer to all tasks of the trained model will take."""
     from accord.encoders.pretrained import read_config
-    from accord.model.layers_computed import planned_layers
+    from accord.model.layers_computed import layers_computed
     from accord.model.parts import Sharing
 
     tasks = [each.task for each in report.tasks if each.task.name in plan.data.labelled]
     sharing = Sharing(tuple(plan.sharing.schemes), plan.options)
-    return planned_layers(read_config(encoder), sharing, tasks)
+    return layers_computed(sharing, tasks, read_config(encoder).num_hidden_layers)
 
 
 def render(report: CheckReport) -> None:

@@ -9,6 +9,7 @@ import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from accord.comparison.contents import content_table
 from accord.config.sections import SelectionConfig
@@ -130,7 +131,7 @@ class Group:
         """The most bytes that a run's process held."""
         return max(int(run.results["peak_memory_bytes"]) for run in self.runs)
 
-    @property
+    @cached_property
     def layers_computed(self) -> LayersComputed:
         """The encoder layers that an answer to all tasks takes."""
         return layers_of_folder(self.runs[0].path / "model")

@@ -228,4 +228,3 @@ def _checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel
                 f" differ by {difference:.1g}; nothing was written"
             )
     return worst
-

@@ -6,18 +6,18 @@ and from there on once for all tasks that are alike. A layer counts 1, whatever 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from accord.encoders.encoder import EncoderConfig
 from accord.encoders.pretrained import read_config
+from accord.errors import ModelError
 from accord.kinds import kind_of
-from accord.model.parts import Parts, Sharing
-from accord.model.saved import read_sharing, read_tasks
+from accord.model.parts import Sharing
+from accord.model.saved import DESCRIPTION, read_sharing, read_tasks
+from accord.sharing import get_scheme
 from accord.tasks import Task
 
 TEXT, PAIR, CANDIDATE = "text", "pair", "text with a candidate"
@@ -70,10 +70,11 @@ class LayersComputed:
             >>> LayersComputed(6, (text, InputLayers("pair", ("quora", "sts"), 12, 12))).by_input()
             '6.0 for a text (sst) and 12.0 for a pair (quora, sts)'
         """
-        return " and ".join(
+        parts = [
             f"{each.layers:.1f} for a {each.input} ({', '.join(each.tasks)})"
             for each in self.inputs
-        )
+        ]
+        return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
     def __str__(self) -> str:
         start = f"{self.layers:.1f}: " if len(self.inputs) > 1 else ""
@@ -95,46 +96,41 @@ class LayersComputed:
         }
 
 
-def layers_computed(parts: Parts | None, tasks: Sequence[Task], layers: int) -> LayersComputed:
+def layers_computed(sharing: Sharing, tasks: Sequence[Task], layers: int) -> LayersComputed:
     """Return how many layers of the encoder an answer to all tasks takes.
 
     Args:
-        parts: of the tasks; None where they share the whole encoder.
-        tasks: in the order of the parts; those without labels have no answer.
+        sharing: what of the encoder tasks have of their own.
+        tasks: of the model; those without labels have no answer.
         layers: of the encoder.
+
+    Raises:
+        ValueError: an option that a scheme can't have.
     """
-    inputs: dict[str, list[int]] = {}
-    for number, task in enumerate(tasks):
+    parted = min(
+        (
+            get_scheme(name).differs_from(layers, sharing.options.get(name, {}))
+            for name in sharing.schemes
+        ),
+        default=layers + 1,
+    )
+    together = min(max(0, parted - 1), layers)  # layers before the first at which tasks differ
+    inputs: dict[str, list[Task]] = {}
+    for task in tasks:
         if task.labelled:
-            inputs.setdefault(_input(task), []).append(number)
+            inputs.setdefault(_input(task), []).append(task)
     return LayersComputed(
         layers,
         tuple(
             InputLayers(
                 name,
-                tuple(tasks[number].name for number in members),
-                sum(
-                    _computed(parts, readers, layers)
-                    for readers in _readers([(number, tasks[number]) for number in members])
-                ),
-                sum(tasks[number].sequences for number in members) * layers,
+                tuple(task.name for task in members),
+                sum(together + (layers - together) * readers for readers in _readers(members)),
+                sum(task.sequences for task in members) * layers,
             )
             for name, members in inputs.items()
         ),
     )
-
-
-def planned_layers(
-    config: EncoderConfig, sharing: Sharing, tasks: Sequence[Task]
-) -> LayersComputed:
-    """Return `layers_computed` of a model that is not made yet: no memory is taken for it.
-
-    Raises:
-        ValueError: an option that doesn't fit the encoder, naming the scheme.
-    """
-    with torch.device("meta"):
-        parts = Parts(config.new_encoder(), len(tasks), sharing) if sharing.schemes else None
-    return layers_computed(parts, tasks, config.num_hidden_layers)
 
 
 def layers_of_folder(folder: Path) -> LayersComputed:
@@ -144,7 +140,10 @@ def layers_of_folder(folder: Path) -> LayersComputed:
         ModelError, EncoderError: if it can't be read.
     """
     tasks, _, _ = read_tasks(folder)
-    return planned_layers(read_config(folder), read_sharing(folder), tasks)
+    try:
+        return layers_computed(read_sharing(folder), tasks, read_config(folder).num_hidden_layers)
+    except ValueError as error:
+        raise ModelError(f"{folder / DESCRIPTION}: sharing: {error}") from None
 
 
 def summed(members: Sequence[LayersComputed]) -> LayersComputed:
@@ -173,29 +172,20 @@ def _input(task: Task) -> str:
     return PAIR if task.texts > 1 else TEXT
 
 
-def _readers(tasks: Sequence[tuple[int, Task]]) -> Iterator[list[int]]:
-    """Yield for each distinct sequence of an input the numbers of the tasks that read it.
+def _readers(tasks: Sequence[Task]) -> Iterator[int]:
+    """Yield for each distinct sequence of an input how many tasks read it.
 
     Tasks that label words read the same only where they divide a text alike; one that labels none
     reads what the first of them does.
     """
-    words = next((key for _, task in tasks if (key := _words(task)) is not None), None)
-    sequences: dict[Hashable, list[int]] = {}
-    for number, task in tasks:
-        key = words if _words(task) is None else _words(task)
-        for texts in task.layout:
-            sequences.setdefault((texts, key), []).append(number)
-    yield from sequences.values()
+    words = next((key for task in tasks if (key := _words(task)) is not None), None)
+    yield from Counter(
+        (texts, words if _words(task) is None else _words(task))
+        for task in tasks
+        for texts in task.layout
+    ).values()
 
 
 def _words(task: Task) -> Hashable:
     """Return how a task that labels words divides a text into them; None of another."""
     return task.options.get("words") if kind_of(task).units == "words" else None
-
-
-def _computed(parts: Parts | None, readers: Sequence[int], layers: int) -> int:
-    """Return the layers that a sequence is computed by, for all tasks that read it."""
-    if parts is None:
-        return layers
-    paths = [parts.path(task) for task in readers]
-    return sum(len({tuple(path[:end]) for path in paths}) for end in range(2, layers + 2))

@@ -132,7 +132,7 @@ class Parts(nn.Module):
 
     def path(self, task: int) -> list[tuple[int, ...]]:
         """Return what identifies a task's parts in the embeddings, and then in each layer: tasks
-        for which this begins alike are computed together as far as it does."""
+        whose paths begin alike are computed together as long as they do."""
         layers = zip(*self.schemes.values(), strict=True)
         depths = [[] if self.embeddings is None else [self.embeddings], *layers]
         return [

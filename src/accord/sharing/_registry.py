@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,14 @@ class EmbeddingPart(Part):
         return torch.cat(parts)
 
 
+FirstLayer = Callable[[int, Mapping[str, Any]], int]
+"""(layers, options) -> the first one that has parts, counted from 1."""
+
+
+def _from_the_first(layers: int, options: Mapping[str, Any]) -> int:
+    return 1
+
+
 MakeParts = Callable[..., list[Part]]
 """(layers, config, tasks, **options) -> a part for each layer."""
 
@@ -115,12 +124,28 @@ class Scheme(Description):
         copies: whether the parts are copies of shared layers in their place: these learn at the
             encoder's rate. Other parts leave a new model's output unchanged to the bit.
         embeddings: makes the tasks' own embeddings; None shares them.
-        beside_copies: whether its parts have a place in layers that tasks have copies of.
+        allowed_with_copies: whether its parts have a place in layers that tasks have copies of.
+        first_layer: the first layer that has parts, counted from 1, of how many layers and by the
+            options; default: the first of all.
     """
 
     copies: bool = False
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None
     allowed_with_copies: bool = True
+    first_layer: FirstLayer = _from_the_first
+
+    def differs_from(self, layers: int, options: Mapping[str, object]) -> int:
+        """Return the first place at which tasks differ: 0 is the embeddings, i the i-th layer.
+
+        Args:
+            layers: of the encoder.
+            options: of the scheme.
+
+        Raises:
+            ValueError: options that it can't have.
+        """
+        checked = self.check_options(options)
+        return 0 if self.embeddings is not None else self.first_layer(layers, checked)
 
     def parts(
         self, layers: Sequence[Block], config: EncoderConfig, tasks: int, options: dict[str, object]
@@ -146,6 +171,7 @@ def scheme(
     copies: bool = False,
     embeddings: Callable[[Embeddings, int], EmbeddingPart] | None = None,
     allowed_with_copies: bool = True,
+    first_layer: FirstLayer = _from_the_first,
     requires: Requires = nothing,
 ) -> Callable[[MakeParts], MakeParts]:
     """Register a sharing scheme."""
@@ -162,6 +188,7 @@ def scheme(
             copies,
             embeddings,
             allowed_with_copies,
+            first_layer,
             requires=requires,
         )
         return function

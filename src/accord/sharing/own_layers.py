@@ -33,12 +33,18 @@ class CopyPart(Part):
             layer.load_state_dict(self.per_task[task].state_dict())
 
 
+def shared_layers(layers: int, shared: int | None) -> int:
+    """Return how many of the first layers are shared: by default half of them."""
+    return layers // 2 if shared is None else shared
+
+
 @scheme(
     "own-layers",
     paper="Caruana 1997; as branching Vandenhende et al. 2020, Branched Multi-Task Networks",
     use="Where tasks need unlike features at the top, and memory is no concern.",
     cost="a copy of each own layer per task; no more products",
     copies=True,
+    first_layer=lambda layers, options: shared_layers(layers, options["shared"]) + 1,
 )
 def own_layers(
     layers: Sequence[Block],
@@ -61,7 +67,7 @@ def own_layers(
         tasks: how many.
         shared: how many of the first layers are; None is half of them.
     """
-    shared = len(layers) // 2 if shared is None else shared
+    shared = shared_layers(len(layers), shared)
     if shared >= len(layers):
         raise ValueError(f"shared {shared}: the encoder has {len(layers)} layers, so none is own")
     return [

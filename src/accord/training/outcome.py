@@ -13,7 +13,7 @@ from accord.evaluation.inference import split_logits
 from accord.evaluation.predictions import has_ids
 from accord.metrics import overall_score
 from accord.model.layers_computed import LayersComputed, layers_computed
-from accord.model.multitask import MultitaskModel
+from accord.model.multitask import HARD, MultitaskModel
 from accord.model.saved import load_model
 from accord.runs.estimate import duration
 from accord.runs.folder import RunFolder
@@ -37,7 +37,8 @@ def _exposure(setup: Setup, steps: int) -> dict[str, Any]:
 
 
 def _layers(model: MultitaskModel) -> LayersComputed:
-    return layers_computed(model.parts, model.tasks, len(model.encoder.layers))
+    sharing = HARD if model.parts is None else model.parts.sharing
+    return layers_computed(sharing, model.tasks, len(model.encoder.layers))
 
 
 def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -> dict[str, Any]:
