@@ -179,8 +179,7 @@ def changes(
 def change_error(run: RunFolder, edited: Sequence[str]) -> RunFolderError:
     """Return the error that names what changed since a run began."""
     return RunFolderError(
-        f"{run.path}: changed since this run began: {'; '.join(edited)};"
-        " --force goes on anyway"
+        f"{run.path}: changed since this run began: {'; '.join(edited)}; --force goes on anyway"
     )
 
 
