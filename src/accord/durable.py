@@ -80,7 +80,7 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         reach("rename", path)
         aside.replace(path)
     except BaseException:
-        with suppress(OSError):  # the first error is the one to tell
+        with suppress(OSError):  # the first error is the one to report
             aside.unlink(missing_ok=True)
         raise
     if sync:

@@ -72,7 +72,7 @@ class Stopped(AccordError):  # noqa: N818 (no error: the user asked for it)
 
 
 class Pruned(AccordError):  # noqa: N818 (no error: whoever watches the run asked for it)
-    """A run that its watcher gave up between two epochs, after a checkpoint."""
+    """A run that a search pruned between two epochs, after a checkpoint."""
 
 
 class UsageError(AccordError):

@@ -1,4 +1,4 @@
-"""What reaches a terminal: one printable line each, in signs that its encoding has."""
+"""What reaches a terminal: one printable line each, in characters that its encoding has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIGNS = {
     "≥": ">=", "≈": "~", "·": ".", "▲": "^", "▼": "v", "½": "1/2", "²": "^2", "‖": "||", "′": "'",
     "\u00a0": " ",
 }  # fmt: skip
-"""Of Accord's own signs, how a terminal without them shows them."""
+"""Replacements for Accord's own symbols on terminals that lack them."""
 
 
 def shown(text: str, stream: TextIO) -> str:

@@ -134,7 +134,7 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
                 "encoder": {"path": "x", "dropout": 0.0},
                 "task": {"dropout": 0.0},
             },
-            "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
+            "training.regularisers: 'r-drop' compares dropout masks; here there is no dropout",
         ),
         (
             {
@@ -142,7 +142,7 @@ def faults(training=None, tasks=("a", "b"), mode="finetune", task=None, heads="n
                 "mode": "frozen",
                 "task": {"dropout": 0.0},
             },
-            "training.regularisers: 'r-drop' compares dropout's masks; here nothing drops out",
+            "training.regularisers: 'r-drop' compares dropout masks; here there is no dropout",
         ),
         (
             {"training": {"gramian": False, "gradients": "pcgrad"}},

@@ -200,7 +200,7 @@ def test_an_edit_of_a_finished_stage_alone_is_refused_though_forced(
 ):
     stages = STAGES.replace('tasks = ["mood"]', 'tasks = ["mood"]\ntraining = { epochs = 1 }')
     run, config = tmp_path / "run", staged_project(stages)
-    stop_after(7)  # in the second stage
+    stop_after(5)  # in the second stage
     assert accord_cli("train", config, "--out", run, "--quiet").code == 143
     file = run / "config.toml"
     text = file.read_text()

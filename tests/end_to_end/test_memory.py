@@ -262,7 +262,7 @@ def test_a_regression_with_a_moving_scale_goes_on_as_it_was(project, train, tmp_
         (
             {"memory.finished": ["mood"], "memory.method": "replay"},
             {"training.gradients": "gem"},
-            "training.gradients: 'gem' goes by memories; memory.method = 'gem' chooses it",
+            "training.gradients: 'gem' uses memories; memory.method = 'gem' chooses it",
         ),
         (
             {"memory.finished": ["mood"]},

@@ -225,10 +225,10 @@ def test_a_change_is_shown_and_forced_through(stopped, accord_cli, tmp_path, edi
     answer = accord_cli("resume", run, "--quiet")
     assert answer.code == 2
     assert change in answer.err
-    assert "--force goes on all the same" in answer.err
+    assert "--force goes on anyway" in answer.err
     answer = accord_cli("resume", run, "--force")
     assert answer.code == 0, answer.err
-    assert f"warning: going on though changed: {change}" in answer.err
+    assert f"warning: going on although these changed: {change}" in answer.err
     (entry,) = json.loads((run / "resolved.json").read_text())["forced"]
     assert entry["changes"] == [change]
 

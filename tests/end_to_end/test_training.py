@@ -333,7 +333,7 @@ def test_a_choice_that_can_t_work_is_refused_before_anything_is_read(project, mo
         monkeypatch.setattr(f"accord.training.setup.{name}", pytest.fail)
     config = load_config(project())
     training = config.training.model_copy(update={"gradients": "gem"})
-    with pytest.raises(ConfigError, match="'gem' goes by memories"):
+    with pytest.raises(ConfigError, match="'gem' uses memories"):
         prepare(plan_run(config.model_copy(update={"training": training})).only)
 
 

@@ -15,7 +15,7 @@ Law = Literal[
     "sum_is_tasks",  # the weights are at least 0 and their sum is T
     "loss_scale",  # scaling all losses by c, from the first step on, leaves the weights
     "one_loss_scale",  # scaling one task's loss by c leaves the balanced losses' gradients
-    "starts_equal",  # at the first step all tasks weigh alike where they measure alike
+    "starts_equal",  # at the first step weights are equal where measurements are equal
     "separable",  # a task's weight depends on its own signals alone
     "constant",  # the weights depend on nothing that is measured
 ]

@@ -31,7 +31,7 @@ def dwa(
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0,
     window: Annotated[int, Field(ge=1)] | None = None,
 ) -> tuple[Tensor, State]:
-    """Weigh by T · softmax(r/τ), r_i = L_i(k−1) / L_i(k−2), mean losses of the last two windows.
+    """Weight by T · softmax(r/τ), r_i = L_i(k−1) / L_i(k−2), mean losses of the last two windows.
 
     *Source:* Liu et al. 2019, equation 7. Until two windows are full r is 1, as there.
 

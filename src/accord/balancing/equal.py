@@ -17,7 +17,7 @@ from accord.balancing._registry import Signals, State, rule
     needs=(),
 )
 def equal(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
-    """Weigh every task by 1.
+    """Weight every task by 1.
 
     Args:
         signals: of a step.

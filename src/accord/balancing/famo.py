@@ -59,7 +59,7 @@ def famo(
     decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.001,
     least: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0,
 ) -> tuple[Tensor, State]:
-    """Weigh by c z_i / (L_i − b), z = softmax(logits), c = 1 / Σ_j z_j / (L_j − b).
+    """Weight by c z_i / (L_i − b), z = softmax(logits), c = 1 / Σ_j z_j / (L_j − b).
 
     That is the gradient of c Σ z_i log(L_i − b), c held constant.
 

@@ -42,7 +42,7 @@ def fixed(
     *,
     weights: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None,
 ) -> tuple[Tensor, State]:
-    """Weigh each task by its own number; 1 where none is given.
+    """Weight each task by its own number; 1 where none is given.
 
     A task of weight 0 is evaluated, but not trained on: neither its head nor what is shared learns
     from it, and a gradient method combines the others as if it weren't there.

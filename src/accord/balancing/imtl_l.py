@@ -1,4 +1,4 @@
-"""Weights that learn to make all losses alike."""
+"""Learned weights that bring all losses to the same scale."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def imtl_l(
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01,
     largest: Annotated[float, Field(gt=1, le=1e12)] = 1e4,
 ) -> tuple[Tensor, State]:
-    """Weigh by e^s, where s minimises e^s L − s: it is at rest where e^s L = 1.
+    """Weight by e^s, where s minimises e^s L − s: it is at rest where e^s L = 1.
 
     *Source:* Liu et al. 2021, section 3.2, with base e. We give s an Adam of its own.
 

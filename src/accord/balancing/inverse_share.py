@@ -19,7 +19,7 @@ from accord.balancing._registry import Signals, State, rule
 def inverse_share(
     signals: Signals, state: State, generator: torch.Generator
 ) -> tuple[Tensor, State]:
-    """Weigh task t by Σ_{s≠t} b_s / b_t, b the tasks' examples in a usual step of the epoch.
+    """Weight task t by Σ_{s≠t} b_s / b_t, b the tasks' examples in a usual step of the epoch.
 
     *Source:* BERT Mastery, equation 2. With one task the sum is empty; the weight is then 1. A
     task that a step leaves out counts in the others' sums all the same.

@@ -17,7 +17,7 @@ from accord.balancing._registry import Signals, State, rule
     needs=("draws",),
 )
 def rlw(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
-    """Weigh by T · softmax(z), z standard normal.
+    """Weight by T · softmax(z), z standard normal.
 
     *Source:* Lin et al. 2022, section 3. Their weights sum to 1; ours to T, as those of `equal`.
 

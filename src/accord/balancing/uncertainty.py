@@ -32,7 +32,7 @@ def uncertainty(
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01,
     largest: Annotated[float, Field(gt=1, le=1e12)] = 1e4,
 ) -> tuple[Tensor, State]:
-    """Weigh a classification by e^(−s), a regression by ½ e^(−s); s = log σ² is learned.
+    """Weight a classification by e^(−s), a regression by ½ e^(−s); s = log σ² is learned.
 
     The losses that s minimises are e^(−s) L + ½ s and ½ e^(−s) L + ½ s. Their derivatives need no
     backward pass: −e^(−s) L + ½ and −½ e^(−s) L + ½.

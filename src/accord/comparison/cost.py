@@ -1,4 +1,4 @@
-"""What it takes to answer all tasks by a shared model, and by a model for each of them."""
+"""What it costs to answer all tasks with a shared model, and with one model per task."""
 
 from __future__ import annotations
 

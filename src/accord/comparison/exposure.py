@@ -1,4 +1,4 @@
-"""How much of a task two groups of runs were shown, and whether that is alike."""
+"""How much of a task two groups of runs have seen, and whether the amounts are equal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from accord.comparison.sharing import SharingPair
 
 TOLERANCE = 0.005
-"""By what share of the larger of two exposures the other may be smaller, and still be alike."""
+"""The relative difference up to which two exposures count as equal."""
 
 EXPOSURE_KEYS = ("training.batching", "training.examples", "training.steps_per_epoch")
-"""Keys of a config that matter to a task alone by how much of it they show, and no further."""
+"""Config keys that affect a single-task run only through its exposure."""
 
 
 def within_tolerance(n: float, m: float) -> bool:
-    """Return whether two numbers of examples are alike: |n - m| <= `TOLERANCE` max(n, m).
+    """Return whether two numbers of examples count as equal: |n - m| <= `TOLERANCE` max(n, m).
 
     Example:
         >>> within_tolerance(1000, 1005), within_tolerance(1000, 1006), within_tolerance(0, 1)

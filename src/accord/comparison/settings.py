@@ -1,4 +1,4 @@
-"""Which runs of a task alone a shared model is to be compared with, and in what they differ."""
+"""Which single-task runs a shared model is compared with, and how their settings differ."""
 
 from __future__ import annotations
 

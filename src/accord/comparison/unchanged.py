@@ -101,7 +101,7 @@ def change_error(changes: Sequence[Change]) -> RunFolderError:
     """Return the error that says why runs are not compared."""
     return RunFolderError(
         f"{'; '.join(map(str, changes))}; such runs are not compared: delete the folders of those"
-        " that are to be trained anew, or --force goes on all the same, and records it"
+        " that are to be trained anew, or --force goes on anyway, and records it"
     )
 
 

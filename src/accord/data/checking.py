@@ -1,4 +1,4 @@
-"""What a configuration's data is like, found before anything is trained."""
+"""A report on a configuration's data, before anything is trained."""
 
 from __future__ import annotations
 

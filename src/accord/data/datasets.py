@@ -1,4 +1,4 @@
-"""Every split of every task: tokenised once, found again by content."""
+"""Every split of every task: tokenised once, cached by content."""
 
 from __future__ import annotations
 

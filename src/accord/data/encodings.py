@@ -1,4 +1,4 @@
-"""In which encoding a text file is: by its byte order mark, and by a guess where it isn't UTF-8."""
+"""The encoding of a text file: by its byte order mark, or a guess where it isn't UTF-8."""
 
 from __future__ import annotations
 

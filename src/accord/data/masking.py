@@ -1,4 +1,4 @@
-"""Which words of a text a masked language model has to tell: a function of (seed, step, place)."""
+"""Which words of a text a masked language model predicts: a function of (seed, step, place)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the same text or example stands in a set of rows, or in two of them."""
+"""How often the same text or example is in a set of rows, or in two sets."""
 
 from __future__ import annotations
 

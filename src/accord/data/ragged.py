@@ -1,4 +1,4 @@
-"""Rows of unlike numbers of values, which stand end to end."""
+"""Rows of different lengths, stored end to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task's file as token ids on disk: tokenised once, memory-mapped, found again by content."""
+"""A task's file as token ids on disk: tokenised once, memory-mapped, cached by content."""
 
 from __future__ import annotations
 

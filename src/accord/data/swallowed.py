@@ -1,4 +1,4 @@
-"""Whether a quote that was never meant as one has made several rows one."""
+"""Whether a stray quote has joined several rows into one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vocabularies whose words a tokenizer can never give: it takes off what they differ by."""
+"""Vocabularies with words that the tokenizer never produces, because it strips case or accents."""
 
 from __future__ import annotations
 

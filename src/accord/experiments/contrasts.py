@@ -1,4 +1,4 @@
-"""The differences that an experiment's file asks for, beside those of its reference figures."""
+"""The differences that an experiment's file asks for, next to those of its reference figures."""
 
 from __future__ import annotations
 

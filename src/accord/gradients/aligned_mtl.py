@@ -29,7 +29,7 @@ def aligned_mtl(
     *,
     scale: Literal["min", "median", "rmse"] = "min",
 ) -> tuple[Tensor, State]:
-    """Weigh by σ V Λ^(−½) Vᵀ 1/T, where G = V Λ Vᵀ, over the nonzero eigenvalues λ.
+    """Weight by σ V Λ^(−½) Vᵀ 1/T, where G = V Λ Vᵀ, over the nonzero eigenvalues λ.
 
     J's nonzero singular values all become σ: of all matrices with that property the nearest to J
     takes its place, and the mean of its rows is the result.

@@ -26,7 +26,7 @@ from accord.gradients._solvers import non_negative_qp
     example=([[9.0, -3.0], [-3.0, 2.0]], [0.5, 0.75]),
 )
 def dualproj(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
-    """Weigh by argmin vᵀGv over v ≥ 1/T, element by element.
+    """Weight by argmin vᵀGv over v ≥ 1/T, element by element.
 
     Jᵀv is the vector nearest to the mean among those with g_i·d ≥ 0 for all i. With v = 1/T + x it
     is x = argmin ½ xᵀGx + xᵀG1/T over x ≥ 0.

@@ -1,4 +1,4 @@
-"""GradVac: turn each task's gradient until it is as close to the others as they use to be."""
+"""GradVac: turn each task's gradient until it is as close to the others as it usually is."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from accord.gradients._solvers import cosines, pseudo_solution
     example=([[4.0, 0.0], [0.0, 1.0]], [1 / 3, 2 / 3]),
 )
 def imtl_g(signals: Signals, state: State, generator: torch.Generator) -> tuple[Tensor, State]:
-    """Weigh by v / |Σ v|, v = D⁻¹ C⁺ 1, where G = D C D with the norms D and the cosines C.
+    """Weight by v / |Σ v|, v = D⁻¹ C⁺ 1, where G = D C D with the norms D and the cosines C.
 
     Then (Σ w_i g_i)·g_j / ‖g_j‖ is the same for all j, if the gradients are independent; if not,
     as nearly as can be.

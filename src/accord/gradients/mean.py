@@ -29,7 +29,7 @@ from accord.gradients._registry import Signals, State, method
 def mean_gradients(
     signals: Signals, state: State, generator: torch.Generator
 ) -> tuple[Tensor, State]:
-    """Weigh each of T tasks by 1/T.
+    """Weight each of T tasks by 1/T.
 
     AdamW divides by the gradient's own size, so that beside `sum` only clipping, and steps in
     which tasks are absent, tell the two apart.

@@ -22,7 +22,7 @@ from accord.gradients._registry import Signals, State, method
 def sum_gradients(
     signals: Signals, state: State, generator: torch.Generator
 ) -> tuple[Tensor, State]:
-    """Weigh every task by 1.
+    """Weight every task by 1.
 
     Args:
         signals: of a step.

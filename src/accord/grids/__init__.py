@@ -1,1 +1,1 @@
-"""Many runs from one file: cells, each a run folder, run once and found again."""
+"""Many runs from one file: cells, each a run folder that is run once and then reused."""

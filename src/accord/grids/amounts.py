@@ -1,4 +1,4 @@
-"""How much a grid's cells show: as much of a task as another cell does, or all of them alike."""
+"""Exposure of a grid's cells: as much as another cell's, or an equal budget for all."""
 
 from __future__ import annotations
 

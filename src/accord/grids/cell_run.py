@@ -1,4 +1,4 @@
-"""One cell: start its run, go on with it, or find it done. A function of a plain dict."""
+"""One cell: start its run, resume it, or find it done. A function of a plain dict."""
 
 from __future__ import annotations
 

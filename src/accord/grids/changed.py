@@ -76,7 +76,7 @@ class Sameness:
         self.agreed += differing
         write_atomic(self.out / FORCED, json.dumps(self.agreed, indent=2) + "\n")
         for change in differing.values():
-            self.say(f"warning: going on though {change}")
+            self.say(f"warning: going on although {change}")
 
     def _begun(self, folders: Sequence[Path]) -> Iterator[Material]:
         for folder in folders:

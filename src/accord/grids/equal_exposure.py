@@ -1,4 +1,4 @@
-"""How much a run of a task alone has to draw to see as much of it as the shared run does."""
+"""Equal exposure: how much a single-task run draws to see as much of its task as the shared run."""
 
 from __future__ import annotations
 

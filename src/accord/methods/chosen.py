@@ -31,7 +31,7 @@ class Chosen(Generic[Entry]):
     def of(
         cls, method: Entry, tasks: int, options: Mapping[str, Any] | None = None, groups: int = 1
     ) -> Chosen[Entry]:
-        """Choose a method, its state as it begins."""
+        """Choose a method, with its initial state."""
         return cls(
             method, dict(options or {}), [method.initial_state(tasks) for _ in range(groups)]
         )

@@ -1,4 +1,4 @@
-"""How likely a model without labels holds what it is asked."""
+"""How probable a model finds what a task without labels asks for."""
 
 from __future__ import annotations
 

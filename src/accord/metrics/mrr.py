@@ -1,4 +1,4 @@
-"""How far down the first candidate stands that is right."""
+"""How high the first relevant candidate is ranked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Averages of the weights over steps, which are evaluated, kept and saved in the weights' place."""
+"""Averages of the weights over steps, which are evaluated and saved instead of the weights."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ _ALIGNMENT = 64  # elements: every parameter starts on its own cache lines
 class Jacobian:
     """The matrix J [T, P] of T tasks' gradients of P shared parameters, float32.
 
-    `begin` starts a step, which alone collects gradients, and says and writes what they are. The
-    memory is taken once. With T = 1 the row of J *is* the gradient and nothing is copied. Without a
-    parameter that is trained, a step does nothing and has no Gram matrix.
+    `begin` starts a step; only the step collects gradients, measures them and writes them. Memory
+    is allocated once. With T = 1 the row of J *is* the gradient and nothing is copied. Without a
+    trained parameter a step does nothing and has no Gram matrix.
 
     Args:
         parameters: the shared parameters; those that need no gradient are left out.

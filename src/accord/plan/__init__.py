@@ -1,4 +1,4 @@
-"""From a config to a plan: all defaults settled, all that is wrong said, once and for everybody.
+"""From a config to a plan: every default resolved and every fault reported, for all commands.
 
     plan_run(config) -> RunPlan                 (`making`)
 

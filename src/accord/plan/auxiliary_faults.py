@@ -23,7 +23,7 @@ def auxiliary_faults(plan: StagePlan, config: Config) -> Iterator[str]:
         if plan.encoder.frozen:
             yield (
                 f"tasks.{name}.kind: '{task.kind}' trains the encoder; encoder.mode = 'frozen'"
-                " leaves nothing to it"
+                " leaves it nothing to train"
             )
         yield from _step_faults(name, plan)
     if config.auxiliary:

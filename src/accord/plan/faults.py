@@ -116,7 +116,7 @@ def _sharing_faults(plan: StagePlan) -> Iterator[str]:
     if frozen and plan.encoder.reinit_layers:
         yield "encoder.reinit_layers: encoder.mode = 'frozen' would never train the new layers"
     if frozen and not planned.train_shared:
-        yield "sharing.train_shared: encoder.mode = 'frozen' leaves nothing to it"
+        yield "sharing.train_shared: encoder.mode = 'frozen' leaves nothing to train"
     if not planned.train_shared and not planned.schemes and not frozen:
         yield (
             "sharing.train_shared: false without sharing.schemes trains heads alone; that is"
@@ -159,7 +159,7 @@ def nothing_shared(plan: StagePlan) -> str:
 def _gradient_faults(plan: StagePlan, given: str) -> Iterator[str]:
     key = "training.gradients"
     if gradients.goes_by_memories(given):
-        yield f"{key}: '{given}' goes by memories; memory.method = '{given}' chooses it"
+        yield f"{key}: '{given}' uses memories; memory.method = '{given}' chooses it"
         return
     method = gradients.get_method(plan.training.gradients)
     if plan.training.by_layer and "layer" not in method.granularities:
@@ -220,7 +220,7 @@ def _regulariser_faults(plan: StagePlan, config: Config) -> Iterator[str]:
                 " where encoder.mode = 'frozen'"
             )
         if regulariser.by_dropout and not _drops_out(plan):
-            yield f"{key}: '{regulariser.name}' compares dropout's masks; here nothing drops out"
+            yield f"{key}: '{regulariser.name}' compares dropout masks; here there is no dropout"
     if plan.training.regularisers and config.auxiliary:
         name, task = next(iter(config.auxiliary.items()))
         yield (

@@ -1,4 +1,4 @@
-"""Which tasks read the same rows of one file, and are packed once; or why each is packed apart."""
+"""Which tasks read the same rows and are packed once; or why they are packed separately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two passes whose dropout masks differ should say the same."""
+"""R-Drop: two passes under different dropout masks should agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An input moved a little, and weights as they were a while ago, should say the same."""
+"""SMART: outputs should stay the same for a perturbed input, and for averaged weights."""
 
 from __future__ import annotations
 

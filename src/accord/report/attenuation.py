@@ -1,4 +1,4 @@
-"""A cosine between two tasks' gradients, with what the batches' noise takes from it put back."""
+"""Cosines between two tasks' gradients, corrected for attenuation by the batches' noise."""
 
 from __future__ import annotations
 

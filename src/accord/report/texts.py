@@ -1,4 +1,4 @@
-"""The dev rows that a run gets most wrong, with what they say."""
+"""The dev rows with a run's worst errors, and their texts."""
 
 from __future__ import annotations
 

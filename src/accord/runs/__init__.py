@@ -1,1 +1,1 @@
-"""What surrounds a run: its folder, progress, signals, memory, device."""
+"""A run's surroundings: its folder, progress, signals, memory, device."""

@@ -11,8 +11,7 @@ from typing import Any
 class Contents:
     """What distinguishes a run's data and its encoder from others.
 
-    What was changed while the run was stopped, and was gone on with by force, is told from what was
-    not.
+    A change that was accepted by force while the run was stopped is recorded apart from the rest.
 
     Attributes:
         table: what `resolved.json` holds; {} where nothing is known.

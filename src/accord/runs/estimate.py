@@ -1,4 +1,4 @@
-"""What a run will take, said before it starts: time and memory."""
+"""What a run will take, in time and memory, before it starts."""
 
 from __future__ import annotations
 

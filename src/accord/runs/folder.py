@@ -1,4 +1,4 @@
-"""A run folder: where everything about one run is found again."""
+"""A run folder: everything about one run."""
 
 from __future__ import annotations
 

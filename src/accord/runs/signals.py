@@ -1,4 +1,4 @@
-"""Signals while a run is under way.
+"""Signals during a run.
 
 SIGINT, SIGTERM, SIGHUP: finish the step, save, stop; a second one quits at once. SIGUSR1: save and
 go on; where there is no step to save, nothing.

@@ -1,4 +1,4 @@
-"""All tasks alike, whatever their size."""
+"""All tasks equally often, whatever their size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two sets of runs are apart on a metric, with the chance of seeds and of rows."""
+"""The difference of two sets of runs on a metric, with its variance over seeds and over rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs and rows could show: the smallest difference, and how many of them one would take.
+"""Power: the smallest difference that runs and rows can show, and how many a difference takes.
 
 The variances are taken as they were estimated, so these are plans and no promises: of two or three
 runs the variance over seeds is known to a factor of several.

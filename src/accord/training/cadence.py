@@ -1,4 +1,4 @@
-"""When a run is saved, beside each epoch's end."""
+"""When a run is saved, besides after each epoch."""
 
 from __future__ import annotations
 

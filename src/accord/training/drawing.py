@@ -1,4 +1,4 @@
-"""The sampler of a run: which rows each step draws, and whether every task gets what it needs."""
+"""The sampler of a run: which rows each step draws, and whether every task gets enough rows."""
 
 from __future__ import annotations
 

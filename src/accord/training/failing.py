@@ -1,4 +1,4 @@
-"""What ends a run before its end: said in words, and left in its folder."""
+"""Errors that end a run: reported as one message, and recorded in its folder."""
 
 from __future__ import annotations
 

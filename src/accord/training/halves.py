@@ -1,4 +1,4 @@
-"""How much two halves of one task's batch agree: the noise to compare a cosine between tasks with.
+"""Agreement of two halves of a task's batch: the noise reference for cosines between tasks.
 
 A gradient of a few examples is mostly noise, so the cosine between two tasks' gradients is near
 zero even where the tasks want the same. The cosine h between two halves of one task's own batch

@@ -1,4 +1,4 @@
-"""What is kept of each epoch until the run ends: its scores of the dev rows, a soup's weights.
+"""What is kept of each epoch until the run ends: its dev scores and, for a soup, its weights.
 
 They go into `kept/step-N`, a folder with a manifest, before the checkpoint that names it by the
 manifest's hash. So a run resumes from a checkpoint only if all that it counts on is there.

@@ -1,4 +1,4 @@
-"""Which tasks and examples are to blame for a loss or gradient that is not finite."""
+"""Which tasks and examples caused a loss or gradient that is not finite."""
 
 from __future__ import annotations
 

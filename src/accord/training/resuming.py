@@ -135,8 +135,8 @@ def record_forced(
         after: what it is to hold, except for the record of this and earlier times.
         edited: what changed.
     """
-    console.say(f"warning: going on though changed: {'; '.join(edited)}")
-    run.log(f"forced to go on though changed: {'; '.join(edited)}", "WARNING")
+    console.say(f"warning: going on although these changed: {'; '.join(edited)}")
+    run.log(f"forced to go on although these changed: {'; '.join(edited)}", "WARNING")
     entry = {"time": now(), "changes": [*edited], "fingerprint_before": begun.get("fingerprint")}
     before = begun.get("forced", [])
     forced = [*(before if isinstance(before, list) else []), entry]
@@ -179,8 +179,7 @@ def changes(
 def change_error(run: RunFolder, edited: Sequence[str]) -> RunFolderError:
     """Return the error that names what changed since a run began."""
     return RunFolderError(
-        f"{run.path}: changed since this run began: {'; '.join(edited)};"
-        " --force goes on all the same"
+        f"{run.path}: changed since this run began: {'; '.join(edited)}; --force goes on anyway"
     )
 
 

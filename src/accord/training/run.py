@@ -80,7 +80,7 @@ def start_run(
         BusyError: another process is writing to `out`.
         TrainingError: a loss or gradient was not finite.
         Stopped: a signal came; `resume_run` goes on.
-        Pruned: `watch` gave the run up; `resume_run` can go on all the same.
+        Pruned: `watch` gave the run up; `resume_run` can go on anyway.
     """
     console = Console(quiet, plan.place)
     RunFolder.check_free(out)

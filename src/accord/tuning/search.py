@@ -56,7 +56,7 @@ class _Begun:
 
 
 class Search:
-    """Goes on with a study. This process alone draws, prunes and writes; others only run cells.
+    """Continues a study. Only this process draws, prunes and writes; others run cells.
 
     Args:
         study: that is told how trials end.

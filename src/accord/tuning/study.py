@@ -100,7 +100,7 @@ def load_study(out: Path, prune: bool = False) -> tuple[optuna.Study, JournalSto
 
 
 def _let_wait(study: optuna.Study, storage: JournalStorage) -> None:
-    """Let trials that were running when the study was stopped be the next ones that it is asked."""
+    """Put trials that were running when the study was stopped first in its queue."""
     from optuna.trial import TrialState
 
     study_id = storage.get_study_id_from_name(_NAME)

@@ -1,4 +1,4 @@
-"""Attention sequence by sequence, as the formula reads; the reference for the quick ways."""
+"""Attention sequence by sequence, as the formula reads; the reference for the fast ways."""
 
 from __future__ import annotations
 

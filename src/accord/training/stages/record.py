@@ -1,4 +1,4 @@
-"""What `resolved.json` holds of a run in stages, and what changed since of what they need."""
+"""What `resolved.json` holds of a run in stages, and what has changed since."""
 
 from __future__ import annotations
 
