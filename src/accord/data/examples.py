@@ -270,8 +270,8 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
 
 
 def _check_columns(row: Row, plan: TaskPlan) -> None:
-    for name in row.absent:
-        if name not in plan.label_columns:
+    for name in (*plan.text, plan.id, plan.group):  # labels of any task may be missing
+        if name in row.absent:
             raise ValueError(f"key '{name}' is missing")
     for column in (plan.id, plan.group):
         if column in row.lists:
