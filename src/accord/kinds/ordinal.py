@@ -156,7 +156,8 @@ def _numbers(labels: tuple[str, ...], training: TrainingLabels) -> tuple[str, ..
         return labels
     rows = Counter(training.labels())
     among = sum(rows[label] for label in labels)
-    return numbers if sum(map(rows.get, numbers)) >= (1 - _SLIPS) * among else labels
+    of_numbers = sum(rows[label] for label in numbers)
+    return numbers if of_numbers >= (1 - _SLIPS) * among else labels
 
 
 KIND = Ordinal()
