@@ -1,9 +1,11 @@
+import json
+import random
 from pathlib import Path
 
 import pytest
 from planned import planned
 
-from accord.data.examples import BadRow, Example, read_examples
+from accord.data.examples import BadRow, Example, Unlabelled, read_examples, read_source
 from accord.data.files import files_of
 from accord.data.plan import TaskPlan
 from accord.data.resolving import resolve_task
@@ -155,3 +157,36 @@ def test_too_many_labels_are_no_labels(tmp_path):
 def test_nothing_to_take_labels_from():
     with pytest.raises(ConfigError, match=r"tasks\.t\.labels: missing"):
         resolve_task("t", planned(kind="classification", text="a"))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_key_that_a_row_lacks_is_no_label_of_its_task_and_nothing_to_others(tmp_path, seed):
+    """As a null is: whatever tasks read the same rows."""
+    rng = random.Random(seed)
+    make = {"mood": lambda: rng.choice(["up", "down"]), "score": rng.random,
+            "tags": lambda: ["O", "B-x"], "sets": lambda: rng.sample(["p", "q"], rng.randint(0, 2)),
+            "stars": lambda: rng.randint(1, 4)}  # fmt: skip
+    kinds = {"mood": "classification", "score": "regression", "tags": "token-classification",
+             "sets": "multi-label", "stars": "ordinal"}  # fmt: skip
+    rows = [{"id": i, "text": ["a", f"b{i}"]} | {name: of() for name, of in make.items()}
+            for i in range(30)]  # fmt: skip
+    gone = [{name for name in kinds if rng.random() < 0.3} if i > 5 else set() for i in range(30)]
+    plans = [
+        planned(kind=kind, text="text", label=name, id="id", unlabelled="skip",
+                train=str(tmp_path / "lacking.jsonl"))
+        for name, kind in kinds.items()
+    ]  # fmt: skip
+    read = {}
+    for way in ("lacking", "null"):
+        path = tmp_path / f"{way}.jsonl"
+        with path.open("w") as file:
+            for row, names in zip(rows, gone, strict=True):
+                rest = {name: value for name, value in row.items() if name not in names}
+                file.write(json.dumps(rest | ({} if way == "lacking" else dict.fromkeys(names))))
+                file.write("\n")
+        tasks = [resolve_task("t", plan) for plan in plans]
+        read[way] = list(read_source(files_of(plans[0], str(path)), plans, tasks, labelled=True))
+    assert read["lacking"] == read["null"]
+    for items, names in zip(read["lacking"], gone, strict=True):
+        assert [isinstance(item, Unlabelled) for item in items] == [name in names for name in kinds]
+        assert not any(isinstance(item, BadRow) for item in items)

@@ -176,6 +176,30 @@ def test_a_row_for_each_candidate(tmp_path, names, number):
     assert read == list(wanted.values())
 
 
+def test_a_bad_row_among_many_changes_no_guess(tmp_path):
+    """`accord check` names it."""
+    rng = random.Random(0)
+    quiz = [{"question": sentence(rng), "choices": [sentence(rng) for _ in range(3)],
+             "answer": i % 3} for i in range(30)]  # fmt: skip
+    lists = [dict(zip(("query", "docs", "grades"), row, strict=True)) for row in graded(rng, 30)]
+    flat = in_rows(rng, ("query", "passage", "grade"), "qid")
+    for made, kind, slips in (
+        (quiz, "multiple-choice", [{"choices": ["a"]}, {"choices": None}, {"answer": 7},
+                                   {"answer": "x y"}, {"answer": None}, {"answer": 0.5}]),
+        (lists, "ranking", [{"docs": ["a"]}, {"docs": None}, {"grades": [1]}, {"grades": None}]),
+        (flat, "ranking", [{"query": "another"}, {"grade": "good"}, {"grade": -1}, {"grade": ""},
+                           {"passage": ""}]),
+    ):  # fmt: skip
+        for slip in slips:
+            where = rng.randrange(len(made))
+            rows = [*made[:where], made[where] | slip, *made[where + 1 :]]
+            ending = "csv" if made is flat else "jsonl"
+            assert guessed(tmp_path / f"d.{ending}", rows).kind == kind, slip
+    for row in lists:
+        row["grades"] = [grade > 0.5 for grade in row["grades"]]
+    assert guessed(tmp_path / "d.jsonl", lists).kind == "ranking"
+
+
 def test_pairs_that_may_be_a_ranking_stay_pairs_and_it_is_said(tmp_path):
     rows = in_rows(random.Random(1), ("query", "passage", "label"), None)
     for row in rows:

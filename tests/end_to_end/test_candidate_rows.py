@@ -1,5 +1,6 @@
 """Rows with candidates: what is wrong with some, and what labels say of choices."""
 
+import random
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from candidates import config, rows_of, write_csv, write_files, write_lines
 
 from accord.config.file import parse_config
 from accord.data.checking import check_data
-from accord.data.examples import read_examples
+from accord.data.examples import BadRow, read_examples
 from accord.data.files import files_of
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError, DataError
@@ -46,6 +47,8 @@ BAD = [
     ("rank", RANK | {"grades": [1, -1]}, r"grades\[1\]: -1 is below 0"),
     ("rank", RANK | {"grades": [1, None]}, r"'grades\[1\]' is empty: no grade"),
     ("rank", RANK | {"grades": [1, "good"]}, r"grades\[1\]: good is not a number"),
+    ("rank", RANK | {"grades": [1e39, 0]}, r"grades\[0\]: 1e\+39 is above 1e\+30"),
+    ("rank", RANK | {"grades": [[1], 0]}, r"grades\[0\]: \[1\] is not a number"),
     ("rank", RANK | {"grades": 1}, "'grades' holds one grade, not a list of them"),
     ("rank", RANK | {"docs": []}, "'docs' holds no candidates: at least 1 needed"),
     ("rank", RANK | {"docs": ["fine", ""]}, r"'docs\[1\]' is empty"),
@@ -133,6 +136,30 @@ def test_what_labels_say_is_found_or_asked_for(folder, tmp_path, labels, answer)
             resolve_task("t", plan)
     else:
         assert resolve_task("t", plan).answer == answer
+
+
+@pytest.mark.parametrize("answer", ["index", "letter", "text"])
+def test_a_slip_in_few_labels_changes_not_what_they_say(tmp_path, answer):
+    """Its row is refused, with its line, and no other."""
+    rng = random.Random(answer)
+    texts = {"index": "7", "letter": "B", "text": "a dull song"}
+    slips = [*(texts[other] for other in texts if other != answer), 1.5, True, 10**12, "(A)", "٣"]
+    for slip in slips:
+        rows = []
+        for i in range(30):
+            options = [f"a film {i} {place}" for place in range(4)]
+            place = 0 if i < 3 else rng.randrange(4)
+            label = {"index": place, "letter": "ABCD"[place], "text": options[place]}[answer]
+            rows.append({"q": "the film", "options": options, "label": label})
+        where = rng.randrange(31)
+        rows.insert(where, {"q": "the film", "options": ["fine", "dull"], "label": slip})
+        file = write_lines(tmp_path / "train.jsonl", rows)
+        keys = {"train": str(file), "text": ["q", "options"], "kind": "multiple-choice"}
+        plan = task_plan(task_section(**keys))
+        task = resolve_task("t", plan)
+        assert task.answer == answer
+        read = [*read_examples(files_of(plan, plan.train), plan, task, labelled=True)]
+        assert [row.line for row in read if isinstance(row, BadRow)] == [where + 1]
 
 
 def test_a_column_for_each_choice_is_a_list_of_them(folder, tmp_path):

@@ -183,10 +183,41 @@ def test_what_makes_no_sense_is_refused(keys, words) -> None:
         task_section(**{"kind": "multi-label", "text": "text", **keys})
 
 
-def test_names_of_lists_that_could_not_be_told_apart_are_refused(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"tasks\.t\.labels: 'a\|b' holds the separator"):
-        found(tmp_path, ['["a|b", "c"]'])
-    assert found(tmp_path, ['["a|b", "c"]'], separator=";") == ("a|b", "c")
+def reasons(folder, cells, **keys) -> list[str]:
+    """Why rows of a file with these cells can't be used, with their numbers."""
+    train = written(folder, ["text", "label"], texts_and(cells))
+    plan = planned(kind="multi-label", text="text", train=train, **keys)
+    read = read_examples(files_of(plan, [train]), plan, resolve_task("t", plan), labelled=True)
+    return [f"{row.line - 2}: {row.reason}" for row in read if isinstance(row, BadRow)]
+
+
+@pytest.mark.parametrize("separator", ["|", ",", " / "])
+def test_names_of_lists_that_could_not_be_told_apart_are_refused(tmp_path, separator) -> None:
+    one = f"a{separator}b"
+    cells = ['["c"]', json.dumps([one, "c"]), "c", f"c{separator}b"]
+    why = f"1: label: '{one}' holds the separator '{separator}'; set separator to what stands in no"
+    for keys in ({}, {"labels": ["b", "c", "a"]}):
+        (reason,) = reasons(tmp_path, cells, separator=separator, **keys)
+        assert reason.startswith(why)
+    assert found(tmp_path, cells[:2], separator=";") == tuple(sorted([one, "c"]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_that_another_separator_joins_in_a_few_rows_are_refused_there(tmp_path, seed):
+    """A name with a comma of which a part stands nowhere else is one label."""
+    rng = random.Random(seed)
+    names = rng.sample(["joy", "fear", "rage", "awe", "food, drink"], 4)
+    separator, other = rng.sample(["|", ";"] + [","] * ("food, drink" not in names), 2)
+    cells = [separator.join(rng.sample(names, rng.randint(1, 4))) for _ in range(30)] + names
+    cells.append(separator.join(names[:2]))
+    wrong = rng.randrange(len(cells))
+    joined = f" {other} ".join(name for name in names if "," not in name)
+    cells.insert(wrong, joined)
+    (reason,) = reasons(tmp_path, cells, separator=separator)
+    why = f"{wrong}: label: unknown label '{joined}'; it is labels joined by '{other}'"
+    assert reason.startswith(why)
+    assert found(tmp_path, cells, separator=separator) == tuple(sorted(names))
+    assert reasons(tmp_path, cells, separator=separator, labels=[*names, joined]) == []
 
 
 def test_a_row_counts_as_of_its_rarest_label() -> None:

@@ -8,6 +8,8 @@ import sklearn.metrics
 import torch
 from planned import planned
 
+from accord.data.examples import BadRow, read_examples
+from accord.data.files import files_of
 from accord.data.resolving import resolve_task
 from accord.errors import ConfigError
 from accord.kinds import labelled_kind, task_section
@@ -39,6 +41,19 @@ def test_numbers_have_an_order_of_their_own(tmp_path, labels, order) -> None:
     assert resolve_task("scale", plan).labels == order
     config = planned(kind="ordinal", text="text", train="x.csv", labels=["bad", "ok", "a"])
     assert resolve_task("scale", config).labels == ("bad", "ok", "a")
+
+
+@pytest.mark.parametrize("slip", ["good", "1,5", "1e400", "true", "--", "N"])
+@pytest.mark.parametrize("where", [0, 7, 20])
+def test_a_slip_among_numbers_is_a_bad_row_with_its_line(tmp_path, slip, where) -> None:
+    labels = [f"{1 + i % 4}" for i in range(20)]
+    labels.insert(where, f'"{slip}"')
+    plan = planned(kind="ordinal", text="text", train=written(tmp_path, labels))
+    task = resolve_task("scale", plan)
+    assert task.labels == ("1", "2", "3", "4")
+    rows = read_examples(files_of(plan, plan.train), plan, task, labelled=True)
+    (bad,) = (row for row in rows if isinstance(row, BadRow))
+    assert (bad.line, bad.reason.split(";")[0]) == (where + 2, f"label: unknown label '{slip}'")
 
 
 @pytest.mark.parametrize("labels", [["bad", "ok", "good"], ["true", "false"], ["1", "2", "many"]])

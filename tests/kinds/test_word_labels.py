@@ -126,14 +126,22 @@ def test_tags_that_break_the_scheme_are_bad_rows_unless_repaired(
 
 
 BAD = {
-    "fewer tags": ({"tokens": ["a", "b"], "tags": ["O"]}, "'tags' holds 1 tags for 2 words"),
-    "no tags": ({"tokens": ["a"], "tags": []}, "'tags' holds 0 tags for 1 words"),
+    "fewer tags": ({"tokens": ["a", "b"], "tags": ["O"]}, "'tags' holds 1 tag for 2 words"),
+    "no tags": ({"tokens": ["a"], "tags": []}, "'tags' holds 0 tags for 1 word"),
     "marks": (
         {"tokens": "don't go", "tags": "O O"},
         "'tags' holds 2 tags for 4 words (words = \"spaces\" takes what spaces divide)",
     ),
     "an unknown tag": (
         {"tokens": ["Ada"], "tags": ["B-whom"]}, "unknown tag 'B-whom' of word 1 'Ada'; did you",
+    ),
+    "numbers for a span": (
+        {"tokens": "Ada saw", "tags": [[0, 3, "who"]]},
+        "'tags' holds [0, 3, \"who\"], which is not a tag, nor a span",
+    ),
+    "a span beside a tag": (
+        {"tokens": "Ada saw", "tags": ["O", {"start": 0, "end": 3, "label": "who"}]},
+        "which is not a tag, nor a span",
     ),
     "no tag": ({"tokens": ["Ada"], "tags": [None]}, "'tags' holds null, which is not a tag"),
     "spans of a list": (
@@ -259,6 +267,44 @@ def test_what_the_training_file_cannot_say_is_refused_in_words(tmp_path: Path) -
     assert isinstance(odd, BadRow)
     assert "unknown tag 'b_x'" in odd.reason
     assert first.label == [0, 1, 2]
+
+
+def test_a_slip_in_few_rows_changes_no_scheme_and_is_a_bad_row(tmp_path: Path) -> None:
+    """Whatever it is: tags in lower case, without a type, or of no form, however many kinds."""
+    rng = random.Random(0)
+    for slips in (["o", "b-x", "i-x"], ["B", "I"], ["b_x", "PER", "LOC", "x"], ["S"], ["b-y"] * 2,
+                  ["S-x"], ["E-x"], ["X-x"], ["L-y"]):  # fmt: skip
+        good = [["O", "B-x", "I-x"] for _ in range(12)]
+        where = rng.randrange(13)
+        task, rows = read(rows_of_tags(tmp_path / "t.jsonl", *good[:where], slips, *good[where:]))
+        assert (task.scheme, task.labels) == ("bio", ("O", "B-x", "I-x"))
+        assert [i for i, row in enumerate(rows) if isinstance(row, BadRow)] == [where]
+        assert f"unknown tag '{slips[0]}' of word 1" in rows[where].reason
+        sound = [["O", "S-x", "B-x", "E-x"] for _ in range(12)]
+        if slips[0] not in ("S", "S-x", "E-x"):
+            task, rows = read(rows_of_tags(tmp_path / "i.jsonl", *sound, slips))
+            assert (task.scheme, task.types) == ("iobes", ("x",))
+            assert [i for i, row in enumerate(rows) if isinstance(row, BadRow)] == [12]
+        # Where the config names the tags, these are they.
+        task, _ = read(tmp_path / "t.jsonl", labels=["O", "B-x", "B"])
+        assert task.labels == ("O", "B-x", "I-x", "B", "I")
+
+
+def test_labels_may_name_types_of_spans_and_of_tags_whose_scheme_is_told(tmp_path: Path) -> None:
+    path, labels = tmp_path / "t.jsonl", ["y", "O", "x"]
+    wanted = ("O", "B-y", "I-y", "B-x", "I-x")
+    spans = [[], [{"start": 0, "end": 3, "label": "x"}], [{"start": 0, "end": 3, "label": "z"}]]
+    rows = [{"tokens": "Ada saw", "tags": of} for of in spans]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert 'scheme = "bio" takes labels for their types' in read(path, labels=labels)[1][1].reason
+    task, (_, good, bad) = read(path, labels=labels, scheme="bio")
+    assert (task.scheme, task.labels, good.label) == ("bio", wanted, [3, 0])
+    assert "unknown label 'z' of a span" in bad.reason
+    assert read(path, labels=[*wanted])[0] == task
+    rows_of_tags(path, ["B-y", "O"], ["B-x", "I-x"])
+    assert read(path, labels=labels, scheme="bio")[0].labels == wanted
+    assert read(path, labels=["x", "y"], scheme="iobes")[0].labels[:4] == ("O", "B-x", "I-x", "E-x")
+    assert read(path, labels=labels)[0].scheme == "plain"  # as parts of speech are
 
 
 def test_what_names_no_tag_and_no_type_is_a_bad_row_and_no_class(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from accord.data.columns import Column, Role, id_column, named_column, tag_columns
+from accord.data.examples import BadRow, TaskReader
 from accord.data.labels import is_number
 from accord.data.plan import TaskPlan
 from accord.data.rows import Row
@@ -125,10 +127,7 @@ def _choice_columns(columns: Sequence[Column], rows: Sequence[Row]) -> Iterator[
 def _answer_forms(text: tuple[str, ...], label: str, rows: Sequence[Row]) -> list[str]:
     """Return what a label may say of its row's choices, by what most rows' labels can be."""
     shares = {
-        form: _share_of_rows(
-            TaskPlan("multiple-choice", text, label=label, options={"answer": form}), rows
-        )
-        for form in _FORMS
+        form: _share_of_rows(rows, "multiple-choice", text, label, answer=form) for form in _FORMS
     }
     best = max(shares.values())
     return [form for form, share in shares.items() if share == best >= 1 - _MOST_WRONG]
@@ -148,8 +147,8 @@ def _graded_lists(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTa
         text = _text(rest)
         if candidates in numbers or text is None or not _like_texts(candidates, lists[candidates]):
             continue
-        plan = TaskPlan("ranking", (text, candidates), label=grades, options={"rows": "queries"})
-        if _share_of_rows(plan, rows) >= 1 - _MOST_WRONG:
+        share = _share_of_rows(rows, "ranking", (text, candidates), grades, rows="queries")
+        if share >= 1 - _MOST_WRONG:
             reason = f"ranking: a query, '{text}', with lists of candidates, '{candidates}', and of"
             reasons = [f"{reason} as many grades, '{grades}'"]
             role = Role((text, candidates), grades, id_column(rest), reasons)
@@ -162,7 +161,7 @@ def _graded_rows(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTas
     a query's id, nor as a grade."""
     plain = [column for column in columns if column.sizes is None]
     texts = [column for column in plain if not column.numeric]
-    grades = [column for column in plain if column.numeric]
+    grades = [column for column in plain if _mostly(map(_is_grade, _cells_of(rows, column.name)))]
     grade = named_column(grades, _GRADES)
     by = named_column(plain, _QUERY_IDS) or named_column(texts, ("query", "question"))
     if grade is None or by is None or next(c for c in plain if c.name == by).distinct > 0.5:
@@ -175,7 +174,7 @@ def _graded_rows(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTas
     others = [column for column in told if column not in alike]
     query, candidate = _text(alike), named_column(others, _CANDIDATES) or _longest(others)
     differ = any(len({*_cells_of(of, grade)}) > 1 for of in queries.values())
-    if query is None or candidate is None or not differ or _below_0(rows, grade):
+    if query is None or candidate is None or not differ:
         return None
     sure = by.lower() in _QUERY_IDS or grade.lower() in _SURE_GRADES
     reasons = [
@@ -187,23 +186,15 @@ def _graded_rows(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTas
     )
 
 
-def _share_of_rows(plan: TaskPlan, rows: Sequence[Row]) -> float:
-    """Return which share of the rows that have a label a task could use."""
-    kind: Any = get_kind(plan.kind)
-    parser = kind.parser(plan, kind.resolve("", plan, None))
-    good = wrong = 0
-    for row in rows:
-        values = row.values or {}
-        if not values[plan.label].strip():
-            continue
-        try:
-            list(kind.text_cells(plan, values, row.lists))
-            parser.of_row(values, row.lists)
-        except ValueError:
-            wrong += 1
-        else:
-            good += 1
-    return good / max(1, good + wrong)
+def _share_of_rows(
+    sample: Sequence[Row], name: str, text: tuple[str, ...], label: str, **options: str
+) -> float:
+    """Return which share of the rows that have a label a task of a kind could use."""
+    kind: Any = get_kind(name)
+    plan = TaskPlan(name, text, label=label, label_columns=(label,), options=options)
+    reader = TaskReader.of(plan, kind.resolve("", plan, None), labelled=True, divides=None)
+    items = [reader.item(row, Path()) for row in sample if (row.values or {})[label].strip()]
+    return sum(not isinstance(item, BadRow) for item in items) / max(1, len(items))
 
 
 def _text(columns: Sequence[Column]) -> str | None:
@@ -232,7 +223,10 @@ def _lists(rows: Sequence[Row], column: str) -> list[Sequence[Any]]:
 
 def _all_numbers(lists: Sequence[Sequence[Any]]) -> bool:
     every = [each for one in lists for each in one]
-    return bool(every) and all(isinstance(each, Scalar) and is_number(each) for each in every)
+    return bool(every) and all(
+        isinstance(each, Scalar) and (is_number(each) or each in ("true", "false"))
+        for each in every
+    )
 
 
 def _like_texts(name: str, lists: Sequence[Sequence[Any]]) -> bool:
@@ -251,11 +245,16 @@ def _cells_of(rows: Sequence[Row], name: str) -> list[str]:
 
 
 def _alike(queries: Mapping[str, Sequence[Row]], name: str) -> bool:
-    return all(len({*_cells_of(rows, name)}) == 1 for rows in queries.values())
+    return _mostly(len({*_cells_of(rows, name)}) == 1 for rows in queries.values())
 
 
-def _below_0(rows: Sequence[Row], name: str) -> bool:
-    return any(is_number(cell) and float(cell) < 0 for cell in _cells_of(rows, name))
+def _is_grade(cell: str) -> bool:
+    return is_number(cell) and float(cell) >= 0
+
+
+def _mostly(facts: Iterable[bool]) -> bool:
+    every = [*facts]
+    return sum(every) >= (1 - _MOST_WRONG) * len(every)
 
 
 def _quoted(names: Sequence[str]) -> str:

@@ -28,12 +28,12 @@ _LABELS = (
 _THE_LABEL = ("label", "labels", "gold_label", "class", "target", "y")  # one of a table
 _LABEL_WORDS = {word for name in _LABELS for word in name.split("_")} - {"gold", "is", "y"}
 _NO_LABEL_WORDS = {
-    "id", "ids", "guid", "uid", "uuid", "idx", "index", "key", "hash", "user", "users", "author",
-    "username", "customer", "annotator", "worker", "date", "time", "datetime", "timestamp", "day",
-    "month", "year", "created", "updated", "url", "link", "uri", "source", "file", "filename",
-    "path", "split", "fold", "lang", "language", "length", "count", "num", "number", "weight",
-    "confidence", "prob", "probability", "group", "session", "thread", "page", "line", "row",
-    "version", "lat", "lon", "latitude", "longitude", "price", "unnamed",
+    "id", "ids", "qid", "guid", "uid", "uuid", "idx", "index", "key", "hash", "user", "users",
+    "author", "username", "customer", "annotator", "worker", "date", "time", "datetime",
+    "timestamp", "day", "month", "year", "created", "updated", "url", "link", "uri", "source",
+    "file", "filename", "path", "split", "fold", "lang", "language", "length", "count", "num",
+    "number", "weight", "confidence", "prob", "probability", "group", "session", "thread",
+    "page", "line", "row", "version", "lat", "lon", "latitude", "longitude", "price", "unnamed",
 }  # fmt: skip
 _WORDS = ("tokens", "words")  # of lists
 _TAGS = ("tags", "ner_tags")

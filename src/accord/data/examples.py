@@ -125,7 +125,7 @@ def read_source(
     """
     pairs = [*zip(plans, tasks, strict=True)]
     divides = next(filter(None, (_divider(plan, kind_of(task)) for plan, task in pairs)), None)
-    readers = [_TaskReader.of(plan, task, labelled, divides) for plan, task in pairs]
+    readers = [TaskReader.of(plan, task, labelled, divides) for plan, task in pairs]
     reader = FilesReader(files)
     columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
     for row in task_rows(reader, list(dict.fromkeys(columns)), plans, tasks, labelled):
@@ -167,7 +167,7 @@ def task_rows(
 
 
 @dataclass(frozen=True)
-class _TaskReader:
+class TaskReader:
     """How a task reads a row.
 
     Attributes:
@@ -183,9 +183,8 @@ class _TaskReader:
     divides: _Divider | None
 
     @classmethod
-    def of(
-        cls, plan: TaskPlan, task: Task, labelled: bool, divides: _Divider | None
-    ) -> _TaskReader:
+    def of(cls, plan: TaskPlan, task: Task, labelled: bool, divides: _Divider | None) -> TaskReader:
+        """Return a task's reader; `divides` makes words of texts, where any task labels these."""
         parses = labelled and plan.labelled
         parser = labelled_kind(task).parser(plan, task) if parses else None
         return cls(plan, kind_of(task), parser, divides)
@@ -270,8 +269,8 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
 
 
 def _check_columns(row: Row, plan: TaskPlan) -> None:
-    for name in row.absent:
-        if name not in plan.label_columns:
+    for name in (*plan.text, plan.id, plan.group):  # labels of any task may be missing
+        if name in row.absent:
             raise ValueError(f"key '{name}' is missing")
     for column in (plan.id, plan.group):
         if column in row.lists:

@@ -85,7 +85,8 @@ class FilesReader:
 def _open(path: Path, files: DataFiles) -> RowReader:
     head, suffix = read_head(path), format_suffix(path)
     if not head.strip():
-        first = "" if suffix in CONLL_SUFFIXES else "; its first line names the columns"
+        without = {*CONLL_SUFFIXES, *_JSON_SUFFIXES, ".parquet"}
+        first = "" if suffix in without else "; its first line names the columns"
         raise DataError(f"{path}: the file is empty{first}")
     if head.startswith(b"PAR1") or suffix == ".parquet":
         return ParquetReader(path, codes=files.codes)

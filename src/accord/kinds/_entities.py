@@ -9,6 +9,7 @@ tags in scheme "bio" are the tags' indices.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -21,9 +22,12 @@ OUTSIDE = "O"
 LETTERS = {"bio": "BI", "iobes": "BIES"}
 """What begins a tag of a word in an entity: it begins there, goes on, ends, or is that word."""
 
+_SLIPS = 0.05
+"""Share of the tags of entities that may have other letters and be no scheme of its own."""
+
 
 def scheme_of(tags: Iterable[str]) -> Scheme | None:
-    """Return the scheme of most tags; None where they may be of another one than these.
+    """Return the scheme of most words' tags; None where they may be of another one than these.
 
     Example:
         >>> scheme_of(["O", "B-place", "I-place"]), scheme_of(["O", "S-place"]), scheme_of(["NN"])
@@ -31,15 +35,21 @@ def scheme_of(tags: Iterable[str]) -> Scheme | None:
         >>> scheme_of(["O", "B-place", "L-place", "U-place"]) is None
         True
     """
-    others = [tag for tag in tags if tag != OUTSIDE]
+    others = Counter(tags)
+    del others[OUTSIDE]
     like = [tag for tag in others if re.fullmatch(r"[A-Z](-.+)?", tag)]
-    if 2 * len(like) <= len(others):
+    if 2 * sum(others[tag] for tag in like) <= others.total():
         return "plain"
-    letters = {tag[0] for tag in like}
-    for scheme, known in LETTERS.items():
-        if letters <= set(known):
-            return scheme  # type: ignore[return-value]
-    return None if letters & set("BI") and any(tag[1:] for tag in like) else "plain"
+    letters = Counter[str]()
+    for tag in like:
+        letters[tag[0]] += others[tag]
+    known = sum(letters[letter] for letter in LETTERS["iobes"])
+    if known < (1 - _SLIPS) * letters.total():
+        of_entities = bool(letters["B"] or letters["I"]) and any(tag[1:] for tag in like)
+        return None if of_entities else "plain"
+    # Of sound iobes each B has an E.
+    ends = letters["E"] + letters["S"]
+    return "iobes" if ends and 2 * ends >= letters["B"] else "bio"
 
 
 def type_of(tag: str, scheme: Scheme) -> str | None:

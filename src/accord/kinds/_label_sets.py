@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accord.data.labels import (
@@ -46,7 +46,8 @@ def label_names(cell: str | Sequence[Any], separator: str, column: str) -> list[
         column: as messages call it.
 
     Raises:
-        ValueError: it is not a list of names, or a name is empty or stands there twice.
+        ValueError: it is not a list of names, or a name is empty, holds the separator or stands
+            there twice.
 
     Example:
         >>> [label_names(cell, "|", "y") for cell in ("joy| fear", '["joy", "fear"]', [])]
@@ -66,6 +67,8 @@ def label_names(cell: str | Sequence[Any], separator: str, column: str) -> list[
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{column}: label {quoted(name)} stands there twice")
+    for fault in name_faults(column, names, separator):  # of lists alone
+        raise ValueError(fault)
     return names
 
 
@@ -118,12 +121,11 @@ class LabelSetParser(LabelParser):
 
     def _joined(self, name: str) -> str:
         """Return that a name is several labels, joined by something else; or ''."""
-        for separator in SEPARATORS:
-            parts = [canonical_label(part) for part in name.split(separator)]
-            if len(parts) > 1 and all(part in self._indices for part in parts):
-                return f"; it is labels joined by '{separator}', but separator is" + (
-                    f" '{self._task.separator}'"
-                )
+        if other := _joined_by(name, self._indices):
+            return (
+                f"; it is labels joined by '{other}', but separator is '{self._task.separator}'; if"
+                " it is one label, 'labels' has to name it"
+            )
         return ""
 
     def _of_columns(self, cells: Sequence[str]) -> list[int]:
@@ -138,6 +140,15 @@ class LabelSetParser(LabelParser):
         return [_ZERO_OR_ONE[label] for label in labels]
 
 
+def _joined_by(name: str, labels: Collection[str]) -> str:
+    """Return by what a name is several labels, each of some; or ''."""
+    for separator in SEPARATORS:
+        parts = [canonical_label(part) for part in name.split(separator)]
+        if len(parts) > 1 and all(part in labels for part in parts):
+            return separator
+    return ""
+
+
 _ZERO_OR_ONE = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
@@ -145,6 +156,9 @@ def found_labels(
     name: str, plan: TaskPlan, training: TrainingLabels, separator: str, empty: str | None
 ) -> tuple[str, ...]:
     """Return the labels of the training file, in numerical order if all are numbers, else sorted.
+
+    Where the separator joins some, a name that is several of them joined by another is none: its
+    row is refused.
 
     Raises:
         ConfigError: if there are none or too many, or they seem to be joined by another separator.
@@ -172,6 +186,4 @@ def found_labels(
             f" '{separator}', but {quoted(example)} looks like labels joined by '{other}': name"
             f" that, or the labels in tasks.{name}.labels"
         )
-    for fault in name_faults("labels", labels, separator):
-        raise ConfigError(f"tasks.{name}.{fault}")
-    return tuple(labels)
+    return tuple(label for label in labels if not (joined and _joined_by(label, labels)))

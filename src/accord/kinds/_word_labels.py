@@ -20,6 +20,7 @@ from accord.kinds._entities import (
     type_of,
 )
 from accord.kinds._spans import Place, Span, codes_of_spans, word_places
+from accord.plural import count
 from accord.spelling import canonical_label
 
 if TYPE_CHECKING:
@@ -74,10 +75,14 @@ class TagParser(LabelParser):
     def _of_tags(self, items: Sequence[Any], words: Sequence[str], text: str) -> list[int]:
         import numpy as np
 
+        for item in items:
+            if not isinstance(item, str):
+                what = "which is not a tag, nor a span"
+                raise ValueError(f"'{self.column}' holds {_shown(item)}, {what}")
         if len(items) != len(words):
             spaced = self._task.words != "spaces" and len(text.split()) == len(items)
             raise ValueError(
-                f"'{self.column}' holds {len(items)} tags for {len(words)} words"
+                f"'{self.column}' holds {count(len(items), 'tag')} for {count(len(words), 'word')}"
                 + ' (words = "spaces" takes what spaces divide)' * spaced
             )
         tags = [self._index(item, i, words[i]) for i, item in enumerate(items)]
@@ -89,11 +94,7 @@ class TagParser(LabelParser):
         sound: list[int] = codes.tolist()
         return sound
 
-    def _index(self, item: Any, i: int, word: str) -> int:
-        if not isinstance(item, str):
-            from accord.data.values import list_text
-
-            raise ValueError(f"'{self.column}' holds {list_text(item):.40}, which is not a tag")
+    def _index(self, item: str, i: int, word: str) -> int:
         tag = canonical_label(item)
         if tag not in self._indices:
             hint = nearest(tag, self._indices)
@@ -119,7 +120,10 @@ class TagParser(LabelParser):
         if places is None:
             raise ValueError(f"'{self.column}' holds spans of a text, but '{self._text}' a list")
         if not self._task.marks_entities:
-            raise ValueError(f"'{self.column}' holds spans, but scheme 'plain' has none")
+            raise ValueError(
+                f"'{self.column}' holds spans, but scheme 'plain' has none; scheme = \"bio\" takes"
+                " labels for their types"
+            )
         spans = [self._span(item) for item in items]
         try:
             return codes_of_spans(text, places, spans, self._task.types)
@@ -158,14 +162,21 @@ def _read_span(item: Mapping[str, Any], column: str) -> Span:
     """
     try:
         start, stop = (int(str(item[key])) for key in ("start", "end"))
-        return Span(start, stop, canonical_label(str(item["label"])))
-    except (KeyError, TypeError, ValueError):
-        from accord.data.values import list_text
+        if isinstance(item["label"], str):
+            return Span(start, stop, canonical_label(item["label"]))
+    except (KeyError, ValueError):
+        pass
+    raise ValueError(f"'{column}' holds {_shown(item)}, where {_A_SPAN}")
 
-        raise ValueError(
-            f"'{column}' holds {list_text(item):.60}, where a span has whole numbers 'start' and"
-            " 'end', and a 'label'"
-        ) from None
+
+_A_SPAN = "a span has whole numbers 'start' and 'end', and a 'label'"
+
+
+def _shown(item: Any) -> str:
+    """Return what a list holds, as messages show it."""
+    from accord.data.values import list_text
+
+    return f"{list_text(item):.60}"
 
 
 def scheme_and_labels(
@@ -179,10 +190,12 @@ def scheme_and_labels(
     """
     if plan.labels is None:
         training.require("labels")
-    spans, names = (
-        (False, plan.labels) if plan.labels else _labels_of_training(name, plan, training)
-    )
-    scheme = plan.options.get("scheme") or ("bio" if spans else scheme_of(names))
+        spans, counts = _found(name, plan, training)
+    else:
+        spans = _are_types(plan)
+        counts = Counter(label for label in plan.labels if label != OUTSIDE or not spans)
+    scheme = plan.options.get("scheme") or ("bio" if spans else scheme_of(counts))
+    names = sort_labels(counts) if plan.labels is None else [*counts]
     if scheme is None:
         raise ConfigError(
             f"tasks.{name}.scheme: tags like '{_odd(names)}' mark entities by no scheme that is"
@@ -191,10 +204,16 @@ def scheme_and_labels(
     return scheme, _ordered(name, names, scheme, spans)
 
 
-def _labels_of_training(
-    name: str, plan: TaskPlan, training: TrainingLabels
-) -> tuple[bool, list[str]]:
-    """Return whether the training file has spans, and the types or tags that it has."""
+def _are_types(plan: TaskPlan) -> bool:
+    """Whether the config's labels are types of entities: its scheme is one of them, and no label is
+    such a tag."""
+    named = [label for label in plan.labels or () if label != OUTSIDE]
+    told = plan.options.get("scheme") in LETTERS
+    return told and bool(named) and all(type_of(label, "iobes") is None for label in named)
+
+
+def _found(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[bool, Counter[str]]:
+    """Return whether the training file has spans, and how many of the types or tags it has."""
     tags, types = Counter[str](), Counter[str]()
     for cell in training.cells():
         try:
@@ -209,7 +228,9 @@ def _labels_of_training(
     spans = len(types) > len(tags)
     if not types and not tags:
         raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no tag")
-    return spans, sort_labels(types if spans else tags)
+    if any(type_of(tag, "iobes") for tag in tags):  # beside these a bare letter is a slip
+        tags = Counter({tag: n for tag, n in tags.items() if type_of(tag, "iobes") != ""})
+    return spans, types if spans else tags
 
 
 def _ordered(name: str, names: Sequence[str], scheme: Scheme, spans: bool) -> tuple[str, ...]:

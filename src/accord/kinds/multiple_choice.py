@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
-from accord.data.labels import HIDDEN, LabelParser, is_blank, quoted, without_label
+from accord.data.labels import HIDDEN, LabelParser, is_blank, quoted
 from accord.errors import ConfigError
 from accord.kinds._candidates import CandidateKind, scores
 from accord.kinds._context import TrainingLabels
@@ -85,7 +86,8 @@ class ChoiceParser(LabelParser):
             raise ValueError(f"{self.column}: {quoted(label)} is {what}{cure}")
         place = _PLACES[self._answer](label)
         if place is None or not 0 <= place < len(self._choices):
-            raise ValueError(f"{self.column}: {quoted(label)} is {self._none_of_them()}")
+            cure = "; 'answer' says what else labels are" * bool(self._guessed and named)
+            raise ValueError(f"{self.column}: {quoted(label)} is {self._none_of_them()}{cure}")
         if self._guessed and named and place not in named:
             raise ValueError(
                 f"{self.column}: {quoted(label)} is one choice's place and another's text; 'answer'"
@@ -262,29 +264,33 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
 
 
 def _answer(name: str, plan: TaskPlan, training: TrainingLabels) -> str:
-    """Return what the training labels are: letters, places counted from 0, or texts.
+    """Return what the training labels are: letters, places counted from 0, or texts; a few others
+    are slips, whose rows are refused.
 
     Raises:
         ConfigError: if they may be places counted from 1.
     """
     training.require("answer")
-    places = set[str]()
+    forms, lowest = Counter[str](), 10**9
     for label in training.labels():
-        if not (label in HIDDEN or is_blank(label, True) or _PLACE.fullmatch(label)):
-            return "text"
-        places.add(label)
-    places -= without_label(places)
-    if all(label.isalpha() for label in places):
-        return "letter" if places else "index"
-    if any(label.isalpha() for label in places):
+        if label in HIDDEN or is_blank(label, True):
+            continue
+        place = _number(label)
+        lowest = lowest if place is None else min(lowest, place)
+        forms["index" if place is not None else "text" if _letter(label) is None else "letter"] += 1
+    form, rows = max(forms.items(), key=lambda item: item[1], default=("index", 0))
+    if rows < (1 - _SLIPS) * forms.total():
         return "text"
-    if "0" in places:
-        return "index"
+    if form != "index" or lowest == 0 or not rows:
+        return form
     raise ConfigError(
         f"tasks.{name}.answer: is missing: column '{plan.label}' of {training} holds whole numbers"
-        f" from {min(map(int, places))}, which may be places counted from 0 ('index') or 1"
+        f" from {lowest}, which may be places counted from 0 ('index') or 1"
         " ('number'), or choices' texts ('text')"
     )
 
+
+_SLIPS = 0.1
+"""Share of the training labels that may be of another form."""
 
 KIND = MultipleChoice()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accord.config.tasks import ClassWeightsKey, MetricKey, TaskConfig
-from accord.data.labels import are_values
+from accord.data.labels import is_number
 from accord.errors import ConfigError
 from accord.kinds._classes import weight_faults, weights_of
 from accord.kinds._context import TrainingLabels
@@ -73,13 +74,16 @@ class Ordinal(Classification):
         return tuple(name for name in super().metrics if not get_metric(name).one_class)
 
     def resolve(self, name: str, plan: TaskPlan, training: TrainingLabels) -> Task:
-        """Take numbers that aren't configured from the training file, the lowest first.
+        """Take numbers that aren't configured from the training file, the lowest first; a few names
+        among them are slips, whose rows are refused.
 
         Raises:
             ConfigError: if classes are names: only a person knows their order.
         """
         labels = class_labels(name, plan, training)
-        if plan.labels is None and not (are_values(labels) and "true" not in labels):
+        if plan.labels is None:
+            labels = _numbers(labels, training)
+        if plan.labels is None and not all(map(is_number, labels)):
             shown = ", ".join(f"'{label}'" for label in labels[:5]) + ", …" * (len(labels) > 5)
             raise ConfigError(
                 f"tasks.{name}.labels: is missing: {shown} have no order of their own; name them in"
@@ -143,6 +147,21 @@ def _above(logits: Tensor) -> Tensor:
 
     steps = logits.double().sigmoid().unbind(1)
     return torch.stack([*accumulate(steps, torch.minimum)], 1)  # ONNX has no cumulative minimum
+
+
+_SLIPS = 0.1
+"""Share of the training labels that may be names among numbers."""
+
+
+def _numbers(labels: tuple[str, ...], training: TrainingLabels) -> tuple[str, ...]:
+    """Return the labels that are numbers, where nearly all rows have one of several; else all."""
+    numbers = tuple(filter(is_number, labels))
+    if len(numbers) in (0, 1, len(labels)):
+        return labels
+    rows = Counter(training.labels())
+    among = sum(rows[label] for label in labels)
+    of_numbers = sum(rows[label] for label in numbers)
+    return numbers if of_numbers >= (1 - _SLIPS) * among else labels
 
 
 KIND = Ordinal()

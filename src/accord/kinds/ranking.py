@@ -98,22 +98,28 @@ class GradeParser(LabelParser):
             column: as messages call it.
 
         Raises:
-            ValueError: it is not a number of at least 0.
+            ValueError: it is not a number of at least 0, or more than float32 holds.
         """
+        from accord.data.values import list_text
+
         if cell is None or cell == "":
             raise ValueError(f"'{column}' is empty: no grade")
         try:
             grade = _TRUTH[cell] if cell in _TRUTH else parse_number(cell)
         except (ValueError, TypeError):
-            raise ValueError(f"{column}: {cell!s:.40} is not a number") from None
+            shown = cell if isinstance(cell, str) else list_text(cell)
+            raise ValueError(f"{column}: {shown:.40} is not a number") from None
         if grade < 0:
             raise ValueError(f"{column}: {grade:g} is below 0, which no grade may be")
+        if grade > _HIGHEST:
+            raise ValueError(f"{column}: {grade:g} is above {_HIGHEST:g}, which no grade may be")
         return grade
 
     def target(self, label: str) -> float:
         return self.grade(label, self.column)
 
 
+_HIGHEST = 1e30  # differences of scores and grades are float32
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
