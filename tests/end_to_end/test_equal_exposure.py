@@ -117,6 +117,7 @@ def test_batches_of_one_are_as_many_too(project):
     assert [counted(cell.config) for cell in alone] == [{each: wanted[each]} for each in wanted]
 
 
+@pytest.mark.slow
 def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
     staged_project, accord_cli, tmp_path
 ):
