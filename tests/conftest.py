@@ -18,7 +18,7 @@ from accord.tasks import Task
 
 # The same examples in every run: a failure seen once is seen by everybody. The slow tests try many.
 settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=40)
-settings.register_profile("thorough", settings.get_profile("quick"), max_examples=250)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
 settings.load_profile("quick")
 
 # The shapes are tiny: a second thread would only spin, on the cores of other tests. A process
