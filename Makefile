@@ -34,7 +34,7 @@ GPU_OPTIONS = $(if $(PART),--part $(PART)) $(if $(DATA),--data $(DATA)) \
 help:
 	@echo "make demo    fine-tune a small encoder on three bundled tasks, and compare"
 	@echo "make test    the quick tests"
-	@echo "make slow    the slow tests, and many more generated examples"
+	@echo "make slow    the slow tests, and more generated examples"
 	@echo "make parity  every method beside TorchJD's, with the solvers that it needs"
 	@echo "make lint    style and types"
 	@echo "make cases   inputs that went wrong for other people, if they lie in $(CASES)"
@@ -54,7 +54,7 @@ test: $(STAMP)
 	@$(PYTEST) -m "not slow"
 
 slow: $(STAMP)
-	@echo "== Slow tests, and generated ones with many more examples, in $(WORKERS) processes."
+	@echo "== Slow tests, and generated ones with more examples, in $(WORKERS) processes."
 	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=thorough
 
 lint: $(STAMP)

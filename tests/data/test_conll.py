@@ -72,7 +72,7 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files(), st.sampled_from(["f.conll", "f.iob", "f.BIO", "f.iob2.gz"]))
 def test_sentences_come_back(tmp_path, made, name):
     content, wanted, starts = made

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -49,6 +49,7 @@ def segments(counts: Sequence[int]) -> list[np.ndarray]:
     return [np.arange(count) + FIRST for count in counts]
 
 
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(list(FRAMES)),
     counts=st.lists(st.integers(0, 60), min_size=1, max_size=2),

@@ -46,14 +46,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-@pytest.fixture(autouse=True, scope="session")
-def no_power_cuts() -> Iterator[None]:
-    """What a process wrote outlives it without fsync, which is for what no test can do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda number: None)
-        yield
-
-
 @pytest.fixture(scope="session")
 def write_encoder() -> Callable[..., Path]:
     """Write an encoder of random weights: (folder, pooler=True, seed=0, ...)."""
@@ -107,8 +99,7 @@ def staged_project(project: Project) -> Project:
         changes: Mapping[str, Any] | None = None,
         tasks: tuple[str, ...] = (),
     ) -> Path:
-        short = {"training.epochs": 1, "training.steps_per_epoch": 3}
-        file = project({**short, **(changes or {})}, tasks)
+        file = project({"training.epochs": 1, **(changes or {})}, tasks)
         file.write_text(file.read_text() + stages)
         return file
 

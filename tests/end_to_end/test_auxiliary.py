@@ -62,7 +62,8 @@ def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, out
 
 @pytest.fixture
 def run(project, train, tmp_path):
-    changes = {**WORDS, **ALIKE, "score": "cs224n", "sharing.schemes": ["task-norm"]}
+    changes = {**WORDS, **ALIKE, "score": "cs224n", "sharing.schemes": ["task-norm"],
+               "training.steps_per_epoch": 3}  # fmt: skip
     return train(project(changes), tmp_path / "run")
 
 
@@ -94,7 +95,8 @@ def test_the_labelled_tasks_alone_are_evaluated_saved_and_predicted(run, metrics
 def test_parts_go_with_their_tasks_wherever_the_others_stand(project, train, tmp_path):
     """Saved parts are those of the tasks that are left, in a model of these alone."""
     config = project({**WORDS, "sharing.schemes": ["task-norm", "adapter"],
-                      "methods.adapter.size": 4, "training.epochs": 1})  # fmt: skip
+                      "methods.adapter.size": 4, "training.epochs": 1,
+                      "training.steps_per_epoch": 3})  # fmt: skip
     text = config.read_text()
     first, rest = text.split("[tasks.mood]")
     rest, words = rest.split("[tasks.words]")

@@ -115,8 +115,8 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(
 
 
 @every_method
-def test_a_model_kept_as_the_best_is_the_average(project, train, tmp_path, metrics, method):
-    run = train(project({**METHODS[method], "training.epochs": 1}), tmp_path / "run")
+def test_a_model_kept_as_the_best_is_the_average(unbroken, method):
+    run = unbroken({**METHODS[method], "training.epochs": 1})
     heads = load_file(run / "model" / "heads.safetensors")
     kept, raw = averages(run, 6), parameters(run, 6)
     for name, value in heads.items():

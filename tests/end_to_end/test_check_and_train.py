@@ -371,8 +371,9 @@ def test_heads_that_can_t_be_kept(project, compare, finished, tmp_path):
 
 
 def test_parts_that_are_not_taken_over_are_said_by_both(project, train, accord_cli, tmp_path):
-    run = train(project({"sharing.schemes": ["lora"], "training.epochs": 1}), tmp_path / "first")
-    config = project({"encoder.path": str(run / "model"), "training.epochs": 1})
+    short = {"training.epochs": 1, "training.steps_per_epoch": 1}
+    run = train(project({**short, "sharing.schemes": ["lora"]}), tmp_path / "first")
+    config = project({**short, "encoder.path": str(run / "model")})
     line = f"warning: {run / 'model'}: the parts of its tasks (lora) are not taken over"
     assert line in accord_cli("check", config).err
     assert line in accord_cli("train", config, "--out", tmp_path / "second").err

@@ -41,7 +41,7 @@ def assert_alike(ours, other):
 
 def test_results_have_them_of_dev_and_of_held_out_rows(project, train, tmp_path):
     """Of dev at the saved epoch, cross-fitted, and of a labelled test file."""
-    config = project({"training.epochs": 2}, ("mood", "near"))
+    config = project({"training.epochs": 2, "training.steps_per_epoch": 3}, ("mood", "near"))
     test = config.parent / "mood-test.csv"
     head, *rows = test.read_text().splitlines()
     labelled = [f"{row},{MOODS[i % 2]}" for i, row in enumerate(rows)]

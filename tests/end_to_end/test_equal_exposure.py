@@ -8,7 +8,6 @@ from accord.config.file import load_config
 from accord.errors import ConfigError
 from accord.grids.comparison import comparison_cells
 from accord.plan.making import plan_run
-from accord.training.run import resume_run
 from accord.training.setup import prepare
 
 THREE = {"training.epochs": 3}
@@ -118,10 +117,11 @@ def test_batches_of_one_are_as_many_too(project):
     assert [counted(cell.config) for cell in alone] == [{each: wanted[each]} for each in wanted]
 
 
+@pytest.mark.slow
 def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
     staged_project, accord_cli, tmp_path
 ):
-    config = staged_project(MEMORY, tasks=("mood", "near"))
+    config = staged_project(MEMORY, {"training.steps_per_epoch": 3}, ("mood", "near"))
     call = ("compare", config, "--out", tmp_path / "out", "--seeds", 1)
     shown = json.loads(accord_cli(*call, "--json").out)
     assert {each["task"] for each in shown["sharing"]} == {"mood", "near"}
@@ -150,20 +150,14 @@ def test_a_dry_run_shows_the_examples(project, accord_cli, tmp_path):
 
 @pytest.mark.parametrize("mode", ["finetune", "frozen"])
 def test_a_run_of_so_many_examples_goes_on_to_the_bit(
-    project, train, stop_after, tmp_path, outcome, mode
+    project, train, killed_and_resumed, outcome, mode
 ):
-    from accord.errors import Stopped
-
     config = project({**THREE, "training.examples": 50, "encoder.mode": mode}, ("mood",))
-    whole = train(config, tmp_path / "whole")
+    killed, whole = killed_and_resumed(lambda folder: train(config, folder), 7)
     results = json.loads((whole / "results.json").read_text())
     assert results["exposure"]["mood"]["examples"] == 50
     assert results["steps"] == 3 * 5  # ⌈50 / 12⌉ an epoch
-    stop_after(7)
-    with pytest.raises(Stopped):
-        train(config, tmp_path / "stopped")
-    resume_run(tmp_path / "stopped", quiet=True)
-    assert outcome(tmp_path / "stopped") == outcome(whole)
+    assert outcome(killed) == outcome(whole)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def lines(run, kind):
     return [line for line in actual if line["kind"] == kind]
 
 
-@pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
+@pytest.mark.parametrize("gradients", [pytest.param("sum", marks=pytest.mark.slow), "pcgrad"])
 def test_measuring_changes_no_bit_of_the_run(project, train, tmp_path, outcome, gradients):
     changes = {"training.gradients": gradients, "training.epochs": 1}
     plain = train(project(changes), tmp_path / "plain")

@@ -40,7 +40,8 @@ def test_an_epoch_that_no_checkpoint_knows_leaves_nothing_behind(
     killed_at, project, train, tmp_path, outcome, accord_cli
 ):
     """Killed between the best model and its checkpoint, and gone on with at another rate."""
-    run = killed_at({"checkpoint.every_steps": 4, "training.epochs": 3}, "checkpoints/step-12")
+    short = {"training.epochs": 3, "training.steps_per_epoch": 3}
+    run = killed_at({**short, "checkpoint.every_steps": 2}, "checkpoints/step-6")
     config = run / "config.toml"
     config.write_text(config.read_text().replace("lr = 0.001", "lr = 0.3"))
     assert accord_cli("resume", run, "--force", "--quiet").code == 0
@@ -56,16 +57,17 @@ def test_what_a_kill_left_after_the_end_is_removed_by_resume(
     project, train, tmp_path, monkeypatch, accord_cli
 ):
     """Killed once the run was done, before it was tidied: of one without stages and of a grid's."""
+    config = project({"training.epochs": 1, "training.steps_per_epoch": 2}, ("mood",))
     with monkeypatch.context() as patch:
         patch.setattr("accord.training.run.tidy", lambda run: None)
-        run = train(project({"training.epochs": 1}), tmp_path / "run")
+        run = train(config, tmp_path / "run")
     (run / ".results.json.77.aside").write_text("{")
     (run / "predictions" / ".mood-dev.csv.aside").write_text("")
-    (run / "checkpoints" / ".new-step-6").mkdir()
+    (run / "checkpoints" / ".new-step-2").mkdir()
     assert {"best", "kept"} <= {path.name for path in run.iterdir()}
     cell = tmp_path / "cell"
     shutil.copytree(run, cell)
-    whole = folder_of(train(project({"training.epochs": 1}), tmp_path / "whole"))
+    whole = folder_of(train(config, tmp_path / "whole"))
     assert accord_cli("resume", run, "--quiet").code == 0
     assert folder_of(run) == whole
     config = recorded_config(RunFolder(cell)).model_dump(mode="json", exclude_none=True)

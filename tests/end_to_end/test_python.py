@@ -14,7 +14,7 @@ from accord.errors import ConfigError, RunFolderError, Stopped, UsageError
 def test_a_mapping_a_path_and_the_command_train_alike(
     project, accord_cli, tmp_path, outcome, monkeypatch
 ):
-    config = project({"training.epochs": 1})
+    config = project({"training.epochs": 1, "training.steps_per_epoch": 3})
     by_path = accord.train(str(config), out=tmp_path / "path", quiet=True)
     monkeypatch.chdir(config.parent)  # a mapping's relative paths are the working folder's
     by_mapping = accord.train(tomllib.loads(config.read_text()), tmp_path / "map", quiet=True)
@@ -48,8 +48,8 @@ def test_errors_are_exceptions_and_nothing_is_written(project, tmp_path):
 def test_resume_ends_a_run_that_was_stopped(project, stop_after, tmp_path):
     stop_after(4)
     with pytest.raises(Stopped):
-        accord.train(project(), out=tmp_path / "run", quiet=True)
-    assert accord.resume(str(tmp_path / "run"), quiet=True).results["steps"] == 12
+        accord.train(project({"training.epochs": 1}), out=tmp_path / "run", quiet=True)
+    assert accord.resume(str(tmp_path / "run"), quiet=True).results["steps"] == 6
 
 
 def test_one_string_is_no_list_of_texts(finished):

@@ -19,6 +19,7 @@ from accord.training import run as training
 
 RATES = (1e-3, 3e-3, 1e-2)
 METRICS = ("mood", "same", "near")
+EPOCHS = {"training.epochs": 2, "training.steps_per_epoch": 3}
 SHORT = {"training.epochs": 1, "training.steps_per_epoch": 1}
 
 
@@ -27,7 +28,7 @@ def runs(make_project, tmp_path_factory):
     """Runs that differ in their rate."""
     folder, made = tmp_path_factory.mktemp("runs"), []
     for rate in RATES:
-        config = make_project(folder / "project", {"training.lr": rate, "training.epochs": 2})
+        config = make_project(folder / "project", {**EPOCHS, "training.lr": rate})
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ACCORD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
             plan, source = plan_run(load_config(config)).only, config.read_text(encoding="utf-8")

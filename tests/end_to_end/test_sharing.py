@@ -20,7 +20,7 @@ SMALL = {
     "methods.lora.rank": 2, "methods.adapter.size": 4, "methods.pal.size": 4,
     "methods.pal.heads": 2, "methods.own-layers.shared": 1,
 }  # fmt: skip
-ONCE = {"training.epochs": 1}
+ONCE = {"training.epochs": 1, "training.steps_per_epoch": 3}
 every_scheme = pytest.mark.parametrize("name", scheme_names())
 
 
@@ -43,7 +43,7 @@ def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
         "own-layers", "lora", "adapter", "pal", "task-norm",
         **{"training.precision": "bfloat16", "encoder.gradient_checkpointing": True,
            "training.gradients": "gradvac", "training.granularity": "layer",
-           "training.epochs": 1},
+           "training.epochs": 1, "training.steps_per_epoch": 2},
     )  # fmt: skip
     run = train(project(own), tmp_path / "run")
     results = json.loads((run / "results.json").read_text())
@@ -189,14 +189,6 @@ def test_norms_of_its_own_stand_where_layers_are_shared(project, train, tmp_path
     assert layers["task-norm"]
     assert layers["own-layers"]
     assert layers["task-norm"].isdisjoint(layers["own-layers"])
-
-
-def test_parts_that_a_new_run_leaves_out_are_said(project, train, accord_cli, tmp_path):
-    run = train(project({"sharing.schemes": ["lora"], "training.epochs": 1}), tmp_path / "run")
-    config = project({"encoder.path": str(run / "model"), "training.epochs": 1})
-    answer = accord_cli("train", config, "--out", tmp_path / "again")
-    assert answer.code == 0
-    assert "the parts of its tasks (lora) are not taken over" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,16 @@ from accord.training.stages.stage import stages_of
 
 
 @pytest.fixture
+def staged_project(staged_project):
+    """As elsewhere, of three steps per epoch."""
+
+    def call(stages=STAGES, changes=None, tasks=()):
+        return staged_project(stages, {"training.steps_per_epoch": 3, **(changes or {})}, tasks)
+
+    return call
+
+
+@pytest.fixture
 def run_stages():
     def call(config, out):
         source = config.read_text()

@@ -15,7 +15,6 @@ from accord.model.parts import Sharing
 from accord.sharing import scheme_names
 from accord.tasks import Task
 
-pytest.importorskip("accord.model.branching")
 
 TEXT = Task("a", "classification", "cross_entropy", "accuracy", ("0", "1"), pooling="mean")
 PAIR = Task("p", "pair-regression", "mse", "pearson", pooling="mean")

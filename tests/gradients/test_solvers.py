@@ -195,7 +195,7 @@ def test_power_stationary_is_finite_and_bounded(kind: str, tasks: int, seed: int
     w = power_stationary(G, p)
     assert np.isfinite(w).all()
     assert (w >= 0).all()
-    rounded = (J / np.abs(J).max()).astype(np.float32)
+    rounded = (J / (np.abs(J).max() or 1.0)).astype(np.float32)
     assert np.isfinite(power_stationary((rounded @ rounded.T).astype(np.float64), p)).all()
 
 

@@ -117,7 +117,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", slow_but({"souped", "frozen"}, {name: name for name in SETTINGS}))
+@pytest.mark.parametrize("name", slow_but({"frozen"}, {name: name for name in SETTINGS}))
 def test_a_run_of_all_kinds_that_was_killed_and_resumed_leaves_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

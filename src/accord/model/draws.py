@@ -22,5 +22,6 @@ def drawn_for(name: str) -> Iterator[None]:
     """
     key = np.random.SeedSequence([torch.initial_seed(), zlib.crc32(name.encode())])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(key.generate_state(1)[0]))
+        # Weights are drawn on the CPU: torch.manual_seed would seed every GPU anew as well.
+        torch.default_generator.manual_seed(int(key.generate_state(1)[0]))
         yield

@@ -235,7 +235,7 @@ def _holds_nothing(path: Path) -> bool:
 
 def environment(threads: int, device: str) -> dict[str, Any]:
     """Return what of the machine and its software a result may depend on."""
-    packages = ("accord", "torch", "numpy", "tokenizers", "safetensors", "scikit-learn", "scipy")
+    packages = ("accord", "torch", "numpy", "tokenizers", "safetensors", "scipy")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
