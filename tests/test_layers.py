@@ -16,9 +16,11 @@ LAYERS = [
     ["grids.changed"],
     [
         "recipes", "comparison", "encoders.convert", "doctor", "derived.export", "derived.ensemble",
-        "derived.run_soup",
+        "derived.run_soup", "derived.to_onnx", "derived.sentence_transformers",
     ],
-    ["derived.finished"],
+    ["derived.quantised"],
+    ["derived.finished", "derived.single", "derived.onnx_model"],
+    ["derived.padded"],
     ["grids", "report"],
     ["training.stages.run"],
     ["training.stages.record"],

@@ -49,8 +49,8 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
     if not encoder_only and (fault := _fault(chosen)):
         raise ModelError(
             f"{folder}: {task}: transformers has no head that says the same: {fault};"
-            " --to onnx writes it all the same; --encoder-only writes the encoder for AutoModel,"
-            " and the head for accord.load alone"
+            " --encoder-only writes the encoder for AutoModel, and the head for accord.load alone;"
+            " --to onnx writes both"
         )
     alone = single_task(single, number)
 

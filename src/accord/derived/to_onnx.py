@@ -90,7 +90,7 @@ def export_onnx(
             exported.graphs[name] = [single.model.tasks[number].name for number in members]
         description = _description(single, chosen, exported)
         graphs = OnnxModel(folder, description)
-        exported.difference = _checked_difference(single, chosen, graphs)
+        exported.difference = checked_difference(single, chosen, graphs)
         description["largest_difference"] = exported.difference
         if rows is not None:
             exported.costs = quantise(graphs, rows)
@@ -211,7 +211,7 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
     file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel) -> float:
+def checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel) -> float:
     """Return how far the graphs' answers are from the model's, on sequences of random tokens.
 
     Raises:
