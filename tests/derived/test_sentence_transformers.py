@@ -47,8 +47,9 @@ def encode(folder: Path) -> torch.Tensor:
     }[modes[0]]
     assert len(modes) == 1
     if len(types) == 3:
-        dense, tensors = read(folder / "2_Dense" / "config.json"), load_file(
-            folder / "2_Dense" / "model.safetensors"
+        dense, tensors = (
+            read(folder / "2_Dense" / "config.json"),
+            load_file(folder / "2_Dense" / "model.safetensors"),
         )
         assert dense["activation_function"] == "torch.nn.modules.activation.Tanh"
         vectors = (vectors @ tensors["linear.weight"].T + tensors["linear.bias"]).tanh()
@@ -75,11 +76,11 @@ def test_a_task_is_named_where_heads_see_different_vectors(saved, tmp_path) -> N
     assert export_sentence_transformers(saved([PLAIN, other]), tmp_path / "alike").pooling == "mean"
     out = tmp_path / "out"
     for folder in (saved([PLAIN, replace(other, pooling="cls")]), saved([PLAIN, other], "lora")):
-        with pytest.raises(UsageError, match="--task is missing: .*: plain, other"):
+        with pytest.raises(UsageError, match=r"--task is missing: .*: plain, other"):
             export_sentence_transformers(folder, out)
     with pytest.raises(UsageError, match="did you mean 'plain'"):
         export_sentence_transformers(saved([PLAIN, other]), out, "plane")
-    with pytest.raises(ModelError, match="'adapter' adds layers of its own, .*; --to onnx"):
+    with pytest.raises(ModelError, match=r"'adapter' adds layers of its own, .*; --to onnx"):
         export_sentence_transformers(saved([PLAIN, other], "adapter"), out, "plain")
     assert not out.exists()
 

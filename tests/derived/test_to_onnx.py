@@ -12,10 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from click.testing import CliRunner
 from sklearn.metrics import f1_score
 from transformers import AutoTokenizer
 
 import accord
+from accord.cli.export import export as command
 from accord.derived import to_onnx
 from accord.derived.onnx_model import OnnxModel
 from accord.derived.quantised import LabelledRows, quantise
@@ -23,7 +25,7 @@ from accord.derived.single import open_single
 from accord.derived.to_onnx import export_onnx
 from accord.encoders.pretrained import load_encoder
 from accord.errors import ModelError, UsageError
-from accord.kinds import kind_of, labelled_kind
+from accord.kinds import labelled_kind
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, save_model
 from accord.sharing import scheme_names
@@ -132,13 +134,16 @@ def test_a_graph_answers_as_the_model_and_says_what_int8_costs(
     some = of_kinds(tasks, "classification", "multi-label", "token-classification")
     folder, out = saved(some, "own-layers"), tmp_path / "graphs"
     (tmp_path / "rows.csv").write_text(ROWS_OF_CLASSES)
-    written = export_onnx(folder, out)
+    arguments = [str(folder), str(out), "--to", "onnx"]
+    said = CliRunner().invoke(command, arguments, catch_exceptions=False).output
+    names = ", ".join(task.name for task in some)
+    assert f"text.onnx: {names}; a pass computes 4 encoder layers\n" in said
     consumer, model = Consumer(out), accord.load(folder)
     for task in model.tasks:
         same(consumer, model, task)
-    assert written.difference < 1e-5
+    assert consumer.description["largest_difference"] < 1e-5
     # The first layer once, the second for each task.
-    assert operations(out).count("Attention") == 1 + 3 == written.layers["text.onnx"]
+    assert operations(out).count("Attention") == 1 + 3
     entry = consumer.description["tasks"]["multi-label"]
     assert len(entry["thresholds"]) == len(entry["labels"]) > 1
 
@@ -209,6 +214,20 @@ def test_minilm_with_a_head_says_the_same(minilm, tmp_path) -> None:
     assert answers == pytest.approx(logits.softmax(1).numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
+def test_the_command_says_what_int8_costs_each_task(saved, tasks, tmp_path) -> None:
+    """Of one task of three, from a file that fits it and another one's columns."""
+    folder, file = saved(of_kinds(tasks, "classification", "regression")), tmp_path / "rows.csv"
+    file.write_text(ROWS_OF_CLASSES)
+    arguments = [folder, tmp_path / "graphs", "--to", "onnx", "--quantize", "int8", "--data", file]
+    result = CliRunner().invoke(command, [*map(str, arguments)], catch_exceptions=False)
+    assert re.search(r"classification: macro F1 0\.\d+ in float32, 0\.\d+ in int8", result.output)
+    assert "accord: regression: int8 not measured: " in result.stderr
+    about = json.loads((tmp_path / "graphs" / "onnx.json").read_text(encoding="utf-8"))
+    assert about["weights"] == "int8"
+    assert "MatMulInteger" in operations(tmp_path / "graphs")
+
+
 def test_what_cant_be_exported_is_one_line_and_nothing_is_written(
     saved, tasks, tmp_path, monkeypatch
 ) -> None:
@@ -216,7 +235,7 @@ def test_what_cant_be_exported_is_one_line_and_nothing_is_written(
     (tmp_path / "rows.csv").write_text("x,y\na,b\n")
     (tmp_path / "there").mkdir()
     for arguments, said in (
-        ((folder, out, ["clasification"]), "no task 'clasification'; did you mean 'classification'"),
+        ((folder, out, ["clasification"]), "no task 'clasification'; did you mean"),
         ((tmp_path, out), "holds no accord.json"),
         ((folder, tmp_path / "there"), "is there already"),
         ((folder, out, [], tmp_path / "rows.csv"), "rows of none of the tasks: classification: "),

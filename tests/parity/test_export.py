@@ -264,7 +264,7 @@ def test_options_that_dont_go_together_are_one_line(written, tmp_path):
         assert not out.exists()
 
 
-def test_the_only_task_need_not_be_named(tiny_encoder, written, tmp_path):
+def test_the_only_task_need_not_be_named(written, tmp_path):
     export(written(next(tasks())), tmp_path / "one", "plain")
     arguments = [str(tmp_path / "one"), str(tmp_path / "again")]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False)

@@ -1,10 +1,10 @@
 """An encoder with its pooling as sentence-transformers opens it: a folder for each of its modules.
 
-    modules.json                     the modules, in order
-    config.json, model.safetensors   Transformer: the encoder, and its tokenizer
-    sentence_bert_config.json        the longest length
-    1_Pooling/config.json            Pooling: of first tokens, or the mean of all
-    2_Dense/                         BERT's pooler behind first tokens, where a task pools by it
+modules.json                     the modules, in order
+config.json, model.safetensors   Transformer: the encoder, and its tokenizer
+sentence_bert_config.json        the longest length
+1_Pooling/config.json            Pooling: of first tokens, or the mean of all
+2_Dense/                         BERT's pooler behind first tokens, where a task pools by it
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def export_sentence_transformers(source: Path, out: Path, task: str | None = Non
     if kind_of(chosen).units == "words":
         raise ModelError(
             f"{single.folder}: {chosen.name}: its head sees words, and no vector of a text; a task"
-            " with pooling = \"mean\", \"cls\" or \"pooler\" has one"
+            ' with pooling = "mean", "cls" or "pooler" has one'
         )
     alone = single_task(single, number)
     write_new(out, lambda folder: _write(folder, single, alone, chosen.pooling))

@@ -1,10 +1,10 @@
 """A model as ONNX graphs: one for each kind of input, with the heads of all tasks that read it.
 
-    text.onnx       a text                                [batch, tokens]
-    pair.onnx       two texts joined to one sequence       [batch, tokens]
-    separate.onnx   two texts, each a sequence of its own  [batch, 2, tokens]
-    onnx.json       what the graphs' inputs and outputs are, and how to read texts
-    tokenizer.json  and what else describes the tokenizer
+text.onnx       a text                                [batch, tokens]
+pair.onnx       two texts joined to one sequence       [batch, tokens]
+separate.onnx   two texts, each a sequence of its own  [batch, 2, tokens]
+onnx.json       what the graphs' inputs and outputs are, and how to read texts
+tokenizer.json  and what else describes the tokenizer
 """
 
 from __future__ import annotations
@@ -228,4 +228,3 @@ def checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel)
                 f" differ by {difference:.1g}; nothing was written"
             )
     return worst
-
