@@ -132,6 +132,7 @@ def test_a_graph_answers_as_the_model_and_says_what_int8_costs(
 ) -> None:
     """One export serves all that is asked here, as it takes seconds."""
     some = of_kinds(tasks, "classification", "multi-label", "token-classification")
+    some[1] = replace(some[1], name="input_ids")  # a task may have any name
     folder, out = saved(some, "own-layers"), tmp_path / "graphs"
     (tmp_path / "rows.csv").write_text(ROWS_OF_CLASSES)
     arguments = [str(folder), str(out), "--to", "onnx"]
@@ -144,7 +145,7 @@ def test_a_graph_answers_as_the_model_and_says_what_int8_costs(
     assert consumer.description["largest_difference"] < 1e-5
     # The first layer once, the second for each task.
     assert operations(out).count("Attention") == 1 + 3
-    entry = consumer.description["tasks"]["multi-label"]
+    entry = consumer.description["tasks"]["input_ids"]
     assert len(entry["thresholds"]) == len(entry["labels"]) > 1
 
     monkeypatch.chdir(tmp_path)
@@ -159,8 +160,11 @@ def test_a_graph_answers_as_the_model_and_says_what_int8_costs(
 
     rows = LabelledRows.of(open_single(folder), range(3), tmp_path / "rows.csv")
     assert list(rows.splits) == ["classification"]
-    assert "label" in rows.unfit["multi-label"]
+    assert "label" in rows.unfit["input_ids"]
     before = consumer.run("classification", consumer.tokens(TEXTS))
+    for i, text in enumerate(TEXTS):  # of any size, one by one too
+        alone = consumer.run("classification", consumer.tokens([text]))
+        assert alone[0] == pytest.approx(before[i], abs=1e-6)
     (cost,) = quantise(OnnxModel(out, consumer.description), rows).values()
     assert "MatMulInteger" in operations(out)
     after = Consumer(out).run("classification", consumer.tokens(TEXTS))
@@ -190,8 +194,7 @@ def test_every_kind_pooled_in_every_way(saved, tasks, tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("schemes", [("lora", "adapter"), *((name,) for name in scheme_names())])
 def test_every_part_that_tasks_have(saved, tasks, tmp_path, schemes) -> None:
-    some = of_kinds(tasks, "classification", "regression", "token-classification")
-    folder = saved(some, *schemes)
+    folder = saved(of_kinds(tasks, "classification", "token-classification"), *schemes)
     export_onnx(folder, tmp_path / "graphs")
     consumer, model = Consumer(tmp_path / "graphs"), accord.load(folder)
     for task in model.tasks:
@@ -215,8 +218,9 @@ def test_minilm_with_a_head_says_the_same(minilm, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_says_what_int8_costs_each_task(saved, tasks, tmp_path) -> None:
-    """Of one task of three, from a file that fits it and another one's columns."""
+def test_the_command_says_what_int8_costs_each_task(saved, tasks, tmp_path, monkeypatch) -> None:
+    """Of one of two tasks, from a file that fits it; as of a model that one file can't hold."""
+    monkeypatch.setattr(to_onnx, "_PROTOBUF_BYTES", 0)
     folder, file = saved(of_kinds(tasks, "classification", "regression")), tmp_path / "rows.csv"
     file.write_text(ROWS_OF_CLASSES)
     arguments = [folder, tmp_path / "graphs", "--to", "onnx", "--quantize", "int8", "--data", file]
@@ -225,6 +229,7 @@ def test_the_command_says_what_int8_costs_each_task(saved, tasks, tmp_path) -> N
     assert "accord: regression: int8 not measured: " in result.stderr
     about = json.loads((tmp_path / "graphs" / "onnx.json").read_text(encoding="utf-8"))
     assert about["weights"] == "int8"
+    assert not list((tmp_path / "graphs").glob("*.data"))
     assert "MatMulInteger" in operations(tmp_path / "graphs")
 
 

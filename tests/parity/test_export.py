@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -229,6 +230,13 @@ def test_a_head_that_transformers_has_not_is_refused(written, tmp_path):
         assert cure in str(error.value)
         assert "--encoder-only" in str(error.value)
         assert not (tmp_path / "out").exists()
+
+
+def test_another_family_s_heads_are_not_taken_for_bert_s(written, tmp_path, monkeypatch):
+    other = SimpleNamespace(model_type="other")
+    monkeypatch.setattr("accord.derived.export.BertConfig", other)
+    with pytest.raises(ModelError, match="its 'bert' has other heads than BERT"):
+        export(written(next(tasks())), tmp_path / "out", "plain")
 
 
 def test_the_command_says_who_serves_the_head(written, tmp_path):

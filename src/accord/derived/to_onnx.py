@@ -146,7 +146,11 @@ def _write_graph(single: Single, tasks: Sequence[int], file: Path) -> int:
 
 
 def _outputs(tasks: Sequence[Task]) -> list[str]:
-    return [name for task in tasks for name in (f"{task.name}.logits", task.name)]
+    return [name for task in tasks for name in (_output(task, "logits"), _output(task, "answers"))]
+
+
+def _output(task: Task, what: str) -> str:
+    return f"{task.name}.{what}"  # with a dot, which no name in a graph has but those of weights
 
 
 @contextmanager
@@ -191,8 +195,8 @@ def _task_description(task: Task) -> dict[str, Any]:
     return {
         "kind": task.kind,
         "graph": graph_of(task),
-        "logits": f"{task.name}.logits",
-        "answers": task.name,
+        "logits": _output(task, "logits"),
+        "answers": _output(task, "answers"),
         "answers_are": "probabilities" if shares else "scores" if of == "candidate" else "values",
         "one_for_each": "pair" if of == "text" and task.texts == 2 else of,
         "pooling": task.pooling,
