@@ -203,7 +203,7 @@ def replace_folder(path: Path, write: Callable[[Path], None], *, manifest: bool 
         if manifest:
             write_manifest(aside)
         _flush(aside, path)
-    except OSError:
+    except Exception:
         shutil.rmtree(aside, ignore_errors=True)  # a full disk needs the room
         raise
     if path.exists():

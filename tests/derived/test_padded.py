@@ -10,6 +10,7 @@ from accord.derived.padded import PaddedModel
 from accord.encoders.blocks import Block
 from accord.encoders.packing import TokenSequence, pack
 from accord.kinds import kind_of, labelled_kind
+from accord.model.multitask import MultitaskModel
 from accord.sharing import scheme_names
 from accord.tasks import Task
 
@@ -79,9 +80,9 @@ def test_padded_equals_packed_for_every_kind_and_part(model_of, tasks, schemes) 
                 expected = wanted(model, number, rows)
                 low, high = (0, 1) if tasks[number].labels else tasks[number].range
                 assert answers.dtype == torch.float32
-                torch.testing.assert_close(logits, expected[0], rtol=1e-5, atol=1e-5)
+                torch.testing.assert_close(logits, expected[0], rtol=1e-4, atol=1e-4)
                 torch.testing.assert_close(
-                    answers, expected[1], rtol=1e-5, atol=1e-5 * (high - low)
+                    answers, expected[1], rtol=1e-4, atol=1e-5 * (high - low)
                 )
 
 
@@ -103,6 +104,14 @@ def test_layers_are_computed_once_up_to_the_first_in_which_tasks_differ(model_of
         assert alone.layers_computed == 2
         for ours, theirs in zip(alone(*rows), padded(*rows)[4:6], strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+def test_an_encoder_without_token_types_is_given_none(tiny_encoder, tasks) -> None:
+    model = MultitaskModel(tiny_encoder(type_vocab_size=1), tasks[:1]).eval()
+    rows = [TokenSequence(row.input_ids, len(row.input_ids)) for row in sequences()]
+    ids, mask, _ = inputs(rows, 12, 1)
+    logits, _ = PaddedModel(model, [0])(ids, mask)
+    torch.testing.assert_close(logits, wanted(model, 0, rows)[0])
 
 
 def test_the_model_is_left_as_it_was(model_of, tasks) -> None:

@@ -255,6 +255,8 @@ def test_hidden_files_of_a_file_browser_do_no_harm(both):
 
 
 def test_what_takes_one_model_says_so(both, accord_cli, tmp_path):
-    answer = accord_cli("export", both, tmp_path / "x", "--task", "mood")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "is an ensemble; a single model is needed here" in answer.err
+    for form in ("transformers", "onnx", "sentence-transformers"):
+        answer = accord_cli("export", both, tmp_path / "x", "--task", "mood", "--to", form)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert "is an ensemble; a single model is needed here" in answer.err
+        assert "'accord soup' makes one of several runs" in answer.err

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
 from torch import Tensor, nn
 
 from accord.encoders.families.bert import BertEncoder
@@ -14,7 +13,6 @@ from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing
 from accord.sharing import scheme_names
 from accord.tasks import Task
-
 
 TEXT = Task("a", "classification", "cross_entropy", "accuracy", ("0", "1"), pooling="mean")
 PAIR = Task("p", "pair-regression", "mse", "pearson", pooling="mean")

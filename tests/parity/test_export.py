@@ -1,9 +1,11 @@
 """An exported task as transformers opens it: logits, probabilities and labels are the model's."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,9 +16,10 @@ from safetensors.torch import load_file
 from accord import load
 from accord.cli.export import export as command
 from accord.derived.export import export
-from accord.errors import EncoderError, ModelError
+from accord.errors import EncoderError, ModelError, UsageError
 from accord.kinds import labelled_kind
 from accord.kinds._entities import tags_of_types
+from accord.kinds.multi_label import MultiLabelTask
 from accord.kinds.multiple_choice import MultipleChoiceTask
 from accord.kinds.ranking import RankingTask
 from accord.kinds.token_classification import TokenTask
@@ -132,18 +135,64 @@ def test_what_a_task_has_alone_is_in_its_weights(written, tmp_path, scheme):
                           atol=1e-5)  # fmt: skip
 
 
-def test_a_pipeline_gives_the_labels_names(written, tmp_path):
-    for number, task in enumerate(each for each in tasks() if each.texts == 1):
+def test_a_pipeline_gives_the_labels_and_their_probabilities(written, tmp_path):
+    many = MultiLabelTask("plain", "multi-label", "binary_cross_entropy", "micro_f1",
+                          labels=("a", "b b", "ä"), pooling="pooler")  # fmt: skip
+    for number, task in enumerate((*tasks(), many, replace(many, labels=("a",)))):
         folder, out = written(task), tmp_path / f"out{number}"
         export(folder, out, "plain")
-        answers = transformers.pipeline("text-classification", str(out))(SINGLE, truncation=True)
-        predicted = load(folder).predict("plain", SINGLE)
-        if not task.labels:
-            values = [answer["score"] for answer in answers]
+        pair = task.texts == 2
+        rows = [{"text": a, "text_pair": b} for a, b in PAIRS] if pair else SINGLE
+        pipeline = transformers.pipeline("text-classification", str(out), top_k=None)
+        said = pipeline(rows, truncation=True)
+        model, texts = load(folder), PAIRS if pair else SINGLE
+        kind, logits = labelled_kind(task), model.logits("plain", texts)
+        shares = kind.probabilities(task, logits)
+        if shares is None:
             low, high = task.range
-            assert values == pytest.approx(predicted, abs=1e-5 * (high - low)), task
-        else:
-            assert [answer["label"] for answer in answers] == predicted, task
+            values = [answer["score"] for (answer,) in said]
+            assert values == pytest.approx(model.predict("plain", texts), abs=1e-5 * (high - low))
+            continue
+        for answers, row in zip(said, shares.tolist(), strict=True):
+            wanted = dict(zip(task.labels, row, strict=True))
+            theirs = {answer["label"]: answer["score"] for answer in answers}
+            assert theirs == pytest.approx(wanted, abs=1e-5), task
+        if task is not many and len(task.labels) > 1:
+            assert [answers[0]["label"] for answers in said] == model.predict("plain", texts)
+
+
+def test_the_page_s_example_runs(written, tmp_path, monkeypatch):
+    folder = written(next(tasks()))
+    export(folder, tmp_path / "sst", "plain")
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(from transformers .*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(block.replace("classify(", "answer = classify("), names)
+    wanted = load(folder).predict("plain", ["A warm, funny film."])
+    assert [names["answer"][0]["label"]] == wanted
+
+
+def test_a_pipeline_gives_the_entities(written, tmp_path):
+    """Of texts whose words are the tokenizer's too."""
+    for number, types in enumerate((["a"], ["a", "long name", "c"])):
+        labels = tags_of_types(types, "bio")
+        task = TokenTask("plain", "token-classification", "cross_entropy", "entity_f1",
+                         labels=labels, scheme="bio", pooling="first")  # fmt: skip
+        folder, out = written(task), tmp_path / f"out{number}"
+        texts = [*SINGLE[:3], "as goods b c as d e f s", "q as z ass", "m n o p goods"]
+        export(folder, out, "plain")
+        pipeline = transformers.pipeline(
+            "token-classification", str(out), aggregation_strategy="first"
+        )
+        ours = [row["entities"] for row in load(folder).details("plain", texts)]
+        keys = ("start", "end", "label"), ("start", "end", "entity_group")
+        entities, theirs = (
+            [[tuple(entity[key] for key in names) for entity in row] for row in rows]
+            for names, rows in zip(keys, (ours, pipeline(texts)), strict=True)
+        )
+        assert entities == theirs
+        assert sum(map(len, entities)) > 5
 
 
 def test_the_encoder_alone_opens_too(written, tmp_path):
@@ -183,6 +232,13 @@ def test_a_head_that_transformers_has_not_is_refused(written, tmp_path):
         assert not (tmp_path / "out").exists()
 
 
+def test_another_family_s_heads_are_not_taken_for_bert_s(written, tmp_path, monkeypatch):
+    other = SimpleNamespace(model_type="other")
+    monkeypatch.setattr("accord.derived.export.BertConfig", other)
+    with pytest.raises(ModelError, match="its 'bert' has other heads than BERT"):
+        export(written(next(tasks())), tmp_path / "out", "plain")
+
+
 def test_the_command_says_who_serves_the_head(written, tmp_path):
     value = next(task for task in tasks() if not task.labels)
     for task, options, said in (
@@ -194,6 +250,33 @@ def test_the_command_says_who_serves_the_head(written, tmp_path):
         arguments = [str(folder), f"{folder}-out", "--task", "plain", *options]
         result = CliRunner().invoke(command, arguments, catch_exceptions=False)
         assert result.output.strip().endswith(said)
+
+
+def test_options_that_dont_go_together_are_one_line(written, tmp_path):
+    folder, out = written(next(tasks())), tmp_path / "out"
+    for options, said in (
+        ([], "--task is missing: the model has several: other, plain"),
+        (["--to", "onx"], "--to: 'onx' is unknown; did you mean 'onnx'?"),
+        (["--to", "torch"], "allowed: transformers, onnx, sentence-transformers"),
+        (["--task", "plain", "--task", "other"], "--to transformers takes one, got 2"),
+        (["--task", "plane"], "no task 'plane'; did you mean 'plain'?"),
+        (["--to", "onnx", "--encoder-only"], "--encoder-only: is for --to transformers"),
+        (["--to", "onnx", "--quantize", "int8"], "--data is missing: --quantize takes it"),
+        (["--to", "onnx", "--data", "x.csv"], "--quantize is missing: --data takes it"),
+        (["--quantize", "int8"], "--quantize: is for --to onnx, not --to transformers"),
+    ):
+        result = CliRunner().invoke(command, [str(folder), str(out), *options])
+        assert isinstance(result.exception, UsageError), options
+        assert said in str(result.exception)
+        assert "\n" not in str(result.exception)
+        assert not out.exists()
+
+
+def test_the_only_task_need_not_be_named(written, tmp_path):
+    export(written(next(tasks())), tmp_path / "one", "plain")
+    arguments = [str(tmp_path / "one"), str(tmp_path / "again")]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert "model of 'plain' written" in result.output
 
 
 def test_a_damaged_tokenizer_config_is_one_line(written, tmp_path):

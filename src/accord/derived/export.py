@@ -12,6 +12,7 @@ from torch import nn
 from accord.derived.finished import check_new, write_new
 from accord.derived.single import open_single, single_task, update_json
 from accord.durable import write_tensors
+from accord.encoders.families.bert import BertConfig
 from accord.encoders.pretrained import WEIGHTS
 from accord.errors import ModelError
 from accord.kinds import labelled_kind
@@ -46,11 +47,12 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
     single = open_single(source)
     folder, (number,) = single.folder, single.numbers([task])
     chosen = single.model.tasks[number]
-    if not encoder_only and (fault := _fault(chosen)):
+    family = single.model.encoder.config.model_type
+    if not encoder_only and (fault := _fault(chosen, family)):
         raise ModelError(
             f"{folder}: {task}: transformers has no head that says the same: {fault};"
-            " --to onnx writes it all the same; --encoder-only writes the encoder for AutoModel,"
-            " and the head for accord.load alone"
+            " --encoder-only writes the encoder for AutoModel, and the head for accord.load alone;"
+            " --to onnx writes both"
         )
     alone = single_task(single, number)
 
@@ -65,8 +67,10 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
     return chosen
 
 
-def _fault(task: Task) -> str:
+def _fault(task: Task, family: str) -> str:
     """Return why no head of transformers says what a task's head says; or ''."""
+    if family != BertConfig.model_type:
+        return f"its '{family}' has other heads than BERT"
     if task.sequences == 2:
         return 'it reads a pair as two sequences; encoding = "joint" makes them one'
     if fault := labelled_kind(task).transformers_fault(task):

@@ -121,3 +121,4 @@ def _quantise_graph(file: Path) -> None:
         )  # fmt: skip
     finally:
         logging.disable(disabled)
+    file.with_name(f"{file.name}.data").unlink(missing_ok=True)  # of weights that were too large

@@ -90,7 +90,7 @@ def export_onnx(
             exported.graphs[name] = [single.model.tasks[number].name for number in members]
         description = _description(single, chosen, exported)
         graphs = OnnxModel(folder, description)
-        exported.difference = _checked_difference(single, chosen, graphs)
+        exported.difference = checked_difference(single, chosen, graphs)
         description["largest_difference"] = exported.difference
         if rows is not None:
             exported.costs = quantise(graphs, rows)
@@ -146,7 +146,11 @@ def _write_graph(single: Single, tasks: Sequence[int], file: Path) -> int:
 
 
 def _outputs(tasks: Sequence[Task]) -> list[str]:
-    return [name for task in tasks for name in (f"{task.name}.logits", task.name)]
+    return [name for task in tasks for name in (_output(task, "logits"), _output(task, "answers"))]
+
+
+def _output(task: Task, what: str) -> str:
+    return f"{task.name}.{what}"  # with a dot, which no name in a graph has but those of weights
 
 
 @contextmanager
@@ -191,8 +195,8 @@ def _task_description(task: Task) -> dict[str, Any]:
     return {
         "kind": task.kind,
         "graph": graph_of(task),
-        "logits": f"{task.name}.logits",
-        "answers": task.name,
+        "logits": _output(task, "logits"),
+        "answers": _output(task, "answers"),
         "answers_are": "probabilities" if shares else "scores" if of == "candidate" else "values",
         "one_for_each": "pair" if of == "text" and task.texts == 2 else of,
         "pooling": task.pooling,
@@ -211,7 +215,7 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
     file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel) -> float:
+def checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel) -> float:
     """Return how far the graphs' answers are from the model's, on sequences of random tokens.
 
     Raises:

@@ -368,6 +368,11 @@ class TokenClassification(LabelledKind[TokenTask]):
     def transformers_config(self, task: TokenTask) -> dict[str, Any]:
         return numbered(task.labels)
 
+    def transformers_note(self, task: TokenTask) -> str:
+        if task.scheme != "iobes":
+            return ""
+        return ', whose pipeline gives tags word by word: it joins entities of scheme = "bio" alone'
+
 
 @cache
 def _metrics(scheme: Scheme) -> tuple[str, ...]:
