@@ -20,7 +20,10 @@ LAYERS = [
         "derived.sentence_transformers",
     ],
     ["derived.quantised"],
-    ["derived.finished", "derived.single", "derived.onnx_model", "publishing.front_matter", "publishing.readme"],
+    [
+        "derived.finished", "derived.single", "derived.onnx_model", "publishing.front_matter",
+        "publishing.readme",
+    ],
     ["derived.padded"],
     ["publishing.known"],
     ["grids", "report"],
