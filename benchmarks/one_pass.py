@@ -6,6 +6,10 @@ MiniLM with CLS pooling and a head per task; from texts to predictions, tokenisi
 sides, imports and loading on none. The peers are those of prediction.py: the encoder in onnxruntime
 (exported at opset 23) and in transformers, with as many threads.
 
+all_tasks      three tasks of single texts on the same texts: one `answer` for all, against `predict` task
+               by task, three models in onnxruntime and three in transformers, sorted by length, in
+               batches of 512 padded tokens.
+many_heads     one text in a call: a model with a hundred heads of two classes, against three of them.
 one_text       one text of one task in a call, every round another one: all sides have seen its
                length before. Ours in float32 and in bfloat16, the peers in float32.
 """
@@ -15,8 +19,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import onnxruntime
 import torch
@@ -26,7 +32,9 @@ from prediction import (
     Padded,
     Set,
     at_best,
+    check,
     dev_sets,
+    measure,
     quieten,
     save,
     with_onnxruntime,
@@ -36,8 +44,11 @@ from utilisation import faster_precision
 
 import accord
 from accord.model.multitask import MultitaskModel
+from accord.tasks import Task
 
 TEXTS = 40
+ALL_TEXTS = 500
+PADDED_TOKENS = 512  # of a batch of the peers
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,69 @@ def one_text(world: World) -> list[Row]:
     ]  # fmt: skip
 
 
-PARTS: dict[str, Callable[[World], list[Row]]] = {"one_text": one_text}
+def several(world: World, count: int) -> tuple[list[Task], Path]:
+    """Save MiniLM with so many heads for the first set's task, two classes each beyond three."""
+    task = world.sets[0].task
+    tasks = [replace(task, name=f"t{i}") for i in range(3)]
+    tasks += [replace(task, name=f"t{i}", labels=task.labels[:2]) for i in range(3, count)]
+    folder = world.folder / f"heads-{count}"
+    save([Set(task, []) for task in tasks], folder)
+    return tasks, folder
+
+
+def all_tasks(world: World) -> list[Row]:
+    """Compare all answers in one pass with answers task by task."""
+    tasks, folder = several(world, 3)
+    texts = world.sets[0].texts[:ALL_TEXTS]
+    model = accord.load(folder, "cpu")
+    heads = model.model
+    onnx = Padded(with_onnxruntime(world.folder), heads, PADDED_TOKENS)
+    plain = Padded(with_transformers(bfloat16=False), heads, PADDED_TOKENS)
+    sets = [Set(task, texts) for task in tasks]
+    sides: dict[str, Callable[[], list[list[Any]]]] = {
+        "one_pass": lambda: [list(each) for each in
+                             zip(*(a.values() for a in model.answer(texts)), strict=True)],
+        "task_by_task": lambda: [list(model.predict(task.name, texts)) for task in tasks],
+        "onnxruntime": lambda: [list(onnx.predict(each)) for each in sets],
+        "transformers": at_best(
+            world.precision, lambda: [list(plain.predict(each)) for each in sets]
+        ),
+    }  # fmt: skip
+    check(sides, "one_pass", 0.97)
+    seconds = measure(sides, max(3, world.rounds // 20))
+    note = f"{len(texts)} texts"
+    return [
+        speedup("all_tasks_one_pass_vs_task_by_task",
+                seconds["task_by_task"], seconds["one_pass"], 2.8, note),
+        speedup("all_tasks_one_pass_vs_three_onnxruntime",
+                seconds["onnxruntime"], seconds["one_pass"], 3.3, note),
+        speedup("all_tasks_one_pass_vs_three_transformers",
+                seconds["transformers"], seconds["one_pass"], 3.5, note),
+    ]  # fmt: skip
+
+
+def many_heads(world: World) -> list[Row]:
+    """Compare a hundred heads with three on single texts."""
+    texts = world.sets[0].texts[:TEXTS]
+    models = {f"{count}": accord.load(several(world, count)[1], "cpu") for count in (3, 100)}
+    for model in models.values():
+        for text in texts:
+            model.answer([text])
+    seconds = alternate(
+        {
+            name: lambda i, model=model: model.answer([texts[i % len(texts)]])
+            for name, model in models.items()
+        },
+        world.rounds,
+    )
+    more = [a - b for a, b in zip(seconds["100"], seconds["3"], strict=True)]
+    note = f"{1e3 * median(more):.2f} ms more a text, at most 0.5 wanted"
+    return [overhead("many_heads_100_over_3", seconds["100"], seconds["3"], None, note)]
+
+
+PARTS: dict[str, Callable[[World], list[Row]]] = {
+    "all_tasks": all_tasks, "many_heads": many_heads, "one_text": one_text
+}  # fmt: skip
 
 
 def main() -> None:

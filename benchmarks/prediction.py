@@ -121,10 +121,11 @@ class Padded:
     Args:
         encode: from padded ids, attention mask and token types to CLS vectors [n, H].
         model: whose heads are used.
+        tokens: of a batch, padding included; None: batches of 32.
     """
 
-    def __init__(self, encode: Encode, model: MultitaskModel) -> None:
-        self.encode, self.model = encode, model
+    def __init__(self, encode: Encode, model: MultitaskModel, tokens: int | None = None) -> None:
+        self.encode, self.model, self.tokens = encode, model, tokens
         self.tokenizer: Tokenizer = load_tokenizer(minilm_folder())
         self.tokenizer.enable_truncation(LONGEST)
 
@@ -139,8 +140,17 @@ class Padded:
     def _batches(self, texts: Texts) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         encodings = self.tokenizer.encode_batch_fast(texts)
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
+        start = 0
+        while start < len(order):
+            stop = start + BATCH
+            if self.tokens is not None:
+                stop = start + 1
+                while (
+                    stop < len(order)
+                    and (stop + 1 - start) * len(encodings[order[stop]].ids) <= self.tokens
+                ):
+                    stop += 1
+            rows, start = order[start:stop], stop
             length = len(encodings[rows[-1]].ids)
             arrays = np.zeros((3, len(rows), length), dtype=np.int64)
             for i, row in enumerate(rows):

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import threading
 
 import pytest
 import torch
@@ -329,3 +330,26 @@ def test_measuring_leaves_torch_s_settings_alone(fresh, setting):
     torch.set_num_threads(2)
     choose_matmul_policy(CPU, True)
     assert (setting.fp32_precision, torch.get_num_threads()) == (before, 2)
+
+
+def test_the_setting_stays_while_any_thread_is_within(setting):
+    """However blocks of threads overlap, it is as before after the last of them."""
+    before, policy, seen = setting.fp32_precision, MatmulPolicy(onednn=True), []
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def second():
+        first_is_in.wait()
+        with computing(policy):
+            second_is_in.set()
+            first_is_out.wait()
+            seen.append(setting.fp32_precision)
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with computing(policy):
+        first_is_in.set()
+        second_is_in.wait()
+    first_is_out.set()
+    thread.join()
+    assert seen == ["bf16"]
+    assert setting.fp32_precision == before

@@ -86,8 +86,9 @@ def _rearranged(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
 
 def _fits_half(weight: Tensor) -> bool:
     """Whether half precision holds a weight at least as well as bfloat16 does."""
-    error = (weight.half().float() - weight).norm()
-    return bool(error <= _BFLOAT16_ERROR * weight.norm())  # false for what isn't finite
+    exact = weight.double()  # squares of small weights are 0 in float32
+    error = (weight.half().double() - exact).norm()
+    return bool(error <= _BFLOAT16_ERROR * exact.norm())  # false for what isn't finite
 
 
 @lru_cache
