@@ -6,10 +6,10 @@ MiniLM with CLS pooling and a head per task; from texts to predictions, tokenisi
 sides, imports and loading on none. The peers are those of prediction.py: the encoder in onnxruntime
 (exported at opset 23) and in transformers, with as many threads.
 
-all_tasks      three tasks of single texts on the same texts: one `answer` for all, against `predict` task
-               by task, three models in onnxruntime and three in transformers, sorted by length, in
+all_tasks      three tasks on the same single texts: one `answer` for all, against `predict` task by
+               task, and three models in onnxruntime and in transformers, both sorted by length, in
                batches of 512 padded tokens.
-many_heads     one text in a call: a model with a hundred heads of two classes, against three of them.
+many_heads     one text in a call: a model with a hundred heads, against one with three.
 one_text       one text of one task in a call, every round another one: all sides have seen its
                length before. Ours in float32 and in bfloat16, the peers in float32.
 """
