@@ -92,7 +92,18 @@ def test_all_commands_refuse_a_row_that_swallowed_others(finished, project, acco
     commands = [
         ("check", file),
         ("train", file, "--out", tmp_path / "run"),
-        ("predict", finished, "--task", "mood", "--input", data, "--output", tmp_path / "out.csv"),
+        (
+            "predict",
+            finished,
+            "--task",
+            "mood",
+            "--input",
+            data,
+            "--output",
+            tmp_path / "out.csv",
+            "--suffix",
+            ".said",
+        ),
         ("evaluate", finished, "--task", "mood", "--input", data),
     ]
     for command in commands:
@@ -120,7 +131,7 @@ def test_all_commands_say_that_lines_are_more_than_rows(finished, project, accor
         assert note in answer.out + answer.err, command
     source = ("--task", "mood", "--input", data)
     for command in (
-        ("predict", finished, *source, "--output", tmp_path / "out.csv"),
+        ("predict", finished, *source, "--output", tmp_path / "out.csv", "--suffix", ".said"),
         ("evaluate", finished, *source),
         ("evaluate", tmp_path / "run"),
     ):

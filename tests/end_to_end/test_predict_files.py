@@ -12,8 +12,10 @@ import pytest
 import accord
 from accord.errors import DataError, UsageError
 from accord.evaluation import predict_file as predicting
+from accord.evaluation.answerable import Source
 from accord.evaluation.output import Output
-from accord.evaluation.predict_file import Source, predict_file
+from accord.evaluation.predict import Answered
+from accord.evaluation.predict_file import predict_file
 
 WORDS = ["bright", "film", "grim", "road", "the", "warm", "stale", "lovely"]
 
@@ -31,7 +33,7 @@ def predicted(model, tmp_path):
         path = tmp_path / name
         path.write_text(content)
         output = Output.at(tmp_path / target, form, force=True)
-        predict_file(model, "mood", Source(path, **source), output)
+        predict_file(model, ["mood"], Source(path, **source), output)
         return (tmp_path / target).read_bytes()
 
     return call
@@ -50,31 +52,38 @@ def drawn(count, seed=0):
     return [" ".join(rng.choices(WORDS, k=rng.randint(1, 30))) for _ in range(count)]
 
 
-def test_ids_are_the_file_s_or_absent(predicted):
-    """The model was trained by a column 'id'; here files have it, have another, or have none."""
+def test_columns_and_ids_are_the_file_s(predicted):
+    """The model was trained by a column 'id'; here files have it, or have another."""
     texts, odd = drawn(6), ["1", "2", "3", "5", "8", "13"]
     named = "id,row,text\n" + "".join(f"{i},r{i},{t}\n" for i, t in zip(odd, texts, strict=True))
     other = named.replace("id,row", "guid,row")
-    assert [own["id"] for own in records(predicted(named))] == odd
-    assert [own["id"] for own in records(predicted(other, id="guid"))] == odd
-    assert [own["id"] for own in records(predicted(named, id="row"))] == [f"r{i}" for i in odd]
     for form in ("jsonl", "csv", "parquet"):
         answers = records(predicted(other, target=f"out.{form}"), form)
-        assert {"id", "guid", "row"} & {name for own in answers for name in own} == set()
+        assert [[own["guid"], own["row"], own["text"]] for own in answers] == [
+            [key, f"r{key}", text] for key, text in zip(odd, texts, strict=True)
+        ]
+        assert [*answers[0]] == ["guid", "row", "text", "mood"]
+    course = {"target": "out.txt", "form": "cs224n"}
+    for content, key, wanted in ((named, None, odd), (other, "guid", odd),
+                                 (named, "row", [f"r{i}" for i in odd])):  # fmt: skip
+        lines = predicted(content, **course, id=key).decode().splitlines()[1:]
+        assert [line.split(" , ")[0] for line in lines] == wanted
     with pytest.raises(DataError, match="no column 'gid'; did you mean 'guid'"):
-        predicted(other, id="gid")
+        predicted(other, **course, id="gid")
+    with pytest.raises(UsageError, match="--id is for --format cs224n: other formats have all"):
+        predicted(other, id="guid")
 
 
 def test_lists_of_words_and_sentences_are_predicted_as_their_texts(predicted, model):
     texts = drawn(7, seed=4)
     expected = model.predict("mood", texts)
     listed = "\n".join(json.dumps({"text": text.split()}) for text in texts)
-    assert [own["prediction"] for own in records(predicted(listed, "in.jsonl"))] == expected
+    assert [own["mood"] for own in records(predicted(listed, "in.jsonl"))] == expected
     whole = json.dumps([{"text": text.split()} for text in texts], indent=1)
-    assert [own["prediction"] for own in records(predicted(whole, "in.json"))] == expected
+    assert [own["mood"] for own in records(predicted(whole, "in.json"))] == expected
     sentences = "\n".join(text.replace(" ", "\n") + "\n" for text in texts)
     answers = records(predicted(sentences, "in.conll", text=("tokens",)))
-    assert [own["prediction"] for own in answers] == expected
+    assert [own["mood"] for own in answers] == expected
 
 
 def test_every_window_keeps_the_order(predicted, model, monkeypatch):
@@ -86,11 +95,11 @@ def test_every_window_keeps_the_order(predicted, model, monkeypatch):
         monkeypatch.setattr(predicting, "CHUNK_ROWS", rows)
         monkeypatch.setattr(predicting, "_WINDOW_CHARACTERS", characters)
         answers = records(predicted(content))
-        assert [own["prediction"] for own in answers] == expected
+        assert [own["mood"] for own in answers] == expected
         table = records(predicted(content, target="out.csv"), "csv")
-        assert [own["prediction"] for own in table] == expected
+        assert [own["mood"] for own in table] == expected
         whole = json.loads(predicted(content, target="out.json"))
-        assert [own["prediction"] for own in whole] == expected
+        assert [own["mood"] for own in whole] == expected
 
 
 def test_a_row_that_can_t_be_read_keeps_its_place(predicted, monkeypatch, tmp_path):
@@ -113,11 +122,11 @@ def test_a_row_that_can_t_be_read_keeps_its_place(predicted, monkeypatch, tmp_pa
             for i, own in enumerate(answers):
                 if i in bad:
                     assert not own["id"]
-                    assert not own["prediction"]
+                    assert not own["mood"]
                     assert own["error"] == f"line {i + 2}: 3 columns where the header has 2"
                 else:
                     assert own["id"] == str(i)
-                    assert own["prediction"] in ("neg", "mixed", "pos")
+                    assert own["mood"] in ("neg", "mixed", "pos")
                     assert not own["error"]
     with pytest.raises(DataError, match=r"has no rows to use; the first: .*in\.csv:2"):
         predicted("id,text\n1,2,3\n", skip_bad_rows=True)
@@ -144,7 +153,7 @@ def test_nothing_is_written_for_a_bad_row_at_the_end(predicted, tmp_path):
 def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
     """What Python holds at most, for five times as many rows: less than their texts take."""
     monkeypatch.setattr(predicting, "CHUNK_ROWS", 64)
-    monkeypatch.setattr(type(model), "logits", lambda self, task, texts: _zeros(len(texts)))
+    monkeypatch.setattr(type(model), "answered", _zeros)
     peaks = []
     for count in (64, 1_000, 5_000):  # the first time, more is imported
         path = tmp_path / f"{count}.csv"
@@ -152,36 +161,33 @@ def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
         for ending in ("csv", "json", "parquet"):
             output = Output.at(tmp_path / f"out.{ending}", None, force=True)
             tracemalloc.start()
-            assert predict_file(model, "mood", Source(path), output).rows == count
+            assert predict_file(model, ["mood"], Source(path), output).rows == count
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     less, more = peaks[3:6], peaks[6:]
     assert all(b < 1.25 * a + 20_000 for a, b in zip(less, more, strict=True)), peaks
 
 
-def _zeros(rows):
+def _zeros(model, tasks, texts):
     import torch
 
-    return torch.zeros(rows, 3)
+    return {task: Answered(torch.zeros(len(texts), 3), 0, 0, texts) for task in tasks}
 
 
 def test_the_command_line(finished, accord_cli, tmp_path):
     (tmp_path / "in.csv").write_text("key,text\n7,a film\n9,grim,road\n")
     predict = ["predict", finished, "--task", "mood", "--input", tmp_path / "in.csv", "--output"]
     with pytest.warns(UserWarning, match="1 of 2 rows can't be read and get no answer"):
-        answer = accord_cli(*predict, "-", "--id", "key", "--on-bad-row", "skip", "--quiet")
+        answer = accord_cli(*predict, "-", "--probabilities", "--on-bad-row", "skip", "--quiet")
     assert (answer.code, answer.err) == (0, "")
     head, first, second = csv.reader(io.StringIO(answer.out))
-    assert head == ["id", "prediction", "p(neg)", "p(mixed)", "p(pos)", "error"]
-    assert (first[0], first[-1]) == ("7", "")
-    assert second == ["", "", "", "", "", "line 3: 3 columns where the header has 2"]
+    assert head == ["key", "text", "mood", "mood.neg", "mood.mixed", "mood.pos", "error"]
+    assert (*first[:2], first[-1]) == ("7", "a film", "")
+    assert second == [*[""] * 6, "line 3: 3 columns where the header has 2"]
     (tmp_path / "in.csv").write_text("key,text\n7,a film\n")
     answer = accord_cli(*predict, tmp_path / "out.tsv")
     assert (answer.code, answer.out) == (0, "")
-    assert answer.err == (
-        f"1 prediction of task 'mood' in {tmp_path / 'out.tsv'}, without ids (--id COLUMN takes"
-        " the input's)\n"
-    )
+    assert answer.err == f"1 row with answers of task 'mood' in {tmp_path / 'out.tsv'}\n"
     before = (tmp_path / "out.tsv").read_bytes()
     for target, why in (
         (tmp_path / "out.tsv", "out.tsv: already exists; --force"),

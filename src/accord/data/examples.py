@@ -124,8 +124,8 @@ def read_source(
         DataError: the file or a column can't be used at all.
     """
     pairs = [*zip(plans, tasks, strict=True)]
-    divides = next(filter(None, (_divider(plan, kind_of(task)) for plan, task in pairs)), None)
-    readers = [_TaskReader.of(plan, task, labelled, divides) for plan, task in pairs]
+    divides = _divider_of(pairs)
+    readers = [TaskReader.of(plan, task, labelled, divides) for plan, task in pairs]
     reader = FilesReader(files)
     columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
     for row in task_rows(reader, list(dict.fromkeys(columns)), plans, tasks, labelled):
@@ -167,7 +167,7 @@ def task_rows(
 
 
 @dataclass(frozen=True)
-class _TaskReader:
+class TaskReader:
     """How a task reads a row.
 
     Attributes:
@@ -183,12 +183,16 @@ class _TaskReader:
     divides: _Divider | None
 
     @classmethod
-    def of(
-        cls, plan: TaskPlan, task: Task, labelled: bool, divides: _Divider | None
-    ) -> _TaskReader:
+    def of(cls, plan: TaskPlan, task: Task, labelled: bool, divides: _Divider | None) -> TaskReader:
+        """Return how a task reads texts and, where they are asked for, labels."""
         parses = labelled and plan.labelled
         parser = labelled_kind(task).parser(plan, task) if parses else None
         return cls(plan, kind_of(task), parser, divides)
+
+    @classmethod
+    def of_texts(cls, plan: TaskPlan, tasks: Sequence[Task]) -> TaskReader:
+        """Return how several tasks read the same texts, and no labels."""
+        return cls.of(plan, tasks[0], False, _divider_of([(plan, task) for task in tasks]))
 
     def item(self, row: Row, path: Path) -> Item:
         """Return what a row of a file is to the task."""
@@ -221,6 +225,11 @@ class _TaskReader:
         row_id = None if plan.id is None else row.values.get(plan.id)
         of_texts = tuple(text.text for text in texts)
         return Example(of_texts, label, row_id, row.line, row.file, group, words, given)
+
+
+def _divider_of(pairs: Sequence[tuple[TaskPlan, Task]]) -> _Divider | None:
+    """Return what divides a text into words, where one of some tasks labels these."""
+    return next(filter(None, (_divider(plan, kind_of(task)) for plan, task in pairs)), None)
 
 
 def _divider(plan: TaskPlan, kind: Kind[Any]) -> _Divider | None:
@@ -271,7 +280,7 @@ def _columns(reader: FilesReader, plan: TaskPlan, labelled: bool) -> list[str]:
 
 def _check_columns(row: Row, plan: TaskPlan) -> None:
     for name in row.absent:
-        if name not in plan.label_columns:
+        if name in (*plan.text, plan.id, plan.group):  # others are other tasks', or labels
             raise ValueError(f"key '{name}' is missing")
     for column in (plan.id, plan.group):
         if column in row.lists:
