@@ -12,6 +12,7 @@ import pytest
 import accord
 from accord.errors import DataError, UsageError
 from accord.evaluation import predict_file as predicting
+from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Source
 from accord.evaluation.output import Output
 from accord.evaluation.predict import Answered
@@ -147,6 +148,126 @@ def test_nothing_is_written_for_a_bad_row_at_the_end(predicted, tmp_path):
     with pytest.raises(DataError, match=r"in\.csv:102: 3 columns"):
         predicted("id,text\n" + "1,a film\n" * 100 + "1,2,3\n")
     assert [file.name for file in tmp_path.iterdir()] == ["in.csv"]
+
+
+MANY = "text,first,second,s1\na film,grim,road,x\nthe road,a film,a film,y\n"
+
+
+def test_every_task_is_answered_whose_columns_are_there(model, tmp_path, monkeypatch):
+    """Tasks of the same texts in one pass; each answer as if asked alone."""
+    (tmp_path / "in.csv").write_text(MANY)
+    calls, answered = [], type(model).answered
+    monkeypatch.setattr(
+        type(model), "answered", lambda *given: calls.append(given[1]) or answered(*given)
+    )
+
+    def call(tasks, **source):
+        calls.clear()
+        output = Output.at(tmp_path / "out.jsonl", None, force=True)
+        done = predict_file(model, tasks, Source(tmp_path / "in.csv", **source), output)
+        return done.tasks, records((tmp_path / "out.jsonl").read_bytes())
+
+    pairs = [("grim", "road"), ("a film", "a film")]
+    with pytest.warns(UserWarning, match=r"^task 'near' is not answered: no column 's2'; allowed: "):
+        tasks, rows = call(None)
+    assert (tasks, calls) == (("mood", "same"), [["mood"], ["same"]])
+    assert [[*row] for row in rows] == [["text", "first", "second", "s1", "mood", "same"]] * 2
+    assert [row["mood"] for row in rows] == model.predict("mood", ["a film", "the road"])
+    assert [row["same"] for row in rows] == model.predict("same", pairs)
+    tasks, rows = call(None, text=("first", "second"))
+    assert (tasks, calls) == (("mood", "same", "near"), [["mood"], ["same", "near"]])
+    assert [row["near"] for row in rows] == pytest.approx(model.predict("near", pairs), abs=1e-5)
+    assert call(["same"])[0] == ("same",)
+    for named, why in (
+        (["mood", "near"], r"in\.csv: lacks columns of tasks: near: no column 's2'"),
+        (["near"], r"in\.csv: no column 's2'; allowed: text"),
+        (["mod"], "no task 'mod'; did you mean 'mood'"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            call(named)
+    with pytest.raises(UsageError, match="task 'mood' takes one text column, got 3"):
+        call(None, text=("first", "second", "s1"))
+
+
+def test_a_column_that_is_there_is_never_overwritten(model, tmp_path):
+    """In the header, in a late JSON object, of probabilities, of errors."""
+    late = "".join(json.dumps({"text": "a film"}) + "\n" for _ in range(150))
+    cases = {
+        "a.csv": ("text,mood\na film,pos\n", "mood", {}),
+        "b.jsonl": (late + '{"text": "x", "mood": 1}\n', "mood", {}),
+        "c.csv": ("text,mood.pos\na film,pos\n", r"mood\.pos", {"probabilities": True}),
+        "d.csv": ("text,error\na film,pos\n", "error", {}),
+    }
+    for name, (content, column, naming) in cases.items():
+        source = Source(tmp_path / name, skip_bad_rows=column == "error")
+        source.path.write_text(content)
+        output = Output.at(tmp_path / "out.jsonl", None, force=True)
+        why = f"has a column '{column}' already, .*--suffix .predicted would name it"
+        with pytest.raises(UsageError, match=why):
+            predict_file(model, ["mood"], source, output, naming=Naming(**naming))
+        assert not output.path.exists()
+        predict_file(model, ["mood"], source, output, naming=Naming(suffix=".said", **naming))
+        first = records(output.path.read_bytes())[0]
+        assert {"text", "mood.said"} <= {*first}
+        output.path.unlink()
+
+
+def test_columns_of_any_names_are_carried_over(model, tmp_path):
+    """Several of one name, none at all; which a table of texts alone can hold."""
+    (tmp_path / "in.csv").write_text("text,,a b,\na film,1,x,2\n")
+    for ending in ("csv", "tsv"):
+        output = Output.at(tmp_path / f"out.{ending}", None, force=False)
+        predict_file(model, ["mood"], Source(tmp_path / "in.csv"), output)
+        lines = output.path.read_text().replace("\t", ",").splitlines()
+        assert lines[0] == "text,,a b,,mood"
+        assert lines[1].startswith("a film,1,x,2,")
+    for ending in ("json", "jsonl", "parquet"):
+        output = Output.at(tmp_path / f"out.{ending}", None, force=False)
+        with pytest.raises(UsageError, match=f"two columns '', which {ending} can't hold"):
+            predict_file(model, ["mood"], Source(tmp_path / "in.csv"), output)
+        assert not output.path.exists()
+
+
+def test_files_with_other_columns_are_read_as_one(model, tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "1.jsonl").write_text('{"text": "a film", "n": 1}\n')
+    (tmp_path / "all" / "2.jsonl").write_text('{"k": "x", "text": "grim", "n": 2.5}\n')
+    for ending in ("csv", "jsonl", "parquet"):
+        output = Output.at(tmp_path / f"out.{ending}", None, force=False)
+        predict_file(model, ["mood"], Source(tmp_path / "all"), output)
+        rows = records(output.path.read_bytes(), ending)
+        assert [row.pop("mood") for row in rows] == model.predict("mood", ["a film", "grim"])
+        said = [[row.get(name) for name in ("text", "n", "k")] for row in rows]
+        wanted = [["a film", 1, None], ["grim", 2.5, "x"]]
+        text = [["a film", "1", ""], ["grim", "2.5", "x"]]
+        assert said == (text if ending == "csv" else wanted)
+
+
+def test_half_characters_and_infinite_numbers_of_other_columns(model, tmp_path):
+    """What no file in UTF-8 can hold is one clear line; what JSON can spell is carried over."""
+    path, output = tmp_path / "in.jsonl", Output.at(tmp_path / "out.jsonl", None, force=True)
+    path.write_text('{"text": "a", "x": 1e999, "y": [1.50, true, null], "z": {"é": "=1"}}\n')
+    predict_file(model, ["mood"], Source(path), output)
+    assert output.path.read_text(encoding="utf-8").startswith(
+        '{"text": "a", "x": 1e999, "y": [1.50, true, null], "z": {"é": "=1"}, "mood": "'
+    )
+    for value in ('"\\ud800"', '["\\ud800"]'):
+        path.write_text('{"text": "a", "x": ' + value + "}\n")
+        with pytest.raises(DataError, match=r"in\.jsonl:1: 'x' holds half a character"):
+            predict_file(model, ["mood"], Source(path), output)
+
+
+def test_the_output_evaluates_as_perfect(finished, accord_cli, tmp_path):
+    """Its columns as the task's: what was answered is what is answered again."""
+    (tmp_path / "in.csv").write_text("id,text\n" + "".join(f"{i},{t}\n" for i, t in
+                                                         enumerate(drawn(20, seed=7))))  # fmt: skip
+    for ending in ("csv", "tsv", "json", "jsonl", "parquet"):
+        out = tmp_path / f"out.{ending}"
+        call = ["--task", "mood", "--input", tmp_path / "in.csv", "--output", out, "--quiet"]
+        assert accord_cli("predict", finished, *call).code == 0
+        answer = accord_cli("evaluate", finished, "--task", "mood", "--input", out, "--json")
+        assert answer.code == 0, answer.err
+        assert '"accuracy": 1.0' in answer.out
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accord.data.examples import Example, TaskReader
 from accord.data.datafiles import find_files
+from accord.data.examples import Example, TaskReader
 from accord.data.files import DataFiles, files_of
 from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
