@@ -277,15 +277,17 @@ def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
     monkeypatch.setattr(type(model), "answered", _zeros)
     peaks = []
     for count in (64, 1_000, 5_000):  # the first time, more is imported
-        path = tmp_path / f"{count}.csv"
+        rows = {"id": range(count), "text": [f"a film {i}" for i in range(count)]}
+        path, typed = tmp_path / f"{count}.csv", tmp_path / f"{count}.parquet"
         path.write_text("id,text\n" + "".join(f"{i},a film {i}\n" for i in range(count)))
-        for ending in ("csv", "json", "parquet"):
+        pyarrow.parquet.write_table(pyarrow.table(rows), typed)
+        for source, ending in ((path, "csv"), (path, "json"), (path, "parquet"), (typed, "json")):
             output = Output.at(tmp_path / f"out.{ending}", None, force=True)
             tracemalloc.start()
-            assert predict_file(model, ["mood"], Source(path), output).rows == count
+            assert predict_file(model, ["mood"], Source(source), output).rows == count
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    less, more = peaks[3:6], peaks[6:]
+    less, more = peaks[4:8], peaks[8:]
     assert all(b < 1.25 * a + 20_000 for a, b in zip(less, more, strict=True)), peaks
 
 

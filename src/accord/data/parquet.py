@@ -15,6 +15,7 @@ from accord.data.values import list_text, row_cells, value_text
 from accord.errors import DataError
 
 _BATCH_ROWS = 2_000
+_BATCH_BYTES = 2**25
 _FLOATS = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
@@ -40,6 +41,13 @@ class ParquetReader:
         self.metadata = self._file.schema_arrow.metadata or {}
         self.class_names = {} if codes else _class_names(self.metadata.get(b"huggingface", b""))
 
+    @property
+    def _batch_rows(self) -> int:
+        """How many rows of the whole file make a batch: those with images are large."""
+        metadata = self._file.metadata
+        groups = (metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        return max(1, min(_BATCH_ROWS, _BATCH_BYTES * metadata.num_rows // (sum(groups) or 1)))
+
     def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
         """Yield every row, numbered from 1."""
         from pyarrow import ArrowException
@@ -48,7 +56,7 @@ class ParquetReader:
         number = 0
         try:
             columns = None if whole else list(use)
-            for batch in self._file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+            for batch in self._file.iter_batches(batch_size=self._batch_rows, columns=columns):
                 every = placed(batch.schema.names)
                 for index in range(batch.num_rows):
                     number += 1

@@ -71,9 +71,16 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def characters(value: Any) -> int:
-    """Return about how many characters a value has, those of lists and objects in it too."""
+    """Return about how many characters, or bytes, a value has, those of lists and objects in it
+    too."""
     if isinstance(value, str):
         return len(value)
+    if isinstance(value, pyarrow.StructScalar):
+        return sum(map(characters, value.values())) if value.is_valid else 8
+    if isinstance(value, pyarrow.ListScalar):
+        return value.values.nbytes if value.is_valid else 8
+    if isinstance(value, pyarrow.BinaryScalar):
+        return value.as_buffer().size if value.is_valid else 8
     if isinstance(value, dict):
         value = [*value, *value.values()]
     return sum(map(characters, value)) if isinstance(value, list) else 8

@@ -28,6 +28,7 @@ from accord.evaluation.predictions import predicted_values
 from accord.runs.progress import Bar, Console
 
 _WINDOW_CHARACTERS = 2**23
+_WINDOW_ANSWERS = 2**19
 
 
 @dataclass(frozen=True)
@@ -170,14 +171,16 @@ class _Rows:
         assert not isinstance(item, Unlabelled)  # no labels are read
         return item
 
-    def windows(self) -> Iterator[list[_Read]]:
-        """Yield lists of neighbouring rows, bounded in rows and in characters."""
+    def windows(self, answers: int = 1) -> Iterator[list[_Read]]:
+        """Yield lists of neighbouring rows, bounded in rows, in characters and in the answers, so
+        many of which each has."""
+        most = min(CHUNK_ROWS, max(1, _WINDOW_ANSWERS // answers))
         window: list[_Read] = []
         size = 0
         for row in self.read():
             window.append(row)
             size += sum(map(characters, row.cells.values()))
-            if len(window) >= CHUNK_ROWS or size >= _WINDOW_CHARACTERS:
+            if len(window) >= most or size >= _WINDOW_CHARACTERS:
                 yield window
                 window, size = [], 0
         if window:
@@ -261,10 +264,10 @@ class _Answers:
     model: Predictor
     rows: _Rows
     naming: Naming
-    cut: dict[str, list[int]] = field(init=False)
+    cut: dict[str, tuple[int, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cut = {task.name: [0, 0] for task in self.rows.of.tasks}
+        self.cut = {task.name: (0, 0) for task in self.rows.of.tasks}
 
     def gather(self) -> None:
         """Answer what is answered of all rows at once."""
@@ -276,7 +279,7 @@ class _Answers:
         """Yield each window's rows as they are written."""
         blank = {(name, 0): None for task in self.rows.of.tasks for name in self.naming.names(task)}
         none = dict.fromkeys(self.rows.columns.columns)
-        for window in self.rows.windows():
+        for window in self.rows.windows(len(blank)):
             answers: list[dict[Column, Any]] = [{**(row.cells or none), **blank} for row in window]
             for number, group in enumerate(self.rows.of.groups):
                 self._answer(number, group, window, answers)
@@ -293,8 +296,8 @@ class _Answers:
             examples = [item for row in window for item in row.items if isinstance(item, Example)]
             answered = self.model.answered([task.name], [as_text(each) for each in examples])
             self._count(answered)
-            values = predicted_values(answered[task.name].logits, task)
-            yield cs224n_lines(task.kind, [each.id for each in examples], values)[head:]
+            values: Any = predicted_values(answered[task.name].logits, task)
+            yield cs224n_lines(task.kind, [each.id or "" for each in examples], values)[head:]
             head = 1
             bar.advance(len(window))
 
@@ -330,7 +333,7 @@ class _Answers:
     def _count(self, answered: dict[str, Answered]) -> None:
         for name, made in answered.items():
             cut, unseen = self.cut[name]
-            self.cut[name] = [cut + made.cut, unseen + made.unseen]
+            self.cut[name] = (cut + made.cut, unseen + made.unseen)
 
 
 def _error(row: _Read) -> str | None:

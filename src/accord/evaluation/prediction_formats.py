@@ -38,6 +38,8 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 class Share(float):
     """A probability: in a table of texts it has six decimals."""
 
+    __slots__ = ()
+
     def __str__(self) -> str:
         return f"{float(self):.6f}"
 
