@@ -35,7 +35,7 @@ LAYERS = [
         "training.run", "training.loop", "training.stopping", "training.failing",
         "training.outcome", "training.heldout", "training.epoch", "training.epoch_soup",
         "training.resuming", "training.edits", "training.lines", "evaluation.evaluate",
-        "evaluation.predict_file",
+        "evaluation.predict_file", "evaluation.gathered_rows", "evaluation.answerable",
     ],
     ["training.setup", "evaluation.predict", "evaluation.choosing"],
     [
@@ -49,7 +49,8 @@ LAYERS = [
     ["plan.auxiliary_faults", "plan.resolving"],
     ["plan", "plan.run", "plan.keys", "plan.tasks"],
     [
-        "evaluation.inference", "evaluation.texts", "evaluation.labelled_file",
+        "evaluation.inference", "evaluation.texts", "evaluation.answer_columns",
+        "evaluation.labelled_file",
         "training.frozen", "training.checkpoint", "evaluation.predictions",
         "data.datasets", "data.checking", "training.exposure", "training.halves", "training.best",
         "training.kept_epochs", "training.tidying",
@@ -63,6 +64,7 @@ LAYERS = [
         "encoders.pretrained", "model.saved", "model.layers_computed",
         "model.inherited", "evaluation.leaderboard",
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
+        "evaluation.carried",
     ],
     [
         "data", "evaluation.heldout", "evaluation.thresholds",

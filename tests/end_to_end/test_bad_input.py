@@ -212,7 +212,11 @@ def test_models_and_files(refused, finished, tmp_path):
         refused([name, tmp_path / "none", *rest], "none: no such folder; a model is a run folder")
         refused([name, tmp_path / "empty", *rest], "empty: holds no accord.json")
     predict = ["predict", finished]
-    refused([*predict, *source, *target], "--task is missing", "mood, same, near")
+    (tmp_path / "others").mkdir()
+    others = ["--input", tmp_path / "others" / "others.csv"]
+    others[1].write_text("words,frist,secnod\na,b,c\n")
+    whys = ["mood: no column 'text'", "same: no column 'first'; did you mean 'frist'?, no column"]
+    refused([*predict, *others, *target], "no task of the model can be answered", *whys)
     refused([*predict, "--task", "mod", *source, *target], "no task 'mod'; did you mean 'mood'?")
     refused([*predict, *task, "--input", tmp_path / "x.csv", *target], "x.csv: no such file")
     refused([*predict, *task, "--input", tmp_path, *target], "a folder without data files")

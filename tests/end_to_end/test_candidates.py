@@ -100,7 +100,15 @@ def test_files_are_predicted_in_every_form(folder: Path, trained: Callable, acco
         for ending in ("csv", "tsv", "json", "jsonl", "parquet"):
             out = tmp_path / f"{name}.{ending}"
             answer = accord_cli(
-                "predict", run.folder, "--task", name, "--input", folder / file, "--output", out
+                "predict",
+                run.folder,
+                "--task",
+                name,
+                "--input",
+                folder / file,
+                "--output",
+                out,
+                "--probabilities",
             )
             assert answer.code == 0, answer.err
             said[ending] = read_table(out)
@@ -108,13 +116,15 @@ def test_files_are_predicted_in_every_form(folder: Path, trained: Callable, acco
         assert said["csv"] == said["tsv"]
         for cells, values in zip(said["csv"], said["json"], strict=True):
             assert list(cells) == list(values)
-            for column in ("prediction", "order", "probabilities"):
-                if column in values:
+            for column in (name, f"{name}.order", f"{name}.probabilities"):
+                if column in values and name != "flat":
                     wanted = values[column]
                     read = cells[column] if isinstance(wanted, str) else json.loads(cells[column])
                     assert read == wanted
         if name == "flat":
-            assert len(said["json"]) == len({row["qid"] for row in rows_of(folder / file)})
+            assert_scores_stand_by_their_rows(
+                lambda queries: model.predict("flat", queries), rows_of(folder / file), said["json"]
+            )
             continue
         rows = rows_of(folder / file)
         others = "options" if name == "pick" else "docs"
@@ -122,9 +132,20 @@ def test_files_are_predicted_in_every_form(folder: Path, trained: Callable, acco
         flat_answers = model.predict(name, [(row["q"], *row[others]) for row in rows])
         assert answers == flat_answers
         for row, record, predicted in zip(rows, said["json"], answers, strict=True):
-            assert record["prediction"] == pytest.approx(predicted, abs=1e-5)
+            assert record[name] == pytest.approx(predicted, abs=1e-5)
             if name == "pick":
-                assert record["choice"] == row["options"][int(predicted)]
+                assert record["pick.choice"] == row["options"][int(predicted)]
+
+
+def assert_scores_stand_by_their_rows(predict: Callable, given: list, records: list) -> None:
+    queries: dict[str, tuple[str, list[str]]] = {}
+    for row in given:
+        queries.setdefault(row["qid"], (row["q"], []))[1].append(row["doc"])
+    answers = map(iter, predict([*queries.values()]))
+    scores = dict(zip(queries, answers, strict=True))
+    for row, record in zip(given, records, strict=True):
+        assert record.pop("flat") == pytest.approx(next(scores[row["qid"]]), abs=1e-5)
+        assert record == row
 
 
 def read_table(file: Path) -> list[dict]:

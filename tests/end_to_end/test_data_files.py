@@ -92,7 +92,18 @@ def test_all_commands_refuse_a_row_that_swallowed_others(finished, project, acco
     commands = [
         ("check", file),
         ("train", file, "--out", tmp_path / "run"),
-        ("predict", finished, "--task", "mood", "--input", data, "--output", tmp_path / "out.csv"),
+        (
+            "predict",
+            finished,
+            "--task",
+            "mood",
+            "--input",
+            data,
+            "--output",
+            tmp_path / "out.csv",
+            "--suffix",
+            ".said",
+        ),
         ("evaluate", finished, "--task", "mood", "--input", data),
     ]
     for command in commands:
@@ -120,10 +131,11 @@ def test_all_commands_say_that_lines_are_more_than_rows(finished, project, accor
         assert note in answer.out + answer.err, command
     source = ("--task", "mood", "--input", data)
     for command in (
-        ("predict", finished, *source, "--output", tmp_path / "out.csv"),
+        ("predict", finished, *source, "--output", tmp_path / "out.csv", "--suffix", ".said"),
         ("evaluate", finished, *source),
         ("evaluate", tmp_path / "run"),
     ):
         with pytest.warns(UserWarning, match="4 lines below the header are 2 rows: a quote makes"):
             assert accord_cli(*command).code == 0, command
-    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        assert [row[:3] for row in csv.reader(stream)] == LONG

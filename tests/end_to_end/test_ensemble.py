@@ -86,19 +86,21 @@ def test_predict_writes_its_files_and_the_leaderboard_s(both, finished, accord_c
     model = accord.load(both)
     texts = [row["text"] for row in csv.DictReader(
         (project / "mood-test.csv").read_text().splitlines())]  # fmt: skip
-    source = ["--task", "mood", "--input", project / "mood-test.csv", "--quiet"]
+    source = ["--task", "mood", "--input", project / "mood-test.csv", "--quiet",
+              "--probabilities", "--suffix", ".said"]  # fmt: skip
     for form, name in (("csv", "out.csv"), ("jsonl", "out.jsonl"), ("cs224n", "out.txt")):
         target = tmp_path / name
         answer = accord_cli("predict", both, *source, "--output", target, "--format", form)
         assert (answer.code, answer.err) == (0, "")
     expected = model.predict("mood", texts)
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
-    assert [json.loads(line)["prediction"] for line in lines] == expected
+    assert [json.loads(line)["mood.said"] for line in lines] == expected
     head, *rows = (tmp_path / "out.txt").read_text().splitlines()
     assert head == "id \t Predicted_Sentiment "
     assert [row.split(" , ")[1].strip() for row in rows] == expected
-    shares = [json.loads(line)["probabilities"] for line in lines]
-    assert all(sum(own.values()) == pytest.approx(1, abs=1e-6) for own in shares)
+    names = [f"mood.said.{label}" for label in model.task("mood").labels]
+    for record in map(json.loads, lines):
+        assert sum(record[name] for name in names) == pytest.approx(1, abs=1e-6)
 
 
 def test_evaluate_evaluates_the_mean(both, finished, accord_cli):

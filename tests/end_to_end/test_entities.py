@@ -152,7 +152,7 @@ def test_predicted_entities_are_those_of_the_predicted_tags(
         out = tmp_path / f"out.{ending}"
         answer = accord_cli(
             "predict", run.folder, "--task", "spans", "--input", folder / "spans-dev.jsonl",
-            "--output", out,
+            "--output", out, "--suffix", ".said",
         )  # fmt: skip
         assert answer.code == 0, answer.err
         said[ending] = out
@@ -161,25 +161,28 @@ def test_predicted_entities_are_those_of_the_predicted_tags(
     rows = [json.loads(line) for line in said["jsonl"].read_text(encoding="utf-8").splitlines()]
     assert read_table(said["parquet"]).to_pylist() == rows
     cells = read(said["csv"])
-    assert [row["prediction"].split(" ") for row in cells] == [row["prediction"] for row in rows]
-    assert [json.loads(row["entities"]) for row in cells] == [row["entities"] for row in rows]
+    for key in ("spans.said", "spans.said.entities"):
+        assert [json.loads(row[key]) for row in cells] == [row[key] for row in rows]
     lines = (folder / "spans-dev.jsonl").read_text(encoding="utf-8").splitlines()
     given = [json.loads(line) for line in lines]
     in_run = [row["prediction"] for row in read(run.folder / "predictions" / "spans-dev.csv")]
     details = accord.load(run.folder).details("spans", [row["text"] for row in given])
     right = 0
     for row, source, tags, detail in zip(rows, given, in_run, details, strict=True):
-        assert " ".join(row["prediction"]) == tags
-        assert detail["prediction"] == row["prediction"]
-        spans = [{key: one[key] for key in ("start", "end", "label")} for one in row["entities"]]
+        assert " ".join(row["spans.said"]) == tags
+        assert detail["prediction"] == row["spans.said"]
+        spans = [
+            {key: one[key] for key in ("start", "end", "label")}
+            for one in row["spans.said.entities"]
+        ]
         words, entities = source["text"].split(), []
-        for i, tag in enumerate(row["prediction"]):
+        for i, tag in enumerate(row["spans.said"]):
             if tag.startswith("B-"):
                 entities.append([tag[2:], i, i + 1])
             elif tag != "O":
                 entities[-1][2] += 1
         assert spans == spans_of(words, entities)
-        for one in row["entities"]:
+        for one in row["spans.said.entities"]:
             assert source["text"][one["start"] : one["end"]] == one["text"]
         right += spans == source["tags"]
     assert right > 0.8 * len(rows)

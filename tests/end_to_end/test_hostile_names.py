@@ -66,7 +66,8 @@ def test_commands_print_plain_lines(strange, accord_cli, tmp_path, monkeypatch, 
         sys.stderr.reconfigure(encoding="utf-8")
     with (tmp_path / "o\x1but.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["prediction"] for row in rows} <= set(LABELS)
+    column = [*rows[0]][len(COLUMNS)]  # the input's columns, and the one task's answers
+    assert {row[column] for row in rows} <= set(LABELS)
     for line in (run / "log.txt").read_text(encoding="utf-8").split("\n"):
         assert all(c.isprintable() for c in line)
 

@@ -9,9 +9,11 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
+from accord.evaluation.answer_columns import Naming
+from accord.evaluation.answerable import Source
 from accord.evaluation.output import Output
 from accord.evaluation.passes import CPU_TOKENS
-from accord.evaluation.predict_file import Source, predict_file
+from accord.evaluation.predict_file import predict_file
 from accord.report.record import read_run
 from accord.report.texts import dev_texts, worst_errors
 
@@ -53,16 +55,22 @@ def test_all_ways_agree(finished, project_folder, accord_cli, rows, tmp_path, ta
             *options,
         )  # fmt: skip
         assert (answer.code, answer.out) == (0, "")
-        assert answer.err == f"{len(given)} predictions of task '{task}' in {tmp_path / file}\n"
+        said = f"{len(given)} rows with answers of task '{task}' in {tmp_path / file}\n"
+        assert answer.err == said
         return tmp_path / file
 
-    as_csv = rows(predict("out.csv"))
-    as_json = [json.loads(line) for line in predict("out.jsonl").read_text().splitlines()]
+    shares = ["--probabilities", "--suffix", ".said"]  # files of 'mood' have a column 'mood'
+    as_csv = rows(predict("out.csv", *shares))
+    as_json = [json.loads(line) for line in predict("out.jsonl", *shares).read_text().splitlines()]
     head, *lines = predict("out.txt", "--format", "cs224n").read_text().splitlines()
     ids = [row["id"] for row in given]
     assert [row["id"] for row in as_csv] == [row["id"] for row in as_json] == ids
-    assert [row["prediction"] for row in as_json] == expected
-    assert [row["prediction"] for row in as_csv] == [str(value) for value in expected]
+    answer = f"{task}.said"
+    assert [row[answer] for row in as_json] == expected
+    assert [row[answer] for row in as_csv] == [str(value) for value in expected]
+    for row, carried, record in zip(given, as_csv, as_json, strict=True):
+        assert [*carried][: len(row)] == [*record][: len(row)] == [*row]
+        assert all(carried[name] == record[name] == value for name, value in row.items())
     assert lines == [f"{key} , {value} " for key, value in zip(ids, expected, strict=True)]
     columns = {
         "mood": "Predicted_Sentiment", "same": "Predicted_Is_Paraphrase",
@@ -72,13 +80,12 @@ def test_all_ways_agree(finished, project_folder, accord_cli, rows, tmp_path, ta
     if task != "near":
         labels = {"mood": ["neg", "mixed", "pos"], "same": ["0", "1"]}[task]
         for row, record in zip(as_csv, as_json, strict=True):
-            shares = record["probabilities"]
-            assert list(shares) == labels
-            assert sum(shares.values()) == pytest.approx(1)
-            assert max(shares, key=shares.get) == record["prediction"]
-            assert [float(row[f"p({label})"]) for label in labels] == pytest.approx(
-                list(shares.values()), abs=1e-6
-            )
+            names = [f"{answer}.{label}" for label in labels]
+            assert [*record][-len(labels) - 1 :] == [answer, *names]
+            of_labels = [record[name] for name in names]
+            assert sum(of_labels) == pytest.approx(1)
+            assert labels[max(range(len(labels)), key=of_labels.__getitem__)] == record[answer]
+            assert [float(row[name]) for name in names] == pytest.approx(of_labels, abs=1e-6)
 
 
 @pytest.mark.parametrize("task", ["mood", "same", "near"])
@@ -104,15 +111,17 @@ def test_training_s_own_prediction_files_are_the_model_s(finished, project_folde
     for task, name in [("mood", "mood-dev.csv"), ("same", "same-dev.tsv"), *TASKS[::2]]:
         split = "dev" if "dev" in name else "test"
         output = Output.at(tmp_path / "own.csv", None, force=True)
-        predict_file(model, task, Source(project_folder / name), output)
+        naming = Naming(probabilities=True, suffix=".said")
+        predict_file(model, [task], Source(project_folder / name), output, naming=naming)
         trained = rows(finished / "predictions" / f"{task}-{split}.csv")
         for one, other in zip(rows(tmp_path / "own.csv"), trained, strict=True):
-            assert one.keys() == other.keys() - {"label"}
-            for column, value in one.items():
+            for column, value in other.items():
+                named = {"id": "id", "prediction": f"{task}.said"}
+                shared = named.get(column, f"{task}.said.{column[2:-1]}")
                 if column == "id" or (task != "near" and column == "prediction"):
-                    assert value == other[column]
-                else:
-                    assert float(value) == pytest.approx(float(other[column]), abs=3e-6)
+                    assert one[shared] == value
+                elif column != "label":
+                    assert float(one[shared]) == pytest.approx(float(value), abs=3e-6)
 
 
 def test_a_run_without_ids_names_lines(project, train, rows, tmp_path):
@@ -163,7 +172,7 @@ def test_files_with_other_columns_no_labels_and_empty_texts(finished, accord_cli
     expected = accord.load(finished).predict(
         "near", [("the film", ""), ("", ""), ("warm " * 500, "grim")]
     )
-    assert [float(row["prediction"]) for row in rows(target)] == expected
+    assert [float(row["near"]) for row in rows(target)] == expected
 
 
 def test_values_come_in_the_task_s_units(finished, project_folder):
@@ -188,7 +197,7 @@ def test_what_predict_refuses(finished, project_folder, tmp_path):
     (tmp_path / "empty.csv").write_text("id,text\n")
     with pytest.raises(DataError, match=r"empty.csv: has no rows"):
         predict_file(
-            model, "mood", Source(tmp_path / "empty.csv"),
+            model, ["mood"], Source(tmp_path / "empty.csv"),
             Output.at(tmp_path / "out.csv", None, force=False),
         )  # fmt: skip
     assert not (tmp_path / "out.csv").exists()

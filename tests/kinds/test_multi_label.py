@@ -286,24 +286,27 @@ def test_labelled_test_rows_are_held_out_and_evaluated_alike(run) -> None:
 def test_every_format_says_the_same_sets(run, tmp_path) -> None:
     from pyarrow.parquet import read_table
 
+    from accord.evaluation.answer_columns import Naming
+    from accord.evaluation.answerable import Source
     from accord.evaluation.output import Output
-    from accord.evaluation.predict_file import Source, predict_file
+    from accord.evaluation.predict_file import predict_file
 
     model, source = accord.load(run.folder), Source(run.folder.parent / "test.csv")
     texts = [row["text"] for row in records_of(source.path)]
     said = {}
     for ending in ("csv", "tsv", "json", "jsonl", "parquet"):
         out = tmp_path / f"out.{ending}"
-        predict_file(model, "lists", source, Output.at(out, None, force=False))
+        output, naming = Output.at(out, None, force=False), Naming(suffix=".said")
+        predict_file(model, ["lists"], source, output, naming=naming)
         if ending in ("csv", "tsv"):
             rows = records_of(out, "," if ending == "csv" else "\t")
-            said[ending] = [row["prediction"].split("+") * bool(row["prediction"]) for row in rows]
+            said[ending] = [json.loads(row["lists.said"]) for row in rows]
         elif ending == "parquet":
-            said[ending] = read_table(out)["prediction"].to_pylist()
+            said[ending] = read_table(out)["lists.said"].to_pylist()
         else:
             text = out.read_text()
             records = json.loads(text) if ending == "json" else map(json.loads, text.splitlines())
-            said[ending] = [record["prediction"] for record in records]
+            said[ending] = [record["lists.said"] for record in records]
     assert all(sets == model.predict("lists", texts) for sets in said.values())
     assert len(texts) == 30
 

@@ -1,4 +1,4 @@
-"""`accord predict`: a file in, a file of predictions out."""
+"""`accord predict`: a file in, the file with a model's answers out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option("--task", help="Which of the model's tasks; needed where it has several.")
+@click.option(
+    "--task", "tasks", multiple=True, metavar="TASK",
+    help="One of the model's tasks; may be given several times. Default: all tasks whose text"
+    " columns the file has.",
+)  # fmt: skip
 @click.option(
     "--input", "source", required=True, type=PATH,
-    help="A file with the task's text columns; or a pattern or folder of such files.",
+    help="A file with text columns, of any format that is trained on; or a pattern or folder of"
+    " such files.",
 )  # fmt: skip
 @click.option(
     "--output", "target", required=True, type=PATH,
@@ -30,21 +35,35 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--format", "form", type=click.Choice(["csv", "tsv", "json", "jsonl", "parquet", "cs224n"]),
-    help="Default: by the output's name.",
+    help="Default: by the output's name. cs224n takes one task.",
+)  # fmt: skip
+@click.option(
+    "--probabilities", is_flag=True,
+    help="Add a column TASK.LABEL for each class; TASK.probabilities for choices.",
+)  # fmt: skip
+@click.option(
+    "--suffix", default="", metavar="SUFFIX",
+    help="Name columns of answers TASK and SUFFIX, such as .predicted, where the input has a column"
+    " TASK.",
 )  # fmt: skip
 @click.option(
     "--text", "text", multiple=True, metavar="COLUMN",
-    help="The text column, if it has another name than in training; twice for a pair.",
+    help="The text column, if it has another name than in training; twice for a pair. It is that of"
+    " all tasks that take as many columns.",
 )  # fmt: skip
 @click.option(
     "--id", "id_column", metavar="COLUMN",
-    help="The column of the input that `id` is copied from. Default: training's, if it is there;"
-    " without one there are no ids.",
+    help="The column of ids, if it has another name than in training; for --format cs224n, and for"
+    " candidates to rank that stand in rows of their own.",
 )  # fmt: skip
 @click.option(
     "--on-bad-row", type=click.Choice(["stop", "skip"]), default="stop",
     help="skip: a row that can't be read keeps its place, with an empty answer and the reason"
     " in `error`.",
+)  # fmt: skip
+@click.option(
+    "--safe-cells", is_flag=True,
+    help="Put an apostrophe before texts in CSV and TSV that a spreadsheet would execute.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32")
@@ -52,42 +71,47 @@ if TYPE_CHECKING:
 @quiet_option
 def predict(
     model: Path,
-    task: str | None,
+    tasks: tuple[str, ...],
     source: Path,
     target: Path,
     form: Format | None,
+    probabilities: bool,
+    suffix: str,
     text: tuple[str, ...],
     id_column: str | None,
     on_bad_row: str,
+    safe_cells: bool,
     force: bool,
     precision: Precision,
     quoting: QuotingName | None,
     quiet: bool,
 ) -> None:
-    """Predict every row of --input with MODEL, a run folder or a model folder."""
+    """Answer every row of --input with MODEL, a run folder or a model folder.
+
+    The output has the input's columns and, after them, a column TASK for each task.
+    """
     from accord.data.datafiles import find_files
-    from accord.errors import UsageError
     from accord.evaluation.output import Output, refuse_sources
     from accord.model.saved import find_model_folder, read_tasks
 
     folder = find_model_folder(model)
-    tasks, _, _ = read_tasks(folder)
-    if task is None:
-        if len(tasks) > 1:
-            names = ", ".join(known.name for known in tasks)
-            raise UsageError(f"--task is missing: the model has several: {names}")
-        task = tasks[0].name
-    output = Output.at(target, form, force)
+    read_tasks(folder)  # a folder that is no model's is said before all else
+    output = Output.at(target, form, force, safe_cells=safe_cells)
     refuse_sources(output, find_files(str(source)), folder)
 
+    from accord.evaluation.answer_columns import Naming
+    from accord.evaluation.answerable import Source
     from accord.evaluation.predict import load
-    from accord.evaluation.predict_file import Source, predict_file
+    from accord.evaluation.predict_file import predict_file
     from accord.runs.progress import Console
 
     console = Console(quiet)
     predictor = load(model, precision=precision)
-    predictor.read_quotes(task, quoting)
+    for name in tasks or [task.name for task in predictor.tasks]:
+        predictor.read_quotes(name, quoting)
     rows = Source(source, text, id_column, skip_bad_rows=on_bad_row == "skip")
-    written = predict_file(predictor, task, rows, output, console)
-    ids = "" if written.ids else ", without ids (--id COLUMN takes the input's)"
-    console.say(f"{count(written.rows, 'prediction')} of task '{task}' in {target}{ids}")
+    naming = Naming(probabilities, suffix)
+    written = predict_file(predictor, tasks or None, rows, output, console, naming)
+    answered = ", ".join(f"'{name}'" for name in written.tasks)
+    of = "task" if len(written.tasks) == 1 else "tasks"
+    console.say(f"{count(written.rows, 'row')} with answers of {of} {answered} in {target}")

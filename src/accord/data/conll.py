@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from accord.data.encodings import not_utf8
 from accord.data.lines import read_lines
-from accord.data.rows import Note, Row, choose_columns, encodable
+from accord.data.rows import Note, Row, Whole, choose_columns, encodable
 from accord.data.values import list_text
 from accord.errors import DataError
 
@@ -33,6 +33,7 @@ class ConllReader:
     """
 
     class_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    metadata: ClassVar[Mapping[bytes, bytes]] = {}
 
     def __init__(self, path: Path, encoding: str) -> None:
         self._path, self._encoding = path, encoding
@@ -49,7 +50,7 @@ class ConllReader:
         between = (str(number) for number in range(2, self._width))
         self.columns = ("tokens", *between, "tags") if self._width > 1 else ("tokens",)
 
-    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+    def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
         """Yield every sentence."""
         positions = choose_columns(self._path, self.columns, use)
         for first, words, fault in self._sentences():
@@ -59,7 +60,9 @@ class ConllReader:
             lists = {
                 name: [word[i] for word in words] for name, i in zip(use, positions, strict=True)
             }
-            yield Row(first, {name: list_text(of) for name, of in lists.items()}, lists={**lists})
+            texts = {name: list_text(of) for name, of in lists.items()}
+            cells = {(name, 0): [word[i] for word in words] for i, name in enumerate(self.columns)}
+            yield Row(first, texts, lists={**lists}, cells=cells if whole else None)
 
     def _sentences(self) -> Iterator[tuple[int, list[list[str]], str]]:
         """Yield each sentence's first line and the columns of its words, or the line and reason of

@@ -15,7 +15,7 @@ from accord.data.files import DataFiles
 from accord.data.header import HEADER_CURE, first_doubt
 from accord.data.lines import read_lines
 from accord.data.records import Record, read_records
-from accord.data.rows import Note, Row, choose_columns, encodable
+from accord.data.rows import Note, Row, Whole, choose_columns, encodable, placed
 from accord.data.swallowed import SAMPLE_RECORDS, Rows
 from accord.data.textfiles import DelimiterName
 from accord.errors import DataError
@@ -28,6 +28,7 @@ class DelimitedReader:
     """Reads a delimited file; `columns` are the header's names, stripped of white space."""
 
     class_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    metadata: ClassVar[Mapping[bytes, bytes]] = {}
 
     def __init__(self, path: Path, files: DataFiles, encoding: str) -> None:
         self._path, self._quoting, self._encoding = path, files.quoting, encoding
@@ -40,9 +41,9 @@ class DelimitedReader:
         self._delimiter = files.delimiter or self._find_delimiter(declared)
         self.columns = self._header()
 
-    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+    def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
         """Yield every row below the header; blank lines are no rows."""
-        positions = self._choose(use)
+        positions, every = self._choose(use), placed(self.columns)
         rows = blank = 0
         spanning: list[Record] = []
         records = self._records(check=self._quoting is None)
@@ -59,7 +60,8 @@ class DelimitedReader:
                 yield Row(record.first, None, fault)
                 continue
             row = {n: record.fields[i] for n, i in zip(use, positions, strict=True)}
-            yield Row(record.first, row)
+            cells = dict(zip(every, record.fields, strict=True)) if whole else None
+            yield Row(record.first, row, cells=cells)
         doubted = first_doubt(self.columns, self._sample_values(use))
         self.notes = [Note(doubted.what, HEADER_CURE)] if doubted else []
         self.notes += self._notes(record.last - header.last, rows, blank, spanning)

@@ -124,7 +124,7 @@ def read_source(
         DataError: the file or a column can't be used at all.
     """
     pairs = [*zip(plans, tasks, strict=True)]
-    divides = next(filter(None, (_divider(plan, kind_of(task)) for plan, task in pairs)), None)
+    divides = _divider_of(pairs)
     readers = [TaskReader.of(plan, task, labelled, divides) for plan, task in pairs]
     reader = FilesReader(files)
     columns = [name for plan in plans for name in _columns(reader, plan, labelled)]
@@ -189,6 +189,11 @@ class TaskReader:
         parser = labelled_kind(task).parser(plan, task) if parses else None
         return cls(plan, kind_of(task), parser, divides)
 
+    @classmethod
+    def of_texts(cls, plan: TaskPlan, tasks: Sequence[Task]) -> TaskReader:
+        """Return how several tasks read the same texts, and no labels."""
+        return cls.of(plan, tasks[0], False, _divider_of([(plan, task) for task in tasks]))
+
     def item(self, row: Row, path: Path) -> Item:
         """Return what a row of a file is to the task."""
         try:
@@ -220,6 +225,11 @@ class TaskReader:
         row_id = None if plan.id is None else row.values.get(plan.id)
         of_texts = tuple(text.text for text in texts)
         return Example(of_texts, label, row_id, row.line, row.file, group, words, given)
+
+
+def _divider_of(pairs: Sequence[tuple[TaskPlan, Task]]) -> _Divider | None:
+    """Return what divides a text into words, where one of some tasks labels these."""
+    return next(filter(None, (_divider(plan, kind_of(task)) for plan, task in pairs)), None)
 
 
 def _divider(plan: TaskPlan, kind: Kind[Any]) -> _Divider | None:

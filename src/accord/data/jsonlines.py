@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from accord.data.encodings import not_utf8
 from accord.data.lines import read_lines
-from accord.data.rows import Note, Row, choose_columns, encodable
+from accord.data.rows import Note, Row, Whole, choose_columns, encodable
 from accord.data.values import Scalar, row_cells, spelt_number
 from accord.errors import DataError
 
@@ -21,6 +21,7 @@ class JsonLinesReader:
     """Reads JSON lines; `columns` are the keys of the first hundred objects."""
 
     class_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    metadata: ClassVar[Mapping[bytes, bytes]] = {}
 
     def __init__(self, path: Path, encoding: str) -> None:
         self._path, self._encoding = path, encoding
@@ -40,19 +41,20 @@ class JsonLinesReader:
 
     _form = "JSON lines hold one object per line; a .json file may hold an array of objects"
 
-    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+    def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
         """Yield every line that is not blank; a key that it lacks is absent."""
         choose_columns(self._path, self.columns, use)
         for line, value in self._values():
             if isinstance(value, str):
                 yield Row(line, None, value)
                 continue
+            cells = {(name, 0): cell for name, cell in value.items()} if whole else None
             try:
                 absent = tuple(name for name in use if name not in value)
                 texts, lists = row_cells({name: value.get(name) for name in use})
-                yield Row(line, texts, absent=absent, lists=lists)
+                yield Row(line, texts, absent=absent, lists=lists, cells=cells)
             except ValueError as error:
-                yield Row(line, None, str(error))
+                yield Row(line, None, str(error), cells=cells)
 
     def _values(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
         """Yield each line's number with its object, or with what is wrong with it."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from accord.data.rows import Note, Row, choose_columns
-from accord.data.values import list_text, row_cells
+from accord.data.rows import Column, Note, Row, Whole, choose_columns, placed
+from accord.data.values import list_text, row_cells, value_text
 from accord.errors import DataError
 
 _BATCH_ROWS = 2_000
+_BATCH_BYTES = 2**25
 _FLOATS = {16: np.float16, 32: np.float32, 64: np.float64}
 
 
@@ -36,21 +38,31 @@ class ParquetReader:
             raise DataError(f"{path}: not a readable Parquet file: {_first_line(error)}") from None
         self.columns = tuple(self._file.schema_arrow.names)
         self.notes: list[Note] = []
-        metadata = self._file.schema_arrow.metadata or {}
-        self.class_names = {} if codes else _class_names(metadata.get(b"huggingface", b""))
+        self.metadata = self._file.schema_arrow.metadata or {}
+        self.class_names = {} if codes else _class_names(self.metadata.get(b"huggingface", b""))
 
-    def rows(self, use: Sequence[str]) -> Iterator[Row]:
+    @property
+    def _batch_rows(self) -> int:
+        """How many rows of the whole file make a batch: those with images are large."""
+        metadata = self._file.metadata
+        groups = (metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        return max(1, min(_BATCH_ROWS, _BATCH_BYTES * metadata.num_rows // (sum(groups) or 1)))
+
+    def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
         """Yield every row, numbered from 1."""
         from pyarrow import ArrowException
 
         choose_columns(self._path, self.columns, use)
         number = 0
         try:
-            for batch in self._file.iter_batches(batch_size=_BATCH_ROWS, columns=list(use)):
+            columns = None if whole else list(use)
+            for batch in self._file.iter_batches(batch_size=self._batch_rows, columns=columns):
+                every = placed(batch.schema.names)
                 for index in range(batch.num_rows):
                     number += 1
-                    scalars = {name: batch.column(name)[index] for name in use}
-                    yield _row(number, scalars, self.class_names)
+                    scalars = {name: batch.column(i)[index] for i, name in enumerate(every)}
+                    row = _row(number, {name: scalars[name, 0] for name in use}, self.class_names)
+                    yield _with_cells(row, scalars, self.class_names, whole) if whole else row
         except (ArrowException, OSError) as error:
             where = f"{self._path}:{number + 1}"
             raise DataError(f"{where}: can't be read on: {_first_line(error)}") from None
@@ -70,6 +82,28 @@ def _row(
     except ValueError as error:
         return Row(number, None, str(error))
     return Row(number, values, lists=lists)
+
+
+def _with_cells(
+    row: Row, scalars: Mapping[Column, Any], names: Mapping[str, tuple[str, ...]], whole: Whole
+) -> Row:
+    """Return a row with all its cells; `names` are those of coded classes, by column."""
+    if whole == "arrow":
+        return replace(row, cells=scalars)
+    try:
+        cells = {column: _value(column[0], scalar) for column, scalar in scalars.items()}
+        for column in cells.keys() & {(name, 0) for name in names}:
+            cells[column] = _named(column[0], cells[column], names[column[0]])
+    except ValueError as error:
+        return Row(row.line, None, str(error))
+    return replace(row, cells=cells)
+
+
+def _named(column: str, value: Any, names: Sequence[str]) -> Any:
+    """Return the name of a coded class, or the names of a list of them; a null and -1 as it is."""
+    if isinstance(value, list):
+        return [_named(column, each, names) for each in value]
+    return value if value in (None, -1) else _class_name(column, value_text(value, column), names)
 
 
 def _class_names(metadata: bytes) -> dict[str, tuple[str, ...]]:

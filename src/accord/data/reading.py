@@ -15,7 +15,7 @@ from accord.data.jsonarray import JsonArrayReader
 from accord.data.jsonlines import JsonLinesReader
 from accord.data.lines import read_head
 from accord.data.parquet import ParquetReader
-from accord.data.rows import Note, Row, RowReader
+from accord.data.rows import Note, Row, RowReader, Whole
 from accord.errors import DataError
 
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -45,6 +45,7 @@ class FilesReader:
         paths: of the files.
         columns: those that all files have, in the order of the first one.
         notes: on a file as a whole; complete once the rows are exhausted.
+        metadata: of the schema of a single Parquet file.
     """
 
     def __init__(self, files: DataFiles) -> None:
@@ -54,6 +55,7 @@ class FilesReader:
         self.columns = tuple(
             name for name in first.columns if all(name in other.columns for other in others)
         )
+        self.metadata = {} if others else first.metadata
         self._class_names = [each.class_names for each in (first, *others)]
 
     def class_names(self, column: str) -> tuple[str, ...]:
@@ -68,8 +70,9 @@ class FilesReader:
                 raise DataError(f"{path}: names other classes for '{column}' than {self.paths[0]}")
         return names[0]
 
-    def rows(self, use: Sequence[str]) -> Iterator[Row]:
-        """Yield every row of every file with the values of the columns in `use`.
+    def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
+        """Yield every row of every file with the values of the columns in `use`, and `whole` with
+        all its cells.
 
         Raises:
             DataError: a file can't be read on, a column is missing or stands in a file twice.
@@ -77,7 +80,7 @@ class FilesReader:
         self.notes = []
         for number, path in enumerate(self.paths):
             reader = _open(path, self._files)
-            rows = reader.rows(use)
+            rows = reader.rows(use, whole)
             yield from rows if not number else (replace(row, file=number) for row in rows)
             self.notes += [note._replace(file=number) for note in reader.notes]
 

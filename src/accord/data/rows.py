@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from accord.errors import DataError, nearest
+
+Column = tuple[str, int]
+"""A column's name, and how many columns before it have the same name."""
+Whole = Literal["values", "arrow"]
+"""As what `Row.cells` has the cells of a Parquet file: Python's values, coded classes by their
+names; or Arrow's scalars."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,9 @@ class Row:
     row's number. Values are text as it stands in the file, never a guessed type; a null or NaN
     is the empty text, and so is what an object has no key for, which `absent` names. `file` is the
     row's file among several, counted from 0. What a typed file has as a list is in `lists` too, as
-    `values.list_cell` has it; its text is JSON.
+    `values.list_cell` has it; its text is JSON. Where they are asked for, `cells` are those of all
+    columns as the file has them: texts, lists, or what JSON or Parquet has (numbers in JSON as
+    `values.Scalar`); None of a row that has other columns than its file.
     """
 
     line: int
@@ -27,6 +35,7 @@ class Row:
     absent: tuple[str, ...] = ()
     file: int = 0
     lists: Mapping[str, list[Any]] = field(default_factory=dict)
+    cells: Mapping[Column, Any] | None = None
 
 
 class Note(NamedTuple):
@@ -43,10 +52,15 @@ class Note(NamedTuple):
 class RowReader(Protocol):
     """What the reader of each format offers.
 
-    `notes` are those on the file as a whole, complete once `rows` is exhausted.
+    `notes` are those on the file as a whole, complete once `rows` is exhausted; `metadata` that of
+    a Parquet file's schema.
     """
 
     notes: list[Note]
+
+    @property
+    def metadata(self) -> Mapping[bytes, bytes]:
+        """What a schema says beside its columns."""
 
     @property
     def class_names(self) -> Mapping[str, tuple[str, ...]]:
@@ -56,8 +70,8 @@ class RowReader(Protocol):
     def columns(self) -> tuple[str, ...]:
         """The column names in the file's order; delimited files may repeat or leave out names."""
 
-    def rows(self, use: Sequence[str]) -> Iterator[Row]:
-        """Yield every row with the values of the columns in `use`.
+    def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
+        """Yield every row with the values of the columns in `use`, and `whole` with all its cells.
 
         Raises:
             DataError: a column is missing, or stands in the file twice.
@@ -77,6 +91,16 @@ def choose_columns(path: Path, columns: Sequence[str], use: Sequence[str]) -> li
         if columns.count(name) > 1:
             raise DataError(f"{path}:1: column '{name}' stands in the header more than once")
     return [columns.index(name) for name in use]
+
+
+def placed(names: Sequence[str]) -> tuple[Column, ...]:
+    """Return columns by name, those of one name told apart.
+
+    Example:
+        >>> placed(["id", "", ""])
+        (('id', 0), ('', 0), ('', 1))
+    """
+    return tuple((name, names[:i].count(name)) for i, name in enumerate(names))
 
 
 def encodable(text: str) -> bool:

@@ -32,6 +32,7 @@ class Output:
         compressed: by gzip.
         descriptor: the number of an open file, such as 1 for standard output; else None.
         through: whether a pipe or device is written as it stands, not a file beside it.
+        safe_cells: put an apostrophe before a text that a spreadsheet would execute.
     """
 
     path: Path
@@ -39,15 +40,17 @@ class Output:
     compressed: bool
     descriptor: int | None
     through: bool
+    safe_cells: bool = False
 
     @staticmethod
-    def at(path: Path, form: Format | None, force: bool) -> Output:
+    def at(path: Path, form: Format | None, force: bool, *, safe_cells: bool = False) -> Output:
         """Check an output before anything is done for it.
 
         Args:
             path: the file, pipe or device; `-` is standard output.
             form: the format; default: by the name's ending, CSV for pipes and devices without one.
             force: whether a file that is there may be replaced.
+            safe_cells: as the attribute.
 
         Raises:
             UsageError: if it can't be written, already exists, or names no format or another.
@@ -64,7 +67,10 @@ class Output:
             raise UsageError(f"{path}: the name's ending is no format; allowed: {_allowed()}")
         if form not in (None, "cs224n", named) and named is not None:
             raise UsageError(f"{path}: is named as {named}, but --format is {form}")
-        return Output(path, form or named or "csv", compressed, descriptor, through)
+        settled = form or named or "csv"
+        if safe_cells and settled not in ("csv", "tsv"):
+            raise UsageError(f"{path}: --safe-cells is for csv and tsv, not {settled}")
+        return Output(path, settled, compressed, descriptor, through, safe_cells)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[IO[bytes]]:

@@ -27,8 +27,8 @@ from accord.evaluation.inference import (
     pooled_vectors,
 )
 from accord.evaluation.labelled_file import as_text, read_labelled
-from accord.evaluation.prediction_formats import Record
 from accord.evaluation.predictions import (
+    Record,
     predicted_columns,
     predicted_probabilities,
     predicted_values,

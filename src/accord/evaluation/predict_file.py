@@ -1,181 +1,342 @@
-"""A file's rows predicted by a model, a window at a time: memory doesn't grow with the file."""
+"""A file's rows answered by a model, a window at a time: memory doesn't grow with the file."""
 
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from accord.data.examples import BadRow, Example, Unlabelled, read_examples
-from accord.data.files import DataFiles, files_of
-from accord.data.plan import TaskPlan
+import pyarrow
+
+from accord.data.examples import BadRow, Example, Unlabelled
 from accord.data.reading import FilesReader
-from accord.data.rows import Note, choose_columns
+from accord.data.rows import Column, Note, Row
 from accord.data.warnings import DataWarning
 from accord.errors import DataError, UsageError
+from accord.evaluation.answer_columns import Naming
+from accord.evaluation.answerable import Answerable, Source, TextGroup, answerable
+from accord.evaluation.carried import Carried, Cells, carried, characters
+from accord.evaluation.gathered_rows import Gathered
 from accord.evaluation.inference import CHUNK_ROWS
-from accord.evaluation.labelled_file import as_text, file_plan
+from accord.evaluation.labelled_file import as_text
+from accord.evaluation.leaderboard import cs224n_lines
 from accord.evaluation.output import Output
-from accord.evaluation.predict import Predictor
-from accord.evaluation.prediction_formats import Record, write_records
-from accord.evaluation.predictions import predicted_columns, records_of
+from accord.evaluation.predict import Answered, Predictor
+from accord.evaluation.prediction_formats import Table, write_table
+from accord.evaluation.predictions import predicted_values
 from accord.runs.progress import Bar, Console
-from accord.tasks import Task
 
 _WINDOW_CHARACTERS = 2**23
-
-
-@dataclass(frozen=True)
-class Source:
-    """What to predict.
-
-    Attributes:
-        path: of a file; or a pattern or folder of files.
-        text: the text columns, where they are named otherwise than in training.
-        id: the id column; default: the one that the model was trained by, if the file has it.
-        skip_bad_rows: leave such rows without an answer, rather than stop.
-    """
-
-    path: Path
-    text: tuple[str, ...] = ()
-    id: str | None = None
-    skip_bad_rows: bool = False
+_WINDOW_ANSWERS = 2**19
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What was written: how many rows, and whether each has its id."""
+    """What was written.
+
+    Attributes:
+        rows: how many.
+        tasks: those that were answered.
+    """
 
     rows: int
-    ids: bool
+    tasks: tuple[str, ...]
 
 
 def predict_file(
-    model: Predictor, task: str, source: Source, output: Output, console: Console | None = None
+    model: Predictor,
+    tasks: Sequence[str] | None,
+    source: Source,
+    output: Output,
+    console: Console | None = None,
+    naming: Naming | None = None,
 ) -> Predicted:
-    """Predict every row of a file.
+    """Answer every row of a file: its columns, and after them the answers of tasks.
 
-    Every row is read before the first one is predicted: a bad one costs no time, and no file.
+    Every row is read before the first one is answered: a bad one costs no time, and no file. Then a
+    window of rows is read once, and encoded once for all tasks that read the same texts.
 
     Args:
-        model: has the task.
-        task: by name.
-        source: a file with the task's text columns; labels are not needed.
-        output: where the predictions go.
+        model: has the tasks.
+        tasks: by name; None: all whose text columns the file has; of others a warning says why not.
+        source: a file with text columns; labels are not needed.
+        output: where rows and answers go.
         console: shows progress.
+        naming: of the columns of answers.
 
     Raises:
-        UsageError: if there is no such task, or a row can't be read; nothing was written.
-        AccordError: if the predictions can't be written.
+        UsageError: if there is no such task, a row can't be read, or the file has a column that an
+            answer would be named as; nothing was written.
+        AccordError: if the answers can't be written.
     """
-    rows = _Rows.of(model, task, source)
-    if output.form == "cs224n" and (not rows.ids or source.skip_bad_rows):
-        lack = "an answer for every row" if rows.ids else "ids; --id COLUMN names the file's"
-        raise UsageError(f"{source.path}: format cs224n needs {lack}")
-    count = _check_rows(rows)
+    of = answerable(model, source, tasks)
+    if output.form == "cs224n":
+        of = _with_ids(model, of, source)
+    elif source.id is not None and not any(group.gathers for group in of.groups):
+        raise UsageError("--id is for --format cs224n: other formats have all the input's columns")
+    rows = _Rows(of, source, output.form == "parquet")
+    count, table = _check_rows(rows), _table(rows, output, naming or Naming())
+    for name, fault in of.lacking.items():
+        warnings.warn(f"task '{name}' is not answered: {fault}", stacklevel=2)
+    answers = _Answers(model, rows, naming or Naming())
     with (
         Bar(console or Console(quiet=True), "row", count) as bar,
         output.open() as file,
     ):
-        cut = Counter[str]()
-        batches = (_answers(model, rows, window, bar, cut) for window in _windows(rows))
-        write_records(file, output.form, batches, rows.task)
-    for note in model.cut_notes(rows.task, cut["rows"], cut["words"], count):
+        answers.gather()
+        if output.form == "cs224n":
+            for lines in answers.leaderboard(bar):
+                file.write("".join(lines).encode())
+        else:
+            write_table(file, output.form, table, answers.records(bar))
+    notes = [
+        note for task in rows.of.tasks
+        for note in model.cut_notes(task, *answers.cut[task.name], count)
+    ]  # fmt: skip
+    for note in dict.fromkeys(notes):  # each once, whatever the number of tasks that say the same
         warnings.warn(note, stacklevel=2)
-    return Predicted(count, rows.ids)
+    return Predicted(count, tuple(task.name for task in rows.of.tasks))
 
 
 @dataclass(frozen=True)
+class _Read:
+    """A row: its line, its cells as they are written, and what it is to each group of tasks."""
+
+    line: int
+    cells: Cells
+    items: list[Example | BadRow]
+
+
+def _with_ids(model: Predictor, of: Answerable, source: Source) -> Answerable:
+    """Return what can be answered with ids, as the course's format needs them.
+
+    Raises:
+        UsageError: if there are none, several tasks, or rows without an answer.
+    """
+    if len(of.tasks) > 1:
+        names = ", ".join(task.name for task in of.tasks)
+        raise UsageError(f"format cs224n takes one task; --task names one of: {names}")
+    (task,) = of.tasks
+    cs224n_lines(task.kind, [], [])  # refuses kinds that the course has no file for
+    ids = source.id or model.inputs[task.name].id
+    known = source.id is not None or ids in FilesReader(of.files).columns
+    if not known or source.skip_bad_rows:
+        lack = "an answer for every row" if known else "ids; --id COLUMN names the file's"
+        raise UsageError(f"{source.path}: format cs224n needs {lack}")
+    return answerable(model, replace(source, id=ids), [task.name], ids=True)
+
+
 class _Rows:
-    """The rows of a source, read anew each time; `ids` is whether they have any."""
+    """The rows of a source, read anew each time.
 
-    source: Source
-    task: Task
-    plan: TaskPlan
-    files: DataFiles
-    ids: bool
+    Args:
+        of: what can be answered of them.
+        source: the files, and whether bad rows are skipped.
+        typed: whether the output's columns have types.
+    """
 
-    @staticmethod
-    def of(model: Predictor, name: str, source: Source) -> _Rows:
-        task, form = model.task(name), model.inputs[name]
-        plan = file_plan(task, form, source.text, source.id)
-        files = files_of(plan, str(source.path))
-        columns = FilesReader(files).columns
-        if source.id is not None:
-            choose_columns(source.path, columns, [source.id])
-        return _Rows(source, task, plan, files, plan.id in columns)
+    def __init__(self, of: Answerable, source: Source, typed: bool) -> None:
+        self.of, self.skip, self.path, self.typed = of, source.skip_bad_rows, source.path, typed
+        self.gathered = [Gathered.of(of, group) if group.gathers else None for group in of.groups]
+        self.columns = Carried(typed)
+        self.metadata = FilesReader(of.files).metadata
 
-    def read(self, notes: list[Note] | None = None) -> Iterator[Example | BadRow]:
+    def read(self, notes: list[Note] | None = None) -> Iterator[_Read]:
         """Yield the rows; `notes` gets the notes on a file as a whole."""
-        for row in read_examples(self.files, self.plan, self.task, labelled=False, notes=notes):
-            assert not isinstance(row, Unlabelled)  # no labels are read
-            yield row
+        reader = FilesReader(self.of.files)
+        rows = reader.rows(self.of.columns, "arrow" if self.typed else "values")
+        for number, row in enumerate(rows):
+            path = self.of.files.paths[row.file]
+            try:
+                cells = carried(row.cells or {})
+            except ValueError as error:
+                fault = BadRow(path, row.line, str(error), row.file)
+                yield _Read(row.line, {}, [fault] * len(self.of.groups))
+                continue
+            items = [
+                self._item(group, gathered, number, row)
+                for group, gathered in zip(self.of.groups, self.gathered, strict=True)
+            ]
+            yield _Read(row.line, cells, items)
+        if notes is not None:
+            notes += reader.notes
+
+    def _item(
+        self, group: TextGroup, gathered: Gathered | None, number: int, row: Row
+    ) -> Example | BadRow:
+        if gathered is not None:
+            return gathered.faults.get(number) or Example((), number, None, row.line)
+        item = group.reader.item(row, self.of.files.paths[row.file])
+        assert not isinstance(item, Unlabelled)  # no labels are read
+        return item
+
+    def windows(self, answers: int = 1) -> Iterator[list[_Read]]:
+        """Yield lists of neighbouring rows, bounded in rows, in characters and in the answers, so
+        many of which each has."""
+        most = min(CHUNK_ROWS, max(1, _WINDOW_ANSWERS // answers))
+        window: list[_Read] = []
+        size = 0
+        for row in self.read():
+            window.append(row)
+            size += sum(map(characters, row.cells.values()))
+            if len(window) >= most or size >= _WINDOW_CHARACTERS:
+                yield window
+                window, size = [], 0
+        if window:
+            yield window
 
 
 def _check_rows(rows: _Rows) -> int:
-    """Return how many rows there are; warns of those that get no answer.
+    """Return how many rows there are; warns of those that get no answer, or not all.
 
     Raises:
-        DataError: for a bad row, or a file without rows to predict.
+        DataError: for a bad row, or a file without rows to answer.
     """
-    path, count, bad, first = rows.source.path, 0, 0, None
+    count, bad, without, first = 0, 0, 0, None
     notes: list[Note] = []
     for row in rows.read(notes):
         count += 1
-        if isinstance(row, BadRow):
-            if not rows.source.skip_bad_rows:
-                raise DataError(f"{row} (--on-bad-row skip leaves its answer empty)")
-            bad, first = bad + 1, first or row
+        rows.columns.note(row.cells)
+        faults = [item for item in row.items if isinstance(item, BadRow)]
+        if faults and not rows.skip:
+            raise DataError(f"{faults[0]} (--on-bad-row skip leaves its answer empty)")
+        first = first or next(iter(faults), None)
+        bad, without = bad + bool(faults), without + (len(faults) == len(row.items))
     for what, cure, number in notes:
-        warnings.warn(str(DataWarning(str(rows.files.paths[number]), what, cure)), stacklevel=3)
-    if bad == count:
-        raise DataError(f"{path}: has no rows to use" + (f"; the first: {first}" if first else ""))
+        path = rows.of.files.paths[number]
+        warnings.warn(str(DataWarning(str(path), what, cure)), stacklevel=3)
+    if without == count:
+        after = f"; the first: {first}" if first else ""
+        raise DataError(f"{rows.path}: has no rows to use{after}")
     if first is not None:
+        get = "get no answer" if bad == without else "lack an answer"
         warnings.warn(
-            f"{bad} of {count} rows can't be read and get no answer; the first: {first}",
-            stacklevel=3,
+            f"{bad} of {count} rows can't be read and {get}; the first: {first}", stacklevel=3
         )
     return count
 
 
-def _windows(rows: _Rows) -> Iterator[list[Example | BadRow]]:
-    """Yield lists of neighbouring rows, bounded in rows and in characters."""
-    window: list[Example | BadRow] = []
-    characters = 0
-    for row in rows.read():
-        window.append(row)
-        characters += sum(map(len, row.texts)) if isinstance(row, Example) else 0
-        if len(window) >= CHUNK_ROWS or characters >= _WINDOW_CHARACTERS:
-            yield window
-            window, characters = [], 0
-    if window:
-        yield window
+def _table(rows: _Rows, output: Output, naming: Naming) -> Table:
+    """Return the columns of the output.
 
-
-def _answers(
-    model: Predictor, rows: _Rows, window: Sequence[Example | BadRow], bar: Bar, cut: Counter[str]
-) -> list[Record]:
-    """Return a record for each row of a window; an unreadable row's says why it has no answer.
-
-    `cut` counts the rows whose texts are cut, and words that the model doesn't see.
+    Raises:
+        UsageError: two of them would have one name.
     """
-    examples = [row for row in window if isinstance(row, Example)]
-    texts = [example.given[0] if example.given else example.texts for example in examples]
-    answered = model.answered([rows.task.name], [as_text(one) for one in examples])[rows.task.name]
-    logits = answered.logits
-    cut.update(rows=answered.cut, words=answered.unseen)
-    before = {"id": [example.id for example in examples]} if rows.ids else {}
-    columns = predicted_columns(logits, rows.task, before, texts=texts)
-    answers, blank = records_of(columns), dict.fromkeys(columns)
-    bar.advance(len(window))
-    if not rows.source.skip_bad_rows:
-        return answers
-    following = iter(answers)
-    return [
-        {**next(following), "error": None}
-        if isinstance(row, Example)
-        else {**blank, "error": f"line {row.line}: {row.reason}"}
-        for row in window
-    ]
+    columns = rows.columns.columns
+    named = [name for name, _ in columns]
+    for name in named if output.form in ("json", "jsonl", "parquet") else []:
+        if named.count(name) > 1:
+            raise UsageError(
+                f"{rows.path}: has two columns '{name}', which {output.form} can't hold; .csv can"
+            )
+    answers = [name for task in rows.of.tasks for name in naming.names(task)]
+    answers += [naming.error] * rows.skip
+    for name in answers:
+        if name in named or answers.count(name) > 1:
+            raise UsageError(
+                f"{rows.path}: has a column '{name}' already, as an answer would be named;"
+                f" --suffix .predicted would name it '{name}.predicted'"
+            )
+    table = Table([*columns, *((name, 0) for name in answers)], safe_cells=output.safe_cells)
+    if output.form != "parquet":
+        return table
+    types = {name: of for task in rows.of.tasks for name, of in naming.types(task).items()}
+    return Table(
+        table.columns,
+        {**rows.columns.types,
+         **{(name, 0): types.get(name, pyarrow.string()) for name in answers}},
+        rows.metadata,
+    )  # fmt: skip
+
+
+@dataclass
+class _Answers:
+    """The answers of rows, window by window.
+
+    Attributes:
+        model: gives them.
+        rows: the rows.
+        naming: of their columns.
+        cut: by task, how many rows are cut, and how many words the model doesn't see.
+    """
+
+    model: Predictor
+    rows: _Rows
+    naming: Naming
+    cut: dict[str, tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cut = {task.name: (0, 0) for task in self.rows.of.tasks}
+
+    def gather(self) -> None:
+        """Answer what is answered of all rows at once."""
+        for group, gathered in zip(self.rows.of.groups, self.rows.gathered, strict=True):
+            for answered in gathered.answer(self.model, group) if gathered else ():
+                self._count(answered)
+
+    def records(self, bar: Bar) -> Iterator[list[dict[Column, Any]]]:
+        """Yield each window's rows as they are written."""
+        blank = {(name, 0): None for task in self.rows.of.tasks for name in self.naming.names(task)}
+        none = dict.fromkeys(self.rows.columns.columns)
+        for window in self.rows.windows(len(blank)):
+            answers: list[dict[Column, Any]] = [{**(row.cells or none), **blank} for row in window]
+            for number, group in enumerate(self.rows.of.groups):
+                self._answer(number, group, window, answers)
+            if self.rows.skip:
+                for row, record in zip(window, answers, strict=True):
+                    record[self.naming.error, 0] = _error(row)
+            bar.advance(len(window))
+            yield answers
+
+    def leaderboard(self, bar: Bar) -> Iterator[list[str]]:
+        """Yield each window's lines in the course's format."""
+        (task,), head = self.rows.of.tasks, 0
+        for window in self.rows.windows():
+            examples = [item for row in window for item in row.items if isinstance(item, Example)]
+            answered = self.model.answered([task.name], [as_text(each) for each in examples])
+            self._count(answered)
+            values: Any = predicted_values(answered[task.name].logits, task)
+            yield cs224n_lines(task.kind, [each.id or "" for each in examples], values)[head:]
+            head = 1
+            bar.advance(len(window))
+
+    def _answer(
+        self, number: int, group: TextGroup, window: Sequence[_Read],
+        answers: Sequence[dict[Column, Any]],
+    ) -> None:  # fmt: skip
+        """Add a group's answers to those of a window's rows."""
+        places = [i for i, row in enumerate(window) if isinstance(row.items[number], Example)]
+        examples = [item for row in window if isinstance(item := row.items[number], Example)]
+        for columns in self._columns(number, group, examples):
+            for name, values in columns.items():
+                for place, value in zip(places, values, strict=True):
+                    answers[place][name, 0] = value
+
+    def _columns(
+        self, number: int, group: TextGroup, examples: Sequence[Example]
+    ) -> Iterator[dict[str, Sequence[Any]]]:
+        gathered = self.rows.gathered[number]
+        if gathered is not None:
+            for task in group.tasks:
+                scores = gathered.scores[task.name]
+                (name,) = self.naming.names(task)
+                yield {name: [scores[example.label] for example in examples]}
+            return
+        for names, texts in group.calls(examples):
+            answered = self.model.answered(names, texts)
+            self._count(answered)
+            for name, made in answered.items():
+                task = self.model.task(name)
+                yield self.naming.columns(task, made.logits, made.texts)
+
+    def _count(self, answered: dict[str, Answered]) -> None:
+        for name, made in answered.items():
+            cut, unseen = self.cut[name]
+            self.cut[name] = (cut + made.cut, unseen + made.unseen)
+
+
+def _error(row: _Read) -> str | None:
+    """Return why a row lacks an answer; None of one that doesn't."""
+    reasons = dict.fromkeys(item.reason for item in row.items if isinstance(item, BadRow))
+    return f"line {row.line}: {'; '.join(reasons)}" if reasons else None

@@ -1,21 +1,25 @@
-"""The formats of files of predictions, each written a batch of rows at a time."""
+"""The formats of files of answers, each written a batch of rows at a time."""
 
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from types import SimpleNamespace
 from typing import IO, Any, Literal
 
-from accord.evaluation.leaderboard import cs224n_lines
-from accord.kinds import labelled_kind
-from accord.tasks import Task
+import pyarrow
+from pyarrow import DataType
+from pyarrow.parquet import ParquetWriter
+
+from accord.data.labels import is_number
+from accord.data.rows import Column
+from accord.data.values import list_text
+from accord.evaluation.carried import as_arrow
 
 Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "cs224n"]
-Record = dict[str, Any]
+Record = Mapping[Column, Any]
 Batches = Iterable[Sequence[Record]]
 
 ENDINGS: dict[str, Format] = {
@@ -28,129 +32,119 @@ ENDINGS: dict[str, Format] = {
 }
 """Which format a file's name asks for; all but Parquet may be followed by `.gz`."""
 
-
-_ANSWERS = ("label", "prediction")
-"""Columns of what a task's kind says."""
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-def write_records(file: IO[bytes], form: Format, batches: Batches, task: Task) -> None:
-    """Write records of predictions.
+class Share(float):
+    """A probability: in a table of texts it has six decimals."""
 
-    Tables (CSV, tab separated, Parquet) have a column `p(LABEL)` for each label; JSON has an
-    object of `probabilities`. Several labels of a row are a list, or one text in CSV, and so is
-    what is said of each of its candidates: JSON there.
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"{float(self):.6f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is written of rows that come in batches.
+
+    Attributes:
+        columns: in their order.
+        types: of each, for Parquet.
+        metadata: of the schema, likewise.
+        safe_cells: put an apostrophe before a text that a spreadsheet would execute.
+    """
+
+    columns: Sequence[Column]
+    types: Mapping[Column, DataType] = field(default_factory=dict)
+    metadata: Mapping[bytes, bytes] = field(default_factory=dict)
+    safe_cells: bool = False
+
+
+def write_table(file: IO[bytes], form: Format, table: Table, batches: Batches) -> None:
+    """Write rows.
+
+    A cell is a text, a `Scalar`, a number, a boolean, None, or a list or object of these: JSON in a
+    table of texts. A row may lack columns: they are empty, or no keys of a JSON object.
 
     Args:
         file: open for writing bytes; needs not be seekable.
-        form: the format.
-        batches: records, all of which have the same keys; taken one batch at a time.
-        task: whose predictions they are.
+        form: the format; not the course's, which has no columns of the input.
+        table: what columns there are.
+        batches: rows by column, taken one batch at a time.
 
     Raises:
-        UsageError: the course has no file for such a task.
         OSError: if the file can't be written.
     """
-    _WRITERS[form](file, batches, task)
+    _WRITERS[form](file, table, batches)
 
 
-def _write_delimited(file: IO[bytes], batches: Batches, task: Task, delimiter: str) -> None:
-    kind = labelled_kind(task)
-
-    def text(name: str, value: Any) -> str:
-        if value is None:
-            return ""
-        if name in _ANSWERS:
-            return kind.cell(task, value)
-        return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
-
-    for number, batch in enumerate(batches):
-        rows = [_flat(record, task, "{:.6f}".format) for record in batch]
-        head = [list(rows[0])] if number == 0 else []
-        texts = ([text(*item) for item in row.items()] for row in rows)
-        file.write(_lines([*head, *texts], delimiter).encode())
-
-
-def _lines(rows: Iterable[Sequence[str]], delimiter: str) -> str:
+def delimited_lines(rows: Iterable[Sequence[str]], delimiter: str) -> str:
+    """Return the lines of a table of texts."""
     lines: list[str] = []
-    # A writer quotes no line ends but those that it writes itself, and an id may hold either.
+    # A writer quotes no line ends but those that it writes itself, and a cell may hold either.
     writer = csv.writer(SimpleNamespace(write=lines.append), delimiter=delimiter)
     writer.writerows(rows)
     return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
 
 
-def _write_jsonl(file: IO[bytes], batches: Batches, task: Task) -> None:
+def _delimited(delimiter: str) -> Callable[[IO[bytes], Table, Batches], None]:
+    def write(file: IO[bytes], table: Table, batches: Batches) -> None:
+        head = [[_text(name, table.safe_cells) for name, _ in table.columns]]
+        for batch in chain([head], ([*_texts(table, batch)] for batch in batches)):
+            file.write(delimited_lines(batch, delimiter).encode())
+
+    return write
+
+
+def _texts(table: Table, batch: Sequence[Record]) -> Iterable[list[str]]:
+    for row in batch:
+        yield [_text(row.get(column), table.safe_cells) for column in table.columns]
+
+
+def _text(value: Any, safe: bool) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return str(value) if isinstance(value, float) else list_text(value)
+    if safe and value.startswith(_FORMULAS) and not is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _write_jsonl(file: IO[bytes], table: Table, batches: Batches) -> None:
     for batch in batches:
-        file.write("".join(_json(record) + "\n" for record in batch).encode())
+        file.write("".join(_json(row, table) + "\n" for row in batch).encode())
 
 
-def _write_json(file: IO[bytes], batches: Batches, task: Task) -> None:
+def _write_json(file: IO[bytes], table: Table, batches: Batches) -> None:
     before = "[\n"
     for batch in batches:
-        file.write((before + ",\n".join(map(_json, batch))).encode())
+        file.write((before + ",\n".join(_json(row, table) for row in batch)).encode())
         before = ",\n"
     file.write(b"\n]\n")
 
 
-def _json(record: Record) -> str:
-    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+def _json(row: Record, table: Table) -> str:
+    return list_text({column[0]: row[column] for column in table.columns if column in row})
 
 
-def _write_parquet(file: IO[bytes], batches: Batches, task: Task) -> None:
-    import pyarrow
-    from pyarrow.parquet import ParquetWriter
-
-    asked = labelled_kind(task)
-    answer = pyarrow.string() if asked.answer_is_text else pyarrow.float64()
-    answer = pyarrow.list_(answer) if asked.answer_is_list else answer
-
-    def kind(name: str) -> pyarrow.DataType:
-        lists = {
-            "probabilities": pyarrow.float64(), "order": pyarrow.int64(),
-            "entities": pyarrow.struct({
-                "start": pyarrow.int64(), "end": pyarrow.int64(), "text": pyarrow.string(),
-                "label": pyarrow.string(), "probability": pyarrow.float64(),
-            }),
-        }  # fmt: skip
-        if name in lists:
-            return pyarrow.list_(lists[name])
-        if name == "prediction":
-            return answer
-        return pyarrow.float64() if name.startswith("p(") else pyarrow.string()
-
-    tables = ([_flat(record, task, float) for record in batch] for batch in batches)
-    first = next(tables)
-    schema = pyarrow.schema([(name, kind(name)) for name in first[0]])
+def _write_parquet(file: IO[bytes], table: Table, batches: Batches) -> None:
+    fields = [(column[0], table.types[column]) for column in table.columns]
+    schema = pyarrow.schema(fields, metadata=dict(table.metadata))
     with ParquetWriter(file, schema) as writer:
-        for rows in chain([first], tables):
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+        for batch in batches:
+            arrays = [
+                as_arrow((row.get(column) for row in batch), table.types[column])
+                for column in table.columns
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
-def _write_cs224n(file: IO[bytes], batches: Batches, task: Task) -> None:
-    for number, batch in enumerate(batches):
-        ids, values = zip(*((row["id"], row["prediction"]) for row in batch), strict=True)
-        lines = cs224n_lines(task.kind, ids, values)
-        file.write("".join(lines[number > 0 :]).encode())
-
-
-def _flat(record: Record, task: Task, share: Callable[[float], object]) -> Record:
-    """Return a record as a table's row, with a column for each label's probability."""
-    row: Record = {}
-    for name, value in record.items():
-        if name == "probabilities" and task.labels:
-            row |= {
-                f"p({label})": None if value is None else share(value[label])
-                for label in labelled_kind(task).probability_names(task)
-            }
-        else:
-            row[name] = value
-    return row
-
-
-_WRITERS: dict[Format, Callable[[IO[bytes], Batches, Task], None]] = {
-    "csv": partial(_write_delimited, delimiter=","),
-    "tsv": partial(_write_delimited, delimiter="\t"),
+_WRITERS: dict[Format, Callable[[IO[bytes], Table, Batches], None]] = {
+    "csv": _delimited(","),
+    "tsv": _delimited("\t"),
     "json": _write_json,
     "jsonl": _write_jsonl,
     "parquet": _write_parquet,
-    "cs224n": _write_cs224n,
 }

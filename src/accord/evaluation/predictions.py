@@ -1,7 +1,8 @@
-"""The records of a file of predictions, one per row."""
+"""What is said of rows, by column; and the files of predictions that a run leaves."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from torch import Tensor
 from accord.data.loader import TaskData
 from accord.data.store import TokenStore
 from accord.durable import atomic_file
-from accord.evaluation.prediction_formats import Format, Record, write_records
+from accord.evaluation.leaderboard import cs224n_lines
+from accord.evaluation.prediction_formats import delimited_lines
 from accord.kinds import Answers, labelled_kind
 from accord.tasks import Task
 
-Columns = Mapping[str, Sequence[object]]
+Columns = Mapping[str, Sequence[Any]]
+Record = dict[str, Any]
 
 _PROBABILITIES = 2**14  # that are made into records at once
 
@@ -27,19 +30,6 @@ def predicted_values(logits: Tensor, task: Task) -> Answers:
     task's own units."""
     kind = labelled_kind(task)
     return kind.answers(task, kind.decode(task, logits).numpy())
-
-
-def predicted_records(
-    logits: Tensor,
-    task: Task,
-    before: Columns,
-    after: Columns | None = None,
-    moved: Tensor | None = None,
-) -> list[Record]:
-    """Return one record per row: `predicted_columns`, and what else stands behind them."""
-    return records_of({
-        **predicted_columns(logits, task, before, moved=moved), **(after or {})
-    })  # fmt: skip
 
 
 def predicted_columns(
@@ -105,10 +95,12 @@ def write_split_predictions(
     data: TaskData,
     labels: np.ndarray | None = None,
     after: Columns | None = None,
-    form: Format = "csv",
     moved: Tensor | None = None,
 ) -> None:
-    """Write predictions of a split's rows, the whole file or none.
+    """Write predictions of a split's rows as CSV, the whole file or none.
+
+    There is a column `p(LABEL)` for each label. What is said of several labels, words or candidates
+    of a row is one text, as its kind has it, or JSON.
 
     Args:
         path: the file; its folder must exist.
@@ -116,8 +108,7 @@ def write_split_predictions(
         data: the rows.
         labels: the rows' targets, [n, ...]: written beside the predictions, to compare them with.
         after: further columns.
-        form: the file's format.
-        moved: as `predicted_records` takes them.
+        moved: as `predicted_columns` takes them.
 
     Raises:
         OSError: if the file can't be written.
@@ -125,22 +116,54 @@ def write_split_predictions(
     before = dict(row_keys(data))
     if labels is not None:
         before["label"] = labelled_kind(data.task).answers(data.task, labels)
-    # Of thousands of classes, records take far more memory than logits do: a few rows at a time.
+    # Of thousands of classes, texts take far more memory than logits do: a few rows at a time.
     rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
-    parts = [slice(start, start + rows) for start in range(0, max(len(logits), 1), rows)]
-    records = (
-        predicted_records(
-            logits[part],
-            data.task,
-            _part(before, part),
-            _part(after, part),
-            None if moved is None else moved[part],
-        )
-        for part in parts
-    )
     with atomic_file(path) as file:
-        write_records(file, form, records, data.task)
+        for start in range(0, max(len(logits), 1), rows):
+            part = slice(start, start + rows)
+            columns = {
+                **predicted_columns(logits[part], data.task, _part(before, part),
+                                    moved=None if moved is None else moved[part]),
+                **_part(after, part),
+            }  # fmt: skip
+            texts = _texts(columns, data.task)
+            head = [] if start else [[*texts]]
+            lines = delimited_lines([*head, *zip(*texts.values(), strict=True)], ",")
+            file.write(lines.encode())
+
+
+def write_leaderboard(path: Path, logits: Tensor, data: TaskData) -> None:
+    """Write predictions of a split's rows, which have ids, in the course's format.
+
+    Raises:
+        UsageError: the course has no file for such a task.
+        OSError: if the file can't be written.
+    """
+    values = predicted_values(logits, data.task)
+    lines = cs224n_lines(data.task.kind, row_keys(data)["id"], values)  # type: ignore[arg-type]
+    with atomic_file(path) as file:
+        file.write("".join(lines).encode())
 
 
 def _part(columns: Columns | None, part: slice) -> Columns:
     return {name: values[part] for name, values in (columns or {}).items()}
+
+
+def _texts(columns: Columns, task: Task) -> dict[str, list[str]]:
+    """Return columns as texts, one for each label's probability."""
+    texts: dict[str, list[str]] = {}
+    for name, values in columns.items():
+        if name == "probabilities" and task.labels:
+            texts |= {
+                f"p({label})": [f"{of[label]:.6f}" for of in values]
+                for label in labelled_kind(task).probability_names(task)
+            }
+        elif name in ("label", "prediction"):
+            texts[name] = [labelled_kind(task).cell(task, value) for value in values]
+        else:
+            texts[name] = [*map(_text, values)]
+    return texts
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)

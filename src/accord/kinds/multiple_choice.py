@@ -208,13 +208,16 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
     def details(
         self, task: MultipleChoiceTask, logits: Tensor, texts: Sequence[str | Sequence[str]] | None
     ) -> dict[str, list[Any]]:
-        """Return the text of each row's choice, where texts are known, and all probabilities."""
+        """Return the text of each row's choice, where texts are known, and all probabilities; the
+        text is the prediction too, where labels are texts."""
         chosen = self.decode(task, logits).int().tolist()
         is_choice = (scores(logits) != -float("inf")).tolist()
         shares = self.shares(logits).tolist()
         details: dict[str, list[Any]] = {}
         if texts is not None:
             details["choice"] = [row[1 + i] for row, i in zip(texts, chosen, strict=True)]
+            if task.answer == "text":
+                details["prediction"] = details["choice"]
         details["probabilities"] = [
             [share for share, real in zip(row, of, strict=True) if real]
             for row, of in zip(shares, is_choice, strict=True)

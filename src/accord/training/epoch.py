@@ -15,7 +15,11 @@ from accord.errors import TrainingError
 from accord.evaluation.dev import DevResult, evaluate_all
 from accord.evaluation.inference import head_logits, logits_of
 from accord.evaluation.leaderboard import leaderboard_kinds
-from accord.evaluation.predictions import has_ids, write_split_predictions
+from accord.evaluation.predictions import (
+    has_ids,
+    write_leaderboard,
+    write_split_predictions,
+)
 from accord.evaluation.thresholds import tuned_task
 from accord.kinds import kind_of
 from accord.model.saved import save_model
@@ -116,7 +120,7 @@ def write_split(
     write_split_predictions(folder / f"{name}.csv", logits, data, labels)
     if setup.plan.score == "cs224n" and data.task.kind in leaderboard_kinds() and has_ids(data):
         path = folder / f"{name}-leaderboard.csv"
-        write_split_predictions(path, logits, data, form="cs224n")
+        write_leaderboard(path, logits, data)
 
 
 def _check_finite(data: TaskData, logits: torch.Tensor, epoch: int) -> None:
