@@ -20,6 +20,8 @@ COMMANDS = {
     "resume": "Resume a run that was stopped.",
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
+    "add": "Add tasks to a trained model, whose others stay as they are.",
+    "remove": "Take tasks out of a model, whose others stay as they are.",
     "export": "Take one task's model out of a shared one.",
     "card": "Write a model's card: what it is, its data, figures and limits.",
     "push": "Upload a model, with its card, to the hub.",
