@@ -16,9 +16,10 @@ LAYERS = [
     ["grids.changed"],
     [
         "recipes", "comparison", "encoders.convert", "doctor", "derived.export", "derived.ensemble",
-        "publishing.card", "publishing.hub", "derived.run_soup", "derived.adding",
-        "derived.removing",
+        "publishing.card", "publishing.hub", "derived.run_soup", "derived.removing",
     ],
+    ["derived.joint"],
+    ["derived.adding"],
     ["derived.adding_faults"],
     ["derived.composed"],
     ["derived.same_answers"],

@@ -1,11 +1,14 @@
 """Tasks added to a trained model and taken out of it: what the others say stays, to the byte."""
 
+import csv
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from projects import write_encoder
 from safetensors.torch import load_file
@@ -182,6 +185,56 @@ def test_an_answer_that_would_change_stops_it(finished, config, accord_cli, tmp_
         assert (answer.code, answer.out) == (1, "")
         assert answer.err.splitlines()[-1] == "accord: answers of 'same' differ"
         assert [*tmp_path.iterdir()] == []
+
+
+def test_joint_training_says_by_how_much_the_others_moved(finished, config, accord_cli, tmp_path):
+    """Each by its metric on its dev rows; of accuracy the paired t interval over rows."""
+    file, new = config(), tmp_path / "new"
+    # at a rate at which answers do change
+    arguments = ["add", finished, file, "--joint", "--set", "training.lr=0.01", "--quiet"]
+    said = json.loads(accord_cli(*arguments, "--out", new, "--json").out)
+    assert [file.name for file in tmp_path.iterdir()] == ["new"]
+    assert [*tasks_of(new)] == ["mood", "same", "near", "tone"]
+    assert {*said["new_parameters"]} == {"tone"}
+    assert said["unchanged"] == []
+    assert all("date" in entry["made"] for entry in tasks_of(new).values())
+    results = json.loads((finished / "results.json").read_text())["metrics"]
+    models = [accord.load(finished), accord.load(new)]
+    for name, moved in said["moved"].items():
+        assert moved["before"] == pytest.approx(results[name], abs=1e-6)
+        assert moved["after"] == pytest.approx(said["results"]["metrics"][name], abs=1e-6)
+    with (file.parent / "mood-dev.csv").open() as stream:
+        rows = [*csv.DictReader(stream)]
+    texts, labels = [row["text"] for row in rows], np.array([row["mood"] for row in rows])
+    right = [np.array(model.predict("mood", texts)) == labels for model in models]
+    gain = right[1].astype(float) - right[0]
+    assert gain.any()
+    half = scipy.stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
+    assert said["moved"]["mood"]["difference"] == pytest.approx(gain.mean())
+    interval = [gain.mean() - half, gain.mean() + half]
+    assert said["moved"]["mood"]["interval"] == pytest.approx(interval)
+    answer = accord_cli(*arguments, "--replace", "mood", "--out", tmp_path / "no")
+    assert "no task 'mood'; allowed: tone" in answer.err
+
+
+def test_joint_training_needs_the_others_files(finished, config, accord_cli, tmp_path):
+    file, out = config(), ["--joint", "--out", tmp_path / "out", "--quiet"]
+    shutil.copytree(finished / "model", tmp_path / "alone")
+    answer = accord_cli("add", tmp_path / "alone", file, *out)
+    assert answer.code == 2
+    assert "lies in no run folder that names their files" in answer.err
+    shutil.copytree(finished, tmp_path / "run")
+    resolved = tmp_path / "run" / "resolved.json"
+    resolved.write_text(resolved.read_text().replace("near-train.csv", "gone.csv"))
+    answer = accord_cli("add", tmp_path / "run", file, *out)
+    (line,) = answer.err.splitlines()
+    assert answer.code == 2
+    assert "tasks.near.train" in line
+    assert "gone.csv: no such file" in line
+    frozen = config(f"[encoder]\nmode = 'frozen'\n{CONFIG}", "frozen")
+    answer = accord_cli("add", finished, frozen, *out)
+    assert "--joint trains the encoder" in answer.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_refused(

@@ -12,6 +12,8 @@ from accord.cli.options import PATH, as_json_option, overrides_option, quiet_opt
 from accord.terminal import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from accord.derived.adding import Added
 
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     "--replace", "replaced", multiple=True, metavar="TASK",
     help="A task of MODEL that CONFIG's task of the same name takes the place of; repeatable.",
 )  # fmt: skip
+@click.option(
+    "--joint", is_flag=True,
+    help="Train all tasks on together, from the files of MODEL's run; says by how much each moved.",
+)  # fmt: skip
 @overrides_option
 @as_json_option
 @quiet_option
@@ -31,6 +37,7 @@ def add(
     config: Path,
     out: Path,
     replaced: tuple[str, ...],
+    joint: bool,
     overrides: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -42,8 +49,10 @@ def add(
     [tasks.NAME] and [training], and [sharing] if the new tasks are to have parts of their own.
     """
     from accord.derived.adding import add_tasks
+    from accord.derived.joint import add_jointly
 
-    added = add_tasks(model, config, out, replaced, overrides, quiet=quiet)
+    run = add_jointly if joint else add_tasks
+    added = run(model, config, out, replaced, overrides, quiet=quiet)
     if as_json:
         echo(json.dumps(_as_json(added)))
         return
@@ -57,6 +66,16 @@ def _as_json(added: Added) -> dict[str, object]:
         "new_parameters": added.parameters,
         "layers_computed": {"before": added.before.to_json(), "after": added.after.to_json()},
         "unchanged": list(added.proofs),
+        "moved": {
+            name: {
+                "before": found.theirs[0],
+                "after": found.ours[0],
+                "rows": found.rows,
+                "difference": found.value,
+                "interval": list(found.interval()),
+            }
+            for name, found in added.moved.items()
+        },
     }
 
 
@@ -81,4 +100,22 @@ def _show(added: Added) -> None:
         "encoder layers computed for an answer to all tasks:"
         f" {before.layers:.1f} before, {after.layers:.1f} now: {after.by_input()}",
         *added.proofs,
+        *_moved_lines(added),
     )
+
+
+def _moved_lines(added: Added) -> Iterator[str]:
+    """Yield by how much tasks that were trained on moved."""
+    for name, found in added.moved.items():
+        (after,), (before,) = found.ours, found.theirs
+        low, high = found.interval()
+        interval = found.degenerate or f"95 % interval {low:+z.4f} to {high:+z.4f}"
+        yield (
+            f"{name}: {added.results['metric_names'][name]} {before:z.4f} before, {after:z.4f} now:"
+            f" {found.value:+z.4f} ({interval}, {found.rows:,} dev rows)"
+        )
+    if added.moved:
+        yield (
+            "intervals: over rows alone. One seed was trained, and another one would move the tasks"
+            " otherwise. The dev rows chose the epoch, so the figures on them are too good."
+        )

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from accord.config.file import load_config
-from accord.derived.adding_faults import check_names, check_parts, encoder_faults, section_faults
+from accord.config.sections import Config
+from accord.derived.adding_faults import (
+    check_names,
+    check_parts,
+    encoder_faults,
+    refuse,
+    section_faults,
+)
 from accord.derived.composed import SavedTask, saved_tasks, single_folder, write_proved
 from accord.derived.dev_texts import Row, read_dev_texts
 from accord.derived.finished import check_new
 from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import ConfigError, Stopped, check_known
+from accord.errors import Stopped, check_known
 from accord.model.layers_computed import LayersComputed, layers_of_folder
 from accord.model.origin import Origin
 from accord.model.saved import read_tasks
 from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
+from accord.statistics.crossed import Difference
 from accord.training.run import Run, start_run
 from accord.untrusted import read_toml
 
@@ -37,13 +45,15 @@ class Added:
         before: encoder layers computed for an answer to all tasks of the old model.
         after: of the new one.
         proofs: one line for each other task: on which texts its answers are equal to the byte.
+        moved: of tasks that were trained on: how their metrics differ from before, on dev.
     """
 
     results: dict[str, Any]
     parameters: dict[str, int]
     before: LayersComputed
     after: LayersComputed
-    proofs: tuple[str, ...]
+    proofs: tuple[str, ...] = ()
+    moved: Mapping[str, Difference] = field(default_factory=dict)
 
 
 def add_tasks(
@@ -78,12 +88,14 @@ def add_tasks(
     check_known(folder, replaced, [task.name for task in old])
     others = [task for task in old if task.name not in replaced]
     plan = _plan(folder, config, overrides)
-    check_names(config, plan, [task.name for task in old], replaced)
+    check_names(config, [*plan.data.labelled], [task.name for task in old], replaced)
     check_parts(folder, plan, others)
     parent = next(each for each in out.absolute().parents if each.exists())
     with tempfile.TemporaryDirectory(prefix=".accord-add-", dir=parent) as scratch:
-        run = _train(plan, folder, Path(scratch), quiet=quiet)
-        new = [_dated(task) for task in saved_tasks(run.folder / "model")]
+        encoder = Path(scratch) / "encoder"
+        _link_encoder(folder, encoder)
+        run = train_in(Path(scratch), plan.from_model(encoder), quiet=quiet)
+        new = [dated(task) for task in saved_tasks(run.folder / "model")]
         tasks, same = _in_place(old, new, replaced), [task.name for task in others]
         proofs = write_proved(model, tasks, out, same, _dev_rows(plan, run.folder / "model"))
     return Added(
@@ -95,21 +107,29 @@ def add_tasks(
     )
 
 
+def loaded_config(folder: Path, config: Path, overrides: Sequence[str]) -> Config:
+    """Read a config of new tasks, whose encoder is a model's, named or not."""
+    loaded = load_config(config, [encoder_key(folder), *overrides])
+    if "path" in read_toml(config).get("encoder", {}):
+        loaded = load_config(config, overrides)
+    return loaded
+
+
+def encoder_key(folder: Path) -> str:
+    """Return the override of a config that makes a folder its encoder."""
+    return f"encoder.path={json.dumps(str(folder.absolute()))}"
+
+
 def _plan(folder: Path, config: Path, overrides: Sequence[str]) -> StagePlan:
     """Return the plan of the new tasks' run on a model's encoder.
 
     Raises:
         ConfigError: one line for each thing that is wrong.
     """
-    path = f"encoder.path={json.dumps(str(folder.absolute()))}"
-    loaded = load_config(config, [path, *overrides])
-    if "path" in read_toml(config).get("encoder", {}):
-        loaded = load_config(config, overrides)
-    faults = [*encoder_faults(loaded, folder), *section_faults(loaded)]
-    if faults:
-        raise ConfigError(*(f"{config}: {fault}" for fault in faults))
+    loaded = loaded_config(folder, config, overrides)
+    refuse(config, [*encoder_faults(loaded, folder), *section_faults(loaded)])
     _, _, length = read_tasks(folder)
-    settled = [path, f"encoder.max_length={length}"]
+    settled = [encoder_key(folder), f"encoder.max_length={length}"]
     if loaded.sharing.schemes:
         settled += ["sharing.train_shared=false"]
     else:
@@ -117,21 +137,28 @@ def _plan(folder: Path, config: Path, overrides: Sequence[str]) -> StagePlan:
     return plan_run(load_config(config, [*overrides, *settled]), str(config)).only
 
 
-def _train(plan: StagePlan, folder: Path, scratch: Path, *, quiet: bool) -> Run:
-    """Train the new tasks on the encoder alone, without what its tasks have of their own."""
-    encoder = scratch / "encoder"
-    encoder.mkdir()
+def _link_encoder(folder: Path, target: Path) -> None:
+    """Make a folder of a model's encoder alone, without what its tasks have of their own."""
+    target.mkdir()
     for pattern in HUB_FILES:
         for file in folder.glob(pattern):
-            link(file.resolve(), encoder / file.name)
+            link(file.resolve(), target / file.name)
+
+
+def train_in(scratch: Path, plan: StagePlan, *, quiet: bool) -> Run:
+    """Train in a folder that is not kept.
+
+    Raises:
+        UsageError, TrainingError, Stopped: as `start_run`; there is nothing to resume.
+    """
     try:
-        return start_run(plan.from_model(encoder), scratch / "run", quiet=quiet)
+        return start_run(plan, scratch / "run", quiet=quiet)
     except Stopped as stopped:
         raise Stopped("stopped before the new tasks were trained: nothing was written",
                       stopped.exit_code) from None  # fmt: skip
 
 
-def _dated(task: SavedTask) -> SavedTask:
+def dated(task: SavedTask) -> SavedTask:
     """Return a task with the time at which it was made."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     origin = replace(Origin.from_json(task.entry["made"]), date=now)

@@ -17,47 +17,60 @@ _FREE = {"path", "mode", "max_length", "dropout", "gradient_checkpointing"}
 """Keys of `[encoder]` that a config may have here."""
 
 
-def encoder_faults(config: Config, folder: Path) -> Iterator[str]:
-    """Yield what `[encoder]` asks of the encoder of a model folder that it can't be."""
+def refuse(config: Path, faults: Sequence[str]) -> None:
+    """Raise a `ConfigError` of some faults, if there are any."""
+    if faults:
+        raise ConfigError(*(f"{config}: {fault}" for fault in faults))
+
+
+def encoder_faults(config: Config, folder: Path, *, trained: bool = False) -> Iterator[str]:
+    """Yield what `[encoder]` asks of the encoder of a model folder that it can't be.
+
+    Args:
+        config: of new tasks.
+        folder: of the model.
+        trained: whether the encoder is trained on.
+    """
     given, (_, _, length) = config.encoder, read_tasks(folder)
-    stays = f"the encoder is that of {folder} and stays as it is; leave the key out"
+    stays = f"the encoder is that of {folder}" + " and stays as it is" * (not trained)
+    stays += "; leave the key out"
     for key in given.model_fields_set - _FREE:
         yield f"encoder.{key}: {stays}"
     if Path(given.path).resolve() not in (folder.resolve(), folder.resolve().parent):
         yield f"encoder.path: {given.path} is another one; {stays}"
     if given.max_length not in (None, length):
         yield f"encoder.max_length: is {given.max_length}, but the model's is {length}"
-    if "mode" in given.model_fields_set and given.mode != "frozen":
-        yield f"encoder.mode: '{given.mode}' trains the encoder; {stays}"
+    if "mode" in given.model_fields_set and (given.mode == "frozen") is trained:
+        trains = "--joint trains the encoder" if trained else f"'{given.mode}' trains the encoder"
+        yield f"encoder.mode: {trains}; {stays}"
 
 
-def section_faults(config: Config) -> Iterator[str]:
-    """Yield what other sections ask that new tasks can't have."""
+def section_faults(config: Config, *, trained: bool = False) -> Iterator[str]:
+    """Yield what other sections ask that new tasks can't have; arguments as `encoder_faults`."""
     if config.stages:
         yield "stages: tasks are added in one stage; add those of the next in another call"
     if config.memory is not None:
         yield "memory: what the other tasks say doesn't change, so nothing is to be remembered"
-    for name in config.sharing.schemes:
+    for name in config.sharing.schemes if not trained else ():
         if get_scheme(name).copies:
             others = "'adapter', 'lora', 'pal' and 'task-norm' stand beside the model's layers"
             yield f"sharing.schemes: '{name}' copies the encoder's layers for all tasks; {others}"
 
 
 def check_names(
-    config: Path, plan: StagePlan, known: Sequence[str], replaced: Sequence[str]
+    config: Path, names: Sequence[str], known: Sequence[str], replaced: Sequence[str]
 ) -> None:
     """Check that new tasks have names of their own, and that those that replace others are there.
 
     Args:
         config: the file, for messages.
-        plan: of the new tasks.
+        names: of its tasks with labels.
         known: names of the model's tasks.
         replaced: those of them that are to be replaced.
 
     Raises:
         UsageError: naming the task.
     """
-    names = list(plan.data.labelled)
     if not names:
         raise ConfigError(f"{config}: tasks: none has labels, so there is no head to add")
     check_known(config, replaced, names)

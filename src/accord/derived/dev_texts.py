@@ -21,13 +21,19 @@ from accord.tasks import Task
 Row = str | tuple[str, ...]
 
 
+def run_of(model: Path) -> RunFolder | None:
+    """Return the run whose model it is; None if it is none's."""
+    folder = find_model_folder(model).absolute()
+    run = RunFolder(folder.parent)
+    is_its_own = folder == run.model and (run.path / "resolved.json").is_file()
+    return run if is_its_own else None
+
+
 def plan_of(model: Path) -> StagePlan | None:
-    """Return the plan of the run that a model lies in; None if it lies in none that can be read."""
-    run = RunFolder(find_model_folder(model).absolute().parent)
-    if not (run.path / "resolved.json").is_file():
-        return None
+    """Return the plan of the run whose model it is; None if it is none's, or that can't be read."""
+    run = run_of(model)
     try:
-        return recorded_plan(run).stages[-1]
+        return None if run is None else recorded_plan(run).stages[-1]
     except AccordError:
         return None
 
