@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import accord
 from accord.derived import same_answers
-from accord.errors import TrainingError
+from accord.errors import Stopped, TrainingError
 from accord.model.layers_computed import layers_of_folder
 
 CONFIG = """
@@ -76,6 +76,7 @@ def test_a_head_is_added(finished, config, accord_cli, tmp_path):
     assert answer.code == 0, answer.err
     new, old = tmp_path / "new", finished / "model"
     assert [file.name for file in tmp_path.iterdir()] == ["new"]
+    assert ".accord-add" not in answer.out + answer.err
     assert {file.name for file in new.iterdir()} == {file.name for file in old.iterdir()}
     for file in old.iterdir():
         if file.name not in ("accord.json", "heads.safetensors"):
@@ -298,13 +299,22 @@ def test_layers_of_their_own_and_ensembles_are_refused(
 
 
 def test_stopped_training_leaves_nothing(finished, config, accord_cli, tmp_path, monkeypatch):
-    def stop(*arguments):
-        raise KeyboardInterrupt
+    for error, code, says in (
+        (lambda run: KeyboardInterrupt(), 130, None),
+        (lambda run: Stopped(f"SIGTERM; 'accord resume {run.path}' goes on", 143), 143, "SIGTERM"),
+        (lambda run: OSError(28, "No space left on device"), 1, "No space left on device"),
+    ):
 
-    monkeypatch.setattr("accord.training.run.take_steps", stop)
-    answer = accord_cli("add", finished, config(), "--out", tmp_path / "out", "--quiet")
-    assert answer.code == 130
-    assert [*tmp_path.iterdir()] == []
+        def stop(setup, run, *others, error=error):
+            raise error(run)
+
+        monkeypatch.setattr("accord.training.run.take_steps", stop)
+        answer = accord_cli("add", finished, config(), "--out", tmp_path / "out", "--quiet")
+        assert answer.code == code
+        assert [*tmp_path.iterdir()] == []
+        if says is not None:
+            assert says in answer.err
+            assert answer.err.endswith("; nothing was written\n")
 
 
 def test_formats_are_read_or_refused_by_name(finished, accord_cli, tmp_path):

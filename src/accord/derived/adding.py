@@ -24,7 +24,7 @@ from accord.derived.dev_texts import Row, read_dev_texts
 from accord.derived.finished import check_new
 from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import Stopped, check_known
+from accord.errors import AccordError, check_known
 from accord.model.layers_computed import LayersComputed, layers_of_folder
 from accord.model.origin import Origin
 from accord.model.saved import read_tasks
@@ -151,11 +151,13 @@ def train_in(scratch: Path, plan: StagePlan, *, quiet: bool) -> Run:
     Raises:
         UsageError, TrainingError, Stopped: as `start_run`; there is nothing to resume.
     """
+    folder = scratch / "run"
     try:
-        return start_run(plan, scratch / "run", quiet=quiet)
-    except Stopped as stopped:
-        raise Stopped("stopped before the new tasks were trained: nothing was written",
-                      stopped.exit_code) from None  # fmt: skip
+        return start_run(plan, folder, quiet=quiet, kept=False)
+    except AccordError as error:
+        goes_on = f"'accord resume {folder}' goes on"
+        error.args = tuple(line.replace(goes_on, "nothing was written") for line in error.args)
+        raise
 
 
 def dated(task: SavedTask) -> SavedTask:

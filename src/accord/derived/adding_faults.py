@@ -9,7 +9,7 @@ from pathlib import Path
 from accord.config.sections import Config
 from accord.derived.composed import SavedTask
 from accord.errors import ConfigError, ModelError, check_known
-from accord.model.saved import read_tasks
+from accord.model.saved import read_sharing, read_tasks
 from accord.plan.run import StagePlan
 from accord.sharing import get_scheme
 
@@ -93,13 +93,14 @@ def check_parts(folder: Path, plan: StagePlan, others: Sequence[SavedTask]) -> N
     Raises:
         UsageError: naming the scheme.
     """
-    for scheme, given in (pair for task in others for pair in task.sharing.options.items()):
+    for scheme in read_sharing(folder).schemes:
         if get_scheme(scheme).copies:
             raise ModelError(
                 f"{folder}: each of its tasks has layers of its own ('{scheme}'), and what they"
                 " share there was never trained; 'accord export' makes one task's model, which"
                 " tasks can be added to"
             )
+    for scheme, given in (pair for task in others for pair in task.sharing.options.items()):
         if scheme not in plan.sharing.schemes:
             continue
         options = get_scheme(scheme).check_options(plan.options.get(scheme, {}))

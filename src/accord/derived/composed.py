@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from accord.derived.dev_texts import Row
-from accord.derived.finished import write_new
+from accord.derived.finished import check_done, write_new
 from accord.derived.same_answers import prove
 from accord.durable import link, load_tensors, write_tensors
 from accord.encoders.pretrained import HUB_FILES
@@ -65,7 +65,9 @@ def single_folder(source: Path) -> Path:
 
     Raises:
         ModelError: if there is none, or it is an ensemble's.
+        RunFolderError: if it is that of a run that is not done.
     """
+    check_done(source)
     folder = find_model_folder(source)
     if is_ensemble(folder):
         raise ModelError(

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+
 from accord.config.file import as_table, parse_config, resolve_paths
 from accord.data.datasets import TaskFiles
 from accord.derived.adding import Added, dated, loaded_config, train_in
@@ -122,14 +124,17 @@ def _moved(
 ) -> Iterator[tuple[str, Difference]]:
     """Yield by how much each task's metric differs on its dev rows: after minus before."""
     for name in names:
-        sides, labels = [], None
-        for model in (after, before):
-            task = model.task(name)
-            files = TaskFiles(task, plan.data.tasks[name], model.tokenizer, lambda line: None)
-            split = files.dev(plan.data.dev_share)
-            logits = split_logits(model.model, split, model.assembler, matmul=model.matmul)
-            labels = split.labels
-            compared = labelled_kind(task).compared(task, labels, logits)
-            sides.append(Side((plan.training.seed,), compared[None]))
+        labels, theirs = _said(before, plan, name)
+        _, ours = _said(after, plan, name)
         task = after.task(name)
-        yield name, difference(task.metric, labels, *sides, task.positive_class)
+        yield name, difference(task.metric, labels, ours, theirs, task.positive_class)
+
+
+def _said(model: Predictor, plan: StagePlan, name: str) -> tuple[npt.NDArray[Any], Side]:
+    """Return the labels of a task's dev rows, and what a model says of them."""
+    task = model.task(name)
+    files = TaskFiles(task, plan.data.tasks[name], model.tokenizer, lambda line: None)
+    split = files.dev(plan.data.dev_share)
+    logits = split_logits(model.model, split, model.assembler, matmul=model.matmul)
+    compared = labelled_kind(task).compared(task, split.labels, logits)
+    return split.labels, Side((plan.training.seed,), compared[None])
