@@ -138,3 +138,15 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
         return f"; did you mean '{close[0]}'?"
     more = f" and {len(names) - _SHOWN_NAMES} more" * (len(names) > _SHOWN_NAMES)
     return f"; allowed: {', '.join(names[:_SHOWN_NAMES])}{more}"
+
+
+def check_known(where: object, names: Iterable[str], known: Iterable[str]) -> None:
+    """Check that a model or config has some tasks.
+
+    Raises:
+        UsageError: naming the first that it hasn't, and what is near.
+    """
+    known = [*known]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{where}: no task '{name}'{nearest(name, known)}")

@@ -9,7 +9,15 @@ from safetensors.torch import load_file, save_file
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import ModelError
 from accord.model.multitask import MultitaskModel
-from accord.model.saved import InputFormat, find_model_folder, load_model, read_tasks, save_model
+from accord.model.saved import (
+    FORMAT,
+    OLDEST,
+    InputFormat,
+    find_model_folder,
+    load_model,
+    read_tasks,
+    save_model,
+)
 from accord.tasks import Task
 
 TASKS = [
@@ -90,9 +98,11 @@ def test_heads_that_do_not_fit(folder, change, message):
 def test_another_format_is_refused(folder):
     file = folder / "accord.json"
     table = json.loads(file.read_text())
-    file.write_text(json.dumps(table | {"format": 2}))
-    with pytest.raises(ModelError, match="another format; this version reads format 1"):
-        read_tasks(folder)
+    for given in (FORMAT + 1, OLDEST - 1, "1", None):
+        file.write_text(json.dumps(table | {"format": given}))
+        says = f"another format, {given!r}; this version reads formats {OLDEST} to {FORMAT}"
+        with pytest.raises(ModelError, match=says):
+            read_tasks(folder)
     del table["max_length"]
     file.write_text(json.dumps(table))
     with pytest.raises(ModelError, match=r"accord.json: is incomplete: KeyError\('max_length'\)"):

@@ -20,6 +20,8 @@ COMMANDS = {
     "resume": "Resume a run that was stopped.",
     "evaluate": "Evaluate a model on labelled files.",
     "predict": "Predict a file with a model.",
+    "add": "Add tasks to a trained model, whose others stay as they are.",
+    "remove": "Remove tasks from a model, whose others stay as they are.",
     "export": "Write a model for transformers, ONNX or sentence-transformers.",
     "card": "Write a model's card: what it is, its data, figures and limits.",
     "push": "Upload a model, with its card, to the hub.",

@@ -26,7 +26,7 @@ def finished_models(sources: Sequence[Path]) -> list[Path]:
         raise UsageError(f"takes two or more runs, got {len(sources)}")
     folders: list[Path] = []
     for source in sources:
-        _check_done(source)
+        check_done(source)
         folder = find_model_folder(source)
         if folder.resolve() in [other.resolve() for other in folders]:
             raise UsageError(f"{source}: is named twice")
@@ -63,7 +63,12 @@ def write_new(out: Path, write: Callable[[Path], None]) -> None:
         raise UsageError(f"{out}: can't be written: {error.strerror}") from None
 
 
-def _check_done(source: Path) -> None:
+def check_done(source: Path) -> None:
+    """Check that a run, if it is one, is done.
+
+    Raises:
+        RunFolderError: if not.
+    """
     if not (source / STATUS).exists():
         return
     state = RunFolder(source).state()

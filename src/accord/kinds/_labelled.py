@@ -335,8 +335,12 @@ class LabelledKind(Kind[T]):
         return ByClass.of(task.labels, labels, predicted)
 
     def metric(self, task: T, labels: Array, logits: Tensor, halves: Array | None = None) -> float:
-        predictions = self.evaluated(task, task.metric, _as_wide(logits, labels))
+        predictions = self.compared(task, labels, logits)
         return crossfit_value(task.metric, labels, predictions, halves, task.positive_class)
+
+    def compared(self, task: T, labels: Array, logits: Tensor) -> Array:
+        """Return predictions as the task's metric compares them with labels."""
+        return self.evaluated(task, task.metric, _as_wide(logits, labels))
 
     def constant(self, task: T, labels: Array) -> Constant:
         """Return the best that a prediction can be that never looks at the text."""

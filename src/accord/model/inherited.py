@@ -112,7 +112,7 @@ def _check_same(task: Task, earlier: Task, folder: Path) -> None:
 
 
 def _inherit_parts(model: MultitaskModel, place: int, earlier: int, folder: Path) -> None:
-    sharing, name = read_sharing(folder), model.tasks[place].name
+    sharing, name = read_sharing(folder).of_task(earlier), model.tasks[place].name
     if not sharing.schemes:
         return
     options = {} if model.parts is None else model.parts.sharing.options

@@ -27,10 +27,28 @@ class Sharing:
     Attributes:
         schemes: names in `accord.sharing`; none is hard sharing.
         options: of schemes, by name.
+        only: the numbers of the tasks that have parts of a scheme, by its name, where not all have.
     """
 
     schemes: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    only: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def of_task(self, task: int) -> Sharing:
+        """Return what a task has, as a model of it alone has it."""
+        names = [name for name in self.schemes if task in self.only.get(name, (task,))]
+        return Sharing(tuple(names), {name: self.options[name] for name in names})
+
+    @staticmethod
+    def joined(tasks: Sequence[Sharing]) -> Sharing:
+        """Return what a model's tasks have, given each one's; their options must agree."""
+        options = {name: value for each in tasks for name, value in each.options.items()}
+        having = {
+            name: tuple(i for i, each in enumerate(tasks) if name in each.schemes)
+            for name in options
+        }
+        only = {name: which for name, which in having.items() if len(which) < len(tasks)}
+        return Sharing(tuple(options), options, only)
 
 
 def check_fit(config: EncoderConfig, sharing: Sharing) -> None:
@@ -72,13 +90,15 @@ class Parts(nn.Module):
             except ValueError as error:
                 raise ValueError(f"methods.{name}: {error}") from None
             self.schemes[name] = nn.ModuleList(
-                part if scheme.allowed_with_copies or not self._is_replaced(number) else Part([])
+                part.limited_to(sharing.only.get(name))
+                if scheme.allowed_with_copies or not self._is_replaced(number)
+                else Part([])
                 for number, part in enumerate(made)
             )
             if scheme.embeddings is not None:
                 self.embeddings = scheme.embeddings(encoder.embeddings, tasks)
                 encoder.embeddings.requires_grad_(False)
-        self.sharing = Sharing(sharing.schemes, checked)
+        self.sharing = Sharing(sharing.schemes, checked, sharing.only)
         for number, layer in enumerate(encoder.layers):
             if self._is_replaced(number):
                 layer.requires_grad_(False)
@@ -136,7 +156,7 @@ class Parts(nn.Module):
         layers = zip(*self.schemes.values(), strict=True)
         depths = [[] if self.embeddings is None else [self.embeddings], *layers]
         return [
-            tuple(id(part.per_task[task]) for part in parts if len(part.per_task))
+            tuple(id(part.per_task[task]) for part in parts if part.serves(task))
             for parts in depths
         ]
 
@@ -158,7 +178,10 @@ class _PartHooks(EncoderHooks):
         return self.parts.embeddings.embed(batch.ids, key, self.all.tokens)
 
     def block(self, number: int) -> BlockHooks:
-        return _PartBlockHooks(self, self.parts.of_layer(number), self.all)
+        # Where tasks differ in what they have, a batch is of those that are alike in it.
+        parts = [part for part in self.parts.of_layer(number)
+                 if any(part.serves(task) for task, _, _ in self.all.here)]  # fmt: skip
+        return _PartBlockHooks(self, parts, self.all)
 
 
 class _PartBlockHooks(BlockHooks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,14 +19,15 @@ from accord.durable import load_tensors, write_tensors
 from accord.encoders.pretrained import load_encoder, save_encoder
 from accord.errors import ModelError
 from accord.model.multitask import MultitaskModel
+from accord.model.origin import Origin
 from accord.model.parts import Sharing
-from accord.sharing import scheme_names
+from accord.sharing import get_scheme, scheme_names
 from accord.tasks import Task
 from accord.untrusted import read_json
 
 DESCRIPTION, HEADS, PARTS = "accord.json", "heads.safetensors", "parts.safetensors"
 MEMBERS = "members"  # of an ensemble (`accord.model.saved_ensemble`)
-FORMAT = 1
+FORMAT, OLDEST = 2, 1  # written, and the oldest that is read
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ def save_model(
     max_length: int,
     tokenizer_from: Path,
     thresholds: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
+    origins: Mapping[str, Origin] = MappingProxyType({}),
 ) -> None:
-    """Write a model folder; it holds no time, path or host, and nothing of tasks without labels.
+    """Write a model folder; it holds no path or host, and nothing of tasks without labels.
 
     Args:
         model: to save.
@@ -69,6 +71,7 @@ def save_model(
         max_length: tokens that a sequence may have.
         tokenizer_from: the folder whose tokenizer is the model's too.
         thresholds: of the tasks that have others than the model's.
+        origins: what tasks were made from, where it is known.
     """
     save_encoder(model.encoder, folder)
     save_tokenizer(tokenizer_from, folder)
@@ -84,18 +87,36 @@ def save_model(
             for name, value in _saved_parts(model)
         }
         write_tensors(folder / PARTS, tensors)
+    entries = [
+        {
+            **replace(task, thresholds=thresholds.get(task.name, task.thresholds)).to_json(),
+            "input": asdict(inputs[task.name]),
+            "made": origins[task.name].to_json() if task.name in origins else None,
+        }
+        for task in model.labelled
+    ]
+    write_description(
+        folder, max_length, None if model.parts is None else model.parts.sharing, entries
+    )
+
+
+def write_description(
+    folder: Path, max_length: int, sharing: Sharing | None, entries: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write a model folder's `accord.json`.
+
+    Args:
+        folder: of the model.
+        max_length: tokens that a sequence may have.
+        sharing: what tasks have of their own; None is a head alone.
+        entries: of the tasks, in order.
+    """
     description = {
         "format": FORMAT,
         "max_length": max_length,
-        "sharing": None if model.parts is None else asdict(model.parts.sharing),
-        "tasks": [
-            {
-                **replace(task, thresholds=thresholds.get(task.name, task.thresholds)).to_json(),
-                "input": asdict(inputs[task.name]),
-            }
-            for task in model.labelled
-        ],
-    }  # fmt: skip
+        "sharing": None if sharing is None else asdict(sharing),
+        "tasks": [*entries],
+    }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
@@ -135,11 +156,17 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     file = folder / DESCRIPTION
     try:
-        description = read_json(file)
+        read = read_json(file)
     except (OSError, ValueError) as error:
         raise ModelError(f"{file}: can't be read: {error}") from None
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise ModelError(f"{file}: is of another format; this version reads format {FORMAT}")
+    description: dict[str, Any] = read if isinstance(read, dict) else {}
+    given = description.get("format")
+    if not isinstance(given, int) or not OLDEST <= given <= FORMAT:
+        newer = isinstance(given, int) and given > FORMAT
+        raise ModelError(
+            f"{file}: is of another format, {given!r:.40}; this version reads formats {OLDEST} to"
+            f" {FORMAT}" + "; a newer version of Accord reads it" * newer
+        )
     return description
 
 
@@ -154,7 +181,9 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
     try:
         for entry in description["tasks"]:
             value = dict(entry)
-            given = value.pop("input")
+            given, origin = value.pop("input"), value.pop("made", None)
+            if origin is not None:
+                Origin.from_json(origin)
             task = Task.from_json(value)
             tasks.append(task)
             given |= {"text": tuple(given["text"]), "missing": tuple(given.get("missing", ()))}
@@ -239,12 +268,25 @@ def read_sharing(folder: Path) -> Sharing:
     Raises:
         ModelError: if it names what there isn't.
     """
-    recorded = read_description(folder).get("sharing") or {"schemes": [], "options": {}}
+    description = read_description(folder)
+    recorded = description.get("sharing") or {"schemes": [], "options": {}}
     try:
-        names, options = recorded["schemes"], recorded["options"]
+        names, options, only = recorded["schemes"], recorded["options"], recorded.get("only", {})
         if not set(names) <= set(scheme_names()) or len(set(names)) < len(names):
             raise ValueError(f"schemes are {names!r}")
-        return Sharing(tuple(names), {name: dict(options.get(name, {})) for name in names})
+        places = range(len(description["tasks"]))
+        for name, tasks in only.items():
+            if name not in names or not tasks or any(task not in places for task in tasks):
+                raise ValueError(f"only is {only!r:.80}")
+            if get_scheme(name).copies:
+                raise ValueError(
+                    f"only some tasks have '{name}', whose shared layers are untrained"
+                )
+        return Sharing(
+            tuple(names),
+            {name: dict(options.get(name, {})) for name in names},
+            {name: tuple(tasks) for name, tasks in only.items()},
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / DESCRIPTION}: sharing can't be read: {error!r}") from None
 

@@ -242,12 +242,12 @@ def environment(threads: int, device: str) -> dict[str, Any]:
         "processor": _processor(),
         "threads": threads,
         "device": device,
-        "packages": {name: _version(name) for name in packages},
+        "packages": {name: package_version(name) for name in packages},
     }
 
 
 @cache  # a run asks three times
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
     """Return a package's version; a source tree on PYTHONPATH has none."""
     from importlib.metadata import PackageNotFoundError, version
 

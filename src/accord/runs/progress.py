@@ -18,9 +18,11 @@ class Console:
     Args:
         quiet: say nothing.
         stage: said before each line; empty for a run without stages.
+        kept: whether the run's folder is one that its lines may name.
     """
 
-    def __init__(self, quiet: bool = False, stage: str = "") -> None:
+    def __init__(self, quiet: bool = False, stage: str = "", kept: bool = True) -> None:
+        self.kept = kept
         self.quiet = quiet or sys.stderr is None
         self.prefix = f"[{stage}] " if stage else ""
         self.bar: Bar | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,10 @@ class Rows:
     first: Tensor | None = None
 
 
+class Absent(nn.ModuleDict):
+    """Stands where a task has no part."""
+
+
 class Part(nn.Module):
     """What each task has beside one layer of the encoder, or before the first.
 
@@ -51,6 +55,17 @@ class Part(nn.Module):
     def __init__(self, parts: Sequence[nn.Module]) -> None:
         super().__init__()
         self.per_task = nn.ModuleList(parts)
+
+    def serves(self, task: int) -> bool:
+        """Whether a task has a part here."""
+        return bool(len(self.per_task)) and not isinstance(self.per_task[task], Absent)
+
+    def limited_to(self, tasks: Collection[int] | None) -> Self:
+        """Take the parts of all but some tasks away; None are all tasks."""
+        for task in range(len(self.per_task)):
+            if tasks is not None and task not in tasks:
+                self.per_task[task] = Absent()
+        return self
 
     def by_task(
         self, slices: Slices, x: Tensor, apply: Callable[[nn.Module, Tensor], Tensor]
@@ -77,7 +92,7 @@ class Part(nn.Module):
         Raises:
             ValueError: if no plain layer does that.
         """
-        if len(self.per_task):
+        if self.serves(task):
             raise ValueError("adds layers of its own, so no plain BERT says the same")
 
     def parallel(self, x: Tensor, plan: AttentionPlan, rows: Rows) -> Tensor | None:

@@ -50,7 +50,7 @@ class LoraPart(Part):
 
     def dense(self, name: str, x: Tensor, y: Tensor, rows: Rows) -> Tensor:
         """Add the task's update."""
-        if name not in self.per_task[0]:  # type: ignore[operator]
+        if name not in self.per_task[rows.here[0][0]]:  # type: ignore[operator]
             return y
         return y + self.by_task(rows.here, x, lambda module, part: module[name](part)).to(y.dtype)  # type: ignore[index]
 

@@ -92,7 +92,7 @@ def write_evaluated(setup: Setup, folder: Path, logits: Sequence[torch.Tensor]) 
     ]
     save_model(
         setup.learner.model, folder, formats, assembler.max_length, setup.encoder_folder,
-        {part.task.name: part.task.thresholds for part in parts},
+        {part.task.name: part.task.thresholds for part in parts}, setup.origins(),
     )  # fmt: skip
     for split, part in zip(parts, logits, strict=True):
         if split.task.labelled:

@@ -82,8 +82,8 @@ def finish(setup: Setup, run: RunFolder, progress: RunState, console: Console) -
     heldout_text = f", {results['heldout_score']:z.4f} held out" if heldout else ""
     console.say(
         f"done: best epoch {epoch['epoch']}, {setup.plan.score} score {best['score']:z.4f} on dev"
-        f"{heldout_text}, {duration(progress.train_seconds)} of training; model in"
-        f" {run.model}"
+        f"{heldout_text}, {duration(progress.train_seconds)} of training"
+        + (f"; model in {run.model}" if console.kept else "")
     )
     return results
 

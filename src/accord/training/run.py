@@ -63,6 +63,7 @@ def start_run(
     watch: Watch | None = None,
     notes: Sequence[str] = (),
     strict: bool = False,
+    kept: bool = True,
 ) -> Run:
     """Train from the beginning.
 
@@ -74,6 +75,7 @@ def start_run(
         watch: may give the run up between two epochs.
         notes: what of its config makes no difference, one line each.
         strict: treat warnings as errors.
+        kept: whether the folder is one to look for the model in, as the last line says.
 
     Raises:
         UsageError: something is wrong with plan, data, encoder or `out`; nothing was written.
@@ -82,7 +84,7 @@ def start_run(
         Stopped: a signal came; `resume_run` goes on.
         Pruned: `watch` gave the run up; `resume_run` can go on anyway.
     """
-    console = Console(quiet, plan.place)
+    console = Console(quiet, plan.place, kept)
     RunFolder.check_free(out)
     setup = prepare(plan, console.say)
     # A stage's are said of the whole run: another may use what this one doesn't.

@@ -28,11 +28,13 @@ from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
 from accord.model.multitask import MultitaskModel
+from accord.model.origin import Origin
 from accord.model.saved import InputFormat
 from accord.optim.averaging import Averages, trained
 from accord.plan.run import StagePlan, Table
 from accord.runs.devices import choose_device
 from accord.runs.estimate import Estimate, Workload, estimate, matrix_rate, pass_rate
+from accord.runs.folder import package_version
 from accord.training.building import (
     build_combination,
     build_encoder,
@@ -106,6 +108,18 @@ class Setup:
             self.plan.training.micro_batch_tokens, self.learner.objective.matmul.row_multiple,
             (self.plan.training.seed, step),
         )  # fmt: skip
+
+    def origins(self) -> dict[str, Origin]:
+        """Return what each task is made from."""
+        contents = sorted(self.data.contents().items())
+        return {
+            task.name: Origin(
+                package_version("accord"),
+                self.fingerprint,
+                _hash([pair for pair in contents if pair[0].rpartition(".")[0] == task.name]),
+            )
+            for task in self.data.tasks
+        }
 
     def encode_data(self) -> None:
         """Run a frozen encoder over the training and dev rows, once for the whole run."""
@@ -286,5 +300,9 @@ def _fingerprint(settings: Table, data: Data) -> str:
         for split in ("train", "dev", "test"):
             task.pop(split, None)
     table["encoder"].pop("path")
-    content = json.dumps([table, data.contents()], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
+    return _hash([table, data.contents()])
+
+
+def _hash(value: object) -> str:
+    """Return the SHA-256 of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,174 @@
+"""A model folder put together from the tasks of others, whose weights it has to the bit."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from accord.derived.dev_texts import Row
+from accord.derived.finished import check_done, write_new
+from accord.derived.same_answers import prove
+from accord.durable import link, load_tensors, write_tensors
+from accord.encoders.pretrained import HUB_FILES
+from accord.errors import ModelError
+from accord.model.parts import Sharing
+from accord.model.saved import (
+    HEADS,
+    PARTS,
+    find_model_folder,
+    load_model,
+    read_description,
+    read_sharing,
+    write_description,
+)
+from accord.model.saved_ensemble import is_ensemble
+
+_PLACE = re.compile(r"(?<=\.per_task\.)\d+(?=\.)")
+
+
+@dataclass(frozen=True)
+class SavedTask:
+    """All that a model folder holds of one task.
+
+    Attributes:
+        entry: its entry in accord.json.
+        head: tensors, by their names behind the task's.
+        parts: tensors, by their names in a model of which it is the first task.
+        sharing: the schemes that it has parts of.
+    """
+
+    entry: Mapping[str, Any]
+    head: Mapping[str, Tensor]
+    parts: Mapping[str, Tensor]
+    sharing: Sharing
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return str(self.entry["name"])
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned for it alone."""
+        return sum(value.numel() for value in (*self.head.values(), *self.parts.values()))
+
+
+def single_folder(source: Path) -> Path:
+    """Return the model folder that a path names.
+
+    Raises:
+        ModelError: if there is none, or it is an ensemble's.
+        RunFolderError: if it is that of a run that is not done.
+    """
+    check_done(source)
+    folder = find_model_folder(source)
+    if is_ensemble(folder):
+        raise ModelError(
+            f"{folder}: is an ensemble, whose tasks are its members'; a single model is needed"
+            " here, such as a folder in its 'members'"
+        )
+    return folder
+
+
+def saved_tasks(folder: Path) -> list[SavedTask]:
+    """Read the tasks of a single model's folder.
+
+    Raises:
+        ModelError, EncoderError: if it can't be loaded.
+    """
+    load_model(folder)  # refuses whatever isn't whole
+    entries, sharing = read_description(folder)["tasks"], read_sharing(folder)
+    heads = load_tensors(folder / HEADS)
+    parts = load_tensors(folder / PARTS) if sharing.schemes else {}
+    return [
+        SavedTask(
+            entry,
+            _behind(heads, f"{entry['name']}."),
+            {_PLACE.sub("0", name): value for name, value in parts.items()
+             if (place := _PLACE.search(name)) and int(place[0]) == number},
+            sharing.of_task(number),
+        )
+        for number, entry in enumerate(entries)
+    ]  # fmt: skip
+
+
+def _behind(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def write_composed(base: Path, tasks: Sequence[SavedTask], folder: Path) -> None:
+    """Fill a folder with the encoder of a model and some tasks; files are linked where they can be.
+
+    Args:
+        base: the folder whose encoder, tokenizer and longest length are taken.
+        tasks: in order; each was trained on that encoder.
+        folder: an empty one.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    for file in base.iterdir():
+        if any(fnmatch(file.name, pattern) for pattern in HUB_FILES):
+            link(file.resolve(), folder / file.name)
+    heads = {f"{task.name}.{name}": value for task in tasks for name, value in task.head.items()}
+    write_tensors(folder / HEADS, heads)
+    sharing = Sharing.joined([task.sharing for task in tasks])
+    if sharing.schemes:
+        write_tensors(folder / PARTS, {
+            _PLACE.sub(str(place), name): value
+            for place, task in enumerate(tasks) for name, value in task.parts.items()
+        })  # fmt: skip
+    write_description(
+        folder,
+        read_description(base)["max_length"],
+        sharing if sharing.schemes else None,
+        [task.entry for task in tasks],
+    )
+
+
+def write_proved(
+    model: Path,
+    tasks: Sequence[SavedTask],
+    out: Path,
+    same: Sequence[str],
+    spare: Sequence[Row] = (),
+) -> tuple[str, ...]:
+    """Write a model folder of some tasks, once those that should answer as before have done so.
+
+    Args:
+        model: the run folder or model folder whose encoder it has.
+        tasks: as `write_composed`.
+        out: the folder to write.
+        same: names of the tasks whose answers should be equal to the byte.
+        spare: rows of other tasks, for those whose own dev rows can't be read any more.
+
+    Returns:
+        One line for each of `same`: on which texts that was seen.
+
+    Raises:
+        UsageError: if it can't be written.
+        TrainingError: if an answer differs; nothing was written.
+    """
+    proofs: list[str] = []
+
+    def fill(aside: Path) -> None:
+        try:
+            write_composed(find_model_folder(model), tasks, aside)
+            proofs.extend(prove(model, aside, same, spare))
+        except BaseException:
+            shutil.rmtree(aside)
+            raise
+
+    write_new(out, fill)
+    return tuple(proofs)

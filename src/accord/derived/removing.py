@@ -1,0 +1,35 @@
+"""A trained model without some of its tasks; the others stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from accord.derived.composed import saved_tasks, single_folder, write_proved
+from accord.derived.finished import check_new
+from accord.errors import UsageError, check_known
+
+
+def remove_tasks(model: Path, names: Sequence[str], out: Path) -> tuple[str, ...]:
+    """Write a model folder without some tasks.
+
+    Args:
+        model: a run folder or model folder.
+        names: of the tasks that go.
+        out: the folder to write; must not exist yet.
+
+    Returns:
+        One line for each task that stays: on which texts its answers are equal to the byte.
+
+    Raises:
+        UsageError: if `out` is there, the model can't be used, or no task would stay.
+        TrainingError: if an answer of another task would change; nothing was written.
+    """
+    check_new(out)
+    folder = single_folder(model)
+    tasks = saved_tasks(folder)
+    check_known(folder, names, [task.name for task in tasks])
+    kept = [task for task in tasks if task.name not in names]
+    if not kept:
+        raise UsageError(f"{folder}: a model needs a task; removing {', '.join(names)} leaves none")
+    return write_proved(model, kept, out, [task.name for task in kept])
