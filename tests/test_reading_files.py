@@ -117,6 +117,7 @@ def test_files_have_the_mode_of_all_others(tmp_path):
 RESULTS = {
     "metrics": {"t": 0.5}, "metric_names": {"t": "accuracy"}, "figures": {"t": {"loss": 1.0}},
     "score_kind": "mean", "score": 0.5, "mean": 0.5, "epochs": [{"epoch": 1}],
+    "best_epoch": 1, "steps": 4, "peak_memory_bytes": 5,
     "train_seconds": 1.5, "parameters": 3, "exposure": {"t": {"rows": 1}}, "more": None,
     "heldout": {"t": {"value": 0.5, "on": "test", "rows": 4, "gap": -0.1, "constant": 0.5}},
     "stages": [{"name": "1", "tasks": ["t"], "metrics": {}, "heldout": {}, "epochs": 1}],

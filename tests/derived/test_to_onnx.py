@@ -242,7 +242,7 @@ def test_what_cant_be_exported_is_one_line_and_nothing_is_written(
     for arguments, said in (
         ((folder, out, ["clasification"]), "no task 'clasification'; did you mean"),
         ((tmp_path, out), "holds no accord.json"),
-        ((folder, tmp_path / "there"), "is there already"),
+        ((folder, tmp_path / "there"), "already exists"),
         ((folder, out, [], tmp_path / "rows.csv"), "rows of none of the tasks: classification: "),
         ((folder, out, [], tmp_path / "none.csv"), "no such file"),
     ):

@@ -215,12 +215,12 @@ def test_comparing_holds_a_task_beside_words_against_it_alone(project, accord_cl
         (
             {**WORDS, "encoder.mode": "frozen"},
             "tasks.words.kind: 'masked-lm' trains the encoder; encoder.mode = 'frozen' leaves"
-            " nothing to it",
+            " it nothing to train",
         ),
         (
             {**ALIKE, "encoder.mode": "frozen"},
             "tasks.alike.kind: 'simcse' trains the encoder; encoder.mode = 'frozen' leaves"
-            " nothing to it",
+            " it nothing to train",
         ),
         (
             {**ALIKE, "training.micro_batch_tokens": 64},

@@ -198,13 +198,14 @@ def test_a_finished_run_whose_config_was_edited_is_refused_and_says_how_to_train
 def test_an_edit_of_a_finished_stage_alone_is_refused_though_forced(
     staged_project, tmp_path, accord_cli, stop_after
 ):
-    stages = STAGES.replace('tasks = ["mood"]', 'tasks = ["mood"]\ntraining = { epochs = 1 }')
+    short = "training = { epochs = 1, steps_per_epoch = 3 }"
+    stages = STAGES.replace('tasks = ["mood"]', f'tasks = ["mood"]\n{short}')
     run, config = tmp_path / "run", staged_project(stages)
     stop_after(5)  # in the second stage
     assert accord_cli("train", config, "--out", run, "--quiet").code == 143
     file = run / "config.toml"
     text = file.read_text()
-    file.write_text(text.replace("{ epochs = 1 }", "{ epochs = 3 }"))
+    file.write_text(text.replace("epochs = 1,", "epochs = 3,"))
     answer = accord_cli("resume", run, "--force", "--quiet")
     assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
     assert "stage 1: is done, and was trained by other settings: training.epochs: 1 -> 3" in (

@@ -109,7 +109,7 @@ def test_models_that_are_alike_all_join_and_are_shown(runs, accord_cli, tmp_path
     (soup,) = (line[2:] for line in lines if line[:2] == ["the", "soup"])
     (crossfit,) = (line[1:] for line in lines if line[:1] == ["cross-fitted"])
     assert soup[:2] == crossfit[:2]  # whichever half chooses, the models are the same
-    assert "figures are of the dev rows that chose its members, and so too good" in answer.out
+    assert "figures are on the dev rows that chose its members, and so are too good" in answer.out
     assert "2 of 2 runs in the soup" in answer.err
     one, other = accord.load(tmp_path / "soup"), accord.load(runs[0])
     assert one.predict("mood", ["a lovely film"]) == other.predict("mood", ["a lovely film"])
