@@ -12,6 +12,7 @@ import torch
 from kind_cases import Case, all_cases
 
 import accord
+from accord.errors import UsageError
 from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Source
 from accord.evaluation.labelled_file import read_labelled
@@ -94,3 +95,14 @@ def test_answers_are_the_labels_that_are_read_again(model: Predictor, tmp_path: 
 def texts_of(row: dict[str, object], case: Case) -> object:
     texts = [row[column] for column in case.columns]
     return texts[0] if len(texts) == 1 else tuple(texts)
+
+
+def test_two_columns_that_may_be_a_pair_or_choices_are_refused(
+    model: Predictor, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text('a,b\nx,"[""y"", ""z""]"\n')
+    source = Source(tmp_path / "in.csv", text=("a", "b"))
+    output = Output.at(tmp_path / "out.csv", None, force=False)
+    with pytest.raises(UsageError, match=r"may be a pair of texts .* or a text and its candidates"):
+        predict_file(model, None, source, output)
+    assert not output.path.exists()

@@ -46,8 +46,8 @@ class ParquetReader:
         """How many rows of the whole file make a batch: those with images are large."""
         metadata = self._file.metadata
         groups = (metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        rows = _BATCH_BYTES * metadata.num_rows // (sum(groups) or 1)
-        return max(1, min(_BATCH_ROWS, int(rows)))
+        rows: int = _BATCH_BYTES * metadata.num_rows // (sum(groups) or 1)
+        return max(1, min(_BATCH_ROWS, rows))
 
     def rows(self, use: Sequence[str], whole: Whole | None = None) -> Iterator[Row]:
         """Yield every row, numbered from 1."""
