@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from accord.derived.dev_texts import Row
@@ -17,7 +18,7 @@ from accord.derived.finished import check_done, write_new
 from accord.derived.same_answers import prove
 from accord.durable import link, load_tensors, write_tensors
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import ModelError
+from accord.errors import ModelError, TrainingError
 from accord.model.parts import Sharing
 from accord.model.saved import (
     HEADS,
@@ -165,6 +166,7 @@ def write_proved(
     def fill(aside: Path) -> None:
         try:
             write_composed(find_model_folder(model), tasks, aside)
+            _check_weights(saved_tasks(find_model_folder(model)), saved_tasks(aside), same)
             proofs.extend(prove(model, aside, same, spare))
         except BaseException:
             shutil.rmtree(aside)
@@ -172,3 +174,20 @@ def write_proved(
 
     write_new(out, fill)
     return tuple(proofs)
+
+
+def _check_weights(
+    before: Sequence[SavedTask], after: Sequence[SavedTask], names: Sequence[str]
+) -> None:
+    """Check that tasks have the same tensors in two models.
+
+    Raises:
+        TrainingError: naming a task that hasn't.
+    """
+    old, new = ({task.name: task for task in tasks} for tasks in (before, after))
+    for name in names:
+        for one, other in ((old[name].head, new[name].head), (old[name].parts, new[name].parts)):
+            same = one.keys() == other.keys() and all(map(torch.equal, one.values(),
+                                                          (other[key] for key in one)))  # fmt: skip
+            if not same:
+                raise TrainingError(f"weights of '{name}' would change; nothing was written")
