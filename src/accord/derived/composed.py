@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accord.data.datasets import Say
 from accord.derived.dev_texts import Row
 from accord.derived.finished import check_done, write_new
 from accord.derived.same_answers import prove
@@ -144,6 +145,7 @@ def write_proved(
     out: Path,
     same: Sequence[str],
     spare: Sequence[Row] = (),
+    say: Say = lambda line: None,
 ) -> tuple[str, ...]:
     """Write a model folder of some tasks, once those that should answer as before have done so.
 
@@ -153,6 +155,7 @@ def write_proved(
         out: the folder to write.
         same: names of the tasks whose answers should be equal to the byte.
         spare: rows of other tasks, for those whose own dev rows can't be read any more.
+        say: told what is being done.
 
     Returns:
         One line for each of `same`: on which texts that was seen.
@@ -167,7 +170,7 @@ def write_proved(
         try:
             write_composed(find_model_folder(model), tasks, aside)
             _check_weights(saved_tasks(find_model_folder(model)), saved_tasks(aside), same)
-            proofs.extend(prove(model, aside, same, spare))
+            proofs.extend(prove(model, aside, same, spare, say))
         except BaseException:
             shutil.rmtree(aside)
             raise
