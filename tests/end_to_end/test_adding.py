@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 import accord
 from accord.derived import same_answers
+from accord.derived.dev_texts import plan_of, read_dev_texts
 from accord.errors import Stopped, TrainingError
 from accord.model.layers_computed import layers_of_folder
 
@@ -164,6 +165,19 @@ def test_a_head_is_replaced_in_its_place(finished, config, accord_cli, tmp_path)
     assert before == after
 
 
+def test_the_texts_of_drawn_dev_rows_are_theirs(unbroken):
+    """Those whose ids the run's own dev predictions have, in their order."""
+    run = unbroken({"tasks.mood.dev": None, "training.epochs": 1})
+    plan, model = plan_of(run), run / "model"
+    with (run.parent / "project" / "mood-train.csv").open() as stream:
+        texts = {row["id"]: row["text"] for row in csv.DictReader(stream)}
+    with (run / "predictions" / "mood-dev.csv").open() as stream:
+        ids = [row["id"] for row in csv.DictReader(stream)]
+    assert len(ids) < len(texts)
+    rows = read_dev_texts(accord.load(run).task("mood"), plan, model)
+    assert rows == [texts[each] for each in ids]
+
+
 def test_removing_says_on_what_it_was_checked(finished, accord_cli, tmp_path):
     answer = accord_cli("remove", finished, "near", "--out", tmp_path / "less")
     assert answer.out.splitlines() == [
@@ -181,8 +195,8 @@ def test_an_answer_that_would_change_stops_it(finished, config, accord_cli, tmp_
         raise TrainingError("answers of 'same' differ")
 
     monkeypatch.setattr(same_answers, "check_same_answers", differs)
-    for command in (["add", finished, config(), "--quiet"], ["remove", finished, "near"]):
-        answer = accord_cli(*command, "--out", tmp_path / "new")
+    for command in (["add", finished, config()], ["remove", finished, "near"]):
+        answer = accord_cli(*command, "--quiet", "--out", tmp_path / "new")
         assert (answer.code, answer.out) == (1, "")
         assert answer.err.splitlines()[-1] == "accord: answers of 'same' differ"
         assert [*tmp_path.iterdir()] == []
@@ -277,7 +291,7 @@ def test_what_is_refused(
         (["moood"], "did you mean 'mood'"),
         (["mood", "same", "near"], "leaves none"),
     ):
-        answer = accord_cli("remove", finished, *names, "--out", tmp_path / "out")
+        answer = accord_cli("remove", finished, *names, "--quiet", "--out", tmp_path / "out")
         (line,) = answer.err.splitlines()
         assert answer.code == 2
         assert message in line

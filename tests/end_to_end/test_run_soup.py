@@ -1,5 +1,6 @@
 """A soup of several runs: never worse than the best of them, on the dev rows that they share."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_it_is_the_mean_of_the_runs_in_it(made):
         for name, value in load_file(folder / file).items():
             mean = torch.stack([part[name] for part in parts]).mean(0)
             torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-7)
+
+
+def test_it_says_what_its_tasks_are_made_from(made, runs):
+    """The members' data, and a fingerprint of their runs."""
+    folder, said = made
+    members = [Path(run) / "model" for run in said["members"]]
+    tables = [json.loads((each / "accord.json").read_text()) for each in (folder, *members)]
+    tasks, *others = ({task["name"]: task["made"] for task in table["tasks"]} for table in tables)
+    for name, origin in tasks.items():
+        assert {other[name]["data"] for other in others} == {origin["data"]}
+        runs_of = " ".join(other[name]["run"] for other in others)
+        assert origin["run"] == hashlib.sha256(runs_of.encode()).hexdigest()
 
 
 def test_models_that_are_alike_all_join_and_are_shown(runs, accord_cli, tmp_path):

@@ -15,6 +15,10 @@ from kind_cases import Case, all_cases
 from representative import slow_but
 
 import accord
+from accord.config.file import toml
+from accord.derived.adding import add_tasks
+from accord.derived.joint import add_jointly
+from accord.derived.removing import remove_tasks
 from accord.evaluation.evaluate import evaluate_run
 from accord.evaluation.predict import Predictor
 from accord.publishing.card import card
@@ -155,3 +159,29 @@ def check_card(run: Path) -> None:
             low, high = interval
             assert low - 1e-4 <= results[task.name] <= high + 1e-4, task.name
         assert f"| {task.name} | {task.kind} | " in read.text
+
+
+def test_tasks_of_every_kind_are_added_and_taken_out(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside tasks of every kind, which say to the byte what they said; and trained on with them."""
+    monkeypatch.setenv("ACCORD_CACHE", str(run.folder.parent / "cache"))
+    file, names = tmp_path / "more.toml", [case.task.name for case in LABELLED]
+    sections = {f"{case.task.name}-more": table(run.folder.parent, case) for case in LABELLED}
+    training = {"epochs": 1, "batch_size": 6, "steps_per_epoch": 3}
+    file.write_text(toml({"training": training, "tasks": sections}), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        added = add_tasks(run.folder, file, tmp_path / "new", quiet=True)
+        joint = add_jointly(run.folder, file, tmp_path / "joint", quiet=True)
+    own = "answers equal to the byte on 12 dev texts of its own"
+    assert added.proofs == tuple(f"{name}: {own}" for name in names)
+    model = accord.load(tmp_path / "new")
+    assert [task.name for task in model.tasks] == [*names, *sections]
+    copied = remove_tasks(tmp_path / "new", [*sections, names[0]], tmp_path / "less")
+    assert len(copied) == len(names) - 1
+    assert [*joint.moved] == names
+    results = json.loads((run.folder / "results.json").read_text())["metrics"]
+    for name, moved in joint.moved.items():
+        assert moved.theirs[0] == pytest.approx(results[name], abs=1e-5)
+        assert moved.ours[0] == pytest.approx(joint.results["metrics"][name], abs=1e-5)

@@ -9,12 +9,14 @@ from safetensors.torch import load_file, save_file
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import ModelError
 from accord.model.multitask import MultitaskModel
+from accord.model.origin import Origin
 from accord.model.saved import (
     FORMAT,
     OLDEST,
     InputFormat,
     find_model_folder,
     load_model,
+    read_origins,
     read_tasks,
     save_model,
 )
@@ -93,6 +95,29 @@ def test_heads_that_do_not_fit(folder, change, message):
     change_heads(folder, change)
     with pytest.raises(ModelError, match=f"heads.safetensors: {message}"):
         load_model(folder)
+
+
+def test_what_a_task_is_made_from_may_come_from_a_stranger(folder):
+    file = folder / "accord.json"
+    table = json.loads(file.read_text())
+    sound = {"accord": "1", "run": "a", "data": "b"}
+    for made in (sound, {**sound, "date": "2026-01-31T12:00:00Z"}, None):
+        table["tasks"][0]["made"] = made
+        file.write_text(json.dumps(table))
+        assert read_origins(folder) == ({} if made is None else {"sst": Origin(**made)})
+    for made in (
+        [],
+        3,
+        "a",
+        {},
+        {**sound, "run": 3},
+        {**sound, "x": "y"},
+        {**sound, "run": "a" * 999},
+    ):
+        table["tasks"][0]["made"] = made
+        file.write_text(json.dumps(table))
+        with pytest.raises(ModelError, match=r"accord.json: is incomplete"):
+            load_model(folder)
 
 
 def test_another_format_is_refused(folder):

@@ -30,6 +30,7 @@ from accord.model.origin import Origin
 from accord.model.saved import read_tasks
 from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
+from accord.runs.progress import Console
 from accord.statistics.crossed import Difference
 from accord.training.run import Run, start_run
 from accord.untrusted import read_toml
@@ -97,7 +98,8 @@ def add_tasks(
         run = train_in(Path(scratch), plan.from_model(encoder), quiet=quiet)
         new = [dated(task) for task in saved_tasks(run.folder / "model")]
         tasks, same = _in_place(old, new, replaced), [task.name for task in others]
-        proofs = write_proved(model, tasks, out, same, _dev_rows(plan, run.folder / "model"))
+        spare = _dev_rows(plan, run.folder / "model")
+        proofs = write_proved(model, tasks, out, same, spare, Console(quiet).say)
     return Added(
         run.results,
         {task.name: task.parameters for task in new},

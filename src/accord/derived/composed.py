@@ -10,14 +10,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from accord.data.datasets import Say
 from accord.derived.dev_texts import Row
 from accord.derived.finished import check_done, write_new
 from accord.derived.same_answers import prove
 from accord.durable import link, load_tensors, write_tensors
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import ModelError
+from accord.errors import ModelError, TrainingError
 from accord.model.parts import Sharing
 from accord.model.saved import (
     HEADS,
@@ -143,6 +145,7 @@ def write_proved(
     out: Path,
     same: Sequence[str],
     spare: Sequence[Row] = (),
+    say: Say = lambda line: None,
 ) -> tuple[str, ...]:
     """Write a model folder of some tasks, once those that should answer as before have done so.
 
@@ -152,6 +155,7 @@ def write_proved(
         out: the folder to write.
         same: names of the tasks whose answers should be equal to the byte.
         spare: rows of other tasks, for those whose own dev rows can't be read any more.
+        say: told what is being done.
 
     Returns:
         One line for each of `same`: on which texts that was seen.
@@ -165,10 +169,28 @@ def write_proved(
     def fill(aside: Path) -> None:
         try:
             write_composed(find_model_folder(model), tasks, aside)
-            proofs.extend(prove(model, aside, same, spare))
+            _check_weights(saved_tasks(find_model_folder(model)), saved_tasks(aside), same)
+            proofs.extend(prove(model, aside, same, spare, say))
         except BaseException:
             shutil.rmtree(aside)
             raise
 
     write_new(out, fill)
     return tuple(proofs)
+
+
+def _check_weights(
+    before: Sequence[SavedTask], after: Sequence[SavedTask], names: Sequence[str]
+) -> None:
+    """Check that tasks have the same tensors in two models.
+
+    Raises:
+        TrainingError: naming a task that hasn't.
+    """
+    old, new = ({task.name: task for task in tasks} for tasks in (before, after))
+    for name in names:
+        for one, other in ((old[name].head, new[name].head), (old[name].parts, new[name].parts)):
+            same = one.keys() == other.keys() and all(map(torch.equal, one.values(),
+                                                          (other[key] for key in one)))  # fmt: skip
+            if not same:
+                raise TrainingError(f"weights of '{name}' would change; nothing was written")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from accord.derived.finished import check_new, write_new
 from accord.errors import UsageError, check_known
 from accord.evaluation.inference import split_logits
 from accord.evaluation.predict import Predictor, load
+from accord.evaluation.thresholds import crossfit_moved
 from accord.kinds import labelled_kind
 from accord.model.layers_computed import layers_of_folder
 from accord.model.saved import read_tasks
@@ -136,5 +138,7 @@ def _said(model: Predictor, plan: StagePlan, name: str) -> tuple[npt.NDArray[Any
     files = TaskFiles(task, plan.data.tasks[name], model.tokenizer, lambda line: None)
     split = files.dev(plan.data.dev_share)
     logits = split_logits(model.model, split, model.assembler, matmul=model.matmul)
-    compared = labelled_kind(task).compared(task, split.labels, logits)
+    # As in the run: no row is predicted by a threshold that it has a part in.
+    plain, said = replace(task, thresholds=()), crossfit_moved(split, logits)
+    compared = labelled_kind(task).compared(plain, split.labels, said)
     return split.labels, Side((plan.training.seed,), compared[None])

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from accord.data.datasets import Say
 from accord.derived.composed import saved_tasks, single_folder, write_proved
 from accord.derived.finished import check_new
 from accord.errors import UsageError, check_known
 
 
-def remove_tasks(model: Path, names: Sequence[str], out: Path) -> tuple[str, ...]:
+def remove_tasks(
+    model: Path, names: Sequence[str], out: Path, say: Say = lambda line: None
+) -> tuple[str, ...]:
     """Write a model folder without some tasks.
 
     Args:
         model: a run folder or model folder.
         names: of the tasks that go.
         out: the folder to write; must not exist yet.
+        say: told what is being done.
 
     Returns:
         One line for each task that stays: on which texts its answers are equal to the byte.
@@ -32,4 +36,4 @@ def remove_tasks(model: Path, names: Sequence[str], out: Path) -> tuple[str, ...
     kept = [task for task in tasks if task.name not in names]
     if not kept:
         raise UsageError(f"{folder}: a model needs a task; removing {', '.join(names)} leaves none")
-    return write_proved(model, kept, out, [task.name for task in kept])
+    return write_proved(model, kept, out, [task.name for task in kept], say=say)

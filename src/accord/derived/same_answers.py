@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from accord.data.datasets import Say
 from accord.derived.dev_texts import Row, plan_of, read_dev_texts, rows_from
 from accord.errors import AccordError, TrainingError
 from accord.evaluation.predict import Predictor, load
@@ -43,7 +44,9 @@ def check_same_answers(before: Predictor, after: Predictor, task: str, rows: Seq
         )
 
 
-def prove(model: Path, made: Path, names: Sequence[str], spare: Sequence[Row]) -> Iterator[str]:
+def prove(
+    model: Path, made: Path, names: Sequence[str], spare: Sequence[Row], say: Say
+) -> Iterator[str]:
     """Check that tasks answer as they did, and yield on which texts that was seen.
 
     Args:
@@ -51,6 +54,7 @@ def prove(model: Path, made: Path, names: Sequence[str], spare: Sequence[Row]) -
         made: the new model's folder.
         names: of the tasks that should be unchanged.
         spare: rows of other tasks, for those whose files can't be read any more.
+        say: told what is being done.
 
     Raises:
         TrainingError: if an answer differs.
@@ -69,5 +73,6 @@ def prove(model: Path, made: Path, names: Sequence[str], spare: Sequence[Row]) -
         if not rows:
             yield f"{name}: weights equal to the byte; no texts to compare answers on ({why})"
             continue
+        say(f"comparing the answers of '{name}' on {count(len(rows), 'row')}")
         check_same_answers(before, after, name, rows)
         yield f"{name}: answers equal to the byte on {what}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 _MOST_CHARACTERS = 200
@@ -26,18 +27,26 @@ class Origin:
     data: str
     date: str | None = None
 
+    @staticmethod
+    def of_several(origins: Sequence[Origin]) -> Origin:
+        """Return that of a task made from several runs of the same data."""
+        runs = hashlib.sha256(" ".join(each.run for each in origins).encode()).hexdigest()
+        return replace(origins[0], run=runs, date=None)
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, without a date where there is none."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> Origin:
+    def from_json(value: object) -> Origin:
         """Make one from what `to_json` returned.
 
         Raises:
             ValueError: if it can be none: it may come from a stranger.
             TypeError: if a key is missing or unknown.
         """
+        if not isinstance(value, dict):
+            raise ValueError(f"made is {value!r:.40}")
         for name, text in value.items():
             if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:
                 raise ValueError(f"made.{name} is {text!r:.40}")

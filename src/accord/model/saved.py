@@ -205,6 +205,14 @@ def read_tasks(folder: Path) -> tuple[list[Task], dict[str, InputFormat], int]:
         raise ModelError(f"{folder / DESCRIPTION}: is incomplete: {error!r}") from None
 
 
+def read_origins(folder: Path) -> dict[str, Origin]:
+    """Read what the tasks of a sound model folder were made from, where it is known."""
+    entries = read_description(folder)["tasks"]
+    return {
+        entry["name"]: Origin.from_json(entry["made"]) for entry in entries if entry.get("made")
+    }
+
+
 def _check_input(form: InputFormat) -> None:
     names = (*form.text, form.label, *([] if form.id is None else [form.id]))
     if not (0 < len(form.text) < 3 and all(isinstance(name, str) for name in names)):
