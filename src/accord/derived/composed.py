@@ -190,7 +190,6 @@ def _check_weights(
     old, new = ({task.name: task for task in tasks} for tasks in (before, after))
     for name in names:
         for one, other in ((old[name].head, new[name].head), (old[name].parts, new[name].parts)):
-            same = one.keys() == other.keys() and all(map(torch.equal, one.values(),
-                                                          (other[key] for key in one)))  # fmt: skip
-            if not same:
+            equal = (torch.equal(value, other[key]) for key, value in one.items())
+            if one.keys() != other.keys() or not all(equal):
                 raise TrainingError(f"weights of '{name}' would change; nothing was written")

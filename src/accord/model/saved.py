@@ -62,7 +62,7 @@ def save_model(
     thresholds: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     origins: Mapping[str, Origin] = MappingProxyType({}),
 ) -> None:
-    """Write a model folder; it holds no path or host, and nothing of tasks without labels.
+    """Write a model folder; it holds no time, path or host, and nothing of tasks without labels.
 
     Args:
         model: to save.
