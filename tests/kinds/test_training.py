@@ -164,7 +164,7 @@ def check_card(run: Path) -> None:
 def test_tasks_of_every_kind_are_added_and_taken_out(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside tasks of all kinds, which say to the byte what they said; or trained on with them."""
+    """Old tasks say to the byte what they said; trained on with the new ones, they move."""
     monkeypatch.setenv("ACCORD_CACHE", str(run.folder.parent / "cache"))
     file, names = tmp_path / "more.toml", [case.task.name for case in LABELLED]
     sections = {f"{case.task.name}-more": table(run.folder.parent, case) for case in LABELLED}
