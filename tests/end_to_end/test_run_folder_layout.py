@@ -72,6 +72,7 @@ def test_the_model_folder(finished, encoder_folder):
     assert [entry.pop("input")["text"] for entry in entries] == [
         ["text"], ["first", "second"], ["s1", "s2"],
     ]  # fmt: skip
+    assert all({*entry.pop("made")} == {"accord", "run", "data"} for entry in entries)
     tasks = [Task.from_json(entry) for entry in entries]
     assert [(task.encoding, task.pooling) for task in tasks] == [
         ("joint", "cls"), ("separate", "mean"), ("joint", "pooler"),

@@ -104,7 +104,8 @@ def test_a_source_tree_without_metadata_has_an_environment_all_the_same(monkeypa
         return "1.2"
 
     monkeypatch.setattr(metadata, "version", version)
-    monkeypatch.setattr(folder, "_version", folder._version.__wrapped__)  # that remembers nothing
+    remembers_nothing = folder.package_version.__wrapped__
+    monkeypatch.setattr(folder, "package_version", remembers_nothing)
     packages = environment(1, "cpu")["packages"]
     assert packages["accord"] == "not installed"
     assert packages["torch"] == "1.2"
