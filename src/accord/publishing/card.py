@@ -93,6 +93,9 @@ def _tasks(known: Known) -> str:
 
 def _use(known: Known, repository: str) -> Iterator[str]:
     calls = [f'model.predict("{task.name}", {_example(task)})' for task in known.tasks[:3]]
+    if len(known.tasks) > 1:  # one example of each form of input, at most
+        examples = dict.fromkeys(map(_example, known.tasks))
+        calls += [f"model.answer({example})  # all tasks that read such" for example in examples]
     yield "\n".join([
         "```python", "import accord", "from huggingface_hub import snapshot_download", "",
         f'model = accord.load(snapshot_download("{repository}"))', *calls, "```",
