@@ -6,8 +6,7 @@ and from there on once for all tasks that are alike. A layer counts 1, whatever 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,14 +106,16 @@ def layers_computed(sharing: Sharing, tasks: Sequence[Task], layers: int) -> Lay
     Raises:
         ValueError: an option that a scheme can't have.
     """
-    parted = min(
-        (
-            get_scheme(name).differs_from(layers, sharing.options.get(name, {}))
-            for name in sharing.schemes
-        ),
-        default=layers + 1,
-    )
-    together = min(max(0, parted - 1), layers)  # layers before the first at which tasks differ
+    parted = {
+        name: get_scheme(name).differs_from(layers, sharing.options.get(name, {}))
+        for name in sharing.schemes
+    }
+    shared = {  # of each task, the layers before the first in which it has parts
+        task.name: max(
+            0, min((parted[name] - 1 for name in sharing.of_task(number).schemes), default=layers)
+        )
+        for number, task in enumerate(tasks)
+    }
     inputs: dict[str, list[Task]] = {}
     for task in tasks:
         if task.labelled:
@@ -125,7 +126,10 @@ def layers_computed(sharing: Sharing, tasks: Sequence[Task], layers: int) -> Lay
             InputLayers(
                 name,
                 tuple(task.name for task in members),
-                sum(together + (layers - together) * readers for readers in _readers(members)),
+                sum(
+                    _layers([shared[task.name] for task in readers], layers)
+                    for readers in _readers(members)
+                ),
                 sum(task.sequences for task in members) * layers,
             )
             for name, members in inputs.items()
@@ -166,24 +170,31 @@ def summed(members: Sequence[LayersComputed]) -> LayersComputed:
     )
 
 
+def _layers(shared: Sequence[int], layers: int) -> int:
+    """Return the layers computed of one sequence for tasks that share so many of the first ones."""
+    alone = sum(layers - first for first in shared)
+    return alone + max(shared)
+
+
 def _input(task: Task) -> str:
     if kind_of(task).varying:
         return CANDIDATE
     return PAIR if task.texts > 1 else TEXT
 
 
-def _readers(tasks: Sequence[Task]) -> Iterator[int]:
-    """Yield for each distinct sequence of an input how many tasks read it.
+def _readers(tasks: Sequence[Task]) -> Iterable[list[Task]]:
+    """Return for each distinct sequence of an input the tasks that read it.
 
     Tasks that label words read the same only where they divide a text alike; one that labels none
     reads what the first of them does.
     """
     words = next((key for task in tasks if (key := _words(task)) is not None), None)
-    yield from Counter(
-        (texts, words if _words(task) is None else _words(task))
-        for task in tasks
-        for texts in task.layout
-    ).values()
+    readers: dict[Hashable, list[Task]] = {}
+    for task in tasks:
+        for texts in task.layout:
+            key = (texts, words if _words(task) is None else _words(task))
+            readers.setdefault(key, []).append(task)
+    return readers.values()
 
 
 def _words(task: Task) -> Hashable:

@@ -37,7 +37,7 @@ class Sharing:
     def of_task(self, task: int) -> Sharing:
         """Return what a task has, as a model of it alone has it."""
         names = [name for name in self.schemes if task in self.only.get(name, (task,))]
-        return Sharing(tuple(names), {name: self.options[name] for name in names})
+        return Sharing(tuple(names), {name: self.options.get(name, {}) for name in names})
 
     @staticmethod
     def joined(tasks: Sequence[Sharing]) -> Sharing:
