@@ -55,7 +55,7 @@ class Inputs:
         """
         every: list[_Distinct] = []
         known: dict[tuple[bytes, int], list[int]] = {}
-        numbers: dict[int, np.ndarray] = {}
+        of_groups = []
         for group, examples in enumerate(groups):
             of_group = []
             for sequence in (sequence for example in examples for sequence in example):
@@ -68,7 +68,7 @@ class Inputs:
                 elif every[number].groups[-1] != group:
                     every[number].groups.append(group)
                 of_group.append(number)
-            numbers |= dict.fromkeys(readers[group], np.array(of_group, dtype=np.int64))
+            of_groups.append(np.array(of_group, dtype=np.int64))
         order: dict[tuple[int, ...], list[int]] = {}
         for number, one in enumerate(every):
             order.setdefault(tuple(one.groups), []).append(number)
@@ -77,7 +77,11 @@ class Inputs:
         return cls(
             [[every[number].sequence for number in members] for members in order.values()],
             [tuple(task for group in of for task in readers[group]) for of in order],
-            {task: places[of_task] for task, of_task in numbers.items()},
+            {
+                task: numbers
+                for tasks, numbers in zip(readers, map(places.__getitem__, of_groups), strict=True)
+                for task in tasks
+            },
         )
 
 
@@ -161,6 +165,7 @@ class Stream:
     _starts: list[int] = field(init=False)
     _counts: np.ndarray = field(init=False)
     _vectors: Tensor = field(init=False)
+    _pooled: dict[int, Pooled] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sizes = [len(members) for members in self.inputs.sequences]
@@ -185,7 +190,13 @@ class Stream:
         self._vectors[place.to(vectors.device)] = vectors.float()
 
     def pooled(self, task: int, examples: Examples) -> Pooled:
-        """Return what one of the tasks sees of its examples."""
+        """Return what one of the tasks sees of its examples: tasks of one group see the same."""
+        group = id(self.inputs.numbers[task])
+        if group not in self._pooled:
+            self._pooled[group] = self._of_examples(task, examples)
+        return self._pooled[group]
+
+    def _of_examples(self, task: int, examples: Examples) -> Pooled:
         _, units = located(self.unit, examples)
         which = ranges(self._counts, self.inputs.numbers[task])
         every = len(which) == len(self._vectors) and bool((which == np.arange(len(which))).all())

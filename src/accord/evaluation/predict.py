@@ -95,6 +95,7 @@ class Predictor:
             replace(task, thresholds=thresholds.get(task.name, task.thresholds))
             for task in model.tasks
         )
+        self._by_name = {task.name: task for task in self.tasks}
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
         self._prepared = prepare(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
@@ -108,12 +109,9 @@ class Predictor:
         Raises:
             UsageError: if the model has none of that name.
         """
-        for task in self.tasks:
-            if task.name == name:
-                return task
-        raise UsageError(
-            f"the model has no task '{name}'{nearest(name, [task.name for task in self.tasks])}"
-        )
+        if name not in self._by_name:
+            raise UsageError(f"the model has no task '{name}'{nearest(name, [*self._by_name])}")
+        return self._by_name[name]
 
     def read_quotes(self, task: str, quoting: QuotingName | None) -> None:
         """Read the quotes in a task's files by a rule; None keeps that of its training.
