@@ -26,6 +26,7 @@ from accord.plan.making import plan_run
 from accord.runs.signals import StopSignals
 from accord.training import loop
 from accord.training import run as training
+from accord.training.stages import run as staged
 from accord.training.step import Learner
 
 Project = Callable[..., Path]
@@ -92,18 +93,33 @@ def project(make_project: Project, tmp_path: Path) -> Project:
 
 @pytest.fixture
 def staged_project(project: Project) -> Project:
-    """Write a project whose config ends with some stages: (toml, changes, tasks)."""
+    """Write a project whose config ends with some stages: (toml, changes, tasks).
+
+    Each stage has one epoch of three steps, where neither says otherwise.
+    """
+    few = {"training.epochs": 1, "training.steps_per_epoch": 3}
 
     def make(
         stages: str = projects.STAGES,
         changes: Mapping[str, Any] | None = None,
         tasks: tuple[str, ...] = (),
     ) -> Path:
-        file = project({"training.epochs": 1, **(changes or {})}, tasks)
+        file = project({**few, **(changes or {})}, tasks)
         file.write_text(file.read_text() + stages)
         return file
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run_stages() -> Callable[[Path, Path], Path]:
+    """Train a project with stages in this process and return its run: (config, folder)."""
+
+    def call(config: Path, out: Path) -> Path:
+        source = config.read_text()
+        return staged.start(plan_run(load_config(config)), out, source=source, quiet=True).folder
+
+    return call
 
 
 @pytest.fixture

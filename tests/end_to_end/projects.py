@@ -49,6 +49,10 @@ name = "pairs"
 tasks = ["same", "near"]
 training = { epochs = 2, gradients = "pcgrad" }
 """
+LOST = (
+    "warning: the model will hold same, near; mood's head is dropped after stage 1"
+    " ([memory] method = 'none' keeps it)"
+)
 
 Table = dict[str, Any]
 
@@ -159,7 +163,7 @@ def _changed(table: Table, changes: Mapping[str, Any]) -> Table:
         for part in path:
             section = section.setdefault(part, {})
         if value is None:
-            del section[last]
+            section.pop(last, None)
         else:
             section[last] = value
     return table

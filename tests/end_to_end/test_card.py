@@ -21,7 +21,6 @@ from accord.publishing.card import card
 from accord.publishing.front_matter import LICENCES, front_matter, reads
 from accord.publishing.known import know
 from accord.publishing.readme import README, is_unchanged, write_card
-from accord.training.stages import run as stages
 
 HUB_TASKS = {"text-classification", "token-classification", "multiple-choice", "text-ranking"}
 
@@ -158,13 +157,8 @@ def test_an_ensemble_costs_its_members(finished, tmp_path, accord_cli):
     assert both.run is None
 
 
-def test_a_run_in_stages_names_them(staged_project, tmp_path):
-    from accord.config.file import load_config
-    from accord.plan.making import plan_run
-
-    config = staged_project()
-    stages.start(plan_run(load_config(config)), tmp_path / "run", quiet=True)
-    text = card(know(tmp_path / "run"))
+def test_a_run_in_stages_names_them(staged_project, run_stages, tmp_path):
+    text = card(know(run_stages(staged_project(), tmp_path / "run")))
     assert "- stage pairs: same, near" in text
     assert [row[0] for row in table_below(text, "Tasks")[2:]] == ["same", "near"]
 

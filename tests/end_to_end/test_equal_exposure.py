@@ -11,6 +11,7 @@ from accord.plan.making import plan_run
 from accord.training.setup import prepare
 
 THREE = {"training.epochs": 3}
+WHOLE = {"training.steps_per_epoch": None}
 STAGES = """
 [[stages]]
 tasks = ["mood"]
@@ -90,7 +91,7 @@ def test_steps_tokens_or_nothing_can_be_equal_instead(project):
 
 
 def test_in_stages_each_stage_s_examples_are_equal(staged_project):
-    config = load_config(staged_project(STAGES, tasks=("mood", "near")))
+    config = load_config(staged_project(STAGES, WHOLE, ("mood", "near")))
     mood, near, together = comparison_cells(config, 1, "here")
     assert mood.name == "mood,1.examples=12,all.examples=44,seed=3"
     assert near.group == "near,all.examples=36"  # two epochs of two passes
@@ -101,7 +102,7 @@ def test_in_stages_each_stage_s_examples_are_equal(staged_project):
 
 
 def test_rows_of_a_memory_count_where_they_are_drawn(staged_project):
-    config = load_config(staged_project(MEMORY, tasks=("mood", "near")))
+    config = load_config(staged_project(MEMORY, WHOLE, ("mood", "near")))
     mood, near, _ = comparison_cells(config, 1, "here")
     assert mood.settings["stages.1.training.examples"] == 22 + 3 * 4  # near's steps, 4 rows each
     assert near.settings["stages.2.training.examples"] == 9
@@ -121,7 +122,7 @@ def test_batches_of_one_are_as_many_too(project):
 def test_the_runs_show_what_was_planned_and_a_second_call_finds_them(
     staged_project, accord_cli, tmp_path
 ):
-    config = staged_project(MEMORY, {"training.steps_per_epoch": 3}, ("mood", "near"))
+    config = staged_project(MEMORY, tasks=("mood", "near"))
     call = ("compare", config, "--out", tmp_path / "out", "--seeds", 1)
     shown = json.loads(accord_cli(*call, "--json").out)
     assert {each["task"] for each in shown["sharing"]} == {"mood", "near"}
@@ -184,12 +185,16 @@ def test_examples_are_a_stage_s_where_there_are_stages(staged_project):
     with pytest.raises(
         ConfigError, match=r"training\.examples: is a stage's where there are stages"
     ):
-        plan_run(load_config(staged_project(MEMORY, {"training.examples": 50}, ("mood", "near"))))
+        plan_run(
+            load_config(
+                staged_project(MEMORY, {**WHOLE, "training.examples": 50}, ("mood", "near"))
+            )
+        )
     both = STAGES.replace("epochs = 2", "examples = 20")
     with pytest.raises(
         ConfigError, match=r"stage 2 'all': training\.examples: is for a run of one"
     ):
-        plan_run(load_config(staged_project(both, {}, ("mood", "near"))))
+        plan_run(load_config(staged_project(both, WHOLE, ("mood", "near"))))
 
 
 def test_a_task_that_the_shared_run_hardly_shows_is_refused(project, accord_cli, tmp_path):

@@ -14,7 +14,6 @@ from accord.data.loader import TaskData
 from accord.plan.making import plan_run
 from accord.plan.unused import effective
 from accord.training.setup import prepare
-from accord.training.stages import run as staged
 
 ONE_BY_ONE = """
 [[stages]]
@@ -28,16 +27,14 @@ METHODS = ["none", "replay", "gem", "a-gem"]
 
 
 @pytest.fixture
-def in_turn(project, tmp_path):
+def in_turn(project, run_stages, tmp_path):
     """Train the three tasks one after another: (method, changes) -> the run."""
 
     def call(method, changes=None, stages=ONE_BY_ONE):
         memory = f'[memory]\nmethod = "{method}"\nsize = 6\nchoice = "balanced"\n'
         file = project({"training.epochs": 2, **(changes or {})})
         file.write_text(file.read_text() + stages + memory)
-        run = tmp_path / method
-        staged.start(plan_run(load_config(file)), run, source=file.read_text(), quiet=True)
-        return run
+        return run_stages(file, tmp_path / method)
 
     return call
 
@@ -174,14 +171,13 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_without_a_method_it_is_the_plain_sequence(in_turn, project, tmp_path):
+def test_without_a_method_it_is_the_plain_sequence(in_turn, project, run_stages, tmp_path):
     """Tasks that are only evaluated change no bit of how the others are trained."""
     short = {"training.epochs": 1, "training.steps_per_epoch": 3}
     run = in_turn("none", short)
     file = project(short)
     file.write_text(file.read_text() + ONE_BY_ONE)
-    plain = tmp_path / "plain"
-    staged.start(plan_run(load_config(file)), plain, quiet=True)
+    plain = run_stages(file, tmp_path / "plain")
     one, other = (load_file(each / "model" / "model.safetensors") for each in (run, plain))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
@@ -306,7 +302,7 @@ def test_heads_are_kept_from_a_model_folder_alone(project, accord_cli, tmp_path)
     assert "encoder.heads = 'keep' takes heads from a model folder of Accord's" in answer.err
 
 
-def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_path):
+def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, run_stages, tmp_path):
     """The finished task is the only one with a metric, and chooses no epoch."""
     stages = (
         '[tasks.words]\nkind = "masked-lm"\n'
@@ -315,7 +311,7 @@ def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, tmp_pat
     )
     file = project({"training.epochs": 1, "training.steps_per_epoch": 2}, ("mood", "near"))
     file.write_text(file.read_text() + stages)
-    run = staged.start(plan_run(load_config(file)), tmp_path / "run", quiet=True).folder
+    run = run_stages(file, tmp_path / "run")
     results = json.loads((run / "stages" / "2" / "results.json").read_text())
     likelihoods = [epoch["figures"]["words"]["likelihood"] for epoch in results["epochs"]]
     assert [epoch["sum"] for epoch in results["epochs"]] == likelihoods

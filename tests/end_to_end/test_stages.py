@@ -1,57 +1,18 @@
-"""Runs in stages: one folder, one resume, each stage from the model of the one before."""
+"""Runs in stages: one folder, each stage from the model of the one before."""
 
 import json
-import shutil
 import tomllib
 
 import pytest
 import torch
-from projects import STAGES
+from projects import LOST, STAGES
 from safetensors.torch import load_file
 
 import accord
 from accord.config.file import dump_config, load_config, parse_config, stage_configs
-from accord.errors import Stopped
 from accord.plan.making import plan_run
-from accord.plan.stages import dropped_note
 from accord.training.setup import prepare
-from accord.training.stages import run as staged
 from accord.training.stages.stage import stages_of
-
-
-@pytest.fixture
-def staged_project(staged_project):
-    """As elsewhere, of three steps per epoch."""
-
-    def call(stages=STAGES, changes=None, tasks=()):
-        return staged_project(stages, {"training.steps_per_epoch": 3, **(changes or {})}, tasks)
-
-    return call
-
-
-@pytest.fixture
-def run_stages():
-    def call(config, out):
-        source = config.read_text()
-        return staged.start(plan_run(load_config(config)), out, source=source, quiet=True).folder
-
-    return call
-
-
-@pytest.fixture
-def whole_outcome(outcome):
-    """What a run and all its stages leave, without timings."""
-
-    def call(run):
-        results = json.loads((run / "results.json").read_text())
-        for row in results["stages"]:
-            row.pop("train_seconds")
-        folders = sorted((run / "stages").iterdir())
-        mine = outcome(run)
-        mine["results.json"]["stages"] = results["stages"]
-        return [mine, *map(outcome, folders)]
-
-    return call
 
 
 def test_one_folder_holds_it_all(staged_project, run_stages, tmp_path, metrics):
@@ -115,86 +76,6 @@ def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_sta
     assert any(name in parts and not torch.equal(own, parts[name]) for name, own in near.items())
 
 
-@pytest.fixture
-def stop_in(stop_after):
-    """Let a run of two stages be stopped in a stage, or as the second begins: (kind, patch)."""
-
-    def arrange(kind, patch):
-        start, begun = staged.start_run, []
-
-        def start_stage(own, folder, **options):
-            begun.append(folder.name)
-            if kind == "between" and len(begun) == 2:
-                raise KeyboardInterrupt
-            if len(begun) == {"first": 1, "second": 2}.get(kind):
-                stop_after(2)
-            return start(own, folder, **options)
-
-        patch.setattr(staged, "start_run", start_stage)
-
-    return arrange
-
-
-@pytest.mark.slow
-def test_stopped_and_resumed_is_as_never_stopped(
-    staged_project, run_stages, stop_in, tmp_path, whole_outcome, monkeypatch, accord_cli
-):
-    memory = '[memory]\nmethod = "gem"\nsize = 6\nchoice = "balanced"\n'
-    config = staged_project(STAGES + memory, {"checkpoint.every_steps": 2})
-    text = config.read_text().replace(', gradients = "pcgrad"', "")
-    config.write_text(text)
-    whole = whole_outcome(run_stages(config, tmp_path / "whole"))
-    for kind in ("first", "between", "second"):
-        run = tmp_path / kind
-        with monkeypatch.context() as patch:
-            stop_in(kind, patch)
-            with pytest.raises(KeyboardInterrupt if kind == "between" else Stopped) as stopped:
-                run_stages(config, run)
-        if kind != "between":
-            assert str(stopped.value).startswith("stage ")
-            assert "SIGTERM after step 2 of" in str(stopped.value)
-            assert f"'accord resume {run}' goes on" in str(stopped.value)
-        assert json.loads((run / "status.json").read_text())["state"] == "stopped", kind
-        answer = accord_cli("resume", run)
-        assert answer.code == 0, answer.err
-        assert "[stage 2/2 pairs] " in answer.err, kind
-        assert whole_outcome(run) == whole, kind
-        assert accord_cli("resume", run).err.count("this run is done; nothing to resume;") == 1
-
-
-def test_a_stopped_run_may_move(staged_project, run_stages, stop_after, tmp_path, whole_outcome):
-    config, start = staged_project(), staged.start_run
-    stop_after(2)
-    with pytest.raises(Stopped):
-        run_stages(config, tmp_path / "run")
-    shutil.move(tmp_path / "run", tmp_path / "moved")
-    staged.resume(tmp_path / "moved", quiet=True)
-    assert staged.start_run is start
-    whole = run_stages(config, tmp_path / "whole")
-    assert whole_outcome(tmp_path / "moved") == whole_outcome(whole)
-
-
-def test_data_that_changed_before_a_later_stage(
-    staged_project, run_stages, stop_after, tmp_path, accord_cli
-):
-    config = staged_project()
-    stop_after(2)
-    with pytest.raises(Stopped):
-        run_stages(config, tmp_path / "run")
-    file = config.parent / "near-dev.csv"
-    file.write_text(file.read_text().replace("4.5", "3.5"))
-    answer = accord_cli("resume", tmp_path / "run")
-    assert answer.code == 2
-    assert "changed since this run began: data near.dev: content; --force" in answer.err
-    assert accord_cli("resume", tmp_path / "run", "--force").code == 0
-
-
-LOST = (
-    "warning: the model will hold same, near; mood's head is dropped after stage 1"
-    " ([memory] method = 'none' keeps it)"
-)
-
-
 def test_the_command_line(staged_project, accord_cli, tmp_path):
     config, run = staged_project(), tmp_path / "run"
     answer = accord_cli("train", config, "--out", run)
@@ -219,102 +100,6 @@ def test_the_command_line(staged_project, accord_cli, tmp_path):
         out = ["--out", tmp_path / command] if command != "compare" else []
         answer = accord_cli(command, run, tmp_path / "quiet", *out)
         assert answer.code == 0, answer.err
-
-
-def test_heads_that_are_lost_are_named(staged_project, accord_cli):
-    assert LOST in accord_cli("check", staged_project()).err.splitlines()
-    held = staged_project(STAGES + "[memory]\nsize = 6\n")
-    assert "dropped" not in accord_cli("check", held).err
-    stages = [["mood", "same"], ["near"], ["mood", "near"], ["near", "words"]]
-    text = "".join(f"[[stages]]\ntasks = {json.dumps(own)}\n" for own in stages)
-    again = load_config(staged_project('[tasks.words]\nkind = "masked-lm"\n' + text))
-    assert dropped_note(again) == (
-        "the model will hold near; mood's head is dropped after stage 1 and new in stage 3,"
-        " mood's head is dropped after stage 3, same's head is dropped after stage 1"
-        " ([memory] method = 'none' keeps them); each stage begins with a new head for the words of"
-        " words"
-    )
-
-
-def test_heads_of_an_earlier_model_that_no_stage_takes_over_are_named_and_can_be_kept(
-    staged_project, run_stages, finished, accord_cli, tmp_path
-):
-    """Only the first stage begins from the earlier model; memory carries the others' heads."""
-    keeping = {"encoder.path": str(finished / "model"), "encoder.heads": "keep"}
-    said = accord_cli("check", staged_project(changes=keeping)).err.splitlines()
-    lost = next(line for line in said if "encoder.heads" in line)
-    told = "[memory] method = 'none', finished = ['same', 'near']"
-    assert "encoder.heads = 'keep' is for the first stage's tasks; same, near will" in lost
-    assert told in lost
-    memory = "[memory]\nmethod = 'none'\nfinished = ['same', 'near']\n"
-    config = staged_project(STAGES + memory, keeping)
-    assert "first stage's" not in accord_cli("check", config).err
-    run = run_stages(config, tmp_path / "run")
-    before = load_file(finished / "model" / "heads.safetensors")
-    first = load_file(run / "stages" / "1" / "model" / "heads.safetensors")
-    own = [name for name in before if not name.startswith("mood")]
-    assert own
-    assert all(torch.equal(first[name], before[name]) for name in own)
-
-
-@pytest.mark.slow
-def test_a_task_that_the_shared_model_lost_has_a_note(staged_project, accord_cli, tmp_path):
-    call = ("compare", staged_project(), "--out", tmp_path / "runs", "--seeds", 1)
-    answer = accord_cli(*call)
-    assert answer.code == 0, answer.err
-    note = (
-        "mood: no verdict, as mood+same+near doesn't hold it: its last stage trains same, near;"
-        " with [memory] method = 'none' it is kept and evaluated."
-    )
-    assert note in answer.out.splitlines()
-    found = json.loads(accord_cli(*call, "--json").out)
-    assert note in found["sharing_notes"]
-    assert [own["task"] for own in found["sharing"]] == ["same", "near"]
-
-
-@pytest.mark.parametrize("stop_in", [1, 2])
-def test_a_change_is_forced_once_and_recorded(
-    staged_project, run_stages, stop_after, accord_cli, tmp_path, monkeypatch, stop_in
-):
-    """Also one of data that the stage alone reads which is under way."""
-    run, start = tmp_path / "run", staged.start_run
-
-    def arranged(own, folder, **options):
-        if folder.name.startswith(str(stop_in)):
-            stop_after(2)
-        return start(own, folder, **options)
-
-    monkeypatch.setattr(staged, "start_run", arranged)
-    config = staged_project(changes={"checkpoint.every_steps": 1, "training.epochs": 2})
-    with pytest.raises(Stopped):
-        run_stages(config, run)
-    monkeypatch.setattr(staged, "start_run", start)
-    before = json.loads((run / "resolved.json").read_text())
-    file = run / "config.toml"
-    file.write_text(file.read_text().replace("lr = 0.001", "lr = 0.002"))
-    data = config.parent / ("mood-train.csv" if stop_in == 1 else "near-train.csv")
-    data.write_text(data.read_text() + data.read_text().splitlines()[-1] + "\n")
-    refused = accord_cli("resume", run)
-    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
-    assert "training.lr: 0.001 -> 0.002" in refused.err
-    stop_after(4)
-    stopped = accord_cli("resume", run, "--force")
-    assert stopped.code == 143, stopped.err
-    said = "warning: stage 1 is done and stays as it was"
-    assert (said in stopped.err) == (stop_in == 2)
-    after = json.loads((run / "resolved.json").read_text())
-    assert after["config"]["training"]["lr"] == 0.002
-    (forced,) = after["forced"]
-    assert forced["changes"][0] == "training.lr: 0.001 -> 0.002"
-    assert len(forced["changes"]) == 2
-    assert forced["fingerprint_before"] == before["fingerprint"] != after["fingerprint"]
-    changed = [name for name, own in after["data"].items() if own != before["data"][name]]
-    assert changed == [data.stem.replace("-", ".")]
-    answer = accord_cli("resume", run)
-    assert answer.code == 0, answer.err
-    own = json.loads((run / "stages" / "2-pairs" / "resolved.json").read_text())
-    assert own["config"]["training"]["lr"] == 0.002
-    assert accord_cli("compare", run).code == 0
 
 
 def test_some_tasks_alone(staged_project, accord_cli, tmp_path):
