@@ -115,6 +115,9 @@ def test_what_each_task_is_made_from(finished, config, accord_cli, tmp_path):
     assert len({entry["made"]["data"] for entry in new.values()}) == len(new)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", new["tone"]["made"]["date"])
     assert str(tmp_path.parent) not in (tmp_path / "new" / "accord.json").read_text()
+    export = ["export", tmp_path / "new", tmp_path / "one", "--task", "tone", "--encoder-only"]
+    assert accord_cli(*export).code == 0
+    assert tasks_of(tmp_path / "one")["tone"]["made"] == new["tone"]["made"]
 
 
 def test_the_figures_are_those_of_evaluate(finished, config, accord_cli, tmp_path):

@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_the_card_of_a_run_is_one_that_the_hub_reads(copied, accord_cli):
         name: round(entry["value"], 4) for name, entry in results["heldout"].items()
     }
     assert sections(text) == [
-        "Tasks", "Use", "Data", "Figures", "Training", "Cost", "Limits", "Licence",
+        "Tasks", "Use", "Data", "Figures", "Training", "Origin", "Cost", "Limits", "Licence",
     ]  # fmt: skip
     assert accord.load(copied).predict("mood", ["a film"])  # a card is in nobody's way
 
@@ -137,13 +138,22 @@ def test_a_folder_without_its_run_has_a_card_of_what_is_known(finished, tmp_path
     answer = accord_cli("card", bare, "--output", "-")
     assert (answer.code, answer.err) == (0, "")
     assert sections(answer.out) == [
-        "Tasks", "Use", "Data and figures", "Cost", "Limits", "Licence",
+        "Tasks", "Use", "Data and figures", "Origin", "Cost", "Limits", "Licence",
     ]  # fmt: skip
+    entries = json.loads((bare / "accord.json").read_text())["tasks"]
+    fingerprint = json.loads((finished / "resolved.json").read_text())["fingerprint"]
+    for entry, row in zip(entries, table_below(answer.out, "Origin")[2:], strict=True):
+        data = entry["made"]["data"][:12]
+        assert row == [entry["name"], version("accord"), fingerprint[:12], data, "–"]
     assert ModelCard(answer.out).data.eval_results is None
     assert not (bare / README).exists()
     assert "Not recorded here" in answer.out
     inside = accord_cli("card", finished / "model", "--output", "-").out
     assert inside == accord_cli("card", finished, "--output", "-").out
+
+
+def test_tasks_of_unknown_origin_have_no_section_on_it(finished):
+    assert "Origin" not in sections(card(replace(know(finished), origins={})))
 
 
 def test_an_ensemble_costs_its_members(finished, tmp_path, accord_cli):

@@ -1,6 +1,7 @@
 """Several runs as one model: its answers are the mean of theirs, whichever way it is asked."""
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from accord.config.file import load_config
 from accord.errors import UsageError
 from accord.kinds import labelled_kind
 from accord.metrics import get_metric
+from accord.model.saved import read_origins
 from accord.plan.making import plan_run
 from accord.training import run as training
 
@@ -49,6 +51,16 @@ def both(finished, second, accord_cli, tmp_path):
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == f"2 members written to {tmp_path / 'both'}\n"
     return tmp_path / "both"
+
+
+def test_it_says_what_all_its_members_are_made_from(both, finished, second):
+    """Of each task a hash of the runs, and the rows that all members share."""
+    each = [read_origins(folder) for folder in (finished / "model", second / "model")]
+    for name, origin in read_origins(both).items():
+        runs = " ".join(known[name].run for known in each)
+        assert origin.run == hashlib.sha256(runs.encode()).hexdigest()
+        assert {origin.data} == {known[name].data for known in each}
+    assert read_origins(both).keys() == each[0].keys()
 
 
 def test_its_answers_are_the_mean_of_its_members(both, finished, second):

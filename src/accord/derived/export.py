@@ -16,7 +16,7 @@ from accord.encoders.families.bert import BertConfig
 from accord.encoders.pretrained import WEIGHTS
 from accord.errors import ModelError
 from accord.kinds import labelled_kind
-from accord.model.saved import save_model
+from accord.model.saved import read_origins, save_model
 from accord.tasks import Task
 
 
@@ -57,7 +57,10 @@ def export(source: Path, out: Path, task: str, *, encoder_only: bool = False) ->
     alone = single_task(single, number)
 
     def write(to: Path) -> None:
-        save_model(alone, to, {task: single.inputs[task]}, single.max_length, folder)
+        save_model(
+            alone, to, {task: single.inputs[task]}, single.max_length, folder,
+            origins=read_origins(folder),
+        )  # fmt: skip
         if not encoder_only:
             _add_classifier(to, chosen, alone.head(task).linear)
             # So that truncation=True cuts a text where Accord does.

@@ -21,8 +21,7 @@ from accord.evaluation.inference import logits_of, task_metric
 from accord.evaluation.scores import crossfitted
 from accord.evaluation.thresholds import Halves, dev_halves, moved_by, tuned_task
 from accord.kernels.matmul import choose_matmul_policy
-from accord.model.origin import Origin
-from accord.model.saved import load_model, read_origins, read_sharing, read_tasks, save_model
+from accord.model.saved import joined_origins, load_model, read_sharing, read_tasks, save_model
 from accord.optim.averaging import Averages
 from accord.optim.soups import Soup, greedy_soup
 from accord.plan.recorded import recorded_plan
@@ -139,14 +138,8 @@ class _Kitchen:
         with self._holding(soup.weights).in_place():
             save_model(
                 self.model, folder, self.inputs, self.max_length, self.folders[0], tuned,
-                self._origins(soup.members),
+                joined_origins([self.folders[member] for member in soup.members]),
             )  # fmt: skip
-
-    def _origins(self, members: Sequence[int]) -> dict[str, Origin]:
-        """Return what each task is made from, where all members say it."""
-        each = [read_origins(self.folders[member]) for member in members]
-        names = [name for name in each[0] if all(name in known for known in each)]
-        return {name: Origin.of_several([known[name] for known in each]) for name in names}
 
     def _holding(self, weights: list[Tensor]) -> Averages:
         return Averages(list(self.model.named_parameters()), values=weights)

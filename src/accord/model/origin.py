@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 _MOST_CHARACTERS = 200
@@ -29,9 +29,10 @@ class Origin:
 
     @staticmethod
     def of_several(origins: Sequence[Origin]) -> Origin:
-        """Return that of a task made from several runs of the same data."""
-        runs = hashlib.sha256(" ".join(each.run for each in origins).encode()).hexdigest()
-        return replace(origins[0], run=runs, date=None)
+        """Return that of a task made from several: a hash of their runs, and of rows that differ."""
+        rows = list(dict.fromkeys(each.data for each in origins))
+        data = rows[0] if len(rows) == 1 else _hash(rows)
+        return Origin(origins[0].accord, _hash([each.run for each in origins]), data)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, without a date where there is none."""
@@ -51,3 +52,7 @@ class Origin:
             if not isinstance(text, str) or len(text) > _MOST_CHARACTERS:
                 raise ValueError(f"made.{name} is {text!r:.40}")
         return Origin(**value)
+
+
+def _hash(texts: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(texts).encode()).hexdigest()

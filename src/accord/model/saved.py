@@ -213,6 +213,14 @@ def read_origins(folder: Path) -> dict[str, Origin]:
     }
 
 
+def joined_origins(folders: Sequence[Path]) -> dict[str, Origin]:
+    """Return what tasks made of those of several sound model folders are made from, where all of
+    these say it."""
+    each = [read_origins(folder) for folder in folders]
+    names = [name for name in each[0] if all(name in known for known in each)]
+    return {name: Origin.of_several([known[name] for known in each]) for name in names}
+
+
 def _check_input(form: InputFormat) -> None:
     names = (*form.text, form.label, *([] if form.id is None else [form.id]))
     if not (0 < len(form.text) < 3 and all(isinstance(name, str) for name in names)):

@@ -18,7 +18,15 @@ from pathlib import Path
 from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
 from accord.errors import ModelError
-from accord.model.saved import DESCRIPTION, HEADS, MEMBERS, PARTS, read_description, read_tasks
+from accord.model.saved import (
+    DESCRIPTION,
+    HEADS,
+    MEMBERS,
+    PARTS,
+    joined_origins,
+    read_description,
+    read_tasks,
+)
 from accord.tasks import Task
 
 MOST = 1000
@@ -41,8 +49,13 @@ def save_ensemble(members: Sequence[Path], folder: Path) -> None:
     """
     first = read_description(members[0])
     description = {name: first[name] for name in ("format", "max_length")}
+    made = {name: origin.to_json() for name, origin in joined_origins(members).items()}
     description["tasks"] = [
-        {**entry, "thresholds": _mean_thresholds(entry["name"], members)}
+        {
+            **entry,
+            "thresholds": _mean_thresholds(entry["name"], members),
+            "made": made.get(entry["name"]),
+        }
         for entry in first["tasks"]
     ]
     for number, source in enumerate(members):

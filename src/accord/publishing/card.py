@@ -21,6 +21,7 @@ from accord.tasks import Task
 
 MOST_LABELS = 30  # of a task that a table has room for
 RARE = 20  # rows of a class below which its figures say little
+_DIGITS = 12  # of a hash: enough to tell runs apart
 REPOSITORY = "OWNER/NAME"
 UNKNOWN = "–"
 
@@ -45,6 +46,7 @@ def card(known: Known, licence: str | None = None, repository: str | None = None
         "## Use",
         *_use(known, repository or REPOSITORY),
         *_of_run(known),
+        *_origins(known),
         "## Cost",
         *_cost(known),
         "## Limits",
@@ -224,6 +226,22 @@ def _training(known: Known) -> Iterator[str]:
         yield _plain(early["why"])
 
 
+def _origins(known: Known) -> Iterator[str]:
+    """Yield the section on what tasks were made from, if the folder says it of any."""
+    if not known.origins:
+        return
+    rows = [
+        [name, origin.accord, origin.run[:_DIGITS], origin.data[:_DIGITS], origin.date or UNKNOWN]
+        for name, origin in known.origins.items()
+    ]
+    yield "## Origin"
+    yield markdown_table(["task", "Accord", "run", "rows", "added"], rows, 5)
+    yield (
+        f"The first {_DIGITS} digits of hashes: of a run's config and data, and of the task's rows."
+        " Tasks of the same run have the same, and so has a run that is repeated."
+    )
+
+
 def _cost(known: Known) -> Iterator[str]:
     yield f"{known.parameters:,} parameters. {_plain(_sentence(str(known.layers)))}."
     if known.run is None:
@@ -253,8 +271,8 @@ def _limits(known: Known) -> Iterator[str]:
     for task in known.tasks:
         if rare := _rare(known.run.results["heldout"][task.name]):
             yield (
-                f"{task.name}: classes with fewer than {RARE} held-out rows, of which the figures"
-                f" say little: {_plain(rare)}"
+                f"{_plain(task.name)}: classes with fewer than {RARE} held-out rows, of which the"
+                f" figures say little: {_plain(rare)}"
             )
 
 

@@ -13,11 +13,13 @@ import numpy as np
 from accord.encoders.encoder import EncoderConfig
 from accord.errors import RunFolderError
 from accord.model.layers_computed import LayersComputed, layers_of_folder, summed
+from accord.model.origin import Origin
 from accord.model.parts import Sharing
 from accord.model.saved import (
     InputFormat,
     find_model_folder,
     load_model,
+    read_origins,
     read_sharing,
     read_tasks,
 )
@@ -44,6 +46,7 @@ class Known:
         parameters: of all heads, parts and encoders.
         sharing: what of the encoder tasks have of their own; of an ensemble the first member's.
         layers: of the encoder that an answer to all tasks takes.
+        origins: what tasks were made from, where the folder says it.
         members: how many models answer together; 1 but of an ensemble.
         run: that made it; None where the folder lies in none.
     """
@@ -56,6 +59,7 @@ class Known:
     parameters: int
     sharing: Sharing
     layers: LayersComputed
+    origins: dict[str, Origin]
     members: int
     run: RunRecord | None
 
@@ -113,7 +117,7 @@ def know(source: Path) -> Known:
         folder, tasks, inputs, max_length, models[0].encoder.config,
         sum(parameter.numel() for model in models for parameter in model.parameters()),
         read_sharing(members[0]), summed([layers_of_folder(member) for member in members]),
-        len(members), run,
+        read_origins(folder), len(members), run,
     )  # fmt: skip
 
 
