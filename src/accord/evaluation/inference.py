@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,10 +222,12 @@ def _label_logits(
                 advance(len(at))
         for i, logits in head_logits(model, chosen).items():
             parts[i].append(logits)
-    return [
-        joined(part) if part else no_logits(split.task)
-        for part, split in zip(parts, data, strict=True)
-    ]
+    return [whole_logits(split.task, part) for part, split in zip(parts, data, strict=True)]
+
+
+def whole_logits(task: Task, parts: Sequence[Tensor]) -> Tensor:
+    """Return the logits of all rows, given those of some after the others; there may be none."""
+    return joined(parts) if parts else no_logits(task)
 
 
 def no_logits(task: Task) -> Tensor:
@@ -320,23 +323,26 @@ def split_logits(
     return every[[task.name for task in model.tasks].index(data.task.name)]
 
 
-def check_finite(logits: Tensor, task: Task, folder: Path) -> None:
+def check_finite(tasks: Sequence[Task], logits: Mapping[int, Tensor], folder: Path) -> None:
     """Check that a saved model gives numbers: of others the first class would be the largest.
 
     Args:
-        logits: [rows, ...].
-        task: whose.
+        tasks: the model's.
+        logits: of some of them by number, [rows, ...].
         folder: the model's.
 
     Raises:
         ModelError: if not.
     """
-    bad = int(kind_of(task).failed(logits).sum())
-    if bad:
-        raise ModelError(
-            f"{folder}: the model's outputs for task '{task.name}' aren't finite for {bad} of"
-            f" {len(logits)} rows: its weights overflow"
-        )
+    if math.isfinite(torch.cat([each.flatten() for each in logits.values()]).sum()):
+        return  # as all are then; a sum that isn't says nothing yet
+    for number, each in logits.items():
+        bad = int(kind_of(tasks[number]).failed(each).sum())
+        if bad:
+            raise ModelError(
+                f"{folder}: the model's outputs for task '{tasks[number].name}' aren't finite for"
+                f" {bad} of {len(each)} rows: its weights overflow"
+            )
 
 
 def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,14 +18,13 @@ from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
 from accord.encoders.prepared import prepare
-from accord.encoders.units import joined
 from accord.errors import UsageError, nearest
 from accord.evaluation.inference import (
     CHUNK_ROWS,
     check_finite,
     head_logits,
-    no_logits,
     pooled_vectors,
+    whole_logits,
 )
 from accord.evaluation.labelled_file import as_text, read_labelled
 from accord.evaluation.predictions import (
@@ -34,7 +34,7 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
-from accord.evaluation.texts import Form, Given, Text, TextReader, checked, form_of, forms
+from accord.evaluation.texts import Form, Given, Read, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, labelled_kind
 from accord.model.head_blocks import HeadBlocks
@@ -48,8 +48,7 @@ from accord.tasks import Task
 Texts = Sequence[Text]
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """What a model says of some rows.
 
     Attributes:
@@ -62,7 +61,14 @@ class Answered:
     logits: Tensor
     cut: int
     unseen: int
-    texts: Sequence[Given] = ()
+    texts: Sequence[Given]
+
+
+class _Rows(NamedTuple):
+    """Rows as some tasks take them, which read the same sequences of each."""
+
+    tasks: list[Task]
+    texts: list[Given]
 
 
 class Predictor:
@@ -95,12 +101,13 @@ class Predictor:
             replace(task, thresholds=thresholds.get(task.name, task.thresholds))
             for task in model.tasks
         )
-        self._by_name = {task.name: task for task in self.tasks}
+        self._numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
         self._prepared = prepare(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
         self._reader = TextReader(self.tokenizer, self.assembler)
+        self._reading = {task.name: self._reader.reading(task) for task in self.tasks}
         self._blocks = HeadBlocks(model)
 
     def task(self, name: str) -> Task:
@@ -109,9 +116,9 @@ class Predictor:
         Raises:
             UsageError: if the model has none of that name.
         """
-        if name not in self._by_name:
-            raise UsageError(f"the model has no task '{name}'{nearest(name, [*self._by_name])}")
-        return self._by_name[name]
+        if name not in self._numbers:
+            raise UsageError(f"the model has no task '{name}'{nearest(name, [*self._numbers])}")
+        return self.tasks[self._numbers[name]]
 
     def read_quotes(self, task: str, quoting: QuotingName | None) -> None:
         """Read the quotes in a task's files by a rule; None keeps that of its training.
@@ -257,56 +264,55 @@ class Predictor:
             texts: as `predict` takes them.
             index: the number of each in messages; default: its place.
         """
-        settled = [self.task(name) for name in dict.fromkeys(tasks)]
         _refuse_string(texts)
-        numbers = range(len(texts)) if index is None else index
-        rows = {
-            task.name: [checked(text, task, i) for i, text in zip(numbers, texts, strict=True)]
-            for task in settled
-        }
-        parts: dict[str, list[Answered]] = {task.name: [] for task in settled}
+        settled = {name: self.task(name) for name in tasks}
+        every = self._checked(
+            settled.values(), texts, range(len(texts)) if index is None else index
+        )
+        parts: dict[str, list[Tensor]] = {name: [] for name in settled}
+        cut, unseen = np.zeros((2, len(every)), dtype=np.int64)
         for start in range(0, len(texts), CHUNK_ROWS):
-            chunk = {name: every[start : start + CHUNK_ROWS] for name, every in rows.items()}
-            made = [member._pass(chunk) for member in self.members]
-            for task in settled:
-                each = [answered[task.name] for answered in made]
-                logits = labelled_kind(task).mean_logits(task, [one.logits for one in each])
-                cut, unseen = max(one.cut for one in each), max(one.unseen for one in each)
-                parts[task.name].append(Answered(logits, cut, unseen))
-        return {
-            task.name: Answered(
-                joined([one.logits for one in parts[task.name]]) if texts else no_logits(task),
-                sum(one.cut for one in parts[task.name]),
-                sum(one.unseen for one in parts[task.name]),
-                rows[task.name],
+            chunk = [_Rows(tasks, rows[start : start + CHUNK_ROWS]) for tasks, rows in every]
+            read, logits = zip(*(member._pass(chunk) for member in self.members), strict=True)
+            for name, task in settled.items():
+                each = [of_member[name] for of_member in logits]
+                parts[name].append(labelled_kind(task).mean_logits(task, each))
+            cut += np.max([[rows.cut for rows in of_member] for of_member in read], axis=0)
+            unseen += np.max([[rows.unseen for rows in of_member] for of_member in read], axis=0)
+        answered = {
+            task.name: Answered(whole_logits(task, parts[task.name]), lost, missed, rows)
+            for (tasks, rows), lost, missed in zip(
+                every, cut.tolist(), unseen.tolist(), strict=True
             )
-            for task in settled
+            for task in tasks
         }
+        return {name: answered[name] for name in settled}
 
-    def _pass(self, rows: Mapping[str, Sequence[Given]]) -> dict[str, Answered]:
-        """Return the logits of some tasks for the same rows, as each takes them, in one pass of
-        the encoder over all that they read."""
-        alike: dict[object, list[str]] = {}
-        for name in rows:
-            alike.setdefault(self._reader.reading(self.task(name)), []).append(name)
-        read = [self._reader.read(self.task(first), rows[first]) for first, *_ in alike.values()]
-        places = {task.name: place for place, task in enumerate(self.tasks)}
+    def _checked(self, tasks: Iterable[Task], texts: Texts, index: Sequence[int]) -> list[_Rows]:
+        """Return the rows as tasks take them, once for all that read the same of them."""
+        alike: dict[Hashable, list[Task]] = {}
+        for task in tasks:
+            alike.setdefault(self._reading[task.name], []).append(task)
+        return [
+            _Rows(each, [checked(text, each[0], i) for i, text in zip(index, texts, strict=True)])
+            for each in alike.values()
+        ]
+
+    def _pass(self, every: Sequence[_Rows]) -> tuple[list[Read], dict[str, Tensor]]:
+        """Return what the encoder reads of rows, and some tasks' logits for them, by name, in one
+        pass of the encoder."""
+        read = [self._reader.read(tasks[0], texts) for tasks, texts in every]
+        numbers = [[self._numbers[task.name] for task in tasks] for tasks, _ in every]
         pooled = pooled_vectors(
             self.model,
             [each.examples for each in read],
             self.matmul,
-            tasks=[[places[name] for name in names] for names in alike.values()],
+            tasks=numbers,
             prepared=self._prepared,
         )
         logits = head_logits(self.model, pooled, self._blocks)
-        answered = {}
-        for each, names in zip(read, alike.values(), strict=True):
-            for name in names:
-                made, units = logits[places[name]], pooled[places[name]].units
-                check_finite(made, self.task(name), self.folder)
-                unseen = 0 if units is None else int(units.absent().sum())
-                answered[name] = Answered(made, each.cut, unseen)
-        return answered
+        check_finite(self.tasks, logits, self.folder)
+        return read, {self.tasks[number].name: made for number, made in logits.items()}
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.
