@@ -22,7 +22,7 @@ from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 from accord.kinds import Evaluation, Hiding, kind_of, labelled_kind
-from accord.model.branching import Way, pooled_by_task, way_of
+from accord.model.branching import pooled_by_task
 from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
@@ -65,10 +65,12 @@ def pooled_vectors(
     device, hidden = model.encoder.word_table.device, model.encoder.config.hidden_size
     readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
     inputs = Inputs.of(groups, readers, apart=key is not None)
-    ways = {task: way_of(model, task) for group in readers for task in group}
+    together: dict[int, list[int]] = {}
+    for task in (task for group in readers for task in group):
+        together.setdefault(model.alike[task], []).append(task)
     streams = [
-        Stream(tuple(alike), kind_of(model.tasks[alike[0]]).units, inputs, hidden, device)
-        for alike in _alike(model, ways)
+        Stream(tuple(alike), kind_of(model.tasks[first]).units, inputs, hidden, device)
+        for first, alike in together.items()
     ]
     limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for number, (group, members) in enumerate(_passes(inputs.sequences, limit)):
@@ -80,9 +82,7 @@ def pooled_vectors(
                    if (task := stream.reader(group)) is not None}  # fmt: skip
         with computing(matmul), matmul.autocast(device):
             if key is None:
-                pooled = pooled_by_task(
-                    model, batch, {task: ways[task] for task in reading}, prepared
-                )
+                pooled = pooled_by_task(model, batch, reading, prepared)
             else:
                 masks, (task,) = replace(key, micro_batch=number), reading
                 pooled = {task: model.pooled(batch, [task], masks)[0]}
@@ -99,15 +99,6 @@ def _evaluating(model: MultitaskModel) -> None:
     """Put a model into evaluation mode; to do so again takes milliseconds."""
     if model.training:
         model.eval()
-
-
-def _alike(model: MultitaskModel, ways: Mapping[int, Way]) -> list[list[int]]:
-    """Return the tasks, those together that see the same vectors of what they both read."""
-    together: dict[object, list[int]] = {}
-    for task, way in ways.items():
-        how = kind_of(model.tasks[task]).units, model.tasks[task].pooling
-        together.setdefault((way, how), []).append(task)
-    return list(together.values())
 
 
 def _passes(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,7 +33,7 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
-from accord.evaluation.texts import Form, Given, Read, Text, TextReader, checked, form_of, forms
+from accord.evaluation.texts import Form, Given, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, labelled_kind
 from accord.model.head_blocks import HeadBlocks
@@ -62,13 +61,6 @@ class Answered(NamedTuple):
     cut: int
     unseen: int
     texts: Sequence[Given]
-
-
-class _Rows(NamedTuple):
-    """Rows as some tasks take them, which read the same sequences of each."""
-
-    tasks: list[Task]
-    texts: list[Given]
 
 
 class Predictor:
@@ -266,53 +258,44 @@ class Predictor:
         """
         _refuse_string(texts)
         settled = {name: self.task(name) for name in tasks}
-        every = self._checked(
-            settled.values(), texts, range(len(texts)) if index is None else index
-        )
-        parts: dict[str, list[Tensor]] = {name: [] for name in settled}
-        cut, unseen = np.zeros((2, len(every)), dtype=np.int64)
-        for start in range(0, len(texts), CHUNK_ROWS):
-            chunk = [_Rows(tasks, rows[start : start + CHUNK_ROWS]) for tasks, rows in every]
-            read, logits = zip(*(member._pass(chunk) for member in self.members), strict=True)
-            for name, task in settled.items():
-                each = [of_member[name] for of_member in logits]
-                parts[name].append(labelled_kind(task).mean_logits(task, each))
-            cut += np.max([[rows.cut for rows in of_member] for of_member in read], axis=0)
-            unseen += np.max([[rows.unseen for rows in of_member] for of_member in read], axis=0)
-        answered = {
-            task.name: Answered(whole_logits(task, parts[task.name]), lost, missed, rows)
-            for (tasks, rows), lost, missed in zip(
-                every, cut.tolist(), unseen.tolist(), strict=True
-            )
-            for task in tasks
+        index = range(len(texts)) if index is None else index
+        first: dict[str, Task] = {}
+        for task in settled.values():
+            first.setdefault(task.kind, task)
+        rows = {
+            kind: [checked(text, task, i) for i, text in zip(index, texts, strict=True)]
+            for kind, task in first.items()
         }
-        return {name: answered[name] for name in settled}
+        parts: dict[str, list[Answered]] = {name: [] for name in settled}
+        for start in range(0, len(texts), CHUNK_ROWS):
+            chunk = {kind: every[start : start + CHUNK_ROWS] for kind, every in rows.items()}
+            by_task = {name: chunk[task.kind] for name, task in settled.items()}
+            made = [member._pass(by_task) for member in self.members]
+            for name, task in settled.items():
+                parts[name].append(_mean(task, [answered[name] for answered in made]))
+        return {name: _whole(task, parts[name], rows[task.kind]) for name, task in settled.items()}
 
-    def _checked(self, tasks: Iterable[Task], texts: Texts, index: Sequence[int]) -> list[_Rows]:
-        """Return the rows as tasks take them, once for all that read the same of them."""
-        alike: dict[Hashable, list[Task]] = {}
-        for task in tasks:
-            alike.setdefault(self._reading[task.name], []).append(task)
-        return [
-            _Rows(each, [checked(text, each[0], i) for i, text in zip(index, texts, strict=True)])
-            for each in alike.values()
-        ]
-
-    def _pass(self, every: Sequence[_Rows]) -> tuple[list[Read], dict[str, Tensor]]:
-        """Return what the encoder reads of rows, and some tasks' logits for them, by name, in one
-        pass of the encoder."""
-        read = [self._reader.read(tasks[0], texts) for tasks, texts in every]
-        numbers = [[self._numbers[task.name] for task in tasks] for tasks, _ in every]
+    def _pass(self, rows: Mapping[str, Sequence[Given]]) -> dict[str, Answered]:
+        """Return the logits of some tasks for the same rows, as each takes them, in one pass of
+        the encoder over all that they read."""
+        alike: dict[Hashable, list[str]] = {}
+        for name in rows:
+            alike.setdefault(self._reading[name], []).append(name)
+        read = [self._reader.read(self.task(first), rows[first]) for first, *_ in alike.values()]
         pooled = pooled_vectors(
             self.model,
             [each.examples for each in read],
             self.matmul,
-            tasks=numbers,
+            tasks=[[self._numbers[name] for name in names] for names in alike.values()],
             prepared=self._prepared,
         )
         logits = head_logits(self.model, pooled, self._blocks)
         check_finite(self.tasks, logits, self.folder)
-        return read, {self.tasks[number].name: made for number, made in logits.items()}
+        return {
+            name: Answered(logits[self._numbers[name]], each.cut, each.unseen, rows[name])
+            for each, names in zip(read, alike.values(), strict=True)
+            for name in names
+        }
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.
@@ -331,6 +314,23 @@ class Predictor:
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])
         return kind.evaluate(settled, labels, logits)
+
+
+def _mean(task: Task, members: Sequence[Answered]) -> Answered:
+    """Return what an ensemble says of rows that all of its members were asked of."""
+    if len(members) == 1:
+        return members[0]
+    logits = labelled_kind(task).mean_logits(task, [one.logits for one in members])
+    cut, unseen = max(one.cut for one in members), max(one.unseen for one in members)
+    return Answered(logits, cut, unseen, members[0].texts)
+
+
+def _whole(task: Task, parts: Sequence[Answered], rows: Sequence[Given]) -> Answered:
+    """Return what is said of all rows, given what is said of some after the others."""
+    logits = whole_logits(task, [part.logits for part in parts])
+    return Answered(
+        logits, sum(part.cut for part in parts), sum(part.unseen for part in parts), rows
+    )
 
 
 def _refuse_string(texts: object) -> None:

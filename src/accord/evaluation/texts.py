@@ -71,7 +71,7 @@ def form_of(text: object, index: int, taken: Collection[Form]) -> Form:
 
 def checked(text: object, task: Task, index: int) -> Given:
     """Return a row's texts, or its text or words where these have labels; the same for all tasks
-    that read the same sequences of it (`TextReader.reading`).
+    of one kind.
 
     Raises:
         UsageError: it is not what the task takes; `index` says which row that is.
