@@ -114,6 +114,8 @@ def _seen(unit: Unit, example: Sequence[TokenSequence]) -> np.ndarray:
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """Put arrays of rows end to end; where rows have several units, as wide as the widest, with
     -inf behind the others."""
+    if len(parts) == 1:
+        return parts[0]
     most = max(part.shape[1] for part in parts)
     padded = [
         part if part.ndim < 3 else pad(part, (0, 0, 0, most - part.shape[1]), value=float("-inf"))

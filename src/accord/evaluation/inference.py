@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from accord.evaluation.passes import tokens_of_a_pass
 from accord.kernels.dropout import DropoutKey
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 from accord.kinds import Evaluation, Hiding, kind_of, labelled_kind
-from accord.model.branching import Way, pooled_by_task, way_of
+from accord.model.branching import pooled_by_task
 from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
@@ -64,10 +65,12 @@ def pooled_vectors(
     device, hidden = model.encoder.word_table.device, model.encoder.config.hidden_size
     readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
     inputs = Inputs.of(groups, readers, apart=key is not None)
-    ways = {task: way_of(model, task) for group in readers for task in group}
+    together: dict[int, list[int]] = {}
+    for task in (task for group in readers for task in group):
+        together.setdefault(model.alike[task], []).append(task)
     streams = [
-        Stream(tuple(alike), kind_of(model.tasks[alike[0]]).units, inputs, hidden, device)
-        for alike in _alike(model, ways)
+        Stream(tuple(alike), kind_of(model.tasks[first]).units, inputs, hidden, device)
+        for first, alike in together.items()
     ]
     limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for number, (group, members) in enumerate(_passes(inputs.sequences, limit)):
@@ -79,9 +82,7 @@ def pooled_vectors(
                    if (task := stream.reader(group)) is not None}  # fmt: skip
         with computing(matmul), matmul.autocast(device):
             if key is None:
-                pooled = pooled_by_task(
-                    model, batch, {task: ways[task] for task in reading}, prepared
-                )
+                pooled = pooled_by_task(model, batch, reading, prepared)
             else:
                 masks, (task,) = replace(key, micro_batch=number), reading
                 pooled = {task: model.pooled(batch, [task], masks)[0]}
@@ -98,15 +99,6 @@ def _evaluating(model: MultitaskModel) -> None:
     """Put a model into evaluation mode; to do so again takes milliseconds."""
     if model.training:
         model.eval()
-
-
-def _alike(model: MultitaskModel, ways: Mapping[int, Way]) -> list[list[int]]:
-    """Return the tasks, those together that see the same vectors of what they both read."""
-    together: dict[object, list[int]] = {}
-    for task, way in ways.items():
-        how = kind_of(model.tasks[task]).units, model.tasks[task].pooling
-        together.setdefault((way, how), []).append(task)
-    return list(together.values())
 
 
 def _passes(
@@ -221,10 +213,12 @@ def _label_logits(
                 advance(len(at))
         for i, logits in head_logits(model, chosen).items():
             parts[i].append(logits)
-    return [
-        joined(part) if part else no_logits(split.task)
-        for part, split in zip(parts, data, strict=True)
-    ]
+    return [whole_logits(split.task, part) for part, split in zip(parts, data, strict=True)]
+
+
+def whole_logits(task: Task, parts: Sequence[Tensor]) -> Tensor:
+    """Return the logits of all rows, given those of some after the others; there may be none."""
+    return joined(parts) if parts else no_logits(task)
 
 
 def no_logits(task: Task) -> Tensor:
@@ -320,23 +314,26 @@ def split_logits(
     return every[[task.name for task in model.tasks].index(data.task.name)]
 
 
-def check_finite(logits: Tensor, task: Task, folder: Path) -> None:
+def check_finite(tasks: Sequence[Task], logits: Mapping[int, Tensor], folder: Path) -> None:
     """Check that a saved model gives numbers: of others the first class would be the largest.
 
     Args:
-        logits: [rows, ...].
-        task: whose.
+        tasks: the model's.
+        logits: of some of them by number, [rows, ...].
         folder: the model's.
 
     Raises:
         ModelError: if not.
     """
-    bad = int(kind_of(task).failed(logits).sum())
-    if bad:
-        raise ModelError(
-            f"{folder}: the model's outputs for task '{task.name}' aren't finite for {bad} of"
-            f" {len(logits)} rows: its weights overflow"
-        )
+    if math.isfinite(torch.cat([each.flatten() for each in logits.values()]).sum()):
+        return  # as all are then; a sum that isn't says nothing yet
+    for number, each in logits.items():
+        bad = int(kind_of(tasks[number]).failed(each).sum())
+        if bad:
+            raise ModelError(
+                f"{folder}: the model's outputs for task '{tasks[number].name}' aren't finite for"
+                f" {bad} of {len(each)} rows: its weights overflow"
+            )
 
 
 def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:

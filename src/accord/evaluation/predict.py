@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -17,14 +17,13 @@ from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
 from accord.encoders.prepared import prepare
-from accord.encoders.units import joined
 from accord.errors import UsageError, nearest
 from accord.evaluation.inference import (
     CHUNK_ROWS,
     check_finite,
     head_logits,
-    no_logits,
     pooled_vectors,
+    whole_logits,
 )
 from accord.evaluation.labelled_file import as_text, read_labelled
 from accord.evaluation.predictions import (
@@ -48,8 +47,7 @@ from accord.tasks import Task
 Texts = Sequence[Text]
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """What a model says of some rows.
 
     Attributes:
@@ -62,7 +60,7 @@ class Answered:
     logits: Tensor
     cut: int
     unseen: int
-    texts: Sequence[Given] = ()
+    texts: Sequence[Given]
 
 
 class Predictor:
@@ -95,12 +93,13 @@ class Predictor:
             replace(task, thresholds=thresholds.get(task.name, task.thresholds))
             for task in model.tasks
         )
-        self._by_name = {task.name: task for task in self.tasks}
+        self._numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
         self._prepared = prepare(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
         self._reader = TextReader(self.tokenizer, self.assembler)
+        self._reading = {task.name: self._reader.reading(task) for task in self.tasks}
         self._blocks = HeadBlocks(model)
 
     def task(self, name: str) -> Task:
@@ -109,9 +108,9 @@ class Predictor:
         Raises:
             UsageError: if the model has none of that name.
         """
-        if name not in self._by_name:
-            raise UsageError(f"the model has no task '{name}'{nearest(name, [*self._by_name])}")
-        return self._by_name[name]
+        if name not in self._numbers:
+            raise UsageError(f"the model has no task '{name}'{nearest(name, [*self._numbers])}")
+        return self.tasks[self._numbers[name]]
 
     def read_quotes(self, task: str, quoting: QuotingName | None) -> None:
         """Read the quotes in a task's files by a rule; None keeps that of its training.
@@ -257,56 +256,46 @@ class Predictor:
             texts: as `predict` takes them.
             index: the number of each in messages; default: its place.
         """
-        settled = [self.task(name) for name in dict.fromkeys(tasks)]
         _refuse_string(texts)
-        numbers = range(len(texts)) if index is None else index
+        settled = {name: self.task(name) for name in tasks}
+        index = range(len(texts)) if index is None else index
+        first: dict[str, Task] = {}
+        for task in settled.values():
+            first.setdefault(task.kind, task)
         rows = {
-            task.name: [checked(text, task, i) for i, text in zip(numbers, texts, strict=True)]
-            for task in settled
+            kind: [checked(text, task, i) for i, text in zip(index, texts, strict=True)]
+            for kind, task in first.items()
         }
-        parts: dict[str, list[Answered]] = {task.name: [] for task in settled}
+        parts: dict[str, list[Answered]] = {name: [] for name in settled}
         for start in range(0, len(texts), CHUNK_ROWS):
-            chunk = {name: every[start : start + CHUNK_ROWS] for name, every in rows.items()}
-            made = [member._pass(chunk) for member in self.members]
-            for task in settled:
-                each = [answered[task.name] for answered in made]
-                logits = labelled_kind(task).mean_logits(task, [one.logits for one in each])
-                cut, unseen = max(one.cut for one in each), max(one.unseen for one in each)
-                parts[task.name].append(Answered(logits, cut, unseen))
-        return {
-            task.name: Answered(
-                joined([one.logits for one in parts[task.name]]) if texts else no_logits(task),
-                sum(one.cut for one in parts[task.name]),
-                sum(one.unseen for one in parts[task.name]),
-                rows[task.name],
-            )
-            for task in settled
-        }
+            chunk = {kind: every[start : start + CHUNK_ROWS] for kind, every in rows.items()}
+            by_task = {name: chunk[task.kind] for name, task in settled.items()}
+            made = [member._pass(by_task) for member in self.members]
+            for name, task in settled.items():
+                parts[name].append(_mean(task, [answered[name] for answered in made]))
+        return {name: _whole(task, parts[name], rows[task.kind]) for name, task in settled.items()}
 
     def _pass(self, rows: Mapping[str, Sequence[Given]]) -> dict[str, Answered]:
         """Return the logits of some tasks for the same rows, as each takes them, in one pass of
         the encoder over all that they read."""
-        alike: dict[object, list[str]] = {}
+        alike: dict[Hashable, list[str]] = {}
         for name in rows:
-            alike.setdefault(self._reader.reading(self.task(name)), []).append(name)
+            alike.setdefault(self._reading[name], []).append(name)
         read = [self._reader.read(self.task(first), rows[first]) for first, *_ in alike.values()]
-        places = {task.name: place for place, task in enumerate(self.tasks)}
         pooled = pooled_vectors(
             self.model,
             [each.examples for each in read],
             self.matmul,
-            tasks=[[places[name] for name in names] for names in alike.values()],
+            tasks=[[self._numbers[name] for name in names] for names in alike.values()],
             prepared=self._prepared,
         )
         logits = head_logits(self.model, pooled, self._blocks)
-        answered = {}
-        for each, names in zip(read, alike.values(), strict=True):
-            for name in names:
-                made, units = logits[places[name]], pooled[places[name]].units
-                check_finite(made, self.task(name), self.folder)
-                unseen = 0 if units is None else int(units.absent().sum())
-                answered[name] = Answered(made, each.cut, unseen)
-        return answered
+        check_finite(self.tasks, logits, self.folder)
+        return {
+            name: Answered(logits[self._numbers[name]], each.cut, each.unseen, rows[name])
+            for each, names in zip(read, alike.values(), strict=True)
+            for name in names
+        }
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.
@@ -325,6 +314,23 @@ class Predictor:
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])
         return kind.evaluate(settled, labels, logits)
+
+
+def _mean(task: Task, members: Sequence[Answered]) -> Answered:
+    """Return what an ensemble says of rows that all of its members were asked of."""
+    if len(members) == 1:
+        return members[0]
+    logits = labelled_kind(task).mean_logits(task, [one.logits for one in members])
+    cut, unseen = max(one.cut for one in members), max(one.unseen for one in members)
+    return Answered(logits, cut, unseen, members[0].texts)
+
+
+def _whole(task: Task, parts: Sequence[Answered], rows: Sequence[Given]) -> Answered:
+    """Return what is said of all rows, given what is said of some after the others."""
+    logits = whole_logits(task, [part.logits for part in parts])
+    return Answered(
+        logits, sum(part.cut for part in parts), sum(part.unseen for part in parts), rows
+    )
 
 
 def _refuse_string(texts: object) -> None:

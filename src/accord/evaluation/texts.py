@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +14,9 @@ from accord.data.loader import Assembler, uncut_lengths
 from accord.data.ragged import padded
 from accord.data.tokenizing import encode_texts, encode_words
 from accord.encoders.packing import TokenSequence
+from accord.encoders.units import vector_counts
 from accord.errors import UsageError
-from accord.kinds import kind_of, labelled_kind
+from accord.kinds import get_kind, kind_of, labelled_kind, texts_of
 from accord.tasks import Task
 
 Text = str | Sequence[str | Sequence[str]]
@@ -27,11 +29,16 @@ Form = Literal["a text", "a pair of texts", "a text and its candidates", "a list
 
 def forms(task: Task) -> tuple[Form, ...]:
     """Return the forms of rows that a task takes."""
-    if kind_of(task).units == "words":
+    return _forms(task.kind)
+
+
+@cache
+def _forms(kind: str) -> tuple[Form, ...]:
+    if get_kind(kind).units == "words":
         return "a text", "a list of words"
-    if kind_of(task).varying:
+    if get_kind(kind).varying:
         return ("a text and its candidates",)
-    return ("a text",) if task.texts == 1 else ("a pair of texts",)
+    return ("a text",) if texts_of(kind) == 1 else ("a pair of texts",)
 
 
 def form_of(text: object, index: int, taken: Collection[Form]) -> Form:
@@ -63,7 +70,8 @@ def form_of(text: object, index: int, taken: Collection[Form]) -> Form:
 
 
 def checked(text: object, task: Task, index: int) -> Given:
-    """Return a row's texts, or its text or words where these have labels.
+    """Return a row's texts, or its text or words where these have labels; the same for all tasks
+    of one kind.
 
     Raises:
         UsageError: it is not what the task takes; `index` says which row that is.
@@ -91,8 +99,11 @@ def _check_strings(parts: Sequence[object], index: int) -> None:
     for part in parts:
         if not isinstance(part, str):
             raise UsageError(f"text {index}: should be a string, got {type(part).__name__}")
-        if any("\ud800" <= character <= "\udfff" for character in part):
-            raise UsageError(f"text {index}: holds a lone surrogate, which is no character")
+        try:
+            part.encode()
+        except UnicodeEncodeError:
+            fault = f"text {index}: holds a lone surrogate, which is no character"
+            raise UsageError(fault) from None
 
 
 def _with_candidates(text: object, task: Task, index: int) -> tuple[object, ...]:
@@ -115,10 +126,12 @@ class Read:
     Attributes:
         examples: the sequences of each.
         cut: how many rows are longer than the model reads.
+        unseen: how many words have no vector: they are cut off, or no token is left of them.
     """
 
     examples: list[list[TokenSequence]]
     cut: int
+    unseen: int
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,9 @@ class TextReader:
         ]
         lengths = padded(np.array([*map(len, segments)], dtype=np.int64), counts, 0)
         uncut = uncut_lengths(task, self.assembler.special.framing, lengths, counts)
-        return Read(examples, int((uncut > self.assembler.max_length).any(axis=1).sum()))
+        cut = int((uncut > self.assembler.max_length).any(axis=1).sum())
+        unseen = sum(map(len, pieces)) - int(vector_counts(kind.units, examples).sum())
+        return Read(examples, cut, unseen if pieces else 0)
 
     def _encoded(
         self, task: Task, rows: Sequence[Given]

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from accord.data.batches import View
 from accord.encoders.packing import PackedBatch
 from accord.encoders.prepared import Prepared
-from accord.model.multitask import MultitaskModel
-
-Way = Sequence[tuple[Any, ...]]
-"""What identifies a task's way through the embeddings, and then through each layer."""
-
-
-def way_of(model: MultitaskModel, task: int) -> Way:
-    """Return a task's way through the encoder.
-
-    Of the last layer it says too whether first tokens alone are wanted, as they are computed in
-    products of their own.
-    """
-    layers = len(model.encoder.layers)
-    parts = [()] * (layers + 1) if model.parts is None else model.parts.path(task)
-    return (*parts[:-1], (parts[-1], model.sees_cls_only([task])))
+from accord.model.multitask import MultitaskModel, Way
 
 
 def pooled_by_task(
     model: MultitaskModel,
     batch: PackedBatch,
-    ways: Mapping[int, Way],
+    tasks: Iterable[int],
     prepared: Prepared | None = None,
 ) -> dict[int, Tensor]:
     """Encode a batch of one group of sequences, and pool it for each of some tasks that read it.
@@ -42,17 +27,18 @@ def pooled_by_task(
     Args:
         model: in evaluation, without dropout.
         batch: of one group.
-        ways: of these tasks, by their numbers.
+        tasks: their numbers.
         prepared: the model's encoder, for layers in which these tasks have no parts.
 
     Returns:
         For each task its pooled vectors (`MultitaskModel.pooled`).
     """
     pooled: dict[int, Tensor] = {}
-    for tasks, hidden in _encoded(model, batch, ways, prepared):
-        views = [View(task, 0) for task in tasks]
-        cls_only = model.sees_cls_only(tasks)
-        pooled |= zip(tasks, model.viewed(hidden, batch, views, cls_only), strict=True)
+    ways = {task: model.way(task) for task in tasks}
+    for alike, hidden in _encoded(model, batch, ways, prepared):
+        views = [View(task, 0) for task in alike]
+        cls_only = model.sees_cls_only(alike)
+        pooled |= zip(alike, model.viewed(hidden, batch, views, cls_only), strict=True)
     return pooled
 
 

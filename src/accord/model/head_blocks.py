@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from accord.model.heads import Head
@@ -28,39 +28,18 @@ class HeadBlocks:
 
     @torch.no_grad()
     def __init__(self, model: MultitaskModel) -> None:
-        self._places: dict[int, tuple[int, int, int]] = {}  # block, first column, columns
-        self._blocks: list[tuple[Tensor, Tensor]] = []
-        open_block, column = -1, WIDTH
-        for task in model.labelled:
-            head = model.head(task.name)
-            layer = head.layer if isinstance(head, Head) else None
-            if layer is None:
-                continue
-            outputs = len(layer.weight)
-            if outputs > WIDTH:
-                block, start = self._add(outputs, layer.weight), 0
-            else:
-                if column + outputs > WIDTH:
-                    open_block, column = self._add(WIDTH, layer.weight), 0
-                block, start = open_block, column
-                column += outputs
-            weight, bias = self._blocks[block]
-            weight[start : start + outputs] = layer.weight
-            if layer.bias is not None:
-                bias[start : start + outputs] = layer.bias
-            self._places[model.tasks.index(task)] = (block, start, outputs)
-
-    def _add(self, outputs: int, like: Tensor) -> int:
-        """Add a block for so many outputs, and return its number."""
-        width = -(-outputs // WIDTH) * WIDTH
-        hidden = like.shape[1]
-        self._blocks.append(
-            (
-                like.new_zeros(width, hidden, dtype=torch.float32),
-                like.new_zeros(width, dtype=torch.float32),
-            )
-        )
-        return len(self._blocks) - 1
+        layers: dict[int, nn.Linear] = {}
+        for number, task in enumerate(model.tasks):
+            head = model.heads[task.name]
+            if isinstance(head, Head) and head.layer is not None:
+                layers[number] = head.layer
+        blocks = list(_blocks({number: layer.out_features for number, layer in layers.items()}))
+        self._blocks = [_side_by_side([layers[number] for number in block]) for block in blocks]
+        self._places = {
+            number: (block, place)
+            for block, numbers in enumerate(blocks)
+            for place, number in enumerate(numbers)
+        }
 
     def __contains__(self, task: int) -> bool:
         """Whether a task's head, by its number, is here."""
@@ -73,11 +52,41 @@ class HeadBlocks:
             vectors: float32 [V, H], which all of them see.
             tasks: their numbers.
         """
-        wanted = sorted({self._places[task][0] for task in tasks})
         with torch.autocast(vectors.device.type, enabled=False):
-            made = {block: F.linear(vectors, *self._blocks[block]) for block in wanted}
-        result = {}
-        for task in tasks:
-            block, start, outputs = self._places[task]
-            result[task] = made[block][:, start : start + outputs]
-        return result
+            made = {
+                block: F.linear(vectors, weight, bias).split(widths, 1)
+                for block in sorted({self._places[task][0] for task in tasks})
+                for weight, bias, widths in [self._blocks[block]]
+            }
+        places = ((task, *self._places[task]) for task in tasks)
+        return {task: made[block][place] for task, block, place in places}
+
+
+def _blocks(outputs: Mapping[int, int]) -> Iterator[list[int]]:
+    """Yield the numbers of the heads in each block, given how many outputs each head has."""
+    block: list[int] = []
+    room = WIDTH
+    for number, width in outputs.items():
+        if width > WIDTH:
+            yield [number]
+            continue
+        if width > room:
+            yield block
+            block, room = [], WIDTH
+        block.append(number)
+        room -= width
+    if block:
+        yield block
+
+
+def _side_by_side(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor, list[int]]:
+    """Return weights and biases of some layers as those of one, [64 n, H] and [64 n], and how many
+    outputs each has, with those of no layer last."""
+    weight = torch.cat([layer.weight.float() for layer in layers])
+    bias = torch.cat([
+        layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias.float()
+        for layer in layers
+    ])  # fmt: skip
+    more = -len(weight) % WIDTH
+    widths = [*(layer.out_features for layer in layers), more]
+    return F.pad(weight, (0, 0, 0, more)), F.pad(bias, (0, more)), widths

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,9 @@ from accord.model.heads import Head, TaskHead
 from accord.model.parts import Parts, Sharing
 from accord.optim.averaging import Averages
 from accord.tasks import Task
+
+Way = Sequence[tuple[Any, ...]]
+"""What identifies a task's way through the embeddings, and then through each layer."""
 
 HARD = Sharing()
 NO_WORDS: Mapping[int, PackedWords] = MappingProxyType({})
@@ -100,6 +105,25 @@ class MultitaskModel(nn.Module):
         """Whether some tasks' heads see each sequence's first token alone."""
         pooled = ((kind_of(self.tasks[i]).units, self.tasks[i].pooling) for i in tasks)
         return all(units != "words" and how in ("cls", "pooler") for units, how in pooled)
+
+    @cached_property
+    def alike(self) -> tuple[int, ...]:
+        """For each task the number of the first that sees the same vectors of what both read."""
+        first: dict[object, int] = {}
+        return tuple(
+            first.setdefault((self.way(i), kind_of(task).units, task.pooling), i)
+            for i, task in enumerate(self.tasks)
+        )
+
+    def way(self, task: int) -> Way:
+        """Return a task's way through the encoder.
+
+        Of the last layer it says too whether first tokens alone are wanted, as they are computed in
+        products of their own.
+        """
+        layers = len(self.encoder.layers)
+        parts = [()] * (layers + 1) if self.parts is None else self.parts.path(task)
+        return (*parts[:-1], (parts[-1], self.sees_cls_only([task])))
 
     def viewed(
         self, hidden: Tensor, batch: PackedBatch, views: Sequence[View], cls_only: bool
