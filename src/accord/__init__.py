@@ -2,7 +2,8 @@
 
     accord.train(config)                     a run, as `accord train`
     accord.resume(run)                       goes on with one
-    accord.load(folder).predict(task, texts) predictions
+    accord.load(folder).answer(texts)        the answers of all tasks
+    accord.load(folder).predict(task, texts) those of one
     accord.load_encoder(path)                a bare encoder
     accord.optim.AdamW, accord.encoders.BertEncoder, accord.gradients.get_method …
 

@@ -84,6 +84,11 @@ class Task:
         return kind_of(self).labelled
 
     @property
+    def sees_cls_only(self) -> bool:
+        """Whether its head sees each sequence's first token alone."""
+        return kind_of(self).units != "words" and self.pooling in ("cls", "pooler")
+
+    @property
     def texts(self) -> int:
         """Number of texts in an example: 1, or 2 of a pair."""
         return texts_of(self.kind)

@@ -14,7 +14,7 @@ from accord.terminal import echo
 EXPERIMENTS = ("exp1", "exp2", "exp3", "exp4", "cfimdb", "leaderboard", "pairs")
 _NUMBER, _RATE = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 SETTINGS = (
-    ("--seeds", 1, _NUMBER, "Runs of each cell, by seeds 0, 1, …; a verdict takes 5."),
+    ("--seeds", 1, _NUMBER, "Runs of each cell, by seeds 0, 1, …; a verdict takes 2 or more."),
     ("--epochs", 10, _NUMBER, "Passes, as each batching method counts them."),
     ("--lr", 1e-5, _RATE, "Constant rate where the encoder is fine-tuned."),
     ("--frozen-lr", 1e-3, _RATE, "Where it is frozen."),

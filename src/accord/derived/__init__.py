@@ -1,1 +1,1 @@
-"""Models made from finished ones: soups, ensembles, one task's plain BERT."""
+"""Models made from finished ones: tasks added and removed, soups, ensembles, exports."""

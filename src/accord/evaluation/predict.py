@@ -214,7 +214,7 @@ class Predictor:
         return self._noted([task], texts)[task].logits
 
     def details(self, task: str, texts: Texts) -> list[Record]:
-        """Return what files of predictions have of each text: its prediction, and with it
+        """Return what a run's files of predictions have of each text: its prediction, and with it
         probabilities, entities or an order of candidates; arguments as `predict` takes them.
 
         Example:

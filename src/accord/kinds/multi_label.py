@@ -45,7 +45,7 @@ class MultiLabelConfig(TaskConfig):
         "|",
         min_length=1,
         description="What separates a row's labels in their column (unless it holds JSON lists)"
-        " and in files of predictions.",
+        " and in a run's files of predictions.",
     )
     empty: str | None = Field(
         None,

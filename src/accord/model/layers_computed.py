@@ -6,7 +6,7 @@ and from there on once for all tasks that are alike. A layer counts 1, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,7 @@ def layers_computed(sharing: Sharing, tasks: Sequence[Task], layers: int) -> Lay
             InputLayers(
                 name,
                 tuple(task.name for task in members),
-                sum(
-                    _layers([shared[task.name] for task in readers], layers)
-                    for readers in _readers(members)
-                ),
+                sum(_layers(readers, shared, layers) for readers in _readers(members)),
                 sum(task.sequences for task in members) * layers,
             )
             for name, members in inputs.items()
@@ -170,10 +167,15 @@ def summed(members: Sequence[LayersComputed]) -> LayersComputed:
     )
 
 
-def _layers(shared: Sequence[int], layers: int) -> int:
-    """Return the layers computed of one sequence for tasks that share so many of the first ones."""
-    alone = sum(layers - first for first in shared)
-    return alone + max(shared)
+def _layers(readers: Sequence[Task], shared: Mapping[str, int], layers: int) -> int:
+    """Return the layers computed of one sequence for tasks that share so many of the first ones.
+
+    Tasks that share them all still have a last layer of their own where only some see first tokens
+    alone: these are computed in products of their own.
+    """
+    first = [shared[task.name] for task in readers]
+    last = {task.sees_cls_only for task in readers if shared[task.name] == layers}
+    return sum(layers - each for each in first) + max(first) + (len(last) > 1)
 
 
 def _input(task: Task) -> str:

@@ -103,8 +103,7 @@ class MultitaskModel(nn.Module):
 
     def sees_cls_only(self, tasks: Sequence[int]) -> bool:
         """Whether some tasks' heads see each sequence's first token alone."""
-        pooled = ((kind_of(self.tasks[i]).units, self.tasks[i].pooling) for i in tasks)
-        return all(units != "words" and how in ("cls", "pooler") for units, how in pooled)
+        return all(self.tasks[i].sees_cls_only for i in tasks)
 
     @cached_property
     def alike(self) -> tuple[int, ...]:
