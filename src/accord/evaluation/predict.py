@@ -16,7 +16,7 @@ from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
-from accord.encoders.prepared import prepare
+from accord.encoders.prepared import Prepared
 from accord.errors import UsageError, nearest
 from accord.evaluation.inference import (
     check_finite,
@@ -95,7 +95,7 @@ class Predictor:
         )
         self._numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
-        self._prepared = prepare(model.encoder, matmul)
+        self._prepared = Prepared(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
         self._reader = TextReader(self.tokenizer, self.assembler)
