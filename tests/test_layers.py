@@ -68,6 +68,7 @@ LAYERS = [
         "training.rates", "training.unfreezing", "training.regularising", "model.parts",
         "encoders.pretrained", "model.saved", "model.origin", "model.layers_computed",
         "model.inherited", "evaluation.leaderboard",
+        "evaluation.pooling", "evaluation.text_losses",
         "data.guessing", "evaluation.passes", "evaluation.output", "evaluation.prediction_formats",
         "evaluation.carried",
     ],

@@ -18,7 +18,7 @@ from accord.data.loader import Assembler
 from accord.data.resolving import resolve_task
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.encoders.packing import TokenSequence
-from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.pooling import pooled_vectors
 from accord.kernels.matmul import choose_matmul_policy
 from accord.kinds import task_section
 from accord.model.multitask import MultitaskModel

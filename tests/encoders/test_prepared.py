@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from accord.encoders import Encoder
 from accord.encoders.blocks import ACTIVATIONS, Attention, Block, FeedForward
 from accord.encoders.families.bert import BertConfig, BertEmbeddings
-from accord.encoders.packing import TokenSequence, pack
-from accord.encoders.prepared import prepare
+from accord.encoders.packing import PackedBatch, TokenSequence, pack
+from accord.encoders.prepared import Prepared
 from accord.kernels.matmul import MatmulPolicy, computing
 from accord.pertask import LayerNorm, RMSNorm
 from accord.pertask.modules import Linear
@@ -66,6 +66,15 @@ def encoders() -> Iterator[Encoder]:
         yield encoder.eval()
 
 
+def encoded(prepared: Prepared, batch: PackedBatch, cls_only: bool = False) -> Tensor:
+    """Encode a batch block by block."""
+    x, last = prepared.embed(batch), len(prepared.blocks) - 1
+    for i in range(last):
+        x = prepared.block(i, x, batch)
+    x = prepared.last(x, batch) if cls_only else prepared.block(last, x, batch)
+    return prepared.encoder.finish(x, batch, cls_only)
+
+
 def distance(one: Tensor, other: Tensor) -> float:
     return float((one - other).norm() / other.norm())
 
@@ -79,7 +88,7 @@ def test_a_prepared_encoder_is_the_encoder(random_sequences: Sequences) -> None:
             batch = pack([random_sequences(lengths, seed=i, high=VOCAB)], 32 * (i % 2) or 1)
             expected = [encoder(batch, cls_only=cls_only) for cls_only in (False, True)]
             for policy in POLICIES:
-                prepared = prepare(encoder, policy)
+                prepared = Prepared(encoder, policy)
                 with computing(policy), policy.autocast(torch.device("cpu")):
                     errors = [
                         distance(encoder(batch, cls_only=bool(i)), wanted)
@@ -87,11 +96,11 @@ def test_a_prepared_encoder_is_the_encoder(random_sequences: Sequences) -> None:
                     ]
                 for cls_only, wanted in enumerate(expected):
                     limit = 2 * errors[cls_only] if policy.bfloat16 else 1e-5
-                    actual = prepared(batch, cls_only=bool(cls_only))
+                    actual = encoded(prepared, batch, bool(cls_only))
                     assert actual.dtype == torch.float32
                     assert actual.shape == wanted.shape
                     assert distance(actual, wanted) < limit, (lengths, policy)
-                    assert torch.equal(actual, prepared(batch, cls_only=bool(cls_only)))
+                    assert torch.equal(actual, encoded(prepared, batch, bool(cls_only)))
             # what was prepared shares its weights with the encoder, which is what it was
             for cls_only, wanted in enumerate(expected):
                 assert torch.equal(encoder(batch, cls_only=bool(cls_only)), wanted)
@@ -101,7 +110,7 @@ def test_a_prepared_encoder_is_the_encoder(random_sequences: Sequences) -> None:
 def test_one_may_go_on_with_other_sequences(random_sequences: Sequences) -> None:
     """After any block: a batch that repeats a sequence gives each its rows."""
     for encoder in encoders():
-        prepared = prepare(encoder, FLOAT32[0])
+        prepared = Prepared(encoder, FLOAT32[0])
         short, long = random_sequences([4, 11], high=VOCAB)
         batch, repeated = pack([[short], [long]]), pack([[long], [short], [long]])
         expected = encoder(repeated)
@@ -112,14 +121,14 @@ def test_one_may_go_on_with_other_sequences(random_sequences: Sequences) -> None
             x = torch.cat([x[4:], x])
             for i in range(stop, 3):
                 x = prepared.block(i, x, repeated)
-            assert distance(prepared.finish(x), expected) < 1e-5
+            assert distance(encoder.finish(x, repeated), expected) < 1e-5
 
 
 @torch.inference_mode()
 def test_parameters_stay_what_they_are() -> None:
     for encoder in encoders():
         before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-        prepared = prepare(encoder, FLOAT32[0])
+        prepared = Prepared(encoder, FLOAT32[0])
         for name, tensor in encoder.state_dict().items():
             assert torch.equal(tensor, before[name]), name
         one, attention = prepared.blocks[0], encoder.layers[0].attention
@@ -136,10 +145,10 @@ def test_neither_autocast_nor_a_way_of_multiplying_around_it_matters(
     batch = pack([random_sequences([5, 80], high=VOCAB)])
     for encoder in encoders():
         for policy in (*FLOAT32, ROUNDED):
-            prepared = prepare(encoder, policy)
-            expected = prepared(batch)
+            prepared = Prepared(encoder, policy)
+            expected = encoded(prepared, batch)
             with computing(ROUNDED), ROUNDED.autocast(torch.device("cpu")):
-                assert torch.equal(prepared(batch), expected)
+                assert torch.equal(encoded(prepared, batch), expected)
 
 
 def test_threads_with_other_policies_get_their_own_results(random_sequences: Sequences) -> None:
@@ -147,14 +156,14 @@ def test_threads_with_other_policies_get_their_own_results(random_sequences: Seq
     setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before, encoder = setting.fp32_precision, next(encoders())
     batches = [pack([random_sequences(lengths, high=VOCAB)]) for lengths in LENGTHS]
-    sides = [prepare(encoder, policy) for policy in (FLOAT32[1], ROUNDED)]
+    sides = [Prepared(encoder, policy) for policy in (FLOAT32[1], ROUNDED)]
 
     @torch.inference_mode()
     def run(number: int) -> list[Tensor]:
-        return [sides[number](batch, cls_only=True) for batch in batches]
+        return [encoded(sides[number], batch, cls_only=True) for batch in batches]
 
     alone, wrong = [run(0), run(1)], list[str]()
-    sides = [prepare(encoder, policy) for policy in (FLOAT32[1], ROUNDED)]  # laid out in threads
+    sides = [Prepared(encoder, policy) for policy in (FLOAT32[1], ROUNDED)]  # laid out in threads
     ready = threading.Barrier(4)
 
     def repeat(number: int) -> None:

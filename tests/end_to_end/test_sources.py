@@ -15,7 +15,7 @@ import accord
 from accord.config.file import parse_config, toml
 from accord.data.plan import DataPlan
 from accord.evaluation.evaluate import evaluate_run
-from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.pooling import pooled_vectors
 from accord.grids import amounts
 from accord.grids.comparison import comparison_cells
 from accord.grids.equal_exposure import drawn_of

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from accord.encoders.families.bert import BertEncoder
 from accord.encoders.packing import TokenSequence
-from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.pooling import pooled_vectors
 from accord.model.layers_computed import layers_computed
 from accord.model.multitask import MultitaskModel
 from accord.model.parts import Sharing

@@ -16,7 +16,7 @@ from accord.data.loader import Assembler, TaskData
 from accord.data.ragged import padded
 from accord.data.sources import each_alone
 from accord.data.tokenizing import SpecialIds
-from accord.evaluation.inference import pooled_vectors
+from accord.evaluation.pooling import pooled_vectors
 from accord.kernels.dropout import DropoutKey
 from accord.kinds import (
     kind_of,

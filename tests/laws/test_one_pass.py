@@ -243,8 +243,6 @@ def test_one_input_of_unlike_words_is_kept_apart(random_sequences: Callable[...,
     assert inputs.readers == [(0, 1, 2), (1, 2)]
     assert inputs.numbers[0].tolist() == [0]
     assert inputs.numbers[1].tolist() == inputs.numbers[2].tolist() == [0, 1, 0]
-    apart = Inputs.of([[[one]], [[one], [one]]], [(0,), (1,)], apart=True)
-    assert apart.numbers[1].tolist() == [1, 2]
 
 
 def test_what_no_task_takes_is_refused_in_one_line(loaded: Callable[..., Predictor]) -> None:

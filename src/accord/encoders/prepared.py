@@ -91,8 +91,13 @@ class Prepared:
     Its methods are called without gradients, from any number of threads, inside or outside of a
     way of multiplying or autocast: they compute by `matmul` alone.
 
+    In float32 it costs memory only for what single texts need: the weights of layers that have
+    more outputs than inputs (58 % of a BERT's blocks) a second time, from the first of them on. In
+    bfloat16 it costs half of the blocks' weights. Parameters stay what they are, as views.
+
     Args:
-        encoder: in evaluation mode; its weights must not change any more.
+        encoder: in evaluation mode, on the device where it is to run; its weights must not change
+            any more.
         matmul: in what precision, and how this machine multiplies.
     """
 
@@ -108,15 +113,6 @@ class Prepared:
         """Return of which the tokens of a pass of so many should be a multiple."""
         few = tokens <= FEW_ROWS and None not in self.blocks
         return 1 if few else self.matmul.row_multiple
-
-    def __call__(self, batch: PackedBatch, cls_only: bool = False) -> Tensor:
-        """Encode a packed batch, as `Encoder.forward` does in evaluation."""
-        with _no_autocast():  # once for all blocks
-            x, last = self.embed(batch), len(self.blocks) - 1
-            for i in range(last):
-                x = self.block(i, x, batch)
-            x = self.last(x, batch) if cls_only else self.block(last, x, batch)
-            return self.finish(x)
 
     def embed(self, batch: PackedBatch) -> Tensor:
         """Return the first block's input, float32 [N, H]."""
@@ -140,10 +136,6 @@ class Prepared:
         with _no_autocast():
             return prepared.first(x, batch)
 
-    def finish(self, x: Tensor) -> Tensor:
-        """Apply the norm of families that end with one, to the last block's output."""
-        return x if self.encoder.norm is None else self.encoder.norm(x)
-
     def _as_it_is(
         self, block: Block, x: Tensor, plan: AttentionPlan,
         first: tuple[Tensor, TaskBounds] | None = None,
@@ -151,20 +143,6 @@ class Prepared:
         with computing(self.matmul), self.matmul.autocast(self.device):
             y: Tensor = block(x, plan, None, first)
             return y
-
-
-def prepare(encoder: Encoder, matmul: MatmulPolicy) -> Prepared:
-    """Prepare an encoder for inference, once after it is loaded.
-
-    In float32 it costs memory only for what single texts need: the weights of layers that have
-    more outputs than inputs (58 % of a BERT's blocks) a second time, from the first of them on. In
-    bfloat16 it costs half of the blocks' weights. Parameters stay what they are, as views.
-
-    Args:
-        encoder: on the device where it is to run.
-        matmul: in what precision, and how this machine multiplies.
-    """
-    return Prepared(encoder, matmul)
 
 
 def _known(block: Block) -> bool:

@@ -10,8 +10,8 @@ from accord.data.gathering import gathered
 from accord.data.reading import FilesReader
 from accord.data.rows import Row
 from accord.evaluation.answerable import Answerable, TextGroup, read_by
-from accord.evaluation.inference import CHUNK_ROWS
 from accord.evaluation.labelled_file import as_text
+from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.predict import Answered, Predictor
 from accord.evaluation.predictions import predicted_values
 

@@ -1,10 +1,9 @@
-"""The one path to predictions: sequences, packed by length, encoded, pooled, put back in order."""
+"""From a model to logits: of pooled vectors, and of every row of the tasks' splits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,110 +12,17 @@ from torch import Tensor
 
 from accord.data.loader import Assembler, TaskData
 from accord.data.sources import shared_rows, sources_of
-from accord.encoders.packing import TokenSequence, pack
-from accord.encoders.prepared import Prepared
 from accord.encoders.units import joined
 from accord.errors import ModelError
-from accord.evaluation.inputs import Examples, Inputs, Pooled, Stream
-from accord.evaluation.passes import tokens_of_a_pass
-from accord.kernels.dropout import DropoutKey
-from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
-from accord.kinds import Evaluation, Hiding, kind_of, labelled_kind
-from accord.model.branching import pooled_by_task
+from accord.evaluation.inputs import Pooled
+from accord.evaluation.passes import chunks
+from accord.evaluation.pooling import evaluating, pooled_vectors
+from accord.evaluation.text_losses import text_losses
+from accord.kernels.matmul import DEFAULT, MatmulPolicy
+from accord.kinds import Evaluation, kind_of, labelled_kind
 from accord.model.head_blocks import HeadBlocks
 from accord.model.multitask import MultitaskModel
 from accord.tasks import Task
-
-CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
-FIXED_MASKS = 0  # seed of an evaluation's masks
-FIXED_WORDS = (FIXED_MASKS, 0, 0)  # key of the words that it hides
-
-
-@torch.inference_mode()
-def pooled_vectors(
-    model: MultitaskModel,
-    groups: Sequence[Examples],
-    matmul: MatmulPolicy = DEFAULT,
-    pass_tokens: int | None = None,
-    key: DropoutKey | None = None,
-    tasks: Sequence[Sequence[int]] | None = None,
-    prepared: Prepared | None = None,
-) -> dict[int, Pooled]:
-    """Encode and pool the examples of any number of tasks, each distinct sequence once.
-
-    Where tasks have parts of the encoder of their own, layers from the first of these on are
-    computed once for each of them (`accord.model.branching`).
-
-    Args:
-        model: its encoder is used; its tasks say how each pools.
-        groups: of examples that some tasks read, each example's sequences; may be empty.
-        matmul: in what precision, and how this machine multiplies.
-        pass_tokens: most tokens of one pass, fillers not counted, except for a single sequence that
-            is longer; default: `tokens_of_a_pass`.
-        key: names dropout masks, which differ by pass and by sequence, equal ones too; None is no
-            dropout.
-        tasks: the numbers of the tasks that read each group; default: the one of its place.
-        prepared: the model's encoder, by the same `matmul`.
-
-    Returns:
-        For each task, by its number, its vectors, in the order of its group's examples.
-    """
-    _evaluating(model)
-    device, hidden = model.encoder.word_table.device, model.encoder.config.hidden_size
-    readers = [(i,) for i in range(len(groups))] if tasks is None else tasks
-    inputs = Inputs.of(groups, readers, apart=key is not None)
-    together: dict[int, list[int]] = {}
-    for task in (task for group in readers for task in group):
-        together.setdefault(model.alike[task], []).append(task)
-    streams = [
-        Stream(tuple(alike), kind_of(model.tasks[first]).units, inputs, hidden, device)
-        for first, alike in together.items()
-    ]
-    limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
-    for number, (group, members) in enumerate(_passes(inputs.sequences, limit)):
-        sequences = [inputs.sequences[group][i] for i in members]
-        tokens = sum(len(sequence.input_ids) for sequence in sequences)
-        multiple = matmul.row_multiple if prepared is None else prepared.row_multiple(tokens)
-        batch = pack([sequences], multiple).to(device)
-        reading = {first: stream for stream in streams
-                   if (first := stream.reader(group)) is not None}  # fmt: skip
-        with computing(matmul), matmul.autocast(device):
-            if key is None:
-                pooled = pooled_by_task(model, batch, reading, prepared)
-            else:
-                masks, (task,) = replace(key, micro_batch=number), reading
-                pooled = {task: model.pooled(batch, [task], masks)[0]}
-        for task, vectors in pooled.items():
-            reading[task].take(group, members, vectors)
-    by_task = {task: stream for stream in streams for task in stream.tasks}
-    return {
-        task: by_task[task].pooled(task, examples)
-        for examples, of_group in zip(groups, readers, strict=True) for task in of_group
-    }  # fmt: skip
-
-
-def _evaluating(model: MultitaskModel) -> None:
-    """Put a model into evaluation mode; to do so again takes milliseconds."""
-    if model.training:
-        model.eval()
-
-
-def _passes(
-    sequences: Sequence[Sequence[TokenSequence]], limit: int
-) -> Iterator[tuple[int, list[int]]]:
-    """Yield for each pass a group and members of it, those of like length together."""
-    for group, every in enumerate(sequences):
-        members: list[int] = []
-        tokens = 0
-        for length, i in sorted(((len(one.input_ids), i) for i, one in enumerate(every)),
-                                reverse=True):  # fmt: skip
-            if tokens and tokens + length > limit:
-                yield group, members
-                members, tokens = [], 0
-            members.append(i)
-            tokens += length
-        if tokens:
-            yield group, members
 
 
 @torch.inference_mode()
@@ -134,7 +40,7 @@ def head_logits(
         For each task float32 [n, outputs], or [n, most, outputs] where an example has several
         units, on the host.
     """
-    _evaluating(model)
+    evaluating(model)
     blocks = blocks or HeadBlocks(model)
     together: dict[int, list[int]] = {}
     for number, part in pooled.items():
@@ -198,7 +104,7 @@ def _label_logits(
 ) -> list[Tensor]:  # fmt: skip
     parts: list[list[Tensor]] = [[] for _ in data]
     sources = sources_of(data, shared_rows(data))
-    for chunk in _chunks([len(source) for source in sources]):
+    for chunk in chunks([len(source) for source in sources]):
         groups = [
             source.examples(assembler, np.arange(rows.start, rows.stop))
             for source, rows in zip(sources, chunk, strict=True)
@@ -225,81 +131,6 @@ def no_logits(task: Task) -> Tensor:
     """Return the logits of no rows, [0, outputs] or [0, 1, outputs]."""
     shape = (0,) if kind_of(task).units == "rows" else (0, 1)
     return torch.empty(*shape, task.outputs)
-
-
-@torch.inference_mode()
-def text_losses(
-    model: MultitaskModel, data: TaskData, task: int, assembler: Assembler,
-    matmul: MatmulPolicy = DEFAULT,
-) -> Tensor:  # fmt: skip
-    """Return each text's loss under fixed masks: float32 [rows, 1] on the host.
-
-    Masks, of words or of dropout, are those of each text's place in the split, whatever the run's
-    seed and step: the mean of two evaluations differs by the model alone.
-
-    Args:
-        model: whose task it is.
-        data: the task's split.
-        task: its index in the model.
-        assembler: makes sequences.
-        matmul: in what precision, and how this machine multiplies.
-    """
-    passes = _TextPasses(model, data, task, assembler, matmul)
-    return kind_of(data.task).text_losses(data.task, passes).float().cpu()[:, None]
-
-
-@dataclass(frozen=True)
-class _TextPasses:
-    """Passes over a split's texts (`accord.kinds.TextPasses`)."""
-
-    model: MultitaskModel
-    data: TaskData
-    task: int
-    assembler: Assembler
-    matmul: MatmulPolicy
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.encoder.embeddings.word.device
-
-    def chunks(self) -> Iterator[range]:
-        for (rows,) in _chunks([len(self)]):
-            yield rows
-
-    def sequences(self, rows: Sequence[int] | np.ndarray) -> list[TokenSequence]:
-        return self.assembler.sequences(self.data, rows)
-
-    def hiding(self, first: int) -> Hiding:
-        return self.assembler.hiding(FIXED_WORDS, first)
-
-    def alone(self, sequences: Sequence[TokenSequence], masked_share: float) -> Tensor:
-        self.model.eval()
-        limit = tokens_of_a_pass(self.device, self.model.encoder.config, masked_share)
-        losses = torch.empty(len(sequences), device=self.device)
-        for _, members in _passes([sequences], limit):
-            batch = pack([[sequences[i] for i in members]], self.matmul.row_multiple)
-            batch = batch.to(self.device)
-            with computing(self.matmul), self.matmul.autocast(self.device):
-                pooled = self.model.pooled(batch, [self.task])
-            with computing(self.matmul):
-                wanted = [torch.zeros(len(members), device=self.device)]
-                (batch_losses,) = self.model.losses(pooled, wanted, [self.task], words=batch.words)
-            losses[torch.tensor(members, device=self.device)] = batch_losses
-        return losses
-
-    def together(self, sequences: Sequence[TokenSequence], number: int) -> Tensor:
-        examples = [[sequence] for sequence in sequences]
-        masks = DropoutKey(FIXED_MASKS, number)
-        pooled = pooled_vectors(
-            self.model, [examples], self.matmul, key=masks, tasks=[[self.task]]
-        )[self.task]
-        wanted = [torch.zeros(len(sequences) // self.data.task.sequences, device=self.device)]
-        vectors = pooled.of_examples(pooled.vectors)
-        (losses,) = self.model.losses([vectors], wanted, [self.task])
-        return losses
 
 
 def split_logits(
@@ -334,13 +165,6 @@ def check_finite(tasks: Sequence[Task], logits: Mapping[int, Tensor], folder: Pa
                 f"{folder}: the model's outputs for task '{tasks[number].name}' aren't finite for"
                 f" {bad} of {len(each)} rows: its weights overflow"
             )
-
-
-def _chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
-    """Cut all tasks' rows into chunks, each with the tasks' rows in proportion."""
-    count = max(1, -(-sum(sizes) // CHUNK_ROWS))
-    for i in range(count):
-        yield [range(size * i // count, size * (i + 1) // count) for size in sizes]
 
 
 def evaluate(data: TaskData, logits: Tensor) -> Evaluation:

@@ -40,9 +40,7 @@ class Inputs:
     numbers: dict[int, np.ndarray]
 
     @classmethod
-    def of(
-        cls, groups: Sequence[Examples], readers: Sequence[Sequence[int]], apart: bool = False
-    ) -> Inputs:
+    def of(cls, groups: Sequence[Examples], readers: Sequence[Sequence[int]]) -> Inputs:
         """Find the distinct sequences of groups of examples.
 
         Those of a group are together whatever groups follow it, unless these have some of them.
@@ -51,7 +49,6 @@ class Inputs:
         Args:
             groups: of examples that some tasks read; may be empty.
             readers: the numbers of the tasks that read each group; no task reads two.
-            apart: take none for the same.
         """
         every: list[_Distinct] = []
         known: dict[tuple[bytes, int], list[int]] = {}
@@ -60,7 +57,7 @@ class Inputs:
             of_group = []
             for sequence in (sequence for example in examples for sequence in example):
                 alike = known.setdefault((sequence.input_ids.tobytes(), sequence.first), [])
-                number = None if apart else _same(every, alike, sequence)
+                number = _same(every, alike, sequence)
                 if number is None:
                     number = len(every)
                     every.append(_Distinct(sequence, [group]))

@@ -1,10 +1,15 @@
-"""How many tokens one pass of prediction holds."""
+"""How rows are cut into chunks, and sequences into passes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from accord.encoders.encoder import EncoderConfig
+from accord.encoders.packing import TokenSequence
+
+CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
 
 CPU_TOKENS = 4096  # their activations still fit a CPU's cache
 GPU_TOKENS = (262_144, 65_536, 16_384, CPU_TOKENS)  # few, so that a run meets the same passes again
@@ -55,3 +60,28 @@ def tokens_that_fit(free_bytes: int, config: EncoderConfig, masked_share: float 
     )
     most = _FREE_SHARE * free_bytes / (4 * floats)
     return next((tokens for tokens in GPU_TOKENS if tokens <= most), GPU_TOKENS[-1])
+
+
+def passes(
+    sequences: Sequence[Sequence[TokenSequence]], limit: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield for each pass a group and members of it, those of like length together."""
+    for group, every in enumerate(sequences):
+        members: list[int] = []
+        tokens = 0
+        for length, i in sorted(((len(one.input_ids), i) for i, one in enumerate(every)),
+                                reverse=True):  # fmt: skip
+            if tokens and tokens + length > limit:
+                yield group, members
+                members, tokens = [], 0
+            members.append(i)
+            tokens += length
+        if tokens:
+            yield group, members
+
+
+def chunks(sizes: Sequence[int]) -> Iterator[list[range]]:
+    """Cut all tasks' rows into chunks, each with the tasks' rows in proportion."""
+    count = max(1, -(-sum(sizes) // CHUNK_ROWS))
+    for i in range(count):
+        yield [range(size * i // count, size * (i + 1) // count) for size in sizes]

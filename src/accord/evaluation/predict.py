@@ -16,16 +16,16 @@ from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
-from accord.encoders.prepared import prepare
+from accord.encoders.prepared import Prepared
 from accord.errors import UsageError, nearest
 from accord.evaluation.inference import (
-    CHUNK_ROWS,
     check_finite,
     head_logits,
-    pooled_vectors,
     whole_logits,
 )
 from accord.evaluation.labelled_file import as_text, read_labelled
+from accord.evaluation.passes import CHUNK_ROWS
+from accord.evaluation.pooling import pooled_vectors
 from accord.evaluation.predictions import (
     Record,
     predicted_columns,
@@ -95,7 +95,7 @@ class Predictor:
         )
         self._numbers = {task.name: number for number, task in enumerate(self.tasks)}
         self.model, self.inputs, self.matmul, self.folder = model, inputs, matmul, folder
-        self._prepared = prepare(model.encoder, matmul)
+        self._prepared = Prepared(model.encoder, matmul)
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
         self._reader = TextReader(self.tokenizer, self.assembler)
@@ -327,6 +327,8 @@ def _mean(task: Task, members: Sequence[Answered]) -> Answered:
 
 def _whole(task: Task, parts: Sequence[Answered], rows: Sequence[Given]) -> Answered:
     """Return what is said of all rows, given what is said of some after the others."""
+    if len(parts) == 1:
+        return parts[0]
     logits = whole_logits(task, [part.logits for part in parts])
     return Answered(
         logits, sum(part.cut for part in parts), sum(part.unseen for part in parts), rows

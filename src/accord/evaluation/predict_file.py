@@ -18,10 +18,10 @@ from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Answerable, Source, TextGroup, answerable
 from accord.evaluation.carried import Carried, Cells, carried, characters
 from accord.evaluation.gathered_rows import Gathered
-from accord.evaluation.inference import CHUNK_ROWS
 from accord.evaluation.labelled_file import as_text
 from accord.evaluation.leaderboard import cs224n_lines
 from accord.evaluation.output import Output
+from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.predict import Answered, Predictor
 from accord.evaluation.prediction_formats import Table, write_table
 from accord.evaluation.predictions import predicted_values

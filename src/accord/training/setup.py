@@ -21,9 +21,9 @@ from accord.data.sampler import Sampler
 from accord.data.sources import Source, shared_rows, sources_of
 from accord.data.warnings import data_warnings
 from accord.encoders.pretrained import read_config, resolve_encoder_folder
-from accord.evaluation.inference import pooled_vectors
 from accord.evaluation.inputs import Pooled
 from accord.evaluation.passes import tokens_of_a_pass
+from accord.evaluation.pooling import pooled_vectors
 from accord.kernels.matmul import MatmulPolicy, choose_matmul_policy
 from accord.kinds import kind_of
 from accord.model.inherited import check_inheritance, dropped_parts, inherit
