@@ -85,18 +85,18 @@ def add_tasks(
         TrainingError: if training failed, or an answer of another task would change.
     """
     opened = open_model(model, out, replaced)
-    folder, others = opened.folder, opened.others
+    folder = opened.folder
     plan = _plan(folder, config, overrides)
     check_names(config, [*plan.data.labelled], [task.name for task in opened.tasks], replaced)
-    check_parts(folder, plan, others)
+    check_parts(folder, plan, opened.others)
     with scratch_beside(out) as scratch:
         encoder = scratch / "encoder"
         _link_encoder(folder, encoder)
         run = train_in(scratch, plan.from_model(encoder), quiet=quiet)
         new = [dated(task) for task in saved_tasks(run.folder / "model")]
-        tasks, same = _in_place(opened.tasks, new, replaced), [task.name for task in others]
+        tasks = _in_place(opened.tasks, new, replaced)
         spare = _dev_rows(plan, run.folder / "model")
-        proofs = write_proved(model, tasks, out, same, spare, Console(quiet).say)
+        proofs = write_proved(opened, tasks, out, spare, Console(quiet).say)
     return Added(
         run.results,
         {task.name: task.parameters for task in new},

@@ -25,7 +25,6 @@ from accord.model.saved import (
     HEADS,
     PARTS,
     PLACE,
-    find_model_folder,
     load_model,
     read_description,
     read_sharing,
@@ -156,25 +155,24 @@ def write_composed(base: Path, tasks: Sequence[SavedTask], folder: Path) -> None
 
 
 def write_proved(
-    model: Path,
+    opened: Opened,
     tasks: Sequence[SavedTask],
     out: Path,
-    same: Sequence[str],
     spare: Sequence[Row] = (),
     say: Say = lambda line: None,
 ) -> tuple[str, ...]:
-    """Write a model folder of some tasks, once those that should answer as before have done so.
+    """Write a model folder of some tasks, once those of the old model that stay have answered as
+    before, to the byte.
 
     Args:
-        model: the run folder or model folder whose encoder it has.
+        opened: the model whose encoder it has.
         tasks: as `write_composed`.
         out: the folder to write.
-        same: names of the tasks whose answers should be equal to the byte.
         spare: rows of other tasks, for those whose own dev rows can't be read any more.
         say: told what is being done.
 
     Returns:
-        One line for each of `same`: on which texts that was seen.
+        One line for each task that stays: on which texts that was seen.
 
     Raises:
         UsageError: if it can't be written.
@@ -184,9 +182,10 @@ def write_proved(
 
     def fill(aside: Path) -> None:
         try:
-            write_composed(find_model_folder(model), tasks, aside)
-            _check_weights(saved_tasks(find_model_folder(model)), saved_tasks(aside), same)
-            proofs.extend(prove(model, aside, same, spare, say))
+            write_composed(opened.folder, tasks, aside)
+            _check_weights(opened.others, saved_tasks(aside))
+            names = [task.name for task in opened.others]
+            proofs.extend(prove(opened.folder, aside, names, spare, say))
         except BaseException:
             shutil.rmtree(aside)
             raise
@@ -195,17 +194,15 @@ def write_proved(
     return tuple(proofs)
 
 
-def _check_weights(
-    before: Sequence[SavedTask], after: Sequence[SavedTask], names: Sequence[str]
-) -> None:
-    """Check that tasks have the same tensors in two models.
+def _check_weights(before: Sequence[SavedTask], after: Sequence[SavedTask]) -> None:
+    """Check that tasks have the same tensors in another model.
 
     Raises:
         TrainingError: naming a task that hasn't.
     """
-    old, new = ({task.name: task for task in tasks} for tasks in (before, after))
-    for name in names:
-        for one, other in ((old[name].head, new[name].head), (old[name].parts, new[name].parts)):
+    new = {task.name: task for task in after}
+    for old in before:
+        for one, other in ((old.head, new[old.name].head), (old.parts, new[old.name].parts)):
             equal = (torch.equal(value, other[key]) for key, value in one.items())
             if one.keys() != other.keys() or not all(equal):
-                raise TrainingError(f"weights of '{name}' would change; nothing was written")
+                raise TrainingError(f"weights of '{old.name}' would change; nothing was written")

@@ -29,9 +29,8 @@ def remove_tasks(
         TrainingError: if an answer of another task would change; nothing was written.
     """
     opened = open_model(model, out, names)
-    kept = opened.others
-    if not kept:
+    if not opened.others:
         raise UsageError(
             f"{opened.folder}: a model needs a task; removing {', '.join(names)} leaves none"
         )
-    return write_proved(model, kept, out, [task.name for task in kept], say=say)
+    return write_proved(opened, opened.others, out, say=say)
