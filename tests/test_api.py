@@ -11,7 +11,9 @@ from accord.encoders.pretrained import save_encoder
 
 
 def test_every_promised_name_is_there():
-    assert set(accord.__all__) == {"Predictor", "load", "load_encoder", "resume", "train"}
+    assert set(accord.__all__) == {
+        "Predictor", "add", "load", "load_encoder", "remove", "resume", "train",
+    }  # fmt: skip
     for name in accord.__all__:
         assert callable(getattr(accord, name))
     for name in accord._PACKAGES:

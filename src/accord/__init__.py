@@ -4,6 +4,8 @@
     accord.resume(run)                       goes on with one
     accord.load(folder).answer(texts)        the answers of all tasks
     accord.load(folder).predict(task, texts) those of one
+    accord.add(model, config, out)           new tasks on a trained model, as `accord add`
+    accord.remove(model, tasks, out)         a model without some tasks
     accord.load_encoder(path)                a bare encoder
     accord.optim.AdamW, accord.encoders.BertEncoder, accord.gradients.get_method …
 
@@ -16,15 +18,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from accord.api import resume, train
+    from accord.api import add, remove, resume, train
     from accord.encoders.pretrained import load_encoder
     from accord.evaluation.predict import Predictor, load
 
-__all__ = ["Predictor", "load", "load_encoder", "resume", "train"]
+__all__ = ["Predictor", "add", "load", "load_encoder", "remove", "resume", "train"]
 
 _HOMES = {
     "train": "accord.api",
     "resume": "accord.api",
+    "add": "accord.api",
+    "remove": "accord.api",
     "load": "accord.evaluation.predict",
     "Predictor": "accord.evaluation.predict",
     "load_encoder": "accord.encoders.pretrained",

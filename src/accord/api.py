@@ -1,15 +1,19 @@
-"""The Python face of training."""
+"""The Python face of training, and of models made from trained ones."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from accord.config.file import dump_config, load_config, parse_config, resolve_paths
 from accord.config.sections import Config
+from accord.derived.adding import Added, add_tasks
+from accord.derived.joint import add_jointly
+from accord.derived.removing import remove_tasks
 from accord.plan.making import plan_run
+from accord.runs.progress import Console
 from accord.training.run import Run
 from accord.training.stages.run import resume as resume_run
 from accord.training.stages.run import start as start_run
@@ -69,3 +73,54 @@ def resume(run: str | Path, *, force: bool = False, quiet: bool = False) -> Run:
         BusyError: if a process is still using it.
     """
     return resume_run(Path(run), force=force, quiet=quiet)
+
+
+def add(
+    model: str | Path,
+    config: str | Path,
+    out: str | Path,
+    *,
+    replace: Sequence[str] = (),
+    joint: bool = False,
+    quiet: bool = False,
+) -> Added:
+    """Train new tasks on a trained model and write a model folder with all tasks, as `accord add`.
+
+    The encoder and the other tasks stay as they are, and answer to the byte as they did, which is
+    checked before anything is written; unless all are trained on together.
+
+    Args:
+        model: a run folder or model folder; a run folder if `joint`.
+        config: the path of a TOML file with the new tasks and `[training]`.
+        out: the folder to write; must not exist yet.
+        replace: tasks of the model that the config's tasks of the same names take the place of.
+        joint: train all tasks on together, the others from the files of the model's run.
+        quiet: no progress on stderr.
+
+    Raises:
+        UsageError: model, config or data can't be used, or `out` is there; nothing was written.
+        TrainingError: training failed, or an answer of another task would change.
+    """
+    run = add_jointly if joint else add_tasks
+    return run(Path(model), Path(config), Path(out), replace, quiet=quiet)
+
+
+def remove(
+    model: str | Path, tasks: Sequence[str], out: str | Path, *, quiet: bool = False
+) -> tuple[str, ...]:
+    """Write a model folder without some tasks, as `accord remove` does.
+
+    Args:
+        model: a run folder or model folder.
+        tasks: names of those that go.
+        out: the folder to write; must not exist yet.
+        quiet: no progress on stderr.
+
+    Returns:
+        One line for each task that stays: on which texts its answers are equal to the byte.
+
+    Raises:
+        UsageError: if `out` is there, the model can't be used, or no task would stay.
+        TrainingError: if an answer of another task would change; nothing was written.
+    """
+    return remove_tasks(Path(model), tasks, Path(out), Console(quiet).say)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import accord
 from accord.derived import same_answers
 from accord.derived.dev_texts import plan_of, read_dev_texts
-from accord.errors import Stopped, TrainingError
+from accord.errors import Stopped, TrainingError, UsageError
 from accord.model.layers_computed import layers_of_folder
 
 CONFIG = """
@@ -129,6 +129,28 @@ def test_the_figures_are_those_of_evaluate(finished, config, accord_cli, tmp_pat
     assert again["tone"]["accuracy"] == pytest.approx(said["results"]["metrics"]["tone"])
     assert said["new_parameters"] == {"tone": 51}
     assert len(said["unchanged"]) == 3
+
+
+def test_from_python_as_from_the_command_line(finished, config, accord_cli, tmp_path):
+    """Models and what is said of them are the same, but for the time at which they were made."""
+    file = config()
+    added = accord.add(str(finished), str(file), str(tmp_path / "new"), quiet=True)
+    more = ["--out", tmp_path / "cli", "--json", "--quiet"]
+    said = json.loads(accord_cli("add", finished, file, *more).out)
+    assert [*added.proofs] == said["unchanged"]
+    assert added.parameters == said["new_parameters"]
+    for part in ("model", "heads"):
+        first, second = (tmp_path / name / f"{part}.safetensors" for name in ("new", "cli"))
+        assert first.read_bytes() == second.read_bytes()
+    with pytest.raises(UsageError, match="--replace tone puts this one in its place"):
+        accord.add(tmp_path / "new", file, tmp_path / "again", quiet=True)
+    lines = accord.remove(tmp_path / "new", ["tone", "near"], tmp_path / "less", quiet=True)
+    assert [line.partition(":")[0] for line in lines] == ["mood", "same"]
+    assert {*tasks_of(tmp_path / "less")} == {"mood", "same"}
+    both = accord.add(finished, file, tmp_path / "both", joint=True, quiet=True)
+    assert {*both.moved} == {"mood", "same", "near"}
+    again = accord.add(tmp_path / "new", file, tmp_path / "third", replace=["tone"], quiet=True)
+    assert again.results["metrics"] == added.results["metrics"]
 
 
 def test_tasks_with_parts_on_a_model_without_and_the_reverse(

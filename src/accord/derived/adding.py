@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +20,12 @@ from accord.derived.adding_faults import (
     refuse,
     section_faults,
 )
-from accord.derived.composed import SavedTask, saved_tasks, single_folder, write_proved
+from accord.derived.composed import SavedTask, open_model, saved_tasks, write_proved
 from accord.derived.dev_texts import Row, read_dev_texts
-from accord.derived.finished import check_new
+from accord.derived.finished import nearest_parent
 from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import AccordError, check_known
+from accord.errors import AccordError
 from accord.model.layers_computed import LayersComputed, layers_of_folder
 from accord.model.origin import Origin
 from accord.model.saved import read_tasks
@@ -83,23 +84,19 @@ def add_tasks(
         UsageError: if `out` is there, or model, config or data can't be used; nothing was written.
         TrainingError: if training failed, or an answer of another task would change.
     """
-    check_new(out)
-    folder = single_folder(model)
-    old = saved_tasks(folder)
-    check_known(folder, replaced, [task.name for task in old])
-    others = [task for task in old if task.name not in replaced]
+    opened = open_model(model, out, replaced)
+    folder = opened.folder
     plan = _plan(folder, config, overrides)
-    check_names(config, [*plan.data.labelled], [task.name for task in old], replaced)
-    check_parts(folder, plan, others)
-    parent = next(each for each in out.absolute().parents if each.exists())
-    with tempfile.TemporaryDirectory(prefix=".accord-add-", dir=parent) as scratch:
-        encoder = Path(scratch) / "encoder"
+    check_names(config, [*plan.data.labelled], [task.name for task in opened.tasks], replaced)
+    check_parts(folder, plan, opened.others)
+    with scratch_beside(out) as scratch:
+        encoder = scratch / "encoder"
         _link_encoder(folder, encoder)
-        run = train_in(Path(scratch), plan.from_model(encoder), quiet=quiet)
+        run = train_in(scratch, plan.from_model(encoder), quiet=quiet)
         new = [dated(task) for task in saved_tasks(run.folder / "model")]
-        tasks, same = _in_place(old, new, replaced), [task.name for task in others]
+        tasks = _in_place(opened.tasks, new, replaced)
         spare = _dev_rows(plan, run.folder / "model")
-        proofs = write_proved(model, tasks, out, same, spare, Console(quiet).say)
+        proofs = write_proved(opened, tasks, out, spare, Console(quiet).say)
     return Added(
         run.results,
         {task.name: task.parameters for task in new},
@@ -145,6 +142,13 @@ def _link_encoder(folder: Path, target: Path) -> None:
     for pattern in HUB_FILES:
         for file in folder.glob(pattern):
             link(file.resolve(), target / file.name)
+
+
+@contextmanager
+def scratch_beside(out: Path) -> Iterator[Path]:
+    """Give a folder on the same file system as one that is to be written, and remove it."""
+    with tempfile.TemporaryDirectory(prefix=".accord-add-", dir=nearest_parent(out)) as folder:
+        yield Path(folder)
 
 
 def train_in(scratch: Path, plan: StagePlan, *, quiet: bool) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,24 +14,22 @@ from torch import Tensor
 
 from accord.data.datasets import Say
 from accord.derived.dev_texts import Row
-from accord.derived.finished import check_done, write_new
+from accord.derived.finished import check_done, check_new, write_new
 from accord.derived.same_answers import prove
+from accord.derived.single import single_folder
 from accord.durable import link, load_tensors, write_tensors
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import ModelError, TrainingError
+from accord.errors import TrainingError, check_known
 from accord.model.parts import Sharing
 from accord.model.saved import (
     HEADS,
     PARTS,
-    find_model_folder,
+    PLACE,
     load_model,
     read_description,
     read_sharing,
     write_description,
 )
-from accord.model.saved_ensemble import is_ensemble
-
-_PLACE = re.compile(r"(?<=\.per_task\.)\d+(?=\.)")
 
 
 @dataclass(frozen=True)
@@ -62,21 +59,39 @@ class SavedTask:
         return sum(value.numel() for value in (*self.head.values(), *self.parts.values()))
 
 
-def single_folder(source: Path) -> Path:
-    """Return the model folder that a path names.
+@dataclass(frozen=True)
+class Opened:
+    """A model that another is made from.
+
+    Attributes:
+        folder: of the model.
+        tasks: its tasks.
+        others: those of them that stay.
+    """
+
+    folder: Path
+    tasks: list[SavedTask]
+    others: list[SavedTask]
+
+
+def open_model(source: Path, out: Path, leaving: Sequence[str]) -> Opened:
+    """Read a model that some tasks leave.
+
+    Args:
+        source: a run folder or model folder.
+        out: the folder that is to be written; must not exist yet.
+        leaving: names of tasks.
 
     Raises:
-        ModelError: if there is none, or it is an ensemble's.
-        RunFolderError: if it is that of a run that is not done.
+        UsageError: if `out` is there, there is no task of a name, or no single model that loads.
+        RunFolderError: if the model is that of a run that is not done.
     """
+    check_new(out)
     check_done(source)
-    folder = find_model_folder(source)
-    if is_ensemble(folder):
-        raise ModelError(
-            f"{folder}: is an ensemble, whose tasks are its members'; a single model is needed"
-            " here, such as a folder in its 'members'"
-        )
-    return folder
+    folder = single_folder(source)
+    tasks = saved_tasks(folder)
+    check_known(folder, leaving, [task.name for task in tasks])
+    return Opened(folder, tasks, [task for task in tasks if task.name not in leaving])
 
 
 def saved_tasks(folder: Path) -> list[SavedTask]:
@@ -93,8 +108,8 @@ def saved_tasks(folder: Path) -> list[SavedTask]:
         SavedTask(
             entry,
             _behind(heads, f"{entry['name']}."),
-            {_PLACE.sub("0", name): value for name, value in parts.items()
-             if (place := _PLACE.search(name)) and int(place[0]) == number},
+            {PLACE.sub("0", name): value for name, value in parts.items()
+             if (place := PLACE.search(name)) and int(place[0]) == number},
             sharing.of_task(number),
         )
         for number, entry in enumerate(entries)
@@ -128,7 +143,7 @@ def write_composed(base: Path, tasks: Sequence[SavedTask], folder: Path) -> None
     sharing = Sharing.joined([task.sharing for task in tasks])
     if sharing.schemes:
         write_tensors(folder / PARTS, {
-            _PLACE.sub(str(place), name): value
+            PLACE.sub(str(place), name): value
             for place, task in enumerate(tasks) for name, value in task.parts.items()
         })  # fmt: skip
     write_description(
@@ -140,25 +155,24 @@ def write_composed(base: Path, tasks: Sequence[SavedTask], folder: Path) -> None
 
 
 def write_proved(
-    model: Path,
+    opened: Opened,
     tasks: Sequence[SavedTask],
     out: Path,
-    same: Sequence[str],
     spare: Sequence[Row] = (),
     say: Say = lambda line: None,
 ) -> tuple[str, ...]:
-    """Write a model folder of some tasks, once those that should answer as before have done so.
+    """Write a model folder of some tasks, once those of the old model that stay have answered as
+    before, to the byte.
 
     Args:
-        model: the run folder or model folder whose encoder it has.
+        opened: the model whose encoder it has.
         tasks: as `write_composed`.
         out: the folder to write.
-        same: names of the tasks whose answers should be equal to the byte.
         spare: rows of other tasks, for those whose own dev rows can't be read any more.
         say: told what is being done.
 
     Returns:
-        One line for each of `same`: on which texts that was seen.
+        One line for each task that stays: on which texts that was seen.
 
     Raises:
         UsageError: if it can't be written.
@@ -168,9 +182,10 @@ def write_proved(
 
     def fill(aside: Path) -> None:
         try:
-            write_composed(find_model_folder(model), tasks, aside)
-            _check_weights(saved_tasks(find_model_folder(model)), saved_tasks(aside), same)
-            proofs.extend(prove(model, aside, same, spare, say))
+            write_composed(opened.folder, tasks, aside)
+            _check_weights(opened.others, saved_tasks(aside))
+            names = [task.name for task in opened.others]
+            proofs.extend(prove(opened.folder, aside, names, spare, say))
         except BaseException:
             shutil.rmtree(aside)
             raise
@@ -179,17 +194,15 @@ def write_proved(
     return tuple(proofs)
 
 
-def _check_weights(
-    before: Sequence[SavedTask], after: Sequence[SavedTask], names: Sequence[str]
-) -> None:
-    """Check that tasks have the same tensors in two models.
+def _check_weights(before: Sequence[SavedTask], after: Sequence[SavedTask]) -> None:
+    """Check that tasks have the same tensors in another model.
 
     Raises:
         TrainingError: naming a task that hasn't.
     """
-    old, new = ({task.name: task for task in tasks} for tasks in (before, after))
-    for name in names:
-        for one, other in ((old[name].head, new[name].head), (old[name].parts, new[name].parts)):
+    new = {task.name: task for task in after}
+    for old in before:
+        for one, other in ((old.head, new[old.name].head), (old.parts, new[old.name].parts)):
             equal = (torch.equal(value, other[key]) for key, value in one.items())
             if one.keys() != other.keys() or not all(equal):
-                raise TrainingError(f"weights of '{name}' would change; nothing was written")
+                raise TrainingError(f"weights of '{old.name}' would change; nothing was written")

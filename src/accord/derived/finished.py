@@ -42,9 +42,14 @@ def check_new(out: Path) -> None:
     """
     if out.exists() or out.is_symlink():
         raise UsageError(f"{out}: already exists")
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    parent = nearest_parent(out)
     if not parent.is_dir():
         raise UsageError(f"{out}: can't be made: {parent} is not a folder")
+
+
+def nearest_parent(path: Path) -> Path:
+    """Return the nearest folder above a path that is there."""
+    return next(folder for folder in path.absolute().parents if folder.exists())
 
 
 def write_new(out: Path, write: Callable[[Path], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,12 @@ import numpy.typing as npt
 
 from accord.config.file import as_table, parse_config, resolve_paths
 from accord.data.datasets import TaskFiles
-from accord.derived.adding import Added, dated, loaded_config, train_in
+from accord.derived.adding import Added, dated, loaded_config, scratch_beside, train_in
 from accord.derived.adding_faults import check_names, encoder_faults, refuse, section_faults
-from accord.derived.composed import saved_tasks, single_folder, write_composed
+from accord.derived.composed import open_model, saved_tasks, write_composed
 from accord.derived.dev_texts import run_of
-from accord.derived.finished import check_new, write_new
-from accord.errors import UsageError, check_known
+from accord.derived.finished import write_new
+from accord.errors import UsageError
 from accord.evaluation.inference import split_logits
 from accord.evaluation.predict import Predictor, load
 from accord.evaluation.thresholds import crossfit_moved
@@ -61,11 +60,8 @@ def add_jointly(
             was written.
         TrainingError: if training failed.
     """
-    check_new(out)
-    folder = single_folder(model)
-    old = saved_tasks(folder)
-    check_known(folder, replaced, [task.name for task in old])
-    others = [task for task in old if task.name not in replaced]
+    opened = open_model(model, out, replaced)
+    folder, others = opened.folder, opened.others
     if not others:
         raise UsageError(f"{folder}: --joint trains other tasks on, and all are replaced")
     run = run_of(model)
@@ -79,10 +75,9 @@ def add_jointly(
         *encoder_faults(given, folder, trained=True), *section_faults(given, trained=True),
     ])  # fmt: skip
     names = [task.name for task in others]
-    check_names(config, list(given.labelled), [task.name for task in old], replaced)
-    parent = next(each for each in out.absolute().parents if each.exists())
-    with tempfile.TemporaryDirectory(prefix=".accord-add-", dir=parent) as scratch:
-        start = Path(scratch) / "start"  # without the heads that are to begin anew
+    check_names(config, list(given.labelled), [task.name for task in opened.tasks], replaced)
+    with scratch_beside(out) as scratch:
+        start = scratch / "start"  # without the heads that are to begin anew
         start.mkdir()
         write_composed(folder, others, start)
         _, _, length = read_tasks(folder)
@@ -90,7 +85,7 @@ def add_jointly(
         table["encoder"] |= {"path": str(start), "heads": "keep", "max_length": length}
         whole = resolve_paths(parse_config(table, str(config), strict=False), config.parent)
         plan = plan_run(whole, str(config)).only
-        trained = train_in(Path(scratch), plan, quiet=quiet)
+        trained = train_in(scratch, plan, quiet=quiet)
         made = trained.folder / "model"
         moved = dict(_moved(load(folder), load(made), plan, names))
         tasks = [dated(task) for task in saved_tasks(made)]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.data.datasets import Say
-from accord.derived.composed import saved_tasks, single_folder, write_proved
-from accord.derived.finished import check_new
-from accord.errors import UsageError, check_known
+from accord.derived.composed import open_model, write_proved
+from accord.errors import UsageError
 
 
 def remove_tasks(
@@ -29,11 +28,9 @@ def remove_tasks(
         UsageError: if `out` is there, the model can't be used, or no task would stay.
         TrainingError: if an answer of another task would change; nothing was written.
     """
-    check_new(out)
-    folder = single_folder(model)
-    tasks = saved_tasks(folder)
-    check_known(folder, names, [task.name for task in tasks])
-    kept = [task for task in tasks if task.name not in names]
-    if not kept:
-        raise UsageError(f"{folder}: a model needs a task; removing {', '.join(names)} leaves none")
-    return write_proved(model, kept, out, [task.name for task in kept], say=say)
+    opened = open_model(model, out, names)
+    if not opened.others:
+        raise UsageError(
+            f"{opened.folder}: a model needs a task; removing {', '.join(names)} leaves none"
+        )
+    return write_proved(opened, opened.others, out, say=say)

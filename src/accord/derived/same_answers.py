@@ -50,7 +50,7 @@ def prove(
     """Check that tasks answer as they did, and yield on which texts that was seen.
 
     Args:
-        model: the run folder or model folder as it was.
+        model: the model's folder as it was.
         made: the new model's folder.
         names: of the tasks that should be unchanged.
         spare: rows of other tasks, for those whose files can't be read any more.

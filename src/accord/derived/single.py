@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.errors import ModelError, UsageError, nearest
+from accord.errors import ModelError, check_known
 from accord.model.multitask import MultitaskModel
 from accord.model.saved import InputFormat, find_model_folder, load_model
 from accord.model.saved_ensemble import is_ensemble
@@ -39,10 +39,23 @@ class Single:
             UsageError: if there is none of a name.
         """
         known = [task.name for task in self.model.tasks]
-        for name in names:
-            if name not in known:
-                raise UsageError(f"{self.folder}: no task '{name}'{nearest(name, known)}")
+        check_known(self.folder, names, known)
         return [number for number, name in enumerate(known) if name in names or not names]
+
+
+def single_folder(source: Path) -> Path:
+    """Return the model folder that a path names.
+
+    Raises:
+        ModelError: if there is none, or it is an ensemble's.
+    """
+    folder = find_model_folder(source)
+    if is_ensemble(folder):
+        raise ModelError(
+            f"{folder}: is an ensemble; a single model is needed here: each folder in its 'members'"
+            " is one, and 'accord soup' makes one of several runs"
+        )
+    return folder
 
 
 def open_single(source: Path) -> Single:
@@ -51,12 +64,7 @@ def open_single(source: Path) -> Single:
     Raises:
         ModelError, EncoderError: if it can't be loaded, or is an ensemble.
     """
-    folder = find_model_folder(source)
-    if is_ensemble(folder):
-        raise ModelError(
-            f"{folder}: is an ensemble; a single model is needed here: each folder in its 'members'"
-            " is one, and 'accord soup' makes one of several runs"
-        )
+    folder = single_folder(source)
     model, inputs, max_length = load_model(folder)
     model.eval().requires_grad_(False)
     return Single(folder, model, inputs, max_length)

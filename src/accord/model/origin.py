@@ -29,7 +29,7 @@ class Origin:
 
     @staticmethod
     def of_several(origins: Sequence[Origin]) -> Origin:
-        """Return that of a task made from several: hashes of their runs, and of unlike rows."""
+        """Return that of a task made from several: hashes of runs, and of rows that differ."""
         rows = list(dict.fromkeys(each.data for each in origins))
         data = rows[0] if len(rows) == 1 else _hash(rows)
         return Origin(origins[0].accord, _hash([each.run for each in origins]), data)

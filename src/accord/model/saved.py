@@ -28,6 +28,7 @@ from accord.untrusted import read_json
 DESCRIPTION, HEADS, PARTS = "accord.json", "heads.safetensors", "parts.safetensors"
 MEMBERS = "members"  # of an ensemble (`accord.model.saved_ensemble`)
 FORMAT, OLDEST = 2, 1  # written, and the oldest that is read
+PLACE = re.compile(r"(?<=\.per_task\.)\d+(?=\.)")  # of a task, in the names of its parts
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,11 @@ def _saved_parts(model: MultitaskModel) -> Iterator[tuple[str, torch.Tensor]]:
     assert model.parts is not None
     places = {model.tasks.index(task): i for i, task in enumerate(model.labelled)}
     for name, value in model.parts.named_parameters():
-        matched = re.search(r"(?<=\.per_task\.)\d+(?=\.)", name)
-        if matched is None:
+        place = PLACE.search(name)
+        if place is None:
             yield name, value
-        elif int(matched[0]) in places:
-            yield (
-                f"{name[: matched.start()]}{places[int(matched[0])]}{name[matched.end() :]}",
-                value,
-            )
+        elif int(place[0]) in places:
+            yield PLACE.sub(str(places[int(place[0])]), name), value
 
 
 def find_model_folder(path: Path) -> Path:
