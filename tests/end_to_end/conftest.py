@@ -177,6 +177,12 @@ def finished(make_project: Project, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A finished run that the test may change."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture
 def accord_cli(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., Answer]:

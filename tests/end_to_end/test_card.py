@@ -26,12 +26,6 @@ from accord.publishing.readme import README, is_unchanged, write_card
 HUB_TASKS = {"text-classification", "token-classification", "multiple-choice", "text-ranking"}
 
 
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A finished run that a test may change."""
-    return shutil.copytree(finished, tmp_path / "run")
-
-
 def sections(text):
     return re.findall(r"^## (.*)$", text, re.M)
 

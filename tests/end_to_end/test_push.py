@@ -1,6 +1,5 @@
 """A model's upload, to a server that plays the hub: one commit, and no token in any line."""
 
-import shutil
 import socket
 
 import pytest
@@ -40,12 +39,6 @@ def token_file(tmp_path):
     file = tmp_path / "token.txt"
     file.write_text(f"{TOKEN}\n")
     return file
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A finished run that a test may change."""
-    return shutil.copytree(finished, tmp_path / "run")
 
 
 def test_the_model_that_goes_up_is_the_one_that_comes_down(

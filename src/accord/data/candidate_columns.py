@@ -12,9 +12,9 @@ from typing import Any
 
 from accord.data.columns import Column, Role, id_column, named_column, tag_columns
 from accord.data.examples import BadRow, TaskReader
-from accord.data.labels import is_number
+from accord.data.labels import MOST_SLIPS, is_number
 from accord.data.plan import TaskPlan
-from accord.data.rows import Row
+from accord.data.rows import WORDY, Row
 from accord.data.values import Scalar, list_of
 from accord.kinds import get_kind
 
@@ -38,8 +38,6 @@ _CANDIDATES = (
 _SURE_GRADES = ("grade", "relevance", "rel", "gain", "judgment", "judgement")
 _GRADES = (*_SURE_GRADES, "label", "score", "rating", "target", "y")
 _QUERY_IDS = ("qid", "query_id", "queryid", "question_id", "questionid", "topic_id", "search_id")
-_MOST_WRONG = 0.1  # of the rows: `accord check` names those
-_WORDY = 2.5
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def _answer_forms(text: tuple[str, ...], label: str, rows: Sequence[Row]) -> lis
         form: _share_of_rows(rows, "multiple-choice", text, label, answer=form) for form in _FORMS
     }
     best = max(shares.values())
-    return [form for form, share in shares.items() if share == best >= 1 - _MOST_WRONG]
+    return [form for form, share in shares.items() if share == best >= 1 - MOST_SLIPS]
 
 
 def _graded_lists(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTask | None:
@@ -139,7 +137,7 @@ def _graded_lists(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTa
         column.name: found
         for column in columns
         if column.name not in {*tags, *tags.values()}
-        and len(found := _lists(rows, column.name)) >= (1 - _MOST_WRONG) * len(rows)
+        and len(found := _lists(rows, column.name)) >= (1 - MOST_SLIPS) * len(rows)
     }
     numbers = {name for name, found in lists.items() if _all_numbers(found)}
     for candidates, grades in ((one, other) for one in lists for other in numbers):
@@ -148,7 +146,7 @@ def _graded_lists(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTa
         if candidates in numbers or text is None or not _like_texts(candidates, lists[candidates]):
             continue
         share = _share_of_rows(rows, "ranking", (text, candidates), grades, rows="queries")
-        if share >= 1 - _MOST_WRONG:
+        if share >= 1 - MOST_SLIPS:
             reason = f"ranking: a query, '{text}', with lists of candidates, '{candidates}', and of"
             reasons = [f"{reason} as many grades, '{grades}'"]
             role = Role((text, candidates), grades, id_column(rest), reasons)
@@ -204,8 +202,8 @@ def _text(columns: Sequence[Column]) -> str | None:
 
 
 def _longest(columns: Sequence[Column]) -> str | None:
-    longest = max(columns, key=lambda column: column.words, default=None)
-    return longest.name if longest is not None and longest.words >= _WORDY else None
+    wordy = [column for column in columns if column.wordy]
+    return max(wordy, key=lambda column: column.words).name if wordy else None
 
 
 def _lists(rows: Sequence[Row], column: str) -> list[Sequence[Any]]:
@@ -233,7 +231,7 @@ def _like_texts(name: str, lists: Sequence[Sequence[Any]]) -> bool:
     """Whether lists look like those of candidates, not of labels with a number each."""
     every = [str(each) for one in lists for each in one]
     words = sum(len(each.split()) for each in every) / max(1, len(every))
-    return words >= _WORDY or name.lower().rstrip("s") in _CANDIDATES
+    return words >= WORDY or name.lower().rstrip("s") in _CANDIDATES
 
 
 def _cells(row: Row, names: Sequence[str]) -> list[str]:
@@ -254,7 +252,7 @@ def _is_grade(cell: str) -> bool:
 
 def _mostly(facts: Iterable[bool]) -> bool:
     every = [*facts]
-    return sum(every) >= (1 - _MOST_WRONG) * len(every)
+    return sum(every) >= (1 - MOST_SLIPS) * len(every)
 
 
 def _quoted(names: Sequence[str]) -> str:

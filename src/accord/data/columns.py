@@ -11,7 +11,7 @@ from accord.data.files import DataFiles
 from accord.data.header import Doubt, doubt
 from accord.data.labels import SEPARATORS, is_blank, is_number, joining
 from accord.data.reading import FilesReader
-from accord.data.rows import Row
+from accord.data.rows import WORDY, Row
 from accord.errors import DataError
 
 _PAIRS = (
@@ -38,7 +38,6 @@ _NO_LABEL_WORDS = {
 _WORDS = ("tokens", "words")  # of lists
 _TAGS = ("tags", "ner_tags")
 _IDS = ("id", "guid", "uid", "uuid", "idx", "index")
-_WORDY = 2.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Column:
     @property
     def wordy(self) -> bool:
         """Whether the column looks like running text."""
-        return not self.numeric and self.words >= _WORDY and self.sizes is None
+        return not self.numeric and self.words >= WORDY and self.sizes is None
 
 
 @dataclass(frozen=True)

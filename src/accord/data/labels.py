@@ -25,6 +25,10 @@ from accord.spelling import canonical_label
 MOST_LABELS = 1_000
 """Of a column that a person doesn't name the classes of."""
 
+MOST_SLIPS = 0.1
+"""Share of a training file's labels that may be slips: the others say what all of them are to be,
+and `accord check` names the slips' rows."""
+
 HIDDEN = ("-1", "-100", "-", "?")
 """Labels that stand for a hidden one in many published sets."""
 SEPARATORS = ("|", ";", ",")

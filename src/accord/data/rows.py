@@ -15,6 +15,9 @@ Whole = Literal["values", "arrow"]
 """As what `Row.cells` has the cells of a Parquet file: Python's values, coded classes by their
 names; or Arrow's scalars."""
 
+WORDY = 2.5
+"""Words of a value, on average, from which a column looks like running text."""
+
 
 @dataclass(frozen=True)
 class Row:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from accord.data.delimiters import CHARACTERS, split_line
 from accord.data.labels import is_number
+from accord.data.rows import WORDY
 from accord.data.textfiles import DelimiterName
 
 SAMPLE_RECORDS = 1_000
 _FEW = 5  # values that say nothing of whether others hold spaces
-_WORDY = 2.5  # words of a value, on average, in a column of texts
 _LEAST = 20  # values by which a column may be one of few classes
 
 
@@ -25,7 +25,7 @@ class ColumnLook:
         self._numeric = all(map(is_number, bare))
         self._spaces = any(" " in value for value in bare)
         self._indented = any(value[0].isspace() for value in present)
-        wordy = sum(len(value.split()) for value in bare) > _WORDY * self._count
+        wordy = sum(len(value.split()) for value in bare) > WORDY * self._count
         repeated = 2 * len(self._values) <= self._count
         self._is_of_classes = self._count >= _LEAST and repeated and not wordy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from accord.data.labels import MOST_LABELS
@@ -24,14 +24,14 @@ def some_of(names: Sequence[str], most: int) -> str:
 
 
 def refuse_too_many(
-    name: str, plan: TaskPlan, training: TrainingLabels, seen: Collection[str], what: str = "labels"
+    name: str, plan: TaskPlan, training: TrainingLabels, different: int, what: str = "labels"
 ) -> None:
     """Refuse a training file with more different labels than are taken for classes.
 
     Raises:
         ConfigError: if they are too many.
     """
-    if len(seen) > MOST_LABELS:
+    if different > MOST_LABELS:
         raise ConfigError(
             f"tasks.{name}.label: column '{plan.label}' of {training} holds more than {MOST_LABELS}"
             f" different {what}; name them in tasks.{name}.labels if they are"

@@ -23,7 +23,9 @@ LETTERS = {"bio": "BI", "iobes": "BIES"}
 """What begins a tag of a word in an entity: it begins there, goes on, ends, or is that word."""
 
 _SLIPS = 0.05
-"""Share of the tags of entities that may have other letters and be no scheme of its own."""
+"""Share of the tags of entities that may have other letters and be no scheme of its own: fewer than
+of labels (`accord.data.labels.MOST_SLIPS`), as another scheme may have one such letter in a long
+entity."""
 
 
 def scheme_of(tags: Iterable[str]) -> Scheme | None:

@@ -174,7 +174,7 @@ def found_labels(
             continue  # the row is faulted, with its line, when the file is read in full
         seen.update(names)
         joined = joined or len(names) > 1
-        refuse_too_many(name, plan, training, seen)
+        refuse_too_many(name, plan, training, len(seen))
     labels = sort_labels(seen - without_label(seen))
     if not labels:
         raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no label")

@@ -224,7 +224,7 @@ def _found(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[bool, C
             seen, label = (types, item.get("label")) if isinstance(item, dict) else (tags, item)
             if isinstance(label, str) and (named := canonical_label(label)):
                 seen[named] += 1
-        refuse_too_many(name, plan, training, [*tags, *types], "tags")
+        refuse_too_many(name, plan, training, len(tags) + len(types), "tags")
     spans = len(types) > len(tags)
     if not types and not tags:
         raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no tag")

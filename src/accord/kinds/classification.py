@@ -260,7 +260,7 @@ def class_labels(name: str, plan: TaskPlan, training: TrainingLabels) -> tuple[s
     seen: set[str] = set()
     for label in training.labels():
         seen.add(label)
-        refuse_too_many(name, plan, training, seen)
+        refuse_too_many(name, plan, training, len(seen))
     hidden = without_label(seen)
     labels = sort_labels(seen - hidden)
     if len(labels) < 2:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from accord.config.tasks import MetricKey, TaskConfig
-from accord.data.labels import HIDDEN, LabelParser, is_blank, quoted
+from accord.data.labels import HIDDEN, MOST_SLIPS, LabelParser, is_blank, quoted
 from accord.errors import ConfigError
 from accord.kinds._candidates import CandidateKind, scores
 from accord.kinds._context import TrainingLabels
@@ -282,7 +282,7 @@ def _answer(name: str, plan: TaskPlan, training: TrainingLabels) -> str:
         lowest = lowest if place is None else min(lowest, place)
         forms["index" if place is not None else "text" if _letter(label) is None else "letter"] += 1
     form, rows = max(forms.items(), key=lambda item: item[1], default=("index", 0))
-    if rows < (1 - _SLIPS) * forms.total():
+    if rows < (1 - MOST_SLIPS) * forms.total():
         return "text"
     if form != "index" or lowest == 0 or not rows:
         return form
@@ -292,8 +292,5 @@ def _answer(name: str, plan: TaskPlan, training: TrainingLabels) -> str:
         " ('number'), or choices' texts ('text')"
     )
 
-
-_SLIPS = 0.1
-"""Share of the training labels that may be of another form."""
 
 KIND = MultipleChoice()

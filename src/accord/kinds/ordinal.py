@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accord.config.tasks import ClassWeightsKey, MetricKey, TaskConfig
-from accord.data.labels import is_number
+from accord.data.labels import MOST_SLIPS, is_number
 from accord.errors import ConfigError
 from accord.kinds._classes import weight_faults, weights_of
 from accord.kinds._context import TrainingLabels
@@ -149,10 +149,6 @@ def _above(logits: Tensor) -> Tensor:
     return torch.stack([*accumulate(steps, torch.minimum)], 1)  # ONNX has no cumulative minimum
 
 
-_SLIPS = 0.1
-"""Share of the training labels that may be names among numbers."""
-
-
 def _numbers(labels: tuple[str, ...], training: TrainingLabels) -> tuple[str, ...]:
     """Return the labels that are numbers, where nearly all rows have one of several; else all."""
     numbers = tuple(filter(is_number, labels))
@@ -161,7 +157,7 @@ def _numbers(labels: tuple[str, ...], training: TrainingLabels) -> tuple[str, ..
     rows = Counter(training.labels())
     among = sum(rows[label] for label in labels)
     of_numbers = sum(rows[label] for label in numbers)
-    return numbers if of_numbers >= (1 - _SLIPS) * among else labels
+    return numbers if of_numbers >= (1 - MOST_SLIPS) * among else labels
 
 
 KIND = Ordinal()
