@@ -59,8 +59,8 @@ def pooled_vectors(
         tokens = sum(len(sequence.input_ids) for sequence in sequences)
         multiple = matmul.row_multiple if prepared is None else prepared.row_multiple(tokens)
         batch = pack([sequences], multiple).to(device)
-        reading = {task: stream for stream in streams
-                   if (task := stream.reader(group)) is not None}  # fmt: skip
+        reading = {first: stream for stream in streams
+                   if (first := stream.reader(group)) is not None}  # fmt: skip
         with computing(matmul), matmul.autocast(device):
             pooled = pooled_by_task(model, batch, reading, prepared)
         for task, vectors in pooled.items():
