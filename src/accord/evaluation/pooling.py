@@ -50,8 +50,8 @@ def pooled_vectors(
     for task in (task for group in readers for task in group):
         together.setdefault(model.alike[task], []).append(task)
     streams = [
-        Stream(tuple(alike), kind_of(model.tasks[first]).units, inputs, hidden, device)
-        for first, alike in together.items()
+        Stream(tuple(alike), kind_of(model.tasks[alike[0]]).units, inputs, hidden, device)
+        for alike in together.values()
     ]
     limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for group, members in passes(inputs.sequences, limit):
@@ -59,8 +59,8 @@ def pooled_vectors(
         tokens = sum(len(sequence.input_ids) for sequence in sequences)
         multiple = matmul.row_multiple if prepared is None else prepared.row_multiple(tokens)
         batch = pack([sequences], multiple).to(device)
-        reading = {task: stream for stream in streams
-                   if (task := stream.reader(group)) is not None}  # fmt: skip
+        reading = {first: stream for stream in streams
+                   if (first := stream.reader(group)) is not None}  # fmt: skip
         with computing(matmul), matmul.autocast(device):
             pooled = pooled_by_task(model, batch, reading, prepared)
         for task, vectors in pooled.items():
