@@ -11,7 +11,7 @@ import pytest
 
 import accord
 from accord.errors import DataError, UsageError
-from accord.evaluation import predict_file as predicting
+from accord.evaluation import file_rows
 from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Source
 from accord.evaluation.output import Output
@@ -93,8 +93,8 @@ def test_every_window_keeps_the_order(predicted, model, monkeypatch):
     expected = model.predict("mood", texts)
     content = "text\n" + "".join(f"{text}\n" for text in texts)
     for rows, characters in ((1, 10**6), (4, 10**6), (10**6, 100), (7, 300), (23, 10**6)):
-        monkeypatch.setattr(predicting, "CHUNK_ROWS", rows)
-        monkeypatch.setattr(predicting, "_WINDOW_CHARACTERS", characters)
+        monkeypatch.setattr(file_rows, "CHUNK_ROWS", rows)
+        monkeypatch.setattr(file_rows, "_WINDOW_CHARACTERS", characters)
         answers = records(predicted(content))
         assert [own["mood"] for own in answers] == expected
         table = records(predicted(content, target="out.csv"), "csv")
@@ -105,7 +105,7 @@ def test_every_window_keeps_the_order(predicted, model, monkeypatch):
 
 def test_a_row_that_can_t_be_read_keeps_its_place(predicted, monkeypatch, tmp_path):
     """Bad rows anywhere, whole windows of them included."""
-    monkeypatch.setattr(predicting, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(file_rows, "CHUNK_ROWS", 3)
     rng, texts = random.Random(2), drawn(30, seed=2)
     for share in (0.1, 0.9):
         bad = {i for i in range(30) if rng.random() < share} | {0, 29}
@@ -273,7 +273,7 @@ def test_the_output_evaluates_as_perfect(finished, accord_cli, tmp_path):
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(model, tmp_path, monkeypatch):
     """What Python holds at most, for five times as many rows: less than their texts take."""
-    monkeypatch.setattr(predicting, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(file_rows, "CHUNK_ROWS", 64)
     monkeypatch.setattr(type(model), "answered", _zeros)
     peaks = []
     for count in (64, 1_000, 5_000):  # the first time, more is imported

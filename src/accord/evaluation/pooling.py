@@ -50,8 +50,8 @@ def pooled_vectors(
     for task in (task for group in readers for task in group):
         together.setdefault(model.alike[task], []).append(task)
     streams = [
-        Stream(tuple(alike), kind_of(model.tasks[first]).units, inputs, hidden, device)
-        for first, alike in together.items()
+        Stream(tuple(alike), kind_of(model.tasks[alike[0]]).units, inputs, hidden, device)
+        for alike in together.values()
     ]
     limit = pass_tokens or tokens_of_a_pass(device, model.encoder.config)
     for group, members in passes(inputs.sequences, limit):

@@ -9,26 +9,20 @@ from typing import Any
 
 import pyarrow
 
-from accord.data.examples import BadRow, Example, Unlabelled
+from accord.data.examples import Example
 from accord.data.reading import FilesReader
-from accord.data.rows import Column, Note, Row
-from accord.data.warnings import DataWarning
-from accord.errors import DataError, UsageError
+from accord.data.rows import Column
+from accord.errors import UsageError
 from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Answerable, Source, TextGroup, answerable
-from accord.evaluation.carried import Carried, Cells, carried, characters
-from accord.evaluation.gathered_rows import Gathered
+from accord.evaluation.file_rows import FileRow, FileRows, check_rows
 from accord.evaluation.labelled_file import as_text
 from accord.evaluation.leaderboard import cs224n_lines
 from accord.evaluation.output import Output
-from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.predict import Answered, Predictor
 from accord.evaluation.prediction_formats import Table, write_table
 from accord.evaluation.predictions import predicted_values
 from accord.runs.progress import Bar, Console
-
-_WINDOW_CHARACTERS = 2**23
-_WINDOW_ANSWERS = 2**19
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,8 @@ def predict_file(
         of = _with_ids(model, of, source)
     elif source.id is not None and not any(group.gathers for group in of.groups):
         raise UsageError("--id is for --format cs224n: other formats have all the input's columns")
-    rows = _Rows(of, source, output.form == "parquet")
-    count, table = _check_rows(rows), _table(rows, output, naming or Naming())
+    rows = FileRows(of, source, output.form == "parquet")
+    count, table = check_rows(rows), _table(rows, output, naming or Naming())
     for name, fault in of.lacking.items():
         warnings.warn(f"task '{name}' is not answered: {fault}", stacklevel=2)
     answers = _Answers(model, rows, naming or Naming())
@@ -99,15 +93,6 @@ def predict_file(
     return Predicted(count, tuple(task.name for task in rows.of.tasks))
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A row: its line, its cells as they are written, and what it is to each group of tasks."""
-
-    line: int
-    cells: Cells
-    items: list[Example | BadRow]
-
-
 def _with_ids(model: Predictor, of: Answerable, source: Source) -> Answerable:
     """Return what can be answered with ids, as the course's format needs them.
 
@@ -127,97 +112,7 @@ def _with_ids(model: Predictor, of: Answerable, source: Source) -> Answerable:
     return answerable(model, replace(source, id=ids), [task.name], ids=True)
 
 
-class _Rows:
-    """The rows of a source, read anew each time.
-
-    Args:
-        of: what can be answered of them.
-        source: the files, and whether bad rows are skipped.
-        typed: whether the output's columns have types.
-    """
-
-    def __init__(self, of: Answerable, source: Source, typed: bool) -> None:
-        self.of, self.skip, self.path, self.typed = of, source.skip_bad_rows, source.path, typed
-        self.gathered = [Gathered.of(of, group) if group.gathers else None for group in of.groups]
-        self.columns = Carried(typed)
-        self.metadata = FilesReader(of.files).metadata
-
-    def read(self, notes: list[Note] | None = None) -> Iterator[_Read]:
-        """Yield the rows; `notes` gets the notes on a file as a whole."""
-        reader = FilesReader(self.of.files)
-        rows = reader.rows(self.of.columns, "arrow" if self.typed else "values")
-        for number, row in enumerate(rows):
-            path = self.of.files.paths[row.file]
-            try:
-                cells = carried(row.cells or {})
-            except ValueError as error:
-                fault = BadRow(path, row.line, str(error), row.file)
-                yield _Read(row.line, {}, [fault] * len(self.of.groups))
-                continue
-            items = [
-                self._item(group, gathered, number, row)
-                for group, gathered in zip(self.of.groups, self.gathered, strict=True)
-            ]
-            yield _Read(row.line, cells, items)
-        if notes is not None:
-            notes += reader.notes
-
-    def _item(
-        self, group: TextGroup, gathered: Gathered | None, number: int, row: Row
-    ) -> Example | BadRow:
-        if gathered is not None:
-            return gathered.faults.get(number) or Example((), number, None, row.line)
-        item = group.reader.item(row, self.of.files.paths[row.file])
-        assert not isinstance(item, Unlabelled)  # no labels are read
-        return item
-
-    def windows(self, answers: int = 1) -> Iterator[list[_Read]]:
-        """Yield lists of neighbouring rows, bounded in rows, in characters and in the answers, so
-        many of which each has."""
-        most = min(CHUNK_ROWS, max(1, _WINDOW_ANSWERS // answers))
-        window: list[_Read] = []
-        size = 0
-        for row in self.read():
-            window.append(row)
-            size += sum(map(characters, row.cells.values()))
-            if len(window) >= most or size >= _WINDOW_CHARACTERS:
-                yield window
-                window, size = [], 0
-        if window:
-            yield window
-
-
-def _check_rows(rows: _Rows) -> int:
-    """Return how many rows there are; warns of those that get no answer, or not all.
-
-    Raises:
-        DataError: for a bad row, or a file without rows to answer.
-    """
-    count, bad, without, first = 0, 0, 0, None
-    notes: list[Note] = []
-    for row in rows.read(notes):
-        count += 1
-        rows.columns.note(row.cells)
-        faults = [item for item in row.items if isinstance(item, BadRow)]
-        if faults and not rows.skip:
-            raise DataError(f"{faults[0]} (--on-bad-row skip leaves its answer empty)")
-        first = first or next(iter(faults), None)
-        bad, without = bad + bool(faults), without + (len(faults) == len(row.items))
-    for what, cure, number in notes:
-        path = rows.of.files.paths[number]
-        warnings.warn(str(DataWarning(str(path), what, cure)), stacklevel=3)
-    if without == count:
-        after = f"; the first: {first}" if first else ""
-        raise DataError(f"{rows.path}: has no rows to use{after}")
-    if first is not None:
-        get = "get no answer" if bad == without else "lack an answer"
-        warnings.warn(
-            f"{bad} of {count} rows can't be read and {get}; the first: {first}", stacklevel=3
-        )
-    return count
-
-
-def _table(rows: _Rows, output: Output, naming: Naming) -> Table:
+def _table(rows: FileRows, output: Output, naming: Naming) -> Table:
     """Return the columns of the output.
 
     Raises:
@@ -262,7 +157,7 @@ class _Answers:
     """
 
     model: Predictor
-    rows: _Rows
+    rows: FileRows
     naming: Naming
     cut: dict[str, tuple[int, int]] = field(init=False)
 
@@ -285,7 +180,7 @@ class _Answers:
                 self._answer(number, group, window, answers)
             if self.rows.skip:
                 for row, record in zip(window, answers, strict=True):
-                    record[self.naming.error, 0] = _error(row)
+                    record[self.naming.error, 0] = row.error
             bar.advance(len(window))
             yield answers
 
@@ -302,7 +197,7 @@ class _Answers:
             bar.advance(len(window))
 
     def _answer(
-        self, number: int, group: TextGroup, window: Sequence[_Read],
+        self, number: int, group: TextGroup, window: Sequence[FileRow],
         answers: Sequence[dict[Column, Any]],
     ) -> None:  # fmt: skip
         """Add a group's answers to those of a window's rows."""
@@ -334,9 +229,3 @@ class _Answers:
         for name, made in answered.items():
             cut, unseen = self.cut[name]
             self.cut[name] = (cut + made.cut, unseen + made.unseen)
-
-
-def _error(row: _Read) -> str | None:
-    """Return why a row lacks an answer; None of one that doesn't."""
-    reasons = dict.fromkeys(item.reason for item in row.items if isinstance(item, BadRow))
-    return f"line {row.line}: {'; '.join(reasons)}" if reasons else None

@@ -54,7 +54,7 @@ class HeadBlocks:
         """
         with torch.autocast(vectors.device.type, enabled=False):
             made = {
-                block: torch.split(F.linear(vectors, weight, bias), widths, 1)
+                block: F.linear(vectors, weight, bias).split_with_sizes(widths, 1)
                 for block in sorted({self._places[task][0] for task in tasks})
                 for weight, bias, widths in [self._blocks[block]]
             }
