@@ -229,6 +229,16 @@ def test_a_hub_s_encoder_is_the_base_model(finished):
     assert "fine-tuned from `google/bert-small`" in text
 
 
+def test_a_licence_is_an_identifier_of_the_hub_s_or_a_name(finished):
+    known = know(finished)
+    for given, wanted in (
+        ("Gemma", {"license": "gemma"}), (" MIT ", {"license": "mit"}),
+        ("My own", {"license": "other", "license_name": "My own"}),
+    ):  # fmt: skip
+        table = yaml.safe_load(front_matter(known, "t", given))
+        assert {key: value for key, value in table.items() if key.startswith("license")} == wanted
+
+
 def test_rarely_seen_classes_are_named(copied):
     results = json.loads((copied / "results.json").read_text())
     entry = results["heldout"]["mood"]
