@@ -128,6 +128,7 @@ def test_the_figures_are_those_of_evaluate(finished, config, accord_cli, tmp_pat
     assert len(said["unchanged"]) == 3
 
 
+@pytest.mark.slow
 def test_tasks_with_parts_on_a_model_without_and_the_reverse(
     finished, config, accord_cli, tmp_path
 ):
