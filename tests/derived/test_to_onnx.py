@@ -127,6 +127,7 @@ def run_page(library: str) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_a_graph_answers_as_the_model_and_says_what_int8_costs(
     saved, tasks, tmp_path, monkeypatch
 ) -> None:

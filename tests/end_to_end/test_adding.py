@@ -153,6 +153,7 @@ def test_from_python_as_from_the_command_line(finished, config, accord_cli, tmp_
     assert again.results["metrics"] == added.results["metrics"]
 
 
+@pytest.mark.slow
 def test_tasks_with_parts_on_a_model_without_and_the_reverse(
     finished, config, accord_cli, tmp_path
 ):

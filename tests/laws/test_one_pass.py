@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from kind_cases import all_cases
+from representative import slow_but
 
 import accord
 from accord.encoders.families.bert import BertEncoder
@@ -95,7 +96,10 @@ def rows_of(form: str, count: int) -> list[Any]:
 FORMS = ("a text", "a pair of texts", "a list of words", "a text and its candidates")
 
 
-@pytest.mark.parametrize("schemes", [(), *((name,) for name in scheme_names())])
+SCHEMES = {"none": (), **{name: (name,) for name in scheme_names()}}
+
+
+@pytest.mark.parametrize("schemes", slow_but({"none", "adapter", "own-layers"}, SCHEMES))
 def test_all_tasks_say_what_each_says_alone(
     loaded: Callable[..., Predictor], schemes: tuple[str, ...]
 ) -> None:
@@ -159,7 +163,11 @@ def test_the_figure_of_layers_is_what_a_pass_computes(
     mixed = [task for task in TASKS if kind_of(task).units == "rows"]  # some by first tokens alone
     alike = [replace(task, pooling="mean") for task in mixed]
     layers = 2
-    for tasks, *schemes in [(mixed,), (alike,), *((alike, name) for name in scheme_names())]:
+    for tasks, *schemes in [
+        (mixed,),
+        (alike,),
+        *((alike, *together) for together in SCHEMES.values() if together),
+    ]:
         model = loaded(tasks, *schemes)
         sharing = Sharing(tuple(schemes), {name: OPTIONS.get(name, {}) for name in schemes})
         wanted = {
