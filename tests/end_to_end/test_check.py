@@ -46,7 +46,14 @@ def test_it_counts_what_training_will_use(project, accord_cli, train, tmp_path, 
     ("changes", "said"),
     [
         ({}, "4.0: 1.0 for a text (mood) and 3.0 for a pair (near, same)"),  # same: two sequences
-        ({"tasks.same.encoding": "joint"}, "2.0: 1.0 for a text (mood) and 1.0 for a pair"),
+        (  # the last layer twice: of one task for first tokens alone, of the other for all
+            {"tasks.same.encoding": "joint"},
+            "3.0: 1.0 for a text (mood) and 2.0 for a pair (near, same)",
+        ),
+        (
+            {"tasks.same.encoding": "joint", "tasks.near.pooling": "mean"},
+            "2.0: 1.0 for a text (mood) and 1.0 for a pair (near, same)",
+        ),
         (
             {"tasks.same.encoding": "joint", "sharing.schemes": ["task-norm"]},
             "3.0: 1.0 for a text (mood) and 2.0 for a pair",

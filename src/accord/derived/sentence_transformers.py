@@ -9,7 +9,6 @@ sentence_bert_config.json        the longest length
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import nn
 
 from accord.data.tokenizing import save_tokenizer
 from accord.derived.finished import check_new, write_new
-from accord.derived.single import Single, open_single, single_task, update_json
+from accord.derived.single import Single, open_single, single_task, update_json, write_json
 from accord.durable import write_tensors
 from accord.encoders.pretrained import WEIGHTS, save_encoder
 from accord.errors import ModelError, UsageError
@@ -90,19 +89,19 @@ def _write(folder: Path, single: Single, alone: MultitaskModel, pooling: str) ->
         assert pooler is not None
         paths.append("2_Dense")
         _write_dense(folder / "2_Dense", pooler)
-    _write_json(folder / "1_Pooling" / "config.json", _pooling(hidden, _MODES[pooling]))
-    _write_json(
+    write_json(folder / "1_Pooling" / "config.json", _pooling(hidden, _MODES[pooling]))
+    write_json(
         folder / "modules.json",
         [
             {"idx": i, "name": str(i), "path": path, "type": _TYPES[path]}
             for i, path in enumerate(paths)
         ],
     )
-    _write_json(
+    write_json(
         folder / "sentence_bert_config.json",
         {"max_seq_length": single.max_length, "do_lower_case": False},
     )
-    _write_json(
+    write_json(
         folder / "config_sentence_transformers.json",
         {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
     )
@@ -129,7 +128,7 @@ def _write_dense(folder: Path, pooler: nn.Linear) -> None:
         folder / WEIGHTS,
         {name: tensor.detach().float().contiguous() for name, tensor in tensors.items()},
     )
-    _write_json(
+    write_json(
         folder / "config.json",
         {
             "in_features": pooler.in_features,
@@ -138,8 +137,3 @@ def _write_dense(folder: Path, pooler: nn.Linear) -> None:
             "activation_function": "torch.nn.modules.activation.Tanh",
         },
     )
-
-
-def _write_json(file: Path, value: Any) -> None:
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

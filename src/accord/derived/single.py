@@ -90,6 +90,12 @@ def single_task(single: Single, number: int) -> MultitaskModel:
     return alone
 
 
+def write_json(file: Path, value: Any) -> None:
+    """Write a JSON file, in a folder that is made where it is missing."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def update_json(file: Path, changes: dict[str, Any]) -> None:
     """Change some entries of a JSON file; there need be none.
 
@@ -100,4 +106,4 @@ def update_json(file: Path, changes: dict[str, Any]) -> None:
         table = {**(read_json(file) if file.exists() else {}), **changes}
     except (ValueError, TypeError) as error:
         raise ModelError(f"{file.name} of the model: can't be read: {error}") from None
-    file.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(file, dict(sorted(table.items())))

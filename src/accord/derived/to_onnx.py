@@ -9,7 +9,6 @@ tokenizer.json  and what else describes the tokenizer
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from accord.derived.finished import check_new, write_new
 from accord.derived.onnx_model import INPUTS, OnnxModel
 from accord.derived.padded import PaddedModel
 from accord.derived.quantised import Cost, LabelledRows, quantise
-from accord.derived.single import Single, open_single
+from accord.derived.single import Single, open_single, write_json
 from accord.errors import ModelError, UsageError
 from accord.kinds import kind_of, labelled_kind
 from accord.tasks import Task
@@ -95,7 +94,7 @@ def export_onnx(
         if rows is not None:
             exported.costs = quantise(graphs, rows)
             description["weights"] = "int8"
-        _write_json(folder / DESCRIPTION, description)
+        write_json(folder / DESCRIPTION, description)
 
     write_new(out, write)
     return exported
@@ -209,10 +208,6 @@ def _task_description(task: Task) -> dict[str, Any]:
 def _thresholds(task: Task) -> list[float]:
     """Return the probability from which on each label is predicted."""
     return list(task.thresholds or (0.5,) * len(task.labels))
-
-
-def _write_json(file: Path, value: dict[str, Any]) -> None:
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def checked_difference(single: Single, chosen: Sequence[int], graphs: OnnxModel) -> float:
