@@ -18,7 +18,7 @@ from accord.kinds import labelled_kind
 from accord.tasks import Task
 
 # The same examples in every run: a failure seen once is seen by everybody. The slow tests try many.
-settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=40)
+settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
 settings.load_profile("quick")
 
@@ -31,6 +31,18 @@ torch.set_num_threads(1)
 gc.disable()
 
 VOCAB, HIDDEN, POSITIONS = 37, 8, 48
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of a test marked `quick("a", "b")`, the cases of other names are slow ones.
+
+    A case is named as in pytest's brackets, or by how that begins before a hyphen.
+    """
+    quick = item.get_closest_marker("quick")
+    if quick is not None:
+        name = item.name.partition("[")[2][:-1]
+        if not any(name == each or name.startswith(f"{each}-") for each in quick.args):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

@@ -18,6 +18,7 @@ ROWS = {
 }
 
 
+@pytest.mark.quick("sts")
 @pytest.mark.parametrize("name", ["sst", pytest.param("quora", marks=pytest.mark.slow), "sts"])
 def test_every_usable_row_is_there(course_data, minilm, tmp_path, name):
     path = tmp_path / "accord.toml"

@@ -77,6 +77,7 @@ def values(path: Path, part, column: str = "text") -> list[str]:
     return [" ".join(cells[line - 2].lower().split()) for line in part.store.lines[part.rows]]
 
 
+@pytest.mark.quick("None-24", "user-60")
 @pytest.mark.parametrize("texts", [24, 60, 150])
 @pytest.mark.parametrize("group", [None, "user"])
 def test_no_task_trains_on_a_dev_text_of_any(encoder, tmp_path, texts, group):

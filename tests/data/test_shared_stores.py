@@ -46,6 +46,7 @@ def read(encoder, path, names=KINDS, kinds=KINDS, own=None, **keys):
     return read_data(plan.data, encoder, said.append), said
 
 
+@pytest.mark.quick("keys0")
 @pytest.mark.parametrize("keys", [{}, {"limit": 40}, {"on_bad_row": "skip"}])
 def test_each_task_has_what_a_store_of_its_own_has(encoder, tmp_path, keys):
     path = write(tmp_path / "a.csv", 2_500, 1, bad=0.05 if "on_bad_row" in keys else 0.0)
@@ -66,6 +67,7 @@ def parts_of(data, number):
         yield part.content, part.labels.tolist(), segments, names
 
 
+@pytest.mark.quick("order1")
 @pytest.mark.parametrize("order", [("tags", "intent"), ("intent", "tags")])
 def test_words_are_there_where_they_have_no_tags(encoder, tmp_path, monkeypatch, order):
     """Rows without tags, or with bad ones, stay another task's, whole batches of them too."""

@@ -103,6 +103,7 @@ def rows_of(path: Path) -> list[Row]:
     return list(reader.rows(reader.columns))
 
 
+@pytest.mark.quick("booleans", "names")
 @pytest.mark.parametrize("name", COLUMNS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

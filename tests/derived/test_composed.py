@@ -83,6 +83,7 @@ def assert_same(one: Predictor, other: Predictor, names: Sequence[str], rng: ran
         assert alone.numpy().tobytes() == beside.numpy().tobytes()
 
 
+@pytest.mark.slow
 def test_tasks_of_two_models_in_one_answer_as_each_did(encoder: Path, tmp_path: Path) -> None:
     """Whatever their kinds, and whatever parts either model's tasks have beside the encoder."""
     for seed in range(5):
@@ -103,6 +104,7 @@ def test_tasks_of_two_models_in_one_answer_as_each_did(encoder: Path, tmp_path: 
         assert_same(both, some, [task.name for task in kept], rng)
 
 
+@pytest.mark.slow
 def test_layers_are_copied_with_the_tasks_that_stay(encoder: Path, tmp_path: Path) -> None:
     """Where tasks have layers of their own, any but the last may go."""
     for scheme in (name for name in scheme_names() if get_scheme(name).copies):
@@ -117,6 +119,7 @@ def test_layers_are_copied_with_the_tasks_that_stay(encoder: Path, tmp_path: Pat
             assert_same(accord.load(full), accord.load(target), [t.name for t in kept], rng)
 
 
+@pytest.mark.slow
 def test_a_task_without_parts_goes_through_the_plain_layers(encoder: Path, tmp_path: Path) -> None:
     """Its answers are those of a model that has no parts at all, and it costs one way more."""
     text = next(case.task for case in CASES if case.task.kind == "classification")
@@ -144,6 +147,7 @@ def test_a_task_without_parts_goes_through_the_plain_layers(encoder: Path, tmp_p
         assert read_sharing(again) == read_sharing(folder / "both")
 
 
+@pytest.mark.slow
 def test_an_answer_that_differs_by_one_bit_is_noticed(encoder: Path, tmp_path: Path) -> None:
     for case in CASES[::3]:
         task = replace(case.task, name="t")

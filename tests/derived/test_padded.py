@@ -62,6 +62,7 @@ def wanted(model, number: int, rows: list[TokenSequence]) -> tuple[torch.Tensor,
     return logits, (kind.decode(task, logits) if shares is None else shares).float()
 
 
+@pytest.mark.quick("schemes0", "schemes3")
 @pytest.mark.parametrize("schemes", [(), ("lora", "adapter"), *((s,) for s in scheme_names())])
 def test_padded_equals_packed_for_every_kind_and_part(model_of, tasks, schemes) -> None:
     tasks = tasks[::4] if schemes else tasks  # of all kinds, pooled in all ways

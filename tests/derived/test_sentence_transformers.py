@@ -56,6 +56,7 @@ def encode(folder: Path) -> torch.Tensor:
     return vectors
 
 
+@pytest.mark.slow
 def test_its_vectors_are_those_that_the_head_sees(saved, tmp_path) -> None:
     tasks = [replace(PLAIN, name=pooling, pooling=pooling) for pooling in ("cls", "mean", "pooler")]
     for number, schemes in enumerate(((), ("lora", "own-layers"))):

@@ -131,6 +131,7 @@ def test_the_figures_are_those_of_evaluate(finished, config, accord_cli, tmp_pat
     assert len(said["unchanged"]) == 3
 
 
+@pytest.mark.slow
 def test_from_python_as_from_the_command_line(finished, config, accord_cli, tmp_path):
     """Models and what is said of them are the same, but for the time at which they were made."""
     file = config()

@@ -6,7 +6,6 @@ import re
 
 import pytest
 from projects import shapes_of
-from representative import slow_but
 from safetensors.torch import load_file, save_file
 
 from accord import load
@@ -54,7 +53,8 @@ WAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", slow_but({"pcgrad", "own-layers"}, WAYS))
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
 def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, outcome):
     run, whole = killed_and_whole(changes)
     assert outcome(run) == outcome(whole)
@@ -67,6 +67,7 @@ def run(project, train, tmp_path):
     return train(project(changes), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_labelled_tasks_alone_are_evaluated_saved_and_predicted(run, metrics, tmp_path):
     results = results_of(run)
     assert [*results["metrics"]] == [*results["metric_names"]] == ["mood", "same", "near"]
@@ -92,6 +93,7 @@ def test_the_labelled_tasks_alone_are_evaluated_saved_and_predicted(run, metrics
         assert own.figures == pytest.approx(results["figures"][name], rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_parts_go_with_their_tasks_wherever_the_others_stand(project, train, tmp_path):
     """Saved parts are those of the tasks that are left, in a model of these alone."""
     config = project({**WORDS, "sharing.schemes": ["task-norm", "adapter"],
@@ -111,6 +113,7 @@ def test_parts_go_with_their_tasks_wherever_the_others_stand(project, train, tmp
         assert own.figures == pytest.approx(wanted, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_words_alone_make_an_encoder_for_others(project, train, tmp_path, encoder_folder):
     """Its texts are those of tasks that are not trained; the best epoch is the likeliest's."""
     config = project(WORDS)
@@ -194,6 +197,7 @@ def test_check_reports_texts(project, accord_cli):
     assert {own["train_task"] for own in report["overlaps"]} == {"mood", "same", "near"}
 
 
+@pytest.mark.slow
 def test_training_shows_what_does_not_count_too(project, accord_cli, tmp_path):
     answer = accord_cli("train", project({**WORDS, "training.epochs": 1}), "--out", tmp_path / "r")
     assert answer.code == 0

@@ -28,6 +28,7 @@ def averages(run, step=LAST):
     return {n.removeprefix(prefix): own for n, own in table.items() if n.startswith(prefix)}
 
 
+@pytest.mark.slow
 @every_method
 def test_training_is_the_same_to_the_bit(unbroken, method):
     one, other = parameters(unbroken()), parameters(unbroken(METHODS[method]))
@@ -76,6 +77,7 @@ def test_ema_against_a_loop_by_hand(project, train, tmp_path, followed):
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_swa_against_torch(project, train, tmp_path, followed):
     theirs = []
 
@@ -94,6 +96,7 @@ def test_swa_against_torch(project, train, tmp_path, followed):
         torch.testing.assert_close(found[name], value.detach(), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.quick("ema-8")
 @pytest.mark.parametrize(
     ("method", "last"),
     [("ema", 8), pytest.param("swa", 5, marks=pytest.mark.slow), ("swa", 7),

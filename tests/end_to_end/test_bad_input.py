@@ -162,6 +162,7 @@ if os.geteuid() == 0:  # root too is to mind a folder's permissions
 """
 
 
+@pytest.mark.quick("locked")
 @pytest.mark.parametrize("out", ["locked/run", "locked/deep/run", "locked"])
 def test_a_place_that_can_t_be_written(start_accord, project, tmp_path, listing, out):
     config = project()

@@ -91,6 +91,7 @@ def test_a_run_s_figures_are_those_of_its_predictions(folder: Path, trained: Cal
         assert best[name]["NDCG"] == pytest.approx(np.mean(values), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_files_are_predicted_in_every_form(folder: Path, trained: Callable, accord_cli, tmp_path):
     run = trained()
     model = accord.load(run.folder)
@@ -161,6 +162,7 @@ def read_table(file: Path) -> list[dict]:
     return rows_of(file)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_same_bits(folder, monkeypatch, killed_and_resumed):
     monkeypatch.setenv("ACCORD_CACHE", str(folder / "cache"))
     given = {**config(folder), "checkpoint": {"every_steps": 2}}
@@ -170,6 +172,7 @@ def test_a_run_goes_on_to_the_same_bits(folder, monkeypatch, killed_and_resumed)
     assert projects.outcome_of(killed) == projects.outcome_of(whole)
 
 
+@pytest.mark.slow
 def test_several_runs_say_the_mean(folder, trained, accord_cli, tmp_path):
     """Of probabilities of choices, of scores of candidates."""
     runs = [trained(), trained(training={"seed": 1})]

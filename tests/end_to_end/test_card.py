@@ -161,6 +161,7 @@ def test_an_ensemble_costs_its_members(finished, tmp_path, accord_cli):
     assert both.run is None
 
 
+@pytest.mark.slow
 def test_a_run_in_stages_names_them(staged_project, run_stages, tmp_path):
     text = card(know(run_stages(staged_project(), tmp_path / "run")))
     assert "- stage pairs: same, near" in text
@@ -284,6 +285,7 @@ def damaged(table, most=2):
             yield from ({**table, key: within} for within in damaged(table[key], most - 1))
 
 
+@pytest.mark.quick("results.json")
 @pytest.mark.parametrize("name", ["results.json", "environment.json", "resolved.json"])
 def test_a_run_s_damaged_records_are_refused_in_one_line_or_of_no_matter(copied, name):
     """What a stranger's run folder may hold ends in no traceback."""

@@ -88,6 +88,7 @@ def test_whatever_was_changed_is_named_before_anything_is_trained(
     assert len(folders(tmp_path)) == len(before) + 2
 
 
+@pytest.mark.slow
 def test_by_force_it_goes_on_and_every_report_says_so(begun, tmp_path, accord_cli):
     config, commands = begun
     file = config.parent / "mood-dev.csv"
@@ -113,6 +114,7 @@ def test_by_force_it_goes_on_and_every_report_says_so(begun, tmp_path, accord_cl
         assert (answer.code, "was changed since" in answer.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_edited_while_a_search_runs_stops_it(
     project, tmp_path, accord_cli, monkeypatch
 ):
@@ -135,6 +137,7 @@ def test_a_file_that_is_edited_while_a_search_runs_stops_it(
         monkeypatch.setattr(search.Search, "_begin", begin)
 
 
+@pytest.mark.slow
 def test_evaluate_evaluates_on_the_rows_that_the_run_was_evaluated_by(
     project, train, tmp_path, accord_cli
 ):
@@ -195,6 +198,7 @@ def test_a_finished_run_whose_config_was_edited_is_refused_and_says_how_to_train
     assert accord_cli("resume", run).code == 0
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_finished_stage_alone_is_refused_though_forced(
     staged_project, tmp_path, accord_cli, stop_after
 ):
@@ -215,6 +219,7 @@ def test_an_edit_of_a_finished_stage_alone_is_refused_though_forced(
     assert accord_cli("resume", run, "--quiet").code == 0
 
 
+@pytest.mark.slow
 def test_of_two_at_once_the_second_names_the_first(project, tmp_path, accord_cli, listing):
     """Whether or not anything was begun in the folder."""
     config, out = project(SHORT, ("mood", "near")), tmp_path / "out"

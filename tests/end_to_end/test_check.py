@@ -110,6 +110,7 @@ def test_a_limit_holds_for_checking_and_training_alike(project, accord_cli, dev)
     assert sum(rows.values()) == (6 if dev is None else 12)
 
 
+@pytest.mark.slow
 def test_options_of_no_use_are_said_once_by_check_and_train(project, accord_cli, tmp_path):
     config = project({"methods.cagrad.c": 0.2, "training.epochs": 1})
     line = "[methods.cagrad] is not used: training.gradients is 'sum'"
@@ -123,6 +124,7 @@ def test_options_of_no_use_are_said_once_by_check_and_train(project, accord_cli,
     assert (answer.code, "not used" in answer.err) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_grid_and_a_search_may_name_options_of_methods_that_not_all_runs_choose(
     project, accord_cli, tmp_path
 ):

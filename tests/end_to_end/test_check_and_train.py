@@ -141,6 +141,7 @@ def test_a_wrong_setting(project, compare):
         assert bool(line) == bool(word), changes
 
 
+@pytest.mark.slow
 def test_whatever_plans_a_run_refuses_it_in_the_same_words(project, accord_cli, tmp_path):
     """What is wrong without a look at the data; the rest a grid's cell or a trial says itself."""
     out, refused = tmp_path / "out", 0
@@ -278,6 +279,7 @@ def broken_encoders() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     yield "no such folder", shutil.rmtree
 
 
+@pytest.mark.slow
 def test_a_broken_encoder(project, compare, deep_encoder_folder, tmp_path):
     copy = tmp_path / "copy"
     for words, breaks in broken_encoders():
@@ -316,6 +318,7 @@ def test_an_encoder_saved_inside_other_modules(prefix, encoder_folder, tmp_path)
     assert plain.keys() == again.keys()
 
 
+@pytest.mark.slow
 def test_stages_that_later_stages_can_t_go_on_from(
     staged_project, compare, encoder_folder, tmp_path
 ):
@@ -360,6 +363,7 @@ def broken_models() -> Iterator[tuple[str, Changes, Callable[[Path], Any]]]:
     }, lambda to: None  # fmt: skip
 
 
+@pytest.mark.slow
 def test_heads_that_can_t_be_kept(project, compare, finished, tmp_path):
     copy = tmp_path / "copy"
     for said, changes, breaks in broken_models():
@@ -370,6 +374,7 @@ def test_heads_that_can_t_be_kept(project, compare, finished, tmp_path):
         shutil.rmtree(copy)
 
 
+@pytest.mark.slow
 def test_parts_that_are_not_taken_over_are_said_by_both(project, train, accord_cli, tmp_path):
     short = {"training.epochs": 1, "training.steps_per_epoch": 1}
     run = train(project({**short, "sharing.schemes": ["lora"]}), tmp_path / "first")

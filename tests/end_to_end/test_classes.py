@@ -97,6 +97,7 @@ def test_many_classes_are_counted(capsys):
     assert "130 classes with a better F1 or without rows are not shown; --json has all." in out
 
 
+@pytest.mark.slow
 def test_a_report_compares_groups_class_by_class(compared):
     (section,) = class_sections(comparison_of(grid_groups(compared[0]), None).groups)
     (table,) = section.items
@@ -128,6 +129,7 @@ def test_rows_that_are_drawn_are_of_every_class_equally_often(project, changes):
     assert plain.fingerprint != setup.fingerprint
 
 
+@pytest.mark.slow
 def test_a_run_in_stages_with_a_memory_draws_them_as_they_are(staged_project, accord_cli, tmp_path):
     """A finished task's memory is drawn as the memory says, whatever its task says."""
     memory = """

@@ -104,6 +104,7 @@ def test_dev_predictions_give_the_metric_again(compared):
             assert value == pytest.approx(run.metrics[name], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_report_begins_with_the_answer(compared, accord_cli, tmp_path):
     out, config = compared
     answer = accord_cli("compare", config, "--out", out, "--seeds", 2, "--margin", 0.5,
@@ -144,6 +145,7 @@ def test_run_folders_are_grouped_and_named_shortly(compared, accord_cli, monkeyp
     assert "Was sharing" not in one.out
 
 
+@pytest.mark.slow
 def test_margin_and_selection_change_no_run(compared, accord_cli, tmp_path):
     """Runs are found again, groups stay whole, and what was tuned on dev is said loudly."""
     out, config = compared

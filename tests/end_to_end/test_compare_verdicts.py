@@ -17,6 +17,7 @@ from accord.errors import RunFolderError
 from accord.report.record import read_run
 
 
+@pytest.mark.slow
 def test_unequal_exposure_is_said_loudly_wherever_it_is_read(
     compared, project, train, tmp_path, accord_cli
 ):
@@ -167,6 +168,7 @@ def test_the_margin_is_an_option_s_or_the_config_s(compared, accord_cli, tmp_pat
     assert json.loads(accord_cli("compare", *copies, "--margin", 3, "--json").out)["margin"] == 0.03
 
 
+@pytest.mark.slow
 def test_what_was_tuned_on_dev_is_said_loudly_unless_test_judges(
     compared, project, train, tmp_path, accord_cli
 ):

@@ -42,6 +42,7 @@ def sharded(project):
     return make
 
 
+@pytest.mark.slow
 def test_shards_train_the_model_of_one_file(sharded, project, train, accord_cli, tmp_path):
     whole = train(project(EPOCH, ("mood",)), tmp_path / "whole")
     file = sharded()
@@ -63,6 +64,7 @@ def test_shards_train_the_model_of_one_file(sharded, project, train, accord_cli,
     assert (answer.code, answer.err.split()[0]) == (0, "12"), answer.err
 
 
+@pytest.mark.slow
 def test_a_run_of_shards_goes_on_and_tells_when_one_changed(sharded, train, stop_after, tmp_path):
     file, run = sharded({"training.epochs": 2}), tmp_path / "run"
     stop_after(3)

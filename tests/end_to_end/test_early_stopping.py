@@ -6,7 +6,6 @@ A gain that has to exceed 1 never comes, so these runs end as soon as their pati
 import json
 
 import pytest
-from representative import slow_but
 
 from accord.comparison.against import contrast_notes
 from accord.comparison.group import group_runs
@@ -41,6 +40,7 @@ def waited(values, patience, min_delta):
     return len(values)
 
 
+@pytest.mark.quick("near")
 @pytest.mark.parametrize("stop_on", ["score", "near"])
 def test_it_is_the_whole_run_until_it_ends(project, train, unbroken, tmp_path, stop_on):
     """The same steps at the same rates, ended after its last gain and its patience."""
@@ -82,7 +82,8 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize(("way"), slow_but({"a step before", "soup"}, WAYS))
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_killed_before_the_decision_it_goes_on_to_the_same_bits(killed_and_whole, outcome, way):
     changes, last = way
     run, whole = killed_and_whole({**STOPS, **changes}, last=last)
@@ -90,6 +91,7 @@ def test_killed_before_the_decision_it_goes_on_to_the_same_bits(killed_and_whole
     assert results_of(run)["stopped_early"]["epoch"] == 3
 
 
+@pytest.mark.slow
 def test_stopped_by_a_signal_after_the_decision_it_takes_no_further_step(
     stopped, unbroken, outcome
 ):
@@ -102,6 +104,7 @@ def test_stopped_by_a_signal_after_the_decision_it_takes_no_further_step(
 LINE = "stopped early after epoch 3 of 6: score has not risen by more than 1 above"
 
 
+@pytest.mark.slow
 def test_it_is_said(project, accord_cli, tmp_path):
     answer = accord_cli("train", project(STOPS), "--out", tmp_path / "run")
     assert answer.code == 0, answer.err
@@ -115,6 +118,7 @@ def test_it_is_said(project, accord_cli, tmp_path):
     assert "training.min_delta is not used: training.patience is not set" in answer.err
 
 
+@pytest.mark.slow
 def test_a_stage_stops_alone(staged_project, accord_cli, tmp_path):
     stages = """
 [[stages]]
@@ -159,6 +163,7 @@ def test_a_task_alone_doesn_t_stop_on_another(project):
         plan_run(load_config(project({**STOPS, "training.stop_on": "nead"})))
 
 
+@pytest.mark.slow
 def test_a_comparison_says_what_stopping_did(unbroken):
     groups = group_runs([read_run(unbroken(STOPS), "stops"), read_run(unbroken(SHORT), "whole")])
     notes = [note for note in group_notes(groups) if "in part: all dev rows ended" in note]

@@ -9,6 +9,7 @@ import pytest
 from accord.durable import FAULT
 
 
+@pytest.mark.slow
 def test_data_that_moved_is_found_where_the_run_s_config_says(
     stopped, tmp_path, accord_cli, outcome, unbroken
 ):
@@ -25,6 +26,7 @@ def test_data_that_moved_is_found_where_the_run_s_config_says(
     assert outcome(run) == whole
 
 
+@pytest.mark.slow
 def test_options_of_the_command_line_are_no_edits(project, accord_cli, tmp_path, stop_after):
     run = tmp_path / "run"
     stop_after(8)
@@ -39,6 +41,7 @@ def test_options_of_the_command_line_are_no_edits(project, accord_cli, tmp_path,
     assert json.loads((run / "results.json").read_text())["epochs"][-1]["epoch"] == 4
 
 
+@pytest.mark.slow
 def test_a_key_that_was_taken_out_of_the_config_is_an_edit(stopped_copy, accord_cli, metrics):
     run = stopped_copy({"training.schedule": "constant", "training.warmup": 0.0}, 8)
     config = run / "config.toml"
@@ -59,6 +62,7 @@ WEIGHTS = {
 """What a config says of a task's weights, and what they are then."""
 
 
+@pytest.mark.slow
 def test_a_table_may_come_go_or_take_the_place_of_a_word(project, accord_cli, tmp_path, stop_after):
     """What a config says is edited into each other thing that it may say."""
     changes = {"training.epochs": 1, "training.steps_per_epoch": 3}
@@ -85,6 +89,7 @@ def test_a_table_may_come_go_or_take_the_place_of_a_word(project, accord_cli, tm
         assert task["class_weights"] == pytest.approx(WEIGHTS[after]), (before, after)
 
 
+@pytest.mark.quick("weights")
 @pytest.mark.parametrize("changed", ["hidden_dropout_prob", "weights"])
 def test_an_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, tmp_path, changed):
     folder = write_encoder(tmp_path / "encoder")

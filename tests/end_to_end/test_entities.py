@@ -106,6 +106,7 @@ def test_entities_are_learnt_from_either_form_of_file(run: Run) -> None:
     assert run.results["heldout"]["words"]["constant"] < 0.2
 
 
+@pytest.mark.quick("sharing")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -131,6 +132,7 @@ def test_they_are_trained_in_every_way(folder: Path, tmp_path: Path, changes: di
             assert figures == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_to_the_same_bits(
     folder: Path, monkeypatch: pytest.MonkeyPatch, killed_and_resumed: Callable
 ) -> None:

@@ -43,6 +43,7 @@ def counted(config):
     return {name: sum(len(rows[i]) for rows in drawn) for i, name in enumerate(names)}
 
 
+@pytest.mark.quick("changes0", "changes3", "changes6")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -149,6 +150,7 @@ def test_a_dry_run_shows_the_examples(project, accord_cli, tmp_path):
     assert [cell["cell"] for cell in cells] == ["mood,seed=3", "near,seed=3", "mood+near,seed=3"]
 
 
+@pytest.mark.quick("frozen")
 @pytest.mark.parametrize("mode", ["finetune", "frozen"])
 def test_a_run_of_so_many_examples_goes_on_to_the_bit(
     project, train, killed_and_resumed, outcome, mode

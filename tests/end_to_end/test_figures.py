@@ -101,6 +101,7 @@ def test_warnings_are_said_logged_and_kept_and_strict_refuses_them(fraud, accord
     assert "warning" not in accord_cli("train", fraud, "--out", tmp_path / "b", "--quiet").err
 
 
+@pytest.mark.slow
 def test_stages_warn_before_the_first_begins(staged_project, accord_cli, tmp_path):
     file = staged_project()
     config = load_config(file)

@@ -37,9 +37,8 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
     subprocess.run(["umount", folder], capture_output=True, check=False)
 
 
-@pytest.mark.parametrize(
-    "kib", [100, *(pytest.param(each, marks=pytest.mark.slow) for each in (8, 350))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kib", [8, 100, 350])
 def test_a_run_that_outgrows_its_disk_goes_on_when_there_is_room(
     project, train, unbroken, outcome, mount, kib
 ):
@@ -78,6 +77,7 @@ def test_a_finished_run_on_a_read_only_disk_can_be_read(finished, mount, accord_
         assert answer.code == 0, answer.err
 
 
+@pytest.mark.quick("3")
 @pytest.mark.parametrize("place", [3, 60])
 def test_a_disk_that_turns_read_only_is_one_line_and_the_run_goes_on_later(
     project, train, unbroken, tmp_path, outcome, monkeypatch, place

@@ -65,6 +65,7 @@ def test_the_encoder_keeps_every_bit(project, train, tmp_path, encoder_folder, m
     assert lines[-1]["losses"] != lines[0]["losses"]
 
 
+@pytest.mark.slow
 def test_the_encoder_s_dropout_is_off_and_the_heads_is_on(project, train, tmp_path):
     def heads(name: str, **changes: object) -> bytes:
         run: Path = train(
@@ -77,6 +78,7 @@ def test_the_encoder_s_dropout_is_off_and_the_heads_is_on(project, train, tmp_pa
     assert heads("head", **{"tasks.mood.dropout": 0.0}) != plain
 
 
+@pytest.mark.slow
 def test_frozen_heads_learn_at_their_own_rate(project, train, tmp_path, metrics):
     run = train(project({"encoder.mode": "frozen", "training.lr": None}), tmp_path / "run")
     assert max(max(line["lr"]) for line in metrics(run)) == 1e-3

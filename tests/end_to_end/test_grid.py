@@ -24,6 +24,7 @@ def whole(make_project, tmp_path_factory):
     return file, folder / "out"
 
 
+@pytest.mark.slow
 def test_a_grid_runs_each_cell_once(grid, tmp_path, accord_cli, outcome):
     out = tmp_path / "out"
     answer = accord_cli("grid", grid(), "--out", out, "--dry-run")
@@ -103,6 +104,7 @@ def test_a_folder_of_another_grid_is_refused_before_anything_runs(whole, accord_
     assert answer.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_report_on_runs_of_another_config_is_refused(whole, accord_cli):
     file, out = whole
     call = ("grid", file, "--out", out)
@@ -135,6 +137,7 @@ def test_a_folder_of_something_else_is_left_as_it_is(
     assert listing(tmp_path / "taken") == before
 
 
+@pytest.mark.slow
 def test_data_that_were_edited_between_two_cells_are_refused(grid, tmp_path, accord_cli):
     """Before the other cell is run; and if it was run all the same, before they are compared."""
     file, out = grid('config = "accord.toml"\n[axes]\nlr = [1e-2, 1e-3]\ntasks = [["mood"]]\n'

@@ -17,6 +17,7 @@ def read_csv(file):
     return list(csv.reader(file.read_text().splitlines()))
 
 
+@pytest.mark.slow
 def test_every_group_is_held_against_one_and_reported(grid, tmp_path, accord_cli):
     out = tmp_path / "out"
     file = grid(METHODS)

@@ -52,6 +52,7 @@ def start_held(grid, tmp_path, start_accord, wait_until, wait_for_steps):
     return call
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_the_workers_which_save(start_held):
     process, runs = start_held()
     process.send_signal(signal.SIGTERM)
@@ -62,6 +63,7 @@ def test_a_signal_reaches_the_workers_which_save(start_held):
     assert [RunFolder(run).state() for run in runs] == ["stopped", "stopped"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_takes_only_its_cell_with_it(start_held, tmp_path):
     process, (run, _) = start_held("--json")
     os.kill(json.loads((run / "status.json").read_text())["pid"], signal.SIGKILL)
@@ -74,6 +76,7 @@ def test_a_worker_that_is_killed_takes_only_its_cell_with_it(start_held, tmp_pat
     assert f"{run.name}: its process ended by SIGKILL; out of memory?" in error
 
 
+@pytest.mark.slow
 def test_workers_whose_parent_is_killed_save_and_stop(start_held):
     process, runs = start_held()
     process.kill()

@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from representative import slow_but
 from safetensors.numpy import load_file
 from scipy.stats import pearsonr
 
@@ -67,11 +66,15 @@ def by_hand(run, tasks=tuple(METRICS), count=None):
     return [own + 1 for own in chosen], values
 
 
-@pytest.mark.parametrize("extra", slow_but({"plain", "ema"}, {
+EXTRAS = {
     "plain": {}, "frozen": {"encoder.mode": "frozen", "training.lr": 0.3},
     "ema": {"averaging.method": "ema", "averaging.decay": 0.5},
     "swa": {"averaging.method": "swa", "averaging.start": 0.2},
-}))  # fmt: skip
+}  # fmt: skip
+
+
+@pytest.mark.quick("plain")
+@pytest.mark.parametrize("extra", EXTRAS.values(), ids=EXTRAS)
 def test_dev_is_cross_fitted(unbroken, extra):
     run = unbroken({**LIVELY, **extra})
     results, (chosen, values) = results_of(run), by_hand(run)
@@ -99,6 +102,7 @@ def test_dev_is_cross_fitted(unbroken, extra):
     assert record.heldout_content("near") == record.contents.data("near", "dev") != ""
 
 
+@pytest.mark.slow
 def test_a_finished_task_is_cross_fitted_and_chooses_nothing(
     project, train, unbroken, killed_and_resumed, outcome
 ):
@@ -115,6 +119,7 @@ def test_a_finished_task_is_cross_fitted_and_chooses_nothing(
     assert outcome(killed) == outcome(run)
 
 
+@pytest.mark.slow
 def test_the_epochs_of_these_cases_differ(project, train, tmp_path):
     """Else nothing would be told from choosing on all of dev."""
     run = train(project({**LIVELY, "training.seed": 1}), tmp_path / "run")
@@ -239,6 +244,7 @@ def test_test_rows_that_stand_in_dev_are_left_out(project, accord_cli, tmp_path)
     assert [row["prediction"] for row in evaluated] == wanted
 
 
+@pytest.mark.quick("all")
 @pytest.mark.parametrize(("rest", "reason"), [
     ([], "{n} of its {n} rows stand in the dev rows"),
     (["n1,a grim old road,neg"],
@@ -288,6 +294,7 @@ def test_a_task_without_training_rows_is_refused_by_both(project, accord_cli, tm
         assert "'tasks.mood.train' is missing" in answer.err
 
 
+@pytest.mark.slow
 def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
     changes = {**LIVELY, "averaging.method": "soup"}
     run = train(project(changes), tmp_path / "run")
@@ -310,6 +317,7 @@ def test_a_soup_is_chosen_by_either_half(project, train, tmp_path):
         assert row["epoch"] == "+".join(map(str, chosen[1 - int(row["half"])]))
 
 
+@pytest.mark.slow
 def test_killed_between_scores_and_checkpoint(
     project, train, unbroken, tmp_path, outcome, monkeypatch
 ):
@@ -336,6 +344,7 @@ def test_killed_between_scores_and_checkpoint(
     assert {"predictions/mood-heldout.csv", "scores.safetensors"} <= set(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut", "lost"])
 def test_damaged_scores_of_an_epoch_are_made_again(stopped_copy, unbroken, outcome, harm):
     changes = {"training.epochs": 3, "training.steps_per_epoch": 3}
@@ -350,6 +359,7 @@ def test_damaged_scores_of_an_epoch_are_made_again(stopped_copy, unbroken, outco
     assert outcome(run) == outcome(unbroken(changes))
 
 
+@pytest.mark.slow
 def test_tasks_without_labels_have_no_held_out_figure(project, train, tmp_path, accord_cli):
     words = {"tasks.words.kind": "masked-lm", "training.epochs": 2}
     run = train(project(words, ("mood",)), tmp_path / "run")

@@ -36,6 +36,7 @@ def killed_at(project, train, monkeypatch, tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_an_epoch_that_no_checkpoint_knows_leaves_nothing_behind(
     killed_at, project, train, tmp_path, outcome, accord_cli
 ):
@@ -85,6 +86,7 @@ def test_what_a_kill_left_aside_is_swept_away(stopped_copy):
     assert not list((run / "checkpoints").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_run_killed_as_it_dropped_old_checkpoints_keeps_no_more_of_them(
     project, train, tmp_path, monkeypatch, accord_cli
 ):

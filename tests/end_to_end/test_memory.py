@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config, stage_configs
@@ -39,7 +38,8 @@ def in_turn(project, run_stages, tmp_path):
     return call
 
 
-@pytest.mark.parametrize("method", slow_but({"gem"}, {name: name for name in METHODS}))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_three_tasks_in_turn(in_turn, method, metrics, accord_cli):
     run = in_turn(method, {"tasks.near.targets": "popart", "training.epochs": 1})
     results = json.loads((run / "results.json").read_text())
@@ -148,6 +148,7 @@ def test_sequences_and_multitask_training_stand_side_by_side(project, accord_cli
     assert "average accuracy" not in accord_cli("compare", runs[-1]).out
 
 
+@pytest.mark.slow
 def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_path):
     short = {
         "training.epochs": 1, "training.steps_per_epoch": 2, "training.gradients": "pcgrad",
@@ -171,6 +172,7 @@ def test_a_memory_of_nothing_is_said_to_be_of_no_use(project, accord_cli, tmp_pa
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.mark.slow
 def test_without_a_method_it_is_the_plain_sequence(in_turn, project, run_stages, tmp_path):
     """Tasks that are only evaluated change no bit of how the others are trained."""
     short = {"training.epochs": 1, "training.steps_per_epoch": 3}
@@ -194,6 +196,7 @@ def remembering(project, unbroken):
     return call
 
 
+@pytest.mark.slow
 def test_the_memory_s_rows_are_drawn_and_its_head_is_not_trained(remembering, train, tmp_path):
     memory = {"memory.finished": ["mood"], "memory.method": "replay", "memory.size": 6,
               "memory.choice": "balanced", "training.batch_size": 2}  # fmt: skip
@@ -302,6 +305,7 @@ def test_heads_are_kept_from_a_model_folder_alone(project, accord_cli, tmp_path)
     assert "encoder.heads = 'keep' takes heads from a model folder of Accord's" in answer.err
 
 
+@pytest.mark.slow
 def test_a_stage_without_labels_is_chosen_by_its_own_likelihood(project, run_stages, tmp_path):
     """The finished task is the only one with a metric, and chooses no epoch."""
     stages = (

@@ -87,6 +87,7 @@ def test_lists_of_words_and_sentences_are_predicted_as_their_texts(predicted, mo
     assert [own["mood"] for own in answers] == expected
 
 
+@pytest.mark.slow
 def test_every_window_keeps_the_order(predicted, model, monkeypatch):
     """Windows of rows and of characters, however they fall."""
     texts = drawn(23, seed=1)

@@ -88,6 +88,7 @@ def test_all_ways_agree(finished, project_folder, accord_cli, rows, tmp_path, ta
             assert [float(row[name]) for name in names] == pytest.approx(of_labels, abs=1e-6)
 
 
+@pytest.mark.quick("same")
 @pytest.mark.parametrize("task", ["mood", "same", "near"])
 def test_order_is_restored_whatever_the_lengths(finished, task):
     model = accord.load(finished)
@@ -249,6 +250,7 @@ def test_evaluation_on_the_seeded_share(project, train, accord_cli, tmp_path):
     assert evaluated["mood"] == pytest.approx(trained["mood"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_in_the_run_s_precision(project, train, accord_cli, tmp_path):
     changes = {"training.precision": "bfloat16", "training.epochs": 1}
     run = train(project(changes), tmp_path / "run")

@@ -71,6 +71,7 @@ def test_the_model_that_goes_up_is_the_one_that_comes_down(
     assert not (copied / "model" / README).exists()
 
 
+@pytest.mark.slow
 def test_a_card_that_is_there_goes_up_as_it_is(copied, hub, token_file, accord_cli):
     mine = "---\nlicense: mit\n---\n\n# Mine\n"
     (copied / "model" / README).write_text(mine)
@@ -88,6 +89,7 @@ def test_a_card_that_is_there_goes_up_as_it_is(copied, hub, token_file, accord_c
     assert hub.repositories["org/films"][README].decode() == mine
 
 
+@pytest.mark.slow
 def test_an_ensemble_goes_up_with_its_members(copied, finished, hub, token_file, accord_cli):
     both = copied / "both"
     assert accord_cli("ensemble", copied, finished, "--out", both).code == 0
@@ -97,6 +99,7 @@ def test_an_ensemble_goes_up_with_its_members(copied, finished, hub, token_file,
     assert len(files) == 1 + sum(file.is_file() for file in both.rglob("*"))
 
 
+@pytest.mark.slow
 def test_the_hub_s_usual_places_have_the_token(copied, hub, accord_cli, tmp_path, monkeypatch):
     answer = accord_cli("push", copied, "films")
     assert answer.code == 2
@@ -121,6 +124,7 @@ def refused(answer, code=1):
     return answer.err.removeprefix("accord: ").rstrip("\n")
 
 
+@pytest.mark.quick("repos/create-404", "commit-403")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
 @pytest.mark.parametrize("path", ["repos/create", "preupload", "commit"])
 def test_whatever_the_hub_refuses_is_one_line_without_the_token(
@@ -134,6 +138,7 @@ def test_whatever_the_hub_refuses_is_one_line_without_the_token(
     assert hub.commits == []
 
 
+@pytest.mark.slow
 def test_a_token_that_the_hub_does_not_know(copied, hub, token_file, accord_cli):
     for wrong in ("hf_SecretNobody", "another-Secret-of-mine"):
         token_file.write_text(wrong)

@@ -11,6 +11,7 @@ from accord.config.file import load_config
 from accord.errors import ConfigError, RunFolderError, Stopped, UsageError
 
 
+@pytest.mark.slow
 def test_a_mapping_a_path_and_the_command_train_alike(
     project, accord_cli, tmp_path, outcome, monkeypatch
 ):

@@ -22,7 +22,8 @@ def flip(file):
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("keep", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("keep", [1, 2])
 def test_damaged_checkpoints_don_t_push_out_new_ones(stopped, stop_after, unbroken, outcome, keep):
     """Steps after the damaged ones have lower numbers, and are the only sound ones."""
     changes = {"checkpoint.keep": keep, "training.steps_per_epoch": 3, "training.epochs": 3}
@@ -52,6 +53,7 @@ def test_a_file_that_can_t_be_read_now_is_no_reason_to_start_over(stopped_copy, 
     assert "resuming after step 4" in (run / "log.txt").read_text()
 
 
+@pytest.mark.quick("lost")
 @pytest.mark.parametrize("what", ["flipped", "lost", "manifest"])
 def test_a_damaged_best_model_is_made_again(stopped_copy, unbroken, outcome, accord_cli, what):
     run = stopped_copy({}, 8)
@@ -80,6 +82,7 @@ def test_what_the_run_folder_shows_is_mended_as_a_run_goes_on(
     assert outcome(run) == outcome(unbroken())
 
 
+@pytest.mark.quick("", "{")
 @pytest.mark.parametrize("text", ["", "{}", "[]", "{"])
 def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped_copy, accord_cli, text):
     run = stopped_copy({"training.epochs": 1}, 2)
@@ -89,6 +92,7 @@ def test_a_status_that_a_power_cut_left_empty_is_a_killed_run(stopped_copy, acco
     assert RunFolder(run).state() == "done"
 
 
+@pytest.mark.quick("null")
 @pytest.mark.parametrize("line", [b"\xff\xfe", b"[1]", b'{"kind": "step"', b"null"])
 def test_damaged_metrics_are_a_warning(stopped_copy, accord_cli, line, metrics):
     run = stopped_copy({}, 8)
@@ -101,6 +105,7 @@ def test_damaged_metrics_are_a_warning(stopped_copy, accord_cli, line, metrics):
     assert len(metrics(run)) == 11
 
 
+@pytest.mark.slow
 def test_a_log_that_was_rotated_doesn_t_let_a_second_process_in(
     start_accord, wait_for_steps, project, tmp_path, accord_cli
 ):
@@ -113,6 +118,7 @@ def test_a_log_that_was_rotated_doesn_t_let_a_second_process_in(
     assert f"process {process.pid} on" in answer.err
 
 
+@pytest.mark.slow
 def test_looking_at_a_run_doesn_t_keep_it_from_starting(tmp_path):
     import threading
 
@@ -146,6 +152,7 @@ def test_a_live_process_of_another_host_is_respected(stopped_copy, accord_cli):
     assert json.loads((run / "status.json").read_text())["host"] == socket.gethostname()
 
 
+@pytest.mark.slow
 def test_no_more_steps_are_left_out_than_are_allowed_now(stopped, monkeypatch, accord_cli):
     from accord.training.objective import Objective
 
@@ -184,6 +191,7 @@ def test_a_model_that_gives_no_numbers_is_neither_evaluated_nor_kept(
     assert not (tmp_path / "run" / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_gone_ends_no_run(project, tmp_path, start_accord):
     config, run = project({"training.epochs": 1}), tmp_path / "run"
     process = start_accord("train", config, "--out", run)
@@ -216,6 +224,7 @@ def test_an_encoder_folder_that_vanished_leaves_no_model_without_a_tokenizer(
         train(project({"encoder.path": str(folder)}), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_hang_up_saves_like_a_stop(project, tmp_path, start_accord, wait_for_steps):
     import signal
 

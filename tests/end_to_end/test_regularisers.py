@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
@@ -42,7 +41,8 @@ WAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", slow_but({"both"}, WAYS))
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
 def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, outcome):
     run, whole = killed_and_whole(changes)
     assert outcome(run) == outcome(whole)
@@ -55,6 +55,7 @@ def test_killed_and_resumed_it_goes_on_to_the_bit(changes, killed_and_whole, out
     assert averages is ("smart" in changes.get("training.regularisers", []))
 
 
+@pytest.mark.slow
 def test_layers_move_from_the_top_when_their_time_has_come(
     project, train, tmp_path, encoder_folder
 ):
@@ -77,6 +78,7 @@ def test_layers_move_from_the_top_when_their_time_has_come(
     assert list(first.values()) == [1, 1, 3, 5]
 
 
+@pytest.mark.slow
 def test_a_log_s_gramian_and_losses_hold_the_terms(unbroken, metrics):
     once = {"training.epochs": 1}
     one, other = metrics(unbroken(once))[0], metrics(unbroken({**BOTH, **once}))[0]
@@ -84,6 +86,7 @@ def test_a_log_s_gramian_and_losses_hold_the_terms(unbroken, metrics):
     assert other["gramian"] != one["gramian"]
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_adds_and_expects_to_take_longer(project, accord_cli, tmp_path):
     names = json.dumps(BOTH["training.regularisers"])
     config = project({"training.epochs": 1})
@@ -98,6 +101,7 @@ def test_a_run_says_what_it_adds_and_expects_to_take_longer(project, accord_cli,
     assert setup.learner.objective.regularisation.work == pytest.approx(1 + 1 + 2)
 
 
+@pytest.mark.slow
 def test_averages_begin_with_what_is_taken_over(project, train, tmp_path):
     """SMART's θ̃ is θ at the first step, also where heads and parts are an earlier run's."""
     run = train(project({"sharing.schemes": ["lora"], "training.epochs": 1}), tmp_path / "run")

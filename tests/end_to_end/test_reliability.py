@@ -61,6 +61,7 @@ def test_a_run_beats(tmp_path, monkeypatch):
     assert status["state"] == "running"
 
 
+@pytest.mark.slow
 def test_sigusr1_saves_and_goes_on(start_accord, wait_for_steps, project, tmp_path):
     config, run = project({"training.epochs": 1}), tmp_path / "run"
     process = start_accord("train", config, "--out", run, before=held.before(3))
@@ -198,6 +199,7 @@ def edit_versions(run, project):
     return f"version of torch: 1.0 -> {torch.__version__}"
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_that_changed_is_refused(stopped, accord_cli, write_encoder, tmp_path):
     """Its weights are in no checkpoint."""
     folder = write_encoder(tmp_path / "encoder")
@@ -214,6 +216,7 @@ def test_a_frozen_encoder_that_changed_is_refused(stopped, accord_cli, write_enc
     assert accord_cli("resume", run, "--quiet").code == 0
 
 
+@pytest.mark.quick("edit_data")
 @pytest.mark.parametrize("edit", [edit_config, edit_data, edit_versions])
 def test_a_change_is_shown_and_forced_through(stopped, accord_cli, tmp_path, edit):
     run = stopped({"training.epochs": 1}, 4)
@@ -247,6 +250,7 @@ def another_metric(run, project):
     return 'task same.metric: "accuracy" -> "f1"'
 
 
+@pytest.mark.slow
 def test_what_epochs_were_evaluated_by_cannot_be_forced_through(stopped, accord_cli, tmp_path):
     """Their scores would meet other rows, or other labels."""
     run, project = stopped({}, 8), tmp_path / "project"
@@ -264,6 +268,7 @@ def test_what_epochs_were_evaluated_by_cannot_be_forced_through(stopped, accord_
             file.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_dev_rows_that_changed_before_the_first_epoch_ended_can_be(stopped, accord_cli, tmp_path):
     run = stopped({}, 4)
     more_dev_rows(run, tmp_path / "project")
@@ -281,6 +286,7 @@ def test_a_forced_run_goes_by_its_edited_config(stopped_copy, accord_cli, metric
     assert (rates[8], rates[9]) == (0.001, 0.002)
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_holds_nothing_up(project, train, tmp_path, monkeypatch):
     times = iter(range(10**9, 0, -100))
     monkeypatch.setattr(time, "time", lambda: next(times))
@@ -327,6 +333,7 @@ def test_a_data_file_that_vanished_is_one_line(stopped, accord_cli, tmp_path):
     assert "near-dev.csv" in answer.err
 
 
+@pytest.mark.quick("3")
 @pytest.mark.parametrize("place", [3, 40, 90])
 def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     project, train, unbroken, tmp_path, outcome, accord_cli, monkeypatch, place
@@ -346,6 +353,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(
     assert outcome(run) == outcome(unbroken())
 
 
+@pytest.mark.slow
 def test_no_token_reaches_a_file_or_the_screen(project, tmp_path, accord_cli, monkeypatch):
     """A hub's token stands in the environment alone."""
     planted = "hf_PlantedTokenThatNobodyMaySee"

@@ -292,6 +292,7 @@ def test_pairs_are_named_where_they_are_not_as_in_all_cells(course, encoder_fold
             assert encoding == {cell.settings.get("pairs", pairs)}
 
 
+@pytest.mark.quick("tokens-exp2", "steps-cfimdb", "examples-exp2")
 @pytest.mark.parametrize("name", ["exp2", "exp3", "leaderboard", "cfimdb"])
 @pytest.mark.parametrize("budget", ["tokens", "steps", "examples"])
 def test_with_an_equal_budget_every_cell_gets_the_same(course, encoder_folder, budget, name):
@@ -333,6 +334,7 @@ def test_the_paper_s_shared_cells_agree_but_where_it_disagrees_with_itself():
             assert own == (other[::-1] if isinstance(other, list) else other)
 
 
+@pytest.mark.slow
 def test_every_experiment_has_cells(course, encoder_folder):
     options = options_of(course, encoder_folder)
     given = experiments(EXPERIMENTS, options, Given(SIZES))

@@ -8,7 +8,6 @@ import signal
 import held
 import pytest
 import torch
-from representative import slow_but
 
 from accord.durable import write_manifest
 from accord.errors import RunFolderError, Stopped
@@ -22,6 +21,7 @@ METHODS = [
 ]  # fmt: skip
 
 
+@pytest.mark.quick("finish-smallest-pcgrad")
 @pytest.mark.parametrize(("batching", "gradients"), METHODS)
 def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
     stopped, project, train, tmp_path, outcome, metrics, batching, gradients
@@ -78,10 +78,10 @@ WAYS = {
     },
     "round-robin": {"training.batching": "round-robin", "training.balancing": "imtl-l"},
 }
-QUICK = {"frozen", "bfloat16", "layers", "dev-share"}
 
 
-@pytest.mark.parametrize("changes", slow_but(QUICK, WAYS))
+@pytest.mark.quick("layers", "bfloat16")
+@pytest.mark.parametrize("changes", WAYS.values(), ids=WAYS)
 def test_killed_and_resumed_every_way_to_train_leaves_the_same_bytes(
     killed_and_whole, outcome, changes
 ):
@@ -110,6 +110,7 @@ def test_a_method_s_state_and_draws(killed_and_whole, outcome, monkeypatch):
     assert outcome(run) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_dropout_is_on_in_these_tests(unbroken, outcome):
     short = {"training.epochs": 1}
     with_dropout, without = unbroken(short), unbroken({**short, "encoder.dropout": 0.0})
@@ -119,6 +120,7 @@ def test_dropout_is_on_in_these_tests(unbroken, outcome):
     )
 
 
+@pytest.mark.slow
 def test_stopped_twice_and_stopped_in_the_last_step(stopped, stop_after, unbroken, outcome):
     run = stopped({}, 2)
     stop_after(9)
@@ -129,6 +131,7 @@ def test_stopped_twice_and_stopped_in_the_last_step(stopped, stop_after, unbroke
     assert outcome(run) == outcome(unbroken())
 
 
+@pytest.mark.quick("checkpoint")
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
 def test_after_kill_9(
     start_accord, wait_for_steps, project, unbroken, tmp_path, outcome, kept, accord_cli
@@ -159,6 +162,7 @@ def test_after_kill_9(
     assert outcome(run) == outcome(unbroken(changes))
 
 
+@pytest.mark.slow
 def test_killed_between_an_evaluation_and_its_checkpoint(
     stopped_copy, unbroken, outcome, monkeypatch
 ):
@@ -203,6 +207,7 @@ def _edit_data(run, project):
     file.write_text(file.read_text().replace("\t1\n", "\t0\n", 1))
 
 
+@pytest.mark.quick("checkpoint")
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
 def test_a_change_since_is_refused(stopped, accord_cli, listing, tmp_path, kept):
     run = stopped({}, 2)
@@ -233,6 +238,7 @@ def test_a_damaged_run_is_refused_in_one_line(stopped_copy, accord_cli):
         assert "resolved.json" in answer.err, damage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["parameters", "optimizer", "method"])
 def test_where_the_only_checkpoint_is_cut_the_run_starts_over(
     stopped_copy, unbroken, outcome, accord_cli, name
@@ -289,6 +295,7 @@ SHORT = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False], ids=["checkpoint", "none-yet"])
 @pytest.mark.parametrize(("first", "later"), [(ROUNDED, NATIVE), (MatmulPolicy(), ROUNDED)])
 def test_a_run_goes_on_multiplying_as_it_began(choosing, stopped, first, later, kept):
@@ -305,6 +312,7 @@ def test_a_run_goes_on_multiplying_as_it_began(choosing, stopped, first, later, 
     assert (run / "resolved.json").read_bytes() == recorded
 
 
+@pytest.mark.slow
 def test_another_choice_of_products_changes_no_byte_of_a_run_that_goes_on(
     choosing, stopped, project, train, tmp_path, outcome
 ):

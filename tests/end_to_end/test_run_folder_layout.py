@@ -89,6 +89,7 @@ def test_the_model_names_no_path_time_or_host(finished, encoder_folder):
             assert name.encode() not in content, (file, name)
 
 
+@pytest.mark.slow
 def test_transformers_opens_the_model(finished):
     from transformers import AutoModel, AutoTokenizer
 
@@ -108,6 +109,7 @@ def test_transformers_opens_the_model(finished):
         assert torch.allclose(hidden, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_an_encoder_to_start_from(finished, project, train, tmp_path):
     changes = {"encoder.path": str(finished / "model"), "training.epochs": 1}
     run = train(project(changes, ("mood",)), tmp_path / "run")

@@ -128,6 +128,7 @@ def test_models_that_are_alike_all_join_and_are_shown(runs, accord_cli, tmp_path
     assert one.predict("mood", ["a lovely film"]) == other.predict("mood", ["a lovely film"])
 
 
+@pytest.mark.slow
 def test_runs_of_other_dropout_and_seed_mix(runs, project, train, accord_cli, tmp_path):
     changes = {**SHORT, "tasks.mood.dropout": 0.3, "encoder.dropout": 0.2, "training.seed": 9,
                "tasks.near.targets": "popart"}  # fmt: skip
@@ -149,6 +150,7 @@ def refused(accord_cli, tmp_path):
     return call
 
 
+@pytest.mark.quick("changes2")
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -164,6 +166,7 @@ def test_runs_that_don_t_fit(refused, runs, project, train, tmp_path, changes, l
     assert line in refused(runs[0], other)
 
 
+@pytest.mark.slow
 def test_more_that_can_be_no_soup(refused, runs, project, train, tmp_path, write_encoder):
     assert "takes two or more runs, got 1" in refused(runs[0])
     shutil.copytree(runs[1] / "model", tmp_path / "bare" / "model")

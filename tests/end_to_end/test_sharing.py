@@ -6,7 +6,6 @@ import shutil
 import pytest
 import torch
 from projects import shapes_of
-from representative import slow_but
 from safetensors.torch import load_file
 
 from accord.config.file import load_config
@@ -29,15 +28,15 @@ def changes(*names, **others):
     return {"sharing.schemes": list(names), **SMALL, **layers, **others}
 
 
-@pytest.mark.parametrize(
-    "name", slow_but(scheme_names()[::3], {name: name for name in scheme_names()})
-)
+@pytest.mark.quick("adapter")
+@pytest.mark.parametrize("name", scheme_names())
 def test_killed_and_resumed_it_goes_on_to_the_bit(name, killed_and_whole, outcome):
     gradients = "sum" if name == "own-encoder" else "pcgrad"  # nothing is shared there
     run, whole = killed_and_whole(changes(name, **{"training.gradients": gradients}))
     assert outcome(run) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
     own = changes(
         "own-layers", "lora", "adapter", "pal", "task-norm",
@@ -50,7 +49,8 @@ def test_all_at_once_in_bfloat16_with_checkpointing(project, train, tmp_path):
     assert all(count > 100 for count in results["own_parameters"].values())
 
 
-@pytest.mark.parametrize("kind", ["l2", pytest.param("trace-norm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["l2", "trace-norm"])
 def test_soft_sharing_holds_encoders_together(
     kind, killed_and_whole, project, train, tmp_path, outcome, metrics
 ):
@@ -81,6 +81,7 @@ def start(name, encoder_folder, deep_encoder_folder):
     return deep_encoder_folder if name == "own-layers" else encoder_folder
 
 
+@pytest.mark.quick("lora", "pal")
 @every_scheme
 def test_a_saved_model_predicts_what_the_run_did(name, unbroken, accord_cli, start):
     run = unbroken(changes(name, **ONCE))
@@ -180,6 +181,7 @@ def test_what_doesn_t_fit_the_encoder_is_one_line_before_data_are_read(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_norms_of_its_own_stand_where_layers_are_shared(project, train, tmp_path):
     given = {"sharing.schemes": ["task-norm", "own-layers"], "training.epochs": 1, "layers": 2}
     run = train(project(given), tmp_path / "run")
@@ -205,6 +207,7 @@ def test_a_stranger_s_description_of_sharing_is_refused(unbroken, tmp_path, shar
         load_model(model)
 
 
+@pytest.mark.quick("lora")
 @pytest.mark.parametrize("name", ["lora", "task-norm", "own-layers", "own-encoder"])
 def test_one_task_exported_is_a_plain_bert_that_says_the_same(
     name, unbroken, tmp_path, accord_cli, start

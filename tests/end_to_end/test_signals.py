@@ -8,6 +8,7 @@ import pytest
 from projects import PATIENCE
 
 
+@pytest.mark.quick("SIGTERM")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )
@@ -62,6 +63,7 @@ StopSignals._remember = note
 """
 
 
+@pytest.mark.quick("train", "tune")
 @pytest.mark.parametrize("command", ["train", "resume", "grid", "tune"])
 def test_a_request_to_save_where_there_is_nothing_to_save_is_ignored(
     start_accord, project, tmp_path, command
@@ -95,6 +97,7 @@ def test_a_request_to_save_before_the_first_step_is_ignored(start_accord, projec
     assert process.returncode == 130
 
 
+@pytest.mark.slow
 def test_a_second_sigint_quits_at_once(start_accord, project, tmp_path):
     run = tmp_path / "run"
     before = wait_in("accord.training.step:Learner.step") + SAY_NOTED
@@ -111,6 +114,7 @@ def test_a_second_sigint_quits_at_once(start_accord, project, tmp_path):
     assert list((run / "checkpoints").glob("step-*")) == []
 
 
+@pytest.mark.slow
 def test_sigint_before_the_run_has_begun_leaves_nothing(start_accord, project, tmp_path):
     process = start_accord(
         "train",
@@ -127,6 +131,7 @@ def test_sigint_before_the_run_has_begun_leaves_nothing(start_accord, project, t
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_a_frozen_encoder_reads(start_accord, project, tmp_path, number):
     """Before the first step there is nothing to save, but the folder must not say 'running'."""

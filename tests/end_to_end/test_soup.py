@@ -71,6 +71,7 @@ def test_it_is_no_worse_than_the_best_epoch_and_is_what_the_run_leaves(unbroken,
     assert right / len(rows) == pytest.approx(results["metrics"]["mood"])
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_without_one(unbroken, metrics):
     soup = {**LIVELY, "training.seed": 0}
     plain = {key: value for key, value in soup.items() if key != "averaging.method"}
@@ -87,6 +88,7 @@ def test_training_goes_on_as_without_one(unbroken, metrics):
     assert all(torch.equal(value, last[1][name]) for name, value in last[0].items())
 
 
+@pytest.mark.quick("7-frozen")
 @pytest.mark.parametrize("extra", [{}, {"encoder.mode": "frozen"}], ids=["finetune", "frozen"])
 @pytest.mark.parametrize("last", [pytest.param(4, marks=pytest.mark.slow), 7])
 def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outcome, last, extra):
@@ -96,6 +98,7 @@ def test_stopped_and_resumed_it_is_the_same_to_the_bit(stopped_soup, whole, outc
     assert outcome(run) == whole(changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
     [
@@ -121,6 +124,7 @@ def test_killed_around_a_soup(stopped_soup, whole, outcome, monkeypatch, place):
     assert outcome(run) == whole()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flipped", "lost"])
 def test_damaged_weights_of_an_epoch_are_made_again(stopped_soup, whole, outcome, harm):
     run = stopped_soup(7)

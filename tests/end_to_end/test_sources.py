@@ -112,6 +112,7 @@ def test_the_model_says_what_the_run_said(run) -> None:
         assert (run.folder / "predictions" / f"{name}-test.csv").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["finetune", "frozen"])
 def test_a_killed_run_goes_on_to_the_same_bits(folder, killed_and_resumed, mode) -> None:
     given = config(folder, encoder={"path": str(folder / "encoder"), "mode": mode})

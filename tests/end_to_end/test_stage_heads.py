@@ -26,6 +26,7 @@ def test_heads_that_are_lost_are_named(staged_project, accord_cli):
     )
 
 
+@pytest.mark.slow
 def test_heads_of_an_earlier_model_that_no_stage_takes_over_are_named_and_can_be_kept(
     staged_project, run_stages, finished, accord_cli, tmp_path
 ):

@@ -73,6 +73,7 @@ def test_stopped_and_resumed_is_as_never_stopped(
         assert accord_cli("resume", run).err.count("this run is done; nothing to resume;") == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_run_may_move(staged_project, run_stages, stop_after, tmp_path, whole_outcome):
     config, start = staged_project(), staged.start_run
     stop_after(2)
@@ -85,6 +86,7 @@ def test_a_stopped_run_may_move(staged_project, run_stages, stop_after, tmp_path
     assert whole_outcome(tmp_path / "moved") == whole_outcome(whole)
 
 
+@pytest.mark.slow
 def test_data_that_changed_before_a_later_stage(
     staged_project, run_stages, stop_after, tmp_path, accord_cli
 ):
@@ -100,6 +102,7 @@ def test_data_that_changed_before_a_later_stage(
     assert accord_cli("resume", tmp_path / "run", "--force").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_in", [1, 2])
 def test_a_change_is_forced_once_and_recorded(
     staged_project, run_stages, stop_after, accord_cli, tmp_path, monkeypatch, stop_in

@@ -76,6 +76,7 @@ def test_a_stage_begins_with_the_model_of_the_one_before(staged_project, run_sta
     assert any(name in parts and not torch.equal(own, parts[name]) for name, own in near.items())
 
 
+@pytest.mark.slow
 def test_the_command_line(staged_project, accord_cli, tmp_path):
     config, run = staged_project(), tmp_path / "run"
     answer = accord_cli("train", config, "--out", run)
@@ -102,6 +103,7 @@ def test_the_command_line(staged_project, accord_cli, tmp_path):
         assert answer.code == 0, answer.err
 
 
+@pytest.mark.slow
 def test_some_tasks_alone(staged_project, accord_cli, tmp_path):
     config = staged_project(STAGES + '[memory]\nmethod = "replay"\nsize = 5\n')
     for tasks, stages in ((["near"], 1), (["mood", "near"], 2), (["mood"], 1)):

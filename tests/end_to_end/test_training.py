@@ -46,6 +46,7 @@ def metrics_of_epochs(monkeypatch):
     return arrange
 
 
+@pytest.mark.quick("epochs1-1")
 @pytest.mark.parametrize(
     ("epochs", "best"),
     [
@@ -72,6 +73,7 @@ def test_the_best_epoch_by_the_sum_of_metrics_is_kept(
         assert same == (epoch == best)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_named(project, accord_cli, tmp_path, metrics_of_epochs):
     metrics_of_epochs((0.1,), (0.3,), (0.2,))
     answer = accord_cli(
@@ -115,6 +117,7 @@ def test_an_override_wins_and_is_noted(project, accord_cli, tmp_path, metrics):
     assert resolved["config"]["training"]["epochs"] == 1
 
 
+@pytest.mark.quick("finish-smallest")
 @pytest.mark.parametrize(
     ("batching", "steps", "shares", "cap"),
     [
@@ -138,6 +141,7 @@ def test_steps_of_an_epoch(project, train, tmp_path, metrics, batching, steps, s
     assert (resolved["steps"], tuple(resolved["shares"])) == (capped, shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradients", ["sum", "pcgrad"])
 def test_passes_form_the_same_step(project, train, tmp_path, metrics, encoder_folder, gradients):
     changes = {
@@ -287,6 +291,7 @@ def test_averages_of_a_head_whose_scale_moves_are_refused(project, accord_cli, t
     assert "averaging.method: averages of weights whose scale moves mean nothing" in answer.err
 
 
+@pytest.mark.slow
 def test_popart_trains_a_head_whose_scale_is_that_of_its_targets(project, tmp_path, train):
     setup = prepare(plan_run(load_config(project({"tasks.near.targets": "popart"}))).only)
     head, own = setup.learner.model.head("near"), setup.data.train[2]
@@ -314,6 +319,7 @@ def test_a_task_that_would_never_be_drawn_is_named(project, accord_cli, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_without_the_gramian_it_trains_alike_and_records_none(project, train, tmp_path, metrics):
     """One gradient, the sum as it comes, is the sum of the tasks' gradients but for rounding."""
     short = {"training.epochs": 1, "training.steps_per_epoch": 3}

@@ -133,6 +133,7 @@ def test_a_config_says_that_it_was_chosen_and_runs_as_it_would_without(study, tr
         tune(study.config, ["selection.candidates=1,2"], 2, out=tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_fell_behind_and_can_be_gone_on_with(study, tmp_path):
     pruned = next(own for own in study.trials if own.state == "pruned")
     folder = tmp_path / "run"
@@ -162,6 +163,7 @@ def test_a_study_stopped_in_a_trial_goes_on_as_if_it_had_not(study, tmp_path, st
     assert ended(tune(config, SEARCH, 3, out=out, quiet=True)) == ended(study)  # nothing to do
 
 
+@pytest.mark.slow
 def test_a_study_that_was_killed_goes_on(study, tmp_path, start_accord, wait_for_steps):
     config, out = study.out.parent / "project" / "accord.toml", tmp_path / "out"
     searches = [part for text in SEARCH for part in ("--search", text)]
@@ -212,6 +214,7 @@ def test_the_tasks_weights_are_tuned_by_default(config, tmp_path, accord_cli):
     assert (out / "trials" / str(number) / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_weights_are_searched_from_those_that_follow_from_the_tasks_shares(
     project, tmp_path, train, metrics
 ):
@@ -223,6 +226,7 @@ def test_weights_are_searched_from_those_that_follow_from_the_tasks_shares(
     assert trial.settings == {"methods.fixed.weights.near": pytest.approx(relative)}
 
 
+@pytest.mark.slow
 def test_a_score_is_the_mean_over_seeds(config, tmp_path):
     tuned = tune(config, ["lr=1e-3:1e-2"], 1, out=tmp_path / "out", seeds=2, quiet=True)
     folders = sorted((tmp_path / "out" / "trials").iterdir())
@@ -233,6 +237,7 @@ def test_a_score_is_the_mean_over_seeds(config, tmp_path):
     assert load_config(tuned.config).training.seed == 3
 
 
+@pytest.mark.slow
 def test_a_combination_that_can_t_work_fails_alone(config, tmp_path, accord_cli):
     """Four combinations, one of them impossible: each of the other three is run once."""
     answer = accord_cli(
@@ -257,6 +262,7 @@ def test_a_combination_that_can_t_work_fails_alone(config, tmp_path, accord_cli)
     assert all(scores[own["repeats"]] == own["score"] for own in done if own not in ran)
 
 
+@pytest.mark.slow
 def test_settings_that_make_the_same_run_are_run_once(config, tmp_path):
     searches = ["gradients=sum,cagrad", "methods.cagrad.c=0.1:0.5"]
     tuned = tune(config, searches, 6, out=tmp_path / "out", prune=False, quiet=True)
@@ -281,6 +287,7 @@ def test_a_config_that_a_run_refuses_is_tried_once(config, tmp_path, monkeypatch
     assert len(tried) == len(set(tried))
 
 
+@pytest.mark.slow
 def test_a_search_of_which_everything_fails_ends(config, tmp_path, monkeypatch):
     monkeypatch.setattr(search, "MOST_FAILURES", 2)
     own = Objective.example_losses
@@ -331,6 +338,7 @@ def test_a_folder_of_something_else_is_refused(study, config, tmp_path):
             tune(config, out=tmp_path / "damaged")
 
 
+@pytest.mark.slow
 def test_two_processes_don_t_share_a_study(study):
     said = rf"is being written to by process {os.getpid()} on"
     with hold(study.out), pytest.raises(BusyError, match=said):

@@ -31,6 +31,7 @@ Trial.should_prune = lambda self: self.number == 2
 """
 
 
+@pytest.mark.slow
 def test_workers_leave_what_one_process_leaves_and_are_pruned(
     config, tmp_path, monkeypatch, outcome, start_accord
 ):
@@ -59,6 +60,7 @@ def test_workers_leave_what_one_process_leaves_and_are_pruned(
     assert several.config.read_text() == one.config.read_text()
 
 
+@pytest.mark.slow
 def test_a_signal_makes_all_trials_save_and_the_same_command_goes_on(
     config, tmp_path, start_accord, wait_for_steps, outcome
 ):

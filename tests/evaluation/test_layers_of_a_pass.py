@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from torch import Tensor, nn
 
 from accord.encoders.families.bert import BertEncoder
@@ -31,6 +32,7 @@ SCHEMES = [(), *((name,) for name in scheme_names()), ("own-layers", "adapter")]
 LAYERS = 4
 
 
+@pytest.mark.slow
 def test_a_pass_computes_the_layers_that_are_counted(
     tiny_encoder: Callable[..., BertEncoder],
     random_sequences: Callable[..., list[TokenSequence]],

@@ -82,6 +82,7 @@ def test_a_task_named_mean_is_not_the_mean_of_the_tasks(groups):
         group("impossible", Path(), **{MEAN: 0.5})
 
 
+@pytest.mark.slow
 def test_what_is_left_out_and_what_chance_does_stand_wherever_differences_do(
     groups, tmp_path, capsys
 ):

@@ -40,6 +40,7 @@ def test_weights_of_any_size_are_no_worse_than_bfloat16(scale):
     assert error(weight, None, x, ROUNDED) < 2.0**-7
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_torch_without_half_precision_products_rounds(monkeypatch):
     """By the same numbers as bfloat16 instructions: operands rounded, sums in float32."""

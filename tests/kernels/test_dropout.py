@@ -35,6 +35,7 @@ def test_rate_holds_along_every_axis(p: float) -> None:
         assert float((mask.mean(axis) - (1 - p)).abs().max()) < deviation(400, p)
 
 
+@pytest.mark.quick("0.001-64", "0.1-7", "0.5-1000", "0.9-64")
 @pytest.mark.parametrize("draws", [7, 64, 1000])
 @pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.9])
 def test_kept_counts_are_binomial(p: float, draws: int) -> None:

@@ -70,6 +70,7 @@ def answered(model: Predictor, case: Case, source: Path, out: Path) -> list[obje
     return [*case.kind.answers(task, np.asarray(target.array([one.label for one in examples])))]
 
 
+@pytest.mark.slow
 def test_answers_are_the_labels_that_are_read_again(model: Predictor, tmp_path: Path) -> None:
     """From JSON lines and CSV to every format; lists of words where a kind labels these."""
     for case in LABELLED:

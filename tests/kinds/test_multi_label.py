@@ -311,6 +311,7 @@ def test_every_format_says_the_same_sets(run, tmp_path) -> None:
     assert len(texts) == 30
 
 
+@pytest.mark.slow
 def test_transformers_says_the_same_of_an_exported_model(run, tmp_path) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

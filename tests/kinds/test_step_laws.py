@@ -120,6 +120,7 @@ def test_one_backward_pass_is_one_for_each_task(dropout: float, tiny_encoder: Ca
     assert_rows_close(world.jacobian.J, torch.stack(rows))
 
 
+@pytest.mark.slow
 def test_passes_of_any_size_and_vectors_of_a_frozen_encoder_have_the_same_losses(
     tiny_encoder: Callable,
 ) -> None:

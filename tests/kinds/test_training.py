@@ -12,7 +12,6 @@ import pytest
 from huggingface_hub import ModelCard
 from killed import kill_and_resume
 from kind_cases import Case, all_cases
-from representative import slow_but
 
 import accord
 from accord.config.file import toml
@@ -121,7 +120,8 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", slow_but({"frozen"}, {name: name for name in SETTINGS}))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_run_of_all_kinds_that_was_killed_and_resumed_leaves_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +170,7 @@ def more(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "more.toml"
 
 
+@pytest.mark.slow
 def test_tasks_of_every_kind_are_added_and_taken_out(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ def projected(J: np.ndarray, held: list[int], method: str) -> np.ndarray:
     return g - min(0.0, g @ r) / (r @ r) * r
 
 
+@pytest.mark.quick("gem-None", "a-gem-None")
 @pytest.mark.parametrize("micro_batch_tokens", [None, 30])
 @pytest.mark.parametrize("method", ["gem", "a-gem"])
 def test_a_step_is_the_projection_of_the_current_gradients(

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from representative import slow_but
 from torch import Tensor
 from worlds import COSINE, MIXES, QUORA, SST, STS, MakeEncoder, Split, World, assert_rows_close
 
@@ -67,9 +66,10 @@ def flat_gradients(world: World) -> Tensor:
     return torch.cat([world.written(), *heads])
 
 
+@pytest.mark.quick("five", "cls and pooler")
 @pytest.mark.parametrize("joint", [False, True], ids=["per-task", "joint"])
 @pytest.mark.parametrize("limit", [None, 40], ids=["one pass", "micro-batches"])
-@pytest.mark.parametrize("mix", slow_but({"five", "cls and pooler"}, {mix: mix for mix in MIXES}))
+@pytest.mark.parametrize("mix", MIXES)
 def test_fillers_change_no_gradient(
     mix: str, limit: int | None, joint: bool, tiny_encoder: MakeEncoder, random_split: Split
 ) -> None:
@@ -139,6 +139,7 @@ def test_many_counts_and_many_micro_batches(
     compare(World(MIXES[mix], tiny_encoder(), random_split), **drawn)
 
 
+@pytest.mark.quick("None")
 @pytest.mark.parametrize("limit", [None, 30])
 def test_steps_with_different_tasks_leave_nothing_behind(
     limit: int | None, tiny_encoder: MakeEncoder, random_split: Split

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from kind_cases import all_cases
-from representative import slow_but
 
 import accord
 from accord.encoders.families.bert import BertEncoder
@@ -99,7 +98,8 @@ FORMS = ("a text", "a pair of texts", "a list of words", "a text and its candida
 SCHEMES = {"none": (), **{name: (name,) for name in scheme_names()}}
 
 
-@pytest.mark.parametrize("schemes", slow_but({"none", "adapter", "own-layers"}, SCHEMES))
+@pytest.mark.quick("none", "adapter")
+@pytest.mark.parametrize("schemes", SCHEMES.values(), ids=SCHEMES)
 def test_all_tasks_say_what_each_says_alone(
     loaded: Callable[..., Predictor], schemes: tuple[str, ...]
 ) -> None:
@@ -157,6 +157,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.mark.slow
 def test_the_figure_of_layers_is_what_a_pass_computes(
     loaded: Callable[..., Predictor], computed: list[int]
 ) -> None:

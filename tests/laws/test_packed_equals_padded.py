@@ -203,6 +203,7 @@ def test_pooling(
             assert_close(list(vectors), expected)
 
 
+@pytest.mark.quick("poolings1")
 @settings(max_examples=20)
 @given(lengths=st.lists(LENGTHS, min_size=3, max_size=3), multiple=st.sampled_from([2, 8, 32, 64]))
 @pytest.mark.parametrize(

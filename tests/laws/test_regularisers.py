@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from representative import slow_but
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 from worlds import (
@@ -245,7 +244,8 @@ WAYS = {
 QUICK = {*(f"{choice}, hard, one pass" for choice in CHOICES), "all, lora, micro-batches"}
 
 
-@pytest.mark.parametrize("way", slow_but(QUICK, WAYS))
+@pytest.mark.quick(*QUICK)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_one_backward_equals_separate_ones(
     make: Any, way: tuple[Sequence[str], Sharing, int | None]
 ) -> None:

@@ -44,6 +44,7 @@ def thawed_columns(world: World, step: int) -> Tensor:
     ])  # fmt: skip
 
 
+@pytest.mark.quick("per-task-kept-lora", "joint-kept-hard")
 @pytest.mark.parametrize("sharing", [HARD, LORA], ids=["hard", "lora"])
 @pytest.mark.parametrize(
     "checkpointing",

@@ -20,6 +20,7 @@ def drawn(seed: int, rows: int, most: int) -> tuple[np.ndarray, np.ndarray, np.n
     return scores, grades, sizes
 
 
+@pytest.mark.quick("ndcg-None-2", "ndcg-None-11", "ndcg_at_10-10-40")
 @pytest.mark.parametrize("most", [2, 5, 11, 40])
 @pytest.mark.parametrize(("name", "k"), [("ndcg", None), ("ndcg_at_10", 10)])
 def test_ndcg_equals_scikit_learn_with_ties(name: str, k: int | None, most: int) -> None:

@@ -82,6 +82,7 @@ def theirs(folder: Path, texts: list) -> torch.Tensor:
         ).logits
 
 
+@pytest.mark.slow
 def test_its_logits_say_what_the_model_says(written, tmp_path):
     for number, task in enumerate(tasks()):
         folder, out = written(task), tmp_path / f"out{number}"
@@ -135,6 +136,7 @@ def test_what_a_task_has_alone_is_in_its_weights(written, tmp_path, scheme):
                           atol=1e-5)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_pipeline_gives_the_labels_and_their_probabilities(written, tmp_path):
     many = MultiLabelTask("plain", "multi-label", "binary_cross_entropy", "micro_f1",
                           labels=("a", "b b", "ä"), pooling="pooler")  # fmt: skip

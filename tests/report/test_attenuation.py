@@ -53,6 +53,7 @@ def test_whole_batches_have_the_reliability_that_halves_foretell() -> None:
     assert reliability(float(halves.mean())) == pytest.approx(1 / (1 + 2.0**2), abs=0.01)
 
 
+@pytest.mark.quick("1")
 @pytest.mark.parametrize("runs", [1, 4])
 def test_intervals_hold_the_true_cosine_as_often_as_they_say(runs: int) -> None:
     """Within what 100 tries can tell: 95 holds, and 88 is three standard errors below."""

@@ -19,6 +19,7 @@ def test_of_one_bin_by_the_binomial_distribution(rows: int, probability: float) 
     assert np.isin(errors.round(9), each.round(9)).all()
 
 
+@pytest.mark.quick("300")
 @pytest.mark.parametrize("rows", [30, 300, 3_000])
 def test_a_calibrated_model_is_within_chance_and_a_boastful_one_is_not(rows: int) -> None:
     """97.5 % of calibrated models are, so that fewer than 17 of 20 would be 1 in 10,000."""

@@ -23,6 +23,7 @@ def write(out: Path, *formats: str) -> set[str]:
     return {str(path.relative_to(out)) for path in out.rglob("*.*")}
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_is_written_and_linked(tmp_path: Path) -> None:
     plain = {"report.html", "report.md", "figures/f.svg", "tables/t.csv"}
     assert write(tmp_path) == plain
@@ -33,6 +34,7 @@ def test_what_is_asked_for_is_written_and_linked(tmp_path: Path) -> None:
     assert all(f"]({each})" in markdown for each in more)
 
 
+@pytest.mark.slow
 def test_no_file_of_an_earlier_report_shows_other_data(tmp_path: Path) -> None:
     write(tmp_path, "pdf", "png", "latex")
     assert write(tmp_path, "png") == {
@@ -41,6 +43,7 @@ def test_no_file_of_an_earlier_report_shows_other_data(tmp_path: Path) -> None:
     assert "f.pdf" not in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_files_are_what_they_are_called_and_the_same_each_time(tmp_path: Path) -> None:
     write(tmp_path, "pdf", "png")
     pdf, png = ((tmp_path / f"figures/f.{each}").read_bytes() for each in ("pdf", "png"))
@@ -104,6 +107,7 @@ def test_long_tables_go_over_pages_and_wide_texts_over_lines() -> None:
     assert r"\begin{longtable}" not in latex_table(Table("t", "x", ["a", "b", "n"], rows[:40], 2))
 
 
+@pytest.mark.slow
 def test_every_figure_can_be_saved(make_run: Callable[..., Any]) -> None:
     from accord.report.figures import learning_curves
 

@@ -68,6 +68,7 @@ def test_text_is_text_wherever_it_stands(tmp_path: Path, plain: Parsed, text: st
     assert "49" not in page.text
 
 
+@pytest.mark.slow
 def test_text_is_text_in_a_figure(tmp_path: Path) -> None:
     def page(texts: list[str]) -> Parsed:
         rows = [DurationRow(text, 2.0, {"sst": 1.0}, {}) for text in texts]
@@ -95,6 +96,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "http" not in page.text
 
 
+@pytest.mark.slow
 def test_ids_are_unique_and_every_reference_is_met(tmp_path: Path) -> None:
     names = ["f", "figure-f", "f-1", "section-1"]
     page = write(tmp_path, *map(figure, names), Table("f", "x", ["c"], []))

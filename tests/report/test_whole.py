@@ -99,6 +99,7 @@ def axis_of(canvas: Canvas) -> tuple[float, float]:
     return float(low), float(high)
 
 
+@pytest.mark.quick("long", "far")
 @pytest.mark.parametrize(
     "rows",
     [
@@ -173,6 +174,7 @@ def test_marks_differ_without_their_colours() -> None:
     assert len(set(looks)) == len(looks)
 
 
+@pytest.mark.quick("reaches1")
 @pytest.mark.parametrize(
     "reaches",
     [
@@ -222,6 +224,7 @@ def test_other_figures_are_whole(
     check(canvases[-1])
 
 
+@pytest.mark.quick("few", "long")
 @pytest.mark.parametrize(
     "labels",
     [("neg", "positive sentiment"), (LONG, WORD, "x"), tuple(f"label{i}" for i in range(12)),

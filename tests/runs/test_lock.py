@@ -47,6 +47,7 @@ def test_a_lock_is_of_one_process_and_free_after_it(tmp_path):
         RunFolder.open(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_process_lets_go_and_is_not_named_any_more(tmp_path, another):
     assert is_locked(tmp_path)
     with pytest.raises(BusyError, match=f"process {another.pid} on .* since 20"), hold(tmp_path):
@@ -97,6 +98,7 @@ def test_a_folder_without_a_lock_is_not_held_and_gets_none_by_looking(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_words_that_can_t_be_read_name_nobody(tmp_path, another):
     for text in (b"\xff\xfe", None):
         if text is None:
