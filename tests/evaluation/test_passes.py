@@ -14,7 +14,7 @@ LARGE = replace(
 
 
 def test_a_cpu_s_passes_fit_its_cache():
-    assert tokens_of_a_pass(torch.device("cpu"), BertConfig()) == CPU_TOKENS == 4096
+    assert tokens_of_a_pass(torch.device("cpu"), BertConfig()) == CPU_TOKENS == 2048
 
 
 def test_a_gpu_takes_more_the_more_is_free():

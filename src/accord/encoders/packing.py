@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import torch
@@ -96,6 +96,11 @@ class PackedBatch:
         """For each task its (start, stop) among the sequences, with its filler."""
         starts = [start for start, _ in self.task_sequences]
         return tuple(pairwise([*starts, len(self.lengths)]))
+
+    @cached_property
+    def runs(self) -> list[tuple[int, int]]:
+        """How many sequences in a row have the same length, and that length."""
+        return [(len(list(same)), length) for length, same in groupby(self.lengths)]
 
     @cached_property
     def task_tokens(self) -> tuple[tuple[int, int], ...]:

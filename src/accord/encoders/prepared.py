@@ -2,7 +2,8 @@
 
 The same operations as `Encoder.forward` in evaluation, on weights that are laid out once
 (`accord.kernels.dense`): queries, keys and values come from one product, and sequences of one
-length, or a single one, are attended to in one call, without buckets. It goes block by block, so
+length, which stand in a row where they were sorted, are attended to in one call, without buckets.
+It goes block by block, so
 that a caller may stop after any of them and go on with a batch of other sequences.
 """
 
@@ -19,7 +20,7 @@ from torch.nn import functional as F
 from accord.encoders.blocks import Attention, Block, FeedForward
 from accord.encoders.encoder import Encoder
 from accord.encoders.packing import PackedBatch
-from accord.kernels.attention import AttentionPlan, attend
+from accord.kernels.attention import AttentionPlan
 from accord.kernels.dense import FEW_ROWS, Dense, lay_out
 from accord.kernels.matmul import MatmulPolicy, computing
 from accord.pertask.bounds import TaskBounds
@@ -57,11 +58,7 @@ class PreparedBlock:
         """Run the block for all tokens, [N, H] -> [N, H]."""
         normed = self.block.attention_norm(x) if self.block.pre_norm else x
         projected, heads = self.dense("all", normed), self.block.attention.heads
-        if _alike(batch):
-            attended = _attend_alike(projected.chunk(3, 1), len(batch.lengths), heads)
-        else:
-            query, key_value = projected.tensor_split((x.shape[1],), 1)
-            attended = attend(query, key_value, batch.plan, heads)
+        attended = _attend(projected.chunk(3, 1), batch.runs, heads)
         return self._after_attention(x, attended)
 
     def first(self, x: Tensor, batch: PackedBatch) -> Tensor:
@@ -69,11 +66,7 @@ class PreparedBlock:
         normed = self.block.attention_norm(x) if self.block.pre_norm else x
         key_value, heads = self.dense("key_value", normed), self.block.attention.heads
         query = self.dense("query", normed.index_select(0, batch.cls_rows))
-        if _alike(batch):
-            parts = (query, *key_value.chunk(2, 1))
-            attended = _attend_alike(parts, len(batch.lengths), heads)
-        else:
-            attended = attend(query, key_value, batch.cls_plan, heads)
+        attended = _attend((query, *key_value.chunk(2, 1)), batch.runs, heads)
         return self._after_attention(x.index_select(0, batch.cls_rows), attended)
 
     def _after_attention(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -91,8 +84,7 @@ class Prepared:
     Its methods are called without gradients, from any number of threads, inside or outside of a
     way of multiplying or autocast: they compute by `matmul` alone.
 
-    In float32 it costs memory only for what single texts need: the weights of layers that have
-    more outputs than inputs (58 % of a BERT's blocks) a second time, from the first of them on. In
+    In float32 it costs the memory of the blocks' weights a second time, from the first use on. In
     bfloat16 it costs half of the blocks' weights. Parameters stay what they are, as views.
 
     Args:
@@ -175,22 +167,28 @@ def _joined(parts: Sequence[Parameter]) -> Tensor:
     return whole
 
 
-def _alike(batch: PackedBatch) -> bool:
-    lengths = batch.lengths
-    return lengths.count(lengths[0]) == len(lengths)
-
-
-def _attend_alike(parts: Sequence[Tensor], count: int, heads: int) -> Tensor:
-    """Attend within sequences of one length.
+def _attend(parts: Sequence[Tensor], runs: Sequence[tuple[int, int]], heads: int) -> Tensor:
+    """Attend within sequences, in one call for all of a run that have the same length.
 
     Args:
-        parts: queries [B·Q, H], keys and values [B·L, H].
-        count: B.
+        parts: queries, [N, H] or of first tokens alone [B, H]; keys and values [N, H].
+        runs: of how many sequences, and of what length.
         heads: of the attention.
 
     Returns:
-        [B·Q, H].
+        Of the queries' shape.
     """
+    tokens = [count * length for count, length in runs]
+    rows = tokens if len(parts[0]) == len(parts[1]) else [count for count, _ in runs]
+    splits = (part.split(sizes) for part, sizes in zip(parts, (rows, tokens, tokens), strict=True))
+    attended = [
+        _attend_alike(piece, count, heads) for (count, _), *piece in zip(runs, *splits, strict=True)
+    ]
+    return attended[0] if len(attended) == 1 else torch.cat(attended)
+
+
+def _attend_alike(parts: Sequence[Tensor], count: int, heads: int) -> Tensor:
+    """Attend within so many sequences of one length."""
     query, key, value = (
         x.view(count, -1, heads, x.shape[1] // heads).transpose(1, 2) for x in parts
     )

@@ -11,8 +11,8 @@ from accord.encoders.packing import TokenSequence
 
 CHUNK_ROWS = 4096  # of one sort by length: bounds memory, whatever the file's size
 
-CPU_TOKENS = 4096  # their activations still fit a CPU's cache
-GPU_TOKENS = (262_144, 65_536, 16_384, CPU_TOKENS)  # few, so that a run meets the same passes again
+CPU_TOKENS = 2048  # their activations fit a CPU's cache
+GPU_TOKENS = (262_144, 65_536, 16_384, 4096)  # few, so that a run meets the same passes again
 _FREE_SHARE = 0.5  # of a GPU's free memory that a pass may take
 _HIDDEN_FLOATS, _INNER_FLOATS = 8, 3  # alive at once in a layer, per token and unit
 _LOGIT_FLOATS = 3  # per told word and entry of the vocabulary: logits, their softmax, a copy

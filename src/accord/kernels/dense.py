@@ -3,15 +3,15 @@
 A product casts and rearranges its weights in every call, which for a few dozen rows takes longer
 than the product itself. Here a weight is laid out when its layer is prepared, as it pays on a CPU:
 
-- float32: as it is; beside it as oneDNN wants it, made when few rows first come, of layers that
-  have more outputs than inputs (of others that is no quicker).
+- float32: as oneDNN wants it, beside the weight as it is, made when several rows first come: from
+  some size on, as a head's product is quicker without.
 - bfloat16, where a processor has instructions for it: cast, and rearranged by oneDNN.
 - bfloat16, where it hasn't: in half precision, packed by FBGEMM, which multiplies in float32. That
   has three bits more than bfloat16 and half of float32's bytes to read, which is what products of
   few rows wait for. A weight that half precision can't hold as well as bfloat16 is rounded to that
   and kept in float32.
 
-None of these needs a setting of the process, but for float32 products of many rows.
+None of these needs a setting of the process.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from accord.kernels.matmul import MatmulPolicy, computing
+from accord.kernels.matmul import MatmulPolicy
 
 Dense = Callable[[Tensor], Tensor]
 """Returns x Wᵀ + b, float32 [n, m] of float32 [n, k]."""
 
-FEW_ROWS = 64  # up to which oneDNN's layout was measured to be quicker, by a tenth to a quarter
+FEW_ROWS = 64  # up to which a new number of rows is no matter to oneDNN
+_PACKED_WEIGHTS = 100_000  # from which on oneDNN's layout was measured to be quicker
 _BFLOAT16_ERROR = 2.0**-9  # of rounding to it, relative
 
 
@@ -54,19 +55,16 @@ def lay_out(weight: Tensor, bias: Tensor | None, matmul: MatmulPolicy) -> Dense:
 
 
 def _float32(weight: Tensor, bias: Tensor | None, matmul: MatmulPolicy) -> Dense:
-    packs = matmul.onednn and len(weight) > weight.shape[1]
     packed: list[Tensor] = []
+    if not matmul.onednn or weight.numel() < _PACKED_WEIGHTS:
+        return lambda x: F.linear(x, weight, bias)
 
     def product(x: Tensor) -> Tensor:
-        rows = x.shape[0]
-        if packs and 1 < rows <= FEW_ROWS:
-            if not packed:  # two threads may both make it: they make the same
-                packed.append(torch.ops.mkldnn._reorder_linear_weight(weight, FEW_ROWS))
-            return _rearranged(x, packed[0], bias)
-        if rows <= FEW_ROWS:
+        if len(x) == 1:
             return F.linear(x, weight, bias)
-        with computing(matmul):
-            return F.linear(x, weight, bias)
+        if not packed:  # two threads may both make it: they make the same
+            packed.append(torch.ops.mkldnn._reorder_linear_weight(weight, FEW_ROWS))
+        return _rearranged(x, packed[0], bias)
 
     return product
 
