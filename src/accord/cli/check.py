@@ -45,14 +45,14 @@ def check(config: Path, overrides: tuple[str, ...], strict: bool, as_json: bool)
     plan = plan_run(load_config(config, overrides), str(config))
     if sys.stderr.isatty():
         tell("reading the data and the encoder")
-    in_vain = check_run(plan)
+    unused = check_run(plan)
     encoder = plan.stages[0].encoder
     folder = resolve_encoder_folder(encoder.path, encoder.revision)
     data = plan.data if plan.staged else plan.only.data
     packed = {stage.label: stage.data for stage in plan.stages}  # each may pack apart
     report = check_data(data, folder, same_rows(data), packed)
     layers = _layers(plan.stages[-1], report, folder)
-    warnings = [*plan.notes, *in_vain, *report.warnings]
+    warnings = [*plan.notes, *unused, *report.warnings]
     if as_json:
         table = {
             **report.to_json(), "layers_computed": layers.to_json(), "warnings": warnings

@@ -34,9 +34,9 @@ def push(model: Path, repo: str, private: bool, token_file: Path | None) -> None
     check_repository(repo)
     known = know(model)
     token = find_token(token_file)
-    there = (known.folder / README).exists()
+    has_card = (known.folder / README).exists()
     pushed = upload(
-        known.folder, None if there else card(known, repository=repo), repo,
+        known.folder, None if has_card else card(known, repository=repo), repo,
         private=private, token=token,
     )  # fmt: skip
     if pushed.left_out:

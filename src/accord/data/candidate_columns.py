@@ -60,8 +60,8 @@ class CandidateTask:
     def hint(self) -> str:
         """What it is and how a config says so."""
         keys = {"kind": self.kind, **self.options, "id": self.role.id}
-        said = ", ".join(f'{key} = "{value}"' for key, value in keys.items() if value)
-        return f"a {self.role.reasons[0]}: {said}"
+        keys_given = ", ".join(f'{key} = "{value}"' for key, value in keys.items() if value)
+        return f"a {self.role.reasons[0]}: {keys_given}"
 
 
 def find_candidates(columns: Sequence[Column], rows: Sequence[Row]) -> CandidateTask | None:

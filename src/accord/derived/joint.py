@@ -134,6 +134,6 @@ def _said(model: Predictor, plan: StagePlan, name: str) -> tuple[npt.NDArray[Any
     split = files.dev(plan.data.dev_share)
     logits = split_logits(model.model, split, model.assembler, matmul=model.matmul)
     # As in the run: no row is predicted by a threshold that it has a part in.
-    plain, said = replace(task, thresholds=()), crossfit_moved(split, logits)
-    compared = labelled_kind(task).compared(plain, split.labels, said)
+    plain, moved = replace(task, thresholds=()), crossfit_moved(split, logits)
+    compared = labelled_kind(task).compared(plain, split.labels, moved)
     return split.labels, Side((plan.training.seed,), compared[None])

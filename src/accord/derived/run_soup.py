@@ -104,8 +104,8 @@ class _Kitchen:
         on_0, on_1 = (self._chosen_on(half, halves, alone) for half in (0, 1))
         values = {}
         for split, which, *logits in zip(self.dev, halves, on_0, on_1, strict=True):
-            said = [moved_by(split, part, which == half) for half, part in enumerate(logits)]
-            together = crossfitted(said[0], said[1], which)
+            moved = [moved_by(split, part, which == half) for half, part in enumerate(logits)]
+            together = crossfitted(moved[0], moved[1], which)
             values[split.task.name] = task_metric(split.task, split.labels, together, which)
         return values
 

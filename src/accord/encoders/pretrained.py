@@ -166,11 +166,11 @@ def load_predictions(path: str | Path, names: Mapping[str, Tensor]) -> dict[str,
         EncoderError: if it has a part of one, or a tensor of another shape.
     """
     file, family = Path(path) / WEIGHTS, FAMILIES[read_config(Path(path)).model_type]
-    there = _open_weights(Path(path), family)
+    stored = _open_weights(Path(path), family)
     tensors, missing = dict[str, Tensor](), list[str]()
     for name, wanted in names.items():
         known = [family.predictions + alias for alias in family.prediction_names.get(name, (name,))]
-        tensor = next((there[alias] for alias in known if alias in there), None)
+        tensor = next((stored[alias] for alias in known if alias in stored), None)
         if tensor is None:
             missing.append(known[0])
             continue
@@ -211,8 +211,8 @@ def _prefix(names: Collection[str], words: str, file: Path) -> str:
     """Return what an encoder's names begin with: those of modules that it was saved in."""
     prefixes = sorted({name.removesuffix(words) for name in names if name.endswith(words)})
     if not prefixes:
-        there = f"; the first of those there is '{min(names)}'" if names else ""
-        raise EncoderError(f"{file}: tensor '{words}' is missing{there}")
+        first = f"; the first of those there is '{min(names)}'" if names else ""
+        raise EncoderError(f"{file}: tensor '{words}' is missing{first}")
     if len(prefixes) > 1:
         raise EncoderError(
             f"{file}: holds {len(prefixes)} encoders, with names that begin with '{prefixes[0]}'"

@@ -51,11 +51,11 @@ class Units:
     def absent(self) -> Tensor:
         """Return which units have no vector, bool [n, width]."""
         places = torch.arange(self.width, device=self.sizes.device)
-        there = places < self.sizes[:, None]
-        seen = torch.zeros_like(there).index_put(
+        present = places < self.sizes[:, None]
+        seen = torch.zeros_like(present).index_put(
             (self.example, self.place), torch.ones_like(self.example, dtype=torch.bool)
         )
-        return there & ~seen
+        return present & ~seen
 
     def to(self, device: torch.device) -> Units:
         """Return the same on a device."""
@@ -85,10 +85,10 @@ def located(
         return index, None
     seen = [_seen(unit, example) for example in examples]
     sizes = np.array([*map(len, seen)], dtype=np.int64)
-    there = np.concatenate([*seen, np.empty(0, dtype=bool)])
+    present = np.concatenate([*seen, np.empty(0, dtype=bool)])
     which = np.repeat(np.arange(len(sizes)), sizes)
-    place = np.arange(len(there)) - np.repeat(sizes.cumsum() - sizes, sizes)
-    units = (which[there], place[there], sizes)
+    place = np.arange(len(present)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    units = (which[present], place[present], sizes)
     return index, Units(*map(torch.from_numpy, units))
 
 

@@ -52,8 +52,8 @@ def half_result(
     for split, part, which in zip(data, logits, halves, strict=True):
         rows = which == half
         if split.task.name in names and rows.any():
-            said = moved_by(split, part, rows)
-            total += task_metric(split.task, split.labels[rows], said[rows])
+            moved = moved_by(split, part, rows)
+            total += task_metric(split.task, split.labels[rows], moved[rows])
     return HalfResult(logits, total)
 
 

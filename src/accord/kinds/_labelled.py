@@ -310,11 +310,11 @@ class LabelledKind(Kind[T]):
     ) -> Evaluation:
         import torch
 
-        said = _as_wide(logits if moved is None else moved, labels)
+        deciding = _as_wide(logits if moved is None else moved, labels)
         fitting = _as_wide(logits, labels)
         figures = {
             task.name_of(name): get_metric(name)(
-                self.evaluated(task, name, said), labels, task.positive_class
+                self.evaluated(task, name, deciding), labels, task.positive_class
             )
             for name in self.metrics_of(task)
         }
@@ -324,7 +324,7 @@ class LabelledKind(Kind[T]):
         figures["loss"] = float(self.loss(task, fitting, wanted).double().mean())
         value = figures[task.metric_name]
         remark = constant.remark(task.metric_name, value, task.labels)
-        classes = self.by_class(task, labels, self.decode(task, said).numpy())
+        classes = self.by_class(task, labels, self.decode(task, deciding).numpy())
         return Evaluation(value, figures, logits, remark, classes)
 
     def by_class(self, task: T, labels: Array, predicted: Array) -> ByClass | None:

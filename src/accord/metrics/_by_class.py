@@ -21,7 +21,7 @@ class ByClass:
     Attributes:
         labels: the K classes.
         support: rows of each class, int64 [K].
-        said: rows that are said to be of it, [K].
+        predicted: rows that are predicted to be of it, [K].
         right: those of these that are, [K].
         confusion: int64 [m, 3]: a true class, a predicted one, and how many rows have these; for
             those that any has, in order. None where a row has any number of classes: none of them
@@ -38,7 +38,7 @@ class ByClass:
 
     labels: tuple[str, ...]
     support: Array
-    said: Array
+    predicted: Array
     right: Array
     confusion: Array | None = None
     none: str = ""
@@ -55,20 +55,20 @@ class ByClass:
             right = (targets & predictions).sum(0)
             return cls(tuple(labels), targets.sum(0), predictions.sum(0), right)
         base = len(labels) + 1
-        support, said, right = (
+        support, predicted, right = (
             np.bincount(side, minlength=base)[: len(labels)]
             for side in (targets, predictions, targets[targets == predictions])
         )
         cells, counts = np.unique(targets * base + predictions, return_counts=True)
         confusion = np.stack([*np.divmod(cells, base), counts], axis=1)
-        return cls(tuple(labels), support, said, right, confusion, none)
+        return cls(tuple(labels), support, predicted, right, confusion, none)
 
     @cached_property
     def precision(self) -> Array:
         """Of the rows that are said to be of a class, the share that is, [K]."""
         import numpy as np
 
-        return self.right / np.maximum(self.said, 1)
+        return self.right / np.maximum(self.predicted, 1)
 
     @cached_property
     def recall(self) -> Array:
@@ -82,7 +82,7 @@ class ByClass:
         """The harmonic mean of both, [K]."""
         import numpy as np
 
-        f1: Array = 2 * self.right / np.maximum(self.support + self.said, 1)
+        f1: Array = 2 * self.right / np.maximum(self.support + self.predicted, 1)
         return f1
 
     @property

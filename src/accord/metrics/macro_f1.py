@@ -49,8 +49,8 @@ def macro_f1(predictions: Array, targets: Array) -> float:
     import numpy as np
 
     both, places = np.unique(np.stack([predictions, targets]), return_inverse=True)
-    said, right = places.reshape(2, -1)
-    hits = np.bincount(said[said == right], minlength=len(both))
+    predicted, right = places.reshape(2, -1)
+    hits = np.bincount(predicted[predicted == right], minlength=len(both))
     return float((2 * hits / np.bincount(places.ravel())).mean())
 
 

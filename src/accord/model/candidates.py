@@ -20,9 +20,9 @@ def listwise(scores: Tensor, grades: Tensor) -> Tensor:
         scores: [n, most].
         grades: likewise; what stands behind an example's candidates doesn't matter.
     """
-    there = scores != -torch.inf
-    wanted = grades.masked_fill(~there, -torch.inf).softmax(1)
-    return -(wanted * _log_softmax(scores, there)).sum(1)
+    present = scores != -torch.inf
+    wanted = grades.masked_fill(~present, -torch.inf).softmax(1)
+    return -(wanted * _log_softmax(scores, present)).sum(1)
 
 
 def pairwise(scores: Tensor, grades: Tensor) -> Tensor:
@@ -47,28 +47,28 @@ def choice(scores: Tensor, right: Tensor) -> Tensor:
 
 def listwise_divergence(one: Tensor, other: Tensor) -> Tensor:
     """Return KL(p‖q) + KL(q‖p) of the softmaxes of two passes' scores, [n], never below 0."""
-    there = one != -torch.inf
-    p, q = _log_softmax(one, there), _log_softmax(other, there)
-    return ((p.exp() - q.exp()) * (p - q) * there).sum(1)
+    present = one != -torch.inf
+    p, q = _log_softmax(one, present), _log_softmax(other, present)
+    return ((p.exp() - q.exp()) * (p - q) * present).sum(1)
 
 
 def pairwise_divergence(one: Tensor, other: Tensor) -> Tensor:
     """Return KL(p‖q) + KL(q‖p) of which candidate of a pair is better, its mean over pairs, [n]."""
     a, b = _differences(one), _differences(other)
-    there = one != -torch.inf
-    pairs = (there[:, :, None] & there[:, None, :]).triu(1)
+    present = one != -torch.inf
+    pairs = (present[:, :, None] & present[:, None, :]).triu(1)
     apart = (a.sigmoid() - b.sigmoid()) * (a - b) * pairs
     return apart.sum((1, 2)) / pairs.sum((1, 2)).clamp(min=1)
 
 
-def _log_softmax(scores: Tensor, there: Tensor) -> Tensor:
+def _log_softmax(scores: Tensor, present: Tensor) -> Tensor:
     """Return the logarithms of scores' softmax, with 0 behind an example's candidates: −inf times a
     share of 0 is no number."""
-    return scores.log_softmax(1).masked_fill(~there, 0.0)
+    return scores.log_softmax(1).masked_fill(~present, 0.0)
 
 
 def _differences(scores: Tensor) -> Tensor:
     """Return s_i − s_j for each pair of candidates, [n, most, most]; 0 where there aren't two."""
-    there = scores != -torch.inf
-    known = scores.masked_fill(~there, 0.0)
-    return (known[:, :, None] - known[:, None, :]) * (there[:, :, None] & there[:, None, :])
+    present = scores != -torch.inf
+    known = scores.masked_fill(~present, 0.0)
+    return (known[:, :, None] - known[:, None, :]) * (present[:, :, None] & present[:, None, :])

@@ -103,8 +103,10 @@ def member_folders(folder: Path) -> list[Path]:
     for member in (folder / MEMBERS, *members):
         if member.is_symlink() or not member.is_dir():
             raise ModelError(f"{member}: is not a folder; the ensemble has {count} members")
-    there = {entry.name for entry in (folder / MEMBERS).iterdir() if not entry.name.startswith(".")}
-    if strangers := there - {member.name for member in members}:
+    folders = {
+        entry.name for entry in (folder / MEMBERS).iterdir() if not entry.name.startswith(".")
+    }
+    if strangers := folders - {member.name for member in members}:
         raise ModelError(
             f"{folder / MEMBERS}: '{min(strangers)}' is not one of the {count} members"
         )

@@ -198,13 +198,13 @@ def _reason(error: BaseException) -> str:
         return "HF_HUB_OFFLINE keeps the hub from being asked"
     if isinstance(error, HfHubHTTPError):
         status = int(error.response.status_code)
-        said = error.server_message or (lines[0] if lines else "")
-        return f"{_STATUS.get(status, 'the hub refused')} ({status}{f': {said}' if said else ''})"
+        message = error.server_message or (lines[0] if lines else "")
+        return f"{_STATUS.get(status, 'the hub refused')} ({status}{f': {message}' if message else ''})"
     if isinstance(error, ValueError) and "metadata" in str(error):
         return f"the hub refuses the front matter of {README}: {' '.join(lines[1:] or lines)}"
     if any(re.search("Transport|Connect|Timeout", kind.__name__) for kind in type(error).__mro__):
-        said = lines[0] if lines else "no answer"
-        return f"the hub ({constants.ENDPOINT}) can't be reached: {said}"
+        message = lines[0] if lines else "no answer"
+        return f"the hub ({constants.ENDPOINT}) can't be reached: {message}"
     if error.__cause__ is not None:
         return _reason(error.__cause__)
     return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

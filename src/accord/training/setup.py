@@ -74,7 +74,7 @@ class Setup:
         fingerprint: of config and data.
         features: with a frozen encoder, each task's pooled training vectors.
         dev_features: likewise of its dev rows.
-        in_vain: what of the config makes no difference, one line each.
+        unused: what of the config makes no difference, one line each.
     """
 
     plan: StagePlan
@@ -87,11 +87,11 @@ class Setup:
     fingerprint: str
     features: list[Pooled] | None = None
     dev_features: list[Pooled] | None = None
-    in_vain: Sequence[str] = ()
+    unused: Sequence[str] = ()
 
     def warnings(self) -> list[str]:
         """Return the warnings before the run begins, one line each."""
-        return [*self.in_vain, *map(str, data_warnings(self.data.facts))]
+        return [*self.unused, *map(str, data_warnings(self.data.facts))]
 
     @property
     def total_steps(self) -> int:
@@ -225,7 +225,7 @@ def prepare(
     names, sizes = tuple(source.name for source in sources), tuple(map(len, sources))
     sampler = build_sampler(plan, names, sizes, balanced_classes(plan, data.train))
     check_averages(plan, sampler.steps)
-    in_vain = (*_dropped(plan, folder), *warnings(plan, sampler))
+    unused = (*_dropped(plan, folder), *warnings(plan, sampler))
     combination = build_combination(plan, encoder, sources, sampler)
     learner = build_learner(plan, encoder, data.tasks, combination, device, matmul, folder)
     for split in data.labelled(data.train):
@@ -245,7 +245,7 @@ def prepare(
     learner.observers = list(observers(objective, combination, learner.averages))
     fingerprint = _fingerprint(plan.settings, data)
     return Setup(
-        plan, data, sources, folder, learner, sampler, device, fingerprint, in_vain=in_vain
+        plan, data, sources, folder, learner, sampler, device, fingerprint, unused=unused
     )  # fmt: skip
 
 

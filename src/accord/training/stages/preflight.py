@@ -49,10 +49,10 @@ def check_run(plan: RunPlan) -> list[str]:
         UsageError: as the run would, in the same words.
     """
     if not plan.staged:
-        return list(prepare(plan.only).in_vain)
+        return list(prepare(plan.only).unused)
     return [
         f"{stage.plan.label}: {line}"
-        for stage in stages_of(plan, Path()) for line in _prepared(stage).in_vain
+        for stage in stages_of(plan, Path()) for line in _prepared(stage).unused
     ]  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def preflight(stage: Stage) -> Preflight:
             "max_length": setup.data.assembler.max_length,
         },
         warnings=[
-            *(f"{stage.plan.label}: {line}" for line in setup.in_vain),
+            *(f"{stage.plan.label}: {line}" for line in setup.unused),
             *map(str, data_warnings(setup.data.facts)),
         ],
     )
