@@ -199,7 +199,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, HfHubHTTPError):
         status = int(error.response.status_code)
         message = error.server_message or (lines[0] if lines else "")
-        return f"{_STATUS.get(status, 'the hub refused')} ({status}{f': {message}' if message else ''})"
+        reason = f"{status}: {message}" if message else f"{status}"
+        return f"{_STATUS.get(status, 'the hub refused')} ({reason})"
     if isinstance(error, ValueError) and "metadata" in str(error):
         return f"the hub refuses the front matter of {README}: {' '.join(lines[1:] or lines)}"
     if any(re.search("Transport|Connect|Timeout", kind.__name__) for kind in type(error).__mro__):
