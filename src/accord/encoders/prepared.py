@@ -180,7 +180,10 @@ def _attend(parts: Sequence[Tensor], runs: Sequence[tuple[int, int]], heads: int
     """
     tokens = [count * length for count, length in runs]
     rows = tokens if len(parts[0]) == len(parts[1]) else [count for count, _ in runs]
-    splits = (part.split_with_sizes(sizes) for part, sizes in zip(parts, (rows, tokens, tokens), strict=True))
+    splits = (
+        part.split_with_sizes(sizes)
+        for part, sizes in zip(parts, (rows, tokens, tokens), strict=True)
+    )
     attended = [
         _attend_alike(piece, count, heads) for (count, _), *piece in zip(runs, *splits, strict=True)
     ]

@@ -266,22 +266,3 @@ def clip_factor(norm: float, max_norm: float) -> float:
     if not max_norm > 0:
         raise UsageError(f"max_norm should be above 0, got {max_norm}")
     return max_norm / norm if max_norm < norm < math.inf else 1.0
-
-
-def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> float:
-    """Scale the gradients of `params` together to an Euclidean norm of at most `max_norm`.
-
-    Returns:
-        The norm before scaling. Where it isn't finite, the gradients are left as they were.
-
-    Raises:
-        UsageError: as `clip_factor`.
-    """
-    grads = [param.grad for param in params if param.grad is not None]
-    norm = float(torch.nn.utils.get_total_norm(grads))
-    factor = clip_factor(norm, max_norm)
-    if factor < 1:
-        # The operations that take a list refuse tensors of several devices.
-        for device in {grad.device for grad in grads}:
-            torch._foreach_mul_([grad for grad in grads if grad.device == device], factor)
-    return norm
