@@ -41,6 +41,16 @@ class Example:
     words: tuple[tuple[str, ...], ...] | None = None
     given: tuple[str | tuple[str, ...], ...] | None = None
 
+    @property
+    def as_given(self) -> Given:
+        """The row as a model takes it (`accord.evaluation.predict`)."""
+        texts = self.given or self.texts
+        return texts[0] if len(texts) == 1 else texts  # type: ignore[return-value]
+
+
+Given = str | tuple[str, ...]
+"""A row's text or texts; or, where words have labels, its text as the file has it, or its words."""
+
 
 @dataclass(frozen=True)
 class BadRow:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from accord.data.examples import NO_LABEL, BadRow, Example, Item, Unlabelled, refuse
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat, encode_words
+from accord.data.values import list_text
 from accord.errors import DataError
 from accord.kinds import TargetForm
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 12
+FORMAT = 13
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"
@@ -46,6 +47,7 @@ def write_store(
     name: str,
     stop: bool,
     words: Sequence[bool],
+    quotes: Sequence[bool],
     targets: Sequence[TargetForm | None],
     notes: list[Note],
 ) -> None:
@@ -61,6 +63,7 @@ def write_store(
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
         words: whether each task labels words: then it is kept how many tokens each has.
+        quotes: whether each task's answers quote texts: then these are kept.
         targets: what is kept of each task's labels; None where they are read without.
         notes: has, once the rows are exhausted, what is to be known of files as a whole.
 
@@ -70,13 +73,14 @@ def write_store(
     """
     import pyarrow as pa
 
-    tasks = [_TaskPart(*each) for each in zip(targets, words, strict=True)]
+    tasks = [_TaskPart(*each) for each in zip(targets, words, quotes, strict=True)]
     nothing = [task.columns([]) for task in tasks]
-    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=any(words))), tasks, nothing)
+    tokens = _tokens(tokenizer, [], words=any(words))
+    no_rows = _record_batch(_arrays([], tokens, any(quotes)), tasks, nothing)
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
         usable = _batches(rows, tasks, stop)
         for batch, tokens in _tokenised(usable, tokenizer, any(words)):
-            arrays = _arrays(batch.examples, tokens)
+            arrays = _arrays(batch.examples, tokens, any(quotes))
             columns = [
                 task.add(items, arrays) for task, items in zip(tasks, batch.items, strict=True)
             ]
@@ -108,6 +112,7 @@ class _TaskPart:
     Attributes:
         target: what is kept of its labels; None where they are read without.
         words: whether it labels words.
+        quotes: whether its answers quote texts.
         rows: that are examples of it.
         skipped: rows that can't be used.
         left_out: rows that are left out, by what they have for that.
@@ -117,6 +122,7 @@ class _TaskPart:
 
     target: TargetForm | None
     words: bool
+    quotes: bool
     rows: int = 0
     skipped: list[BadRow] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -152,7 +158,9 @@ class _TaskPart:
         ours = {**arrays, **columns}
         if not present.all():
             ours = _chosen(ours, present)
-        left = {"there"} if self.words else {"there", "words", "pieces"}
+        left = {"there"}
+        left |= set() if self.words else {"words", "pieces"}
+        left |= set() if self.quotes else {"given", "given_bytes"}
         for column in ours.keys() - left:
             self.digests[column].update(ours[column].data)
         return columns
@@ -188,9 +196,11 @@ def _chosen(arrays: _Arrays, present: npt.NDArray[np.bool_]) -> _Arrays:
     texts = np.repeat(present, arrays["texts"])
     of_lists = {
         "tokens": np.repeat(texts, arrays["lengths"]),
-        "ids": np.repeat(present, arrays["id_bytes"]),
+        "id": np.repeat(present, arrays["id_bytes"]),
         **dict.fromkeys(("lengths", "exact", "normalised", "words"), texts),
     }  # fmt: skip
+    if "given" in arrays:
+        of_lists["given"] = np.repeat(present, arrays["given_bytes"])
     if "pieces" in arrays:
         of_lists["pieces"] = np.repeat(texts, arrays["words"])
     if "label_sizes" in arrays:
@@ -270,22 +280,28 @@ def _texts(batch: list[Example]) -> list[str]:
     return [text for example in batch for text in example.texts]
 
 
-def _arrays(batch: list[Example], tokens: _Arrays) -> _Arrays:
+def _arrays(batch: list[Example], tokens: _Arrays, quotes: bool) -> _Arrays:
     """Return what a store holds of some rows except for labels: lists and strings end to end, and
     their sizes."""
-    texts, ids = _texts(batch), [(example.id or "").encode() for example in batch]
+    texts = _texts(batch)
     groups = _hashes([example.group for example in batch])
     return {
         **tokens,
+        **(_strings("given", [list_text(example.as_given) for example in batch]) if quotes else {}),
         "exact": _hashes(texts),
         "normalised": _hashes([" ".join(text.casefold().split()) for text in texts]),
         "texts": np.array([len(example.texts) for example in batch], dtype=np.int64),
         "line": np.array([example.line for example in batch], dtype=np.int64),
         "file": np.array([example.file for example in batch], dtype=np.int32),
-        "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
-        "id_bytes": np.array([len(id_bytes) for id_bytes in ids], dtype=np.int64),
+        **_strings("id", [example.id or "" for example in batch]),
         "group": groups * np.array([bool(example.group) for example in batch], dtype=np.uint64),
     }
+
+
+def _strings(name: str, strings: Sequence[str]) -> _Arrays:
+    encoded = [string.encode() for string in strings]
+    sizes = np.array([*map(len, encoded)], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{name}_bytes": sizes}
 
 
 def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
@@ -308,12 +324,13 @@ def _record_batch(
     }
     if "pieces" in arrays:
         text["pieces"] = _lists(arrays["words"], _flat(arrays["pieces"]))
-    ids = [None, pa.py_buffer(_offsets(arrays["id_bytes"])), pa.py_buffer(arrays["ids"])]
     columns = {
         "texts": _lists(arrays["texts"], pa.StructArray.from_arrays([*text.values()], [*text])),
-        "id": pa.Array.from_buffers(pa.string(), len(arrays["id_bytes"]), ids),
+        "id": _string_column("id", arrays),
         **{name: _flat(arrays[name]) for name in ("line", "file", "group")},
     }
+    if "given" in arrays:
+        columns["given"] = _string_column("given", arrays)
     for number, (task, ours) in enumerate(zip(tasks, of_tasks, strict=True)):
         columns[OF_TASK.format(number)] = _flat(ours["there"])
         if task.target is not None:
@@ -342,6 +359,14 @@ def _flat(values: npt.NDArray[Any]) -> pa.Array:
     values = values.view(np.uint8) if values.dtype == bool else values
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _string_column(name: str, arrays: _Arrays) -> pa.Array:
+    import pyarrow as pa
+
+    sizes = arrays[f"{name}_bytes"]
+    buffers = [None, pa.py_buffer(_offsets(sizes)), pa.py_buffer(arrays[name])]
+    return pa.Array.from_buffers(pa.string(), len(sizes), buffers)
 
 
 def _lists(sizes: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:

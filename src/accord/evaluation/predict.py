@@ -23,7 +23,7 @@ from accord.evaluation.inference import (
     head_logits,
     whole_logits,
 )
-from accord.evaluation.labelled_file import as_text, read_labelled
+from accord.evaluation.labelled_file import read_labelled
 from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.pooling import pooled_vectors
 from accord.evaluation.predictions import (
@@ -310,7 +310,7 @@ class Predictor:
         """
         settled = self.task(task)
         examples = read_labelled(settled, self.inputs[task], source, skip_bad_rows)
-        logits = self.logits(task, [as_text(example) for example in examples])
+        logits = self.logits(task, [example.as_given for example in examples])
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])
         return kind.evaluate(settled, labels, logits)
