@@ -267,8 +267,7 @@ def open_stores(
                 aside, rows, tokenizer,
                 name=f"{files} ({'task' if len(tasks) == 1 else 'tasks'} {names})",
                 stop=plans[0].on_bad_row == "stop",
-                words=[kind_of(task).units == "words" for task in tasks],
-                quotes=[kind_of(task).quotes_texts for task in tasks],
+                kinds=[kind_of(task) for task in tasks],
                 targets=[
                     labelled_kind(task).target_form(task) if labelled else None for task in tasks
                 ],

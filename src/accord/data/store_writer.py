@@ -19,7 +19,7 @@ from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat, encode_words
 from accord.data.values import list_text
 from accord.errors import DataError
-from accord.kinds import TargetForm
+from accord.kinds import Kind, TargetForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,8 +46,7 @@ def write_store(
     *,
     name: str,
     stop: bool,
-    words: Sequence[bool],
-    quotes: Sequence[bool],
+    kinds: Sequence[Kind[Any]],
     targets: Sequence[TargetForm | None],
     notes: list[Note],
 ) -> None:
@@ -62,8 +61,8 @@ def write_store(
         tokenizer: turns texts into ids.
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
-        words: whether each task labels words: then it is kept how many tokens each has.
-        quotes: whether each task's answers quote texts: then these are kept.
+        kinds: each task's; of one that labels words it is kept how many tokens each has, and of one
+            whose answers quote texts, these.
         targets: what is kept of each task's labels; None where they are read without.
         notes: has, once the rows are exhausted, what is to be known of files as a whole.
 
@@ -73,14 +72,15 @@ def write_store(
     """
     import pyarrow as pa
 
-    tasks = [_TaskPart(*each) for each in zip(targets, words, quotes, strict=True)]
+    tasks = [_TaskPart(*each) for each in zip(targets, kinds, strict=True)]
     nothing = [task.columns([]) for task in tasks]
-    tokens = _tokens(tokenizer, [], words=any(words))
-    no_rows = _record_batch(_arrays([], tokens, any(quotes)), tasks, nothing)
+    words, quotes = any(task.words for task in tasks), any(task.quotes for task in tasks)
+    tokens = _tokens(tokenizer, [], words=words)
+    no_rows = _record_batch(_arrays([], tokens, quotes), tasks, nothing)
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
         usable = _batches(rows, tasks, stop)
-        for batch, tokens in _tokenised(usable, tokenizer, any(words)):
-            arrays = _arrays(batch.examples, tokens, any(quotes))
+        for batch, tokens in _tokenised(usable, tokenizer, words):
+            arrays = _arrays(batch.examples, tokens, quotes)
             columns = [
                 task.add(items, arrays) for task, items in zip(tasks, batch.items, strict=True)
             ]
@@ -111,8 +111,7 @@ class _TaskPart:
 
     Attributes:
         target: what is kept of its labels; None where they are read without.
-        words: whether it labels words.
-        quotes: whether its answers quote texts.
+        kind: its.
         rows: that are examples of it.
         skipped: rows that can't be used.
         left_out: rows that are left out, by what they have for that.
@@ -121,13 +120,22 @@ class _TaskPart:
     """
 
     target: TargetForm | None
-    words: bool
-    quotes: bool
+    kind: Kind[Any]
     rows: int = 0
     skipped: list[BadRow] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     ids: bool = False
     digests: dict[str, Any] = field(default_factory=lambda: defaultdict(hashlib.sha256))
+
+    @property
+    def words(self) -> bool:
+        """Whether it labels words."""
+        return self.kind.units == "words"
+
+    @property
+    def quotes(self) -> bool:
+        """Whether its answers quote texts."""
+        return self.kind.quotes_texts
 
     def leave_out(self, item: BadRow | Unlabelled, stop: bool) -> None:
         """Note a row that is no example of the task.
