@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from accord.data.examples import Given
 from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
@@ -33,7 +34,7 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
-from accord.evaluation.texts import Form, Given, Text, TextReader, checked, form_of, forms
+from accord.evaluation.texts import Form, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, labelled_kind
 from accord.model.head_blocks import HeadBlocks

@@ -166,7 +166,8 @@ def _given(data: TaskData) -> list[Given] | None:
 
 def _in_a_table(columns: Columns, task: Task) -> dict[str, Sequence[Any]]:
     """Return columns with one for each label's probability, and answers as texts."""
-    kind, cells = labelled_kind(task), {}
+    kind = labelled_kind(task)
+    cells: dict[str, Sequence[Any]] = {}
     for name, values in columns.items():
         if name == "probabilities" and task.labels:
             for label in kind.probability_names(task):
