@@ -156,7 +156,7 @@ def test_what_means_none_is_no_label_wherever_it_stands(tmp_path) -> None:
         task = resolve_task("t", plan)
         assert Task.from_json(task.to_json()) == task  # as it is read from a model's folder
         assert task.labels == ("a", "b", "c")
-        *rows, = read_examples(files_of(plan, train), plan, task, labelled=True)
+        (*rows,) = read_examples(files_of(plan, train), plan, task, labelled=True)
         wanted = [[int(name in one) for name in task.labels] for one in sets]
         assert [row.label for row in rows[: len(sets)]] == wanted
         for row in rows[len(sets) :]:
