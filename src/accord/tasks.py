@@ -136,13 +136,13 @@ class Task:
             "class_weights": tuple(value.get("class_weights", ())),
         }  # fmt: skip
         task: Task = get_kind(kind).task_type(**made)
-        for fault in _faults(task):
+        for fault in faults_of(task):
             raise ValueError(fault)
         return task
 
 
-def _faults(task: Task) -> Iterator[str]:
-    """Yield what can't be about a task."""
+def faults_of(task: Task) -> Iterator[str]:
+    """Yield what can't be about a task: a model folder that describes it so is refused."""
     if not (isinstance(task.name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", task.name)):
         yield f"name is {task.name!r}"
     kind = kind_of(task)

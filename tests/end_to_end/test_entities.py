@@ -167,7 +167,11 @@ def test_predicted_entities_are_those_of_the_predicted_tags(
         assert [json.loads(row[key]) for row in cells] == [row[key] for row in rows]
     lines = (folder / "spans-dev.jsonl").read_text(encoding="utf-8").splitlines()
     given = [json.loads(line) for line in lines]
-    in_run = [row["prediction"] for row in read(run.folder / "predictions" / "spans-dev.csv")]
+    of_run = read(run.folder / "predictions" / "spans-dev.csv")
+    in_run = [row["prediction"] for row in of_run]
+    for row, record in zip(of_run, rows, strict=True):
+        assert row["text"] == record["text"]
+        assert json.loads(row["entities"]) == record["spans.said.entities"]
     details = accord.load(run.folder).details("spans", [row["text"] for row in given])
     right = 0
     for row, source, tags, detail in zip(rows, given, in_run, details, strict=True):
@@ -188,6 +192,16 @@ def test_predicted_entities_are_those_of_the_predicted_tags(
             assert source["text"][one["start"] : one["end"]] == one["text"]
         right += spans == source["tags"]
     assert right > 0.8 * len(rows)
+
+
+def test_a_run_s_own_file_quotes_lists_of_words(run: Run) -> None:
+    listed = read(run.folder / "predictions" / "words-dev.csv")
+    assert sum(len(json.loads(row["entities"])) for row in listed) > len(listed)
+    for row in listed:  # offsets are of words, where a text is a list of them
+        for one in json.loads(row["entities"]):
+            words = json.loads(row["text"])[one["start"] : one["end"]]
+            assert " ".join(words) == one["text"]
+            assert row["prediction"].split()[one["start"]] == f"B-{one['label']}"
 
 
 def test_words_that_are_cut_off_are_counted_and_answered_o(

@@ -20,6 +20,7 @@ from accord.errors import ConfigError
 from accord.kinds import get_kind, labelled_kind, task_section
 from accord.kinds._label_sets import label_names
 from accord.statistics.crossed import Side, against_constant, difference
+from accord.tasks import Task
 
 
 def written(folder: Path, head: list[str], rows: list[list[str]], name: str = "train.csv") -> str:
@@ -137,6 +138,29 @@ def test_labels_are_found_sorted_and_without_what_means_none(tmp_path) -> None:
         found(tmp_path, ["", "none"], empty="none")
     with pytest.raises(ConfigError, match=r"holds more than 1000 different labels"):
         found(tmp_path, ["|".join(f"n{i}" for i in range(1001))])
+
+
+def test_what_means_none_is_no_label_wherever_it_stands(tmp_path) -> None:
+    """Alone it means none in a list too; beside others its row can't be used."""
+    rng = random.Random(2)
+    for number, empty in enumerate(["none", "-", "0", "n/a", "", "neutral"]):
+        alone = [empty] * bool(empty), []
+        sets = [rng.sample(["a", "b", "c"], rng.randint(1, 3)) for _ in range(20)] + [*alone]
+        mixed = [[*one, empty] for one in sets[:3] if empty]
+        cells = [
+            json.dumps(one) if rng.random() < 0.5 or not one else "|".join(one)
+            for one in sets + mixed
+        ]
+        train = written(tmp_path, ["text", "label"], texts_and(cells), f"{number}.csv")
+        plan = planned(kind="multi-label", text="text", train=train, empty=empty)
+        task = resolve_task("t", plan)
+        assert Task.from_json(task.to_json()) == task  # as it is read from a model's folder
+        assert task.labels == ("a", "b", "c")
+        (*rows,) = read_examples(files_of(plan, train), plan, task, labelled=True)
+        wanted = [[int(name in one) for name in task.labels] for one in sets]
+        assert [row.label for row in rows[: len(sets)]] == wanted
+        for row in rows[len(sets) :]:
+            assert row.reason == f"label: '{empty}' means none of the labels, but has others"
 
 
 @pytest.mark.parametrize("other", [",", ";", "|"])

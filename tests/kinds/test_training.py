@@ -111,6 +111,37 @@ def test_the_model_says_what_the_run_said(run: Run) -> None:
             assert figures == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_run_s_files_say_what_the_model_says_of_their_texts(run: Run) -> None:
+    """Of every kind; where answers quote texts, these stand beside them as they were given."""
+    model: Predictor = accord.load(run.folder)
+    for case in LABELLED:
+        name, kind = case.task.name, case.kind
+        rows = rows_of(run.folder / "predictions" / f"{name}-dev.csv")
+        given = rows_of(run.folder.parent / f"{name}-12.csv")
+        texts = [tuple(row[column] for column in case.columns) for row in given]
+        if case.candidates is not None:
+            texts = [(text, *json.loads(others)) for text, others in texts]
+        assert [int(row["line"]) for row in rows] == [*range(2, 14)]
+        if kind.quotes_texts:
+            wanted = [text[0] if len(text) == 1 else json.dumps(text) for text in texts]
+            assert [row["text"] for row in rows] == wanted
+        asked = [text if len(text) > 1 else text[0] for text in texts]
+        for row, said in zip(rows, model.details(name, asked), strict=True):
+            assert row.keys() >= said.keys() - {"probabilities", "prediction"}
+            if "choice" in said:
+                assert row["choice"] == said["choice"]
+                place = kind.read_answers(model.task(name), [row["prediction"]])[0]
+                assert json.loads(row["text"])[1 + int(place)] == row["choice"]
+            for entity, wanted in zip(
+                json.loads(row.get("entities", "[]")), said.get("entities", []), strict=True
+            ):
+                assert {**entity, "probability": 0} == {**wanted, "probability": 0}
+                assert entity["probability"] == pytest.approx(wanted["probability"], abs=1e-4)
+                assert row["text"][entity["start"] : entity["end"]] == entity["text"]
+            if "order" in said:
+                assert json.loads(row["order"]) == said["order"]
+
+
 SETTINGS = {
     "in passes": {"training": {"micro_batch_tokens": 200, "precision": "bfloat16",
                                "gradients": "gradvac", "balancing": "uncertainty"}},

@@ -178,7 +178,7 @@ BAD = {
     ),
     "a span turned round": (
         {"tokens": "in York", "tags": [{"start": 7, "end": 3, "label": "place"}]},
-        "lies outside the text",
+        "span 7-3 '' (place) ends before it begins",
     ),
     "spans that overlap": (
         {"tokens": "New York", "tags": [{"start": 0, "end": 8, "label": "place"},

@@ -41,6 +41,16 @@ class Example:
     words: tuple[tuple[str, ...], ...] | None = None
     given: tuple[str | tuple[str, ...], ...] | None = None
 
+    @property
+    def as_given(self) -> Given:
+        """The row as a model takes it (`accord.evaluation.predict`)."""
+        texts = self.given or self.texts
+        return texts[0] if len(texts) == 1 else texts  # type: ignore[return-value]
+
+
+Given = str | tuple[str, ...]
+"""A row's text or texts; or, where words have labels, its text as the file has it, or its words."""
+
 
 @dataclass(frozen=True)
 class BadRow:
@@ -156,14 +166,14 @@ def task_rows(
         return reader.rows(use)
     rows = reader.rows(list(dict.fromkeys((*use, plan.id or ""))))
     labels = {name for each in plans for name in each.label_columns}
-    checks = {
-        name: labelled_kind(task).parser(each, task).check
+    parsers = {
+        name: labelled_kind(task).parser(each, task)
         for each, task in zip(plans, tasks, strict=True)
         for name in each.label_columns
     }
-    return gathered(
-        rows, plan, [name for name in use if name in labels], checks if labelled else {}
-    )
+    checks = {name: parser.check for name, parser in parsers.items() if labelled}
+    missing = {name: parser.is_missing for name, parser in parsers.items() if name in use}
+    return gathered(rows, plan, [name for name in use if name in labels], checks, missing)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from accord.data.plan import TaskPlan
 from accord.data.rows import Row
@@ -11,15 +12,24 @@ from accord.data.rows import Row
 
 @dataclass
 class _Query:
-    """A query's first row, and the cells of all its rows by column."""
+    """A query's first row, the cells of its rows by column, and those rows that have no grade."""
 
     first: Row
     cells: dict[str, list[str]] = field(default_factory=dict)
+    ungraded: list[Row] = field(default_factory=list)
 
-    @property
-    def row(self) -> Row:
-        values = {**(self.first.values or {}), **dict.fromkeys(self.cells, "[]")}
-        return replace(self.first, values=values, lists=self.cells)
+    def rows(self, is_missing: Mapping[str, Callable[[str], bool]]) -> Iterator[Row]:
+        if not self.cells:
+            yield self.first
+            return
+        for row in self.ungraded:
+            names = "', '".join(is_missing)
+            what = f"'{names}' is missing, and other candidates of the query have a grade"
+            yield replace(row, values=None, fault=what)
+        none = {name for name, of in is_missing.items() if all(map(of, self.cells[name]))}
+        lists = {name: cells for name, cells in self.cells.items() if name not in none}
+        values = {**(self.first.values or {}), **dict.fromkeys(lists, "[]")}
+        yield replace(self.first, values=values, lists=lists)
 
 
 def gathered(
@@ -27,10 +37,12 @@ def gathered(
     plan: TaskPlan,
     labels: Sequence[str],
     checks: Mapping[str, Callable[[str, str], object]],
+    is_missing: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
 ) -> Iterator[Row]:
     """Yield a row for each query, in the order of their first rows, which need not be neighbours.
 
-    All of them are held in memory. A row that can't be used is yielded where it stands.
+    All of them are held in memory. A row that can't be used is yielded where it stands. A query
+    without any grade has the cell that says so in place of lists.
 
     Args:
         rows: of a query's text, a candidate and, where labels are read, its grades.
@@ -38,11 +50,15 @@ def gathered(
         labels: columns of grades.
         checks: of these, raise a ValueError where a grade is none; none where no labels are read,
             and an empty text is one too.
+        is_missing: of columns of grades, whether a cell says that there is none.
     """
     queries: dict[str, _Query] = {}
     text, *others = plan.text
     for row in rows:
-        fault = row.fault or _fault(row, plan, checks)
+        ungraded = bool(checks and is_missing and row.values) and all(
+            of((row.values or {})[name]) for name, of in is_missing.items()
+        )
+        fault = row.fault or _fault(row, plan, {} if ungraded else checks)
         if row.values is None or fault:
             yield replace(row, values=None, fault=fault)
             continue
@@ -52,9 +68,13 @@ def gathered(
             what = f"'{text}' is another text than in line {line}, of the same '{plan.id}'"
             yield replace(row, values=None, fault=what)
             continue
+        if ungraded:
+            query.ungraded.append(row)
+            continue
         for name in (*others, *labels):
             query.cells.setdefault(name, []).append(row.values[name].strip())
-    yield from (query.row for query in queries.values())
+    for query in queries.values():
+        yield from query.rows(is_missing)
 
 
 def _fault(

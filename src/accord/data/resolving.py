@@ -14,7 +14,7 @@ from accord.data.reading import FilesReader
 from accord.errors import ConfigError
 from accord.kinds import get_kind, takers_of_lists
 from accord.spelling import canonical_label
-from accord.tasks import Task
+from accord.tasks import Task, faults_of
 
 
 def resolve_task(name: str, plan: TaskPlan) -> Task:
@@ -29,6 +29,8 @@ def resolve_task(name: str, plan: TaskPlan) -> Task:
         DataError: the training file can't be read.
     """
     task: Task = get_kind(plan.kind).resolve(name, plan, _TrainingFile(name, plan))
+    for fault in faults_of(task):  # of a model trained on it the folder would be refused
+        raise ConfigError(f"tasks.{name}: {fault}")
     return task
 
 

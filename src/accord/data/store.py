@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from accord.data.cache import cache_folder, file_aside
 from accord.data.datafiles import format_suffix
-from accord.data.examples import BadRow, read_source
+from accord.data.examples import BadRow, Given, read_source
 from accord.data.files import DataFiles
 from accord.data.plan import TaskPlan
 from accord.data.ragged import Ragged, padded
@@ -147,6 +147,13 @@ class TokenStore:
             return str(self.ids[row].as_py())
         return f"line {self.lines[row]}" if len(self._sources) == 1 else self.where(row)
 
+    def given(self, rows: npt.NDArray[np.int64]) -> list[Given]:
+        """Return rows as their file has them, where the store keeps that."""
+        places = ((bisect_right(self._starts, row) - 1, row) for row in rows.tolist())
+        cells = (self._batches[batch]["given"][row - self._starts[batch]] for batch, row in places)
+        values = (json.loads(cell.as_py()) for cell in cells)
+        return [value if isinstance(value, str) else tuple(value) for value in values]
+
     def segment(self, row: int, which: int) -> npt.NDArray[np.int32]:
         """Return the token ids of a row's text, counted from 0."""
         batch, text = self._place(row, which)
@@ -260,7 +267,7 @@ def open_stores(
                 aside, rows, tokenizer,
                 name=f"{files} ({'task' if len(tasks) == 1 else 'tasks'} {names})",
                 stop=plans[0].on_bad_row == "stop",
-                words=[kind_of(task).units == "words" for task in tasks],
+                kinds=[kind_of(task) for task in tasks],
                 targets=[
                     labelled_kind(task).target_form(task) if labelled else None for task in tasks
                 ],

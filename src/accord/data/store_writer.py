@@ -17,14 +17,15 @@ import numpy.typing as npt
 from accord.data.examples import NO_LABEL, BadRow, Example, Item, Unlabelled, refuse
 from accord.data.rows import Note
 from accord.data.tokenizing import encode_flat, encode_words
+from accord.data.values import list_text
 from accord.errors import DataError
-from accord.kinds import TargetForm
+from accord.kinds import Kind, TargetForm
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from tokenizers import Tokenizer
 
-FORMAT = 12
+FORMAT = 13
 """Goes up when a store's layout or its meaning changes, so that old ones aren't found."""
 
 META = b"store"
@@ -45,7 +46,7 @@ def write_store(
     *,
     name: str,
     stop: bool,
-    words: Sequence[bool],
+    kinds: Sequence[Kind[Any]],
     targets: Sequence[TargetForm | None],
     notes: list[Note],
 ) -> None:
@@ -60,7 +61,8 @@ def write_store(
         tokenizer: turns texts into ids.
         name: what the messages call the split's files.
         stop: whether a bad row is an error; otherwise it is noted.
-        words: whether each task labels words: then it is kept how many tokens each has.
+        kinds: each task's; of one that labels words it is kept how many tokens each has, and of one
+            whose answers quote texts, these.
         targets: what is kept of each task's labels; None where they are read without.
         notes: has, once the rows are exhausted, what is to be known of files as a whole.
 
@@ -70,13 +72,15 @@ def write_store(
     """
     import pyarrow as pa
 
-    tasks = [_TaskPart(*each) for each in zip(targets, words, strict=True)]
+    tasks = [_TaskPart(*each) for each in zip(targets, kinds, strict=True)]
     nothing = [task.columns([]) for task in tasks]
-    no_rows = _record_batch(_arrays([], _tokens(tokenizer, [], words=any(words))), tasks, nothing)
+    words, quotes = any(task.words for task in tasks), any(task.quotes for task in tasks)
+    tokens = _tokens(tokenizer, [], words=words)
+    no_rows = _record_batch(_arrays([], tokens, quotes), tasks, nothing)
     with path.open("wb") as file, pa.ipc.new_file(file, no_rows.schema) as writer:
         usable = _batches(rows, tasks, stop)
-        for batch, tokens in _tokenised(usable, tokenizer, any(words)):
-            arrays = _arrays(batch.examples, tokens)
+        for batch, tokens in _tokenised(usable, tokenizer, words):
+            arrays = _arrays(batch.examples, tokens, quotes)
             columns = [
                 task.add(items, arrays) for task, items in zip(tasks, batch.items, strict=True)
             ]
@@ -107,7 +111,7 @@ class _TaskPart:
 
     Attributes:
         target: what is kept of its labels; None where they are read without.
-        words: whether it labels words.
+        kind: its.
         rows: that are examples of it.
         skipped: rows that can't be used.
         left_out: rows that are left out, by what they have for that.
@@ -116,12 +120,22 @@ class _TaskPart:
     """
 
     target: TargetForm | None
-    words: bool
+    kind: Kind[Any]
     rows: int = 0
     skipped: list[BadRow] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     ids: bool = False
     digests: dict[str, Any] = field(default_factory=lambda: defaultdict(hashlib.sha256))
+
+    @property
+    def words(self) -> bool:
+        """Whether it labels words."""
+        return self.kind.units == "words"
+
+    @property
+    def quotes(self) -> bool:
+        """Whether its answers quote texts."""
+        return self.kind.quotes_texts
 
     def leave_out(self, item: BadRow | Unlabelled, stop: bool) -> None:
         """Note a row that is no example of the task.
@@ -152,7 +166,9 @@ class _TaskPart:
         ours = {**arrays, **columns}
         if not present.all():
             ours = _chosen(ours, present)
-        left = {"there"} if self.words else {"there", "words", "pieces"}
+        left = {"there"}
+        left |= set() if self.words else {"words", "pieces"}
+        left |= set() if self.quotes else {"given", "given_bytes"}
         for column in ours.keys() - left:
             self.digests[column].update(ours[column].data)
         return columns
@@ -188,9 +204,11 @@ def _chosen(arrays: _Arrays, present: npt.NDArray[np.bool_]) -> _Arrays:
     texts = np.repeat(present, arrays["texts"])
     of_lists = {
         "tokens": np.repeat(texts, arrays["lengths"]),
-        "ids": np.repeat(present, arrays["id_bytes"]),
+        "id": np.repeat(present, arrays["id_bytes"]),
         **dict.fromkeys(("lengths", "exact", "normalised", "words"), texts),
     }  # fmt: skip
+    if "given" in arrays:
+        of_lists["given"] = np.repeat(present, arrays["given_bytes"])
     if "pieces" in arrays:
         of_lists["pieces"] = np.repeat(texts, arrays["words"])
     if "label_sizes" in arrays:
@@ -270,22 +288,28 @@ def _texts(batch: list[Example]) -> list[str]:
     return [text for example in batch for text in example.texts]
 
 
-def _arrays(batch: list[Example], tokens: _Arrays) -> _Arrays:
+def _arrays(batch: list[Example], tokens: _Arrays, quotes: bool) -> _Arrays:
     """Return what a store holds of some rows except for labels: lists and strings end to end, and
     their sizes."""
-    texts, ids = _texts(batch), [(example.id or "").encode() for example in batch]
+    texts = _texts(batch)
     groups = _hashes([example.group for example in batch])
     return {
         **tokens,
+        **(_strings("given", [list_text(example.as_given) for example in batch]) if quotes else {}),
         "exact": _hashes(texts),
         "normalised": _hashes([" ".join(text.casefold().split()) for text in texts]),
         "texts": np.array([len(example.texts) for example in batch], dtype=np.int64),
         "line": np.array([example.line for example in batch], dtype=np.int64),
         "file": np.array([example.file for example in batch], dtype=np.int32),
-        "ids": np.frombuffer(b"".join(ids), dtype=np.uint8),
-        "id_bytes": np.array([len(id_bytes) for id_bytes in ids], dtype=np.int64),
+        **_strings("id", [example.id or "" for example in batch]),
         "group": groups * np.array([bool(example.group) for example in batch], dtype=np.uint64),
     }
+
+
+def _strings(name: str, strings: Sequence[str]) -> _Arrays:
+    encoded = [string.encode() for string in strings]
+    sizes = np.array([*map(len, encoded)], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(encoded), dtype=np.uint8), f"{name}_bytes": sizes}
 
 
 def _hashes(texts: list[str]) -> npt.NDArray[np.uint64]:
@@ -308,12 +332,13 @@ def _record_batch(
     }
     if "pieces" in arrays:
         text["pieces"] = _lists(arrays["words"], _flat(arrays["pieces"]))
-    ids = [None, pa.py_buffer(_offsets(arrays["id_bytes"])), pa.py_buffer(arrays["ids"])]
     columns = {
         "texts": _lists(arrays["texts"], pa.StructArray.from_arrays([*text.values()], [*text])),
-        "id": pa.Array.from_buffers(pa.string(), len(arrays["id_bytes"]), ids),
+        "id": _string_column("id", arrays),
         **{name: _flat(arrays[name]) for name in ("line", "file", "group")},
     }
+    if "given" in arrays:
+        columns["given"] = _string_column("given", arrays)
     for number, (task, ours) in enumerate(zip(tasks, of_tasks, strict=True)):
         columns[OF_TASK.format(number)] = _flat(ours["there"])
         if task.target is not None:
@@ -342,6 +367,14 @@ def _flat(values: npt.NDArray[Any]) -> pa.Array:
     values = values.view(np.uint8) if values.dtype == bool else values
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
+def _string_column(name: str, arrays: _Arrays) -> pa.Array:
+    import pyarrow as pa
+
+    sizes = arrays[f"{name}_bytes"]
+    buffers = [None, pa.py_buffer(_offsets(sizes)), pa.py_buffer(arrays[name])]
+    return pa.Array.from_buffers(pa.string(), len(sizes), buffers)
 
 
 def _lists(sizes: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:

@@ -10,7 +10,6 @@ from accord.data.examples import Example, read_examples
 from accord.data.files import files_of
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
-from accord.evaluation.labelled_file import as_text
 from accord.kinds import kind_of
 from accord.model.saved import find_model_folder
 from accord.plan.recorded import recorded_plan
@@ -56,7 +55,7 @@ def read_dev_texts(task: Task, plan: StagePlan, model: Path) -> list[Row]:
     source = files.dev or files.train
     assert source is not None  # else there were no rows
     examples = read_examples(files_of(files, source), files, task, labelled=True)
-    rows = [as_text(example) for example in examples if isinstance(example, Example)]
+    rows = [example.as_given for example in examples if isinstance(example, Example)]
     return [rows[row] for row in split.rows]
 
 

@@ -14,7 +14,7 @@ from accord.data.plan import TaskPlan
 from accord.data.reading import FilesReader
 from accord.data.rows import choose_columns
 from accord.errors import DataError, UsageError
-from accord.evaluation.labelled_file import as_text, file_plan
+from accord.evaluation.labelled_file import file_plan
 from accord.evaluation.predict import Predictor
 from accord.kinds import kind_of
 from accord.plural import count
@@ -62,7 +62,7 @@ class TextGroup:
         label words take a list of these, and others its text."""
         by_words = [task.name for task in self.tasks if kind_of(task).units == "words"]
         others = [task.name for task in self.tasks if task.name not in by_words]
-        given = [as_text(example) for example in examples]
+        given = [example.as_given for example in examples]
         if others and not all(isinstance(text, str) for text in given) and by_words:
             yield others, [example.texts[0] for example in examples]
             others = []

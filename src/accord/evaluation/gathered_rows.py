@@ -10,7 +10,6 @@ from accord.data.gathering import gathered
 from accord.data.reading import FilesReader
 from accord.data.rows import Row
 from accord.evaluation.answerable import Answerable, TextGroup, read_by
-from accord.evaluation.labelled_file import as_text
 from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.predict import Answered, Predictor
 from accord.evaluation.predictions import predicted_values
@@ -51,7 +50,7 @@ class Gathered:
         names = [task.name for task in group.tasks]
         for start in range(0, len(self.queries), CHUNK_ROWS):
             queries = self.queries[start : start + CHUNK_ROWS]
-            answered = model.answered(names, [as_text(example) for example, _ in queries])
+            answered = model.answered(names, [example.as_given for example, _ in queries])
             for task in group.tasks:
                 values = predicted_values(answered[task.name].logits, task)
                 self._take(task.name, queries, values)

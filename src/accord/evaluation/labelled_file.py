@@ -55,13 +55,6 @@ def file_plan(
     )
 
 
-def as_text(example: Example) -> str | tuple[str, ...]:
-    """Return an example's text or texts, as `Predictor.predict` takes them."""
-    if example.given is not None:
-        return example.given[0]
-    return example.texts[0] if len(example.texts) == 1 else example.texts
-
-
 def read_labelled(
     task: Task, form: InputFormat, source: Path, skip_bad_rows: bool
 ) -> list[Example]:

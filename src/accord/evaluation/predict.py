@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from accord.data.examples import Given
 from accord.data.loader import Assembler
 from accord.data.textfiles import QuotingName
 from accord.data.tokenizing import load_tokenizer, special_ids
@@ -23,7 +24,7 @@ from accord.evaluation.inference import (
     head_logits,
     whole_logits,
 )
-from accord.evaluation.labelled_file import as_text, read_labelled
+from accord.evaluation.labelled_file import read_labelled
 from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.pooling import pooled_vectors
 from accord.evaluation.predictions import (
@@ -33,7 +34,7 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
-from accord.evaluation.texts import Form, Given, Text, TextReader, checked, form_of, forms
+from accord.evaluation.texts import Form, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, labelled_kind
 from accord.model.head_blocks import HeadBlocks
@@ -310,7 +311,7 @@ class Predictor:
         """
         settled = self.task(task)
         examples = read_labelled(settled, self.inputs[task], source, skip_bad_rows)
-        logits = self.logits(task, [as_text(example) for example in examples])
+        logits = self.logits(task, [example.as_given for example in examples])
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])
         return kind.evaluate(settled, labels, logits)

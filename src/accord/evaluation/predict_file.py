@@ -16,7 +16,6 @@ from accord.errors import UsageError
 from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Answerable, Source, TextGroup, answerable
 from accord.evaluation.file_rows import FileRow, FileRows, check_rows
-from accord.evaluation.labelled_file import as_text
 from accord.evaluation.leaderboard import cs224n_lines
 from accord.evaluation.output import Output
 from accord.evaluation.predict import Answered, Predictor
@@ -189,7 +188,7 @@ class _Answers:
         (task,), head = self.rows.of.tasks, 0
         for window in self.rows.windows():
             examples = [item for row in window for item in row.items if isinstance(item, Example)]
-            answered = self.model.answered([task.name], [as_text(each) for each in examples])
+            answered = self.model.answered([task.name], [each.as_given for each in examples])
             self._count(answered)
             values: Any = predicted_values(answered[task.name].logits, task)
             yield cs224n_lines(task.kind, [each.id or "" for each in examples], values)[head:]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from accord.data.examples import Given
 from accord.data.loader import TaskData
+from accord.data.rows import Column
 from accord.data.store import TokenStore
 from accord.durable import atomic_file
 from accord.evaluation.leaderboard import cs224n_lines
-from accord.evaluation.prediction_formats import delimited_lines
+from accord.evaluation.prediction_formats import Share, Table, write_table
 from accord.kinds import Answers, labelled_kind
 from accord.tasks import Task
 
@@ -99,8 +101,9 @@ def write_split_predictions(
 ) -> None:
     """Write predictions of a split's rows as CSV, the whole file or none.
 
-    There is a column `p(LABEL)` for each label. What is said of several labels, words or candidates
-    of a row is one text, as its kind has it, or JSON.
+    There is a column `p(LABEL)` for each label, and, where answers quote texts, one of these.
+    Labels and predictions of a row with several labels, words or candidates are one text, as its
+    kind has it; choices are named by their places, whatever labels are.
 
     Args:
         path: the file; its folder must exist.
@@ -113,23 +116,27 @@ def write_split_predictions(
     Raises:
         OSError: if the file can't be written.
     """
-    before = dict(row_keys(data))
-    if labels is not None:
-        before["label"] = labelled_kind(data.task).answers(data.task, labels)
-    # Of thousands of classes, texts take far more memory than logits do: a few rows at a time.
-    rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
+    kind, task, said = labelled_kind(data.task), data.task, logits if moved is None else moved
+
+    def columns(part: slice) -> Columns:
+        ours = replace(data, rows=data.rows[part])
+        texts = _given(ours)
+        before = {**row_keys(ours), **({} if texts is None else {"text": texts})}
+        if labels is not None:
+            before["label"] = kind.answers(task, labels[part])
+        answers = predicted_columns(logits[part], task, before, texts, said[part])
+        answers["prediction"] = predicted_values(said[part], task)
+        return {**_in_a_table(answers, task), **_part(after, part)}
+
+    def batches() -> Iterator[list[Mapping[Column, Any]]]:
+        # Of thousands of classes, texts take far more memory than logits do: a few rows at a time.
+        rows = max(1, _PROBABILITIES // max(1, math.prod(logits.shape[1:])))
+        for start in range(0, len(logits), rows):
+            records = records_of(columns(slice(start, start + rows)))
+            yield [{(name, 0): value for name, value in record.items()} for record in records]
+
     with atomic_file(path) as file:
-        for start in range(0, max(len(logits), 1), rows):
-            part = slice(start, start + rows)
-            columns = {
-                **predicted_columns(logits[part], data.task, _part(before, part),
-                                    moved=None if moved is None else moved[part]),
-                **_part(after, part),
-            }  # fmt: skip
-            texts = _texts(columns, data.task)
-            head = [] if start else [[*texts]]
-            lines = delimited_lines([*head, *zip(*texts.values(), strict=True)], ",")
-            file.write(lines.encode())
+        write_table(file, "csv", Table([(name, 0) for name in columns(slice(0))]), batches())
 
 
 def write_leaderboard(path: Path, logits: Tensor, data: TaskData) -> None:
@@ -149,21 +156,23 @@ def _part(columns: Columns | None, part: slice) -> Columns:
     return {name: values[part] for name, values in (columns or {}).items()}
 
 
-def _texts(columns: Columns, task: Task) -> dict[str, list[str]]:
-    """Return columns as texts, one for each label's probability."""
-    texts: dict[str, list[str]] = {}
+def _given(data: TaskData) -> list[Given] | None:
+    """Return a split's rows as their file has them; None where answers quote no texts."""
+    if not labelled_kind(data.task).quotes_texts:
+        return None
+    assert isinstance(data.store, TokenStore)
+    return data.store.given(data.rows)
+
+
+def _in_a_table(columns: Columns, task: Task) -> dict[str, Sequence[Any]]:
+    """Return columns with one for each label's probability, and answers as texts."""
+    kind = labelled_kind(task)
+    cells: dict[str, Sequence[Any]] = {}
     for name, values in columns.items():
         if name == "probabilities" and task.labels:
-            texts |= {
-                f"p({label})": [f"{of[label]:.6f}" for of in values]
-                for label in labelled_kind(task).probability_names(task)
-            }
-        elif name in ("label", "prediction"):
-            texts[name] = [labelled_kind(task).cell(task, value) for value in values]
+            for label in kind.probability_names(task):
+                cells[f"p({label})"] = [Share(of[label]) for of in values]
         else:
-            texts[name] = [*map(_text, values)]
-    return texts
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+            answers = name in ("label", "prediction")
+            cells[name] = [kind.cell(task, value) for value in values] if answers else values
+    return cells

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
+from accord.data.examples import Given
 from accord.data.loader import Assembler, uncut_lengths
 from accord.data.ragged import padded
 from accord.data.tokenizing import encode_texts, encode_words
@@ -20,8 +21,6 @@ from accord.kinds import get_kind, kind_of, labelled_kind, texts_of
 from accord.tasks import Task
 
 Text = str | Sequence[str | Sequence[str]]
-Given = str | tuple[str, ...]
-"""A row's texts; or, for a kind that labels words, its text as it was given, or its words."""
 
 Form = Literal["a text", "a pair of texts", "a text and its candidates", "a list of words"]
 """What a row may be."""

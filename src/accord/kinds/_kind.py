@@ -41,6 +41,7 @@ class Kind(ABC, Generic[T]):
         units: what a head has a vector for: "rows", as many for every example; "words" of the text
             or "sequences", of which examples have a varying number (`accord.encoders.units.Units`).
         varying: whether rows may have more texts than others.
+        quotes_texts: whether its answers quote texts, which stores then keep as they were given.
         candidate: what messages call a candidate, of a kind whose rows have a varying number.
         fewest: candidates that a row has at least.
         row_called: what messages call a row that its files may have in several.
@@ -69,6 +70,7 @@ class Kind(ABC, Generic[T]):
     poolings: ClassVar[tuple[str, ...]] = ("cls", "pooler", "mean")
     units: ClassVar[Unit] = "rows"
     varying: ClassVar[bool] = False
+    quotes_texts: ClassVar[bool] = False
     candidate: ClassVar[str] = ""
     fewest: ClassVar[int] = 0
     row_called: ClassVar[tuple[str, str]] = ("row", "rows")

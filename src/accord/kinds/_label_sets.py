@@ -111,6 +111,11 @@ class LabelSetParser(LabelParser):
 
     def _set(self, cell: str | Sequence[Any]) -> list[int]:
         names = label_names(cell, self._task.separator, self.column)
+        if any(map(self._is_empty, names)):
+            if len(names) > 1:
+                shown = quoted(self._task.empty or "")
+                raise ValueError(f"{self.column}: {shown} means none of the labels, but has others")
+            return [0] * len(self._indices)
         unknown = [name for name in names if name not in self._indices]
         if unknown and unknown == names and len(names) == 1 and unknown[0] in HIDDEN:
             raise self.refused(unknown[0], "'labels' has to name it if it is a class")
@@ -175,7 +180,7 @@ def found_labels(
         seen.update(names)
         joined = joined or len(names) > 1
         refuse_too_many(name, plan, training, len(seen))
-    labels = sort_labels(seen - without_label(seen))
+    labels = sort_labels(seen - without_label(seen) - {empty})
     if not labels:
         raise ConfigError(f"tasks.{name}.label: column '{plan.label}' of {training} holds no label")
     others = [other for other in SEPARATORS if other != separator]

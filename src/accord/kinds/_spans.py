@@ -82,6 +82,8 @@ def codes_of_spans(
     codes = [0] * len(places)
     before = Span(0, 0, "")
     for span in sorted(spans):
+        if span.stop < span.start:
+            raise ValueError(f"{span.named(text)} ends before it begins")
         if not 0 <= span.start <= span.stop <= len(text):
             raise ValueError(f"{span.named(text)} lies outside the text of {len(text)} characters")
         inside = [i for i, (start, stop) in enumerate(places)

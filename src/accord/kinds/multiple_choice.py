@@ -139,6 +139,7 @@ class MultipleChoice(CandidateKind[MultipleChoiceTask]):
     default_metric = "accuracy"
     metrics = ("accuracy",)  # others are of classes, which choices aren't
     answer_is_text = True
+    quotes_texts = True
     summary_head = "right choices"
     candidate = "choice"
     columns = "a column of texts and one of lists of choices, or one for each choice"

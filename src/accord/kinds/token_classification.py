@@ -129,6 +129,7 @@ class TokenClassification(LabelledKind[TokenTask]):
     predicts = ("entities", "tags")
     default_metric = "entity_f1"
     units = "words"
+    quotes_texts = True
     takes_lists = True
     answer_is_text = True
     answer_is_list = True

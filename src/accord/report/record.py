@@ -211,10 +211,11 @@ def read_run(path: Path, name: str | None = None) -> RunRecord:
 
 
 def _read_rows(file: Path) -> list[dict[str, str]]:
+    csv.field_size_limit(2**31 - 1)  # by default less than all tags of a long text
     try:
         with file.open(encoding="utf-8", newline="") as stream:
             return list(csv.DictReader(stream))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise RunFolderError(f"{file}: can't be read: {error!r}") from None
 
 
