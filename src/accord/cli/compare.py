@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,6 @@ from accord.terminal import echo, tell
 
 if TYPE_CHECKING:
     from accord.comparison.family import Comparison
-    from accord.data.datasets import Say
     from accord.grids.equal_exposure import Equal
 
 
@@ -100,7 +99,7 @@ def compare(
     from accord.grids.comparison import comparison_cells
 
     loaded = load_config(config, overrides)
-    say = (lambda line: None) if quiet else tell
+    say: Callable[[str], object] = (lambda line: None) if quiet else tell
     cells = comparison_cells(loaded, seeds, str(config), equal, say)
     if dry_run:
         from accord.cli.plans import show_plan
@@ -128,7 +127,7 @@ def _show(
     formats: tuple[str, ...],
     known: Sequence[str],
     as_json: bool,
-    say: Say = tell,
+    say: Callable[[str], object] = tell,
 ) -> None:
     """Measure how long answers take, print a comparison and the notes on it, and leave its report
     where there is a folder for one."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from accord.comparison.family import Comparison
 from accord.comparison.group import Group
 from accord.comparison.sharing import uncompared
-from accord.data.datasets import Say
 from accord.errors import AccordError
 from accord.evaluation.answer_seconds import AnswerSeconds, measure_answers
 from accord.model.layers_computed import LayersComputed
@@ -74,7 +73,7 @@ def shared_models(comparison: Comparison) -> list[SharedModel]:
     return models
 
 
-def with_answer_seconds(comparison: Comparison, say: Say) -> Comparison:
+def with_answer_seconds(comparison: Comparison, say: Callable[[str], object]) -> Comparison:
     """Measure how long answers of each shared model take, and those of its tasks' models.
 
     Args:
