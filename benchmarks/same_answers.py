@@ -191,7 +191,7 @@ def by_onnx(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> 
                 tags = [OUTSIDE] * len(chosen[len(labels) - start])  # of words without a token
                 for number, best in zip(seen, answers.argmax(-1), strict=True):
                     tags[number] = entry["labels"][best]
-                labels.append(tags)
+                labels.append(begun(tags) if entry["scheme"] == "bio" else tags)
             elif "labels" not in entry:
                 labels.append(float(answers))
             elif entry.get("thresholds"):
@@ -201,6 +201,15 @@ def by_onnx(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> 
                 labels.append(entry["labels"][answers.argmax()])
             numbers += np.asarray(answers).flatten().tolist()
     return Said(labels, numbers)
+
+
+def begun(tags: Sequence[str]) -> list[str]:
+    """Tags in which an `I-x` that continues no entity of x is a `B-x`, as docs/export.md says."""
+    named: list[str] = []
+    for tag in tags:
+        goes_on = bool(named) and named[-1][2:] == tag[2:]
+        named.append(f"B-{tag[2:]}" if tag.startswith("I-") and not goes_on else tag)
+    return named
 
 
 def seen_words(tokenizer: Tokenizer, task: Task, row: Row) -> list[int]:
@@ -240,7 +249,8 @@ def by_transformers(model: Predictor, task: Task, rows: Sequence[Row], folder: P
         tokens = {each["start"]: each for each in tag(row)}
         places = kind_of(task).word_places(labelled_kind(task).reading(task), row)
         chosen = [tokens.get(start) for start, _ in places]
-        labels.append([each["entity"] if each else OUTSIDE for each in chosen])
+        tags = [each["entity"] if each else OUTSIDE for each in chosen]
+        labels.append(begun(tags) if task.options["scheme"] == "bio" else tags)
         numbers += [float(each["score"]) for each in chosen if each]
     return Said(labels, numbers, "likeliest")
 
