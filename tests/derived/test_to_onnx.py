@@ -109,6 +109,24 @@ def same_words(consumer: Consumer, model: Any, task: Task) -> None:
             places = places[:1] if task.pooling == "first" else places
             theirs = of_tokens[i, places].mean(0)
             assert theirs == pytest.approx(ours[word].numpy(), abs=1e-4)
+    same_tags(consumer, model, task, rows, tokens)
+
+
+def same_tags(consumer: Consumer, model: Any, task: Task, rows: list[list[str]], t: Any) -> None:
+    """A word's tag is its likeliest; where none is of its entity before it, I-x is B-x."""
+    entry = consumer.description["tasks"][task.name]
+    if task.pooling != "first" or entry["scheme"] == "iobes":
+        return
+    shares = consumer.run(task.name, t)
+    for i, (row, wanted) in enumerate(zip(rows, model.predict(task.name, rows), strict=True)):
+        numbers, tags = t.word_ids(i), ["O"] * len(row)
+        for word in range(len(row)):
+            if word in numbers:
+                tags[word] = entry["labels"][shares[i, numbers.index(word)].argmax()]
+                goes_on = word > 0 and tags[word - 1][1:] == tags[word][1:]
+                if entry["scheme"] == "bio" and tags[word][:2] == "I-" and not goes_on:
+                    tags[word] = f"B-{tags[word][2:]}"
+        assert tags == wanted
 
 
 def of_kinds(tasks: Sequence[Task], *kinds: str) -> list[Task]:

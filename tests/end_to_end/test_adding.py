@@ -18,6 +18,7 @@ from accord.derived import same_answers
 from accord.derived.dev_texts import plan_of, read_dev_texts
 from accord.errors import Stopped, TrainingError, UsageError
 from accord.model.layers_computed import layers_of_folder
+from accord.runs.lock import hold
 
 CONFIG = """
 [training]
@@ -356,6 +357,28 @@ def test_stopped_training_leaves_nothing(finished, config, accord_cli, tmp_path,
         if says is not None:
             assert says in answer.err
             assert answer.err.endswith("; nothing was written\n")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(finished, config, accord_cli, tmp_path):
+    """But never while the other process is at work; nothing of it is at --out."""
+    out = tmp_path / "some" / "out"
+    scratch = tmp_path / ".accord-add-some-out"
+    shutil.copytree(finished, scratch / "run")
+    (scratch / "encoder").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with hold(scratch):
+        answer = accord_cli("add", finished, config(), "--out", out, "--quiet")
+    assert answer.code != 0
+    (line,) = answer.err.splitlines()
+    assert f"{scratch}: is being written to by" in line
+    assert {*before} <= {*tmp_path.rglob("*")}
+    for more in ([], ["--joint"]):
+        answer = accord_cli("add", finished, config(), "--out", out, "--quiet", *more)
+        assert answer.code == 0, answer.err
+        assert [file.name for file in tmp_path.iterdir()] == ["some"]
+        assert [file.name for file in out.parent.iterdir()] == ["out"]
+        shutil.rmtree(out.parent)
+        shutil.copytree(finished, scratch / "run")
 
 
 def test_formats_are_read_or_refused_by_name(finished, accord_cli, tmp_path):

@@ -143,7 +143,11 @@ def test_a_folder_without_its_run_has_a_card_of_what_is_known(finished, tmp_path
     assert not (bare / README).exists()
     assert "Not recorded here" in answer.out
     inside = accord_cli("card", finished / "model", "--output", "-").out
-    assert inside == accord_cli("card", finished, "--output", "-").out
+    outside = accord_cli("card", finished, "--output", "-").out
+    untimed = [re.sub(r"\S+ s (in one pass|task after task)", "", text)
+               for text in (inside, outside)]  # fmt: skip
+    assert "s in one pass" in inside
+    assert untimed[0] == untimed[1]
 
 
 def test_tasks_of_unknown_origin_have_no_section_on_it(finished):

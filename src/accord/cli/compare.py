@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,9 +99,8 @@ def compare(
     from accord.grids.comparison import comparison_cells
 
     loaded = load_config(config, overrides)
-    cells = comparison_cells(
-        loaded, seeds, str(config), equal, (lambda line: None) if quiet else tell
-    )
+    say: Callable[[str], object] = (lambda line: None) if quiet else tell
+    cells = comparison_cells(loaded, seeds, str(config), equal, say)
     if dry_run:
         from accord.cli.plans import show_plan
 
@@ -118,7 +117,7 @@ def compare(
     )
     # The config's margin now, not the one that finished runs were begun with.
     comparison = compared(grid_groups(out), margin or loaded.comparison.margin)
-    _show(comparison, out, formats, notes(out), as_json)
+    _show(comparison, out, formats, notes(out), as_json, say)
     end_with(results)
 
 
@@ -128,11 +127,14 @@ def _show(
     formats: tuple[str, ...],
     known: Sequence[str],
     as_json: bool,
+    say: Callable[[str], object] = tell,
 ) -> None:
-    """Print a comparison and the notes on it, and leave its report where there is a
-    folder for one."""
+    """Measure how long answers take, print a comparison and the notes on it, and leave its report
+    where there is a folder for one."""
     from accord.cli.comparisons import comparison_json, leave_report, print_comparison
+    from accord.comparison.cost import with_answer_seconds
 
+    comparison = with_answer_seconds(comparison, say)
     if as_json:
         echo(json.dumps(comparison_json(comparison, known)))
     else:

@@ -89,7 +89,7 @@ def print_comparison(comparison: Comparison, known: Sequence[str] = ()) -> None:
     print_groups(groups)
     if verdicts:
         _print_sharing(verdicts)
-        _print_cost(verdicts)
+        _print_cost(comparison)
         _print_notes(comparison)
     for note in (*comparison.refused, *group_notes(groups)):
         echo(note)
@@ -108,6 +108,7 @@ def comparison_json(comparison: Comparison, known: Sequence[str] = ()) -> dict[s
         "margin": comparison.margin,
         "comparisons": comparison.corrected,
         "sharing": [_sharing_json(each) for each in verdicts],
+        "answering": {name: each.to_json() for name, each in comparison.answering.items()},
         "sharing_notes": [*comparison.refused, *sharing_cautions(verdicts)],
         "notes": [*group_notes(groups), *known],
         "against": [
@@ -201,19 +202,26 @@ def _examples(each: SharingVerdict) -> str:
     return alone if alone == together else f"{alone} / {together}"
 
 
-def _print_cost(verdicts: Sequence[SharingVerdict]) -> None:
+def _print_cost(comparison: Comparison) -> None:
+    measured = ["seconds per 1,000 texts"] if comparison.answering else []
     table = new_table("what it costs", "models", "parameters", "on disk", "encoder layers computed",
-                      "seconds of training")  # fmt: skip
-    models = shared_models(verdicts)
+                      *measured, "seconds of training")  # fmt: skip
+    models = shared_models(comparison)
     for name, cost in _costs(models):
         table.add_row(
             name, str(cost.models), f"{cost.parameters / 1e6:.1f} M",
             f"{cost.model_bytes / 1e6:.0f} MB", f"{cost.encoder_layers:.1f}",
+            *("–" if cost.answer_seconds is None else f"{cost.answer_seconds:.3g}"
+              for _ in measured),
             f"{cost.train_seconds:.0f}",
         )  # fmt: skip
     print_table(table)
     for model in models:
-        echo(f"{f'{model.name}: ' * (len(models) > 1)}{model.layers}")
+        name = f"{model.name}: " * (len(models) > 1)
+        echo(f"{name}{model.layers}")
+        if model.answering is not None:
+            words = model.answering.words("by the tasks alone")
+            echo(f"{name}answers to all tasks, measured now on this machine: {words}")
 
 
 def _costs(models: Sequence[SharedModel]) -> Iterator[tuple[str, Cost]]:

@@ -29,7 +29,7 @@ def answer(comparison: Comparison) -> str:
     verdicts = comparison.sharing
     if not verdicts:
         return "There is nothing to compare: no task was trained both alone and in a shared model."
-    models = shared_models(verdicts)
+    models = shared_models(comparison)
     several = len(models) > 1
     sentences = []
     for model in models:

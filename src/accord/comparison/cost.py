@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from accord.comparison.family import Comparison
 from accord.comparison.group import Group
-from accord.comparison.sharing import SharingVerdict, uncompared
+from accord.comparison.sharing import uncompared
+from accord.errors import AccordError
+from accord.evaluation.answer_seconds import AnswerSeconds, measure_answers
 from accord.model.layers_computed import LayersComputed
 
 
@@ -21,6 +24,8 @@ class Cost:
         encoder_layers: that are computed for an answer to all tasks
             (`accord.model.layers_computed`).
         train_seconds: of all of them.
+        answer_seconds: for the answers to all tasks, per 1,000 rows of each kind of input; None
+            where it was not measured.
     """
 
     models: int
@@ -28,6 +33,7 @@ class Cost:
     model_bytes: int
     encoder_layers: int
     train_seconds: float
+    answer_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class SharedModel:
         together: of the shared model.
         layers: of the encoder that the shared model computes, by kind of input.
         uncompared: its tasks that no verdict is of; `alone` is without them.
+        answering: how long answers of both take; None where it was not measured.
     """
 
     name: str
@@ -47,21 +54,44 @@ class SharedModel:
     together: Cost
     layers: LayersComputed
     uncompared: tuple[str, ...] = ()
+    answering: AnswerSeconds | None = None
 
 
-def shared_models(verdicts: Sequence[SharingVerdict]) -> list[SharedModel]:
+def shared_models(comparison: Comparison) -> list[SharedModel]:
     """Return the cost of each shared model and of a model for each of its tasks."""
-    shared = {each.model: each.together for each in verdicts}
-    return [
-        SharedModel(
-            name,
-            _cost([each.alone for each in verdicts if each.together is group]),
-            _cost([group]),
-            group.layers_computed,
-            tuple(uncompared(group, verdicts)),
-        )
-        for name, group in shared.items()
-    ]
+    verdicts = comparison.sharing
+    models = []
+    for name, group in {each.model: each.together for each in verdicts}.items():
+        alone = _cost([each.alone for each in verdicts if each.together is group])
+        together, measured = _cost([group]), comparison.answering.get(name)
+        if measured is not None:
+            alone = replace(alone, answer_seconds=measured.alone)
+            together = replace(together, answer_seconds=measured.together)
+        left_out = tuple(uncompared(group, verdicts))
+        layers = group.layers_computed
+        models.append(SharedModel(name, alone, together, layers, left_out, measured))
+    return models
+
+
+def with_answer_seconds(comparison: Comparison, say: Callable[[str], object]) -> Comparison:
+    """Measure how long answers of each shared model take, and those of its tasks' models.
+
+    Args:
+        comparison: of runs in their folders; of each group the first one answers.
+        say: told what is measured, and what can't be.
+    """
+    answering = {}
+    for model in shared_models(comparison):
+        pairs = [each for each in comparison.sharing if each.model == model.name]
+        say(f"measuring how long answers take: {model.name}, and its tasks alone")
+        try:
+            answering[model.name] = measure_answers(
+                pairs[0].together.model, model.layers.inputs,
+                {each.task: each.alone.model for each in pairs},
+            )  # fmt: skip
+        except AccordError as error:
+            say(f"{model.name}: how long answers take can't be measured: {error}")
+    return replace(comparison, answering=answering)
 
 
 def _cost(groups: Sequence[Group]) -> Cost:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from accord.comparison.against import Contrast, contrast_rows
 from accord.comparison.group import Group
 from accord.comparison.sharing import SharingVerdict, sharing_pairs
+from accord.evaluation.answer_seconds import AnswerSeconds
 from accord.statistics.crossed import Difference
 from accord.statistics.verdict import verdicts
 
@@ -24,6 +25,8 @@ class Comparison:
         baseline: the group that all others are compared with; None compares none.
         contrasts: each other group against it.
         refused: what could not be compared, and why, one line each.
+        answering: how long a shared model's answers take, and those of its tasks' models, by its
+            group's name; of those where it was measured (`accord.comparison.cost`).
     """
 
     groups: Sequence[Group]
@@ -32,6 +35,7 @@ class Comparison:
     baseline: Group | None = None
     contrasts: tuple[Contrast, ...] = ()
     refused: tuple[str, ...] = ()
+    answering: Mapping[str, AnswerSeconds] = field(default_factory=dict)
 
     @property
     def differences(self) -> list[Difference]:

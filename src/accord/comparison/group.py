@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from accord.comparison.contents import content_table
 from accord.config.sections import SelectionConfig
@@ -131,15 +132,20 @@ class Group:
         """The most bytes that a run's process held."""
         return max(int(run.results["peak_memory_bytes"]) for run in self.runs)
 
+    @property
+    def model(self) -> Path:
+        """The folder of the first run's model."""
+        return self.runs[0].path / "model"
+
     @cached_property
     def layers_computed(self) -> LayersComputed:
         """The encoder layers that an answer to all tasks takes."""
-        return layers_of_folder(self.runs[0].path / "model")
+        return layers_of_folder(self.model)
 
     @property
     def model_bytes(self) -> int:
         """What the model folder takes on disk."""
-        return sum(file.stat().st_size for file in (self.runs[0].path / "model").iterdir())
+        return sum(file.stat().st_size for file in self.model.iterdir())
 
 
 def _spread(values: Sequence[float]) -> float | None:

@@ -38,7 +38,7 @@ def sharing_sections(
             Section("The answer, task by task", [], [answer_table(verdicts),
                                                      forest_plot(comparison)]),
             Section("Figures", [], [figures_table(verdicts)]),
-            Section("Cost", [], [cost_table(shared_models(verdicts))]),
+            Section("Cost", [], [cost_table(shared_models(comparison))]),
             Section("Exposure", [], [exposure_table(verdicts)]),
         ]  # fmt: skip
     if curves:

@@ -96,9 +96,14 @@ def cost_table(models: Sequence[SharedModel]) -> Table:
     note = (
         "Encoder layers are those computed for an answer to all tasks: each text or pair is encoded"
         " once up to the first layer from which tasks differ, and from there once for each way that"
-        f" they go; {'; '.join(layers)}. Seconds are of all models of a row, one run of each: the"
-        " mean over runs."
+        f" they go; {'; '.join(layers)}. Seconds of training are of all models of a row, one run"
+        " of each: the mean over runs."
     )
+    for model in models:
+        if model.answering is not None:
+            name = f" of {model.name}" * (len(models) > 1)
+            words = model.answering.words("by the tasks alone")
+            note += f" Answers to all tasks{name}, measured as this was written: {words}."
     if left_out := {task for model in models for task in model.uncompared}:
         note += f" 'Each task alone' is without {joined(sorted(left_out))}, which no run had alone."
     return _table("cost", "What it costs", rows, 1, note)
@@ -156,6 +161,9 @@ def _cost(cost: Cost) -> dict[str, str]:
         "million parameters": f"{cost.parameters / 1e6:,.1f}",
         "MB on disk": f"{cost.model_bytes / 1e6:,.0f}",
         "encoder layers computed": f"{cost.encoder_layers:.1f}",
+        "seconds per 1,000 texts": _NONE
+        if cost.answer_seconds is None
+        else f"{cost.answer_seconds:.3g}",
         "seconds of training": f"{cost.train_seconds:,.0f}",
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,12 +25,13 @@ from accord.derived.dev_texts import Row, read_dev_texts
 from accord.derived.finished import nearest_parent
 from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
-from accord.errors import AccordError
+from accord.errors import AccordError, UsageError
 from accord.model.layers_computed import LayersComputed, layers_of_folder
 from accord.model.origin import Origin
 from accord.model.saved import read_tasks
 from accord.plan.making import plan_run
 from accord.plan.run import StagePlan
+from accord.runs.lock import hold
 from accord.runs.progress import Console
 from accord.statistics.crossed import Difference
 from accord.training.run import Run, start_run
@@ -146,9 +147,28 @@ def _link_encoder(folder: Path, target: Path) -> None:
 
 @contextmanager
 def scratch_beside(out: Path) -> Iterator[Path]:
-    """Give a folder on the same file system as one that is to be written, and remove it."""
-    with tempfile.TemporaryDirectory(prefix=".accord-add-", dir=nearest_parent(out)) as folder:
-        yield Path(folder)
+    """Give an empty folder on the same file system as one that is to be written, and remove it.
+
+    What a process that was killed left of it is removed first.
+
+    Raises:
+        BusyError: if another process adds to the same folder.
+        UsageError: if it can't be made.
+    """
+    parent = nearest_parent(out)
+    folder = parent / "-".join([".accord-add", *out.absolute().relative_to(parent).parts])
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: can't be written: {error.strerror}") from None
+    with hold(folder):
+        try:
+            for left in [*folder.iterdir()]:
+                if left.is_dir():
+                    shutil.rmtree(left)
+            yield folder
+        finally:
+            shutil.rmtree(folder)
 
 
 def train_in(scratch: Path, plan: StagePlan, *, quiet: bool) -> Run:

@@ -68,7 +68,8 @@ def add_jointly(
     if run is None:
         raise UsageError(
             f"{folder}: --joint trains its tasks on, but it lies in no run folder that names their"
-            " files; 'accord train' with encoder.heads = 'keep' takes files from a config"
+            " files; 'accord train' does so with a config that names the files of all tasks and has"
+            " this folder as encoder.path and encoder.heads = 'keep'"
         )
     given = loaded_config(folder, config, overrides)
     refuse(config, [

@@ -200,6 +200,7 @@ def _task_description(task: Task) -> dict[str, Any]:
         "one_for_each": "pair" if of == "text" and task.texts == 2 else of,
         "pooling": task.pooling,
         **({"labels": list(task.labels)} if shares else {}),
+        **({"scheme": task.options["scheme"]} if of == "token" else {}),
         **({"range": list(task.range)} if not shares and of != "candidate" else {}),
         **({"thresholds": _thresholds(task)} if kind.answer_is_list and of == "text" else {}),
     }  # fmt: skip

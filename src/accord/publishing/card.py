@@ -246,6 +246,12 @@ def _cost(known: Known) -> Iterator[str]:
     yield f"{known.parameters:,} parameters. {_plain(_sentence(str(known.layers)))}."
     if known.run is None:
         return
+    if known.answering is None:
+        yield "How long answers take was not measured: the dev texts can't be read any more."
+    else:
+        words = known.answering.words("task after task")
+        where = "measured on the machine that wrote this card"
+        yield f"Answers to all tasks, {where}: {_plain(words)}."
     results, machine = known.run.results, known.run.environment
     place, number = machine.get("device"), machine.get("threads")
     threads = f" with {count(number, 'thread')}" if isinstance(number, int) else ""

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from accord.encoders.encoder import EncoderConfig
-from accord.errors import RunFolderError
+from accord.errors import AccordError, RunFolderError
+from accord.evaluation.answer_seconds import AnswerSeconds, measure_answers
 from accord.model.layers_computed import LayersComputed, layers_of_folder, summed
 from accord.model.origin import Origin
 from accord.model.parts import Sharing
@@ -49,6 +50,8 @@ class Known:
         origins: what tasks were made from, where the folder says it.
         members: how many models answer together; 1 but of an ensemble.
         run: that made it; None where the folder lies in none.
+        answering: how long answers to all tasks take, in one pass and task after task; None where
+            the run's dev texts can't be read, or there is no run.
     """
 
     folder: Path
@@ -62,6 +65,7 @@ class Known:
     origins: dict[str, Origin]
     members: int
     run: RunRecord | None
+    answering: AnswerSeconds | None
 
     def interval(self, task: Task) -> tuple[float, float] | None:
         """Return the 95 % interval of a task's held-out figure over rows; None where these say
@@ -97,7 +101,7 @@ class Known:
 
 
 def know(source: Path) -> Known:
-    """Read all that there is to know of a model, and check that it loads.
+    """Read all that there is to know of a model, check that it loads, and time its answers.
 
     Args:
         source: a run folder or its model/, an ensemble's or any model's folder.
@@ -113,12 +117,20 @@ def know(source: Path) -> Known:
         _check_figures(run, tasks)
     members = member_folders(folder)
     models = [load_model(member)[0] for member in members]
+    layers = summed([layers_of_folder(member) for member in members])
     return Known(
         folder, tasks, inputs, max_length, models[0].encoder.config,
         sum(parameter.numel() for model in models for parameter in model.parameters()),
-        read_sharing(members[0]), summed([layers_of_folder(member) for member in members]),
-        read_origins(folder), len(members), run,
+        read_sharing(members[0]), layers, read_origins(folder), len(members), run,
+        None if run is None else _answering(folder, layers),
     )  # fmt: skip
+
+
+def _answering(folder: Path, layers: LayersComputed) -> AnswerSeconds | None:
+    try:
+        return measure_answers(folder, layers.inputs)
+    except AccordError:  # files that are gone; the card says that nothing was measured
+        return None
 
 
 def _run_of(source: Path) -> RunRecord | None:
