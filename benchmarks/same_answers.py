@@ -114,7 +114,7 @@ def by_csv(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> S
         writer = csv.writer(file)
         writer.writerow(model.inputs[task.name].text)
         writer.writerows([row] if isinstance(row, str) else row for row in rows)
-    predict_file(model, task, source, target)
+    predict_file(model, task, source, target, "--quoting", "csv")
     with target.open(encoding="utf-8", newline="") as file:
         return from_file(task, list(csv.DictReader(file)))
 
@@ -132,11 +132,11 @@ def by_jsonl(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) ->
     return from_file(task, [json.loads(line) for line in lines])
 
 
-def predict_file(model: Predictor, task: Task, source: Path, target: Path) -> None:
-    """Call `accord predict`."""
+def predict_file(model: Predictor, task: Task, source: Path, target: Path, *more: str) -> None:
+    """Call `accord predict`, with more options."""
     arguments = [str(model.folder), "--task", task.name, "--input", str(source),
                  "--output", str(target), "--probabilities", "--suffix", ".said", "--force",
-                 "--quiet"]  # fmt: skip
+                 "--quiet", *more]  # fmt: skip
     result = CliRunner().invoke(predict_command, arguments)
     if result.exit_code:
         raise SystemExit(f"accord predict: {result.output} {result.exception}")
