@@ -205,6 +205,8 @@ def with_onnxruntime(folder: Path) -> Encode:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # Its idle threads would spin on, on the cores of whoever has the next turn.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     return lambda batch: torch.from_numpy(
         session.run(None, {name: value.numpy() for name, value in batch.items()})[0]
