@@ -159,9 +159,9 @@ def test_an_epoch_that_ends_before_the_config_s_steps_says_so(project, accord_cl
         f" after {steps}; more epochs make a longer run"
     )
     exact = prepare(plan_run(load_config(config, [f"training.steps_per_epoch={steps}"])).only)
-    assert exact.in_vain == ()
+    assert exact.unused == ()
     longer = f"training.steps_per_epoch={steps + 1}"
-    assert prepare(plan_run(load_config(config, [longer])).only).in_vain == (line,)
+    assert prepare(plan_run(load_config(config, [longer])).only).unused == (line,)
     answer = accord_cli("check", config, "--set", longer, "--json")
     assert listed(answer) == [line]
     drawn = accord_cli("check", config, "--set", longer, "--set", "training.batching=uniform")

@@ -53,7 +53,7 @@ CASES = [
         {"labels": ["a b", "c"], "separator": " / ", "metric": "example_f1", "empty": "none",
          "encoding": "separate"},
         {"a b": [1, 0], "c / a b": [1, 1], "c": [0, 1]},
-        {"a": "unknown label 'a'", "c / none": "unknown label 'none'"},
+        {"a": "unknown label 'a'", "c / none": "'none' means no label at all"},
         said,
     ),
     Case(

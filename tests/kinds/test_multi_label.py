@@ -160,7 +160,9 @@ def test_what_means_none_is_no_label_wherever_it_stands(tmp_path) -> None:
         wanted = [[int(name in one) for name in task.labels] for one in sets]
         assert [row.label for row in rows[: len(sets)]] == wanted
         for row in rows[len(sets) :]:
-            assert row.reason == f"label: '{empty}' means none of the labels, but has others"
+            assert (
+                row.reason == f"label: '{empty}' means no label at all, but others stand beside it"
+            )
 
 
 @pytest.mark.parametrize("other", [",", ";", "|"])

@@ -114,7 +114,9 @@ class LabelSetParser(LabelParser):
         if any(map(self._is_empty, names)):
             if len(names) > 1:
                 shown = quoted(self._task.empty or "")
-                raise ValueError(f"{self.column}: {shown} means none of the labels, but has others")
+                raise ValueError(
+                    f"{self.column}: {shown} means no label at all, but others stand beside it"
+                )
             return [0] * len(self._indices)
         unknown = [name for name in names if name not in self._indices]
         if unknown and unknown == names and len(names) == 1 and unknown[0] in HIDDEN:
