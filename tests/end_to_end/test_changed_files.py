@@ -57,6 +57,7 @@ def folders(tmp_path):
     return sorted(file.parent for file in tmp_path.rglob("status.json"))
 
 
+@pytest.mark.slow
 def test_whatever_was_changed_is_named_before_anything_is_trained(
     begun, tmp_path, accord_cli, write_encoder
 ):

@@ -40,7 +40,7 @@ def waited(values, patience, min_delta):
     return len(values)
 
 
-@pytest.mark.quick("near")
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_on", ["score", "near"])
 def test_it_is_the_whole_run_until_it_ends(project, train, unbroken, tmp_path, stop_on):
     """The same steps at the same rates, ended after its last gain and its patience."""

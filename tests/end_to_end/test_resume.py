@@ -21,7 +21,7 @@ METHODS = [
 ]  # fmt: skip
 
 
-@pytest.mark.quick("finish-smallest-pcgrad")
+@pytest.mark.slow
 @pytest.mark.parametrize(("batching", "gradients"), METHODS)
 def test_stopped_within_an_epoch_and_resumed_it_leaves_the_same_bytes(
     stopped, project, train, tmp_path, outcome, metrics, batching, gradients

@@ -46,6 +46,7 @@ def made(runs, accord_cli, tmp_path):
     return tmp_path / "soup", json.loads(answer.out)
 
 
+@pytest.mark.slow
 def test_it_is_no_worse_than_the_best_run(made, runs, accord_cli):
     folder, said = made
     sums = {

@@ -269,6 +269,7 @@ def test_equal_projections(name: str, tasks: int) -> None:
         torch.testing.assert_close(cosines, cosines[:1].expand(tasks), rtol=1e-6, atol=0)
 
 
+@pytest.mark.quick("pcgrad", "sum", "cagrad", "upgrad")
 @every_method
 @looped("scales", [(1.0, 1.0), (1.0, 10.0)])
 def test_convergence_on_two_quadratics(name: str, scales: tuple[float, float]) -> None:

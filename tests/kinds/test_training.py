@@ -75,6 +75,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_every_task_is_evaluated_by_its_metrics(run: Run) -> None:
     best = max(run.results["epochs"], key=lambda record: record["sum"])
     assert set(best["figures"]) == {case.task.name for case in ALL}
@@ -83,6 +84,7 @@ def test_every_task_is_evaluated_by_its_metrics(run: Run) -> None:
         assert all(np.isfinite(value) for value in figures.values())
 
 
+@pytest.mark.slow
 def test_the_model_says_what_the_run_said(run: Run) -> None:
     model: Predictor = accord.load(run.folder)
     best = max(run.results["epochs"], key=lambda record: record["sum"])

@@ -60,6 +60,7 @@ def test_the_worked_examples() -> None:
     assert of(three[:1], "task-norm") == 6
 
 
+@pytest.mark.slow
 def test_every_scheme_is_counted_as_its_parts_act(tiny_encoder: Callable[..., BertEncoder]) -> None:
     """Where a part has modules, no two tasks have the same; from there on each goes alone."""
     for name in scheme_names():

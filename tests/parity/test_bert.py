@@ -122,6 +122,7 @@ def test_activation(tmp_path: Path, activation: str) -> None:
     assert_parity(random_folder(tmp_path, hidden_act=activation), types=2)
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     heads=st.sampled_from([1, 2, 3, 6, 12]),

@@ -329,6 +329,7 @@ def test_the_forest_plot_has_verdicts_margin_and_figures(texts_of: Make) -> None
     assert "accuracy: alone 0.710, together 0.722, constant 0.512" in " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_the_report_writes_its_files(tmp_path: Path, make_run: Make) -> None:
     together = Group("together", [make_run({"sst": [0.5, 0.6], "sts": [0.5, 0.6]})])
     ours = result(Compared("a"), Compared("b"))

@@ -50,6 +50,7 @@ def all_figures(
     ]
 
 
+@pytest.mark.slow
 def test_every_figure_is_sound_xml_at_page_width(all_figures: list[Figure]) -> None:
     ids = []
     for figure in all_figures:
