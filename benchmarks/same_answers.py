@@ -36,10 +36,11 @@ from tokenizers import Tokenizer
 
 import accord
 from accord.cli.predict import predict as predict_command
-from accord.derived.dev_texts import Row, plan_of, read_dev_texts
+from accord.data.examples import Given
 from accord.derived.export import export
 from accord.derived.to_onnx import export_onnx
 from accord.errors import ModelError
+from accord.evaluation.dev_texts import plan_of, read_dev_texts
 from accord.evaluation.predict import Predictor
 from accord.kinds import kind_of, labelled_kind
 from accord.tasks import Task
@@ -71,7 +72,7 @@ def words(task: Task) -> bool:
     return kind_of(task).units == "words"
 
 
-def wanted(model: Predictor, task: Task, rows: Sequence[Row], form: str) -> Said:
+def wanted(model: Predictor, task: Task, rows: Sequence[Given], form: str) -> Said:
     """What Python says, in a form that a side has."""
     if not words(task):
         labels = list(model.predict(task.name, rows))
@@ -92,7 +93,7 @@ def wanted(model: Predictor, task: Task, rows: Sequence[Row], form: str) -> Said
     return Said(labels, numbers, form)
 
 
-def together(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> Said:
+def together(model: Predictor, task: Task, rows: Sequence[Given], folder: Path) -> Said:
     """One call for all tasks that read such rows."""
     names = [other.name for other in model.tasks if other.texts == task.texts]
     if any(isinstance(row, tuple) for row in rows) and task.texts == 1:
@@ -107,7 +108,7 @@ def together(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) ->
     return Said(answers, [value for row in shares for value in row.values()])
 
 
-def by_csv(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> Said:
+def by_csv(model: Predictor, task: Task, rows: Sequence[Given], folder: Path) -> Said:
     """A CSV file, and the answers in one."""
     source, target = folder / "rows.csv", folder / "answers.csv"
     with source.open("w", encoding="utf-8", newline="") as file:
@@ -119,7 +120,7 @@ def by_csv(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> S
         return from_file(task, list(csv.DictReader(file)))
 
 
-def by_jsonl(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> Said:
+def by_jsonl(model: Predictor, task: Task, rows: Sequence[Given], folder: Path) -> Said:
     """A file of JSON lines, and the answers in one."""
     source, target = folder / "rows.jsonl", folder / "answers.jsonl"
     columns = model.inputs[task.name].text
@@ -164,7 +165,7 @@ def from_file(task: Task, records: Sequence[dict[str, Any]]) -> Said:
     return Said(labels, [float(each[f"{name}.{one}"]) for each in records for one in classes])
 
 
-def by_onnx(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> Said:
+def by_onnx(model: Predictor, task: Task, rows: Sequence[Given], folder: Path) -> Said:
     """The graph, by a reader who has the folder alone."""
     graphs = folder / "graphs"
     about = json.loads((graphs / "onnx.json").read_text(encoding="utf-8"))
@@ -212,13 +213,13 @@ def begun(tags: Sequence[str]) -> list[str]:
     return named
 
 
-def seen_words(tokenizer: Tokenizer, task: Task, row: Row) -> list[int]:
+def seen_words(tokenizer: Tokenizer, task: Task, row: Given) -> list[int]:
     """The numbers of words that have tokens."""
     read = tokenizer.encode(split(task, row), is_pretokenized=True)
     return sorted({number for number in read.word_ids if number is not None})
 
 
-def split(task: Task, row: Row) -> list[str]:
+def split(task: Task, row: Given) -> list[str]:
     """A row's words."""
     if not isinstance(row, str):
         return list(row)
@@ -226,7 +227,7 @@ def split(task: Task, row: Row) -> list[str]:
     return [row[start:stop] for start, stop in places]
 
 
-def by_transformers(model: Predictor, task: Task, rows: Sequence[Row], folder: Path) -> Said:
+def by_transformers(model: Predictor, task: Task, rows: Sequence[Given], folder: Path) -> Said:
     """A pipeline of the task's model, as transformers has it."""
     out = folder / "transformers"
     export(model.folder, out, task.name)
@@ -258,7 +259,7 @@ def by_transformers(model: Predictor, task: Task, rows: Sequence[Row], folder: P
     return Said(labels, numbers, "likeliest")
 
 
-SIDES: dict[str, Callable[[Predictor, Task, Sequence[Row], Path], Said]] = {
+SIDES: dict[str, Callable[[Predictor, Task, Sequence[Given], Path], Said]] = {
     "together": together,
     "csv": by_csv,
     "jsonl": by_jsonl,

@@ -33,16 +33,26 @@ gc.disable()
 VOCAB, HIDDEN, POSITIONS = 37, 8, 48
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     """Of a test marked `quick("a", "b")`, the cases of other names are slow ones.
 
-    A case is named as in pytest's brackets, or by how that begins before a hyphen.
+    A case is named as in pytest's brackets, or by how that begins before a hyphen. A name that no
+    case has is an error, where all of a test's cases are collected.
     """
-    quick = item.get_closest_marker("quick")
-    if quick is not None:
-        name = item.name.partition("[")[2][:-1]
-        if not any(name == each or name.startswith(f"{each}-") for each in quick.args):
-            item.add_marker(pytest.mark.slow)
+    unknown: dict[tuple[str, str], None] = {}
+    known: set[tuple[str, str]] = set()
+    for item in items:
+        quick = item.get_closest_marker("quick")
+        if quick is not None:
+            test, _, case = item.nodeid.partition("[")
+            fitting = [name for name in quick.args if f"{case[:-1]}-".startswith(f"{name}-")]
+            known |= {(test, name) for name in fitting}
+            unknown |= dict.fromkeys((test, name) for name in quick.args)
+            if not fitting:
+                item.add_marker(pytest.mark.slow)
+    if wrong := [] if "::" in "".join(session.config.args) else unknown.keys() - known:
+        raise pytest.UsageError(f"quick(...) names cases that there are none of: {sorted(wrong)}")
 
 
 def pytest_collection_finish() -> None:

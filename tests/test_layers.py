@@ -27,7 +27,7 @@ LAYERS = [
     ["publishing.known", "publishing.front_matter"],
     ["derived.same_answers", "evaluation.answer_seconds"],
     [
-        "derived.finished", "derived.single", "derived.onnx_model", "derived.dev_texts",
+        "derived.finished", "derived.single", "derived.onnx_model", "evaluation.dev_texts",
         "publishing.readme",
     ],
     ["derived.padded"],

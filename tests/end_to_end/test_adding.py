@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 import accord
 from accord.derived import same_answers
-from accord.derived.dev_texts import plan_of, read_dev_texts
 from accord.errors import Stopped, TrainingError, UsageError
+from accord.evaluation.dev_texts import plan_of, read_dev_texts
 from accord.model.layers_computed import layers_of_folder
 from accord.runs.lock import hold
 

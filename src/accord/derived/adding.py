@@ -13,6 +13,7 @@ from typing import Any
 
 from accord.config.file import load_config
 from accord.config.sections import Config
+from accord.data.examples import Given
 from accord.derived.adding_faults import (
     check_names,
     check_parts,
@@ -21,11 +22,11 @@ from accord.derived.adding_faults import (
     section_faults,
 )
 from accord.derived.composed import SavedTask, open_model, saved_tasks, write_proved
-from accord.derived.dev_texts import Row, read_dev_texts
 from accord.derived.finished import nearest_parent
 from accord.durable import link
 from accord.encoders.pretrained import HUB_FILES
 from accord.errors import AccordError, UsageError
+from accord.evaluation.dev_texts import read_dev_texts
 from accord.model.layers_computed import LayersComputed, layers_of_folder
 from accord.model.origin import Origin
 from accord.model.saved import read_tasks
@@ -202,6 +203,6 @@ def _in_place(
     return [*kept, *made.values()]
 
 
-def _dev_rows(plan: StagePlan, folder: Path) -> list[Row]:
+def _dev_rows(plan: StagePlan, folder: Path) -> list[Given]:
     tasks, _, _ = read_tasks(folder)
     return [row for task in tasks for row in read_dev_texts(task, plan, folder)]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from accord.data.datasets import Say
-from accord.derived.dev_texts import Row
+from accord.data.examples import Given
 from accord.derived.finished import check_done, check_new, write_new
 from accord.derived.same_answers import prove
 from accord.derived.single import single_folder
@@ -158,7 +158,7 @@ def write_proved(
     opened: Opened,
     tasks: Sequence[SavedTask],
     out: Path,
-    spare: Sequence[Row] = (),
+    spare: Sequence[Given] = (),
     say: Say = lambda line: None,
 ) -> tuple[str, ...]:
     """Write a model folder of some tasks, once those of the old model that stay have answered as

@@ -14,9 +14,9 @@ from accord.data.datasets import TaskFiles
 from accord.derived.adding import Added, dated, loaded_config, scratch_beside, train_in
 from accord.derived.adding_faults import check_names, encoder_faults, refuse, section_faults
 from accord.derived.composed import open_model, saved_tasks, write_composed
-from accord.derived.dev_texts import run_of
 from accord.derived.finished import write_new
 from accord.errors import UsageError
+from accord.evaluation.dev_texts import run_of
 from accord.evaluation.inference import split_logits
 from accord.evaluation.predict import Predictor, load
 from accord.evaluation.thresholds import crossfit_moved

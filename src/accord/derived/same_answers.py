@@ -8,15 +8,18 @@ from pathlib import Path
 import torch
 
 from accord.data.datasets import Say
-from accord.derived.dev_texts import Row, plan_of, read_dev_texts, rows_from
+from accord.data.examples import Given
 from accord.errors import AccordError, TrainingError
+from accord.evaluation.dev_texts import plan_of, read_dev_texts, rows_from
 from accord.evaluation.predict import Predictor, load
 from accord.evaluation.texts import form_of, forms
 from accord.kinds import kind_of
 from accord.plural import count
 
 
-def check_same_answers(before: Predictor, after: Predictor, task: str, rows: Sequence[Row]) -> None:
+def check_same_answers(
+    before: Predictor, after: Predictor, task: str, rows: Sequence[Given]
+) -> None:
     """Check that a task's answers are equal to the byte, whichever other tasks are asked with it.
 
     Args:
@@ -45,7 +48,7 @@ def check_same_answers(before: Predictor, after: Predictor, task: str, rows: Seq
 
 
 def prove(
-    model: Path, made: Path, names: Sequence[str], spare: Sequence[Row], say: Say
+    model: Path, made: Path, names: Sequence[str], spare: Sequence[Given], say: Say
 ) -> Iterator[str]:
     """Check that tasks answer as they did, and yield on which texts that was seen.
 

@@ -3,8 +3,8 @@
 The same operations as `Encoder.forward` in evaluation, on weights that are laid out once
 (`accord.kernels.dense`): queries, keys and values come from one product, and sequences of one
 length, which stand in a row where they were sorted, are attended to in one call, without buckets.
-It goes block by block, so
-that a caller may stop after any of them and go on with a batch of other sequences.
+It goes block by block, so that a caller may stop after any of them and go on with a batch of other
+sequences.
 """
 
 from __future__ import annotations

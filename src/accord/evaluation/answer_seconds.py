@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from accord.derived.dev_texts import Row, plan_of, read_dev_texts
+from accord.data.examples import Given
 from accord.errors import UsageError
+from accord.evaluation.dev_texts import plan_of, read_dev_texts
 from accord.evaluation.predict import Predictor, load
 from accord.kinds import kind_of
 from accord.model.layers_computed import CANDIDATE, PAIR, TEXT, InputLayers
@@ -141,7 +142,7 @@ def measure_answers(
     )  # fmt: skip
 
 
-def _rows(model: Predictor, each: InputLayers, folder: Path) -> list[Row]:
+def _rows(model: Predictor, each: InputLayers, folder: Path) -> list[Given]:
     """Return some distinct dev rows, in turn of each task, in a form that all of the tasks take."""
     plan = plan_of(folder)
     if plan is None:
@@ -154,11 +155,13 @@ def _rows(model: Predictor, each: InputLayers, folder: Path) -> list[Row]:
     if each.input == CANDIDATE:
         fewest = max(kind_of(task).fewest for task in tasks)
         mixed = [row for row in mixed if len(row) > fewest]
+    if not mixed:
+        raise UsageError(f"{folder}: no dev row is left that could be answered")
     return list(dict.fromkeys(mixed))[:TEXTS]
 
 
 def _seconds(
-    model: Predictor, tasks: Sequence[str], rows: Sequence[Row], clock: Callable[[], float]
+    model: Predictor, tasks: Sequence[str], rows: Sequence[Given], clock: Callable[[], float]
 ) -> float:
     """Return the seconds that answers of some tasks take, per 1,000 rows."""
     rounds = []

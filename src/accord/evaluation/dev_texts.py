@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from accord.data.datasets import TaskFiles
-from accord.data.examples import Example, read_examples
+from accord.data.examples import Example, Given, read_examples
 from accord.data.files import files_of
 from accord.data.tokenizing import load_tokenizer
 from accord.errors import AccordError
@@ -16,8 +16,6 @@ from accord.plan.recorded import recorded_plan
 from accord.plan.run import StagePlan
 from accord.runs.folder import RunFolder
 from accord.tasks import Task
-
-Row = str | tuple[str, ...]
 
 
 def run_of(model: Path) -> RunFolder | None:
@@ -37,7 +35,7 @@ def plan_of(model: Path) -> StagePlan | None:
         return None
 
 
-def read_dev_texts(task: Task, plan: StagePlan, model: Path) -> list[Row]:
+def read_dev_texts(task: Task, plan: StagePlan, model: Path) -> list[Given]:
     """Return the texts of a task's dev rows, as `Predictor.predict` takes them.
 
     Args:
@@ -59,7 +57,7 @@ def read_dev_texts(task: Task, plan: StagePlan, model: Path) -> list[Row]:
     return [rows[row] for row in split.rows]
 
 
-def rows_from(texts: Sequence[Row], task: Task) -> list[Row]:
+def rows_from(texts: Sequence[Given], task: Task) -> list[Given]:
     """Return rows in the form that a task takes, made from those of other tasks."""
     single = list(dict.fromkeys(
         text for row in texts for text in ([row] if isinstance(row, str) else row)
