@@ -15,8 +15,8 @@ from accord.evaluation import file_rows
 from accord.evaluation.answer_columns import Naming
 from accord.evaluation.answerable import Source
 from accord.evaluation.output import Output
-from accord.evaluation.predict import Answered
 from accord.evaluation.predict_file import predict_file
+from accord.evaluation.task_groups import Answered
 
 WORDS = ["bright", "film", "grim", "road", "the", "warm", "stale", "lovely"]
 

@@ -183,6 +183,20 @@ def test_answers_read_back_are_the_same(case: Case) -> None:
 
 
 @each_labelled
+def test_rows_that_may_be_decoded_together_are_decoded_as_alone(case: Case) -> None:
+    other = replace(case.task, name="another", labels=tuple(f"{x}." for x in case.task.labels))
+    if case.kind.decoding(other) != case.kind.decoding(case.task):
+        assert case.kind.decoding(case.task) != case.kind.decoding(replace(case.task, name="b"))
+        return
+    for rows in range(1, 10):
+        parts = [drawn_logits(case, rows, seed) for seed in range(3)]
+        for say in [case.kind.decode, case.kind.probabilities]:
+            every = [say(case.task, logits) for logits in [torch.cat(parts), *parts]]
+            together, *alone = [each for each in every if each is not None] or [torch.zeros(0)] * 2
+            assert torch.equal(together, torch.cat(alone))
+
+
+@each_labelled
 def test_what_is_surely_said_is_decoded(case: Case) -> None:
     targets = case.targets(ROWS)
     decoded = case.kind.decode(case.task, case.logits(targets))

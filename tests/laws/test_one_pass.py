@@ -208,7 +208,7 @@ def test_a_text_of_two_pairs_is_encoded_once(
 
 def sets_of_heads() -> Iterator[list[Task]]:
     base = Task("t0", "classification", "cross_entropy", "accuracy", ("0", "1"))
-    for widths in [(2,), (2, 3, 60), (64, 65, 2, 200, 1 + 2), (2,) * 100]:
+    for widths in [(2,), (2, 3, 60), (256, 257, 2, 700, 1 + 2), (2,) * 300]:
         yield [
             replace(base, name=f"t{i}", labels=tuple(map(str, range(width))))
             for i, width in enumerate(widths)
@@ -231,6 +231,45 @@ def test_heads_side_by_side_are_each_head(model_of: Callable[..., MultitaskModel
                 assert all(torch.equal(fewer[i], every[i]) for i in range(count))
 
 
+def alike_tasks() -> list[Task]:
+    """Many tasks that are answered as one, and others between them."""
+    classes = Task("", "classification", "cross_entropy", "accuracy", ("no", "yes", "maybe"))
+    values = Task("", "regression", "mse", "pearson", range=(1.0, 5.0))
+    every = [classes, values, replace(classes, labels=("a", "b")), replace(classes, pooling="cls"),
+             replace(classes, loss="binary_cross_entropy", labels=("a", "b")),
+             replace(values, targets="popart")]  # fmt: skip
+    return [replace(every[i % len(every)], name=f"t{i}") for i in range(30)]
+
+
+def test_tasks_answered_as_one_say_what_each_says_alone(loaded: Callable[..., Predictor]) -> None:
+    tasks = alike_tasks()
+    for schemes in [(), ("task-norm",)]:
+        model = loaded(tasks, *schemes)
+        names = [task.name for task in tasks]
+        groups = len(model._groups(tuple(names)))
+        assert groups == (len(tasks) if schemes else 4 + 5 + 5)  # own norms: each for itself
+        rows = texts(7)
+        together = model.answered(names, rows)
+        answers, shares = model.answer(rows), model.answer(rows, probabilities=True)
+        for name in names:
+            assert torch.equal(together[name].logits, model.logits(name, rows)), name
+            assert [each[name] for each in answers] == model.predict(name, rows)
+            if model.task(name).labels:
+                assert [each[name] for each in shares] == model.predict_proba(name, rows)
+        assert [list(each) for each in answers] == [names] * len(rows)
+        assert model.answer(rows, ["t6", "t0"]) == [
+            {n: a[n] for n in ["t6", "t0"]} for a in answers
+        ]
+
+
+def test_no_texts_have_no_answers(loaded: Callable[..., Predictor]) -> None:
+    model = loaded(alike_tasks())
+    assert model.answer([]) == []
+    assert model.predict("t0", []) == []
+    answered = model.answered([f"t{i}" for i in range(30)], [])
+    assert {tuple(one.logits.shape) for one in answered.values()} == {(0, 3), (0, 2), (0, 1)}
+
+
 def test_few_products_for_many_heads(model_of: Callable[..., MultitaskModel]) -> None:
     *_, many = sets_of_heads()
     model = model_of(many)
@@ -241,7 +280,7 @@ def test_few_products_for_many_heads(model_of: Callable[..., MultitaskModel]) ->
             lambda x, weight, bias: calls.append(weight.shape) or x @ weight.t() + bias,
         )
         HeadBlocks(model).outputs(torch.randn(1, 8), range(len(many)))
-    assert calls == [(WIDTH, 8)] * 4  # 100 heads of 2
+    assert calls == [(WIDTH, 8)] * 3  # 300 heads of 2
 
 
 def test_one_input_of_unlike_words_is_kept_apart(random_sequences: Callable[..., Any]) -> None:

@@ -16,8 +16,9 @@ from accord.data.plan import DataPlan
 from accord.data.textfiles import QuotingName
 from accord.data.warnings import DataWarning
 from accord.errors import ConfigError, ModelError, RunFolderError, nearest
-from accord.evaluation.inference import check_finite, evaluate, split_logits
+from accord.evaluation.inference import evaluate, split_logits
 from accord.evaluation.predict import Predictor, load
+from accord.evaluation.task_groups import TaskGroup, check_finite
 from accord.evaluation.thresholds import evaluate_dev
 from accord.kinds import Evaluation, labelled_kind
 from accord.model.saved import find_model_folder, read_tasks
@@ -142,7 +143,7 @@ def _evaluate(
         logits = []
         for member, part in zip(predictor.members, parts, strict=True):
             logits.append(split_logits(member.model, part, member.assembler, matmul=member.matmul))
-            check_finite([part.task], {0: logits[-1]}, member.folder)
+            check_finite([TaskGroup((part.task,), (0,))], logits[-1:], member.folder)
         mean = labelled_kind(parts[0].task).mean_logits(parts[0].task, logits)
         evaluated[name] = compare(parts[0], mean)
     return evaluated

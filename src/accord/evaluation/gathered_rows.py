@@ -11,8 +11,9 @@ from accord.data.reading import FilesReader
 from accord.data.rows import Row
 from accord.evaluation.answerable import Answerable, TextGroup, read_by
 from accord.evaluation.passes import CHUNK_ROWS
-from accord.evaluation.predict import Answered, Predictor
+from accord.evaluation.predict import Predictor
 from accord.evaluation.predictions import predicted_values
+from accord.evaluation.task_groups import Answered
 
 _NUMBER = "\0number"  # no file has such a column
 

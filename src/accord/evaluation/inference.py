@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +11,6 @@ from torch import Tensor
 from accord.data.loader import Assembler, TaskData
 from accord.data.sources import shared_rows, sources_of
 from accord.encoders.units import joined
-from accord.errors import ModelError
 from accord.evaluation.inputs import Pooled
 from accord.evaluation.passes import chunks
 from accord.evaluation.pooling import evaluating, pooled_vectors
@@ -58,6 +55,24 @@ def head_logits(
             values = head(part.of_examples(part.vectors))
         logits[number] = labelled_kind(task).arranged(task, values, part.units).cpu()
     return logits
+
+
+@torch.inference_mode()
+def group_logits(
+    model: MultitaskModel, tasks: tuple[int, ...], pooled: Pooled, blocks: HeadBlocks
+) -> Tensor:
+    """Apply the heads of some tasks that see the same, and have plain linear heads of one width if
+    they are several.
+
+    Returns:
+        float32 [tasks · n, outputs], one task's rows after the other's; of a single task what
+        `head_logits` gives. On the host.
+    """
+    if len(tasks) == 1:
+        return head_logits(model, {tasks[0]: pooled}, blocks)[tasks[0]]
+    outputs = blocks.stacked(pooled.vectors, tasks)
+    rows = outputs if pooled.which is None else outputs.index_select(1, pooled.which)
+    return rows.flatten(0, 1).cpu()
 
 
 def logits_of(
@@ -143,28 +158,6 @@ def split_logits(
     ]
     every = logits_of(model, splits, assembler, matmul=matmul)
     return every[[task.name for task in model.tasks].index(data.task.name)]
-
-
-def check_finite(tasks: Sequence[Task], logits: Mapping[int, Tensor], folder: Path) -> None:
-    """Check that a saved model gives numbers: of others the first class would be the largest.
-
-    Args:
-        tasks: the model's.
-        logits: of some of them by number, [rows, ...].
-        folder: the model's.
-
-    Raises:
-        ModelError: if not.
-    """
-    if math.isfinite(torch.cat([each.flatten() for each in logits.values()]).sum()):
-        return  # as all are then; a sum that isn't says nothing yet
-    for number, each in logits.items():
-        bad = int(kind_of(tasks[number]).failed(each).sum())
-        if bad:
-            raise ModelError(
-                f"{folder}: the model's outputs for task '{tasks[number].name}' aren't finite for"
-                f" {bad} of {len(each)} rows: its weights overflow"
-            )
 
 
 def evaluate(data: TaskData, logits: Tensor) -> Evaluation:

@@ -10,7 +10,7 @@ from accord.encoders.packing import pack
 from accord.encoders.prepared import Prepared
 from accord.evaluation.inputs import Examples, Inputs, Pooled, Stream
 from accord.evaluation.passes import passes, tokens_of_a_pass
-from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
+from accord.kernels.matmul import DEFAULT, MatmulPolicy
 from accord.kinds import kind_of
 from accord.model.branching import pooled_by_task
 from accord.model.multitask import MultitaskModel
@@ -61,8 +61,7 @@ def pooled_vectors(
         batch = pack([sequences], multiple).to(device)
         reading = {first: stream for stream in streams
                    if (first := stream.reader(group)) is not None}  # fmt: skip
-        with computing(matmul), matmul.autocast(device):
-            pooled = pooled_by_task(model, batch, reading, prepared)
+        pooled = pooled_by_task(model, batch, reading, matmul, prepared)
         for task, vectors in pooled.items():
             reading[task].take(group, members, vectors)
     by_task = {task: stream for stream in streams for task in stream.tasks}

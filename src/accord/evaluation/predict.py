@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -19,11 +20,7 @@ from accord.data.tokenizing import load_tokenizer, special_ids
 from accord.data.warnings import unseen_note
 from accord.encoders.prepared import Prepared
 from accord.errors import UsageError, nearest
-from accord.evaluation.inference import (
-    check_finite,
-    head_logits,
-    whole_logits,
-)
+from accord.evaluation.inference import group_logits
 from accord.evaluation.labelled_file import read_labelled
 from accord.evaluation.passes import CHUNK_ROWS
 from accord.evaluation.pooling import pooled_vectors
@@ -34,6 +31,7 @@ from accord.evaluation.predictions import (
     predicted_values,
     records_of,
 )
+from accord.evaluation.task_groups import Answered, TaskGroup, check_finite, grouped, likeness
 from accord.evaluation.texts import Form, Text, TextReader, checked, form_of, forms
 from accord.kernels.matmul import DEFAULT, MatmulPolicy, choose_matmul_policy
 from accord.kinds import Answers, Evaluation, labelled_kind
@@ -46,22 +44,6 @@ from accord.runs.devices import choose_device
 from accord.tasks import Task
 
 Texts = Sequence[Text]
-
-
-class Answered(NamedTuple):
-    """What a model says of some rows.
-
-    Attributes:
-        logits: float32 [n, ...].
-        cut: how many rows are longer than the model reads.
-        unseen: how many words have no vector: they are cut off, or no token is left of them.
-        texts: the rows.
-    """
-
-    logits: Tensor
-    cut: int
-    unseen: int
-    texts: Sequence[Given]
 
 
 class Predictor:
@@ -100,8 +82,12 @@ class Predictor:
         self.tokenizer = load_tokenizer(folder)
         self.assembler = Assembler(special_ids(self.tokenizer), max_length)
         self._reader = TextReader(self.tokenizer, self.assembler)
-        self._reading = {task.name: self._reader.reading(task) for task in self.tasks}
+        self._reading = [self._reader.reading(task) for task in self.tasks]
         self._blocks = HeadBlocks(model)
+        self._names = tuple(task.name for task in self.tasks)
+        # A hundred tasks are sorted once, not in every call.
+        self._by_form = lru_cache(maxsize=64)(self._names_by_form)
+        self._groups = lru_cache(maxsize=64)(self._groups_of)
 
     def task(self, name: str) -> Task:
         """Return a task by its name.
@@ -150,30 +136,24 @@ class Predictor:
             [{'sst': '4', 'topic': 'film', 'emotions': ['joy']}]
         """
         _refuse_string(texts)
-        wanted = self.tasks if tasks is None else tuple(self.task(name) for name in tasks)
-        taken = {form for task in wanted for form in forms(task)}
+        by_form = self._by_form(self._names if tasks is None else tuple(dict.fromkeys(tasks)))
         rows: dict[Form, list[int]] = {}
         for index, text in enumerate(texts):
-            rows.setdefault(form_of(text, index, taken), []).append(index)
+            rows.setdefault(form_of(text, index, by_form), []).append(index)
         answers: list[dict[str, Any]] = [{} for _ in texts]
         for form, places in rows.items():
-            names = [task.name for task in wanted if form in forms(task)]
+            names = by_form[form]
             answered = self._noted(names, [texts[i] for i in places], places)
-            for name, made in answered.items():
-                for i, value in zip(places, self._said(name, made, probabilities), strict=True):
-                    answers[i][name] = value
-        for task in [] if tasks is None or not texts else wanted:
+            said = dict(each for group, one in answered for each in group.said(one, probabilities))
+            every = zip(*(said[name] for name in names), strict=True)
+            for i, values in zip(places, every, strict=True):
+                answers[i] = dict(zip(names, values, strict=True))
+        for task in [] if tasks is None or not texts else map(self.task, tasks):
             if not rows.keys() & {*forms(task)}:
                 raise UsageError(
                     f"task '{task.name}' takes {' or '.join(forms(task))}, and none is given"
                 )
         return answers
-
-    def _said(self, name: str, answered: Answered, probabilities: bool) -> Sequence[Any]:
-        task = self.task(name)
-        if probabilities and labelled_kind(task).probability_names(task):
-            return predicted_probabilities(answered.logits, task)
-        return predicted_values(answered.logits, task)
 
     def predict(self, task: str, texts: Texts) -> Answers:
         """Predict texts.
@@ -190,7 +170,7 @@ class Predictor:
             UsageError: if there is no such task, or a text is no string or no pair.
             ModelError where the model's outputs aren't finite.
         """
-        return predicted_values(self._noted([task], texts)[task].logits, self.task(task))
+        return predicted_values(self.logits(task, texts), self.task(task))
 
     def predict_proba(self, task: str, texts: Texts) -> list[dict[str, float]]:
         """Return each class's probability for texts; arguments and errors as `predict`.
@@ -201,7 +181,7 @@ class Predictor:
         settled = self.task(task)
         if not labelled_kind(settled).probability_names(settled):
             raise UsageError(f"task '{task}' is of kind '{settled.kind}': it has no probabilities")
-        return predicted_probabilities(self._noted([task], texts)[task].logits, settled)
+        return predicted_probabilities(self.logits(task, texts), settled)
 
     def logits(self, task: str, texts: Texts) -> Tensor:
         """Return the head's output for texts, float32 [n, ...]; an ensemble's `mean_logits`.
@@ -212,7 +192,8 @@ class Predictor:
             task: one of the model's tasks.
             texts: as `predict` takes them.
         """
-        return self._noted([task], texts)[task].logits
+        ((_, answered),) = self._noted((task,), texts)
+        return answered.logits
 
     def details(self, task: str, texts: Texts) -> list[Record]:
         """Return what a run's files of predictions have of each text: its prediction, and with it
@@ -222,19 +203,36 @@ class Predictor:
             >>> model.details("entities", ["Ada lives in Paris."])  # doctest: +SKIP
             [{'prediction': ['B-who', 'O', 'O', 'B-place', 'O'], 'entities': [...]}]
         """
-        answered = self._noted([task], texts)[task]
+        ((_, answered),) = self._noted((task,), texts)
         columns = predicted_columns(answered.logits, self.task(task), {}, texts=answered.texts)
         return records_of(columns)
 
+    def answered(self, tasks: Sequence[str], texts: Texts) -> dict[str, Answered]:
+        """Return the logits of some tasks for the same texts, and what was not seen of these.
+
+        Args:
+            tasks: of the model's tasks, each of which takes these texts.
+            texts: as `predict` takes them.
+        """
+        _refuse_string(texts)
+        return {
+            task.name: one._replace(logits=logits)
+            for group, one in self._answered(tuple(tasks), texts, range(len(texts)))
+            for task, logits in zip(group.tasks, group.by_task(one.logits), strict=True)
+        }
+
     def _noted(
-        self, tasks: Sequence[str], texts: Texts, index: Sequence[int] | None = None
-    ) -> dict[str, Answered]:
-        """Return `answered`; warns of what is cut."""
-        made = self.answered(tasks, texts, index)
+        self, tasks: tuple[str, ...], texts: Texts, index: Sequence[int] | None = None
+    ) -> list[tuple[TaskGroup, Answered]]:
+        """Return `_answered`; warns of what is cut."""
+        _refuse_string(texts)
+        made = self._answered(tasks, texts, range(len(texts)) if index is None else index)
         notes = dict.fromkeys(
             note
-            for name, one in made.items()
-            for note in self.cut_notes(self.task(name), one.cut, one.unseen, len(one.logits))
+            for group, one in made
+            if one.cut or one.unseen
+            for task in group.tasks
+            for note in self.cut_notes(task, one.cut, one.unseen, len(texts))
         )
         for note in notes:  # each once, whatever the number of tasks that say the same
             warnings.warn(note, stacklevel=3)
@@ -247,56 +245,86 @@ class Predictor:
         if unseen:
             yield unseen_note(task, unseen)
 
-    def answered(
-        self, tasks: Sequence[str], texts: Texts, index: Sequence[int] | None = None
-    ) -> dict[str, Answered]:
-        """Return the logits of some tasks for the same texts, and what was not seen of these.
+    def _answered(
+        self, tasks: tuple[str, ...], texts: Texts, index: Sequence[int]
+    ) -> list[tuple[TaskGroup, Answered]]:
+        """Return the groups that some tasks make, each with what is said of all texts.
 
         Args:
-            tasks: of the model's tasks, each of which takes these texts.
+            tasks: the names of those asked, each of which takes these texts.
             texts: as `predict` takes them.
-            index: the number of each in messages; default: its place.
+            index: the number of each in messages.
         """
-        _refuse_string(texts)
-        settled = {name: self.task(name) for name in tasks}
-        index = range(len(texts)) if index is None else index
+        groups = self._groups(tasks)
         first: dict[str, Task] = {}
-        for task in settled.values():
-            first.setdefault(task.kind, task)
+        for group in groups:
+            first.setdefault(group.kind, group.tasks[0])
         rows = {
             kind: [checked(text, task, i) for i, text in zip(index, texts, strict=True)]
             for kind, task in first.items()
         }
-        parts: dict[str, list[Answered]] = {name: [] for name in settled}
+        parts: list[list[Answered]] = [[] for _ in groups]
         for start in range(0, len(texts), CHUNK_ROWS):
             chunk = {kind: every[start : start + CHUNK_ROWS] for kind, every in rows.items()}
-            by_task = {name: chunk[task.kind] for name, task in settled.items()}
-            made = [member._pass(by_task) for member in self.members]
-            for name, task in settled.items():
-                parts[name].append(_mean(task, [answered[name] for answered in made]))
-        return {name: _whole(task, parts[name], rows[task.kind]) for name, task in settled.items()}
+            said = [member._pass(groups, chunk) for member in self.members]
+            for part, group, members in zip(parts, groups, zip(*said, strict=True), strict=True):
+                part.append(group.mean(members))
+        return [
+            (group, group.whole(part, rows[group.kind]))
+            for group, part in zip(groups, parts, strict=True)
+        ]
 
-    def _pass(self, rows: Mapping[str, Sequence[Given]]) -> dict[str, Answered]:
-        """Return the logits of some tasks for the same rows, as each takes them, in one pass of
-        the encoder over all that they read."""
-        alike: dict[Hashable, list[str]] = {}
-        for name in rows:
-            alike.setdefault(self._reading[name], []).append(name)
-        read = [self._reader.read(self.task(first), rows[first]) for first, *_ in alike.values()]
+    def _pass(
+        self, groups: Sequence[TaskGroup], rows: Mapping[str, Sequence[Given]]
+    ) -> list[Answered]:
+        """Return what is said of the same rows, as each kind takes them, in one pass of the encoder
+        over all that the groups read."""
+        alike: dict[Hashable, list[TaskGroup]] = {}
+        for group in groups:
+            alike.setdefault(self._reading[group.numbers[0]], []).append(group)
+        read = {
+            reading: self._reader.read(first.tasks[0], rows[first.kind])
+            for reading, (first, *_) in alike.items()
+        }
         pooled = pooled_vectors(
             self.model,
-            [each.examples for each in read],
+            [each.examples for each in read.values()],
             self.matmul,
-            tasks=[[self._numbers[name] for name in names] for names in alike.values()],
+            tasks=[[group.numbers[0] for group in readers] for readers in alike.values()],
             prepared=self._prepared,
         )
-        logits = head_logits(self.model, pooled, self._blocks)
-        check_finite(self.tasks, logits, self.folder)
-        return {
-            name: Answered(logits[self._numbers[name]], each.cut, each.unseen, rows[name])
-            for each, names in zip(read, alike.values(), strict=True)
-            for name in names
-        }
+        logits = [
+            group_logits(self.model, group.numbers, pooled[group.numbers[0]], self._blocks)
+            for group in groups
+        ]
+        check_finite(groups, logits, self.folder)
+        return [
+            Answered(each, reads.cut, reads.unseen, rows[group.kind])
+            for group, each in zip(groups, logits, strict=True)
+            for reads in [read[self._reading[group.numbers[0]]]]
+        ]
+
+    def _names_by_form(self, tasks: tuple[str, ...]) -> dict[Form, tuple[str, ...]]:
+        """Return the names of the tasks asked that take each form of rows."""
+        names: dict[Form, list[str]] = {}
+        for name in tasks:
+            for form in forms(self.task(name)):
+                names.setdefault(form, []).append(name)
+        return {form: tuple(of_form) for form, of_form in names.items()}
+
+    def _groups_of(self, tasks: tuple[str, ...]) -> list[TaskGroup]:
+        """Return the tasks asked in groups that all members of an ensemble answer together."""
+        settled = {self._numbers[self.task(name).name]: self.task(name) for name in tasks}
+        return grouped(
+            settled,
+            {
+                number: tuple(member._likeness(number) for member in self.members)
+                for number in settled
+            },
+        )
+
+    def _likeness(self, number: int) -> Hashable:
+        return likeness(self.model, self._blocks, number, self._reading[number])
 
     def evaluate_file(self, task: str, source: Path, skip_bad_rows: bool = False) -> Evaluation:
         """Evaluate the model on a labelled file.
@@ -315,25 +343,6 @@ class Predictor:
         kind = labelled_kind(settled)
         labels = kind.target_form(settled).array([example.label for example in examples])
         return kind.evaluate(settled, labels, logits)
-
-
-def _mean(task: Task, members: Sequence[Answered]) -> Answered:
-    """Return what an ensemble says of rows that all of its members were asked of."""
-    if len(members) == 1:
-        return members[0]
-    logits = labelled_kind(task).mean_logits(task, [one.logits for one in members])
-    cut, unseen = max(one.cut for one in members), max(one.unseen for one in members)
-    return Answered(logits, cut, unseen, members[0].texts)
-
-
-def _whole(task: Task, parts: Sequence[Answered], rows: Sequence[Given]) -> Answered:
-    """Return what is said of all rows, given what is said of some after the others."""
-    if len(parts) == 1:
-        return parts[0]
-    logits = whole_logits(task, [part.logits for part in parts])
-    return Answered(
-        logits, sum(part.cut for part in parts), sum(part.unseen for part in parts), rows
-    )
 
 
 def _refuse_string(texts: object) -> None:

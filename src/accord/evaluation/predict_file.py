@@ -18,9 +18,10 @@ from accord.evaluation.answerable import Answerable, Source, TextGroup, answerab
 from accord.evaluation.file_rows import FileRow, FileRows, check_rows
 from accord.evaluation.leaderboard import cs224n_lines
 from accord.evaluation.output import Output
-from accord.evaluation.predict import Answered, Predictor
+from accord.evaluation.predict import Predictor
 from accord.evaluation.prediction_formats import Table, write_table
 from accord.evaluation.predictions import predicted_values
+from accord.evaluation.task_groups import Answered
 from accord.runs.progress import Bar, Console
 
 

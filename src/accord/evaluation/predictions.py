@@ -62,9 +62,14 @@ def predicted_columns(
 
 def predicted_probabilities(logits: Tensor, task: Task) -> list[dict[str, float]]:
     """Return each class's probability for rows of a task with classes, by its name."""
-    kind = labelled_kind(task)
-    names, shares = kind.probability_names(task), kind.probabilities(task, logits)
+    shares = labelled_kind(task).probabilities(task, logits)
     assert shares is not None
+    return probabilities_by_name(task, shares)
+
+
+def probabilities_by_name(task: Task, shares: Tensor) -> list[dict[str, float]]:
+    """Return each row's probabilities [n, classes] by the names of the classes."""
+    names = labelled_kind(task).probability_names(task)
     return [dict(zip(names, row, strict=True)) for row in shares.tolist()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -216,6 +216,12 @@ class LabelledKind(Kind[T]):
     def decode(self, task: T, logits: Tensor) -> Tensor:
         """Turn logits [n, ...] into predictions, float64 [n, ...], as targets are kept: class
         indices, or values in the task's own units."""
+
+    def decoding(self, task: T) -> Hashable:
+        """Return what `decode` and `probabilities` go by: rows of tasks with as many outputs that
+        have it in common may be decoded as one task's, and no bit depends on what rows stand
+        beside them. Default: the task's name, so that it is decoded alone."""
+        return task.name
 
     def probabilities(self, task: T, logits: Tensor) -> Tensor | None:
         """Return each class's probability, float64 [n, labels]; None without classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accord.config.tasks import (
@@ -166,6 +166,11 @@ class Classification(LabelledKind["Task"]):
     def targets(self, task: Task, labels: Tensor) -> Tensor:
         """Return class indices, float32 [n]."""
         return labels.float()
+
+    def decoding(self, task: Task) -> Hashable:
+        """Return the same for all softmaxes; of a sigmoid the last bit may depend on the row's
+        place in its tensor."""
+        return "softmax" if task.loss == "cross_entropy" else task.name
 
     def decode(self, task: Task, logits: Tensor) -> Tensor:
         """Return class indices; of one logit 1 at 0.5 and above, of its sigmoid but under MSE."""

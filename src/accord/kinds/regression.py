@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -123,6 +123,11 @@ class Regression(LabelledKind["Task"]):
         """Return values scaled to [0, 1] by the task's range, float32 [n]."""
         low, high = task.range
         return ((labels - low) / (high - low)).float()
+
+    def decoding(self, task: Task) -> Hashable:
+        """Return the range of a value as the head gives it; of a sigmoid the last bit may depend on
+        the row's place in its tensor."""
+        return task.range if task.loss == "mse" else task.name
 
     def decode(self, task: Task, logits: Tensor) -> Tensor:
         """Return values in the task's units, which may lie slightly outside the range, as the

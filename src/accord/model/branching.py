@@ -9,6 +9,7 @@ from torch import Tensor
 from accord.data.batches import View
 from accord.encoders.packing import PackedBatch
 from accord.encoders.prepared import Prepared
+from accord.kernels.matmul import DEFAULT, MatmulPolicy, computing
 from accord.model.multitask import MultitaskModel, Way
 
 
@@ -16,6 +17,7 @@ def pooled_by_task(
     model: MultitaskModel,
     batch: PackedBatch,
     tasks: Iterable[int],
+    matmul: MatmulPolicy = DEFAULT,
     prepared: Prepared | None = None,
 ) -> dict[int, Tensor]:
     """Encode a batch of one group of sequences, and pool it for each of some tasks that read it.
@@ -28,23 +30,27 @@ def pooled_by_task(
         model: in evaluation, without dropout.
         batch: of one group.
         tasks: their numbers.
-        prepared: the model's encoder, for layers in which these tasks have no parts.
+        matmul: in what precision, and how this machine multiplies.
+        prepared: the model's encoder by the same `matmul`, for layers in which these tasks have no
+            parts.
 
     Returns:
         For each task its pooled vectors (`MultitaskModel.pooled`).
     """
     pooled: dict[int, Tensor] = {}
     ways = {task: model.way(task) for task in tasks}
-    for alike, hidden in _encoded(model, batch, ways, prepared):
+    for alike, hidden in _encoded(model, batch, ways, matmul, prepared):
         views = [View(task, 0) for task in alike]
         cls_only = model.sees_cls_only(alike)
-        pooled |= zip(alike, model.viewed(hidden, batch, views, cls_only), strict=True)
+        with computing(matmul), matmul.autocast(hidden.device):  # a pooler multiplies too
+            pooled |= zip(alike, model.viewed(hidden, batch, views, cls_only), strict=True)
     return pooled
 
 
 def _encoded(
-    model: MultitaskModel, batch: PackedBatch, ways: Mapping[int, Way], prepared: Prepared | None
-) -> Iterator[tuple[list[int], Tensor]]:
+    model: MultitaskModel, batch: PackedBatch, ways: Mapping[int, Way], matmul: MatmulPolicy,
+    prepared: Prepared | None,
+) -> Iterator[tuple[list[int], Tensor]]:  # fmt: skip
     """Yield tasks whose ways are the same, and the encoder's output for them."""
     encoder = model.encoder
     layers = len(encoder.layers)
@@ -55,9 +61,11 @@ def _encoded(
         plain = not (parts[0] if depth == layers else parts)
         if prepared is None or not plain:
             hooks = model.hooks(batch, [task])
-            if x is None:
-                return encoder.embed(batch, None, hooks)
-            return encoder.layer(depth - 1, x, batch, None, cls_only, hooks)
+            with computing(matmul), matmul.autocast(encoder.word_table.device):
+                if x is None:
+                    return encoder.embed(batch, None, hooks)
+                return encoder.layer(depth - 1, x, batch, None, cls_only, hooks)
+        # Outside of `computing`: torch's attention takes six times as long under its setting.
         if x is None:
             return prepared.embed(batch)
         if cls_only and depth == layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,14 @@ from torch.nn import functional as F
 from accord.model.heads import Head
 from accord.model.multitask import MultitaskModel
 
-WIDTH = 64
+WIDTH = 256
 """Outputs of a block."""
 
 
 class HeadBlocks:
     """The linear layers of a model's heads, as blocks of equal shape.
 
-    A block is one product, [V, H] x [H, 64]. Heads stand in it in the order of tasks, with zeros
+    A block is one product, [V, H] x [H, 256]. Heads stand in it in the order of tasks, with zeros
     behind the last: a head that is added changes no shape, and so no bit of what the others say.
     One that is wider has blocks to itself.
 
@@ -40,6 +41,7 @@ class HeadBlocks:
             for block, numbers in enumerate(blocks)
             for place, number in enumerate(numbers)
         }
+        self._columns = lru_cache(maxsize=64)(self._columns_of)  # for each set of tasks asked
 
     def __contains__(self, task: int) -> bool:
         """Whether a task's head, by its number, is here."""
@@ -52,14 +54,37 @@ class HeadBlocks:
             vectors: float32 [V, H], which all of them see.
             tasks: their numbers.
         """
-        with torch.autocast(vectors.device.type, enabled=False):
-            made = {
-                block: F.linear(vectors, weight, bias).split_with_sizes(widths, 1)
-                for block in sorted({self._places[task][0] for task in tasks})
-                for weight, bias, widths in [self._blocks[block]]
-            }
+        made = {
+            block: self._product(block, vectors).split_with_sizes(self._blocks[block][2], 1)
+            for block in sorted({self._places[task][0] for task in tasks})
+        }
         places = ((task, *self._places[task]) for task in tasks)
         return {task: made[block][place] for task, block, place in places}
+
+    def stacked(self, vectors: Tensor, tasks: tuple[int, ...]) -> Tensor:
+        """Return `outputs` of tasks that have as many, to the bit, float32 [tasks, V, outputs]."""
+        blocks, columns = self._columns(tasks)
+        every = torch.cat([self._product(block, vectors) for block in blocks], 1)
+        outputs = every.index_select(1, columns.flatten())
+        return outputs.view(len(vectors), *columns.shape).transpose(0, 1)
+
+    def _product(self, block: int, vectors: Tensor) -> Tensor:
+        weight, bias, _ = self._blocks[block]
+        with torch.autocast(vectors.device.type, enabled=False):
+            return F.linear(vectors, weight, bias)
+
+    def _columns_of(self, tasks: tuple[int, ...]) -> tuple[list[int], Tensor]:
+        """Return the blocks in which some tasks stand, and where in these, laid side by side, each
+        one's outputs are, int64 [tasks, outputs]."""
+        blocks = sorted({self._places[task][0] for task in tasks})
+        columns: dict[tuple[int, int], range] = {}
+        start = 0
+        for block in blocks:
+            for place, width in enumerate(self._blocks[block][2]):
+                columns[block, place] = range(start, start + width)
+                start += width
+        device = self._blocks[0][0].device
+        return blocks, torch.tensor([columns[self._places[task]] for task in tasks], device=device)
 
 
 def _blocks(outputs: Mapping[int, int]) -> Iterator[list[int]]:
@@ -80,8 +105,8 @@ def _blocks(outputs: Mapping[int, int]) -> Iterator[list[int]]:
 
 
 def _side_by_side(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor, list[int]]:
-    """Return weights and biases of some layers as those of one, [64 n, H] and [64 n], and how many
-    outputs each has, with those of no layer last."""
+    """Return weights and biases of some layers as those of one, [256 n, H] and [256 n], and how
+    many outputs each has, with those of no layer last."""
     weight = torch.cat([layer.weight.float() for layer in layers])
     bias = torch.cat([
         layer.weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias.float()
